@@ -1,1 +1,52 @@
+"""Which sources in network-telescope traffic belong together, and how sure that is.
 
+An implementation of *Contrastive Learning and Correlation Clustering for Sequences of Network Telescope Data*
+(arXiv 2606.04733) for the Hugging Face ecosystem. Data flow through the folders in this order: records, sequences,
+tokens and embeddings (model), similarities, clusters, report.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from telescope_transformer.analysis import Analysis, analyze
+    from telescope_transformer.correlation_clustering import CorrelationClustering
+    from telescope_transformer.model import (
+        FlowTokenizer,
+        TelescopeConfig,
+        TelescopeForContrastiveLearning,
+        TelescopeModel,
+    )
+
+__version__ = "0.1.0"
+
+# Each public name is imported on first use: `telescope --help` must not wait for torch.
+_HOME = {
+    "Analysis": "telescope_transformer.analysis",
+    "CorrelationClustering": "telescope_transformer.correlation_clustering",
+    "FlowTokenizer": "telescope_transformer.model",
+    "TelescopeConfig": "telescope_transformer.model",
+    "TelescopeForContrastiveLearning": "telescope_transformer.model",
+    "TelescopeModel": "telescope_transformer.model",
+    "analyze": "telescope_transformer.analysis",
+}
+
+__all__ = [
+    "Analysis",
+    "CorrelationClustering",
+    "FlowTokenizer",
+    "TelescopeConfig",
+    "TelescopeForContrastiveLearning",
+    "TelescopeModel",
+    "analyze",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
