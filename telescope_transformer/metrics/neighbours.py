@@ -1,0 +1,85 @@
+"""Nearest windows: retrieval of a window's own source, and organisations told by neighbours from other sources."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score
+
+from telescope_transformer.errors import InputError
+
+
+def retrieval(similarity: NDArray, sources: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Whether the nearest other window is of the same source, and the average precision of the whole ranking.
+
+    Windows that are equally near share their places: recall at 1 is then the share of the source's own among the
+    nearest, and average precision counts a tie as one step, as scikit-learn's does.
+
+    Arguments:
+        similarity: (n, n), higher is nearer; the diagonal is left out.
+        sources: (n,) int codes.
+
+    Returns:
+        Recall at 1 and average precision of every window as query, each (n,); NaN where its source has no other.
+    """
+    n = _checked_size(similarity, sources)
+    recall, precision = np.full(n, np.nan), np.full(n, np.nan)
+    for query in range(n):
+        relevant = np.delete(sources == sources[query], query)
+        if relevant.any():
+            scores = np.delete(similarity[query], query)
+            recall[query] = relevant[scores == scores.max()].mean()
+            precision[query] = _average_precision(scores, relevant)
+    return recall, precision
+
+
+def neighbour_labels(similarity: NDArray, labels: NDArray, sources: NDArray, *, k: int = 5) -> NDArray:
+    """Label of each window by majority of its k nearest windows of *other* sources (DarkVec, section 5, k-NN).
+
+    A source's own windows never vote: they would tell the label by telling the source. A tie goes to the label of the
+    larger summed similarity, then to the first in sorted order.
+
+    Arguments:
+        similarity: (n, n), higher is nearer.
+        labels, sources: (n,).
+
+    Raises:
+        InputError: where some window has fewer than k windows of other sources.
+    """
+    n = _checked_size(similarity, labels)
+    names, codes = np.unique(labels, return_inverse=True)
+    allowed = sources[:, None] != sources[None, :]
+    if n and allowed.sum(axis=1).min() < k:
+        raise InputError(f"{k} neighbours from other sources were asked for, and some window has fewer")
+    masked = np.where(allowed, similarity, -np.inf)
+    nearest = np.argsort(-masked, axis=1, kind="stable")[:, :k]
+    rows = np.repeat(np.arange(n), k)
+    votes, weights = np.zeros((n, len(names))), np.zeros((n, len(names)))
+    np.add.at(votes, (rows, codes[nearest].ravel()), 1)
+    np.add.at(weights, (rows, codes[nearest].ravel()), np.take_along_axis(masked, nearest, axis=1).ravel())
+    leading = votes == votes.max(axis=1, keepdims=True)
+    return names[np.where(leading, weights, -np.inf).argmax(axis=1)]
+
+
+def classification_scores(true: NDArray, predicted: NDArray, weights: NDArray | None = None) -> dict[str, float]:
+    """Accuracy (micro F1) and macro F1 over the labels in `true`; `weights` (n,) are bootstrap multiplicities."""
+    present = np.unique(true if weights is None else true[weights > 0])
+    options = {"labels": present, "average": "macro", "zero_division": 0, "sample_weight": weights}
+    return {
+        "accuracy": float(accuracy_score(true, predicted, sample_weight=weights)),
+        "macro_f1": float(f1_score(true, predicted, **options)),
+    }
+
+
+def _checked_size(similarity: NDArray, labels: NDArray) -> int:
+    if similarity.shape != (len(labels), len(labels)):
+        raise InputError(f"a similarity of shape {similarity.shape} does not fit {len(labels)} windows")
+    return len(labels)
+
+
+def _average_precision(scores: NDArray, relevant: NDArray[np.bool_]) -> float:
+    """Sum over distinct scores, from the highest, of precision times the recall that the step adds."""
+    order = np.argsort(-scores, kind="stable")
+    scores, hits = scores[order], np.cumsum(relevant[order])
+    last_of_tie = np.append(scores[1:] != scores[:-1], True)
+    places = np.arange(1, len(scores) + 1)[last_of_tie]
+    hits = hits[last_of_tie]
+    return float((np.diff(hits, prepend=0) * hits / places).sum() / hits[-1])
