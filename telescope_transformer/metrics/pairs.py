@@ -94,8 +94,8 @@ class PairRanking:
         sides = []
         for chosen in (positive, ~positive):
             bins = _place(scores[chosen], groups[chosen], levels, starts)
-            codes = (source[chosen].astype(np.int32) for source in (first_source, second_source))
-            sides.append(_Side(bins, *codes, scores[chosen]))
+            first, second = first_source[chosen].astype(np.int32), second_source[chosen].astype(np.int32)
+            sides.append(_Side(bins, first, second, scores[chosen]))
         self._positive, self._negative = sides
         self.n_positive, self.n_negative = len(self._positive.bins), len(self._negative.bins)
 
