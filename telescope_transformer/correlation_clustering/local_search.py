@@ -1,0 +1,69 @@
+"""Local search: one-element moves, joins of clusters, and restarts that fuse clusterings.
+
+Where a search starts matters more than its neighbourhood, so several starts are run: GAEC, moves from singletons in
+random orders. Two clusterings are fused by contracting their common refinement, on which the search goes on from the
+better of the two (cf. Kappes et al., *Fusion moves for correlation clustering*, CVPR 2015): what they agree on is
+settled, what they differ in is searched at once.
+"""
+
+import numpy as np
+
+from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels, common_refinement
+from telescope_transformer.correlation_clustering.greedy import greedy
+from telescope_transformer.correlation_clustering.moves import move_nodes
+from telescope_transformer.correlation_clustering.progress import Deadline, Progress
+
+
+def improve(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadline: Deadline) -> np.ndarray:
+    """Labels after moves of nodes and of whole clusters until neither helps; canonical, never of higher cost."""
+    labels = canonical_labels(labels)
+    while True:
+        labels = canonical_labels(move_nodes(graph, labels, rng, deadline))
+        k = int(labels.max(initial=-1)) + 1
+        if deadline.passed or k in (0, 1, graph.n):
+            return labels
+        joined = improve(graph.contract(labels), np.arange(k), rng, deadline)
+        if int(joined.max()) + 1 == k:
+            return labels
+        labels = joined[labels]
+
+
+def fuse(
+    graph: Graph, best: np.ndarray, other: np.ndarray, rng: np.random.Generator, deadline: Deadline
+) -> np.ndarray:
+    """The better clustering ``best``, improved on the graph in which whatever both agree on is contracted."""
+    pieces = common_refinement(best, other)
+    k = int(pieces.max(initial=-1)) + 1
+    if k == graph.n:
+        return improve(graph, best, rng, deadline)
+    small = graph.contract(pieces)
+    start = np.empty(k, dtype=np.int64)
+    start[pieces] = best
+    return improve(graph, improve(small, start, rng, deadline)[pieces], rng, deadline)
+
+
+def evolve(progress: Progress, rng: np.random.Generator, deadline: Deadline, patience: int = 8) -> None:
+    """Improve the best clustering of ``progress`` by restarts and fusion until ``patience`` of them brought nothing."""
+    graph = progress.graph
+    failures = 0
+    while failures < patience and not deadline.passed and not progress.closed:
+        start = improve(graph, np.arange(graph.n), rng, deadline)
+        better = progress.offer(start)
+        better = progress.offer(fuse(graph, progress.labels, start, rng, deadline)) or better
+        failures = 0 if better else failures + 1
+
+
+def local_search(
+    graph: Graph, labels: np.ndarray | None = None, *, seed: int = 0, time_limit: float | None = None
+) -> np.ndarray:
+    """Labels (n,) of the best clustering found from ``labels`` (or GAEC) and restarts; canonical.
+
+    The cost is at most that of ``labels``. Deterministic for a seed where no time limit interrupts it.
+    """
+    progress = Progress(graph, time_limit)
+    rng = np.random.default_rng(seed)
+    start = greedy(graph) if labels is None else canonical_labels(labels)
+    progress.offer(start)
+    progress.offer(improve(graph, start, rng, progress.part(1.0)))
+    evolve(progress, rng, progress.part(1.0))
+    return progress.labels

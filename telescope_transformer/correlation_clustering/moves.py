@@ -1,0 +1,136 @@
+"""One-element moves on dense and sparse graphs: compiled, in a given order of nodes.
+
+A node moves to the cluster, or to a new one of its own, to which its weights add up to the most. A pass over all
+nodes takes O(n^2) dense and O(n + m) sparse; it returns to Python so that a time limit or an interrupt takes effect.
+"""
+
+import numpy as np
+from numba import njit
+
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
+from telescope_transformer.correlation_clustering.progress import Deadline
+
+TOLERANCE = 1e-10
+_CHUNK_OF_PAIRS = 20_000_000
+
+
+@njit(cache=True, nogil=True)
+def _free_labels(count):
+    """Stack of labels that no node bears, the lowest on top, and its height."""
+    free = np.empty(count.size, np.int64)
+    height = 0
+    for c in range(count.size - 1, -1, -1):
+        if count[c] == 0:
+            free[height] = c
+            height += 1
+    return free, height
+
+
+@njit(cache=True, nogil=True)
+def _moves_dense(matrix, threshold, sizes, labels, order, tolerance):
+    """Move the nodes of ``order`` greedily, one after the other; returns how many moved. Writes ``labels``."""
+    n = labels.size
+    count = np.zeros(n, np.int64)
+    mass = np.zeros(n)
+    for i in range(n):
+        count[labels[i]] += 1
+        mass[labels[i]] += sizes[i]
+    free, height = _free_labels(count)
+    top = labels.max() + 1
+    sums = np.zeros(n)
+    moved = 0
+    for i in order:
+        row = matrix[i]
+        sums[:top] = 0.0
+        for j in range(n):
+            sums[labels[j]] += row[j]
+        own = labels[i]
+        stay = sums[own] - row[i] - threshold * sizes[i] * (mass[own] - sizes[i])
+        best, target = 0.0, -1
+        for c in range(top):
+            if c != own and count[c] > 0:
+                gain = sums[c] - threshold * sizes[i] * mass[c]
+                if gain > best:
+                    best, target = gain, c
+        if best <= stay + tolerance:
+            continue
+        if target < 0:
+            height -= 1
+            target = free[height]
+            top = max(top, target + 1)
+        count[own] -= 1
+        mass[own] -= sizes[i]
+        if count[own] == 0:
+            mass[own] = 0.0
+            free[height] = own
+            height += 1
+        count[target] += 1
+        mass[target] += sizes[i]
+        labels[i] = target
+        moved += 1
+    return moved
+
+
+@njit(cache=True, nogil=True)
+def _moves_sparse(indptr, indices, data, labels, order, tolerance):
+    """The same on compressed rows."""
+    n = labels.size
+    count = np.zeros(n, np.int64)
+    for i in range(n):
+        count[labels[i]] += 1
+    free, height = _free_labels(count)
+    sums = np.zeros(n)
+    moved = 0
+    for i in order:
+        own = labels[i]
+        for e in range(indptr[i], indptr[i + 1]):
+            sums[labels[indices[e]]] += data[e]
+        best, target = 0.0, -1
+        stay = sums[own]
+        for e in range(indptr[i], indptr[i + 1]):
+            c = labels[indices[e]]
+            if c != own and (sums[c] > best or (sums[c] == best and c < target)):
+                best, target = sums[c], c
+        for e in range(indptr[i], indptr[i + 1]):
+            sums[labels[indices[e]]] = 0.0
+        if best <= stay + tolerance:
+            continue
+        if target < 0:
+            height -= 1
+            target = free[height]
+        count[own] -= 1
+        if count[own] == 0:
+            free[height] = own
+            height += 1
+        count[target] += 1
+        labels[i] = target
+        moved += 1
+    return moved
+
+
+def move_nodes(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadline: Deadline) -> np.ndarray:
+    """Labels after passes of one-element moves in random orders, until none moves or the deadline has passed.
+
+    The cost never rises. Labels are not canonical.
+    """
+    labels = labels.astype(np.int64, copy=True)
+    n = graph.n
+    if n < 2:
+        return labels
+    pairs = n * n if isinstance(graph, DenseGraph) else graph.indices.size + n
+    pieces = max(1, pairs // _CHUNK_OF_PAIRS)
+    moved = 1
+    while moved:
+        moved = 0
+        for piece in np.array_split(rng.permutation(n), pieces):
+            if deadline.passed:
+                return labels
+            moved += _move_piece(graph, labels, piece)
+    return labels
+
+
+def _move_piece(graph: Graph, labels: np.ndarray, piece: np.ndarray) -> int:
+    tolerance = TOLERANCE * graph.scale
+    if isinstance(graph, DenseGraph):
+        return _moves_dense(graph.matrix, graph.threshold, graph.sizes, labels, piece, tolerance)
+    return _moves_sparse(graph.indptr, graph.indices, graph.data, labels, piece, tolerance)
