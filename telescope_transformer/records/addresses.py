@@ -1,0 +1,101 @@
+"""Addresses as columns: text to numbers and back, the canonical form, and the fold of IPv6 into 32 bits.
+
+Canonical IPv4 is a dotted quad; canonical IPv6 follows RFC 5952; an IPv4-mapped IPv6 address is the IPv4 address.
+Text of decimal digits alone is an IPv4 address written as an integer. Leading zeros in an octet are refused, because
+programs disagree on whether they mean octal.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.records import address_kernels as kernels
+from telescope_transformer.records.address_kernels import EMPTY, IPV4, IPV6, MALFORMED
+from telescope_transformer.records.text import string_array, text_view
+
+__all__ = [
+    "EMPTY",
+    "IPV4",
+    "IPV6",
+    "MALFORMED",
+    "Addresses",
+    "canonical_addresses",
+    "fold_address",
+    "format_addresses",
+    "format_ipv4",
+    "parse_addresses",
+    "parse_ipv4",
+]
+
+
+class Addresses(NamedTuple):
+    """n addresses: 64-bit halves (uint64; IPv4 in `low`) and `kind` (uint8: IPV4, IPV6, EMPTY or MALFORMED)."""
+
+    high: np.ndarray
+    low: np.ndarray
+    kind: np.ndarray
+
+
+def parse_addresses(values: pa.Array | pa.ChunkedArray) -> Addresses:
+    """Parses a column of text, or of integers (IPv4 as unsigned 32-bit numbers); a null is EMPTY.
+
+    Never raises on a value: what is no address has the kind MALFORMED.
+    """
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    rows = len(values)
+    high = np.zeros(rows, dtype=np.uint64)
+    if pa.types.is_integer(values.type):
+        numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
+        valid = (numbers >= 0) & (numbers <= 0xFFFFFFFF)
+        kind = np.where(valid, IPV4, MALFORMED)
+        kind[~np.asarray(values.is_valid())] = EMPTY
+        return Addresses(high, np.where(valid, numbers, 0).astype(np.uint64), kind.astype(np.uint8))
+    low = np.zeros(rows, dtype=np.uint64)
+    kind = np.zeros(rows, dtype=np.uint8)
+    text = text_view(values)
+    kernels.parse_addresses(text.data, text.offsets, high, low, kind)
+    return Addresses(high, low, kind)
+
+
+def format_addresses(addresses: Addresses) -> pa.StringArray:
+    """Canonical text of n addresses; EMPTY and MALFORMED ones become empty text."""
+    rows = len(addresses.kind)
+    longest = 39 if (addresses.kind == IPV6).any() else 15
+    out = np.empty(rows * longest, dtype=np.uint8)
+    offsets = np.empty(rows + 1, dtype=np.int64)
+    used = kernels.format_addresses(addresses.high, addresses.low, addresses.kind, out, offsets)
+    return string_array(out[:used].copy(), offsets)
+
+
+def canonical_addresses(values: pa.Array | pa.ChunkedArray) -> tuple[pa.StringArray, np.ndarray]:
+    """Canonical text of a column of addresses, and whether each was one (bool, n)."""
+    addresses = parse_addresses(values)
+    return format_addresses(addresses), (addresses.kind == IPV4) | (addresses.kind == IPV6)
+
+
+def parse_ipv4(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """IPv4 text to uint32 (n,), 0 where it is none, and whether each is an IPv4 address (bool, n)."""
+    addresses = parse_addresses(values)
+    valid = addresses.kind == IPV4
+    return np.where(valid, addresses.low, np.uint64(0)).astype(np.uint32), valid
+
+
+def format_ipv4(numbers: np.ndarray) -> pa.StringArray:
+    """Dotted quads of uint32 addresses (n,)."""
+    low = np.asarray(numbers).astype(np.uint64)
+    return format_addresses(Addresses(np.zeros_like(low), low, np.full(len(low), IPV4, dtype=np.uint8)))
+
+
+def fold_address(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Addresses as uint32 (n,), so that a model sees four octets of each: IPv4 as it is, IPv6 folded one way.
+
+    The octets of an IPv6 address are 240 plus 4 hashed bits of its /32, then 8 hashed bits each of its /48, its /64
+    and all of it. Addresses of one prefix so share their leading octets, as they do in IPv4, and 240.0.0.0/4 is
+    reserved (RFC 1112, section 4), so that no folded address meets a public IPv4 one. What is no address folds to 0.
+    """
+    addresses = parse_addresses(values)
+    folded = np.zeros(len(addresses.kind), dtype=np.uint32)
+    kernels.fold_addresses(addresses.high, addresses.low, addresses.kind, folded)
+    return folded

@@ -1,0 +1,100 @@
+"""Which column of a file is which field of a flow record: as the user says, or by the names in common use."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from telescope_transformer.errors import FlowRecordError
+from telescope_transformer.records.schema import FLOW_SCHEMA, REQUIRED_FIELDS
+
+EXTRA_FIELDS = ("icmp_type", "icmp_code")
+"""Columns that fill the ports of ICMP records in files that keep them apart."""
+
+MAPPABLE_FIELDS = (*(name for name in FLOW_SCHEMA.names if name != "tool"), *EXTRA_FIELDS)
+_NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
+
+# In order of preference; compared without case and with "_", "-", " " and "." taken out.
+ALIASES: dict[str, tuple[str, ...]] = {
+    field: tuple(names.split())
+    for field, names in {
+        "timestamp": "timestamp ts time datetime starttime start firstseen first date stime",
+        "src_ip": "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh",
+        "dst_ip": "dstip dst daddr dstaddr destip destinationip destination da ipdst idresph host sensor",
+        "protocol": "protocol proto pr prot ipproto ipprotocol transport",
+        "src_port": "srcport sport spt sp sourceport idorigp",
+        "dst_port": "dstport dport dpt dp destport destinationport port idrespp",
+        "ttl": "ttl ipttl",
+        "tcp_flags": "tcpflags flags flg",
+        "ip_id": "ipid ipident ipidentification",
+        "tcp_seq": "tcpseq seq tcpsequence",
+        "packets": "packets pkts packetcount totpkts ipkt",
+        "bytes": "bytes octets totbytes ibyt",
+        "label": "label",
+        "icmp_type": "icmptype",
+        "icmp_code": "icmpcode",
+    }.items()
+}
+
+
+def parse_mapping(text: str) -> dict[str, str]:
+    """The mapping of `field=column,field=column`; an empty column means that the field is not to be read.
+
+    Raises FlowRecordError for a part that is not of this form, an unknown field or a field given twice.
+    """
+    mapping: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        field, equals, column = part.partition("=")
+        field = field.strip()
+        if not equals:
+            raise FlowRecordError(f"column mapping {part!r} is not of the form field=column")
+        if field in mapping:
+            raise FlowRecordError(f"column mapping gives the field {field!r} twice")
+        mapping[field] = column.strip()
+    check_mapping(mapping)
+    return mapping
+
+
+def check_mapping(mapping: Mapping[str, str]) -> None:
+    """Raises FlowRecordError if `mapping` names a field that a flow record does not have."""
+    for field in mapping:
+        if field not in MAPPABLE_FIELDS:
+            raise FlowRecordError(
+                f"column mapping names the unknown field {field!r}; fields are {', '.join(MAPPABLE_FIELDS)}"
+            )
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.lower() if character not in "_-. ")
+
+
+def _by_alias(field: str, names: Sequence[str]) -> str | None:
+    plain = {_plain(name): name for name in reversed(names)}
+    return next((plain[alias] for alias in ALIASES[field] if alias in plain), None)
+
+
+def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: str | Path) -> dict[str, str]:
+    """The file's column for each field that it has, given the `names` of its columns.
+
+    With a mapping, required fields that it leaves out are still found by their common names, optional ones are not.
+    Raises FlowRecordError, naming the file, for a mapped column that is absent and for a required field not found.
+    """
+    resolved: dict[str, str] = {}
+    for field in MAPPABLE_FIELDS:
+        if mapping and field in mapping:
+            column: str | None = mapping[field]
+            if column and column not in names:
+                raise FlowRecordError(
+                    f"{file}: no column {column!r} for the field {field}; columns are {', '.join(names)}"
+                )
+        elif mapping and field not in REQUIRED_FIELDS:
+            continue
+        else:
+            column = _by_alias(field, names)
+        if column:
+            resolved[field] = column
+    missing = [field for field in _NEEDED_FIELDS if field not in resolved]
+    if missing:
+        raise FlowRecordError(
+            f"{file}: no column for {', '.join(missing)}; columns are {', '.join(names)}; "
+            f"give a mapping such as {missing[0]}=NAME"
+        )
+    return resolved

@@ -1,0 +1,217 @@
+"""Files of any format to flow records: one scan over all inputs, with every row accounted for."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.records.columns import check_mapping
+from telescope_transformer.records.context import INACTIVITY_SECONDS, Format, ReadContext
+from telescope_transformer.records.files import DamagedInput, InputFile, find_inputs
+from telescope_transformer.records.registry import find_format
+from telescope_transformer.records.rejects import REJECTS_SCHEMA, RejectLog
+from telescope_transformer.records.schema import REQUIRED_FIELDS, flow_schema
+from telescope_transformer.records.telescope import Telescope
+from telescope_transformer.records.validation import Chunk
+
+logger = logging.getLogger(__name__)
+
+REJECTS_LISTED = 1_000_000
+
+
+class Counts(NamedTuple):
+    """Rows of the inputs: read = kept + rejected; `skipped` are no flow records or not sent to the telescope."""
+
+    read: int = 0
+    kept: int = 0
+    rejected: int = 0
+    skipped: int = 0
+
+    def plus(self, kept: int, rejected: int, skipped: int) -> "Counts":
+        return Counts(self.read + kept + rejected, self.kept + kept, self.rejected + rejected, self.skipped + skipped)
+
+
+class Source(NamedTuple):
+    """One input file as it was read."""
+
+    file: str
+    format: str
+    counts: Counts
+
+
+@dataclass
+class FlowRecords:
+    """Flow records in memory, and the account of how they were read.
+
+    `table` follows `schema.FLOW_SCHEMA` less the optional columns that no input has; `rejects` follows
+    `rejects.REJECTS_SCHEMA`; `sensors` maps sensor names to pseudo-addresses; `damage` lists the files that were cut
+    off or corrupt, and `notes` what else the user must be told.
+    """
+
+    table: pa.Table
+    rejects: pa.Table
+    counts: Counts
+    sensors: dict[str, str] = field(default_factory=dict)
+    sources: list[Source] = field(default_factory=list)
+    damage: list[DamagedInput] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """The account in lines of text: counts, notes and damage."""
+        return _summary(self.counts, self.notes, self.damage)
+
+    def raise_if_damaged(self) -> None:
+        """Raises the first damage met, to be called once the records before it have been put to use."""
+        if self.damage:
+            raise self.damage[0]
+
+
+class RecordScan:
+    """Iterates over the record batches of all inputs, once; the account is complete when the iteration is.
+
+    Batches of one file have one schema; `schema.align` brings those of several to a common one.
+    """
+
+    def __init__(
+        self, files: list[InputFile], context: ReadContext, format: str, telescope: Telescope, keep_going: bool
+    ) -> None:
+        self._files = files
+        self._context = context
+        self._format = format
+        self._telescope = telescope
+        self._keep_going = keep_going
+        self._rejects = RejectLog(REJECTS_LISTED)
+        self.counts = Counts()
+        self.sources: list[Source] = []
+        self.damage: list[DamagedInput] = []
+
+    @property
+    def rejects(self) -> pa.Table:
+        """The rejected rows so far, at most REJECTS_LISTED of them."""
+        return self._rejects.table()
+
+    @property
+    def sensors(self) -> dict[str, str]:
+        """Sensor names met so far, and their pseudo-addresses."""
+        return self._context.sensors.addresses()
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user must be told beside the counts."""
+        notes = [*self._context.notes, self._telescope.note()]
+        notes += [f"the sensor name {name!r} hashes like another" for name in self._context.sensors.collisions]
+        if self._rejects.unlisted:
+            notes.append(f"{self._rejects.unlisted} further rejected rows are counted but not listed")
+        return notes
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for file in self._files:
+            try:
+                reader = find_format(file, self._format)
+                yield from self._batches(file, reader)
+            except DamagedInput as damage:
+                self._record(damage)
+            except InputError as error:
+                if not self._keep_going:
+                    raise
+                self._record(DamagedInput(file.path, 0, str(error)))
+        if not self.counts.read and not self.counts.skipped:
+            if self.damage:
+                raise self.damage[0]
+            raise InputError(f"{', '.join(str(file.path) for file in self._files[:5])}: no records in the input")
+
+    def _record(self, damage: DamagedInput) -> None:
+        logger.warning("%s", damage)
+        self.damage.append(damage)
+
+    def _batches(self, file: InputFile, reader: Format) -> Iterator[pa.RecordBatch]:
+        counts = Counts()
+        try:
+            for chunk in reader.read(file, self._context):
+                batch, outside = self._telescope.select(chunk.batch)
+                counts = counts.plus(batch.num_rows, chunk.rejects.num_rows, chunk.skipped + outside)
+                self._rejects.add(chunk.rejects)
+                if batch.num_rows:
+                    yield batch
+        finally:
+            self.sources.append(Source(str(file.path), reader.name, counts))
+            self.counts = self.counts.plus(counts.kept, counts.rejected, counts.skipped)
+
+    def summary(self) -> str:
+        """The account in lines of text: counts, notes and damage."""
+        return _summary(self.counts, self.notes, self.damage)
+
+    def raise_if_damaged(self) -> None:
+        """Raises the first damage met, to be called once the records before it have been put to use."""
+        if self.damage:
+            raise self.damage[0]
+
+
+def _summary(counts: Counts, notes: Sequence[str], damage: Sequence[DamagedInput]) -> str:
+    lines = [f"read {counts.read:,} flow records = kept {counts.kept:,} + rejected {counts.rejected:,}"]
+    if counts.skipped:
+        lines.append(f"skipped {counts.skipped:,} entries that are no flow records for the telescope")
+    return "\n".join([*lines, *notes, *(f"warning: {found}" for found in damage)])
+
+
+def scan_records(
+    inputs: Sequence[str | Path],
+    *,
+    columns: Mapping[str, str] | None = None,
+    format: str = "auto",
+    per_packet: bool = False,
+    inactivity_seconds: float = INACTIVITY_SECONDS,
+    telescope: Sequence[str] = (),
+    keep_going: bool = False,
+) -> RecordScan:
+    """Opens `inputs` (files, folders, globs) for one pass in bounded memory; see `read_records` for the options."""
+    if columns is not None:
+        check_mapping(columns)
+    context = ReadContext(columns=columns, per_packet=per_packet, inactivity_seconds=inactivity_seconds)
+    return RecordScan(find_inputs(inputs), context, format, Telescope(telescope), keep_going)
+
+
+def read_records(
+    inputs: Sequence[str | Path],
+    *,
+    columns: Mapping[str, str] | None = None,
+    format: str = "auto",
+    per_packet: bool = False,
+    inactivity_seconds: float = INACTIVITY_SECONDS,
+    telescope: Sequence[str] = (),
+    keep_going: bool = False,
+) -> FlowRecords:
+    """Reads `inputs` (files, folders, globs) into one table.
+
+    Args:
+        columns: field to column name, for CSV and Parquet; without it, columns are found by their common names.
+        format: a name of `registry.format_names()`; `auto` decides by content.
+        per_packet: keep each packet of a capture as a record instead of a flow record per 5-tuple.
+        inactivity_seconds: a silence after which a 5-tuple of a capture begins a new flow record.
+        telescope: prefixes (CIDR) of the telescope; only what is sent to them counts. Empty: everything counts.
+        keep_going: go on after a file that cannot be read at all.
+
+    Raises InputError for inputs that are absent, empty, or not what they claim. A file that is damaged part of the
+    way gives all records before the damage, which `damage` then lists; see `FlowRecords.raise_if_damaged`.
+    """
+    scan = scan_records(
+        inputs,
+        columns=columns,
+        format=format,
+        per_packet=per_packet,
+        inactivity_seconds=inactivity_seconds,
+        telescope=telescope,
+        keep_going=keep_going,
+    )
+    tables = [pa.Table.from_batches([batch]) for batch in scan]
+    present = {name for table in tables for name in table.schema.names}
+    empty = flow_schema(present or set(REQUIRED_FIELDS)).empty_table()
+    table = pa.concat_tables([empty, *tables], promote_options="default")
+    return FlowRecords(table, scan.rejects, scan.counts, scan.sensors, scan.sources, scan.damage, scan.notes)
+
+
+__all__ = ["REJECTS_SCHEMA", "Chunk", "Counts", "FlowRecords", "RecordScan", "Source", "read_records", "scan_records"]

@@ -1,0 +1,64 @@
+"""Sensor names as destinations: a stable pseudo-address in 240.0.0.0/4 for each name.
+
+Honeypot data often name the sensor and not its address. The block is reserved (RFC 1112, section 4), so a
+pseudo-address meets no real one.
+"""
+
+import hashlib
+import ipaddress
+
+from telescope_transformer.errors import FlowRecordError
+
+ABSENT_DESTINATION = 0xF0000000
+"""240.0.0.0, the destination of every record whose input has no destination column."""
+
+_BLOCK, _LOW_28_BITS = 0xF0000000, 0x0FFFFFFF
+_LONGEST_NAME = 253
+
+
+def hashed_address(name: str, attempt: int = 0) -> int:
+    """The first 28 bits of BLAKE2b of `name` within 240.0.0.0/4; `attempt` above 0 gives the alternatives."""
+    salted = name if attempt == 0 else f"{name}\0{attempt}"
+    digest = hashlib.blake2b(salted.encode("utf-8", "surrogateescape")).digest()
+    return _BLOCK | int.from_bytes(digest[:4], "big") >> 4
+
+
+def is_sensor_name(text: str) -> bool:
+    """Whether `text` is a plausible name and not a misspelt address: it has a letter, no colon, and prints."""
+    return (
+        0 < len(text) <= _LONGEST_NAME
+        and text.isprintable()
+        and ":" not in text
+        and "/" not in text
+        and any(character.isalpha() for character in text)
+    )
+
+
+class SensorNames:
+    """The names met so far and their pseudo-addresses.
+
+    Two names that hash alike are kept apart: the later one takes its next free alternative, and `collisions` says so.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._taken: set[int] = {ABSENT_DESTINATION, _BLOCK | _LOW_28_BITS}
+        self.collisions: list[str] = []
+
+    def number(self, name: str) -> int:
+        """The pseudo-address of `name` as a 32-bit number; raises FlowRecordError if no free one is found."""
+        if name in self._numbers:
+            return self._numbers[name]
+        for attempt in range(1000):
+            number = hashed_address(name, attempt)
+            if number not in self._taken:
+                if attempt:
+                    self.collisions.append(name)
+                self._numbers[name] = number
+                self._taken.add(number)
+                return number
+        raise FlowRecordError(f"no free pseudo-address for the sensor name {name!r}: too many names")
+
+    def addresses(self) -> dict[str, str]:
+        """Each name with its pseudo-address as text, in the order of the names."""
+        return {name: str(ipaddress.IPv4Address(self._numbers[name])) for name in sorted(self._numbers)}

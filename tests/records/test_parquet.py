@@ -1,0 +1,126 @@
+"""Parquet files and lakes: column types, hive partitions, folders and globs, files that are damaged."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.records import read_records, scan_records
+
+MICROS = 1_700_000_000_000_000
+
+
+def flows(rows: int = 3, **columns: pa.Array) -> pa.Table:
+    standard = {
+        "timestamp": pa.array([MICROS + row for row in range(rows)]),
+        "src_ip": pa.array(["192.0.2.1"] * rows),
+        "dst_ip": pa.array(["198.51.100.1"] * rows),
+        "protocol": pa.array([6] * rows, pa.uint8()),
+        "src_port": pa.array([1] * rows, pa.uint16()),
+        "dst_port": pa.array([2] * rows, pa.uint16()),
+    }
+    return pa.table({**standard, **columns})
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([datetime.fromtimestamp(1_700_000_000, UTC)], pa.timestamp("ns", "UTC")),
+        pa.array([datetime(2023, 11, 14, 22, 13, 20)], pa.timestamp("ms")),
+        pa.array([1_700_000_000]),
+        pa.array([1_700_000_000_000]),
+        pa.array([1_700_000_000.0]),
+        pa.array(["2023-11-14 22:13:20"]).dictionary_encode(),
+    ],
+    ids=str,
+)
+def test_times_of_every_type_become_microseconds(tmp_path: Path, times: pa.Array) -> None:
+    pq.write_table(flows(1, timestamp=times), tmp_path / "a.parquet")
+    assert read_records([tmp_path / "a.parquet"]).table.column("timestamp").to_pylist() == [MICROS]
+
+
+def test_integer_and_dictionary_addresses(tmp_path: Path) -> None:
+    columns = {
+        "src_ip": pa.array([0xC0000201, None, -1, 0xC0000202]),
+        "dst_ip": pa.array(["198.51.100.1"] * 3 + ["sensor-a"]).dictionary_encode(),
+    }
+    pq.write_table(flows(4, **columns), tmp_path / "a.parquet")
+    records = read_records([tmp_path / "a.parquet"])
+    assert records.table.column("src_ip").to_pylist() == ["192.0.2.1", "192.0.2.2"]
+    assert records.table.column("dst_ip").to_pylist() == ["198.51.100.1", records.sensors["sensor-a"]]
+    assert records.rejects.column("row").to_pylist() == [2, 3]
+
+
+def test_optional_nulls_stay_null_and_bad_ones_reject(tmp_path: Path) -> None:
+    columns = {"ttl": pa.array([64, None, 300]), "packets": pa.array([1.0, float("nan"), 2.0])}
+    pq.write_table(flows(3, **columns), tmp_path / "a.parquet")
+    records = read_records([tmp_path / "a.parquet"])
+    assert records.table.column("ttl").to_pylist() == [64, None]
+    assert records.table.column("packets").to_pylist() == [1, None]
+    assert records.rejects.column("field").to_pylist() == ["ttl"]
+
+
+def test_a_lake_reads_whole_and_its_partitions_are_columns(tmp_path: Path) -> None:
+    for day in ("2024-01-01", "2024-01-02"):
+        folder = tmp_path / "lake" / f"day={day}" / "label=acme"
+        folder.mkdir(parents=True)
+        pq.write_table(flows(2), folder / "part.parquet")
+    (tmp_path / "lake" / "_SUCCESS").write_text("")
+    records = read_records([tmp_path / "lake"])
+    assert records.table.column("label").to_pylist() == ["acme"] * 4
+    daily = read_records([tmp_path / "lake"], columns={"timestamp": "day"})
+    assert daily.table.column("timestamp").to_pylist()[::2] == [1_704_067_200_000_000, 1_704_153_600_000_000]
+
+
+def test_globs_and_files_of_other_columns_join_in_one_table(tmp_path: Path) -> None:
+    pq.write_table(flows(1), tmp_path / "a.parquet")
+    pq.write_table(flows(1, ttl=pa.array([9])), tmp_path / "b.parquet")
+    records = read_records([str(tmp_path / "*.parquet")])
+    assert records.table.column("ttl").to_pylist() == [None, 9]
+    assert [source.counts.kept for source in records.sources] == [1, 1]
+
+
+def test_a_scan_gives_batches_and_its_account_at_the_end(tmp_path: Path) -> None:
+    pq.write_table(flows(600_000), tmp_path / "a.parquet")
+    scan = scan_records([tmp_path / "a.parquet"])
+    sizes = [batch.num_rows for batch in scan]
+    assert len(sizes) > 1
+    assert sum(sizes) == scan.counts.kept == 600_000
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.999])
+def test_a_cut_file_is_named(tmp_path: Path, keep: float) -> None:
+    pq.write_table(flows(1000), tmp_path / "a.parquet")
+    whole = (tmp_path / "a.parquet").read_bytes()
+    (tmp_path / "a.parquet").write_bytes(whole[: int(len(whole) * keep)])
+    with pytest.raises(InputError, match=r"a\.parquet: not a whole Parquet file"):
+        read_records([tmp_path / "a.parquet"])
+
+
+def test_keep_going_reads_the_other_files_and_tells(tmp_path: Path) -> None:
+    pq.write_table(flows(2), tmp_path / "good.parquet")
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 and nothing more")
+    records = read_records([tmp_path], keep_going=True)
+    assert records.counts.kept == 2
+    assert "bad.parquet" in records.summary()
+    with pytest.raises(InputError):
+        read_records([tmp_path])
+
+
+@pytest.mark.parametrize("prefix", ["198.51.100.0/24", "198.51.100.1"])
+def test_only_what_is_sent_to_the_telescope_counts(tmp_path: Path, prefix: str) -> None:
+    targets = pa.array(["198.51.100.1", "203.0.113.1", "2001:db8::1"])
+    pq.write_table(flows(3, dst_ip=targets), tmp_path / "a.parquet")
+    records = read_records([tmp_path / "a.parquet"], telescope=[prefix])
+    assert records.counts == (1, 1, 0, 2)
+    six = read_records([tmp_path / "a.parquet"], telescope=["2001:db8::/32"])
+    assert six.table.column("dst_ip").to_pylist() == ["2001:db8::1"]
+    assert "count as well" in read_records([tmp_path / "a.parquet"]).summary()
+
+
+def test_an_absent_input_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing-here"):
+        read_records([tmp_path / "nothing-here"])
