@@ -29,7 +29,7 @@ ORDER = (
     "hub",
     "cli",
 )
-MODEL_MAY_IMPORT = {"torch", "transformers", "tokenizers", "numpy", "pyarrow", "huggingface_hub"}
+MODEL_MAY_IMPORT = {"torch", "transformers", "tokenizers", "numpy", "pyarrow", "huggingface_hub", "safetensors"}
 CLUSTERING_MAY_NOT_IMPORT = {"torch", "transformers", "datasets", "accelerate", "pyarrow"}
 
 

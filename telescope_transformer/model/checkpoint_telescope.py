@@ -1,0 +1,71 @@
+"""What weights must be to load from them; each fault ends in one error that names the checkpoint.
+
+transformers loads weights that lack parameters with a warning, and leaves those random. Embeddings of such a model
+look like any others, so here that is an error.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from .sharing_telescope import SharedWithCode
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def _without_load_report() -> Iterator[None]:
+    """Hide the table of keys that transformers logs: what matters of it becomes an error or one line here."""
+    reporter = logging.getLogger("transformers.modeling_utils")
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in str(record.msg)
+
+    reporter.addFilter(keep)
+    try:
+        yield
+    finally:
+        reporter.removeFilter(keep)
+
+
+class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):
+    """Refuses weights that are damaged, of other shapes, or lack parameters of the encoder."""
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: Any,
+        *args: Any,
+        output_loading_info: bool = False,
+        ignore_mismatched_sizes: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """As transformers', but no parameter of the encoder stays random; a projection head may be new.
+
+        Raises:
+            OSError: where a file is missing or damaged, or the Hub has no such file, revision or repository.
+            ValueError: where the checkpoint is another architecture's, a newer version's, or lacks parameters.
+        """
+        name = pretrained_model_name_or_path
+        try:
+            with _without_load_report():
+                model, info = super().from_pretrained(
+                    name, *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
+                )
+        except SafetensorError as error:
+            raise OSError(f"{name}: model.safetensors is damaged: {error}") from error
+        mismatched = sorted(info["mismatched_keys"])
+        if mismatched and not ignore_mismatched_sizes:
+            key, found, wanted = mismatched[0]
+            raise ValueError(f"{name}: {key!r} has shape {list(found)}, and config.json says {list(wanted)}")
+        new = sorted(info["missing_keys"])
+        lacking = [key for key in new if not key.startswith("head.")]
+        if lacking:
+            raise ValueError(f"{name}: weights lack {len(lacking)} parameters of the model, the first {lacking[0]!r}")
+        if new:
+            logger.warning("%s has no projection head: it starts from random weights", name)
+        return (model, info) if output_loading_info else model

@@ -1,0 +1,78 @@
+"""`pipeline("flow-embedding", model=..., trust_remote_code=True)`: flow records to embeddings."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import Pipeline
+
+from .flow_fields import is_sequence
+
+TASK = "flow-embedding"
+
+
+class FlowEmbeddingPipeline(Pipeline):
+    """Windows of flow records to embeddings of unit length.
+
+    Takes what the tokenizer takes: one sequence (a list of records, a dictionary of columns or an Arrow table, in time
+    order) or a list of sequences. Sequences longer than the model reads are an error unless `truncation=True`.
+
+    Example:
+        >>> embed = pipeline("flow-embedding", model="user/telescope-base", trust_remote_code=True)
+        >>> record = {"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 443, "protocol": 6}
+        >>> embed([record]).shape
+        (128,)
+    """
+
+    _load_tokenizer = True
+
+    def _sanitize_parameters(self, truncation: bool | None = None, **kwargs: Any) -> tuple[dict, dict, dict]:
+        if kwargs:
+            raise TypeError(f"flow-embedding takes truncation and batch_size, not {sorted(kwargs)}")
+        return ({} if truncation is None else {"truncation": truncation}), {}, {}
+
+    def __call__(self, records: Any, *args: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
+        """Embed one sequence or a list of sequences.
+
+        Args:
+            records: a sequence, or a list of N sequences.
+            batch_size: sequences that are embedded at once, 32 by default.
+            truncation: whether longer sequences are cut instead of refused.
+
+        Returns:
+            float32 (d,) of one sequence, (N, d) of N sequences; each of unit length.
+
+        Raises:
+            ValueError: where there are no sequences, one has no records, or records are not in time order.
+        """
+        single = is_sequence(records)
+        sequences = [records] if single else list(records)
+        if not sequences or any(_length(sequence) == 0 for sequence in sequences):
+            raise ValueError("every sequence needs at least one flow record")
+        size = batch_size or self._batch_size or 32
+        # Sequences of like length share a batch, so that little of it is padding.
+        order = np.argsort([_length(sequence) for sequence in sequences], kind="stable")
+        batches = [[sequences[row] for row in order[start : start + size]] for start in range(0, len(order), size)]
+        found = np.concatenate(super().__call__(batches, *args, batch_size=1, **kwargs))
+        embeddings = np.empty_like(found)
+        embeddings[order] = found
+        return embeddings[0] if single else embeddings
+
+    def preprocess(self, sequences: list[Any], truncation: bool = False) -> dict[str, torch.Tensor]:
+        return dict(self.tokenizer(sequences, padding=True, truncation=truncation, return_tensors="pt"))
+
+    def _forward(self, inputs: dict[str, torch.Tensor], **parameters: Any) -> torch.Tensor:
+        outputs = self.model(**inputs)
+        # A model with a projection head gives embeddings itself; the encoder gives what it pooled.
+        projected = outputs.get("embeddings")
+        return F.normalize(outputs.pooler_output if projected is None else projected, dim=-1)
+
+    def postprocess(self, embeddings: torch.Tensor) -> np.ndarray:
+        return embeddings.float().numpy()
+
+
+def _length(sequence: Any) -> int:
+    if hasattr(sequence, "num_rows"):
+        return sequence.num_rows
+    return len(next(iter(sequence.values()), ())) if isinstance(sequence, dict) else len(sequence)
