@@ -14,12 +14,10 @@ from transformers import PreTrainedModel
 
 from .sharing_telescope import SharedWithCode
 
-logger = logging.getLogger(__name__)
-
 
 @contextmanager
 def _without_load_report() -> Iterator[None]:
-    """Hide the table of keys that transformers logs: what matters of it becomes an error or one line here."""
+    """Hide the table of keys that transformers logs: what matters of it becomes an error here."""
     reporter = logging.getLogger("transformers.modeling_utils")
 
     def keep(record: logging.LogRecord) -> bool:
@@ -33,7 +31,7 @@ def _without_load_report() -> Iterator[None]:
 
 
 class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):
-    """Refuses weights that are damaged, of other shapes, or lack parameters of the encoder."""
+    """Refuses weights that are damaged, of other shapes, or lack parameters."""
 
     @classmethod
     def from_pretrained(
@@ -42,9 +40,10 @@ class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):
         *args: Any,
         output_loading_info: bool = False,
         ignore_mismatched_sizes: bool = False,
+        new_head: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """As transformers', but no parameter of the encoder stays random; a projection head may be new.
+        """As transformers', but no parameter stays random, unless `new_head` asks for a new projection head.
 
         Raises:
             OSError: where a file is missing or damaged, or the Hub has no such file, revision or repository.
@@ -62,10 +61,7 @@ class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):
         if mismatched and not ignore_mismatched_sizes:
             key, found, wanted = mismatched[0]
             raise ValueError(f"{name}: {key!r} has shape {list(found)}, and config.json says {list(wanted)}")
-        new = sorted(info["missing_keys"])
-        lacking = [key for key in new if not key.startswith("head.")]
+        lacking = sorted(key for key in info["missing_keys"] if not (new_head and key.startswith("head.")))
         if lacking:
             raise ValueError(f"{name}: weights lack {len(lacking)} parameters of the model, the first {lacking[0]!r}")
-        if new:
-            logger.warning("%s has no projection head: it starts from random weights", name)
         return (model, info) if output_loading_info else model

@@ -6,17 +6,19 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+CONTRASTIVE = "TelescopeForContrastiveLearning"
 MODEL_CLASSES = {
     "AutoConfig": "configuration_telescope.TelescopeConfig",
     "AutoModel": "modeling_telescope.TelescopeModel",
 }
 # A pair of slow and fast class; a class that does not end in "Fast" stands first.
 TOKENIZER_CLASSES = {"AutoTokenizer": ["tokenization_telescope.FlowTokenizer", None]}
-PIPELINES = {"flow-embedding": {"impl": "pipeline_telescope.FlowEmbeddingPipeline", "pt": ["AutoModel"]}}
+PIPELINE = "pipeline_telescope.FlowEmbeddingPipeline"
 
 
 def carry_code(folder: str | Path) -> list[Path]:
@@ -29,15 +31,24 @@ def carry_code(folder: str | Path) -> list[Path]:
     modules = sorted(path for path in HERE.glob("*.py") if path.name != "__init__.py")
     for module in modules:
         shutil.copyfile(module, target / module.name)
-    _extend(target / "config.json", {"auto_map": MODEL_CLASSES, "custom_pipelines": PIPELINES})
-    _extend(target / "tokenizer_config.json", {"auto_map": TOKENIZER_CLASSES})
+    _extend(target / "config.json", _model_entries)
+    _extend(target / "tokenizer_config.json", lambda known: {"auto_map": TOKENIZER_CLASSES})
     return [target / module.name for module in modules]
 
 
-def _extend(path: Path, entries: dict[str, Any]) -> None:
+def _model_entries(config: dict[str, Any]) -> dict[str, Any]:
+    """Names of the classes; the pipeline loads the projection head where the checkpoint has one."""
+    classes, loader = dict(MODEL_CLASSES), "AutoModel"
+    if CONTRASTIVE in (config.get("architectures") or ()):
+        loader = "AutoModelForPreTraining"
+        classes[loader] = f"modeling_telescope.{CONTRASTIVE}"
+    return {"auto_map": classes, "custom_pipelines": {"flow-embedding": {"impl": PIPELINE, "pt": [loader]}}}
+
+
+def _extend(path: Path, entries: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     if path.is_file():
         known = json.loads(path.read_text(encoding="utf-8"))
-        path.write_text(json.dumps(known | entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(known | entries(known), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 class SharedWithCode:

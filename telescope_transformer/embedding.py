@@ -1,0 +1,117 @@
+"""Windows to embeddings: batches of windows of like length, so that little padding is computed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from tqdm.auto import tqdm
+
+from telescope_transformer.errors import CheckpointError
+from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+
+SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
+# Records of a batch, padding included: enough to keep two cores busy, and small enough for their caches.
+BATCH_RECORDS = 8_192
+# A batch's shortest window has at least this share of the longest one's records, which bounds its padding.
+SHORTEST_SHARE = 0.9
+# Windows that are encoded at a time; bounds the memory of the encoded records.
+CHUNK_WINDOWS = 65_536
+KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
+
+
+def load(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:
+    """Load a model and its tokenizer, in evaluation mode.
+
+    Args:
+        model: a directory or a Hub id; None is the checkpoint that the package ships.
+
+    Raises:
+        CheckpointError: where it is missing, damaged or of another architecture, or the two do not fit each other.
+    """
+    name = str(SHIPPED_CHECKPOINT if model is None else model)
+    try:
+        loaded = TelescopeForContrastiveLearning.from_pretrained(name)
+        tokenizer = FlowTokenizer.from_pretrained(name)
+    # What the libraries raise for a damaged file has no common base, down to the parser's own errors.
+    except Exception as error:
+        raise CheckpointError(f"cannot load a model from {name}: {str(error).splitlines()[0]}") from error
+    if tokenizer.fields != loaded.config.fields:
+        raise CheckpointError(
+            f"{name}: the tokenizer spells {tokenizer.fields}, the model reads {loaded.config.fields}"
+        )
+    return loaded.eval(), tokenizer
+
+
+def embed_windows(
+    model: TelescopeForContrastiveLearning,
+    tokenizer: FlowTokenizer,
+    windows: pa.Table,
+    *,
+    batch_records: int = BATCH_RECORDS,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+    progress: bool = True,
+) -> np.ndarray:
+    """Embed a table of windows.
+
+    Args:
+        windows: a row per window, as `sequences.cut_windows` gives it.
+        batch_records: records of a batch, padding included.
+        device: where the model runs; None is the first GPU, or else the CPU.
+        dtype: `torch.bfloat16` computes under autocast: faster, and about 2e-3 less exact.
+        progress: whether a bar goes to stderr.
+
+    Returns:
+        float32 (windows, projection size), each row of unit length, in the order of `windows`.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    was_training = model.training
+    model = model.to(device).eval()
+    embeddings = np.empty((windows.num_rows, model.config.projection_size), dtype=np.float32)
+    with tqdm(total=windows.num_rows, unit="window", desc="embedding", disable=not progress) as bar:
+        for begin in range(0, windows.num_rows, CHUNK_WINDOWS):
+            chunk = windows.slice(begin, CHUNK_WINDOWS)
+            encoded = tokenizer.encode_windows(chunk)
+            lengths = np.diff(encoded["offsets"])
+            for rows in length_batches(lengths, batch_records):
+                batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
+                with (
+                    torch.inference_mode(),
+                    torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16),
+                ):
+                    output = model(**batch).embeddings
+                embeddings[begin + rows] = output.float().cpu().numpy()
+                bar.update(len(rows))
+    model.train(was_training)
+    return embeddings
+
+
+def length_batches(lengths: np.ndarray, batch_records: int = BATCH_RECORDS) -> Iterator[np.ndarray]:
+    """Rows of batches of like length, longest first; less than a tenth of each batch is padding.
+
+    Args:
+        lengths: (n,) records of each window.
+        batch_records: largest number of rows times longest length; a longer window is a batch of its own.
+
+    Yields:
+        Rows (batch,) of `lengths`; each row comes once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    descending = -lengths[order]
+    begin = 0
+    while begin < len(order):
+        longest = int(-descending[begin])
+        fitting = begin + max(1, batch_records // max(1, longest))
+        alike = int(np.searchsorted(descending, -SHORTEST_SHARE * longest, side="right"))
+        end = min(fitting, max(alike, begin + 1), len(order))
+        yield order[begin:end]
+        begin = end
+
+
+def embeddings_table(windows: pa.Table, embeddings: np.ndarray) -> pa.Table:
+    """The windows' identifying columns with their embeddings, fixed_size_list<float32>[d]."""
+    kept = windows.select([name for name in KEPT_COLUMNS if name in windows.column_names])
+    values = pa.array(np.ascontiguousarray(embeddings, dtype=np.float32).ravel())
+    return kept.append_column("embedding", pa.FixedSizeListArray.from_arrays(values, embeddings.shape[1]))

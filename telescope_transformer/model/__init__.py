@@ -1,0 +1,29 @@
+"""The folder that the Hub gets: configuration, tokenizer and model, which import only one another."""
+
+from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoTokenizer
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, TelescopeConfig
+from .contrastive_loss import nt_xent_loss
+from .modeling_telescope import TelescopeForContrastiveLearning, TelescopeModel, TelescopePreTrainedModel
+from .pipeline_telescope import TASK, FlowEmbeddingPipeline
+from .tokenization_telescope import FlowTokenizer
+
+# Where the package is installed, the Auto classes know the model without remote code.
+AutoConfig.register("telescope", TelescopeConfig)
+AutoModel.register(TelescopeConfig, TelescopeModel)
+AutoModelForPreTraining.register(TelescopeConfig, TelescopeForContrastiveLearning)
+AutoTokenizer.register(TelescopeConfig, tokenizer_class=FlowTokenizer)
+PIPELINE_REGISTRY.register_pipeline(TASK, FlowEmbeddingPipeline, pt_model=AutoModelForPreTraining)
+
+__all__ = [
+    "DEFAULT_FIELDS",
+    "FIELD_SIZES",
+    "FlowEmbeddingPipeline",
+    "FlowTokenizer",
+    "TelescopeConfig",
+    "TelescopeForContrastiveLearning",
+    "TelescopeModel",
+    "TelescopePreTrainedModel",
+    "nt_xent_loss",
+]

@@ -1,0 +1,191 @@
+"""Flow records of any shape to columns of numbers, one per field; what is missing or out of range is `MISSING`.
+
+A destination is four octets: those of its IPv4 address, or of a fold of its IPv6 address into 32 bits: 240 plus 4
+hashed bits of its /32, then 8 hashed bits each of its /48, its /64 and all of it. The hash is the finaliser of
+SplitMix64. Addresses of one prefix share leading octets, as in IPv4, and 240.0.0.0/4 is reserved (RFC 1112), so that
+no fold meets a public IPv4 address. The fold is one way.
+"""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from .configuration_telescope import FIELD_SIZES
+
+try:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+except ImportError:  # Records as dictionaries need no Arrow.
+    pa = None
+
+MISSING = -1
+_MASK = 0xFFFFFFFFFFFFFFFF
+_GOLDEN = 0x9E3779B97F4A7C15
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _mix(value: int) -> int:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
+    value &= _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+def fold_address(address: str | int | None) -> int | None:
+    """An address as an unsigned 32-bit number, or None where it is no address.
+
+    Args:
+        address: IPv4 or IPv6 text, or a number that is already folded (an IPv4 address is its own fold).
+    """
+    if isinstance(address, str):
+        text = address.strip()
+        if not text.isdecimal():
+            return _fold_text(text)
+        address = int(text)
+    return address if address is not None and 0 <= address <= 0xFFFFFFFF else None
+
+
+def _fold_text(text: str) -> int | None:
+    try:
+        parsed = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if parsed.version == 6:
+        parsed = parsed.ipv4_mapped or parsed
+    if parsed.version == 4:
+        return int(parsed)
+    high, low = int(parsed) >> 64, int(parsed) & _MASK
+    per_32 = _mix((high >> 32) + _GOLDEN) >> 60
+    per_48 = _mix((high >> 16) + 2 * _GOLDEN) >> 56
+    per_64 = _mix(high + 3 * _GOLDEN)
+    per_128 = _mix(low ^ per_64) >> 56
+    return (240 | per_32) << 24 | per_48 << 16 | (per_64 >> 56) << 8 | per_128
+
+
+def field_value(record: Mapping[str, Any], field: str) -> int:
+    """Value of a field of one record, or `MISSING`."""
+    if field.startswith("dst_octet_"):
+        folded = fold_address(record.get("dst_ip"))
+        return MISSING if folded is None else folded >> (8 * (4 - int(field[-1]))) & 255
+    value = record.get(field)
+    return int(value) if value is not None and 0 <= int(value) < FIELD_SIZES[field] else MISSING
+
+
+def microseconds(timestamp: int | datetime) -> int:
+    """A time as microseconds since 1970 in UTC; a `datetime` without a zone is UTC."""
+    if isinstance(timestamp, datetime):
+        since = (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)) - _EPOCH
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return int(timestamp)
+
+
+def records_of(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """A dictionary of columns as a list of records."""
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"columns of one sequence must have one length, not {lengths}")
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def column_values(column: "pa.Array | pa.ChunkedArray", field: str) -> np.ndarray:
+    """Values of a field (n,) from an Arrow column, with `MISSING` for nulls and values out of range.
+
+    Args:
+        column: (n,) integers; of an octet, addresses as text or folded to integers.
+    """
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = _folded(column)
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    complete = whole.null_count == 0
+    values = (whole if complete else whole.fill_null(0)).to_numpy(zero_copy_only=False)
+    size = FIELD_SIZES[field]
+    octet = field.startswith("dst_octet_")
+    limit = 1 << 32 if octet else size
+    fits = values.dtype.kind == "u" and np.iinfo(values.dtype).max < limit
+    known = None if complete else np.asarray(whole.is_valid())
+    if not fits:
+        inside = (values >= 0) & (values < limit)
+        known = inside if known is None else known & inside
+    if octet:
+        # The octets of a whole column of 32-bit numbers are bytes at a stride of four: nothing is computed.
+        octets = np.ascontiguousarray(values.astype("<u4", copy=False)).view(np.uint8)
+        values = octets[4 - int(field[-1]) :: 4]
+    return values if known is None or known.all() else np.where(known, values.astype(np.int64), MISSING)
+
+
+def _folded(column: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.ChunkedArray":
+    """Addresses as text to uint32, each distinct one parsed once; null where it is none."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    encoded = whole.dictionary_encode()
+    folds = pa.array([fold_address(text) for text in encoded.dictionary.to_pylist()], pa.uint32())
+    return pc.take(folds, encoded.indices)
+
+
+def is_sequence(records: Any) -> bool:
+    """Whether `records` is one sequence of flow records, not a list of sequences."""
+    if isinstance(records, Mapping) or hasattr(records, "column_names"):
+        return True
+    first = next(iter(records), None)
+    return isinstance(first, Mapping) and not any(isinstance(value, (list, np.ndarray)) for value in first.values())
+
+
+def seconds_of_records(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Inter-arrival times (n,) float32 in seconds, as the records give them or between their timestamps.
+
+    Raises:
+        ValueError: where a record has neither, or the timestamps are not in order.
+    """
+    if records and all("inter_arrival" in record for record in records):
+        return np.array([record["inter_arrival"] for record in records], dtype=np.float32)
+    missing = next((row for row, record in enumerate(records) if record.get("timestamp") is None), None)
+    if missing is not None:
+        raise ValueError(f"record {missing} has neither a timestamp nor, with all others, an inter_arrival")
+    times = np.array([microseconds(record["timestamp"]) for record in records], dtype=np.int64)
+    return seconds_between(times, np.array([0, len(times)]))
+
+
+def seconds_of_table(table: "pa.Table") -> np.ndarray:
+    """`seconds_of_records` of a table of n records."""
+    if "inter_arrival" in table.column_names:
+        return table["inter_arrival"].to_numpy().astype(np.float32)
+    if "timestamp" not in table.column_names:
+        raise ValueError(f"records have neither timestamp nor inter_arrival, only {table.column_names}")
+    times = table["timestamp"]
+    if pa.types.is_timestamp(times.type):
+        times = times.cast(pa.timestamp("us", times.type.tz))
+    return seconds_between(times.cast(pa.int64()).to_numpy(), np.array([0, table.num_rows]))
+
+
+def seconds_between(timestamps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Seconds since the record before, float32 (n,), 0 for the first of each sequence.
+
+    Args:
+        timestamps: (n,) int64 microseconds.
+        offsets: (sequences + 1,) where each sequence begins, and n.
+
+    Raises:
+        ValueError: naming the first record that is earlier than the one before it.
+    """
+    differences = np.diff(timestamps, prepend=timestamps[:1])
+    differences[offsets[:-1][offsets[:-1] < len(timestamps)]] = 0
+    if len(differences) and differences.min() < 0:
+        row = int(np.argmax(differences < 0))
+        sequence = int(np.searchsorted(offsets, row, side="right")) - 1
+        raise ValueError(
+            f"record {row - int(offsets[sequence])} of sequence {sequence} is {-int(differences[row])} us earlier "
+            "than the record before it: records must be in time order"
+        )
+    return (differences / 1e6).astype(np.float32)
+
+
+def flatten_windows(windows: "pa.Table") -> tuple[np.ndarray, "pa.Table"]:
+    """Offsets (windows + 1,) int64, and the list columns of a table of windows as one flat table of records."""
+    lists = [name for name in windows.column_names if pa.types.is_list(windows.schema.field(name).type)]
+    columns = {name: windows[name].combine_chunks() for name in lists}
+    sizes = pc.list_value_length(columns["timestamp"]).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    return offsets, pa.table({name: column.flatten() for name, column in columns.items()})

@@ -1,0 +1,108 @@
+"""What surrounds the encoder: embeddings of fields, times and positions before it, pooling after it.
+
+B is windows, T records of a window, F fields of a record, H the hidden size.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from .configuration_telescope import FIELD_SIZES, TelescopeConfig, field_offsets
+
+# Functions of the inter-arrival time in seconds, each one number.
+TIME_FEATURES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "log_microseconds": lambda seconds: torch.log1p(seconds * 1e6),
+    "log_seconds": torch.log1p,
+}
+
+
+class TelescopeFieldEmbedding(nn.Module):
+    """One field's ids to vectors; [PAD] and [UNK] become zeros, so that the table has a row per value and no more."""
+
+    def __init__(self, offset: int, size: int, width: int):
+        super().__init__()
+        self.offset = offset
+        self.table = nn.Embedding(size, width)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        values = ids - self.offset  # (B, T)
+        known = (values >= 0) & (values < self.table.num_embeddings)
+        vectors = self.table(torch.where(known, values, 0))  # (B, T, width)
+        return vectors * known.unsqueeze(-1)
+
+
+class TelescopeTimeEmbedding(nn.Module):
+    """Inter-arrival times in seconds (B, T) to vectors (B, T, time_embedding_size)."""
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__()
+        self.functions = [TIME_FEATURES[name] for name in config.time_features]
+        self.projection = nn.Linear(len(self.functions), config.time_embedding_size)
+
+    def forward(self, inter_arrival: torch.Tensor) -> torch.Tensor:
+        seconds = inter_arrival.float()
+        features = torch.stack([function(seconds) for function in self.functions], dim=-1)  # (B, T, features)
+        return self.projection(features.to(self.projection.weight.dtype))
+
+
+class TelescopeSinusoidalPositions(nn.Module):
+    """Sines and cosines of the position (Vaswani et al. 2017, section 3.5), added to the representations."""
+
+    table: torch.Tensor
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__()
+        self.shape = (config.max_position_embeddings, config.hidden_size)
+        self.register_buffer("table", self.compute(), persistent=False)
+
+    def compute(self) -> torch.Tensor:
+        length, width = self.shape
+        position = torch.arange(length, dtype=torch.float32).unsqueeze(1)
+        frequency = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10_000.0) / width))
+        table = torch.zeros(length, width)
+        table[:, 0::2] = torch.sin(position * frequency)
+        table[:, 1::2] = torch.cos(position * frequency)[:, : width // 2]
+        return table
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        length = hidden_states.shape[1]
+        if length > self.shape[0]:
+            raise ValueError(f"a window of {length} records is longer than max_position_embeddings {self.shape[0]}")
+        return hidden_states + self.table[:length].to(hidden_states.dtype)
+
+
+class TelescopeEmbeddings(nn.Module):
+    """Fields and inter-arrival time of a record, fused by a linear layer and LayerNorm."""
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__()
+        offsets, sizes = field_offsets(config.fields), config.field_embedding_sizes
+        self.fields = nn.ModuleList(
+            TelescopeFieldEmbedding(offsets[name], FIELD_SIZES[name], sizes[name]) for name in config.fields
+        )
+        self.time = TelescopeTimeEmbedding(config)
+        self.fuse = nn.Linear(sum(sizes.values()) + config.time_embedding_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        # A bag of records has no order, so it gets no positions.
+        self.positions = TelescopeSinusoidalPositions(config) if config.num_hidden_layers > 0 else nn.Identity()
+
+    def forward(self, input_ids: torch.Tensor, inter_arrival: torch.Tensor) -> torch.Tensor:
+        parts = [embed(input_ids[..., index]) for index, embed in enumerate(self.fields)]
+        parts.append(self.time(inter_arrival))
+        hidden_states = self.norm(self.fuse(torch.cat(parts, dim=-1)))  # (B, T, H)
+        return self.dropout(self.positions(hidden_states))
+
+
+class TelescopeMeanPooling(nn.Module):
+    """Mean over the real records of a window; a window without any gives zeros."""
+
+    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        # Selected, not multiplied: what stands at a padded place must not count even where it is not a number.
+        real = torch.where(attention_mask.unsqueeze(-1).bool(), hidden_states, 0)
+        return real.sum(dim=1) / attention_mask.sum(dim=1, keepdim=True).clamp(min=1).to(hidden_states.dtype)
+
+
+POOLINGS: dict[str, type[nn.Module]] = {"mean": TelescopeMeanPooling}

@@ -1,0 +1,239 @@
+"""The telescope model: a window of flow records to one embedding, trained with NT-Xent.
+
+After *Contrastive Learning and Correlation Clustering for Sequences of Network Telescope Data* (arXiv 2606.04733).
+B is windows, T records of a window, F fields of a record, H the hidden size, P the projection size.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.masking_utils import create_causal_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils import ModelOutput
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .checkpoint_telescope import CheckedPreTrainedModel
+from .configuration_telescope import TelescopeConfig
+from .contrastive_loss import nt_xent_loss
+from .layers_telescope import POOLINGS, TelescopeEmbeddings, TelescopeSinusoidalPositions
+
+
+@dataclass
+class TelescopeContrastiveOutput(ModelOutput):
+    """Output of `TelescopeForContrastiveLearning`.
+
+    Args:
+        loss: NT-Xent over the pairs that were given, else None.
+        embeddings: (B, P), of unit length.
+        pooler_output: (B, H), before the projection head.
+        last_hidden_state: (B, T, H).
+        hidden_states, attentions: of every layer, where asked for.
+    """
+
+    loss: torch.Tensor | None = None
+    embeddings: torch.Tensor | None = None
+    pooler_output: torch.Tensor | None = None
+    last_hidden_state: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention written plainly; query, key and value are (B, heads, T, head size), the result (B, T, heads, size)."""
+    scores = query @ key.transpose(2, 3) * scaling
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    weights = F.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    weights = F.dropout(weights, p=dropout, training=module.training)
+    return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+class TelescopeAttention(nn.Module):
+    """Multi-head self-attention through the attention interface of transformers."""
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__()
+        self.config = config
+        self.is_causal = config.is_causal
+        self.head_size = config.hidden_size // config.num_attention_heads
+        self.scaling = self.head_size**-0.5
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        batch, length, _ = hidden_states.shape
+        qkv = self.qkv(hidden_states).view(batch, length, 3, -1, self.head_size)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, head size)
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
+        dropout = self.config.attention_probs_dropout_prob if self.training else 0.0
+        attended, weights = attend(
+            self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs
+        )
+        return self.output(attended.reshape(batch, length, -1)), weights
+
+
+class TelescopeEncoderLayer(GradientCheckpointingLayer):
+    """Attention and feed-forward, each with a residual and a normalisation after it (post-norm)."""
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__()
+        self.attention = TelescopeAttention(config)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(config.hidden_size, config.intermediate_size),
+            ACT2FN[config.hidden_act],
+            nn.Dropout(config.hidden_dropout_prob),
+            nn.Linear(config.intermediate_size, config.hidden_size),
+        )
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Any
+    ) -> torch.Tensor:
+        attended, _ = self.attention(hidden_states, attention_mask, **kwargs)
+        hidden_states = self.attention_norm(hidden_states + self.dropout(attended))
+        return self.feed_forward_norm(hidden_states + self.dropout(self.feed_forward(hidden_states)))
+
+
+class TelescopePreTrainedModel(CheckedPreTrainedModel):
+    """Loading, saving and initial weights."""
+
+    config: TelescopeConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+    # An encoder of its own leaves the projection head of its checkpoint aside.
+    _keys_to_ignore_on_load_unexpected = [r"^head\."]  # noqa: RUF012
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["TelescopeEmbeddings", "TelescopeEncoderLayer"]  # noqa: RUF012
+    _supports_sdpa = True
+    _supports_attention_backend = True
+    _can_record_outputs = {"hidden_states": TelescopeEncoderLayer, "attentions": TelescopeAttention}  # noqa: RUF012
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # The layers are narrow: the usual standard deviation of 0.02 would start every window at nearly one point.
+        if isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight)
+        elif isinstance(module, TelescopeSinusoidalPositions):
+            init.copy_(module.table, module.compute())
+        else:
+            super()._init_weights(module)
+
+
+class TelescopeModel(TelescopePreTrainedModel):
+    """Encoder: a window of flow records to a vector per record and a pooled one."""
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__(config)
+        self.embeddings = TelescopeEmbeddings(config)
+        self.layers = nn.ModuleList(TelescopeEncoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.pooling = POOLINGS[config.pooling]()
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embeddings.fields
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        inter_arrival: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPooling:
+        """Embed windows.
+
+        Args:
+            input_ids: (B, T, F) int64, as the tokenizer gives them.
+            inter_arrival: (B, T) seconds since the record before, 0 for the first.
+            attention_mask: (B, T), 1 for real records, 0 for padding after them; None means all are real.
+
+        Returns:
+            `last_hidden_state` (B, T, H) and `pooler_output` (B, H).
+
+        Raises:
+            ValueError: where records have another number of fields than the configuration, or are too many.
+        """
+        if input_ids.dim() != 3 or input_ids.shape[-1] != len(self.config.fields):
+            raise ValueError(f"input_ids must be (B, T, {len(self.config.fields)}), not {tuple(input_ids.shape)}")
+        if attention_mask is None:
+            attention_mask = torch.ones(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
+        hidden_states = self.embeddings(input_ids, inter_arrival)
+        mask = None
+        if len(self.layers) > 0:
+            # It obeys `config.is_causal`, and is None where the kernel needs no mask.
+            mask = create_causal_mask(self.config, hidden_states, attention_mask, past_key_values=None)
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, attention_mask=mask, **kwargs)
+        pooled = self.pooling(hidden_states, attention_mask)
+        return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
+
+
+class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
+    """Encoder and projection head: a window to an embedding of unit length, and NT-Xent where pairs are given."""
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__(config)
+        self.model = TelescopeModel(config)
+        self.head = nn.Sequential(
+            nn.Linear(config.hidden_size, config.hidden_size),
+            ACT2FN[config.hidden_act],
+            nn.Linear(config.hidden_size, config.projection_size),
+        )
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        inter_arrival: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        pairs: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> TelescopeContrastiveOutput:
+        """Embed windows, and compare pairs of them.
+
+        Args:
+            input_ids, inter_arrival, attention_mask: as `TelescopeModel.forward` takes them.
+            pairs: (N, 2) rows of the batch that are positive pairs, for the loss.
+        """
+        outputs = self.model(input_ids, inter_arrival, attention_mask, **kwargs)
+        embeddings = F.normalize(self.head(outputs.pooler_output), dim=-1)
+        loss = None
+        if pairs is not None:
+            loss = nt_xent_loss(embeddings[pairs[:, 0]], embeddings[pairs[:, 1]], self.config.temperature)
+        return TelescopeContrastiveOutput(
+            loss=loss,
+            embeddings=embeddings,
+            pooler_output=outputs.pooler_output,
+            last_hidden_state=outputs.last_hidden_state,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+
+__all__ = ["TelescopeForContrastiveLearning", "TelescopeModel", "TelescopePreTrainedModel"]

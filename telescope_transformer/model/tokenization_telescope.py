@@ -1,0 +1,277 @@
+"""Flow records as tokens: a fixed number of words a record, and the inter-arrival time beside them.
+
+The record `{"dst_ip": "192.0.2.1", "dst_port": 443, "protocol": 6}` is spelt `dst_octet_1:192 dst_octet_2:0
+dst_octet_3:2 dst_octet_4:1 dst_port:443 protocol:6`. The word-level vocabulary of the `tokenizers` library defines the
+ids; each field's words have one contiguous range, so that a column of numbers becomes ids by adding an offset.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import BatchEncoding, PreTrainedTokenizerFast
+
+from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, field_offsets
+from .flow_fields import (
+    MISSING,
+    column_values,
+    field_value,
+    flatten_windows,
+    is_sequence,
+    records_of,
+    seconds_between,
+    seconds_of_records,
+    seconds_of_table,
+)
+from .sharing_telescope import SharedWithCode
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PAD_TOKEN, UNK_TOKEN = "[PAD]", "[UNK]"
+MODEL_MAX_LENGTH = 512
+
+
+def build_vocabulary(fields: Sequence[str]) -> dict[str, int]:
+    """Words and ids: [PAD] 0, [UNK] 1, then every value of every field, in the order of `fields`."""
+    unknown = [name for name in fields if name not in FIELD_SIZES]
+    if unknown or len(set(fields)) != len(fields):
+        raise ValueError(f"fields must be distinct names of {sorted(FIELD_SIZES)}, not {list(fields)}")
+    vocabulary = {PAD_TOKEN: 0, UNK_TOKEN: 1}
+    for name, offset in field_offsets(tuple(fields)).items():
+        vocabulary.update((f"{name}:{value}", offset + value) for value in range(FIELD_SIZES[name]))
+    return vocabulary
+
+
+def read_field_offsets(vocabulary: Mapping[str, int]) -> dict[str, int]:
+    """First id of each field of a vocabulary, in the order of their ids.
+
+    Raises:
+        ValueError: where a field's words are not the contiguous range that the model reads values from.
+    """
+    firsts = sorted((word_id, word) for word, word_id in vocabulary.items() if word.endswith(":0"))
+    fields = [word.removesuffix(":0") for _, word in firsts]
+    if build_vocabulary(fields) != vocabulary:
+        raise ValueError(f"the vocabulary of {len(vocabulary)} words is not one of contiguous fields {fields}")
+    return field_offsets(fields)
+
+
+class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
+    """Tokenizer of flow records.
+
+    Args:
+        fields: what a record is spelt with; names of `FIELD_SIZES`, by default the destination's octets and port, and
+            the protocol.
+
+    A sequence is a list of records (dictionaries), a dictionary of columns, or an Arrow table, in time order. A record
+    has `dst_ip` (text, or an IPv4 address as an integer), the other fields by name, and `timestamp` (integer
+    microseconds or `datetime`) or `inter_arrival` (seconds since the record before). What a record lacks is [UNK].
+
+    Example:
+        >>> tokenizer = FlowTokenizer()
+        >>> record = {"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 443, "protocol": 6}
+        >>> tokenizer.decode(tokenizer([record])["input_ids"])
+        [{'dst_ip': '192.0.2.1', 'dst_port': 443, 'protocol': 6}]
+    """
+
+    vocab_files_names = {"tokenizer_file": "tokenizer.json"}  # noqa: RUF012
+    model_input_names = ["input_ids", "inter_arrival", "attention_mask"]  # noqa: RUF012
+    padding_side = "right"
+
+    def __init__(
+        self, fields: Sequence[str] | None = None, vocab: Mapping[str, int] | None = None, **kwargs: Any
+    ) -> None:
+        if kwargs.get("tokenizer_object") is None and kwargs.get("tokenizer_file") is None:
+            words = dict(vocab) if vocab else build_vocabulary(tuple(fields or DEFAULT_FIELDS))
+            backend = Tokenizer(WordLevel(words, unk_token=UNK_TOKEN))
+            backend.pre_tokenizer = WhitespaceSplit()
+            kwargs["tokenizer_object"] = backend
+        kwargs.setdefault("model_max_length", MODEL_MAX_LENGTH)
+        super().__init__(**{"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN} | kwargs)
+        self.field_offsets = read_field_offsets(self.backend_tokenizer.get_vocab(with_added_tokens=False))
+
+    @property
+    def fields(self) -> list[str]:
+        """What a record is spelt with, in order."""
+        return list(self.field_offsets)
+
+    def __call__(  # type: ignore[override]
+        self,
+        records: Any,
+        *,
+        padding: bool | str = False,
+        truncation: bool = False,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        return_tensors: str | None = None,
+        **kwargs: Any,
+    ) -> BatchEncoding:
+        """Encode one sequence or a list of sequences; text (already spelt records) goes to the library's own method.
+
+        Args:
+            records: a sequence, or a list of sequences.
+            padding: `True` or `"longest"`, or `"max_length"`; [PAD] after the real records.
+            truncation: cut sequences after `max_length` (by default `model_max_length`) records.
+            return_tensors: `"pt"` or `"np"` stacks the sequences, also a single one, along a first axis.
+
+        Returns:
+            `input_ids` int64 (records, fields), `inter_arrival` float32 (records,) in seconds and `attention_mask`
+            int64 (records,); with a first axis of sequences for a batch.
+
+        Raises:
+            ValueError: where records are not in time order, or lack both `timestamp` and `inter_arrival`.
+        """
+        if isinstance(records, str) or (isinstance(records, list) and records and isinstance(records[0], str)):
+            return super().__call__(records, padding=padding, truncation=truncation, max_length=max_length, **kwargs)
+        single = is_sequence(records)
+        encoded = [self._encode(sequence) for sequence in ([records] if single else records)]
+        if truncation:
+            limit = max_length or self.model_max_length
+            encoded = [{name: values[:limit] for name, values in sequence.items()} for sequence in encoded]
+        if not padding and return_tensors is None:
+            return BatchEncoding(
+                encoded[0] if single else {name: [e[name] for e in encoded] for name in self.model_input_names}
+            )
+        return self.pad(encoded, padding, max_length, pad_to_multiple_of, return_tensors=return_tensors)
+
+    def _encode(self, sequence: Any) -> dict[str, np.ndarray]:
+        if isinstance(sequence, (list, tuple, Mapping)):
+            records = records_of(sequence) if isinstance(sequence, Mapping) else sequence
+            ids = self.backend_tokenizer.encode(self.spell(records), add_special_tokens=False).ids
+            input_ids = np.array(ids, dtype=np.int64).reshape(len(records), len(self.fields))
+            seconds = seconds_of_records(records)
+        else:
+            input_ids = self._encode_columns(sequence).astype(np.int64)
+            seconds = seconds_of_table(sequence)
+        return {
+            "input_ids": input_ids,
+            "inter_arrival": seconds,
+            "attention_mask": np.ones(len(input_ids), dtype=np.int64),
+        }
+
+    def spell(self, records: Sequence[Mapping[str, Any]]) -> str:
+        """The words of records, separated by spaces."""
+        values = ((name, field_value(record, name)) for record in records for name in self.fields)
+        return " ".join(UNK_TOKEN if value == MISSING else f"{name}:{value}" for name, value in values)
+
+    def _encode_columns(self, table: "pa.Table") -> np.ndarray:
+        """Ids (n, fields) int32 of n records in columns: each value plus the first id of its field."""
+        ids = np.full((table.num_rows, len(self.fields)), self.unk_token_id, dtype=np.int32)
+        for index, (name, offset) in enumerate(self.field_offsets.items()):
+            column = "dst_ip" if name.startswith("dst_octet_") else name
+            if column not in table.column_names:
+                continue
+            values = column_values(table[column], name)
+            if values.dtype.kind == "u":
+                np.add(values, offset, out=ids[:, index], dtype=np.int32, casting="unsafe")
+            else:
+                ids[:, index] = np.where(values == MISSING, self.unk_token_id, values + offset)
+        return ids
+
+    def encode_windows(self, windows: "pa.Table") -> dict[str, np.ndarray]:
+        """Encode a table of windows (a row per window, a list column per field) without a Python object per record.
+
+        Returns:
+            `input_ids` int32 (total records, fields), `inter_arrival` float32 (total records,), 0 for the first
+            record of each window, and `offsets` int64 (windows + 1,).
+        """
+        offsets, flat = flatten_windows(windows)
+        seconds = seconds_between(flat["timestamp"].to_numpy(), offsets)
+        return {"input_ids": self._encode_columns(flat), "inter_arrival": seconds, "offsets": offsets}
+
+    def pad(  # type: ignore[override]
+        self,
+        encoded_inputs: Any,
+        padding: bool | str = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        return_tensors: str | None = None,
+        **kwargs: Any,
+    ) -> BatchEncoding:
+        """Stack encoded sequences (a list of encodings, or one encoding of lists) to one length.
+
+        Raises:
+            ValueError: where sequences differ in length and `padding` is off, or one is longer than `max_length`.
+        """
+        if isinstance(encoded_inputs, (Mapping, BatchEncoding)):
+            names = list(encoded_inputs.keys())
+            encoded_inputs = [dict(zip(names, row, strict=True)) for row in zip(*encoded_inputs.values(), strict=True)]
+        lengths = np.array([len(sequence["input_ids"]) for sequence in encoded_inputs])
+        length = int(lengths.max(initial=0))
+        if padding == "max_length":
+            length = max_length or self.model_max_length
+        if padding and pad_to_multiple_of:
+            length = -(-length // pad_to_multiple_of) * pad_to_multiple_of
+        if lengths.max(initial=0) > length or (not padding and len(set(lengths.tolist())) > 1):
+            raise ValueError(f"sequences of {sorted(set(lengths.tolist()))} records do not stack: pad or truncate")
+        shape = (len(lengths), length)
+        batch: dict[str, np.ndarray] = {
+            "input_ids": np.full((*shape, len(self.fields)), self.pad_token_id, dtype=np.int64),
+            "inter_arrival": np.zeros(shape, dtype=np.float32),
+            "attention_mask": (np.arange(length) < lengths[:, None]).astype(np.int64),
+        }
+        for row, sequence in enumerate(encoded_inputs):
+            batch["input_ids"][row, : lengths[row]] = sequence["input_ids"]
+            batch["inter_arrival"][row, : lengths[row]] = sequence["inter_arrival"]
+        return BatchEncoding(batch, tensor_type=return_tensors)
+
+    def collate(self, encoded: Mapping[str, np.ndarray], starts: np.ndarray, lengths: np.ndarray) -> BatchEncoding:
+        """Padded tensors of stretches of records that `encode_windows` gave.
+
+        Args:
+            starts: (B,) first record of each stretch.
+            lengths: (B,) its number of records, at least one.
+        """
+        place = np.arange(int(np.max(lengths)))
+        real = place < np.asarray(lengths)[:, None]  # (B, T)
+        rows = np.where(real, np.asarray(starts)[:, None] + place, 0)
+        ids = np.where(real[..., None], encoded["input_ids"][rows], self.pad_token_id)
+        # A stretch's first record has none before it, wherever the stretch was cut.
+        seconds = np.where(real & (place > 0), encoded["inter_arrival"][rows], 0)
+        return BatchEncoding(
+            {
+                "input_ids": torch.from_numpy(ids.astype(np.int64)),
+                "inter_arrival": torch.from_numpy(seconds.astype(np.float32)),
+                "attention_mask": torch.from_numpy(real.astype(np.int64)),
+            }
+        )
+
+    def decode(  # type: ignore[override]
+        self, token_ids: Any, inter_arrival: Any = None, **kwargs: Any
+    ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+        """Records of ids (records, fields) or (batch, records, fields); [PAD] is left out, an [UNK] field is None.
+
+        A destination comes back as a dotted quad, which for IPv6 is its fold. `inter_arrival`, of the same shape
+        without the last axis, is put into the records where it is given.
+        """
+        ids = np.asarray(token_ids)
+        if ids.ndim == 3:
+            times = [None] * len(ids) if inter_arrival is None else inter_arrival
+            return [self._decode_sequence(*pair) for pair in zip(ids, times, strict=True)]
+        return self._decode_sequence(ids, inter_arrival)
+
+    def batch_decode(self, sequences: Any, **kwargs: Any) -> list[list[dict[str, Any]]]:  # type: ignore[override]
+        """`decode` of each of several sequences."""
+        return [self._decode_sequence(np.asarray(ids), None) for ids in sequences]
+
+    def _decode_sequence(self, ids: np.ndarray, inter_arrival: Any) -> list[dict[str, Any]]:
+        real = (ids != self.pad_token_id).any(axis=-1)
+        records = [self._record(row) for row in ids[real]]
+        if inter_arrival is not None:
+            for record, seconds in zip(records, np.asarray(inter_arrival)[real].tolist(), strict=True):
+                record["inter_arrival"] = seconds
+        return records
+
+    def _record(self, ids: np.ndarray) -> dict[str, Any]:
+        offsets = self.field_offsets.items()
+        values = {
+            name: int(word_id) - offset if word_id != self.unk_token_id else None
+            for (name, offset), word_id in zip(offsets, ids, strict=True)
+        }
+        octets = [str(values.pop(name)) for name in self.fields if name.startswith("dst_octet_")]
+        address = {"dst_ip": None if "None" in octets else ".".join(octets)} if octets else {}
+        return address | values
