@@ -1,0 +1,10 @@
+"""A synthetic telescope with ground truth: every source has an actor, and actors share behaviour across sources."""
+
+from telescope_transformer.simulation.telescope import (
+    SimulationSettings,
+    simulate,
+    simulate_batches,
+    write_simulation,
+)
+
+__all__ = ["SimulationSettings", "simulate", "simulate_batches", "write_simulation"]

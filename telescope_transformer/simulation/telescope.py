@@ -1,0 +1,157 @@
+"""Simulated flow records as Arrow tables, record batches, or a Parquet file of any size."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from itertools import chain, pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.records.addresses import format_ipv4
+from telescope_transformer.records.schema import FLOW_SCHEMA
+from telescope_transformer.simulation.behaviours import HOUR, TCP
+from telescope_transformer.simulation.emission import Emitter
+from telescope_transformer.simulation.population import Population, draw_population
+
+# 1 January 2024, 00:00 UTC.
+START = 1_704_067_200_000_000
+MOST_SOURCES = 2_000_000
+_RECORDS_PER_SLICE = 2**20
+_ROW_GROUP = 2**21
+_DICTIONARY_COLUMNS = ("src_ip", "dst_ip", "label")
+_TCP_ONLY = ("tcp_flags", "tcp_seq")
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """A synthetic telescope.
+
+    Args:
+        sources: number of sources.
+        seed: the same seed gives the same records.
+        records_per_source: mean over all sources; the distribution has a heavy tail.
+        days: duration of the recording.
+        telescope: the network that is recorded, IPv4, /8 or smaller; the default is part of the range that RFC 2544
+            reserves for benchmarks.
+
+    Raises:
+        InputError: if a value is out of its range.
+    """
+
+    sources: int = 2000
+    seed: int = 0
+    records_per_source: float = 100.0
+    days: float = 7.0
+    telescope: str = "198.18.0.0/16"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.sources <= MOST_SOURCES:
+            raise InputError(f"sources: {self.sources} is not between 1 and {MOST_SOURCES}")
+        if self.records_per_source <= 0 or self.days <= 0:
+            raise InputError(f"records_per_source {self.records_per_source} and days {self.days} must be positive")
+        if self.network.prefixlen < 8:
+            raise InputError(f"telescope: {self.telescope} is larger than a /8")
+
+    @property
+    def network(self) -> IPv4Network:
+        try:
+            return IPv4Network(self.telescope)
+        except ValueError as error:
+            raise InputError(f"telescope: {self.telescope} is not an IPv4 network: {error}") from error
+
+    @property
+    def slices(self) -> int:
+        """The parts of time that are generated and written one after the other, which bounds memory."""
+        return max(1, round(self.sources * self.records_per_source / _RECORDS_PER_SLICE))
+
+
+def simulate(
+    sources: int = 2000,
+    seed: int = 0,
+    *,
+    records_per_source: float = 100.0,
+    days: float = 7.0,
+    telescope: str = "198.18.0.0/16",
+) -> pa.Table:
+    """Simulates a telescope; the parameters are those of `SimulationSettings`.
+
+    Returns:
+        Flow records (`records.schema.FLOW_SCHEMA`) in time order, with `label` the actor of the source.
+    """
+    settings = SimulationSettings(sources, seed, records_per_source, days, telescope)
+    table = pa.Table.from_batches(simulate_batches(settings)).sort_by("timestamp")
+    return table.cast(pa.schema([FLOW_SCHEMA.field(name) for name in table.schema.names]))
+
+
+def simulate_batches(settings: SimulationSettings) -> Iterator[pa.RecordBatch]:
+    """Yields slices of time, each in time order; text columns are dictionaries, to be cast where text is needed."""
+    duration = int(settings.days * 24 * HOUR)
+    population = draw_population(
+        settings.sources, settings.seed, settings.records_per_source, settings.network, START, duration
+    )
+    emitter, names = Emitter(population), _Names(population)
+    edges = START + (np.arange(settings.slices + 1) * duration) // settings.slices
+    for start, stop in pairwise(edges.tolist()):
+        yield names.batch(emitter.emit(start, stop))
+
+
+def write_simulation(path: str | Path, settings: SimulationSettings) -> int:
+    """Writes the records as a Parquet file, a row group for each slice; returns their number.
+
+    The file appears under its name only when it is complete.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    batches = simulate_batches(settings)
+    first = next(batches)
+    rows = 0
+    try:
+        # A dictionary page of the default size would not hold the addresses of a large telescope.
+        with pq.ParquetWriter(
+            partial,
+            first.schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=list(_DICTIONARY_COLUMNS),
+            dictionary_pagesize_limit=2**26,
+            store_schema=False,
+        ) as writer:
+            for batch in chain([first], batches):
+                writer.write_batch(batch, row_group_size=_ROW_GROUP)
+                rows += batch.num_rows
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+class _Names:
+    """The text of sources, destinations and actors, built once and shared by all batches."""
+
+    def __init__(self, population: Population):
+        self._sources = format_ipv4(population.sources["address"])
+        self._targets = format_ipv4(population.targets)
+        self._base = population.targets[0]
+        self._actors = pa.array(population.actors, pa.string())
+        self._actor_of = population.sources["actor"]
+
+    def batch(self, records: np.ndarray) -> pa.RecordBatch:
+        source = np.ascontiguousarray(records["source"])
+        target = (records["dst_ip"] - self._base).astype(np.int32)
+        columns: dict[str, pa.Array] = {
+            "timestamp": pa.array(np.ascontiguousarray(records["timestamp"])),
+            "src_ip": pa.DictionaryArray.from_arrays(pa.array(source), self._sources),
+            "dst_ip": pa.DictionaryArray.from_arrays(pa.array(target), self._targets),
+        }
+        not_tcp = records["protocol"] != TCP
+        for name in ("protocol", "src_port", "dst_port", "ttl", "tcp_flags", "ip_id", "tcp_seq"):
+            mask = not_tcp if name in _TCP_ONLY else None
+            columns[name] = pa.array(np.ascontiguousarray(records[name]), mask=mask)
+        columns["label"] = pa.DictionaryArray.from_arrays(pa.array(self._actor_of[source]), self._actors)
+        return pa.RecordBatch.from_pydict(columns)
