@@ -68,7 +68,7 @@ def embed_windows(
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     was_training = model.training
-    model = model.to(device).eval()
+    model.to(device).eval()  # type: ignore[arg-type]
     embeddings = np.empty((windows.num_rows, model.config.projection_size), dtype=np.float32)
     with tqdm(total=windows.num_rows, unit="window", desc="embedding", disable=not progress) as bar:
         for begin in range(0, windows.num_rows, CHUNK_WINDOWS):

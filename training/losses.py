@@ -4,6 +4,8 @@ Both are exact: N processes with B / N pairs each get the loss and the gradient 
 get those of the whole batch.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
