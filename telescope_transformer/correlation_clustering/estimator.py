@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
-from telescope_transformer.correlation_clustering.greedy import greedy
+from telescope_transformer.correlation_clustering.greedy import gaec
 from telescope_transformer.correlation_clustering.local_search import evolve, improve
 from telescope_transformer.correlation_clustering.progress import Progress
 from telescope_transformer.correlation_clustering.validation import check_embeddings, check_weights
@@ -66,7 +66,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         progress = Progress(graph, self.time_limit, self.gap)
         rng = np.random.default_rng(self.random_state)
         self.solver_ = "greedy"
-        start = greedy(graph)
+        start = gaec(graph)
         progress.offer(start)
         if self.method != "greedy":
             self.solver_ = "local_search"

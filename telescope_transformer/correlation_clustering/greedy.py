@@ -137,16 +137,16 @@ def _roots(parent):
     return parent
 
 
-def greedy(graph: Graph) -> np.ndarray:
+def gaec(graph: Graph) -> np.ndarray:
     """Labels (n,) of greedy additive edge contraction; 0..k-1 in order of first member."""
     if graph.n < 2:
         return np.zeros(graph.n, dtype=np.int64)
     if not isinstance(graph, DenseGraph):
         raise NotImplementedError("sparse GAEC")
-    return greedy_in_place(graph.matrix.copy(), graph.threshold, graph.sizes)
+    return gaec_in_place(graph.matrix.copy(), graph.threshold, graph.sizes)
 
 
-def greedy_in_place(matrix: np.ndarray, threshold: float, sizes: np.ndarray | None = None) -> np.ndarray:
+def gaec_in_place(matrix: np.ndarray, threshold: float, sizes: np.ndarray | None = None) -> np.ndarray:
     """The same for a matrix of products that may be overwritten: no memory beyond it but O(n)."""
     sizes = np.ones(matrix.shape[0]) if sizes is None else sizes.copy()
     return canonical_labels(_roots(_gaec_dense(matrix, threshold, sizes)))

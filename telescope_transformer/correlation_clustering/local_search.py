@@ -9,7 +9,7 @@ settled, what they differ in is searched at once.
 import numpy as np
 
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels, common_refinement
-from telescope_transformer.correlation_clustering.greedy import greedy
+from telescope_transformer.correlation_clustering.greedy import gaec
 from telescope_transformer.correlation_clustering.moves import move_nodes
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
 
@@ -53,7 +53,7 @@ def evolve(progress: Progress, rng: np.random.Generator, deadline: Deadline, pat
         failures = 0 if better else failures + 1
 
 
-def local_search(
+def refine(
     graph: Graph, labels: np.ndarray | None = None, *, seed: int = 0, time_limit: float | None = None
 ) -> np.ndarray:
     """Labels (n,) of the best clustering found from ``labels`` (or GAEC) and restarts; canonical.
@@ -62,7 +62,7 @@ def local_search(
     """
     progress = Progress(graph, time_limit)
     rng = np.random.default_rng(seed)
-    start = greedy(graph) if labels is None else canonical_labels(labels)
+    start = gaec(graph) if labels is None else canonical_labels(labels)
     progress.offer(start)
     progress.offer(improve(graph, start, rng, progress.part(1.0)))
     evolve(progress, rng, progress.part(1.0))
