@@ -1,0 +1,66 @@
+"""Frequent values per cluster, counted for all clusters at once."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+
+def codes_of(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, list[str]]:
+    """Integer codes of a text column and its distinct values; a missing value has code -1."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
+    encoded = column.dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, encoded.dictionary.to_pylist()
+
+
+def pair_counts(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distinct (group, value) pairs and how often each occurs, by group and then most frequent first.
+
+    Args:
+        groups: (n,) 0..k-1.
+        values: (n,) integers from 0 on; negative ones are left out.
+    """
+    known = values >= 0
+    groups, values = groups[known].astype(np.int64), values[known].astype(np.int64)
+    span = int(values.max()) + 1 if len(values) else 1
+    keys, counts = np.unique(groups * span + values, return_counts=True)
+    groups, values = keys // span, keys % span
+    order = np.lexsort((values, -counts, groups))
+    return groups[order], values[order], counts[order]
+
+
+def spans(groups: np.ndarray, n_groups: int) -> Iterator[slice]:
+    """The slice of each group 0..n_groups-1 in a sorted array of groups."""
+    bounds = np.searchsorted(groups, np.arange(n_groups + 1))
+    for start, end in pairwise(bounds.tolist()):
+        yield slice(start, end)
+
+
+def top_values(
+    groups: np.ndarray,
+    values: np.ndarray,
+    n_groups: int,
+    name: Callable[[int], Any],
+    *,
+    key: str,
+    count: str,
+    top: int,
+) -> list[tuple[list[dict[str, Any]], int]]:
+    """Per group its most frequent values, and how many distinct ones it has.
+
+    Each is {key: name(value), count: how often, "share": of the group's known values}.
+    """
+    group, value, number = pair_counts(groups, values)
+    answer = []
+    for span in spans(group, n_groups):
+        total = max(1, int(number[span].sum()))
+        best = zip(value[span][:top].tolist(), number[span][:top].tolist(), strict=True)
+        rows = [{key: name(v), count: n, "share": round(n / total, 4)} for v, n in best]
+        answer.append((rows, span.stop - span.start))
+    return answer

@@ -1,0 +1,61 @@
+"""Where each window lies on the map: neighbours in the embedding are neighbours in the plane."""
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from telescope_transformer.similarity import normalised, row_blocks
+
+LANDMARKS = 1500
+NEIGHBOURS = 4
+ITERATIONS = 500
+SPREAD = 0.012
+
+
+def map_layout(embeddings: np.ndarray, *, landmarks: int = LANDMARKS, seed: int = 0) -> np.ndarray:
+    """Positions of windows in the unit square, float32 (n_windows, 2).
+
+    t-SNE (van der Maaten and Hinton 2008) of at most `landmarks` windows; every other window lies at the mean of its
+    nearest landmarks' positions, weighted by similarity, and a little beside it so that equal windows stay visible.
+    The time grows with the number of windows only through the search for landmarks. Distances far apart mean nothing.
+    """
+    n_windows = len(embeddings)
+    if n_windows < 5:
+        return np.full((n_windows, 2), 0.5, dtype=np.float32) + np.arange(n_windows, dtype=np.float32)[:, None] / 10
+    rng = np.random.default_rng(seed)
+    vectors = normalised(embeddings)
+    chosen = np.sort(rng.choice(n_windows, min(landmarks, n_windows), replace=False))
+    anchors = _plane(vectors[chosen], seed)
+    positions = anchors if len(chosen) == n_windows else _interpolated(vectors, vectors[chosen], anchors)
+    positions = positions + rng.normal(scale=SPREAD / 3, size=positions.shape)
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    return ((positions - low) / np.maximum(high - low, 1e-9)).astype(np.float32)
+
+
+def _plane(vectors: np.ndarray, seed: int) -> np.ndarray:
+    """t-SNE into the unit square, from the two main axes."""
+    if float(vectors.var(axis=0).sum()) < 1e-12:
+        return np.full((len(vectors), 2), 0.5)
+    components = min(50, *vectors.shape)
+    reduced = PCA(components, svd_solver="covariance_eigh").fit_transform(vectors.astype(np.float64))
+    # Windows that are exactly equal make t-SNE's distances degenerate.
+    reduced += np.random.default_rng(seed).normal(scale=1e-4 * reduced.std(), size=reduced.shape)
+    perplexity = min(30.0, (len(vectors) - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, init="pca", max_iter=ITERATIONS, random_state=seed, n_jobs=1)
+    plane = tsne.fit_transform(reduced)
+    low, high = plane.min(axis=0), plane.max(axis=0)
+    return (plane - low) / np.maximum(high - low, 1e-9)
+
+
+def _interpolated(vectors: np.ndarray, anchors: np.ndarray, anchor_positions: np.ndarray) -> np.ndarray:
+    """Each window at the mean of its nearest anchors, weighted by a kernel of their cosine distance."""
+    answer = np.empty((len(vectors), 2))
+    for rows in row_blocks(len(vectors), len(anchors)):
+        cosines = vectors[rows] @ anchors.T
+        nearest = np.argpartition(-cosines, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+        distance = 1.0 - np.take_along_axis(cosines, nearest, axis=1)
+        # Relative to the nearest anchor: a window that equals an anchor lies on it.
+        weight = 1.0 / (distance + 0.25 * distance.mean(axis=1, keepdims=True) + 1e-6) ** 2
+        weight /= weight.sum(axis=1, keepdims=True)
+        answer[rows] = (anchor_positions[nearest] * weight[:, :, None]).sum(axis=1)
+    return answer

@@ -1,0 +1,103 @@
+"""What a service is called: the protocol with its port, and the name that operators know it by."""
+
+import numpy as np
+
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+
+PROTOCOL_NAMES = {
+    ICMP: "icmp",
+    2: "igmp",
+    4: "ipip",
+    TCP: "tcp",
+    UDP: "udp",
+    41: "ipv6",
+    47: "gre",
+    50: "esp",
+    51: "ah",
+    ICMPV6: "icmpv6",
+    89: "ospf",
+    132: "sctp",
+}
+
+_BOTH = {53: "dns", 123: "ntp", 161: "snmp", 389: "ldap", 443: "https", 500: "ike", 5060: "sip", 11211: "memcached"}
+_TCP = {
+    20: "ftp-data",
+    21: "ftp",
+    22: "ssh",
+    23: "telnet",
+    25: "smtp",
+    80: "http",
+    110: "pop3",
+    111: "rpcbind",
+    135: "msrpc",
+    139: "netbios",
+    143: "imap",
+    445: "smb",
+    465: "smtps",
+    502: "modbus",
+    554: "rtsp",
+    587: "submission",
+    873: "rsync",
+    993: "imaps",
+    995: "pop3s",
+    1080: "socks",
+    1433: "mssql",
+    1521: "oracle",
+    1723: "pptp",
+    1883: "mqtt",
+    2222: "ssh-alt",
+    2323: "telnet-alt",
+    2375: "docker",
+    3128: "squid",
+    3306: "mysql",
+    3389: "rdp",
+    4899: "radmin",
+    5432: "postgresql",
+    5555: "adb",
+    5900: "vnc",
+    5985: "winrm",
+    6379: "redis",
+    7547: "cwmp",
+    8080: "http-alt",
+    8443: "https-alt",
+    8728: "mikrotik",
+    9200: "elasticsearch",
+    27017: "mongodb",
+    37215: "huawei-hg",
+    52869: "realtek-upnp",
+}
+_UDP = {
+    19: "chargen",
+    67: "dhcp",
+    69: "tftp",
+    137: "netbios-ns",
+    1434: "mssql-monitor",
+    1900: "ssdp",
+    3702: "ws-discovery",
+    5353: "mdns",
+    5683: "coap",
+    53413: "netis",
+}
+SERVICE_NAMES = {TCP: _BOTH | _TCP, UDP: _BOTH | _UDP}
+
+
+def service_codes(protocol: np.ndarray, src_port: np.ndarray, dst_port: np.ndarray) -> np.ndarray:
+    """One int32 per record: protocol and port, or for ICMP the type, which records keep as source port."""
+    protocol = protocol.astype(np.int32)
+    is_icmp = (protocol == ICMP) | (protocol == ICMPV6)
+    port = np.where(is_icmp, src_port, dst_port).astype(np.int32)
+    return (protocol << 16) | port
+
+
+def protocol_name(protocol: int) -> str:
+    return PROTOCOL_NAMES.get(protocol, f"proto{protocol}")
+
+
+def service_name(code: int) -> str:
+    """A service code as text: `tcp/22 ssh`, `udp/40000`, `icmp/8`, `gre`."""
+    protocol, port = code >> 16, code & 0xFFFF
+    name = protocol_name(protocol)
+    if protocol not in (TCP, UDP, ICMP, ICMPV6) and port == 0:
+        return name
+    known = SERVICE_NAMES.get(protocol, {}).get(port)
+    return f"{name}/{port} {known}" if known else f"{name}/{port}"

@@ -1,0 +1,93 @@
+"""What a cluster aims at: how many destinations, under which prefixes, and in which order it sweeps them."""
+
+from ipaddress import IPv6Address, ip_network
+from typing import Any
+
+import numpy as np
+
+from telescope_transformer.report.counting import top_values
+from telescope_transformer.report.window_records import WindowRecords
+
+# Sensors that are named, not addressed, have pseudo-addresses here.
+SENSOR_PREFIX = 240
+
+
+def network_of(address: str) -> str:
+    """The /24 of an IPv4 address, the /48 of an IPv6 address."""
+    if ":" not in address:
+        return address.rpartition(".")[0] + ".0/24"
+    return str(ip_network((int(IPv6Address(address)) >> 80 << 80, 48)))
+
+
+def target_prefix(address: str) -> str:
+    """The destination itself if it is a named sensor, else its network."""
+    first = address.partition(".")[0]
+    return address if first.isdigit() and int(first) >= SENSOR_PREFIX else network_of(address)
+
+
+def target_profiles(
+    joined: WindowRecords, clusters: np.ndarray, destination: tuple[np.ndarray, list[str]], n_clusters: int, top: int
+) -> list[dict[str, Any]]:
+    """Per cluster the number of destinations, the prefixes hit most, and the order of the sweep.
+
+    Args:
+        joined: records by window.
+        clusters: cluster of each record.
+        destination: code of each record's destination, and the distinct destinations.
+        n_clusters: clusters are 0..n_clusters-1.
+        top: how many prefixes to give.
+    """
+    codes, names = destination
+    prefixes = [target_prefix(name) for name in names]
+    index = {prefix: i for i, prefix in enumerate(dict.fromkeys(prefixes))}
+    prefix_codes = np.array([index[prefix] for prefix in prefixes], dtype=np.int64)[codes]
+    prefix_names = list(index)
+    by_address = top_values(clusters, codes, n_clusters, names.__getitem__, key="address", count="records", top=0)
+    by_prefix = top_values(
+        clusters, prefix_codes, n_clusters, prefix_names.__getitem__, key="prefix", count="records", top=top
+    )
+    orders = sweep_orders(joined, clusters, _ranks(names)[codes], n_clusters)
+    return [
+        {"n_destinations": total, "prefixes": best, "n_prefixes": n_prefixes, "order": order}
+        for (_, total), (best, n_prefixes), order in zip(by_address, by_prefix, orders, strict=True)
+    ]
+
+
+def _ranks(addresses: list[str]) -> np.ndarray:
+    """Position of each address in numerical order, int64."""
+    values = [_numeric(address) for address in addresses]
+    rank = np.empty(len(values), dtype=np.int64)
+    rank[sorted(range(len(values)), key=values.__getitem__)] = np.arange(len(values))
+    return rank
+
+
+def _numeric(address: str) -> int:
+    if ":" in address:
+        return int(IPv6Address(address))
+    high, second, third, low = address.split(".")
+    return (int(high) << 24) | (int(second) << 16) | (int(third) << 8) | int(low)
+
+
+def sweep_orders(joined: WindowRecords, clusters: np.ndarray, ranks: np.ndarray, n_clusters: int) -> list[str]:
+    """Per cluster a word for the order in which its windows walk over destinations.
+
+    Steps between neighbouring records of one window that change the destination: mostly upwards is `ascending`,
+    mostly downwards `descending`, both alike `random`, else `mixed`; no such step is `single destination`.
+    """
+    same = joined.window[1:] == joined.window[:-1]
+    step = np.sign(np.diff(ranks))
+    owner = clusters[1:]
+    up = np.bincount(owner[same & (step > 0)], minlength=n_clusters)
+    down = np.bincount(owner[same & (step < 0)], minlength=n_clusters)
+    return [_order_word(int(u), int(d)) for u, d in zip(up, down, strict=True)]
+
+
+def _order_word(up: int, down: int) -> str:
+    if up + down == 0:
+        return "single destination"
+    share = up / (up + down)
+    if share >= 0.9:
+        return "ascending"
+    if share <= 0.1:
+        return "descending"
+    return "random" if 0.4 <= share <= 0.6 else "mixed"

@@ -1,0 +1,95 @@
+"""Which flow records lie in which window: the profile of a cluster is counted over records, not over windows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.errors import InputError
+
+NEEDED = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port")
+
+
+@dataclass(frozen=True)
+class WindowRecords:
+    """The records of all windows, by source and time, and for each the row of its window.
+
+    Attributes:
+        table: flow records in the order of windows; records in no window are left out.
+        window: int64 (n_records,), row of the table of windows.
+        offsets: int64 (n_windows + 1,), where each window's records begin, windows by source and start.
+        order: int64 (n_windows,), rows of the table of windows in that order.
+    """
+
+    table: pa.Table
+    window: np.ndarray
+    offsets: np.ndarray
+    order: np.ndarray
+
+
+def join_records(records: pa.Table, windows: pa.Table) -> WindowRecords:
+    """Find the records of each window again, from source, start and number of records.
+
+    Records of one source are sorted by time, ties in the order given, as when the windows were cut; a window begins
+    at the first record not before its start that the window before has not taken.
+
+    Raises:
+        InputError: if a column is absent or the windows hold more records than the table has of a source.
+    """
+    missing = [name for name in NEEDED if name not in records.column_names]
+    if missing:
+        raise InputError(f"the flow records lack the column(s) {', '.join(missing)}")
+    names = pc.unique(windows["source"])
+    source_of_record = pc.index_in(records["src_ip"], names)
+    rows = np.flatnonzero(pc.is_valid(source_of_record).to_numpy(zero_copy_only=False))
+    code = source_of_record.take(pa.array(rows)).to_numpy(zero_copy_only=False).astype(np.int64)
+    time = records["timestamp"].to_numpy()[rows]
+    by_source = np.lexsort((time, code))
+    code, time, rows = code[by_source], time[by_source], rows[by_source]
+
+    window_code = pc.index_in(windows["source"], names).to_numpy(zero_copy_only=False).astype(np.int64)
+    starts, sizes = windows["start"].to_numpy(), windows["n_records"].to_numpy().astype(np.int64)
+    order = np.lexsort((starts, window_code))
+    begins = _first_records(code, time, window_code[order], starts[order], sizes[order])
+    taken = np.repeat(begins, sizes[order]) + _positions(sizes[order])
+    window = np.repeat(order, sizes[order])
+    _check_sources(code, taken, window_code[window], windows)
+    offsets = np.concatenate([[0], np.cumsum(sizes[order])])
+    return WindowRecords(records.take(pa.array(rows[taken])), window, offsets, order)
+
+
+def _first_records(
+    code: np.ndarray, time: np.ndarray, window_code: np.ndarray, starts: np.ndarray, sizes: np.ndarray
+) -> np.ndarray:
+    """First record of each window: begin = max(first not before start, end of the window before), as a running max."""
+    record_keys = np.rec.fromarrays([code, time])
+    window_keys = np.rec.fromarrays([window_code, starts])
+    earliest = _searchsorted_pairs(record_keys, window_keys)
+    before = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    return np.maximum.accumulate(earliest - before) + before if len(sizes) else earliest
+
+
+def _searchsorted_pairs(sorted_keys: np.recarray, keys: np.recarray) -> np.ndarray:
+    """`searchsorted` over (code, time) by ranks: sort both together, keys before records that are equal."""
+    code = np.concatenate([keys.f0, sorted_keys.f0])
+    time = np.concatenate([keys.f1, sorted_keys.f1])
+    is_record = np.concatenate([np.zeros(len(keys), np.int8), np.ones(len(sorted_keys), np.int8)])
+    order = np.lexsort((is_record, time, code))
+    records_before = np.cumsum(is_record[order], dtype=np.int64)
+    found = np.empty(len(order), dtype=np.int64)
+    found[order] = records_before
+    return found[: len(keys)]
+
+
+def _positions(sizes: np.ndarray) -> np.ndarray:
+    """0..size-1 for each size, end to end."""
+    ends = np.cumsum(sizes)
+    return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - sizes, sizes)
+
+
+def _check_sources(code: np.ndarray, taken: np.ndarray, expected: np.ndarray, windows: pa.Table) -> None:
+    wrong = (taken >= len(code)) | (code[np.minimum(taken, len(code) - 1)] != expected) if len(code) else taken >= 0
+    if wrong.any():
+        source = windows["source"][0] if not len(code) else pc.unique(windows["source"])[int(expected[wrong.argmax()])]
+        raise InputError(f"source {source}: its windows hold more records than the table of flow records")

@@ -1,0 +1,95 @@
+"""The page: self-contained, small, and deaf to hostile strings. What a browser makes of it: test_browser.py."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from made_telescope import HOSTILE, build_telescope
+
+from telescope_transformer.report import ReportData, certificate_text, profile_clusters, render_report, write_report
+from telescope_transformer.report.layout import map_layout
+from telescope_transformer.report.rendering import script_json
+from telescope_transformer.similarity import normalised
+
+
+def test_the_page_refers_to_nothing_outside_and_escapes_the_data(report_data: ReportData) -> None:
+    html = render_report(report_data)
+    assert HOSTILE not in html
+    assert "<img" not in html
+    assert re.findall(r"<script[^>]*>", html) == ['<script type="application/json" id="report-data">', "<script>"]
+    assert not re.search(r'(?:src|href)="(?!#)', html)
+    assert "unsafe" not in re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1]
+
+
+def test_json_in_a_script_cannot_end_it() -> None:
+    text = script_json({"a": "</script><!-- \u2028 '&"})
+    assert not set("<>&'\u2028") & set(text)
+    assert json.loads(text) == {"a": "</script><!-- \u2028 '&"}
+
+
+def test_the_same_data_give_the_same_page(report_data: ReportData, tmp_path: Path) -> None:
+    first, second = tmp_path / "a.html", tmp_path / "b.html"
+    write_report(first, report_data)
+    write_report(second, report_data)
+    assert first.read_bytes() == second.read_bytes()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_page_without_windows_still_shows_the_rejects(report_data: ReportData) -> None:
+    empty = ReportData(windows=report_data.windows.slice(0, 0), profiles=[], solution={}, rejects=report_data.rejects)
+    assert "Rejected rows" in render_report(empty)
+
+
+@pytest.mark.parametrize(
+    ("solution", "words"),
+    [
+        ({"cost": 4.0, "lower_bound": 4.0, "gap": 0.0}, "Proved optimal"),
+        ({"cost": 4.0, "lower_bound": 3.9, "gap": 0.025}, "more than 2.5 %"),
+        ({"cost": 4.0, "lower_bound": None, "gap": None}, "No lower bound was computed"),
+    ],
+)
+def test_the_certificate_in_words(solution: dict, words: str) -> None:
+    assert words in certificate_text(solution)
+
+
+def test_one_hundred_thousand_windows_stay_under_five_megabytes(rng: np.random.Generator) -> None:
+    small = build_telescope(300, rng)
+    profiles = profile_clusters(small.records, small.windows)
+    n, n_clusters = 100_000, 20_000
+    windows = pa.table(
+        {
+            "window_id": pa.array(rng.permutation(n)),
+            "source": [f"10.{a}.{b}.{c}" for a, b, c in rng.integers(0, 256, (n, 3)).tolist()],
+            "start": pa.array(rng.integers(1_709_510_400, 1_719_510_400, n) * 1_000_000),
+            "end": pa.array(rng.integers(1_719_510_400, 1_719_610_400, n) * 1_000_000),
+            "n_records": pa.array(rng.integers(8, 128, n), pa.int32()),
+            "cluster": pa.array(rng.integers(0, n_clusters, n), pa.int32()),
+            "margin": pa.array(rng.normal(size=n), pa.float32()),
+            "embedding": pa.FixedSizeListArray.from_arrays(pa.array(rng.normal(size=2 * n).astype(np.float32)), 2),
+        }
+    )
+    numbered = [
+        profiles[k % 3] | {"cluster": k, "activity": rng.integers(0, 99, 60).tolist()} for k in range(n_clusters)
+    ]
+    assert len(render_report(ReportData(windows=windows, profiles=numbered, solution={"cost": 1.0}))) < 5_000_000
+
+
+def test_windows_that_behave_alike_lie_together_on_the_map(rng: np.random.Generator) -> None:
+    groups = np.arange(400) % 4
+    vectors = normalised(np.eye(4, 16)[groups] + 0.05 * rng.normal(size=(400, 16)))
+    places = map_layout(vectors, landmarks=100)
+    assert places.min() >= 0
+    assert places.max() <= 1
+    centres = np.array([places[groups == g].mean(axis=0) for g in range(4)])
+    nearest = np.linalg.norm(places[:, None] - centres, axis=2).argmin(axis=1)
+    assert (nearest == groups).mean() > 0.98
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 5, 12])
+def test_few_or_equal_windows_have_places(n: int) -> None:
+    places = map_layout(np.ones((n, 8), dtype=np.float32))
+    assert places.shape == (n, 2)
+    assert np.isfinite(places).all()

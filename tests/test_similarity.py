@@ -1,0 +1,66 @@
+"""Signed weights and margins against loops over pairs."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.similarity import (
+    cohesion,
+    embedding_column,
+    embedding_matrix,
+    normalised,
+    signed_weights,
+    window_margins,
+)
+
+
+def unit_vectors(rng: np.random.Generator, n: int = 30, d: int = 8) -> np.ndarray:
+    return normalised(rng.normal(size=(n, d)))
+
+
+def naive_margin(vectors: np.ndarray, labels: np.ndarray, i: int, threshold: float) -> float:
+    weights = vectors @ vectors[i] - threshold
+    own = [w for j, w in enumerate(weights) if labels[j] == labels[i] and j != i]
+    others = [weights[labels == k].mean() for k in set(labels.tolist()) - {int(labels[i])}]
+    return (float(np.mean(own)) if own else 0.0) - (float(max(others)) if others else 0.0)
+
+
+def test_weights_are_affine_in_cosine_and_empty_on_the_diagonal(rng: np.random.Generator) -> None:
+    vectors = unit_vectors(rng)
+    weights = signed_weights(vectors, 0.3, scale=7.0)
+    assert weights[2, 5] == pytest.approx(7.0 * (float(vectors[2] @ vectors[5]) - 0.3), abs=1e-5)
+    assert np.array_equal(weights, weights.T)
+    assert not weights.diagonal().any()
+
+
+@pytest.mark.parametrize("n_clusters", [1, 4, 30])
+def test_margins_equal_the_loop_over_pairs(rng: np.random.Generator, n_clusters: int) -> None:
+    vectors = unit_vectors(rng)
+    labels = np.arange(30) % n_clusters
+    margins = window_margins(vectors, labels, 0.2, scale=3.0)
+    expected = [3.0 * naive_margin(vectors, labels, i, 0.2) for i in range(30)]
+    assert margins == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_cohesion_is_the_mean_similarity_of_pairs_and_one_for_singletons(rng: np.random.Generator) -> None:
+    vectors = unit_vectors(rng, 5)
+    pairs = [float(vectors[i] @ vectors[j]) for i in range(4) for j in range(i)]
+    assert cohesion(vectors, np.array([0, 0, 0, 0, 1])) == pytest.approx([np.mean(pairs), 1.0], abs=1e-6)
+
+
+def test_embeddings_survive_the_table(rng: np.random.Generator) -> None:
+    vectors = unit_vectors(rng)
+    table = pa.table({"embedding": embedding_column(vectors)})
+    assert np.array_equal(embedding_matrix(table.slice(3, 9)), vectors[3:12])
+
+
+def test_a_table_without_usable_embeddings_says_why(rng: np.random.Generator) -> None:
+    with pytest.raises(InputError, match="no column 'embedding'"):
+        embedding_matrix(pa.table({"source": ["192.0.2.1"]}))
+    with pytest.raises(InputError, match="fixed-size list"):
+        embedding_matrix(pa.table({"embedding": [0.5]}))
+    broken = unit_vectors(rng)
+    broken[3, 2] = np.nan
+    with pytest.raises(InputError, match="missing or infinite"):
+        embedding_matrix(pa.table({"embedding": embedding_column(broken)}))
