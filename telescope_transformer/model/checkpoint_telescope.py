@@ -52,11 +52,12 @@ class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):
         name = pretrained_model_name_or_path
         try:
             with _without_load_report():
-                model, info = super().from_pretrained(
+                loaded: Any = super().from_pretrained(
                     name, *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
                 )
         except SafetensorError as error:
             raise OSError(f"{name}: model.safetensors is damaged: {error}") from error
+        model, info = loaded
         mismatched = sorted(info["mismatched_keys"])
         if mismatched and not ignore_mismatched_sizes:
             key, found, wanted = mismatched[0]
