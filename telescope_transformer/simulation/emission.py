@@ -3,6 +3,8 @@
 Everything random is a hash of the source's key and a counter, so a slice is generated without those before it.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -73,7 +75,15 @@ class Emitter:
 
 
 @njit(cache=True, nogil=True)
-def _emit(sources, ports, walks, lengths, bounds, targets, out):  # type: ignore[no-untyped-def]
+def _emit(
+    sources: Any,
+    ports: np.ndarray,
+    walks: np.ndarray,
+    lengths: np.ndarray,
+    bounds: np.ndarray,
+    targets: np.ndarray,
+    out: np.ndarray,
+) -> int:
     """Writes what fits into `out` and returns how many records there are."""
     n = 0
     for i in range(len(sources)):
@@ -91,7 +101,17 @@ def _emit(sources, ports, walks, lengths, bounds, targets, out):  # type: ignore
 
 
 @njit(cache=True, nogil=True)
-def _emit_walk(source, i, ports, walk, length, low, high, out, n):  # type: ignore[no-untyped-def]
+def _emit_walk(
+    source: Any,
+    i: int,
+    ports: np.ndarray,
+    walk: Any,
+    length: np.uint64,
+    low: int,
+    high: int,
+    out: np.ndarray,
+    n: int,
+) -> int:
     """Hits of a walk between two times; each full pass of the source's span is one scan."""
     span, origin = np.int64(source.span), np.int64(source.origin)
     cycle = np.int64(length)
@@ -118,7 +138,7 @@ def _emit_walk(source, i, ports, walk, length, low, high, out, n):  # type: igno
 
 
 @njit(cache=True, nogil=True)
-def _first_at_least(walk, position):  # type: ignore[no-untyped-def]
+def _first_at_least(walk: Any, position: np.int64) -> int:
     low, high = 0, len(walk)
     while low < high:
         middle = (low + high) // 2
@@ -130,7 +150,9 @@ def _first_at_least(walk, position):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _emit_poisson(source, i, ports, targets, low, high, out, n):  # type: ignore[no-untyped-def]
+def _emit_poisson(
+    source: Any, i: int, ports: np.ndarray, targets: np.ndarray, low: int, high: int, out: np.ndarray, n: int
+) -> int:
     """Independent uniform destinations at the times of a Poisson process."""
     state = mix(source.key ^ np.uint64(low))
     time = float(low)
@@ -146,7 +168,7 @@ def _emit_poisson(source, i, ports, targets, low, high, out, n):  # type: ignore
 
 
 @njit(cache=True, nogil=True)
-def _emit_tries(source, i, ports, low, high, out, n):  # type: ignore[no-untyped-def]
+def _emit_tries(source: Any, i: int, ports: np.ndarray, low: int, high: int, out: np.ndarray, n: int) -> int:
     """One destination, tried at a fixed period with retransmissions after 1 s and 3 s (RFC 6298, section 5)."""
     first = -((source.begin - low) // source.period)
     for attempt in range(first, (high - 1 - source.begin) // source.period + 1):
@@ -160,7 +182,17 @@ def _emit_tries(source, i, ports, low, high, out, n):  # type: ignore[no-untyped
 
 
 @njit(cache=True, nogil=True)
-def _write(source, i, ports, time, target, nonce, choice, out, n):  # type: ignore[no-untyped-def]
+def _write(
+    source: Any,
+    i: int,
+    ports: np.ndarray,
+    time: np.int64,
+    target: int,
+    nonce: np.uint64,
+    choice: np.uint64,
+    out: np.ndarray,
+    n: int,
+) -> int:
     """One record, with the header values that its tool leaves."""
     if n >= len(out):
         return n + 1

@@ -114,7 +114,7 @@ def _residues(elements: np.ndarray, cofactor: np.uint64, modulus: int) -> np.nda
 
 
 @njit(cache=True, nogil=True)
-def mix(value: int) -> int:
+def mix(value: np.uint64) -> np.uint64:
     """The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): a bijection that scatters all 64 bits."""
     value = (value + np.uint64(0x9E3779B97F4A7C15)) & np.uint64(0xFFFFFFFFFFFFFFFF)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -123,7 +123,7 @@ def mix(value: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _multiply(left: int, right: int, modulus: int) -> int:
+def _multiply(left: np.uint64, right: np.uint64, modulus: np.uint64) -> np.uint64:
     """left * right modulo a number below 2^34, in halves because the product needs more than 64 bits."""
     high = (left >> np.uint64(16)) * right % modulus
     low = (left & np.uint64(0xFFFF)) * right
@@ -131,13 +131,13 @@ def _multiply(left: int, right: int, modulus: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _scale(values: np.ndarray, factor: int, out: np.ndarray) -> None:
+def _scale(values: np.ndarray, factor: np.uint64, out: np.ndarray) -> None:
     for i in range(len(values)):
         out[i] = _multiply(values[i], factor, np.uint64(ZMAP_ORDER))
 
 
 @njit(cache=True, nogil=True)
-def _powers(root: int, out: np.ndarray) -> None:
+def _powers(root: np.uint64, out: np.ndarray) -> None:
     value = np.uint64(1)
     for i in range(len(out)):
         out[i] = value
@@ -145,7 +145,7 @@ def _powers(root: int, out: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _raise_to(values: np.ndarray, exponent: int, out: np.ndarray) -> None:
+def _raise_to(values: np.ndarray, exponent: np.uint64, out: np.ndarray) -> None:
     for i in range(len(values)):
         base, left, result = values[i], exponent, np.uint64(1)
         while left:
@@ -157,7 +157,9 @@ def _raise_to(values: np.ndarray, exponent: int, out: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _feistel(values: np.ndarray, size: int, left: int, right: int, seed: int, out: np.ndarray) -> None:
+def _feistel(
+    values: np.ndarray, size: np.uint64, left: np.uint64, right: np.uint64, seed: np.uint64, out: np.ndarray
+) -> None:
     for i in range(len(values)):
         value = values[i]
         while True:
