@@ -107,8 +107,8 @@ def _emit_walk(
     ports: np.ndarray,
     walk: Any,
     length: np.uint64,
-    low: int,
-    high: int,
+    low: np.int64,
+    high: np.int64,
     out: np.ndarray,
     n: int,
 ) -> int:
