@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.metrics.bootstrap import percentile_interval, source_multiplicities, weighted_mean
-from telescope_transformer.metrics.clusters import edge_scores, partition_scores
+from telescope_transformer.metrics.clusters import cluster_scores, edge_scores, partition_scores
 
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=12)
 
@@ -44,6 +45,23 @@ def test_variation_of_information_is_a_metric_distance(labels: list[tuple[int, i
     assert there == pytest.approx(back)
     assert there >= -1e-9
     assert partition_scores(truth, truth + 7)["variation_of_information"] == pytest.approx(0, abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LABELS)
+def test_partition_scores_equal_scikit_learn(labels: list[tuple[int, int]]) -> None:
+    truth, clusters = np.array(labels).T
+    scores = partition_scores(truth, clusters)
+    assert scores["ari"] == pytest.approx(adjusted_rand_score(truth, clusters))
+    expected = homogeneity_completeness_v_measure(truth, clusters)
+    found = [scores[name] for name in ("homogeneity", "completeness", "v_measure")]
+    assert found == pytest.approx(list(expected), abs=1e-9)
+
+
+def test_a_window_of_weight_zero_does_not_count() -> None:
+    truth, clusters = np.array(list("aabbc")), np.array([0, 0, 0, 1, 2])
+    weighed = cluster_scores(truth, clusters, np.array([1, 1, 1, 1, 0]))
+    assert weighed == pytest.approx(cluster_scores(truth[:4], clusters[:4]))
 
 
 def test_partition_scores_of_a_known_case() -> None:
