@@ -142,7 +142,7 @@ def push_folder(
     kind: str = "model",
     private: bool = False,
     revision: str | None = None,
-    message: str = "Upload with telescope",
+    replaces: list[str] | None = None,
     token: str | None = None,
 ) -> str:
     """Upload a folder as one commit; what a broken-off upload has brought is not sent again.
@@ -152,6 +152,7 @@ def push_folder(
         kind: "model", "dataset" or "space".
         private: whether a new repository is private.
         revision: branch, created from main where it does not exist; None is main.
+        replaces: patterns of files that are deleted where the folder has them no more.
 
     Returns:
         The URL of the commit.
@@ -173,7 +174,12 @@ def push_folder(
 
     def upload() -> str:
         commit = api.upload_folder(
-            repo_id=name, repo_type=kind, folder_path=folder, revision=revision, commit_message=message
+            repo_id=name,
+            repo_type=kind,
+            folder_path=folder,
+            revision=revision,
+            delete_patterns=replaces,
+            commit_message=f"Upload {kind} with telescope-transformer",
         )
         return str(commit.commit_url)
 

@@ -127,7 +127,7 @@ def info(store: HubStore, user: User | None, request: Request) -> Response:
             "id": repository.name,
             "author": repository.name.split("/")[0],
             "sha": commit.oid,
-            "lastModified": commit.date.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "lastModified": commit.written,
             "private": repository.private,
             "disabled": False,
             "gated": False,
@@ -143,8 +143,7 @@ def _listed(path: str, entry: Entry, commit: Commit) -> dict[str, Any]:
     listed: dict[str, Any] = {"type": "file", "path": path, "size": len(entry.data), "oid": entry.git_oid}
     if entry.large:
         listed["lfs"] = {"oid": entry.sha256, "size": len(entry.data), "pointerSize": len(entry.pointer)}
-    date = commit.date.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    return listed | {"lastCommit": {"id": commit.oid, "title": commit.title, "date": date}}
+    return listed | {"lastCommit": {"id": commit.oid, "title": commit.title, "date": commit.written}}
 
 
 def _folders(files: dict[str, Entry]) -> set[str]:
@@ -199,17 +198,13 @@ def commit(store: HubStore, user: User | None, request: Request) -> Response:
 
 @route("GET", f"{API}/commits/{REVISION}")
 def commits(store: HubStore, user: User | None, request: Request) -> Response:
-    listed = [
-        {
-            "id": commit.oid,
-            "title": commit.title,
-            "message": commit.message,
-            "authors": [{"user": "user"}],
-            "date": commit.date.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-        }
-        for commit in _at(store, user, request).history()
-    ]
-    return Response.of(listed)
+    authors = [{"user": "user"}]
+    return Response.of(
+        [
+            {"id": made.oid, "title": made.title, "message": made.message, "authors": authors, "date": made.written}
+            for made in _at(store, user, request).history()
+        ]
+    )
 
 
 @route("GET", f"{API}/refs")

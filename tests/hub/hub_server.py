@@ -7,6 +7,7 @@ until its standard input closes.
 
 import json
 import re
+import socket
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -29,7 +30,11 @@ RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `times` requests that match: an error status, or a cut after some bytes."""
+    """What goes wrong with the next `times` requests that match.
+
+    An error status instead of an answer; a connection cut after some bytes of what is sent or, of an upload, received;
+    or a request that is obeyed while its answer is lost.
+    """
 
     method: str
     path: str
@@ -37,6 +42,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "injected"
     cut_after: int | None = None
+    answer_lost: bool = False
     times: int = 1
 
 
@@ -64,10 +70,7 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         if fault and fault.cut_after is not None and self.command in ("PUT", "POST"):
             self.rfile.read(min(length, fault.cut_after))
-            self._log(0)
-            self.close_connection = True
-            self.connection.close()
-            return
+            return self._hang_up()
         body = self._chunked() if "chunked" in self.headers.get("Transfer-Encoding", "") else self.rfile.read(length)
         if fault and fault.status is not None:
             response = Response.of({"error": fault.message}, fault.status)
@@ -75,9 +78,16 @@ class Handler(BaseHTTPRequestHandler):
         else:
             with self.hub.lock:
                 response = answer(self.hub.store, self._request(url.path, url.query, body))
+        if fault and fault.answer_lost:
+            return self._hang_up()
         self._send(response, fault.cut_after if fault else None)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
+
+    def _hang_up(self) -> None:
+        self._log(0)
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def _request(self, path: str, query: str, body: bytes) -> Request:
         hub = self.hub

@@ -1,4 +1,4 @@
-"""What a loopback Hub keeps in memory: repositories with commits, branches, tags and large files, and who may use them."""
+"""What a loopback Hub keeps in memory: repositories with commits, branches, tags and large files, and their users."""
 
 import base64
 import hashlib
@@ -53,6 +53,10 @@ class Commit:
     date: datetime
     parent: "Commit | None"
     files: dict[str, Entry]
+
+    @property
+    def written(self) -> str:
+        return self.date.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
     def history(self) -> list["Commit"]:
         return [self, *(self.parent.history() if self.parent else [])]

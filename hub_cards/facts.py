@@ -1,0 +1,157 @@
+"""What cards say, read from the files that preparation, training and evaluation left; nothing is typed in by hand."""
+
+import json
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from telescope_transformer.errors import CheckpointError, DatasetError, InputError
+
+SPLITS = {
+    "train": "training sources, the first 80 % of each in time",
+    "unseen_sequences": "training sources, the rest",
+    "validation": "validation sources",
+    "unseen_sources": "test sources",
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure of an evaluation, with its 95 % interval where it has one."""
+
+    dataset: str
+    split: str
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Size of one split of a prepared dataset."""
+
+    name: str
+    meaning: str
+    windows: int
+    records: int
+    files: int
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, or None where there is no such file.
+
+    Raises:
+        InputError: where it is not JSON.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
+
+
+def read_measurements(path: Path) -> list[Measurement]:
+    """Figures of a metrics.json: a list of objects with dataset, split, metric, value and optional low and high.
+
+    Raises:
+        InputError: naming the file, the place and the value of what is not a figure.
+    """
+    rows = read_json(path) or []
+    if isinstance(rows, dict):
+        rows = rows.get("results", [])
+    measurements = []
+    for place, row in enumerate(rows):
+        try:
+            low, high = (None if row.get(key) is None else float(row[key]) for key in ("low", "high"))
+            dataset, split, metric = (str(row[key]) for key in ("dataset", "split", "metric"))
+            measurement = Measurement(dataset, split, metric, float(row["value"]), low, high)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: result {place} is not a figure: {row!r}") from error
+        if not all(math.isfinite(figure) for figure in (measurement.value, low, high) if figure is not None):
+            raise InputError(f"{path}: result {place} has a value that is not finite: {row!r}")
+        measurements.append(measurement)
+    return measurements
+
+
+def read_config(checkpoint: Path) -> dict[str, Any]:
+    """config.json of a checkpoint directory, after a check that it is one of ours.
+
+    Raises:
+        CheckpointError: where a file is missing, or the model is another one.
+    """
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        if not (checkpoint / name).is_file():
+            raise CheckpointError(f"{checkpoint}: no {name}; a checkpoint is what save_pretrained writes")
+    config = read_json(checkpoint / "config.json")
+    if config.get("model_type") != "telescope":
+        raise CheckpointError(
+            f"{checkpoint}: a checkpoint of a {config.get('model_type')!r} model, not of 'telescope'"
+        )
+    return config
+
+
+def count_parameters(weights: Path) -> int:
+    """Number of parameters in a safetensors file, from its header.
+
+    Raises:
+        CheckpointError: where the file is damaged or shorter than its header says.
+    """
+    try:
+        with weights.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length))
+        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+        end = 8 + length + max(tensor["data_offsets"][1] for tensor in tensors)
+    except (struct.error, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
+        raise CheckpointError(f"{weights}: not a safetensors file: {error}") from error
+    if weights.stat().st_size != end:
+        raise CheckpointError(f"{weights}: damaged: {weights.stat().st_size} bytes, and its header says {end}")
+    return sum(math.prod(tensor["shape"]) for tensor in tensors)
+
+
+def read_splits(dataset: Path) -> list[Split]:
+    """Sizes of the splits of a prepared dataset, from its Parquet files.
+
+    Raises:
+        DatasetError: where there is no split with files, or a file is damaged.
+    """
+    splits = []
+    for name, meaning in SPLITS.items():
+        files = sorted((dataset / name).glob("*.parquet"))
+        if not files:
+            continue
+        windows = records = 0
+        for file in files:
+            try:
+                counts = pq.read_table(file, columns=["n_records"])["n_records"]
+            except (OSError, ValueError, KeyError) as error:
+                raise DatasetError(f"{file}: not a file of a prepared dataset: {error}") from error
+            windows, records = windows + len(counts), records + (pc.sum(counts).as_py() or 0)
+        splits.append(Split(name, meaning, windows, records, len(files)))
+    if not splits:
+        raise DatasetError(f"{dataset}: no split of a prepared dataset; `telescope prepare` makes one")
+    return splits
+
+
+def read_columns(dataset: Path) -> list[dict[str, str]]:
+    """Names and types of the columns of a prepared dataset."""
+    schema = pq.read_schema(next(file for name in SPLITS for file in sorted((dataset / name).glob("*.parquet"))))
+    return [{"name": field.name, "type": f"`{field.type}`"} for field in schema]
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level, keys joined by dots; lists by commas; what is empty is left out."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            result |= flat(value, f"{prefix}{key}.")
+        elif value not in (None, "", []):
+            result[f"{prefix}{key}"] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return result

@@ -1,0 +1,156 @@
+"""Cards of models and datasets, from templates and recorded facts, with the card classes of huggingface_hub."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
+from jinja2 import Environment, StrictUndefined
+
+from hub_cards.facts import (
+    Measurement,
+    count_parameters,
+    flat,
+    read_columns,
+    read_config,
+    read_json,
+    read_measurements,
+    read_splits,
+)
+from telescope_transformer.errors import HubError
+
+TAGS = ["network-telescope", "darknet", "flow-records", "contrastive-learning", "correlation-clustering"]
+# The Hub knows no task of its own for this; embeddings of inputs are what its widget calls feature extraction.
+PIPELINE_TAG = "feature-extraction"
+TASK_NAME = "Similarity of windows of flow records"
+
+
+def model_card(checkpoint: Path, name: str, *, licence: str = "apache-2.0") -> ModelCard:
+    """The card of a checkpoint directory, from its configuration, weights, metrics.json and training.json.
+
+    Args:
+        name: repository, "user/name".
+
+    Raises:
+        CheckpointError: where the checkpoint is not whole.
+        InputError: where metrics.json is not what the evaluation writes.
+    """
+    config = read_config(checkpoint)
+    measurements = read_measurements(checkpoint / "metrics.json")
+    training = read_json(checkpoint / "training.json") or {}
+    data = ModelCardData(
+        license=licence,
+        library_name="transformers",
+        pipeline_tag=PIPELINE_TAG,
+        tags=[*TAGS, "arxiv:2606.04733"],
+        model_name=name.split("/")[-1],
+        eval_results=[_eval_result(row) for row in measurements] or None,
+        metrics=sorted({row.metric for row in measurements}) or None,
+    )
+    contrastive = "TelescopeForContrastiveLearning" in config.get("architectures", [])
+    context = {
+        "name": name,
+        "config": config,
+        "embedding_size": config["projection_size" if contrastive else "hidden_size"],
+        "parameters": count_parameters(checkpoint / "model.safetensors"),
+        "measurements": measurements,
+        "training_data": flat(training.get("data", {})),
+        "procedure": flat({key: value for key, value in training.items() if key != "data"})
+        or {"temperature": config["temperature"], "seed": "not recorded"},
+    }
+    card = ModelCard(_render("model_card.md.jinja", data, context))
+    check_card(card, measurements)
+    return card
+
+
+def dataset_card(dataset: Path, name: str, *, licence: str = "other") -> DatasetCard:
+    """The card of a prepared dataset, whose metadata names the files of every split.
+
+    Raises:
+        DatasetError: where there is no prepared dataset.
+    """
+    splits = read_splits(dataset)
+    manifest = read_json(dataset / "manifest.json") or {}
+    data_files = [{"split": split.name, "path": f"{split.name}/*.parquet"} for split in splits]
+    data = DatasetCardData(
+        license=licence,
+        pretty_name=name.split("/")[-1],
+        tags=TAGS[:3],
+        task_categories=["other"],
+        size_categories=[_size_category(sum(split.windows for split in splits))],
+        configs=[{"config_name": "default", "data_files": data_files}],
+    )
+    facts = flat({key: value for key, value in manifest.items() if key not in ("splits", "shards", "files", "schema")})
+    context = {
+        "name": name,
+        "splits": splits,
+        "columns": read_columns(dataset),
+        "window": manifest.get("window", "128"),
+        "seed": manifest.get("seed", 0),
+        "facts": facts or {"preparation": "telescope prepare"},
+    }
+    card = DatasetCard(_render("dataset_card.md.jinja", data, context))
+    check_card(card)
+    return card
+
+
+def check_card(card: ModelCard | DatasetCard, measurements: Sequence[Measurement] = ()) -> None:
+    """Check a card without the network: its metadata reads back as it was meant, and its text is whole.
+
+    Raises:
+        HubError: naming what is wrong.
+    """
+    read_back = type(card)(str(card)).data
+    if read_back.to_dict() != card.data.to_dict():
+        raise HubError("the card's metadata does not read back as it was written")
+    for key in ("license", "tags"):
+        if not getattr(read_back, key, None):
+            raise HubError(f"the card's metadata lacks {key!r}")
+    found = getattr(read_back, "eval_results", None) or []
+    if sorted(result.metric_value for result in found) != sorted(row.value for row in measurements):
+        raise HubError(f"the card's model-index has {len(found)} results of {len(measurements)}")
+    if "{{" in card.text or "{%" in card.text:
+        raise HubError("the card's text has a part that was not filled in")
+
+
+def _eval_result(row: Measurement) -> EvalResult:
+    interval = None if row.low is None else {"interval_95": [row.low, row.high]}
+    return EvalResult(
+        task_type=PIPELINE_TAG,
+        task_name=TASK_NAME,
+        dataset_type=_identifier(row.dataset),
+        dataset_name=row.dataset,
+        dataset_split=row.split,
+        metric_type=row.metric,
+        metric_name=row.metric.replace("_", " "),
+        metric_value=row.value,
+        metric_args=interval,
+    )
+
+
+def _identifier(name: str) -> str:
+    """A dataset's name with the characters that the Hub allows in an identifier."""
+    return "".join(letter if letter.isalnum() or letter in "-_./" else "-" for letter in name).strip("-./") or "own"
+
+
+def _size_category(rows: int) -> str:
+    bounds = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+    return next((name for bound, name in bounds.items() if rows < bound), "1M<n<10M")
+
+
+def _render(template: str, data: Any, context: dict[str, Any]) -> str:
+    # Cards are Markdown: a value is plain text, so what could end a table cell or begin a tag is escaped.
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_plain)
+    text = (files("hub_cards") / template).read_text(encoding="utf-8")
+    return environment.from_string(text).render(card_data=_Verbatim(data.to_yaml()), **context)
+
+
+class _Verbatim(str):
+    """Text that is rendered as it is."""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _Verbatim) or not isinstance(value, str):
+        return value
+    return " ".join(value.replace("|", "\\|").replace("<", "&lt;").split())

@@ -1,0 +1,33 @@
+"""`telescope push`: a checkpoint, a prepared dataset or a metric to the Hub, with its card."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def push(
+    source: Annotated[Path, typer.Argument(help="Checkpoint; with --dataset or --metric, such a folder.")],
+    name: Annotated[str, typer.Argument(help="Repository, as user/name; created where it does not exist.")],
+    dataset: Annotated[bool, typer.Option("--dataset", help="SOURCE is a prepared dataset.")] = False,
+    metric: Annotated[bool, typer.Option("--metric", help="SOURCE is a metric's folder; it becomes a Space.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch to push to, instead of main.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of what is pushed, as the Hub names it.")] = None,
+) -> None:
+    """Upload a checkpoint, a prepared dataset or a metric to the Hub, with a card made from what was recorded.
+
+    The token is taken from HF_TOKEN, or from `hf auth login`.
+
+    Example: telescope push runs/base user/telescope-base --private
+    """
+    from telescope_transformer.cli.programs import run_module
+
+    if dataset and metric:
+        raise typer.BadParameter("give --dataset or --metric, not both")
+    what = "dataset" if dataset else "metric" if metric else "model"
+    arguments = [str(source), name, "--what", what]
+    arguments += ["--private"] if private else []
+    arguments += ["--revision", revision] if revision else []
+    arguments += ["--licence", licence] if licence else []
+    run_module("hub_cards.push", arguments)
