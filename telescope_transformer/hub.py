@@ -103,7 +103,8 @@ def _pause(error: BaseException, default: float) -> float | None:
 def _explain(error: BaseException) -> str:
     """One line about what the client raised."""
     refusal = _status_error(error)
-    if refusal is not None:
+    # What the Hub finds wrong with the content, the client tells best.
+    if refusal is not None and refusal.response.status_code != 400:
         return _explain_refusal(refusal)
     for cause in _causes(error):
         if isinstance(cause, OfflineModeIsEnabled):

@@ -58,6 +58,8 @@ class Logged:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes; together with delayed acknowledgements each answer would take 40 ms.
+    disable_nagle_algorithm = True
     hub: "HubServer"
     storage: bool
 

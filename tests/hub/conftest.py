@@ -1,0 +1,76 @@
+"""A Hub on loopback for each test, reached by the package in this process and by stock clients in their own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub_server import WRITE_TOKEN, HubServer
+
+# Client logs that a test reads must not depend on the terminal, and one thread is what a test has.
+PLAIN = {"NO_COLOR": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+WITHOUT_PACKAGE = """
+import sys
+
+
+class WithoutPackage:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("telescope_transformer", "training", "hub_cards"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+
+sys.meta_path.insert(0, WithoutPackage())
+"""
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with HubServer() as served:
+        yield served
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What was slept for, in seconds; nothing really sleeps."""
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    return slept
+
+
+@pytest.fixture
+def client(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> HubServer:
+    """The Hub, with this process's client sent to it: for code that asks for the endpoint when it is called."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    # Small chunks, since a broken download goes on after the last whole one.
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
+    return hub
+
+
+@pytest.fixture
+def in_process_of_its_own(hub: HubServer, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs Python code in a process whose stock clients use the Hub of this test; what it prints last is JSON."""
+
+    def run(code: str, *, package: bool = True, home: str = "home", token: str | None = WRITE_TOKEN) -> dict[str, Any]:
+        environment = os.environ | PLAIN | hub.environment(tmp_path / home, token)
+        environment = {key: value for key, value in environment.items() if key != "HF_TOKEN" or token}
+        source = code if package else WITHOUT_PACKAGE + code
+        done = subprocess.run(
+            [sys.executable, "-c", source], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1]) | {"stderr": done.stderr}
+
+    return run
