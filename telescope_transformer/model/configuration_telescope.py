@@ -83,6 +83,8 @@ class TelescopeConfig(PreTrainedConfig):
         Width of the embedding that the projection head gives.
     temperature (`float`, *optional*, defaults to 0.07):
         Temperature of NT-Xent.
+    learn_temperature (`bool`, *optional*, defaults to `False`):
+        Whether the temperature is learned, from `temperature` on.
     layer_norm_eps (`float`, *optional*, defaults to 1e-05):
         Epsilon of the layer normalisations.
     telescope_format_version (`int`, *optional*, defaults to 1):
@@ -102,13 +104,14 @@ class TelescopeConfig(PreTrainedConfig):
     intermediate_size: int = 256
     hidden_act: str = "relu"
     is_causal: bool = True
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
+    hidden_dropout_prob: float | int = 0.1
+    attention_probs_dropout_prob: float | int = 0.1
     max_position_embeddings: int = 512
     pooling: Literal["mean"] = "mean"
     projection_size: int = 128
-    temperature: float = 0.07
-    layer_norm_eps: float = 1e-5
+    temperature: float | int = 0.07
+    learn_temperature: bool = False
+    layer_norm_eps: float | int = 1e-5
     pad_token_id: int | None = PAD_TOKEN_ID
     vocab_size: int | None = None
     telescope_format_version: int = FORMAT_VERSION

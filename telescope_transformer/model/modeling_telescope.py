@@ -4,6 +4,7 @@ After *Contrastive Learning and Correlation Clustering for Sequences of Network 
 B is windows, T records of a window, F fields of a record, H the hidden size, P the projection size.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +116,21 @@ class TelescopeEncoderLayer(GradientCheckpointingLayer):
         return self.feed_forward_norm(hidden_states + self.dropout(self.feed_forward(hidden_states)))
 
 
+class TelescopeProjectionHead(nn.Module):
+    """Two layers from the pooled representation to the space of the similarities, and the temperature if learned."""
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__()
+        self.hidden = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.output = nn.Linear(config.hidden_size, config.projection_size)
+        start = torch.tensor(math.log(config.temperature))
+        self.log_temperature = nn.Parameter(start) if config.learn_temperature else None
+
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        return self.output(self.activation(self.hidden(pooled)))  # (B, P)
+
+
 class TelescopePreTrainedModel(CheckedPreTrainedModel):
     """Loading, saving and initial weights."""
 
@@ -137,6 +153,8 @@ class TelescopePreTrainedModel(CheckedPreTrainedModel):
             init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             init.normal_(module.weight)
+        elif isinstance(module, TelescopeProjectionHead) and module.log_temperature is not None:
+            init.constant_(module.log_temperature, math.log(self.config.temperature))
         elif isinstance(module, TelescopeSinusoidalPositions):
             init.copy_(module.table, module.compute())
         else:
@@ -200,12 +218,13 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
     def __init__(self, config: TelescopeConfig):
         super().__init__(config)
         self.model = TelescopeModel(config)
-        self.head = nn.Sequential(
-            nn.Linear(config.hidden_size, config.hidden_size),
-            ACT2FN[config.hidden_act],
-            nn.Linear(config.hidden_size, config.projection_size),
-        )
+        self.head = TelescopeProjectionHead(config)
         self.post_init()
+
+    def temperature(self) -> torch.Tensor | float:
+        """Temperature of NT-Xent: the configuration's, or the one that is learned."""
+        learned = self.head.log_temperature
+        return self.config.temperature if learned is None else learned.exp()
 
     def forward(
         self,
@@ -225,7 +244,7 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
         embeddings = F.normalize(self.head(outputs.pooler_output), dim=-1)
         loss = None
         if pairs is not None:
-            loss = nt_xent_loss(embeddings[pairs[:, 0]], embeddings[pairs[:, 1]], self.config.temperature)
+            loss = nt_xent_loss(embeddings[pairs[:, 0]], embeddings[pairs[:, 1]], self.temperature())
         return TelescopeContrastiveOutput(
             loss=loss,
             embeddings=embeddings,

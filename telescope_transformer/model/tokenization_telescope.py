@@ -145,7 +145,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             input_ids = np.array(ids, dtype=np.int64).reshape(len(records), len(self.fields))
             seconds = seconds_of_records(records)
         else:
-            input_ids = self._encode_columns(sequence).astype(np.int64)
+            input_ids = self.encode_columns(sequence).astype(np.int64)
             seconds = seconds_of_table(sequence)
         return {
             "input_ids": input_ids,
@@ -158,7 +158,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
         values = ((name, field_value(record, name)) for record in records for name in self.fields)
         return " ".join(UNK_TOKEN if value == MISSING else f"{name}:{value}" for name, value in values)
 
-    def _encode_columns(self, table: "pa.Table") -> np.ndarray:
+    def encode_columns(self, table: "pa.Table") -> np.ndarray:
         """Ids (n, fields) int32 of n records in columns: each value plus the first id of its field."""
         ids = np.full((table.num_rows, len(self.fields)), self.unk_token_id, dtype=np.int32)
         for index, (name, offset) in enumerate(self.field_offsets.items()):
@@ -181,7 +181,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
         """
         offsets, flat = flatten_windows(windows)
         seconds = seconds_between(flat["timestamp"].to_numpy(), offsets)
-        return {"input_ids": self._encode_columns(flat), "inter_arrival": seconds, "offsets": offsets}
+        return {"input_ids": self.encode_columns(flat), "inter_arrival": seconds, "offsets": offsets}
 
     def pad(  # type: ignore[override]
         self,

@@ -1,0 +1,157 @@
+"""Checkpoints that are whole or absent: written aside, sealed with digests, then renamed.
+
+A process that is killed at any moment leaves the last sealed checkpoint as it was. One that was damaged later does
+not match its seal, and the one before it is used.
+"""
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from telescope_transformer.errors import CheckpointError, TrainingError
+
+SEAL = "seal.json"
+STATE = "trainer.json"
+PREFIX = "checkpoint-"
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the checkpoint after `step` steps lies."""
+    return folder / f"{PREFIX}{step:08d}"
+
+
+def write_checkpoint(
+    folder: Path,
+    step: int,
+    save: Callable[[Path], None],
+    state: dict[str, Any],
+    *,
+    keep: int,
+    main: bool = True,
+    wait: Callable[[], None] = lambda: None,
+) -> Path:
+    """Write a checkpoint of all processes together.
+
+    Args:
+        save: writes what a process holds into the directory that it is given; every process calls it.
+        state: what goes on with the run, kept as JSON.
+        keep: newest checkpoints that stay.
+        main: whether this process seals and renames.
+        wait: returns when every process has called it.
+
+    Raises:
+        TrainingError: where the disk is full or not writable; the checkpoints before stay.
+    """
+    final = checkpoint_path(folder, step)
+    aside = folder / f".{final.name}.partial"
+    with disk_errors(final):
+        if main:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+        wait()
+        save(aside)
+        wait()
+        if main:
+            (aside / STATE).write_text(json.dumps(state))
+            _seal(aside)
+            shutil.rmtree(final, ignore_errors=True)
+            aside.rename(final)
+            _flush(folder)
+            for old in list_checkpoints(folder)[keep:]:
+                shutil.rmtree(old)
+    wait()
+    return final
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints that were renamed, newest first."""
+    return sorted(folder.glob(f"{PREFIX}*"), reverse=True)
+
+
+def newest_whole(folder: Path) -> Path | None:
+    """The newest checkpoint that matches its seal, with a warning for each that does not; None where there is none."""
+    for checkpoint in list_checkpoints(folder):
+        fault = find_fault(checkpoint)
+        if fault is None:
+            return checkpoint
+        warnings.warn(f"skipping damaged {checkpoint}: {fault}", stacklevel=2)
+    return None
+
+
+def find_fault(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint, or None."""
+    try:
+        seal = json.loads((checkpoint / SEAL).read_text())
+        for name, digest in seal.items():
+            if _digest(checkpoint / name) != digest:
+                return f"{name} is not what was written"
+    except (OSError, ValueError, AttributeError) as error:
+        return str(error)
+    return None
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """The state that a checkpoint was written with.
+
+    Raises:
+        CheckpointError: where it cannot be read.
+    """
+    try:
+        return json.loads((checkpoint / STATE).read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint / STATE}: {error}") from error
+
+
+@contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """Turn what a full or unwritable disk raises into one error that names the target.
+
+    Raises:
+        TrainingError: with the cause, and the room that is left.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(_disk_message(target, error)) from error
+    except Exception as error:
+        # torch and safetensors write below Python, and report what the system said as text.
+        words = ("No space left", "File too large", "write failed", "I/O error", "PytorchStreamWriter", "iostream")
+        if not any(word in str(error) for word in words):
+            raise
+        raise TrainingError(_disk_message(target, error)) from error
+
+
+def _disk_message(target: Path, error: Exception) -> str:
+    place = next(parent for parent in [target, *target.parents] if parent.exists())
+    free = shutil.disk_usage(place).free
+    return f"cannot write {target}: {error} ({free / 2**20:.0f} MiB free); checkpoints before it are untouched"
+
+
+def _seal(folder: Path) -> None:
+    """Write the digest of every file, and have all of them on the disk before the rename."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    (folder / SEAL).write_text(json.dumps({str(path.relative_to(folder)): _digest(path) for path in files}))
+    for path in [*files, folder / SEAL, folder]:
+        _flush(path)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _digest(path: Path) -> str:
+    value = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            value.update(block)
+    return value.hexdigest()

@@ -1,0 +1,99 @@
+"""Which pairs of windows a step trains on: a function of the seed and the step alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from telescope_transformer.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """n positive pairs: stretches of the records of n distinct sources, two disjoint ones of each.
+
+    Args:
+        sources: (n,) number of each source.
+        starts: (2, n) first record of each stretch, counted over all records.
+        lengths: (2,) records of every first and of every second stretch.
+    """
+
+    sources: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+
+class PairSampler:
+    """Draws the pairs of a step.
+
+    Lengths are drawn first, once for all pairs of a step: a length that told its source would be learnt instead of
+    the traffic. Sources that are long enough for both stretches are then drawn without replacement, with probability
+    proportional to (records)^alpha, so that no negative is of the anchor's own source. Last, two stretches that do
+    not overlap are drawn uniformly from all records of the source.
+
+    Args:
+        offsets: (S + 1,) first record of each source, and the number of all records.
+        batch_pairs: pairs of a step, over all processes.
+        alpha: 0 draws all sources alike, 1 in proportion to their records; the paper's is 0.5.
+        min_records, max_records: bounds of a stretch's length, both included.
+        lengths: `"uniform"` or `"log_uniform"` between the bounds.
+        same_length: whether both stretches of a pair have one length; else each has its own.
+        seed: of all draws.
+
+    Raises:
+        TrainingError: where fewer than `batch_pairs` sources have twice `min_records` records.
+    """
+
+    def __init__(
+        self,
+        offsets: np.ndarray,
+        *,
+        batch_pairs: int,
+        alpha: float = 0.5,
+        min_records: int = 8,
+        max_records: int = 128,
+        lengths: str = "uniform",
+        same_length: bool = True,
+        seed: int = 0,
+    ):
+        self.offsets, self.batch_pairs, self.seed = offsets, batch_pairs, seed
+        self.lengths, self.same_length = lengths, same_length
+        counts = np.diff(offsets)
+        # Longest first: the sources that are long enough for a length are then the first ones.
+        self.order = np.argsort(-counts, kind="stable")
+        self.descending = -counts[self.order]
+        self.log_weights = alpha * np.log(np.maximum(counts[self.order], 1))
+        able = int(np.searchsorted(self.descending, -2 * min_records, side="right"))
+        if able < batch_pairs:
+            raise TrainingError(
+                f"{batch_pairs} pairs a batch need as many sources with at least {2 * min_records} records; this "
+                f"split has {able} of {len(counts)}: set batch_pairs to {able} or less"
+            )
+        # No length is drawn that leaves too few sources to fill the batch.
+        self.shortest = min_records
+        self.longest = min(max_records, int(-self.descending[batch_pairs - 1]) // 2)
+
+    def pairs(self, step: int) -> Pairs:
+        """The pairs of a step, whatever was drawn before."""
+        random = np.random.default_rng([self.seed, step])
+        lengths = self._draw_lengths(random)
+        total = int(lengths.sum())
+        able = int(np.searchsorted(self.descending, -total, side="right"))
+        # The largest of log weight plus Gumbel noise are a draw without replacement (Efraimidis and Spirakis 2006).
+        keys = self.log_weights[:able] + random.gumbel(size=able)
+        sources = self.order[np.argpartition(-keys, self.batch_pairs - 1)[: self.batch_pairs]]
+        sources = sources[random.permutation(self.batch_pairs)]
+        slack = np.diff(self.offsets)[sources] - total
+        earlier, later = np.sort(random.integers(0, slack + 1, size=(2, self.batch_pairs)), axis=0)
+        swap = random.integers(0, 2, size=self.batch_pairs).astype(bool)
+        first = np.where(swap, later + lengths[1], earlier)
+        second = np.where(swap, earlier, later + lengths[0])
+        return Pairs(sources, np.stack([first, second]) + self.offsets[sources], lengths)
+
+    def _draw_lengths(self, random: np.random.Generator) -> np.ndarray:
+        size = 1 if self.same_length else 2
+        if self.lengths == "log_uniform":
+            low, high = np.log(self.shortest), np.log(self.longest + 1)
+            drawn = np.exp(random.uniform(low, high, size=size)).astype(np.int64)
+        else:
+            drawn = random.integers(self.shortest, self.longest + 1, size=size)
+        return np.broadcast_to(np.clip(drawn, self.shortest, self.longest), 2).copy()

@@ -1,0 +1,158 @@
+"""The records of a prepared split as tokens in memory-mapped files, the records of a source one after the other.
+
+Any stretch of a source is then one slice, whatever the number of shards, and a split may be larger than memory.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.model import FlowTokenizer
+
+DONE = "store.json"
+
+
+@dataclass(frozen=True)
+class RecordStore:
+    """N records of S sources.
+
+    Args:
+        encoded: `input_ids` int32 (N, fields) and `inter_arrival` float32 (N,), seconds since the record before of
+            the same source.
+        offsets: int64 (S + 1,); the records of source s are `offsets[s]:offsets[s + 1]`, in time order.
+        sources: (S,) addresses.
+    """
+
+    encoded: Mapping[str, np.ndarray]
+    offsets: np.ndarray
+    sources: pa.Array
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Records of each source (S,)."""
+        return np.diff(self.offsets)
+
+
+def open_store(cache: Path) -> RecordStore:
+    """Open what `build_store` wrote."""
+    encoded = {name: np.load(cache / f"{name}.npy", mmap_mode="r") for name in ("input_ids", "inter_arrival")}
+    index = pq.read_table(cache / "sources.parquet")
+    offsets = np.concatenate([[0], np.cumsum(index["n_records"].to_numpy())])
+    return RecordStore(encoded, offsets, index["source"].combine_chunks())
+
+
+def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path) -> None:
+    """Write the store of a split to `cache`, unless it holds just that already.
+
+    Args:
+        dataset: directory of a prepared dataset.
+        split: its split, a folder of Parquet shards.
+        cache: directory that is made, and emptied where it holds another store.
+
+    Raises:
+        DatasetError: where the dataset or the split is missing, a shard is damaged, or windows of a source overlap.
+    """
+    shards = find_shards(dataset, split)
+    fingerprint = _fingerprint(dataset, shards, tokenizer)
+    done = cache / DONE
+    if done.is_file() and json.loads(done.read_text()) == fingerprint:
+        return
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    heads = [_read(shard, ["source", "start", "end", "n_records"]) for shard in shards]
+    places, gaps, index = _arrange(pa.concat_tables(heads), dataset / split)
+    pq.write_table(index, cache / "sources.parquet")
+    total = int(sum(pc.sum(head["n_records"]).as_py() or 0 for head in heads))
+    shape = {"input_ids": (total, len(tokenizer.fields)), "inter_arrival": (total,)}
+    kind = {"input_ids": np.int32, "inter_arrival": np.float32}
+    target = {
+        name: np.lib.format.open_memmap(cache / f"{name}.npy", mode="w+", dtype=kind[name], shape=shape[name])
+        for name in shape
+    }
+    begin = 0
+    for shard, head in zip(shards, heads, strict=True):
+        rows = slice(begin, begin + head.num_rows)
+        _write_shard(shard, tokenizer, places[rows], gaps[rows], target)
+        begin += head.num_rows
+    for array in target.values():
+        array.flush()
+    done.write_text(json.dumps(fingerprint))
+
+
+def find_shards(dataset: Path, split: str) -> list[Path]:
+    """Parquet files of a split, in the order of their names.
+
+    Raises:
+        DatasetError: where the directory, its manifest or the split's shards are missing.
+    """
+    if not (dataset / "manifest.json").is_file():
+        raise DatasetError(f"{dataset} is not a prepared dataset: it has no manifest.json (see `telescope prepare`)")
+    shards = sorted((dataset / split).glob("*.parquet"))
+    if not shards:
+        raise DatasetError(f"{dataset} has no windows of split {split!r}: {dataset / split} holds no Parquet shards")
+    return shards
+
+
+def _fingerprint(dataset: Path, shards: list[Path], tokenizer: FlowTokenizer) -> dict[str, Any]:
+    return {
+        "manifest": sha256((dataset / "manifest.json").read_bytes()).hexdigest(),
+        "shards": [[str(shard.relative_to(dataset)), shard.stat().st_size] for shard in shards],
+        "fields": tokenizer.fields,
+    }
+
+
+def _read(shard: Path, columns: list[str]) -> pa.Table:
+    try:
+        return pq.read_table(shard, columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DatasetError(f"{shard}: cannot be read: {error}") from error
+
+
+def _arrange(windows: pa.Table, name: Path) -> tuple[np.ndarray, np.ndarray, pa.Table]:
+    """Where the records of each window go, so that sources are contiguous and in time order.
+
+    Returns:
+        Place of each window's first record (W,), seconds between that record and the source's record before (W,),
+        and the sources with their numbers of records, in the order of the store.
+    """
+    encoded = windows["source"].combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    start, end = windows["start"].to_numpy(), windows["end"].to_numpy()
+    records = windows["n_records"].to_numpy().astype(np.int64)
+    order = np.lexsort((start, codes))
+    gap = start[order] - np.concatenate([[0], end[order][:-1]])
+    gap[np.flatnonzero(np.diff(codes[order], prepend=-1))] = 0
+    if len(gap) and gap.min() < 0:
+        row = int(order[np.argmin(gap)])
+        raise DatasetError(f"{name}: windows of source {windows['source'][row]} overlap at {start[row]} us")
+    places, gaps = np.empty_like(records), np.empty(len(records), dtype=np.float32)
+    places[order] = np.cumsum(records[order]) - records[order]
+    gaps[order] = gap / 1e6
+    counts = np.bincount(codes, weights=records, minlength=len(encoded.dictionary)).astype(np.int64)
+    return places, gaps, pa.table({"source": encoded.dictionary, "n_records": counts})
+
+
+def _write_shard(
+    shard: Path, tokenizer: FlowTokenizer, places: np.ndarray, gaps: np.ndarray, target: Mapping[str, np.ndarray]
+) -> None:
+    present = set(pq.read_schema(shard).names)
+    wanted = {"timestamp", *("dst_ip" if name.startswith("dst_octet_") else name for name in tokenizer.fields)}
+    try:
+        encoded = tokenizer.encode_windows(_read(shard, sorted(wanted & present)))
+    except (ValueError, KeyError) as error:
+        raise DatasetError(f"{shard}: {error}") from error
+    offsets = encoded["offsets"]
+    encoded["inter_arrival"][offsets[:-1]] = gaps
+    rows = np.repeat(places - offsets[:-1], np.diff(offsets)) + np.arange(offsets[-1])
+    for name, array in target.items():
+        array[rows] = encoded[name]
