@@ -1,0 +1,71 @@
+"""`telescope analyze`: from the files of a telescope to a report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from telescope_transformer.cli.options import Columns, Format, KeepGoing, Labels, PerPacket, Prefixes
+
+
+def analyze(
+    inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs of flow records or packets.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report and the tables.")] = Path(
+        "out"
+    ),
+    columns: Columns = None,
+    format: Format = "auto",
+    per_packet: PerPacket = False,
+    telescope: Prefixes = None,
+    keep_going: KeepGoing = False,
+    labels: Labels = None,
+    networks: Annotated[
+        Path | None, typer.Option(help="CSV of prefix,name: autonomous systems, for the report.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Checkpoint: a folder or a Hub name; default: the shipped one.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels.")
+    ] = None,
+    window: Annotated[int, typer.Option(help="Most records in a window.")] = 128,
+    min_records: Annotated[int, typer.Option(help="Fewest records in a window.")] = 8,
+    granularity: Annotated[
+        bool, typer.Option(help="Walk the sweep of thresholds, for the stability of clusters.")
+    ] = False,
+    time_limit: Annotated[float, typer.Option(help="Seconds that the clustering may search.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Seed of the clustering's searches.")] = 0,
+) -> None:
+    """Cluster the sources of flow records by how they behave, and write a report.
+
+    Writes report.html, windows.parquet, sources.parquet, clusters.json, rejects.parquet and sensors.json.
+
+    Example: telescope analyze flows.csv.gz --columns timestamp=ts,src_ip=source,dst_ip=destination --output out
+    """
+    from telescope_transformer.analysis import Settings
+    from telescope_transformer.analysis import analyze as analyze_records
+    from telescope_transformer.cli.options import read_labelled, tell
+
+    flow = read_labelled(
+        inputs,
+        columns=columns,
+        format=format,
+        per_packet=per_packet,
+        telescope=telescope,
+        keep_going=keep_going,
+        labels=labels,
+    )
+    settings = Settings(
+        model=model,
+        threshold=threshold,
+        window=window,
+        min_records=min_records,
+        granularity=granularity,
+        time_limit=time_limit,
+        seed=seed,
+        networks=networks,
+    )
+    report = analyze_records(flow, settings, say=tell).write(output)
+    tell(f"open {report}")
+    if not keep_going:
+        flow.raise_if_damaged()

@@ -1,0 +1,54 @@
+"""The stages of `telescope demo`, each the very command that a user would give."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from telescope_transformer.cli.options import tell
+from telescope_transformer.cli.programs import run_module
+
+RECIPE = "tiny"
+
+
+def run(output: Path, sources: int, seed: int) -> None:
+    """Simulate, prepare, train, analyse and compare with the truth, into one folder."""
+    from telescope_transformer.cli.prepare import prepare
+    from telescope_transformer.cli.simulate import simulate
+
+    output.mkdir(parents=True, exist_ok=True)
+    flows, dataset, checkpoint = output / "flows.parquet", output / "dataset", output / "model"
+    tell("1. simulate a telescope")
+    simulate(output=flows, sources=sources, seed=seed)
+    tell("2. prepare windows")
+    prepare([str(flows)], output=dataset)
+    tell("3. train a small model without labels")
+    train(dataset, checkpoint, seed)
+    tell("4. embed, cluster, report")
+    agreement = analyse(flows, checkpoint, output, seed)
+    tell("5. compare with the truth")
+    (output / "metrics.json").write_text(json.dumps(agreement, indent=1) + "\n")
+    for name, value in agreement.items():
+        typer.echo(f"{name:26} {value:8.3f}")
+    typer.echo(f"open {output / 'report.html'}")
+
+
+def train(dataset: Path, checkpoint: Path, seed: int) -> None:
+    """Train by `accelerate launch`, as a user does, on one process."""
+    launch = ["--num_processes", "1", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    program = ["-m", "training.train", "--config", RECIPE, "--dataset", str(dataset), "--output", str(checkpoint)]
+    run_module("accelerate.commands.launch", [*launch, *program, "--seed", str(seed)])
+
+
+def analyse(flows: Path, checkpoint: Path, output: Path, seed: int) -> dict[str, float]:
+    """Analyse as `telescope analyze` does; agreement of the sources' clusters with their actors."""
+    from telescope_transformer.analysis import Settings, analyze
+    from telescope_transformer.metrics.clusters import edge_scores, partition_scores
+    from telescope_transformer.records import read_records
+
+    settings = Settings(model=str(checkpoint), seed=seed)
+    analysis = analyze(read_records([flows]), settings, say=tell)
+    analysis.write(output)
+    truth = analysis.sources["label"].to_numpy(zero_copy_only=False)
+    clusters = analysis.sources["cluster"].to_numpy()
+    return edge_scores(truth, clusters) | partition_scores(truth, clusters)
