@@ -39,7 +39,9 @@ def model_card(checkpoint: Path, name: str, *, licence: str = "apache-2.0") -> M
     config = read_config(checkpoint)
     measurements = read_measurements(checkpoint / "metrics.json")
     training = read_json(checkpoint / "training.json") or {}
+    start = training.pop("start_from", None)
     data = ModelCardData(
+        base_model=start if _is_repository(start) else None,
         license=licence,
         library_name="transformers",
         pipeline_tag=PIPELINE_TAG,
@@ -55,9 +57,8 @@ def model_card(checkpoint: Path, name: str, *, licence: str = "apache-2.0") -> M
         "embedding_size": config["projection_size" if contrastive else "hidden_size"],
         "parameters": count_parameters(checkpoint / "model.safetensors"),
         "measurements": measurements,
-        "training_data": flat(training.get("data", {})),
-        "procedure": flat({key: value for key, value in training.items() if key != "data"})
-        or {"temperature": config["temperature"], "seed": "not recorded"},
+        "training_data": {"flow records": f"{training.pop('records'):,}"} if "records" in training else {},
+        "procedure": flat(training) or {"temperature": config["temperature"], "seed": "not recorded"},
     }
     card = ModelCard(_render("model_card.md.jinja", data, context))
     check_card(card, measurements)
@@ -127,6 +128,11 @@ def _eval_result(row: Measurement) -> EvalResult:
         metric_value=row.value,
         metric_args=interval,
     )
+
+
+def _is_repository(name: str | None) -> bool:
+    """Whether a model was started from a repository; a path of somebody's machine is nobody else's business."""
+    return bool(name) and not Path(str(name)).exists() and str(name).strip("./").count("/") == 1
 
 
 def _identifier(name: str) -> str:

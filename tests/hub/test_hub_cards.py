@@ -1,0 +1,188 @@
+"""Cards say what was recorded, validate, and read back with the classes of huggingface_hub."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hub_rules import card_errors
+from hub_server import HubServer
+from huggingface_hub import ModelCard
+from safetensors.numpy import save_file
+
+from hub_cards.facts import count_parameters, read_measurements
+from hub_cards.render import check_card, dataset_card, model_card
+from telescope_transformer.errors import CheckpointError, DatasetError, HubError, InputError
+
+RESULTS = [
+    {
+        "dataset": "telescope <2024>",
+        "split": "unseen_sources",
+        "metric": "auroc",
+        "value": 0.91,
+        "low": 0.9,
+        "high": 0.92,
+    },
+    {"dataset": "telescope <2024>", "split": "unseen_sources", "metric": "recall_at_1", "value": 0.5},
+]
+TRAINING = {"seed": 7, "steps": 20, "records": 123_456, "start_from": "user/base", "model": {"hidden_size": 16}}
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    made = tmp_path / "checkpoint"
+    made.mkdir()
+    config = {
+        "model_type": "telescope",
+        "architectures": ["TelescopeForContrastiveLearning"],
+        "fields": ["dst_port"],
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "projection_size": 8,
+        "max_position_embeddings": 512,
+        "temperature": 0.07,
+    }
+    (made / "config.json").write_text(json.dumps(config))
+    (made / "metrics.json").write_text(json.dumps(RESULTS))
+    (made / "training.json").write_text(json.dumps(TRAINING))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (made / name).write_text("{}")
+    save_file({"weight": np.zeros((30, 40), np.float32), "bias": np.zeros(34, np.float32)}, made / "model.safetensors")
+    return made
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    made = tmp_path / "prepared"
+    for split, windows in (("train", 3), ("unseen_sources", 2)):
+        (made / split).mkdir(parents=True)
+        table = pa.table({"source": ["192.0.2.1"] * windows, "n_records": pa.array([8] * windows, pa.int32())})
+        pq.write_table(table, made / split / "shard-00000.parquet")
+    (made / "manifest.json").write_text(
+        json.dumps({"seed": 5, "window": 64, "inputs": "a|b", "splits": {"train": {}}})
+    )
+    return made
+
+
+def test_a_model_card_says_what_was_recorded_and_no_more(checkpoint: Path) -> None:
+    card = model_card(checkpoint, "user/telescope-base")
+    for said in (
+        "1,234",
+        "| seed | 7 |",
+        "flow records: 123,456",
+        "| model.hidden_size | 16 |",
+        "0.910 | 0.900 to 0.920",
+    ):
+        assert said in card.text
+    assert "telescope &lt;2024>" in card.text
+    for section in (
+        "Training data",
+        "Training procedure",
+        "Sizes",
+        "Evaluation",
+        "limitations",
+        "Privacy",
+        "Citation",
+    ):
+        assert section in card.text
+    assert card.data.pipeline_tag == "feature-extraction"
+    assert card.data.license == "apache-2.0"
+    assert card.data.base_model == "user/base"
+    assert card_errors(str(card), "model") == []
+
+
+def test_evaluation_results_read_back_from_the_model_index(checkpoint: Path) -> None:
+    read = ModelCard(str(model_card(checkpoint, "user/telescope-base"))).data
+    assert read.model_name == "telescope-base"
+    assert [(r.metric_type, r.metric_value, r.dataset_split) for r in read.eval_results] == [
+        ("auroc", 0.91, "unseen_sources"),
+        ("recall_at_1", 0.5, "unseen_sources"),
+    ]
+    assert read.eval_results[0].metric_args == {"interval_95": [0.9, 0.92]}
+    assert read.eval_results[0].dataset_type == "telescope--2024"
+
+
+def test_a_checkpoint_without_records_of_its_making_says_so(checkpoint: Path) -> None:
+    (checkpoint / "metrics.json").unlink()
+    (checkpoint / "training.json").write_text(json.dumps({"start_from": str(checkpoint)}))
+    card = model_card(checkpoint, "user/a")
+    assert "No evaluation is recorded" in card.text
+    assert "Not recorded with this checkpoint" in card.text
+    assert str(checkpoint) not in str(card)
+    assert "model-index" not in str(card)
+
+
+@pytest.mark.parametrize(
+    ("results", "told"),
+    [
+        ("{", "metrics.json: not JSON"),
+        ('[{"dataset": "a"}]', "result 0 is not a figure"),
+        ("[7]", "result 0 is not a figure: 7"),
+        ('[{"dataset": "a", "split": "b", "metric": "c", "value": NaN}]', "result 0 has a value that is not finite"),
+    ],
+)
+def test_metrics_that_are_no_figures_are_refused(tmp_path: Path, results: str, told: str) -> None:
+    (tmp_path / "metrics.json").write_text(results)
+    with pytest.raises(InputError, match=told):
+        read_measurements(tmp_path / "metrics.json")
+
+
+@pytest.mark.parametrize("cut", [0, 7, 100, -1])
+def test_damaged_weights_are_not_counted(checkpoint: Path, cut: int) -> None:
+    weights = checkpoint / "model.safetensors"
+    assert count_parameters(weights) == 1234
+    weights.write_bytes(weights.read_bytes()[:cut])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: (not a safetensors file|damaged)"):
+        count_parameters(weights)
+
+
+def test_a_folder_that_is_no_checkpoint_is_told_apart(checkpoint: Path) -> None:
+    (checkpoint / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(CheckpointError, match="a checkpoint of a 'bert' model"):
+        model_card(checkpoint, "user/a")
+    (checkpoint / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"no tokenizer\.json"):
+        model_card(checkpoint, "user/a")
+
+
+def test_a_dataset_card_names_the_files_of_every_split(prepared: Path) -> None:
+    card = dataset_card(prepared, "user/windows")
+    assert card.data.configs == [
+        {
+            "config_name": "default",
+            "data_files": [
+                {"split": "train", "path": "train/*.parquet"},
+                {"split": "unseen_sources", "path": "unseen_sources/*.parquet"},
+            ],
+        }
+    ]
+    for said in (
+        "| train | training sources, the first 80 % of each in time | 3 | 24 | 1 |",
+        "seed 5",
+        "a\\|b",
+        "to 64",
+    ):
+        assert said in card.text
+    assert card_errors(str(card), "dataset") == []
+    with pytest.raises(DatasetError, match="no split of a prepared dataset"):
+        dataset_card(prepared / "train", "user/windows")
+
+
+def test_cards_pass_the_validator_of_the_hub(client: HubServer, checkpoint: Path, prepared: Path) -> None:
+    model_card(checkpoint, "user/a").validate()
+    dataset_card(prepared, "user/a").validate()
+    with pytest.raises(ValueError, match="must be one of"):
+        model_card(checkpoint, "user/a", licence="mine alone").validate()
+    assert len(client.asked("POST", "/api/validate-yaml")) == 3
+
+
+def test_a_card_that_lost_a_figure_is_found(checkpoint: Path) -> None:
+    card = model_card(checkpoint, "user/a")
+    with pytest.raises(HubError, match="2 results of 0"):
+        check_card(card)
+    card.text += "{{ forgotten }}"
+    with pytest.raises(HubError, match="not filled in"):
+        check_card(card, read_measurements(checkpoint / "metrics.json"))
