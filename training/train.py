@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
-from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, set_seed
+from accelerate.utils import ProjectConfiguration, set_seed
 from transformers.utils import logging as transformers_logging
 
 from telescope_transformer.errors import CheckpointError, TelescopeError, TrainingError
@@ -45,7 +45,6 @@ def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
         cpu=arguments.cpu,
         log_with=None if name == "none" else name,
         project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "logs")),
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         step_scheduler_with_optimizer=False,
     )
     check_world_size(accelerator.num_processes, arguments.num_processes, os.environ)
