@@ -1,0 +1,120 @@
+"""Calibration on actors that are known: sources of one actor are alike, and the fit never sees which are."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from telescope_transformer.calibration import (
+    Calibration,
+    calibration_error,
+    cosines,
+    fit_calibration,
+    measured,
+    random_pairs,
+    reliability,
+    same_source_pairs,
+)
+from telescope_transformer.errors import CheckpointError, DatasetError
+from telescope_transformer.similarity import normalised, signed_weights
+
+
+def actors(
+    rng: np.random.Generator, n_actors: int, sources_each: int = 4, windows_each: int = 4, noise: float = 0.25
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Embeddings, source and actor of each window; actors share two of four services and so resemble each other."""
+    centres = normalised(rng.normal(size=(4, 16)))
+    of_actor = normalised(centres[rng.integers(0, 4, n_actors)] + 0.35 * rng.normal(size=(n_actors, 16)))
+    sources = np.repeat(np.arange(n_actors * sources_each), windows_each)
+    actor = sources // sources_each
+    return normalised(of_actor[actor] + noise * rng.normal(size=(len(actor), 16))), sources, actor
+
+
+def test_probabilities_are_calibrated_on_sources_that_were_not_fitted(rng: np.random.Generator) -> None:
+    embeddings, sources, actor = actors(rng, 60)
+    seen = actor % 2 == 0
+    calibration = fit_calibration(embeddings[seen], sources[seen])
+    calibration = measured(calibration, embeddings[~seen], sources[~seen])
+    assert calibration.expected_calibration_error < 0.05
+    assert sum(row["pairs"] for row in calibration.reliability) > 1000
+
+
+def test_the_prior_is_the_share_of_random_pairs_of_one_actor(rng: np.random.Generator) -> None:
+    embeddings, sources, actor = actors(rng, 20)
+    pairs = random_pairs(sources, 100_000, rng)
+    share = (actor[pairs[:, 0]] == actor[pairs[:, 1]]).mean()
+    assert fit_calibration(embeddings, sources).prior == pytest.approx(share, rel=0.5)
+
+
+def test_fewer_actors_raise_the_prior_and_lower_the_threshold(rng: np.random.Generator) -> None:
+    embeddings, sources, actor = actors(rng, 60)
+    calibration = fit_calibration(embeddings, sources)
+    few = actor < 4
+    adapted = calibration.adapted(embeddings[few], sources[few])
+    assert adapted.prior > 2 * calibration.prior
+    assert adapted.threshold < calibration.threshold
+
+
+def test_weights_are_the_log_odds_with_half_of_the_prior() -> None:
+    calibration = Calibration(slope=8.0, intercept=-4.0, prior=0.1)
+    vectors = normalised(np.array([[1.0, 0.0], [0.8, 0.6]], dtype=np.float32))
+    weight = signed_weights(vectors, calibration.threshold, calibration.slope)[0, 1]
+    assert weight == pytest.approx(8 * 0.8 - 4 + 0.5 * np.log(1 / 9), abs=1e-5)
+    assert calibration.edge_weight(np.array([calibration.threshold]))[0] == pytest.approx(0)
+    whole = Calibration(slope=8.0, intercept=-4.0, prior=0.1, prior_strength=1.0)
+    assert whole.probability(np.array([whole.threshold]))[0] == pytest.approx(0.5)
+
+
+def test_probabilities_rise_with_similarity() -> None:
+    calibration = Calibration(slope=8.0, intercept=-4.0, prior=0.1)
+    cosine = np.linspace(-1, 1, 50)
+    for probability in (calibration.probability(cosine), calibration.same_source_probability(cosine)):
+        assert (np.diff(probability) > 0).all()
+        assert 0 <= probability.min() <= probability.max() <= 1
+
+
+def test_pairs_of_one_source_are_different_windows_and_few_of_each(rng: np.random.Generator) -> None:
+    sources = np.repeat([0, 1, 2], [1, 2, 100])
+    pairs = same_source_pairs(sources, rng)
+    assert (pairs[:, 0] != pairs[:, 1]).all()
+    assert (sources[pairs[:, 0]] == sources[pairs[:, 1]]).all()
+    assert np.bincount(sources[pairs[:, 0]]).tolist() == [0, 1, 8]
+    unlike = random_pairs(sources, 1000, rng)
+    assert (sources[unlike[:, 0]] != sources[unlike[:, 1]]).all()
+
+
+def test_the_error_of_a_known_diagram() -> None:
+    rows = reliability(np.array([0.05, 0.05, 0.95, 0.95]), np.array([0.0, 1.0, 1.0, 1.0]))
+    assert [row["pairs"] for row in rows] == [2, 2]
+    assert calibration_error(rows) == pytest.approx((0.45 + 0.05) / 2)
+
+
+def test_a_calibration_survives_the_file(tmp_path: Path) -> None:
+    calibration = Calibration(slope=8.0, intercept=-4.0, prior=0.1, expected_calibration_error=0.02, pairs=99)
+    calibration.save(tmp_path)
+    assert Calibration.load(tmp_path).to_dict() == calibration.to_dict()
+    assert Calibration.load(tmp_path / "elsewhere") is None
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"slope": 1}', '{"slope": -1.0, "intercept": 0.0, "prior": 0.5}'])
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "calibration.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"calibration\.json"):
+        Calibration.load(tmp_path)
+
+
+def test_too_few_sources_or_useless_embeddings_are_refused(rng: np.random.Generator) -> None:
+    with pytest.raises(DatasetError, match="at least 20 sources"):
+        fit_calibration(normalised(rng.normal(size=(30, 4))), np.repeat(np.arange(10), 3))
+    noise = normalised(rng.normal(size=(400, 4)))
+    opposite = np.where(np.arange(400) % 2 == 0, 1, -1)[:, None] * np.array([[1.0, 0, 0, 0]]) + 0.01 * noise
+    with pytest.raises(DatasetError, match="no more similar"):
+        fit_calibration(normalised(opposite), np.repeat(np.arange(200), 2))
+
+
+def test_the_same_seed_gives_the_same_calibration(rng: np.random.Generator) -> None:
+    embeddings, sources, _ = actors(rng, 20)
+    first, second = (fit_calibration(embeddings, sources, seed=3).to_dict() for _ in range(2))
+    assert json.dumps(first) == json.dumps(second)
+    assert np.isfinite(cosines(embeddings, np.array([[0, 1]]))).all()
