@@ -164,22 +164,20 @@ def parse_addresses(
             low[row] = np.uint64(value)
 
 
+# Each octet's text, filled up to four bytes and the last with a dot, so that one is written by four plain stores.
+_OCTET_TEXT = np.array([list(f"{octet}.".encode().ljust(4)) for octet in range(256)], dtype=np.uint8)
+_OCTET_LENGTH = np.array([len(str(octet)) + 1 for octet in range(256)], dtype=np.uint8)
+
+
 @njit(cache=True, nogil=True)
 def _write_dotted(out: np.ndarray, position: int, value: np.uint64) -> int:
+    """Writes a dotted quad; up to four bytes behind its end are overwritten."""
     for index in range(4):
         octet = (int(value) >> (24 - 8 * index)) & 255
-        if index:
-            out[position] = 46
-            position += 1
-        if octet >= 100:
-            out[position] = 48 + octet // 100
-            position += 1
-        if octet >= 10:
-            out[position] = 48 + octet // 10 % 10
-            position += 1
-        out[position] = 48 + octet % 10
-        position += 1
-    return position
+        for place in range(4):
+            out[position + place] = _OCTET_TEXT[octet, place]
+        position += int(_OCTET_LENGTH[octet])
+    return position - 1
 
 
 @njit(cache=True, nogil=True)

@@ -63,8 +63,8 @@ def format_addresses(addresses: Addresses) -> pa.StringArray:
     """Canonical text of n addresses; EMPTY and MALFORMED ones become empty text."""
     rows = len(addresses.kind)
     longest = 39 if (addresses.kind == IPV6).any() else 15
-    out = np.empty(rows * longest, dtype=np.uint8)
-    offsets = np.empty(rows + 1, dtype=np.int64)
+    out = np.empty(rows * longest + 4, dtype=np.uint8)
+    offsets = np.empty(rows + 1, dtype=np.int32)
     used = kernels.format_addresses(addresses.high, addresses.low, addresses.kind, out, offsets)
     return string_array(out[:used].copy(), offsets)
 

@@ -3,10 +3,10 @@
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.context import Format
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.formats import csv, parquet
+from telescope_transformer.records.formats import csv, parquet, pcap
 
 # Binary formats first, then text with its own marks, and CSV, which nearly any text passes for, last.
-FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in (parquet, csv)}
+FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in (parquet, pcap, csv)}
 
 
 def format_names() -> list[str]:

@@ -35,7 +35,7 @@ def text_view(values: pa.Array | pa.ChunkedArray) -> TextView:
 
 def string_array(data: np.ndarray, offsets: np.ndarray) -> pa.StringArray:
     """A string column from UTF-8 bytes and offsets (n + 1)."""
-    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
+    buffers = [None, pa.py_buffer(offsets.astype(np.int32, copy=False)), pa.py_buffer(data)]
     return pa.Array.from_buffers(pa.string(), len(offsets) - 1, buffers)
 
 

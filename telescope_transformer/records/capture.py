@@ -1,0 +1,125 @@
+"""What pcap and pcapng share: the bytes of a capture in windows, and packets turned into chunks of flow records."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.records.context import ReadContext
+from telescope_transformer.records.files import DamagedInput, InputFile
+from telescope_transformer.records.flows import FlowTable, to_batch
+from telescope_transformer.records.packets import PACKET, REASONS
+from telescope_transformer.records.rejects import REJECTS_SCHEMA, rejects_table
+from telescope_transformer.records.validation import Chunk
+
+PACKETS_PER_WALK = 1 << 16
+WINDOW_BYTES = 16 << 20
+LONGEST_PACKET = 1 << 18
+"""No capture program stores more of one packet (tcpdump's own limit); a longer one means a corrupt length."""
+
+# Why a walk ended.
+NEEDS_BYTES, FULL, AT_BLOCK, CORRUPT = range(4)
+
+
+class Window(NamedTuple):
+    """A stretch of a capture: its bytes, the offset of the first, and whether the capture ends with it."""
+
+    data: np.ndarray
+    base: int
+    final: bool
+
+
+class Walk(NamedTuple):
+    """What a compiled walk did: records, skipped and refused packets, the next offset, and why it ended."""
+
+    records: int
+    skipped: int
+    refused: int
+    next: int
+    status: int
+
+
+class Windows:
+    """Gives a capture's bytes window by window; each begins with what the walk of the last one left over.
+
+    An uncompressed file is one window, mapped into memory; a compressed one comes in pieces of WINDOW_BYTES,
+    the last of which ends where its compression breaks off; `damage` then says where.
+    """
+
+    def __init__(self, file: InputFile) -> None:
+        self._file = file
+        self._blocks = iter(()) if file.compression is None else file.blocks()
+        self._ended = False
+        self.damage: DamagedInput | None = None
+
+    def first(self) -> Window:
+        """The first window."""
+        if self._file.compression is None:
+            return Window(np.memmap(self._file.path, dtype=np.uint8, mode="r"), 0, True)
+        return self.after(Window(np.empty(0, dtype=np.uint8), 0, False), 0)
+
+    def after(self, window: Window, used: int) -> Window:
+        """The window that begins `used` bytes into `window`, with more bytes behind what is left of it."""
+        parts = [window.data[used:].tobytes()]
+        size = len(parts[0])
+        while size < WINDOW_BYTES + len(parts[0]):
+            block = self._next_block()
+            if not block:
+                break
+            parts.append(block)
+            size += len(block)
+        return Window(np.frombuffer(b"".join(parts), dtype=np.uint8), window.base + used, self._ended)
+
+    def _next_block(self) -> bytes:
+        try:
+            block = next(self._blocks, b"")
+        except DamagedInput as damage:
+            self.damage, block = damage, b""
+        self._ended = not block
+        return block
+
+
+class PacketBuffers:
+    """Output arrays of a walk: packets, and of the refused ones the offset and the reason."""
+
+    def __init__(self) -> None:
+        self.packets = np.empty(PACKETS_PER_WALK, dtype=PACKET)
+        self.refused_at = np.empty(PACKETS_PER_WALK, dtype=np.int64)
+        self.refused_why = np.empty(PACKETS_PER_WALK, dtype=np.uint8)
+
+
+class Collector:
+    """Makes chunks of what walks find: packets as they are, or flow records by the rule of `flows.py`."""
+
+    def __init__(self, file: InputFile, context: ReadContext) -> None:
+        self._file = str(file.path)
+        self._table = None if context.per_packet else FlowTable(context.inactivity_seconds)
+        if self._table is not None:
+            context.note(
+                "packets of one 5-tuple are one flow record, which a silence of more than "
+                f"{context.inactivity_seconds:g} s ends"
+            )
+
+    def chunks(self, walk: Walk, buffers: PacketBuffers, base: int) -> Iterator[Chunk]:
+        """The chunks that one walk completes, the first with its refused and skipped packets."""
+        rejects = self._rejects(walk, buffers, base)
+        packets = buffers.packets[: walk.records]
+        done = [packets] if self._table is None else self._table.add(packets)
+        found = np.concatenate([packets[:0], *done])
+        if len(found) or walk.refused or walk.skipped:
+            yield Chunk(to_batch(found), rejects, walk.skipped)
+
+    def finish(self) -> Iterator[Chunk]:
+        """The chunks of the flow records that are open at the end of the capture."""
+        if self._table is not None:
+            remaining = self._table.finish()
+            for start in range(0, len(remaining), PACKETS_PER_WALK):
+                yield Chunk(to_batch(remaining[start : start + PACKETS_PER_WALK]))
+
+    def _rejects(self, walk: Walk, buffers: PacketBuffers, base: int) -> pa.Table:
+        if not walk.refused:
+            return REJECTS_SCHEMA.empty_table()
+        offsets = buffers.refused_at[: walk.refused] + base
+        reasons = [REASONS[why] for why in buffers.refused_why[: walk.refused].tolist()]
+        return rejects_table(self._file, offsets, ["packet"] * walk.refused, [None] * walk.refused, reasons)

@@ -1,0 +1,170 @@
+"""Packets to flow records.
+
+The rule: a flow record begins with the first packet of a 5-tuple (source, destination, protocol, both ports, in this
+direction) and takes from it the time, TTL, IP id, TCP flags and sequence number. Later packets of the 5-tuple add to
+`packets` and `bytes`. A packet that comes more than the inactivity time after the last one begins a new record. Flow
+records do not cross the end of a file.
+"""
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+
+from telescope_transformer.records.addresses import IPV4, Addresses, format_addresses
+from telescope_transformer.records.packets import PACKET
+from telescope_transformer.records.schema import flow_schema
+
+_FIRST_CAPACITY = 1 << 17
+# Memory beyond what is used stays untouched, so that ample growth costs only address space.
+_GROWTH = 4
+_LOOKAHEAD = 256
+_TAG = np.uint64(0xFFFFFFFF00000000)
+CAPTURE_SCHEMA = flow_schema({"ttl", "tcp_flags", "ip_id", "tcp_seq", "packets", "bytes"})
+
+
+@njit(cache=True, nogil=True)
+def _hash(packet: np.ndarray) -> np.uint64:
+    multiplier = np.uint64(0x9E3779B97F4A7C15)
+    ports = (np.uint64(packet.src_port) << np.uint64(24)) | (np.uint64(packet.dst_port) << np.uint64(8))
+    value = (packet.src_low ^ (packet.src_high * np.uint64(0xC2B2AE3D27D4EB4F))) * multiplier
+    value ^= value >> np.uint64(32)
+    value = (value ^ packet.dst_low ^ (packet.dst_high * np.uint64(0x165667B19E3779F9))) * multiplier
+    value ^= value >> np.uint64(29)
+    value = (value ^ ports ^ np.uint64(packet.protocol)) * multiplier
+    return value ^ (value >> np.uint64(32))
+
+
+@njit(cache=True, nogil=True)
+def _same_tuple(one: np.ndarray, other: np.ndarray) -> bool:
+    return (
+        one.src_low == other.src_low
+        and one.dst_low == other.dst_low
+        and one.src_port == other.src_port
+        and one.dst_port == other.dst_port
+        and one.protocol == other.protocol
+        and one.kind == other.kind
+        and one.src_high == other.src_high
+        and one.dst_high == other.dst_high
+    )
+
+
+@njit(cache=True, nogil=True)
+def _aggregate(
+    packets: np.ndarray, start: int, flows: np.ndarray, count: int, slots: np.ndarray, timeout: int
+) -> tuple[int, int]:
+    """Adds packets to flows until either ends; returns the packets done and the flows there are.
+
+    A slot holds the upper half of a 5-tuple's hash and, plus one, the index of its latest flow; 0 is a free slot.
+    """
+    mask = np.uint64(len(slots) - 1)
+    hashes = np.empty(_LOOKAHEAD, dtype=np.uint64)
+    entries = np.empty(_LOOKAHEAD, dtype=np.uint64)
+    for base in range(start, len(packets), _LOOKAHEAD):
+        stop = min(base + _LOOKAHEAD, len(packets))
+        # Slots lie anywhere in memory: touching those of several packets first lets the processor fetch them at once.
+        for index in range(base, stop):
+            hashes[index - base] = _hash(packets[index])
+            entries[index - base] = slots[hashes[index - base] & mask]
+        for done in range(base, stop):
+            packet = packets[done]
+            slot, known = _find(packet, hashes[done - base], flows, slots)
+            if known >= 0 and packet.timestamp - flows[known].last <= timeout:
+                flow = flows[known]
+                flow.packets += np.uint32(1)
+                flow.bytes += packet.bytes
+                flow.last = max(flow.last, packet.timestamp)
+                continue
+            if count == len(flows):
+                return done, count
+            flows[count] = packet
+            count += 1
+            slots[slot] = (hashes[done - base] & _TAG) | np.uint64(count)
+    return len(packets), count
+
+
+@njit(cache=True, nogil=True)
+def _find(packet: np.ndarray, hashed: np.uint64, flows: np.ndarray, slots: np.ndarray) -> tuple[np.uint64, int]:
+    """The slot of a packet's 5-tuple, taken or free, and the index of its latest flow, -1 if there is none."""
+    mask = np.uint64(len(slots) - 1)
+    slot = hashed & mask
+    while slots[slot] != 0:
+        entry = slots[slot]
+        if (entry & _TAG) == (hashed & _TAG):
+            index = int(entry & ~_TAG) - 1
+            if _same_tuple(flows[index], packet):
+                return slot, index
+        slot = (slot + np.uint64(1)) & mask
+    return slot, -1
+
+
+@njit(cache=True, nogil=True)
+def _index_flows(flows: np.ndarray, count: int, slots: np.ndarray) -> None:
+    """Enters the first `count` flows into empty slots; of several flows of one 5-tuple the last stays."""
+    for index in range(count):
+        hashed = _hash(flows[index])
+        slot, _ = _find(flows[index], hashed, flows, slots)
+        slots[slot] = (hashed & _TAG) | np.uint64(index + 1)
+
+
+class FlowTable:
+    """Open flow records of one capture; memory grows with the 5-tuples seen within one inactivity time."""
+
+    def __init__(self, inactivity_seconds: float) -> None:
+        self._timeout = round(inactivity_seconds * 1_000_000)
+        self._flows = np.empty(_FIRST_CAPACITY, dtype=PACKET)
+        self._slots = np.zeros(2 * _FIRST_CAPACITY, dtype=np.uint64)
+        self._count = 0
+        self._now = 0
+
+    def add(self, packets: np.ndarray) -> list[np.ndarray]:
+        """Adds packets (PACKET, n) in the order of the capture and returns the flow records that ended meanwhile."""
+        ended: list[np.ndarray] = []
+        done = 0
+        while done < len(packets):
+            start = done
+            done, self._count = _aggregate(packets, start, self._flows, self._count, self._slots, self._timeout)
+            self._now = max(self._now, int(packets["timestamp"][start:done].max(initial=0)))
+            if done < len(packets):
+                ended.append(self._make_room())
+        return ended
+
+    def finish(self) -> np.ndarray:
+        """All flow records still open, in the order of their first packets."""
+        remaining = self._flows[: self._count]
+        self._count = 0
+        return remaining
+
+    def _make_room(self) -> np.ndarray:
+        """Takes out the flows that can no longer go on if they are half of the table; else enlarges it."""
+        over = self._flows["last"] < self._now - self._timeout
+        ended = self._flows[:0]
+        if 2 * int(over.sum()) >= len(over):
+            ended, going_on = self._flows[over], self._flows[~over]
+            self._count = len(going_on)
+            self._flows[: self._count] = going_on
+            self._slots[:] = 0
+        else:
+            larger = np.empty(_GROWTH * len(self._flows), dtype=PACKET)
+            larger[: self._count] = self._flows
+            self._flows = larger
+            self._slots = np.zeros(_GROWTH * len(self._slots), dtype=np.uint64)
+        _index_flows(self._flows, self._count, self._slots)
+        return ended
+
+
+def to_batch(records: np.ndarray) -> pa.RecordBatch:
+    """Packets or flow records (PACKET, n) as a batch of CAPTURE_SCHEMA; null where a protocol lacks the field."""
+
+    def text(end: str) -> pa.StringArray:
+        high, low = (np.ascontiguousarray(records[f"{end}_{half}"]) for half in ("high", "low"))
+        return format_addresses(Addresses(high, low, np.ascontiguousarray(records["kind"])))
+
+    not_tcp = records["has_tcp"] == 0
+    absent = {"tcp_flags": not_tcp, "tcp_seq": not_tcp, "ip_id": records["kind"] != IPV4}
+    columns = [
+        text(field.name[:3])
+        if field.name in ("src_ip", "dst_ip")
+        else pa.array(np.ascontiguousarray(records[field.name]), field.type, mask=absent.get(field.name))
+        for field in CAPTURE_SCHEMA
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=CAPTURE_SCHEMA)

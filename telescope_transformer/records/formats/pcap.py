@@ -1,0 +1,138 @@
+"""pcap captures: both byte orders, micro- and nanoseconds, plain or compressed (draft-ietf-opsawg-pcap, section 4)."""
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+from numba import njit
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.records.capture import (
+    CORRUPT,
+    FULL,
+    LONGEST_PACKET,
+    NEEDS_BYTES,
+    Collector,
+    PacketBuffers,
+    Walk,
+    Windows,
+)
+from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.files import DamagedInput, InputFile
+from telescope_transformer.records.packets import LINK_TYPES, NOT_IP, RECORD, number32, read_packet
+from telescope_transformer.records.validation import Chunk
+
+_FILE_HEADER, _PACKET_HEADER = 24, 16
+# Magic numbers as read in little-endian order: (big-endian file, units of the fraction per microsecond).
+_MAGICS = {
+    0xA1B2C3D4: (False, 1),
+    0xD4C3B2A1: (True, 1),
+    0xA1B23C4D: (False, 1000),
+    0x4D3CB2A1: (True, 1000),
+}
+
+
+def sniff(head: bytes) -> bool:
+    """Whether the head is that of a pcap file."""
+    return len(head) >= 4 and struct.unpack_from("<I", head)[0] in _MAGICS
+
+
+@njit(cache=True, nogil=True)
+def _walk(
+    base: int,
+    size: int,
+    at: int,
+    big_endian: bool,
+    per_microsecond: int,
+    link_type: int,
+    packets: np.ndarray,
+    refused_at: np.ndarray,
+    refused_why: np.ndarray,
+) -> tuple[int, int, int, int, int]:
+    """Reads packets from offset `at` of the `size` bytes at address `base` until the output is full or the bytes end.
+
+    Returns the fields of `Walk`.
+    """
+    records, skipped, refused = 0, 0, 0
+    while True:
+        if records + refused == len(packets):
+            return records, skipped, refused, at, FULL
+        if at + _PACKET_HEADER > size:
+            return records, skipped, refused, at, NEEDS_BYTES
+        captured = number32(base + at + 8, big_endian)
+        if captured > LONGEST_PACKET:
+            return records, skipped, refused, at, CORRUPT
+        start = at + _PACKET_HEADER
+        if start + captured > size:
+            return records, skipped, refused, at, NEEDS_BYTES
+        fraction = number32(base + at + 4, big_endian) // per_microsecond
+        micros = number32(base + at, big_endian) * 1_000_000 + fraction if fraction < 1_000_000 else -1
+        found = read_packet(base + start, base + start + captured, link_type, micros, packets, records)
+        if found == RECORD:
+            records += 1
+        elif found == NOT_IP:
+            skipped += 1
+        else:
+            refused_at[refused] = at
+            refused_why[refused] = found
+            refused += 1
+        at = start + captured
+
+
+def _read_header(file: InputFile, data: np.ndarray) -> tuple[bool, int, int]:
+    """Byte order, fraction units per microsecond and link type; raises InputError where one is not known."""
+    header = data[:_FILE_HEADER].tobytes()
+    if not sniff(header):
+        raise InputError(f"{file.path}: not a pcap file")
+    if len(header) < _FILE_HEADER:
+        raise DamagedInput(file.path, len(header), "cut off within the file header")
+    big_endian, per_microsecond = _MAGICS[struct.unpack_from("<I", header)[0]]
+    # The upper bits of the field tell about frame check sequences, not about the link type.
+    link_type = struct.unpack_from(">I" if big_endian else "<I", header, 20)[0] & 0xFFFF
+    if link_type not in LINK_TYPES:
+        raise InputError(f"{file.path}: link type {link_type} is not supported")
+    return big_endian, per_microsecond, link_type
+
+
+def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInput | None:
+    if status == CORRUPT:
+        return DamagedInput(file.path, offset, f"a packet claims more than {LONGEST_PACKET} bytes")
+    if left:
+        return DamagedInput(file.path, offset, f"cut off within a packet, {left} bytes before the end")
+    return None
+
+
+def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of a capture, or its packets; raises DamagedInput after all that lies before a damage."""
+    windows, buffers = Windows(file), PacketBuffers()
+    window = windows.first()
+    big_endian, per_microsecond, link_type = _read_header(file, window.data)
+    collector, at = Collector(file, context), _FILE_HEADER
+    while True:
+        walk = Walk(
+            *_walk(
+                window.data.ctypes.data,
+                len(window.data),
+                at,
+                big_endian,
+                per_microsecond,
+                link_type,
+                buffers.packets,
+                buffers.refused_at,
+                buffers.refused_why,
+            )
+        )
+        yield from collector.chunks(walk, buffers, window.base)
+        at = walk.next
+        if walk.status == FULL:
+            continue
+        if walk.status == CORRUPT or window.final:
+            break
+        window, at = windows.after(window, at), 0
+    yield from collector.finish()
+    damage = windows.damage or _damage(file, window.base + at, walk.status, len(window.data) - at)
+    if damage is not None:
+        raise damage
+
+
+FORMAT = Format("pcap", sniff, read)
