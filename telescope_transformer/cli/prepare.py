@@ -1,0 +1,59 @@
+"""`telescope prepare`: from the files of a telescope to a dataset of windows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from telescope_transformer.cli.options import Columns, Format, KeepGoing, Labels, PerPacket, Prefixes
+
+
+def prepare(
+    inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs of flow records or packets.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the dataset.")],
+    columns: Columns = None,
+    format: Format = "auto",
+    per_packet: PerPacket = False,
+    telescope: Prefixes = None,
+    keep_going: KeepGoing = False,
+    labels: Labels = None,
+    window: Annotated[int, typer.Option(help="Most records in a window.")] = 128,
+    min_records: Annotated[int, typer.Option(help="Fewest records in a window.")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of the hash that splits the sources.")] = 0,
+    append: Annotated[bool, typer.Option("--append", help="Add to the dataset, with its window and seed.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset.")] = False,
+    engine: Annotated[str, typer.Option(help="duckdb (here, spills to disk) or spark.")] = "duckdb",
+    master: Annotated[str, typer.Option(help="Spark's master: local[2], spark://host:7077, ...")] = "local[*]",
+    memory_limit: Annotated[str, typer.Option(help="Of DuckDB or Spark's driver.")] = "4GB",
+    shards: Annotated[int | None, typer.Option(help="Number of shards, a power of two; default: by size.")] = None,
+) -> None:
+    """Prepare a dataset: flow records cut into windows, sources split, Parquet shards with a manifest.
+
+    Example: telescope prepare captures/ --telescope 198.18.0.0/16 --output dataset
+    """
+    from telescope_transformer.cli.options import tell
+    from telescope_transformer.preparation import EngineSettings, PreparationSettings, WindowSettings, read_manifest
+    from telescope_transformer.preparation import prepare as prepare_dataset
+    from telescope_transformer.records import parse_mapping, scan_records
+
+    scan = scan_records(
+        inputs,
+        columns=parse_mapping(columns) if columns else None,
+        format=format,
+        per_packet=per_packet,
+        telescope=telescope or (),
+        keep_going=keep_going,
+    )
+    windows = read_manifest(output).settings if append else WindowSettings(window, min_records, seed)
+    settings = PreparationSettings(windows, EngineSettings(engine, master, memory_limit), shards, labels)
+    manifest = prepare_dataset(scan, output, settings, append=append, overwrite=overwrite, say=tell)
+    tell(scan.summary())
+    counts = manifest.ingests[-1].counts
+    tell(
+        f"{counts['windows']:,} windows of {counts['records_in_windows']:,} records; left out for being short: "
+        f"{counts['records_left_out']:,} records, {counts['sources_left_out']:,} of {counts['sources']:,} sources"
+    )
+    for split, found in manifest.split_counts().items():
+        tell(f"{split}: {found['windows']:,} windows, {found['records']:,} records")
+    if not keep_going:
+        scan.raise_if_damaged()

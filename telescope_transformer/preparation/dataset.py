@@ -1,0 +1,276 @@
+"""`prepare`: flow records to a dataset of windows on disk, in one atomic step; `append` adds to one."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.preparation.engines import Tally, create_engine
+from telescope_transformer.preparation.expressions import SPLITS
+from telescope_transformer.preparation.manifest import (
+    MANIFEST,
+    Ingest,
+    Manifest,
+    file_digest,
+    read_manifest,
+    write_manifest,
+)
+from telescope_transformer.preparation.settings import PreparationSettings
+from telescope_transformer.preparation.staging import Staged, stage
+from telescope_transformer.preparation.writer import ShardFile, write_shard
+
+
+class Scan(Protocol):
+    """What `records.scan_records` returns: batches, and after them the account of how they were read."""
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]: ...
+
+    @property
+    def rejects(self) -> pa.Table: ...
+
+    @property
+    def sensors(self) -> dict[str, str]: ...
+
+    @property
+    def counts(self) -> Any: ...
+
+    @property
+    def sources(self) -> list[Any]: ...
+
+
+Progress = Callable[[str], None]
+# A dataset that is being replaced waits here until the new one is in its place.
+ASIDE = "replaced"
+
+
+def prepare(
+    scan: Scan,
+    output: str | Path,
+    settings: PreparationSettings | None = None,
+    *,
+    append: bool = False,
+    overwrite: bool = False,
+    say: Progress = lambda message: None,
+) -> Manifest:
+    """Prepares the records of `scan` as a dataset at `output`, or appends them to the dataset that is there.
+
+    Until the last step nothing at `output` changes, so an interrupted run leaves no dataset that loads, or the one
+    that was there; running again starts afresh.  An append writes new files for what it adds and touches no other:
+    windows do not reach across appends, and of each training source the rule "first 80 % in time" is applied to what
+    is added.
+
+    Args:
+        scan: of `records.scan_records`.
+        output: folder of the dataset.
+        settings: defaults if absent; an append must agree with the windows and the shards of the dataset.
+        append: add to the dataset at `output`, which must exist.
+        overwrite: replace the dataset at `output`.
+        say: is told what is done.
+
+    Raises:
+        DatasetError: if `output` exists and neither `append` nor `overwrite` is given, is no prepared dataset, or is
+            being written by another process; if an append disagrees with it or adds a file that it has already.
+        InputError: as raised by `scan`.
+    """
+    output, settings = Path(output), settings or PreparationSettings()
+    with _workplace(output) as work:
+        before = _dataset_before(output, append, overwrite)
+        settings = _agreed(settings, before)
+        started = time.monotonic()
+        say("reading flow records")
+        staged = stage(scan, work / "staged", shards=settings.shards, relabel=_relabel(settings.labels))
+        inputs = _describe_inputs(scan, before)
+        say(f"cutting {staged.records:,} flow records into windows, {staged.shards} shards")
+        fresh = work / "dataset"
+        if before is not None:
+            _keep_columns(staged, before, say)
+        generation = len(before.ingests) if before else 0
+        files, tally = _write_shards(staged, fresh, generation, settings, work / "scratch")
+        if before is None and not files:
+            raise DatasetError(f"no source has {settings.windows.min_records} records: there is nothing to prepare")
+        ingest = Ingest(
+            generation=generation,
+            engine=settings.engine.engine,
+            inputs=inputs,
+            counts=_counts(scan, files, staged, tally),
+            rejects=_write_rejects(fresh, generation, scan.rejects),
+            seconds=round(time.monotonic() - started, 3),
+        )
+        manifest = _manifest(settings, staged, files, ingest, scan.sensors, before)
+        if before is None or overwrite:
+            write_manifest(fresh, manifest)
+            _replace(output, fresh, work / ASIDE)
+        else:
+            _add(output, fresh, manifest)
+    return manifest
+
+
+@contextmanager
+def _workplace(output: Path) -> Iterator[Path]:
+    """An empty folder beside `output`, on the same file system, for this process alone; removed at the end."""
+    work = output.parent / f".{output.name}.preparing"
+    work.mkdir(parents=True, exist_ok=True)
+    handle = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Another process may have removed the folder between our opening and locking it.
+        if not work.exists() or not os.path.samestat(os.fstat(handle), os.stat(work)):
+            raise BlockingIOError
+    except BlockingIOError as error:
+        os.close(handle)
+        raise DatasetError(f"{output} is being written by another process") from error
+    try:
+        _recover(output, work)
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        os.close(handle)
+
+
+def _recover(output: Path, work: Path) -> None:
+    """Puts back a dataset that an interrupted run had set aside, and clears what else it left."""
+    aside = work / ASIDE
+    if aside.exists() and not output.exists():
+        os.rename(aside, output)
+    for left in work.iterdir():
+        shutil.rmtree(left)
+
+
+def _dataset_before(output: Path, append: bool, overwrite: bool) -> Manifest | None:
+    """The manifest of the dataset at `output` that is appended to or replaced; None if nothing is there."""
+    if append and overwrite:
+        raise DatasetError("a dataset is either appended to or overwritten")
+    if append:
+        return read_manifest(output)
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return None
+    if not (output / MANIFEST).is_file():
+        raise DatasetError(f"{output} exists and is no prepared dataset")
+    if not overwrite:
+        raise DatasetError(f"{output} is a prepared dataset already; append to it or overwrite it")
+    return None
+
+
+def _agreed(settings: PreparationSettings, before: Manifest | None) -> PreparationSettings:
+    """The settings, with the number of shards of the dataset that is appended to."""
+    if before is None:
+        return settings
+    if settings.windows != before.settings:
+        raise DatasetError(f"the dataset has {before.settings}, the append asks for {settings.windows}")
+    if settings.shards not in (None, before.shards):
+        raise DatasetError(f"the dataset has {before.shards} shards, the append asks for {settings.shards}")
+    return PreparationSettings(settings.windows, settings.engine, before.shards, settings.labels)
+
+
+def _keep_columns(staged: Staged, before: Manifest, say: Progress) -> None:
+    """Appended windows have the columns of the dataset: what they lack is null, what it lacks is dropped."""
+    dropped = [name for name in staged.fields + staged.annotations if name not in before.fields + before.annotations]
+    if dropped:
+        say(f"dropping {', '.join(dropped)}: the dataset does not have it")
+    staged.fields, staged.annotations = before.fields, before.annotations
+
+
+def _relabel(labels: Path | None) -> Callable[[pa.Table], pa.Table] | None:
+    if labels is None:
+        return None
+    from telescope_transformer.labels import label_records, read_labels
+
+    lists = read_labels(labels)
+    return lambda table: label_records(table, lists)
+
+
+def _describe_inputs(scan: Scan, before: Manifest | None) -> list[dict[str, Any]]:
+    """Name, size, digest and counts of every input file; a file that the dataset holds already is refused."""
+    known = before.digests() if before else {}
+    inputs = []
+    for source in scan.sources:
+        path = Path(source.file)
+        digest = file_digest(path)
+        if digest in known:
+            raise DatasetError(f"{path}: the dataset holds these records already, as {known[digest]}")
+        described = {"file": path.name, "format": source.format, "bytes": path.stat().st_size, "digest": digest}
+        inputs.append(described | source.counts._asdict())
+    return inputs
+
+
+def _write_shards(
+    staged: Staged, directory: Path, generation: int, settings: PreparationSettings, scratch: Path
+) -> tuple[list[ShardFile], Tally]:
+    directory.mkdir()
+    files: list[ShardFile] = []
+    tally = Tally()
+    for shard in create_engine(settings.engine, scratch).shards(staged, settings.windows):
+        files += write_shard(directory, shard.shard, generation, shard.windows, staged)
+        tally = tally.plus(shard.tally)
+    return files, tally
+
+
+def _counts(scan: Scan, files: list[ShardFile], staged: Staged, tally: Tally) -> dict[str, int]:
+    in_windows = sum(file.records for file in files)
+    return {
+        **scan.counts._asdict(),
+        "sources": tally.sources,
+        "windows": sum(file.windows for file in files),
+        "records_in_windows": in_windows,
+        "records_left_out": staged.records - in_windows,
+        "windows_left_out": tally.windows_left_out,
+        "sources_left_out": tally.sources_left_out,
+    }
+
+
+def _write_rejects(directory: Path, generation: int, rejects: pa.Table) -> str:
+    name = f"rejects-{generation:05d}.parquet" if generation else "rejects.parquet"
+    pq.write_table(rejects, directory / name, compression="zstd")
+    return name
+
+
+def _manifest(
+    settings: PreparationSettings,
+    staged: Staged,
+    files: list[ShardFile],
+    ingest: Ingest,
+    sensors: dict[str, str],
+    before: Manifest | None,
+) -> Manifest:
+    """The manifest of the dataset after this ingest."""
+    return Manifest(
+        window=settings.windows.window,
+        min_records=settings.windows.min_records,
+        seed=settings.windows.seed,
+        shards=staged.shards,
+        fields=staged.fields,
+        annotations=staged.annotations,
+        files=(before.files if before else []) + files,
+        ingests=(before.ingests if before else []) + [ingest],
+        sensors=(before.sensors if before else {}) | sensors,
+    )
+
+
+def _replace(output: Path, fresh: Path, aside: Path) -> None:
+    """Puts `fresh` at `output`; what is there goes aside first, because a folder cannot replace another."""
+    if output.exists():
+        os.rename(output, aside)
+    os.rename(fresh, output)
+
+
+def _add(output: Path, fresh: Path, manifest: Manifest) -> None:
+    """Moves new files into the dataset, then lets the manifest name them."""
+    named = {file.path for file in manifest.files}
+    for split in SPLITS:
+        for left in (output / split).glob("*.parquet"):
+            # Of an append that was interrupted here.
+            if f"{split}/{left.name}" not in named:
+                left.unlink()
+    for path in sorted(fresh.rglob("*.parquet")):
+        target = output / path.relative_to(fresh)
+        target.parent.mkdir(exist_ok=True)
+        os.replace(path, target)
+    write_manifest(output, manifest)

@@ -1,0 +1,135 @@
+"""The manifest of a prepared dataset: what it holds, how it was made, and which files belong to it.
+
+A file that the manifest does not name does not belong to the dataset.  The manifest is written last and replaced in
+one step, so a preparation or an append that was interrupted leaves what was there before.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.preparation.settings import WindowSettings
+from telescope_transformer.preparation.writer import ShardFile
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """One preparation or append: its inputs, its account of records, and how long it took.
+
+    `inputs` have `file`, `format`, `bytes`, `digest` (BLAKE2b) and the counts of their records; `counts` have `read`,
+    `kept`, `rejected`, `skipped`, `sources` and what was left out; `rejects` names the file of rejected rows.
+    """
+
+    generation: int
+    engine: str
+    inputs: list[dict[str, Any]]
+    counts: dict[str, int]
+    rejects: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A prepared dataset's manifest."""
+
+    window: int
+    min_records: int
+    seed: int
+    shards: int
+    fields: list[str]
+    annotations: list[str]
+    files: list[ShardFile]
+    ingests: list[Ingest]
+    sensors: dict[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def settings(self) -> WindowSettings:
+        return WindowSettings(self.window, self.min_records, self.seed)
+
+    def files_of(self, split: str) -> list[ShardFile]:
+        """The files of a split: by shard, and within it in the order of the appends."""
+        chosen = [file for file in self.files if file.split == split]
+        return sorted(chosen, key=lambda file: (file.shard, file.path.count("-"), file.path))
+
+    def split_counts(self) -> dict[str, dict[str, int]]:
+        """Windows, records and files of each split."""
+        counts: dict[str, dict[str, int]] = {}
+        for file in self.files:
+            split = counts.setdefault(file.split, {"windows": 0, "records": 0, "files": 0})
+            split["windows"] += file.windows
+            split["records"] += file.records
+            split["files"] += 1
+        return counts
+
+    def counts(self) -> dict[str, int]:
+        """The account of records over all ingests."""
+        total: dict[str, int] = {}
+        for ingest in self.ingests:
+            for name, count in ingest.counts.items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+    def digests(self) -> dict[str, str]:
+        """The digest of every input file, and the file's name."""
+        return {entry["digest"]: entry["file"] for ingest in self.ingests for entry in ingest.inputs}
+
+
+def read_manifest(directory: str | Path) -> Manifest:
+    """Reads the manifest of a prepared dataset.
+
+    Raises:
+        DatasetError: if there is none, it is damaged or of another schema version, or a file that it names is missing.
+    """
+    directory = Path(directory)
+    path = directory / MANIFEST
+    if not path.is_file():
+        raise DatasetError(f"{directory} is no prepared dataset: it has no {MANIFEST}")
+    try:
+        content = json.loads(path.read_text())
+        version = content["schema_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is damaged: {error}") from error
+    if version != SCHEMA_VERSION:
+        raise DatasetError(f"{path} has schema version {version}; this release reads version {SCHEMA_VERSION}")
+    manifest = _from_json(path, content)
+    missing = [file.path for file in manifest.files if not (directory / file.path).is_file()]
+    if missing:
+        raise DatasetError(f"{directory} is incomplete: {missing[0]} and {len(missing) - 1} other files are missing")
+    return manifest
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Writes the manifest in one step."""
+    content = asdict(manifest) | {"splits": manifest.split_counts(), "counts": manifest.counts()}
+    partial = directory / f".{MANIFEST}.partial"
+    with partial.open("w") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, directory / MANIFEST)
+
+
+def file_digest(path: Path) -> str:
+    """BLAKE2b of a file's content, 128 bits as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _from_json(path: Path, content: Mapping[str, Any]) -> Manifest:
+    known = {name: content[name] for name in Manifest.__dataclass_fields__ if name in content}
+    try:
+        known["files"] = [ShardFile(**entry) for entry in content["files"]]
+        known["ingests"] = [Ingest(**entry) for entry in content["ingests"]]
+        return Manifest(**known)
+    except (KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is damaged: {error}") from error
