@@ -20,8 +20,8 @@ def nt_xent_loss(first: torch.Tensor, second: torch.Tensor, temperature: float |
         raise ValueError(f"embeddings must be two (N, P), not {tuple(first.shape)} and {tuple(second.shape)}")
     if len(first) < 2:
         raise ValueError("NT-Xent needs at least two pairs: one pair has no negatives")
-    if float(temperature) <= 0:
-        raise ValueError(f"temperature must be positive, not {float(temperature)}")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
     both = torch.cat([first, second])
     # In single precision at least: exp(1 / 0.07) leaves half precision no digits.
     both = both.to(torch.promote_types(both.dtype, torch.float32))

@@ -1,0 +1,203 @@
+"""The tokenizer: one set of ids on every path, records back from ids, and padding."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from telescope_transformer.model import FIELD_SIZES, FlowTokenizer
+from telescope_transformer.model.flow_fields import fold_address
+from telescope_transformer.records.addresses import fold_address as fold_column
+from telescope_transformer.sequences import cut_windows
+
+ALL_FIELDS = tuple(FIELD_SIZES)
+TOKENIZERS = {"default": FlowTokenizer(), "all fields": FlowTokenizer(ALL_FIELDS)}
+
+addresses = st.one_of(st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(str))
+plain_records = st.fixed_dictionaries(
+    {
+        "dst_ip": addresses,
+        "dst_port": st.integers(0, 65_535),
+        "protocol": st.integers(0, 255),
+        "src_port": st.integers(0, 65_535),
+        "ttl": st.none() | st.integers(0, 255),
+        "tcp_flags": st.none() | st.integers(0, 255),
+    }
+)
+gaps = st.integers(0, 10**12)
+
+
+@st.composite
+def sequences(draw: st.DrawFn, min_size: int = 1) -> list[dict[str, Any]]:
+    records = draw(st.lists(plain_records, min_size=min_size, max_size=12))
+    times = np.cumsum(draw(st.lists(gaps, min_size=len(records), max_size=len(records))))
+    return [record | {"timestamp": int(time)} for record, time in zip(records, times, strict=True)]
+
+
+def as_table(records: list[dict[str, Any]]) -> pa.Table:
+    kinds = {"timestamp": pa.int64(), "dst_port": pa.uint16(), "src_port": pa.uint16(), "dst_ip": pa.string()}
+    return pa.table({name: pa.array([r[name] for r in records], kinds.get(name, pa.uint8())) for name in records[0]})
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+@settings(max_examples=60, deadline=None)
+@given(records=sequences())
+def test_a_table_has_the_ids_of_its_records(tokenizer: FlowTokenizer, records: list[dict[str, Any]]) -> None:
+    by_word, by_column = tokenizer(records), tokenizer(as_table(records))
+    for name in tokenizer.model_input_names:
+        np.testing.assert_array_equal(by_word[name], by_column[name], strict=True)
+    # The words' ids come from the library's own pipeline, text in and ids out.
+    text_ids = tokenizer(tokenizer.spell(records), add_special_tokens=False)["input_ids"]
+    assert text_ids == by_column["input_ids"].ravel().tolist()
+
+
+@settings(max_examples=25, deadline=None)
+@given(batch=st.lists(sequences(), min_size=1, max_size=4))
+def test_windows_have_the_ids_of_their_records(batch: list[list[dict[str, Any]]]) -> None:
+    tokenizer = TOKENIZERS["all fields"]
+    table = pa.concat_tables(
+        as_table([record | {"src_port": row} for record in records]) for row, records in enumerate(batch)
+    )
+    sources = [f"192.0.2.{row}" for row, records in enumerate(batch) for _ in records]
+    windows = cut_windows(table.append_column("src_ip", pa.array(sources)), min_records=1)
+    encoded = tokenizer.encode_windows(windows)
+    order = sorted(range(len(batch)), key=lambda row: f"192.0.2.{row}")
+    expected = [tokenizer([record | {"src_port": row} for record in batch[row]]) for row in order]
+    np.testing.assert_array_equal(encoded["input_ids"], np.concatenate([e["input_ids"] for e in expected]))
+    np.testing.assert_array_equal(encoded["inter_arrival"], np.concatenate([e["inter_arrival"] for e in expected]))
+    np.testing.assert_array_equal(np.diff(encoded["offsets"]), [len(batch[row]) for row in order])
+
+
+@settings(max_examples=60, deadline=None)
+@given(records=sequences())
+def test_decode_gives_the_records_back(records: list[dict[str, Any]]) -> None:
+    tokenizer = TOKENIZERS["all fields"]
+    encoded = tokenizer(records)
+    decoded = tokenizer.decode(encoded["input_ids"], encoded["inter_arrival"])
+    again = tokenizer(decoded)
+    for name in tokenizer.model_input_names:
+        np.testing.assert_array_equal(again[name], encoded[name])
+    for record, back in zip(records, decoded, strict=True):
+        if ":" not in record["dst_ip"]:
+            assert back["dst_ip"] == record["dst_ip"]
+        for name in ("dst_port", "protocol", "src_port", "ttl", "tcp_flags"):
+            assert back[name] == record[name]
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=addresses)
+def test_destinations_fold_as_those_of_the_records(text: str) -> None:
+    assert fold_address(text) == int(fold_column(pa.array([text]))[0])
+
+
+def test_ipv6_prefixes_share_octets() -> None:
+    folds = [fold_address(text) for text in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "2001:db8:1::1")]
+    octets = [divmod(fold or 0, 256)[0] for fold in folds]
+    assert folds[0] != folds[1]
+    assert octets[0] == octets[1]
+    assert octets[0] >> 8 == octets[2] >> 8
+    assert octets[0] >> 16 == octets[3] >> 16
+    assert all((fold or 0) >> 28 == 0xF for fold in folds)
+    assert fold_address("::ffff:192.0.2.1") == fold_address("192.0.2.1") == fold_address(0xC0000201)
+
+
+def test_what_is_missing_or_out_of_range_is_unknown() -> None:
+    tokenizer = TOKENIZERS["all fields"]
+    records = [
+        {"timestamp": 0, "dst_ip": "no address", "dst_port": 65_536, "protocol": -1},
+        {"timestamp": 1, "dst_ip": None, "dst_port": None, "protocol": None, "src_port": 1},
+    ]
+    table = pa.table(
+        {
+            "timestamp": [0, 1],
+            "dst_ip": ["no address", None],
+            "dst_port": [65_536, None],
+            "protocol": [-1, None],
+            "src_port": [None, 1],
+        }
+    )
+    assert (tokenizer(records)["input_ids"] == tokenizer(table)["input_ids"]).all()
+    assert set(tokenizer(records)["input_ids"][0].tolist()) == {tokenizer.unk_token_id}
+    assert tokenizer.decode(tokenizer(records)["input_ids"])[1] == {
+        "dst_ip": None,
+        "dst_port": None,
+        "protocol": None,
+        "src_port": 1,
+        "ttl": None,
+        "tcp_flags": None,
+    }
+
+
+def test_batches_pad_and_truncate() -> None:
+    tokenizer = TOKENIZERS["default"]
+    record = {"dst_ip": "192.0.2.1", "dst_port": 22, "protocol": 6}
+    long, short = [record | {"timestamp": 2_000_000 * i} for i in range(5)], [record | {"timestamp": 7}]
+    batch = tokenizer([long, short], padding=True, return_tensors="pt")
+    assert batch["input_ids"].shape == (2, 5, 6)
+    assert batch["attention_mask"].tolist() == [[1] * 5, [1, 0, 0, 0, 0]]
+    assert batch["inter_arrival"].tolist() == [[0, 2, 2, 2, 2], [0, 0, 0, 0, 0]]
+    assert (batch["input_ids"][1, 1:] == tokenizer.pad_token_id).all()
+    assert len(tokenizer.decode(batch["input_ids"])[1]) == 1
+    assert tokenizer([long, short], truncation=True, max_length=2, padding=True)["input_ids"].shape == (2, 2, 6)
+    assert tokenizer(long, padding="max_length", max_length=8)["input_ids"].shape == (1, 8, 6)
+    assert tokenizer.pad([tokenizer(long), tokenizer(short)], pad_to_multiple_of=4)["input_ids"].shape == (2, 8, 6)
+    with pytest.raises(ValueError, match="do not stack"):
+        tokenizer([long, short], return_tensors="pt")
+
+
+def test_columns_are_a_sequence_too() -> None:
+    tokenizer = TOKENIZERS["default"]
+    columns = {"dst_ip": ["192.0.2.1", "192.0.2.2"], "dst_port": [1, 2], "protocol": [6, 6], "timestamp": [0, 5]}
+    records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    np.testing.assert_array_equal(tokenizer(columns)["input_ids"], tokenizer(records)["input_ids"])
+    assert len(tokenizer([columns, columns])["input_ids"]) == 2
+    with pytest.raises(ValueError, match="one length"):
+        tokenizer({"dst_ip": ["192.0.2.1"], "timestamp": [0, 1]})
+
+
+def test_times_of_every_kind() -> None:
+    tokenizer = TOKENIZERS["default"]
+    plain = datetime(2026, 1, 1, tzinfo=UTC)
+    elsewhere = (plain + timedelta(seconds=1.5)).astimezone(timezone(timedelta(hours=5)))
+    records = [{"timestamp": plain}, {"timestamp": elsewhere}]
+    assert tokenizer(records)["inter_arrival"].tolist() == [0, 1.5]
+    stamps = pa.table({"timestamp": pa.array([plain, elsewhere], pa.timestamp("ms", "UTC"))})
+    assert tokenizer(stamps)["inter_arrival"].tolist() == [0, 1.5]
+    with pytest.raises(ValueError, match=r"record 1 of sequence 0 is 5 us earlier"):
+        tokenizer([{"timestamp": 5}, {"timestamp": 0}])
+    with pytest.raises(ValueError, match="record 1 has neither"):
+        tokenizer([{"timestamp": 5}, {"protocol": 6}])
+
+
+def test_stretches_collate_to_padded_tensors() -> None:
+    tokenizer = TOKENIZERS["default"]
+    records = [{"timestamp": 1_000_000 * i, "dst_ip": "192.0.2.1", "dst_port": i, "protocol": 6} for i in range(10)]
+    encoded = tokenizer(records)
+    batch = tokenizer.collate(encoded, np.array([2, 7]), np.array([4, 2]))
+    expected = tokenizer([records[2:6], records[7:9]], padding=True, return_tensors="pt")
+    for name in tokenizer.model_input_names:
+        assert (batch[name] == expected[name]).all()
+        assert batch[name].dtype == expected[name].dtype
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    tokenizer = TOKENIZERS["all fields"]
+    tokenizer.save_pretrained(tmp_path)
+    loaded = FlowTokenizer.from_pretrained(tmp_path)
+    assert loaded.fields == list(ALL_FIELDS)
+    assert loaded.get_vocab() == tokenizer.get_vocab()
+    assert (loaded.pad_token, loaded.unk_token, loaded.model_max_length) == ("[PAD]", "[UNK]", 512)
+
+
+def test_a_vocabulary_with_gaps_is_refused() -> None:
+    vocabulary = TOKENIZERS["default"].get_vocab()
+    del vocabulary["dst_port:80"]
+    with pytest.raises(ValueError, match="contiguous"):
+        FlowTokenizer(vocab=vocabulary)
+    with pytest.raises(ValueError, match="colour"):
+        FlowTokenizer(["colour"])
