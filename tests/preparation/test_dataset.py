@@ -1,0 +1,199 @@
+"""A prepared dataset: its windows against a plain cut, its splits, its account, its features, its appends."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.preparation import (
+    SPLITS,
+    EngineSettings,
+    PreparationSettings,
+    WindowSettings,
+    load,
+    load_datasets,
+    prepare,
+    read_manifest,
+)
+from telescope_transformer.records import scan_records
+from telescope_transformer.sequences import cut_windows, left_out, split_of_source
+
+from .conftest import SETTINGS, WINDOW, prepare_files, write_records
+
+SPLIT_NAMES = {"test": "unseen_sources", "validation": "validation", "train": "train"}
+
+
+def expected_splits(records: pa.Table, settings: WindowSettings) -> dict[str, pa.Table]:
+    """The splits by the rule in words: hash of the source, then the first 80 % in time of a training source."""
+    parts: dict[str, list[pa.Table]] = {split: [] for split in SPLITS}
+    for source in pc.unique(records["src_ip"]).to_pylist():
+        own = records.filter(pc.equal(records["src_ip"], source))
+        split, head = split_of_source(source, settings.seed), -(-own.num_rows * 8 // 10)
+        if split == "train" and own.num_rows - head >= settings.min_records:
+            parts["train"].append(own.slice(0, head))
+            parts["unseen_sequences"].append(own.slice(head))
+        else:
+            parts[SPLIT_NAMES[split]].append(own)
+    return {
+        split: cut_windows(pa.concat_tables(tables), window=settings.window, min_records=settings.min_records)
+        for split, tables in parts.items()
+    }
+
+
+def sorted_windows(windows: pa.Table) -> list[dict]:
+    return windows.sort_by([("source", "ascending"), ("start", "ascending")]).to_pylist()
+
+
+def test_windows_equal_those_of_a_plain_cut(records, dataset):
+    for split, windows in expected_splits(records, WINDOW).items():
+        found = load(dataset, split)
+        assert found.num_rows > 0
+        assert sorted_windows(found) == sorted_windows(windows.select(found.schema.names))
+        assert found.schema.equals(windows.schema.remove_metadata())
+
+
+def test_the_account_adds_up(records, dataset):
+    counts = read_manifest(dataset).counts()
+    assert counts["read"] == counts["kept"] + counts["rejected"] == records.num_rows
+    assert counts["kept"] == counts["records_in_windows"] + counts["records_left_out"]
+    lost = [left_out(windows) for windows in expected_splits(records, WINDOW).values()]
+    assert counts["records_left_out"] == sum(part.records for part in lost)
+    assert counts["windows_left_out"] == sum(part.windows for part in lost)
+    assert counts["sources"] == pc.count_distinct(records["src_ip"]).as_py()
+
+
+def test_shards_hold_whole_sources_in_order(dataset):
+    manifest = read_manifest(dataset)
+    assert {file.shard for file in manifest.files} == set(range(4))
+    shard_of = {}
+    for file in manifest.files:
+        windows = pq.read_table(dataset / file.path)
+        keys = list(zip(windows["source"].to_pylist(), windows["start"].to_pylist(), strict=True))
+        assert keys == sorted(keys)
+        for source, _ in keys:
+            assert shard_of.setdefault(source, file.shard) == file.shard
+
+
+def test_datasets_loads_it_with_declared_features(dataset):
+    import datasets
+
+    loaded = load_datasets(dataset)
+    assert set(loaded) == set(SPLITS)
+    train = loaded["train"]
+    assert train.features["dst_ip"] == datasets.List(datasets.Value("uint32"))
+    assert train.features["label"] == datasets.Value("string")
+    assert train.num_rows == load(dataset, "train").num_rows
+    file = next(iter((dataset / "train").iterdir()))
+    assert "huggingface" in json.loads(json.dumps({k.decode(): 1 for k in pq.read_schema(file).metadata}))
+
+
+def test_number_of_shards_does_not_change_the_windows(recording, dataset, tmp_path):
+    prepare_files(tmp_path / "one", recording, settings=replace(SETTINGS, shards=1))
+    for split in SPLITS:
+        assert sorted_windows(load(tmp_path / "one", split)) == sorted_windows(load(dataset, split))
+
+
+def test_appending_a_day_adds_files_and_moves_no_source(records, tmp_path):
+    middle = int(np.median(records["timestamp"].to_numpy()))
+    early = pc.less(records["timestamp"], middle)
+    first = write_records(tmp_path / "first.parquet", records.filter(early))
+    second = write_records(tmp_path / "second.parquet", records.filter(pc.invert(early)))
+    output = tmp_path / "dataset"
+    prepare_files(output, first)
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("shard-*.parquet")}
+    manifest = prepare_files(output, second, append=True)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(manifest.ingests) == 2
+    assert manifest.counts()["read"] == records.num_rows
+    for split in ("validation", "unseen_sources"):
+        whole = {row["source"] for row in expected_splits(records, WINDOW)[split].to_pylist()}
+        assert {row["source"] for row in load(output, split).to_pylist()} <= whole
+    with pytest.raises(DatasetError, match=r"second\.parquet: the dataset holds these records already"):
+        prepare_files(output, second, append=True)
+    assert read_manifest(output) == manifest
+
+
+def test_an_append_must_agree_with_the_dataset(recording, dataset, records, tmp_path):
+    other = replace(SETTINGS, windows=replace(WINDOW, window=16))
+    with pytest.raises(DatasetError, match="window=16"):
+        prepare_files(dataset, recording, settings=other, append=True)
+    with pytest.raises(DatasetError, match="asks for 8"):
+        prepare_files(dataset, recording, settings=replace(SETTINGS, shards=8), append=True)
+
+
+def test_appended_records_take_the_columns_of_the_dataset(records, tmp_path):
+    bare = write_records(tmp_path / "bare.parquet", records.drop_columns(["ttl", "label"]))
+    full = write_records(tmp_path / "full.parquet", records.slice(0, 2000))
+    prepare_files(tmp_path / "dataset", bare)
+    prepare_files(tmp_path / "dataset", full, append=True)
+    assert "ttl" not in load(tmp_path / "dataset", "train").schema.names
+
+
+def test_an_existing_dataset_is_kept_unless_told(recording, records, tmp_path):
+    output = tmp_path / "dataset"
+    prepare_files(output, recording)
+    with pytest.raises(DatasetError, match="append to it or overwrite it"):
+        prepare_files(output, recording)
+    part = write_records(tmp_path / "part.parquet", records.slice(0, 1500))
+    prepare_files(output, part, overwrite=True)
+    assert read_manifest(output).counts()["read"] == 1500
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    with pytest.raises(DatasetError, match="no prepared dataset"):
+        prepare_files(tmp_path / "other", recording, overwrite=True)
+
+
+def test_rejected_rows_are_written_beside(tmp_path):
+    rows = ["timestamp,src_ip,dst_ip,protocol,src_port,dst_port"]
+    rows += [f"{1_700_000_000 + i},192.0.2.{1 + i % 3},198.51.100.7,tcp,{1024 + i},23" for i in range(60)]
+    rows.insert(5, "1700000000,not-an-address,198.51.100.7,tcp,1,2")
+    (tmp_path / "flows.csv").write_text("\n".join(rows) + "\n")
+    manifest = prepare_files(tmp_path / "dataset", tmp_path / "flows.csv")
+    assert (manifest.counts()["read"], manifest.counts()["rejected"]) == (61, 1)
+    rejects = pq.read_table(tmp_path / "dataset" / manifest.ingests[0].rejects).to_pylist()
+    assert (rejects[0]["field"], rejects[0]["value"]) == ("src_ip", "not-an-address")
+
+
+def test_too_few_records_are_an_error_and_leave_nothing(records, tmp_path):
+    tiny = write_records(tmp_path / "tiny.parquet", records.slice(0, 3))
+    with pytest.raises(DatasetError, match="nothing to prepare"):
+        prepare_files(tmp_path / "dataset", tiny)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.parquet"]
+
+
+def test_an_input_that_is_missing_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match=r"absent\.parquet"):
+        prepare(scan_records([tmp_path / "absent.parquet"]), tmp_path / "dataset", SETTINGS)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_text("{"), "damaged"),
+        (
+            lambda path: path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 9')),
+            "version 9",
+        ),
+        (lambda path: path.unlink(), "no manifest.json"),
+        (lambda path: next((path.parent / "train").iterdir()).unlink(), "missing"),
+    ],
+)
+def test_a_damaged_dataset_is_refused(recording, tmp_path, damage, message):
+    prepare_files(tmp_path / "dataset", recording)
+    damage(tmp_path / "dataset" / "manifest.json")
+    with pytest.raises(DatasetError, match=message):
+        load(tmp_path / "dataset", "train")
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda: PreparationSettings(shards=3), lambda: EngineSettings("polars"), lambda: WindowSettings(4, 8)]
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(DatasetError):
+        wrong()

@@ -1,0 +1,77 @@
+"""A preparation that is killed leaves no dataset that loads, or the one that was there; the next run is clean."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.compute as pc
+import pytest
+
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.preparation import load, read_manifest
+
+from .conftest import prepare_files, write_records
+
+# Prepares, but stops for good at the named step, once it has told so.
+_SCRIPT = """
+import sys, time
+from pathlib import Path
+from telescope_transformer.preparation import dataset
+sys.path.insert(0, {tests!r})
+from preparation.conftest import prepare_files
+
+def stop(*args, **kwargs):
+    original(*args, **kwargs)
+    Path({marker!r}).touch()
+    time.sleep(600)
+
+original = getattr(dataset, {step!r})
+setattr(dataset, {step!r}, stop)
+prepare_files(Path({output!r}), Path({flows!r}), append={append})
+"""
+
+
+def kill_at(step, tmp_path, output, flows, *, append):
+    """Runs a preparation in another process, waits until it has done `step`, and kills it."""
+    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    marker = tmp_path / "reached"
+    script = _SCRIPT.format(
+        tests=tests, marker=str(marker), step=step, output=str(output), flows=str(flows), append=append
+    )
+    process = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.monotonic() + 120
+    while not marker.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert marker.exists()
+    with pytest.raises(DatasetError, match="another process"):
+        prepare_files(output, flows, append=append)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_before_the_end_leaves_no_dataset(recording, tmp_path):
+    output = tmp_path / "dataset"
+    kill_at("_write_shards", tmp_path, output, recording, append=False)
+    with pytest.raises(DatasetError, match="no prepared dataset"):
+        read_manifest(output)
+    prepare_files(output, recording)
+    assert load(output, "train").num_rows > 0
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_killed_in_an_append_leaves_the_dataset_as_it_was(records, tmp_path):
+    first = write_records(tmp_path / "first.parquet", records.slice(0, 2000))
+    second = write_records(tmp_path / "second.parquet", records.slice(2000))
+    output = tmp_path / "dataset"
+    before = prepare_files(output, first)
+    windows = load(output, "train")
+    kill_at("write_shard", tmp_path, output, second, append=True)
+    assert read_manifest(output) == before
+    assert load(output, "train").equals(windows)
+    manifest = prepare_files(output, second, append=True)
+    files = {str(path.relative_to(output)) for path in output.rglob("shard-*.parquet")}
+    assert files == {file.path for file in manifest.files}
+    sources = load(output, "train")["source"]
+    assert pc.count_distinct(sources).as_py() >= pc.count_distinct(windows["source"]).as_py()
