@@ -1,14 +1,15 @@
 """`telescope demo`: the whole job on a simulated telescope whose truth is known."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 
 def demo(
-    output: Path = typer.Option(Path("demo"), "--output", "-o", help="Folder for everything that the demo writes."),
-    sources: int = typer.Option(2000, help="Sources that the simulated telescope sees."),
-    seed: int = typer.Option(0, help="Seed of the simulation, the training and the clustering."),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for what the demo writes.")] = Path("demo"),
+    sources: Annotated[int, typer.Option(help="Sources that the simulated telescope sees.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation, the training and the clustering.")] = 0,
 ) -> None:
     """Simulate a telescope, train a small model, cluster, compare with the truth, write the report.
 
