@@ -242,5 +242,5 @@ def load_pretrained(
     # What the libraries raise for a damaged file has no common base, down to the parser's own errors.
     except Exception as error:
         where = str(name) if revision is None else f"{name}@{revision}"
-        reason = str(error).replace(f"{folder}: ", "").splitlines() or [type(error).__name__]
-        raise CheckpointError(f"cannot load {where}: {reason[0]}") from error
+        reason = " ".join(str(error).replace(f"{folder}: ", "").split()) or type(error).__name__
+        raise CheckpointError(f"cannot load {where}: {reason}") from error

@@ -10,6 +10,7 @@ import re
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from hub_routes import Request, Response, answer
-from hub_store import HubStore, User
+from hub_store import Entry, HubStore, Repository, User
 
 TOKENS = {
     "hf_writer000000000000000000000000000": User("user"),
@@ -175,6 +176,15 @@ class HubServer:
     def files(self, name: str, kind: str = "model", revision: str = "main") -> dict[str, bytes]:
         commit = self.store.repositories[kind, name].at(revision)
         return {path: entry.data for path, entry in commit.files.items()}
+
+    def plant(self, name: str, files: Mapping[str, bytes], kind: str = "model") -> None:
+        """A repository with these files, large ones stored as such, without a client's help."""
+        repository = Repository(name, kind, private=False)
+        for path, data in files.items():
+            large = repository.upload_mode(path, len(data)) == "lfs"
+            entry = repository.branches["main"].files[path] = Entry(data, large)
+            repository.objects[entry.sha256] = data
+        self.store.repositories[kind, name] = repository
 
     def environment(self, home: Path, token: str | None = WRITE_TOKEN) -> dict[str, str]:
         """Environment variables that send the stock clients here, with caches of their own under `home`."""

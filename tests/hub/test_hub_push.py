@@ -1,0 +1,218 @@
+"""`telescope push`: checkpoints, prepared datasets and metrics, each with its card, read back by stock clients."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hub_server import READ_TOKEN, HubServer
+from huggingface_hub import DatasetCard, ModelCard
+
+from hub_cards.push import main, push
+from telescope_transformer import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, TelescopeModel
+from telescope_transformer.errors import CheckpointError, HubError, InputError
+from telescope_transformer.hub import load_pretrained
+
+Run = Callable[..., dict[str, Any]]
+RESULT = {"dataset": "simulated", "split": "unseen_sources", "metric": "auroc", "value": 0.9}
+METRIC = """
+import datasets
+import evaluate
+
+
+class Sums(evaluate.Metric):
+    def _info(self):
+        features = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
+        return evaluate.MetricInfo(description="sums", citation="none", features=features)
+
+    def _compute(self, predictions, references):
+        return {"sum": sum(predictions) + sum(references)}
+"""
+READ_BACK = """
+import json
+import datasets
+import evaluate
+
+told = {"splits": {name: split.num_rows for name, split in datasets.load_dataset("user/windows").items()}}
+train = datasets.load_dataset("user/windows", split="train", streaming=True)
+told["row"] = next(iter(train))
+told["features"] = {name: str(feature) for name, feature in train.features.items()}
+datasets.load_dataset("user/windows", split="train").push_to_hub("user/copy", private=True)
+told["copy"] = datasets.load_dataset("user/copy", split="train").to_list()
+told["sum"] = evaluate.load("user/telescope-sums").compute(predictions=[1], references=[2])["sum"]
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    torch.manual_seed(0)
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "projection_size": 8}
+    config = TelescopeConfig(field_embedding_sizes={"dst_port": 2}, intermediate_size=16, **small)
+    TelescopeForContrastiveLearning(config).save_pretrained(folder)
+    FlowTokenizer().save_pretrained(folder)
+    (folder / "metrics.json").write_text(json.dumps([RESULT]))
+    (folder / "training.json").write_text(json.dumps({"seed": 1, "records": 500}))
+    (folder / "optimizer.bin").write_bytes(b"state that nobody needs")
+    return folder
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    folder = tmp_path / "prepared"
+    for number, split in enumerate(("train", "unseen_sequences", "validation", "unseen_sources"), start=1):
+        rows = range(number)
+        table = pa.table(
+            {
+                "source": [f"192.0.2.{row}" for row in rows],
+                "n_records": pa.array([2] * number, pa.int32()),
+                "timestamp": pa.array([[row, row + 5] for row in rows], pa.list_(pa.int64())),
+                "dst_port": pa.array([[22, 443]] * number, pa.list_(pa.uint16())),
+                "label": pa.array([None] * number, pa.string()),
+            }
+        )
+        (folder / split).mkdir(parents=True)
+        pq.write_table(table, folder / split / "shard-00000.parquet", compression="zstd")
+    (folder / "manifest.json").write_text(json.dumps({"seed": 0, "window": 128}))
+    return folder
+
+
+@pytest.fixture
+def metric(tmp_path: Path) -> Path:
+    folder = tmp_path / "sums"
+    folder.mkdir()
+    (folder / "sums.py").write_text(METRIC)
+    (folder / "README.md").write_text(
+        "---\ntitle: Sums\nsdk: gradio\napp_file: app.py\ntags: [evaluate, metric]\n---\n"
+    )
+    (folder / "app.py").write_text("import evaluate\n")
+    (folder / "requirements.txt").write_text("evaluate\n")
+    return folder
+
+
+def test_a_checkpoint_goes_with_its_code_and_its_card(client: HubServer, checkpoint: Path) -> None:
+    push(checkpoint, "user/telescope-base", private=True)
+    files = client.files("user/telescope-base")
+    assert files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
+    assert {"modeling_telescope.py", "pipeline_telescope.py", "metrics.json", "training.json"} <= files.keys()
+    assert "optimizer.bin" not in files
+    config = json.loads(files["config.json"])
+    assert config["auto_map"]["AutoModelForPreTraining"] == "modeling_telescope.TelescopeForContrastiveLearning"
+    assert "auto_map" not in json.loads((checkpoint / "config.json").read_text()), "the checkpoint itself is untouched"
+    card = ModelCard.load("user/telescope-base").data
+    assert (card.pipeline_tag, card.license, card.library_name) == ("feature-extraction", "apache-2.0", "transformers")
+    assert [result.metric_value for result in card.eval_results] == [0.9]
+    model = load_pretrained(TelescopeModel, "user/telescope-base")
+    own = TelescopeForContrastiveLearning.from_pretrained(checkpoint).model
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), own.parameters(), strict=True))
+
+
+def test_an_encoder_alone_embeds_without_a_head(client: HubServer, checkpoint: Path, tmp_path: Path) -> None:
+    TelescopeModel.from_pretrained(checkpoint).save_pretrained(tmp_path / "encoder")
+    FlowTokenizer.from_pretrained(checkpoint).save_pretrained(tmp_path / "encoder")
+    push(tmp_path / "encoder", "user/encoder")
+    config = json.loads(client.files("user/encoder")["config.json"])
+    assert config["custom_pipelines"]["flow-embedding"]["pt"] == ["AutoModel"]
+    assert "AutoModelForPreTraining" not in config["auto_map"]
+    with pytest.raises(CheckpointError, match=r"cannot load user/encoder: weights lack 4 parameters .* 'head\."):
+        load_pretrained(TelescopeForContrastiveLearning, "user/encoder")
+    assert load_pretrained(TelescopeForContrastiveLearning, "user/encoder", new_head=True).head is not None
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "told"),
+    [
+        ("model.safetensors", lambda data: data[:-1], "model.safetensors is damaged"),
+        ("model.safetensors", lambda data: b"", "model.safetensors is damaged"),
+        ("model.safetensors", None, "no file named model.safetensors"),
+        ("config.json", lambda data: data[:40], "is not a valid JSON file"),
+        ("config.json", None, "config.json is of a model of type None"),
+        ("config.json", lambda data: data.replace(b'format_version": 1', b'format_version": 2'), "a newer version"),
+        ("config.json", lambda data: data.replace(b'"telescope"', b'"bert"'), "a model of type 'bert'"),
+        ("config.json", lambda data: data.replace(b'"hidden_size": 16', b'"hidden_size": 8'), "has shape"),
+        ("config.json", lambda data: data.replace(b'"hidden_size": 16', b'"hidden_size": 9'), "is not a multiple"),
+    ],
+)
+def test_a_faulty_repository_gives_one_clear_error(
+    client: HubServer, checkpoint: Path, file: str, change: Callable[[bytes], bytes] | None, told: str
+) -> None:
+    files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    files |= {file: change(files[file])} if change else {}
+    client.plant("user/faulty", {name: data for name, data in files.items() if change or name != file})
+    with pytest.raises(CheckpointError) as caught:
+        load_pretrained(TelescopeModel, "user/faulty", revision="main")
+    assert told in str(caught.value)
+    assert str(caught.value).startswith("cannot load user/faulty@main: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_repository_that_is_not_there_is_the_hubs_error(client: HubServer) -> None:
+    with pytest.raises(HubError, match="cannot download user/absent: no such repository"):
+        load_pretrained(TelescopeModel, "user/absent")
+
+
+def test_datasets_and_metrics_read_back_with_stock_clients(
+    client: HubServer, in_process_of_its_own: Run, prepared: Path, metric: Path
+) -> None:
+    push(prepared, "user/windows", what="dataset")
+    push(metric, "user/telescope-sums", what="metric")
+    card = DatasetCard.load("user/windows").data
+    assert [files["split"] for files in card.configs[0]["data_files"]] == [
+        "train",
+        "unseen_sequences",
+        "validation",
+        "unseen_sources",
+    ]
+    told = in_process_of_its_own(READ_BACK)
+    assert told["splits"] == {"train": 1, "unseen_sequences": 2, "validation": 3, "unseen_sources": 4}
+    row = {"source": "192.0.2.0", "n_records": 2, "timestamp": [0, 5], "dst_port": [22, 443], "label": None}
+    assert told["row"] == row
+    assert told["copy"] == [row]
+    assert told["features"]["dst_port"] == "List(Value('uint16'))"
+    assert told["sum"] == 3
+    (prepared / "train" / "shard-00000.parquet").rename(prepared / "train" / "shard-00001.parquet")
+    push(prepared, "user/windows", what="dataset")
+    assert "train/shard-00000.parquet" not in client.files("user/windows", "dataset"), "no window is there twice"
+
+
+def test_what_cannot_be_pushed_is_told_in_one_line(
+    client: HubServer,
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(InputError, match="is not a repository: name it as user/name"):
+        push(checkpoint, "telescope-base")
+    (tmp_path / "absent").mkdir()
+    with pytest.raises(InputError, match=r"no absent\.py; a metric's folder has"):
+        push(tmp_path / "absent", "user/metric", what="metric")
+    assert main([str(tmp_path / "nothing"), "user/a"]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'nothing'}: no such folder\n"
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("HF_TOKEN", READ_TOKEN)
+    assert main([str(checkpoint), "user/a"]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: cannot push to user/a: the token has no right to do this (403)")
+    assert READ_TOKEN not in error + caplog.text
+
+
+def test_the_command_line_pushes(hub: HubServer, prepared: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "telescope_transformer.cli.main", "push", str(prepared), "user/windows"]
+    environment = os.environ | hub.environment(tmp_path / "home")
+    done = subprocess.run(
+        [*command, "--dataset", "--private"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{hub.endpoint}/datasets/user/windows/commit/")
+    assert hub.store.repositories["dataset", "user/windows"].private
