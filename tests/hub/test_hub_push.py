@@ -208,7 +208,8 @@ def test_what_cannot_be_pushed_is_told_in_one_line(
 
 
 def test_the_command_line_pushes(hub: HubServer, prepared: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "telescope_transformer.cli.main", "push", str(prepared), "user/windows"]
+    started = "import typer; from telescope_transformer.cli.push import push; typer.run(push)"
+    command = [sys.executable, "-c", started, str(prepared), "user/windows", "--dataset", "--private"]
     environment = os.environ | hub.environment(tmp_path / "home")
     done = subprocess.run(
         [*command, "--dataset", "--private"], env=environment, capture_output=True, text=True, timeout=60
