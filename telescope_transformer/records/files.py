@@ -152,13 +152,13 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 
 
 class LineStream(io.RawIOBase):
-    """The content of a text file as a stream that ends, at damage, after the last whole line before it.
+    """Blocks of text as a stream that ends, at damage, after the last whole line before it.
 
     A value cut in two could pass for a valid one (port 22 of 2222). `damage` then holds what was met.
     """
 
-    def __init__(self, file: InputFile) -> None:
-        self._blocks = file.blocks()
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
         self._ready = b""
         self._held = b""
         self.damage: DamagedInput | None = None

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numba import njit
 
 from telescope_transformer.records.addresses import IPV4, Addresses, format_addresses
-from telescope_transformer.records.packets import PACKET
+from telescope_transformer.records.packets import PACKET, Record
 from telescope_transformer.records.schema import flow_schema
 
 _FIRST_CAPACITY = 1 << 17
@@ -23,7 +23,7 @@ CAPTURE_SCHEMA = flow_schema({"ttl", "tcp_flags", "ip_id", "tcp_seq", "packets",
 
 
 @njit(cache=True, nogil=True)
-def _hash(packet: np.ndarray) -> np.uint64:
+def _hash(packet: Record) -> np.uint64:
     multiplier = np.uint64(0x9E3779B97F4A7C15)
     ports = (np.uint64(packet.src_port) << np.uint64(24)) | (np.uint64(packet.dst_port) << np.uint64(8))
     value = (packet.src_low ^ (packet.src_high * np.uint64(0xC2B2AE3D27D4EB4F))) * multiplier
@@ -35,7 +35,7 @@ def _hash(packet: np.ndarray) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def _same_tuple(one: np.ndarray, other: np.ndarray) -> bool:
+def _same_tuple(one: Record, other: Record) -> bool:
     return (
         one.src_low == other.src_low
         and one.dst_low == other.dst_low
@@ -83,7 +83,7 @@ def _aggregate(
 
 
 @njit(cache=True, nogil=True)
-def _find(packet: np.ndarray, hashed: np.uint64, flows: np.ndarray, slots: np.ndarray) -> tuple[np.uint64, int]:
+def _find(packet: Record, hashed: np.uint64, flows: np.ndarray, slots: np.ndarray) -> tuple[np.uint64, int]:
     """The slot of a packet's 5-tuple, taken or free, and the index of its latest flow, -1 if there is none."""
     mask = np.uint64(len(slots) - 1)
     slot = hashed & mask

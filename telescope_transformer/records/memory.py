@@ -5,7 +5,6 @@ An array element costs numba an index check and reference counts, which make a p
 end of its buffer first, and keep the buffer alive. Usable only within numba functions.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -13,7 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 
-def _loader(name: str, bits: int, big_endian: bool) -> Callable[[int], int]:
+def _loader(name: str, bits: int, big_endian: bool) -> Any:
     result = types.uint64 if bits == 64 else types.int64
 
     def load(typing_context: Any, address: Any) -> Any:

@@ -6,6 +6,8 @@ ports 0. A fragment after the first has no ports either, and so ports 0, as NetF
 Positions are addresses in memory, each compared with the end of the packet before it is read.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -36,14 +38,18 @@ PACKET = np.dtype(
 )
 """A packet, or a flow record that began with it: times in microseconds, `last` that of its last packet."""
 
+Record = Any
+"""One element of a PACKET array, whose fields numba takes as attributes."""
+
 # What the walk says about a packet.
-RECORD, NOT_IP, CUT_LINK, CUT_IP, BAD_IP, CUT_TRANSPORT, BAD_TIME, UNKNOWN_LINK = range(8)
+RECORD, NOT_IP, CUT_LINK, CUT_IP, BAD_IP, CUT_TRANSPORT, BAD_TIME, UNKNOWN_LINK, NO_INTERFACE = range(9)
 REASONS = {
     CUT_LINK: "shorter than its link header",
     CUT_IP: "shorter than its IP header",
     BAD_IP: "IP version or lengths contradict each other",
     CUT_TRANSPORT: "ends before the ports or the ICMP type",
     BAD_TIME: "time out of range, or none",
+    NO_INTERFACE: "of an interface that is not described",
 }
 
 # Link types of the registry of the tcpdump group, and the values that some systems write for raw IP.
@@ -112,7 +118,7 @@ def _find_ip(start: int, stop: int, link_type: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _read_transport(at: int, stop: int, packet: np.ndarray) -> int:
+def _read_transport(at: int, stop: int, packet: Record) -> int:
     """Ports of TCP, UDP, DCCP, SCTP and UDP-Lite, sequence number and flags of TCP, type and code of ICMP."""
     protocol = packet.protocol
     if protocol == 6 or protocol == 17 or protocol == 33 or protocol == 132 or protocol == 136:
@@ -133,7 +139,7 @@ def _read_transport(at: int, stop: int, packet: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _read_ipv4(at: int, stop: int, packet: np.ndarray) -> int:
+def _read_ipv4(at: int, stop: int, packet: Record) -> int:
     """RFC 791, section 3.1. A total length of 0 means that segmentation was left to the network card."""
     if at + 20 > stop:
         return CUT_IP
@@ -156,7 +162,7 @@ def _read_ipv4(at: int, stop: int, packet: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _read_ipv6(at: int, stop: int, packet: np.ndarray) -> int:
+def _read_ipv6(at: int, stop: int, packet: Record) -> int:
     """RFC 8200, sections 3 and 4: the extension headers are passed over up to the first that is none."""
     if at + 40 > stop:
         return CUT_IP
@@ -191,7 +197,7 @@ def _read_ipv6(at: int, stop: int, packet: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _clear(packet: np.ndarray) -> None:
+def _clear(packet: Record) -> None:
     packet.src_high = np.uint64(0)
     packet.dst_high = np.uint64(0)
     packet.tcp_seq = np.uint32(0)

@@ -3,10 +3,35 @@
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.context import Format
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.formats import csv, parquet, pcap
+from telescope_transformer.records.formats import (
+    binetflow,
+    csv,
+    flowtuple,
+    nfdump,
+    parquet,
+    pcap,
+    pcapng,
+    suricata,
+    zeek,
+)
 
-# Binary formats first, then text with its own marks, and CSV, which nearly any text passes for, last.
-FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in (parquet, pcap, csv)}
+# Binary formats first, then text with marks of its own, and CSV, which nearly any text passes for, last.
+FORMATS: dict[str, Format] = {
+    found.name: found
+    for found in (
+        parquet.FORMAT,
+        pcap.FORMAT,
+        pcapng.FORMAT,
+        flowtuple.FORMAT,
+        nfdump.BINARY_FORMAT,
+        zeek.TEXT_FORMAT,
+        zeek.JSON_FORMAT,
+        suricata.FORMAT,
+        binetflow.FORMAT,
+        nfdump.CSV_FORMAT,
+        csv.FORMAT,
+    )
+}
 
 
 def format_names() -> list[str]:

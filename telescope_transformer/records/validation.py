@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.records.addresses import EMPTY, IPV4, MALFORMED, format_addresses, parse_addresses
+from telescope_transformer.records.addresses import EMPTY, IPV4, IPV6, MALFORMED, format_addresses, parse_addresses
 from telescope_transformer.records.rejects import REJECTS_SCHEMA, rejects_table
 from telescope_transformer.records.schema import (
     FLOW_SCHEMA,
@@ -57,7 +57,7 @@ class Chunk(NamedTuple):
     skipped: int = 0
 
 
-def _integers(values: pa.Array, largest: int) -> Parsed:
+def parse_numbers(values: pa.Array, largest: int) -> Parsed:
     """Non-negative integers up to `largest` from text, integer, float or boolean columns."""
     if pa.types.is_integer(values.type):
         numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
@@ -71,7 +71,7 @@ def _integers(values: pa.Array, largest: int) -> Parsed:
     elif values.null_count == len(values):
         return Parsed(np.zeros(len(values), dtype=np.int64), np.zeros(len(values), dtype=np.uint8))
     else:
-        numbers, status = parse_integers(text_view(values))
+        numbers, status = parseparse_numbers(text_view(values))
         status[(status == VALID) & (numbers > largest)] = INVALID
         return Parsed(np.where(status == VALID, numbers, 0), status)
     present = np.asarray(values.is_valid())
@@ -118,7 +118,7 @@ def flags_number(text: str) -> int | None:
 
 
 def _protocols(values: pa.Array) -> Parsed:
-    return _by_distinct_value(values, protocol_number) if _is_text(values) else _integers(values, 255)
+    return _by_distinct_value(values, protocol_number) if _is_text(values) else parse_numbers(values, 255)
 
 
 def _sources(values: pa.Array) -> Parsed:
@@ -156,13 +156,13 @@ def _labels(values: pa.Array) -> Parsed:
 def _ports(raw: Mapping[str, pa.Array], field: str, protocols: np.ndarray, rows: int) -> Parsed:
     """Ports, 0 where the protocol has none; of ICMP the type or code, from its own column if there is one."""
     if field in raw:
-        numbers, status = _integers(raw[field], 65_535)
+        numbers, status = parse_numbers(raw[field], 65_535)
     else:
         numbers, status = np.zeros(rows, dtype=np.int64), np.full(rows, VALID, dtype=np.uint8)
     own_column = "icmp_type" if field == "src_port" else "icmp_code"
     icmp = (protocols == ICMP) | (protocols == ICMPV6)
     if own_column in raw:
-        icmp_numbers, icmp_status = _integers(raw[own_column], 255)
+        icmp_numbers, icmp_status = parse_numbers(raw[own_column], 255)
         use = icmp & (icmp_status != MISSING)
         numbers, status = np.where(use, icmp_numbers, numbers), np.where(use, icmp_status, status)
     portless = ~np.isin(protocols, PORT_PROTOCOLS)
@@ -180,16 +180,22 @@ def _parse_fields(raw: Mapping[str, pa.Array], rows: int, sensors: SensorNames) 
     else:
         absent = parse_addresses(pa.repeat(pa.scalar(ABSENT_DESTINATION, pa.int64()), rows))
         parsed["dst_ip"] = Parsed(format_addresses(absent), np.full(rows, VALID, dtype=np.uint8))
+    protocols = np.asarray(parsed["protocol"].values)
+    # Zeek and others name both kinds of ICMP alike.
+    six = (parse_addresses(parsed["src_ip"].values).kind == IPV6) & (protocols == ICMP)
+    protocols = np.where(six, ICMPV6, protocols)
+    parsed["protocol"] = Parsed(protocols, parsed["protocol"].status)
     for field in ("src_port", "dst_port"):
-        parsed[field] = _ports(raw, field, np.asarray(parsed["protocol"].values), rows)
+        parsed[field] = _ports(raw, field, protocols, rows)
     for field, largest in _LARGEST.items():
         if field in raw:
             flags_as_text = field == "tcp_flags" and _is_text(raw[field])
             parsed[field] = (
-                _by_distinct_value(raw[field], flags_number) if flags_as_text else _integers(raw[field], largest)
+                _by_distinct_value(raw[field], flags_number) if flags_as_text else parse_numbers(raw[field], largest)
             )
-    if "label" in raw:
-        parsed["label"] = _labels(raw["label"])
+    for field in ("label", "tool"):
+        if field in raw:
+            parsed[field] = _labels(raw[field])
     return parsed
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.records import parse_mapping, read_records
-from telescope_transformer.records.formats import csv
+from telescope_transformer.records import delimited
 
 CSV_HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n"
 
@@ -57,7 +57,7 @@ def test_values_of_every_field_arrive_canonical(tmp_path: Path) -> None:
         ("1,192.0.2.1,198.51.100.1,tcp,-1,2", "src_port", "not a port"),
         ("1,192.0.2.1,198.51.100.1,tcp,1,65536", "dst_port", "not a port"),
         ("1,192.0.2.1,198.51.100.1,tcp,1,", "dst_port", "missing"),
-        ("1,192.0.2.1,198.51.100.1,tcp,1", "row", "5 columns where the header has 6"),
+        ("1,192.0.2.1,198.51.100.1,tcp,1", "row", "5 columns where 6 are expected"),
     ],
 )
 def test_a_bad_row_is_rejected_with_its_place(tmp_path: Path, row: str, field: str, reason: str) -> None:
@@ -70,7 +70,7 @@ def test_a_bad_row_is_rejected_with_its_place(tmp_path: Path, row: str, field: s
 
 
 def test_rows_keep_their_numbers_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", 4096)
     bad = {3: "x", 4: "1,2", 500: "1,2,3", 501: "bad,192.0.2.1,192.0.2.1,tcp,1,2", 999: "1,192.0.2.1,-,tcp,1,2"}
     rows = [bad.get(number, "1,192.0.2.1,198.51.100.1,tcp,1,2") for number in range(1, 1001)]
     records = read_records([write(tmp_path / "a.csv", *rows)])

@@ -1,0 +1,261 @@
+"""pcapng captures: several sections, byte orders, interfaces and time resolutions (draft-ietf-opsawg-pcapng).
+
+Packets of enhanced and of obsolete packet blocks are read; one of a simple packet block has no time and is refused.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+from numba import njit
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.records.capture import (
+    AT_BLOCK,
+    CORRUPT,
+    FULL,
+    LONGEST_PACKET,
+    NEEDS_BYTES,
+    Collector,
+    PacketBuffers,
+    Walk,
+    Window,
+    Windows,
+)
+from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.files import DamagedInput, InputFile
+from telescope_transformer.records.memory import big16, little16
+from telescope_transformer.records.packets import (
+    BAD_TIME,
+    LINK_TYPES,
+    NO_INTERFACE,
+    NOT_IP,
+    RECORD,
+    UNKNOWN_LINK,
+    number32,
+    read_packet,
+)
+from telescope_transformer.records.validation import Chunk
+
+_SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
+_LONGEST_BLOCK = 16 << 20
+_MOST_INTERFACES = 65_536
+_RESOLUTION_OPTION, _OFFSET_OPTION = 9, 14
+# 2**43 microseconds of fraction times a million still fit 64 bits.
+_FINEST_SHIFT = 43
+
+
+def sniff(head: bytes) -> bool:
+    """Whether the head is that of a pcapng file."""
+    return head.startswith(b"\n\r\r\n") and head[8:12] in (b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d")
+
+
+@njit(cache=True, nogil=True)
+def _microseconds(ticks: np.uint64, interface: np.ndarray) -> int:
+    """Microseconds of a time in the units of an interface (a row of `Section.interfaces`); -1 out of range."""
+    multiplier, divisor, shift, offset = interface[1], interface[2], interface[3], interface[4]
+    if divisor == 0:
+        return -1
+    if shift > 0:
+        if shift > _FINEST_SHIFT:
+            ticks >>= np.uint64(shift - _FINEST_SHIFT)
+            shift = _FINEST_SHIFT
+        whole = ticks >> np.uint64(shift)
+        if whole > np.uint64(1 << 42):
+            return -1
+        part = ticks - (whole << np.uint64(shift))
+        return (int(whole) + offset) * 1_000_000 + int((part * np.uint64(1_000_000)) >> np.uint64(shift))
+    ticks //= np.uint64(divisor)
+    if ticks > np.uint64(1 << 62) // np.uint64(multiplier):
+        return -1
+    return int(ticks) * multiplier + offset * 1_000_000
+
+
+@njit(cache=True, nogil=True)
+def _read_block(
+    at: int, kind: int, big_endian: bool, interfaces: np.ndarray, packets: np.ndarray, records: int
+) -> int:
+    """Reads the packet of the packet block at an address into `packets[records]`; says what it is."""
+    if kind == _SIMPLE_PACKET:
+        return BAD_TIME
+    interface = number32(at + 8, big_endian)
+    if kind == _OLD_PACKET:
+        interface = big16(at + 8) if big_endian else little16(at + 8)
+    if interface >= len(interfaces):
+        return NO_INTERFACE
+    ticks = (np.uint64(number32(at + 12, big_endian)) << np.uint64(32)) | np.uint64(number32(at + 16, big_endian))
+    captured = number32(at + 20, big_endian)
+    micros = _microseconds(ticks, interfaces[interface])
+    return read_packet(at + 28, at + 28 + captured, interfaces[interface, 0], micros, packets, records)
+
+
+@njit(cache=True, nogil=True)
+def _believable(at: int, kind: int, length: int, big_endian: bool) -> bool:
+    """Whether a whole block's second length is as the first, and what a packet block claims to hold fits in it."""
+    if number32(at + length - 4, big_endian) != length:
+        return False
+    if kind in (_PACKET, _OLD_PACKET):
+        return length >= 32 and number32(at + 20, big_endian) <= min(length - 32, LONGEST_PACKET)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _walk(
+    base: int,
+    size: int,
+    at: int,
+    big_endian: bool,
+    interfaces: np.ndarray,
+    packets: np.ndarray,
+    refused_at: np.ndarray,
+    refused_why: np.ndarray,
+) -> tuple[int, int, int, int, int]:
+    """Reads packet blocks from offset `at` of the bytes at `base` on; stops at section and interface blocks.
+
+    Returns the fields of `Walk`.
+    """
+    records, skipped, refused = 0, 0, 0
+    while True:
+        if records + refused == len(packets):
+            return records, skipped, refused, at, FULL
+        if at + 12 > size:
+            return records, skipped, refused, at, NEEDS_BYTES
+        kind = number32(base + at, big_endian)
+        if kind == _SECTION:
+            return records, skipped, refused, at, AT_BLOCK
+        length = number32(base + at + 4, big_endian)
+        if length < 12 or length % 4 or length > _LONGEST_BLOCK:
+            return records, skipped, refused, at, CORRUPT
+        if at + length > size:
+            return records, skipped, refused, at, NEEDS_BYTES
+        if not _believable(base + at, kind, length, big_endian):
+            return records, skipped, refused, at, CORRUPT
+        if kind == _INTERFACE:
+            return records, skipped, refused, at, AT_BLOCK
+        if kind in (_PACKET, _OLD_PACKET, _SIMPLE_PACKET):
+            found = _read_block(base + at, kind, big_endian, interfaces, packets, records)
+            if found == RECORD:
+                records += 1
+            elif found in (NOT_IP, UNKNOWN_LINK):
+                skipped += 1
+            else:
+                refused_at[refused] = at
+                refused_why[refused] = found
+                refused += 1
+        at += length
+
+
+class Section:
+    """Byte order and interfaces of the section that is being read.
+
+    `interfaces` (n, 5) holds the link type, by what a time is to be multiplied, divided and shifted to microseconds,
+    and the offset in seconds to add; a divisor of 0 stands for a resolution that cannot be read.
+    """
+
+    def __init__(self) -> None:
+        self.big_endian = False
+        self.interfaces = np.empty((0, 5), dtype=np.int64)
+        self.unsupported: list[int] = []
+
+    def begin(self, block: bytes) -> int:
+        """Takes the byte order from a section header block; returns its length, 0 if it is not believable."""
+        order = ">" if block[8:12] == b"\x1a\x2b\x3c\x4d" else "<"
+        (length,) = struct.unpack_from(f"{order}I", block, 4)
+        if block[8:12] not in (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a") or not 28 <= length <= _LONGEST_BLOCK:
+            return 0
+        self.big_endian = order == ">"
+        self.interfaces = np.empty((0, 5), dtype=np.int64)
+        return length if length % 4 == 0 else 0
+
+    def add_interface(self, block: bytes) -> bool:
+        """Enters an interface description block; False if it is too short or one too many."""
+        if len(block) < 20 or len(self.interfaces) >= _MOST_INTERFACES:
+            return False
+        order = ">" if self.big_endian else "<"
+        (link_type,) = struct.unpack_from(f"{order}H", block, 8)
+        multiplier, divisor, shift, offset = 1, 1, 0, 0
+        for code, value in _options(block[16:-4], order):
+            if code == _RESOLUTION_OPTION and value:
+                multiplier, divisor, shift = _resolution(value[0])
+            elif code == _OFFSET_OPTION and len(value) == 8:
+                (offset,) = struct.unpack(f"{order}q", value)
+                offset = offset if abs(offset) < 1 << 40 else 0
+        if link_type not in LINK_TYPES:
+            self.unsupported.append(link_type)
+        row = np.array([[link_type, multiplier, divisor, shift, offset]], dtype=np.int64)
+        self.interfaces = np.concatenate([self.interfaces, row])
+        return True
+
+
+def _options(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """Code and value of the options in `data`, up to the first that does not fit."""
+    at = 0
+    while at + 4 <= len(data):
+        code, length = struct.unpack_from(f"{order}HH", data, at)
+        if code == 0 or at + 4 + length > len(data):
+            return
+        yield code, data[at + 4 : at + 4 + length]
+        at += 4 + (length + 3) // 4 * 4
+
+
+def _resolution(value: int) -> tuple[int, int, int]:
+    """Multiplier, divisor and shift of an `if_tsresol` option: a power of ten, or with the top bit set one of two."""
+    power = value & 0x7F
+    if value & 0x80:
+        return (1, 1, power) if 0 < power < 64 else (1_000_000, 1 if power == 0 else 0, 0)
+    if power <= 6:
+        return 10 ** (6 - power), 1, 0
+    return 1, 10 ** (power - 6) if power <= 24 else 0, 0
+
+
+def _take_block(section: Section, window: Window, at: int) -> tuple[int, int]:
+    """Lets `section` take the section or interface block at `at`; returns where it ends and how the walk stands."""
+    head = window.data[at : at + 12].tobytes()
+    if head.startswith(b"\n\r\r\n"):
+        length = section.begin(head)
+        if length and at + length > len(window.data):
+            return at, NEEDS_BYTES
+        return (at + length, FULL) if length else (at, CORRUPT)
+    (length,) = struct.unpack_from(">I" if section.big_endian else "<I", head, 4)
+    taken = section.add_interface(window.data[at : at + length].tobytes())
+    return (at + length, FULL) if taken else (at, CORRUPT)
+
+
+def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInput | None:
+    if status == CORRUPT:
+        return DamagedInput(file.path, offset, "a block's lengths or its header are not believable")
+    if left:
+        return DamagedInput(file.path, offset, f"cut off within a block, {left} bytes before the end")
+    return None
+
+
+def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of a capture, or its packets; raises DamagedInput after all that lies before a damage."""
+    if not sniff(file.head):
+        raise InputError(f"{file.path}: not a pcapng file")
+    windows, buffers, section = Windows(file), PacketBuffers(), Section()
+    window, at, collector = windows.first(), 0, Collector(file, context)
+    outputs = (buffers.packets, buffers.refused_at, buffers.refused_why)
+    while True:
+        address, size = window.data.ctypes.data, len(window.data)
+        walk = Walk(*_walk(address, size, at, section.big_endian, section.interfaces, *outputs))
+        yield from collector.chunks(walk, buffers, window.base)
+        at, status = walk.next, walk.status
+        if status == AT_BLOCK:
+            at, status = _take_block(section, window, at)
+        if status == FULL:
+            continue
+        if status == CORRUPT or window.final:
+            break
+        window, at = windows.after(window, at), 0
+    yield from collector.finish()
+    if section.unsupported:
+        context.note(
+            f"{file.path}: packets of the unsupported link types {sorted(set(section.unsupported))} are skipped"
+        )
+    damage = windows.damage or _damage(file, window.base + at, status, len(window.data) - at)
+    if damage is not None:
+        raise damage
+
+
+FORMAT = Format("pcapng", sniff, read)
