@@ -10,6 +10,8 @@ import yaml
 
 from telescope_transformer.errors import TrainingError
 
+RECIPES = Path(__file__).parent / "recipes"
+
 
 def explained(text: str, choices: Sequence[str] = ()) -> dict[str, Any]:
     """A field's help text, and its allowed values."""
@@ -137,13 +139,14 @@ def convert(name: str, value: Any, default: Any, origin: str) -> Any:
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """Options of a recipe, a YAML file.
+    """Options of a recipe, a YAML file; a bare name such as `tiny` is one of those beside this module.
 
     Raises:
         TrainingError: where it is missing, or not a mapping in YAML.
     """
+    shipped = RECIPES / f"{path}.yaml"
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.safe_load((shipped if not path.exists() and shipped.is_file() else path).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise TrainingError(f"cannot read the recipe {path}: {error}") from error
     if not isinstance(values, dict):
@@ -160,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--dataset", type=Path, required=True, help="directory that `telescope prepare` wrote")
     command.add_argument("--output", type=Path, required=True, help="directory of the model, checkpoints and logs")
-    command.add_argument("--config", type=Path, help="recipe, a YAML file of options")
+    command.add_argument("--config", type=Path, help="recipe: a YAML file of options, or the name of a shipped one")
     command.add_argument("--model", dest="start_from", help="directory or Hub id of the model to start from")
     command.add_argument("--revision", help="revision of that model on the Hub")
     command.add_argument("--split", default="train", help="split of the dataset")
