@@ -13,12 +13,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from telescope_transformer import sequences
+from telescope_transformer.calibration import FILE_NAME, Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import ReportData, profile_clusters, write_report
 from telescope_transformer.similarity import embedding_column, window_margins
+
+# The paper sweeps this offset and picks it by labels (Section 5); a checkpoint without calibration takes the middle.
+UNCALIBRATED_THRESHOLD = 0.5
 
 Say = Callable[[str], None]
 
@@ -64,6 +68,7 @@ class Analysis:
     rejects: rows that are no flow records, with file, row, field, value and reason.
     sensors: pseudo-address of each named sensor.
     records: the flow records that were analysed.
+    calibration: how likely two windows of a given cosine are the work of one actor; None where the checkpoint has none.
     """
 
     windows: pa.Table
@@ -74,6 +79,7 @@ class Analysis:
     rejects: pa.Table
     sensors: dict[str, str]
     records: pa.Table
+    calibration: Calibration | None = None
 
     def write(self, output: str | Path) -> Path:
         """Write the tables, `clusters.json`, `sensors.json` and `report.html` into the folder; returns the report."""
@@ -97,6 +103,7 @@ class Analysis:
             counts=self.counts,
             records=self.records,
             rejects=self.rejects,
+            calibration=self.calibration.to_dict() if self.calibration else None,
         )
 
 
@@ -115,7 +122,8 @@ def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *
     flow = records if isinstance(records, FlowRecords) else as_flow_records(records)
     windows = cut(flow.table, settings, say)
     embeddings = embed(windows, settings)
-    threshold, scale = weight_of_cosine(settings)
+    calibration = calibration_for(embeddings, windows, settings)
+    threshold, scale = edge_weights(calibration, settings.threshold)
     labels, solution = solve(embeddings, threshold, scale, settings, say)
 
     table = windows_table(windows, embeddings, labels, window_margins(embeddings, labels, threshold, scale))
@@ -135,6 +143,7 @@ def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *
         rejects=flow.rejects,
         sensors=dict(flow.sensors),
         records=flow.table,
+        calibration=calibration,
     )
 
 
@@ -152,6 +161,27 @@ def embed(windows: pa.Table, settings: Settings) -> np.ndarray:
 
     model, tokenizer = embedding.load(settings.model)
     return embedding.embed_windows(model, tokenizer, windows)
+
+
+def calibration_for(embeddings: np.ndarray, windows: pa.Table, settings: Settings) -> Calibration | None:
+    """The checkpoint's calibration with the prior of these windows; None where it has none."""
+    from telescope_transformer import embedding
+
+    file = embedding.file_beside(settings.model, FILE_NAME)
+    calibration = Calibration.load(file.parent) if file else None
+    if calibration is None:
+        return None
+    return calibration.adapted(embeddings, windows["source"].to_numpy(zero_copy_only=False), seed=settings.seed)
+
+
+def edge_weights(calibration: Calibration | None, threshold: float | None) -> tuple[float, float]:
+    """Threshold and scale of the signed weights `scale * (cosine - threshold)`.
+
+    A calibration gives weights in nats; a threshold that the user gives shifts them.
+    """
+    if calibration is None:
+        return (UNCALIBRATED_THRESHOLD if threshold is None else threshold), 1.0
+    return (calibration.threshold if threshold is None else threshold), calibration.slope
 
 
 def cut(table: pa.Table, settings: Settings, say: Say) -> pa.Table:

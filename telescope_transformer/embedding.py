@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from tqdm.auto import tqdm
+from transformers.utils import cached_file
 
 from telescope_transformer.errors import CheckpointError
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
@@ -42,6 +43,24 @@ def load(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearni
             f"{name}: the tokenizer spells {tokenizer.fields}, the model reads {loaded.config.fields}"
         )
     return loaded.eval(), tokenizer
+
+
+def file_beside(model: str | Path | None, file_name: str) -> Path | None:
+    """A file beside a checkpoint, in its directory or its Hub repository; None where there is none.
+
+    Args:
+        model: as for `load`.
+        file_name: such as `calibration.json`.
+    """
+    name = str(SHIPPED_CHECKPOINT if model is None else model)
+    found = cached_file(
+        name,
+        file_name,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return Path(found) if found else None
 
 
 def embed_windows(

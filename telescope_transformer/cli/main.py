@@ -12,7 +12,7 @@ import typer
 from telescope_transformer import __version__
 from telescope_transformer.errors import TelescopeError
 
-COMMANDS = ("analyze", "demo")
+COMMANDS = ("analyze", "demo", "simulate", "prepare", "push")
 
 app = typer.Typer(
     name="telescope",
