@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 
+from telescope_transformer.correlation_clustering.certificate import certify
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
 from telescope_transformer.correlation_clustering.greedy import gaec
 from telescope_transformer.correlation_clustering.local_search import evolve, improve
@@ -12,6 +13,7 @@ from telescope_transformer.correlation_clustering.progress import Progress
 from telescope_transformer.correlation_clustering.validation import check_embeddings, check_weights
 from telescope_transformer.errors import SolverError
 
+_CERTIFY_UP_TO = 6_000
 METHODS = ("auto", "lp", "local_search", "greedy")
 
 
@@ -72,6 +74,9 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
             self.solver_ = "local_search"
             progress.offer(improve(graph, start, rng, progress.part(1.0)))
             evolve(progress, rng, progress.part(1.0))
+        if self.method == "auto" and isinstance(graph, DenseGraph) and graph.n <= _CERTIFY_UP_TO:
+            self.solver_ = "local_search+dual"
+            certify(progress, rng, progress.part(1.0))
         return self._keep(progress)
 
     def _keep(self, progress: Progress) -> Self:

@@ -20,7 +20,8 @@ class Progress:
         self.graph = graph
         self.labels = np.arange(graph.n, dtype=np.int64)
         self.cost = graph.cost(self.labels)
-        self.lower_bound = float("nan")
+        # No pair disagrees with a clustering of cost 0, which no other can beat.
+        self.lower_bound = 0.0 if self.cost == 0 else float("nan")
         self._gap = PROVED if gap is None else max(gap, PROVED)
         self._start = time.monotonic()
         self._limit = float("inf") if time_limit is None else time_limit
@@ -30,6 +31,8 @@ class Progress:
         cost = self.graph.cost(labels)
         if cost < self.cost:
             self.labels, self.cost = canonical_labels(labels), cost
+            if cost == 0:
+                self.prove(0.0)
             return True
         return False
 

@@ -1,0 +1,156 @@
+"""Block-coordinate ascent on a smoothed Lagrangian dual: the compiled core of the lower bounds.
+
+Write x_e = 1 for a cut pair e and w_e for its weight. Each valid inequality a_t x <= b_t (a triangle:
+x_ij - x_ik - x_kj <= 0) gets a multiplier y_t >= 0, and with the reduced weights r = w + A'y
+
+    sum of w_e x_e  >=  D(y) = -b'y + sum over e of min(0, r_e)
+
+holds for every clustering and every y >= 0: a bound whenever the ascent is stopped. Exact coordinate ascent on D gets
+stuck, since D is not smooth (cf. Lange et al. 2018 on cycle packing; Abbas and Swoboda 2022, RAMA, who average
+min-marginals). So min(0, r) is rounded over a stretch of 2T, which makes each coordinate step a line search on a
+piecewise linear slope, and T is lowered step by step. The slope in r is a primal estimate
+
+    x_e = clip((h_e - r_e) / 2T, 0, 1),    h_e = 0 where a good clustering joins e, 2T where it cuts e.
+
+Placing the stretch by the best clustering known makes the smoothed optimum exact at every T where that clustering is
+optimal for the relaxation: its complementary slackness is what the ascent then solves.
+"""
+
+import numpy as np
+from numba import njit
+
+_TINY = 1e-12
+
+
+@njit(cache=True, nogil=True, inline="always")
+def fraction(reduced, cut, smoothing):
+    """Primal estimate of one pair: 1 cut, 0 joined."""
+    x = (1.0 if cut else 0.0) - reduced * (0.5 / smoothing)
+    return min(1.0, max(0.0, x))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def until_below(reduced, cut, smoothing):
+    """How far the reduced weight may rise before the estimate begins to fall from 1."""
+    return max(0.0, (0.0 if cut else -2.0 * smoothing) - reduced)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def until_above(reduced, cut, smoothing):
+    """How far the reduced weight may fall before the estimate begins to rise from 0."""
+    return max(0.0, reduced - (2.0 * smoothing if cut else 0.0))
+
+
+@njit(cache=True, nogil=True)
+def line_search(violation, first, second, third, smoothing):
+    """Step at which three estimates, which begin to change at the given steps, have made up for the violation."""
+    if first > second:
+        first, second = second, first
+    if second > third:
+        second, third = third, second
+    if first > second:
+        first, second = second, first
+    width = 2.0 * smoothing * violation
+    step = first + width
+    if step > second:
+        step = (width + first + second) / 2.0
+        if step > third:
+            step = (width + first + second + third) / 3.0
+    return step
+
+
+@njit(cache=True, nogil=True)
+def sweep_triangles(triangles, multipliers, reduced, cut, smoothing, relaxation):
+    """One pass over the triangle inequalities x_a <= x_b + x_c; rows of ``triangles`` are pairs (a, b, c)."""
+    for t in range(multipliers.size):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ra, rb, rc = reduced[a], reduced[b], reduced[c]
+        ca, cb, cc = cut[a], cut[b], cut[c]
+        violation = fraction(ra, ca, smoothing) - fraction(rb, cb, smoothing) - fraction(rc, cc, smoothing)
+        if violation > _TINY:
+            first = until_below(ra, ca, smoothing)
+            second = until_above(rb, cb, smoothing)
+            third = until_above(rc, cc, smoothing)
+            step = relaxation * line_search(violation, first, second, third, smoothing)
+        elif violation < -_TINY and multipliers[t] > 0:
+            first = until_above(ra, ca, smoothing)
+            second = until_below(rb, cb, smoothing)
+            third = until_below(rc, cc, smoothing)
+            step = relaxation * line_search(-violation, first, second, third, smoothing)
+            step = -min(step, multipliers[t])
+        else:
+            continue
+        multipliers[t] += step
+        reduced[a] += step
+        reduced[b] -= step
+        reduced[c] -= step
+
+
+@njit(cache=True, nogil=True)
+def _search_row(edges, signs, right, reduced, cut, smoothing, direction):
+    """Step in ``direction`` (1 up, -1 down) that ends the violation of one inequality; by Newton steps from 0."""
+    step = 0.0
+    for _ in range(8):
+        value = -right
+        moving = 0
+        nearest = np.inf
+        for p in range(edges.size):
+            e = edges[p]
+            rise = direction * signs[p]
+            r = reduced[e] + step * rise
+            x = fraction(r, cut[e], smoothing)
+            value += signs[p] * x
+            ahead = until_below(r, cut[e], smoothing) if rise > 0 else until_above(r, cut[e], smoothing)
+            if ahead > 0:
+                nearest = min(nearest, ahead)
+            elif (rise > 0 and x > 0) or (rise < 0 and x < 1):
+                moving += 1
+        value *= direction
+        if value <= _TINY:
+            break
+        if moving == 0:
+            if nearest == np.inf:
+                break
+            step += nearest
+        else:
+            step += min(2.0 * smoothing * value / moving, nearest)
+    return step
+
+
+@njit(cache=True, nogil=True)
+def sweep_rows(starts, edges, signs, right, multipliers, reduced, cut, smoothing):
+    """One pass over general inequalities: row t is sum of signs * x over its edges <= right[t]; signs are +-1."""
+    for t in range(multipliers.size):
+        row = edges[starts[t] : starts[t + 1]]
+        sign = signs[starts[t] : starts[t + 1]]
+        violation = -right[t]
+        for p in range(row.size):
+            violation += sign[p] * fraction(reduced[row[p]], cut[row[p]], smoothing)
+        if violation > _TINY:
+            step = _search_row(row, sign, right[t], reduced, cut, smoothing, 1.0)
+        elif violation < -_TINY and multipliers[t] > 0:
+            step = -min(_search_row(row, sign, right[t], reduced, cut, smoothing, -1.0), multipliers[t])
+        else:
+            continue
+        multipliers[t] += step
+        for p in range(row.size):
+            reduced[row[p]] += step * sign[p]
+
+
+@njit(cache=True, nogil=True)
+def reduced_weights(weights, triangles, triangle_multipliers, starts, edges, signs, row_multipliers):
+    """Reduced weights from scratch in float64, and how many terms the longest of the sums has."""
+    reduced = weights.copy()
+    terms = np.zeros(weights.size, np.int32)
+    for t in range(triangle_multipliers.size):
+        y = triangle_multipliers[t]
+        reduced[triangles[t, 0]] += y
+        reduced[triangles[t, 1]] -= y
+        reduced[triangles[t, 2]] -= y
+        for p in range(3):
+            terms[triangles[t, p]] += 1
+    for t in range(row_multipliers.size):
+        for p in range(starts[t], starts[t + 1]):
+            reduced[edges[p]] += signs[p] * row_multipliers[t]
+            terms[edges[p]] += 1
+    return reduced, terms.max() if terms.size else 0

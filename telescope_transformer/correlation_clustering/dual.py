@@ -1,0 +1,146 @@
+"""Proved lower bounds of the cost by dual ascent over lazily separated inequalities, dense graphs.
+
+What the ascent is, and why each of its states proves a bound, is said in :mod:`.ascent`.
+"""
+
+import numpy as np
+
+from telescope_transformer.correlation_clustering.ascent import reduced_weights, sweep_rows, sweep_triangles
+from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.correlation_clustering.progress import Deadline, Progress
+from telescope_transformer.correlation_clustering.separation import (
+    fractions_dense,
+    pack_pairs,
+    pairs_cut,
+    separate_dense,
+)
+
+_FIRST_SMOOTHING = 0.006
+_LAST_SMOOTHING = 1e-9
+_RELAXATION = 1.5
+_SWEEPS = 20
+_TOLERANCE = 0.05
+
+
+class Rows:
+    """Valid inequalities beyond triangles, sum of signs * x <= right, in compressed rows with their multipliers."""
+
+    def __init__(self) -> None:
+        self.starts = np.zeros(1, dtype=np.int64)
+        self.edges = np.empty(0, dtype=np.int64)
+        self.signs = np.empty(0)
+        self.right = np.empty(0)
+        self.multipliers = np.empty(0)
+
+    def append(self, starts: np.ndarray, edges: np.ndarray, signs: np.ndarray, right: np.ndarray) -> None:
+        self.starts = np.concatenate([self.starts, self.starts[-1] + starts[1:]])
+        self.edges = np.concatenate([self.edges, edges])
+        self.signs = np.concatenate([self.signs, signs])
+        self.right = np.concatenate([self.right, right])
+        self.multipliers = np.concatenate([self.multipliers, np.zeros(right.size)])
+
+    def drop_idle(self) -> None:
+        """Forget the rows whose multiplier is 0."""
+        keep = self.multipliers > 0
+        entries = np.repeat(keep, np.diff(self.starts))
+        self.starts = np.concatenate([[0], np.cumsum(np.diff(self.starts)[keep])])
+        self.edges, self.signs = self.edges[entries], self.signs[entries]
+        self.right, self.multipliers = self.right[keep], self.multipliers[keep]
+
+
+class DenseDual:
+    """State of the ascent on a complete graph: reduced weights, active inequalities and their multipliers."""
+
+    def __init__(self, graph: DenseGraph, labels: np.ndarray, seed: int = 0, capacity: int = 1 << 21) -> None:
+        self.n = graph.n
+        self.weights = pack_pairs(graph.matrix, graph.threshold)
+        self.reduced = self.weights.copy()
+        self.repulsion = -float(np.minimum(self.weights, 0.0).sum())
+        self.scale = graph.scale
+        self.smoothing = _FIRST_SMOOTHING * graph.scale
+        self.triangles = np.empty((0, 3), dtype=np.int32 if self.weights.size < 2**31 else np.int64)
+        self.multipliers = np.empty(0)
+        self.rows = Rows()
+        self._capacity = capacity
+        self._rng = np.random.default_rng(seed)
+        self._rounds = 0
+        self.guide(labels)
+
+    def guide(self, labels: np.ndarray) -> None:
+        """Place the smoothing by the clustering ``labels``; multipliers keep their values and stay valid."""
+        self.cut = pairs_cut(np.ascontiguousarray(labels, dtype=np.int64))
+
+    def separate(self, tolerance: float = _TOLERANCE) -> int:
+        """Add violated triangle inequalities, drop those without multiplier; returns how many were added."""
+        x = fractions_dense(self.reduced, self.cut, self.smoothing, self.n)
+        triangles = np.empty((self._capacity, 3), dtype=self.triangles.dtype)
+        multipliers = np.empty(self._capacity)
+        centres = self._rng.permutation(self.n)
+        found = separate_dense(x, self.reduced, self.cut, self.smoothing, tolerance, centres, triangles, multipliers)
+        keep = self.multipliers > 0
+        self.triangles = np.concatenate([self.triangles[keep], triangles[:found]])
+        self.multipliers = np.concatenate([self.multipliers[keep], multipliers[:found]])
+        # Neighbouring inequalities share pairs: sorted, a sweep stays in the cache, and the two orders alternate.
+        order = np.argsort(self.triangles[:, self._rounds % 2], kind="stable")
+        self.triangles = np.ascontiguousarray(self.triangles[order])
+        self.multipliers = self.multipliers[order]
+        self._rounds += 1
+        return found
+
+    def sweep(self, deadline: Deadline, sweeps: int = _SWEEPS) -> None:
+        rows = self.rows
+        for _ in range(sweeps):
+            sweep_triangles(self.triangles, self.multipliers, self.reduced, self.cut, self.smoothing, _RELAXATION)
+            sweep_rows(
+                rows.starts, rows.edges, rows.signs, rows.right, rows.multipliers,
+                self.reduced, self.cut, self.smoothing,
+            )  # fmt: skip
+            if deadline.passed:
+                return
+
+    def estimate(self) -> float:
+        """Value of the dual at the running reduced weights; not yet safe against rounding."""
+        return (
+            self.repulsion
+            + float(np.minimum(self.reduced, 0.0).sum())
+            - float(self.rows.right @ self.rows.multipliers)
+        )
+
+    def bound(self) -> float:
+        """Proved lower bound of the cost: the dual evaluated anew in float64, less a bound of its rounding error."""
+        rows = self.rows
+        reduced, terms = reduced_weights(
+            self.weights, self.triangles, self.multipliers, rows.starts, rows.edges, rows.signs, rows.multipliers
+        )
+        self.reduced = reduced
+        size = float(np.abs(self.weights).sum()) + 3 * float(self.multipliers.sum())
+        size += float(np.repeat(rows.multipliers, np.diff(rows.starts)).sum() + np.abs(rows.right) @ rows.multipliers)
+        margin = np.finfo(np.float64).eps * (terms + 64) * size
+        return self.estimate() - margin
+
+    def fractions(self) -> np.ndarray:
+        """Primal estimate x (n, n) float32 of the relaxation's solution: 1 cut, 0 joined."""
+        return fractions_dense(self.reduced, self.cut, self.smoothing, self.n)
+
+
+def ascend(dual: DenseDual, progress: Progress, deadline: Deadline) -> None:
+    """Raise the bound until it meets the cost, nothing is gained by less smoothing, or the deadline passes."""
+    last = level = -np.inf
+    while not deadline.passed:
+        found = dual.separate()
+        dual.sweep(deadline)
+        value = dual.estimate()
+        missing = progress.cost - value
+        if missing <= 1e-9 * progress.cost:
+            progress.prove(dual.bound())
+            if progress.closed:
+                return
+        if value - last < 0.1 * missing and found < 0.02 * dual.multipliers.size + 1:
+            dual.smoothing *= 0.5
+            if value - level < 1e-3 * missing and dual.smoothing < _FIRST_SMOOTHING / 100 * dual.scale:
+                break
+            if dual.smoothing < _LAST_SMOOTHING * dual.scale:
+                break
+            level = value
+        last = value
+    progress.prove(dual.bound())

@@ -1,0 +1,109 @@
+"""Lazy separation of violated triangle inequalities, compiled; a pair's place is that of a packed lower triangle.
+
+A triangle inequality x_ij <= x_ik + x_kj is violated only where both pairs at k are less than cut, which are few:
+the search runs over these alone. Each violated inequality gets its multiplier at once, so that those that follow are
+only looked for where it left a violation; this keeps the active set small.
+"""
+
+import numpy as np
+from numba import njit
+
+from telescope_transformer.correlation_clustering.ascent import fraction, line_search, until_above, until_below
+
+
+@njit(cache=True, nogil=True, inline="always")
+def pair_index(i, j):
+    """Place of pair (i, j), i != j, in the packed lower triangle."""
+    return i * (i - 1) // 2 + j if i > j else j * (j - 1) // 2 + i
+
+
+@njit(cache=True, nogil=True)
+def pack_pairs(matrix, threshold):
+    """Weights of all pairs (n (n - 1) / 2,) in float64, in the order of `pair_index`."""
+    n = matrix.shape[0]
+    packed = np.empty(n * (n - 1) // 2)
+    place = 0
+    for i in range(n):
+        for j in range(i):
+            packed[place] = matrix[i, j] - threshold
+            place += 1
+    return packed
+
+
+@njit(cache=True, nogil=True)
+def pairs_cut(labels):
+    """Whether the clustering cuts each pair, in the order of `pair_index`."""
+    n = labels.size
+    cut = np.empty(n * (n - 1) // 2, np.bool_)
+    place = 0
+    for i in range(n):
+        for j in range(i):
+            cut[place] = labels[i] != labels[j]
+            place += 1
+    return cut
+
+
+@njit(cache=True, nogil=True)
+def fractions_dense(reduced, cut, smoothing, n):
+    """Primal estimates as a symmetric float32 matrix (n, n)."""
+    x = np.zeros((n, n), np.float32)
+    place = 0
+    for i in range(n):
+        for j in range(i):
+            x[i, j] = x[j, i] = fraction(reduced[place], cut[place], smoothing)
+            place += 1
+    return x
+
+
+@njit(cache=True, nogil=True)
+def ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance):
+    """Step for a triangle inequality without a multiplier yet; 0 where it is not violated beyond the tolerance."""
+    violation = fraction(reduced[a], cut[a], smoothing)
+    violation -= fraction(reduced[b], cut[b], smoothing) + fraction(reduced[c], cut[c], smoothing)
+    if violation <= tolerance:
+        return 0.0
+    first = until_below(reduced[a], cut[a], smoothing)
+    second = until_above(reduced[b], cut[b], smoothing)
+    third = until_above(reduced[c], cut[c], smoothing)
+    step = line_search(violation, first, second, third, smoothing)
+    reduced[a] += step
+    reduced[b] -= step
+    reduced[c] -= step
+    return step
+
+
+@njit(cache=True, nogil=True)
+def separate_dense(x, reduced, cut, smoothing, tolerance, centres, triangles, multipliers):
+    """Find violated inequalities around ``centres`` and give them multipliers; writes both arrays, returns how many.
+
+    ``x`` is `fractions_dense`, kept up to date. Stops where the arrays are full.
+    """
+    n = x.shape[0]
+    near = np.empty(n, np.int64)
+    found = 0
+    for k in centres:
+        count = 0
+        for j in range(n):
+            if j != k and x[k, j] < 1 - tolerance:
+                near[count] = j
+                count += 1
+        for p in range(count):
+            i = near[p]
+            b = pair_index(i, k)
+            for q in range(p):
+                j = near[q]
+                if x[i, j] - x[i, k] - x[k, j] <= tolerance:
+                    continue
+                if found == multipliers.size:
+                    return found
+                a = pair_index(i, j)
+                c = pair_index(j, k)
+                step = ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance)
+                if step > 0:
+                    x[i, j] = x[j, i] = fraction(reduced[a], cut[a], smoothing)
+                    x[i, k] = x[k, i] = fraction(reduced[b], cut[b], smoothing)
+                    x[j, k] = x[k, j] = fraction(reduced[c], cut[c], smoothing)
+                    triangles[found, 0], triangles[found, 1], triangles[found, 2] = a, b, c
+                    multipliers[found] = step
+                    found += 1
+    return found
