@@ -71,7 +71,7 @@ def parse_numbers(values: pa.Array, largest: int) -> Parsed:
     elif values.null_count == len(values):
         return Parsed(np.zeros(len(values), dtype=np.int64), np.zeros(len(values), dtype=np.uint8))
     else:
-        numbers, status = parseparse_numbers(text_view(values))
+        numbers, status = parse_integers(text_view(values))
         status[(status == VALID) & (numbers > largest)] = INVALID
         return Parsed(np.where(status == VALID, numbers, 0), status)
     present = np.asarray(values.is_valid())
