@@ -51,9 +51,11 @@ def model_card(checkpoint: Path, name: str, *, licence: str = "apache-2.0") -> M
         metrics=sorted({row.metric for row in measurements}) or None,
     )
     contrastive = "TelescopeForContrastiveLearning" in config.get("architectures", [])
+    architecture = "TelescopeForContrastiveLearning" if contrastive else "TelescopeModel"
     context = {
         "name": name,
         "config": config,
+        "architecture": architecture,
         "embedding_size": config["projection_size" if contrastive else "hidden_size"],
         "parameters": count_parameters(checkpoint / "model.safetensors"),
         "measurements": measurements,

@@ -70,6 +70,10 @@ for broken in ("bert", "newer", "corrupt", "weightless", "other-shape", "half", 
         TelescopeModel.from_pretrained(f"user/{broken}")
     except (OSError, ValueError) as error:
         told["errors"][broken] = str(error).splitlines()[0]
+try:
+    TelescopeModel.from_pretrained("user/other", token="hf_invalidinvalidinvalidinvalidinvalid")
+except OSError as error:
+    told["refused"] = str(error)
 print(json.dumps(told))
 """
 TOLD = {
@@ -125,5 +129,7 @@ def test_what_push_to_hub_uploads_loads_with_and_without_the_package(
     assert local["classes"] == ["telescope_transformer"] * 3
     assert local["own"] == ["TelescopeModel", "FlowTokenizer"]
     assert close(local["encoder"], pushed["encoder"])
+    assert "401" in local["refused"]
+    assert "hf_invalid" not in local["refused"] + local["stderr"]
     for name, told in TOLD.items():
         assert told in local["errors"][name]
