@@ -6,6 +6,7 @@ with each record.
 """
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from telescope_transformer.records.addresses import fold_address
 from telescope_transformer.sequences import ANNOTATIONS, WINDOW_FIELDS
 
 # So many records are held in memory before they are written.
-FLUSH_RECORDS = 2**22
+FLUSH_RECORDS = 2**21
 # Engines without 64-bit unsigned integers read them as decimals.
 STAGED_FIELDS = {name: pa.int64() if kind == pa.uint64() else kind for name, kind in WINDOW_FIELDS.items()}
 STAGED_SCHEMA = pa.schema(
@@ -76,15 +77,24 @@ def stage(
     stager = _Stager(directory, shards, relabel)
     pending: list[pa.Table] = []
     waiting = 0
-    with stager:
+    # One part is written while the next is read.
+    with stager, ThreadPoolExecutor(max_workers=1) as pool:
+        writing: Future[None] | None = None
         for batch in batches:
             pending.append(pa.Table.from_batches([batch]))
             waiting += batch.num_rows
             if waiting >= FLUSH_RECORDS:
-                stager.write(pending, last=False)
+                _wait(writing)
+                writing = pool.submit(stager.write, pending, last=False)
                 pending, waiting = [], 0
+        _wait(writing)
         stager.write(pending, last=True)
     return stager.staged()
+
+
+def _wait(writing: Future[None] | None) -> None:
+    if writing is not None:
+        writing.result()
 
 
 @dataclass

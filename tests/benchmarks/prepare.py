@@ -1,0 +1,167 @@
+"""Simulation, preparation, appending and loading at scale, each stage as a process of its own.
+
+Run: python tests/benchmarks/prepare.py --records 100000000 --directory /scratch
+
+Needs about 60 bytes of disk a record.  Writes tests/benchmarks/results/prepare.json: for every stage the time by the
+clock, the processor time of all its threads, and the peak of its memory.  On a machine that does other work too, only
+the processor time compares.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from telescope_transformer.preparation import WindowReader, read_manifest, stream_shards
+from telescope_transformer.simulation import SimulationSettings, simulate_batches
+
+RESULTS = Path(__file__).parent / "results" / "prepare.json"
+RECORDS_PER_SOURCE = 100
+DAYS = 30
+DAY = 86_400_000_000
+TRAINING_FIELDS = ["timestamp", "dst_ip", "src_port", "dst_port", "protocol"]
+BATCH = 512
+TELESCOPE = [sys.executable, "-m", "telescope_transformer.cli.main"]
+
+
+def measured(command: list[str]) -> dict[str, Any]:
+    """Runs a command; seconds by the clock, processor seconds and peak memory of its process."""
+    started = time.monotonic()
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status):
+        raise SystemExit(f"{' '.join(command)} failed")
+    return {
+        "seconds": round(time.monotonic() - started, 1),
+        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_gib": round(usage.ru_maxrss / 2**20, 2),
+    }
+
+
+def with_rate(result: dict[str, Any], count: int, what: str) -> dict[str, Any]:
+    result[f"{what}_per_second"] = round(count / result["seconds"])
+    result[f"{what}_per_processor_second"] = round(count / result["processor_seconds"])
+    return result
+
+
+def write_day(path: Path, sources: int) -> int:
+    """One more day of the same sources, with times after the recording."""
+    settings = SimulationSettings(
+        sources, seed=0, records_per_source=RECORDS_PER_SOURCE / DAYS, days=1, telescope="198.18.0.0/15"
+    )
+    writer = None
+    rows = 0
+    for batch in simulate_batches(settings):
+        table = pa.Table.from_batches([batch])
+        later = pc.add(table["timestamp"], pa.scalar((DAYS + 1) * DAY, pa.int64()))
+        table = table.set_column(0, "timestamp", later)
+        writer = writer or pq.ParquetWriter(path, table.schema, store_schema=False)
+        writer.write_table(table)
+        rows += table.num_rows
+    if writer is not None:
+        writer.close()
+    return rows
+
+
+def loader_rates(dataset: Path, seconds: float = 5.0) -> dict[str, Any]:
+    """Windows a second: random batches of one shard group in memory, and streaming from disk."""
+    rng = np.random.default_rng(0)
+    reader = next(iter(stream_shards(dataset, "train", fields=TRAINING_FIELDS)))
+    reader.read(np.arange(8))
+    windows, started, processor = 0, time.monotonic(), time.process_time()
+    while time.process_time() - processor < seconds:
+        reader.read(rng.integers(0, len(reader), BATCH))
+        windows += BATCH
+    random = {
+        "batch": BATCH,
+        "mean_records": round(float(reader.n_records.mean()), 1),
+        "windows_per_second": round(windows / (time.monotonic() - started)),
+        "windows_per_processor_second": round(windows / (time.process_time() - processor)),
+    }
+    windows, started, processor = 0, time.monotonic(), time.process_time()
+    for shard in stream_shards(dataset, "train", fields=TRAINING_FIELDS):
+        order = rng.permutation(len(shard))
+        for begin in range(0, len(order), BATCH):
+            shard.read(order[begin : begin + BATCH])
+        windows += len(shard)
+        if time.process_time() - processor > 2 * seconds:
+            break
+    streaming = {
+        "windows": windows,
+        "windows_per_second": round(windows / (time.monotonic() - started)),
+        "windows_per_processor_second": round(windows / (time.process_time() - processor)),
+    }
+    return {"random_access": random, "streaming_from_disk": streaming}
+
+
+def run(records: int, directory: Path, memory_limit: str) -> dict[str, Any]:
+    sources = records // RECORDS_PER_SOURCE
+    flows, day, dataset = directory / "flows.parquet", directory / "day.parquet", directory / "dataset"
+    simulate = [*TELESCOPE, "simulate", "--output", str(flows), "--sources", str(sources)]
+    simulate += ["--days", str(DAYS), "--telescope", "198.18.0.0/15"]
+    prepare = [*TELESCOPE, "prepare", "--output", str(dataset), "--memory-limit", memory_limit]
+    results: dict[str, Any] = {"simulate": measured(simulate)}
+    written = pq.read_metadata(flows).num_rows
+    with_rate(results["simulate"], written, "records")
+    results["prepare"] = with_rate(measured([*prepare, str(flows)]), written, "records")
+    manifest = read_manifest(dataset)
+    results["dataset"] = {
+        "records": written,
+        "sources": manifest.counts()["sources"],
+        "shards": manifest.shards,
+        "bytes": sum((dataset / file.path).stat().st_size for file in manifest.files),
+        "splits": manifest.split_counts(),
+    }
+    results["loader"] = loader_rates(dataset)
+    assert len(WindowReader.open(dataset, "validation", ["dst_port"])) > 0
+    day_rows = write_day(day, sources)
+    before = {path: path.stat().st_mtime_ns for path in dataset.rglob("shard-*.parquet")}
+    results["append_a_day"] = with_rate(measured([*prepare, "--append", str(day)]), day_rows, "records")
+    results["append_a_day"] |= {
+        "records": day_rows,
+        "share_of_the_dataset": round(day_rows / written, 4),
+        "share_of_its_processor_time": round(
+            results["append_a_day"]["processor_seconds"] / results["prepare"]["processor_seconds"], 4
+        ),
+        "files_changed": sum(path.stat().st_mtime_ns != time_ for path, time_ in before.items()),
+    }
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=10_000_000)
+    parser.add_argument("--directory", type=Path, help="for the data; a temporary one by default")
+    parser.add_argument("--memory-limit", default="4GB", help="of DuckDB")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    directory = Path(tempfile.mkdtemp(prefix="prepare-", dir=arguments.directory))
+    try:
+        results = run(arguments.records, directory, arguments.memory_limit)
+    finally:
+        shutil.rmtree(directory)
+    results["machine"] = {
+        "processors": os.cpu_count(),
+        "load_average": round(os.getloadavg()[1], 1),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+    arguments.output.parent.mkdir(exist_ok=True)
+    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+    json.dump(results, sys.stdout, indent=1)
+
+
+if __name__ == "__main__":
+    main()
