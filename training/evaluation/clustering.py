@@ -1,0 +1,179 @@
+"""Clusterings of a representation, scored against organisations and against sources.
+
+Correlation clustering takes the similarity minus a threshold as weights. Nobody has labels to choose the threshold by,
+so two choices are measured that need none, and the best of the sweep, which needs them, as their yardstick:
+
+- `calibrated`: what `telescope analyze` does (`telescope_transformer.calibration`), fitted on the validation sources;
+- `balanced`: the threshold that keeps the largest share of the validation sources' own pairs less the share of other
+  pairs that it joins (Youden's index).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import HDBSCAN, KMeans
+
+from telescope_transformer.calibration import fit_calibration
+from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.metrics.clusters import cluster_scores
+from telescope_transformer.metrics.pairs import condensed, pair_index
+from training.evaluation.representation import Representation
+from training.evaluation.summary import number
+from training.evaluation.windows import WindowSet
+
+SWEEP_POINTS = 24
+TIME_LIMIT_SECONDS = 3.0
+# Above this number of windows the sweep is greedy; the chosen thresholds are always searched.
+SEARCH_WINDOWS = 600
+SMALLEST_CLUSTER = 5
+
+
+# A list for each figure, with an element for each threshold of the sweep; None where it is not defined.
+Curves = dict[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A partition to compare with: the rows of the windows that have a class, their classes and sources."""
+
+    rows: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    sources: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """Labels of a truth's windows, with what the solver says of them (empty for other clusterers)."""
+
+    labels: NDArray[np.int64]
+    facts: dict[str, float]
+
+
+def truths(windows: WindowSet) -> dict[str, Truth]:
+    """`organisations`, of the labelled windows and where there are any, and `sources`, of all windows."""
+    found = {}
+    if windows.labels is not None:
+        rows = np.flatnonzero(windows.labels != "")
+        found["organisations"] = Truth(
+            rows, np.unique(windows.labels[rows], return_inverse=True)[1], windows.sources[rows]
+        )
+    found["sources"] = Truth(np.arange(len(windows)), windows.sources, windows.sources)
+    return found
+
+
+def clusterings(
+    representation: Representation, truth: Truth, validation: Representation, validation_sources: NDArray, seed: int
+) -> Iterator[tuple[str, Clustered]]:
+    """Name and labels of every clustering of a truth's windows, the sweep's (`sweep_00` and on) among them."""
+    similarity = representation.similarity[np.ix_(truth.rows, truth.rows)]
+    vectors = None if representation.vectors is None else representation.vectors[truth.rows]
+    balanced = balanced_threshold(validation.similarity, validation_sources)
+    yield "balanced", correlation_clusters(similarity, balanced, seed)
+    if vectors is not None and validation.vectors is not None:
+        calibrated = calibrated_threshold(validation.vectors, validation_sources, vectors, truth.sources)
+        if calibrated is not None:
+            yield "calibrated", correlation_clusters(similarity, calibrated, seed)
+        classes = len(np.unique(truth.classes))
+        yield "k_means", Clustered(KMeans(classes, n_init=4, random_state=seed).fit_predict(vectors), {})
+        yield "hdbscan", Clustered(_hdbscan(vectors), {})
+    method = "local_search" if len(truth.rows) <= SEARCH_WINDOWS else "greedy"
+    for place, threshold in enumerate(sweep_thresholds(similarity)):
+        yield f"sweep_{place:02d}", correlation_clusters(similarity, threshold, seed, method=method)
+
+
+def correlation_clusters(similarity: NDArray, threshold: float, seed: int, *, method: str = "auto") -> Clustered:
+    """This package's correlation clustering of the complete graph with weights similarity - threshold."""
+    solver = CorrelationClustering(method=method, time_limit=TIME_LIMIT_SECONDS, random_state=seed)
+    solver.fit((similarity - threshold).astype(np.float64))
+    facts = {
+        "threshold": float(threshold),
+        "cost": float(solver.cost_),
+        "lower_bound": float(solver.lower_bound_),
+        "gap": float(solver.gap_),
+    }
+    return Clustered(solver.labels_, facts)
+
+
+def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
+    """The similarity above which the share of same-source pairs exceeds that of other pairs by most."""
+    first, second = pair_index(len(sources))
+    scores, same = condensed(similarity), sources[first] == sources[second]
+    if not same.any() or same.all():
+        raise DatasetError("a threshold needs validation pairs of one source and of two")
+    order = np.argsort(-scores, kind="stable")
+    lead = np.cumsum(np.where(same[order], 1 / same.sum(), -1 / (~same).sum()))
+    # Only between different scores does a threshold lie.
+    ordered = scores[order]
+    best = int(np.argmax(np.where(np.append(ordered[1:] != ordered[:-1], True), lead, -np.inf)))
+    below = ordered[best + 1] if best + 1 < len(ordered) else ordered[best]
+    return float(ordered[best] + below) / 2
+
+
+def calibrated_threshold(
+    validation: NDArray, validation_sources: NDArray, vectors: NDArray, sources: NDArray
+) -> float | None:
+    """The threshold of a calibration fitted on validation sources, its prior adapted to these windows.
+
+    None where the calibration cannot be fitted: too few sources, or a similarity that does not tell them apart.
+    """
+    try:
+        calibration = fit_calibration(validation, validation_sources)
+    except DatasetError:
+        return None
+    return calibration.adapted(vectors, sources).threshold
+
+
+def sweep_thresholds(similarity: NDArray) -> NDArray[np.float64]:
+    """Ascending thresholds: half of them evenly spaced from the lowest to the highest similarity, half at quantiles.
+
+    The quantiles are for representations whose similarities crowd together, as an untrained network's do.
+    """
+    scores = condensed(similarity)
+    even = np.linspace(scores.min(), scores.max(), SWEEP_POINTS // 2, endpoint=False)
+    crowded = np.quantile(scores, 1 - np.geomspace(0.6, 0.002, SWEEP_POINTS // 2))
+    return np.sort(np.concatenate([even, crowded]))
+
+
+def score_clusterings(
+    found: Iterator[tuple[str, Clustered]], truth: Truth, multiplicities: NDArray
+) -> tuple[dict[str, dict[str, NDArray]], Curves]:
+    """Scores of each clustering with its replicates, and the curves over the sweep.
+
+    Arguments:
+        multiplicities: (1 + replicates, sources); the first row counts every source once.
+
+    Returns:
+        Figures by clustering, `best` being the highest adjusted Rand index of the sweep; and the curves, a list for
+        each figure with an element per threshold.
+    """
+    figures: dict[str, dict[str, NDArray]] = {}
+    sweep: list[tuple[Clustered, dict[str, float]]] = []
+    for name, clustered in found:
+        if name.startswith("sweep"):
+            sweep.append((clustered, _scores(clustered, truth, multiplicities[0])))
+        else:
+            figures[name] = _replicated(clustered, truth, multiplicities)
+    best = max(sweep, key=lambda item: item[1]["ari"])[0]
+    figures["best"] = _replicated(best, truth, multiplicities)
+    curves = {name: [number(scores[name]) for _, scores in sweep] for name in sweep[0][1]}
+    return figures, curves
+
+
+def _scores(clustered: Clustered, truth: Truth, drawn: NDArray) -> dict[str, float]:
+    return dict(cluster_scores(truth.classes, clustered.labels, drawn[truth.sources])) | clustered.facts
+
+
+def _replicated(clustered: Clustered, truth: Truth, multiplicities: NDArray) -> dict[str, NDArray]:
+    rows = [_scores(clustered, truth, drawn) for drawn in multiplicities]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _hdbscan(vectors: NDArray) -> NDArray[np.int64]:
+    """HDBSCAN's labels, each window that it calls noise a cluster of its own."""
+    labels = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, copy=True).fit_predict(vectors)
+    noise = labels < 0
+    labels[noise] = labels.max() + 1 + np.arange(noise.sum())
+    return labels

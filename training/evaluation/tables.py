@@ -1,0 +1,133 @@
+"""Markdown tables of a metrics file: a row per method, intervals in brackets."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+# The figures of the targets: cards list them, and differences between methods are taken of them.
+MAIN_FIGURES: dict[str, tuple[str, ...]] = {
+    "same_source": ("auroc", "macro_auroc", "tpr_at_1pct", "tpr_at_01pct", "intra", "inter"),
+    "hard": ("auroc",),
+    "day_apart": ("auroc",),
+    "no_common_sensor": ("auroc",),
+    "retrieval": ("recall_at_1", "map"),
+    "prefix": ("auroc",),
+    "organisation": ("auroc", "macro_auroc"),
+    "organisation_other_prefix": ("auroc",),
+    "neighbours": ("accuracy", "macro_f1"),
+    "clusters_organisations_calibrated": ("ari", "v_measure", "variation_of_information", "join_f1", "n_clusters"),
+    "clusters_organisations_balanced": ("ari", "v_measure", "variation_of_information", "join_f1", "n_clusters"),
+    "clusters_organisations_best": ("ari",),
+}
+
+
+class Column(NamedTuple):
+    """A column of a table: its heading and the figure that fills it."""
+
+    heading: str
+    group: str
+    name: str
+
+
+SOURCE_COLUMNS = (
+    Column("AUROC", "same_source", "auroc"),
+    Column("macro", "same_source", "macro_auroc"),
+    Column("hard", "hard", "auroc"),
+    Column("> 1 day apart", "day_apart", "auroc"),
+    Column("no common sensor", "no_common_sensor", "auroc"),
+    Column("TPR@1%", "same_source", "tpr_at_1pct"),
+    Column("TPR@0.1%", "same_source", "tpr_at_01pct"),
+    Column("recall@1", "retrieval", "recall_at_1"),
+    Column("MAP", "retrieval", "map"),
+    Column("/24", "prefix", "auroc"),
+    Column("inside", "same_source", "intra"),
+    Column("between", "same_source", "inter"),
+)
+ORGANISATION_COLUMNS = (
+    Column("AUROC", "organisation", "auroc"),
+    Column("macro", "organisation", "macro_auroc"),
+    Column("other /24s", "organisation_other_prefix", "auroc"),
+    Column("5-NN accuracy", "neighbours", "accuracy"),
+    Column("5-NN macro F1", "neighbours", "macro_f1"),
+)
+CLUSTER_COLUMNS = (
+    Column("ARI, calibrated", "clusters_organisations_calibrated", "ari"),
+    Column("ARI, balanced", "clusters_organisations_balanced", "ari"),
+    Column("ARI, best of sweep", "clusters_organisations_best", "ari"),
+    Column("ARI, k-means, true k", "clusters_organisations_k_means", "ari"),
+    Column("ARI, HDBSCAN", "clusters_organisations_hdbscan", "ari"),
+    Column("V, calibrated", "clusters_organisations_calibrated", "v_measure"),
+    Column("VI, calibrated", "clusters_organisations_calibrated", "variation_of_information"),
+    Column("join F1", "clusters_organisations_calibrated", "join_f1"),
+    Column("cut F1", "clusters_organisations_calibrated", "cut_f1"),
+    Column("clusters", "clusters_organisations_calibrated", "n_clusters"),
+    Column("gap", "clusters_organisations_calibrated", "gap"),
+)
+TABLES = {
+    "sources": ("unseen_sources", SOURCE_COLUMNS),
+    "sequences": ("unseen_sequences", SOURCE_COLUMNS),
+    "organisations": ("unseen_sources", ORGANISATION_COLUMNS),
+    "clusters": ("unseen_sources", CLUSTER_COLUMNS),
+}
+HEADINGS = {
+    "sources": "Same source or not, unseen sources",
+    "sequences": "Same source or not, unseen sequences of seen sources",
+    "organisations": "Same organisation or not, unseen sources",
+    "clusters": "Clusters against organisations, unseen sources",
+}
+
+
+def markdown(metrics: Mapping[str, Any]) -> str:
+    """All tables of a metrics file, each under its heading; a table without any figure is left out."""
+    data = metrics["data"]
+    lines = [
+        f"# {data['name']}: windows of {data['window']} records, splits {', '.join(map(str, data['splits']))}",
+        "",
+    ]
+    for name, heading in HEADINGS.items():
+        rows = table(metrics, name)
+        if rows:
+            lines += [f"## {heading}", "", *rows, ""]
+    return "\n".join(lines)
+
+
+def table(metrics: Mapping[str, Any], name: str, *, intervals: bool = True) -> list[str]:
+    """The lines of one table of `TABLES`; empty where no method has any of its figures.
+
+    The interval stands with the first column of the table's, and with all where `intervals` is true.
+    """
+    part, columns = TABLES[name]
+    rows = {method["title"]: method["parts"].get(part, {}) for method in metrics["methods"].values()}
+    used = [column for column in columns if any(_figure(groups, column) for groups in rows.values())]
+    rows = {title: groups for title, groups in rows.items() if any(_figure(groups, column) for column in used)}
+    if not rows:
+        return []
+    lines = [_line(["method", *(column.heading for column in used)]), _line(["---"] * (len(used) + 1))]
+    for title, groups in rows.items():
+        cells = [_cell(_figure(groups, column), intervals or at == 0) for at, column in enumerate(used)]
+        lines.append(_line([title, *cells]))
+    return lines
+
+
+def _figure(groups: Mapping[str, Any], column: Column) -> Mapping[str, Any] | None:
+    figure = groups.get(column.group, {}).get(column.name)
+    return figure if figure and figure["mean"] is not None else None
+
+
+def _cell(figure: Mapping[str, Any] | None, interval: bool) -> str:
+    if figure is None:
+        return ""
+    if not interval or figure["low"] is None or figure["low"] == figure["high"]:
+        return _short(figure["mean"])
+    return f"{_short(figure['mean'])} [{_short(figure['low'])}, {_short(figure['high'])}]"
+
+
+def _short(value: float) -> str:
+    """Three decimals without the leading zero, as papers print shares; one decimal from 10 on."""
+    if abs(value) >= 10:
+        return f"{value:.1f}"
+    text = f"{value:.3f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 and not text.startswith(("1", "-1")) else text
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
