@@ -1,11 +1,10 @@
 """How likely two windows of a given cosine similarity are the work of one actor, learned without labels.
 
 Two windows of one source share an actor; a random pair of windows of different sources does so with an unknown
-probability, the prior. The similarities of random pairs are thus a mixture, of which the pairs of one source show
-one part. Expectation maximisation separates the other part (learning from positive and unlabelled examples: Elkan and
-Noto 2008) and gives the log-likelihood ratio as an affine function of the cosine, so that the calibrated weights are
-those of `similarity.signed_weights` at another threshold and scale. On other data only the prior changes (Saerens,
-Latinne and Decaestecker 2002).
+probability, the prior. The similarities of random pairs are thus a mixture, of which the pairs of one source show one
+part. How often random pairs are as similar as pairs of one source bounds the prior from above (mixture proportion
+estimation: Blanchard, Lee and Scott 2010), and isotonic regression gives the rest. On other data only the prior
+changes. The calibrated edge weights are those of `similarity.signed_weights` at the cosine where the log-odds are 0.
 """
 
 import json
@@ -18,21 +17,25 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from telescope_transformer.errors import CheckpointError, DatasetError
 
 FILE_NAME = "calibration.json"
-# A window that joins m others brings m pairs of much the same evidence but is one decision. In a Dirichlet process
-# with the pairs' prior its prior odds are m * prior / (1 - prior): all of the prior for m = 1, none for
-# m = (1 - prior) / prior. Half of it is the geometric middle, and the best of 0, 1/2 and 1 on labelled organisations.
+# Pairs of a partition are not independent. A window that joins m others brings m pairs of much the same evidence but
+# is one decision; in a Dirichlet process with the pairs' prior its prior odds are m * prior / (1 - prior): all of the
+# prior for m = 1, none for m = (1 - prior) / prior. Half of it is the geometric middle.
 PRIOR_STRENGTH = 0.5
 PAIRS_PER_SOURCE = 8
 RANDOM_PAIRS = 200_000
-COSINE_BINS = 512
+FEWEST_SOURCES = 20
+# The most similar half of a source's pairs are near copies, which different sources of one actor rarely send.
+TAILS = np.arange(0.05, 0.51, 0.05)
+COSINE_BINS = 1024
 RELIABILITY_BINS = 10
-EM_ROUNDS = 200
 SMALLEST_PRIOR = 1e-6
+LARGEST_RATIO_SHARE = 0.999
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,10 @@ class Calibration:
     """A fitted calibration.
 
     Attributes:
-        slope, intercept: log-likelihood ratio of one actor against two, `slope * cosine + intercept`, in nats.
+        knots: (cosine, probability) pairs, rising: how likely a pair is of one source, where half of the pairs are and
+            the other half are random; straight lines between them.
+        tails: cosines that 95, 90, ... 50 % of the pairs of one source exceed.
+        slope: log-odds per unit of cosine, by logistic regression; the scale of the edge weights, in nats.
         prior: probability that a random pair of windows of different sources is the work of one actor.
         prior_strength: the share of the prior's log-odds that enters the edge weights.
         expected_calibration_error: on sources that were not fitted, positive and random pairs in equal number; None
@@ -49,8 +55,9 @@ class Calibration:
         pairs: number of same-source pairs that were fitted.
     """
 
+    knots: Sequence[tuple[float, float]]
+    tails: Sequence[float]
     slope: float
-    intercept: float
     prior: float
     prior_strength: float = PRIOR_STRENGTH
     expected_calibration_error: float | None = None
@@ -59,44 +66,51 @@ class Calibration:
 
     @property
     def threshold(self) -> float:
-        """The cosine at which an edge weighs 0."""
-        return -(self.intercept + self.prior_strength * _logit(self.prior)) / self.slope
-
-    def edge_weight(self, cosine: np.ndarray) -> np.ndarray:
-        """Signed weight of a pair in nats: `slope * (cosine - threshold)`."""
-        return self.slope * (np.asarray(cosine) - self.threshold)
-
-    def probability(self, cosine: np.ndarray) -> np.ndarray:
-        """Probability that a pair of windows of different sources is the work of one actor, with the whole prior."""
-        return expit(self.slope * np.asarray(cosine) + self.intercept + _logit(self.prior))
+        """The cosine at which an edge weighs 0; 1 where no pair is similar enough."""
+        grid = np.linspace(-1, 1, 20_001)
+        attractive = self.log_ratio(grid) + self.prior_strength * _logit(self.prior) > 0
+        return float(grid[attractive.argmax()]) if attractive.any() else 1.0
 
     def same_source_probability(self, cosine: np.ndarray) -> np.ndarray:
-        """Probability that a pair is of one source where half of the pairs are and the rest are random.
+        """Probability that a pair is of one source, where half of the pairs are and the others are random."""
+        places, values = np.array(self.knots).T
+        return np.interp(cosine, places, values)
 
-        Random pairs share an actor with the prior's probability: f1 / (f1 + prior f1 + (1 - prior) f0).
+    def log_ratio(self, cosine: np.ndarray) -> np.ndarray:
+        """Log-likelihood ratio of one actor against two, in nats.
+
+        With f1, f0 the densities of pairs of one and of two actors and r = f1 / (prior f1 + (1 - prior) f0), which the
+        odds of `same_source_probability` are, f1 / f0 = (1 - prior) r / (1 - prior r).
         """
-        ratio = np.exp(-np.clip(self.slope * np.asarray(cosine) + self.intercept, -700, 700))
-        return 1.0 / (1.0 + self.prior + (1.0 - self.prior) * ratio)
+        probability = self.same_source_probability(cosine)
+        ratio = np.minimum(probability / (1 - probability), LARGEST_RATIO_SHARE / self.prior)
+        return np.log((1 - self.prior) * ratio / (1 - self.prior * ratio))
+
+    def probability(self, cosine: np.ndarray) -> np.ndarray:
+        """Probability that a pair of windows of different sources is the work of one actor."""
+        return expit(self.log_ratio(cosine) + _logit(self.prior))
+
+    def edge_weight(self, cosine: np.ndarray) -> np.ndarray:
+        """Signed weight of a pair in nats, `slope * (cosine - threshold)`: its log-odds, straightened."""
+        return self.slope * (np.asarray(cosine) - self.threshold)
 
     def adapted(self, embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 0) -> Self:
-        """The same calibration with the prior of these windows, by expectation maximisation over random pairs.
+        """The same calibration with the prior of these windows.
 
         Args:
             embeddings: (n, dimensions), rows of length 1.
             sources: (n,) code or name of each window's source.
         """
-        pairs = random_pairs(np.asarray(sources), RANDOM_PAIRS, np.random.default_rng(seed))
+        sources = np.unique(np.asarray(sources), return_inverse=True)[1]
+        pairs = random_pairs(sources, RANDOM_PAIRS, np.random.default_rng(seed))
         if not len(pairs):
             return self
-        ratio = self.slope * cosines(embeddings, pairs) + self.intercept
-        prior = self.prior
-        for _ in range(EM_ROUNDS):
-            prior = _bounded(float(expit(ratio + _logit(prior)).mean()))
-        return replace(self, prior=prior)
+        return replace(self, prior=_prior(cosines(embeddings, pairs), np.array(self.tails)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON and for the report, the threshold included."""
-        return asdict(self) | {"threshold": self.threshold, "reliability": [dict(row) for row in self.reliability]}
+        plain = asdict(self) | {"threshold": self.threshold, "reliability": [dict(row) for row in self.reliability]}
+        return plain | {"knots": [list(knot) for knot in self.knots], "tails": list(self.tails)}
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `calibration.json` into a checkpoint's folder."""
@@ -109,7 +123,7 @@ class Calibration:
         """Read the calibration beside a checkpoint; None where it has none.
 
         Raises:
-            CheckpointError: if the file is damaged or its slope is not positive.
+            CheckpointError: if the file is damaged or its values are not possible.
         """
         path = Path(folder) / FILE_NAME
         if not path.is_file():
@@ -127,27 +141,28 @@ class Calibration:
 
 
 def fit_calibration(embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 0) -> Calibration:
-    """Fit the log-likelihood ratio and the prior on windows that the model was not trained on.
+    """Fit probabilities and prior on windows that the model was not trained on.
 
     Args:
         embeddings: (n, dimensions), rows of length 1.
         sources: (n,) code or name of each window's source; at least 20 sources with several windows.
 
     Raises:
-        DatasetError: if there are too few pairs, or similarity does not tell sources apart.
+        DatasetError: if there are too few sources, or similarity does not tell them apart.
     """
     rng = np.random.default_rng(seed)
     sources = np.unique(np.asarray(sources), return_inverse=True)[1]
     positive = same_source_pairs(sources, rng)
-    if len(np.unique(sources[positive[:, 0]])) < 20:
-        raise DatasetError("calibration needs at least 20 sources with two windows or more")
-    unlabelled = random_pairs(sources, RANDOM_PAIRS, rng)
-    of_one = _histogram(cosines(embeddings, positive))
-    of_random = _histogram(cosines(embeddings, unlabelled))
-    slope, intercept, prior = _separate(of_one, of_random)
+    if len(np.unique(sources[positive[:, 0]])) < FEWEST_SOURCES:
+        raise DatasetError(f"calibration needs at least {FEWEST_SOURCES} sources with two windows or more")
+    of_one = cosines(embeddings, positive)
+    of_random = cosines(embeddings, random_pairs(sources, RANDOM_PAIRS, rng))
+    slope = _slope(_histogram(of_one), _histogram(of_random))
     if not slope > 0:
         raise DatasetError("windows of one source are no more similar than windows of different sources")
-    return Calibration(slope, intercept, prior, pairs=len(positive))
+    tails = np.quantile(of_one, TAILS)
+    knots = _isotonic(_histogram(of_one), _histogram(of_random), len(positive))
+    return Calibration(knots, tails.tolist(), slope, _prior(of_random, tails), pairs=len(positive))
 
 
 def measured(calibration: Calibration, embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 0) -> Calibration:
@@ -214,34 +229,38 @@ def _histogram(cosine: np.ndarray) -> np.ndarray:
     return counts / max(1, counts.sum())
 
 
-def _separate(of_one: np.ndarray, of_random: np.ndarray) -> tuple[float, float, float]:
-    """Log-likelihood ratio (slope, intercept) and prior from the densities of positive and of random pairs.
+def _centres() -> np.ndarray:
+    return (np.arange(COSINE_BINS) + 0.5) * (2 / COSINE_BINS) - 1
 
-    Alternates between the logistic regression of positive pairs against the random pairs weighted by their probability
-    of being the work of two actors, and the prior as the mean of what remains.
+
+def _prior(of_random: np.ndarray, tails: np.ndarray) -> float:
+    """The largest share of random pairs that can be as similar as pairs of one source are.
+
+    Args:
+        of_random: cosines of random pairs.
+        tails: the cosines that 1 - TAILS of the pairs of one source exceed.
     """
-    centres = (np.arange(COSINE_BINS) + 0.5) * (2 / COSINE_BINS) - 1
-    both = np.concatenate([centres, centres])[:, None]
-    label = np.repeat([1, 0], COSINE_BINS)
-    model = LogisticRegression(C=1e4, warm_start=True)
-    prior, of_two = 0.05, of_random
-    slope = intercept = 0.0
-    for _ in range(EM_ROUNDS):
-        weight = np.concatenate([of_one, of_two / of_two.sum()]) * COSINE_BINS
-        model.fit(both, label, sample_weight=weight)
-        slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
-        posterior = expit(slope * centres + intercept + _logit(prior))
-        updated = _bounded(float((of_random * posterior).sum()))
-        of_two = of_random * (1 - posterior) + 1e-12
-        if abs(updated - prior) < 1e-7:
-            break
-        prior = updated
-    return slope, intercept, prior
+    exceeding = (of_random[:, None] >= tails).mean(axis=0)
+    return min(max(float((exceeding / (1 - TAILS)).min()), SMALLEST_PRIOR), 0.5)
+
+
+def _slope(of_one: np.ndarray, of_random: np.ndarray) -> float:
+    """Log-odds per unit of cosine by logistic regression of two densities, in equal parts."""
+    places = np.concatenate([_centres(), _centres()])[:, None]
+    weight = np.concatenate([of_one, of_random]) * COSINE_BINS
+    model = LogisticRegression(C=1e4).fit(places, np.repeat([1, 0], COSINE_BINS), sample_weight=weight)
+    return float(model.coef_[0, 0])
+
+
+def _isotonic(of_one: np.ndarray, of_random: np.ndarray, n_positive: int) -> list[tuple[float, float]]:
+    """Rising probability that a pair is of one source, as knots; never surer than the number of pairs allows."""
+    both = of_one + of_random
+    seen = both > 0
+    share = of_one[seen] / both[seen]
+    least = 0.5 / n_positive
+    fitted = IsotonicRegression(y_min=least, y_max=1 - least).fit(_centres()[seen], share, sample_weight=both[seen])
+    return list(zip(fitted.X_thresholds_.tolist(), fitted.y_thresholds_.tolist(), strict=True))
 
 
 def _logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
-
-
-def _bounded(probability: float) -> float:
-    return min(max(probability, SMALLEST_PRIOR), 1 - SMALLEST_PRIOR)
