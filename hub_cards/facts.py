@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import pyarrow as pa
 
-from telescope_transformer.errors import CheckpointError, DatasetError, InputError
+from telescope_transformer.errors import CheckpointError, InputError
+from telescope_transformer.preparation.manifest import Manifest
+from telescope_transformer.preparation.writer import window_schema
 
 SPLITS = {
     "train": "training sources, the first 80 % of each in time",
@@ -58,7 +59,9 @@ def read_json(path: Path) -> Any:
 
 
 def read_measurements(path: Path) -> list[Measurement]:
-    """Figures of a metrics.json: a list of objects with dataset, split, metric, value and optional low and high.
+    """Figures of a metrics.json of `training.evaluate`: its `results`, or a list of such objects.
+
+    Each has dataset, split, metric, value and, where there is an interval, low and high.
 
     Raises:
         InputError: naming the file, the place and the value of what is not a figure.
@@ -116,34 +119,26 @@ def count_parameters(weights: Path) -> int:
     return sum(math.prod(tensor["shape"]) for tensor in tensors)
 
 
-def read_splits(dataset: Path) -> list[Split]:
-    """Sizes of the splits of a prepared dataset, from its Parquet files.
-
-    Raises:
-        DatasetError: where there is no split with files, or a file is damaged.
-    """
-    splits = []
-    for name, meaning in SPLITS.items():
-        files = sorted((dataset / name).glob("*.parquet"))
-        if not files:
-            continue
-        windows = records = 0
-        for file in files:
-            try:
-                counts = pq.read_table(file, columns=["n_records"])["n_records"]
-            except (OSError, ValueError, KeyError) as error:
-                raise DatasetError(f"{file}: not a file of a prepared dataset: {error}") from error
-            windows, records = windows + len(counts), records + (pc.sum(counts).as_py() or 0)
-        splits.append(Split(name, meaning, windows, records, len(files)))
-    if not splits:
-        raise DatasetError(f"{dataset}: no split of a prepared dataset; `telescope prepare` makes one")
-    return splits
+def describe_splits(manifest: Manifest) -> list[Split]:
+    """Sizes of the splits of a prepared dataset."""
+    counts = manifest.split_counts()
+    return [Split(name, meaning, **counts[name]) for name, meaning in SPLITS.items() if name in counts]
 
 
-def read_columns(dataset: Path) -> list[dict[str, str]]:
+def describe_columns(manifest: Manifest) -> list[dict[str, str]]:
     """Names and types of the columns of a prepared dataset."""
-    schema = pq.read_schema(next(file for name in SPLITS for file in sorted((dataset / name).glob("*.parquet"))))
-    return [{"name": field.name, "type": f"`{field.type}`"} for field in schema]
+    schema = window_schema(manifest.fields, manifest.annotations)
+    lists = {field.name: f"list of {field.type.value_type}" for field in schema if pa.types.is_list(field.type)}
+    return [{"name": field.name, "type": lists.get(field.name, str(field.type))} for field in schema]
+
+
+def describe_preparation(manifest: Manifest) -> dict[str, Any]:
+    """How a dataset was made: its account of records, its engines and formats; no names of files or sensors."""
+    counts = {f"records and sources, {name.replace('_', ' ')}": count for name, count in manifest.counts().items()}
+    formats = sorted({str(entry.get("format")) for ingest in manifest.ingests for entry in ingest.inputs})
+    engines = sorted({ingest.engine for ingest in manifest.ingests})
+    made = {"input formats": formats, "prepared with": engines, "shortest window": f"{manifest.min_records} records"}
+    return flat(counts | made)
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from hub_cards.staging import STAGES
+from hub_cards.staging import STAGES, Options
 from telescope_transformer.errors import InputError, TelescopeError
 from telescope_transformer.hub import push_folder
 
@@ -19,17 +19,17 @@ def push(
     private: bool = False,
     revision: str | None = None,
     licence: str | None = None,
-    token: str | None = None,
+    metrics: Path | None = None,
 ) -> str:
-    """Upload a folder with its card to the Hub, as one commit.
+    """Upload a folder with its card to the Hub, as one commit; the token is HF_TOKEN, or the one stored by logging in.
 
     Args:
         source: a checkpoint, a prepared dataset or a metric's folder.
         name: repository, "user/name"; created where it does not exist.
         what: "model", "dataset" or "metric".
         revision: branch; None is main.
-        licence: of what is pushed, as the Hub names licences; None is the template's default.
-        token: None is HF_TOKEN, or the one that was stored by logging in.
+        licence: of what is pushed, as the Hub names licences; None is Apache-2.0 for a model, "other" for a dataset.
+        metrics: of a model's evaluation; None is metrics.json beside the weights, where there is one.
 
     Returns:
         The URL of the commit.
@@ -43,7 +43,7 @@ def push(
     if name.count("/") != 1 or not all(name.split("/")):
         raise InputError(f"{name!r} is not a repository: name it as user/name")
     with tempfile.TemporaryDirectory() as staging:
-        staged = STAGES[what](source, name, Path(staging), licence)
+        staged = STAGES[what](source, name, Path(staging), Options(licence, metrics))
         return push_folder(
             Path(staging),
             name,
@@ -51,7 +51,6 @@ def push(
             private=private,
             revision=revision,
             replaces=staged.replaces,
-            token=token,
         )
 
 
@@ -64,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--private", action="store_true")
     parser.add_argument("--revision")
     parser.add_argument("--licence")
+    parser.add_argument("--metrics", type=Path)
     try:
         url = push(**vars(parser.parse_args(arguments)))
     except TelescopeError as error:

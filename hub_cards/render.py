@@ -11,14 +11,15 @@ from jinja2 import Environment, StrictUndefined
 from hub_cards.facts import (
     Measurement,
     count_parameters,
+    describe_columns,
+    describe_preparation,
+    describe_splits,
     flat,
-    read_columns,
     read_config,
     read_json,
-    read_measurements,
-    read_splits,
 )
 from telescope_transformer.errors import HubError
+from telescope_transformer.preparation.manifest import Manifest
 
 TAGS = ["network-telescope", "darknet", "flow-records", "contrastive-learning", "correlation-clustering"]
 # The Hub knows no task of its own for this; embeddings of inputs are what its widget calls feature extraction.
@@ -26,18 +27,19 @@ PIPELINE_TAG = "feature-extraction"
 TASK_NAME = "Similarity of windows of flow records"
 
 
-def model_card(checkpoint: Path, name: str, *, licence: str = "apache-2.0") -> ModelCard:
-    """The card of a checkpoint directory, from its configuration, weights, metrics.json and training.json.
+def model_card(
+    checkpoint: Path, name: str, *, licence: str = "apache-2.0", measurements: Sequence[Measurement] = ()
+) -> ModelCard:
+    """The card of a checkpoint directory, from its configuration, its weights and training.json.
 
     Args:
         name: repository, "user/name".
+        measurements: what its evaluation found.
 
     Raises:
         CheckpointError: where the checkpoint is not whole.
-        InputError: where metrics.json is not what the evaluation writes.
     """
     config = read_config(checkpoint)
-    measurements = read_measurements(checkpoint / "metrics.json")
     training = read_json(checkpoint / "training.json") or {}
     start = training.pop("start_from", None)
     data = ModelCardData(
@@ -48,7 +50,7 @@ def model_card(checkpoint: Path, name: str, *, licence: str = "apache-2.0") -> M
         tags=[*TAGS, "arxiv:2606.04733"],
         model_name=name.split("/")[-1],
         eval_results=[_eval_result(row) for row in measurements] or None,
-        metrics=sorted({row.metric for row in measurements}) or None,
+        metrics=sorted({_metric_type(row) for row in measurements}) or None,
     )
     contrastive = "TelescopeForContrastiveLearning" in config.get("architectures", [])
     architecture = "TelescopeForContrastiveLearning" if contrastive else "TelescopeModel"
@@ -67,14 +69,9 @@ def model_card(checkpoint: Path, name: str, *, licence: str = "apache-2.0") -> M
     return card
 
 
-def dataset_card(dataset: Path, name: str, *, licence: str = "other") -> DatasetCard:
-    """The card of a prepared dataset, whose metadata names the files of every split.
-
-    Raises:
-        DatasetError: where there is no prepared dataset.
-    """
-    splits = read_splits(dataset)
-    manifest = read_json(dataset / "manifest.json") or {}
+def dataset_card(manifest: Manifest, name: str, *, licence: str = "other") -> DatasetCard:
+    """The card of a prepared dataset, whose metadata names the files of every split."""
+    splits = describe_splits(manifest)
     data_files = [{"split": split.name, "path": f"{split.name}/*.parquet"} for split in splits]
     data = DatasetCardData(
         license=licence,
@@ -84,14 +81,13 @@ def dataset_card(dataset: Path, name: str, *, licence: str = "other") -> Dataset
         size_categories=[_size_category(sum(split.windows for split in splits))],
         configs=[{"config_name": "default", "data_files": data_files}],
     )
-    facts = flat({key: value for key, value in manifest.items() if key not in ("splits", "shards", "files", "schema")})
     context = {
         "name": name,
         "splits": splits,
-        "columns": read_columns(dataset),
-        "window": manifest.get("window", "128"),
-        "seed": manifest.get("seed", 0),
-        "facts": facts or {"preparation": "telescope prepare"},
+        "columns": describe_columns(manifest),
+        "window": manifest.window,
+        "seed": manifest.seed,
+        "facts": describe_preparation(manifest),
     }
     card = DatasetCard(_render("dataset_card.md.jinja", data, context))
     check_card(card)
@@ -125,11 +121,16 @@ def _eval_result(row: Measurement) -> EvalResult:
         dataset_type=_identifier(row.dataset),
         dataset_name=row.dataset,
         dataset_split=row.split,
-        metric_type=row.metric,
-        metric_name=row.metric.replace("_", " "),
+        metric_type=_metric_type(row),
+        metric_name=row.metric,
         metric_value=row.value,
         metric_args=interval,
     )
+
+
+def _metric_type(row: Measurement) -> str:
+    """The metric as one word, without the model that stands before the colon."""
+    return "_".join(row.metric.rpartition(": ")[2].split())
 
 
 def _is_repository(name: str | None) -> bool:

@@ -5,14 +5,28 @@ Large files are linked, not copied.
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from hub_cards.facts import read_measurements
 from hub_cards.render import dataset_card, model_card
 from telescope_transformer.errors import InputError
+from telescope_transformer.preparation.manifest import read_manifest, write_manifest
 
-CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "metrics.json", "training.json")
+CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "training.json")
 METRIC_FILES = ("README.md", "app.py", "requirements.txt")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a card is told beside what was recorded: a licence other than the usual, and an evaluation elsewhere."""
+
+    licence: str | None = None
+    metrics: Path | None = None
+
+    @property
+    def licenced(self) -> dict[str, str]:
+        return {} if self.licence is None else {"licence": self.licence}
 
 
 @dataclass(frozen=True)
@@ -23,39 +37,50 @@ class Staged:
     replaces: list[str] = field(default_factory=list)
 
 
-def stage_model(checkpoint: Path, name: str, folder: Path, licence: str | None) -> Staged:
+def stage_model(checkpoint: Path, name: str, folder: Path, options: Options) -> Staged:
     """Weights, configuration, tokenizer, recorded metrics, the code that loads them, and the card.
 
     Raises:
         CheckpointError: where the checkpoint is not whole.
+        InputError: where the metrics are not what the evaluation writes.
     """
     # Imported here: it brings torch with it, which datasets and metrics need not wait for.
     from telescope_transformer.model.sharing_telescope import carry_code
 
-    card = model_card(checkpoint, name, **_given(licence))
+    metrics = options.metrics or checkpoint / "metrics.json"
+    if options.metrics and not metrics.is_file():
+        raise InputError(f"{metrics}: no such file")
+    card = model_card(checkpoint, name, measurements=read_measurements(metrics), **options.licenced)
     for pattern in CHECKPOINT_FILES:
         for file in sorted(checkpoint.glob(pattern)):
             _place(file, folder / file.name)
+    if metrics.is_file():
+        _place(metrics, folder / "metrics.json")
     carry_code(folder)
     card.save(folder / "README.md")
     return Staged("model", ["*.py", "*.safetensors"])
 
 
-def stage_dataset(dataset: Path, name: str, folder: Path, licence: str | None) -> Staged:
-    """The Parquet files of every split, the manifest, and the card whose `configs` name them.
+def stage_dataset(dataset: Path, name: str, folder: Path, options: Options) -> Staged:
+    """The files of every split, the manifest without folders of inputs, and the card whose `configs` name the files.
 
     Raises:
-        DatasetError: where there is no prepared dataset.
+        DatasetError: where there is no prepared dataset, or a file of it is missing.
     """
-    card = dataset_card(dataset, name, **_given(licence))
-    for file in (*sorted(dataset.glob("*/*.parquet")), *sorted(dataset.glob("manifest.json"))):
-        _place(file, folder / file.relative_to(dataset))
-    card.save(folder / "README.md")
+    manifest = read_manifest(dataset)
+    for file in manifest.files:
+        _place(dataset / file.path, folder / file.path)
+    ingests = [
+        replace(ingest, inputs=[entry | {"file": Path(entry["file"]).name} for entry in ingest.inputs])
+        for ingest in manifest.ingests
+    ]
+    write_manifest(folder, replace(manifest, ingests=ingests))
+    dataset_card(manifest, name, **options.licenced).save(folder / "README.md")
     # Shards of another preparation beside the new ones would be read as part of it.
     return Staged("dataset", ["*.parquet"])
 
 
-def stage_metric(metric: Path, name: str, folder: Path, licence: str | None) -> Staged:
+def stage_metric(metric: Path, name: str, folder: Path, options: Options) -> Staged:
     """A metric's module, card, demonstration and requirements, as `evaluate.load` looks for them in a Space.
 
     Raises:
@@ -72,15 +97,11 @@ def stage_metric(metric: Path, name: str, folder: Path, licence: str | None) -> 
     return Staged("space", ["*.py"])
 
 
-STAGES: dict[str, Callable[[Path, str, Path, str | None], Staged]] = {
+STAGES: dict[str, Callable[[Path, str, Path, Options], Staged]] = {
     "model": stage_model,
     "dataset": stage_dataset,
     "metric": stage_metric,
 }
-
-
-def _given(licence: str | None) -> dict[str, str]:
-    return {} if licence is None else {"licence": licence}
 
 
 def _place(file: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ def push(
     name: Annotated[str, typer.Argument(help="Repository, as user/name; created where it does not exist.")],
     dataset: Annotated[bool, typer.Option("--dataset", help="SOURCE is a prepared dataset.")] = False,
     metric: Annotated[bool, typer.Option("--metric", help="SOURCE is a metric's folder; it becomes a Space.")] = False,
+    metrics: Annotated[Path | None, typer.Option(help="metrics.json of an evaluation, for a model's card.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
     revision: Annotated[str | None, typer.Option(help="Branch to push to, instead of main.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of what is pushed, as the Hub names it.")] = None,
@@ -30,4 +31,5 @@ def push(
     arguments += ["--private"] if private else []
     arguments += ["--revision", revision] if revision else []
     arguments += ["--licence", licence] if licence else []
+    arguments += ["--metrics", str(metrics)] if metrics else []
     run_module("hub_cards.push", arguments)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hub_server import WRITE_TOKEN, HubServer
 
@@ -25,6 +27,30 @@ class WithoutPackage:
 
 sys.meta_path.insert(0, WithoutPackage())
 """
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    """A prepared dataset with 1, 2, 3 and 4 windows of two records in its splits."""
+    from telescope_transformer.preparation import SPLITS
+    from telescope_transformer.preparation.manifest import Ingest, Manifest, write_manifest
+    from telescope_transformer.preparation.writer import ShardFile, window_schema
+
+    folder = tmp_path / "prepared"
+    fields, files = ["timestamp", "dst_port"], []
+    for number, split in enumerate(SPLITS, start=1):
+        rows = [
+            {"source": f"192.0.2.{row}", "start": row, "end": row + 5, "n_records": 2, "label": None}
+            | {"timestamp": [row, row + 5], "dst_port": [22, 443]}
+            for row in range(number)
+        ]
+        files.append(ShardFile(f"{split}/shard-00000.parquet", split, 0, number, 2 * number, number))
+        (folder / split).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows, window_schema(fields, ["label"])), folder / files[-1].path)
+    inputs = [{"file": "/home/somebody/flows|2024.csv", "format": "csv", "bytes": 9, "digest": "00"}]
+    ingest = Ingest(0, "duckdb", inputs, {"read": 22, "kept": 20, "rejected": 2}, "rejects.parquet", 1.0)
+    write_manifest(folder, Manifest(64, 2, 5, 1, fields, ["label"], files, [ingest]))
+    return folder
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hub_rules import card_errors
 from hub_server import HubServer
@@ -14,7 +12,8 @@ from safetensors.numpy import save_file
 
 from hub_cards.facts import count_parameters, read_measurements
 from hub_cards.render import check_card, dataset_card, model_card
-from telescope_transformer.errors import CheckpointError, DatasetError, HubError, InputError
+from telescope_transformer.errors import CheckpointError, HubError, InputError
+from telescope_transformer.preparation import SPLITS, read_manifest
 
 RESULTS = [
     {
@@ -25,7 +24,7 @@ RESULTS = [
         "low": 0.9,
         "high": 0.92,
     },
-    {"dataset": "telescope <2024>", "split": "unseen_sources", "metric": "recall_at_1", "value": 0.5},
+    {"dataset": "telescope <2024>", "split": "unseen_sources", "metric": "base: retrieval recall at 1", "value": 0.5},
 ]
 TRAINING = {"seed": 7, "steps": 20, "records": 123_456, "start_from": "user/base", "model": {"hidden_size": 16}}
 
@@ -54,21 +53,12 @@ def checkpoint(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture
-def prepared(tmp_path: Path) -> Path:
-    made = tmp_path / "prepared"
-    for split, windows in (("train", 3), ("unseen_sources", 2)):
-        (made / split).mkdir(parents=True)
-        table = pa.table({"source": ["192.0.2.1"] * windows, "n_records": pa.array([8] * windows, pa.int32())})
-        pq.write_table(table, made / split / "shard-00000.parquet")
-    (made / "manifest.json").write_text(
-        json.dumps({"seed": 5, "window": 64, "inputs": "a|b", "splits": {"train": {}}})
-    )
-    return made
+def card_of(checkpoint: Path, name: str = "user/telescope-base", **options: str) -> ModelCard:
+    return model_card(checkpoint, name, measurements=read_measurements(checkpoint / "metrics.json"), **options)
 
 
 def test_a_model_card_says_what_was_recorded_and_no_more(checkpoint: Path) -> None:
-    card = model_card(checkpoint, "user/telescope-base")
+    card = card_of(checkpoint)
     for said in (
         "1,234",
         "| seed | 7 |",
@@ -95,11 +85,11 @@ def test_a_model_card_says_what_was_recorded_and_no_more(checkpoint: Path) -> No
 
 
 def test_evaluation_results_read_back_from_the_model_index(checkpoint: Path) -> None:
-    read = ModelCard(str(model_card(checkpoint, "user/telescope-base"))).data
+    read = ModelCard(str(card_of(checkpoint))).data
     assert read.model_name == "telescope-base"
     assert [(r.metric_type, r.metric_value, r.dataset_split) for r in read.eval_results] == [
         ("auroc", 0.91, "unseen_sources"),
-        ("recall_at_1", 0.5, "unseen_sources"),
+        ("retrieval_recall_at_1", 0.5, "unseen_sources"),
     ]
     assert read.eval_results[0].metric_args == {"interval_95": [0.9, 0.92]}
     assert read.eval_results[0].dataset_type == "telescope--2024"
@@ -108,7 +98,7 @@ def test_evaluation_results_read_back_from_the_model_index(checkpoint: Path) -> 
 def test_a_checkpoint_without_records_of_its_making_says_so(checkpoint: Path) -> None:
     (checkpoint / "metrics.json").unlink()
     (checkpoint / "training.json").write_text(json.dumps({"start_from": str(checkpoint)}))
-    card = model_card(checkpoint, "user/a")
+    card = card_of(checkpoint)
     assert "No evaluation is recorded" in card.text
     assert "Not recorded with this checkpoint" in card.text
     assert str(checkpoint) not in str(card)
@@ -149,38 +139,32 @@ def test_a_folder_that_is_no_checkpoint_is_told_apart(checkpoint: Path) -> None:
 
 
 def test_a_dataset_card_names_the_files_of_every_split(prepared: Path) -> None:
-    card = dataset_card(prepared, "user/windows")
-    assert card.data.configs == [
-        {
-            "config_name": "default",
-            "data_files": [
-                {"split": "train", "path": "train/*.parquet"},
-                {"split": "unseen_sources", "path": "unseen_sources/*.parquet"},
-            ],
-        }
-    ]
-    for said in (
-        "| train | training sources, the first 80 % of each in time | 3 | 24 | 1 |",
-        "seed 5",
-        "a\\|b",
-        "to 64",
-    ):
+    card = dataset_card(read_manifest(prepared), "user/windows")
+    (config,) = card.data.configs
+    assert config["config_name"] == "default"
+    assert config["data_files"][0] == {"split": "train", "path": "train/*.parquet"}
+    assert [files["split"] for files in config["data_files"]] == list(SPLITS)
+    rows = (
+        "the first 80 % of each in time | 1 | 2 | 1 |",
+        "test sources | 4 | 8 | 1 |",
+        "| dst_port | list of uint16 |",
+    )
+    for said in (*rows, "seed 5", "up to 64 flow", "records and sources, rejected: 2"):
         assert said in card.text
+    assert "somebody" not in str(card)
     assert card_errors(str(card), "dataset") == []
-    with pytest.raises(DatasetError, match="no split of a prepared dataset"):
-        dataset_card(prepared / "train", "user/windows")
 
 
 def test_cards_pass_the_validator_of_the_hub(client: HubServer, checkpoint: Path, prepared: Path) -> None:
-    model_card(checkpoint, "user/a").validate()
-    dataset_card(prepared, "user/a").validate()
+    card_of(checkpoint).validate()
+    dataset_card(read_manifest(prepared), "user/a").validate()
     with pytest.raises(ValueError, match="must be one of"):
-        model_card(checkpoint, "user/a", licence="mine alone").validate()
+        card_of(checkpoint, licence="mine alone").validate()
     assert len(client.asked("POST", "/api/validate-yaml")) == 3
 
 
 def test_a_card_that_lost_a_figure_is_found(checkpoint: Path) -> None:
-    card = model_card(checkpoint, "user/a")
+    card = card_of(checkpoint)
     with pytest.raises(HubError, match="2 results of 0"):
         check_card(card)
     card.text += "{{ forgotten }}"

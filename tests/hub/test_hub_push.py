@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from hub_server import READ_TOKEN, HubServer
@@ -22,7 +20,7 @@ from telescope_transformer.errors import CheckpointError, HubError, InputError
 from telescope_transformer.hub import load_pretrained
 
 Run = Callable[..., dict[str, Any]]
-RESULT = {"dataset": "simulated", "split": "unseen_sources", "metric": "auroc", "value": 0.9}
+RESULT = {"dataset": "simulated", "split": "unseen_sources", "metric": "base: same source auroc", "value": 0.9}
 METRIC = """
 import datasets
 import evaluate
@@ -67,26 +65,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def prepared(tmp_path: Path) -> Path:
-    folder = tmp_path / "prepared"
-    for number, split in enumerate(("train", "unseen_sequences", "validation", "unseen_sources"), start=1):
-        rows = range(number)
-        table = pa.table(
-            {
-                "source": [f"192.0.2.{row}" for row in rows],
-                "n_records": pa.array([2] * number, pa.int32()),
-                "timestamp": pa.array([[row, row + 5] for row in rows], pa.list_(pa.int64())),
-                "dst_port": pa.array([[22, 443]] * number, pa.list_(pa.uint16())),
-                "label": pa.array([None] * number, pa.string()),
-            }
-        )
-        (folder / split).mkdir(parents=True)
-        pq.write_table(table, folder / split / "shard-00000.parquet", compression="zstd")
-    (folder / "manifest.json").write_text(json.dumps({"seed": 0, "window": 128}))
-    return folder
-
-
-@pytest.fixture
 def metric(tmp_path: Path) -> Path:
     folder = tmp_path / "sums"
     folder.mkdir()
@@ -99,7 +77,7 @@ def metric(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_checkpoint_goes_with_its_code_and_its_card(client: HubServer, checkpoint: Path) -> None:
+def test_a_checkpoint_goes_with_its_code_and_its_card(client: HubServer, checkpoint: Path, tmp_path: Path) -> None:
     push(checkpoint, "user/telescope-base", private=True)
     files = client.files("user/telescope-base")
     assert files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
@@ -110,7 +88,11 @@ def test_a_checkpoint_goes_with_its_code_and_its_card(client: HubServer, checkpo
     assert "auto_map" not in json.loads((checkpoint / "config.json").read_text()), "the checkpoint itself is untouched"
     card = ModelCard.load("user/telescope-base").data
     assert (card.pipeline_tag, card.license, card.library_name) == ("feature-extraction", "apache-2.0", "transformers")
-    assert [result.metric_value for result in card.eval_results] == [0.9]
+    assert [(result.metric_type, result.metric_value) for result in card.eval_results] == [("same_source_auroc", 0.9)]
+    (tmp_path / "other.json").write_text(json.dumps({"results": [RESULT | {"value": 0.25}], "curves": {}}))
+    push(checkpoint, "user/telescope-base", metrics=tmp_path / "other.json")
+    assert ModelCard.load("user/telescope-base").data.eval_results[0].metric_value == 0.25
+    assert "0.25" in client.files("user/telescope-base")["metrics.json"].decode()
     model = load_pretrained(TelescopeModel, "user/telescope-base")
     own = TelescopeForContrastiveLearning.from_pretrained(checkpoint).model
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), own.parameters(), strict=True))
@@ -174,14 +156,19 @@ def test_datasets_and_metrics_read_back_with_stock_clients(
     ]
     told = in_process_of_its_own(READ_BACK)
     assert told["splits"] == {"train": 1, "unseen_sequences": 2, "validation": 3, "unseen_sources": 4}
-    row = {"source": "192.0.2.0", "n_records": 2, "timestamp": [0, 5], "dst_port": [22, 443], "label": None}
+    row = {"source": "192.0.2.0", "start": 0, "end": 5, "n_records": 2, "label": None}
+    row |= {"timestamp": [0, 5], "dst_port": [22, 443]}
     assert told["row"] == row
     assert told["copy"] == [row]
     assert told["features"]["dst_port"] == "List(Value('uint16'))"
     assert told["sum"] == 3
+    manifest = (prepared / "manifest.json").read_text().replace("train/shard-00000", "train/shard-00001")
+    (prepared / "manifest.json").write_text(manifest)
     (prepared / "train" / "shard-00000.parquet").rename(prepared / "train" / "shard-00001.parquet")
     push(prepared, "user/windows", what="dataset")
-    assert "train/shard-00000.parquet" not in client.files("user/windows", "dataset"), "no window is there twice"
+    files = client.files("user/windows", "dataset")
+    assert "train/shard-00000.parquet" not in files, "no window is there twice"
+    assert b"somebody" not in files["manifest.json"] + files["README.md"], "folders stay at home"
 
 
 def test_what_cannot_be_pushed_is_told_in_one_line(
@@ -197,6 +184,8 @@ def test_what_cannot_be_pushed_is_told_in_one_line(
     (tmp_path / "absent").mkdir()
     with pytest.raises(InputError, match=r"no absent\.py; a metric's folder has"):
         push(tmp_path / "absent", "user/metric", what="metric")
+    with pytest.raises(InputError, match=r"nothing\.json: no such file"):
+        push(checkpoint, "user/a", metrics=tmp_path / "nothing.json")
     assert main([str(tmp_path / "nothing"), "user/a"]) == 1
     assert capsys.readouterr().err == f"error: {tmp_path / 'nothing'}: no such folder\n"
     caplog.set_level(logging.DEBUG)
