@@ -1,0 +1,10 @@
+"""What is known about sources from elsewhere: whose address it is, and which tool sent a packet.
+
+Labels never enter training or clustering; they travel beside the windows for evaluation and the report.
+"""
+
+from telescope_transformer.labels.lists import read_labels
+from telescope_transformer.labels.prefixes import PrefixLabels, Tie, label_records
+from telescope_transformer.labels.tools import add_tools, tool_fingerprints
+
+__all__ = ["PrefixLabels", "Tie", "add_tools", "label_records", "read_labels", "tool_fingerprints"]

@@ -1,0 +1,159 @@
+"""Which tool sent a packet, from marks that tools leave in IP and TCP headers.
+
+A mark of 16 bits comes up by chance in one packet of 65,536, so a single fingerprint is a hint, and a source whose
+records agree is evidence. Most marks can be switched off by whoever runs the tool. Marks that need several packets are
+judged over all SYNs of a source in the table that is given.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.records.addresses import parse_ipv4
+from telescope_transformer.records.schema import TCP
+
+TOOLS = ("mirai", "unicornscan", "masscan", "zmap", "nmap")
+"""In order of precedence: the mark that chance imitates least comes first."""
+
+_SYN, _ACK = 0x02, 0x10
+_FEWEST_SYNS = 3
+
+
+class _Headers(NamedTuple):
+    """Columns of n records as NumPy arrays; `syn` marks TCP records with a sequence number that open a connection."""
+
+    dst: np.ndarray
+    src_port: np.ndarray
+    dst_port: np.ndarray
+    ip_id: np.ndarray
+    has_ip_id: np.ndarray
+    seq: np.ndarray
+    syn: np.ndarray
+    source: np.ndarray
+
+
+def _column(table: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A column as int64 with 0 for null, and where it is not null; all null where the table lacks it."""
+    if name not in table.schema.names:
+        return np.zeros(table.num_rows, dtype=np.int64), np.zeros(table.num_rows, dtype=bool)
+    column = table.column(name)
+    return column.cast(pa.int64()).fill_null(0).to_numpy(), column.is_valid().to_numpy()
+
+
+def _headers(table: pa.Table) -> _Headers:
+    dst, is_ipv4 = parse_ipv4(table.column("dst_ip"))
+    ip_id, has_ip_id = _column(table, "ip_id")
+    seq, has_seq = _column(table, "tcp_seq")
+    flags, has_flags = _column(table, "tcp_flags")
+    opens = ~has_flags | (flags & (_SYN | _ACK) == _SYN)
+    tcp = table.column("protocol").to_numpy() == TCP
+    source = pc.index_in(table.column("src_ip"), pc.unique(table.column("src_ip"))).to_numpy()
+    return _Headers(
+        dst.astype(np.int64),
+        _column(table, "src_port")[0],
+        _column(table, "dst_port")[0],
+        ip_id,
+        has_ip_id,
+        seq,
+        tcp & has_seq & is_ipv4 & opens,
+        source,
+    )
+
+
+def is_zmap(headers: _Headers) -> np.ndarray:
+    """IP id 54321, which ZMap sent by default until its releases of 2024; any protocol.
+
+    Durumeric, Bailey, Halderman: An Internet-Wide View of Internet-Wide Scanning, USENIX Security 2014, section 3;
+    the change of the default: Durumeric et al.: Ten Years of ZMap, IMC 2024.
+    """
+    return headers.has_ip_id & (headers.ip_id == 54321)
+
+
+def is_masscan(headers: _Headers) -> np.ndarray:
+    """IP id equal to the low 16 bits of destination address xor destination port xor sequence number.
+
+    Durumeric, Bailey, Halderman: An Internet-Wide View of Internet-Wide Scanning, USENIX Security 2014, section 3.
+    """
+    mark = (headers.dst ^ headers.dst_port ^ headers.seq) & 0xFFFF
+    return headers.syn & headers.has_ip_id & (headers.ip_id == mark)
+
+
+def is_mirai(headers: _Headers) -> np.ndarray:
+    """Sequence number equal to the destination address.
+
+    Antonakakis et al.: Understanding the Mirai Botnet, USENIX Security 2017, section 3.1.
+    """
+    return headers.syn & (headers.seq == headers.dst)
+
+
+def _spread(values: np.ndarray, headers: _Headers) -> np.ndarray:
+    """Largest minus smallest of `values` over the SYNs of each source, at every record of it (-1 without SYNs)."""
+    sources = int(headers.source.max(initial=-1)) + 1
+    largest = np.full(sources, -1, dtype=np.int64)
+    smallest = np.full(sources, np.iinfo(np.int64).max, dtype=np.int64)
+    np.maximum.at(largest, headers.source[headers.syn], values[headers.syn])
+    np.minimum.at(smallest, headers.source[headers.syn], values[headers.syn])
+    return np.where(largest < 0, -1, largest - smallest)[headers.source]
+
+
+def _has_enough_syns(headers: _Headers) -> np.ndarray:
+    return np.bincount(headers.source, weights=headers.syn, minlength=1)[headers.source] >= _FEWEST_SYNS
+
+
+def is_unicornscan(headers: _Headers) -> np.ndarray:
+    """Sequence number xor destination address xor (destination port, source port) is one secret for all SYNs.
+
+    The macro TCPHASHTRACK in the source of unicornscan; the address enters in the byte order of the scanning machine,
+    so both are tried. Compare Ghiette, Blenn, Doerr: Remote Identification of Port Scan Toolchains, NTMS 2016. Needs
+    three SYNs to more than one target.
+    """
+    swapped = headers.dst.astype(np.uint32).byteswap().astype(np.int64)
+    ports = (headers.dst_port << 16) | headers.src_port
+    varied = (_spread(headers.dst ^ ports, headers) > 0) & (_spread(headers.seq, headers) > 0)
+    same = (_spread(headers.seq ^ headers.dst ^ ports, headers) == 0) | (
+        _spread(headers.seq ^ swapped ^ ports, headers) == 0
+    )
+    return headers.syn & varied & same & _has_enough_syns(headers)
+
+
+def is_nmap(headers: _Headers) -> np.ndarray:
+    """The halves of the sequence number differ by one secret in all SYNs, while the numbers themselves differ.
+
+    `seq32_encode` in Nmap's scan_engine_raw.cc writes the number of the try into both halves and hides them behind a
+    mask that is drawn once a scan. A tool that always sends one sequence number is not taken for Nmap.
+    """
+    folded = (headers.seq >> 16) ^ (headers.seq & 0xFFFF)
+    same = _spread(folded, headers) == 0
+    return headers.syn & same & (_spread(headers.seq, headers) > 0) & _has_enough_syns(headers)
+
+
+def tool_fingerprints(table: pa.Table) -> pa.Array:
+    """The tool that each of n records' headers point to (string, null for none); one of TOOLS.
+
+    Of a flow record, the headers are those of its first packet. Columns that a mark needs and the table lacks
+    (`ip_id`, `tcp_seq`) leave that mark out.
+    """
+    headers = _headers(table)
+    tests = {
+        "mirai": is_mirai,
+        "unicornscan": is_unicornscan,
+        "masscan": is_masscan,
+        "zmap": is_zmap,
+        "nmap": is_nmap,
+    }
+    codes = np.full(table.num_rows, -1, dtype=np.int8)
+    for code, tool in reversed(list(enumerate(TOOLS))):
+        codes[tests[tool](headers)] = code
+    indices = pa.array(codes, mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(TOOLS)).dictionary_decode()
+
+
+def add_tools(table: pa.Table) -> pa.Table:
+    """`table` with its column `tool` set; what the input itself says of the tool stays where no mark is found."""
+    found = pa.chunked_array([tool_fingerprints(table)])
+    index = table.schema.get_field_index("tool")
+    if index < 0:
+        return table.append_column(pa.field("tool", pa.string()), found)
+    return table.set_column(index, pa.field("tool", pa.string()), pc.coalesce(found, table.column(index)))
