@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 # A row group is what a streaming reader holds at least.
 _WINDOWS_PER_ROW_GROUP = 8192
+# Columns of few distinct values; times are differences, and a dictionary of the others only costs time and space.
+_DICTIONARY_COLUMNS = [
+    *(f"{name}.list.element" for name in ("dst_port", "protocol", "ttl", "tcp_flags")),
+    *ANNOTATIONS,
+]
+_ENCODINGS = {"timestamp.list.element": "DELTA_BINARY_PACKED"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,14 @@ def write_shard(directory: Path, shard: int, generation: int, windows: pa.Table,
             continue
         path = directory / split / name
         path.parent.mkdir(exist_ok=True)
-        pq.write_table(part, path, compression="zstd", row_group_size=_WINDOWS_PER_ROW_GROUP)
+        pq.write_table(
+            part,
+            path,
+            compression="zstd",
+            row_group_size=_WINDOWS_PER_ROW_GROUP,
+            use_dictionary=_DICTIONARY_COLUMNS,
+            column_encoding=_ENCODINGS,
+        )
         records = int(pc.sum(part["n_records"]).as_py())
         sources = pc.count_distinct(part["source"]).as_py()
         files.append(ShardFile(f"{split}/{name}", split, shard, part.num_rows, records, sources))
