@@ -10,8 +10,7 @@ import pyarrow as pa
 import pytest
 
 from telescope_transformer.errors import FlowRecordError, InputError
-from telescope_transformer.records import parse_mapping, read_records
-from telescope_transformer.records import delimited
+from telescope_transformer.records import delimited, parse_mapping, read_records
 
 CSV_HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n"
 
