@@ -8,6 +8,7 @@ until its standard input closes.
 import json
 import re
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Mapping
@@ -33,8 +34,8 @@ RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 class Fault:
     """What goes wrong with the next `times` requests that match.
 
-    An error status instead of an answer; a connection cut after some bytes of what is sent or, of an upload, received;
-    or a request that is obeyed while its answer is lost.
+    An error status instead of an answer; a connection cut after some bytes of what is sent or, of an upload, received,
+    with a reset or without; or a request that is obeyed while its answer is lost.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "injected"
     cut_after: int | None = None
+    reset: bool = False
     answer_lost: bool = False
     times: int = 1
 
@@ -83,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
                 response = answer(self.hub.store, self._request(url.path, url.query, body))
         if fault and fault.answer_lost:
             return self._hang_up()
-        self._send(response, fault.cut_after if fault else None)
+        self._send(response, fault)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
 
@@ -106,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def _send(self, response: Response, cut_after: int | None) -> None:
+    def _send(self, response: Response, fault: Fault | None) -> None:
         body, status, headers = response.body, response.status, dict(response.headers)
         wanted = RANGE.match(self.headers.get("Range", ""))
         if wanted and status == 200 and "Accept-Ranges" in headers:
@@ -120,10 +122,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        cut_after = fault.cut_after if fault else None
         if self.command != "HEAD":
-            self.wfile.write(body if cut_after is None else body[:cut_after])
+            self.wfile.write(body[:cut_after])
         if cut_after is not None:
             self.close_connection = True
+        if fault and fault.reset:
+            # Closing with a linger time of zero resets the connection.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
 
     def _log(self, status: int) -> None:
         path, authorized = urlsplit(self.path).path, "Authorization" in self.headers

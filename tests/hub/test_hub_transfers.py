@@ -192,6 +192,13 @@ def test_a_broken_download_goes_on_where_it_broke(client: HubServer, folder: Pat
     assert [entry.range for entry in client.asked("GET", "/cdn/")] == [None, "bytes=100000-"]
 
 
+def test_a_connection_that_is_reset_is_opened_again(client: HubServer, folder: Path) -> None:
+    push_folder(folder, "user/a")
+    client.fail("GET", "/cdn/", cut_after=100_000, reset=True)
+    assert (download("user/a") / "model.safetensors").read_bytes() == WEIGHTS
+    assert len(client.asked("GET", "/resolve/.*/config.json")) == 1
+
+
 def test_a_download_that_failed_fetches_only_what_is_missing(client: HubServer, folder: Path) -> None:
     push_folder(folder, "user/a")
     client.fail("GET", "/cdn/", status=403)
