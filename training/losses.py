@@ -59,8 +59,12 @@ def nt_xent_across_processes(
     """
     if world_size() == 1:
         return nt_xent(first, second, temperature)
-    anchors = torch.cat([first, second]).float()
-    everyone = torch.cat([gather_with_gradient(first), gather_with_gradient(second)]).float()
+    anchors, everyone = (
+        torch.cat([first, second]),
+        torch.cat([gather_with_gradient(first), gather_with_gradient(second)]),
+    )
+    precision = torch.promote_types(anchors.dtype, torch.float32)
+    anchors, everyone = anchors.to(precision), everyone.to(precision)
     pairs, total, device = len(first), len(everyone) // 2, first.device
     own = torch.arange(pairs, device=device) + pairs * distributed.get_rank()
     itself = torch.cat([own, own + total])  # columns of `everyone`

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.model import FlowTokenizer
+from telescope_transformer.preparation import read_manifest
+from telescope_transformer.preparation.writer import ShardFile
 
 DONE = "store.json"
 
@@ -60,19 +61,20 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
         cache: directory that is made, and emptied where it holds another store.
 
     Raises:
-        DatasetError: where the dataset or the split is missing, a shard is damaged, or windows of a source overlap.
+        DatasetError: where the dataset or the split is missing, or a shard is damaged.
     """
     shards = find_shards(dataset, split)
-    fingerprint = _fingerprint(dataset, shards, tokenizer)
+    fingerprint = _fingerprint(dataset, tokenizer, split)
     done = cache / DONE
     if done.is_file() and json.loads(done.read_text()) == fingerprint:
         return
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
-    heads = [_read(shard, ["source", "start", "end", "n_records"]) for shard in shards]
-    places, gaps, index = _arrange(pa.concat_tables(heads), dataset / split)
+    paths = [dataset / shard.path for shard in shards]
+    heads = [_read(path, ["source", "start", "end", "n_records"]) for path in paths]
+    places, gaps, index = _arrange(pa.concat_tables(heads))
     pq.write_table(index, cache / "sources.parquet")
-    total = int(sum(pc.sum(head["n_records"]).as_py() or 0 for head in heads))
+    total = int(index["n_records"].to_numpy().sum())
     shape = {"input_ids": (total, len(tokenizer.fields)), "inter_arrival": (total,)}
     kind = {"input_ids": np.int32, "inter_arrival": np.float32}
     target = {
@@ -80,45 +82,40 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
         for name in shape
     }
     begin = 0
-    for shard, head in zip(shards, heads, strict=True):
+    for path, head in zip(paths, heads, strict=True):
         rows = slice(begin, begin + head.num_rows)
-        _write_shard(shard, tokenizer, places[rows], gaps[rows], target)
+        _write_shard(path, tokenizer, places[rows], gaps[rows], target)
         begin += head.num_rows
     for array in target.values():
         array.flush()
     done.write_text(json.dumps(fingerprint))
 
 
-def find_shards(dataset: Path, split: str) -> list[Path]:
-    """Parquet files of a split, in the order of their names.
+def find_shards(dataset: Path, split: str) -> list[ShardFile]:
+    """Files of a split that the dataset's manifest names.
 
     Raises:
-        DatasetError: where the directory, its manifest or the split's shards are missing.
+        DatasetError: where the dataset is missing or incomplete, or the split has no windows.
     """
-    if not (dataset / "manifest.json").is_file():
-        raise DatasetError(f"{dataset} is not a prepared dataset: it has no manifest.json (see `telescope prepare`)")
-    shards = sorted((dataset / split).glob("*.parquet"))
+    shards = read_manifest(dataset).files_of(split)
     if not shards:
-        raise DatasetError(f"{dataset} has no windows of split {split!r}: {dataset / split} holds no Parquet shards")
+        raise DatasetError(f"{dataset} has no windows of split {split!r}")
     return shards
 
 
-def _fingerprint(dataset: Path, shards: list[Path], tokenizer: FlowTokenizer) -> dict[str, Any]:
-    return {
-        "manifest": sha256((dataset / "manifest.json").read_bytes()).hexdigest(),
-        "shards": [[str(shard.relative_to(dataset)), shard.stat().st_size] for shard in shards],
-        "fields": tokenizer.fields,
-    }
+def _fingerprint(dataset: Path, tokenizer: FlowTokenizer, split: str) -> dict[str, Any]:
+    manifest = sha256((dataset / "manifest.json").read_bytes()).hexdigest()
+    return {"manifest": manifest, "split": split, "fields": tokenizer.fields}
 
 
 def _read(shard: Path, columns: list[str]) -> pa.Table:
     try:
         return pq.read_table(shard, columns=columns)
     except (OSError, pa.ArrowInvalid) as error:
-        raise DatasetError(f"{shard}: cannot be read: {error}") from error
+        raise DatasetError(f"{shard} is damaged: {error}") from error
 
 
-def _arrange(windows: pa.Table, name: Path) -> tuple[np.ndarray, np.ndarray, pa.Table]:
+def _arrange(windows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Table]:
     """Where the records of each window go, so that sources are contiguous and in time order.
 
     Returns:
@@ -132,9 +129,8 @@ def _arrange(windows: pa.Table, name: Path) -> tuple[np.ndarray, np.ndarray, pa.
     order = np.lexsort((start, codes))
     gap = start[order] - np.concatenate([[0], end[order][:-1]])
     gap[np.flatnonzero(np.diff(codes[order], prepend=-1))] = 0
-    if len(gap) and gap.min() < 0:
-        row = int(order[np.argmin(gap)])
-        raise DatasetError(f"{name}: windows of source {windows['source'][row]} overlap at {start[row]} us")
+    # Windows of two appends may overlap in time, where two sensors recorded at once.
+    gap = np.maximum(gap, 0)
     places, gaps = np.empty_like(records), np.empty(len(records), dtype=np.float32)
     places[order] = np.cumsum(records[order]) - records[order]
     gaps[order] = gap / 1e6

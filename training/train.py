@@ -19,6 +19,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, set_seed
+from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging as transformers_logging
 
 from telescope_transformer.errors import CheckpointError, TelescopeError, TrainingError
@@ -102,7 +103,7 @@ def make_model(
         raise TrainingError(f"the recipe's model has an unknown field {unknown[0]!r}")
     try:
         config = TelescopeConfig(**arguments.model)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, StrictDataclassError) as error:
         raise TrainingError(f"the recipe's model is not valid: {error}") from error
     return TelescopeForContrastiveLearning(config), FlowTokenizer(config.fields)
 

@@ -1,0 +1,151 @@
+"""NT-Xent against the formula, across processes, and in chunks."""
+
+import math
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import multiprocessing, nn
+from torch.nn import functional as F
+
+from training.losses import cached_backward, gather_with_gradient, nt_xent, nt_xent_across_processes
+
+
+def unit(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(*shape, generator=random, dtype=torch.float64), dim=-1).to(dtype)
+
+
+def naive_nt_xent(first: torch.Tensor, second: torch.Tensor, temperature: float) -> float:
+    """Equation 1 of SimCLR (Chen et al. 2020), in loops."""
+    rows = [*first.double().tolist(), *second.double().tolist()]
+    pairs, total = len(first), 0.0
+    for anchor in range(2 * pairs):
+        partner = (anchor + pairs) % (2 * pairs)
+        similarity = [sum(a * b for a, b in zip(rows[anchor], row, strict=True)) / temperature for row in rows]
+        others = sum(math.exp(similarity[other]) for other in range(2 * pairs) if other != anchor)
+        total -= math.log(math.exp(similarity[partner]) / others)
+    return total / (2 * pairs)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 1e-5), (torch.float16, 1e-5)],
+)
+@pytest.mark.parametrize("temperature", [0.07, 0.5])
+def test_loss_equals_a_naive_loop(dtype: torch.dtype, tolerance: float, temperature: float) -> None:
+    first, second = unit(5, 8, seed=1, dtype=dtype), unit(5, 8, seed=2, dtype=dtype)
+    loss = float(nt_xent(first, second, temperature))
+    assert loss == pytest.approx(naive_nt_xent(first, second, temperature), rel=tolerance)
+
+
+def test_gradient() -> None:
+    first, second = unit(3, 4, seed=1).requires_grad_(), unit(3, 4, seed=2).requires_grad_()
+    temperature = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(nt_xent, (first, second, temperature))
+
+
+def test_views_are_interchangeable_and_guessing_costs_the_logarithm() -> None:
+    first, second = unit(6, 8, seed=1), unit(6, 8, seed=2)
+    torch.testing.assert_close(nt_xent(first, second, 0.1), nt_xent(second, first, 0.1))
+    alike = unit(1, 8).expand(6, 8)
+    assert float(nt_xent(alike, alike, 0.07)) == pytest.approx(math.log(2 * 6 - 1))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "temperature", "words"),
+    [
+        (unit(2, 4), unit(3, 4), 0.1, r"\(2, 4\) and \(3, 4\)"),
+        (unit(1, 4), unit(1, 4), 0.1, "two pairs"),
+        (unit(2, 4), unit(2, 4), 0.0, "0.0"),
+        (unit(2, 4), unit(2, 4), -1.0, "-1.0"),
+    ],
+)
+def test_wrong_input_is_refused(first: torch.Tensor, second: torch.Tensor, temperature: float, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        nt_xent(first, second, temperature)
+
+
+def small_network(dropout: float = 0.0) -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, 8)).double()
+
+
+def embed(network: nn.Module, rows: torch.Tensor) -> torch.Tensor:
+    return F.normalize(network(rows), dim=-1)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 16])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_gradient_cache_equals_the_plain_loss(chunk: int, dropout: float) -> None:
+    inputs = torch.randn(16, 6, dtype=torch.float64)
+    log_temperature = nn.Parameter(torch.tensor(-1.0, dtype=torch.float64))
+    chunks = list(inputs.split(chunk))
+
+    def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
+        first, second = embeddings.chunk(2)
+        return nt_xent(first, second, log_temperature.exp())
+
+    results = []
+    for cached in (False, True):
+        network = small_network(dropout)
+        log_temperature.grad = None
+        torch.manual_seed(5)
+        if cached:
+            loss = cached_backward(partial(embed, network), chunks, loss_of, direct=[log_temperature])
+        else:
+            loss = loss_of(torch.cat([embed(network, rows) for rows in chunks]))
+            loss.backward()
+        gradients = [parameter.grad for parameter in [*network.parameters(), log_temperature]]
+        results.append([loss.detach(), *gradients, torch.rand(1)])
+    for plain, in_chunks in zip(*results, strict=True):
+        torch.testing.assert_close(in_chunks, plain, rtol=1e-12, atol=1e-14)
+
+
+def mean_loss_and_gradients(network: nn.Module, rows: torch.Tensor, chunk: int) -> list[torch.Tensor]:
+    """The loss of all processes and the gradients, in chunks of rows or (0) at once."""
+
+    def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
+        first, second = embeddings.chunk(2)
+        return nt_xent_across_processes(first, second, 0.07)
+
+    network.zero_grad()
+    if chunk:
+        loss = cached_backward(partial(embed, network), rows.split(chunk), loss_of, without_sync=network.no_sync)
+    else:
+        loss = loss_of(embed(network, rows))
+        loss.backward()
+    mean = loss.detach().clone()
+    torch.distributed.all_reduce(mean)
+    return [mean / 2, *[parameter.grad.clone() for parameter in network.parameters()]]
+
+
+def one_of_two(rank: int, folder: str) -> None:
+    """A process with half of the pairs, under DDP; rank 0 writes what it computed at once and in chunks."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=120)
+    )
+    network = nn.parallel.DistributedDataParallel(small_network())
+    rows = torch.load(f"{folder}/views.pt")[:, 4 * rank : 4 * rank + 4].reshape(8, 6)
+    results = [mean_loss_and_gradients(network, rows, chunk) for chunk in (0, 3)]
+    assert gather_with_gradient(torch.full((1, 1), float(rank))).tolist() == [[0.0], [1.0]]
+    if rank == 0:
+        torch.save(results, f"{folder}/results.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    views = torch.randn(2, 8, 6, dtype=torch.float64)
+    torch.save(views, tmp_path / "views.pt")
+    multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
+    network = small_network()
+    first, second = embed(network, views.reshape(16, 6)).chunk(2)
+    loss = nt_xent(first, second, 0.07)
+    loss.backward()
+    expected = [loss.detach(), *[parameter.grad for parameter in network.parameters()]]
+    for result in torch.load(tmp_path / "results.pt"):
+        for one, two in zip(expected, result, strict=True):
+            torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-8)

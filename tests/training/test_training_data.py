@@ -1,0 +1,147 @@
+"""What a run trains on: the store, the pairs of a step, and batches that no number of workers changes."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from training_dataset import make_records
+
+from telescope_transformer.errors import DatasetError, TrainingError
+from telescope_transformer.model import FlowTokenizer
+from training.data import PairBatches, batches, chunks_of
+from training.sampling import PairSampler
+from training.store import RecordStore, build_store, open_store
+
+TOKENIZER = FlowTokenizer()
+
+
+@pytest.fixture(scope="module")
+def store(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> RecordStore:
+    cache = tmp_path_factory.mktemp("cache")
+    build_store(dataset, "train", TOKENIZER, cache)
+    return open_store(cache)
+
+
+def test_the_store_holds_the_records_of_each_source_in_time_order(store: RecordStore) -> None:
+    records = make_records()
+    for row, source in enumerate(store.sources.to_pylist()):
+        own = records.filter(pc.equal(records["src_ip"], source))
+        begin, end = store.offsets[row : row + 2]
+        # A source's last window may have been too short to be kept.
+        expected = TOKENIZER(own.slice(0, end - begin))
+        assert own.num_rows - (end - begin) < 8
+        np.testing.assert_array_equal(store.encoded["input_ids"][begin:end], expected["input_ids"])
+        np.testing.assert_allclose(store.encoded["inter_arrival"][begin:end], expected["inter_arrival"], rtol=1e-6)
+
+
+def test_a_store_is_built_once_and_again_for_other_fields(dataset: Path, tmp_path: Path) -> None:
+    build_store(dataset, "train", TOKENIZER, tmp_path)
+    written = (tmp_path / "input_ids.npy").stat().st_mtime_ns
+    build_store(dataset, "train", TOKENIZER, tmp_path)
+    assert (tmp_path / "input_ids.npy").stat().st_mtime_ns == written
+    build_store(dataset, "train", FlowTokenizer(["dst_port"]), tmp_path)
+    assert open_store(tmp_path).encoded["input_ids"].shape[1] == 1
+
+
+def test_what_is_missing_is_named(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="nowhere"):
+        build_store(tmp_path / "nowhere", "train", TOKENIZER, tmp_path / "cache")
+    with pytest.raises(DatasetError, match="no windows of split 'validation'"):
+        build_store(dataset, "validation", TOKENIZER, tmp_path / "cache")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.integers(16, 300), min_size=4, max_size=30),
+    alpha=st.floats(0, 1),
+    same_length=st.booleans(),
+    lengths=st.sampled_from(["uniform", "log_uniform"]),
+    step=st.integers(0, 10**6),
+)
+def test_pairs_are_disjoint_stretches_of_distinct_sources(
+    counts: list[int], alpha: float, same_length: bool, lengths: str, step: int
+) -> None:
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    sampler = PairSampler(offsets, batch_pairs=4, alpha=alpha, lengths=lengths, same_length=same_length)
+    pairs = sampler.pairs(step)
+    assert len(set(pairs.sources.tolist())) == 4
+    assert (pairs.lengths >= 8).all()
+    assert (pairs.lengths <= 128).all()
+    assert not same_length or pairs.lengths[0] == pairs.lengths[1]
+    ends = pairs.starts + pairs.lengths[:, None]
+    assert (pairs.starts >= offsets[pairs.sources]).all()
+    assert (ends <= offsets[pairs.sources + 1]).all()
+    assert ((ends[0] <= pairs.starts[1]) | (ends[1] <= pairs.starts[0])).all()
+
+
+def test_a_length_does_not_tell_its_source() -> None:
+    """All windows of a step have one length, so no negative differs from its anchor by length."""
+    counts = np.array([20, 40, 80, 160, 320] * 10)
+    sampler = PairSampler(np.concatenate([[0], np.cumsum(counts)]), batch_pairs=8, max_records=64)
+    lengths = np.array([sampler.pairs(step).lengths for step in range(200)])
+    assert (lengths[:, 0] == lengths[:, 1]).all()
+    assert len(set(lengths[:, 0].tolist())) > 30
+
+
+def test_sources_are_drawn_by_their_records() -> None:
+    counts = np.array([100] * 50 + [1600] * 50)
+    sampler = PairSampler(np.concatenate([[0], np.cumsum(counts)]), batch_pairs=2, max_records=8, alpha=0.5)
+    drawn = np.concatenate([sampler.pairs(step).sources for step in range(1500)])
+    # (1600 / 100) ** 0.5 = 4 times as often
+    assert 3.4 < (drawn >= 50).sum() / (drawn < 50).sum() < 4.6
+
+
+def test_too_few_sources_are_refused() -> None:
+    with pytest.raises(TrainingError, match="has 3 of 4: set batch_pairs to 3"):
+        PairSampler(np.array([0, 20, 40, 60, 70]), batch_pairs=4)
+
+
+def make_batches(store: RecordStore, rank: int = 0, processes: int = 1) -> PairBatches:
+    sampler = PairSampler(store.offsets, batch_pairs=8, max_records=20)
+    return PairBatches(store, sampler, TOKENIZER, rank, processes)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_no_batch(store: RecordStore, workers: int) -> None:
+    data = make_batches(store)
+    expected = [data[step] for step in range(3, 9)]
+    for batch, plain in zip(batches(data, range(3, 9), workers), expected, strict=True):
+        assert all(torch.equal(batch[name], plain[name]) for name in plain)
+
+
+def test_processes_share_the_pairs_of_a_step_without_repeats(store: RecordStore) -> None:
+    whole = make_batches(store)[5]
+    parts = [make_batches(store, rank, 2)[5] for rank in range(2)]
+    assert torch.equal(torch.cat([part["sources"] for part in parts]), whole["sources"])
+    for name in ("input_ids", "inter_arrival"):
+        views = [part[name].chunk(2) for part in parts]
+        together = torch.cat([torch.cat([view[side] for view in views]) for side in range(2)])
+        assert torch.equal(together, whole[name])
+
+
+def test_a_batch_draws_no_random_numbers_of_torch(store: RecordStore) -> None:
+    """Else a run that is continued would get other dropout than one that is not interrupted."""
+    before = torch.get_rng_state()
+    next(batches(make_batches(store), range(2), workers=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_chunks_cover_the_batch(store: RecordStore) -> None:
+    batch = make_batches(store)[0]
+    assert len(chunks_of(batch, 0)) == 1
+    parts = chunks_of(batch, 6)
+    assert [len(part["input_ids"]) for part in parts] == [6, 6, 4]
+    assert torch.equal(torch.cat([part["input_ids"] for part in parts]), batch["input_ids"])
+
+
+def test_a_damaged_shard_is_named(dataset: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
+    shard = copy / "train" / "shard-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(DatasetError, match=r"shard-00001.parquet is damaged"):
+        build_store(copy, "train", TOKENIZER, tmp_path / "cache")

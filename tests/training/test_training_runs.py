@@ -1,0 +1,235 @@
+"""Whole runs: learning, going on after a kill bit for bit, two processes, and runs that must stop."""
+
+import json
+import math
+import random
+import resource
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_runs import options, run
+
+from telescope_transformer.embedding import load
+from training import loop, train
+from training.checkpoints import checkpoint_path, list_checkpoints
+
+
+def losses(output: Path) -> list[tuple[int, float, float]]:
+    lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    return [(line["step"], line["loss"], line["gradient_norm"]) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def finished(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was not interrupted."""
+    output = tmp_path_factory.mktemp("finished") / "run"
+    assert run(options(dataset, output)) == [0]
+    return output
+
+
+def assert_same_run(output: Path, finished: Path) -> None:
+    assert losses(output) == losses(finished)
+    assert (output / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
+
+
+def test_a_run_leaves_a_model_and_says_how_it_was_made(finished: Path) -> None:
+    model, tokenizer = load(finished)
+    assert model.config.hidden_size == 16
+    assert tokenizer.fields == model.config.fields
+    facts = json.loads((finished / "training.json").read_text())
+    assert facts["steps"] == 12
+    assert facts["result"]["loss"] == losses(finished)[-1][1]
+    assert [path.name for path in list_checkpoints(finished / "checkpoints")] == [
+        "checkpoint-00000012",
+        "checkpoint-00000009",
+    ]
+    assert list((finished / "logs").rglob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [
+        [("step", random.Random(0).randint(4, 11)), ("step", 2)],
+        [("step", 2), ("seal", 2)],
+        [("rename", 1), ("seal", 3)],
+    ],
+    ids=["at random steps", "while a checkpoint is sealed", "before a checkpoint is renamed"],
+)
+def test_a_killed_run_goes_on_bit_for_bit(
+    dataset: Path, tmp_path: Path, finished: Path, kills: list[tuple[str, int]]
+) -> None:
+    arguments = options(dataset, tmp_path / "run")
+    for kill in kills:
+        assert run(arguments, kill_at=kill) == [-signal.SIGKILL]
+    # Nor does it matter how many workers prepare the batches.
+    assert run([*arguments, "--workers", "1"]) == [0]
+    assert_same_run(tmp_path / "run", finished)
+
+
+def test_a_damaged_checkpoint_is_skipped(dataset: Path, tmp_path: Path, finished: Path) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(finished, output)
+    (output / "model.safetensors").unlink()
+    weights = checkpoint_path(output / "checkpoints", 12) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    with pytest.warns(UserWarning, match="skipping damaged .*checkpoint-00000012: model.safetensors"):
+        assert train.main(options(dataset, output)) == 0
+    assert_same_run(output, finished)
+
+
+def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
+    recipe = "{hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, hidden_dropout_prob: 0, "
+    recipe += "attention_probs_dropout_prob: 0}"
+    results = []
+    for processes in (1, 2):
+        output = tmp_path / f"run-{processes}"
+        arguments = options(dataset, output, "--num-processes", str(processes), "--tracker", "none")
+        path = tmp_path / "recipe.yaml"
+        path.write_text(f"model: {recipe}\n" + "\n".join(path.read_text().splitlines()[2:]))
+        assert run(arguments, processes=processes) == [0] * processes
+        results.append(losses(output))
+    for one, two in zip(*results, strict=True):
+        assert one[0] == two[0]
+        assert two[1:] == pytest.approx(one[1:], rel=2e-4)
+    assert results[1][0][1:] == pytest.approx(results[0][0][1:], rel=1e-5)
+
+
+def test_training_lowers_the_loss(dataset: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    more = ("--steps", "80", "--batch-pairs", "16", "--learning-rate", "3e-3", "--save-every", "80")
+    assert train.main(options(dataset, output, *more)) == 0
+    curve = [loss for _, loss, _ in losses(output)]
+    assert np.mean(curve[-10:]) < np.mean(curve[:5]) - 0.5
+    assert curve[0] == pytest.approx(math.log(31), abs=1.0)
+
+
+def test_gradient_caching_trains_the_same(dataset: Path, tmp_path: Path) -> None:
+    results = []
+    for chunk in ("0", "3"):
+        output = tmp_path / chunk / "run"
+        output.parent.mkdir()
+        arguments = options(dataset, output, "--steps", "4", "--chunk-pairs", chunk)
+        recipe = output.parent / "recipe.yaml"
+        recipe.write_text(
+            recipe.read_text()
+            .replace(
+                "projection_size: 8",
+                "num_attention_heads: 2, learn_temperature: "
+                "true, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0",
+            )
+            .replace("num_attention_heads: 2, ", "", 1)
+        )
+        assert train.main(arguments) == 0
+        results.append(losses(output))
+    for plain, cached in zip(*results, strict=True):
+        assert cached == pytest.approx(plain, rel=1e-4)
+
+
+def test_fine_tuning_starts_from_a_checkpoint_and_leaves_what_is_frozen(
+    dataset: Path, tmp_path: Path, finished: Path
+) -> None:
+    output = tmp_path / "run"
+    more = ("--model", str(finished), "--freeze", "model.*", "--learning-rates", "head.output.*=0")
+    arguments = options(dataset, output, *more, "--steps", "3", "--weight-decay", "0")
+    with pytest.warns(UserWarning, match="the architecture is that of"):
+        assert train.main(arguments) == 0
+    before, after = load(finished)[0].state_dict(), load(output)[0].state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"head.hidden.weight", "head.hidden.bias"}
+
+
+def stops_with(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
+    assert train.main(arguments) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_a_loss_that_is_no_number_stops_the_run(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, original, calls = tmp_path / "run", loop.nt_xent_across_processes, []
+
+    def breaking(*arguments: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return original(*arguments) * (math.nan if len(calls) == 5 else 1.0)
+
+    monkeypatch.setattr(loop, "nt_xent_across_processes", breaking)
+    message = stops_with(capsys, options(dataset, output))
+    assert "step 4: the loss is nan" in message
+    with np.load(output / "failed-step-00000004-process-0.npz") as batch:
+        assert batch["input_ids"].shape[0] == 16
+        assert len(set(batch["addresses"].tolist())) == 8
+    assert len(losses(output)) == 4
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--dataset", "nowhere"], "nowhere is no prepared dataset"),
+        (["--model", "/"], "cannot start from /: "),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--num-processes", "2"], "2 processes were asked for, but 1 trains"),
+        (["--tracker", "pigeon"], "pigeon"),
+        (["--batch-pairs", "1000"], "has 40 of 40: set batch_pairs to 40"),
+        (["--max-records", "1000"], "max_position_embeddings 512"),
+        (["--max-loss", "0.01"], "limit 0.01"),
+        (["--freeze", "colour.*"], "colour"),
+        (["--freeze", "*"], "freeze every parameter"),
+        (["--steps", "many"], "steps must be of type int, not 'many'"),
+        (["--lengths", "long"], "lengths must be one of"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], words: str
+) -> None:
+    assert words in stops_with(capsys, options(dataset, tmp_path / "run", *more))
+
+
+def test_a_full_disk_is_told_and_leaves_the_checkpoints(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    assert train.main(options(dataset, output, "--steps", "3")) == 0
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    capsys.readouterr()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        message = stops_with(capsys, options(dataset, output))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "cannot write" in message
+    assert "checkpoint-00000006" in message
+    assert [path.name for path in list_checkpoints(output / "checkpoints")] == ["checkpoint-00000003"]
+    # With room again, the same command goes on.
+    assert train.main(options(dataset, output)) == 0
+
+
+def test_another_run_in_the_output_is_not_continued(
+    dataset: Path, tmp_path: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(finished, output)
+    message = stops_with(capsys, options(dataset, output, "--batch-pairs", "10"))
+    assert "another batch_pairs (8, now 10)" in message
+
+
+@pytest.mark.parametrize("recipe", ["colour: blue", "steps: [1]", "model: {colour: 3}", "model: {fields: [x]}", "- 1"])
+def test_a_wrong_recipe_is_refused(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], recipe: str
+) -> None:
+    arguments = options(dataset, tmp_path / "run")
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    assert "recipe" in stops_with(capsys, arguments)
+
+
+def test_launchers_that_start_too_few_processes_are_found_out() -> None:
+    with pytest.raises(train.TrainingError, match="starts one"):
+        train.check_world_size(1, 0, {"MASTER_ADDR": "127.0.0.1"})
+    with pytest.raises(train.TrainingError, match="started 2 processes, but each would train alone"):
+        train.check_world_size(1, 0, {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2"})
+    train.check_world_size(2, 2, {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2"})
