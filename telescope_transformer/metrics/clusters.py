@@ -79,7 +79,8 @@ def _contingency(truth: NDArray, clusters: NDArray, weights: NDArray | None) -> 
     weights = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
     rows, columns = (np.unique(labels, return_inverse=True)[1] for labels in (truth, clusters))
     cells = np.unique(rows * (columns.max() + 1) + columns, return_inverse=True)[1]
-    return _Contingency(*(np.bincount(codes, weights) for codes in (cells, rows, columns)), float((weights**2).sum()))
+    sums = [np.bincount(codes, weights).astype(np.float64) for codes in (cells, rows, columns)]
+    return _Contingency(sums[0], sums[1], sums[2], float((weights**2).sum()))
 
 
 def _pairs(sizes: NDArray, table: _Contingency) -> float:

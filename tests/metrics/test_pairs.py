@@ -38,7 +38,8 @@ def repeated(first: np.ndarray, second: np.ndarray, multiplicity: np.ndarray) ->
 def test_weighted_statistics_equal_those_of_repeated_pairs(sample: tuple, multiplicity: list[int]) -> None:
     scores, first, second = sample
     drawn = np.array(multiplicity, float)
-    figures = PairRanking(scores, first == second, first, second).statistics(drawn)
+    replicates = PairRanking(scores, first == second, first, second).statistics(np.stack([np.ones(4), drawn]))
+    figures = {name: values[1] for name, values in replicates.items()}
     times = repeated(first, second, drawn)
     scores, positive = np.repeat(scores, times), np.repeat(first == second, times)
     if positive.all() or not positive.any():
@@ -57,7 +58,7 @@ def test_groups_are_ranked_by_themselves(sample: tuple, data: st.DataObject) -> 
     scores, first, second = sample
     groups = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(scores), max_size=len(scores))))
     positive = first == second
-    aurocs = PairRanking(scores, positive, first, second, groups).aurocs(np.ones(4))
+    aurocs = PairRanking(scores, positive, first, second, groups).aurocs(np.ones((1, 4)))[0]
     for group, auroc in enumerate(aurocs):
         mine = groups == group
         if positive[mine].all() or not positive[mine].any():

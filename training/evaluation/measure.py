@@ -5,8 +5,6 @@ begins with the figure of the sample itself. Replicates stay with their figure u
 so that means of splits and differences of methods get intervals of their own.
 """
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,7 +65,7 @@ class Questions:
         chosen = target.chosen
         first, second = (self.windows.sources[side[chosen]] for side in (self.first, self.second))
         ranking = PairRanking(scores[chosen], target.positive[chosen], first, second)
-        figures = self._replicated(ranking.statistics)
+        figures = ranking.statistics(self.multiplicities)
         if target.groups is not None:
             figures["macro_auroc"] = self._macro(scores[chosen], target, target.groups)
         return figures
@@ -83,7 +81,7 @@ class Questions:
         rows = np.concatenate([np.arange(len(scores)), outside])
         group = np.concatenate([groups[0], groups[1][outside]])
         ranking = PairRanking(scores[rows], inside[rows], first[rows], second[rows], group)
-        aurocs = np.array([ranking.aurocs(drawn) for drawn in self.multiplicities])
+        aurocs = ranking.aurocs(self.multiplicities)
         by_source = codes is self.windows.sources
         weights = self.multiplicities[:, : aurocs.shape[1]] if by_source else np.ones_like(aurocs)
         return np.array([weighted_mean(*pair) for pair in zip(aurocs, weights, strict=True)])
@@ -101,8 +99,5 @@ class Questions:
         rows = self.told_by_neighbours
         sources = self.windows.sources[rows]
         predicted = neighbour_labels(similarity[np.ix_(rows, rows)], labels[rows], sources, k=NEIGHBOURS)
-        return self._replicated(lambda drawn: classification_scores(labels[rows], predicted, drawn[sources]))
-
-    def _replicated(self, statistics: Callable[[NDArray], Mapping[str, float]]) -> dict[str, NDArray]:
-        rows = [statistics(drawn) for drawn in self.multiplicities]
-        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        scores = [classification_scores(labels[rows], predicted, drawn[sources]) for drawn in self.multiplicities]
+        return {name: np.array([score[name] for score in scores]) for name in scores[0]}

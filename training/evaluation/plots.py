@@ -96,10 +96,11 @@ def window_map(vectors: NDArray, windows: WindowSet, title: str) -> Figure:
     names = map_groups(windows)[rows]
     figure = Figure(figsize=(6.4, 5), layout="constrained")
     axes: Axes = figure.subplots()
-    axes.scatter(*places[names == ""].T, s=5, color=OTHER_COLOUR)
+    axes.scatter(places[names == "", 0], places[names == "", 1], s=5, color=OTHER_COLOUR)
     for number, name in enumerate(np.unique(names[names != ""])):
         colour = matplotlib.colormaps["tab20"](number % 20)
-        axes.scatter(*places[names == name].T, s=9, color=colour, label=name)
+        mine = places[names == name]
+        axes.scatter(mine[:, 0], mine[:, 1], s=9, color=colour, label=name)
     axes.set(title=f"{title}: t-SNE of {len(rows):,} windows", xticks=[], yticks=[])
     axes.legend(frameon=False, fontsize="x-small", markerscale=2)
     return figure
