@@ -37,6 +37,7 @@ FIELD_EMBEDDING_SIZES: dict[str, int] = {
     "ttl": 8,
     "tcp_flags": 8,
 }
+RECORD_FEATURES = ("time_scales", "port_scales", "relations")
 
 
 def field_offsets(fields: list[str] | tuple[str, ...]) -> dict[str, int]:
@@ -61,6 +62,13 @@ class TelescopeConfig(PreTrainedConfig):
         seconds.
     time_embedding_size (`int`, *optional*, defaults to 16):
         Width that the time features are projected to.
+    record_features (`list[str]`, *optional*, defaults to none):
+        Names of `RECORD_FEATURES`, which are computed from the fields and times and join their embeddings:
+        `"time_scales"`, `"port_scales"` and `"relations"` to the records around.
+    record_layers (`int`, *optional*, defaults to 0):
+        Layers of width `hidden_size` that each record passes by itself, before it meets the others.
+    embedding_std (`float`, *optional*, defaults to 1.0):
+        Standard deviation of the fields' embeddings at the start.
     hidden_size (`int`, *optional*, defaults to 128):
         Width of a record's representation.
     num_hidden_layers (`int`, *optional*, defaults to 4):
@@ -78,7 +86,12 @@ class TelescopeConfig(PreTrainedConfig):
     max_position_embeddings (`int`, *optional*, defaults to 512):
         Longest sequence, in records.
     pooling (`str`, *optional*, defaults to `"mean"`):
-        How the records of a window become one vector; `"mean"` is over real records.
+        How the records of a window become one vector; `"mean"` is over real records, `"moments"` is their mean,
+        standard deviation and maximum, normalised together.
+    pooled_dropout_prob (`float`, *optional*, defaults to 0.0):
+        Dropout of the pooled vector, with `"moments"`.
+    projection_hidden_size (`int`, *optional*, defaults to `hidden_size`):
+        Width between the two layers of the projection head.
     projection_size (`int`, *optional*, defaults to 128):
         Width of the embedding that the projection head gives.
     temperature (`float`, *optional*, defaults to 0.07):
@@ -98,6 +111,9 @@ class TelescopeConfig(PreTrainedConfig):
     field_embedding_sizes: dict[str, int] = field(default_factory=dict)
     time_features: list[str] = field(default_factory=lambda: ["log_microseconds"])
     time_embedding_size: int = 16
+    record_features: list[str] = field(default_factory=list)
+    record_layers: int = 0
+    embedding_std: float | int = 1.0
     hidden_size: int = 128
     num_hidden_layers: int = 4
     num_attention_heads: int = 4
@@ -107,7 +123,9 @@ class TelescopeConfig(PreTrainedConfig):
     hidden_dropout_prob: float | int = 0.1
     attention_probs_dropout_prob: float | int = 0.1
     max_position_embeddings: int = 512
-    pooling: Literal["mean"] = "mean"
+    pooling: Literal["mean", "moments"] = "mean"
+    pooled_dropout_prob: float | int = 0.0
+    projection_hidden_size: int | None = None
     projection_size: int = 128
     temperature: float | int = 0.07
     learn_temperature: bool = False
@@ -122,6 +140,11 @@ class TelescopeConfig(PreTrainedConfig):
         }
         self.vocab_size = FIRST_FIELD_ID + sum(FIELD_SIZES.get(name, 0) for name in self.fields)
         super().__post_init__(**kwargs)
+
+    @property
+    def pooled_size(self) -> int:
+        """Width of the pooled vector."""
+        return self.hidden_size * (3 if self.pooling == "moments" else 1)
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -154,6 +177,8 @@ class TelescopeConfig(PreTrainedConfig):
         unknown = [name for name in self.fields if name not in FIELD_SIZES]
         if unknown or len(set(self.fields)) != len(self.fields):
             raise ValueError(f"fields must be distinct names of {sorted(FIELD_SIZES)}, not {self.fields}")
+        if not set(self.record_features) <= set(RECORD_FEATURES):
+            raise ValueError(f"record_features must be names of {list(RECORD_FEATURES)}, not {self.record_features}")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"

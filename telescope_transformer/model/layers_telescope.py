@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from transformers.activations import ACT2FN
 
 from .configuration_telescope import FIELD_SIZES, TelescopeConfig, field_offsets
+from .record_features_telescope import TelescopeRecordFeatures
 
 # Functions of the inter-arrival time in seconds, each one number.
 TIME_FEATURES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -83,21 +85,36 @@ class TelescopeEmbeddings(nn.Module):
             TelescopeFieldEmbedding(offsets[name], FIELD_SIZES[name], sizes[name]) for name in config.fields
         )
         self.time = TelescopeTimeEmbedding(config)
-        self.fuse = nn.Linear(sum(sizes.values()) + config.time_embedding_size, config.hidden_size)
+        self.features = TelescopeRecordFeatures(config.record_features, offsets) if config.record_features else None
+        width = sum(sizes.values()) + config.time_embedding_size + (self.features.width if self.features else 0)
+        self.fuse = nn.Linear(width, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.record_layers = nn.Sequential(
+            *(
+                nn.Sequential(ACT2FN[config.hidden_act], nn.Linear(config.hidden_size, config.hidden_size))
+                for _ in range(config.record_layers)
+            )
+        )
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         # A bag of records has no order, so it gets no positions.
         self.positions = TelescopeSinusoidalPositions(config) if config.num_hidden_layers > 0 else nn.Identity()
 
-    def forward(self, input_ids: torch.Tensor, inter_arrival: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, input_ids: torch.Tensor, inter_arrival: torch.Tensor, attention_mask: torch.Tensor
+    ) -> torch.Tensor:
         parts = [embed(input_ids[..., index]) for index, embed in enumerate(self.fields)]
         parts.append(self.time(inter_arrival))
-        hidden_states = self.norm(self.fuse(torch.cat(parts, dim=-1)))  # (B, T, H)
+        if self.features is not None:
+            parts.append(self.features(input_ids, inter_arrival, attention_mask))
+        hidden_states = self.record_layers(self.norm(self.fuse(torch.cat(parts, dim=-1))))  # (B, T, H)
         return self.dropout(self.positions(hidden_states))
 
 
 class TelescopeMeanPooling(nn.Module):
     """Mean over the real records of a window; a window without any gives zeros."""
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__()
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         # Selected, not multiplied: what stands at a padded place must not count even where it is not a number.
@@ -105,4 +122,28 @@ class TelescopeMeanPooling(nn.Module):
         return real.sum(dim=1) / attention_mask.sum(dim=1, keepdim=True).clamp(min=1).to(hidden_states.dtype)
 
 
-POOLINGS: dict[str, type[nn.Module]] = {"mean": TelescopeMeanPooling}
+class TelescopeMomentPooling(nn.Module):
+    """Mean, standard deviation and maximum over the real records of a window, normalised together: (B, 3 H)."""
+
+    # The root has no slope at zero: the records of a window may all be the same.
+    smallest_variance = 1e-4
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__()
+        self.activation = ACT2FN[config.hidden_act]
+        self.mean = TelescopeMeanPooling(config)
+        self.dropout = nn.Dropout(config.pooled_dropout_prob)
+        self.norm = nn.LayerNorm(config.pooled_size, eps=config.layer_norm_eps)
+
+    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        hidden_states = self.activation(hidden_states)
+        mean = self.mean(hidden_states, attention_mask)
+        variance = self.mean((hidden_states - mean.unsqueeze(1)) ** 2, attention_mask)
+        real = attention_mask.unsqueeze(-1).bool()
+        most = torch.where(real, hidden_states, -torch.inf).amax(dim=1)
+        most = torch.where(real.any(dim=1), most, 0)
+        pooled = torch.cat([mean, (variance + self.smallest_variance).sqrt(), most], dim=-1)
+        return self.norm(self.dropout(pooled))
+
+
+POOLINGS: dict[str, type[nn.Module]] = {"mean": TelescopeMeanPooling, "moments": TelescopeMomentPooling}

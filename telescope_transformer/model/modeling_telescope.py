@@ -34,7 +34,7 @@ class TelescopeContrastiveOutput(ModelOutput):
     Args:
         loss: NT-Xent over the pairs that were given, else None.
         embeddings: (B, P), of unit length.
-        pooler_output: (B, H), before the projection head.
+        pooler_output: (B, pooled size), before the projection head.
         last_hidden_state: (B, T, H).
         hidden_states, attentions: of every layer, where asked for.
     """
@@ -121,9 +121,10 @@ class TelescopeProjectionHead(nn.Module):
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
-        self.hidden = nn.Linear(config.hidden_size, config.hidden_size)
+        width = config.projection_hidden_size or config.hidden_size
+        self.hidden = nn.Linear(config.pooled_size, width)
         self.activation = ACT2FN[config.hidden_act]
-        self.output = nn.Linear(config.hidden_size, config.projection_size)
+        self.output = nn.Linear(width, config.projection_size)
         start = torch.tensor(math.log(config.temperature))
         self.log_temperature = nn.Parameter(start) if config.learn_temperature else None
 
@@ -152,7 +153,7 @@ class TelescopePreTrainedModel(CheckedPreTrainedModel):
             init.xavier_uniform_(module.weight)
             init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight)
+            init.normal_(module.weight, std=self.config.embedding_std)
         elif isinstance(module, TelescopeProjectionHead) and module.log_temperature is not None:
             init.constant_(module.log_temperature, math.log(self.config.temperature))
         elif isinstance(module, TelescopeSinusoidalPositions):
@@ -168,7 +169,7 @@ class TelescopeModel(TelescopePreTrainedModel):
         super().__init__(config)
         self.embeddings = TelescopeEmbeddings(config)
         self.layers = nn.ModuleList(TelescopeEncoderLayer(config) for _ in range(config.num_hidden_layers))
-        self.pooling = POOLINGS[config.pooling]()
+        self.pooling = POOLINGS[config.pooling](config)
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -192,7 +193,7 @@ class TelescopeModel(TelescopePreTrainedModel):
             attention_mask: (B, T), 1 for real records, 0 for padding after them; None means all are real.
 
         Returns:
-            `last_hidden_state` (B, T, H) and `pooler_output` (B, H).
+            `last_hidden_state` (B, T, H) and `pooler_output` (B, pooled size).
 
         Raises:
             ValueError: where records have another number of fields than the configuration, or are too many.
@@ -201,7 +202,7 @@ class TelescopeModel(TelescopePreTrainedModel):
             raise ValueError(f"input_ids must be (B, T, {len(self.config.fields)}), not {tuple(input_ids.shape)}")
         if attention_mask is None:
             attention_mask = torch.ones(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
-        hidden_states = self.embeddings(input_ids, inter_arrival)
+        hidden_states = self.embeddings(input_ids, inter_arrival, attention_mask)
         mask = None
         if len(self.layers) > 0:
             # It obeys `config.is_causal`, and is None where the kernel needs no mask.
