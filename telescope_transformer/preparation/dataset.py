@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.labels import add_tools, label_records, read_labels
 from telescope_transformer.preparation.engines import Tally, create_engine
 from telescope_transformer.preparation.expressions import SPLITS
 from telescope_transformer.preparation.manifest import (
@@ -46,6 +47,7 @@ class Scan(Protocol):
     def sources(self) -> list[Any]: ...
 
 
+Annotate = Callable[[pa.Table], pa.Table]
 Progress = Callable[[str], None]
 # A dataset that is being replaced waits here until the new one is in its place.
 ASIDE = "replaced"
@@ -86,7 +88,7 @@ def prepare(
         settings = _agreed(settings, before)
         started = time.monotonic()
         say("reading flow records")
-        staged = stage(scan, work / "staged", shards=settings.shards, relabel=_relabel(settings.labels))
+        staged = stage(scan, work / "staged", shards=settings.shards, annotate=_annotation(settings.labels))
         inputs = _describe_inputs(scan, before)
         say(f"cutting {staged.records:,} flow records into windows, {staged.shards} shards")
         fresh = work / "dataset"
@@ -178,13 +180,16 @@ def _keep_columns(staged: Staged, before: Manifest, say: Progress) -> None:
     staged.fields, staged.annotations = before.fields, before.annotations
 
 
-def _relabel(labels: Path | None) -> Callable[[pa.Table], pa.Table] | None:
-    if labels is None:
-        return None
-    from telescope_transformer.labels import label_records, read_labels
+def _annotation(labels: Path | None) -> Annotate:
+    """What adds the tools that packet headers point to, and the labels of scanner lists."""
+    lists = read_labels(labels) if labels else None
 
-    lists = read_labels(labels)
-    return lambda table: label_records(table, lists)
+    def annotate(table: pa.Table) -> pa.Table:
+        if not {"ip_id", "tcp_seq"}.isdisjoint(table.schema.names):
+            table = add_tools(table)
+        return table if lists is None else label_records(table, lists)
+
+    return annotate
 
 
 def _describe_inputs(scan: Scan, before: Manifest | None) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def stage(
     directory: Path,
     *,
     shards: int | None = None,
-    relabel: Callable[[pa.Table], pa.Table] | None = None,
+    annotate: Callable[[pa.Table], pa.Table] | None = None,
 ) -> Staged:
     """Writes flow records to buckets under `directory`, in memory that does not grow with their number.
 
@@ -72,9 +72,9 @@ def stage(
         batches: flow records (`records.schema.FLOW_SCHEMA` less absent optional columns).
         directory: of the buckets; created.
         shards: number of shards; by the number of records if absent.
-        relabel: applied to each part of the records, to add or replace `label` and `tool`.
+        annotate: applied to each part of the records, to add or replace `label` and `tool`.
     """
-    stager = _Stager(directory, shards, relabel)
+    stager = _Stager(directory, shards, annotate)
     pending: list[pa.Table] = []
     waiting = 0
     # One part is written while the next is read.
@@ -101,7 +101,7 @@ def _wait(writing: Future[None] | None) -> None:
 class _Stager:
     directory: Path
     shards: int | None
-    relabel: Callable[[pa.Table], pa.Table] | None
+    annotate: Callable[[pa.Table], pa.Table] | None
     buckets: int = 0
     records: int = 0
     present: set[str] = field(default_factory=set)
@@ -120,8 +120,8 @@ class _Stager:
         if not parts:
             return
         table = pa.concat_tables(parts, promote_options="default")
-        if self.relabel is not None:
-            table = self.relabel(table)
+        if self.annotate is not None:
+            table = self.annotate(table)
         if not self.buckets:
             # All records at hand: the number of shards is known, and no finer buckets are needed.
             self.buckets = self.shards or (shards_for(table.num_rows) if last else MOST_SHARDS)

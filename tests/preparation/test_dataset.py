@@ -1,6 +1,5 @@
 """A prepared dataset: its windows against a plain cut, its splits, its account, its features, its appends."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.labels import add_tools
 from telescope_transformer.preparation import (
     SPLITS,
     EngineSettings,
@@ -31,6 +31,7 @@ SPLIT_NAMES = {"test": "unseen_sources", "validation": "validation", "train": "t
 def expected_splits(records: pa.Table, settings: WindowSettings) -> dict[str, pa.Table]:
     """The splits by the rule in words: hash of the source, then the first 80 % in time of a training source."""
     parts: dict[str, list[pa.Table]] = {split: [] for split in SPLITS}
+    records = add_tools(records)
     for source in pc.unique(records["src_ip"]).to_pylist():
         own = records.filter(pc.equal(records["src_ip"], source))
         split, head = split_of_source(source, settings.seed), -(-own.num_rows * 8 // 10)
@@ -89,7 +90,7 @@ def test_datasets_loads_it_with_declared_features(dataset):
     assert train.features["label"] == datasets.Value("string")
     assert train.num_rows == load(dataset, "train").num_rows
     file = next(iter((dataset / "train").iterdir()))
-    assert "huggingface" in json.loads(json.dumps({k.decode(): 1 for k in pq.read_schema(file).metadata}))
+    assert b"huggingface" in pq.read_schema(file).metadata
 
 
 def test_number_of_shards_does_not_change_the_windows(recording, dataset, tmp_path):
@@ -146,6 +147,17 @@ def test_an_existing_dataset_is_kept_unless_told(recording, records, tmp_path):
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(DatasetError, match="no prepared dataset"):
         prepare_files(tmp_path / "other", recording, overwrite=True)
+
+
+def test_scanner_lists_label_the_windows_and_never_move_them(recording, dataset, tmp_path):
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "lower.txt").write_text("10.0.0.0/9\n")
+    prepare_files(tmp_path / "dataset", recording, settings=replace(SETTINGS, labels=tmp_path / "lists"))
+    before, labelled = load(dataset, "train"), load(tmp_path / "dataset", "train")
+    assert before.drop_columns(["label"]).equals(labelled.drop_columns(["label"]))
+    for old, new in zip(before.to_pylist(), labelled.to_pylist(), strict=True):
+        in_list = new["source"].startswith("10.") and int(new["source"].split(".")[1]) < 128
+        assert new["label"] == ("lower" if in_list else old["label"])
 
 
 def test_rejected_rows_are_written_beside(tmp_path):
