@@ -7,8 +7,8 @@ is rounded and searched from; a better clustering becomes the new guide of the a
 import numpy as np
 
 from telescope_transformer.correlation_clustering.cuts import partition_rows, separate_two_partition
-from telescope_transformer.correlation_clustering.dual import DenseDual, ascend
-from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.correlation_clustering.dual import DenseDual, SparseDual, ascend
+from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.local_search import fuse
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
 from telescope_transformer.correlation_clustering.rounding import round_fractions
@@ -38,6 +38,16 @@ def certify(progress: Progress, rng: np.random.Generator, deadline: Deadline) ->
         if progress.gap > 0.98 * before:
             break
         smoothing = max(smoothing / 2, 1e-6 * dual.scale)
+    return dual
+
+
+def certify_sparse(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> SparseDual:
+    """Raise the lower bound of ``progress`` (a sparse graph) by the triangles among its edges."""
+    graph = progress.graph
+    assert isinstance(graph, SparseGraph)
+    capacity = min(max(1 << 16, 2 * graph.indices.size), 1 << 24)
+    dual = SparseDual(graph, progress.labels, seed=int(rng.integers(2**31)), capacity=capacity)
+    ascend(dual, progress, deadline)
     return dual
 
 

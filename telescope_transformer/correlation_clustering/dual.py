@@ -1,4 +1,4 @@
-"""Proved lower bounds of the cost by dual ascent over lazily separated inequalities, dense graphs.
+"""Proved lower bounds of the cost by dual ascent over lazily separated inequalities.
 
 What the ascent is, and why each of its states proves a bound, is said in :mod:`.ascent`.
 """
@@ -6,7 +6,7 @@ What the ascent is, and why each of its states proves a bound, is said in :mod:`
 import numpy as np
 
 from telescope_transformer.correlation_clustering.ascent import reduced_weights, sweep_rows, sweep_triangles
-from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
 from telescope_transformer.correlation_clustering.separation import (
     fractions_dense,
@@ -14,8 +14,14 @@ from telescope_transformer.correlation_clustering.separation import (
     pairs_cut,
     separate_dense,
 )
+from telescope_transformer.correlation_clustering.separation_sparse import (
+    edge_ids,
+    edges_cut,
+    first_places,
+    separate_sparse,
+)
 
-_FIRST_SMOOTHING = 0.006
+FIRST_SMOOTHING = 0.006
 _LAST_SMOOTHING = 1e-9
 _RELAXATION = 1.5
 _SWEEPS = 20
@@ -48,17 +54,20 @@ class Rows:
         self.right, self.multipliers = self.right[keep], self.multipliers[keep]
 
 
-class DenseDual:
-    """State of the ascent on a complete graph: reduced weights, active inequalities and their multipliers."""
+class Dual:
+    """State of an ascent: reduced weights of the pairs, active inequalities and their multipliers.
 
-    def __init__(self, graph: DenseGraph, labels: np.ndarray, seed: int = 0, capacity: int = 1 << 21) -> None:
-        self.n = graph.n
-        self.weights = pack_pairs(graph.matrix, graph.threshold)
-        self.reduced = self.weights.copy()
-        self.repulsion = -float(np.minimum(self.weights, 0.0).sum())
-        self.scale = graph.scale
-        self.smoothing = _FIRST_SMOOTHING * graph.scale
-        self.triangles = np.empty((0, 3), dtype=np.int32 if self.weights.size < 2**31 else np.int64)
+    ``weights`` (m,) float64 are those of the pairs that have a variable; all others are not attractive and count as
+    cut. Subclasses say which pairs these are, and find violated triangles among them.
+    """
+
+    def __init__(self, weights: np.ndarray, scale: float, labels: np.ndarray, *, seed: int, capacity: int) -> None:
+        self.weights = weights
+        self.reduced = weights.copy()
+        self.repulsion = -float(np.minimum(weights, 0.0).sum())
+        self.scale = scale
+        self.smoothing = FIRST_SMOOTHING * scale
+        self.triangles = np.empty((0, 3), dtype=np.int32 if weights.size < 2**31 else np.int64)
         self.multipliers = np.empty(0)
         self.rows = Rows()
         self._capacity = capacity
@@ -68,15 +77,19 @@ class DenseDual:
 
     def guide(self, labels: np.ndarray) -> None:
         """Place the smoothing by the clustering ``labels``; multipliers keep their values and stay valid."""
-        self.cut = pairs_cut(np.ascontiguousarray(labels, dtype=np.int64))
+        self.cut = self._pairs_cut(np.ascontiguousarray(labels, dtype=np.int64))
+
+    def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray) -> int:
+        raise NotImplementedError
 
     def separate(self, tolerance: float = _TOLERANCE) -> int:
         """Add violated triangle inequalities, drop those without multiplier; returns how many were added."""
-        x = fractions_dense(self.reduced, self.cut, self.smoothing, self.n)
         triangles = np.empty((self._capacity, 3), dtype=self.triangles.dtype)
         multipliers = np.empty(self._capacity)
-        centres = self._rng.permutation(self.n)
-        found = separate_dense(x, self.reduced, self.cut, self.smoothing, tolerance, centres, triangles, multipliers)
+        found = self._separate(tolerance, triangles, multipliers)
         keep = self.multipliers > 0
         self.triangles = np.concatenate([self.triangles[keep], triangles[:found]])
         self.multipliers = np.concatenate([self.multipliers[keep], multipliers[:found]])
@@ -88,6 +101,7 @@ class DenseDual:
         return found
 
     def sweep(self, deadline: Deadline, sweeps: int = _SWEEPS) -> None:
+        """Coordinate ascent over all active inequalities, ``sweeps`` times or until the deadline."""
         rows = self.rows
         for _ in range(sweeps):
             sweep_triangles(self.triangles, self.multipliers, self.reduced, self.cut, self.smoothing, _RELAXATION)
@@ -100,11 +114,8 @@ class DenseDual:
 
     def estimate(self) -> float:
         """Value of the dual at the running reduced weights; not yet safe against rounding."""
-        return (
-            self.repulsion
-            + float(np.minimum(self.reduced, 0.0).sum())
-            - float(self.rows.right @ self.rows.multipliers)
-        )
+        constant = self.repulsion - float(self.rows.right @ self.rows.multipliers)
+        return constant + float(np.minimum(self.reduced, 0.0).sum())
 
     def bound(self) -> float:
         """Proved lower bound of the cost: the dual evaluated anew in float64, less a bound of its rounding error."""
@@ -114,16 +125,51 @@ class DenseDual:
         )
         self.reduced = reduced
         size = float(np.abs(self.weights).sum()) + 3 * float(self.multipliers.sum())
-        size += float(np.repeat(rows.multipliers, np.diff(rows.starts)).sum() + np.abs(rows.right) @ rows.multipliers)
-        margin = np.finfo(np.float64).eps * (terms + 64) * size
-        return self.estimate() - margin
+        size += float(np.diff(rows.starts) @ rows.multipliers + np.abs(rows.right) @ rows.multipliers)
+        return self.estimate() - np.finfo(np.float64).eps * (terms + 64) * size
+
+
+class DenseDual(Dual):
+    """The ascent on a complete graph of original nodes: every pair has a variable."""
+
+    def __init__(self, graph: DenseGraph, labels: np.ndarray, *, seed: int = 0, capacity: int = 1 << 21) -> None:
+        self.n = graph.n
+        weights = pack_pairs(graph.matrix, graph.threshold)
+        super().__init__(weights, graph.scale, labels, seed=seed, capacity=capacity)
+
+    def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
+        return pairs_cut(labels)
+
+    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray) -> int:
+        x, centres = self.fractions(), self._rng.permutation(self.n)
+        return separate_dense(x, self.reduced, self.cut, self.smoothing, tolerance, centres, triangles, multipliers)
 
     def fractions(self) -> np.ndarray:
         """Primal estimate x (n, n) float32 of the relaxation's solution: 1 cut, 0 joined."""
         return fractions_dense(self.reduced, self.cut, self.smoothing, self.n)
 
 
-def ascend(dual: DenseDual, progress: Progress, deadline: Deadline) -> None:
+class SparseDual(Dual):
+    """The ascent on a sparse graph: its edges have variables, and the chords that triangulate short bad cycles."""
+
+    def __init__(self, graph: SparseGraph, labels: np.ndarray, *, seed: int = 0, capacity: int = 1 << 23) -> None:
+        self._graph = graph
+        self._ids = edge_ids(graph.indptr, graph.indices)
+        weights = graph.data[first_places(graph.indptr, graph.indices)]
+        super().__init__(weights, graph.scale, labels, seed=seed, capacity=capacity)
+
+    def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
+        return edges_cut(self._graph.indptr, self._graph.indices, labels)
+
+    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray) -> int:
+        graph = self._graph
+        return separate_sparse(
+            graph.indptr, graph.indices, self._ids, self.reduced, self.cut, self.smoothing, tolerance,
+            triangles, multipliers,
+        )  # fmt: skip
+
+
+def ascend(dual: Dual, progress: Progress, deadline: Deadline) -> None:
     """Raise the bound until it meets the cost, nothing is gained by less smoothing, or the deadline passes."""
     last = level = -np.inf
     while not deadline.passed:
@@ -137,7 +183,7 @@ def ascend(dual: DenseDual, progress: Progress, deadline: Deadline) -> None:
                 return
         if value - last < 0.1 * missing and found < 0.02 * dual.multipliers.size + 1:
             dual.smoothing *= 0.5
-            if value - level < 1e-3 * missing and dual.smoothing < _FIRST_SMOOTHING / 100 * dual.scale:
+            if value - level < 1e-3 * missing and dual.smoothing < FIRST_SMOOTHING / 100 * dual.scale:
                 break
             if dual.smoothing < _LAST_SMOOTHING * dual.scale:
                 break

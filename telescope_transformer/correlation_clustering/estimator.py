@@ -5,16 +5,15 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 
-from telescope_transformer.correlation_clustering.certificate import certify
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
-from telescope_transformer.correlation_clustering.greedy import gaec
-from telescope_transformer.correlation_clustering.local_search import evolve, improve
+from telescope_transformer.correlation_clustering.neighbours import neighbour_graph
 from telescope_transformer.correlation_clustering.progress import Progress
+from telescope_transformer.correlation_clustering.strategy import METHODS, solve
 from telescope_transformer.correlation_clustering.validation import check_embeddings, check_weights
 from telescope_transformer.errors import SolverError
 
-_CERTIFY_UP_TO = 6_000
-METHODS = ("auto", "lp", "local_search", "greedy")
+# Products in float64 keep a certificate of small graphs exact; beyond, float32 halves the time and the memory.
+_DOUBLE_UP_TO = 4_096
 
 
 class CorrelationClustering(ClusterMixin, BaseEstimator):
@@ -26,6 +25,9 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
     time_limit : seconds that a fit may take (None: until nothing improves).
     gap : relative gap at which to stop; None asks for a proof of optimality within what the method does.
     random_state : seed; the same seed gives the same labels unless a time limit cuts the search.
+    memory_limit : bytes that the matrix of all pairs may take in `fit_embeddings`; beyond it, only the pairs of
+        nearest neighbours are weighed.
+    n_neighbors : neighbours of each vector in that graph.
 
     Attributes
     ----------
@@ -35,6 +37,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
     gap_ : (cost_ - lower_bound_) / cost_; 0 where both are 0, nan without a bound.
     n_clusters_ : number of clusters.
     solver_ : what ran.
+    outside_pairs_ : how pairs without a weight of their own were weighed.
     """
 
     def __init__(
@@ -43,43 +46,68 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         time_limit: float | None = None,
         gap: float | None = None,
         random_state: int | None = None,
+        memory_limit: int = 2 << 30,
+        n_neighbors: int = 50,
     ) -> None:
         self.method = method
         self.time_limit = time_limit
         self.gap = gap
         self.random_state = random_state
+        self.memory_limit = memory_limit
+        self.n_neighbors = n_neighbors
 
     def fit(self, weights: Any, y: None = None) -> Self:
         """Cluster a dense symmetric array (n, n) or a SciPy sparse matrix of weights (an absent pair weighs 0).
 
         Positive weights attract, negative ones repel, the diagonal is ignored. Raises
-        :class:`~telescope_transformer.errors.WeightsError` naming the first offending pair.
+        :class:`~telescope_transformer.errors.WeightsError` naming the first offending pair, and
+        :class:`~telescope_transformer.errors.SolverError` for an option out of range.
         """
-        return self._solve(check_weights(weights))
+        self._check_options()
+        graph = check_weights(weights)
+        outside = "all pairs are weighed" if isinstance(graph, DenseGraph) else "pairs without an entry weigh 0"
+        return self._solve(graph, outside, self.time_limit)
 
     def fit_embeddings(self, embeddings: Any, threshold: float) -> Self:
-        """Cluster the complete graph of the vectors (n, d) with weights <x_i, x_j> - threshold."""
-        vectors = check_embeddings(embeddings, threshold)
-        return self._solve(DenseGraph(vectors @ vectors.T, float(threshold)))
+        """Cluster the complete graph of the vectors (n, d) with weights <x_i, x_j> - threshold.
 
-    def _solve(self, graph: Graph) -> Self:
+        Where the matrix of all pairs would exceed ``memory_limit``, the graph of ``n_neighbors`` nearest neighbours
+        instead; ``outside_pairs_`` says so. Raises like `fit`.
+        """
+        self._check_options()
+        vectors = check_embeddings(embeddings, threshold)
+        n = vectors.shape[0]
+        if 4 * n * n > self.memory_limit:
+            graph: Graph = neighbour_graph(vectors, threshold, self.n_neighbors, seed=self.random_state or 0)
+            outside = f"pairs outside the graph of {self.n_neighbors} nearest neighbours weigh 0"
+            return self._solve(graph, outside, self.time_limit)
+        if n <= _DOUBLE_UP_TO:
+            vectors = vectors.astype(np.float64)
+        return self._solve(DenseGraph(vectors @ vectors.T, float(threshold)), "all pairs are weighed", self.time_limit)
+
+    def solution(self) -> dict[str, Any]:
+        """The result as plain values for JSON: a bound or gap that was not computed is None."""
+        return {
+            "cost": self.cost_,
+            "lower_bound": None if np.isnan(self.lower_bound_) else self.lower_bound_,
+            "gap": None if np.isnan(self.gap_) else self.gap_,
+            "solver": self.solver_,
+            "n_clusters": self.n_clusters_,
+            "outside_pairs": self.outside_pairs_,
+        }
+
+    def _check_options(self) -> None:
         if self.method not in METHODS:
             raise SolverError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
-        progress = Progress(graph, self.time_limit, self.gap)
-        rng = np.random.default_rng(self.random_state)
-        self.solver_ = "greedy"
-        start = gaec(graph)
-        progress.offer(start)
-        if self.method != "greedy":
-            self.solver_ = "local_search"
-            progress.offer(improve(graph, start, rng, progress.part(1.0)))
-            evolve(progress, rng, progress.part(1.0))
-        if self.method == "auto" and isinstance(graph, DenseGraph) and graph.n <= _CERTIFY_UP_TO:
-            self.solver_ = "local_search+dual"
-            certify(progress, rng, progress.part(1.0))
-        return self._keep(progress)
+        for name in ("time_limit", "gap"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise SolverError(f"{name} must be None or a number of at least 0, not {value!r}")
 
-    def _keep(self, progress: Progress) -> Self:
+    def _solve(self, graph: Graph, outside: str, time_limit: float | None) -> Self:
+        progress = Progress(graph, time_limit, self.gap)
+        self.solver_ = solve(progress, self.method, np.random.default_rng(self.random_state))
+        self.outside_pairs_ = outside
         self.labels_ = progress.labels
         self.cost_ = progress.cost
         self.lower_bound_ = progress.lower_bound

@@ -13,22 +13,6 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def _dense_sums(matrix, threshold, sizes, labels):
-    """Sum of all attractive weights, and sum of all weights inside clusters."""
-    n = matrix.shape[0]
-    attractive = 0.0
-    inside = 0.0
-    for i in range(n):
-        for j in range(i):
-            weight = matrix[i, j] - threshold * sizes[i] * sizes[j]
-            if weight > 0:
-                attractive += weight
-            if labels[i] == labels[j]:
-                inside += weight
-    return attractive, inside
-
-
-@njit(cache=True, nogil=True)
 def _dense_disagreement(matrix, threshold, labels):
     """Cut attractive plus joined repulsive weight; a sum of what is at most positive, so nothing cancels."""
     n = matrix.shape[0]
@@ -70,6 +54,39 @@ def _sparse_disagreement(indptr, indices, data, labels):
                 else:
                     cost += max(data[e], 0.0)
     return cost
+
+
+@njit(cache=True, nogil=True)
+def _contract_sparse(indptr, indices, data, labels, k):
+    """Compressed rows of the contracted graph; rows of a cluster's members are added up in a dense scratch row."""
+    members = np.argsort(labels, kind="mergesort")
+    sums = np.zeros(k)
+    seen = np.full(k, -1, np.int64)
+    small_indptr = np.zeros(k + 1, np.int64)
+    small_indices = np.empty(indices.size, np.int32)
+    small_data = np.empty(indices.size)
+    used = 0
+    place = 0
+    for c in range(k):
+        start = used
+        while place < members.size and labels[members[place]] == c:
+            i = members[place]
+            place += 1
+            for p in range(indptr[i], indptr[i + 1]):
+                b = labels[indices[p]]
+                if b == c:
+                    continue
+                if seen[b] != c:
+                    seen[b] = c
+                    sums[b] = 0.0
+                    small_indices[used] = b
+                    used += 1
+                sums[b] += data[p]
+        small_indices[start:used].sort()
+        for p in range(start, used):
+            small_data[p] = sums[small_indices[p]]
+        small_indptr[c + 1] = used
+    return small_indptr, small_indices[:used].copy(), small_data[:used].copy()
 
 
 @dataclass(frozen=True)
@@ -147,15 +164,8 @@ class SparseGraph:
 
     def contract(self, labels: np.ndarray) -> "SparseGraph":
         """The graph whose nodes are the clusters of ``labels`` (0..k-1) and whose weights are sums of weights."""
-        from scipy.sparse import csr_array
-
         k = int(labels.max()) + 1 if labels.size else 0
-        rows = np.repeat(labels, np.diff(self.indptr))
-        columns = labels[self.indices]
-        between = rows != columns
-        small = csr_array((self.data[between], (rows[between], columns[between])), shape=(k, k))
-        small.sum_duplicates()
-        return SparseGraph(small.indptr.astype(np.int64), small.indices.astype(np.int32), small.data)
+        return SparseGraph(*_contract_sparse(self.indptr, self.indices, self.data, labels, k))
 
 
 Graph = DenseGraph | SparseGraph

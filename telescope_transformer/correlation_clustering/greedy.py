@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, canonical_labels
+from telescope_transformer.correlation_clustering.greedy_sparse import gaec_sparse
 
 _PACK_BELOW = 0.7
 
@@ -142,7 +143,7 @@ def gaec(graph: Graph) -> np.ndarray:
     if graph.n < 2:
         return np.zeros(graph.n, dtype=np.int64)
     if not isinstance(graph, DenseGraph):
-        raise NotImplementedError("sparse GAEC")
+        return canonical_labels(_roots(gaec_sparse(graph)))
     return gaec_in_place(graph.matrix.copy(), graph.threshold, graph.sizes)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numba import njit
 from scipy import sparse
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
@@ -21,7 +22,7 @@ def check_weights(weights: Any) -> DenseGraph | SparseGraph:
     if sparse.issparse(weights):
         return _check_sparse(weights)
     array = np.asarray(weights)
-    _check_numeric(array)
+    _check_numeric(array.dtype)
     if array.size == 0 and array.shape in ((0,), (0, 0)):
         return DenseGraph(np.zeros((0, 0)))
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
@@ -35,7 +36,7 @@ def check_weights(weights: Any) -> DenseGraph | SparseGraph:
 def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
     """Embeddings as a C-contiguous float32 or float64 array (n, d); raises :class:`WeightsError` if not finite."""
     array = np.asarray(embeddings)
-    _check_numeric(array)
+    _check_numeric(array.dtype)
     if array.ndim != 2:
         raise WeightsError(f"embeddings must be vectors of shape (n, d), not of shape {array.shape}")
     if not np.isfinite(threshold):
@@ -48,9 +49,9 @@ def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
     return array
 
 
-def _check_numeric(array: np.ndarray) -> None:
-    if array.dtype.kind not in "biuf":
-        raise WeightsError(f"weights and embeddings must be real numbers, not of type {array.dtype}")
+def _check_numeric(dtype: np.dtype) -> None:
+    if dtype.kind not in "biuf":
+        raise WeightsError(f"weights and embeddings must be real numbers, not of type {dtype}")
 
 
 def _check_rows(array: np.ndarray, start: int) -> None:
@@ -60,7 +61,7 @@ def _check_rows(array: np.ndarray, start: int) -> None:
     finite[np.arange(rows.shape[0]), start + np.arange(rows.shape[0])] = True
     if not finite.all():
         i, j = np.argwhere(~finite)[0]
-        raise WeightsError(f"weight of pair ({start + i}, {j}) is {rows[i, j]}, not a finite number")
+        raise _not_finite(start + i, j, rows[i, j])
     with np.errstate(invalid="ignore"):
         differs = np.abs(rows - columns) > SYMMETRY_TOLERANCE * np.maximum(np.abs(rows), np.abs(columns))
     if differs.any():
@@ -75,43 +76,55 @@ def _asymmetric(i: int, j: int, there: float, back: float) -> WeightsError:
     )
 
 
+@njit(cache=True, nogil=True)
+def _first_asymmetric(indptr, indices, data, tolerance):
+    """First stored entry whose mirror image differs, and the mirror's value (0 where absent); -1 if there is none."""
+    for i in range(indptr.size - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            q = indptr[j] + np.searchsorted(indices[indptr[j] : indptr[j + 1]], i)
+            back = data[q] if q < indptr[j + 1] and indices[q] == i else 0.0
+            if abs(data[p] - back) > tolerance * max(abs(data[p]), abs(back)):
+                return i, p, back
+    return -1, -1, 0.0
+
+
 def _check_sparse(weights: Any) -> SparseGraph:
     if weights.ndim != 2 or weights.shape[0] != weights.shape[1]:
         raise WeightsError(f"weights must be a square matrix (n, n), not of shape {weights.shape}")
-    entries = weights.tocoo()
-    _check_numeric(entries.data)
-    rows, columns = (np.asarray(index, dtype=np.int64) for index in entries.coords)
-    data = np.asarray(entries.data, dtype=np.float64)
-    off = rows != columns
-    rows, columns, data = rows[off], columns[off], data[off]
-    n = int(weights.shape[0])
-    order = np.argsort(rows * n + columns, kind="stable")
-    rows, columns, data = rows[order], columns[order], data[order]
-    _check_entries(rows, columns, data)
-    indptr = np.zeros(n + 1, dtype=np.int64)
-    np.cumsum(np.bincount(rows, minlength=n), out=indptr[1:])
-    graph = SparseGraph(indptr, columns.astype(np.int32), data)
-    _check_sparse_symmetry(rows, columns, data, n)
-    return graph
-
-
-def _check_entries(rows: np.ndarray, columns: np.ndarray, data: np.ndarray) -> None:
+    _check_numeric(weights.dtype)
+    rows = weights.tocsr()
+    if rows is weights:
+        rows = rows.copy() if not rows.has_sorted_indices else rows
+    stored = weights.nnz
+    if rows.nnz < stored or not rows.has_canonical_format:
+        _raise_if_twice(weights)
+        rows.sort_indices()
+    indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False)
+    data = rows.data.astype(np.float64, copy=False)
+    owners = np.repeat(np.arange(indptr.size - 1, dtype=np.int32), np.diff(indptr))
+    off = owners != indices
+    if not off.all():
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(owners[off], minlength=indptr.size - 1))])
+        indices, data, owners = indices[off], data[off], owners[off]
     bad = np.flatnonzero(~np.isfinite(data))
     if bad.size:
-        raise WeightsError(
-            f"weight of pair ({rows[bad[0]]}, {columns[bad[0]]}) is {data[bad[0]]}, not a finite number"
-        )
-    twice = np.flatnonzero((rows[1:] == rows[:-1]) & (columns[1:] == columns[:-1]))
+        raise _not_finite(owners[bad[0]], indices[bad[0]], data[bad[0]])
+    i, p, back = _first_asymmetric(indptr, indices, data, SYMMETRY_TOLERANCE)
+    if p >= 0:
+        raise _asymmetric(i, indices[p], data[p], back)
+    return SparseGraph(indptr, indices, data)
+
+
+def _raise_if_twice(weights: Any) -> None:
+    entries = weights.tocoo()
+    keys = entries.coords[0].astype(np.int64) * weights.shape[0] + entries.coords[1]
+    order = np.argsort(keys, kind="stable")
+    twice = order[1:][keys[order][1:] == keys[order][:-1]]
     if twice.size:
-        i, j = rows[twice[0]], columns[twice[0]]
+        i, j = divmod(int(keys[twice[0]]), weights.shape[0])
         raise WeightsError(f"pair ({i}, {j}) is stored more than once; call sum_duplicates() if they add up")
 
 
-def _check_sparse_symmetry(rows: np.ndarray, columns: np.ndarray, data: np.ndarray, n: int) -> None:
-    keys, mirrored = rows * n + columns, columns * n + rows
-    place = np.minimum(np.searchsorted(keys, mirrored), max(keys.size - 1, 0))
-    back = np.where(keys[place] == mirrored, data[place], 0.0) if keys.size else data
-    differs = np.flatnonzero(np.abs(data - back) > SYMMETRY_TOLERANCE * np.maximum(np.abs(data), np.abs(back)))
-    if differs.size:
-        e = differs[0]
-        raise _asymmetric(rows[e], columns[e], data[e], back[e])
+def _not_finite(i: int, j: int, weight: float) -> WeightsError:
+    return WeightsError(f"weight of pair ({i}, {j}) is {weight}, not a finite number")

@@ -1,0 +1,71 @@
+"""`telescope cluster`: correlation clustering of embeddings alone."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def cluster(
+    embeddings: Annotated[Path, typer.Argument(help="Parquet file with a column `embedding`.")],
+    output: Annotated[Path, typer.Option(help="Folder for clusters.json and labels.parquet.")],
+    threshold: Annotated[float, typer.Option(help="Similarity above which a pair attracts.")] = 0.5,
+    method: Annotated[str, typer.Option(help="auto, lp, local_search or greedy.")] = "auto",
+    time_limit: Annotated[float | None, typer.Option(help="Seconds that the solver may take.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
+) -> None:
+    """Cluster embeddings so that similar ones are together, with a proved bound of how far from optimal that is.
+
+    Writes OUTPUT/clusters.json (threshold, cost, lower bound, gap, what ran) and OUTPUT/labels.parquet (the input's
+    columns without the embedding, and `cluster`).
+
+    Example: telescope cluster embeddings.parquet --output clusters/ --threshold 0.5 --time-limit 60
+    """
+    import json
+    import time
+
+    from telescope_transformer.correlation_clustering import CorrelationClustering
+
+    table, vectors = _read(embeddings)
+    started = time.monotonic()
+    solver = CorrelationClustering(method=method, time_limit=time_limit, random_state=seed)
+    solver.fit_embeddings(vectors, threshold)
+    solution = {**solver.solution(), "threshold": threshold, "seconds": round(time.monotonic() - started, 3)}
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "clusters.json").write_text(json.dumps({"solution": solution}, indent=2) + "\n")
+    _write_labels(table, solver.labels_, output / "labels.parquet")
+    bound = "no bound" if solution["gap"] is None else f"gap {100 * solution['gap']:.3g} %"
+    typer.echo(
+        f"{len(vectors)} embeddings in {solver.n_clusters_} clusters, cost {solver.cost_:.6g}, {bound} ({solver.solver_})"
+    )
+
+
+def _read(path: Path):  # type: ignore[no-untyped-def]
+    """The table without its embeddings, and these as a float32 array (n, d)."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from telescope_transformer.errors import InputError
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is not a readable Parquet file: {error}") from error
+    if "embedding" not in table.column_names:
+        raise InputError(f"{path} has no column `embedding`, only {', '.join(table.column_names) or 'none'}")
+    column = table["embedding"].combine_chunks()
+    lengths = {0 if row is None else len(row) for row in column.to_pylist()[:1]} if len(column) else {0}
+    flat = column.flatten() if len(column) else column
+    width = lengths.pop()
+    if len(column) and (column.null_count or len(flat) != width * len(column)):
+        raise InputError(f"{path}: the rows of column `embedding` are missing or differ in length")
+    vectors = np.asarray(flat, dtype=np.float32).reshape(len(column), width)
+    return table.drop_columns(["embedding"]), vectors
+
+
+def _write_labels(table, labels, path: Path) -> None:  # type: ignore[no-untyped-def]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(table.append_column("cluster", pa.array(labels, type=pa.int32())), path, compression="zstd")

@@ -1,0 +1,93 @@
+"""Signed graphs of nearest neighbours, for more vectors than all pairs of which can be weighed."""
+
+import faiss
+import numpy as np
+from numba import njit
+
+from telescope_transformer.correlation_clustering.graph import SparseGraph
+
+_EXACT_UP_TO = 20_000
+_BLOCK = 65_536
+
+
+@njit(cache=True, nogil=True)
+def _count_pairs(neighbours, indptr):
+    """Upper bound of each row's length: own neighbours plus the nodes that name it."""
+    n, k = neighbours.shape
+    for i in range(n):
+        for p in range(k):
+            j = neighbours[i, p]
+            if j >= 0 and j != i:
+                indptr[i + 1] += 1
+                indptr[j + 1] += 1
+    for i in range(n):
+        indptr[i + 1] += indptr[i]
+
+
+@njit(cache=True, nogil=True)
+def _symmetric_rows(neighbours, similarity, threshold, indptr, indices, data):
+    """Compressed rows of the union of both directions, sorted, each pair once; returns how many entries are used."""
+    n, k = neighbours.shape
+    fill = indptr[:-1].copy()
+    for i in range(n):
+        for p in range(k):
+            j = neighbours[i, p]
+            if j >= 0 and j != i:
+                weight = np.float64(similarity[i, p]) - threshold
+                indices[fill[i]], data[fill[i]] = j, weight
+                indices[fill[j]], data[fill[j]] = i, weight
+                fill[i] += 1
+                fill[j] += 1
+    used = 0
+    for i in range(n):
+        row = indices[indptr[i] : fill[i]].copy()
+        weights = data[indptr[i] : fill[i]].copy()
+        indptr[i] = used
+        for p in np.argsort(row):
+            if used > indptr[i] and indices[used - 1] == row[p]:
+                # The two directions were multiplied in another order; the larger product serves both.
+                data[used - 1] = max(data[used - 1], weights[p])
+            else:
+                indices[used], data[used] = row[p], weights[p]
+                used += 1
+    indptr[n] = used
+    return used
+
+
+def neighbour_graph(vectors: np.ndarray, threshold: float, neighbours: int = 50, *, seed: int = 0) -> SparseGraph:
+    """Graph of the ``neighbours`` largest inner products of each vector (n, d), weighed <x_i, x_j> - threshold.
+
+    Pairs outside it weigh 0. Exact search up to 20,000 vectors; an inverted file of sqrt(n) or more cells beyond
+    (Douze et al., *The Faiss library*, 2024), which misses a few per cent of the neighbours.
+    """
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    n = vectors.shape[0]
+    neighbours = min(neighbours, max(n - 1, 0))
+    index = _index(vectors, seed)
+    found = np.empty((n, neighbours + 1), dtype=np.int32)
+    similarity = np.empty((n, neighbours + 1), dtype=np.float32)
+    for start in range(0, n, _BLOCK):
+        block = vectors[start : start + _BLOCK]
+        similarity[start : start + _BLOCK], found[start : start + _BLOCK] = index.search(block, neighbours + 1)
+    indptr = np.zeros(n + 1, dtype=np.int64)
+    _count_pairs(found, indptr)
+    indices, data = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1])
+    used = _symmetric_rows(found, similarity, float(threshold), indptr, indices, data)
+    return SparseGraph(indptr, indices[:used].copy(), data[:used].copy())
+
+
+def _index(vectors: np.ndarray, seed: int) -> faiss.Index:
+    n, d = vectors.shape
+    flat = faiss.IndexFlatIP(d)
+    if n <= _EXACT_UP_TO:
+        flat.add(vectors)
+        return flat
+    cells = int(4 * np.sqrt(n))
+    index = faiss.IndexIVFFlat(flat, d, cells, faiss.METRIC_INNER_PRODUCT)
+    index.cp.seed = 1234 + seed
+    index.cp.niter = 8
+    sample = np.random.default_rng(seed).choice(n, min(n, 40 * cells), replace=False)
+    index.train(vectors[np.sort(sample)])
+    index.add(vectors)
+    index.nprobe = 12
+    return index

@@ -1,0 +1,73 @@
+"""Which solvers run on which graph, in which order, for how long."""
+
+import numpy as np
+
+from telescope_transformer.correlation_clustering.certificate import certify, certify_sparse
+from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
+from telescope_transformer.correlation_clustering.greedy import gaec
+from telescope_transformer.correlation_clustering.local_search import evolve, improve
+from telescope_transformer.correlation_clustering.progress import Progress
+
+METHODS = ("auto", "lp", "local_search", "greedy")
+
+# A sparse graph of up to this many nodes is solved with all its pairs: triangles then see every cycle.
+_FILL_UP_TO = 2_000
+_CERTIFY_UP_TO = 12_000
+_SEARCH_SHARE = 0.4
+
+
+def solve(progress: Progress, method: str, rng: np.random.Generator) -> str:
+    """Improve ``progress`` by the method's solvers; returns what ran. Ctrl-C keeps the best so far."""
+    if isinstance(progress.graph, SparseGraph) and progress.graph.n <= _FILL_UP_TO:
+        progress.graph = fill(progress.graph)
+    ran: list[str] = []
+    try:
+        for name, stage in _stages(progress, method):
+            ran.append(name)
+            stage(progress, rng)
+            if progress.finished:
+                break
+    except KeyboardInterrupt:
+        ran.append("interrupted")
+    return "+".join(ran)
+
+
+def fill(graph: SparseGraph) -> DenseGraph:
+    """The same graph with a weight of 0 for every absent pair."""
+    matrix = np.zeros((graph.n, graph.n))
+    matrix[np.repeat(np.arange(graph.n), np.diff(graph.indptr)), graph.indices] = graph.data
+    return DenseGraph(matrix)
+
+
+def _stages(progress: Progress, method: str) -> list:
+    stages = [("greedy", _greedy)]
+    if method != "greedy":
+        stages.append(("local_search", _search if method != "local_search" else _search_to_the_end))
+    if method == "auto" and isinstance(progress.graph, SparseGraph):
+        stages.append(("dual", _certify_sparse))
+    elif method == "auto" and progress.graph.n <= _CERTIFY_UP_TO:
+        stages.append(("dual", _certify))
+    return stages
+
+
+def _greedy(progress: Progress, rng: np.random.Generator) -> None:
+    progress.offer(gaec(progress.graph))
+
+
+def _search(progress: Progress, rng: np.random.Generator) -> None:
+    deadline = progress.part(_SEARCH_SHARE)
+    progress.offer(improve(progress.graph, progress.labels, rng, deadline))
+    evolve(progress, rng, deadline)
+
+
+def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
+    progress.offer(improve(progress.graph, progress.labels, rng, progress.part(1.0)))
+    evolve(progress, rng, progress.part(1.0), patience=16)
+
+
+def _certify(progress: Progress, rng: np.random.Generator) -> None:
+    certify(progress, rng, progress.part(1.0))
+
+
+def _certify_sparse(progress: Progress, rng: np.random.Generator) -> None:
+    certify_sparse(progress, rng, progress.part(1.0))
