@@ -1,16 +1,19 @@
 """Windows to embeddings: batches of windows of like length, so that little padding is computed."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from tqdm.auto import tqdm
 from transformers.utils import cached_file
 
-from telescope_transformer.errors import CheckpointError
+from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.preparation import SPLITS, read_manifest
 
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 # Records of a batch, padding included: enough to keep two cores busy, and small enough for their caches.
@@ -134,3 +137,83 @@ def embeddings_table(windows: pa.Table, embeddings: np.ndarray) -> pa.Table:
     kept = windows.select([name for name in KEPT_COLUMNS if name in windows.column_names])
     values = pa.array(np.ascontiguousarray(embeddings, dtype=np.float32).ravel())
     return kept.append_column("embedding", pa.FixedSizeListArray.from_arrays(values, embeddings.shape[1]))
+
+
+def embed_files(
+    model: TelescopeForContrastiveLearning,
+    tokenizer: FlowTokenizer,
+    source: str | Path,
+    output: str | Path,
+    *,
+    splits: Sequence[str] = SPLITS,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+    progress: bool = True,
+) -> int:
+    """Embed a prepared dataset, or a Parquet file of windows, piece by piece; the output appears when it is whole.
+
+    Args:
+        source: directory of a prepared dataset, or a Parquet file with a row per window.
+        output: Parquet file of `embeddings_table`.
+        splits: of a dataset, in this order.
+        device, dtype: as `embed_windows` takes them.
+
+    Returns:
+        Number of windows.
+
+    Raises:
+        InputError: where a file is missing, damaged or not one of windows, or there is no window.
+        DatasetError: where the directory is no prepared dataset.
+    """
+    paths = _window_files(Path(source), splits)
+    total = sum(_open_windows(path).metadata.num_rows for path in paths)
+    if total == 0:
+        raise InputError(f"{source} has no windows")
+    partial = Path(output).with_name(f".{Path(output).name}.partial")
+    writer: pq.ParquetWriter | None = None
+    try:
+        with tqdm(total=total, unit="window", desc="embedding", disable=not progress) as bar:
+            for path in paths:
+                for windows in _read_windows(path, tokenizer):
+                    values = embed_windows(model, tokenizer, windows, device=device, dtype=dtype, progress=False)
+                    table = embeddings_table(windows, values)
+                    writer = writer or pq.ParquetWriter(partial, table.schema, compression="zstd")
+                    writer.write_table(table)
+                    bar.update(len(values))
+        if writer is not None:
+            writer.close()
+        os.replace(partial, output)
+    finally:
+        partial.unlink(missing_ok=True)
+    return total
+
+
+def _window_files(source: Path, splits: Sequence[str]) -> list[Path]:
+    if not source.is_dir():
+        return [source]
+    manifest = read_manifest(source)
+    return [source / file.path for split in splits for file in manifest.files_of(split)]
+
+
+def _open_windows(path: Path) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    missing = {"source", "start", "end", "n_records", "timestamp", "dst_ip"} - set(file.schema_arrow.names)
+    if missing:
+        raise InputError(f"{path} is not a file of windows: it has no column {sorted(missing)[0]!r}")
+    return file
+
+
+def _read_windows(path: Path, tokenizer: FlowTokenizer) -> Iterator[pa.Table]:
+    """The windows of a file, so many at a time, with no more columns than are needed."""
+    file = _open_windows(path)
+    spelt = {"dst_ip" if name.startswith("dst_octet_") else name for name in tokenizer.fields}
+    wanted = {*KEPT_COLUMNS, "timestamp", *spelt}
+    columns = [name for name in file.schema_arrow.names if name in wanted]
+    try:
+        for batch in file.iter_batches(CHUNK_WINDOWS, columns=columns):
+            yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: damaged: {error}") from error

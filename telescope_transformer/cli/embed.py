@@ -1,0 +1,41 @@
+"""`telescope embed`: windows to embeddings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def embed(
+    windows: Annotated[Path, typer.Argument(help="Prepared dataset, or a Parquet file with a row per window.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file of the embeddings.")],
+    model: Annotated[str | None, typer.Option(help="Directory or Hub id; default: the shipped checkpoint.")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="Split of a dataset (repeatable); default: all.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: the first GPU, else the CPU.")] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16: about 2e-3 less exact.")] = False,
+) -> None:
+    """Embed windows: one vector of unit length for each, in batches of like length.
+
+    Example: telescope embed dataset --model user/telescope-base --output embeddings.parquet
+    """
+    import time
+
+    import torch
+
+    from telescope_transformer.cli.options import tell
+    from telescope_transformer.embedding import embed_files, load
+    from telescope_transformer.preparation import SPLITS
+
+    loaded, tokenizer = load(model)
+    begun = time.perf_counter()
+    count = embed_files(
+        loaded,
+        tokenizer,
+        windows,
+        output,
+        splits=split or SPLITS,
+        device=device,
+        dtype=torch.bfloat16 if bf16 else torch.float32,
+    )
+    seconds = time.perf_counter() - begun
+    tell(f"{count:,} windows embedded in {seconds:.1f} s ({count / seconds:,.0f} a second): {output}")

@@ -1,0 +1,100 @@
+"""Embedding: batches of like length, the same embedding in every batch, files in and out."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from telescope_transformer.embedding import embed_files, embed_windows, length_batches, load
+from telescope_transformer.errors import CheckpointError, InputError
+from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.sequences import cut_windows
+
+TOKENIZER = FlowTokenizer()
+
+
+@pytest.fixture(scope="module")
+def model() -> TelescopeForContrastiveLearning:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return TelescopeForContrastiveLearning(TelescopeConfig(hidden_size=16, num_hidden_layers=1, projection_size=8))
+
+
+@pytest.fixture(scope="module")
+def windows() -> pa.Table:
+    random = np.random.default_rng(0)
+    counts = random.integers(1, 300, 40)
+    total = int(counts.sum())
+    return cut_windows(
+        pa.table(
+            {
+                "timestamp": np.sort(random.integers(0, 10**12, total)),
+                "src_ip": [f"192.0.2.{source}" for source, count in enumerate(counts) for _ in range(count)],
+                "dst_ip": random.integers(0, 2**32, total, dtype=np.uint32),
+                "protocol": np.full(total, 6, dtype=np.uint8),
+                "src_port": random.integers(0, 65_536, total).astype(np.uint16),
+                "dst_port": random.integers(0, 65_536, total).astype(np.uint16),
+            }
+        )
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(lengths=st.lists(st.integers(1, 128), max_size=300), batch_records=st.integers(128, 4096))
+def test_batches_hold_each_window_once_and_little_padding(lengths: list[int], batch_records: int) -> None:
+    sizes = np.array(lengths, dtype=np.int64)
+    batches = list(length_batches(sizes, batch_records))
+    assert sorted(row for rows in batches for row in rows.tolist()) == list(range(len(sizes)))
+    computed = sum(len(rows) * sizes[rows].max() for rows in batches)
+    assert computed * 0.9 <= sizes.sum()
+    assert all(len(rows) * sizes[rows].max() <= batch_records for rows in batches)
+
+
+def test_an_embedding_does_not_depend_on_its_batch(model: TelescopeForContrastiveLearning, windows: pa.Table) -> None:
+    together = embed_windows(model, TOKENIZER, windows, progress=False)
+    assert together.shape == (windows.num_rows, 8)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, rtol=1e-5)
+    alone = [embed_windows(model, TOKENIZER, windows.slice(row, 1), progress=False) for row in (0, 5, 17)]
+    np.testing.assert_allclose(np.concatenate(alone), together[[0, 5, 17]], atol=1e-6)
+    assert model.training, "the model is left in the mode that it was in"
+    half = embed_windows(model, TOKENIZER, windows, dtype=torch.bfloat16, progress=False)
+    np.testing.assert_allclose(half, together, atol=3e-2)
+
+
+def test_a_file_of_windows_becomes_a_file_of_embeddings(
+    model: TelescopeForContrastiveLearning, windows: pa.Table, tmp_path: Path
+) -> None:
+    pq.write_table(windows.append_column("label", pa.array(["x"] * windows.num_rows)), tmp_path / "windows.parquet")
+    output = tmp_path / "embeddings.parquet"
+    count = embed_files(model, TOKENIZER, tmp_path / "windows.parquet", output, progress=False)
+    table = pq.read_table(output)
+    assert count == table.num_rows == windows.num_rows
+    assert table.column_names == ["source", "start", "end", "n_records", "label", "embedding"]
+    assert table.schema.field("embedding").type == pa.list_(pa.float32(), 8)
+    values = table["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, 8)
+    np.testing.assert_allclose(values, embed_windows(model, TOKENIZER, windows, progress=False), atol=1e-6)
+
+
+def test_what_is_no_file_of_windows_is_named(model: TelescopeForContrastiveLearning, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"source": ["192.0.2.1"]}), tmp_path / "other.parquet")
+    (tmp_path / "text.parquet").write_text("no Parquet")
+    for name in ("other.parquet", "text.parquet", "nowhere.parquet"):
+        with pytest.raises(InputError, match=name):
+            embed_files(model, TOKENIZER, tmp_path / name, tmp_path / "out.parquet", progress=False)
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_model_and_a_tokenizer_that_do_not_fit_are_refused(
+    model: TelescopeForContrastiveLearning, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match="cannot load a model"):
+        load(tmp_path)
+    model.save_pretrained(tmp_path)
+    FlowTokenizer(["dst_port"]).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="the tokenizer spells"):
+        load(tmp_path)
