@@ -27,10 +27,13 @@ _COMPRESSIONS = {
 
 
 class DamagedInput(InputError):
-    """A file is cut off or corrupt from a byte offset on; what lies before it was read."""
+    """A file is cut off or corrupt, from a byte offset on where that is known; what lies before it was read.
 
-    def __init__(self, path: str | Path, offset: int, reason: str) -> None:
-        super().__init__(f"{path}: damaged at byte {offset}: {reason}")
+    Of a compressed file, the offset is that within its decompressed content.
+    """
+
+    def __init__(self, path: str | Path, offset: int | None, reason: str) -> None:
+        super().__init__(f"{path}: damaged{'' if offset is None else f' at byte {offset}'}: {reason}")
         self.path = str(path)
         self.offset = offset
         self.reason = reason

@@ -118,7 +118,7 @@ class RecordScan:
             except InputError as error:
                 if not self._keep_going:
                     raise
-                self._record(DamagedInput(file.path, 0, str(error)))
+                self._record(DamagedInput(file.path, None, str(error).removeprefix(f"{file.path}: ")))
         if not self.counts.read and not self.counts.skipped:
             if self.damage:
                 raise self.damage[0]

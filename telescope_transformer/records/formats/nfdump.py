@@ -123,7 +123,7 @@ def _exported(file: InputFile, program: str) -> Iterator[bytes]:
         complaints.seek(0)
         complaint = " ".join(complaints.read(500).decode("utf-8", "replace").split())
         if status or complaint:
-            raise DamagedInput(file.path, 0, f"nfdump says: {complaint or f'exit status {status}'}")
+            raise DamagedInput(file.path, None, f"nfdump says: {complaint or f'exit status {status}'}")
 
 
 def read_binary(file: InputFile, context: ReadContext) -> Iterator[Chunk]:

@@ -54,7 +54,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
             try:
                 batch = next(batches, None)
             except (pa.ArrowException, OSError) as error:
-                raise DamagedInput(file.path, 0, f"cannot be read from row {first} on ({error})") from error
+                raise DamagedInput(file.path, None, f"cannot be read from row {first} on ({error})") from error
             if batch is None:
                 return
             raw = {

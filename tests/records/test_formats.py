@@ -1,0 +1,64 @@
+"""Formats are told by content, whatever a file is called and however it is compressed."""
+
+import gzip
+from pathlib import Path
+
+import crafted
+import pytest
+
+from telescope_transformer.errors import FlowRecordError, InputError
+from telescope_transformer.records import format_names, read_records, scan_records
+from telescope_transformer.records.telescope import Telescope
+
+PCAP = crafted.pcap([crafted.ethernet(crafted.ipv4(crafted.tcp()))])
+PCAPNG = crafted.section() + crafted.interface() + crafted.enhanced_packet(PCAP[40:], crafted.SECOND * 1_000_000)
+
+
+@pytest.mark.parametrize(("content", "expected"), [(PCAP, "pcap"), (PCAPNG, "pcapng")])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_wrong_name_does_not_mislead(tmp_path: Path, content: bytes, expected: str, compressed: bool) -> None:
+    path = tmp_path / "flows.csv"
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    records = read_records([path])
+    assert records.sources[0].format == expected
+    assert records.counts.kept == 1
+
+
+def test_files_of_several_formats_join_in_one_table(tmp_path: Path, csv_file: Path) -> None:
+    (tmp_path / "a").write_bytes(PCAP)
+    records = read_records([csv_file, tmp_path / "a"])
+    assert records.counts.kept == 301
+    assert records.table.column("ttl").null_count == 300
+    assert [source.format for source in records.sources] == ["csv", "pcap"]
+
+
+def test_a_named_format_is_taken_at_its_word(tmp_path: Path, csv_file: Path) -> None:
+    assert format_names()[0] == "auto"
+    with pytest.raises(InputError, match="not a pcap file"):
+        read_records([csv_file], format="pcap")
+    with pytest.raises(InputError, match="unknown format 'pdf'; formats are auto, parquet"):
+        read_records([csv_file], format="pdf")
+
+
+def test_a_prefix_that_is_none_is_refused() -> None:
+    with pytest.raises(FlowRecordError, match=r"telescope prefix '192\.0\.2\.0/33'"):
+        Telescope(["192.0.2.0/33"])
+
+
+def test_a_scan_counts_as_it_goes_and_lists_each_source(tmp_path: Path, csv_file: Path) -> None:
+    scan = scan_records([csv_file])
+    assert scan.counts.read == 0
+    assert sum(batch.num_rows for batch in scan) == scan.counts.kept == scan.sources[0].counts.kept == 300
+    assert "read 300 flow records = kept 300 + rejected 0" in scan.summary()
+
+
+def test_the_list_of_rejects_is_bounded_and_their_count_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("telescope_transformer.records.reading.REJECTS_LISTED", 10)
+    path = tmp_path / "a.csv"
+    path.write_text("timestamp,src_ip,protocol,dst_port\n" + "x,192.0.2.1,tcp,1\n" * 50 + "1,192.0.2.1,tcp,1\n")
+    records = read_records([path])
+    assert records.counts == (51, 1, 50, 0)
+    assert records.rejects.num_rows == 10
+    assert "40 further rejected rows" in records.summary()

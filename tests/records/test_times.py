@@ -1,0 +1,92 @@
+"""Times against the standard library: text with and without zones, epoch numbers of every unit."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from telescope_transformer.records.text import INVALID, MISSING, VALID, parse_integers, text_view
+from telescope_transformer.records.times import parse_times
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+instants = st.datetimes(datetime(1970, 1, 3), datetime(9999, 12, 29))
+zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+def micros(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+@settings(max_examples=200, deadline=None)
+@given(instants, zones)
+def test_iso_text(moment: datetime, zone: timezone) -> None:
+    local = moment.replace(tzinfo=zone)
+    naive = local.astimezone(UTC).replace(tzinfo=None)
+    texts = [local.isoformat(), local.isoformat(" "), naive.isoformat(), f"{naive.isoformat()}Z"]
+    texts += [naive.isoformat(" ").replace("-", "/"), local.isoformat()[::-1].replace(":", "", 1)[::-1]]
+    values, status = parse_times(pa.array(texts))
+    assert status.tolist() == [VALID] * len(texts)
+    assert values.tolist() == [micros(local)] * len(texts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 99_999_999_999), st.integers(0, 999_999))
+def test_epoch_seconds(seconds: int, fraction: int) -> None:
+    values, _ = parse_times(pa.array([f"{seconds}.{fraction:06d}", f"{seconds}"]))
+    assert values.tolist() == [seconds * 1_000_000 + fraction, seconds * 1_000_000]
+    assert parse_times(pa.array([seconds]))[0].tolist() == [seconds * 1_000_000]
+
+
+@pytest.mark.parametrize("factor", [1, 10**3, 10**6, 10**9])
+def test_the_unit_of_a_number_follows_from_its_size(factor: int) -> None:
+    number = 1_700_000_000 * factor
+    for column in (
+        pa.array([number]),
+        pa.array([float(number)]),
+        pa.array([str(number)]),
+        pa.array([number], pa.uint64()),
+    ):
+        values, status = parse_times(column)
+        assert (values.tolist(), status.tolist()) == ([1_700_000_000_000_000], [VALID])
+
+
+NO_TIMES = """
+2024-13-01 2024-00-01 2024-02-30 2023-02-29 2024-01-01T24:00 2024-01-01T00:60 2024-01-01T0:00 2024-01/01 noon -1 1e9
+1.2.3 2024-01-01T00:00:00+24:00 2024-01-01T00:00:00X 1969-12-31T23:59:59 99999999999999999999
+"""
+
+
+@pytest.mark.parametrize("text", NO_TIMES.split())
+def test_what_is_no_time_is_refused(text: str) -> None:
+    _, status = parse_times(pa.array([text]))
+    assert status.tolist() == [INVALID]
+
+
+def test_missing_and_non_finite_times() -> None:
+    assert parse_times(pa.array(["", None, " "]))[1].tolist() == [MISSING] * 3
+    assert parse_times(pa.array([None, float("nan"), float("inf"), -1.0]))[1].tolist() == [
+        MISSING,
+        INVALID,
+        INVALID,
+        INVALID,
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 10**18 - 1))
+def test_integers(number: int) -> None:
+    texts = [
+        str(number),
+        f"{number}.0",
+        f"{number}.",
+        f" {number} ",
+        hex(number),
+        f"{number}x",
+        f"-{number}",
+        f"{number}.5",
+    ]
+    values, status = parse_integers(text_view(pa.array(texts)))
+    assert status.tolist() == [VALID] * 5 + [INVALID] * 3
+    assert values.tolist()[:5] == [number] * 5
