@@ -146,12 +146,20 @@ class _Names:
         target = (records["dst_ip"] - self._base).astype(np.int32)
         columns: dict[str, pa.Array] = {
             "timestamp": pa.array(np.ascontiguousarray(records["timestamp"])),
-            "src_ip": pa.DictionaryArray.from_arrays(pa.array(source), self._sources),
-            "dst_ip": pa.DictionaryArray.from_arrays(pa.array(target), self._targets),
+            "src_ip": _dictionary(source, self._sources),
+            "dst_ip": _dictionary(target, self._targets),
         }
         not_tcp = records["protocol"] != TCP
         for name in ("protocol", "src_port", "dst_port", "ttl", "tcp_flags", "ip_id", "tcp_seq"):
             mask = not_tcp if name in _TCP_ONLY else None
             columns[name] = pa.array(np.ascontiguousarray(records[name]), mask=mask)
-        columns["label"] = pa.DictionaryArray.from_arrays(pa.array(self._actor_of[source]), self._actors)
+        columns["label"] = _dictionary(self._actor_of[source], self._actors)
         return pa.RecordBatch.from_pydict(columns)
+
+
+def _dictionary(codes: np.ndarray, names: pa.Array) -> pa.DictionaryArray:
+    """A column of `names[codes]` whose dictionary holds only the names that occur."""
+    used = np.zeros(len(names), dtype=bool)
+    used[codes] = True
+    new_codes = np.cumsum(used, dtype=np.int32) - 1
+    return pa.DictionaryArray.from_arrays(pa.array(new_codes[codes], pa.int32()), names.filter(pa.array(used)))
