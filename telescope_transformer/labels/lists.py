@@ -20,6 +20,7 @@ from telescope_transformer.labels.prefixes import Network, PrefixLabels
 _NO_LISTS = re.compile(r"(licen[cs]e|readme|changelog|copying)(\..*)?|.*\.md", re.IGNORECASE)
 _FAMILY_SUFFIX = re.compile(r"[-_.]?(ip)?v?[46]$", re.IGNORECASE)
 _COMMENT = re.compile(r"[#;].*|//.*")
+_RANGE = re.compile(r"[0-9a-f.:]+\s*-\s*[0-9a-f.:]+", re.IGNORECASE)
 _LONGEST_FILE = 256 << 20
 
 Entry = tuple[Network, str]
@@ -47,7 +48,7 @@ def _text_entries(path: Path, text: str) -> Iterator[Entry]:
         if not entry:
             continue
         try:
-            networks = parse_networks(entry.split()[0] if "-" not in entry else entry)
+            networks = parse_networks(entry if _RANGE.fullmatch(entry) else entry.split()[0])
         except (ValueError, TypeError) as error:
             raise InputError(f"{path}: line {number}: {entry[:100]!r} is no address, CIDR or range") from error
         yield from ((network, label) for network in networks)

@@ -1,0 +1,87 @@
+"""Scanner lists: text, MISP warning lists and ipset files, and what is said of entries that are none."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.labels import read_labels
+
+
+def label_of(folder: Path, *addresses: str) -> list[str | None]:
+    return read_labels(folder).label(pa.array(addresses)).to_pylist()
+
+
+def test_text_lists_of_both_families(tmp_path: Path) -> None:
+    (tmp_path / "acme_v4.txt").write_text("# Acme\n192.0.2.0/28 ; offices\n\n198.51.100.7 // one\n192.0.2.77/28\n")
+    (tmp_path / "acme_v6.txt").write_text("2001:DB8::/48\n")
+    (tmp_path / "other.list").write_text("203.0.113.9 - 203.0.113.20\n")
+    (tmp_path / "LICENSE").write_text("Anyone may\n")
+    (tmp_path / "README.md").write_text("Lists\n")
+    found = label_of(
+        tmp_path,
+        "192.0.2.15",
+        "192.0.2.16",
+        "192.0.2.70",
+        "198.51.100.7",
+        "2001:db8::1",
+        "2001:db8:1::1",
+        "203.0.113.20",
+    )
+    assert found == ["acme", None, "acme", "acme", "acme", None, "other"]
+
+
+def test_a_misp_warning_list(tmp_path: Path) -> None:
+    folder = tmp_path / "acme-scanners"
+    folder.mkdir()
+    content = {"name": "Acme", "type": "cidr", "list": ["192.0.2.0/24", "2001:db8::1", "scanner.example.org"]}
+    (folder / "list.json").write_text(json.dumps(content))
+    labels = read_labels(tmp_path)
+    assert labels.label(pa.array(["192.0.2.9", "2001:db8::1"])).to_pylist() == ["acme-scanners"] * 2
+    assert "1 entries are no addresses" in labels.notes[0]
+
+
+def test_an_ipset_file(tmp_path: Path) -> None:
+    lines = [
+        "create acme hash:net family inet hashsize 1024 maxelem 65536",
+        "add acme 192.0.2.0/24 timeout 0",
+        "add acme 192.0.2.128/25 nomatch",
+        "create web hash:ip,port family inet",
+        "add web 198.51.100.1,tcp:80",
+    ]
+    (tmp_path / "sets.save").write_text("\n".join(lines))
+    assert label_of(tmp_path, "192.0.2.200", "198.51.100.1") == ["acme", "web"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "192.0.2.1\nnot-an-address\n", r"a\.txt: line 2: 'not-an-address' is no address"),
+        ("a.txt", "192.0.2.9 - 192.0.2.1\n", "line 1"),
+        ("a.txt", "192.0.2.9 - 2001:db8::1\n", "line 1"),
+        ("a.txt", "# nothing\n", "no scanner list with an address"),
+        ("a.json", '{"list": ', "not whole JSON"),
+        ("a.json", '{"values": []}', "not a MISP warning list"),
+        ("a.set", "add acme 192.0.2.300\n", "line 1"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_labels(tmp_path)
+
+
+def test_an_absent_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder of scanner lists"):
+        read_labels(tmp_path / "nothing")
+
+
+@pytest.mark.shared
+def test_the_real_lists(shared: Path) -> None:
+    labels = read_labels(shared / "data/scanner-lists")
+    assert labels.prefix_count > 20_000
+    assert {"censys", "shodan", "rapid7"} <= set(labels.names)
+    assert not any(name.endswith(("_v4", "_v6")) for name in labels.names)
+    assert all(len(tie.labels) > 1 for tie in labels.ties)
