@@ -111,8 +111,8 @@ def main(
     argv: Sequence[str] | None = None, *, program: str = "training.evaluate", baselines: Sequence[str] = ()
 ) -> int:
     """Run the command line; returns the exit status."""
-    options = parser(program, baselines or DEFAULT_BASELINES).parse_args(argv)
     try:
+        options = parser(program, baselines or DEFAULT_BASELINES).parse_args(argv)
         write(options.output, evaluate(options))
     except TelescopeError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -124,7 +124,7 @@ def main(
 def _fitted(place: str | None) -> Any:
     """A trained model as a method: it learns nothing from the evaluation's training windows."""
     represent = trained(place)
-    return lambda train, seed: represent
+    return lambda split, seed: represent
 
 
 if __name__ == "__main__":

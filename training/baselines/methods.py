@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from training.baselines import controls, networks, pair_classifier, services, word2vec
+from training.evaluation.protocol import Split
 from training.evaluation.representation import Representation
 from training.evaluation.windows import WindowSet
 
 Represent = Callable[[WindowSet], Representation]
-Fit = Callable[[WindowSet, int], Represent]
+Fit = Callable[[Split, int], Represent]
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Method:
 
     title: as the tables print it.
     kind: "control"; "baseline"; "transductive", which learns from the very windows that it represents, though not
-        from their sources; "ceiling", supervised on pairs and without vectors; or "model".
-    fit: (training windows, seed) to a function that represents windows.
+        which are of one source; "ceiling", supervised on pairs and without vectors; or "model".
+    fit: (split, seed) to a function that represents windows. It learns from `split.train` alone unless transductive.
     """
 
     title: str
@@ -28,15 +29,11 @@ class Method:
 
 
 def _unfitted(represent: Represent) -> Fit:
-    return lambda train, seed: represent
+    return lambda split, seed: represent
 
 
 def _frequencies(represent: Callable[[WindowSet, WindowSet], Representation]) -> Fit:
-    return lambda train, seed: partial(represent, train)
-
-
-def _transductive(represent: Callable[[WindowSet, int, WindowSet], Representation]) -> Fit:
-    return lambda train, seed: partial(represent, train, seed)
+    return lambda split, seed: partial(represent, split.train)
 
 
 METHODS = {
@@ -47,10 +44,10 @@ METHODS = {
     "tfidf_services": Method("services, TF-IDF", "baseline", _frequencies(services.tfidf_services)),
     "tfidf_with_timing": Method("TF-IDF + sensor + timing", "baseline", _frequencies(services.tfidf_with_timing)),
     "dante": Method("DANTE (Word2Vec of ports)", "baseline", word2vec.dante),
-    "darkvec_day": Method("DarkVec, 24 h (transductive)", "transductive", _transductive(word2vec.darkvec_day)),
-    "darkvec_hour": Method("DarkVec, 1 h (transductive)", "transductive", _transductive(word2vec.darkvec_hour)),
-    "i_darkvec": Method("i-DarkVec (transductive)", "transductive", _transductive(word2vec.i_darkvec)),
-    "untrained": Method("the paper's model, untrained", "baseline", lambda train, seed: networks.untrained(seed)),
+    "darkvec_day": Method("DarkVec, 24 h (transductive)", "transductive", word2vec.darkvec_day),
+    "darkvec_hour": Method("DarkVec, 1 h (transductive)", "transductive", word2vec.darkvec_hour),
+    "i_darkvec": Method("i-DarkVec (transductive)", "transductive", word2vec.i_darkvec),
+    "untrained": Method("the paper's model, untrained", "baseline", lambda split, seed: networks.untrained(seed)),
     "pair_classifier": Method("supervised pair classifier", "ceiling", pair_classifier.pair_classifier),
 }
 CONTROLS = tuple(name for name, method in METHODS.items() if method.kind == "control")

@@ -14,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from telescope_transformer.metrics.pairs import pair_index
 from telescope_transformer.sequences import fixed_windows
 from training.baselines.pair_features import PairFeatures
+from training.evaluation.protocol import Split
 from training.evaluation.representation import Representation
 from training.evaluation.windows import WindowSet
 
@@ -22,17 +23,17 @@ NEGATIVES_PER_POSITIVE = 6
 BLOCK_PAIRS = 200_000
 
 
-def pair_classifier(train: WindowSet, seed: int) -> Callable[[WindowSet], Representation]:
+def pair_classifier(split: Split, seed: int) -> Callable[[WindowSet], Representation]:
     """Log-odds that two windows are of one source, learnt from pairs of training windows."""
-    frequencies = train
-    train = WindowSet(fixed_windows(train.table, train.length, max_per_source=WINDOWS_PER_SOURCE, seed=seed))
+    table = fixed_windows(split.train.table, split.train.length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
+    train = WindowSet(table)
     rng = np.random.default_rng(seed)
     first, second = _training_pairs(train, rng)
     model = HistGradientBoostingClassifier(
         max_iter=300, learning_rate=0.06, max_leaf_nodes=31, min_samples_leaf=40, random_state=seed
     )
-    model.fit(PairFeatures(frequencies, train)(first, second), train.sources[first] == train.sources[second])
-    return partial(_log_odds, model, frequencies)
+    model.fit(PairFeatures(split.train, train)(first, second), train.sources[first] == train.sources[second])
+    return partial(_log_odds, model, split.train)
 
 
 def _log_odds(model: HistGradientBoostingClassifier, train: WindowSet, windows: WindowSet) -> Representation:

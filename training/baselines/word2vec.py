@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from telescope_transformer.errors import TrainingError
+from telescope_transformer.errors import DatasetError, TrainingError
+from training.evaluation.protocol import Split
 from training.evaluation.representation import Representation
 from training.evaluation.windows import DAY_SECONDS, WindowSet
 
@@ -25,6 +26,7 @@ EPOCHS = 5
 DANTE_CONTEXT = 5
 DARKVEC_CONTEXT = 25
 HOUR_SECONDS = 3600
+TRANSDUCTIVE_PARTS = ("validation", "unseen_sources", "unseen_sequences")
 
 TCP, UDP, ICMP = 6, 17, 1
 # DarkVec's domain-knowledge services, table 3: class by ports; ports that none names fall into ranges.
@@ -46,10 +48,10 @@ SERVICE_PORTS = {
 }
 
 
-def dante(train: WindowSet, seed: int) -> Callable[[WindowSet], Representation]:
+def dante(split: Split, seed: int) -> Callable[[WindowSet], Representation]:
     """Mean vectors of the windows' services, learnt from the training windows' sequences of services."""
     model = _word2vec(seed, window=DANTE_CONTEXT)
-    sentences = [[str(service) for service in row] for row in train.services]
+    sentences = [[str(service) for service in row] for row in split.train.services]
     _train(model, sentences, update=False)
     return partial(_mean_vectors, model)
 
@@ -63,51 +65,61 @@ def _mean_vectors(model: Any, windows: WindowSet) -> Representation:
     return Representation.of_vectors(vectors)
 
 
-def darkvec_day(train: WindowSet, seed: int, windows: WindowSet) -> Representation:
+def darkvec_day(split: Split, seed: int) -> Callable[[WindowSet], Representation]:
     """DarkVec with a corpus sentence per service class and day."""
-    return _darkvec(train, seed, windows, DAY_SECONDS)
+    return _darkvec(split, seed, DAY_SECONDS)
 
 
-def darkvec_hour(train: WindowSet, seed: int, windows: WindowSet) -> Representation:
+def darkvec_hour(split: Split, seed: int) -> Callable[[WindowSet], Representation]:
     """DarkVec with a corpus sentence per service class and hour, the paper's choice for a busy /24."""
-    return _darkvec(train, seed, windows, HOUR_SECONDS)
+    return _darkvec(split, seed, HOUR_SECONDS)
 
 
-def i_darkvec(train: WindowSet, seed: int, windows: WindowSet) -> Representation:
+def i_darkvec(split: Split, seed: int) -> Callable[[WindowSet], Representation]:
     """i-DarkVec: the model of all days before is trained on with each day's sentences."""
     model = _word2vec(seed, window=DARKVEC_CONTEXT)
-    for day, (_, sentences) in enumerate(groupby(_sentences(train, windows, HOUR_SECONDS), key=lambda item: item[0])):
+    for day, (_, sentences) in enumerate(groupby(_sentences(split, HOUR_SECONDS), key=lambda item: item[0])):
         _train(model, [sentence for _, sentence in sentences], update=day > 0)
-    return _senders(model, len(windows))
+    return partial(_senders, split, model)
 
 
-def _darkvec(train: WindowSet, seed: int, windows: WindowSet, seconds: int) -> Representation:
+def _darkvec(split: Split, seed: int, seconds: int) -> Callable[[WindowSet], Representation]:
     model = _word2vec(seed, window=DARKVEC_CONTEXT)
-    _train(model, [sentence for _, sentence in _sentences(train, windows, seconds)], update=False)
-    return _senders(model, len(windows))
+    _train(model, [sentence for _, sentence in _sentences(split, seconds)], update=False)
+    return partial(_senders, split, model)
 
 
-def _senders(model: Any, n_windows: int) -> Representation:
-    return Representation.of_vectors(model.wv[[str(window) for window in range(n_windows)]])
+def _senders(split: Split, model: Any, windows: WindowSet) -> Representation:
+    """The vectors of the windows of one part; others were not in the corpus.
 
-
-def _sentences(train: WindowSet, windows: WindowSet, seconds: int) -> Iterator[tuple[int, list[str]]]:
-    """Day and sequence of senders of every service class and span of `seconds`, in the order of time.
-
-    The words "0" to "n - 1" are the windows that are evaluated, the training sources follow.
+    Raises:
+        DatasetError: where the windows are no part of the split.
     """
-    corpus = WindowSet(pa.concat_tables([windows.table, train.table]))
+    for name in TRANSDUCTIVE_PARTS:
+        if split.part(name) is windows:
+            return Representation.of_vectors(model.wv[_words(name, len(windows))])
+    raise DatasetError("DarkVec has vectors only for the windows of its own corpus")
+
+
+def _words(part: str, n_windows: int) -> list[str]:
+    return [f"{part} {row}" for row in range(n_windows)]
+
+
+def _sentences(split: Split, seconds: int) -> Iterator[tuple[int, list[str]]]:
+    """Day and sequence of senders of every service class and span of `seconds`, in the order of time."""
+    parts = {name: split.part(name) for name in TRANSDUCTIVE_PARTS}
+    corpus = WindowSet(pa.concat_tables([split.train.table, *(windows.table for windows in parts.values())]))
+    # A training source is one sender, which makes it a better context for the windows that are evaluated.
+    words = [f"train {source}" for source in split.train.sources]
+    words += [word for name, windows in parts.items() for word in _words(name, len(windows))]
     times = corpus.seconds.ravel()
     spans = (times // seconds).astype(np.int64)
     classes = service_classes(corpus.services).ravel()
-    # A training source is one sender; it makes a better context for the windows that are evaluated.
-    words = np.concatenate([np.arange(len(windows)), len(windows) + train.sources])
-    senders = np.repeat(words, corpus.length)
     order = np.lexsort((times, classes, spans))
     keys = np.stack([spans, classes])[:, order]
     bounds = np.flatnonzero(np.any(keys[:, 1:] != keys[:, :-1], axis=0)) + 1
     for positions in np.split(order, bounds):
-        yield int(times[positions[0]] // DAY_SECONDS), [str(sender) for sender in senders[positions]]
+        yield int(times[positions[0]] // DAY_SECONDS), [words[record // corpus.length] for record in positions]
 
 
 def service_classes(services: NDArray) -> NDArray[np.int64]:

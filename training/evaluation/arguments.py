@@ -7,7 +7,7 @@ from pathlib import Path
 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.records import parse_mapping
-from training.baselines import CONTROLS, DEFAULT_BASELINES, METHODS, Method
+from training.baselines import CONTROLS, METHODS, Method
 from training.evaluation.measure import REPLICATES
 from training.evaluation.protocol import HOLD_OUTS, MAX_WINDOWS
 
@@ -80,8 +80,3 @@ def methods_on(
         if model.split in (None, split):
             methods.setdefault(model.name, []).append(loaded[model])
     return methods
-
-
-def default_baselines() -> list[str]:
-    """The baselines of an evaluation that names none."""
-    return list(DEFAULT_BASELINES)

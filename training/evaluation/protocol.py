@@ -38,15 +38,16 @@ class Split:
         Raises:
             DatasetError: where a part has fewer than two sources.
         """
-        parts = {name: len(getattr(self, name).source_names) for name in PARTS}
+        parts = {name: len(self.part(name).source_names) for name in PARTS}
         if min(parts.values()) < 2:
             sizes = ", ".join(f"{number} of {name}" for name, number in parts.items())
             raise DatasetError(f"sources with two windows of {self.train.length} records: {sizes}; each needs two")
         return self
 
     def part(self, name: str) -> WindowSet:
-        """The windows of `unseen_sources` or `unseen_sequences`."""
-        return {"unseen_sources": self.unseen_sources, "unseen_sequences": self.unseen_sequences}[name]
+        """The windows of the part of this name, one of `PARTS`."""
+        parts: dict[str, WindowSet] = vars(self)
+        return parts[name]
 
 
 def make_split(

@@ -53,7 +53,7 @@ def measure_split(
 def _measure(
     results: Results, split: Split, seed: int, name: str, method: Method, parts: Mapping[str, Questions]
 ) -> None:
-    represent = method.fit(split.train, seed)
+    represent = method.fit(split, seed)
     for part, questions in parts.items():
         representation = represent(questions.windows)
         figures = questions.answer(representation.similarity)

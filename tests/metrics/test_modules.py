@@ -1,0 +1,62 @@
+"""Every metric folder loads with `evaluate.load` from its path, without a network, and does what its example says."""
+
+import doctest
+from pathlib import Path
+from types import SimpleNamespace
+
+import evaluate
+import numpy as np
+import pytest
+
+import telescope_transformer.metrics
+from telescope_transformer.metrics.clusters import cluster_scores
+from telescope_transformer.metrics.pairs import same_source_statistics
+
+FOLDER = Path(telescope_transformer.metrics.__file__).parent
+MODULES = sorted(path.parent for path in FOLDER.glob("*/README.md"))
+CARD_PARTS = ("## How to use", "### Inputs", "### Output", "## Limitations", "## Citation")
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("evaluate.config.HF_EVALUATE_OFFLINE", True)
+    monkeypatch.setattr("evaluate.config.HF_METRICS_CACHE", tmp_path)
+
+
+def loaded(folder: Path) -> evaluate.EvaluationModule:
+    return evaluate.load(str(folder))
+
+
+def test_there_are_modules() -> None:
+    assert len(MODULES) == 4
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
+def test_the_example_of_a_module_is_true(folder: Path) -> None:
+    module = loaded(folder)
+    here = SimpleNamespace(load=lambda name: loaded(FOLDER / Path(name).name))
+    example = doctest.DocTestParser().get_doctest(module.inputs_description, {"evaluate": here}, folder.name, None, 0)
+    assert example.examples
+    assert doctest.DocTestRunner(verbose=False).run(example).failed == 0
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
+def test_a_folder_is_what_a_space_needs(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} - {"__pycache__"} == {
+        f"{folder.name}.py",
+        "README.md",
+        "app.py",
+        "requirements.txt",
+    }
+    card = (folder / "README.md").read_text()
+    assert "sdk: gradio" in card
+    assert all(part in card for part in CARD_PARTS)
+
+
+def test_modules_equal_the_functions(rng: np.random.Generator) -> None:
+    vectors, sources = rng.normal(size=(12, 5)).astype(np.float32), np.repeat(list("abcd"), 3)
+    found = loaded(FOLDER / "same_source_pairs").compute(predictions=vectors, references=sources)
+    assert found == pytest.approx(same_source_statistics(vectors, sources))
+    clusters = rng.integers(0, 3, 12)
+    found = loaded(FOLDER / "cluster_agreement").compute(predictions=clusters, references=sources)
+    assert found == pytest.approx(cluster_scores(sources, clusters))

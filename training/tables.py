@@ -1,0 +1,126 @@
+"""Write recorded figures into documents: `python -m training.tables METRICS.json... --into README.md`.
+
+A document marks where a table goes, by the data's name, the table's (`training.evaluation.tables.TABLES`) and, where
+it is not 8, the window length:
+
+    <!-- table:aws-honeypot-2013 sources -->
+    <!-- end -->
+
+Metrics files of the same data and window length are joined: the baselines are measured once, models when they change.
+`--condense DIR` keeps of each file what tables and cards need; `--card FILE` writes the models' figures for a card.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from telescope_transformer.errors import InputError, TelescopeError
+from training.evaluation.summary import SCHEMA
+from training.evaluation.tables import MAIN_FIGURES, TABLES, table
+
+MARK = re.compile(r"(<!-- table:(?P<data>\S+) (?P<table>\w+)(?: (?P<window>\d+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+KINDS = ("control", "baseline", "transductive", "ceiling", "model")
+DEFAULT_WINDOW = 8
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """A metrics file.
+
+    Raises:
+        InputError: where it is missing, not JSON, or of another schema.
+    """
+    try:
+        metrics = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA:
+        raise InputError(f"{path}: not a file of schema {SCHEMA}; `telescope evaluate` writes one")
+    return metrics
+
+
+def joined(files: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
+    """By name and window length of the data, the methods of all files; of one in several files the last is kept."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for metrics in files:
+        key = (metrics["data"]["name"], metrics["data"]["window"])
+        found.setdefault(key, {"data": metrics["data"], "methods": {}})["methods"].update(metrics["methods"])
+    for metrics in found.values():
+        order = sorted(metrics["methods"].items(), key=lambda item: KINDS.index(item[1]["kind"]))
+        metrics["methods"] = dict(order)
+    return found
+
+
+def filled(text: str, metrics: Mapping[tuple[str, int], Mapping[str, Any]], place: str) -> str:
+    """The document with every marked section replaced by its table.
+
+    Raises:
+        InputError: where a section asks for data or a table that is not there, or none is marked.
+    """
+
+    def section(match: re.Match[str]) -> str:
+        key = (match["data"], int(match["window"] or DEFAULT_WINDOW))
+        if key not in metrics or match["table"] not in TABLES:
+            known = ", ".join(f"{name} (windows of {window})" for name, window in metrics)
+            raise InputError(f"{place}: no figures for {match[0].splitlines()[0]}; there are {known}; {list(TABLES)}")
+        rows = table(metrics[key], match["table"], intervals=False)
+        return "\n".join([match[1].rstrip("\n"), *rows, match[5]])
+
+    text, number = MARK.subn(section, text)
+    if not number:
+        raise InputError(f"{place}: no section is marked with <!-- table:NAME TABLE --> and <!-- end -->")
+    return text
+
+
+def condensed(metrics: Mapping[str, Any]) -> str:
+    """A metrics file as text without curves and the figures that no table or card shows; a method on each line."""
+    methods = {}
+    for name, method in metrics["methods"].items():
+        parts = {part: _shown(groups, part) for part, groups in method["parts"].items()}
+        methods[name] = method | {"parts": parts}
+    lines = [f'"{key}": {json.dumps(metrics[key])}' for key in ("schema", "data", "counts")]
+    lines.append('"methods": {\n' + ",\n".join(f'"{name}": {json.dumps(m)}' for name, m in methods.items()) + "\n}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _shown(groups: Mapping[str, Any], part: str) -> dict[str, Any]:
+    wanted = {(group, name) for group, names in MAIN_FIGURES.items() for name in names}
+    wanted |= {(column.group, column.name) for of, columns in TABLES.values() if of == part for column in columns}
+    kept = {
+        group: {name: f for name, f in names.items() if (group, name) in wanted} for group, names in groups.items()
+    }
+    return {group: names for group, names in kept.items() if names}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    command = argparse.ArgumentParser(prog="training.tables", description=__doc__.split("\n")[0])
+    command.add_argument("metrics", nargs="+", type=Path, help="metrics.json files of evaluations")
+    command.add_argument("--into", nargs="*", type=Path, default=[], help="documents with marked sections")
+    command.add_argument("--condense", type=Path, help="directory for condensed copies of the files")
+    command.add_argument("--card", type=Path, help="metrics.json of a checkpoint to write")
+    options = command.parse_args(argv)
+    try:
+        files = {path: read_metrics(path) for path in options.metrics}
+        tables = joined(files.values())
+        for path in options.into:
+            path.write_text(filled(path.read_text(), tables, str(path)))
+        if options.condense:
+            options.condense.mkdir(parents=True, exist_ok=True)
+            for metrics in files.values():
+                name = f"{metrics['data']['name']}_{metrics['data']['window']}.json"
+                (options.condense / name).write_text(condensed(metrics))
+        if options.card:
+            rows = [row for metrics in files.values() for row in metrics.get("results", [])]
+            options.card.write_text(json.dumps({"results": rows}, indent=1) + "\n")
+    except (TelescopeError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
