@@ -72,9 +72,7 @@ def table_of(records: list[Record]) -> pa.Table:
 
 
 @pytest.mark.parametrize("make", [zmap, masscan, mirai, unicornscan, unicornscan_swapped, nmap])
-def test_every_packet_of_a_tool_is_told(
-    rng: np.random.Generator, make: Callable[[np.random.Generator], Record]
-) -> None:
+def test_packets_of_a_tool_are_told(rng: np.random.Generator, make: Callable[[np.random.Generator], Record]) -> None:
     found = tool_fingerprints(table_of([make(rng) for _ in range(50)])).to_pylist()
     assert found == [make.__name__.removesuffix("_swapped")] * 50
 
