@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hub_cards.staging import STAGES, Options
+from telescope_transformer import metrics as package_metrics
 from telescope_transformer.errors import InputError, TelescopeError
 from telescope_transformer.hub import push_folder
+
+METRICS = Path(package_metrics.__path__[0])
 
 
 def push(
@@ -24,7 +27,7 @@ def push(
     """Upload a folder with its card to the Hub, as one commit; the token is HF_TOKEN, or the one stored by logging in.
 
     Args:
-        source: a checkpoint, a prepared dataset or a metric's folder.
+        source: a checkpoint, a prepared dataset, or a metric's folder or its name in `telescope_transformer.metrics`.
         name: repository, "user/name"; created where it does not exist.
         what: "model", "dataset" or "metric".
         revision: branch; None is main.
@@ -38,6 +41,8 @@ def push(
         InputError, CheckpointError, DatasetError: where the folder is not what it should be.
         HubError: where the card is not valid, or the Hub refuses or cannot be reached.
     """
+    if what == "metric" and not source.is_dir():
+        source = METRICS / source
     if not source.is_dir():
         raise InputError(f"{source}: no such folder")
     if name.count("/") != 1 or not all(name.split("/")):

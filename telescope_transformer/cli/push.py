@@ -10,7 +10,9 @@ def push(
     source: Annotated[Path, typer.Argument(help="Checkpoint; with --dataset or --metric, such a folder.")],
     name: Annotated[str, typer.Argument(help="Repository, as user/name; created where it does not exist.")],
     dataset: Annotated[bool, typer.Option("--dataset", help="SOURCE is a prepared dataset.")] = False,
-    metric: Annotated[bool, typer.Option("--metric", help="SOURCE is a metric's folder; it becomes a Space.")] = False,
+    metric: Annotated[
+        bool, typer.Option("--metric", help="SOURCE is a metric, by name or folder; it becomes a Space.")
+    ] = False,
     metrics: Annotated[Path | None, typer.Option(help="metrics.json of an evaluation, for a model's card.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
     revision: Annotated[str | None, typer.Option(help="Branch to push to, instead of main.")] = None,

@@ -21,19 +21,12 @@ from telescope_transformer.hub import load_pretrained
 
 Run = Callable[..., dict[str, Any]]
 RESULT = {"dataset": "simulated", "split": "unseen_sources", "metric": "base: same source auroc", "value": 0.9}
-METRIC = """
-import datasets
-import evaluate
-
-
-class Sums(evaluate.Metric):
-    def _info(self):
-        features = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
-        return evaluate.MetricInfo(description="sums", citation="none", features=features)
-
-    def _compute(self, predictions, references):
-        return {"sum": sum(predictions) + sum(references)}
-"""
+METRICS = {
+    "cluster_agreement": "telescope-agreement",
+    "label_neighbours": "telescope-neighbours",
+    "same_source_pairs": "telescope-pairs",
+    "source_retrieval": "telescope-retrieval",
+}
 READ_BACK = """
 import json
 import datasets
@@ -45,7 +38,8 @@ told["row"] = next(iter(train))
 told["features"] = {name: str(feature) for name, feature in train.features.items()}
 datasets.load_dataset("user/windows", split="train").push_to_hub("user/copy", private=True)
 told["copy"] = datasets.load_dataset("user/copy", split="train").to_list()
-told["sum"] = evaluate.load("user/telescope-sums").compute(predictions=[1], references=[2])["sum"]
+agreement = evaluate.load("user/telescope-agreement")
+told["ari"] = agreement.compute(predictions=[0, 0, 1, 1], references=["a", "a", "b", "b"])["ari"]
 print(json.dumps(told))
 """
 
@@ -61,19 +55,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "metrics.json").write_text(json.dumps([RESULT]))
     (folder / "training.json").write_text(json.dumps({"seed": 1, "records": 500}))
     (folder / "optimizer.bin").write_bytes(b"state that nobody needs")
-    return folder
-
-
-@pytest.fixture
-def metric(tmp_path: Path) -> Path:
-    folder = tmp_path / "sums"
-    folder.mkdir()
-    (folder / "sums.py").write_text(METRIC)
-    (folder / "README.md").write_text(
-        "---\ntitle: Sums\nsdk: gradio\napp_file: app.py\ntags: [evaluate, metric]\n---\n"
-    )
-    (folder / "app.py").write_text("import evaluate\n")
-    (folder / "requirements.txt").write_text("evaluate\n")
     return folder
 
 
@@ -143,10 +124,11 @@ def test_a_repository_that_is_not_there_is_the_hubs_error(client: HubServer) -> 
 
 
 def test_datasets_and_metrics_read_back_with_stock_clients(
-    client: HubServer, in_process_of_its_own: Run, prepared: Path, metric: Path
+    client: HubServer, in_process_of_its_own: Run, prepared: Path
 ) -> None:
     push(prepared, "user/windows", what="dataset")
-    push(metric, "user/telescope-sums", what="metric")
+    for metric, name in METRICS.items():
+        push(Path(metric), f"user/{name}", what="metric")
     card = DatasetCard.load("user/windows").data
     assert [files["split"] for files in card.configs[0]["data_files"]] == [
         "train",
@@ -161,7 +143,8 @@ def test_datasets_and_metrics_read_back_with_stock_clients(
     assert told["row"] == row
     assert told["copy"] == [row]
     assert told["features"]["dst_port"] == "List(Value('uint16'))"
-    assert told["sum"] == 3
+    assert told["ari"] == 1
+    assert set(client.files("user/telescope-agreement", "space")) >= {"telescope-agreement.py", "app.py", "README.md"}
     manifest = (prepared / "manifest.json").read_text().replace("train/shard-00000", "train/shard-00001")
     (prepared / "manifest.json").write_text(manifest)
     (prepared / "train" / "shard-00000.parquet").rename(prepared / "train" / "shard-00001.parquet")
