@@ -19,6 +19,7 @@ from telescope_transformer.preparation import (
     load_datasets,
     prepare,
     read_manifest,
+    staging,
 )
 from telescope_transformer.records import scan_records
 from telescope_transformer.sequences import cut_windows, left_out, split_of_source
@@ -34,6 +35,7 @@ def expected_splits(records: pa.Table, settings: WindowSettings) -> dict[str, pa
     records = add_tools(records)
     for source in pc.unique(records["src_ip"]).to_pylist():
         own = records.filter(pc.equal(records["src_ip"], source))
+        own = own.take(pc.sort_indices(own["timestamp"]))
         split, head = split_of_source(source, settings.seed), -(-own.num_rows * 8 // 10)
         if split == "train" and own.num_rows - head >= settings.min_records:
             parts["train"].append(own.slice(0, head))
@@ -56,6 +58,31 @@ def test_windows_equal_those_of_a_plain_cut(records, dataset):
         assert found.num_rows > 0
         assert sorted_windows(found) == sorted_windows(windows.select(found.schema.names))
         assert found.schema.equals(windows.schema.remove_metadata())
+
+
+def test_records_of_one_second_keep_the_order_of_the_input(records, tmp_path, monkeypatch):
+    coarse = pc.multiply(pc.divide(records["timestamp"], 86_400_000_000), 86_400_000_000)
+    mixed = np.random.default_rng(0).permutation(records.num_rows)
+    tied = records.set_column(0, "timestamp", coarse).take(pa.array(mixed))
+    # Parts that are written one by one, in more buckets than shards.
+    monkeypatch.setattr(staging, "FLUSH_RECORDS", 500)
+    files = [tied.slice(begin, 800) for begin in range(0, tied.num_rows, 800)]
+    paths = [write_records(tmp_path / f"part{number:02d}.parquet", part) for number, part in enumerate(files)]
+    prepare_files(tmp_path / "dataset", *paths, settings=replace(SETTINGS, shards=None))
+    for split, windows in expected_splits(tied, WINDOW).items():
+        columns = [name for name in windows.schema.names if name != "tool"]
+        found = load(tmp_path / "dataset", split)
+        assert found.select(columns).to_pylist() == windows.select(columns).to_pylist()
+
+
+def test_inputs_with_different_columns_are_one_dataset(records, tmp_path):
+    half = records.num_rows // 2
+    bare = write_records(tmp_path / "bare.parquet", records.slice(0, half).drop_columns(["ttl", "label"]))
+    full = write_records(tmp_path / "full.parquet", records.slice(half))
+    prepare_files(tmp_path / "dataset", bare, full)
+    ttl = [value for row in load(tmp_path / "dataset", "train")["ttl"].to_pylist() for value in row]
+    assert None in ttl
+    assert any(ttl)
 
 
 def test_the_account_adds_up(records, dataset):
