@@ -203,14 +203,20 @@ class TelescopeModel(TelescopePreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
         hidden_states = self.embeddings(input_ids, inter_arrival, attention_mask)
-        mask = None
-        if len(self.layers) > 0:
-            # It obeys `config.is_causal`, and is None where the kernel needs no mask.
-            mask = create_causal_mask(self.config, hidden_states, attention_mask, past_key_values=None)
+        mask = self._layer_mask(hidden_states, attention_mask)
         for layer in self.layers:
             hidden_states = layer(hidden_states, attention_mask=mask, **kwargs)
         pooled = self.pooling(hidden_states, attention_mask)
         return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
+
+    def _layer_mask(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor | None:
+        """What the layers add to attention; None where the kernel needs no mask."""
+        if len(self.layers) == 0:
+            return None
+        # Padding after the records is later than all of them, so no record of a causal model attends to it.
+        padded_after = bool((attention_mask[:, 1:] <= attention_mask[:, :-1]).all())
+        needed = None if self.config.is_causal and padded_after else attention_mask
+        return create_causal_mask(self.config, hidden_states, needed, past_key_values=None)
 
 
 class TelescopeForContrastiveLearning(TelescopePreTrainedModel):

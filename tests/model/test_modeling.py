@@ -91,6 +91,17 @@ def test_padding_changes_no_embedding(changes: dict[str, object], attention: str
     torch.testing.assert_close(model(**padded, attention_mask=mask).embeddings, model(**batch).embeddings)
 
 
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_a_masked_record_counts_for_nothing_wherever_it_stands(changes: dict[str, object]) -> None:
+    model = make_model(**changes)
+    batch = make_batch(model.config)
+    mask = torch.ones(3, 7).long()
+    mask[:, 3] = 0
+    before = model(**batch, attention_mask=mask).embeddings
+    batch["input_ids"][:, 3] = batch["input_ids"][:, 0]
+    torch.testing.assert_close(model(**batch, attention_mask=mask).embeddings, before)
+
+
 def test_a_record_of_zeros_is_real() -> None:
     """Protocol 0, port 0 and destination 0.0.0.0 are values, not padding."""
     model, tokenizer = make_model(), FlowTokenizer()
