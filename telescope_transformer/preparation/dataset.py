@@ -79,7 +79,8 @@ def prepare(
 
     Raises:
         DatasetError: if `output` exists and neither `append` nor `overwrite` is given, is no prepared dataset, or is
-            being written by another process; if an append disagrees with it or adds a file that it has already.
+            being written by another process; if an append disagrees with it or adds a file that it has already; if
+            memory or disk do not suffice.
         InputError: as raised by `scan`.
     """
     output, settings = Path(output), settings or PreparationSettings()
@@ -132,6 +133,8 @@ def _workplace(output: Path) -> Iterator[Path]:
     try:
         _recover(output, work)
         yield work
+    except OSError as error:
+        raise DatasetError(f"{output} was not written: {error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
         os.close(handle)

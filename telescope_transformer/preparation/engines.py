@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import duckdb
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -56,10 +57,14 @@ class DuckDBEngine:
             files = [str(path) for path in staged.files(shard)]
             if not files:
                 continue
-            with self._connection() as connection:
-                records = connection.read_parquet(files, hive_partitioning=True)
-                windows = windows_of(records, columns, staged.shards, settings).to_pyarrow()
-                tally = Tally(*_single_row(tally_of(records, settings).to_pyarrow()))
+            try:
+                with self._connection() as connection:
+                    records = connection.read_parquet(files, hive_partitioning=True)
+                    windows = windows_of(records, columns, staged.shards, settings).to_pyarrow()
+                    tally = Tally(*_single_row(tally_of(records, settings).to_pyarrow()))
+            except duckdb.OutOfMemoryException as error:
+                limit = self._settings.memory_limit
+                raise DatasetError(f"shard {shard} does not fit into {limit}: more shards or memory help") from error
             yield ShardWindows(shard, windows, tally)
 
     @contextmanager
@@ -70,7 +75,7 @@ class DuckDBEngine:
             options["threads"] = self._settings.threads
         try:
             connection = ibis.duckdb.connect(**options)
-        except Exception as error:
+        except duckdb.Error as error:
             raise DatasetError(f"DuckDB does not start with {options}: {error}") from error
         try:
             yield connection

@@ -58,7 +58,7 @@ class Manifest:
     def files_of(self, split: str) -> list[ShardFile]:
         """The files of a split: by shard, and within it in the order of the appends."""
         chosen = [file for file in self.files if file.split == split]
-        return sorted(chosen, key=lambda file: (file.shard, file.path.count("-"), file.path))
+        return sorted(chosen, key=lambda file: (file.shard, file.generation))
 
     def split_counts(self) -> dict[str, dict[str, int]]:
         """Windows, records and files of each split."""

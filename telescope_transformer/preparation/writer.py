@@ -1,10 +1,10 @@
 """From an engine's rows to the shards of a prepared dataset."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +30,7 @@ _ENCODINGS = {"timestamp.list.element": "DELTA_BINARY_PACKED"}
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A file of a prepared dataset; `path` is relative to the dataset, `sources` are counted within the file."""
+    """A file of a prepared dataset: `path` is relative to it, `generation` is the ingest that wrote the file."""
 
     path: str
     split: str
@@ -38,9 +38,7 @@ class ShardFile:
     windows: int
     records: int
     sources: int
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+    generation: int = 0
 
 
 def window_schema(fields: Iterable[str], annotations: Iterable[str]) -> pa.Schema:
@@ -91,7 +89,7 @@ def write_shard(directory: Path, shard: int, generation: int, windows: pa.Table,
         )
         records = int(pc.sum(part["n_records"]).as_py())
         sources = pc.count_distinct(part["source"]).as_py()
-        files.append(ShardFile(f"{split}/{name}", split, shard, part.num_rows, records, sources))
+        files.append(ShardFile(f"{split}/{name}", split, shard, part.num_rows, records, sources, generation))
     return files
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
+from telescope_transformer.errors import DatasetError
 from telescope_transformer.preparation import SPLITS, EngineSettings, PreparationSettings, load, prepare, read_manifest
 from telescope_transformer.records import scan_records
 
@@ -65,3 +66,11 @@ def test_a_low_memory_limit_gives_the_same_windows(recording, dataset, tmp_path)
     tight = replace(SETTINGS, engine=EngineSettings(threads=1, memory_limit="80MB"))
     prepare_files(tmp_path / "tight", recording, settings=tight)
     assert digest(tmp_path / "tight") == digest(dataset)
+
+
+@pytest.mark.parametrize(("limit", "message"), [("1KB", "memory"), ("four", "DuckDB does not start")])
+def test_a_memory_limit_that_cannot_be_kept_is_an_error(recording, tmp_path, limit, message):
+    tight = replace(SETTINGS, engine=EngineSettings(threads=1, memory_limit=limit))
+    with pytest.raises(DatasetError, match=message):
+        prepare_files(tmp_path / "dataset", recording, settings=tight)
+    assert not list(tmp_path.iterdir())
