@@ -7,7 +7,7 @@ it is not 8, the window length:
     <!-- end -->
 
 Metrics files of the same data and window length are joined: the baselines are measured once, models when they change.
-`--condense DIR` keeps of each file what tables and cards need; `--card FILE` writes the models' figures for a card.
+`--condense` shortens the files to what tables and cards show; `--card FILE` writes the models' figures for a card.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def condensed(metrics: Mapping[str, Any]) -> str:
     for name, method in metrics["methods"].items():
         parts = {part: _shown(groups, part) for part, groups in method["parts"].items()}
         methods[name] = method | {"parts": parts}
-    lines = [f'"{key}": {json.dumps(metrics[key])}' for key in ("schema", "data", "counts")]
+    lines = [f'"{key}": {json.dumps(metrics[key])}' for key in ("schema", "data", "counts", "results")]
     lines.append('"methods": {\n' + ",\n".join(f'"{name}": {json.dumps(m)}' for name, m in methods.items()) + "\n}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = argparse.ArgumentParser(prog="training.tables", description=__doc__.split("\n")[0])
     command.add_argument("metrics", nargs="+", type=Path, help="metrics.json files of evaluations")
     command.add_argument("--into", nargs="*", type=Path, default=[], help="documents with marked sections")
-    command.add_argument("--condense", type=Path, help="directory for condensed copies of the files")
+    command.add_argument("--condense", action="store_true", help="shorten the files to what tables and cards show")
     command.add_argument("--card", type=Path, help="metrics.json of a checkpoint to write")
     options = command.parse_args(argv)
     try:
@@ -108,11 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         tables = joined(files.values())
         for path in options.into:
             path.write_text(filled(path.read_text(), tables, str(path)))
-        if options.condense:
-            options.condense.mkdir(parents=True, exist_ok=True)
-            for metrics in files.values():
-                name = f"{metrics['data']['name']}_{metrics['data']['window']}.json"
-                (options.condense / name).write_text(condensed(metrics))
+        for path in files if options.condense else ():
+            path.write_text(condensed(files[path]))
         if options.card:
             rows = [row for metrics in files.values() for row in metrics.get("results", [])]
             options.card.write_text(json.dumps({"results": rows}, indent=1) + "\n")

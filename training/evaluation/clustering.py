@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import HDBSCAN, KMeans
+from sklearn.decomposition import TruncatedSVD
 
 from telescope_transformer.calibration import fit_calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering
@@ -29,6 +30,7 @@ TIME_LIMIT_SECONDS = 3.0
 # Above this number of windows the sweep is greedy; the chosen thresholds are always searched.
 SEARCH_WINDOWS = 600
 SMALLEST_CLUSTER = 5
+WIDEST = 128
 
 
 # A list for each figure, with an element for each threshold of the sweep; None where it is not defined.
@@ -76,9 +78,9 @@ def clusterings(
         calibrated = calibrated_threshold(validation.vectors, validation_sources, vectors, truth.sources)
         if calibrated is not None:
             yield "calibrated", correlation_clusters(similarity, calibrated, seed)
-        classes = len(np.unique(truth.classes))
-        yield "k_means", Clustered(KMeans(classes, n_init=4, random_state=seed).fit_predict(vectors), {})
-        yield "hdbscan", Clustered(_hdbscan(vectors), {})
+        reduced = _reduced(vectors, seed)
+        yield "k_means", Clustered(_k_means(reduced, len(np.unique(truth.classes)), seed), {})
+        yield "hdbscan", Clustered(_hdbscan(reduced), {})
     method = "local_search" if len(truth.rows) <= SEARCH_WINDOWS else "greedy"
     for place, threshold in enumerate(sweep_thresholds(similarity)):
         yield f"sweep_{place:02d}", correlation_clusters(similarity, threshold, seed, method=method)
@@ -169,6 +171,21 @@ def _scores(clustered: Clustered, truth: Truth, drawn: NDArray) -> dict[str, flo
 def _replicated(clustered: Clustered, truth: Truth, multiplicities: NDArray) -> dict[str, NDArray]:
     rows = [_scores(clustered, truth, drawn) for drawn in multiplicities]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _reduced(vectors: NDArray, seed: int) -> NDArray:
+    """Vectors of at most `WIDEST` dimensions, for clusterers whose time grows with them: TF-IDF has thousands."""
+    if min(vectors.shape) <= WIDEST:
+        return vectors
+    return TruncatedSVD(WIDEST, random_state=seed).fit_transform(vectors)
+
+
+def _k_means(vectors: NDArray, classes: int, seed: int) -> NDArray[np.int64]:
+    """k-means with the true number of classes, or with as many as there are distinct vectors."""
+    distinct = len(np.unique(vectors, axis=0))
+    # With hundreds of clusters the starts hardly differ, and each takes long.
+    starts = 4 if classes < 100 else 1
+    return KMeans(min(classes, distinct), n_init=starts, random_state=seed).fit_predict(vectors)
 
 
 def _hdbscan(vectors: NDArray) -> NDArray[np.int64]:

@@ -1,0 +1,224 @@
+"""The evaluation from flow records to metrics.json, on a simulated telescope and on cases counted by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.sequences import cut_windows
+from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
+from training.evaluate import main
+from training.evaluation.arguments import ModelArgument, model_argument
+from training.evaluation.clustering import balanced_threshold
+from training.evaluation.inputs import read_windows
+from training.evaluation.measure import Questions
+from training.evaluation.protocol import PARTS, Split, make_split, with_test_windows
+from training.evaluation.representation import Representation
+from training.evaluation.summary import Run, average, differences, summarise
+from training.evaluation.targets import pair_targets, told_by_neighbours
+from training.evaluation.windows import WindowSet, prefix_of
+
+LENGTH = 4
+DAY = 86_400_000_000
+SETTINGS = SimulationSettings(sources=80, records_per_source=40.0)
+
+
+def simulated() -> pa.Table:
+    return simulate(SETTINGS.sources, records_per_source=SETTINGS.records_per_source)
+
+
+@pytest.fixture(scope="module")
+def windows() -> pa.Table:
+    return cut_windows(simulated(), window=LENGTH, min_records=LENGTH)
+
+
+@pytest.fixture(scope="module")
+def split(windows: pa.Table) -> Split:
+    return make_split(windows, LENGTH)
+
+
+def window(source: str, start: int, sensor: int, port: int, label: str | None = None) -> dict:
+    """A window of four records, a second apart."""
+    times = [start + 1_000_000 * record for record in range(LENGTH)]
+    fields = {"timestamp": times, "dst_ip": [sensor] * LENGTH, "dst_port": [port] * LENGTH, "protocol": [6] * LENGTH}
+    return {"source": source, "start": start, "end": times[-1], "n_records": LENGTH, **fields, "label": label}
+
+
+def window_set(rows: list[dict]) -> WindowSet:
+    return WindowSet(pa.Table.from_pylist(rows))
+
+
+def test_targets_choose_the_pairs_that_they_name() -> None:
+    found = pair_targets(
+        window_set(
+            [
+                window("192.0.2.1", 0, 1, 22, "a"),
+                window("192.0.2.1", 2 * DAY, 2, 23, "a"),
+                window("192.0.2.9", 0, 1, 22, "a"),
+                window("203.0.113.5", 0, 1, 23, "b"),
+            ]
+        )
+    )
+    chosen = {name: target.chosen.tolist() for name, target in found.items()}
+    # The pairs are 01, 02, 03, 12, 13, 23.
+    assert chosen["same_source"] == [True] * 6
+    assert chosen["hard"] == [False, True, False, False, True, False]
+    assert chosen["day_apart"] == [True, False, False, True, True, False]
+    assert chosen["no_common_sensor"] == [True, False, False, True, True, False]
+    assert chosen["prefix"] == chosen["organisation"] == [False, True, True, True, True, True]
+    assert found["prefix"].positive[1:].tolist() == [True, False, True, False, False]
+    assert chosen["organisation_other_prefix"] == [False, False, True, False, True, True]
+
+
+def test_prefixes_of_both_families() -> None:
+    assert prefix_of("198.51.100.77") == "198.51.100.0/24"
+    assert prefix_of("2001:db8:1:2::3") == "2001:db8:1::/48"
+
+
+def test_a_label_of_one_source_is_not_asked_of_neighbours() -> None:
+    rows = [window(f"192.0.2.{n}", n, 1, 22, "ab"[n % 2] if n < 12 else "alone") for n in range(13)]
+    assert told_by_neighbours(window_set(rows), 5).tolist() == list(range(12))
+    assert not len(told_by_neighbours(window_set(rows[:4]), 5))
+
+
+def test_splits_keep_sources_apart_and_draw_few_windows(split: Split) -> None:
+    sources = {name: set(split.part(name).source_names) for name in PARTS}
+    assert not sources["train"] & (sources["validation"] | sources["unseen_sources"])
+    assert not sources["validation"] & sources["unseen_sources"]
+    assert sources["unseen_sequences"] <= sources["train"]
+    for name in PARTS[1:]:
+        counts = np.bincount(split.part(name).sources)
+        assert counts.min() >= 2
+        assert counts.max() <= 4
+    assert {split.part(name).length for name in PARTS} == {LENGTH}
+
+
+@pytest.mark.parametrize("hold_out", ["prefix", "organisation"])
+def test_held_out_units_are_whole(windows: pa.Table, hold_out: str) -> None:
+    split = make_split(windows, LENGTH, seed=1, hold_out=hold_out)
+    units = {
+        name: {prefix_of(source) for source in split.part(name).source_names}
+        if hold_out == "prefix"
+        else set(split.part(name).labels) - {""}
+        for name in ("train", "unseen_sources")
+    }
+    assert not units["train"] & units["unseen_sources"]
+
+
+def test_test_data_lose_the_sources_that_were_seen(windows: pa.Table, split: Split) -> None:
+    changed = with_test_windows(split, windows, LENGTH)
+    seen = {*split.train.source_names, *split.validation.source_names}
+    assert not seen & set(changed.unseen_sources.source_names)
+    assert len(changed.unseen_sources.source_names) >= len(split.unseen_sources.source_names)
+
+
+def test_windows_of_several_lengths_are_refused(windows: pa.Table) -> None:
+    with pytest.raises(DatasetError, match="one length"):
+        WindowSet(pa.concat_tables([windows, cut_windows(simulated(), window=8)]))
+    with pytest.raises(DatasetError, match="not by 'colour'"):
+        make_split(windows, LENGTH, hold_out="colour")
+    with pytest.raises(DatasetError, match="each needs two"):
+        make_split(windows.slice(0, 9), LENGTH)
+
+
+def test_figures_equal_scikit_learn(split: Split, rng: np.random.Generator) -> None:
+    questions = Questions(split.unseen_sources, replicates=3)
+    vectors = rng.normal(size=(len(split.unseen_sources), 3))
+    representation = Representation.of_vectors(vectors)
+    figures = questions.answer(representation.similarity)
+    upper = np.triu_indices(len(vectors), 1)
+    for name, target in questions.targets.items():
+        scores = representation.similarity[upper][target.chosen]
+        positive = target.positive[target.chosen]
+        if positive.any():
+            assert figures[name]["auroc"][0] == pytest.approx(roc_auc_score(positive, scores))
+    sources = split.unseen_sources.sources
+    per_source = []
+    for source in np.unique(sources):
+        mine = [np.isin(sources[side], source) for side in upper]
+        chosen = mine[0] | mine[1]
+        per_source.append(roc_auc_score((mine[0] & mine[1])[chosen], representation.similarity[upper][chosen]))
+    assert figures["same_source"]["macro_auroc"][0] == pytest.approx(np.mean(per_source))
+    with pytest.raises(InputError, match="does not fit"):
+        questions.answer(np.eye(2))
+
+
+def test_the_balanced_threshold_lies_between_the_pairs() -> None:
+    similarity = np.array([[1, 0.9, 0.2], [0.9, 1, 0.3], [0.2, 0.3, 1]])
+    assert balanced_threshold(similarity, np.array([0, 0, 1])) == pytest.approx(0.6)
+    with pytest.raises(DatasetError, match="of one source and of two"):
+        balanced_threshold(similarity, np.arange(3))
+
+
+def test_means_over_splits_skip_what_is_not_defined() -> None:
+    def run(method: str, split: int, values: list[float]) -> Run:
+        return Run(method, "unseen_sources", split, {"hard": {"auroc": np.array(values)}})
+
+    nan = float("nan")
+    runs = [run("m", 0, [0.8, 0.7, 0.9]), run("m", 0, [0.6, 0.5, 0.7]), run("m", 1, [nan, nan, nan])]
+    averages = average([*runs, run("b", 0, [0.5, 0.5, 0.5]), run("b", 1, [nan, nan, nan])])
+    figure = summarise(averages, {"m": ("M", "model"), "b": ("B", "baseline")})["m"]["parts"]["unseen_sources"]
+    assert figure["hard"]["auroc"]["mean"] == pytest.approx(0.7)
+    assert figure["hard"]["auroc"]["splits"] == {"0": pytest.approx(0.7), "1": None}
+    ahead = differences(averages, ["m"], {"hard": ("auroc",)})["m"]["b"]["unseen_sources"]["hard"]["auroc"]
+    assert ahead["mean"] == pytest.approx(0.2)
+    assert ahead["low"] == pytest.approx(0.105)
+
+
+def test_model_arguments() -> None:
+    assert model_argument("deep@2=runs/a") == ModelArgument("deep", 2, "runs/a")
+    assert model_argument("runs/a") == ModelArgument("a", None, "runs/a")
+    assert model_argument("shipped") == ModelArgument("model", None, None)
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    config = TelescopeConfig(hidden_size=16, num_hidden_layers=1, intermediate_size=16, projection_size=8)
+    TelescopeForContrastiveLearning(config).save_pretrained(folder)
+    FlowTokenizer().save_pretrained(folder)
+    return folder
+
+
+def test_the_program_writes_figures_tables_and_pictures(tmp_path: Path, tiny_model: Path) -> None:
+    flows, output = tmp_path / "flows.parquet", tmp_path / "out"
+    write_simulation(flows, SETTINGS)
+    arguments = ["--window", str(LENGTH), "--splits", "0", "1", "--replicates", "5", "--name", "simulated"]
+    options = ["--methods", "tfidf_with_timing", "--model", f"tiny={tiny_model}"]
+    assert main([str(flows), "--output", str(output), *arguments, *options]) == 0
+    metrics = json.loads((output / "metrics.json").read_text())
+    parts = metrics["methods"]["length_only"]["parts"]
+    assert all(parts[part]["same_source"]["auroc"]["mean"] == 0.5 for part in parts)
+    assert set(metrics["methods"]) == {"length_only", "time_of_day", "sensor_only", "tfidf_with_timing", "tiny"}
+    timing = metrics["methods"]["tfidf_with_timing"]["parts"]["unseen_sources"]
+    assert timing["same_source"]["auroc"]["low"] <= timing["same_source"]["auroc"]["mean"]
+    assert timing["clusters_organisations_best"]["ari"]["mean"] > 0
+    assert metrics["differences"]["tiny"]["tfidf_with_timing"]["unseen_sources"]["same_source"]["auroc"]["mean"] < 0
+    assert {row["dataset"] for row in metrics["results"]} == {f"simulated, windows of {LENGTH}"}
+    assert "| tiny |" in (output / "metrics.md").read_text()
+    pictures = {path.name for path in (output / "plots").iterdir()}
+    assert {"tiny_map.png", "tiny_similarities.png", "tiny_thresholds_organisations.png"} <= pictures
+    written = "".join((output / name).read_text() for name in ("metrics.json", "metrics.md"))
+    assert not any(source in written for source in np.unique(simulated()["src_ip"].to_pylist()))
+
+
+def test_errors_of_users_are_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = str(tmp_path / "missing.csv")
+    assert main([missing, "--output", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+    assert main([missing, "--output", str(tmp_path), "--columns", "nonsense"]) == 1
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_distinct_keeps_one_of_equal_records_in_their_order(tmp_path: Path) -> None:
+    lines = ["timestamp,src_ip,dst_ip,protocol,src_port,dst_port"]
+    for port in (23, 22, 23, 80, 22, 443):
+        lines.append(f"1700000000,192.0.2.1,198.51.100.1,6,1024,{port}")
+    (tmp_path / "flows.csv").write_text("\n".join(lines) + "\n")
+    found = read_windows([tmp_path / "flows.csv"], 4, distinct=True)
+    assert found["dst_port"].to_pylist() == [[23, 22, 80, 443]]
