@@ -129,6 +129,17 @@ class PrefixLabels:
             by_version[network.version].append((*bounds, codes[labels[0]]))
         return cls(names, ties, len(claims), list(notes), _flatten(by_version[4]), _flatten(by_version[6]))
 
+    def summary(self) -> str:
+        """What was read, in lines of text: prefixes, labels, ties and what was passed over."""
+        lines = [f"{self.prefix_count:,} prefixes of {len(self.names):,} labels"]
+        if self.ties:
+            first = self.ties[0]
+            lines.append(
+                f"{len(self.ties):,} prefixes are in several lists and go to the first by name "
+                f"({first.prefix}: {', '.join(first.labels)})"
+            )
+        return "\n".join([*lines, *self.notes])
+
     def codes(self, addresses: pa.Array | pa.ChunkedArray) -> np.ndarray:
         """The index into `names` of each of n addresses (int32), -1 for no label or no address."""
         parsed = parse_addresses(addresses)

@@ -10,6 +10,7 @@ EXTRA_FIELDS = ("icmp_type", "icmp_code")
 """Columns that fill the ports of ICMP records in files that keep them apart."""
 
 MAPPABLE_FIELDS = (*(name for name in FLOW_SCHEMA.names if name != "tool"), *EXTRA_FIELDS)
+_LONGEST_LISTING = 500
 _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 
 # In order of preference; compared without case and with "_", "-", " " and "." taken out.
@@ -75,26 +76,28 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
     """The file's column for each field that it has, given the `names` of its columns.
 
     With a mapping, required fields that it leaves out are still found by their common names, optional ones are not.
-    Raises FlowRecordError, naming the file, for a mapped column that is absent and for a required field not found.
+    Raises FlowRecordError, naming the file, for a mapped column that is absent or there twice, and for a required
+    field that is not found.
     """
     resolved: dict[str, str] = {}
+    listed = ", ".join(names)[:_LONGEST_LISTING]
     for field in MAPPABLE_FIELDS:
         if mapping and field in mapping:
             column: str | None = mapping[field]
             if column and column not in names:
-                raise FlowRecordError(
-                    f"{file}: no column {column!r} for the field {field}; columns are {', '.join(names)}"
-                )
+                raise FlowRecordError(f"{file}: no column {column!r} for the field {field}; columns are {listed}")
         elif mapping and field not in REQUIRED_FIELDS:
             continue
         else:
             column = _by_alias(field, names)
         if column:
+            if names.count(column) > 1:
+                raise FlowRecordError(f"{file}: {names.count(column)} columns are called {column!r}")
             resolved[field] = column
     missing = [field for field in _NEEDED_FIELDS if field not in resolved]
     if missing:
         raise FlowRecordError(
-            f"{file}: no column for {', '.join(missing)}; columns are {', '.join(names)}; "
+            f"{file}: no column for {', '.join(missing)}; columns are {listed}; "
             f"give a mapping such as {missing[0]}=NAME"
         )
     return resolved

@@ -17,6 +17,7 @@ from telescope_transformer.errors import InputError
 
 HEAD_BYTES = 65_536
 BLOCK_BYTES = 1 << 20
+LONGEST_LINE = 16 << 20
 
 _COMPRESSIONS = {
     "gzip": b"\x1f\x8b",
@@ -160,8 +161,9 @@ class LineStream(io.RawIOBase):
     A value cut in two could pass for a valid one (port 22 of 2222). `damage` then holds what was met.
     """
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
+    def __init__(self, blocks: Iterator[bytes], name: str) -> None:
         self._blocks = blocks
+        self._name = name
         self._ready = b""
         self._held = b""
         self.damage: DamagedInput | None = None
@@ -193,8 +195,8 @@ class LineStream(io.RawIOBase):
             self._ready, self._held = self._held + block[:end], block[end:]
         else:
             self._held += block
-            if len(self._held) > 64 * BLOCK_BYTES:
-                raise InputError(f"a line is longer than {64 * BLOCK_BYTES} bytes: this is no text file of records")
+            if len(self._held) > LONGEST_LINE:
+                raise InputError(f"{self._name}: a line is longer than {LONGEST_LINE >> 20} MiB: no records as text")
         return True
 
 

@@ -30,7 +30,7 @@ def first_record(head: bytes) -> Mapping[str, Any] | None:
         return None
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
 
@@ -107,7 +107,7 @@ def json_batches(file: InputFile, schema: pa.Schema) -> Iterator[JsonBatch]:
 
     Raises DamagedInput after the last whole line before damage.
     """
-    stream = LineStream(file.blocks())
+    stream = LineStream(file.blocks(), str(file.path))
     reader = io.BufferedReader(stream, 1 << 20)
     first = 1
     while block := reader.read(BLOCK_BYTES):

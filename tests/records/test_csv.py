@@ -167,6 +167,39 @@ def test_bytes_that_are_no_text_reject_only_their_row(tmp_path: Path) -> None:
     assert records.rejects.column("value").to_pylist() == [r"\xff\xfe"]
 
 
+def test_a_stray_quote_swallows_no_rows_where_nothing_is_quoted(tmp_path: Path) -> None:
+    row = "1,192.0.2.1,198.51.100.1,tcp,1,2"
+    rows = [row] * 3000
+    rows[2500] = '1,192.0.2.1,"198.51.100.1,tcp,1,2'
+    records = read_records([write(tmp_path / "a.csv", *rows)])
+    assert records.counts == (3000, 2999, 1, 0)
+    quoted = read_records([write(tmp_path / "b.csv", '"1","192.0.2.1","sensor, east",tcp,1,2', row)])
+    assert list(quoted.sensors) == ["sensor, east"]
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FlowRecordError, match="2 columns are called 'src_ip'"):
+        read_records([write(tmp_path / "a.csv", "1,2,3", header="timestamp,src_ip,src_ip\n")])
+
+
+@pytest.mark.parametrize(
+    "start", ["timestamp,src_ip,protocol,dst_port\n", '{"event_type": "flow", "timestamp": 1}\n{"a": "']
+)
+def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
+    monkeypatch.setattr("telescope_transformer.records.files.LONGEST_LINE", 1 << 20)
+    path = tmp_path / "long.csv"
+    path.write_text(start + "x" * (4 << 20))
+    with pytest.raises(InputError, match=r"long\.csv: a line is longer than 1 MiB"):
+        read_records([path])
+
+
+def test_deeply_nested_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text('{"event_type": ' + "[" * 100_000)
+    with pytest.raises(InputError, match=r"deep\.json"):
+        read_records([path])
+
+
 @pytest.mark.shared
 def test_the_honeypot_data_read_whole(shared: Path) -> None:
     mapping = "timestamp=datetime,src_ip=src,dst_ip=host,protocol=proto,src_port=spt,dst_port=dpt"

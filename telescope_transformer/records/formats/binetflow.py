@@ -58,7 +58,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     if missing:
         raise InputError(f"{file.path}: a binetflow file without the column {', '.join(missing)}")
     columns = {field: column for field, column in _COLUMNS.items() if column in names}
-    stream = LineStream(file.blocks())
+    stream = LineStream(file.blocks(), str(file.path))
     for batch, rows, malformed in raw_batches(stream, Layout(), list(columns.values()), str(file.path)):
         protocol = pc.ascii_lower(batch.column("Proto").cast(pa.string())).cast(pa.binary())
         over_ip = pc.invert(pc.is_in(protocol, value_set=_NOT_IP))

@@ -33,7 +33,9 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     if "dst_ip" not in resolved:
         context.note(f"{name}: no destination column; every record has the destination 240.0.0.0")
     wanted = list(dict.fromkeys(resolved.values()))
-    for batch, rows, malformed in raw_batches(LineStream(file.blocks()), Layout(delimiter), wanted, name):
+    # Where nothing is quoted, a stray quote is a character like any other and must not swallow the rows behind it.
+    layout = Layout(delimiter, quoted=b'"' in file.head)
+    for batch, rows, malformed in raw_batches(LineStream(file.blocks(), name), layout, wanted, name):
         raw = {field: batch.column(column) for field, column in resolved.items()}
         chunk = validate(raw, rows, name, context.sensors)
         yield chunk._replace(rejects=pa.concat_tables([chunk.rejects, malformed]))

@@ -99,7 +99,7 @@ def read_csv(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
         raise InputError(f"{file.path}: an nfdump export without the column {', '.join(missing)}")
     columns = {field: column for field, column in known.items() if column in names}
     context.note("times of an nfdump CSV export are taken as UTC")
-    stream, layout = LineStream(file.blocks()), Layout(trailers=_TRAILERS)
+    stream, layout = LineStream(file.blocks(), str(file.path)), Layout(trailers=_TRAILERS)
     for batch, rows, malformed in raw_batches(stream, layout, list(columns.values()), str(file.path)):
         raw = {field: batch.column(column) for field, column in columns.items()}
         icmp = _is_icmp(raw["protocol"])
@@ -135,7 +135,7 @@ def read_binary(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
             f"TZ=UTC nfdump -r {file.path.name} -o csv > {file.path.stem}.csv"
         )
     layout = Layout(names=tuple(_BINARY_FIELDS), quoted=False, trailers=_TRAILERS)
-    stream = LineStream(_exported(file, program))
+    stream = LineStream(_exported(file, program), str(file.path))
     for batch, rows, malformed in raw_batches(stream, layout, list(_BINARY_FIELDS), str(file.path)):
         raw = {field: batch.column(field) for field in _BINARY_FIELDS}
         icmp = _is_icmp(raw["protocol"])

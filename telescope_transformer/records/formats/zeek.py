@@ -88,7 +88,7 @@ def read_text(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     unset, empty = header.get("unset_field", "-").encode(), header.get("empty_field", "(empty)").encode()
     layout = Layout(separator, tuple(names), quoted=False, comments=("#",))
     for batch, rows, malformed in raw_batches(
-        LineStream(file.blocks()), layout, list(resolved.values()), str(file.path)
+        LineStream(file.blocks(), str(file.path)), layout, list(resolved.values()), str(file.path)
     ):
         columns = {field: batch.column(column) for field, column in resolved.items()}
         if joined and "label" in columns:
