@@ -1,0 +1,84 @@
+"""Which cluster is still which after a step, and what happened to those that are not.
+
+A cluster keeps its id while more than half of its windows stay together. Where two such halves meet, the larger one's
+id stays and the other is merged into it; windows together without any such half are a new cluster.
+"""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a cluster: `birth`, `death`, `merge` (of others into it) or `split` (off another)."""
+
+    event: str
+    cluster: int
+    others: tuple[int, ...]
+    windows: int
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """The id of each new group (k,), and the events in order of id."""
+
+    ids: np.ndarray
+    events: list[Event] = field(default_factory=list)
+
+
+def inherit(labels: np.ndarray, former: np.ndarray, sizes: np.ndarray, next_id: int) -> Inheritance:
+    """Give every group of a new clustering an id.
+
+    Args:
+        labels: (n,) group of each node, 0..k-1.
+        former: (n,) id of the cluster that the node was in, -1 for a new window.
+        sizes: (n,) windows of the node.
+        next_id: the first id that was never used.
+    """
+    stays, totals = _retained(labels, former, sizes)
+    heirs = {old: max(groups, key=lambda g: (groups[g], -g)) for old, groups in stays.items()}
+    claims: dict[int, list[int]] = defaultdict(list)
+    for old, group in heirs.items():
+        if 2 * stays[old][group] > totals[old]:
+            claims[group].append(old)
+    in_group = np.bincount(labels, weights=sizes).astype(int).tolist()
+    ids, events = np.full(len(in_group), NOBODY, dtype=np.int64), []
+    for group, windows in enumerate(in_group):
+        rivals = sorted(claims.get(group, []), key=lambda old: (-stays[old][group], old))
+        if rivals:
+            ids[group] = rivals[0]
+            if rivals[1:]:
+                events.append(Event("merge", rivals[0], tuple(sorted(rivals[1:])), windows))
+            continue
+        ids[group] = next_id
+        next_id += 1
+        events.append(_origin(int(ids[group]), group, stays, windows))
+    survivors = set(ids.tolist())
+    merged = {old for event in events if event.event == "merge" for old in event.others}
+    for old in sorted(set(totals) - survivors - merged):
+        parts = tuple(sorted(int(ids[group]) for group in stays[old]))
+        events.append(Event("death", old, parts, totals[old]))
+    return Inheritance(ids, sorted(events, key=lambda event: (event.cluster, event.event)))
+
+
+def _retained(
+    labels: np.ndarray, former: np.ndarray, sizes: np.ndarray
+) -> tuple[dict[int, Counter[int]], dict[int, int]]:
+    """How many windows each former cluster has in each group, and in all."""
+    stays: dict[int, Counter[int]] = defaultdict(Counter)
+    for group, old, size in zip(labels.tolist(), former.tolist(), sizes.tolist(), strict=True):
+        if old != NOBODY:
+            stays[old][group] += int(size)
+    return stays, {old: sum(groups.values()) for old, groups in stays.items()}
+
+
+def _origin(new_id: int, group: int, stays: dict[int, Counter[int]], windows: int) -> Event:
+    """A group without an heir is split off the clusters that most of its windows come from, or it is born."""
+    parents = {old: groups[group] for old, groups in stays.items() if group in groups}
+    if 2 * sum(parents.values()) > windows:
+        return Event("split", new_id, tuple(sorted(parents)), windows)
+    return Event("birth", new_id, (), windows)

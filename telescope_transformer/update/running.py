@@ -1,0 +1,231 @@
+"""`telescope update`: new inputs into the state, one transaction for each."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.analysis import Settings, calibration_for, edge_weights, embed, say_nothing
+from telescope_transformer.errors import StateError
+from telescope_transformer.records import FlowRecords
+from telescope_transformer.report.timing import iso_time
+from telescope_transformer.similarity import embedding_column
+from telescope_transformer.update import step as steps
+from telescope_transformer.update.state import State, embedding_matrix
+from telescope_transformer.update.tails import Extension, extend
+
+Embed = Callable[[pa.Table], np.ndarray]
+Read = Callable[[Path], FlowRecords]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one input did: the day of its last record, windows that were new or changed, and the events."""
+
+    path: str
+    day: str
+    windows: int
+    clusters: int
+    events: int
+    seconds: float
+
+
+def update(
+    state: State,
+    inputs: Sequence[Path],
+    read: Read,
+    settings: Settings | None = None,
+    *,
+    embedder: Embed | None = None,
+    say: Say = say_nothing,
+) -> list[Step]:
+    """Take new inputs into the running analysis, each in one transaction.
+
+    An input that the state has seen, told by its content, is passed over: repeating a call repeats nothing.
+
+    Args:
+        state: an open state.
+        inputs: files, in the order in which they are to be taken.
+        read: gives the flow records of a file.
+        settings: model, window and threshold; the first step fixes them for all later ones.
+        embedder: windows to embeddings; None is the model of the settings.
+        say: told what each input did.
+
+    Raises:
+        StateError: if the state was begun with other settings.
+    """
+    settings = settings or Settings()
+    embedder = embedder or (lambda windows: embed(windows, settings))
+    done = []
+    for path in inputs:
+        digest = _digest(path)
+        if state.query("SELECT 1 FROM inputs WHERE digest = ?", [digest]).num_rows:
+            say(f"{path}: already taken")
+            continue
+        started = time.perf_counter()
+        flow = read(path)
+        with state.transaction():
+            result = _take(state, flow, settings, embedder)
+            seconds = time.perf_counter() - started
+            day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10] if flow.table.num_rows else ""
+            _record_input(state, digest, path, day, flow, result, seconds)
+        n_clusters = state.number("SELECT count(*) FROM clusters")
+        done.append(Step(str(path), day, result.windows, n_clusters, result.events, seconds))
+        say(f"{path}: {result.windows:,} windows, {result.events:,} events, {n_clusters:,} clusters, {seconds:.2f} s")
+    return done
+
+
+@dataclass
+class _Taken:
+    windows: int = 0
+    events: int = 0
+    nodes: int = 0
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _take(state: State, flow: FlowRecords, settings: Settings, embedder: Embed) -> _Taken:
+    taken = _Taken()
+    if flow.table.num_rows == 0:
+        return taken
+    sources = pa.table({"source": pc.unique(flow.table["src_ip"])})
+    former = state.open_windows(sources)
+    next_id = state.number("SELECT max(window_id) + 1 FROM windows")
+    extension = extend(former, state.open_records(sources), flow.table, settings.window, next_id)
+    homes = state.homes(sources)
+    _remove_open(state, former)
+    long = extension.windows.filter(pc.greater_equal(extension.windows["n_records"], settings.min_records))
+    if long.num_rows == 0:
+        _write_windows(state, extension)
+        return taken
+    vectors = embedder(long).astype(np.float64)
+    threshold = _fixed_threshold(state, settings, vectors.astype(np.float32), long)
+    _write_windows(state, extension)
+    by_time = np.argsort(long["start"].to_numpy(), kind="stable")
+    first = state.number("SELECT count(*) FROM clusters") == 0
+    size = len(by_time) if first else steps.LARGEST_STEP
+    for begin in range(0, len(by_time), size):
+        rows = by_time[begin : begin + size]
+        start = np.array([homes.get(name, -1) for name in long["source"].take(pa.array(rows)).to_pylist()])
+        new = steps.Free(long["window_id"].to_numpy()[rows], vectors[rows], np.full(len(rows), -1))
+        result = _solve(state, new, start, threshold, settings)
+        _write_step(state, result, flow)
+        _write_members(state, new, result.labels[: len(rows)], result.margins[: len(rows)])
+        taken.windows += len(rows)
+        taken.events += len(result.events)
+        taken.nodes += result.nodes
+    return taken
+
+
+def _solve(state: State, new: steps.Free, homes: np.ndarray, threshold: float, settings: Settings) -> steps.StepResult:
+    """Solve the new windows with what they touch; moved old windows are written here."""
+    groups = state.groups()
+    if not len(groups.ids):
+        return steps.first_step(new, threshold, seed=settings.seed, time_limit=settings.time_limit)
+    near = steps.touching(groups, new.vectors, threshold, homes)
+    old = state.loosest(near.ids, steps.budget(len(new.ids)), settings.seed + int(new.ids.max()))
+    vectors = np.concatenate([new.vectors, embedding_matrix(old).reshape(-1, new.vectors.shape[1])])
+    clusters = np.concatenate([new.clusters, old["cluster"].to_numpy()])
+    free = steps.Free(np.concatenate([new.ids, old["window_id"].to_numpy()]), vectors, clusters)
+    starts = np.concatenate([homes, old["cluster"].to_numpy()])
+    next_id = state.number("SELECT value::BIGINT FROM meta WHERE key = 'next_cluster'")
+    result = steps.next_step(near, free, starts, threshold, next_id=next_id, seed=settings.seed)
+    m = len(new.ids)
+    moved = pa.table({"id": free.ids[m:], "new_cluster": result.labels[m:], "new_margin": result.margins[m:]})
+    _rename(state, result.renamed)
+    state.execute(
+        "UPDATE windows SET cluster = new_cluster, margin = new_margin FROM moved WHERE window_id = id", moved=moved
+    )
+    return result
+
+
+def _rename(state: State, renamed: dict[int, int]) -> None:
+    if renamed:
+        names = pa.table({"old": list(renamed), "new": list(renamed.values())})
+        state.execute("UPDATE windows SET cluster = new FROM names WHERE cluster = old", names=names)
+
+
+def _remove_open(state: State, former: pa.Table) -> None:
+    """Take the open windows out of the tables and out of the sums of their clusters."""
+    clustered = former.filter(pc.is_valid(former["cluster"]))
+    if clustered.num_rows:
+        groups = state.groups()
+        ids = clustered["cluster"].to_numpy()
+        hit = groups.take(np.flatnonzero(np.isin(groups.ids, ids)))
+        state.replace_groups(np.unique(ids), hit.without(ids, embedding_matrix(clustered)))
+    for table in ("windows", "open_records"):
+        state.execute(f"DELETE FROM {table} WHERE window_id IN (SELECT window_id FROM gone)", gone=former)
+
+
+def _write_windows(state: State, extension: Extension) -> None:
+    """Windows without cluster as yet, and their records."""
+    names = ("window_id", "source", "start", "end", "n_records", "open", "label", "tool")
+    windows = extension.windows.select([name for name in names if name in extension.windows.column_names])
+    state.append("windows", windows)
+    is_open = pc.is_in(extension.records["window_id"], windows.filter(windows["open"])["window_id"].combine_chunks())
+    state.append("open_records", extension.records.filter(is_open))
+    state.append("closed_records", extension.records.filter(pc.invert(is_open)))
+
+
+def _write_step(state: State, result: steps.StepResult, flow: FlowRecords) -> None:
+    state.replace_groups(result.former, result.groups)
+    next_id = state.number("SELECT value::BIGINT FROM meta WHERE key = 'next_cluster'")
+    state.set("next_cluster", str(max(next_id, int(result.groups.ids.max()) + 1)))
+    day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10]
+    if result.events:
+        rows = [(day, e.event, e.cluster, list(e.others), e.windows) for e in result.events]
+        columns = [pa.array(column) for column in zip(*rows, strict=True)]
+        columns[3] = columns[3].cast(pa.list_(pa.int64()))
+        state.append("events", pa.table(columns, names=["day", "event", "cluster", "others", "windows"]))
+
+
+def _write_members(state: State, new: steps.Free, labels: np.ndarray, margins: np.ndarray) -> None:
+    placed = pa.table(
+        {"id": new.ids, "new_cluster": labels, "new_margin": margins, "vector": embedding_column(new.vectors)}
+    )
+    state.execute(
+        "UPDATE windows SET cluster = new_cluster, margin = new_margin, embedding = vector::FLOAT[] "
+        "FROM placed WHERE window_id = id",
+        placed=placed,
+    )
+
+
+def _fixed_threshold(state: State, settings: Settings, vectors: np.ndarray, windows: pa.Table) -> float:
+    """The threshold of the state; the first step takes it from the settings or the calibration and fixes it."""
+    stored: dict[str, Any] | None = state.settings()
+    if stored is None:
+        calibration = calibration_for(vectors, windows, settings) if settings.threshold is None else None
+        threshold, scale = edge_weights(calibration, settings.threshold)
+        stored = {"model": settings.model, "threshold": threshold, "scale": scale, "window": settings.window}
+        stored |= {"min_records": settings.min_records, "seed": settings.seed}
+        state.set("settings", json.dumps(stored))
+    asked = {"model": settings.model, "window": settings.window, "min_records": settings.min_records}
+    if settings.threshold is not None:
+        asked["threshold"] = settings.threshold
+    for name, value in asked.items():
+        if stored[name] != value:
+            raise StateError(f"{state.path}: begun with {name} {stored[name]}, not {value}")
+    return float(stored["threshold"])
+
+
+def _record_input(
+    state: State, digest: str, path: Path, day: str, flow: FlowRecords, taken: _Taken, seconds: float
+) -> None:
+    counts = flow.counts
+    row: list[Any] = [digest, str(path), day, *counts, taken.windows, taken.nodes, seconds]
+    state.execute(f"INSERT INTO inputs VALUES ({', '.join('?' * len(row))})", row)
+    if flow.rejects.num_rows:
+        state.append("rejects", flow.rejects)
+    known = json.loads(state.setting("sensors") or "{}")
+    state.set("sensors", json.dumps(known | flow.sensors))

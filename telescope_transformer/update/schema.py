@@ -1,0 +1,37 @@
+"""The tables of a running analysis, in one DuckDB file."""
+
+VERSION = "1"
+
+RECORD_COLUMNS = {
+    "timestamp": "BIGINT NOT NULL",
+    "src_ip": "VARCHAR NOT NULL",
+    "dst_ip": "VARCHAR NOT NULL",
+    "protocol": "UTINYINT NOT NULL",
+    "src_port": "USMALLINT NOT NULL",
+    "dst_port": "USMALLINT NOT NULL",
+    "ttl": "UTINYINT",
+    "tcp_flags": "UTINYINT",
+    "ip_id": "USMALLINT",
+    "tcp_seq": "UINTEGER",
+    "packets": "UINTEGER",
+    "bytes": "UBIGINT",
+    "label": "VARCHAR",
+    "tool": "VARCHAR",
+}
+_RECORDS = ", ".join(f"{name} {kind}" for name, kind in RECORD_COLUMNS.items())
+
+# A window is open while records may still join it: the last one of its source. An open window of too few records has
+# neither embedding nor cluster. Records of open windows lie apart, so that a step reads only what it may change.
+TABLES = (
+    "CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)",
+    "CREATE TABLE inputs (digest VARCHAR PRIMARY KEY, path VARCHAR, day VARCHAR, read BIGINT, kept BIGINT, "
+    "rejected BIGINT, skipped BIGINT, windows BIGINT, nodes BIGINT, seconds DOUBLE)",
+    "CREATE TABLE windows (window_id BIGINT NOT NULL, source VARCHAR NOT NULL, start BIGINT NOT NULL, "
+    '"end" BIGINT NOT NULL, n_records INTEGER NOT NULL, open BOOLEAN NOT NULL, cluster BIGINT, margin FLOAT, '
+    "label VARCHAR, tool VARCHAR, embedding FLOAT[])",
+    f"CREATE TABLE open_records (window_id BIGINT NOT NULL, {_RECORDS})",
+    f"CREATE TABLE closed_records (window_id BIGINT NOT NULL, {_RECORDS})",
+    "CREATE TABLE clusters (cluster BIGINT NOT NULL, size BIGINT NOT NULL, total DOUBLE[] NOT NULL)",
+    "CREATE TABLE events (day VARCHAR, event VARCHAR, cluster BIGINT, others BIGINT[], windows BIGINT)",
+    "CREATE TABLE rejects (file VARCHAR, row BIGINT, field VARCHAR, value VARCHAR, reason VARCHAR)",
+)

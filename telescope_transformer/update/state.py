@@ -1,0 +1,173 @@
+"""The state of a running analysis: what is read from and written to its DuckDB file.
+
+Every step is one transaction: after a kill at any moment the file holds all of a step or nothing of it.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.errors import StateError
+from telescope_transformer.update.resolving import Groups
+from telescope_transformer.update.schema import RECORD_COLUMNS, TABLES, VERSION
+
+
+class State:
+    """An open state file; use as a context manager.
+
+    Raises:
+        StateError: if the file is locked by another process, damaged, of another version or no state at all.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            self._connection = duckdb.connect(str(self.path))
+            names = {row[0] for row in self._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        except duckdb.Error as error:
+            raise StateError(f"{self.path}: cannot open the state: {str(error).splitlines()[0]}") from error
+        if not names:
+            self._create()
+        elif "meta" not in names:
+            raise StateError(f"{self.path}: a DuckDB file, but not the state of a running analysis")
+        if self.setting("version") != VERSION:
+            raise StateError(f"{self.path}: state of version {self.setting('version')}, this is version {VERSION}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def _create(self) -> None:
+        with self.transaction():
+            for statement in TABLES:
+                self._connection.execute(statement)
+            self.set("version", VERSION)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing of what is written inside."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def query(
+        self, statement: str, parameters: list[Any] | dict[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table:
+        """The result of a statement that may refer to Arrow tables by keyword."""
+        with self._registered(tables):
+            return self._connection.sql(statement, params=parameters).to_arrow_table()
+
+    def execute(self, statement: str, parameters: list[Any] | None = None, **tables: pa.Table) -> None:
+        with self._registered(tables):
+            self._connection.execute(statement, parameters)
+
+    @contextmanager
+    def _registered(self, tables: Mapping[str, pa.Table]) -> Iterator[None]:
+        for name, table in tables.items():
+            self._connection.register(name, table)
+        try:
+            yield
+        finally:
+            for name in tables:
+                self._connection.unregister(name)
+
+    def append(self, table: str, rows: pa.Table) -> None:
+        """Add rows to a table by the names of their columns."""
+        self.execute(f"INSERT INTO {table} BY NAME SELECT * FROM added", added=rows)
+
+    def setting(self, key: str) -> str | None:
+        found = self._connection.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchall()
+        return found[0][0] if found else None
+
+    def set(self, key: str, value: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
+
+    def number(self, statement: str) -> int:
+        """A statement's single value, 0 for none."""
+        found = self._connection.execute(statement).fetchall()
+        return int(found[0][0]) if found and found[0][0] is not None else 0
+
+    def groups(self) -> Groups:
+        """All clusters, by id."""
+        rows = self.query("SELECT cluster, size, total FROM clusters ORDER BY cluster")
+        return Groups(rows["cluster"].to_numpy(), rows["size"].to_numpy().astype(np.float64), _matrix(rows["total"]))
+
+    def replace_groups(self, former: np.ndarray, groups: Groups) -> None:
+        """Put these clusters in the place of those of the given ids."""
+        self.execute("DELETE FROM clusters WHERE cluster IN (SELECT id FROM gone)", gone=pa.table({"id": former}))
+        total = pa.ListArray.from_arrays(_offsets(groups.sums.shape), pa.array(groups.sums.ravel(), pa.float64()))
+        table = pa.table({"cluster": groups.ids, "size": groups.sizes.astype(np.int64), "total": total})
+        self.append("clusters", table)
+
+    def open_windows(self, sources: pa.Table) -> pa.Table:
+        """Open windows of the sources (column `source`): id, source, and cluster and embedding or null."""
+        return self.query(
+            "SELECT window_id, source, cluster, embedding FROM windows SEMI JOIN sources USING (source) "
+            "WHERE open ORDER BY window_id",
+            sources=sources,
+        )
+
+    def open_records(self, sources: pa.Table) -> pa.Table:
+        """Records of the open windows of the sources, in the order in which they came."""
+        columns = ", ".join(RECORD_COLUMNS)
+        return self.query(
+            f"SELECT {columns} FROM open_records WHERE src_ip IN (SELECT source FROM sources) ORDER BY rowid",
+            sources=sources,
+        )
+
+    def homes(self, sources: pa.Table) -> dict[str, int]:
+        """The cluster of each source's latest window."""
+        rows = self.query(
+            'SELECT source, arg_max(cluster, "end") AS cluster FROM windows SEMI JOIN sources USING (source) '
+            "WHERE cluster IS NOT NULL GROUP BY source",
+            sources=sources,
+        )
+        return dict(zip(rows["source"].to_pylist(), rows["cluster"].to_pylist(), strict=True))
+
+    def loosest(self, clusters: np.ndarray, number: int, seed: int) -> pa.Table:
+        """Windows of these clusters: id, cluster and embedding; half belong to them least, half are drawn by seed."""
+        return self.query(
+            "WITH members AS (SELECT window_id, cluster, margin, embedding FROM windows "
+            "WHERE cluster IN (SELECT id FROM touched)), "
+            "loose AS (SELECT * FROM members ORDER BY margin, window_id LIMIT $half), "
+            "others AS (SELECT * FROM members ANTI JOIN loose USING (window_id) "
+            "ORDER BY hash(window_id + $seed * 1000003), window_id LIMIT $half) "
+            "SELECT window_id, cluster, embedding FROM (FROM loose UNION ALL FROM others) ORDER BY window_id",
+            {"half": number // 2, "seed": seed},
+            touched=pa.table({"id": clusters}),
+        )
+
+    def settings(self) -> dict[str, Any] | None:
+        """What the first step fixed for all later ones; None before it."""
+        stored = self.setting("settings")
+        return json.loads(stored) if stored else None
+
+
+def embedding_matrix(rows: pa.Table) -> np.ndarray:
+    """The column `embedding` of a query, float32 (n, dimensions)."""
+    return _matrix(rows["embedding"]).astype(np.float32)
+
+
+def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+    if not len(column):
+        return np.zeros((0, 0))
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), -1)
+
+
+def _offsets(shape: tuple[int, ...]) -> pa.Array:
+    rows, columns = shape
+    return pa.array(np.arange(rows + 1) * columns, pa.int32())

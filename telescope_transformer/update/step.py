@@ -1,0 +1,113 @@
+"""One step: new windows find their clusters, the touched part is solved again, ids are inherited."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.update.identity import NOBODY, Event, inherit
+from telescope_transformer.update.resolving import Groups, affinities, solve_touched, touched
+
+# Old windows that a step may move, beside the new ones: half those that belong to their cluster least, half drawn at
+# random, so that over the days every window has its turn. Constant but for a very large day.
+FREE_WINDOWS = 400
+FREE_PER_NEW = 4
+LARGEST_STEP = 2_000
+
+
+@dataclass(frozen=True)
+class Free:
+    """Windows that a step may place: `ids`, `vectors` (m, dimensions), and `clusters` they are in (-1: new)."""
+
+    ids: np.ndarray
+    vectors: np.ndarray
+    clusters: np.ndarray
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step decided.
+
+    Attributes:
+        former: ids of the clusters that took part.
+        groups: the clusters in their place.
+        labels: cluster of each free window.
+        margins: of each free window.
+        renamed: cluster that took part as a whole, and the cluster that its windows are in now, where they differ.
+        events: what happened.
+        nodes: size of the problem that was solved.
+    """
+
+    former: np.ndarray
+    groups: Groups
+    labels: np.ndarray
+    margins: np.ndarray
+    renamed: dict[int, int]
+    events: list[Event]
+    nodes: int
+
+
+def budget(n_new: int) -> int:
+    """How many old windows a step of so many new ones may move."""
+    return max(FREE_WINDOWS, FREE_PER_NEW * n_new)
+
+
+def first_step(free: Free, threshold: float, *, seed: int, time_limit: float) -> StepResult:
+    """The step of an empty state: the whole problem at once."""
+    solver = CorrelationClustering(time_limit=time_limit, random_state=seed)
+    labels = solver.fit_embeddings(free.vectors, threshold).labels_
+    empty = Groups(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, free.vectors.shape[1])))
+    return _finished(empty, empty, free, np.asarray(labels), threshold, next_id=0)
+
+
+def next_step(
+    groups: Groups, free: Free, homes: np.ndarray, threshold: float, *, next_id: int, seed: int
+) -> StepResult:
+    """Solve the touched clusters and the free windows together.
+
+    Args:
+        groups: the clusters that the new windows touch, their free windows included.
+        free: new windows, and old ones of these clusters.
+        homes: (m,) the cluster in which each free window starts, -1 for none.
+        threshold: the cosine at which a pair neither attracts nor repels.
+        next_id: the first cluster id that was never used.
+        seed: of the search.
+    """
+    old = free.clusters != NOBODY
+    rest = groups.without(free.clusters[old], free.vectors[old])
+    labels = solve_touched(rest, free.vectors, homes, threshold, seed=seed)
+    return _finished(groups, rest, free, labels, threshold, next_id)
+
+
+def _finished(
+    groups: Groups, rest: Groups, free: Free, labels: np.ndarray, threshold: float, next_id: int
+) -> StepResult:
+    former = np.concatenate([rest.ids, free.clusters])
+    sizes = np.concatenate([rest.sizes, np.ones(len(free.ids))])
+    heirs = inherit(labels, former, sizes, next_id)
+    nodes = np.concatenate([rest.sums.reshape(len(rest.ids), free.vectors.shape[1]), free.vectors])
+    sums = np.zeros((len(heirs.ids), free.vectors.shape[1]))
+    np.add.at(sums, labels, nodes)
+    after = Groups(heirs.ids, np.bincount(labels, weights=sizes), sums)
+    whole = heirs.ids[labels[: len(rest.ids)]]
+    renamed = {int(a): int(b) for a, b in zip(rest.ids, whole, strict=True) if a != b}
+    own = labels[len(rest.ids) :]
+    margins = _margins(after, free.vectors, own, threshold)
+    return StepResult(groups.ids, after, heirs.ids[own], margins, renamed, heirs.events, len(nodes))
+
+
+def _margins(groups: Groups, vectors: np.ndarray, own: np.ndarray, threshold: float) -> np.ndarray:
+    """Margins among the clusters that took part: no other attracts these windows."""
+    here, others = np.arange(len(own)), groups.sizes[own] - 1
+    weight = affinities(groups, vectors, threshold)
+    squares = (vectors * vectors).sum(axis=1)
+    to_own = np.where(others > 0, (weight[here, own] - squares + threshold) / np.maximum(others, 1), 0.0)
+    means = weight / groups.sizes
+    means[here, own] = -np.inf
+    return (to_own - np.maximum(means.max(axis=1), -1.0)).astype(np.float32)
+
+
+def touching(groups: Groups, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> Groups:
+    """The clusters that attract one of the windows, or are the home of one."""
+    chosen = touched(groups, vectors, threshold) | np.isin(groups.ids, homes)
+    return groups.take(np.flatnonzero(chosen))

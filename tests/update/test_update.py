@@ -1,0 +1,159 @@
+"""The running analysis: what it keeps, what it repeats, and how near it stays to solving everything at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import made_days
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from made_days import SETTINGS, port_shares, read, run, write_days
+
+from telescope_transformer.analysis import Settings
+from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.errors import StateError
+from telescope_transformer.sequences import cut_windows
+from telescope_transformer.update import State, update
+from telescope_transformer.update.state import embedding_matrix
+
+TABLES = {
+    "windows": "SELECT * REPLACE (round(margin, 4) AS margin) FROM windows ORDER BY window_id",
+    "clusters": "SELECT cluster, size FROM clusters ORDER BY cluster",
+    "events": "SELECT * FROM events ORDER BY ALL",
+    "open_records": "SELECT * FROM open_records ORDER BY ALL",
+    "closed_records": "SELECT * FROM closed_records ORDER BY ALL",
+    "inputs": "SELECT * EXCLUDE (seconds) FROM inputs ORDER BY day",
+}
+
+
+def contents(path: Path) -> dict[str, pa.Table]:
+    with State(path) as state:
+        return {name: state.query(statement) for name, statement in TABLES.items()}
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_days(tmp_path_factory.mktemp("days"), 8)
+
+
+@pytest.fixture(scope="module")
+def finished(days: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("state") / "state.duckdb"
+    run(path, days)
+    return path
+
+
+def test_the_windows_are_those_of_all_records_at_once(days: list[Path], finished: Path) -> None:
+    whole = cut_windows(pa.concat_tables([pq.read_table(day) for day in days]), window=16, min_records=1)
+    tables = contents(finished)
+    columns = ["source", "start", "end", "n_records"]
+    keys = [(name, "ascending") for name in columns]
+    assert (
+        tables["windows"]
+        .select(columns)
+        .sort_by(keys)
+        .equals(whole.select(columns).sort_by(keys).replace_schema_metadata())
+    )
+    records = pa.concat_tables([tables["open_records"], tables["closed_records"]])
+    assert records.num_rows == sum(pq.read_table(day).num_rows for day in days)
+    sizes = dict(
+        zip(tables["windows"]["window_id"].to_pylist(), tables["windows"]["n_records"].to_pylist(), strict=True)
+    )
+    found, counts = np.unique(records["window_id"].to_numpy(), return_counts=True)
+    assert dict(zip(found.tolist(), counts.tolist(), strict=True)) == sizes
+
+
+def test_only_windows_of_enough_records_have_a_cluster(finished: Path) -> None:
+    windows = contents(finished)["windows"]
+    long = windows["n_records"].to_numpy() >= SETTINGS.min_records
+    assert np.array_equal(windows["cluster"].is_valid().to_numpy(), long)
+    assert np.array_equal(windows["embedding"].is_valid().to_numpy(), long)
+
+
+def test_sums_of_clusters_follow_their_windows(finished: Path) -> None:
+    with State(finished) as state:
+        groups = state.groups()
+        windows = state.query("SELECT cluster, embedding FROM windows WHERE cluster IS NOT NULL")
+    vectors, clusters = embedding_matrix(windows), windows["cluster"].to_numpy()
+    assert groups.ids.tolist() == np.unique(clusters).tolist()
+    for group, size, total in zip(groups.ids, groups.sizes, groups.sums, strict=True):
+        mine = vectors[clusters == group]
+        assert len(mine) == size
+        assert total == pytest.approx(mine.sum(axis=0), abs=1e-4)
+
+
+def test_day_by_day_costs_at_most_two_percent_more_than_at_once(finished: Path) -> None:
+    windows = contents(finished)["windows"]
+    windows = windows.filter(windows["cluster"].is_valid())
+    vectors = embedding_matrix(windows)
+    graph = DenseGraph(vectors @ vectors.T, SETTINGS.threshold)
+    ours = graph.cost(np.unique(windows["cluster"].to_numpy(), return_inverse=True)[1])
+    at_once = CorrelationClustering(method="local_search", random_state=0).fit_embeddings(vectors, SETTINGS.threshold)
+    assert ours <= 1.02 * at_once.cost_ + 1e-6
+
+
+def test_a_repeated_input_changes_nothing(days: list[Path], finished: Path) -> None:
+    before = contents(finished)
+    with State(finished) as state:
+        assert update(state, days, read, SETTINGS, embedder=port_shares) == []
+    assert contents(finished) == before
+
+
+def test_clusters_keep_their_ids_and_a_new_actor_is_a_birth(days: list[Path], tmp_path: Path) -> None:
+    path = tmp_path / "state.duckdb"
+    run(path, days[:2])
+    early = contents(path)
+    run(path, days)
+    late = contents(path)
+    assert set(early["clusters"]["cluster"].to_pylist()) <= set(late["clusters"]["cluster"].to_pylist())
+    events = late["events"].to_pylist()
+    born_late = {event["cluster"] for event in events if event["event"] == "birth" and event["day"] > "2024-03-05"}
+    sixth = {f"192.0.2.{s + 1}" for s in range(5, 24, 6)}
+    windows = late["windows"].filter(late["windows"]["cluster"].is_valid()).to_pylist()
+    assert {w["cluster"] for w in windows if w["source"] in sixth} <= born_late
+
+
+def test_a_kill_at_any_moment_loses_and_repeats_nothing(days: list[Path], finished: Path, tmp_path: Path) -> None:
+    path = tmp_path / "state.duckdb"
+    command = [sys.executable, made_days.__file__, str(path), *map(str, days)]
+    rng = np.random.default_rng(0)
+    kills = 0
+    for _ in range(4):
+        process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        wait_for_work(path, process)
+        time.sleep(float(rng.uniform(0, 0.4)))
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills
+    run(path, days)
+    resumed, whole = contents(path), contents(finished)
+    assert {name for name in TABLES if not resumed[name].equals(whole[name])} == set()
+
+
+def wait_for_work(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until the program has opened its state: what comes before is import time."""
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    log = path.with_name(path.name + ".wal")
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if log.exists() or (path.exists() and path.stat().st_mtime_ns != before):
+            return
+        time.sleep(0.01)
+
+
+def test_other_settings_and_files_that_are_no_state_are_refused(
+    finished: Path, days: list[Path], tmp_path: Path
+) -> None:
+    more = write_days(tmp_path, 9)[-1:]
+    with State(finished) as state, pytest.raises(StateError, match="begun with window 16, not 32"):
+        update(state, more, read, Settings(threshold=0.6, window=32), embedder=port_shares)
+    wrong = tmp_path / "wrong.duckdb"
+    wrong.write_bytes(b"no database" * 100)
+    with pytest.raises(StateError, match="cannot open the state"):
+        State(wrong)
