@@ -16,9 +16,11 @@ from telescope_transformer import sequences
 from telescope_transformer.calibration import FILE_NAME, Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.errors import FlowRecordError, InputError
+from telescope_transformer.labels import names_of_networks, read_networks
 from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import ReportData, profile_clusters, write_report
+from telescope_transformer.report.targets import network_of
 from telescope_transformer.similarity import embedding_column, window_margins
 
 # The paper sweeps this offset and picks it by labels (Section 5); a checkpoint without calibration takes the middle.
@@ -68,7 +70,7 @@ class Analysis:
     rejects: rows that are no flow records, with file, row, field, value and reason.
     sensors: pseudo-address of each named sensor.
     records: the flow records that were analysed.
-    calibration: how likely two windows of a given cosine are the work of one actor; None where the checkpoint has none.
+    calibration: how likely two windows of a given cosine are of one actor; None where the checkpoint has none.
     """
 
     windows: pa.Table
@@ -288,4 +290,8 @@ def _with_labels(sources: pa.Table, windows: pa.Table) -> pa.Table:
 def profile(flow: FlowRecords, windows: pa.Table, settings: Settings, say: Say) -> list[dict[str, Any]]:
     """A profile of every cluster."""
     say("describing the clusters")
-    return profile_clusters(flow.table, windows, networks=settings.networks, sensors=flow.sensors)
+    names: dict[str, str] = {}
+    if settings.networks is not None:
+        networks = map(network_of, pc.unique(windows["source"]).to_pylist())
+        names = names_of_networks(networks, read_networks(settings.networks))
+    return profile_clusters(flow.table, windows, networks=names, sensors=flow.sensors)

@@ -40,6 +40,7 @@ def read_labelled(
     """Read the inputs, say what was kept and rejected, and label the sources where lists are given."""
     from dataclasses import replace
 
+    from telescope_transformer.labels import add_tools, label_records, read_labels
     from telescope_transformer.records import parse_mapping, read_records
 
     flow = read_records(
@@ -51,8 +52,10 @@ def read_labelled(
         keep_going=keep_going,
     )
     tell(flow.summary())
-    if labels is None:
-        return flow
-    from telescope_transformer.labels import label_records, read_labels
-
-    return replace(flow, table=label_records(flow.table, read_labels(labels)))
+    # Without these header fields no tool leaves a mark.
+    table = flow.table if {"ip_id", "tcp_seq"}.isdisjoint(flow.table.column_names) else add_tools(flow.table)
+    if labels is not None:
+        lists = read_labels(labels)
+        tell(lists.summary())
+        table = label_records(table, lists)
+    return replace(flow, table=table)

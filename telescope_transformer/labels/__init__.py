@@ -4,7 +4,17 @@ Labels never enter training or clustering; they travel beside the windows for ev
 """
 
 from telescope_transformer.labels.lists import read_labels
+from telescope_transformer.labels.networks import names_of_networks, read_networks
 from telescope_transformer.labels.prefixes import PrefixLabels, Tie, label_records
 from telescope_transformer.labels.tools import add_tools, tool_fingerprints
 
-__all__ = ["PrefixLabels", "Tie", "add_tools", "label_records", "read_labels", "tool_fingerprints"]
+__all__ = [
+    "PrefixLabels",
+    "Tie",
+    "add_tools",
+    "label_records",
+    "names_of_networks",
+    "read_labels",
+    "read_networks",
+    "tool_fingerprints",
+]
