@@ -12,7 +12,7 @@ import typer
 from telescope_transformer import __version__
 from telescope_transformer.errors import TelescopeError
 
-COMMANDS = ("analyze", "demo", "simulate", "prepare", "push")
+COMMANDS = ("analyze", "demo", "simulate", "prepare", "embed", "cluster", "evaluate", "push")
 
 app = typer.Typer(
     name="telescope",
