@@ -1,0 +1,76 @@
+"""The command line as a user meets it: help with an example, errors with a message and a status."""
+
+import gzip
+import json
+from itertools import islice
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from telescope_transformer.cli import main
+from telescope_transformer.cli.main import COMMANDS, app
+
+HONEYPOT_COLUMNS = "timestamp=datetime,src_ip=src,dst_ip=host,protocol=proto,src_port=spt,dst_port=dpt"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert f"Example: telescope {command}" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "empty"), (gzip.compress(b"a,b\n1,2\n")[:-4], "flows"), (b"\x00\x01\x02 no flow records", "flows")],
+    ids=["empty", "truncated", "not what it claims"],
+)
+def test_a_bad_file_ends_with_its_name_and_a_status(
+    content: bytes, message: str, tmp_path, monkeypatch, capsys
+) -> None:
+    file = tmp_path / "flows.csv.gz"
+    file.write_bytes(content)
+    monkeypatch.setattr("sys.argv", ["telescope", "analyze", str(file), "--output", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stop:
+        main.main()
+    assert stop.value.code == 1
+    errors = capsys.readouterr().err
+    assert "error: " in errors
+    assert str(file) in errors
+    assert message in errors
+    assert not (tmp_path / "out").exists()
+
+
+def head(path: Path, rows: int, target: Path) -> None:
+    with gzip.open(path, "rt") as lines:
+        target.write_text("".join(islice(lines, rows + 1)))
+
+
+@pytest.mark.shared
+def test_the_main_job_on_real_records(shared: Path, tmp_path: Path) -> None:
+    flows, out = tmp_path / "flows.csv", tmp_path / "out"
+    head(shared / "data" / "aws-honeypot-2013" / "marx.csv.gz", 2_000, flows)
+    with flows.open("a") as lines:
+        lines.write("yesterday,groucho-oregon,1032051418,TCP,,6000,1433\n")
+        lines.write("2013-03-03 21:53:59,groucho-oregon,,TCP,,6000,1433\n")
+        lines.write("2013-03-03 21:53:59,groucho-oregon,1032051418,TCP,,6000,143300\n")
+    result = CliRunner().invoke(app, ["analyze", str(flows), "--columns", HONEYPOT_COLUMNS, "--output", str(out)])
+    assert result.exit_code == 0, result.output
+    assert "read 2,003 flow records = kept 2,000 + rejected 3" in result.output
+    rejects = pq.read_table(out / "rejects.parquet").to_pylist()
+    assert [(row["row"], row["field"]) for row in rejects] == [
+        (2001, "timestamp"),
+        (2002, "src_ip"),
+        (2003, "dst_port"),
+    ]
+    summary = json.loads((out / "clusters.json").read_text())
+    assert summary["counts"]["kept"] == 2_000
+    assert {"cost", "lower_bound", "gap"} <= summary["solution"].keys()
+    windows, sources = pq.read_table(out / "windows.parquet"), pq.read_table(out / "sources.parquet")
+    assert windows.num_rows == summary["counts"]["windows"] > 0
+    assert len(summary["clusters"]) == summary["solution"]["n_clusters"]
+    assert set(sources["source"].to_pylist()) == set(windows["source"].to_pylist())
+    assert "groucho-oregon" in json.loads((out / "sensors.json").read_text())
+    assert (out / "report.html").read_text().startswith("<!doctype html>")
