@@ -32,7 +32,8 @@ def join_records(records: pa.Table, windows: pa.Table) -> WindowRecords:
     """Find the records of each window again, from source, start and number of records.
 
     Records of one source are sorted by time, ties in the order given, as when the windows were cut; a window begins
-    at the first record not before its start that the window before has not taken.
+    at the first record not before its start that the window before has not taken. Records that name their window in a
+    column `window_id` are taken at their word.
 
     Raises:
         InputError: if a column is absent or the windows hold more records than the table has of a source.
@@ -40,6 +41,8 @@ def join_records(records: pa.Table, windows: pa.Table) -> WindowRecords:
     missing = [name for name in NEEDED if name not in records.column_names]
     if missing:
         raise InputError(f"the flow records lack the column(s) {', '.join(missing)}")
+    if "window_id" in records.column_names:
+        return _join_by_id(records, windows)
     names = pc.unique(windows["source"])
     source_of_record = pc.index_in(records["src_ip"], names)
     rows = np.flatnonzero(pc.is_valid(source_of_record).to_numpy(zero_copy_only=False))
@@ -57,6 +60,20 @@ def join_records(records: pa.Table, windows: pa.Table) -> WindowRecords:
     _check_sources(code, taken, window_code[window], windows)
     offsets = np.concatenate([[0], np.cumsum(sizes[order])])
     return WindowRecords(records.take(pa.array(rows[taken])), window, offsets, order)
+
+
+def _join_by_id(records: pa.Table, windows: pa.Table) -> WindowRecords:
+    starts = windows["start"].to_numpy()
+    order = np.lexsort((starts, pc.rank(windows["source"], tiebreaker="dense").to_numpy()))
+    row = pc.index_in(records["window_id"], windows["window_id"].combine_chunks())
+    known = np.flatnonzero(pc.is_valid(row).to_numpy(zero_copy_only=False))
+    window = row.take(pa.array(known)).to_numpy(zero_copy_only=False).astype(np.int64)
+    place = np.empty(windows.num_rows, dtype=np.int64)
+    place[order] = np.arange(windows.num_rows)
+    by_window = np.lexsort((records["timestamp"].to_numpy()[known], place[window]))
+    sizes = np.bincount(window, minlength=windows.num_rows)[order]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return WindowRecords(records.take(pa.array(known[by_window])), window[by_window], offsets, order)
 
 
 def _first_records(

@@ -210,7 +210,7 @@ def _fixed_threshold(state: State, settings: Settings, vectors: np.ndarray, wind
         stored = {"model": settings.model, "threshold": threshold, "scale": scale, "window": settings.window}
         stored |= {"min_records": settings.min_records, "seed": settings.seed}
         state.set("settings", json.dumps(stored))
-    asked = {"model": settings.model, "window": settings.window, "min_records": settings.min_records}
+    asked: dict[str, Any] = {"model": settings.model, "window": settings.window, "min_records": settings.min_records}
     if settings.threshold is not None:
         asked["threshold"] = settings.threshold
     for name, value in asked.items():

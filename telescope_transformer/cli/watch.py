@@ -1,0 +1,56 @@
+"""`telescope watch`: a running analysis that takes files as they appear."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from telescope_transformer.cli.options import Columns, Format, Prefixes
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(help="Folder to which new files come.", exists=True, file_okay=False)],
+    state: Annotated[Path, typer.Option(help="State file of the running analysis.")] = Path("state.duckdb"),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the report and tables anew after each file.")
+    ] = None,
+    columns: Columns = None,
+    format: Format = "auto",
+    telescope: Prefixes = None,
+    model: Annotated[str | None, typer.Option(help="Checkpoint; the first file fixes it.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Cosine at which a pair weighs 0; the first fixes it.")
+    ] = None,
+    interval: Annotated[float, typer.Option(help="Seconds between two looks.")] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="End when all files that are there have been taken.")] = False,
+) -> None:
+    """Take files into a running analysis as they appear; Ctrl-C ends it, and the next run goes on where it was.
+
+    A file is taken when its size has not changed between two looks; one that cannot be read is named and left.
+
+    Example: telescope watch captures/ --state state.duckdb --output out
+    """
+    from telescope_transformer.analysis import Settings
+    from telescope_transformer.cli.options import tell
+    from telescope_transformer.errors import InputError
+    from telescope_transformer.records import parse_mapping, read_records
+    from telescope_transformer.update import State, update
+    from telescope_transformer.update.summary import write_summary
+    from telescope_transformer.update.watching import new_files
+
+    mapping = parse_mapping(columns) if columns else None
+    settings = Settings(model=model, threshold=threshold)
+
+    def read(path: Path):  # type: ignore[no-untyped-def]
+        return read_records([path], columns=mapping, format=format, telescope=telescope or ())
+
+    looks = iter([False, True])
+    with State(state) as opened:
+        for path in new_files(folder, interval=interval, stop=lambda: once and next(looks, True)):
+            try:
+                done = update(opened, [path], read, settings, say=tell)
+            except InputError as error:
+                tell(f"error: {error}")
+                continue
+            if done and output is not None:
+                tell(f"open {write_summary(opened, output)}")

@@ -1,0 +1,114 @@
+"""The whole running analysis as an `Analysis`: the same tables and report as of `telescope analyze`."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.analysis import Analysis, Settings, profile, say_nothing, sources_table, windows_table
+from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.errors import StateError
+from telescope_transformer.records import FlowRecords
+from telescope_transformer.records.reading import Counts
+from telescope_transformer.records.rejects import REJECTS_SCHEMA
+from telescope_transformer.report import write_report
+from telescope_transformer.similarity import window_margins
+from telescope_transformer.update.schema import RECORD_COLUMNS
+from telescope_transformer.update.state import State, embedding_matrix
+
+_FLAT = ", ".join(f"r.{name}" for name in RECORD_COLUMNS)
+
+
+def summarise(state: State, *, time_limit: float = 30.0) -> tuple[Analysis, list[dict[str, Any]]]:
+    """The state's windows, clusters and certificate, and its events.
+
+    Clusters go by their stable ids. The certificate is that of all pairs: the lower bound is proved anew, within
+    `time_limit` seconds.
+
+    Raises:
+        StateError: if no window has been clustered yet.
+    """
+    settings = state.settings()
+    windows = state.query("SELECT * FROM windows WHERE cluster IS NOT NULL ORDER BY source, start, window_id")
+    if settings is None or windows.num_rows == 0:
+        raise StateError(f"{state.path}: no window has been clustered yet")
+    vectors = embedding_matrix(windows)
+    ids, labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)
+    threshold, scale = settings["threshold"], settings["scale"]
+    table = windows_table(windows, vectors, labels, window_margins(vectors, labels, threshold, scale))
+    table = table.set_column(0, "window_id", windows["window_id"])
+    flow = _records(state)
+    chosen = Settings(model=settings["model"], threshold=threshold, seed=settings["seed"])
+    profiles = _by_stable_id(profile(flow, table, chosen, say_nothing), ids.tolist())
+    table = table.set_column(table.column_names.index("cluster"), "cluster", pa.array(ids[labels], pa.int32()))
+    analysis = Analysis(
+        windows=table,
+        sources=sources_table(table),
+        clusters=profiles,
+        solution=certificate(vectors, labels, threshold, scale, time_limit=time_limit),
+        counts=flow.counts._asdict()
+        | {"windows": table.num_rows, "inputs": state.number("SELECT count(*) FROM inputs")},
+        rejects=flow.rejects,
+        sensors=flow.sensors,
+        records=flow.table,
+    )
+    return analysis, state.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist()
+
+
+def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[str, Any]]:
+    for one in profiles:
+        one["cluster"] = ids[one["cluster"]]
+        for near in one["nearest"]:
+            near["cluster"] = ids[near["cluster"]]
+    return profiles
+
+
+def certificate(
+    vectors: np.ndarray, labels: np.ndarray, threshold: float, scale: float, *, time_limit: float
+) -> dict[str, Any]:
+    """Cost of this partition of all pairs, and the bound that the solver proves for any partition."""
+    started = time.monotonic()
+    solver = CorrelationClustering(time_limit=time_limit, random_state=0).fit_embeddings(vectors, threshold)
+    cost = DenseGraph(vectors @ vectors.T, threshold).cost(labels)
+    proved = not np.isnan(solver.lower_bound_)
+    gap = (cost - solver.lower_bound_) / cost if proved and cost > 0 else 0.0 if proved else None
+    return {
+        "threshold": threshold,
+        "scale": scale,
+        "cost": scale * cost,
+        "lower_bound": scale * float(solver.lower_bound_) if proved else None,
+        "gap": gap,
+        "solver": "day by day",
+        "n_clusters": int(labels.max()) + 1,
+        "cost_at_once": scale * float(solver.cost_),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def _records(state: State) -> FlowRecords:
+    """The records of all clustered windows, each with its window."""
+    table = state.query(
+        f"SELECT r.window_id, {_FLAT} FROM (FROM closed_records UNION ALL FROM open_records) r "
+        "JOIN windows w USING (window_id) WHERE w.cluster IS NOT NULL"
+    )
+    optional = [name for name in table.column_names if table[name].null_count < table.num_rows]
+    totals = state.query(
+        "SELECT sum(read)::BIGINT, sum(kept)::BIGINT, sum(rejected)::BIGINT, sum(skipped)::BIGINT FROM inputs"
+    )
+    counts = Counts(*(column[0].as_py() for column in totals.columns))
+    rejects = state.query("SELECT * FROM rejects").cast(REJECTS_SCHEMA)
+    sensors = json.loads(state.setting("sensors") or "{}")
+    return FlowRecords(table.select(optional), rejects, counts, sensors)
+
+
+def write_summary(state: State, output: str | Path, *, time_limit: float = 30.0) -> Path:
+    """Write what `telescope analyze` writes, with the evolution of the clusters; returns the report."""
+    analysis, events = summarise(state, time_limit=time_limit)
+    report = analysis.write(output)
+    write_report(report, replace(analysis.report_data(), events=events))
+    return report
