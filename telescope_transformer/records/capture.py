@@ -18,6 +18,8 @@ WINDOW_BYTES = 16 << 20
 LONGEST_PACKET = 1 << 18
 """No capture program stores more of one packet (tcpdump's own limit); a longer one means a corrupt length."""
 
+REFUSED = np.dtype([("at", np.int64), ("why", np.uint8)], align=True)
+
 # Why a walk ended.
 NEEDS_BYTES, FULL, AT_BLOCK, CORRUPT = range(4)
 
@@ -81,12 +83,11 @@ class Windows:
 
 
 class PacketBuffers:
-    """Output arrays of a walk: packets, and of the refused ones the offset and the reason."""
+    """Output arrays of a walk: packets (PACKET), and offset and reason of the refused ones (REFUSED)."""
 
     def __init__(self) -> None:
         self.packets = np.empty(PACKETS_PER_WALK, dtype=PACKET)
-        self.refused_at = np.empty(PACKETS_PER_WALK, dtype=np.int64)
-        self.refused_why = np.empty(PACKETS_PER_WALK, dtype=np.uint8)
+        self.refused = np.empty(PACKETS_PER_WALK, dtype=REFUSED)
 
 
 class Collector:
@@ -120,6 +121,7 @@ class Collector:
     def _rejects(self, walk: Walk, buffers: PacketBuffers, base: int) -> pa.Table:
         if not walk.refused:
             return REJECTS_SCHEMA.empty_table()
-        offsets = buffers.refused_at[: walk.refused] + base
-        reasons = [REASONS[why] for why in buffers.refused_why[: walk.refused].tolist()]
+        refused = buffers.refused[: walk.refused]
+        offsets = refused["at"] + base
+        reasons = [REASONS[why] for why in refused["why"].tolist()]
         return rejects_table(self._file, offsets, ["packet"] * walk.refused, [None] * walk.refused, reasons)

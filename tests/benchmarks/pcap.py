@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer.records import scan_records
 from telescope_transformer.records.capture import FULL, PacketBuffers
-from telescope_transformer.records.formats.pcap import _walk
+from telescope_transformer.records.formats.pcap import walk_packets
 
 RESULTS = Path(__file__).parent / "results" / "pcap.json"
 FRAME, PACKET_HEADER, FILE_HEADER = 54, 16, 24
@@ -61,14 +61,13 @@ def write_capture(path: Path, packets: int) -> None:
 def walk_headers(path: Path) -> int:
     """Only the compiled walk; returns the packets found."""
     data, buffers = np.memmap(path, dtype=np.uint8, mode="r"), PacketBuffers()
-    at, found = FILE_HEADER, 0
-    while True:
-        records, _, _, at, status = _walk(
-            data.ctypes.data, len(data), at, False, 1, 1, buffers.packets, buffers.refused_at, buffers.refused_why
+    at, found, status, layout = FILE_HEADER, 0, FULL, (False, 1, 1)
+    while status == FULL:
+        records, _, _, at, status = walk_packets(
+            data.ctypes.data, len(data), at, layout, buffers.packets, buffers.refused
         )
         found += records
-        if status != FULL:
-            return found
+    return found
 
 
 def read_to_arrow(path: Path, per_packet: bool) -> int:

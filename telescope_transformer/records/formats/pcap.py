@@ -38,33 +38,26 @@ def sniff(head: bytes) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _walk(
-    base: int,
-    size: int,
-    at: int,
-    big_endian: bool,
-    per_microsecond: int,
-    link_type: int,
-    packets: np.ndarray,
-    refused_at: np.ndarray,
-    refused_why: np.ndarray,
+def walk_packets(
+    base: int, size: int, at: int, layout: tuple[bool, int, int], packets: np.ndarray, refused: np.ndarray
 ) -> tuple[int, int, int, int, int]:
     """Reads packets from offset `at` of the `size` bytes at address `base` until the output is full or the bytes end.
 
-    Returns the fields of `Walk`.
+    `layout` is what `_read_header` gives. Returns the fields of `Walk`.
     """
-    records, skipped, refused = 0, 0, 0
+    big_endian, per_microsecond, link_type = layout
+    records, skipped, odd = 0, 0, 0
     while True:
-        if records + refused == len(packets):
-            return records, skipped, refused, at, FULL
+        if records + odd == len(packets):
+            return records, skipped, odd, at, FULL
         if at + _PACKET_HEADER > size:
-            return records, skipped, refused, at, NEEDS_BYTES
+            return records, skipped, odd, at, NEEDS_BYTES
         captured = number32(base + at + 8, big_endian)
         if captured > LONGEST_PACKET:
-            return records, skipped, refused, at, CORRUPT
+            return records, skipped, odd, at, CORRUPT
         start = at + _PACKET_HEADER
         if start + captured > size:
-            return records, skipped, refused, at, NEEDS_BYTES
+            return records, skipped, odd, at, NEEDS_BYTES
         fraction = number32(base + at + 4, big_endian) // per_microsecond
         micros = number32(base + at, big_endian) * 1_000_000 + fraction if fraction < 1_000_000 else -1
         found = read_packet(base + start, base + start + captured, link_type, micros, packets, records)
@@ -73,9 +66,9 @@ def _walk(
         elif found == NOT_IP:
             skipped += 1
         else:
-            refused_at[refused] = at
-            refused_why[refused] = found
-            refused += 1
+            refused[odd].at = at
+            refused[odd].why = found
+            odd += 1
         at = start + captured
 
 
@@ -106,22 +99,11 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of a capture, or its packets; raises DamagedInput after all that lies before a damage."""
     windows, buffers = Windows(file), PacketBuffers()
     window = windows.first()
-    big_endian, per_microsecond, link_type = _read_header(file, window.data)
+    layout = _read_header(file, window.data)
     collector, at = Collector(file, context), _FILE_HEADER
     while True:
-        walk = Walk(
-            *_walk(
-                window.data.ctypes.data,
-                len(window.data),
-                at,
-                big_endian,
-                per_microsecond,
-                link_type,
-                buffers.packets,
-                buffers.refused_at,
-                buffers.refused_why,
-            )
-        )
+        address, size = window.data.ctypes.data, len(window.data)
+        walk = Walk(*walk_packets(address, size, at, layout, buffers.packets, buffers.refused))
         yield from collector.chunks(walk, buffers, window.base)
         at = walk.next
         if walk.status == FULL:

@@ -90,13 +90,28 @@ def _read_block(
 
 
 @njit(cache=True, nogil=True)
-def _believable(at: int, kind: int, length: int, big_endian: bool) -> bool:
-    """Whether a whole block's second length is as the first, and what a packet block claims to hold fits in it."""
-    if number32(at + length - 4, big_endian) != length:
-        return False
-    if kind in (_PACKET, _OLD_PACKET):
-        return length >= 32 and number32(at + 20, big_endian) <= min(length - 32, LONGEST_PACKET)
-    return True
+def _next_block(base: int, size: int, at: int, big_endian: bool) -> tuple[int, int, int]:
+    """Kind and length of the block at offset `at`, and how the walk stands: FULL if the block is whole and believable.
+
+    It is if both its lengths agree and what a packet block claims to hold fits in it.
+    """
+    if at + 12 > size:
+        return 0, 0, NEEDS_BYTES
+    kind = number32(base + at, big_endian)
+    if kind == _SECTION:
+        return kind, 0, AT_BLOCK
+    length = number32(base + at + 4, big_endian)
+    if length < 12 or length % 4 or length > _LONGEST_BLOCK:
+        return kind, length, CORRUPT
+    if at + length > size:
+        return kind, length, NEEDS_BYTES
+    if number32(base + at + length - 4, big_endian) != length:
+        return kind, length, CORRUPT
+    if kind in (_PACKET, _OLD_PACKET) and (
+        length < 32 or number32(base + at + 20, big_endian) > min(length - 32, LONGEST_PACKET)
+    ):
+        return kind, length, CORRUPT
+    return kind, length, AT_BLOCK if kind == _INTERFACE else FULL
 
 
 @njit(cache=True, nogil=True)
@@ -107,31 +122,17 @@ def _walk(
     big_endian: bool,
     interfaces: np.ndarray,
     packets: np.ndarray,
-    refused_at: np.ndarray,
-    refused_why: np.ndarray,
+    refused: np.ndarray,
 ) -> tuple[int, int, int, int, int]:
     """Reads packet blocks from offset `at` of the bytes at `base` on; stops at section and interface blocks.
 
     Returns the fields of `Walk`.
     """
-    records, skipped, refused = 0, 0, 0
-    while True:
-        if records + refused == len(packets):
-            return records, skipped, refused, at, FULL
-        if at + 12 > size:
-            return records, skipped, refused, at, NEEDS_BYTES
-        kind = number32(base + at, big_endian)
-        if kind == _SECTION:
-            return records, skipped, refused, at, AT_BLOCK
-        length = number32(base + at + 4, big_endian)
-        if length < 12 or length % 4 or length > _LONGEST_BLOCK:
-            return records, skipped, refused, at, CORRUPT
-        if at + length > size:
-            return records, skipped, refused, at, NEEDS_BYTES
-        if not _believable(base + at, kind, length, big_endian):
-            return records, skipped, refused, at, CORRUPT
-        if kind == _INTERFACE:
-            return records, skipped, refused, at, AT_BLOCK
+    records, skipped, odd = 0, 0, 0
+    while records + odd < len(packets):
+        kind, length, status = _next_block(base, size, at, big_endian)
+        if status != FULL:
+            return records, skipped, odd, at, status
         if kind in (_PACKET, _OLD_PACKET, _SIMPLE_PACKET):
             found = _read_block(base + at, kind, big_endian, interfaces, packets, records)
             if found == RECORD:
@@ -139,10 +140,11 @@ def _walk(
             elif found in (NOT_IP, UNKNOWN_LINK):
                 skipped += 1
             else:
-                refused_at[refused] = at
-                refused_why[refused] = found
-                refused += 1
+                refused[odd].at = at
+                refused[odd].why = found
+                odd += 1
         at += length
+    return records, skipped, odd, at, FULL
 
 
 class Section:
@@ -235,10 +237,11 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
         raise InputError(f"{file.path}: not a pcapng file")
     windows, buffers, section = Windows(file), PacketBuffers(), Section()
     window, at, collector = windows.first(), 0, Collector(file, context)
-    outputs = (buffers.packets, buffers.refused_at, buffers.refused_why)
     while True:
         address, size = window.data.ctypes.data, len(window.data)
-        walk = Walk(*_walk(address, size, at, section.big_endian, section.interfaces, *outputs))
+        walk = Walk(
+            *_walk(address, size, at, section.big_endian, section.interfaces, buffers.packets, buffers.refused)
+        )
         yield from collector.chunks(walk, buffers, window.base)
         at, status = walk.next, walk.status
         if status == AT_BLOCK:
