@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -215,9 +216,14 @@ def _write_shards(
     directory.mkdir()
     files: list[ShardFile] = []
     tally = Tally()
-    for shard in create_engine(settings.engine, scratch).shards(staged, settings.windows):
-        files += write_shard(directory, shard.shard, generation, shard.windows, staged)
-        tally = tally.plus(shard.tally)
+    writing: Future[list[ShardFile]] | None = None
+    # One shard is written while the engine works on the next.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        for shard in create_engine(settings.engine, scratch).shards(staged, settings.windows):
+            files += writing.result() if writing else []
+            writing = pool.submit(write_shard, directory, shard.shard, generation, shard.windows, staged)
+            tally = tally.plus(shard.tally)
+        files += writing.result() if writing else []
     return files, tally
 
 
