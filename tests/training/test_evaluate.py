@@ -13,6 +13,7 @@ from telescope_transformer.model import FlowTokenizer, TelescopeConfig, Telescop
 from telescope_transformer.sequences import cut_windows
 from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
 from training.evaluate import main
+from training.evaluation import hold_out
 from training.evaluation.arguments import ModelArgument, model_argument
 from training.evaluation.clustering import balanced_threshold
 from training.evaluation.inputs import read_windows
@@ -110,6 +111,18 @@ def test_held_out_units_are_whole(windows: pa.Table, hold_out: str) -> None:
     assert not units["train"] & units["unseen_sources"]
 
 
+def test_hold_out_writes_what_to_train_on_and_what_to_keep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_simulation(tmp_path / "flows.parquet", SETTINGS)
+    assert hold_out.main([str(tmp_path / "flows.parquet"), "--output", str(tmp_path / "kept")]) == 0
+    sides = [read_windows([tmp_path / "kept" / f"{name}.parquet"], LENGTH) for name in ("train", "test")]
+    train, test = (set(side["label"].drop_null().to_pylist()) for side in sides)
+    assert train
+    assert test
+    assert not train & test
+    assert "held out" in capsys.readouterr().out
+    assert hold_out.main([str(tmp_path / "none.csv"), "--output", str(tmp_path)]) == 1
+
+
 def test_test_data_lose_the_sources_that_were_seen(windows: pa.Table, split: Split) -> None:
     changed = with_test_windows(split, windows, LENGTH)
     seen = {*split.train.source_names, *split.validation.source_names}
@@ -200,7 +213,9 @@ def test_the_program_writes_figures_tables_and_pictures(tmp_path: Path, tiny_mod
     assert timing["clusters_organisations_best"]["ari"]["mean"] > 0
     assert metrics["differences"]["tiny"]["tfidf_with_timing"]["unseen_sources"]["same_source"]["auroc"]["mean"] < 0
     assert {row["dataset"] for row in metrics["results"]} == {f"simulated, windows of {LENGTH}"}
-    assert "| tiny |" in (output / "metrics.md").read_text()
+    tables = (output / "metrics.md").read_text()
+    assert "| tiny |" in tables
+    assert "## How far tiny is ahead" in tables
     pictures = {path.name for path in (output / "plots").iterdir()}
     assert {"tiny_map.png", "tiny_similarities.png", "tiny_thresholds_organisations.png"} <= pictures
     written = "".join((output / name).read_text() for name in ("metrics.json", "metrics.md"))

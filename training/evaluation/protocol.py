@@ -1,5 +1,6 @@
 """Splits for evaluation: sources are split, never windows."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -124,12 +125,22 @@ def _place_in_source(codes: NDArray) -> NDArray[np.float64]:
     return (np.arange(len(codes)) - begins[codes]) / counts[codes]
 
 
-def _split_of_rows(windows: pa.Table, seed: int, hold_out: str) -> NDArray:
+def units_of(sources: Iterable[str], label_of: Mapping[str, str], hold_out: str) -> dict[str, str]:
+    """What is split in place of each source: itself, its network, or its organisation where that is known.
+
+    Raises:
+        DatasetError: where `hold_out` is none of `HOLD_OUTS`.
+    """
     if hold_out not in HOLD_OUTS:
         raise DatasetError(f"sources can be held out by {', '.join(HOLD_OUTS)}, not by {hold_out!r}")
+    units = {source: source if hold_out == "source" else prefix_of(source) for source in sources}
+    return units | (dict(label_of) if hold_out == "organisation" else {})
+
+
+def _split_of_rows(windows: pa.Table, seed: int, hold_out: str) -> NDArray:
     sources = windows["source"].to_pylist()
-    units = {source: source if hold_out == "source" else prefix_of(source) for source in set(sources)}
-    if hold_out == "organisation" and "label" in windows.column_names:
-        units |= {source: label for source, label in zip(sources, windows["label"].to_pylist(), strict=True) if label}
+    labels = windows["label"].to_pylist() if "label" in windows.column_names else [None] * len(sources)
+    label_of = {source: label for source, label in zip(sources, labels, strict=True) if label}
+    units = units_of(set(sources), label_of, hold_out)
     splits = {unit: split_of_source(unit, seed) for unit in set(units.values())}
     return np.array([splits[units[source]] for source in sources], dtype=str)

@@ -76,6 +76,14 @@ HEADINGS = {
 }
 
 
+AHEAD_COLUMNS = (
+    *(column for column in SOURCE_COLUMNS if column.heading in ("AUROC", "hard", "TPR@1%", "recall@1", "MAP", "/24")),
+    Column("organisation AUROC", "organisation", "auroc"),
+    Column("5-NN macro F1", "neighbours", "macro_f1"),
+    Column("ARI, calibrated", "clusters_organisations_calibrated", "ari"),
+)
+
+
 def markdown(metrics: Mapping[str, Any]) -> str:
     """All tables of a metrics file, each under its heading; a table without any figure is left out."""
     data = metrics["data"]
@@ -87,7 +95,16 @@ def markdown(metrics: Mapping[str, Any]) -> str:
         rows = table(metrics, name)
         if rows:
             lines += [f"## {heading}", "", *rows, ""]
+    for model in metrics.get("differences", {}):
+        lines += [f"## How far {model} is ahead, unseen sources", "", *ahead(metrics, model), ""]
     return "\n".join(lines)
+
+
+def ahead(metrics: Mapping[str, Any], model: str) -> list[str]:
+    """The lines of a table of differences, the model minus each other method; an interval above 0 is a lead."""
+    parts = {other: found.get("unseen_sources", {}) for other, found in metrics["differences"][model].items()}
+    titles = {other: metrics["methods"][other]["title"] for other in parts}
+    return _rows({titles[other]: groups for other, groups in parts.items()}, AHEAD_COLUMNS, intervals=True)
 
 
 def table(metrics: Mapping[str, Any], name: str, *, intervals: bool = True) -> list[str]:
@@ -97,6 +114,10 @@ def table(metrics: Mapping[str, Any], name: str, *, intervals: bool = True) -> l
     """
     part, columns = TABLES[name]
     rows = {method["title"]: method["parts"].get(part, {}) for method in metrics["methods"].values()}
+    return _rows(rows, columns, intervals=intervals)
+
+
+def _rows(rows: Mapping[str, Mapping[str, Any]], columns: Iterable[Column], *, intervals: bool) -> list[str]:
     used = [column for column in columns if any(_figure(groups, column) for groups in rows.values())]
     rows = {title: groups for title, groups in rows.items() if any(_figure(groups, column) for column in used)}
     if not rows:
