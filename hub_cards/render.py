@@ -61,6 +61,7 @@ def model_card(
         "embedding_size": config["projection_size" if contrastive else "hidden_size"],
         "parameters": count_parameters(checkpoint / "model.safetensors"),
         "measurements": measurements,
+        "calibration": read_json(checkpoint / "calibration.json"),
         "training_data": {"flow records": f"{training.pop('records'):,}"} if "records" in training else {},
         "procedure": flat(training) or {"temperature": config["temperature"], "seed": "not recorded"},
     }

@@ -13,7 +13,7 @@ from hub_cards.render import dataset_card, model_card
 from telescope_transformer.errors import InputError
 from telescope_transformer.preparation.manifest import read_manifest, write_manifest
 
-CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "training.json")
+CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "training.json", "calibration.json")
 METRIC_FILES = ("README.md", "app.py", "requirements.txt")
 
 
@@ -38,7 +38,7 @@ class Staged:
 
 
 def stage_model(checkpoint: Path, name: str, folder: Path, options: Options) -> Staged:
-    """Weights, configuration, tokenizer, recorded metrics, the code that loads them, and the card.
+    """Weights, configuration, tokenizer, calibration, recorded metrics, the code that loads them, and the card.
 
     Raises:
         CheckpointError: where the checkpoint is not whole.

@@ -40,7 +40,7 @@ def load(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearni
         tokenizer = FlowTokenizer.from_pretrained(name)
     # What the libraries raise for a damaged file has no common base, down to the parser's own errors.
     except Exception as error:
-        raise CheckpointError(f"cannot load a model from {name}: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(f"cannot load a model from {name}: {' '.join(str(error).split())}") from error
     if tokenizer.fields != loaded.config.fields:
         raise CheckpointError(
             f"{name}: the tokenizer spells {tokenizer.fields}, the model reads {loaded.config.fields}"

@@ -95,6 +95,13 @@ def test_evaluation_results_read_back_from_the_model_index(checkpoint: Path) -> 
     assert read.eval_results[0].dataset_type == "telescope--2024"
 
 
+def test_a_calibration_is_told(checkpoint: Path) -> None:
+    assert "Similarities are not calibrated" in card_of(checkpoint).text
+    (checkpoint / "calibration.json").write_text(json.dumps({"pairs": 1200, "expected_calibration_error": 0.0312}))
+    text = " ".join(card_of(checkpoint).text.split())
+    assert "fitted on 1,200 pairs. The expected calibration error on sources that were not fitted is 0.031." in text
+
+
 def test_a_checkpoint_without_records_of_its_making_says_so(checkpoint: Path) -> None:
     (checkpoint / "metrics.json").unlink()
     (checkpoint / "training.json").write_text(json.dumps({"start_from": str(checkpoint)}))
