@@ -6,7 +6,7 @@ Every step is one transaction: after a kill at any moment the file holds all of 
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,10 +58,13 @@ class State:
         self._connection.execute("BEGIN")
         try:
             yield
+            self._connection.execute("COMMIT")
+        except duckdb.Error as error:
+            self._connection.execute("ROLLBACK")
+            raise StateError(f"{self.path}: the state was left as it was: {str(error).splitlines()[0]}") from error
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     def query(
         self, statement: str, parameters: list[Any] | dict[str, Any] | None = None, **tables: pa.Table
@@ -81,8 +84,10 @@ class State:
         try:
             yield
         finally:
-            for name in tables:
-                self._connection.unregister(name)
+            # A failed statement aborts its transaction, in which nothing can be unregistered; names are reused anyway.
+            with suppress(duckdb.TransactionException):
+                for name in tables:
+                    self._connection.unregister(name)
 
     def append(self, table: str, rows: pa.Table) -> None:
         """Add rows to a table by the names of their columns."""
@@ -144,7 +149,7 @@ class State:
             "WHERE cluster IN (SELECT id FROM touched)), "
             "loose AS (SELECT * FROM members ORDER BY margin, window_id LIMIT $half), "
             "others AS (SELECT * FROM members ANTI JOIN loose USING (window_id) "
-            "ORDER BY hash(window_id + $seed * 1000003), window_id LIMIT $half) "
+            "ORDER BY hash(window_id + $seed::BIGINT * 1000003), window_id LIMIT $half) "
             "SELECT window_id, cluster, embedding FROM (FROM loose UNION ALL FROM others) ORDER BY window_id",
             {"half": number // 2, "seed": seed},
             touched=pa.table({"id": clusters}),

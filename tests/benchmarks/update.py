@@ -2,8 +2,8 @@
 
 Run: python tests/benchmarks/update.py marx.csv.gz [--model CHECKPOINT] [--days N] [--window 128]
 
-Without a model, windows are embedded by their services, destinations and inter-arrival times (hashed, 64 values), which
-is enough for the question asked here.
+Without a model, windows are embedded by hashed services, destinations and inter-arrival times, which is enough for the
+question asked here.
 """
 
 import argparse

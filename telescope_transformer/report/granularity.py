@@ -1,0 +1,117 @@
+"""Coarser and finer clusterings around one, nested in each other, and how stable each cluster is between them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from telescope_transformer import similarity
+from telescope_transformer.correlation_clustering import refine
+from telescope_transformer.correlation_clustering.graph import DenseGraph
+
+STEP = 0.05
+LEVELS = 4
+
+
+@dataclass(frozen=True)
+class Granularity:
+    """Clusterings from coarse to fine; each cluster of a level lies inside one cluster of the level before.
+
+    Attributes:
+        thresholds: (n_levels,), rising.
+        labels: (n_levels, n_windows), clusters 0..k-1 of each level.
+        stability: (n_clusters,) of the clustering in the middle, in 0..1.
+    """
+
+    thresholds: list[float]
+    labels: np.ndarray
+    stability: np.ndarray
+
+    def levels(self) -> list[dict[str, Any]]:
+        """A row per level: threshold, number of clusters, and windows that are alone."""
+        rows = []
+        for threshold, labels in zip(self.thresholds, self.labels, strict=True):
+            sizes = np.bincount(labels)
+            row = {"threshold": round(threshold, 4), "n_clusters": len(sizes), "n_alone": int((sizes == 1).sum())}
+            rows.append(row)
+        return rows
+
+
+def walk_thresholds(
+    embeddings: np.ndarray, labels: np.ndarray, threshold: float, *, step: float = STEP, levels: int = LEVELS
+) -> Granularity:
+    """Walk from a clustering to lower thresholds by joining its clusters, and to higher ones by splitting them.
+
+    Each level is the best found among those nested in the level before, so that no small change of the threshold
+    reshuffles everything. The stability of a cluster is the mean over the levels of the Jaccard index of the cluster
+    and what is left of it: the cluster that holds it in coarser levels, its largest part in finer ones.
+
+    Args:
+        embeddings: (n, dimensions), rows of length 1.
+        labels: (n,) the clustering at `threshold`, 0..k-1.
+        threshold: cosine at which a pair neither attracts nor repels.
+        step: between neighbouring thresholds.
+        levels: number of levels on each side.
+    """
+    below = [threshold - step * i for i in range(1, levels + 1)]
+    above = [threshold + step * i for i in range(1, levels + 1) if threshold + step * i < 1]
+    coarser, current = [], labels
+    for value in below:
+        current = _joined(embeddings, current, value)
+        coarser.append(current)
+    finer, current = [], labels
+    for value in above:
+        current = _split(embeddings, current, value)
+        finer.append(current)
+    stability = np.mean(
+        [_kept(labels, other) for other in coarser] + [_kept(labels, other) for other in finer], axis=0
+    )
+    every = np.stack([*reversed(coarser), labels, *finer])
+    return Granularity([*reversed(below), threshold, *above], every, stability)
+
+
+def _joined(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> np.ndarray:
+    """The clusters as nodes, clustered at a lower threshold."""
+    sums, sizes = similarity.cluster_sums(embeddings, labels)
+    graph = _contracted(sums, sizes.astype(np.float64), threshold)
+    return _canonical(refine(graph, np.arange(len(sizes)))[labels])
+
+
+def _contracted(sums: np.ndarray, sizes: np.ndarray, threshold: float) -> DenseGraph:
+    nodes = sums.astype(np.float64)
+    weights = nodes @ nodes.T - threshold * np.outer(sizes, sizes)
+    np.fill_diagonal(weights, 0.0)
+    return DenseGraph(weights)
+
+
+def _split(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> np.ndarray:
+    """Each cluster by itself, clustered at a higher threshold."""
+    answer, used = np.empty(len(labels), dtype=np.int64), 0
+    order = np.argsort(labels, kind="stable")
+    for members in np.split(order, np.cumsum(np.bincount(labels))[:-1]):
+        parts = np.zeros(len(members), dtype=np.int64)
+        if len(members) > 1:
+            vectors = embeddings[members]
+            parts = refine(DenseGraph(vectors @ vectors.T, threshold), parts)
+        answer[members] = used + parts
+        used += int(parts.max()) + 1
+    return _canonical(answer)
+
+
+def _canonical(labels: np.ndarray) -> np.ndarray:
+    """Clusters numbered in order of their first member."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]
+
+
+def _kept(labels: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Per cluster the best Jaccard index with a cluster of another level, float64 (k,)."""
+    span = int(other.max()) + 1
+    pairs, common = np.unique(labels.astype(np.int64) * span + other, return_counts=True)
+    mine, theirs = pairs // span, pairs % span
+    union = np.bincount(labels)[mine] + np.bincount(other)[theirs] - common
+    best = np.zeros(int(labels.max()) + 1)
+    np.maximum.at(best, mine, common / union)
+    return best

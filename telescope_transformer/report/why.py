@@ -1,0 +1,133 @@
+"""Why the windows of a cluster are together: which fields of their records carry the similarity, by masking.
+
+A field of a member is masked with the values of a window of another cluster, so that the model sees nothing that no
+telescope records. What the similarity to the cluster's mean loses is what the field carried.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer import similarity
+from telescope_transformer.sequences import assemble_windows
+
+# What an analyst calls each group of fields; a group is masked as a whole.
+FIELD_GROUPS = {
+    "services": ("dst_port", "protocol"),
+    "destinations": ("dst_ip",),
+    "source ports": ("src_port",),
+    "timing": ("timestamp",),
+    "packet header": ("ttl", "tcp_flags"),
+}
+MAX_CLUSTERS = 60
+WINDOWS_PER_CLUSTER = 6
+
+Embed = Callable[[pa.Table], np.ndarray]
+Flat = dict[str, np.ndarray]
+
+
+def explain_clusters(
+    embed: Embed, windows: pa.Table, embeddings: np.ndarray, clusters: np.ndarray, *, seed: int = 0
+) -> dict[int, list[dict[str, Any]]]:
+    """What each group of fields carries of the similarity inside the largest clusters.
+
+    Args:
+        embed: windows to embeddings, rows of length 1.
+        windows: windows with their records (`sequences.cut_windows`).
+        embeddings: (n, dimensions) of these windows.
+        clusters: (n,) 0..k-1.
+        seed: of the members and of the windows that mask them.
+
+    Returns:
+        Per explained cluster, largest share first: {"field", "share"} with shares that sum to 1, or nothing where
+        masking changes nothing. Clusters of one window are not explained.
+    """
+    rng = np.random.default_rng(seed)
+    members = _sample(clusters, rng)
+    groups = [name for name, fields in FIELD_GROUPS.items() if any(field in windows.column_names for field in fields)]
+    if not len(members) or int(clusters.max()) == 0:
+        return {}
+    donors = _donors(clusters, members, rng)
+    own, other = _flat(windows, members), _flat(windows, donors)
+    masked = [_masked(own, other, FIELD_GROUPS[name]) for name in groups]
+    vectors = embed(pa.concat_tables([_table(windows, members, flat) for flat in masked]))
+    sums, sizes = similarity.cluster_sums(embeddings, clusters)
+    centres = similarity.normalised(sums / sizes[:, None])[clusters[members]]
+    before = np.einsum("ij,ij->i", embeddings[members], centres)
+    after = np.einsum("gij,ij->gi", vectors.reshape(len(groups), len(members), -1), centres)
+    return _shares(groups, np.maximum(before - after, 0), clusters[members])
+
+
+def _sample(clusters: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A few members of each of the largest clusters."""
+    sizes = np.bincount(clusters)
+    largest = np.argsort(-sizes, kind="stable")[:MAX_CLUSTERS]
+    order = rng.permutation(len(clusters))
+    chosen = [order[clusters[order] == k][:WINDOWS_PER_CLUSTER] for k in largest if sizes[k] > 1]
+    return np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
+
+
+def _donors(clusters: np.ndarray, members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each member a random window of another cluster."""
+    donors = rng.integers(0, len(clusters), len(members))
+    while (same := clusters[donors] == clusters[members]).any():
+        donors[same] = rng.integers(0, len(clusters), int(same.sum()))
+    return donors
+
+
+def _flat(windows: pa.Table, rows: np.ndarray) -> tuple[Flat, np.ndarray]:
+    """Record fields of some windows end to end, and how many records each has."""
+    taken = windows.take(pa.array(rows))
+    fields = [name for group in FIELD_GROUPS.values() for name in group if name in taken.column_names]
+    flat = {name: pc.list_flatten(taken[name]).to_numpy() for name in fields}
+    return flat, taken["n_records"].to_numpy().astype(np.int64)
+
+
+def _masked(own: tuple[Flat, np.ndarray], other: tuple[Flat, np.ndarray], fields: tuple[str, ...]) -> Flat:
+    """The members' records with these fields taken from the donors, repeated or cut to the members' lengths."""
+    (values, sizes), (foreign, lengths) = own, other
+    ends = np.cumsum(sizes)
+    position = np.arange(int(ends[-1])) - np.repeat(ends - sizes, sizes)
+    source = np.repeat(np.cumsum(lengths) - lengths, sizes) + position % np.repeat(lengths, sizes)
+    answer = dict(values)
+    for name in fields:
+        if name == "timestamp":
+            answer[name] = _with_gaps(values[name], foreign[name], source, position)
+        elif name in values:
+            answer[name] = foreign[name][source]
+    return answer
+
+
+def _with_gaps(times: np.ndarray, foreign: np.ndarray, source: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Each member's own first time, then the donor's inter-arrival times."""
+    gaps = np.maximum(foreign[source] - foreign[np.maximum(source - 1, 0)], 0)
+    first = position == 0
+    gaps[first] = 0
+    total = np.cumsum(gaps)
+    begins = np.flatnonzero(first)
+    offset = np.repeat(times[begins] - total[begins], np.diff(np.append(begins, len(times))))
+    return total + offset
+
+
+def _table(windows: pa.Table, rows: np.ndarray, flat: Flat) -> pa.Table:
+    taken = windows.take(pa.array(rows))
+    offsets = np.concatenate([[0], np.cumsum(taken["n_records"].to_numpy())]).astype(np.int32)
+    fields = {name: pa.array(values, windows.schema.field(name).type.value_type) for name, values in flat.items()}
+    return assemble_windows(taken["source"].combine_chunks(), offsets, fields, {})
+
+
+def _shares(groups: list[str], losses: np.ndarray, clusters: np.ndarray) -> dict[int, list[dict[str, Any]]]:
+    answer = {}
+    for cluster in dict.fromkeys(clusters.tolist()):
+        loss = losses[:, clusters == cluster].mean(axis=1)
+        if loss.sum() <= 0:
+            continue
+        rows = [
+            {"field": name, "share": round(float(part / loss.sum()), 4)}
+            for name, part in zip(groups, loss, strict=True)
+        ]
+        answer[cluster] = sorted(rows, key=lambda row: -row["share"])
+    return answer
