@@ -24,7 +24,7 @@ def push(
     licence: str | None = None,
     metrics: Path | None = None,
 ) -> str:
-    """Upload a folder with its card to the Hub, as one commit; the token is HF_TOKEN, or the one stored by logging in.
+    """Upload a folder with its card to the Hub, as one commit, with HF_TOKEN or the token that is stored.
 
     Args:
         source: a checkpoint, a prepared dataset, or a metric's folder or its name in `telescope_transformer.metrics`.
@@ -49,14 +49,8 @@ def push(
         raise InputError(f"{name!r} is not a repository: name it as user/name")
     with tempfile.TemporaryDirectory() as staging:
         staged = STAGES[what](source, name, Path(staging), Options(licence, metrics))
-        return push_folder(
-            Path(staging),
-            name,
-            kind=staged.kind,
-            private=private,
-            revision=revision,
-            replaces=staged.replaces,
-        )
+        kind, replaces = staged.kind, staged.replaces
+        return push_folder(Path(staging), name, kind=kind, private=private, revision=revision, replaces=replaces)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

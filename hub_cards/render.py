@@ -52,13 +52,12 @@ def model_card(
         eval_results=[_eval_result(row) for row in measurements] or None,
         metrics=sorted({_metric_type(row) for row in measurements}) or None,
     )
-    contrastive = "TelescopeForContrastiveLearning" in config.get("architectures", [])
-    architecture = "TelescopeForContrastiveLearning" if contrastive else "TelescopeModel"
+    architecture = (config.get("architectures") or ["TelescopeModel"])[0]
     context = {
         "name": name,
         "config": config,
         "architecture": architecture,
-        "embedding_size": config["projection_size" if contrastive else "hidden_size"],
+        "embedding_size": config["hidden_size" if architecture == "TelescopeModel" else "projection_size"],
         "parameters": count_parameters(checkpoint / "model.safetensors"),
         "measurements": measurements,
         "calibration": read_json(checkpoint / "calibration.json"),

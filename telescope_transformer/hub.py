@@ -25,7 +25,6 @@ ATTEMPTS = 4
 LONGEST_WAIT = 120.0
 PASSING = {408, 429, 500, 502, 503, 504}
 UNREACHABLE = (httpx2.TransportError, ConnectionError, TimeoutError)
-KINDS = ("model", "dataset", "space")
 
 Result = TypeVar("Result")
 Model = TypeVar("Model")
@@ -61,7 +60,7 @@ def ask(what: str, call: Callable[[], Result], *, token: str | None = None, wait
     Raises:
         HubError: with what went wrong and what to do, in one line.
     """
-    check_token(token)
+    check_token(token or get_token())
     attempt = 1
     while True:
         try:
@@ -162,16 +161,8 @@ def push_folder(
         HubError: where the Hub refuses or cannot be reached, or the repository is public and `private` is asked for.
     """
     api = HfApi(token=token, library_name="telescope-transformer")
-    sdk = "gradio" if kind == "space" else None
     what = f"push to {name}"
-
-    def create() -> None:
-        # Unless it is asked for, a new repository's visibility is what its owner chose as default.
-        api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True, space_sdk=sdk)
-        if private and not api.repo_info(name, repo_type=kind).private:
-            raise HubError(f"cannot {what}: the repository is public, and --private was asked for")
-        if revision is not None:
-            api.create_branch(name, repo_type=kind, branch=revision, exist_ok=True)
+    ask(what, lambda: _create(api, name, kind, private, revision), token=token)
 
     def upload() -> str:
         commit = api.upload_folder(
@@ -184,8 +175,18 @@ def push_folder(
         )
         return str(commit.commit_url)
 
-    ask(what, create, token=token)
     return ask(what, upload, token=token)
+
+
+def _create(api: HfApi, name: str, kind: str, private: bool, revision: str | None) -> None:
+    """The repository and the branch, where they do not exist."""
+    sdk = "gradio" if kind == "space" else None
+    # Unless it is asked for, a new repository's visibility is what its owner chose as default.
+    api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True, space_sdk=sdk)
+    if private and not api.repo_info(name, repo_type=kind).private:
+        raise HubError(f"cannot push to {name}: the repository is public, and --private was asked for")
+    if revision is not None:
+        api.create_branch(name, repo_type=kind, branch=revision, exist_ok=True)
 
 
 def download(

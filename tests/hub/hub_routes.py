@@ -214,9 +214,8 @@ def refs(store: HubStore, user: User | None, request: Request) -> Response:
     def listed(kind: str, known: dict[str, Commit]) -> list[dict[str, str]]:
         return [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": c.oid} for name, c in known.items()]
 
-    return Response.of(
-        {"branches": listed("heads", repository.branches), "tags": listed("tags", repository.tags), "converts": []}
-    )
+    found = {"branches": listed("heads", repository.branches), "tags": listed("tags", repository.tags)}
+    return Response.of(found | {"converts": []})
 
 
 @route("POST", f"{API}/(?P<ref>tag|branch)/{REVISION}")

@@ -105,6 +105,13 @@ def test_a_token_that_does_not_serve_is_explained_and_never_shown(
     assert pauses == [], "asking again does not help"
 
 
+def test_a_token_of_the_environment_is_checked_too(client: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", f"{INVALID_TOKEN}\N{BULLET}")
+    with pytest.raises(HubError, match="the Hub token has characters that no token has"):
+        download("user/a")
+    assert client.requests == []
+
+
 def test_a_message_of_the_hub_that_spells_the_token_is_redacted(client: HubServer, folder: Path) -> None:
     client.fail("POST", "/api/repos/create", status=418, message=f"no coffee for {INVALID_TOKEN}")
     with pytest.raises(HubError, match="no coffee for <token>") as caught:
