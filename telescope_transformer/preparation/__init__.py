@@ -1,4 +1,16 @@
-"""Preparation: flow records of any size to a dataset of windows on disk, and reading it at training speed."""
+"""Preparation: flow records of any size to a dataset of windows on disk, and reading it at training speed.
+
+A prepared dataset is a folder:
+
+    manifest.json                    schema version, window settings, counts, splits, files, inputs with digests
+    <split>/shard-00000.parquet      windows of the sources whose hash falls into the shard, by source and start
+    <split>/shard-00000-00001.parquet  what the first append added to the shard
+    rejects.parquet                  rows that are no flow records: file, row, field, value, reason
+
+The splits are `train` and `unseen_sequences` (the first 80 % in time of each training source, and the rest),
+`validation` and `unseen_sources`.  Columns are those of `sequences.cut_windows`.  A file that the manifest does not
+name does not belong to the dataset.
+"""
 
 from telescope_transformer.preparation.dataset import prepare
 from telescope_transformer.preparation.expressions import SPLITS

@@ -3,6 +3,7 @@
 Both are given the same staged records and yield, shard by shard, the same rows.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,7 +121,7 @@ class SparkEngine:
                 "the spark engine needs the extra: pip install 'telescope-transformer[spark]'"
             ) from error
         options = {
-            "spark.driver.memory": self._settings.memory_limit.replace("GB", "g").replace("MB", "m"),
+            "spark.driver.memory": _java_size(self._settings.memory_limit),
             "spark.local.dir": str(self._scratch),
             "spark.sql.warehouse.dir": str(self._scratch / "warehouse"),
             "spark.sql.shuffle.partitions": str(max(shards, 2)),
@@ -147,6 +148,14 @@ def create_engine(settings: EngineSettings, scratch: Path) -> Engine:
     """The engine that the settings name; `scratch` is a folder for what it spills."""
     scratch.mkdir(parents=True, exist_ok=True)
     return DuckDBEngine(settings, scratch) if settings.engine == "duckdb" else SparkEngine(settings, scratch)
+
+
+def _java_size(limit: str) -> str:
+    """A size as DuckDB writes it, "4GB" or "4 GiB", in Java's form: "4g"."""
+    match = re.fullmatch(r"\s*(\d+)\s*([kmgt])i?b\s*", limit, re.IGNORECASE)
+    if match is None:
+        raise DatasetError(f"memory limit {limit!r} is no size such as 4GB")
+    return match[1] + match[2].lower()
 
 
 def _single_row(table: pa.Table) -> tuple[int, ...]:

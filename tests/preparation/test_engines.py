@@ -8,7 +8,15 @@ import pyarrow as pa
 import pytest
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.preparation import SPLITS, EngineSettings, PreparationSettings, load, prepare, read_manifest
+from telescope_transformer.preparation import (
+    SPLITS,
+    EngineSettings,
+    PreparationSettings,
+    engines,
+    load,
+    prepare,
+    read_manifest,
+)
 from telescope_transformer.records import scan_records
 
 from .conftest import SETTINGS, prepare_files
@@ -74,3 +82,10 @@ def test_a_memory_limit_that_cannot_be_kept_is_an_error(recording, tmp_path, lim
     with pytest.raises(DatasetError, match=message):
         prepare_files(tmp_path / "dataset", recording, settings=tight)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("limit", "java"), [("4GB", "4g"), ("512 MiB", "512m")])
+def test_memory_limits_reach_java_in_its_form(limit, java):
+    assert engines._java_size(limit) == java
+    with pytest.raises(DatasetError, match="no size"):
+        engines._java_size("plenty")
