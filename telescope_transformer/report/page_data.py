@@ -37,6 +37,7 @@ class ReportData:
         rejects: file, row, field, value, reason; None where nothing was read.
         calibration: the fitted calibration as `Calibration.to_dict` gives it, or None.
         events: births, deaths, merges and splits of clusters from `telescope update`, or None.
+        levels: coarser and finer clusterings as `Granularity.levels` gives them, or None.
         title: shown at the top.
     """
 
@@ -48,6 +49,7 @@ class ReportData:
     rejects: pa.Table | None = None
     calibration: Mapping[str, Any] | None = None
     events: Sequence[Mapping[str, Any]] | None = None
+    levels: Sequence[Mapping[str, Any]] | None = None
     title: str = "Telescope report"
 
 

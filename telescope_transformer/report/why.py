@@ -125,7 +125,7 @@ def _shares(groups: list[str], losses: np.ndarray, clusters: np.ndarray) -> dict
         loss = losses[:, clusters == cluster].mean(axis=1)
         if loss.sum() <= 0:
             continue
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"field": name, "share": round(float(part / loss.sum()), 4)}
             for name, part in zip(groups, loss, strict=True)
         ]

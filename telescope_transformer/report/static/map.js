@@ -77,11 +77,11 @@ class WindowMap {
     const columns = Math.ceil(this.width / CELL);
     const cells = new Map();
     this.index.within(...this.seen(), (i) => {
-      if (this.dimmed(i)) return;
       const [px, py] = this.view.toScreen(...this.place(i), this.width, this.height);
       const at = Math.floor(py / CELL) * columns + Math.floor(px / CELL);
       if (!cells.has(at)) cells.set(at, { total: 0, ranks: new Map() });
       const cell = cells.get(at);
+      if (this.dimmed(i)) return;
       const rank = this.rankOf(i);
       cell.total++;
       cell.ranks.set(rank, (cell.ranks.get(rank) || 0) + 1);
@@ -89,8 +89,8 @@ class WindowMap {
     let top = 1;
     for (const cell of cells.values()) top = Math.max(top, cell.total);
     for (const [at, cell] of cells) {
-      const rank = [...cell.ranks].reduce((best, entry) => (entry[1] > best[1] ? entry : best))[0];
-      this.context.globalAlpha = 0.3 + 0.7 * Math.log1p(cell.total) / Math.log1p(top);
+      const rank = [...cell.ranks].reduce((best, entry) => (entry[1] > best[1] ? entry : best), [undefined, 0])[0];
+      this.context.globalAlpha = cell.total ? 0.3 + 0.7 * Math.log1p(cell.total) / Math.log1p(top) : 0.16;
       this.context.fillStyle = symbolOf(rank).colour;
       this.context.fillRect((at % columns) * CELL, Math.floor(at / columns) * CELL, CELL - 0.5, CELL - 0.5);
     }

@@ -25,8 +25,10 @@ function clusterCell(cluster) {
 }
 
 function servicesText(cluster) {
-  const shown = cluster.services.slice(0, 3).map((s) => `${s.service} ${share(s.share)}`).join(", ");
-  return cluster.n_services > 3 ? `${shown}, and ${integer.format(cluster.n_services - 3)} more` : shown;
+  const main = cluster.services.filter((s, i) => i === 0 || (i < 3 && s.share >= 0.01));
+  const rest = cluster.n_services - main.length;
+  const shown = main.map((s) => `${s.service} ${share(s.share)}`).join(", ");
+  return rest > 0 ? `${shown}, ${integer.format(rest)} more` : shown;
 }
 
 function timingText(cluster) {
