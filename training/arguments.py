@@ -43,6 +43,18 @@ class TrainingArguments:
         default="uniform", metadata=explained("distribution of the windows' length", ("uniform", "log_uniform"))
     )
     same_length: bool = field(default=True, metadata=explained("whether both windows of a pair have one length"))
+    sibling_pairs: float = field(
+        default=0.0, metadata=explained("share of the pairs that are of two sources of one /24 (IPv6: /48)")
+    )
+    ignore_siblings: bool = field(
+        default=False, metadata=explained("whether sources of one /24 (IPv6: /48) are no negatives of each other")
+    )
+    field_dropout: dict[str, float] = field(
+        default_factory=dict, metadata=explained("probability that a window is shown without a field, by its name")
+    )
+    mix: list[float] = field(
+        default_factory=list, metadata=explained("how often each of several datasets comes; empty: all alike")
+    )
     learning_rate: float = field(default=1e-3, metadata=explained("of AdamW"))
     weight_decay: float = field(default=0.01, metadata=explained("of AdamW"))
     schedule: str = field(
@@ -61,6 +73,9 @@ class TrainingArguments:
     )
     seed: int = field(default=0, metadata=explained("of weights, batches and dropout"))
     workers: int = field(default=0, metadata=explained("processes that prepare batches, for each training process"))
+    mixed_precision: str = field(
+        default="", metadata=explained("no, fp16 or bf16; the launcher's if empty", ("", "no", "fp16", "bf16"))
+    )
     cpu: bool = field(default=False, metadata=explained("train on the CPU even where there is a GPU"))
     num_processes: int = field(
         default=0,
@@ -82,6 +97,9 @@ class TrainingArguments:
         for name in (*natural, "learning_rate", "weight_decay", "seed"):
             if getattr(self, name) < 0:
                 raise TrainingError(f"{name} must not be negative, but is {getattr(self, name)}")
+        for name, share in {"sibling_pairs": self.sibling_pairs, **self.field_dropout}.items():
+            if not 0 <= share <= 1:
+                raise TrainingError(f"{name} must be between 0 and 1, not {share}")
         if self.batch_pairs < 2:
             raise TrainingError("batch_pairs must be at least 2: one pair has no negatives")
         if self.max_records < self.min_records:
@@ -127,8 +145,9 @@ def convert(name: str, value: Any, default: Any, origin: str) -> Any:
     if isinstance(default, (dict, list)):
         if not isinstance(value, kind):
             raise fault
-        rates = name == "learning_rates"
-        return {key: convert(key, rate, 0.0, origin) for key, rate in dict(value).items()} if rates else value
+        if name in ("learning_rates", "field_dropout"):
+            return {key: convert(key, rate, 0.0, origin) for key, rate in dict(value).items()}
+        return [convert(name, share, 0.0, origin) for share in value] if name == "mix" else value
     try:
         converted = kind(value)
     except (TypeError, ValueError) as error:
@@ -161,12 +180,14 @@ def parser() -> argparse.ArgumentParser:
         description="Train or fine-tune a telescope model on a prepared dataset.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    command.add_argument("--dataset", type=Path, required=True, help="directory that `telescope prepare` wrote")
+    command.add_argument(
+        "--dataset", type=Path, nargs="+", required=True, help="directories that `telescope prepare` wrote"
+    )
     command.add_argument("--output", type=Path, required=True, help="directory of the model, checkpoints and logs")
     command.add_argument("--config", type=Path, help="recipe: a YAML file of options, or the name of a shipped one")
     command.add_argument("--model", dest="start_from", help="directory or Hub id of the model to start from")
     command.add_argument("--revision", help="revision of that model on the Hub")
-    command.add_argument("--split", default="train", help="split of the dataset")
+    command.add_argument("--split", default="train", help="split of the datasets; all is all of them")
     command.add_argument("--cache", type=Path, help="directory of the encoded records; OUTPUT/cache if not given")
     for entry in fields(TrainingArguments):
         if entry.name == "model":

@@ -18,7 +18,7 @@ from telescope_transformer.errors import TrainingError
 from telescope_transformer.model import TelescopeForContrastiveLearning
 from training.arguments import TrainingArguments
 from training.checkpoints import checkpoint_path, disk_errors, newest_whole, read_state, write_checkpoint
-from training.data import PairBatches, batches, chunks_of
+from training.data import MixedBatches, PairBatches, batches, chunks_of
 from training.losses import cached_backward, nt_xent_across_processes
 
 # Options that may differ between a run and its continuation: they change no batch and no gradient.
@@ -63,7 +63,7 @@ class Trainer:
         self,
         accelerator: Accelerator,
         model: TelescopeForContrastiveLearning,
-        data: PairBatches,
+        data: PairBatches | MixedBatches,
         arguments: TrainingArguments,
         output: Path,
         identity: dict[str, Any],
@@ -124,7 +124,7 @@ class Trainer:
 
         def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
             first, second = embeddings.chunk(2)
-            return nt_xent_across_processes(first, second, model.temperature())
+            return nt_xent_across_processes(first, second, model.temperature(), batch.get("groups"))
 
         if len(chunks) == 1:
             loss = loss_of(embed(chunks[0]))
@@ -159,7 +159,7 @@ class Trainer:
         """Write this process's batch out and end the run."""
         path = self.output / f"failed-step-{step:08d}-process-{self.accelerator.process_index}.npz"
         arrays = {name: values.cpu().numpy() for name, values in batch.items()}
-        addresses = [self.data.store.sources[int(source)].as_py() for source in arrays["sources"]]
+        addresses = self.data.addresses(step, arrays["sources"])
         np.savez(path, **arrays, addresses=np.array(addresses), loss=loss)
         what = f"the gradient's norm is {norm}" if norm is not None else f"the loss is {loss}"
         raise TrainingError(

@@ -12,7 +12,8 @@ import torch
 from torch import distributed
 from torch.nn import functional as F
 
-from telescope_transformer.model import nt_xent_loss as nt_xent
+from telescope_transformer.model.contrastive_loss import left_out
+from telescope_transformer.model.contrastive_loss import nt_xent_loss as nt_xent
 
 __all__ = ["cached_backward", "gather_with_gradient", "nt_xent", "nt_xent_across_processes"]
 
@@ -46,7 +47,10 @@ def gather_with_gradient(local: torch.Tensor) -> torch.Tensor:
 
 
 def nt_xent_across_processes(
-    first: torch.Tensor, second: torch.Tensor, temperature: float | torch.Tensor
+    first: torch.Tensor,
+    second: torch.Tensor,
+    temperature: float | torch.Tensor,
+    groups: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """This process's part of NT-Xent: the mean over its own anchors, with the windows of all processes as negatives.
 
@@ -56,9 +60,10 @@ def nt_xent_across_processes(
     Args:
         first, second: (n, d) embeddings of unit length of this process's pairs.
         temperature: positive divisor of the cosine similarities.
+        groups: (n,) integers of this process's pairs; windows of one group are no negatives of each other.
     """
     if world_size() == 1:
-        return nt_xent(first, second, temperature)
+        return nt_xent(first, second, temperature, groups)
     anchors, everyone = (
         torch.cat([first, second]),
         torch.cat([gather_with_gradient(first), gather_with_gradient(second)]),
@@ -69,9 +74,10 @@ def nt_xent_across_processes(
     own = torch.arange(pairs, device=device) + pairs * distributed.get_rank()
     itself = torch.cat([own, own + total])  # columns of `everyone`
     logits = anchors @ everyone.T / temperature  # (2n, 2 x total)
-    diagonal = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, itself.unsqueeze(1), True)
     partner = torch.cat([own + total, own])
-    return F.cross_entropy(logits.masked_fill(diagonal, -torch.inf), partner)
+    of_all = torch.arange(total, device=device) if groups is None else gather_with_gradient(groups)
+    unused = left_out(itself, partner, torch.cat([of_all, of_all]))
+    return F.cross_entropy(logits.masked_fill(unused, -torch.inf), partner)
 
 
 def cached_backward(

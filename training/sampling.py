@@ -12,7 +12,7 @@ class Pairs:
     """n positive pairs: stretches of the records of n distinct sources, two disjoint ones of each.
 
     Args:
-        sources: (n,) number of each source.
+        sources: (n,) number of each pair's source; its second stretch may be of a sibling.
         starts: (2, n) first record of each stretch, counted over all records.
         lengths: (2,) records of every first and of every second stretch.
     """
@@ -38,6 +38,8 @@ class PairSampler:
         lengths: `"uniform"` or `"log_uniform"` between the bounds.
         same_length: whether both stretches of a pair have one length; else each has its own.
         seed: of all draws.
+        siblings: (S,) numbers that sources of one network share; None where no pair is of two sources.
+        sibling_pairs: share of the pairs whose second stretch is of another source of the network, if there is one.
 
     Raises:
         TrainingError: where fewer than `batch_pairs` sources have twice `min_records` records.
@@ -54,6 +56,8 @@ class PairSampler:
         lengths: str = "uniform",
         same_length: bool = True,
         seed: int = 0,
+        siblings: np.ndarray | None = None,
+        sibling_pairs: float = 0.0,
     ):
         self.offsets, self.batch_pairs, self.seed = offsets, batch_pairs, seed
         self.lengths, self.same_length = lengths, same_length
@@ -68,6 +72,8 @@ class PairSampler:
                 f"{batch_pairs} pairs a batch need as many sources with at least {2 * min_records} records; this "
                 f"split has {able} of {len(counts)}: set batch_pairs to {able} or less"
             )
+        self.sibling_pairs = 0.0 if siblings is None else sibling_pairs
+        self.families = _Families(siblings, counts >= 2 * min_records) if siblings is not None else None
         # No length is drawn that leaves too few sources to fill the batch.
         self.shortest = min_records
         self.longest = min(max_records, int(-self.descending[batch_pairs - 1]) // 2)
@@ -87,7 +93,27 @@ class PairSampler:
         swap = random.integers(0, 2, size=self.batch_pairs).astype(bool)
         first = np.where(swap, later + lengths[1], earlier)
         second = np.where(swap, earlier, later + lengths[0])
-        return Pairs(sources, np.stack([first, second]) + self.offsets[sources], lengths)
+        starts = np.stack([first, second]) + self.offsets[sources]
+        if self.families is not None and self.sibling_pairs > 0:
+            self._draw_siblings(self.families, random, sources, starts, lengths)
+        return Pairs(sources, starts, lengths)
+
+    def _draw_siblings(
+        self,
+        families: "_Families",
+        random: np.random.Generator,
+        sources: np.ndarray,
+        starts: np.ndarray,
+        lengths: np.ndarray,
+    ) -> None:
+        """Let some pairs, in place, have their second stretch from a sibling, each stretch from all of its source."""
+        partners = families.draw(random, sources)
+        counts = np.diff(self.offsets)
+        chosen = random.random(len(sources)) < self.sibling_pairs
+        chosen &= (partners != sources) & (counts[partners] >= lengths[1])
+        for row, owners in enumerate((sources[chosen], partners[chosen])):
+            slack = counts[owners] - lengths[row]
+            starts[row, chosen] = self.offsets[owners] + random.integers(0, slack + 1)
 
     def _draw_lengths(self, random: np.random.Generator) -> np.ndarray:
         size = 1 if self.same_length else 2
@@ -97,3 +123,27 @@ class PairSampler:
         else:
             drawn = random.integers(self.shortest, self.longest + 1, size=size)
         return np.broadcast_to(np.clip(drawn, self.shortest, self.longest), 2).copy()
+
+
+class _Families:
+    """Sources of one network, so that another one can be drawn for each.
+
+    Args:
+        siblings: (S,) numbers that sources of one network share.
+        able: (S,) bool, which sources have records enough to be drawn.
+    """
+
+    def __init__(self, siblings: np.ndarray, able: np.ndarray):
+        self.members = np.flatnonzero(able)[np.argsort(siblings[able], kind="stable")]
+        families, begins, sizes = np.unique(siblings[self.members], return_index=True, return_counts=True)
+        self.place = np.zeros(len(siblings), dtype=np.int64)
+        self.place[self.members] = np.arange(len(self.members))
+        row = np.searchsorted(families, siblings).clip(max=len(families) - 1)
+        self.begins, self.sizes = begins[row], sizes[row]
+
+    def draw(self, random: np.random.Generator, sources: np.ndarray) -> np.ndarray:
+        """Another member of each source's family, (n,); the source itself where it is alone."""
+        begins, sizes = self.begins[sources], self.sizes[sources]
+        step = 1 + random.integers(0, np.maximum(sizes - 1, 1))
+        drawn = self.members[begins + (self.place[sources] - begins + step) % sizes]
+        return np.where(sizes > 1, drawn, sources)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.model import FlowTokenizer
-from telescope_transformer.preparation import read_manifest
+from telescope_transformer.preparation import SPLITS, read_manifest
 from telescope_transformer.preparation.writer import ShardFile
 
 DONE = "store.json"
@@ -57,7 +57,7 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
 
     Args:
         dataset: directory of a prepared dataset.
-        split: its split, a folder of Parquet shards.
+        split: its split, a folder of Parquet shards; "all" for all of them.
         cache: directory that is made, and emptied where it holds another store.
 
     Raises:
@@ -97,7 +97,8 @@ def find_shards(dataset: Path, split: str) -> list[ShardFile]:
     Raises:
         DatasetError: where the dataset is missing or incomplete, or the split has no windows.
     """
-    shards = read_manifest(dataset).files_of(split)
+    manifest = read_manifest(dataset)
+    shards = [shard for name in (SPLITS if split == "all" else [split]) for shard in manifest.files_of(name)]
     if not shards:
         raise DatasetError(f"{dataset} has no windows of split {split!r}")
     return shards

@@ -26,7 +26,7 @@ from telescope_transformer.errors import CheckpointError, TelescopeError, Traini
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from training.arguments import TrainingArguments, arguments_of, parser
 from training.checkpoints import disk_errors
-from training.data import PairBatches
+from training.data import MixedBatches, PairBatches, networks_of
 from training.loop import Trainer
 from training.sampling import PairSampler
 from training.store import build_store, open_store
@@ -44,6 +44,7 @@ def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
         raise TrainingError(f"tracker {name!r} is not known or not installed; there are {['none', *trackers]}")
     accelerator = Accelerator(
         cpu=arguments.cpu,
+        mixed_precision=arguments.mixed_precision or None,
         log_with=None if name == "none" else name,
         project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "logs")),
         step_scheduler_with_optimizer=False,
@@ -108,6 +109,32 @@ def make_model(
     return TelescopeForContrastiveLearning(config), FlowTokenizer(config.fields)
 
 
+def make_batches(
+    accelerator: Accelerator, paths: Namespace, arguments: TrainingArguments, tokenizer: FlowTokenizer
+) -> tuple[PairBatches | MixedBatches, int]:
+    """Batches of this process from all datasets, and the number of records that they draw from."""
+    cache, datasets = paths.cache or Path(paths.output) / "cache", paths.dataset
+    folders = [cache / str(number) for number in range(len(datasets))] if len(datasets) > 1 else [cache]
+    with accelerator.main_process_first(), disk_errors(cache):
+        if accelerator.is_local_main_process:
+            for dataset, folder in zip(datasets, folders, strict=True):
+                build_store(dataset, paths.split, tokenizer, folder)
+    stores = [open_store(folder) for folder in folders]
+    rank, processes = accelerator.process_index, accelerator.num_processes
+    parts = []
+    for number, store in enumerate(stores):
+        grouped = arguments.sibling_pairs > 0 or arguments.ignore_siblings
+        networks = networks_of(store.sources) if grouped else None
+        names = ("batch_pairs", "alpha", "min_records", "max_records", "lengths", "same_length", "sibling_pairs")
+        options = {name: getattr(arguments, name) for name in names}
+        sampler = PairSampler(store.offsets, **options, seed=arguments.seed + number, siblings=networks)
+        groups = networks if arguments.ignore_siblings else None
+        dropout = arguments.field_dropout
+        parts.append(PairBatches(store, sampler, tokenizer, rank, processes, field_dropout=dropout, groups=groups))
+    records = sum(int(store.offsets[-1]) for store in stores)
+    return (parts[0] if len(parts) == 1 else MixedBatches(parts, arguments.mix, arguments.seed)), records
+
+
 def train(paths: Namespace, arguments: TrainingArguments) -> dict[str, Any]:
     """Train as told; returns the last line of the log.
 
@@ -122,20 +149,13 @@ def train(paths: Namespace, arguments: TrainingArguments) -> dict[str, Any]:
     set_seed(arguments.seed)
     model, tokenizer = make_model(arguments, paths.start_from, paths.revision)
     set_seed(arguments.seed, device_specific=True)
-    cache = paths.cache or output / "cache"
-    with accelerator.main_process_first(), disk_errors(cache):
-        if accelerator.is_local_main_process:
-            build_store(Path(paths.dataset), paths.split, tokenizer, cache)
-    store = open_store(cache)
-    names = ("batch_pairs", "alpha", "min_records", "max_records", "lengths", "same_length", "seed")
-    sampler = PairSampler(store.offsets, **{name: getattr(arguments, name) for name in names})
     if arguments.max_records > model.config.max_position_embeddings:
         raise TrainingError(
             f"max_records {arguments.max_records} exceeds max_position_embeddings "
             f"{model.config.max_position_embeddings} of the model"
         )
-    data = PairBatches(store, sampler, tokenizer, accelerator.process_index, accelerator.num_processes)
-    identity = arguments.to_dict() | {"start_from": paths.start_from, "records": int(store.offsets[-1])}
+    data, records = make_batches(accelerator, paths, arguments, tokenizer)
+    identity = arguments.to_dict() | {"start_from": paths.start_from, "records": records}
     trainer = Trainer(accelerator, model, data, arguments, output, identity)
     accelerator.init_trackers("telescope", config={name: str(value) for name, value in identity.items()})
     record = trainer.run()

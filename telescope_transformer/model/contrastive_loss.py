@@ -4,7 +4,12 @@ import torch
 from torch.nn import functional as F
 
 
-def nt_xent_loss(first: torch.Tensor, second: torch.Tensor, temperature: float | torch.Tensor) -> torch.Tensor:
+def nt_xent_loss(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    temperature: float | torch.Tensor,
+    groups: torch.Tensor | None = None,
+) -> torch.Tensor:
     """NT-Xent (Chen et al. 2020, SimCLR, equation 1): mean over both directions of every positive pair.
 
     Row i of `first` and row i of `second` are a positive pair; the other 2N - 2 rows are negatives of both.
@@ -12,6 +17,8 @@ def nt_xent_loss(first: torch.Tensor, second: torch.Tensor, temperature: float |
     Args:
         first, second: (N, P) embeddings of unit length.
         temperature: positive divisor of the cosine similarities.
+        groups: (N,) integers of the pairs; windows of the anchor's own group are no negatives of it, as they may well
+            be of one actor. None means that every pair is a group of its own.
 
     Raises:
         ValueError: where the shapes differ, N < 2 (no negatives), or the temperature is not positive.
@@ -26,6 +33,23 @@ def nt_xent_loss(first: torch.Tensor, second: torch.Tensor, temperature: float |
     # In single precision at least: exp(1 / 0.07) leaves half precision no digits.
     both = both.to(torch.promote_types(both.dtype, torch.float32))
     logits = both @ both.T / temperature  # (2N, 2N)
-    logits = logits.masked_fill(torch.eye(len(both), dtype=torch.bool, device=both.device), -torch.inf)
-    partner = torch.arange(len(both), device=both.device).roll(len(first))
-    return F.cross_entropy(logits, partner)
+    itself = torch.arange(len(both), device=both.device)
+    partner = itself.roll(len(first))
+    of_both = None if groups is None else torch.cat([groups, groups])
+    return F.cross_entropy(logits.masked_fill(left_out(itself, partner, of_both), -torch.inf), partner)
+
+
+def left_out(itself: torch.Tensor, partner: torch.Tensor, groups: torch.Tensor | None) -> torch.Tensor:
+    """What the denominator leaves out: the anchor itself and, but for its partner, the windows of its group.
+
+    Args:
+        itself, partner: (A,) columns of each anchor and of its partner.
+        groups: (C,) integers of the columns; None where the anchors are all the columns, each a group of its own.
+
+    Returns:
+        bool (A, C).
+    """
+    if groups is None:
+        return torch.eye(len(itself), dtype=torch.bool, device=itself.device)
+    same = groups[itself].unsqueeze(1) == groups  # the anchor itself is of its group
+    return same.scatter(1, partner.unsqueeze(1), False)

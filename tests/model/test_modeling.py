@@ -22,6 +22,18 @@ VARIANTS = {
     "bag of records": {"num_hidden_layers": 0},
     "more fields": {"fields": ["protocol", "ttl", "dst_port", "tcp_flags"]},
     "seconds": {"time_features": ["log_seconds", "log_microseconds"]},
+    "moments": {"pooling": "moments", "projection_hidden_size": 24, "record_layers": 1},
+    "neighbours": {
+        "fields": ["dst_octet_1", "dst_octet_2", "dst_octet_3", "dst_octet_4", "dst_port", "protocol", "src_port"],
+        "field_embedding_sizes": {"src_port": 0},
+        "record_features": ["time_scales", "port_scales", "relations"],
+        "num_hidden_layers": 0,
+        "pooling": "moments",
+    },
+    "neighbours without destination or source port": {
+        "fields": ["protocol", "dst_port"],
+        "record_features": ["relations", "port_scales"],
+    },
 }
 
 
@@ -71,7 +83,7 @@ def test_shapes_and_unit_length(changes: dict[str, object]) -> None:
     model = make_model(**changes)
     output = model(**make_batch(model.config), output_hidden_states=True)
     assert output.embeddings.shape == (3, 16)
-    assert output.pooler_output.shape == (3, 32)
+    assert output.pooler_output.shape == (3, model.config.pooled_size)
     assert output.last_hidden_state.shape == (3, 7, 32)
     assert output.loss is None
     torch.testing.assert_close(output.embeddings.norm(dim=-1), torch.ones(3))

@@ -1,0 +1,94 @@
+"""Pairs of siblings, false negatives, fields that are hidden, and batches from several datasets."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from torch.nn import functional as F
+
+from telescope_transformer.errors import TrainingError
+from telescope_transformer.model import FlowTokenizer
+from training.data import MixedBatches, PairBatches, columns_of, networks_of
+from training.losses import nt_xent
+from training.sampling import PairSampler
+from training.store import RecordStore, build_store, open_store
+
+TOKENIZER = FlowTokenizer()
+COUNTS = np.array([40, 16, 200, 30, 60, 17, 90, 5])
+SIBLINGS = np.array([0, 0, 0, 1, 2, 2, 3, 3])
+OFFSETS = np.concatenate([[0], np.cumsum(COUNTS)])
+
+
+@pytest.fixture(scope="module")
+def store(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> RecordStore:
+    cache = tmp_path_factory.mktemp("cache")
+    build_store(dataset, "train", TOKENIZER, cache)
+    return open_store(cache)
+
+
+def test_sibling_pairs_are_of_another_source_of_the_network() -> None:
+    sampler = PairSampler(OFFSETS, batch_pairs=4, max_records=16, siblings=SIBLINGS, sibling_pairs=1.0)
+    met = set()
+    for step in range(200):
+        pairs = sampler.pairs(step)
+        ends = pairs.starts + pairs.lengths[:, None] - 1
+        owners = np.searchsorted(OFFSETS, pairs.starts, side="right") - 1
+        # A stretch never leaves its source.
+        np.testing.assert_array_equal(owners, np.searchsorted(OFFSETS, ends, side="right") - 1)
+        np.testing.assert_array_equal(owners[0], pairs.sources)
+        np.testing.assert_array_equal(SIBLINGS[owners[0]], SIBLINGS[owners[1]])
+        met |= set(zip(*owners.tolist(), strict=True))
+    assert {(0, 2), (2, 1), (4, 5)} <= met
+    # Alone in its network, or with a sibling of too few records only: pairs are of the source itself.
+    assert {(3, 3), (6, 6)} <= met
+    assert (6, 7) not in met
+
+
+def test_no_sibling_pairs_leave_the_draws_as_they_are() -> None:
+    plain, told = (PairSampler(OFFSETS, batch_pairs=4, siblings=siblings) for siblings in (None, SIBLINGS))
+    np.testing.assert_array_equal(plain.pairs(3).starts, told.pairs(3).starts)
+
+
+def test_the_denominator_leaves_out_the_windows_of_the_group() -> None:
+    first, second = (F.normalize(torch.randn(4, 6, dtype=torch.float64), dim=-1) for _ in range(2))
+    groups = torch.tensor([7, 8, 7, 9])
+    rows, of = torch.cat([first, second]), torch.cat([groups, groups]).tolist()
+    total = 0.0
+    for anchor in range(8):
+        partner = (anchor + 4) % 8
+        used = [row for row in range(8) if row == partner or of[row] != of[anchor]]
+        logits = {row: float(rows[anchor] @ rows[row]) / 0.1 for row in used}
+        total -= logits[partner] - math.log(sum(math.exp(value) for value in logits.values()))
+    assert float(nt_xent(first, second, 0.1, groups)) == pytest.approx(total / 8)
+    torch.testing.assert_close(nt_xent(first, second, 0.1, torch.arange(4)), nt_xent(first, second, 0.1))
+
+
+def test_hidden_fields_are_unknown_in_whole_windows(store: RecordStore) -> None:
+    sampler = PairSampler(store.offsets, batch_pairs=16, max_records=16)
+    plain = PairBatches(store, sampler, TOKENIZER)[3]
+    hidden = PairBatches(store, sampler, TOKENIZER, field_dropout={"dst_ip": 0.5, "ttl": 1.0})[3]
+    octets, real = columns_of("dst_ip", TOKENIZER), plain["attention_mask"].bool()
+    assert octets == [0, 1, 2, 3]
+    unknown = (hidden["input_ids"][..., octets] == TOKENIZER.unk_token_id).all(dim=-1)
+    whole = (unknown | ~real).all(dim=1)
+    assert 0 < whole.sum() < len(whole)
+    torch.testing.assert_close(hidden["input_ids"][~whole], plain["input_ids"][~whole])
+    torch.testing.assert_close(hidden["input_ids"][..., 4:], plain["input_ids"][..., 4:])
+
+
+def test_mixed_batches_are_each_of_one_dataset(store: RecordStore) -> None:
+    parts = [PairBatches(store, PairSampler(store.offsets, batch_pairs=4, seed=seed), TOKENIZER) for seed in (0, 1)]
+    mixed = MixedBatches(parts, [3.0, 1.0])
+    origin = [int(torch.equal(mixed[step]["input_ids"], parts[1][step]["input_ids"])) for step in range(40)]
+    assert 2 <= sum(origin) <= 20
+    assert mixed.addresses(0, np.array([0])) == [store.sources[0].as_py()]
+    with pytest.raises(TrainingError, match="mix needs a positive number for each of 2 datasets"):
+        MixedBatches(parts, [1.0])
+
+
+def test_networks() -> None:
+    sources = pa.array(["192.0.2.1", "192.0.2.200", "198.51.100.1", "2001:db8::1", "2001:db8:0:9::", "sensor"])
+    assert networks_of(sources).tolist() == [0, 0, 1, 2, 2, 3]
