@@ -21,9 +21,9 @@ class Members:
     """Sources with their clusters.
 
     Attributes:
-        sources: `source`, `cluster`, `n_windows`, `n_records`, `first_seen`, `last_seen` (us), `agreement`, `label` where
-            known, and `confidence` (0..100; null without calibration): how likely the source's windows are rather of
-            this cluster's actor than of the next best one's.
+        sources: `source`, `cluster`, `n_windows`, `n_records`, `first_seen`, `last_seen` (us), `agreement`, `label`
+            where known, and `confidence` (0..100; null without calibration): how likely the source's windows are
+            rather of this cluster's actor than of the next best one's.
         profiles: profile of each cluster, by its number.
     """
 
