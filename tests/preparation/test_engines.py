@@ -32,6 +32,13 @@ HONEYPOT_COLUMNS = {
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="the Spark engine needs Java")
 
 
+@pytest.fixture
+def quick_java(monkeypatch):
+    """Compile little: a test's queries end before optimised code would pay."""
+    pytest.importorskip("pyspark")
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+
 def digest(dataset) -> str:
     """A digest of all windows of all splits, in order, without how they are chunked."""
     total = hashlib.blake2b(digest_size=16)
@@ -50,8 +57,8 @@ def spark(settings: PreparationSettings) -> PreparationSettings:
 
 @needs_java
 @pytest.mark.spark
+@pytest.mark.usefixtures("quick_java")
 def test_spark_gives_the_same_windows(recording, dataset, tmp_path):
-    pytest.importorskip("pyspark")
     prepare_files(tmp_path / "spark", recording, settings=spark(SETTINGS))
     assert digest(tmp_path / "spark") == digest(dataset)
     assert read_manifest(tmp_path / "spark").counts() == read_manifest(dataset).counts()
@@ -60,8 +67,8 @@ def test_spark_gives_the_same_windows(recording, dataset, tmp_path):
 @needs_java
 @pytest.mark.spark
 @pytest.mark.shared
+@pytest.mark.usefixtures("quick_java")
 def test_spark_gives_the_same_windows_on_real_records(shared, tmp_path):
-    pytest.importorskip("pyspark")
     recording = shared / "data" / "aws-honeypot-2013" / "marx.csv.gz"
     for name, settings in (("duckdb", SETTINGS), ("spark", spark(SETTINGS))):
         prepare(scan_records([recording], columns=HONEYPOT_COLUMNS), tmp_path / name, settings)
