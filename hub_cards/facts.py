@@ -83,6 +83,22 @@ def read_measurements(path: Path) -> list[Measurement]:
     return measurements
 
 
+def read_training(checkpoint: Path) -> dict[str, Any]:
+    """training.json of a checkpoint, empty where there is none; a folder that training started from is left out.
+
+    Raises:
+        InputError: where it is not a JSON object.
+    """
+    training = read_json(checkpoint / "training.json") or {}
+    if not isinstance(training, dict):
+        raise InputError(f"{checkpoint / 'training.json'}: not what training writes")
+    start = training.get("start_from")
+    # A path of somebody's machine is nobody else's business.
+    if start is None or Path(start).exists() or str(start).strip("./").count("/") != 1:
+        training.pop("start_from", None)
+    return training
+
+
 def read_config(checkpoint: Path) -> dict[str, Any]:
     """config.json of a checkpoint directory, after a check that it is one of ours.
 

@@ -17,6 +17,7 @@ from hub_cards.facts import (
     flat,
     read_config,
     read_json,
+    read_training,
 )
 from telescope_transformer.errors import HubError
 from telescope_transformer.preparation.manifest import Manifest
@@ -40,10 +41,9 @@ def model_card(
         CheckpointError: where the checkpoint is not whole.
     """
     config = read_config(checkpoint)
-    training = read_json(checkpoint / "training.json") or {}
-    start = training.pop("start_from", None)
+    training = read_training(checkpoint)
     data = ModelCardData(
-        base_model=start if _is_repository(start) else None,
+        base_model=training.pop("start_from", None),
         license=licence,
         library_name="transformers",
         pipeline_tag=PIPELINE_TAG,
@@ -78,7 +78,7 @@ def dataset_card(manifest: Manifest, name: str, *, licence: str = "other") -> Da
         pretty_name=name.split("/")[-1],
         tags=TAGS[:3],
         task_categories=["other"],
-        size_categories=[_size_category(sum(split.windows for split in splits))],
+        size_categories=[size_category(sum(split.windows for split in splits))],
         configs=[{"config_name": "default", "data_files": data_files}],
     )
     context = {
@@ -133,19 +133,18 @@ def _metric_type(row: Measurement) -> str:
     return "_".join(row.metric.rpartition(": ")[2].split())
 
 
-def _is_repository(name: str | None) -> bool:
-    """Whether a model was started from a repository; a path of somebody's machine is nobody else's business."""
-    return bool(name) and not Path(str(name)).exists() and str(name).strip("./").count("/") == 1
-
-
 def _identifier(name: str) -> str:
     """A dataset's name with the characters that the Hub allows in an identifier."""
     return "".join(letter if letter.isalnum() or letter in "-_./" else "-" for letter in name).strip("-./") or "own"
 
 
-def _size_category(rows: int) -> str:
-    bounds = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
-    return next((name for bound, name in bounds.items() if rows < bound), "1M<n<10M")
+def size_category(rows: int) -> str:
+    """The Hub's name for a number of rows."""
+    sizes = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+    place = max(0, len(str(rows)) - 3)
+    if place == 0:
+        return "n<1K"
+    return f"{sizes[place - 1]}<n<{sizes[place]}" if place < len(sizes) else "n>1T"
 
 
 def _render(template: str, data: Any, context: dict[str, Any]) -> str:

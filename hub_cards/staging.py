@@ -3,17 +3,18 @@
 Large files are linked, not copied.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hub_cards.facts import read_measurements
+from hub_cards.facts import read_measurements, read_training
 from hub_cards.render import dataset_card, model_card
 from telescope_transformer.errors import InputError
 from telescope_transformer.preparation.manifest import read_manifest, write_manifest
 
-CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "training.json", "calibration.json")
+CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "calibration.json")
 METRIC_FILES = ("README.md", "app.py", "requirements.txt")
 
 
@@ -54,6 +55,7 @@ def stage_model(checkpoint: Path, name: str, folder: Path, options: Options) -> 
     for pattern in CHECKPOINT_FILES:
         for file in sorted(checkpoint.glob(pattern)):
             _place(file, folder / file.name)
+    (folder / "training.json").write_text(json.dumps(read_training(checkpoint), indent=2) + "\n", encoding="utf-8")
     if metrics.is_file():
         _place(metrics, folder / "metrics.json")
     carry_code(folder)

@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from safetensors.numpy import save_file
 
 from hub_cards.facts import count_parameters, read_measurements
-from hub_cards.render import check_card, dataset_card, model_card
+from hub_cards.render import check_card, dataset_card, model_card, size_category
 from telescope_transformer.errors import CheckpointError, HubError, InputError
 from telescope_transformer.preparation import SPLITS, read_manifest
 
@@ -160,6 +160,14 @@ def test_a_dataset_card_names_the_files_of_every_split(prepared: Path) -> None:
         assert said in card.text
     assert "somebody" not in str(card)
     assert card_errors(str(card), "dataset") == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "category"),
+    [(0, "n<1K"), (999, "n<1K"), (1_000, "1K<n<10K"), (250_000, "100K<n<1M"), (10**9, "1B<n<10B"), (10**12, "n>1T")],
+)
+def test_sizes_have_the_names_of_the_hub(rows: int, category: str) -> None:
+    assert size_category(rows) == category
 
 
 def test_cards_pass_the_validator_of_the_hub(client: HubServer, checkpoint: Path, prepared: Path) -> None:

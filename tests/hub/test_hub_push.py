@@ -53,7 +53,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     TelescopeForContrastiveLearning(config).save_pretrained(folder)
     FlowTokenizer().save_pretrained(folder)
     (folder / "metrics.json").write_text(json.dumps([RESULT]))
-    (folder / "training.json").write_text(json.dumps({"seed": 1, "records": 500}))
+    (folder / "training.json").write_text(json.dumps({"seed": 1, "records": 500, "start_from": str(folder)}))
     (folder / "optimizer.bin").write_bytes(b"state that nobody needs")
     return folder
 
@@ -64,6 +64,7 @@ def test_a_checkpoint_goes_with_its_code_and_its_card(client: HubServer, checkpo
     assert files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
     assert {"modeling_telescope.py", "pipeline_telescope.py", "metrics.json", "training.json"} <= files.keys()
     assert "optimizer.bin" not in files
+    assert json.loads(files["training.json"]) == {"seed": 1, "records": 500}, "folders stay at home"
     config = json.loads(files["config.json"])
     assert config["auto_map"]["AutoModelForPreTraining"] == "modeling_telescope.TelescopeForContrastiveLearning"
     assert "auto_map" not in json.loads((checkpoint / "config.json").read_text()), "the checkpoint itself is untouched"
