@@ -1,7 +1,7 @@
 """Measure models against baselines: `python -m training.evaluate INPUT... --output DIR [--model MODEL]`.
 
 OUTPUT/metrics.json holds every figure with its 95 % interval (its layout: training/evaluation/README.md), metrics.md
-the tables, and plots/ the similarity histograms, the threshold curves and a map of the windows.
+the tables, plots/ the similarity histograms, the threshold curves and a map of the windows, report.html all of them.
 """
 
 import json
@@ -16,6 +16,7 @@ from training.baselines import DEFAULT_BASELINES, METHODS, Method
 from training.baselines.networks import trained
 from training.evaluation.arguments import methods_on, parser
 from training.evaluation.inputs import is_prepared, read_split, read_windows
+from training.evaluation.page import page
 from training.evaluation.protocol import Split, make_split, with_test_windows
 from training.evaluation.runs import Results, measure_split, report_rows
 from training.evaluation.summary import SCHEMA, average, differences, summarise
@@ -101,10 +102,11 @@ def describe(options: Namespace, name: str, splits: list[int]) -> dict[str, Any]
 
 
 def write(output: Path, metrics: dict[str, Any]) -> None:
-    """Write metrics.json and metrics.md."""
+    """Write metrics.json, metrics.md and report.html, which takes in the pictures that were drawn."""
     output.mkdir(parents=True, exist_ok=True)
     (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     (output / "metrics.md").write_text(markdown(metrics))
+    (output / "report.html").write_text(page(metrics, sorted((output / "plots").glob("*.png"))))
 
 
 def main(

@@ -1,6 +1,6 @@
 """Write recorded figures into documents: `python -m training.tables METRICS.json... --into README.md`.
 
-A document marks where a table goes, by the data's name, the table's (`training.evaluation.tables.TABLES`) and, where
+A document marks where a table goes, by the data's name, the table's (`training.evaluation.tables.HEADINGS`) and, where
 it is not 8, the window length:
 
     <!-- table:aws-honeypot-2013 sources -->
@@ -20,7 +20,7 @@ from typing import Any
 
 from telescope_transformer.errors import InputError, TelescopeError
 from training.evaluation.summary import SCHEMA
-from training.evaluation.tables import MAIN_FIGURES, TABLES, table
+from training.evaluation.tables import HEADINGS, MAIN_FIGURES, TABLES, lines, table
 
 MARK = re.compile(r"(<!-- table:(?P<data>\S+) (?P<table>\w+)(?: (?P<window>\d+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 KINDS = ("control", "baseline", "transductive", "ceiling", "model")
@@ -47,7 +47,9 @@ def joined(files: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], dict[str
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for metrics in files:
         key = (metrics["data"]["name"], metrics["data"]["window"])
-        found.setdefault(key, {"data": metrics["data"], "methods": {}})["methods"].update(metrics["methods"])
+        entry = found.setdefault(key, {"data": metrics["data"], "methods": {}, "differences": {}})
+        for part in ("methods", "differences"):
+            entry[part].update(metrics.get(part, {}))
     for metrics in found.values():
         order = sorted(metrics["methods"].items(), key=lambda item: KINDS.index(item[1]["kind"]))
         metrics["methods"] = dict(order)
@@ -63,11 +65,14 @@ def filled(text: str, metrics: Mapping[tuple[str, int], Mapping[str, Any]], plac
 
     def section(match: re.Match[str]) -> str:
         key = (match["data"], int(match["window"] or DEFAULT_WINDOW))
-        if key not in metrics or match["table"] not in TABLES:
-            known = ", ".join(f"{name} (windows of {window})" for name, window in metrics)
-            raise InputError(f"{place}: no figures for {match[0].splitlines()[0]}; there are {known}; {list(TABLES)}")
-        rows = table(metrics[key], match["table"], intervals=False)
-        return "\n".join([match[1].rstrip("\n"), *rows, match[5]])
+        name = match["table"]
+        cells = table(metrics[key], name, intervals=False) if key in metrics and name in HEADINGS else []
+        if not cells:
+            there = ", ".join(f"{name} (windows of {window})" for name, window in metrics)
+            raise InputError(
+                f"{place}: no figures for {match[0].splitlines()[0]}; there are {there}; {list(HEADINGS)}"
+            )
+        return f"{match[1]}{lines(cells)}\n{match[5]}"
 
     text, number = MARK.subn(section, text)
     if not number:
@@ -81,7 +86,7 @@ def condensed(metrics: Mapping[str, Any]) -> str:
     for name, method in metrics["methods"].items():
         parts = {part: _shown(groups, part) for part, groups in method["parts"].items()}
         methods[name] = method | {"parts": parts}
-    lines = [f'"{key}": {json.dumps(metrics[key])}' for key in ("schema", "data", "counts", "results")]
+    lines = [f'"{key}": {json.dumps(metrics[key])}' for key in ("schema", "data", "counts", "differences", "results")]
     lines.append('"methods": {\n' + ",\n".join(f'"{name}": {json.dumps(m)}' for name, m in methods.items()) + "\n}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

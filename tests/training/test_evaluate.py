@@ -215,10 +215,13 @@ def test_the_program_writes_figures_tables_and_pictures(tmp_path: Path, tiny_mod
     assert {row["dataset"] for row in metrics["results"]} == {f"simulated, windows of {LENGTH}"}
     tables = (output / "metrics.md").read_text()
     assert "| tiny |" in tables
-    assert "## How far tiny is ahead" in tables
+    assert "| tiny - TF-IDF + sensor + timing |" in tables
     pictures = {path.name for path in (output / "plots").iterdir()}
     assert {"tiny_map.png", "tiny_similarities.png", "tiny_thresholds_organisations.png"} <= pictures
-    written = "".join((output / name).read_text() for name in ("metrics.json", "metrics.md"))
+    shown = (output / "report.html").read_text()
+    assert shown.count("data:image/png;base64,") == len(pictures)
+    assert "http" not in shown
+    written = "".join((output / name).read_text() for name in ("metrics.json", "metrics.md", "report.html"))
     assert not any(source in written for source in np.unique(simulated()["src_ip"].to_pylist()))
 
 

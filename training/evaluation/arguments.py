@@ -32,7 +32,7 @@ def parser(program: str, baselines: Sequence[str]) -> argparse.ArgumentParser:
     command.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     add = command.add_argument
     add("inputs", nargs="+", help="flow-record files, or the directory of a prepared dataset, whose split is used")
-    add("--output", type=Path, required=True, help="directory for metrics.json, metrics.md and the plots")
+    add("--output", type=Path, required=True, help="directory for metrics.json, metrics.md, report.html and plots")
     add("--columns", type=parse_mapping, help="field=column pairs, comma-separated, for CSV and Parquet")
     add("--distinct", action="store_true", help="keep one of records that are equal in every field")
     add("--model", action="append", default=[], type=model_argument, help=MODEL_HELP)

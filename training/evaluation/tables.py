@@ -68,65 +68,76 @@ TABLES = {
     "organisations": ("unseen_sources", ORGANISATION_COLUMNS),
     "clusters": ("unseen_sources", CLUSTER_COLUMNS),
 }
-HEADINGS = {
-    "sources": "Same source or not, unseen sources",
-    "sequences": "Same source or not, unseen sequences of seen sources",
-    "organisations": "Same organisation or not, unseen sources",
-    "clusters": "Clusters against organisations, unseen sources",
-}
-
-
 AHEAD_COLUMNS = (
     *(column for column in SOURCE_COLUMNS if column.heading in ("AUROC", "hard", "TPR@1%", "recall@1", "MAP", "/24")),
     Column("organisation AUROC", "organisation", "auroc"),
     Column("5-NN macro F1", "neighbours", "macro_f1"),
     Column("ARI, calibrated", "clusters_organisations_calibrated", "ari"),
 )
+HEADINGS = {
+    "sources": "Same source or not, unseen sources",
+    "sequences": "Same source or not, unseen sequences of seen sources",
+    "organisations": "Same organisation or not, unseen sources",
+    "clusters": "Clusters against organisations, unseen sources",
+    "ahead": "Differences, unseen sources: an interval above 0 is a lead",
+}
+
+Cells = list[list[str]]
 
 
 def markdown(metrics: Mapping[str, Any]) -> str:
-    """All tables of a metrics file, each under its heading; a table without any figure is left out."""
+    """All tables of a metrics file, each under its heading."""
     data = metrics["data"]
-    lines = [
-        f"# {data['name']}: windows of {data['window']} records, splits {', '.join(map(str, data['splits']))}",
-        "",
-    ]
-    for name, heading in HEADINGS.items():
-        rows = table(metrics, name)
-        if rows:
-            lines += [f"## {heading}", "", *rows, ""]
-    for model in metrics.get("differences", {}):
-        lines += [f"## How far {model} is ahead, unseen sources", "", *ahead(metrics, model), ""]
-    return "\n".join(lines)
+    splits = ", ".join(map(str, data["splits"]))
+    text = [f"# {data['name']}: windows of {data['window']} records, splits {splits}\n"]
+    text += [f"## {heading}\n\n{lines(cells)}\n" for heading, cells in sections(metrics)]
+    return "\n".join(text)
 
 
-def ahead(metrics: Mapping[str, Any], model: str) -> list[str]:
-    """The lines of a table of differences, the model minus each other method; an interval above 0 is a lead."""
-    parts = {other: found.get("unseen_sources", {}) for other, found in metrics["differences"][model].items()}
-    titles = {other: metrics["methods"][other]["title"] for other in parts}
-    return _rows({titles[other]: groups for other, groups in parts.items()}, AHEAD_COLUMNS, intervals=True)
+def sections(metrics: Mapping[str, Any]) -> list[tuple[str, Cells]]:
+    """Heading and cells of every table that has any figure."""
+    found = [(heading, table(metrics, name)) for name, heading in HEADINGS.items()]
+    return [(heading, cells) for heading, cells in found if cells]
 
 
-def table(metrics: Mapping[str, Any], name: str, *, intervals: bool = True) -> list[str]:
-    """The lines of one table of `TABLES`; empty where no method has any of its figures.
+def lines(cells: Cells) -> str:
+    """A Markdown table of the cells."""
+    rows = [cells[0], ["---"] * len(cells[0]), *cells[1:]]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows)
 
-    The interval stands with the first column of the table's, and with all where `intervals` is true.
+
+def table(metrics: Mapping[str, Any], name: str, *, intervals: bool = True) -> Cells:
+    """The cells of a table of `HEADINGS`, its heading row first; empty where no method has any of its figures.
+
+    The interval stands with the first column, and with all where `intervals` is true.
     """
+    if name == "ahead":
+        return _cells(_differences(metrics), AHEAD_COLUMNS, intervals=True)
     part, columns = TABLES[name]
     rows = {method["title"]: method["parts"].get(part, {}) for method in metrics["methods"].values()}
-    return _rows(rows, columns, intervals=intervals)
+    return _cells(rows, columns, intervals=intervals)
 
 
-def _rows(rows: Mapping[str, Mapping[str, Any]], columns: Iterable[Column], *, intervals: bool) -> list[str]:
+def _differences(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """By "model - other method", the figures of the difference."""
+    titles = {name: method["title"] for name, method in metrics["methods"].items()}
+    return {
+        f"{titles[model]} - {titles.get(other, other)}": parts.get("unseen_sources", {})
+        for model, others in metrics.get("differences", {}).items()
+        for other, parts in others.items()
+    }
+
+
+def _cells(rows: Mapping[str, Mapping[str, Any]], columns: Iterable[Column], *, intervals: bool) -> Cells:
     used = [column for column in columns if any(_figure(groups, column) for groups in rows.values())]
     rows = {title: groups for title, groups in rows.items() if any(_figure(groups, column) for column in used)}
     if not rows:
         return []
-    lines = [_line(["method", *(column.heading for column in used)]), _line(["---"] * (len(used) + 1))]
+    cells = [["method", *(column.heading for column in used)]]
     for title, groups in rows.items():
-        cells = [_cell(_figure(groups, column), intervals or at == 0) for at, column in enumerate(used)]
-        lines.append(_line([title, *cells]))
-    return lines
+        shown = [_cell(_figure(groups, column), intervals or at == 0) for at, column in enumerate(used)]
+        cells.append([title, *shown])
+    return cells
 
 
 def _figure(groups: Mapping[str, Any], column: Column) -> Mapping[str, Any] | None:
@@ -148,7 +159,3 @@ def _short(value: float) -> str:
         return f"{value:.1f}"
     text = f"{value:.3f}"
     return text.replace("0.", ".", 1) if abs(value) < 1 and not text.startswith(("1", "-1")) else text
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
