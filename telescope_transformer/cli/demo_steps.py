@@ -13,6 +13,7 @@ RECIPE = "tiny"
 
 def run(output: Path, sources: int, seed: int) -> None:
     """Simulate, prepare, train, analyse and compare with the truth, into one folder."""
+    from telescope_transformer.cli.calibrate import calibrate
     from telescope_transformer.cli.prepare import prepare
     from telescope_transformer.cli.simulate import simulate
 
@@ -24,9 +25,11 @@ def run(output: Path, sources: int, seed: int) -> None:
     prepare([str(flows)], output=dataset)
     tell("3. train a small model without labels")
     train(dataset, checkpoint, seed)
-    tell("4. embed, cluster, report")
+    tell("4. calibrate similarities, on sources that were not trained on")
+    calibrate(dataset, model=str(checkpoint), seed=seed)
+    tell("5. embed, cluster, report")
     agreement = analyse(flows, checkpoint, output, seed)
-    tell("5. compare with the truth")
+    tell("6. compare with the truth")
     (output / "metrics.json").write_text(json.dumps(agreement, indent=1) + "\n")
     for name, value in agreement.items():
         typer.echo(f"{name:26} {value:8.3f}")

@@ -12,7 +12,20 @@ import typer
 from telescope_transformer import __version__
 from telescope_transformer.errors import TelescopeError
 
-COMMANDS = ("analyze", "demo", "simulate", "prepare", "embed", "cluster", "evaluate", "push")
+COMMANDS = (
+    "analyze",
+    "demo",
+    "simulate",
+    "prepare",
+    "embed",
+    "cluster",
+    "calibrate",
+    "update",
+    "watch",
+    "export",
+    "evaluate",
+    "push",
+)
 
 app = typer.Typer(
     name="telescope",

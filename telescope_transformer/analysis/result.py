@@ -1,0 +1,69 @@
+"""What an analysis found, and the folder that it is written to."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from telescope_transformer.calibration import Calibration
+from telescope_transformer.report import ReportData, write_report
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What `analyze` found.
+
+    windows: a row per window: `window_id`, `source`, `start`, `end` (us UTC), `n_records`, `cluster`, `margin` (by how
+        much the window belongs to its cluster), `embedding`, and `label`, `tool` where known.
+    sources: a row per source: `cluster` (of most of its windows), `n_windows`, `n_records`, `first_seen`, `last_seen`,
+        `agreement` (share of its windows that are in that cluster), and `label` where known.
+    clusters: a profile per cluster, by its number.
+    solution: threshold, cost, lower bound and gap of the clustering (null where nothing was proved), the solver.
+    counts: records read, kept, rejected; windows, records left out.
+    rejects: rows that are no flow records, with file, row, field, value and reason.
+    sensors: pseudo-address of each named sensor.
+    records: the flow records that were analysed.
+    calibration: how likely two windows of a given cosine are of one actor; None where the checkpoint has none.
+    granularity: each window's cluster at a sweep of thresholds, where the settings ask for it.
+    """
+
+    windows: pa.Table
+    sources: pa.Table
+    clusters: list[dict[str, Any]]
+    solution: dict[str, Any]
+    counts: dict[str, int]
+    rejects: pa.Table
+    sensors: dict[str, str]
+    records: pa.Table
+    calibration: Calibration | None = None
+    granularity: pa.Table | None = None
+
+    def write(self, output: str | Path) -> Path:
+        """Write the tables, `clusters.json`, `sensors.json` and `report.html` into the folder; returns the report."""
+        folder = Path(output)
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(self.windows, folder / "windows.parquet", compression="zstd")
+        pq.write_table(self.sources, folder / "sources.parquet", compression="zstd")
+        if self.granularity is not None:
+            pq.write_table(self.granularity, folder / "granularity.parquet", compression="zstd")
+        pq.write_table(self.rejects, folder / "rejects.parquet", compression="zstd")
+        summary = {"solution": self.solution, "counts": self.counts, "clusters": self.clusters}
+        (folder / "clusters.json").write_text(json.dumps(summary, indent=1) + "\n")
+        (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n")
+        write_report(folder / "report.html", self.report_data())
+        return folder / "report.html"
+
+    def report_data(self) -> ReportData:
+        """What the report shows."""
+        return ReportData(
+            windows=self.windows,
+            profiles=self.clusters,
+            solution=self.solution,
+            counts=self.counts,
+            records=self.records,
+            rejects=self.rejects,
+            calibration=self.calibration.to_dict() if self.calibration else None,
+        )

@@ -1,0 +1,78 @@
+"""The whole way from flow records to clusters of sources, as one function."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer import sequences
+from telescope_transformer.analysis.result import Analysis
+from telescope_transformer.analysis.settings import Say, Settings, say_nothing
+from telescope_transformer.analysis.stages import (
+    as_flow_records,
+    calibration_for,
+    cut,
+    edge_weights,
+    embedder,
+    profile,
+    solve,
+)
+from telescope_transformer.analysis.tables import granularity_table, sources_table, windows_table
+from telescope_transformer.records import FlowRecords
+from telescope_transformer.report.granularity import walk_thresholds
+from telescope_transformer.report.why import explain_clusters
+from telescope_transformer.similarity import window_margins
+
+
+def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *, say: Say = say_nothing) -> Analysis:
+    """Cluster the sources of flow records by how they behave (arXiv 2606.04733).
+
+    Args:
+        records: what `records.read_records` gives, or a table of its schema.
+        settings: see `Settings`.
+        say: told about each stage, in a sentence.
+
+    Raises:
+        InputError: if no source has enough records for a window.
+    """
+    settings = settings or Settings()
+    flow = records if isinstance(records, FlowRecords) else as_flow_records(records)
+    windows = cut(flow.table, settings, say)
+    embed = embedder(settings)
+    embeddings = embed(windows)
+    calibration = calibration_for(embeddings, windows, settings)
+    threshold, scale = edge_weights(calibration, settings.threshold)
+    labels, solution = solve(embeddings, threshold, scale, settings, say)
+
+    table = windows_table(windows, embeddings, labels, window_margins(embeddings, labels, threshold, scale))
+    clusters = profile(flow, table, settings, say)
+    for cluster, why in explain_clusters(embed, windows, embeddings, labels, seed=settings.seed).items():
+        clusters[cluster]["why"] = why
+    levels = None
+    if settings.granularity:
+        say("walking the thresholds")
+        levels = walk_thresholds(embeddings, labels, threshold)
+        solution["granularity"] = levels.levels()
+        for profiled, stability in zip(clusters, levels.stability.tolist(), strict=True):
+            profiled["stability"] = stability
+    return Analysis(
+        windows=table,
+        sources=sources_table(table),
+        clusters=clusters,
+        solution=solution,
+        counts=counts_of(flow, windows),
+        rejects=flow.rejects,
+        sensors=dict(flow.sensors),
+        records=flow.table,
+        calibration=calibration,
+        granularity=None if levels is None else granularity_table(table, levels.thresholds, levels.labels),
+    )
+
+
+def counts_of(flow: FlowRecords, windows: pa.Table) -> dict[str, int]:
+    """Where every record went: read = kept + rejected, kept = in windows + left out."""
+    lost = sequences.left_out(windows)
+    return flow.counts._asdict() | {
+        "windows": windows.num_rows,
+        "records_in_windows": pc.sum(windows["n_records"]).as_py(),
+        "records_left_out": lost.records,
+        "sources_left_out": lost.sources,
+    }

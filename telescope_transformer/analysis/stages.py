@@ -1,0 +1,116 @@
+"""The stages of an analysis, each a function of what the stage before gives."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer import embedding, sequences
+from telescope_transformer.analysis.settings import Say, Settings
+from telescope_transformer.calibration import FILE_NAME, Calibration
+from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.errors import FlowRecordError, InputError
+from telescope_transformer.labels import names_of_networks, read_networks
+from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
+from telescope_transformer.records.rejects import REJECTS_SCHEMA
+from telescope_transformer.report import profile_clusters
+from telescope_transformer.report.targets import network_of
+
+Embed = Callable[[pa.Table], np.ndarray]
+
+# The paper sweeps this offset and picks it by labels (Section 5); a checkpoint without calibration takes the middle.
+UNCALIBRATED_THRESHOLD = 0.5
+
+
+def as_flow_records(table: pa.Table) -> FlowRecords:
+    """A table of flow records as if it had been read: everything kept."""
+    missing = [name for name in REQUIRED_FIELDS if name not in table.column_names]
+    if missing:
+        raise FlowRecordError(f"the table of flow records has no column {', '.join(missing)}")
+    return FlowRecords(table, REJECTS_SCHEMA.empty_table(), Counts(table.num_rows, table.num_rows))
+
+
+def embedder(settings: Settings) -> Embed:
+    """Windows to embeddings, float32 (n_windows, dimensions), by the settings' checkpoint, which is loaded once."""
+    model, tokenizer = embedding.load(settings.model)
+
+    def embed_windows(windows: pa.Table) -> np.ndarray:
+        return embedding.embed_windows(model, tokenizer, windows)
+
+    return embed_windows
+
+
+def embed(windows: pa.Table, settings: Settings) -> np.ndarray:
+    """Embeddings of the windows, float32 (n_windows, dimensions), by the settings' checkpoint."""
+    return embedder(settings)(windows)
+
+
+def calibration_for(embeddings: np.ndarray, windows: pa.Table, settings: Settings) -> Calibration | None:
+    """The checkpoint's calibration with the prior of these windows; None where it has none."""
+    file = embedding.file_beside(settings.model, FILE_NAME)
+    calibration = Calibration.load(file.parent) if file else None
+    if calibration is None:
+        return None
+    return calibration.adapted(embeddings, windows["source"].to_numpy(zero_copy_only=False), seed=settings.seed)
+
+
+def edge_weights(calibration: Calibration | None, threshold: float | None) -> tuple[float, float]:
+    """Threshold and scale of the signed weights `scale * (cosine - threshold)`.
+
+    A calibration gives weights in nats; a threshold that the user gives shifts them.
+    """
+    if calibration is None:
+        return (UNCALIBRATED_THRESHOLD if threshold is None else threshold), 1.0
+    return (calibration.threshold if threshold is None else threshold), calibration.slope
+
+
+def cut(table: pa.Table, settings: Settings, say: Say) -> pa.Table:
+    """Windows of the records; says what was left out."""
+    windows = sequences.cut_windows(table, window=settings.window, min_records=settings.min_records)
+    lost = sequences.left_out(windows)
+    if windows.num_rows == 0:
+        raise InputError(
+            f"none of the {lost.sources} sources has {settings.min_records} records, the fewest that make a window"
+        )
+    say(
+        f"{windows.num_rows:,} windows of {len(pc.unique(windows['source'])):,} sources; "
+        f"left out for having under {settings.min_records} records: {lost.records:,} records, "
+        f"{lost.sources:,} whole sources"
+    )
+    return windows
+
+
+def solve(
+    embeddings: np.ndarray, threshold: float, scale: float, settings: Settings, say: Say
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Correlation clustering of all pairs; labels (n,) and what is known of the solution."""
+    started = time.monotonic()
+    solver = CorrelationClustering(time_limit=settings.time_limit, random_state=settings.seed)
+    solver.fit_embeddings(embeddings, threshold)
+    proved = not np.isnan(solver.lower_bound_)
+    solution = {
+        "threshold": float(threshold),
+        "scale": float(scale),
+        "cost": float(solver.cost_) * scale,
+        "lower_bound": float(solver.lower_bound_) * scale if proved else None,
+        "gap": float(solver.gap_) if proved else None,
+        "solver": solver.solver_,
+        "n_clusters": int(solver.n_clusters_),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    bound = f"at most {solver.gap_:.2%} above the optimum" if proved else "no lower bound was computed"
+    say(f"{solver.n_clusters_:,} clusters at cosine threshold {threshold:.3f}; cost {solution['cost']:.1f}, {bound}")
+    return np.asarray(solver.labels_), solution
+
+
+def profile(flow: FlowRecords, windows: pa.Table, settings: Settings, say: Say) -> list[dict[str, Any]]:
+    """A profile of every cluster."""
+    say("describing the clusters")
+    names: dict[str, str] = {}
+    if settings.networks is not None:
+        networks = map(network_of, pc.unique(windows["source"]).to_pylist())
+        names = names_of_networks(networks, read_networks(settings.networks))
+    return profile_clusters(flow.table, windows, networks=names, sensors=flow.sensors)
