@@ -22,6 +22,7 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.records import FlowRecords, read_records
 from telescope_transformer.similarity import normalised
 from telescope_transformer.update import State, update
+from telescope_transformer.update.running import Embed
 from telescope_transformer.update.state import embedding_matrix
 
 COLUMNS = {"timestamp": "datetime", "src_ip": "src", "dst_ip": "host"}
@@ -63,6 +64,13 @@ def daily_files(path: str, folder: Path, n_days: int | None) -> list[Path]:
 
 def read(path: Path) -> FlowRecords:
     return read_records([path])
+
+
+def day_cost(state: State, file: Path, settings: Settings, embedder: Embed) -> tuple[int, float]:
+    """Windows that a day brought or changed, and seconds of CPU."""
+    started = time.process_time()
+    step = update(state, [file], read, settings, embedder=embedder)[0]
+    return step.windows, time.process_time() - started
 
 
 def report(state: State, threshold: float, time_limit: float) -> None:
