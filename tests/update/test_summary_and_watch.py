@@ -1,0 +1,69 @@
+"""The running analysis as a report, the folder that is watched, and the identities of clusters."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from made_days import run, write_days
+
+from telescope_transformer.errors import StateError
+from telescope_transformer.update import State
+from telescope_transformer.update.identity import Event, inherit
+from telescope_transformer.update.summary import write_summary
+from telescope_transformer.update.watching import candidates, new_files
+
+
+def test_the_summary_has_the_tables_of_an_analysis_by_stable_ids(tmp_path: Path) -> None:
+    state_file, out = tmp_path / "state.duckdb", tmp_path / "out"
+    run(state_file, write_days(tmp_path, 4))
+    with State(state_file) as state:
+        report = write_summary(state, out, time_limit=5)
+        ids = state.query("SELECT window_id, cluster FROM windows WHERE cluster IS NOT NULL")
+        kept = state.query("SELECT sum(kept)::BIGINT AS kept FROM inputs")["kept"][0].as_py()
+    windows = pq.read_table(out / "windows.parquet")
+    of_state = dict(zip(ids["window_id"].to_pylist(), ids["cluster"].to_pylist(), strict=True))
+    assert dict(zip(windows["window_id"].to_pylist(), windows["cluster"].to_pylist(), strict=True)) == of_state
+    summary = json.loads((out / "clusters.json").read_text())
+    assert [profile["cluster"] for profile in summary["clusters"]] == sorted(set(of_state.values()))
+    assert {near["cluster"] for p in summary["clusters"] for near in p["nearest"]} <= set(of_state.values())
+    assert summary["counts"]["kept"] == kept
+    assert summary["solution"]["cost"] >= (summary["solution"]["lower_bound"] or 0) - 1e-6
+    assert 'id="evolution"' in report.read_text()
+
+
+def test_an_empty_state_has_no_summary(tmp_path: Path) -> None:
+    with State(tmp_path / "state.duckdb") as state, pytest.raises(StateError, match="no window has been clustered"):
+        write_summary(state, tmp_path / "out")
+
+
+def test_files_are_taken_once_and_only_when_they_stand_still(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.csv", ".hidden", "c.csv.part", "empty.csv"):
+        (tmp_path / name).write_text("" if name == "empty.csv" else "x")
+    looks = 0
+
+    def stop() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            (tmp_path / "a.csv").write_text("xx")
+        return looks == 4
+
+    assert [path.name for path in new_files(tmp_path, interval=0, stop=stop)] == ["b.csv", "a.csv"]
+    assert [path.name for path in candidates(tmp_path)] == ["a.csv", "b.csv", "empty.csv"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "former", "ids", "events"),
+    [
+        ([0, 0, 1], [5, -1, -1], [5, 9], [Event("birth", 9, (), 1)]),
+        ([0, 0, 0], [5, 6, 6], [6], [Event("merge", 6, (5,), 3)]),
+        ([0, 0, 1], [5, 5, 5], [5, 9], [Event("split", 9, (5,), 1)]),
+        ([0, 1, 0, 1], [5, 5, 6, 7], [6, 7], [Event("death", 5, (6, 7), 2)]),
+    ],
+)
+def test_ids_follow_the_larger_half(labels: list, former: list, ids: list, events: list) -> None:
+    found = inherit(np.array(labels), np.array(former), np.ones(len(labels)), next_id=9)
+    assert found.ids.tolist() == ids
+    assert found.events == events
