@@ -40,7 +40,8 @@ class TrainingArguments:
     min_records: int = field(default=8, metadata=explained("shortest window"))
     max_records: int = field(default=128, metadata=explained("longest window"))
     lengths: str = field(
-        default="uniform", metadata=explained("distribution of the windows' length", ("uniform", "log_uniform"))
+        default="uniform",
+        metadata=explained("distribution of the windows' length", ("uniform", "log_uniform", "half_shortest")),
     )
     same_length: bool = field(default=True, metadata=explained("whether both windows of a pair have one length"))
     sibling_pairs: float = field(

@@ -35,7 +35,8 @@ class PairSampler:
         batch_pairs: pairs of a step, over all processes.
         alpha: 0 draws all sources alike, 1 in proportion to their records; the paper's is 0.5.
         min_records, max_records: bounds of a stretch's length, both included.
-        lengths: `"uniform"` or `"log_uniform"` between the bounds.
+        lengths: `"uniform"` or `"log_uniform"` between the bounds; `"half_shortest"` is the shortest for half of the
+            steps, and log-uniform for the others.
         same_length: whether both stretches of a pair have one length; else each has its own.
         seed: of all draws.
         siblings: (S,) numbers that sources of one network share; None where no pair is of two sources.
@@ -117,7 +118,9 @@ class PairSampler:
 
     def _draw_lengths(self, random: np.random.Generator) -> np.ndarray:
         size = 1 if self.same_length else 2
-        if self.lengths == "log_uniform":
+        if self.lengths == "half_shortest" and random.random() < 0.5:
+            return np.full(2, self.shortest)
+        if self.lengths != "uniform":
             low, high = np.log(self.shortest), np.log(self.longest + 1)
             drawn = np.exp(random.uniform(low, high, size=size)).astype(np.int64)
         else:

@@ -42,7 +42,13 @@ def before(values: torch.Tensor) -> torch.Tensor:
     return torch.cat([values[:, :1], values[:, :-1]], dim=1)
 
 
-class TelescopeTimeScales(nn.Module):
+class TelescopeFeatures(nn.Module):
+    """Columns, inter-arrival times (B, T) and which records are real (B, T) to features (B, T, width)."""
+
+    width: int
+
+
+class TelescopeTimeScales(TelescopeFeatures):
     """Seconds since the record before, to the one after and since the window began, each on a radial basis.
 
     Ties and the window's two ends, where there is no such time, have flags of their own.
@@ -67,7 +73,7 @@ class TelescopeTimeScales(nn.Module):
         return torch.cat(parts, dim=-1)  # (B, T, width)
 
 
-class TelescopePortScales(nn.Module):
+class TelescopePortScales(TelescopeFeatures):
     """Ports by their two bytes, which ports too rare for a row of their own share; source ports also by sines."""
 
     bytes_width = 8
@@ -102,7 +108,7 @@ class TelescopePortScales(nn.Module):
         return torch.cat(parts, dim=-1)  # (B, T, width)
 
 
-class TelescopeRelations(nn.Module):
+class TelescopeRelations(TelescopeFeatures):
     """Ports and destination against the record before, and how often the window has the same, in any order.
 
     Of each: the signed difference on a logarithmic radial basis (the stride of a sweep), whether it is the same, the
@@ -132,7 +138,7 @@ class TelescopeRelations(nn.Module):
         return torch.cat(parts, dim=-1)  # (B, T, width)
 
 
-FEATURES: dict[str, type[nn.Module]] = {
+FEATURES: dict[str, type[TelescopeFeatures]] = {
     "time_scales": TelescopeTimeScales,
     "port_scales": TelescopePortScales,
     "relations": TelescopeRelations,
@@ -151,7 +157,7 @@ class TelescopeRecordFeatures(nn.Module):
         super().__init__()
         self.offsets = offsets
         self.parts = nn.ModuleList(FEATURES[name]() for name in names)
-        self.width = sum(int(part.width) for part in self.parts)
+        self.width = sum(FEATURES[name].width for name in names)
 
     def columns(self, input_ids: torch.Tensor) -> dict[str, TelescopeColumn]:
         """Ids (B, T, F) to values, with the four octets as one `destination`; fields not spelt are unknown."""

@@ -31,11 +31,16 @@ def read_windows(
     """
     table = read_records(inputs, columns=columns).table
     if distinct:
-        # Grouping keeps no order, and the order of records within a second matters: take each group's first row.
-        numbered = table.append_column("row", pa.array(np.arange(table.num_rows)))
-        first = numbered.group_by(table.column_names).aggregate([("row", "min")])["row_min"]
-        table = table.take(np.sort(first.to_numpy()))
+        table = distinct_records(table)
     return cut_windows(table, window=length, min_records=length)
+
+
+def distinct_records(table: pa.Table) -> pa.Table:
+    """The first of each set of records that are equal in every field, in the order of the table."""
+    # Grouping keeps no order, and the order of records within a second matters: take each group's first row.
+    numbered = table.append_column("row", pa.array(np.arange(table.num_rows)))
+    first = numbered.group_by(table.column_names).aggregate([("row", "min")])["row_min"]
+    return table.take(np.sort(first.to_numpy()))
 
 
 def read_split(dataset: str | Path, length: int, *, max_windows: int = MAX_WINDOWS, seed: int = 0) -> Split:
