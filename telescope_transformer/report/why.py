@@ -26,7 +26,8 @@ MAX_CLUSTERS = 60
 WINDOWS_PER_CLUSTER = 6
 
 Embed = Callable[[pa.Table], np.ndarray]
-Flat = dict[str, np.ndarray]
+# Columns stay Arrow's: optional fields are null where a record lacks them.
+Flat = dict[str, pa.Array]
 
 
 def explain_clusters(
@@ -82,7 +83,7 @@ def _flat(windows: pa.Table, rows: np.ndarray) -> tuple[Flat, np.ndarray]:
     """Record fields of some windows end to end, and how many records each has."""
     taken = windows.take(pa.array(rows))
     fields = [name for group in FIELD_GROUPS.values() for name in group if name in taken.column_names]
-    flat = {name: pc.list_flatten(taken[name]).to_numpy() for name in fields}
+    flat = {name: pc.list_flatten(taken[name]).combine_chunks() for name in fields}
     return flat, taken["n_records"].to_numpy().astype(np.int64)
 
 
@@ -95,9 +96,10 @@ def _masked(own: tuple[Flat, np.ndarray], other: tuple[Flat, np.ndarray], fields
     answer = dict(values)
     for name in fields:
         if name == "timestamp":
-            answer[name] = _with_gaps(values[name], foreign[name], source, position)
+            times = _with_gaps(values[name].to_numpy(), foreign[name].to_numpy(), source, position)
+            answer[name] = pa.array(times, pa.int64())
         elif name in values:
-            answer[name] = foreign[name][source]
+            answer[name] = foreign[name].take(pa.array(source))
     return answer
 
 
@@ -115,8 +117,7 @@ def _with_gaps(times: np.ndarray, foreign: np.ndarray, source: np.ndarray, posit
 def _table(windows: pa.Table, rows: np.ndarray, flat: Flat) -> pa.Table:
     taken = windows.take(pa.array(rows))
     offsets = np.concatenate([[0], np.cumsum(taken["n_records"].to_numpy())]).astype(np.int32)
-    fields = {name: pa.array(values, windows.schema.field(name).type.value_type) for name, values in flat.items()}
-    return assemble_windows(taken["source"].combine_chunks(), offsets, fields, {})
+    return assemble_windows(taken["source"].combine_chunks(), offsets, flat, {})
 
 
 def _shares(groups: list[str], losses: np.ndarray, clusters: np.ndarray) -> dict[int, list[dict[str, Any]]]:
