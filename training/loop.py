@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 from torch import nn
 from tqdm.auto import tqdm
 from transformers import BatchEncoding, get_scheduler
 
 from telescope_transformer.errors import TrainingError
-from telescope_transformer.model import TelescopeForContrastiveLearning
+from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning
 from training.arguments import TrainingArguments
 from training.checkpoints import checkpoint_path, disk_errors, newest_whole, read_state, write_checkpoint
 from training.data import MixedBatches, PairBatches, batches, chunks_of
@@ -47,6 +47,22 @@ def parameter_groups(model: nn.Module, arguments: TrainingArguments) -> list[dic
     return [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
 
 
+def check_shardable(accelerator: Accelerator, config: TelescopeConfig) -> None:
+    """Refuse what FSDP cannot divide.
+
+    Raises:
+        TrainingError: where the model has no encoder layers to divide, or a temperature that is learned beside them.
+    """
+    if accelerator.distributed_type != DistributedType.FSDP:
+        return
+    if config.num_hidden_layers == 0 or config.learn_temperature:
+        what = "no encoder layers" if config.num_hidden_layers == 0 else "a learned temperature"
+        raise TrainingError(
+            f"a model with {what} does not train under FSDP: use training/accelerate/multi_gpu_ddp.yaml, which suits "
+            "models that fit into one GPU"
+        )
+
+
 class Trainer:
     """A run of training, from its newest checkpoint if it has one.
 
@@ -70,6 +86,7 @@ class Trainer:
     ):
         self.accelerator, self.data, self.arguments, self.output = accelerator, data, arguments, output
         self.identity = identity | {"processes": accelerator.num_processes}
+        check_shardable(accelerator, model.config)
         optimizer = torch.optim.AdamW(parameter_groups(model, arguments), weight_decay=arguments.weight_decay)
         self.scheduler = get_scheduler(
             {"constant": "constant_with_warmup"}.get(arguments.schedule, arguments.schedule),

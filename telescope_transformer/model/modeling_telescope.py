@@ -174,7 +174,8 @@ class TelescopeModel(TelescopePreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.embeddings.fields
+        # All of them: sharding and hooks need a module that is called.
+        return self.embeddings
 
     @merge_with_config_defaults
     @capture_outputs

@@ -1,0 +1,63 @@
+"""What Accelerate is told: the shipped configurations, and the command that really starts two processes."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from accelerate import DistributedType
+from accelerate.commands.config.config_args import load_config_from_file
+
+from telescope_transformer.errors import TrainingError
+from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning
+from training.loop import check_shardable
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGURATIONS = sorted((ROOT / "training" / "accelerate").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
+def test_shipped_configurations_load(path: Path) -> None:
+    config: Any = load_config_from_file(str(path))
+    several = config.distributed_type in (DistributedType.MULTI_GPU, DistributedType.FSDP)
+    assert several == (config.num_processes > 1)
+    assert path.name in (ROOT / "training" / "README.md").read_text()
+    if config.distributed_type == DistributedType.FSDP:
+        names = {type(module).__name__ for module in TelescopeForContrastiveLearning(TelescopeConfig()).modules()}
+        assert config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"] in names
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"), [({"num_hidden_layers": 0}, "no encoder layers"), ({"learn_temperature": True}, "learned")]
+)
+def test_what_fsdp_cannot_divide_is_refused(changes: dict[str, Any], words: str) -> None:
+    accelerator: Any = SimpleNamespace(distributed_type=DistributedType.FSDP)
+    check_shardable(accelerator, TelescopeConfig())
+    with pytest.raises(TrainingError, match=words):
+        check_shardable(accelerator, TelescopeConfig(**changes))
+
+
+def test_the_command_for_two_processes_starts_two(dataset: Path, tmp_path: Path) -> None:
+    readme = (ROOT / "training" / "README.md").read_text()
+    found = re.search(r"^accelerate launch .*cpu_two_processes.yaml.*$", readme, re.MULTILINE)
+    assert found is not None
+    command = found.group().replace("--dataset dataset", f"--dataset {dataset}")
+    command = command.replace("--output run", f"--output {tmp_path / 'run'}")
+    done = subprocess.run(
+        f"{command} --steps 2 --batch-pairs 8 --max-records 8 --save-every 2",
+        shell=True,
+        cwd=ROOT,
+        env=os.environ
+        | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    states = (tmp_path / "run" / "checkpoints" / "checkpoint-00000002").glob("random_states_*.pkl")
+    assert len(list(states)) == 2, "each process keeps its random numbers"
