@@ -10,6 +10,7 @@ from telescope_transformer.correlation_clustering.cuts import partition_rows, se
 from telescope_transformer.correlation_clustering.dual import DenseDual, SparseDual, ascend
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.local_search import fuse
+from telescope_transformer.correlation_clustering.lp_relaxation import relax_from
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
 from telescope_transformer.correlation_clustering.rounding import round_fractions
 
@@ -51,13 +52,29 @@ def certify_sparse(progress: Progress, rng: np.random.Generator, deadline: Deadl
     return dual
 
 
+def relax_and_round(progress: Progress, rng: np.random.Generator) -> None:
+    """Bound by the linear programming relaxation of a dense graph, then round its solution and search from there."""
+    graph = progress.graph
+    assert isinstance(graph, DenseGraph)
+    dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)))
+    ascend(dual, progress, progress.part(0.3))
+    if progress.finished:
+        return
+    relaxation = relax_from(dual, progress, progress.part(0.9))
+    start = round_fractions(graph, relaxation.x, rng)
+    progress.offer(start)
+    progress.offer(fuse(graph, progress.labels, start, rng, progress.part(1.0)))
+
+
 def _add_cuts(dual: DenseDual, deadline: Deadline) -> None:
     for _ in range(3):
         if deadline.passed:
             return
+        # The estimate belongs to the smoothing, so it settles before it is cut off.
+        dual.separate()
+        dual.sweep(deadline)
         members, sizes = separate_two_partition(dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE)
         dual.rows.append(*partition_rows(members, sizes))
-        dual.separate()
         dual.sweep(deadline)
         dual.rows.drop_idle()
 

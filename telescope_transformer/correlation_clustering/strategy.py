@@ -2,17 +2,21 @@
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.certificate import certify, certify_sparse
+from telescope_transformer.correlation_clustering.certificate import certify, certify_sparse, relax_and_round
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.greedy import gaec
-from telescope_transformer.correlation_clustering.local_search import evolve, improve
+from telescope_transformer.correlation_clustering.local_search import anneal_longer, evolve, improve
 from telescope_transformer.correlation_clustering.progress import Progress
+from telescope_transformer.errors import SolverError
 
 METHODS = ("auto", "lp", "local_search", "greedy")
 
 # A sparse graph of up to this many nodes is solved with all its pairs: triangles then see every cycle.
 _FILL_UP_TO = 2_000
 _CERTIFY_UP_TO = 12_000
+_RELAX_UP_TO = 2_000
+# Someone who gives a limit wants it used.
+_PATIENCE_WITH_LIMIT = 1_000
 _SEARCH_SHARE = 0.4
 
 
@@ -43,7 +47,9 @@ def _stages(progress: Progress, method: str) -> list:
     stages = [("greedy", _greedy)]
     if method != "greedy":
         stages.append(("local_search", _search if method != "local_search" else _search_to_the_end))
-    if method == "auto" and isinstance(progress.graph, SparseGraph):
+    if method == "lp":
+        stages.append(("lp", _relax))
+    elif method == "auto" and isinstance(progress.graph, SparseGraph):
         stages.append(("dual", _certify_sparse))
     elif method == "auto" and progress.graph.n <= _CERTIFY_UP_TO:
         stages.append(("dual", _certify))
@@ -63,10 +69,23 @@ def _search(progress: Progress, rng: np.random.Generator) -> None:
 def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
     progress.offer(improve(progress.graph, progress.labels, rng, progress.part(1.0)))
     evolve(progress, rng, progress.part(1.0), patience=16)
+    limited = np.isfinite(progress.seconds_left)
+    anneal_longer(progress, rng, progress.part(1.0), patience=_PATIENCE_WITH_LIMIT if limited else 2)
+
+
+def _relax(progress: Progress, rng: np.random.Generator) -> None:
+    graph = progress.graph
+    if not isinstance(graph, DenseGraph) or graph.n > _RELAX_UP_TO:
+        raise SolverError(
+            f"method 'lp' has a variable for each pair and takes at most {_RELAX_UP_TO} nodes, not {graph.n}; use 'auto'"
+        )
+    relax_and_round(progress, rng)
 
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:
-    certify(progress, rng, progress.part(1.0))
+    certify(progress, rng, progress.part(0.7))
+    limited = np.isfinite(progress.seconds_left)
+    anneal_longer(progress, rng, progress.part(1.0), patience=_PATIENCE_WITH_LIMIT if limited else 2)
 
 
 def _certify_sparse(progress: Progress, rng: np.random.Generator) -> None:

@@ -30,6 +30,10 @@ def check_weights(weights: Any) -> DenseGraph | SparseGraph:
     array = np.ascontiguousarray(array, dtype=np.float64)
     for start in range(0, array.shape[0], _BLOCK):
         _check_rows(array, start)
+    if np.diagonal(array).any():
+        # What stands there means nothing, but a NaN or a huge number would spoil sums and tolerances.
+        array = array.copy()
+        np.fill_diagonal(array, 0.0)
     return DenseGraph(array)
 
 

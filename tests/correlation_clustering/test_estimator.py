@@ -1,0 +1,163 @@
+"""The estimator's interface: what it accepts, what it refuses, and that it is deterministic and anytime."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+
+from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.correlation_clustering import strategy as strategy_module
+from telescope_transformer.errors import SolverError, WeightsError
+from tests.correlation_clustering.instances import random_weights
+
+METHODS = ["auto", "lp", "local_search", "greedy"]
+
+
+def embeddings(n: int, d: int = 16, clusters: int = 6, noise: float = 0.6) -> np.ndarray:
+    rng = np.random.default_rng(n)
+    vectors = rng.standard_normal((clusters, d))[rng.integers(0, clusters, n)] + noise * rng.standard_normal((n, d))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_none_and_one_node_have_no_pairs(method: str) -> None:
+    for n in (0, 1):
+        solver = CorrelationClustering(method=method).fit(np.zeros((n, n)))
+        assert (solver.labels_.tolist(), solver.cost_, solver.lower_bound_, solver.gap_) == ([0] * n, 0, 0, 0)
+        assert CorrelationClustering(method=method).fit(sparse.csr_array((n, n))).n_clusters_ == n
+        assert CorrelationClustering(method=method).fit_embeddings(np.zeros((n, 3)), 0.5).n_clusters_ == n
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_all_attractive_repulsive_and_zero(method: str, scale: float) -> None:
+    ones = np.full((9, 9), scale)
+    for weights, clusters in ((ones, 1), (-ones, 9), (0 * ones, 9)):
+        solver = CorrelationClustering(method=method).fit(weights)
+        assert (solver.n_clusters_, solver.cost_, solver.gap_) == (clusters, 0, 0)
+
+
+def test_labels_are_in_order_of_first_member() -> None:
+    labels = CorrelationClustering(random_state=0).fit(random_weights(3, 40)).labels_
+    firsts = [int(np.flatnonzero(labels == c)[0]) for c in range(labels.max() + 1)]
+    assert firsts == sorted(firsts)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int8])
+def test_integers_and_floats_of_any_width(dtype: type) -> None:
+    weights = np.round(10 * random_weights(5, 15)).astype(dtype)
+    expected = CorrelationClustering(random_state=0).fit(weights.astype(float))
+    for form in (weights, sparse.coo_array(weights), weights.tolist()):
+        solver = CorrelationClustering(random_state=0).fit(form)
+        assert solver.cost_ == expected.cost_
+
+
+def test_the_input_is_not_changed_and_its_diagonal_is_ignored() -> None:
+    weights = random_weights(6, 20)
+    np.fill_diagonal(weights, np.nan)
+    before = weights.copy()
+    solver = CorrelationClustering(random_state=0).fit(weights)
+    np.testing.assert_array_equal(weights, before)
+    np.fill_diagonal(weights, 0.0)
+    assert solver.cost_ == CorrelationClustering(random_state=0).fit(weights).cost_
+
+
+def changed(i: int, j: int, value: float) -> np.ndarray:
+    weights = random_weights(0, 5)
+    weights[i, j] = value
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones((2, 3)), r"square matrix .* \(2, 3\)"),
+        (np.ones(4), "square matrix"),
+        (changed(3, 1, 9.0), r"pair \(1, 3\) weighs .* \(3, 1\) weighs 9.0"),
+        (changed(2, 4, np.nan), r"pair \(2, 4\) is nan"),
+        (changed(4, 0, -np.inf), r"pair \(4, 0\) is -inf"),
+        (np.array([["a", "b"], ["b", "a"]]), "real numbers"),
+        (np.ones((2, 2)) * 1j, "real numbers"),
+        (sparse.csr_array(np.ones((2, 3))), "square matrix"),
+        (sparse.csr_array(changed(3, 1, 9.0)), r"pair \(1, 3\)"),
+        (sparse.csr_array(changed(2, 4, np.nan)), r"pair \(2, 4\) is nan"),
+        (sparse.coo_array(([1.0, 2.0, 3.0], ([0, 0, 1], [1, 1, 0])), shape=(2, 2)), r"pair \(0, 1\) is stored more"),
+    ],
+)
+def test_bad_weights_are_refused_by_the_first_offending_pair(weights: object, message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        CorrelationClustering().fit(weights)
+
+
+def test_tiny_asymmetry_is_rounding() -> None:
+    weights = random_weights(1, 6)
+    weights[2, 3] *= 1 + 1e-7
+    assert CorrelationClustering().fit(weights).cost_ >= 0
+
+
+def test_bad_embeddings_and_options_are_refused() -> None:
+    vectors = embeddings(6)
+    with pytest.raises(WeightsError, match="shape"):
+        CorrelationClustering().fit_embeddings(vectors[0], 0.5)
+    with pytest.raises(WeightsError, match="threshold"):
+        CorrelationClustering().fit_embeddings(vectors, float("nan"))
+    vectors[4, 2] = np.inf
+    with pytest.raises(WeightsError, match="embedding 4, component 2"):
+        CorrelationClustering().fit_embeddings(vectors, 0.5)
+    with pytest.raises(SolverError, match="method"):
+        CorrelationClustering(method="fast").fit(np.zeros((2, 2)))
+    with pytest.raises(SolverError, match="time_limit"):
+        CorrelationClustering(time_limit=-1).fit(np.zeros((2, 2)))
+
+
+def test_embeddings_are_the_complete_graph_of_their_products() -> None:
+    vectors = embeddings(60)
+    solver = CorrelationClustering(random_state=0).fit_embeddings(vectors, 0.4)
+    weights = vectors.astype(float) @ vectors.T.astype(float) - 0.4
+    expected = CorrelationClustering(random_state=0).fit(weights)
+    assert solver.cost_ == pytest.approx(expected.cost_, rel=1e-9)
+    assert solver.outside_pairs_ == "all pairs are weighed"
+
+
+def test_a_neighbour_graph_says_how_other_pairs_are_weighed() -> None:
+    vectors = embeddings(300, noise=0.1)
+    solver = CorrelationClustering(random_state=0, memory_limit=0, n_neighbors=20).fit_embeddings(vectors, 0.5)
+    assert solver.n_clusters_ == 6
+    assert "20 nearest neighbours weigh 0" in solver.outside_pairs_
+    assert solver.lower_bound_ <= solver.cost_
+
+
+@pytest.mark.parametrize("method", ["auto", "lp", "local_search"])
+def test_the_same_seed_gives_the_same_labels(method: str) -> None:
+    weights = random_weights(8, 60)
+    first, second = (CorrelationClustering(method=method, random_state=5).fit(weights) for _ in range(2))
+    np.testing.assert_array_equal(first.labels_, second.labels_)
+    assert np.array_equal(first.lower_bound_, second.lower_bound_, equal_nan=True)
+
+
+def test_a_time_limit_is_kept() -> None:
+    weights = random_weights(9, 700)
+    CorrelationClustering(time_limit=0.1).fit(random_weights(9, 20))
+    started = time.process_time()
+    solver = CorrelationClustering(time_limit=2.0).fit(weights)
+    assert time.process_time() - started < 2.0 * 1.25
+    assert solver.cost_ < weights[weights > 0].sum() / 2
+
+
+def test_an_interrupt_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    weights = random_weights(10, 50)
+    monkeypatch.setattr(strategy_module, "certify", interrupt)
+    solver = CorrelationClustering(random_state=0).fit(weights)
+    assert solver.solver_.endswith("interrupted")
+    assert solver.cost_ < weights[weights > 0].sum() / 2
+
+
+def test_it_is_a_scikit_learn_estimator() -> None:
+    solver = CorrelationClustering(method="greedy", random_state=1)
+    assert clone(solver).get_params() == solver.get_params()
+    np.testing.assert_array_equal(solver.fit_predict(random_weights(2, 10)), solver.labels_)
