@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from telescope_transformer.analysis import Analysis, analyze
+    from telescope_transformer.analysis import Analysis, Settings, analyze
     from telescope_transformer.correlation_clustering import CorrelationClustering
     from telescope_transformer.model import (
         FlowTokenizer,
@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 # Each public name is imported on first use: `telescope --help` must not wait for torch.
 _HOME = {
     "Analysis": "telescope_transformer.analysis",
+    "Settings": "telescope_transformer.analysis",
     "CorrelationClustering": "telescope_transformer.correlation_clustering",
     "FlowTokenizer": "telescope_transformer.model",
     "TelescopeConfig": "telescope_transformer.model",
@@ -35,6 +36,7 @@ __all__ = [
     "Analysis",
     "CorrelationClustering",
     "FlowTokenizer",
+    "Settings",
     "TelescopeConfig",
     "TelescopeForContrastiveLearning",
     "TelescopeModel",
