@@ -7,6 +7,9 @@ import typer
 
 from telescope_transformer.cli.options import Columns, Format, Prefixes
 
+# A bound is proved anew for each file, while the next one may be waiting.
+SECONDS_FOR_BOUND = 5.0
+
 
 def watch(
     folder: Annotated[Path, typer.Argument(help="Folder to which new files come.", exists=True, file_okay=False)],
@@ -53,4 +56,4 @@ def watch(
                 tell(f"error: {error}")
                 continue
             if done and output is not None:
-                tell(f"open {write_summary(opened, output)}")
+                tell(f"open {write_summary(opened, output, time_limit=SECONDS_FOR_BOUND)}")

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis import Settings, calibration_for, edge_weights, embed, say_nothing
+from telescope_transformer.analysis import Settings, calibration_for, edge_weights, say_nothing
 from telescope_transformer.errors import StateError
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.report.timing import iso_time
@@ -63,7 +64,7 @@ def update(
         StateError: if the state was begun with other settings.
     """
     settings = settings or Settings()
-    embedder = embedder or (lambda windows: embed(windows, settings))
+    embedder = embedder or model_embedder(settings.model)
     done = []
     for path in inputs:
         digest = _digest(path)
@@ -81,6 +82,15 @@ def update(
         done.append(Step(str(path), day, result.windows, n_clusters, result.events, seconds))
         say(f"{path}: {result.windows:,} windows, {result.events:,} events, {n_clusters:,} clusters, {seconds:.2f} s")
     return done
+
+
+@cache
+def model_embedder(model: str | None) -> Embed:
+    """Windows to embeddings by a checkpoint that is loaded once, at the first window."""
+    from telescope_transformer import embedding
+
+    loaded = cache(embedding.load)
+    return lambda windows: embedding.embed_windows(*loaded(model), windows, progress=False)
 
 
 @dataclass

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.correlation_clustering import CorrelationClustering, refine
+from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.update.identity import NOBODY, Event, inherit
 from telescope_transformer.update.resolving import Groups, affinities, solve_touched, touched
 
@@ -53,9 +54,12 @@ def budget(n_new: int) -> int:
 
 
 def first_step(free: Free, threshold: float, *, seed: int, time_limit: float) -> StepResult:
-    """The step of an empty state: the whole problem at once."""
-    solver = CorrelationClustering(time_limit=time_limit, random_state=seed)
-    labels = solver.fit_embeddings(free.vectors, threshold).labels_
+    """The step of an empty state: the whole problem at once; only a large one meets the limit of time."""
+    if len(free.ids) <= LARGEST_STEP:
+        labels = refine(DenseGraph(free.vectors @ free.vectors.T, threshold), seed=seed)
+    else:
+        solver = CorrelationClustering(method="local_search", time_limit=time_limit, random_state=seed)
+        labels = solver.fit_embeddings(free.vectors, threshold).labels_
     empty = Groups(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, free.vectors.shape[1])))
     return _finished(empty, empty, free, np.asarray(labels), threshold, next_id=0)
 
