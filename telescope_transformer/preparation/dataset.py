@@ -89,14 +89,9 @@ def prepare(
         before = _dataset_before(output, append, overwrite)
         settings = _agreed(settings, before)
         started = time.monotonic()
-        say("reading flow records")
-        staged = stage(scan, work / "staged", shards=settings.shards, annotate=_annotation(settings.labels))
+        staged = _stage(scan, work / "staged", settings, before, say)
         inputs = _describe_inputs(scan, before)
-        say(f"cutting {staged.records:,} flow records into windows, {staged.shards} shards")
-        fresh = work / "dataset"
-        if before is not None:
-            _keep_columns(staged, before, say)
-        generation = len(before.ingests) if before else 0
+        fresh, generation = work / "dataset", len(before.ingests) if before else 0
         files, tally = _write_shards(staged, fresh, generation, settings, work / "scratch")
         if before is None and not files:
             raise DatasetError(f"no source has {settings.windows.min_records} records: there is nothing to prepare")
@@ -121,8 +116,11 @@ def prepare(
 def _workplace(output: Path) -> Iterator[Path]:
     """An empty folder beside `output`, on the same file system, for this process alone; removed at the end."""
     work = output.parent / f".{output.name}.preparing"
-    work.mkdir(parents=True, exist_ok=True)
-    handle = os.open(work, os.O_RDONLY)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        handle = os.open(work, os.O_RDONLY)
+    except OSError as error:
+        raise DatasetError(f"{output} cannot be written: {error}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Another process may have removed the folder between our opening and locking it.
@@ -176,12 +174,20 @@ def _agreed(settings: PreparationSettings, before: Manifest | None) -> Preparati
     return PreparationSettings(settings.windows, settings.engine, before.shards, settings.labels)
 
 
-def _keep_columns(staged: Staged, before: Manifest, say: Progress) -> None:
-    """Appended windows have the columns of the dataset: what they lack is null, what it lacks is dropped."""
-    dropped = [name for name in staged.fields + staged.annotations if name not in before.fields + before.annotations]
-    if dropped:
-        say(f"dropping {', '.join(dropped)}: the dataset does not have it")
-    staged.fields, staged.annotations = before.fields, before.annotations
+def _stage(
+    scan: Scan, directory: Path, settings: PreparationSettings, before: Manifest | None, say: Progress
+) -> Staged:
+    """Stages the records; those that are appended take the columns of the dataset: null, or dropped."""
+    say("reading flow records")
+    staged = stage(scan, directory, shards=settings.shards, annotate=_annotation(settings.labels))
+    if before is not None:
+        known = {*before.fields, *before.annotations}
+        dropped = [name for name in staged.fields + staged.annotations if name not in known]
+        if dropped:
+            say(f"dropping {', '.join(dropped)}: the dataset does not have it")
+        staged.fields, staged.annotations = before.fields, before.annotations
+    say(f"cutting {staged.records:,} flow records into windows, {staged.shards} shards")
+    return staged
 
 
 def _annotation(labels: Path | None) -> Annotate:
