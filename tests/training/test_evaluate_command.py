@@ -1,0 +1,47 @@
+"""`telescope evaluate` starts the program with the options that it was given."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from telescope_transformer.cli import evaluate as command
+from training.evaluation.arguments import ModelArgument, parser
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The arguments of every program that the command would start."""
+    calls: list[list[str]] = []
+    monkeypatch.setattr(command, "run_module", lambda module, arguments: calls.append([module, *arguments]))
+    return calls
+
+
+def run(*arguments: str) -> None:
+    app = typer.Typer()
+    app.command()(command.evaluate)
+    assert CliRunner().invoke(app, list(arguments)).exit_code == 0
+
+
+def test_options_reach_the_program(started: list[list[str]]) -> None:
+    run(*"a.csv b.csv --output out --columns src_ip=s --model deep@1=runs/x --methods dante --splits 1,2".split())
+    module, *arguments = started[0]
+    assert module == "training.evaluate"
+    options = parser("training.evaluate", ()).parse_args(arguments)
+    assert options.inputs == ["a.csv", "b.csv"]
+    assert options.output == Path("out")
+    assert options.columns == {"src_ip": "s"}
+    assert options.model == [ModelArgument("deep", 1, "runs/x")]
+    assert options.methods == ["dante"]
+    assert options.splits == [1, 2]
+    assert not options.distinct
+
+
+def test_without_a_model_it_measures_the_shipped_one(started: list[list[str]]) -> None:
+    run("a.csv", "--output", "out", "--no-plots", "--distinct")
+    options = parser("training.evaluate", ("dante",)).parse_args(started[0][1:])
+    assert options.model == [ModelArgument("model", None, None)]
+    assert options.methods == ["dante"]
+    assert options.no_plots
+    assert options.distinct
