@@ -8,54 +8,72 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.cuts import partition_rows, separate_two_partition
 from telescope_transformer.correlation_clustering.dual import DenseDual, SparseDual, ascend
-from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
+from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.local_search import fuse
 from telescope_transformer.correlation_clustering.lp_relaxation import relax_from
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
+from telescope_transformer.correlation_clustering.reduction import reduce_graph
 from telescope_transformer.correlation_clustering.rounding import round_fractions
 
-_CUT_ROUNDS = 20
-_CUT_SMOOTHING = 1e-3
+_CUT_ROUNDS = 60
 _CUTS_AT_ONCE = 20_000
 _CUT_TOLERANCE = 0.02
+_LAST_CUT_SMOOTHING = 1e-5
+_REDUCE_UP_TO = 3_000
 
 
-def certify(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> DenseDual:
-    """Raise the lower bound of ``progress`` (a dense graph) as far as triangles and cuts beyond them carry it."""
-    graph = progress.graph
-    assert isinstance(graph, DenseGraph)
+def certify(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Raise the lower bound of a dense graph, kernel by kernel where it falls apart, and improve its clustering."""
+    if graph.n > _REDUCE_UP_TO:
+        _certify_kernel(progress, graph, rng, deadline)
+        return
+    reduction = reduce_graph(graph)
+    kernels = list(reduction.kernels())
+    labels = np.empty(reduction.graph.n, dtype=np.int64)
+    labels[reduction.pieces] = progress.labels
+    if reduction.graph.n == graph.n and len(kernels) == 1 and kernels[0][0].size == graph.n:
+        _certify_kernel(progress, graph, rng, deadline)
+        return
+    bound, left = reduction.offset, sum(nodes.size**2 for nodes, _ in kernels)
+    for nodes, kernel in kernels:
+        part = Progress(kernel, progress.seconds_left * nodes.size**2 / left)
+        part.offer(canonical_labels(labels[nodes]))
+        _certify_kernel(part, kernel, rng, part.part(1.0))
+        bound += np.nan_to_num(part.lower_bound)
+        labels[nodes] = part.labels + graph.n * (1 + nodes[0])
+        left -= nodes.size**2
+    progress.offer(labels[reduction.pieces])
+    # The offset is a difference of sums over all pairs, right to within their rounding.
+    progress.prove(bound - 1e-14 * graph.n * progress.cost)
+
+
+def _certify_kernel(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
     dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)))
     ascend(dual, progress, deadline)
-    _round(dual, progress, rng, deadline)
-    smoothing = _CUT_SMOOTHING * dual.scale
+    _round(dual, progress, graph, rng, deadline)
+    # New inequalities take over from old ones in steps as large as the smoothing: a wide gap needs a wide one.
+    smoothing = float(np.clip(progress.gap, 0.012, 0.05))
     for _ in range(_CUT_ROUNDS):
-        if deadline.passed or progress.closed:
-            break
+        if deadline.passed or progress.closed or smoothing < _LAST_CUT_SMOOTHING:
+            return
         before = progress.gap
-        dual.smoothing = smoothing
+        dual.smoothing = smoothing * dual.scale
         _add_cuts(dual, deadline)
         ascend(dual, progress, deadline)
-        _round(dual, progress, rng, deadline)
-        if progress.gap > 0.98 * before:
-            break
-        smoothing = max(smoothing / 2, 1e-6 * dual.scale)
-    return dual
+        _round(dual, progress, graph, rng, deadline)
+        if progress.gap > 0.9 * before:
+            smoothing /= 4
 
 
-def certify_sparse(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> SparseDual:
-    """Raise the lower bound of ``progress`` (a sparse graph) by the triangles among its edges."""
-    graph = progress.graph
-    assert isinstance(graph, SparseGraph)
+def certify_sparse(progress: Progress, graph: SparseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Raise the lower bound of a sparse graph by the triangles among its edges."""
     capacity = min(max(1 << 16, 2 * graph.indices.size), 1 << 24)
     dual = SparseDual(graph, progress.labels, seed=int(rng.integers(2**31)), capacity=capacity)
     ascend(dual, progress, deadline)
-    return dual
 
 
-def relax_and_round(progress: Progress, rng: np.random.Generator) -> None:
+def relax_and_round(progress: Progress, graph: DenseGraph, rng: np.random.Generator) -> None:
     """Bound by the linear programming relaxation of a dense graph, then round its solution and search from there."""
-    graph = progress.graph
-    assert isinstance(graph, DenseGraph)
     dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)))
     ascend(dual, progress, progress.part(0.3))
     if progress.finished:
@@ -79,11 +97,11 @@ def _add_cuts(dual: DenseDual, deadline: Deadline) -> None:
         dual.rows.drop_idle()
 
 
-def _round(dual: DenseDual, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def _round(
+    dual: DenseDual, progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline
+) -> None:
     if deadline.passed or progress.closed:
         return
-    graph = progress.graph
-    assert isinstance(graph, DenseGraph)
     start = round_fractions(graph, dual.fractions(), rng)
     if progress.offer(fuse(graph, progress.labels, start, rng, deadline)):
         dual.guide(progress.labels)

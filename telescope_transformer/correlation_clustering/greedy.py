@@ -41,7 +41,7 @@ def _merge_rows(matrix, threshold, sizes, stamp, alive, i, j, key, partner, stal
     row_j = matrix[j]
     size = sizes[i] + sizes[j]
     for k in range(alive):
-        if sizes[k] == 0 or k == i or k == j:
+        if sizes[k] == 0 or k in (i, j):
             continue
         left = matrix[k, i] if stamp[k] > stamp[i] else row_i[k]
         right = matrix[k, j] if stamp[k] > stamp[j] else row_j[k]

@@ -1,5 +1,7 @@
 """Which solvers run on which graph, in which order, for how long."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from telescope_transformer.correlation_clustering.certificate import certify, certify_sparse, relax_and_round
@@ -18,6 +20,9 @@ _RELAX_UP_TO = 2_000
 # Someone who gives a limit wants it used.
 _PATIENCE_WITH_LIMIT = 1_000
 _SEARCH_SHARE = 0.4
+_CERTIFY_SHARE = 0.8
+
+Stage = Callable[[Progress, np.random.Generator], None]
 
 
 def solve(progress: Progress, method: str, rng: np.random.Generator) -> str:
@@ -43,16 +48,17 @@ def fill(graph: SparseGraph) -> DenseGraph:
     return DenseGraph(matrix)
 
 
-def _stages(progress: Progress, method: str) -> list:
-    stages = [("greedy", _greedy)]
-    if method != "greedy":
-        stages.append(("local_search", _search if method != "local_search" else _search_to_the_end))
+def _stages(progress: Progress, method: str) -> list[tuple[str, Stage]]:
+    graph = progress.graph
+    if method == "greedy":
+        return [("greedy", _greedy)]
+    if method == "local_search":
+        return [("greedy", _greedy), ("local_search", _search_to_the_end)]
+    stages: list[tuple[str, Stage]] = [("greedy", _greedy), ("local_search", _search)]
     if method == "lp":
-        stages.append(("lp", _relax))
-    elif method == "auto" and isinstance(progress.graph, SparseGraph):
-        stages.append(("dual", _certify_sparse))
-    elif method == "auto" and progress.graph.n <= _CERTIFY_UP_TO:
-        stages.append(("dual", _certify))
+        stages += [("lp", _relax)]
+    elif isinstance(graph, SparseGraph) or graph.n <= _CERTIFY_UP_TO:
+        stages += [("dual", _certify), ("annealing", _anneal)]
     return stages
 
 
@@ -69,6 +75,10 @@ def _search(progress: Progress, rng: np.random.Generator) -> None:
 def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
     progress.offer(improve(progress.graph, progress.labels, rng, progress.part(1.0)))
     evolve(progress, rng, progress.part(1.0), patience=16)
+    _anneal(progress, rng)
+
+
+def _anneal(progress: Progress, rng: np.random.Generator) -> None:
     limited = np.isfinite(progress.seconds_left)
     anneal_longer(progress, rng, progress.part(1.0), patience=_PATIENCE_WITH_LIMIT if limited else 2)
 
@@ -79,14 +89,12 @@ def _relax(progress: Progress, rng: np.random.Generator) -> None:
         raise SolverError(
             f"method 'lp' has a variable for each pair and takes at most {_RELAX_UP_TO} nodes, not {graph.n}; use 'auto'"
         )
-    relax_and_round(progress, rng)
+    relax_and_round(progress, graph, rng)
 
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:
-    certify(progress, rng, progress.part(0.7))
-    limited = np.isfinite(progress.seconds_left)
-    anneal_longer(progress, rng, progress.part(1.0), patience=_PATIENCE_WITH_LIMIT if limited else 2)
-
-
-def _certify_sparse(progress: Progress, rng: np.random.Generator) -> None:
-    certify_sparse(progress, rng, progress.part(1.0))
+    deadline = progress.part(_CERTIFY_SHARE)
+    if isinstance(progress.graph, DenseGraph):
+        certify(progress, progress.graph, rng, deadline)
+    else:
+        certify_sparse(progress, progress.graph, rng, deadline)
