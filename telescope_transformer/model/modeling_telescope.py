@@ -210,7 +210,7 @@ class TelescopeModel(TelescopePreTrainedModel):
         pooled = self.pooling(hidden_states, attention_mask)
         return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
 
-    def _layer_mask(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor | None:
+    def _layer_mask(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> Any:
         """What the layers add to attention; None where the kernel needs no mask."""
         if len(self.layers) == 0:
             return None

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import multiprocessing, nn
+from torch import nn
 from torch.nn import functional as F
+from training_runs import CONTEXT
 
 from training.losses import cached_backward, gather_with_gradient, nt_xent, nt_xent_across_processes
 
@@ -140,7 +141,12 @@ def one_of_two(rank: int, folder: str) -> None:
 def test_two_processes_equal_one(tmp_path: Path) -> None:
     views = torch.randn(2, 8, 6, dtype=torch.float64)
     torch.save(views, tmp_path / "views.pt")
-    multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)
+    workers = [CONTEXT.Process(target=one_of_two, args=(rank, str(tmp_path))) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0, 0]
     network = small_network()
     first, second = embed(network, views.reshape(16, 6)).chunk(2)
     loss = nt_xent(first, second, 0.07)
