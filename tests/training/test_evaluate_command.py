@@ -25,17 +25,18 @@ def run(*arguments: str) -> None:
 
 
 def test_options_reach_the_program(started: list[list[str]]) -> None:
-    run(*"a.csv b.csv --output out --columns src_ip=s --model deep@1=runs/x --methods dante --splits 1,2".split())
+    options = {"--output": "out", "--columns": "src_ip=s", "--model": "deep@1=runs/x", "--methods": "dante"}
+    run("a.csv", "b.csv", "--splits", "1,2", *(word for option in options.items() for word in option))
     module, *arguments = started[0]
     assert module == "training.evaluate"
-    options = parser("training.evaluate", ()).parse_args(arguments)
-    assert options.inputs == ["a.csv", "b.csv"]
-    assert options.output == Path("out")
-    assert options.columns == {"src_ip": "s"}
-    assert options.model == [ModelArgument("deep", 1, "runs/x")]
-    assert options.methods == ["dante"]
-    assert options.splits == [1, 2]
-    assert not options.distinct
+    parsed = parser("training.evaluate", ()).parse_args(arguments)
+    assert parsed.inputs == ["a.csv", "b.csv"]
+    assert parsed.output == Path("out")
+    assert parsed.columns == {"src_ip": "s"}
+    assert parsed.model == [ModelArgument("deep", 1, "runs/x")]
+    assert parsed.methods == ["dante"]
+    assert parsed.splits == [1, 2]
+    assert not parsed.distinct
 
 
 def test_without_a_model_it_measures_the_shipped_one(started: list[list[str]]) -> None:
