@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from telescope_transformer.records.context import ReadContext
 from telescope_transformer.records.files import DamagedInput, InputFile
-from telescope_transformer.records.flows import FlowTable, to_batch
+from telescope_transformer.records.flows import FlowTable, as_bytes, to_batch
 from telescope_transformer.records.packets import PACKET, REASONS
 from telescope_transformer.records.rejects import REJECTS_SCHEMA, rejects_table
 from telescope_transformer.records.validation import Chunk
@@ -107,7 +107,7 @@ class Collector:
         rejects = self._rejects(walk, buffers, base)
         packets = buffers.packets[: walk.records]
         done = [packets] if self._table is None else self._table.add(packets)
-        found = np.concatenate([packets[:0], *done])
+        found = np.concatenate([as_bytes(part) for part in (packets[:0], *done)]).view(PACKET)
         if len(found) or walk.refused or walk.skipped:
             yield Chunk(to_batch(found), rejects, walk.skipped)
 

@@ -14,8 +14,11 @@ from telescope_transformer.records.addresses import IPV4, Addresses, format_addr
 from telescope_transformer.records.packets import PACKET, Record
 from telescope_transformer.records.schema import flow_schema
 
-_FIRST_CAPACITY = 1 << 17
-# Memory beyond what is used stays untouched, so that ample growth costs only address space.
+# Powers of two, as the slots must be.
+_FIRST_LIMIT = 1 << 17
+# Room for this many flows is reserved at once. Memory that is not used yet costs only address space, while moving
+# flows to a larger array costs more than finding them.
+_RESERVED = 1 << 22
 _GROWTH = 4
 _LOOKAHEAD = 256
 _TAG = np.uint64(0xFFFFFFFF00000000)
@@ -106,13 +109,19 @@ def _index_flows(flows: np.ndarray, count: int, slots: np.ndarray) -> None:
         slots[slot] = (hashed & _TAG) | np.uint64(index + 1)
 
 
+def as_bytes(records: np.ndarray) -> np.ndarray:
+    """PACKET records (n,) as opaque bytes, which NumPy copies whole and not field by field."""
+    return records.view(f"V{PACKET.itemsize}")
+
+
 class FlowTable:
     """Open flow records of one capture; memory grows with the 5-tuples seen within one inactivity time."""
 
     def __init__(self, inactivity_seconds: float) -> None:
         self._timeout = round(inactivity_seconds * 1_000_000)
-        self._flows = np.empty(_FIRST_CAPACITY, dtype=PACKET)
-        self._slots = np.zeros(2 * _FIRST_CAPACITY, dtype=np.uint64)
+        self._flows = np.empty(_RESERVED, dtype=PACKET)
+        self._slots = np.zeros(2 * _FIRST_LIMIT, dtype=np.uint64)
+        self._limit = _FIRST_LIMIT
         self._count = 0
         self._now = 0
 
@@ -122,7 +131,9 @@ class FlowTable:
         done = 0
         while done < len(packets):
             start = done
-            done, self._count = _aggregate(packets, start, self._flows, self._count, self._slots, self._timeout)
+            # Never more flows than half the slots, so that a search always ends at a free one.
+            flows = self._flows[: self._limit]
+            done, self._count = _aggregate(packets, start, flows, self._count, self._slots, self._timeout)
             self._now = max(self._now, int(packets["timestamp"][start:done].max(initial=0)))
             if done < len(packets):
                 ended.append(self._make_room())
@@ -136,18 +147,21 @@ class FlowTable:
 
     def _make_room(self) -> np.ndarray:
         """Takes out the flows that can no longer go on if they are half of the table; else enlarges it."""
-        over = self._flows["last"] < self._now - self._timeout
-        ended = self._flows[:0]
+        flows = self._flows[: self._count]
+        over = flows["last"] < self._now - self._timeout
+        ended = flows[:0]
         if 2 * int(over.sum()) >= len(over):
-            ended, going_on = self._flows[over], self._flows[~over]
+            ended, going_on = as_bytes(flows)[over].view(PACKET), as_bytes(flows)[~over]
             self._count = len(going_on)
-            self._flows[: self._count] = going_on
+            as_bytes(self._flows)[: self._count] = going_on
             self._slots[:] = 0
         else:
-            larger = np.empty(_GROWTH * len(self._flows), dtype=PACKET)
-            larger[: self._count] = self._flows
-            self._flows = larger
-            self._slots = np.zeros(_GROWTH * len(self._slots), dtype=np.uint64)
+            fits = self._limit < len(self._flows)
+            self._limit = min(_GROWTH * self._limit, len(self._flows)) if fits else _GROWTH * self._limit
+            self._slots = np.zeros(2 * self._limit, dtype=np.uint64)
+            if not fits:
+                self._flows = np.empty(self._limit, dtype=PACKET)
+                as_bytes(self._flows)[: self._count] = as_bytes(flows)
         _index_flows(self._flows, self._count, self._slots)
         return ended
 

@@ -187,7 +187,8 @@ def test_a_capture_without_a_record_is_named(tmp_path: Path, content: bytes, mes
 
 
 def test_many_flows_outgrow_the_table_and_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("telescope_transformer.records.flows._FIRST_CAPACITY", 64)
+    monkeypatch.setattr("telescope_transformer.records.flows._FIRST_LIMIT", 64)
+    monkeypatch.setattr("telescope_transformer.records.flows._RESERVED", 128)
     packets = [ethernet(ipv4(tcp(dst_port=port % 1000))) for port in range(3000)]
     dense = read(tmp_path, crafted.pcap(packets, [index * 0.001 for index in range(3000)]))
     assert dense.table.column("dst_port").to_pylist() == list(range(1000))
