@@ -12,6 +12,7 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +26,9 @@ from torch.nn import functional as F
 
 from telescope_transformer.embedding import embed_windows
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, nt_xent_loss
+from training.data import PairBatches
+from training.sampling import PairSampler
+from training.store import RecordStore
 
 PADDED = 128
 RESULTS = Path(__file__).parent / "results" / "model.json"
@@ -135,6 +139,20 @@ def tokenizer_speed(records: int, rounds: int) -> float:
     return records / race({"encode": lambda: tokenizer.encode_windows(windows)}, rounds)["encode"]
 
 
+def loader_speed(sources: int, rounds: int) -> float:
+    """Windows a processor second that the training loader draws and collates, 1,024 a step of 8 to 64 records."""
+    counts = np.random.default_rng(0).pareto(1.2, sources).clip(max=300) * 16 + 16
+    offsets = np.concatenate([[0], np.cumsum(counts.astype(np.int64))])
+    encoded = {
+        "input_ids": np.full((offsets[-1], 6), 2, dtype=np.int32),
+        "inter_arrival": np.ones(offsets[-1], dtype=np.float32),
+    }
+    store = RecordStore(encoded, offsets, pa.nulls(sources, pa.string()))
+    sampler = PairSampler(offsets, batch_pairs=512, max_records=64)
+    data = PairBatches(store, sampler, FlowTokenizer())
+    return 10 * 1024 / race({"load": lambda: [data[step] for step in range(10)]}, rounds)["load"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=RESULTS)
@@ -144,6 +162,7 @@ def main() -> None:
     mixed = np.random.default_rng(1).integers(8, 129, 256)
     results: dict[str, Any] = {
         "tokenizer_records_per_second": tokenizer_speed(2_000_000, arguments.rounds),
+        "loader_windows_per_second": loader_speed(200_000, arguments.rounds),
         "training_pairs_per_second": {
             f"{length} records": training_speed(length, 32, arguments.rounds) for length in (8, 64)
         },
@@ -153,11 +172,12 @@ def main() -> None:
             "8 to 128 records": embedding_speed(mixed, arguments.rounds),
         },
     }
-    results["machine"] = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
+    bf16 = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
+    results["machine"] = {"processor": platform.machine(), "bf16_instructions": bf16, "torch": torch.__version__}
     text = json.dumps(results, indent=2)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(text + "\n")
-    print(text)
+    sys.stdout.write(text + "\n")
 
 
 if __name__ == "__main__":
