@@ -9,7 +9,7 @@ from telescope_transformer.records.schema import FLOW_SCHEMA, REQUIRED_FIELDS
 EXTRA_FIELDS = ("icmp_type", "icmp_code")
 """Columns that fill the ports of ICMP records in files that keep them apart."""
 
-MAPPABLE_FIELDS = (*(name for name in FLOW_SCHEMA.names if name != "tool"), *EXTRA_FIELDS)
+MAPPABLE_FIELDS = (*FLOW_SCHEMA.names, *EXTRA_FIELDS)
 _LONGEST_LISTING = 500
 _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 
@@ -30,6 +30,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "packets": "packets pkts packetcount totpkts ipkt",
         "bytes": "bytes octets totbytes ibyt",
         "label": "label",
+        "tool": "tool",
         "icmp_type": "icmptype",
         "icmp_code": "icmpcode",
     }.items()

@@ -214,6 +214,7 @@ def _files_below(root: Path) -> list[InputFile]:
 def find_inputs(inputs: Sequence[str | Path]) -> list[InputFile]:
     """The files of `inputs`, each a file, a folder (all below it, hidden and `_` files left out) or a glob.
 
+    A file that several inputs name is read once.
     Raises InputError for an input that is absent or matches nothing.
     """
     found: list[InputFile] = []
@@ -231,4 +232,7 @@ def find_inputs(inputs: Sequence[str | Path]) -> list[InputFile]:
         found += files
     if not found:
         raise InputError("no input was given")
-    return found
+    once: dict[Path, InputFile] = {}
+    for file in found:
+        once.setdefault(file.path.resolve(), file)
+    return list(once.values())

@@ -83,6 +83,22 @@ def test_globs_and_files_of_other_columns_join_in_one_table(tmp_path: Path) -> N
     assert [source.counts.kept for source in records.sources] == [1, 1]
 
 
+def test_records_that_were_written_read_back_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("timestamp,src_ip,protocol,dst_port,tool\n22.5,192.0.2.1,tcp,80,zmap\n")
+    records = read_records([tmp_path / "a.csv"]).table
+    pq.write_table(records, tmp_path / "b.parquet")
+    # In the year 1970 the size of the number of microseconds would tell another unit.
+    assert records.column("timestamp").to_pylist() == [22_500_000]
+    assert read_records([tmp_path / "b.parquet"]).table.to_pylist() == records.to_pylist()
+
+
+def test_a_file_that_several_inputs_name_is_read_once(tmp_path: Path) -> None:
+    pq.write_table(flows(2), tmp_path / "a.parquet")
+    pq.write_table(flows(3), tmp_path / "b.parquet")
+    records = read_records([tmp_path / "b.parquet", tmp_path, str(tmp_path / "*.parquet")])
+    assert [Path(source.file).name for source in records.sources] == ["b.parquet", "a.parquet"]
+
+
 def test_a_scan_gives_batches_and_its_account_at_the_end(tmp_path: Path) -> None:
     pq.write_table(flows(600_000), tmp_path / "a.parquet")
     scan = scan_records([tmp_path / "a.parquet"])

@@ -10,9 +10,12 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.records.columns import resolve_columns
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import DamagedInput, InputFile
+from telescope_transformer.records.schema import FLOW_SCHEMA
 from telescope_transformer.records.validation import Chunk, validate
 
 ROWS_PER_BATCH = 1 << 18
+# What this package writes says its unit, so that the size of a number need not tell it.
+_OWN_TIME = FLOW_SCHEMA.field("timestamp")
 
 
 def sniff(head: bytes) -> bool:
@@ -20,7 +23,10 @@ def sniff(head: bytes) -> bool:
     return head.startswith(b"PAR1")
 
 
-def _plain(values: pa.Array) -> pa.Array:
+def _plain(values: pa.Array, field: pa.Field) -> pa.Array:
+    """A column as the validation takes it: without a dictionary, and a time of our own files with its unit."""
+    if field.metadata and field.metadata.get(b"unit") == _OWN_TIME.metadata[b"unit"] and field.type == _OWN_TIME.type:
+        return values.cast(pa.timestamp("us"))
     return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
 
 
@@ -58,7 +64,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
             if batch is None:
                 return
             raw = {
-                field: _plain(batch.column(column))
+                field: _plain(batch.column(column), schema.field(column))
                 if column in schema.names
                 else pa.repeat(pa.scalar(file.partitions[column]), batch.num_rows)
                 for field, column in resolved.items()
