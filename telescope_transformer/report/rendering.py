@@ -23,6 +23,7 @@ from telescope_transformer.report.timing import iso_time
 SCRIPTS = ("data.js", "symbols.js", "svg.js", "map_view.js", "map.js", "table.js", "detail.js", "time.js", "main.js")
 STYLES = ("report.css",)
 EXAMPLE_REJECTS = 20
+NEAR_OPTIMAL = 0.05
 # Closing tags, comments and the two line ends that JSON allows but scripts did not.
 _SCRIPT_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"}
 
@@ -116,7 +117,12 @@ def certificate_text(solution: Mapping[str, Any]) -> str:
         return "No lower bound was computed: how far this partition is from the best one is not known."
     if gap <= 1e-9:
         return "Proved optimal: no other partition of these windows has a lower cost."
-    return f"Proved near optimal: no other partition of these windows can save more than {_percent(gap)} of this cost."
+    saving = f"no other partition of these windows can save more than {_percent(gap)} of this cost"
+    return (
+        f"Proved near optimal: {saving}."
+        if gap <= NEAR_OPTIMAL
+        else f"Not proved to be the best, but bounded: {saving}."
+    )
 
 
 def _percent(share: float) -> str:

@@ -47,6 +47,7 @@ const day = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 10);
 const minute = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 16).replace("T", " ");
 
 function duration(seconds) {
+  if (seconds === 0) return "0 s";
   for (const [name, size] of [["d", 86400], ["h", 3600], ["min", 60]])
     if (seconds >= size) return `${(seconds / size).toFixed(seconds < 10 * size ? 1 : 0)} ${name}`;
   return seconds >= 1 ? `${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : `${(1000 * seconds).toFixed(1)} ms`;
