@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    mixed = np.random.default_rng(1).integers(8, 129, 256)
+    mixed = np.random.default_rng(1).integers(8, 129, 1024)
     results: dict[str, Any] = {
         "tokenizer_records_per_second": tokenizer_speed(2_000_000, arguments.rounds),
         "loader_windows_per_second": loader_speed(200_000, arguments.rounds),
