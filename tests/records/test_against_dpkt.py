@@ -147,3 +147,21 @@ def test_damaged_bytes_never_escape_the_account(tmp_path: Path, data: st.DataObj
     assert counts.read == counts.kept + counts.rejected == records.table.num_rows + records.rejects.num_rows
     assert counts.read >= 1
     assert records.damage or counts.read + counts.skipped == 4
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_blocks_never_escape_the_account(tmp_path: Path, data: st.DataObject) -> None:
+    """The same for pcapng, whose first packet is whole."""
+    micros = crafted.SECOND * 1_000_000
+    blocks = [crafted.enhanced_packet(data.draw(frames()), micros) for _ in range(3)]
+    content = bytearray(b"".join([crafted.interface(), *blocks]))
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    whole = crafted.enhanced_packet(crafted.ethernet(crafted.ipv4(crafted.tcp())), micros)
+    path = tmp_path / "capture"
+    path.write_bytes(crafted.section() + crafted.interface() + whole + bytes(content))
+    records = read_records([path], per_packet=True)
+    counts = records.counts
+    assert counts.read == counts.kept + counts.rejected == records.table.num_rows + records.rejects.num_rows
+    assert counts.read >= 1
