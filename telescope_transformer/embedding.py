@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from tqdm.auto import tqdm
@@ -87,7 +88,16 @@ def embed_windows(
 
     Returns:
         float32 (windows, projection size), each row of unit length, in the order of `windows`.
+
+    Raises:
+        InputError: where a window is longer than the model takes, or its records are not in time order.
     """
+    longest = pc.max(windows["n_records"]).as_py() or 0
+    if model.config.num_hidden_layers > 0 and longest > model.config.max_position_embeddings:
+        raise InputError(
+            f"a window has {longest} records, and the model takes {model.config.max_position_embeddings}: prepare the "
+            f"windows with --window {model.config.max_position_embeddings} or less"
+        )
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     was_training = model.training
     model.to(device).eval()  # type: ignore[arg-type]
@@ -95,7 +105,10 @@ def embed_windows(
     with tqdm(total=windows.num_rows, unit="window", desc="embedding", disable=not progress) as bar:
         for begin in range(0, windows.num_rows, CHUNK_WINDOWS):
             chunk = windows.slice(begin, CHUNK_WINDOWS)
-            encoded = tokenizer.encode_windows(chunk)
+            try:
+                encoded = tokenizer.encode_windows(chunk)
+            except ValueError as error:
+                raise InputError(f"windows {begin} and following: {error}") from error
             lengths = np.diff(encoded["offsets"])
             for rows in length_batches(lengths, batch_records):
                 batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
@@ -200,7 +213,7 @@ def _open_windows(path: Path) -> pq.ParquetFile:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    missing = {"source", "start", "end", "n_records", "timestamp", "dst_ip"} - set(file.schema_arrow.names)
+    missing = {"source", "start", "end", "n_records", "timestamp"} - set(file.schema_arrow.names)
     if missing:
         raise InputError(f"{path} is not a file of windows: it has no column {sorted(missing)[0]!r}")
     return file

@@ -89,6 +89,21 @@ def test_what_is_no_file_of_windows_is_named(model: TelescopeForContrastiveLearn
     assert not (tmp_path / "out.parquet").exists()
 
 
+def test_windows_that_do_not_fit_are_refused(windows: pa.Table) -> None:
+    short = TelescopeConfig(hidden_size=16, num_hidden_layers=1, max_position_embeddings=100)
+    with pytest.raises(InputError, match="a window has 128 records, and the model takes 100"):
+        embed_windows(TelescopeForContrastiveLearning(short), TOKENIZER, windows, progress=False)
+    backward = pa.array([list(reversed(times)) for times in windows["timestamp"].to_pylist()])
+    place = windows.column_names.index("timestamp")
+    with pytest.raises(InputError, match="must be in time order"):
+        embed_windows(
+            TelescopeForContrastiveLearning(TelescopeConfig(hidden_size=16)),
+            TOKENIZER,
+            windows.set_column(place, "timestamp", backward),
+            progress=False,
+        )
+
+
 def test_a_model_and_a_tokenizer_that_do_not_fit_are_refused(
     model: TelescopeForContrastiveLearning, tmp_path: Path
 ) -> None:
