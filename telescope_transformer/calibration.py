@@ -112,6 +112,11 @@ class Calibration:
         plain = asdict(self) | {"threshold": self.threshold, "reliability": [dict(row) for row in self.reliability]}
         return plain | {"knots": [list(knot) for knot in self.knots], "tails": list(self.tails)}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The calibration that `to_dict` gave these values of; the threshold follows from the others."""
+        return cls(**{name: value for name, value in values.items() if name != "threshold"})
+
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `calibration.json` into a checkpoint's folder."""
         path = Path(folder) / FILE_NAME
@@ -129,9 +134,7 @@ class Calibration:
         if not path.is_file():
             return None
         try:
-            values = json.loads(path.read_text())
-            values.pop("threshold", None)
-            calibration = cls(**values)
+            calibration = cls.from_dict(json.loads(path.read_text()))
             usable = calibration.slope > 0 and 0 < calibration.prior < 1 and math.isfinite(calibration.threshold)
         except (ValueError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path}: not a calibration: {error}") from error

@@ -67,7 +67,7 @@ def render_report(data: ReportData, *, live: bool = False, seed: int = 0) -> str
         rejects=_reject_summary(data.rejects),
         calibration=data.calibration,
         reliability=reliability_picture(data.calibration) if data.calibration else None,
-        levels=data.levels,
+        levels=data.levels or data.solution.get("granularity"),
         live=live,
     )
 

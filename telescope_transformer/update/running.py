@@ -219,6 +219,7 @@ def _fixed_threshold(state: State, settings: Settings, vectors: np.ndarray, wind
         threshold, scale = edge_weights(calibration, settings.threshold)
         stored = {"model": settings.model, "threshold": threshold, "scale": scale, "window": settings.window}
         stored |= {"min_records": settings.min_records, "seed": settings.seed}
+        stored["calibration"] = calibration.to_dict() if calibration else None
         state.set("settings", json.dumps(stored))
     asked: dict[str, Any] = {"model": settings.model, "window": settings.window, "min_records": settings.min_records}
     if settings.threshold is not None:

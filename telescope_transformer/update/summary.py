@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.analysis import Analysis, Settings, profile, say_nothing, sources_table, windows_table
+from telescope_transformer.calibration import Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
@@ -56,6 +57,7 @@ def summarise(state: State, *, time_limit: float = 30.0) -> tuple[Analysis, list
         rejects=flow.rejects,
         sensors=flow.sensors,
         records=flow.table,
+        calibration=Calibration.from_dict(settings["calibration"]) if settings["calibration"] else None,
     )
     return analysis, state.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist()
 
