@@ -23,6 +23,7 @@ COMMANDS = (
     "update",
     "watch",
     "export",
+    "serve",
     "evaluate",
     "push",
 )
