@@ -35,15 +35,15 @@ def cluster(
     (output / "clusters.json").write_text(json.dumps({"solution": solution}, indent=2) + "\n")
     _write_labels(table, solver.labels_, output / "labels.parquet")
     bound = "no bound" if solution["gap"] is None else f"gap {100 * solution['gap']:.3g} %"
-    typer.echo(
-        f"{len(vectors)} embeddings in {solver.n_clusters_} clusters, cost {solver.cost_:.6g}, {bound} ({solver.solver_})"
-    )
+    summary = f"{len(vectors)} embeddings in {solver.n_clusters_} clusters, cost {solver.cost_:.6g}, {bound}"
+    typer.echo(f"{summary} ({solver.solver_})")
 
 
 def _read(path: Path):  # type: ignore[no-untyped-def]
     """The table without its embeddings, and these as a float32 array (n, d)."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from telescope_transformer.errors import InputError
@@ -55,12 +55,10 @@ def _read(path: Path):  # type: ignore[no-untyped-def]
     if "embedding" not in table.column_names:
         raise InputError(f"{path} has no column `embedding`, only {', '.join(table.column_names) or 'none'}")
     column = table["embedding"].combine_chunks()
-    lengths = {0 if row is None else len(row) for row in column.to_pylist()[:1]} if len(column) else {0}
-    flat = column.flatten() if len(column) else column
-    width = lengths.pop()
-    if len(column) and (column.null_count or len(flat) != width * len(column)):
-        raise InputError(f"{path}: the rows of column `embedding` are missing or differ in length")
-    vectors = np.asarray(flat, dtype=np.float32).reshape(len(column), width)
+    lengths = set(pc.unique(pc.list_value_length(column)).to_pylist())
+    if len(lengths) > 1 or None in lengths:
+        raise InputError(f"{path}: rows of column `embedding` are missing or differ in length: {lengths}")
+    vectors = np.asarray(column.flatten(), dtype=np.float32).reshape(len(column), max(lengths, default=0))
     return table.drop_columns(["embedding"]), vectors
 
 

@@ -14,7 +14,7 @@ from telescope_transformer.correlation_clustering.progress import Deadline
 
 # In units of the weights' standard deviation times sqrt(n). Random weights of any kind freeze between the two.
 _FIRST_HEAT, _LAST_HEAT = 0.16, 0.035
-_PROPOSALS_A_CALL = 4_000_000
+_PROPOSALS_A_CALL = 1_000_000
 
 
 @njit(cache=True, nogil=True)

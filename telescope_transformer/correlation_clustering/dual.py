@@ -132,9 +132,10 @@ class Dual:
 class DenseDual(Dual):
     """The ascent on a complete graph of original nodes: every pair has a variable."""
 
-    def __init__(self, graph: DenseGraph, labels: np.ndarray, *, seed: int = 0, capacity: int = 1 << 21) -> None:
+    def __init__(self, graph: DenseGraph, labels: np.ndarray, *, seed: int = 0) -> None:
         self.n = graph.n
         weights = pack_pairs(graph.matrix, graph.threshold)
+        capacity = min(1024 * (graph.n + 64), 1 << 23)
         super().__init__(weights, graph.scale, labels, seed=seed, capacity=capacity)
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from numba import njit
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, canonical_labels
 from telescope_transformer.correlation_clustering.greedy_sparse import gaec_sparse
 
-_PACK_BELOW = 0.7
+_PACK_BELOW = 0.5
 
 
 @njit(cache=True, nogil=True)
@@ -30,6 +30,25 @@ def _rescan(matrix, threshold, sizes, stamp, alive, a):
                 best = weight
                 partner = b
     return best, partner
+
+
+@njit(cache=True, nogil=True)
+def _nearest(matrix, threshold, sizes, key, partner):
+    """Best partner of each node, before any contraction; lowest index among equals."""
+    n = matrix.shape[0]
+    for a in range(n):
+        row = matrix[a]
+        best = -np.inf
+        mate = -1
+        for b in range(a):
+            weight = row[b] - threshold * sizes[a] * sizes[b]
+            if weight > best:
+                best, mate = weight, b
+        for b in range(a + 1, n):
+            weight = row[b] - threshold * sizes[a] * sizes[b]
+            if weight > best:
+                best, mate = weight, b
+        key[a], partner[a] = best, mate
 
 
 @njit(cache=True, nogil=True)
@@ -63,7 +82,7 @@ def _merge_rows(matrix, threshold, sizes, stamp, alive, i, j, key, partner, stal
 
 @njit(cache=True, nogil=True)
 def _pack(matrix, sizes, stamp, alive, key, partner, stale, member):
-    """Move the living clusters to the front and bring all their entries up to date."""
+    """Move the rows and columns of the living clusters to the front."""
     place = np.full(alive, -1, np.int64)
     kept = 0
     for a in range(alive):
@@ -71,19 +90,12 @@ def _pack(matrix, sizes, stamp, alive, key, partner, stale, member):
             place[a] = kept
             kept += 1
     for a in range(alive):
-        for b in range(a):
-            if sizes[a] > 0 and sizes[b] > 0:
-                if stamp[b] > stamp[a]:
-                    matrix[a, b] = matrix[b, a]
-                else:
-                    matrix[b, a] = matrix[a, b]
-    for a in range(alive):
         if place[a] >= 0:
             p = place[a]
             for b in range(alive):
                 if place[b] >= 0:
                     matrix[p, place[b]] = matrix[a, b]
-            sizes[p], stamp[p], key[p], stale[p], member[p] = sizes[a], 0, key[a], stale[a], member[a]
+            sizes[p], stamp[p], key[p], stale[p], member[p] = sizes[a], stamp[a], key[a], stale[a], member[a]
             partner[p] = place[partner[a]] if partner[a] >= 0 else -1
     sizes[kept:alive] = 0
     return kept
@@ -99,8 +111,7 @@ def _gaec_dense(matrix, threshold, sizes):
     stale = np.zeros(n, np.bool_)
     member = np.arange(n)
     parent = np.arange(n)
-    for a in range(n):
-        key[a], partner[a] = _rescan(matrix, threshold, sizes, stamp, n, a)
+    _nearest(matrix, threshold, sizes, key, partner)
     alive, living, step = n, n, 0
     while living > 1:
         i = np.argmax(key[:alive])

@@ -21,6 +21,7 @@ from telescope_transformer.correlation_clustering.progress import Deadline, Prog
 
 ANNEAL_UP_TO = 1_000
 _FIRST_PASSES = 60
+_FRESH_STARTS = 2
 
 
 def improve(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadline: Deadline) -> np.ndarray:
@@ -48,7 +49,11 @@ def fuse(
     small = graph.contract(pieces)
     start = np.empty(k, dtype=np.int64)
     start[pieces] = best
-    return improve(graph, improve(small, start, rng, deadline)[pieces], rng, deadline)
+    # Among the pieces, the better clustering may be a local optimum that only a fresh start gets out of.
+    candidates = [improve(small, start, rng, deadline)[pieces]]
+    candidates += [improve(small, np.arange(k), rng, deadline)[pieces] for _ in range(_FRESH_STARTS)]
+    winner = min(candidates, key=graph.cost)
+    return improve(graph, winner, rng, deadline)
 
 
 def evolve(progress: Progress, rng: np.random.Generator, deadline: Deadline, patience: int = 8) -> None:

@@ -1,16 +1,15 @@
 """The linear programming relaxation over triangle inequalities, in cvxpy with HiGHS, by cutting planes.
 
-A variable x_ij in [0, 1] says how much pair (i, j) is cut: minimise the sum of w_ij x_ij subject to x_ij <= x_ik + x_kj
-for all i, j, k (Charikar, Guruswami and Wirth 2005; Demaine et al. 2006). The inequalities are separated lazily. What
+A variable x_ij in [0, 1] says how much pair (i, j) is cut: minimise the sum of w_ij x_ij subject to
+x_ij <= x_ik + x_kj for all i, j, k (Charikar, Guruswami and Wirth 2005; Demaine et al. 2006). The inequalities are separated lazily. What
 costs is starting the solver anew each round, so the first round begins with those that a dual ascent found active:
 two or three rounds then suffice. An unfinished simplex value proves nothing; but any multipliers y >= 0 of the rows
 do, through the Lagrangian dual, and so every round's do here, evaluated in float64.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cvxpy as cp
 import numpy as np
 from numba import njit
 from scipy import sparse
@@ -22,6 +21,9 @@ from telescope_transformer.correlation_clustering.local_search import refine
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
 from telescope_transformer.correlation_clustering.separation import pair_index
 from telescope_transformer.errors import SolverError
+
+if TYPE_CHECKING:
+    import cvxpy as cp
 
 TOLERANCE = 1e-7
 _ROUNDS = 100
@@ -128,6 +130,9 @@ def unpack(packed: np.ndarray, n: int) -> np.ndarray:
 
 def _solve(weights: np.ndarray, rows: np.ndarray, deadline: Deadline) -> tuple[np.ndarray, np.ndarray] | None:
     """x and multipliers of one round: by the simplex, or the interior point method where that takes too long."""
+    # Importing cvxpy takes longer than most fits.
+    import cvxpy as cp
+
     x = cp.Variable(weights.size, bounds=[0, 1])
     m = rows.shape[0]
     values = np.tile([1.0, -1.0, -1.0], m)
@@ -143,8 +148,10 @@ def _solve(weights: np.ndarray, rows: np.ndarray, deadline: Deadline) -> tuple[n
     return None
 
 
-def _run(problem: cp.Problem, solver: str, seconds: float) -> bool:
+def _run(problem: "cp.Problem", solver: str, seconds: float) -> bool:
     """Whether HiGHS solved the problem in time."""
+    import cvxpy as cp
+
     options: dict[str, Any] = {"solver": solver, "output_flag": False}
     if np.isfinite(seconds):
         options["time_limit"] = seconds

@@ -1,10 +1,14 @@
 """Signed graphs of nearest neighbours, for more vectors than all pairs of which can be weighed."""
 
-import faiss
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numba import njit
 
 from telescope_transformer.correlation_clustering.graph import SparseGraph
+
+if TYPE_CHECKING:
+    import faiss
 
 _EXACT_UP_TO = 20_000
 _BLOCK = 65_536
@@ -76,7 +80,10 @@ def neighbour_graph(vectors: np.ndarray, threshold: float, neighbours: int = 50,
     return SparseGraph(indptr, indices[:used].copy(), data[:used].copy())
 
 
-def _index(vectors: np.ndarray, seed: int) -> faiss.Index:
+def _index(vectors: np.ndarray, seed: int) -> "faiss.Index":
+    # Only graphs too large for a matrix need it.
+    import faiss
+
     n, d = vectors.shape
     flat = faiss.IndexFlatIP(d)
     if n <= _EXACT_UP_TO:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from telescope_transformer.correlation_clustering.certificate import certify, certify_sparse, relax_and_round
-from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
 from telescope_transformer.correlation_clustering.greedy import gaec
 from telescope_transformer.correlation_clustering.local_search import anneal_longer, evolve, improve
 from telescope_transformer.correlation_clustering.progress import Progress
@@ -21,6 +21,8 @@ _RELAX_UP_TO = 2_000
 _PATIENCE_WITH_LIMIT = 1_000
 _SEARCH_SHARE = 0.4
 _CERTIFY_SHARE = 0.8
+# Seconds; a bound of a large graph rises for hours if one lets it.
+_LONGEST_CERTIFICATE = 300.0
 
 Stage = Callable[[Progress, np.random.Generator], None]
 
@@ -29,6 +31,8 @@ def solve(progress: Progress, method: str, rng: np.random.Generator) -> str:
     """Improve ``progress`` by the method's solvers; returns what ran. Ctrl-C keeps the best so far."""
     if isinstance(progress.graph, SparseGraph) and progress.graph.n <= _FILL_UP_TO:
         progress.graph = fill(progress.graph)
+    if method == "lp":
+        _check_relaxable(progress.graph)
     ran: list[str] = []
     try:
         for name, stage in _stages(progress, method):
@@ -58,7 +62,7 @@ def _stages(progress: Progress, method: str) -> list[tuple[str, Stage]]:
     if method == "lp":
         stages += [("lp", _relax)]
     elif isinstance(graph, SparseGraph) or graph.n <= _CERTIFY_UP_TO:
-        stages += [("dual", _certify), ("annealing", _anneal)]
+        stages += [("dual", _certify), ("restarts", _restart)]
     return stages
 
 
@@ -75,25 +79,30 @@ def _search(progress: Progress, rng: np.random.Generator) -> None:
 def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
     progress.offer(improve(progress.graph, progress.labels, rng, progress.part(1.0)))
     evolve(progress, rng, progress.part(1.0), patience=16)
-    _anneal(progress, rng)
+    _restart(progress, rng)
 
 
-def _anneal(progress: Progress, rng: np.random.Generator) -> None:
+def _restart(progress: Progress, rng: np.random.Generator) -> None:
     limited = np.isfinite(progress.seconds_left)
-    anneal_longer(progress, rng, progress.part(1.0), patience=_PATIENCE_WITH_LIMIT if limited else 2)
+    anneal_longer(progress, rng, progress.part(0.5), patience=_PATIENCE_WITH_LIMIT if limited else 2)
+    if limited:
+        evolve(progress, rng, progress.part(1.0), patience=_PATIENCE_WITH_LIMIT)
+
+
+def _check_relaxable(graph: Graph) -> None:
+    if not isinstance(graph, DenseGraph) or graph.n > _RELAX_UP_TO:
+        raise SolverError(
+            f"method 'lp' has a variable for each pair: at most {_RELAX_UP_TO} nodes, not {graph.n}; use 'auto'"
+        )
 
 
 def _relax(progress: Progress, rng: np.random.Generator) -> None:
-    graph = progress.graph
-    if not isinstance(graph, DenseGraph) or graph.n > _RELAX_UP_TO:
-        raise SolverError(
-            f"method 'lp' has a variable for each pair and takes at most {_RELAX_UP_TO} nodes, not {graph.n}; use 'auto'"
-        )
-    relax_and_round(progress, graph, rng)
+    if isinstance(progress.graph, DenseGraph):
+        relax_and_round(progress, progress.graph, rng)
 
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:
-    deadline = progress.part(_CERTIFY_SHARE)
+    deadline = progress.part(_CERTIFY_SHARE, at_most=_LONGEST_CERTIFICATE)
     if isinstance(progress.graph, DenseGraph):
         certify(progress, progress.graph, rng, deadline)
     else:

@@ -1,0 +1,170 @@
+"""GAEC against its definition, dense against sparse, search that never loses, neighbour graphs, threads, sweeps."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import sparse
+
+from telescope_transformer.cli.cluster import cluster
+from telescope_transformer.correlation_clustering import (
+    DenseGraph,
+    check_weights,
+    gaec,
+    neighbour_graph,
+    refine,
+    sweep,
+)
+from telescope_transformer.correlation_clustering.dual import DenseDual
+from telescope_transformer.correlation_clustering.graph import canonical_labels
+from telescope_transformer.errors import InputError
+from tests.correlation_clustering.instances import disagreement, optimum, random_weights
+from tests.correlation_clustering.test_estimator import embeddings
+
+
+def contract_greedily(weights: np.ndarray) -> np.ndarray:
+    """GAEC, spelled out: join the pair of clusters of largest positive weight."""
+    clusters = [[i] for i in range(weights.shape[0])]
+    while len(clusters) > 1:
+        between = np.array([[weights[np.ix_(a, b)].sum() for b in clusters] for a in clusters])
+        np.fill_diagonal(between, -np.inf)
+        i, j = np.unravel_index(between.argmax(), between.shape)
+        if between[i, j] <= 0:
+            break
+        clusters[i] += clusters[j]
+        del clusters[j]
+    labels = np.empty(weights.shape[0], dtype=np.int64)
+    for c, members in enumerate(clusters):
+        labels[members] = c
+    return canonical_labels(labels)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_gaec_dense_and_sparse_are_as_defined(seed: int) -> None:
+    weights = random_weights(seed, 5 + 2 * seed, density=0.2 + 0.04 * seed)
+    expected = contract_greedily(weights)
+    np.testing.assert_array_equal(gaec(DenseGraph(weights)), expected)
+    np.testing.assert_array_equal(gaec(check_weights(sparse.csr_array(weights))), expected)
+
+
+def test_gaec_in_float32_with_a_threshold_is_that_of_float64() -> None:
+    vectors = embeddings(400, clusters=30)
+    single, double = (DenseGraph(v @ v.T, 0.4) for v in (vectors, vectors.astype(np.float64)))
+    np.testing.assert_array_equal(gaec(single), gaec(double))
+
+
+def test_local_search_never_raises_the_cost() -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(30):
+        weights = random_weights(seed, 15)
+        graph = check_weights(sparse.csr_array(weights)) if seed % 2 else DenseGraph(weights)
+        start = rng.integers(0, 6, 15)
+        found = refine(graph, start, seed=seed)
+        assert disagreement(weights, found) <= disagreement(weights, start)
+
+
+def test_costs_of_both_forms_are_the_definition() -> None:
+    weights = random_weights(2, 25, density=0.5)
+    labels = np.random.default_rng(1).integers(0, 7, 25)
+    for graph in (DenseGraph(weights), DenseGraph(weights + 0.3, 0.3), check_weights(sparse.csr_array(weights))):
+        assert graph.cost(labels) == pytest.approx(disagreement(weights, labels))
+
+
+def test_contraction_keeps_differences_of_cost() -> None:
+    weights = random_weights(4, 20)
+    pieces = canonical_labels(np.random.default_rng(0).integers(0, 8, 20))
+    for graph in (DenseGraph(weights), check_weights(sparse.csr_array(weights))):
+        small = graph.contract(pieces)
+        a, b = np.random.default_rng(3).integers(0, 3, (2, small.n))
+        difference = small.cost(a) - small.cost(b)
+        assert difference == pytest.approx(graph.cost(a[pieces]) - graph.cost(b[pieces]))
+
+
+def test_any_multipliers_prove_a_bound() -> None:
+    for seed in range(20):
+        weights = random_weights(seed, 7)
+        dual = DenseDual(DenseGraph(weights), np.zeros(7, dtype=np.int64), seed=seed)
+        dual.separate()
+        dual.multipliers *= np.random.default_rng(seed).random(dual.multipliers.size) * 3
+        assert dual.bound() <= optimum(weights)
+
+
+def test_neighbour_graph_holds_the_largest_products() -> None:
+    vectors = embeddings(200)
+    graph = neighbour_graph(vectors, 0.5, 10)
+    products = vectors @ vectors.T
+    np.fill_diagonal(products, -np.inf)
+    for i in (0, 17, 199):
+        row = graph.indices[graph.indptr[i] : graph.indptr[i + 1]]
+        assert set(np.argsort(-products[i])[:10]) <= set(row)
+        np.testing.assert_allclose(
+            graph.data[graph.indptr[i] : graph.indptr[i + 1]], products[i, row] - 0.5, atol=1e-6
+        )
+
+
+def test_a_sweep_is_the_single_fits_in_the_order_asked_for() -> None:
+    vectors = embeddings(150, clusters=10)
+    thresholds = [0.2, 0.8, 0.5]
+    for method in ("greedy", "local_search"):
+        points = sweep(vectors, thresholds, method=method, random_state=0)
+        assert [point.threshold for point in points] == thresholds
+        for point in points:
+            graph = DenseGraph(vectors @ vectors.T, point.threshold)
+            assert point.cost == graph.cost(point.labels)
+            if method == "greedy":
+                np.testing.assert_array_equal(point.labels, gaec(graph))
+            else:
+                assert point.cost <= graph.cost(gaec(graph)) * 1.01
+
+
+SCRIPT = """
+import numpy as np
+from telescope_transformer.correlation_clustering import CorrelationClustering
+vectors = np.random.default_rng(0).standard_normal((300, 24)).astype(np.float32)
+vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+print(CorrelationClustering(random_state=0, method="local_search").fit_embeddings(vectors, 0.1).labels_.tolist())
+"""
+
+
+def test_the_same_labels_on_one_and_two_threads() -> None:
+    outputs = []
+    for threads in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+        environment = {**__import__("os").environ, **dict.fromkeys(names, threads)}
+        run = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
+        )
+        outputs.append(run.stdout)
+    assert outputs[0] == outputs[1]
+
+
+def test_the_command_writes_the_solution_and_the_labels(tmp_path: Path) -> None:
+    vectors = embeddings(50, noise=0.1)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 16)
+    pq.write_table(
+        pa.table({"source": [f"192.0.2.{i}" for i in range(50)], "embedding": column}), tmp_path / "e.parquet"
+    )
+    cluster(tmp_path / "e.parquet", output=tmp_path / "out")
+    solution = json.loads((tmp_path / "out" / "clusters.json").read_text())["solution"]
+    assert solution["gap"] == pytest.approx(0, abs=1e-9)
+    assert solution["n_clusters"] == 6
+    labels = pq.read_table(tmp_path / "out" / "labels.parquet")
+    assert labels.column_names == ["source", "cluster"]
+    assert len(set(labels["cluster"].to_pylist())) == 6
+
+
+def test_the_command_names_what_is_wrong_with_its_input(tmp_path: Path) -> None:
+    (tmp_path / "text.parquet").write_text("no")
+    with pytest.raises(InputError, match=r"text\.parquet is not a readable Parquet file"):
+        cluster(tmp_path / "text.parquet", output=tmp_path)
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="no column `embedding`, only a"):
+        cluster(tmp_path / "other.parquet", output=tmp_path)
+    pq.write_table(pa.table({"embedding": [[1.0, 2.0], [1.0]]}), tmp_path / "ragged.parquet")
+    with pytest.raises(InputError, match="differ in length"):
+        cluster(tmp_path / "ragged.parquet", output=tmp_path)
