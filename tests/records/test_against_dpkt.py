@@ -117,7 +117,9 @@ def frames(draw: st.DrawFn) -> bytes:
     return crafted.ethernet(packet, *draw(st.lists(st.sampled_from([0x8100, 0x88A8]), max_size=2)))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     packets=st.lists(st.tuples(frames(), st.integers(0, 10**9)), min_size=1, max_size=10),
     order=st.sampled_from("<>"),
@@ -131,7 +133,9 @@ def test_generated_packets(tmp_path: Path, packets: list[tuple[bytes, int]], ord
     assert records.table.select(FIELDS).to_pylist() == expected
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_damaged_bytes_never_escape_the_account(tmp_path: Path, data: st.DataObject) -> None:
     """Whatever bytes are changed, every packet is kept, refused or skipped, and nothing else happens."""
@@ -149,7 +153,9 @@ def test_damaged_bytes_never_escape_the_account(tmp_path: Path, data: st.DataObj
     assert records.damage or counts.read + counts.skipped == 4
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_damaged_blocks_never_escape_the_account(tmp_path: Path, data: st.DataObject) -> None:
     """The same for pcapng, whose first packet is whole."""
