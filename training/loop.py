@@ -108,7 +108,8 @@ class Trainer:
         first = self._resume()
         steps = range(first, self.arguments.steps)
         self.model.train()
-        record: dict[str, Any] = {}
+        # A run that was killed after its last step says again what it said then.
+        record = self._last_logged() if first >= self.arguments.steps else {}
         bar = tqdm(
             total=self.arguments.steps, initial=first, unit="step", disable=not self.accelerator.is_main_process
         )
@@ -121,8 +122,10 @@ class Trainer:
                 if done % self.arguments.log_every == 0 or done == self.arguments.steps:
                     seconds = time.perf_counter() - begun
                     speed = (done - since) * self.arguments.batch_pairs / seconds
+                    rate = self.scheduler.get_last_lr()[0]
                     record = {"step": done, "loss": loss, "gradient_norm": norm, "pairs_per_second": speed}
-                    self._log(record | {"learning_rate": self.scheduler.get_last_lr()[0]})
+                    record["learning_rate"] = rate
+                    self._log(record)
                     bar.set_postfix(loss=f"{loss:.4f}", pairs_per_s=f"{speed:.0f}")
                     since, begun = done, time.perf_counter()
                 if done % self.arguments.save_every == 0 or done == self.arguments.steps:
@@ -224,6 +227,10 @@ class Trainer:
         self.accelerator.load_state(str(checkpoint))
         self._cut_log(first)
         return first
+
+    def _last_logged(self) -> dict[str, Any]:
+        lines = self.log_path.read_text().splitlines() if self.log_path.exists() else []
+        return json.loads(lines[-1]) if lines else {}
 
     def _cut_log(self, step: int) -> None:
         """Drop what was logged after the checkpoint that the run goes on from; it will be logged again."""

@@ -50,6 +50,15 @@ def test_a_run_leaves_a_model_and_says_how_it_was_made(finished: Path) -> None:
     assert list((finished / "logs").rglob("events.out.tfevents.*"))
 
 
+def test_a_finished_run_stays_as_it_is(dataset: Path, tmp_path: Path, finished: Path) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(finished, output)
+    (output / "model.safetensors").unlink()
+    assert train.main(options(dataset, output)) == 0
+    assert_same_run(output, finished)
+    assert (output / "training.json").read_text() == (finished / "training.json").read_text()
+
+
 @pytest.mark.parametrize(
     "kills",
     [
