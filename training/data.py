@@ -42,7 +42,7 @@ class PairBatches(Dataset[BatchEncoding]):
     ):
         self.store, self.sampler, self.tokenizer, self.groups = store, sampler, tokenizer, groups
         self.dropped = {name: rate for name, rate in (field_dropout or {}).items() if columns_of(name, tokenizer)}
-        share = sampler.batch_pairs // processes
+        share = sampler.options.batch_pairs // processes
         self.own = slice(rank * share, (rank + 1) * share)
 
     def __getitem__(self, step: int) -> BatchEncoding:
@@ -62,10 +62,10 @@ class PairBatches(Dataset[BatchEncoding]):
 
     def _drop_fields(self, step: int, batch: BatchEncoding) -> None:
         """Show some windows as if their records did not carry a field."""
-        random = np.random.default_rng([self.sampler.seed, step, 1])
+        random = np.random.default_rng([self.sampler.options.seed, step, 1])
         real = batch["attention_mask"].bool()
         for name, rate in self.dropped.items():
-            hidden = random.random((2, self.sampler.batch_pairs))[:, self.own].ravel() < rate
+            hidden = random.random((2, self.sampler.options.batch_pairs))[:, self.own].ravel() < rate
             hidden_records = torch.from_numpy(hidden).unsqueeze(1) & real  # (2n, T)
             for column in columns_of(name, self.tokenizer):
                 batch["input_ids"][..., column][hidden_records] = self.tokenizer.unk_token_id

@@ -22,6 +22,31 @@ class Pairs:
     lengths: np.ndarray
 
 
+@dataclass(frozen=True)
+class PairOptions:
+    """How pairs are drawn.
+
+    Args:
+        batch_pairs: pairs of a step, over all processes.
+        alpha: 0 draws all sources alike, 1 in proportion to their records; the paper's is 0.5.
+        min_records, max_records: bounds of a stretch's length, both included.
+        lengths: `"uniform"` or `"log_uniform"` between the bounds; `"half_shortest"` is the shortest for half of the
+            steps, and log-uniform for the others.
+        same_length: whether both stretches of a pair have one length; else each has its own.
+        sibling_pairs: share of the pairs whose second stretch is of another source of the network, if there is one.
+        seed: of all draws.
+    """
+
+    batch_pairs: int
+    alpha: float = 0.5
+    min_records: int = 8
+    max_records: int = 128
+    lengths: str = "uniform"
+    same_length: bool = True
+    sibling_pairs: float = 0.0
+    seed: int = 0
+
+
 class PairSampler:
     """Draws the pairs of a step.
 
@@ -32,70 +57,51 @@ class PairSampler:
 
     Args:
         offsets: (S + 1,) first record of each source, and the number of all records.
-        batch_pairs: pairs of a step, over all processes.
-        alpha: 0 draws all sources alike, 1 in proportion to their records; the paper's is 0.5.
-        min_records, max_records: bounds of a stretch's length, both included.
-        lengths: `"uniform"` or `"log_uniform"` between the bounds; `"half_shortest"` is the shortest for half of the
-            steps, and log-uniform for the others.
-        same_length: whether both stretches of a pair have one length; else each has its own.
-        seed: of all draws.
+        options: how pairs are drawn.
         siblings: (S,) numbers that sources of one network share; None where no pair is of two sources.
-        sibling_pairs: share of the pairs whose second stretch is of another source of the network, if there is one.
 
     Raises:
         TrainingError: where fewer than `batch_pairs` sources have twice `min_records` records.
     """
 
-    def __init__(
-        self,
-        offsets: np.ndarray,
-        *,
-        batch_pairs: int,
-        alpha: float = 0.5,
-        min_records: int = 8,
-        max_records: int = 128,
-        lengths: str = "uniform",
-        same_length: bool = True,
-        seed: int = 0,
-        siblings: np.ndarray | None = None,
-        sibling_pairs: float = 0.0,
-    ):
-        self.offsets, self.batch_pairs, self.seed = offsets, batch_pairs, seed
-        self.lengths, self.same_length = lengths, same_length
-        counts = np.diff(offsets)
+    def __init__(self, offsets: np.ndarray, options: PairOptions, siblings: np.ndarray | None = None):
+        self.offsets, self.options, self.counts = offsets, options, np.diff(offsets)
+        batch_pairs, min_records, counts = options.batch_pairs, options.min_records, self.counts
         # Longest first: the sources that are long enough for a length are then the first ones.
         self.order = np.argsort(-counts, kind="stable")
         self.descending = -counts[self.order]
-        self.log_weights = alpha * np.log(np.maximum(counts[self.order], 1))
+        self.log_weights = options.alpha * np.log(np.maximum(counts[self.order], 1))
         able = int(np.searchsorted(self.descending, -2 * min_records, side="right"))
         if able < batch_pairs:
             raise TrainingError(
                 f"{batch_pairs} pairs a batch need as many sources with at least {2 * min_records} records; this "
                 f"split has {able} of {len(counts)}: set batch_pairs to {able} or less"
             )
-        self.sibling_pairs = 0.0 if siblings is None else sibling_pairs
-        self.families = _Families(siblings, counts >= 2 * min_records) if siblings is not None else None
+        self.families = None
+        if siblings is not None and options.sibling_pairs > 0:
+            self.families = _Families(siblings, counts >= 2 * min_records)
         # No length is drawn that leaves too few sources to fill the batch.
         self.shortest = min_records
-        self.longest = min(max_records, int(-self.descending[batch_pairs - 1]) // 2)
+        self.longest = min(options.max_records, int(-self.descending[batch_pairs - 1]) // 2)
 
     def pairs(self, step: int) -> Pairs:
         """The pairs of a step, whatever was drawn before."""
-        random = np.random.default_rng([self.seed, step])
+        random = np.random.default_rng([self.options.seed, step])
         lengths = self._draw_lengths(random)
         total = int(lengths.sum())
         able = int(np.searchsorted(self.descending, -total, side="right"))
         # The largest of log weight plus Gumbel noise are a draw without replacement (Efraimidis and Spirakis 2006).
+        pairs = self.options.batch_pairs
         keys = self.log_weights[:able] + random.gumbel(size=able)
-        sources = self.order[np.argpartition(-keys, self.batch_pairs - 1)[: self.batch_pairs]]
-        sources = sources[random.permutation(self.batch_pairs)]
-        slack = np.diff(self.offsets)[sources] - total
-        earlier, later = np.sort(random.integers(0, slack + 1, size=(2, self.batch_pairs)), axis=0)
-        swap = random.integers(0, 2, size=self.batch_pairs).astype(bool)
+        sources = self.order[np.argpartition(-keys, pairs - 1)[:pairs]]
+        sources = sources[random.permutation(pairs)]
+        slack = self.counts[sources] - total
+        earlier, later = np.sort(random.integers(0, slack + 1, size=(2, pairs)), axis=0)
+        swap = random.integers(0, 2, size=pairs).astype(bool)
         first = np.where(swap, later + lengths[1], earlier)
         second = np.where(swap, earlier, later + lengths[0])
         starts = np.stack([first, second]) + self.offsets[sources]
-        if self.families is not None and self.sibling_pairs > 0:
+        if self.families is not None:
             self._draw_siblings(self.families, random, sources, starts, lengths)
         return Pairs(sources, starts, lengths)
 
@@ -109,18 +115,17 @@ class PairSampler:
     ) -> None:
         """Let some pairs, in place, have their second stretch from a sibling, each stretch from all of its source."""
         partners = families.draw(random, sources)
-        counts = np.diff(self.offsets)
-        chosen = random.random(len(sources)) < self.sibling_pairs
-        chosen &= (partners != sources) & (counts[partners] >= lengths[1])
+        chosen = random.random(len(sources)) < self.options.sibling_pairs
+        chosen &= (partners != sources) & (self.counts[partners] >= lengths[1])
         for row, owners in enumerate((sources[chosen], partners[chosen])):
-            slack = counts[owners] - lengths[row]
+            slack = self.counts[owners] - lengths[row]
             starts[row, chosen] = self.offsets[owners] + random.integers(0, slack + 1)
 
     def _draw_lengths(self, random: np.random.Generator) -> np.ndarray:
-        size = 1 if self.same_length else 2
-        if self.lengths == "half_shortest" and random.random() < 0.5:
+        size = 1 if self.options.same_length else 2
+        if self.options.lengths == "half_shortest" and random.random() < 0.5:
             return np.full(2, self.shortest)
-        if self.lengths != "uniform":
+        if self.options.lengths != "uniform":
             low, high = np.log(self.shortest), np.log(self.longest + 1)
             drawn = np.exp(random.uniform(low, high, size=size)).astype(np.int64)
         else:

@@ -28,7 +28,7 @@ from training.arguments import TrainingArguments, arguments_of, parser
 from training.checkpoints import disk_errors
 from training.data import MixedBatches, PairBatches, networks_of
 from training.loop import Trainer
-from training.sampling import PairSampler
+from training.sampling import PairOptions, PairSampler
 from training.store import build_store, open_store
 
 
@@ -126,8 +126,8 @@ def make_batches(
         grouped = arguments.sibling_pairs > 0 or arguments.ignore_siblings
         networks = networks_of(store.sources) if grouped else None
         names = ("batch_pairs", "alpha", "min_records", "max_records", "lengths", "same_length", "sibling_pairs")
-        options = {name: getattr(arguments, name) for name in names}
-        sampler = PairSampler(store.offsets, **options, seed=arguments.seed + number, siblings=networks)
+        told = {name: getattr(arguments, name) for name in names}
+        sampler = PairSampler(store.offsets, PairOptions(**told, seed=arguments.seed + number), networks)
         groups = networks if arguments.ignore_siblings else None
         dropout = arguments.field_dropout
         parts.append(PairBatches(store, sampler, tokenizer, rank, processes, field_dropout=dropout, groups=groups))

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from telescope_transformer.embedding import embed_windows
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, nt_xent_loss
 from training.data import PairBatches
-from training.sampling import PairSampler
+from training.sampling import PairOptions, PairSampler
 from training.store import RecordStore
 
 PADDED = 128
@@ -148,7 +148,7 @@ def loader_speed(sources: int, rounds: int) -> float:
         "inter_arrival": np.ones(offsets[-1], dtype=np.float32),
     }
     store = RecordStore(encoded, offsets, pa.nulls(sources, pa.string()))
-    sampler = PairSampler(offsets, batch_pairs=512, max_records=64)
+    sampler = PairSampler(offsets, PairOptions(batch_pairs=512, max_records=64))
     data = PairBatches(store, sampler, FlowTokenizer())
     return 10 * 1024 / race({"load": lambda: [data[step] for step in range(10)]}, rounds)["load"]
 

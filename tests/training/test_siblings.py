@@ -13,7 +13,7 @@ from telescope_transformer.errors import TrainingError
 from telescope_transformer.model import FlowTokenizer
 from training.data import MixedBatches, PairBatches, columns_of, networks_of
 from training.losses import nt_xent
-from training.sampling import PairSampler
+from training.sampling import PairOptions, PairSampler
 from training.store import RecordStore, build_store, open_store
 
 TOKENIZER = FlowTokenizer()
@@ -30,7 +30,7 @@ def store(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> RecordStor
 
 
 def test_sibling_pairs_are_of_another_source_of_the_network() -> None:
-    sampler = PairSampler(OFFSETS, batch_pairs=4, max_records=16, siblings=SIBLINGS, sibling_pairs=1.0)
+    sampler = PairSampler(OFFSETS, PairOptions(batch_pairs=4, max_records=16, sibling_pairs=1.0), SIBLINGS)
     met = set()
     for step in range(200):
         pairs = sampler.pairs(step)
@@ -48,7 +48,7 @@ def test_sibling_pairs_are_of_another_source_of_the_network() -> None:
 
 
 def test_no_sibling_pairs_leave_the_draws_as_they_are() -> None:
-    plain, told = (PairSampler(OFFSETS, batch_pairs=4, siblings=siblings) for siblings in (None, SIBLINGS))
+    plain, told = (PairSampler(OFFSETS, PairOptions(batch_pairs=4), siblings) for siblings in (None, SIBLINGS))
     np.testing.assert_array_equal(plain.pairs(3).starts, told.pairs(3).starts)
 
 
@@ -67,7 +67,7 @@ def test_the_denominator_leaves_out_the_windows_of_the_group() -> None:
 
 
 def test_hidden_fields_are_unknown_in_whole_windows(store: RecordStore) -> None:
-    sampler = PairSampler(store.offsets, batch_pairs=16, max_records=16)
+    sampler = PairSampler(store.offsets, PairOptions(batch_pairs=16, max_records=16))
     plain = PairBatches(store, sampler, TOKENIZER)[3]
     hidden = PairBatches(store, sampler, TOKENIZER, field_dropout={"dst_ip": 0.5, "ttl": 1.0})[3]
     octets, real = columns_of("dst_ip", TOKENIZER), plain["attention_mask"].bool()
@@ -80,7 +80,10 @@ def test_hidden_fields_are_unknown_in_whole_windows(store: RecordStore) -> None:
 
 
 def test_mixed_batches_are_each_of_one_dataset(store: RecordStore) -> None:
-    parts = [PairBatches(store, PairSampler(store.offsets, batch_pairs=4, seed=seed), TOKENIZER) for seed in (0, 1)]
+    parts = [
+        PairBatches(store, PairSampler(store.offsets, PairOptions(batch_pairs=4, seed=seed)), TOKENIZER)
+        for seed in (0, 1)
+    ]
     mixed = MixedBatches(parts, [3.0, 1.0])
     origin = [int(torch.equal(mixed[step]["input_ids"], parts[1][step]["input_ids"])) for step in range(40)]
     assert 2 <= sum(origin) <= 20

@@ -14,7 +14,7 @@ from training_dataset import make_records
 from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.model import FlowTokenizer
 from training.data import PairBatches, batches, chunks_of
-from training.sampling import PairSampler
+from training.sampling import PairOptions, PairSampler
 from training.store import RecordStore, build_store, open_store
 
 TOKENIZER = FlowTokenizer()
@@ -67,7 +67,7 @@ def test_pairs_are_disjoint_stretches_of_distinct_sources(
     counts: list[int], alpha: float, same_length: bool, lengths: str, step: int
 ) -> None:
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    sampler = PairSampler(offsets, batch_pairs=4, alpha=alpha, lengths=lengths, same_length=same_length)
+    sampler = PairSampler(offsets, PairOptions(batch_pairs=4, alpha=alpha, lengths=lengths, same_length=same_length))
     pairs = sampler.pairs(step)
     assert len(set(pairs.sources.tolist())) == 4
     assert (pairs.lengths >= 8).all()
@@ -82,7 +82,7 @@ def test_pairs_are_disjoint_stretches_of_distinct_sources(
 def test_a_length_does_not_tell_its_source() -> None:
     """All windows of a step have one length, so no negative differs from its anchor by length."""
     counts = np.array([20, 40, 80, 160, 320] * 10)
-    sampler = PairSampler(np.concatenate([[0], np.cumsum(counts)]), batch_pairs=8, max_records=64)
+    sampler = PairSampler(np.concatenate([[0], np.cumsum(counts)]), PairOptions(batch_pairs=8, max_records=64))
     lengths = np.array([sampler.pairs(step).lengths for step in range(200)])
     assert (lengths[:, 0] == lengths[:, 1]).all()
     assert len(set(lengths[:, 0].tolist())) > 30
@@ -90,7 +90,9 @@ def test_a_length_does_not_tell_its_source() -> None:
 
 def test_sources_are_drawn_by_their_records() -> None:
     counts = np.array([100] * 50 + [1600] * 50)
-    sampler = PairSampler(np.concatenate([[0], np.cumsum(counts)]), batch_pairs=2, max_records=8, alpha=0.5)
+    sampler = PairSampler(
+        np.concatenate([[0], np.cumsum(counts)]), PairOptions(batch_pairs=2, max_records=8, alpha=0.5)
+    )
     drawn = np.concatenate([sampler.pairs(step).sources for step in range(1500)])
     # (1600 / 100) ** 0.5 = 4 times as often
     assert 3.4 < (drawn >= 50).sum() / (drawn < 50).sum() < 4.6
@@ -98,11 +100,11 @@ def test_sources_are_drawn_by_their_records() -> None:
 
 def test_too_few_sources_are_refused() -> None:
     with pytest.raises(TrainingError, match="has 3 of 4: set batch_pairs to 3"):
-        PairSampler(np.array([0, 20, 40, 60, 70]), batch_pairs=4)
+        PairSampler(np.array([0, 20, 40, 60, 70]), PairOptions(batch_pairs=4))
 
 
 def make_batches(store: RecordStore, rank: int = 0, processes: int = 1) -> PairBatches:
-    sampler = PairSampler(store.offsets, batch_pairs=8, max_records=20)
+    sampler = PairSampler(store.offsets, PairOptions(batch_pairs=8, max_records=20))
     return PairBatches(store, sampler, TOKENIZER, rank, processes)
 
 
