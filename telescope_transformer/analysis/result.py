@@ -50,7 +50,9 @@ class Analysis:
         if self.granularity is not None:
             pq.write_table(self.granularity, folder / "granularity.parquet", compression="zstd")
         pq.write_table(self.rejects, folder / "rejects.parquet", compression="zstd")
-        summary = {"solution": self.solution, "counts": self.counts, "clusters": self.clusters}
+        calibration = self.calibration.to_dict() if self.calibration else None
+        summary: dict[str, Any] = {"solution": self.solution, "counts": self.counts, "calibration": calibration}
+        summary["clusters"] = self.clusters
         (folder / "clusters.json").write_text(json.dumps(summary, indent=1) + "\n")
         (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n")
         write_report(folder / "report.html", self.report_data())
