@@ -100,7 +100,7 @@ class DenseGraph:
 
     matrix: np.ndarray
     threshold: float = 0.0
-    sizes: np.ndarray = field(default=None)  # type: ignore[assignment]
+    sizes: np.ndarray = field(default=None)  # type: ignore[assignment, arg-type]
 
     def __post_init__(self) -> None:
         if self.sizes is None:

@@ -1,10 +1,10 @@
 """The linear programming relaxation over triangle inequalities, in cvxpy with HiGHS, by cutting planes.
 
 A variable x_ij in [0, 1] says how much pair (i, j) is cut: minimise the sum of w_ij x_ij subject to
-x_ij <= x_ik + x_kj for all i, j, k (Charikar, Guruswami and Wirth 2005; Demaine et al. 2006). The inequalities are separated lazily. What
-costs is starting the solver anew each round, so the first round begins with those that a dual ascent found active:
-two or three rounds then suffice. An unfinished simplex value proves nothing; but any multipliers y >= 0 of the rows
-do, through the Lagrangian dual, and so every round's do here, evaluated in float64.
+x_ij <= x_ik + x_kj for all i, j, k (Charikar, Guruswami and Wirth 2005; Demaine et al. 2006). The inequalities are
+separated lazily. What costs is starting the solver anew each round, so the first round begins with those that a dual
+ascent found active: two or three rounds then suffice. An unfinished simplex value proves nothing; but any multipliers
+y >= 0 of the rows do, through the Lagrangian dual, and so every round's do here, evaluated in float64.
 """
 
 from dataclasses import dataclass

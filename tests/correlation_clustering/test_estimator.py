@@ -5,20 +5,14 @@ import time
 import numpy as np
 import pytest
 from scipy import sparse
+from signed_instances import embeddings, random_weights
 from sklearn.base import clone
 
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.correlation_clustering import strategy as strategy_module
 from telescope_transformer.errors import SolverError, WeightsError
-from tests.correlation_clustering.instances import random_weights
 
 METHODS = ["auto", "lp", "local_search", "greedy"]
-
-
-def embeddings(n: int, d: int = 16, clusters: int = 6, noise: float = 0.6) -> np.ndarray:
-    rng = np.random.default_rng(n)
-    vectors = rng.standard_normal((clusters, d))[rng.integers(0, clusters, n)] + noise * rng.standard_normal((n, d))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 @pytest.mark.parametrize("method", METHODS)

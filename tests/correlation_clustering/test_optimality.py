@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from signed_instances import FIVE_NODES, SIX_NODES, disagreement, optimum, random_weights
 
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.correlation_clustering.lp_relaxation import relax
-from tests.correlation_clustering.instances import FIVE_NODES, SIX_NODES, disagreement, optimum, random_weights
 
 ROUNDING = 1e-9
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from signed_instances import optimum, random_weights
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.correlation_clustering.reduction import reduce_graph
-from tests.correlation_clustering.instances import optimum, random_weights
 
 
 def test_the_reduced_optimum_is_that_of_the_original() -> None:

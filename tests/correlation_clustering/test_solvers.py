@@ -1,6 +1,7 @@
 """GAEC against its definition, dense against sparse, search that never loses, neighbour graphs, threads, sweeps."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
+from signed_instances import disagreement, embeddings, optimum, random_weights
 
 from telescope_transformer.cli.cluster import cluster
 from telescope_transformer.correlation_clustering import (
@@ -23,8 +25,6 @@ from telescope_transformer.correlation_clustering import (
 from telescope_transformer.correlation_clustering.dual import DenseDual
 from telescope_transformer.correlation_clustering.graph import canonical_labels
 from telescope_transformer.errors import InputError
-from tests.correlation_clustering.instances import disagreement, optimum, random_weights
-from tests.correlation_clustering.test_estimator import embeddings
 
 
 def contract_greedily(weights: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ def test_a_sweep_is_the_single_fits_in_the_order_asked_for() -> None:
 SCRIPT = """
 import numpy as np
 from telescope_transformer.correlation_clustering import CorrelationClustering
-vectors = np.random.default_rng(0).standard_normal((300, 24)).astype(np.float32)
+vectors = np.random.default_rng(0).standard_normal((150, 24)).astype(np.float32)
 vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 print(CorrelationClustering(random_state=0, method="local_search").fit_embeddings(vectors, 0.1).labels_.tolist())
 """
@@ -135,7 +135,7 @@ def test_the_same_labels_on_one_and_two_threads() -> None:
     outputs = []
     for threads in ("1", "2"):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-        environment = {**__import__("os").environ, **dict.fromkeys(names, threads)}
+        environment = {**os.environ, **dict.fromkeys(names, threads)}
         run = subprocess.run(
             [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
         )

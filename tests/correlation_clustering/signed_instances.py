@@ -41,6 +41,13 @@ def disagreement(weights: np.ndarray, labels: np.ndarray) -> float:
     return cost
 
 
+def embeddings(n: int, d: int = 16, clusters: int = 6, noise: float = 0.6) -> np.ndarray:
+    """Unit vectors (n, d) float32 around a few centres; the same for the same n."""
+    rng = np.random.default_rng(n)
+    vectors = rng.standard_normal((clusters, d))[rng.integers(0, clusters, n)] + noise * rng.standard_normal((n, d))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
 def graph_of_edges(n: int, edges: list[tuple[int, int, float]]) -> np.ndarray:
     weights = np.zeros((n, n))
     for i, j, weight in edges:

@@ -1,0 +1,226 @@
+"""Benchmarks of correlation clustering against the figures of its peers; writes results/clustering.json.
+
+Run: python tests/benchmarks/clustering.py [section ...]
+
+Sections: gaec, quality, certificates, modularity, cliques, sweep, sparse. The instances are those of the shared folder
+(TELESCOPE_SHARED, or `shared` beside the checkout); peers' figures were taken on the same kind of machine, idle, and
+stand beside ours. W is the sum of weights inside clusters, higher is better. Seconds are by the clock; `cpu` is what
+the process used, which a loaded machine changes less.
+"""
+
+import gzip
+import importlib.util
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from telescope_transformer.correlation_clustering import (
+    CorrelationClustering,
+    DenseGraph,
+    gaec,
+    neighbour_graph,
+    sweep,
+)
+from telescope_transformer.correlation_clustering.greedy import gaec_in_place
+
+SHARED = Path(os.environ.get("TELESCOPE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+
+RESULTS = Path(__file__).parent / "results" / "clustering.json"
+FOLDER = SHARED / "clustering"
+
+# kind, threshold, n, best W of the peers, and what found it.
+QUALITY = [
+    ("b", 0.3, 500, 1421.20, "fused moves, 0.09 s"),
+    ("b", 0.3, 1000, 4695.81, "fused moves, 0.18 s"),
+    ("a", 0.5, 2000, 12903.54, "andres GAEC + KLj, 11.2 s"),
+    ("b", 0.2, 2000, 31349.05, "andres GAEC + KLj, 7.6 s"),
+    ("b", 0.3, 2000, 15569.29, "fused moves, 3.3 s"),
+    ("a", 0.2, 2000, 44063.19, "fused moves, 1.3 s"),
+    ("b", 0.2, 5000, 214468.59, "fused moves, 14.6 s"),
+    ("a", 0.2, 10000, 1272490.6, "fused moves, 26 s"),
+]
+CLIQUES = {
+    "rand100-5": 1407, "rand200-5": 4079, "rand300-5": 7732, "rand400-5": 12133, "rand500-5": 17127,
+    "regnier300-50": 32164, "zahn300": 2504, "rand100-100": 24296, "rand200-100": 74924, "rand300-100": 152709,
+    "rand400-100": 222757, "rand500-100": 309125, "sym300-50": 17592,
+}  # fmt: skip
+MODULARITY = {
+    "karate": 5714,
+    "dolphins": 27805,
+    "lesmis": 75321,
+    "polbooks": 210338,
+    "football": 460937,
+    "adjnoun": 119058,
+}
+
+
+@contextmanager
+def timed(row: dict[str, Any]) -> Iterator[None]:
+    wall, cpu = time.monotonic(), time.process_time()
+    yield
+    row["seconds"] = round(time.monotonic() - wall, 3)
+    row["cpu"] = round(time.process_time() - cpu, 3)
+
+
+def embeddings(n: int, kind: str, seed: int = 0) -> np.ndarray:
+    spec = importlib.util.spec_from_file_location("embedding_instances", FOLDER / "embedding_instances.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(FOLDER / "embedding_instances.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.make(n, kind, seed)[0]
+
+
+def inside(vectors: np.ndarray, threshold: float, labels: np.ndarray) -> float:
+    """W of a clustering of the complete graph, by sums of vectors."""
+    vectors = vectors.astype(np.float64)
+    sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]))
+    np.add.at(sums, labels, vectors)
+    sizes = np.bincount(labels)
+    return float((np.sum(sums**2) - np.sum(vectors**2)) / 2 - threshold * np.sum(sizes * (sizes - 1) / 2))
+
+
+def solved(weights: np.ndarray, time_limit: float) -> dict[str, Any]:
+    row: dict[str, Any] = {"n": len(weights)}
+    solver = CorrelationClustering(random_state=0, time_limit=time_limit)
+    with timed(row):
+        solver.fit(weights)
+    attraction = float(np.maximum(weights, 0).sum() / 2)
+    return row | {"W": attraction - solver.cost_, "cost": solver.cost_, "gap": solver.gap_}
+
+
+def bench_gaec() -> list[dict[str, Any]]:
+    gaec(DenseGraph(np.zeros((5, 5), dtype=np.float32)))
+    rows = []
+    for kind, threshold, n, peer in (
+        ("a", 0.5, 2000, "andres 6.6 s"),
+        ("b", 0.2, 5000, "andres 86 s"),
+        ("a", 0.5, 10000, "andres 435 s and 17.3 GB, dense-multicut 8.6 s"),
+        ("b", 0.2, 10000, "dense-multicut 16.7 s"),
+    ):
+        vectors = embeddings(n, kind)
+        row: dict[str, Any] = {"instance": f"{kind} {threshold}", "n": n, "peer": peer}
+        started = time.monotonic()
+        matrix = vectors @ vectors.T
+        row["product_seconds"] = round(time.monotonic() - started, 3)
+        with timed(row):
+            labels = gaec_in_place(matrix, threshold)
+        row["W"] = inside(vectors, threshold, labels)
+        row["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        rows.append(row)
+    return rows
+
+
+def bench_quality() -> list[dict[str, Any]]:
+    rows = []
+    for kind, threshold, n, best, peer in QUALITY:
+        vectors = embeddings(n, kind)
+        row: dict[str, Any] = {"instance": f"{kind} {threshold}", "n": n, "peer_W": best, "peer": peer}
+        solver = CorrelationClustering(method="local_search", random_state=0, time_limit=4 + n / 400)
+        with timed(row):
+            solver.fit_embeddings(vectors, threshold)
+        rows.append(row | {"W": inside(vectors, threshold, solver.labels_)})
+    return rows
+
+
+def bench_certificates() -> list[dict[str, Any]]:
+    rows = []
+    for n, limit, seeds in ((300, 30, 3), (1000, 15, 1), (2000, 60, 1)):
+        for kind, threshold in (("a", 0.5), ("a", 0.2), ("b", 0.2), ("b", 0.3)):
+            for seed in range(seeds):
+                vectors = embeddings(n, kind, seed).astype(np.float64)
+                weights = vectors @ vectors.T - threshold
+                rows.append({"instance": f"{kind} {threshold}", "seed": seed} | solved(weights, limit))
+    return rows
+
+
+def bench_modularity() -> list[dict[str, Any]]:
+    rows = []
+    for name, best in MODULARITY.items():
+        values = np.array((FOLDER / "modularity" / f"{name}.txt").read_text().split(), dtype=float)
+        weights = np.zeros((int(values[0]),) * 2)
+        weights[np.triu_indices(len(weights), 1)] = values[1:]
+        rows.append({"instance": name, "best_known": best} | solved(weights + weights.T, 60))
+    return rows
+
+
+def bench_cliques() -> list[dict[str, Any]]:
+    rows = []
+    for name, best in CLIQUES.items():
+        text = gzip.decompress((FOLDER / "clique-partitioning" / f"{name}.txt.gz").read_bytes()).split()
+        weights = np.zeros((int(text[0]),) * 2)
+        weights[np.triu_indices(len(weights))] = -np.array(text[1:], dtype=float)
+        weights += weights.T
+        np.fill_diagonal(weights, 0)
+        row: dict[str, Any] = {"instance": name, "n": len(weights), "best_known": best}
+        solver = CorrelationClustering(method="local_search", random_state=0, time_limit=60)
+        with timed(row):
+            solver.fit(weights)
+        rows.append(row | {"W": float(np.maximum(weights, 0).sum() / 2 - solver.cost_)})
+    return rows
+
+
+def bench_sweep() -> list[dict[str, Any]]:
+    vectors = embeddings(10000, "a")
+    rows = []
+    for method, count, peer in (("greedy", 100, "prototype 16.5 s; andres about 12 h"), ("local_search", 20, "")):
+        row: dict[str, Any] = {"instance": f"a, n = 10000, {count} thresholds, {method}", "peer": peer}
+        with timed(row):
+            sweep(vectors, np.linspace(0.1, 0.9, count).tolist(), method=method, random_state=0)
+        rows.append(row)
+    return rows
+
+
+def bench_sparse() -> list[dict[str, Any]]:
+    rows = []
+    for n, limit in ((100_000, 60.0),):
+        vectors = embeddings(n, "a")
+        row: dict[str, Any] = {"instance": "a 0.5, 50 neighbours", "n": n, "peer": "andres GAEC 24.5 s"}
+        started = time.monotonic()
+        graph = neighbour_graph(vectors, 0.5)
+        row |= {"edges": graph.indices.size // 2, "neighbours_seconds": round(time.monotonic() - started, 1)}
+        with timed(row):
+            labels = gaec(graph)
+        rows.append(row | {"method": "greedy", "cost": graph.cost(labels)})
+        refined: dict[str, Any] = {"instance": row["instance"], "n": n, "method": "auto"}
+        solver = CorrelationClustering(random_state=0, time_limit=limit, memory_limit=0)
+        with timed(refined):
+            solver.fit_embeddings(vectors, 0.5)
+        rows.append(refined | {"cost": solver.cost_, "gap": solver.gap_})
+    return rows
+
+
+SECTIONS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "gaec": bench_gaec,
+    "quality": bench_quality,
+    "certificates": bench_certificates,
+    "modularity": bench_modularity,
+    "cliques": bench_cliques,
+    "sweep": bench_sweep,
+    "sparse": bench_sparse,
+}
+
+
+def main(names: list[str]) -> None:
+    if not FOLDER.is_dir():
+        sys.exit(f"no instances at {FOLDER}; set TELESCOPE_SHARED to the folder of shared data")
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    CorrelationClustering(random_state=0).fit(np.array([[0.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -1.0, 0.0]]))
+    for name in names or SECTIONS:
+        results[name] = SECTIONS[name]()
+        for row in results[name]:
+            print(name, json.dumps(row))
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
