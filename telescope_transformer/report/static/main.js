@@ -8,7 +8,8 @@ function drawLegend(map) {
     const inside = [symbolPicture(symbolOf(rank)), name];
     return element("li", {}, choose ? element("button", { type: "button", on: { click: choose } }, ...inside) : element("span", {}, ...inside));
   });
-  if (names.length > 16) items.push(element("li", {}, symbolPicture(OTHER), `and ${integer.format(names.length - 16)} more`));
+  const total = map.colourBy === "cluster" ? report.n_clusters : names.length;
+  if (total > 16) items.push(element("li", {}, symbolPicture(OTHER), `and ${integer.format(total - 16)} more`));
   document.getElementById("legend").replaceChildren(...items);
 }
 
