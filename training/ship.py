@@ -33,6 +33,9 @@ AWS_COLUMNS = {
     "src_port": "spt",
     "dst_port": "dpt",
 }
+# How often each of the datasets comes, real ones first; more steps than for one dataset, as they share them.
+MIX = ("2", "2", "1")
+STEPS = "1200"
 SIMULATED = SimulationSettings(sources=2000, seed=0, records_per_source=60.0, days=30.0)
 
 
@@ -89,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         work.mkdir(parents=True, exist_ok=True)
         datasets = [str(folder) for folder in make_datasets(options.data, work)]
         run = ["--config", options.config, "--split", "all", "--output", str(work / "run"), "--tracker", "none"]
-        status = train.main([*run, "--cpu", "--dataset", *datasets])
+        status = train.main([*run, "--cpu", "--steps", STEPS, "--mix", *MIX, "--dataset", *datasets])
         if status == 0:
             halve(work / "run", options.output)
     except TelescopeError as error:
