@@ -43,6 +43,9 @@ class Emitter:
         self._walks = np.empty((len(population.walks), n_targets), dtype=WALK_DTYPE)
         for row, walk in zip(self._walks, population.walks, strict=True):
             row["position"], row["address"] = walk.positions, walk.addresses
+        sources = population.sources
+        # Contiguous copies: these are read whole for every slice.
+        self._begin, self._end, self._rate = (np.ascontiguousarray(sources[name]) for name in ("begin", "end", "rate"))
         self._lengths = np.array([walk.length for walk in population.walks], dtype=np.uint64)
 
     def emit(self, start: int, stop: int) -> np.ndarray:
@@ -50,16 +53,15 @@ class Emitter:
 
         Retransmissions of a try that began before `stop` are in the same slice and may be some seconds later.
         """
-        sources = self._population.sources
-        overlap = np.minimum(sources["end"], stop) - np.maximum(sources["begin"], start)
-        expected = float((np.maximum(overlap, 0) * sources["rate"]).sum())
+        overlap = np.minimum(self._end, stop) - np.maximum(self._begin, start)
+        expected = float(np.maximum(overlap, 0) @ self._rate)
         out = np.empty(int(expected * 1.2) + 1024, dtype=RECORD_DTYPE)
         needed = self._run(start, stop, out)
         if needed > len(out):
             out = np.empty(needed, dtype=RECORD_DTYPE)
             needed = self._run(start, stop, out)
         out = out[:needed]
-        return out[np.argsort(out["timestamp"], kind="stable")]
+        return out[np.argsort(np.ascontiguousarray(out["timestamp"]), kind="stable")]
 
     def _run(self, start: int, stop: int, out: np.ndarray) -> int:
         population = self._population

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from telescope_transformer.simulation.population import Population, draw_populat
 # 1 January 2024, 00:00 UTC.
 START = 1_704_067_200_000_000
 MOST_SOURCES = 2_000_000
-_RECORDS_PER_SLICE = 2**20
-_ROW_GROUP = 2**21
+_RECORDS_PER_SLICE = 2**21
+_ROW_GROUP = 2**20
 _DICTIONARY_COLUMNS = ("src_ip", "dst_ip", "label")
 _TCP_ONLY = ("tcp_flags", "tcp_seq")
 
@@ -101,7 +102,7 @@ def simulate_batches(settings: SimulationSettings) -> Iterator[pa.RecordBatch]:
 
 
 def write_simulation(path: str | Path, settings: SimulationSettings) -> int:
-    """Writes the records as a Parquet file, a row group for each slice; returns their number.
+    """Writes the records as a Parquet file, in time order from row group to row group; returns their number.
 
     The file appears under its name only when it is complete.
     """
@@ -110,21 +111,28 @@ def write_simulation(path: str | Path, settings: SimulationSettings) -> int:
     partial = path.with_name(f".{path.name}.partial")
     batches = simulate_batches(settings)
     first = next(batches)
-    rows = 0
     try:
         # A dictionary page of the default size would not hold the addresses of a large telescope.
-        with pq.ParquetWriter(
-            partial,
-            first.schema,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=list(_DICTIONARY_COLUMNS),
-            dictionary_pagesize_limit=2**26,
-            store_schema=False,
-        ) as writer:
-            for batch in chain([first], batches):
-                writer.write_batch(batch, row_group_size=_ROW_GROUP)
+        with (
+            pq.ParquetWriter(
+                partial,
+                first.schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=list(_DICTIONARY_COLUMNS),
+                dictionary_pagesize_limit=2**26,
+                store_schema=False,
+            ) as writer,
+            ThreadPoolExecutor(max_workers=1) as pool,
+        ):
+            # One slice is written while the next is generated.
+            writing: Future[None] = pool.submit(writer.write_batch, first, _ROW_GROUP)
+            rows = first.num_rows
+            for batch in batches:
+                writing.result()
+                writing = pool.submit(writer.write_batch, batch, _ROW_GROUP)
                 rows += batch.num_rows
+            writing.result()
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
