@@ -5,6 +5,7 @@ An implementation of *Contrastive Learning and Correlation Clustering for Sequen
 tokens and embeddings (model), similarities, clusters, report.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.1.0"
+
+# The application decides where warnings go; the commands print them in their summaries.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Each public name is imported on first use: `telescope --help` must not wait for torch.
 _HOME = {
