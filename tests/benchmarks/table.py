@@ -1,0 +1,84 @@
+"""Write the recorded benchmarks into the README: `python tests/benchmarks/table.py`.
+
+Each benchmark beside this file records its figures under `results/`; this program only renders them.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+README = HERE.parents[1] / "README.md"
+MARK = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- end -->)", re.DOTALL)
+HEAD = ("| what | measured | compared with | benchmark |", "|---|---|---|---|")
+
+Row = tuple[str, str, str]
+
+
+def pcap(found: dict[str, Any]) -> Iterator[Row]:
+    for name, what in (("per_packet", "packets of a capture to records"), ("flows", "packets to flow records")):
+        ratio = found[name] / found["dpkt"]
+        yield what, f"{found[name] / 1e6:.1f} million packets a second", f"dpkt: {ratio:.0f} times as fast"
+
+
+def labels(found: dict[str, Any]) -> Iterator[Row]:
+    size = f"{found['addresses'] / 1e6:.0f} million addresses against {found['prefixes']:,} prefixes"
+    yield size, f"{found['join']:.1f} s", ""
+
+
+def model(found: dict[str, Any]) -> Iterator[Row]:
+    yield "tokens", f"{found['tokenizer_records_per_second'] / 1e6:.0f} million records a second", ""
+    tasks = (("training_pairs_per_second", "training, pairs"), ("embedding_windows_per_second", "embedding, windows"))
+    for task, what in tasks:
+        for size, rates in found[task].items():
+            ratio = f"the paper's recipe written plainly: {rates['bf16_to_plain']:.1f} times as fast"
+            yield f"{what} of {size}, bf16", f"{rates['bf16']:,.0f} a second", ratio
+
+
+def prepare(found: dict[str, Any]) -> Iterator[Row]:
+    size = f"{found['dataset']['records'] / 1e6:.0f} million flow records of {found['dataset']['sources']:,} sources"
+    run = found["prepare"]
+    processor = f"{run['processor_seconds']:.0f} s of processor time"
+    yield f"preparing {size}", f"{processor} ({run['seconds']:.0f} s), {run['peak_gib']:.1f} GiB", ""
+    rate = found["loader"]["random_access"]["windows_per_second"]
+    yield "reading windows for training", f"{rate:,} windows a second", ""
+
+
+def clustering(found: dict[str, Any]) -> Iterator[Row]:
+    for run in found.get("gaec", []):
+        measured = f"{run['seconds']:.2f} s ({run['cpu']:.2f} s of processor time), {run['peak_mb']:,} MB"
+        yield f"GAEC on {run['n']:,} windows ({run['instance']})", measured, run["peer"]
+    for run in found.get("modularity", []):
+        proof = "proved optimal" if run["gap"] < 1e-8 else f"gap {run['gap']:.2%}"
+        best = f"best known {run['best_known']:,}"
+        yield (
+            f"modularity of {run['instance']} (n = {run['n']})",
+            f"W = {run['W']:,.0f}, {proof}, {run['seconds']} s",
+            best,
+        )
+
+
+RENDERERS = {"pcap": pcap, "labels": labels, "prepare": prepare, "model": model, "clustering": clustering}
+
+
+def rows() -> Iterator[str]:
+    """The table's lines, of every benchmark that has recorded figures."""
+    yield from HEAD
+    for name, render in RENDERERS.items():
+        recorded = HERE / "results" / f"{name}.json"
+        if recorded.is_file():
+            for row in render(json.loads(recorded.read_text())):
+                yield f"| {' | '.join(row)} | `{name}.py` |"
+
+
+def main() -> None:
+    text, number = MARK.subn(lambda match: "\n".join([match[1].rstrip("\n"), *rows(), match[2]]), README.read_text())
+    if number != 1:
+        raise SystemExit(f"{README}: expected one section marked <!-- benchmarks --> ... <!-- end -->, found {number}")
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
