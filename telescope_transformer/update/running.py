@@ -122,13 +122,16 @@ def _take(state: State, flow: FlowRecords, settings: Settings, embedder: Embed) 
     vectors = embedder(long).astype(np.float64)
     threshold = _fixed_threshold(state, settings, vectors.astype(np.float32), long)
     _write_windows(state, extension)
+    identity = dict(zip(former["window_id"].to_pylist(), former["cluster"].fill_null(-1).to_pylist(), strict=True))
     by_time = np.argsort(long["start"].to_numpy(), kind="stable")
     first = state.number("SELECT count(*) FROM clusters") == 0
     size = len(by_time) if first else steps.LARGEST_STEP
     for begin in range(0, len(by_time), size):
         rows = by_time[begin : begin + size]
         start = np.array([homes.get(name, -1) for name in long["source"].take(pa.array(rows)).to_pylist()])
-        new = steps.Free(long["window_id"].to_numpy()[rows], vectors[rows], np.full(len(rows), -1))
+        ids = long["window_id"].to_numpy()[rows]
+        carried = np.array([identity.get(number, -1) for number in ids.tolist()])
+        new = steps.Free(ids, vectors[rows], np.full(len(rows), -1), carried)
         result = _solve(state, new, start, threshold, settings)
         _write_step(state, result, flow)
         _write_members(state, new, result.labels[: len(rows)], result.margins[: len(rows)])
@@ -143,11 +146,12 @@ def _solve(state: State, new: steps.Free, homes: np.ndarray, threshold: float, s
     groups = state.groups()
     if not len(groups.ids):
         return steps.first_step(new, threshold, seed=settings.seed, time_limit=settings.time_limit)
-    near = steps.touching(groups, new.vectors, threshold, homes)
+    near = steps.touching(groups, new.vectors, threshold, np.concatenate([homes, new.former]))
     old = state.loosest(near.ids, steps.budget(len(new.ids)), settings.seed + int(new.ids.max()))
     vectors = np.concatenate([new.vectors, embedding_matrix(old).reshape(-1, new.vectors.shape[1])])
     clusters = np.concatenate([new.clusters, old["cluster"].to_numpy()])
-    free = steps.Free(np.concatenate([new.ids, old["window_id"].to_numpy()]), vectors, clusters)
+    former = np.concatenate([new.former, old["cluster"].to_numpy()])
+    free = steps.Free(np.concatenate([new.ids, old["window_id"].to_numpy()]), vectors, clusters, former)
     starts = np.concatenate([homes, old["cluster"].to_numpy()])
     next_id = state.number("SELECT value::BIGINT FROM meta WHERE key = 'next_cluster'")
     result = steps.next_step(near, free, starts, threshold, next_id=next_id, seed=settings.seed)

@@ -18,11 +18,19 @@ LARGEST_STEP = 2_000
 
 @dataclass(frozen=True)
 class Free:
-    """Windows that a step may place: `ids`, `vectors` (m, dimensions), and `clusters` they are in (-1: new)."""
+    """Windows that a step may place.
+
+    Attributes:
+        ids: (m,) of the windows.
+        vectors: (m, dimensions), rows of length 1.
+        clusters: (m,) the cluster in whose sum a window is counted; -1 for new windows and for those that grew.
+        former: (m,) the cluster whose identity a window carries on: also that of a window that grew.
+    """
 
     ids: np.ndarray
     vectors: np.ndarray
     clusters: np.ndarray
+    former: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ def next_step(
 def _finished(
     groups: Groups, rest: Groups, free: Free, labels: np.ndarray, threshold: float, next_id: int
 ) -> StepResult:
-    former = np.concatenate([rest.ids, free.clusters])
+    former = np.concatenate([rest.ids, free.former])
     sizes = np.concatenate([rest.sizes, np.ones(len(free.ids))])
     heirs = inherit(labels, former, sizes, next_id)
     nodes = np.concatenate([rest.sums.reshape(len(rest.ids), free.vectors.shape[1]), free.vectors])

@@ -119,6 +119,16 @@ def test_clusters_keep_their_ids_and_a_new_actor_is_a_birth(days: list[Path], tm
     assert {w["cluster"] for w in windows if w["source"] in sixth} <= born_late
 
 
+def test_no_cluster_comes_or_goes_without_an_event(finished: Path) -> None:
+    tables = contents(finished)
+    events = tables["events"].to_pylist()
+    come = [event["cluster"] for event in events if event["event"] in ("birth", "split")]
+    gone = [event["cluster"] for event in events if event["event"] == "death"]
+    gone += [other for event in events if event["event"] == "merge" for other in event["others"]]
+    assert len(set(come)) == len(come)
+    assert sorted(set(come) - set(gone)) == tables["clusters"]["cluster"].to_pylist()
+
+
 def test_a_kill_at_any_moment_loses_and_repeats_nothing(days: list[Path], finished: Path, tmp_path: Path) -> None:
     path = tmp_path / "state.duckdb"
     command = [sys.executable, made_days.__file__, str(path), *map(str, days)]
