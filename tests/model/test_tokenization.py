@@ -41,7 +41,9 @@ def sequences(draw: st.DrawFn, min_size: int = 1) -> list[dict[str, Any]]:
 
 def as_table(records: list[dict[str, Any]]) -> pa.Table:
     kinds = {"timestamp": pa.int64(), "dst_port": pa.uint16(), "src_port": pa.uint16(), "dst_ip": pa.string()}
-    return pa.table({name: pa.array([r[name] for r in records], kinds.get(name, pa.uint8())) for name in sorted(records[0])})
+    return pa.table(
+        {name: pa.array([r[name] for r in records], kinds.get(name, pa.uint8())) for name in sorted(records[0])}
+    )
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
