@@ -23,11 +23,11 @@ from training.evaluation.summary import SCHEMA, average, differences, summarise
 from training.evaluation.tables import MAIN_FIGURES, markdown
 
 
-def evaluate(options: Namespace) -> dict[str, Any]:
+def evaluate(options: Namespace) -> tuple[dict[str, Any], Results]:
     """Measure everything that the options ask for.
 
     Returns:
-        The content of metrics.json.
+        The content of metrics.json, and what the pictures show.
 
     Raises:
         TelescopeError: where inputs or models cannot be read, or are too small.
@@ -41,21 +41,18 @@ def evaluate(options: Namespace) -> dict[str, Any]:
     averages = average(results.runs)
     titles = {name: (method.title, method.kind) for name, method in METHODS.items()}
     titles |= {method.title: (method.title, "model") for method in models.values()}
-    methods = summarise(averages, titles)
+    summary = summarise(averages, titles)
     name = options.name or Path(options.inputs[0]).name
-    if not options.no_plots:
-        from training.evaluation.plots import draw_all
-
-        draw_all(options.output / "plots", results, titles)
-    return {
+    metrics = {
         "schema": SCHEMA,
         "data": describe(options, name, list(splits)),
         "counts": results.counts,
-        "methods": methods,
+        "methods": summary,
         "differences": differences(averages, [model.name for model in options.model], MAIN_FIGURES),
         "curves": results.curves,
-        "results": report_rows(methods, f"{name}, windows of {options.window}", MAIN_FIGURES),
+        "results": report_rows(summary, f"{name}, windows of {options.window}", MAIN_FIGURES),
     }
+    return metrics, results
 
 
 def read_splits(options: Namespace) -> dict[int, Split]:
@@ -101,12 +98,18 @@ def describe(options: Namespace, name: str, splits: list[int]) -> dict[str, Any]
     }
 
 
-def write(output: Path, metrics: dict[str, Any]) -> None:
-    """Write metrics.json, metrics.md and report.html, which takes in the pictures that were drawn."""
+def write(output: Path, metrics: dict[str, Any], results: Results | None) -> None:
+    """Write metrics.json and metrics.md, draw the results where there are any, and put all into report.html."""
     output.mkdir(parents=True, exist_ok=True)
     (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     (output / "metrics.md").write_text(markdown(metrics))
-    (output / "report.html").write_text(page(metrics, sorted((output / "plots").glob("*.png"))))
+    pictures = []
+    if results is not None:
+        # Imported here: with its first use Matplotlib looks for fonts, which takes a while.
+        from training.evaluation.plots import draw_all
+
+        pictures = draw_all(output / "plots", results, metrics["methods"])
+    (output / "report.html").write_text(page(metrics, pictures))
 
 
 def main(
@@ -115,7 +118,8 @@ def main(
     """Run the command line; returns the exit status."""
     try:
         options = parser(program, baselines or DEFAULT_BASELINES).parse_args(argv)
-        write(options.output, evaluate(options))
+        metrics, results = evaluate(options)
+        write(options.output, metrics, None if options.no_plots else results)
     except TelescopeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -198,7 +198,10 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_program_writes_figures_tables_and_pictures(tmp_path: Path, tiny_model: Path) -> None:
+def test_the_program_writes_figures_tables_and_pictures(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.evaluation.clustering.BOUND_SECONDS", 0.2)
     flows, output = tmp_path / "flows.parquet", tmp_path / "out"
     write_simulation(flows, SETTINGS)
     arguments = ["--window", str(LENGTH), "--splits", "0", "1", "--replicates", "5", "--name", "simulated"]

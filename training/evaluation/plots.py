@@ -5,6 +5,7 @@ They show the first split's unseen sources and name methods and organisations, n
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -37,12 +38,16 @@ CURVES = {
 }
 
 
-def draw_all(folder: Path, results: Results, titles: Mapping[str, tuple[str, str]]) -> list[Path]:
-    """Draw every picture that the results have the data for; returns the files."""
+def draw_all(folder: Path, results: Results, methods: Mapping[str, Any]) -> list[Path]:
+    """Draw every picture that the results have the data for; returns the files.
+
+    Arguments:
+        methods: by name, with `title` and `kind`, as `summary.summarise` gives them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for method, representation in results.shown.items():
-        title, kind = titles[method]
+        title, kind = methods[method]["title"], methods[method]["kind"]
         windows = results.shown_windows
         if kind == "control" or windows is None:
             continue
