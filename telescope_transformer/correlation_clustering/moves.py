@@ -27,14 +27,21 @@ def _free_labels(count):
 
 
 @njit(cache=True, nogil=True)
+def _count_and_mass(labels, sizes):
+    """Nodes in each cluster, and the sum of their sizes."""
+    count = np.zeros(labels.size, np.int64)
+    mass = np.zeros(labels.size)
+    for i in range(labels.size):
+        count[labels[i]] += 1
+        mass[labels[i]] += sizes[i]
+    return count, mass
+
+
+@njit(cache=True, nogil=True)
 def _moves_dense(matrix, threshold, sizes, labels, order, tolerance):
     """Move the nodes of ``order`` greedily, one after the other; returns how many moved. Writes ``labels``."""
     n = labels.size
-    count = np.zeros(n, np.int64)
-    mass = np.zeros(n)
-    for i in range(n):
-        count[labels[i]] += 1
-        mass[labels[i]] += sizes[i]
+    count, mass = _count_and_mass(labels, sizes)
     free, height = _free_labels(count)
     top = labels.max() + 1
     sums = np.zeros(n)

@@ -8,7 +8,8 @@ from telescope_transformer.correlation_clustering.certificate import certify, ce
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
 from telescope_transformer.correlation_clustering.greedy import gaec
 from telescope_transformer.correlation_clustering.local_search import anneal_longer, evolve, improve
-from telescope_transformer.correlation_clustering.progress import Progress
+from telescope_transformer.correlation_clustering.neighbourhoods import RESOLVE_UP_TO, resolve_neighbourhoods
+from telescope_transformer.correlation_clustering.progress import Deadline, Progress
 from telescope_transformer.errors import SolverError
 
 METHODS = ("auto", "lp", "local_search", "greedy")
@@ -71,15 +72,22 @@ def _greedy(progress: Progress, rng: np.random.Generator) -> None:
 
 
 def _search(progress: Progress, rng: np.random.Generator) -> None:
-    deadline = progress.part(_SEARCH_SHARE)
-    progress.offer(improve(progress.graph, progress.labels, rng, deadline))
-    evolve(progress, rng, deadline)
+    _search_until(progress, rng, progress.part(_SEARCH_SHARE), patience=8)
 
 
 def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
-    progress.offer(improve(progress.graph, progress.labels, rng, progress.part(1.0)))
-    evolve(progress, rng, progress.part(1.0), patience=16)
+    _search_until(progress, rng, progress.part(1.0), patience=16)
     _restart(progress, rng)
+
+
+def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadline, patience: int) -> None:
+    start = progress.labels
+    # From single nodes first: it takes less time and mostly gets further than a refinement of GAEC.
+    progress.offer(improve(progress.graph, np.arange(progress.graph.n), rng, deadline))
+    progress.offer(improve(progress.graph, start, rng, deadline))
+    evolve(progress, rng, deadline, patience)
+    if isinstance(progress.graph, DenseGraph) and progress.graph.n <= RESOLVE_UP_TO:
+        resolve_neighbourhoods(progress, progress.graph, rng, deadline)
 
 
 def _restart(progress: Progress, rng: np.random.Generator) -> None:

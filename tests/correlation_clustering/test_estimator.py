@@ -140,6 +140,19 @@ def test_a_time_limit_is_kept() -> None:
     assert solver.cost_ < weights[weights > 0].sum() / 2
 
 
+def test_no_time_at_all_still_gives_a_clustering() -> None:
+    weights = random_weights(9, 60)
+    solver = CorrelationClustering(time_limit=0).fit(weights)
+    assert solver.labels_.shape == (60,)
+    assert np.isnan(solver.gap_) or 0 <= solver.gap_ <= 1
+
+
+def test_a_gap_that_suffices_ends_the_fit() -> None:
+    vectors = embeddings(80)
+    solver = CorrelationClustering(gap=0.5, random_state=0).fit_embeddings(vectors, 0.3)
+    assert solver.gap_ <= 0.5
+
+
 def test_an_interrupt_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

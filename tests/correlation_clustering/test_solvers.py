@@ -22,8 +22,10 @@ from telescope_transformer.correlation_clustering import (
     refine,
     sweep,
 )
-from telescope_transformer.correlation_clustering.dual import DenseDual
+from telescope_transformer.correlation_clustering.dual import DenseDual, SparseDual, ascend
 from telescope_transformer.correlation_clustering.graph import canonical_labels
+from telescope_transformer.correlation_clustering.neighbourhoods import resolve_neighbourhoods
+from telescope_transformer.correlation_clustering.progress import Deadline, Progress
 from telescope_transformer.errors import InputError
 
 
@@ -92,6 +94,31 @@ def test_any_multipliers_prove_a_bound() -> None:
         dual.separate()
         dual.multipliers *= np.random.default_rng(seed).random(dual.multipliers.size) * 3
         assert dual.bound() <= optimum(weights)
+
+
+def test_the_sparse_ascent_proves_bounds_too() -> None:
+    raised = 0
+    for seed in range(60):
+        weights = random_weights(seed, 8, density=0.7)
+        graph = check_weights(sparse.csr_array(weights))
+        progress = Progress(graph)
+        progress.offer(refine(graph, seed=seed))
+        dual = SparseDual(graph, progress.labels, seed=seed)
+        ascend(dual, progress, Deadline(5))
+        assert progress.lower_bound <= optimum(weights) * (1 + 1e-9)
+        raised += progress.lower_bound > 0
+    assert raised > 30
+
+
+def test_neighbourhoods_never_raise_the_cost() -> None:
+    for seed in range(5):
+        graph = DenseGraph(random_weights(seed, 40))
+        progress = Progress(graph)
+        progress.offer(gaec(graph))
+        before = progress.cost
+        resolve_neighbourhoods(progress, graph, np.random.default_rng(seed), Deadline(5))
+        assert progress.cost <= before
+        assert progress.cost == pytest.approx(graph.cost(progress.labels))
 
 
 def test_neighbour_graph_holds_the_largest_products() -> None:
