@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -48,8 +49,7 @@ def test_the_command_for_two_processes_starts_two(dataset: Path, tmp_path: Path)
     command = found.group().replace("--dataset dataset", f"--dataset {dataset}")
     command = command.replace("--output run", f"--output {tmp_path / 'run'}")
     done = subprocess.run(
-        f"{command} --steps 2 --batch-pairs 8 --max-records 8 --save-every 2",
-        shell=True,
+        shlex.split(f"{command} --steps 2 --batch-pairs 8 --max-records 8 --save-every 2"),
         cwd=ROOT,
         env=os.environ
         | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
