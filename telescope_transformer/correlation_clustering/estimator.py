@@ -74,16 +74,24 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         Where the matrix of all pairs would exceed ``memory_limit``, the graph of ``n_neighbors`` nearest neighbours
         instead; ``outside_pairs_`` says so. Raises like `fit`.
         """
+        return self.fit_graph(self.graph_of(embeddings, threshold))
+
+    def fit_graph(self, graph: Graph) -> Self:
+        """Cluster a graph that `graph_of` gave."""
         self._check_options()
+        outside = f"pairs outside the graph of {self.n_neighbors} nearest neighbours weigh 0"
+        outside = "all pairs are weighed" if isinstance(graph, DenseGraph) else outside
+        return self._solve(graph, outside, self.time_limit)
+
+    def graph_of(self, embeddings: Any, threshold: float) -> Graph:
+        """The graph that `fit_embeddings` solves: dense, or of nearest neighbours beyond ``memory_limit``."""
         vectors = check_embeddings(embeddings, threshold)
         n = vectors.shape[0]
         if 4 * n * n > self.memory_limit:
-            graph: Graph = neighbour_graph(vectors, threshold, self.n_neighbors, seed=self.random_state or 0)
-            outside = f"pairs outside the graph of {self.n_neighbors} nearest neighbours weigh 0"
-            return self._solve(graph, outside, self.time_limit)
+            return neighbour_graph(vectors, threshold, self.n_neighbors, seed=self.random_state or 0)
         if n <= _DOUBLE_UP_TO:
             vectors = vectors.astype(np.float64)
-        return self._solve(DenseGraph(vectors @ vectors.T, float(threshold)), "all pairs are weighed", self.time_limit)
+        return DenseGraph(vectors @ vectors.T, float(threshold))
 
     def solution(self) -> dict[str, Any]:
         """The result as plain values for JSON: a bound or gap that was not computed is None."""

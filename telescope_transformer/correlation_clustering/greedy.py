@@ -32,23 +32,41 @@ def _rescan(matrix, threshold, sizes, stamp, alive, a):
     return best, partner
 
 
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
+def _largest(values):
+    """Largest of finite values (and -inf): without NaN the loop compiles to vector instructions."""
+    best = np.float32(-np.inf)
+    for value in values:
+        best = max(best, value)
+    return best
+
+
+@njit(cache=True, nogil=True)
+def _first_largest(values):
+    """Place and value of the largest; the lowest place among equals."""
+    best = _largest(values)
+    for place in range(values.size):
+        if values[place] == best:
+            return place, best
+    return -1, best
+
+
 @njit(cache=True, nogil=True)
 def _nearest(matrix, threshold, sizes, key, partner):
     """Best partner of each node, before any contraction; lowest index among equals."""
     n = matrix.shape[0]
+    unit = np.all(sizes == 1.0)
+    stamp = np.zeros(n, np.int64)
     for a in range(n):
-        row = matrix[a]
-        best = -np.inf
-        mate = -1
-        for b in range(a):
-            weight = row[b] - threshold * sizes[a] * sizes[b]
-            if weight > best:
-                best, mate = weight, b
-        for b in range(a + 1, n):
-            weight = row[b] - threshold * sizes[a] * sizes[b]
-            if weight > best:
-                best, mate = weight, b
-        key[a], partner[a] = best, mate
+        if not unit:
+            key[a], partner[a] = _rescan(matrix, threshold, sizes, stamp, n, a)
+            continue
+        left, low = _first_largest(matrix[a, :a])
+        right, high = _first_largest(matrix[a, a + 1 :])
+        if low >= high and left >= 0:
+            key[a], partner[a] = low - threshold, left
+        else:
+            key[a], partner[a] = high - threshold, a + 1 + right
 
 
 @njit(cache=True, nogil=True)
@@ -114,7 +132,7 @@ def _gaec_dense(matrix, threshold, sizes):
     _nearest(matrix, threshold, sizes, key, partner)
     alive, living, step = n, n, 0
     while living > 1:
-        i = np.argmax(key[:alive])
+        i, _ = _first_largest(key[:alive])
         if key[i] <= 0:
             break
         if stale[i]:

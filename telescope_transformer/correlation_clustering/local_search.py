@@ -56,14 +56,18 @@ def fuse(
     return improve(graph, winner, rng, deadline)
 
 
-def evolve(progress: Progress, rng: np.random.Generator, deadline: Deadline, patience: int = 8) -> None:
+def evolve(
+    progress: Progress, rng: np.random.Generator, deadline: Deadline, patience: int = 8, most: int | None = None
+) -> None:
     """Improve the best clustering of ``progress`` by restarts and fusion until ``patience`` of them brought nothing.
+
+    There are no more than ``most`` restarts, if that is given.
 
     Restarts on small complete graphs also anneal, each a little longer than the one before.
     """
     graph = progress.graph
     failures, restarts = 0, 0
-    while failures < patience and not deadline.passed and not progress.closed:
+    while failures < patience and restarts != most and not deadline.passed and not progress.closed:
         start = improve(graph, np.arange(graph.n), rng, deadline)
         if isinstance(graph, DenseGraph) and graph.n <= ANNEAL_UP_TO:
             passes = _FIRST_PASSES * (1 + restarts)
@@ -89,16 +93,22 @@ def anneal_longer(progress: Progress, rng: np.random.Generator, deadline: Deadli
 
 
 def refine(
-    graph: Graph, labels: np.ndarray | None = None, *, seed: int = 0, time_limit: float | None = None
+    graph: Graph,
+    labels: np.ndarray | None = None,
+    *,
+    seed: int = 0,
+    time_limit: float | None = None,
+    restarts: int | None = None,
 ) -> np.ndarray:
     """Labels (n,) of the best clustering found from ``labels`` (or GAEC) and restarts; canonical.
 
-    The cost is at most that of ``labels``. Deterministic for a seed where no time limit interrupts it.
+    The cost is at most that of ``labels``. Deterministic for a seed where no time limit interrupts it; ``restarts``
+    bounds the work without a clock.
     """
     progress = Progress(graph, time_limit)
     rng = np.random.default_rng(seed)
     start = gaec(graph) if labels is None else canonical_labels(labels)
     progress.offer(start)
     progress.offer(improve(graph, start, rng, progress.part(1.0)))
-    evolve(progress, rng, progress.part(1.0))
+    evolve(progress, rng, progress.part(1.0), most=restarts)
     return progress.labels
