@@ -9,12 +9,12 @@ import pytest
 
 from telescope_transformer.analysis import Settings, analyze, as_flow_records, sources_table
 from telescope_transformer.errors import FlowRecordError, InputError
-from telescope_transformer.simulation import SimulationSettings, simulate
+from telescope_transformer.simulation import simulate
 
 
 @pytest.fixture(scope="module")
 def records() -> pa.Table:
-    return simulate(SimulationSettings(sources=60, seed=1, records_per_source=30.0))
+    return simulate(60, seed=1, records_per_source=30.0)
 
 
 @pytest.fixture(scope="module")
