@@ -89,7 +89,7 @@ def _add_cuts(dual: DenseDual, deadline: Deadline) -> None:
         if deadline.passed:
             return
         # The estimate belongs to the smoothing, so it settles before it is cut off.
-        dual.separate()
+        dual.separate(deadline)
         dual.sweep(deadline)
         members, sizes = separate_two_partition(dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE)
         dual.rows.append(*partition_rows(members, sizes))

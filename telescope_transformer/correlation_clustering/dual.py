@@ -26,6 +26,8 @@ _LAST_SMOOTHING = 1e-9
 _RELAXATION = 1.5
 _SWEEPS = 20
 _TOLERANCE = 0.05
+_CENTRES_A_CALL = 200
+_NODES_A_CALL = 20_000
 
 
 class Rows:
@@ -82,14 +84,14 @@ class Dual:
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
-    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray) -> int:
+    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
         raise NotImplementedError
 
-    def separate(self, tolerance: float = _TOLERANCE) -> int:
+    def separate(self, deadline: Deadline, tolerance: float = _TOLERANCE) -> int:
         """Add violated triangle inequalities, drop those without multiplier; returns how many were added."""
         triangles = np.empty((self._capacity, 3), dtype=self.triangles.dtype)
         multipliers = np.empty(self._capacity)
-        found = self._separate(tolerance, triangles, multipliers)
+        found = self._separate(tolerance, triangles, multipliers, deadline)
         keep = self.multipliers > 0
         self.triangles = np.concatenate([self.triangles[keep], triangles[:found]])
         self.multipliers = np.concatenate([self.multipliers[keep], multipliers[:found]])
@@ -141,9 +143,16 @@ class DenseDual(Dual):
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
         return pairs_cut(labels)
 
-    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray) -> int:
-        x, centres = self.fractions(), self._rng.permutation(self.n)
-        return separate_dense(x, self.reduced, self.cut, self.smoothing, tolerance, centres, triangles, multipliers)
+    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
+        x, found = self.fractions(), 0
+        for centres in np.array_split(self._rng.permutation(self.n), 1 + self.n // _CENTRES_A_CALL):
+            found += separate_dense(
+                x, self.reduced, self.cut, self.smoothing, tolerance, centres,
+                triangles[found:], multipliers[found:],
+            )  # fmt: skip
+            if deadline.passed:
+                break
+        return found
 
     def fractions(self) -> np.ndarray:
         """Primal estimate x (n, n) float32 of the relaxation's solution: 1 cut, 0 joined."""
@@ -162,19 +171,23 @@ class SparseDual(Dual):
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
         return edges_cut(self._graph.indptr, self._graph.indices, labels)
 
-    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray) -> int:
-        graph = self._graph
-        return separate_sparse(
-            graph.indptr, graph.indices, self._ids, self.reduced, self.cut, self.smoothing, tolerance,
-            triangles, multipliers,
-        )  # fmt: skip
+    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
+        graph, found = self._graph, 0
+        for first in range(0, graph.n, _NODES_A_CALL):
+            found += separate_sparse(
+                graph.indptr, graph.indices, self._ids, self.reduced, self.cut, self.smoothing, tolerance,
+                first, min(first + _NODES_A_CALL, graph.n), triangles[found:], multipliers[found:],
+            )  # fmt: skip
+            if deadline.passed:
+                break
+        return found
 
 
 def ascend(dual: Dual, progress: Progress, deadline: Deadline) -> None:
     """Raise the bound until it meets the cost, nothing is gained by less smoothing, or the deadline passes."""
     last = level = -np.inf
     while not deadline.passed:
-        found = dual.separate()
+        found = dual.separate(deadline)
         dual.sweep(deadline)
         value = dual.estimate()
         missing = progress.cost - value

@@ -53,16 +53,17 @@ def edges_cut(indptr, indices, labels):
 
 
 @njit(cache=True, nogil=True)
-def separate_sparse(indptr, indices, ids, reduced, cut, smoothing, tolerance, triangles, multipliers):
+def separate_sparse(indptr, indices, ids, reduced, cut, smoothing, tolerance, first, last, triangles, multipliers):
     """Find violated triangles of three edges and give them multipliers; returns how many. Stops where arrays are full.
 
-    For each edge (i, j) that is to some degree cut, the common neighbours whose edges to both are less than cut.
+    For each edge (i, j), j < i, first <= i < last, that is to some degree cut, the common neighbours whose edges to
+    both are less than cut.
     """
     n = indptr.size - 1
     owner = np.full(n, -1, np.int32)
     edge_to = np.empty(n, np.int32)
     found = 0
-    for i in range(n):
+    for i in range(first, last):
         for p in range(indptr[i], indptr[i + 1]):
             e = ids[p]
             if fraction(reduced[e], cut[e], smoothing) < 1.0 - tolerance:

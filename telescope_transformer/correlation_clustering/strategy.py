@@ -92,7 +92,7 @@ def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadli
 
 def _restart(progress: Progress, rng: np.random.Generator) -> None:
     limited = np.isfinite(progress.seconds_left)
-    anneal_longer(progress, rng, progress.part(0.5), patience=_PATIENCE_WITH_LIMIT if limited else 2)
+    anneal_longer(progress, rng, progress.part(0.9), patience=_PATIENCE_WITH_LIMIT if limited else 2)
     if limited:
         evolve(progress, rng, progress.part(1.0), patience=_PATIENCE_WITH_LIMIT)
 

@@ -91,7 +91,7 @@ def test_any_multipliers_prove_a_bound() -> None:
     for seed in range(20):
         weights = random_weights(seed, 7)
         dual = DenseDual(DenseGraph(weights), np.zeros(7, dtype=np.int64), seed=seed)
-        dual.separate()
+        dual.separate(Deadline(5))
         dual.multipliers *= np.random.default_rng(seed).random(dual.multipliers.size) * 3
         assert dual.bound() <= optimum(weights)
 
