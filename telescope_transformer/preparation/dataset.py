@@ -179,7 +179,7 @@ def _stage(
 ) -> Staged:
     """Stages the records; those that are appended take the columns of the dataset: null, or dropped."""
     say("reading flow records")
-    staged = stage(scan, directory, shards=settings.shards, annotate=_annotation(settings.labels))
+    staged = stage(scan, directory, shards=settings.shards, annotate=_annotation(settings.labels, say))
     if before is not None:
         known = {*before.fields, *before.annotations}
         dropped = [name for name in staged.fields + staged.annotations if name not in known]
@@ -190,9 +190,11 @@ def _stage(
     return staged
 
 
-def _annotation(labels: Path | None) -> Annotate:
+def _annotation(labels: Path | None, say: Progress) -> Annotate:
     """What adds the tools that packet headers point to, and the labels of scanner lists."""
     lists = read_labels(labels) if labels else None
+    if lists is not None:
+        say(lists.summary())
 
     def annotate(table: pa.Table) -> pa.Table:
         if not {"ip_id", "tcp_seq"}.isdisjoint(table.schema.names):
