@@ -1,5 +1,6 @@
 """`CorrelationClustering`: the scikit-learn face of the solvers, chosen by the size and kind of the graph."""
 
+import time
 from typing import Any, Self
 
 import numpy as np
@@ -66,7 +67,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         self._check_options()
         graph = check_weights(weights)
         outside = "all pairs are weighed" if isinstance(graph, DenseGraph) else "pairs without an entry weigh 0"
-        return self._solve(graph, outside, self.time_limit)
+        return self._solve(graph, outside, time.monotonic())
 
     def fit_embeddings(self, embeddings: Any, threshold: float) -> Self:
         """Cluster the complete graph of the vectors (n, d) with weights <x_i, x_j> - threshold.
@@ -81,10 +82,11 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         self._check_options()
         outside = f"pairs outside the graph of {self.n_neighbors} nearest neighbours weigh 0"
         outside = "all pairs are weighed" if isinstance(graph, DenseGraph) else outside
-        return self._solve(graph, outside, self.time_limit)
+        return self._solve(graph, outside, time.monotonic())
 
     def graph_of(self, embeddings: Any, threshold: float) -> Graph:
         """The graph that `fit_embeddings` solves: dense, or of nearest neighbours beyond ``memory_limit``."""
+        started = time.monotonic()
         vectors = check_embeddings(embeddings, threshold)
         n = vectors.shape[0]
         if 4 * n * n > self.memory_limit:
@@ -112,8 +114,10 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
             if value is not None and not value >= 0:
                 raise SolverError(f"{name} must be None or a number of at least 0, not {value!r}")
 
-    def _solve(self, graph: Graph, outside: str, time_limit: float | None) -> Self:
-        progress = Progress(graph, time_limit, self.gap)
+    def _solve(self, graph: Graph, outside: str, started: float) -> Self:
+        # Products and neighbours count towards the limit.
+        left = None if self.time_limit is None else max(self.time_limit - (time.monotonic() - started), 0.0)
+        progress = Progress(graph, left, self.gap)
         self.solver_ = solve(progress, self.method, np.random.default_rng(self.random_state))
         self.outside_pairs_ = outside
         self.labels_ = progress.labels
