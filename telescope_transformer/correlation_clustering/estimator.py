@@ -79,14 +79,14 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
 
     def fit_graph(self, graph: Graph) -> Self:
         """Cluster a graph that `graph_of` gave."""
+        started = time.monotonic()
         self._check_options()
         outside = f"pairs outside the graph of {self.n_neighbors} nearest neighbours weigh 0"
         outside = "all pairs are weighed" if isinstance(graph, DenseGraph) else outside
-        return self._solve(graph, outside, time.monotonic())
+        return self._solve(graph, outside, started)
 
     def graph_of(self, embeddings: Any, threshold: float) -> Graph:
         """The graph that `fit_embeddings` solves: dense, or of nearest neighbours beyond ``memory_limit``."""
-        started = time.monotonic()
         vectors = check_embeddings(embeddings, threshold)
         n = vectors.shape[0]
         if 4 * n * n > self.memory_limit:
