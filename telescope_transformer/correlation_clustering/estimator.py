@@ -75,11 +75,13 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         Where the matrix of all pairs would exceed ``memory_limit``, the graph of ``n_neighbors`` nearest neighbours
         instead; ``outside_pairs_`` says so. Raises like `fit`.
         """
-        return self.fit_graph(self.graph_of(embeddings, threshold))
-
-    def fit_graph(self, graph: Graph) -> Self:
-        """Cluster a graph that `graph_of` gave."""
+        self._check_options()
         started = time.monotonic()
+        return self.fit_graph(self.graph_of(embeddings, threshold), started)
+
+    def fit_graph(self, graph: Graph, started: float | None = None) -> Self:
+        """Cluster a graph that `graph_of` gave; the time limit counts from ``started`` (`time.monotonic`) or now."""
+        started = time.monotonic() if started is None else started
         self._check_options()
         outside = f"pairs outside the graph of {self.n_neighbors} nearest neighbours weigh 0"
         outside = "all pairs are weighed" if isinstance(graph, DenseGraph) else outside
