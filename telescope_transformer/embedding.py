@@ -92,7 +92,7 @@ def embed_windows(
     Raises:
         InputError: where a window is longer than the model takes, or its records are not in time order.
     """
-    longest = pc.max(windows["n_records"]).as_py() or 0
+    longest = pc.max(pc.list_value_length(windows["timestamp"])).as_py() or 0
     if model.config.num_hidden_layers > 0 and longest > model.config.max_position_embeddings:
         raise InputError(
             f"a window has {longest} records, and the model takes {model.config.max_position_embeddings}: prepare the "

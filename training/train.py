@@ -5,6 +5,7 @@ checkpoints, the log (`log.jsonl`), TensorBoard's files and `training.json`, whi
 same command continues a run that was killed.
 """
 
+import gc
 import json
 import os
 import sys
@@ -190,6 +191,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     finally:
         if torch.distributed.is_initialized():
+            # A wrapped model that outlives the group ends it while it holds the interpreter's lock, for which the
+            # group's own thread may be waiting: the process would never end.
+            gc.collect()
             torch.distributed.destroy_process_group()
     return 0
 

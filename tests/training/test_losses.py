@@ -135,6 +135,8 @@ def one_of_two(rank: int, folder: str) -> None:
     assert gather_with_gradient(torch.full((1, 1), float(rank))).tolist() == [[0.0], [1.0]]
     if rank == 0:
         torch.save(results, f"{folder}/results.pt")
+    # The group must not end inside the wrapper's destructor, which holds the lock that the group's thread may want.
+    del network
     torch.distributed.destroy_process_group()
 
 
