@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import torch
 from tqdm.auto import tqdm
 from transformers.utils import cached_file
+from transformers.utils import logging as transformers_logging
 
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
@@ -37,8 +39,9 @@ def load(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearni
     """
     name = str(SHIPPED_CHECKPOINT if model is None else model)
     try:
-        loaded = TelescopeForContrastiveLearning.from_pretrained(name)
-        tokenizer = FlowTokenizer.from_pretrained(name)
+        with _without_bars():
+            loaded = TelescopeForContrastiveLearning.from_pretrained(name)
+            tokenizer = FlowTokenizer.from_pretrained(name)
     # What the libraries raise for a damaged file has no common base, down to the parser's own errors.
     except Exception as error:
         raise CheckpointError(f"cannot load a model from {name}: {' '.join(str(error).split())}") from error
@@ -47,6 +50,18 @@ def load(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearni
             f"{name}: the tokenizer spells {tokenizer.fields}, the model reads {loaded.config.fields}"
         )
     return loaded.eval(), tokenizer
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """No progress bars of the libraries: a model of this kind is loaded before one could be read."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def file_beside(model: str | Path | None, file_name: str) -> Path | None:
@@ -145,11 +160,16 @@ def length_batches(lengths: np.ndarray, batch_records: int = BATCH_RECORDS) -> I
         begin = end
 
 
+def embedding_column(embeddings: np.ndarray) -> pa.FixedSizeListArray:
+    """Embeddings (n_windows, dimensions) as an Arrow column `fixed_size_list<float>[dimensions]`."""
+    flat = pa.array(np.ascontiguousarray(embeddings, dtype=np.float32).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, embeddings.shape[1])
+
+
 def embeddings_table(windows: pa.Table, embeddings: np.ndarray) -> pa.Table:
-    """The windows' identifying columns with their embeddings, fixed_size_list<float32>[d]."""
+    """The windows' identifying columns with their embeddings."""
     kept = windows.select([name for name in KEPT_COLUMNS if name in windows.column_names])
-    values = pa.array(np.ascontiguousarray(embeddings, dtype=np.float32).ravel())
-    return kept.append_column("embedding", pa.FixedSizeListArray.from_arrays(values, embeddings.shape[1]))
+    return kept.append_column("embedding", embedding_column(embeddings))
 
 
 def embed_files(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy import sparse
 
 from telescope_transformer.errors import InputError
@@ -20,25 +21,21 @@ def embedding_matrix(table: pa.Table, column: str = "embedding") -> np.ndarray:
     """The embeddings of a table of windows, float32 (n_windows, dimensions).
 
     Raises:
-        InputError: if the column is absent, not a fixed-size list, or holds a missing or infinite value.
+        InputError: if the column is absent, not a list, or a row is missing, infinite or of another length.
     """
     if column not in table.column_names:
-        raise InputError(f"the table of windows has no column {column!r}; it has {', '.join(table.column_names)}")
+        raise InputError(f"the table has no column `{column}`, only {', '.join(table.column_names) or 'none'}")
     kind = table.schema.field(column).type
-    if not pa.types.is_fixed_size_list(kind):
-        raise InputError(f"column {column!r} must be a fixed-size list of float, found {kind}")
+    if not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
+        raise InputError(f"column `{column}` must be a list of float, found {kind}")
     values = table.column(column).combine_chunks()
+    lengths = set(pc.unique(pc.list_value_length(values)).to_pylist())
+    if len(lengths) > 1 or None in lengths:
+        raise InputError(f"rows of column `{column}` are missing or differ in length: {lengths}")
     flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    matrix = flat.reshape(-1, kind.list_size)
-    if len(matrix) != table.num_rows or not np.isfinite(matrix).all():
-        raise InputError(f"column {column!r} holds a missing or infinite value")
-    return matrix
-
-
-def embedding_column(embeddings: np.ndarray) -> pa.FixedSizeListArray:
-    """Embeddings (n_windows, dimensions) as an Arrow column `fixed_size_list<float>[dimensions]`."""
-    flat = pa.array(np.ascontiguousarray(embeddings, dtype=np.float32).ravel())
-    return pa.FixedSizeListArray.from_arrays(flat, embeddings.shape[1])
+    if not np.isfinite(flat).all():
+        raise InputError(f"column `{column}` holds a missing or infinite value")
+    return flat.reshape(table.num_rows, max(lengths, default=0))
 
 
 def normalised(embeddings: np.ndarray) -> np.ndarray:

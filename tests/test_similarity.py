@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import InputError
 from telescope_transformer.similarity import (
     cohesion,
-    embedding_column,
     embedding_matrix,
     normalised,
     signed_weights,
@@ -56,10 +56,14 @@ def test_embeddings_survive_the_table(rng: np.random.Generator) -> None:
 
 
 def test_a_table_without_usable_embeddings_says_why(rng: np.random.Generator) -> None:
-    with pytest.raises(InputError, match="no column 'embedding'"):
+    with pytest.raises(InputError, match="no column `embedding`"):
         embedding_matrix(pa.table({"source": ["192.0.2.1"]}))
-    with pytest.raises(InputError, match="fixed-size list"):
+    with pytest.raises(InputError, match="must be a list of float"):
         embedding_matrix(pa.table({"embedding": [0.5]}))
+    with pytest.raises(InputError, match="missing or differ in length"):
+        embedding_matrix(pa.table({"embedding": [[0.5, 0.5], [1.0]]}))
+    with pytest.raises(InputError, match="missing or differ in length"):
+        embedding_matrix(pa.table({"embedding": [[0.5, 0.5], None]}))
     broken = unit_vectors(rng)
     broken[3, 2] = np.nan
     with pytest.raises(InputError, match="missing or infinite"):

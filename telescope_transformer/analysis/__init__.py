@@ -3,7 +3,14 @@
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.run import analyze
 from telescope_transformer.analysis.settings import Settings, say_nothing
-from telescope_transformer.analysis.stages import as_flow_records, calibration_for, edge_weights, embed, profile
+from telescope_transformer.analysis.stages import (
+    as_flow_records,
+    calibration_for,
+    edge_weights,
+    embed,
+    profile,
+    solution,
+)
 from telescope_transformer.analysis.tables import sources_table, windows_table
 
 __all__ = [
@@ -16,6 +23,7 @@ __all__ = [
     "embed",
     "profile",
     "say_nothing",
+    "solution",
     "sources_table",
     "windows_table",
 ]

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import embedding, sequences
+from telescope_transformer.analysis.conflicts import packed_bound
 from telescope_transformer.analysis.settings import Say, Settings
 from telescope_transformer.calibration import FILE_NAME, Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering, refine
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
 from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.labels import names_of_networks, read_networks
 from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
@@ -100,20 +102,42 @@ def solve(
     labels = refine(graph, seed=settings.seed, restarts=max(1, int(SEARCH_CELLS / max(1, graph.n) ** 2)))
     cost = float(graph.cost(labels))
     say(f"{int(labels.max()) + 1:,} clusters at cosine threshold {threshold:.3f}; proving how good they are")
-    bound = solver.fit_graph(graph).lower_bound_
-    proved = not np.isnan(bound)
-    gap = (cost - bound) / cost if cost > 0 else 0.0
-    say(f"cost {cost * scale:.1f}, " + (f"at most {gap:.2%} above the optimum" if proved else "nothing is proved"))
-    return labels, {
+    ran, bound = proved_bound(solver, graph, embeddings, labels, threshold)
+    found = solution(cost, bound, threshold, scale)
+    proof = (
+        "nothing is proved" if found["gap"] is None else f"of which no clustering saves more than {found['gap']:.2%}"
+    )
+    say(f"cost {found['cost']:.1f}, {proof}")
+    found |= {"solver": ran, "outside_pairs": solver.outside_pairs_, "n_clusters": int(labels.max()) + 1}
+    return labels, found | {"seconds": round(time.monotonic() - started, 2)}
+
+
+def proved_bound(
+    solver: CorrelationClustering, graph: Graph, embeddings: np.ndarray, labels: np.ndarray, threshold: float
+) -> tuple[str, float]:
+    """What ran, and the better of the bounds by dual ascent and by packing conflicts; nan where neither can be had."""
+    bound = float(solver.fit_graph(graph).lower_bound_)
+    if not isinstance(graph, DenseGraph) or solver.gap_ == 0:
+        return solver.solver_, bound
+    packed = packed_bound(embeddings, labels, threshold)
+    return (solver.solver_, bound) if bound >= packed else (f"{solver.solver_}+packing", packed)
+
+
+def solution(cost: float, lower_bound: float, threshold: float, scale: float) -> dict[str, Any]:
+    """What is known of a clustering, in units of edge weight; bound and gap are None where nothing was proved.
+
+    Args:
+        cost, lower_bound: in units of cosine; a bound that is not known is nan.
+        threshold, scale: of the weights, `scale * (cosine - threshold)`.
+    """
+    proved = not np.isnan(lower_bound)
+    gap = (cost - lower_bound) / cost if cost > 0 else 0.0
+    return {
         "threshold": float(threshold),
         "scale": float(scale),
-        "cost": cost * scale,
-        "lower_bound": float(bound) * scale if proved else None,
+        "cost": scale * cost,
+        "lower_bound": scale * float(lower_bound) if proved else None,
         "gap": float(gap) if proved else None,
-        "solver": solver.solver_,
-        "outside_pairs": solver.outside_pairs_,
-        "n_clusters": int(labels.max()) + 1,
-        "seconds": round(time.monotonic() - started, 2),
     }
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import sequences
-from telescope_transformer.similarity import embedding_column
+from telescope_transformer.embedding import embedding_column
 
 
 def windows_table(windows: pa.Table, embeddings: np.ndarray, labels: np.ndarray, margins: np.ndarray) -> pa.Table:

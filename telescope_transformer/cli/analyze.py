@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Format, KeepGoing, Labels, PerPacket, Prefixes
+from telescope_transformer.cli.options import Columns, Format, Inactivity, KeepGoing, Labels, PerPacket, Prefixes
 
 
 def analyze(
@@ -16,6 +16,7 @@ def analyze(
     columns: Columns = None,
     format: Format = "auto",
     per_packet: PerPacket = False,
+    inactivity: Inactivity = 60.0,
     telescope: Prefixes = None,
     keep_going: KeepGoing = False,
     labels: Labels = None,
@@ -44,17 +45,18 @@ def analyze(
     """
     from telescope_transformer.analysis import Settings
     from telescope_transformer.analysis import analyze as analyze_records
-    from telescope_transformer.cli.options import read_labelled, tell
+    from telescope_transformer.cli.options import labelled_reader, tell
 
-    flow = read_labelled(
-        inputs,
+    read = labelled_reader(
+        labels,
         columns=columns,
         format=format,
         per_packet=per_packet,
+        inactivity=inactivity,
         telescope=telescope,
         keep_going=keep_going,
-        labels=labels,
     )
+    flow = read(inputs)
     settings = Settings(
         model=model,
         threshold=threshold,

@@ -41,24 +41,19 @@ def cluster(
 
 def _read(path: Path):  # type: ignore[no-untyped-def]
     """The table without its embeddings, and these as a float32 array (n, d)."""
-    import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from telescope_transformer.errors import InputError
+    from telescope_transformer.similarity import embedding_matrix
 
     try:
         table = pq.read_table(path)
+        vectors = embedding_matrix(table)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} is not a readable Parquet file: {error}") from error
-    if "embedding" not in table.column_names:
-        raise InputError(f"{path} has no column `embedding`, only {', '.join(table.column_names) or 'none'}")
-    column = table["embedding"].combine_chunks()
-    lengths = set(pc.unique(pc.list_value_length(column)).to_pylist())
-    if len(lengths) > 1 or None in lengths:
-        raise InputError(f"{path}: rows of column `embedding` are missing or differ in length: {lengths}")
-    vectors = np.asarray(column.flatten(), dtype=np.float32).reshape(len(column), max(lengths, default=0))
     return table.drop_columns(["embedding"]), vectors
 
 

@@ -1,7 +1,8 @@
 """Options that several commands share: how flow records are read, and how a command talks."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,9 @@ Columns = Annotated[
 ]
 Format = Annotated[str, typer.Option(help="Input format; auto tells by content.")]
 PerPacket = Annotated[bool, typer.Option("--per-packet", help="Keep each packet as a record, not each flow.")]
+Inactivity = Annotated[
+    float, typer.Option(min=0.0, help="Seconds of silence that end a flow record of packets.", show_default=True)
+]
 Prefixes = Annotated[
     list[str] | None,
     typer.Option(help="Prefix of the telescope (repeatable): only what is sent to it counts."),
@@ -27,35 +31,63 @@ def tell(message: str) -> None:
     typer.echo(message, err=True)
 
 
-def read_labelled(
-    inputs: list[str],
+def reading(
     *,
-    columns: str | None,
-    format: str,
-    per_packet: bool,
-    telescope: list[str] | None,
-    keep_going: bool,
-    labels: Path | None,
-) -> "FlowRecords":
-    """Read the inputs, say what was kept and rejected, and label the sources where lists are given."""
+    columns: str | None = None,
+    format: str = "auto",
+    per_packet: bool = False,
+    inactivity: float = 60.0,
+    telescope: list[str] | None = None,
+    keep_going: bool = False,
+) -> dict[str, Any]:
+    """The options as arguments of `records.read_records` and `records.scan_records`."""
+    from telescope_transformer.records import parse_mapping
+
+    return {
+        "columns": parse_mapping(columns) if columns else None,
+        "format": format,
+        "per_packet": per_packet,
+        "inactivity_seconds": inactivity,
+        "telescope": telescope or (),
+        "keep_going": keep_going,
+    }
+
+
+def labelled_reader(labels: Path | None, **options: Any) -> Callable[[Sequence[str | Path]], "FlowRecords"]:
+    """A function that reads inputs with the options of `reading`, says what was kept, and names sources and tools.
+
+    Args:
+        labels: folder of scanner lists, read once; None names no source.
+        options: as `reading` takes them.
+    """
     from dataclasses import replace
 
     from telescope_transformer.labels import add_tools, label_records, read_labels
-    from telescope_transformer.records import parse_mapping, read_records
+    from telescope_transformer.records import read_records
 
-    flow = read_records(
-        inputs,
-        columns=parse_mapping(columns) if columns else None,
-        format=format,
-        per_packet=per_packet,
-        telescope=telescope or (),
-        keep_going=keep_going,
-    )
-    tell(flow.summary())
-    # Without these header fields no tool leaves a mark.
-    table = flow.table if {"ip_id", "tcp_seq"}.isdisjoint(flow.table.column_names) else add_tools(flow.table)
-    if labels is not None:
-        lists = read_labels(labels)
+    arguments = reading(**options)
+    lists = None if labels is None else read_labels(labels)
+    if lists is not None:
         tell(lists.summary())
-        table = label_records(table, lists)
-    return replace(flow, table=table)
+
+    def read(inputs: Sequence[str | Path]) -> "FlowRecords":
+        flow = read_records(inputs, **arguments)
+        tell(flow.summary())
+        # Without these header fields no tool leaves a mark.
+        table = flow.table if {"ip_id", "tcp_seq"}.isdisjoint(flow.table.column_names) else add_tools(flow.table)
+        return replace(flow, table=table if lists is None else label_records(table, lists))
+
+    return read
+
+
+def file_reader(labels: Path | None, **options: Any) -> Callable[[Path], "FlowRecords"]:
+    """`labelled_reader` for a file at a time, which refuses a damaged one whole: it can come again, repaired."""
+    read = labelled_reader(labels, **options)
+
+    def read_file(path: Path) -> "FlowRecords":
+        flow = read([path])
+        if not options.get("keep_going"):
+            flow.raise_if_damaged()
+        return flow
+
+    return read_file

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Format, KeepGoing, Labels, PerPacket, Prefixes
+from telescope_transformer.cli.options import Columns, Format, Inactivity, KeepGoing, Labels, PerPacket, Prefixes
 
 
 def prepare(
@@ -14,6 +14,7 @@ def prepare(
     columns: Columns = None,
     format: Format = "auto",
     per_packet: PerPacket = False,
+    inactivity: Inactivity = 60.0,
     telescope: Prefixes = None,
     keep_going: KeepGoing = False,
     labels: Labels = None,
@@ -31,19 +32,20 @@ def prepare(
 
     Example: telescope prepare captures/ --telescope 198.18.0.0/16 --output dataset
     """
-    from telescope_transformer.cli.options import tell
+    from telescope_transformer.cli.options import reading, tell
     from telescope_transformer.preparation import EngineSettings, PreparationSettings, WindowSettings, read_manifest
     from telescope_transformer.preparation import prepare as prepare_dataset
-    from telescope_transformer.records import parse_mapping, scan_records
+    from telescope_transformer.records import scan_records
 
-    scan = scan_records(
-        inputs,
-        columns=parse_mapping(columns) if columns else None,
+    options = reading(
+        columns=columns,
         format=format,
         per_packet=per_packet,
-        telescope=telescope or (),
+        inactivity=inactivity,
+        telescope=telescope,
         keep_going=keep_going,
     )
+    scan = scan_records(inputs, **options)
     windows = read_manifest(output).settings if append else WindowSettings(window, min_records, seed)
     settings = PreparationSettings(windows, EngineSettings(engine, master, memory_limit), shards, labels)
     manifest = prepare_dataset(scan, output, settings, append=append, overwrite=overwrite, say=tell)

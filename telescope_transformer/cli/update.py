@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Format, Prefixes
+from telescope_transformer.cli.options import Columns, Format, Inactivity, Labels, PerPacket, Prefixes
 
 
 def update(
@@ -16,7 +16,10 @@ def update(
     ] = None,
     columns: Columns = None,
     format: Format = "auto",
+    per_packet: PerPacket = False,
+    inactivity: Inactivity = 60.0,
     telescope: Prefixes = None,
+    labels: Labels = None,
     model: Annotated[str | None, typer.Option(help="Checkpoint; the first update fixes it.")] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Cosine at which a pair weighs 0; the first fixes it.")
@@ -32,20 +35,19 @@ def update(
     Example: telescope update state.duckdb monday.csv.gz tuesday.csv.gz --output out
     """
     from telescope_transformer.analysis import Settings
-    from telescope_transformer.cli.options import tell
-    from telescope_transformer.records import parse_mapping, read_records
+    from telescope_transformer.cli.options import file_reader, tell
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
     from telescope_transformer.update import update as take
     from telescope_transformer.update.summary import write_summary
 
-    mapping = parse_mapping(columns) if columns else None
     settings = Settings(
         model=model, threshold=threshold, window=window, min_records=min_records, time_limit=time_limit
     )
 
-    def read(path: Path):  # type: ignore[no-untyped-def]
-        return read_records([path], columns=mapping, format=format, telescope=telescope or ())
+    read = file_reader(
+        labels, columns=columns, format=format, per_packet=per_packet, inactivity=inactivity, telescope=telescope
+    )
 
     with State(state) as opened:
         if inputs:

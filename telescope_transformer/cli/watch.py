@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Format, Prefixes
+from telescope_transformer.cli.options import Columns, Format, Inactivity, Labels, PerPacket, Prefixes
 
 # A bound is proved anew for each file, while the next one may be waiting.
 SECONDS_FOR_BOUND = 5.0
@@ -19,7 +19,10 @@ def watch(
     ] = None,
     columns: Columns = None,
     format: Format = "auto",
+    per_packet: PerPacket = False,
+    inactivity: Inactivity = 60.0,
     telescope: Prefixes = None,
+    labels: Labels = None,
     model: Annotated[str | None, typer.Option(help="Checkpoint; the first file fixes it.")] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Cosine at which a pair weighs 0; the first fixes it.")
@@ -34,18 +37,17 @@ def watch(
     Example: telescope watch captures/ --state state.duckdb --output out
     """
     from telescope_transformer.analysis import Settings
-    from telescope_transformer.cli.options import tell
+    from telescope_transformer.cli.options import file_reader, tell
     from telescope_transformer.errors import InputError
-    from telescope_transformer.records import parse_mapping, read_records
     from telescope_transformer.update import State, update
     from telescope_transformer.update.summary import write_summary
     from telescope_transformer.update.watching import new_files
 
-    mapping = parse_mapping(columns) if columns else None
     settings = Settings(model=model, threshold=threshold)
 
-    def read(path: Path):  # type: ignore[no-untyped-def]
-        return read_records([path], columns=mapping, format=format, telescope=telescope or ())
+    read = file_reader(
+        labels, columns=columns, format=format, per_packet=per_packet, inactivity=inactivity, telescope=telescope
+    )
 
     looks = iter([False, True])
     with State(state) as opened:

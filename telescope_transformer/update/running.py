@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.analysis import Settings, calibration_for, edge_weights, say_nothing
+from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import StateError
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.report.timing import iso_time
-from telescope_transformer.similarity import embedding_column
+from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps
-from telescope_transformer.update.state import State, embedding_matrix
+from telescope_transformer.update.certificate import current, follow
+from telescope_transformer.update.state import State
 from telescope_transformer.update.tails import Extension, extend
 
 Embed = Callable[[pa.Table], np.ndarray]
@@ -29,14 +31,33 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Step:
-    """What one input did: the day of its last record, windows that were new or changed, and the events."""
+    """What one input did.
+
+    Attributes:
+        path: the input.
+        day: of its last record.
+        windows: that were new or grew.
+        clusters: after it.
+        events: births, deaths, merges and splits.
+        cost, lower_bound: the certificate after it (`certificate.follow`), in units of edge weight.
+        seconds: that it took.
+    """
 
     path: str
     day: str
     windows: int
     clusters: int
     events: int
+    cost: float
+    lower_bound: float
     seconds: float
+
+    def __str__(self) -> str:
+        gap = (self.cost - self.lower_bound) / self.cost if self.cost > 0 else 0.0
+        return (
+            f"{self.path}: {self.windows:,} windows, {self.events:,} events, {self.clusters:,} clusters, cost "
+            f"{self.cost:.1f}, of which another clustering could save {gap:.1%} at most, {self.seconds:.2f} s"
+        )
 
 
 def update(
@@ -77,10 +98,11 @@ def update(
             result = _take(state, flow, settings, embedder)
             seconds = time.perf_counter() - started
             day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10] if flow.table.num_rows else ""
-            _record_input(state, digest, path, day, flow, result, seconds)
-        n_clusters = state.number("SELECT count(*) FROM clusters")
-        done.append(Step(str(path), day, result.windows, n_clusters, result.events, seconds))
-        say(f"{path}: {result.windows:,} windows, {result.events:,} events, {n_clusters:,} clusters, {seconds:.2f} s")
+            n_clusters = state.number("SELECT count(*) FROM clusters")
+            step = Step(str(path), day, result.windows, n_clusters, result.events, *current(state), seconds)
+            _record_input(state, digest, step, flow, result.nodes)
+        done.append(step)
+        say(str(step))
     return done
 
 
@@ -98,6 +120,7 @@ class _Taken:
     windows: int = 0
     events: int = 0
     nodes: int = 0
+    moved: list[np.ndarray] = field(default_factory=list)
 
 
 def _digest(path: Path) -> str:
@@ -132,20 +155,26 @@ def _take(state: State, flow: FlowRecords, settings: Settings, embedder: Embed) 
         ids = long["window_id"].to_numpy()[rows]
         carried = np.array([identity.get(number, -1) for number in ids.tolist()])
         new = steps.Free(ids, vectors[rows], np.full(len(rows), -1), carried)
-        result = _solve(state, new, start, threshold, settings)
+        result, moved = _solve(state, new, start, threshold, settings)
         _write_step(state, result, flow)
         _write_members(state, new, result.labels[: len(rows)], result.margins[: len(rows)])
         taken.windows += len(rows)
         taken.events += len(result.events)
         taken.nodes += result.nodes
+        taken.moved.append(moved)
+    grown = former.filter(pc.is_valid(former["cluster"]))
+    follow(state, grown, long["window_id"].to_numpy(), np.concatenate(taken.moved))
     return taken
 
 
-def _solve(state: State, new: steps.Free, homes: np.ndarray, threshold: float, settings: Settings) -> steps.StepResult:
-    """Solve the new windows with what they touch; moved old windows are written here."""
+def _solve(
+    state: State, new: steps.Free, homes: np.ndarray, threshold: float, settings: Settings
+) -> tuple[steps.StepResult, np.ndarray]:
+    """Solve the new windows with what they touch; old windows that moved are written here, and their ids returned."""
     groups = state.groups()
     if not len(groups.ids):
-        return steps.first_step(new, threshold, seed=settings.seed, time_limit=settings.time_limit)
+        first = steps.first_step(new, threshold, seed=settings.seed, time_limit=settings.time_limit)
+        return first, new.ids[:0]
     near = steps.touching(groups, new.vectors, threshold, np.concatenate([homes, new.former]))
     old = state.loosest(near.ids, steps.budget(len(new.ids)), settings.seed + int(new.ids.max()))
     vectors = np.concatenate([new.vectors, embedding_matrix(old).reshape(-1, new.vectors.shape[1])])
@@ -157,17 +186,16 @@ def _solve(state: State, new: steps.Free, homes: np.ndarray, threshold: float, s
     result = steps.next_step(near, free, starts, threshold, next_id=next_id, seed=settings.seed)
     m = len(new.ids)
     moved = pa.table({"id": free.ids[m:], "new_cluster": result.labels[m:], "new_margin": result.margins[m:]})
-    _rename(state, result.renamed)
+    names = pa.table(
+        {"old": pa.array(result.renamed, pa.int64()), "new": pa.array(result.renamed.values(), pa.int64())}
+    )
+    changed = state.query("SELECT window_id FROM windows JOIN names ON cluster = old", names=names)
+    state.execute("UPDATE windows SET cluster = new FROM names WHERE cluster = old", names=names)
     state.execute(
         "UPDATE windows SET cluster = new_cluster, margin = new_margin FROM moved WHERE window_id = id", moved=moved
     )
-    return result
-
-
-def _rename(state: State, renamed: dict[int, int]) -> None:
-    if renamed:
-        names = pa.table({"old": list(renamed), "new": list(renamed.values())})
-        state.execute("UPDATE windows SET cluster = new FROM names WHERE cluster = old", names=names)
+    left = free.ids[m:][result.labels[m:] != old["cluster"].to_numpy()]
+    return result, np.union1d(left, changed["window_id"].to_numpy())
 
 
 def _remove_open(state: State, former: pa.Table) -> None:
@@ -234,11 +262,9 @@ def _fixed_threshold(state: State, settings: Settings, vectors: np.ndarray, wind
     return float(stored["threshold"])
 
 
-def _record_input(
-    state: State, digest: str, path: Path, day: str, flow: FlowRecords, taken: _Taken, seconds: float
-) -> None:
-    counts = flow.counts
-    row: list[Any] = [digest, str(path), day, *counts, taken.windows, taken.nodes, seconds]
+def _record_input(state: State, digest: str, step: Step, flow: FlowRecords, nodes: int) -> None:
+    certificate = [step.cost, step.lower_bound]
+    row: list[Any] = [digest, step.path, step.day, *flow.counts, step.windows, nodes, *certificate, step.seconds]
     state.execute(f"INSERT INTO inputs VALUES ({', '.join('?' * len(row))})", row)
     if flow.rejects.num_rows:
         state.append("rejects", flow.rejects)

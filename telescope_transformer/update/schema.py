@@ -1,6 +1,6 @@
 """The tables of a running analysis, in one DuckDB file."""
 
-VERSION = "1"
+VERSION = "2"
 
 RECORD_COLUMNS = {
     "timestamp": "BIGINT NOT NULL",
@@ -25,13 +25,14 @@ _RECORDS = ", ".join(f"{name} {kind}" for name, kind in RECORD_COLUMNS.items())
 TABLES = (
     "CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)",
     "CREATE TABLE inputs (digest VARCHAR PRIMARY KEY, path VARCHAR, day VARCHAR, read BIGINT, kept BIGINT, "
-    "rejected BIGINT, skipped BIGINT, windows BIGINT, nodes BIGINT, seconds DOUBLE)",
+    "rejected BIGINT, skipped BIGINT, windows BIGINT, nodes BIGINT, cost DOUBLE, lower_bound DOUBLE, seconds DOUBLE)",
     "CREATE TABLE windows (window_id BIGINT NOT NULL, source VARCHAR NOT NULL, start BIGINT NOT NULL, "
     '"end" BIGINT NOT NULL, n_records INTEGER NOT NULL, open BOOLEAN NOT NULL, cluster BIGINT, margin FLOAT, '
     "label VARCHAR, tool VARCHAR, embedding FLOAT[])",
     f"CREATE TABLE open_records (window_id BIGINT NOT NULL, {_RECORDS})",
     f"CREATE TABLE closed_records (window_id BIGINT NOT NULL, {_RECORDS})",
     "CREATE TABLE clusters (cluster BIGINT NOT NULL, size BIGINT NOT NULL, total DOUBLE[] NOT NULL)",
+    "CREATE TABLE conflicts (a BIGINT NOT NULL, b BIGINT NOT NULL, c BIGINT NOT NULL, amount DOUBLE NOT NULL)",
     "CREATE TABLE events (day VARCHAR, event VARCHAR, cluster BIGINT, others BIGINT[], windows BIGINT)",
     "CREATE TABLE rejects (file VARCHAR, row BIGINT, field VARCHAR, value VARCHAR, reason VARCHAR)",
 )

@@ -161,11 +161,6 @@ class State:
         return json.loads(stored) if stored else None
 
 
-def embedding_matrix(rows: pa.Table) -> np.ndarray:
-    """The column `embedding` of a query, float32 (n, dimensions)."""
-    return _matrix(rows["embedding"]).astype(np.float32)
-
-
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:
     if not len(column):
         return np.zeros((0, 0))

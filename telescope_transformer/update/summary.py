@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from telescope_transformer.analysis import Analysis, Settings, profile, say_nothing, sources_table, windows_table
+from telescope_transformer.analysis import (
+    Analysis,
+    Settings,
+    profile,
+    say_nothing,
+    solution,
+    sources_table,
+    windows_table,
+)
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.correlation_clustering.graph import DenseGraph
@@ -18,9 +26,10 @@ from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import write_report
-from telescope_transformer.similarity import window_margins
+from telescope_transformer.similarity import embedding_matrix, window_margins
+from telescope_transformer.update.certificate import current
 from telescope_transformer.update.schema import RECORD_COLUMNS
-from telescope_transformer.update.state import State, embedding_matrix
+from telescope_transformer.update.state import State
 
 _FLAT = ", ".join(f"r.{name}" for name in RECORD_COLUMNS)
 
@@ -28,8 +37,8 @@ _FLAT = ", ".join(f"r.{name}" for name in RECORD_COLUMNS)
 def summarise(state: State, *, time_limit: float = 30.0) -> tuple[Analysis, list[dict[str, Any]]]:
     """The state's windows, clusters and certificate, and its events.
 
-    Clusters go by their stable ids. The certificate is that of all pairs: the lower bound is proved anew, within
-    `time_limit` seconds.
+    Clusters go by their stable ids. The certificate is that of all pairs: the bound that the steps kept, or a higher
+    one that is found within `time_limit` seconds.
 
     Raises:
         StateError: if no window has been clustered yet.
@@ -51,7 +60,7 @@ def summarise(state: State, *, time_limit: float = 30.0) -> tuple[Analysis, list
         windows=table,
         sources=sources_table(table),
         clusters=profiles,
-        solution=certificate(vectors, labels, threshold, scale, time_limit=time_limit),
+        solution=certificate(state, vectors, time_limit=time_limit),
         counts=flow.counts._asdict()
         | {"windows": table.num_rows, "inputs": state.number("SELECT count(*) FROM inputs")},
         rejects=flow.rejects,
@@ -70,26 +79,25 @@ def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[s
     return profiles
 
 
-def certificate(
-    vectors: np.ndarray, labels: np.ndarray, threshold: float, scale: float, *, time_limit: float
-) -> dict[str, Any]:
-    """Cost of this partition of all pairs, and the bound that the solver proves for any partition."""
+def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict[str, Any]:
+    """The solution that the state holds, with the better of its kept bound and one that is proved anew.
+
+    Where the matrix of all pairs would be too large to prove anything anew, the kept bound stands alone.
+    """
     started = time.monotonic()
-    solver = CorrelationClustering(time_limit=time_limit, random_state=0).fit_embeddings(vectors, threshold)
-    cost = DenseGraph(vectors @ vectors.T, threshold).cost(labels)
-    proved = not np.isnan(solver.lower_bound_)
-    gap = (cost - solver.lower_bound_) / cost if proved and cost > 0 else 0.0 if proved else None
-    return {
-        "threshold": threshold,
-        "scale": scale,
-        "cost": scale * cost,
-        "lower_bound": scale * float(solver.lower_bound_) if proved else None,
-        "gap": gap,
-        "solver": "day by day",
-        "n_clusters": int(labels.max()) + 1,
-        "cost_at_once": scale * float(solver.cost_),
-        "seconds": round(time.monotonic() - started, 2),
-    }
+    settings: dict[str, Any] = state.settings() or {}
+    threshold, scale = settings["threshold"], settings["scale"]
+    cost, bound = (value / scale for value in current(state))
+    anew: dict[str, Any] = {}
+    solver = CorrelationClustering(time_limit=time_limit, random_state=settings["seed"])
+    graph = solver.graph_of(vectors, threshold)
+    if isinstance(graph, DenseGraph):
+        solver.fit_graph(graph, started)
+        bound = np.fmax(bound, solver.lower_bound_)
+        anew["cost_at_once"] = scale * float(solver.cost_)
+    found = solution(cost, bound, threshold, scale) | {"solver": "day by day"}
+    found["n_clusters"] = state.number("SELECT count(*) FROM clusters")
+    return found | anew | {"seconds": round(time.monotonic() - started, 2)}
 
 
 def _records(state: State) -> FlowRecords:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from telescope_transformer.similarity import embedding_column, normalised
+from telescope_transformer.embedding import embedding_column
+from telescope_transformer.similarity import normalised
 
 HOSTILE = '</script><script>document.title="run"</script><img src=x onerror=alert(1)>'
 # Monday, 4 March 2024, 00:00 UTC.

@@ -19,8 +19,8 @@ from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
 from telescope_transformer.sequences import cut_windows
+from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import State, update
-from telescope_transformer.update.state import embedding_matrix
 
 TABLES = {
     "windows": "SELECT * REPLACE (round(margin, 4) AS margin) FROM windows ORDER BY window_id",

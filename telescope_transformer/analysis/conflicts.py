@@ -1,0 +1,88 @@
+"""A lower bound of the cost by packing conflicts: quick, and the same on a slow machine and a fast one.
+
+On ten thousand windows it is found in seconds, where a dual ascent (`correlation_clustering`) takes minutes to pass
+it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from telescope_transformer.analysis.packing import pack_conflicts, pair_table
+from telescope_transformer.similarity import row_blocks
+
+# Pairs that are packed at a time, the most expensive ones, and conflicts that each may take in the mean: both bound
+# the memory. A bound of fewer is a bound, too.
+MOST_PAIRS = 500_000
+ROOM_PER_PAIR = 4
+
+
+class Conflicts(NamedTuple):
+    """Packed conflicts: windows int64 (t, 3), and how much each carries, float64 (t,), in units of cosine."""
+
+    triples: np.ndarray
+    amounts: np.ndarray
+
+
+NONE = Conflicts(np.zeros((0, 3), dtype=np.int64), np.zeros(0))
+
+
+def packed_bound(vectors: np.ndarray, labels: np.ndarray, threshold: float) -> float:
+    """Lower bound of the cost of any clustering of all pairs, in units of cosine.
+
+    Args:
+        vectors: (n, dimensions), rows of length 1.
+        labels: (n,) a good clustering, 0..k-1: the nearer it is to the best, the higher the bound.
+        threshold: the cosine at which a pair neither attracts nor repels.
+    """
+    pairs, _ = paid_pairs(vectors, labels, np.arange(len(vectors)), threshold)
+    return float(pack(vectors, labels, pairs, threshold).amounts.sum())
+
+
+def paid_pairs(
+    vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray, threshold: float
+) -> tuple[np.ndarray, float]:
+    """Pairs that the clustering pays for, and the attraction of all pairs, of these rows with any.
+
+    Returns:
+        int64 (p, 2), each once, and at most `MOST_PAIRS` of about the most expensive; the sum of attractive weights.
+    """
+    double, rank = vectors.astype(np.float64), np.full(len(vectors), len(rows))
+    rank[rows] = np.arange(len(rows))
+    found, costs, attraction = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)], 0.0
+    for block in row_blocks(len(rows), 2 * len(vectors)):
+        weights = double[rows[block]] @ double.T - threshold
+        weights[rank[rows[block]][:, None] >= rank] = 0.0
+        attraction += float(np.maximum(weights, 0).sum())
+        here, other = np.nonzero((labels[rows[block]][:, None] == labels) != (weights > 0))
+        cost = np.abs(weights[here, other])
+        most = np.flatnonzero(cost > 0)
+        if len(most) > MOST_PAIRS:
+            most = np.sort(most[np.argpartition(-cost[most], MOST_PAIRS)[:MOST_PAIRS]])
+        found.append(np.column_stack([rows[block][here[most]], other[most]]))
+        costs.append(cost[most])
+    pairs, cost = np.concatenate(found), np.concatenate(costs)
+    if len(pairs) > MOST_PAIRS:
+        pairs = pairs[np.sort(np.argpartition(-cost, MOST_PAIRS)[:MOST_PAIRS])]
+    return pairs, attraction
+
+
+def pack(
+    vectors: np.ndarray, labels: np.ndarray, pairs: np.ndarray, threshold: float, kept: Conflicts = NONE
+) -> Conflicts:
+    """New conflicts on these pairs, within what the kept ones leave of each pair's weight.
+
+    Args:
+        vectors: float32 (n, dimensions).
+        labels: int64 (n,), clusters 0..k-1.
+        pairs: int64 (p, 2); those that the clustering does not pay for are passed over.
+        threshold: the cosine at which a pair neither attracts nor repels.
+        kept: conflicts that were packed before.
+    """
+    room = ROOM_PER_PAIR * len(pairs)
+    keys, carried = pair_table(kept.triples, kept.amounts, len(vectors), room)
+    members = np.argsort(labels, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(labels))])
+    triples, amounts = np.empty((room, 3), dtype=np.int64), np.empty(room)
+    found = pack_conflicts(pairs, vectors, labels, members, starts, threshold, keys, carried, triples, amounts)
+    return Conflicts(triples[:found], amounts[:found])
