@@ -87,7 +87,7 @@ def sweep_triangles(triangles, multipliers, reduced, cut, smoothing, relaxation)
 
 
 @njit(cache=True, nogil=True)
-def _search_row(edges, signs, right, reduced, cut, smoothing, direction):
+def search_row(edges, signs, right, reduced, cut, smoothing, direction):
     """Step in ``direction`` (1 up, -1 down) that ends the violation of one inequality; by Newton steps from 0."""
     step = 0.0
     for _ in range(8):
@@ -127,9 +127,9 @@ def sweep_rows(starts, edges, signs, right, multipliers, reduced, cut, smoothing
         for p in range(row.size):
             violation += sign[p] * fraction(reduced[row[p]], cut[row[p]], smoothing)
         if violation > _TINY:
-            step = _search_row(row, sign, right[t], reduced, cut, smoothing, 1.0)
+            step = search_row(row, sign, right[t], reduced, cut, smoothing, 1.0)
         elif violation < -_TINY and multipliers[t] > 0:
-            step = -min(_search_row(row, sign, right[t], reduced, cut, smoothing, -1.0), multipliers[t])
+            step = -min(search_row(row, sign, right[t], reduced, cut, smoothing, -1.0), multipliers[t])
         else:
             continue
         multipliers[t] += step

@@ -9,7 +9,8 @@ import numpy as np
 from telescope_transformer.correlation_clustering.cuts import partition_rows, separate_two_partition
 from telescope_transformer.correlation_clustering.dual import DenseDual, SparseDual, ascend
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph, canonical_labels
-from telescope_transformer.correlation_clustering.local_search import fuse
+from telescope_transformer.correlation_clustering.greedy import gaec
+from telescope_transformer.correlation_clustering.local_search import fuse, improve
 from telescope_transformer.correlation_clustering.lp_relaxation import relax_from
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
 from telescope_transformer.correlation_clustering.reduction import reduce_graph
@@ -20,6 +21,8 @@ _CUTS_AT_ONCE = 20_000
 _CUT_TOLERANCE = 0.02
 _LAST_CUT_SMOOTHING = 1e-5
 _REDUCE_UP_TO = 3_000
+# Rounds of ascent before each rounding of a sparse graph; the first roundings gain the most.
+_SPARSE_ROUNDS = (2, 4, 8, 16, None)
 
 
 def certify(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
@@ -66,10 +69,14 @@ def _certify_kernel(progress: Progress, graph: DenseGraph, rng: np.random.Genera
 
 
 def certify_sparse(progress: Progress, graph: SparseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Raise the lower bound of a sparse graph by the triangles among its edges."""
+    """Raise the lower bound of a sparse graph by its cycles, and improve its clustering by what the ascent finds."""
     capacity = min(max(1 << 16, 2 * graph.indices.size), 1 << 24)
     dual = SparseDual(graph, progress.labels, seed=int(rng.integers(2**31)), capacity=capacity)
-    ascend(dual, progress, deadline)
+    for rounds in _SPARSE_ROUNDS:
+        ascend(dual, progress, deadline, rounds)
+        _round_sparse(dual, progress, graph, rng, deadline)
+        if deadline.passed or progress.closed:
+            return
 
 
 def relax_and_round(progress: Progress, graph: DenseGraph, rng: np.random.Generator) -> None:
@@ -104,4 +111,17 @@ def _round(
         return
     start = round_fractions(graph, dual.fractions(), rng)
     if progress.offer(fuse(graph, progress.labels, start, rng, deadline)):
+        dual.guide(progress.labels)
+
+
+def _round_sparse(
+    dual: SparseDual, progress: Progress, graph: SparseGraph, rng: np.random.Generator, deadline: Deadline
+) -> None:
+    """Contract greedily by the primal estimate instead of the weights: it knows of the cycles that these ignore."""
+    if deadline.passed or progress.closed:
+        return
+    start = gaec(SparseGraph(graph.indptr, graph.indices, 0.5 - dual.fractions()))
+    start = improve(graph, start, rng, deadline)
+    better = progress.offer(start)
+    if progress.offer(fuse(graph, progress.labels, start, rng, deadline)) or better:
         dual.guide(progress.labels)

@@ -14,7 +14,9 @@ from telescope_transformer.correlation_clustering.separation import (
     pairs_cut,
     separate_dense,
 )
+from telescope_transformer.correlation_clustering.separation_cycles import LONGEST, separate_cycles, ways_out
 from telescope_transformer.correlation_clustering.separation_sparse import (
+    edge_fractions,
     edge_ids,
     edges_cut,
     first_places,
@@ -28,6 +30,10 @@ _SWEEPS = 20
 _TOLERANCE = 0.05
 _CENTRES_A_CALL = 200
 _NODES_A_CALL = 20_000
+# Entries that the search for cycles looks at from one node; twice as many each time it finds few.
+_FIRST_WORK, _MOST_WORK = 2_000, 64_000
+_FEW_CYCLES = 0.05
+_ENTRIES_A_CALL = 40_000_000
 
 
 class Rows:
@@ -40,12 +46,21 @@ class Rows:
         self.right = np.empty(0)
         self.multipliers = np.empty(0)
 
-    def append(self, starts: np.ndarray, edges: np.ndarray, signs: np.ndarray, right: np.ndarray) -> None:
+    def append(
+        self,
+        starts: np.ndarray,
+        edges: np.ndarray,
+        signs: np.ndarray,
+        right: np.ndarray,
+        multipliers: np.ndarray | None = None,
+    ) -> None:
+        """Add rows, with multipliers of 0 where none are given."""
+        added = np.zeros(right.size) if multipliers is None else multipliers
         self.starts = np.concatenate([self.starts, self.starts[-1] + starts[1:]])
         self.edges = np.concatenate([self.edges, edges])
         self.signs = np.concatenate([self.signs, signs])
         self.right = np.concatenate([self.right, right])
-        self.multipliers = np.concatenate([self.multipliers, np.zeros(right.size)])
+        self.multipliers = np.concatenate([self.multipliers, added])
 
     def drop_idle(self) -> None:
         """Forget the rows whose multiplier is 0."""
@@ -160,10 +175,11 @@ class DenseDual(Dual):
 
 
 class SparseDual(Dual):
-    """The ascent on a sparse graph: its edges have variables, and the chords that triangulate short bad cycles."""
+    """The ascent on a sparse graph: its edges have variables; long cycles stand for triangles of absent pairs."""
 
     def __init__(self, graph: SparseGraph, labels: np.ndarray, *, seed: int = 0, capacity: int = 1 << 23) -> None:
         self._graph = graph
+        self._work = _FIRST_WORK
         self._ids = edge_ids(graph.indptr, graph.indices)
         weights = graph.data[first_places(graph.indptr, graph.indices)]
         super().__init__(weights, graph.scale, labels, seed=seed, capacity=capacity)
@@ -182,11 +198,44 @@ class SparseDual(Dual):
                 break
         return found
 
+    def separate(self, deadline: Deadline, tolerance: float = _TOLERANCE) -> int:
+        """Triangles as for a dense graph, then longer cycles among what they leave."""
+        triangles = super().separate(deadline, tolerance)
+        self.rows.drop_idle()
+        capacity, found = self._capacity // 4, 0
+        graph = (self._graph.indptr, self._graph.indices, self._ids)
+        state = (self.reduced, self.cut, self.smoothing, tolerance)
+        starts, edges = np.zeros(capacity + 1, dtype=np.int64), np.empty(LONGEST + 4 * capacity, dtype=np.int64)
+        multipliers, ways = np.empty(capacity), ways_out(*graph[::2], *state)
+        stride = max(_ENTRIES_A_CALL // self._work, 100)
+        for first in range(0, self._graph.n, stride):
+            if deadline.passed:
+                break
+            last = min(first + stride, self._graph.n)
+            rows = (starts[found:], edges, multipliers[found:])
+            found += separate_cycles(graph, state, ways, self._work, first, last, rows)
+            if found == capacity or starts[found] + LONGEST > edges.size:
+                break
+        signs = np.full(starts[found], -1.0)
+        signs[starts[:found]] = 1.0
+        self.rows.append(starts[: found + 1], edges[: starts[found]], signs, np.zeros(found), multipliers[:found])
+        if found < _FEW_CYCLES * self.rows.right.size:
+            self._work = min(2 * self._work, _MOST_WORK)
+        return triangles + found
 
-def ascend(dual: Dual, progress: Progress, deadline: Deadline) -> None:
-    """Raise the bound until it meets the cost, nothing is gained by less smoothing, or the deadline passes."""
+    def fractions(self) -> np.ndarray:
+        """Primal estimate x (m,) of the relaxation's solution, in the order of the compressed rows."""
+        return edge_fractions(self.reduced, self.cut, self.smoothing)[self._ids]
+
+
+def ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | None = None) -> None:
+    """Raise the bound until it meets the cost, nothing is gained by less smoothing, or the deadline passes.
+
+    Stops after so many ``rounds`` of separation, if that is given.
+    """
     last = level = -np.inf
-    while not deadline.passed:
+    while not deadline.passed and rounds != 0:
+        rounds = None if rounds is None else rounds - 1
         found = dual.separate(deadline)
         dual.sweep(deadline)
         value = dual.estimate()

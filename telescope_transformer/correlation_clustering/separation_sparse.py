@@ -53,6 +53,15 @@ def edges_cut(indptr, indices, labels):
 
 
 @njit(cache=True, nogil=True)
+def edge_fractions(reduced, cut, smoothing):
+    """Primal estimates (m,) of the edges."""
+    x = np.empty(reduced.size)
+    for e in range(reduced.size):
+        x[e] = fraction(reduced[e], cut[e], smoothing)
+    return x
+
+
+@njit(cache=True, nogil=True)
 def separate_sparse(indptr, indices, ids, reduced, cut, smoothing, tolerance, first, last, triangles, multipliers):
     """Find violated triangles of three edges and give them multipliers; returns how many. Stops where arrays are full.
 
