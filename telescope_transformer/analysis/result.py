@@ -17,7 +17,8 @@ class Analysis:
     """What `analyze` found.
 
     windows: a row per window: `window_id`, `source`, `start`, `end` (us UTC), `n_records`, `cluster`, `margin` (by how
-        much the window belongs to its cluster), `embedding`, and `label`, `tool` where known.
+        much the window belongs to its cluster), `embedding`, `service` (of most of its records), and `label`, `tool`
+        where known.
     sources: a row per source: `cluster` (of most of its windows), `n_windows`, `n_records`, `first_seen`, `last_seen`,
         `agreement` (share of its windows that are in that cluster), and `label` where known.
     clusters: a profile per cluster, by its number.
@@ -28,6 +29,7 @@ class Analysis:
     records: the flow records that were analysed.
     calibration: how likely two windows of a given cosine are of one actor; None where the checkpoint has none.
     granularity: each window's cluster at a sweep of thresholds, where the settings ask for it.
+    events: births, deaths, merges and splits of clusters by day, of a running analysis.
     """
 
     windows: pa.Table
@@ -40,6 +42,7 @@ class Analysis:
     records: pa.Table
     calibration: Calibration | None = None
     granularity: pa.Table | None = None
+    events: list[dict[str, Any]] | None = None
 
     def write(self, output: str | Path) -> Path:
         """Write the tables, `clusters.json`, `sensors.json` and `report.html` into the folder; returns the report."""
@@ -52,7 +55,7 @@ class Analysis:
         pq.write_table(self.rejects, folder / "rejects.parquet", compression="zstd")
         calibration = self.calibration.to_dict() if self.calibration else None
         summary: dict[str, Any] = {"solution": self.solution, "counts": self.counts, "calibration": calibration}
-        summary["clusters"] = self.clusters
+        summary |= {"events": self.events, "clusters": self.clusters}
         (folder / "clusters.json").write_text(json.dumps(summary, indent=1) + "\n")
         (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n")
         write_report(folder / "report.html", self.report_data())
@@ -65,7 +68,7 @@ class Analysis:
             profiles=self.clusters,
             solution=self.solution,
             counts=self.counts,
-            records=self.records,
             rejects=self.rejects,
             calibration=self.calibration.to_dict() if self.calibration else None,
+            events=self.events,
         )

@@ -18,6 +18,7 @@ from telescope_transformer.analysis.stages import (
 from telescope_transformer.analysis.tables import granularity_table, sources_table, windows_table
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.report.granularity import walk_thresholds
+from telescope_transformer.report.services import with_services
 from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import window_margins
 
@@ -43,6 +44,7 @@ def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *
     labels, solution = solve(embeddings, threshold, scale, settings, say)
 
     table = windows_table(windows, embeddings, labels, window_margins(embeddings, labels, threshold, scale))
+    table = with_services(table, flow.table)
     clusters = profile(flow, table, settings, say)
     for cluster, why in explain_clusters(embed, windows, embeddings, labels, seed=settings.seed).items():
         clusters[cluster]["why"] = why

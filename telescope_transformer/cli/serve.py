@@ -1,4 +1,4 @@
-"""`telescope serve`: the report with live filtering."""
+"""`telescope serve`: the report on loopback."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,9 @@ def serve(
         int, typer.Option(help="Port on the loopback address; 0 takes a free one.", min=0, max=65535)
     ] = 8707,
 ) -> None:
-    """Show the report in a browser on this machine only, filtered by day and source; Ctrl-C ends it.
+    """Show the report on this machine only, filtered live by day, service and source; Ctrl-C ends it.
+
+    A page that is loaded again shows what `telescope watch` has written since.
 
     Example: telescope serve out
     """

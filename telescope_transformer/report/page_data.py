@@ -11,11 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer import similarity
-from telescope_transformer.report.counting import codes_of, pair_counts
+from telescope_transformer.report.counting import codes_of
 from telescope_transformer.report.layout import map_layout
-from telescope_transformer.report.services import service_codes, service_name
 from telescope_transformer.report.timing import DAY, MICROSECONDS, daily_counts
-from telescope_transformer.report.window_records import join_records
 
 # Profiles are the page's largest part per cluster; smaller clusters are in `clusters.json` only.
 MAX_PROFILES = 1500
@@ -29,11 +27,10 @@ class ReportData:
 
     Attributes:
         windows: a row per window: `window_id`, `source`, `start`, `end` (us), `n_records`, `cluster`, `embedding`, and
-            where present `margin`, `label`.
+            where present `margin`, `label`, `service`.
         profiles: what `profile_clusters` said of these windows.
         solution: threshold, cost, lower_bound, gap, solver, n_clusters, seconds; bound and gap None where not proved.
         counts: name to number, as `read`, `kept`, `rejected`.
-        records: flow records, for the service of each window; None leaves it out.
         rejects: file, row, field, value, reason; None where nothing was read.
         calibration: the fitted calibration as `Calibration.to_dict` gives it, or None.
         events: births, deaths, merges and splits of clusters from `telescope update`, or None.
@@ -45,7 +42,6 @@ class ReportData:
     profiles: Sequence[Mapping[str, Any]]
     solution: Mapping[str, Any]
     counts: Mapping[str, int] = field(default_factory=dict)
-    records: pa.Table | None = None
     rejects: pa.Table | None = None
     calibration: Mapping[str, Any] | None = None
     events: Sequence[Mapping[str, Any]] | None = None
@@ -76,7 +72,7 @@ def page_data(data: ReportData, *, seed: int = 0) -> dict[str, Any]:
     shown = largest[:MAX_PROFILES]
     return {
         "title": data.title,
-        "windows": _window_columns(windows, data.records, seed),
+        "windows": _window_columns(windows, seed),
         "clusters": packed_json(shown),
         "days": _days(windows, clusters, [profile["cluster"] for profile in shown]),
         "events": packed_json(list(data.events or [])),
@@ -85,7 +81,7 @@ def page_data(data: ReportData, *, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def _window_columns(windows: pa.Table, records: pa.Table | None, seed: int) -> dict[str, Any]:
+def _window_columns(windows: pa.Table, seed: int) -> dict[str, Any]:
     starts, ends = windows["start"].to_numpy(), windows["end"].to_numpy()
     first = int(starts.min()) // MICROSECONDS if len(starts) else 0
     source, source_names = codes_of(windows["source"])
@@ -105,21 +101,10 @@ def _window_columns(windows: pa.Table, records: pa.Table | None, seed: int) -> d
     }
     if "margin" in windows.column_names:
         columns["margin"] = packed(np.clip(windows["margin"].to_numpy() * 1000, -32768, 32767), "int16")
-    if "label" in windows.column_names and windows["label"].null_count < windows.num_rows:
-        columns["label"] = _categories(*codes_of(windows["label"]))
-    if records is not None and windows.num_rows:
-        columns["service"] = _main_services(records, windows)
+    for name in ("label", "service"):
+        if name in windows.column_names and windows[name].null_count < windows.num_rows:
+            columns[name] = _categories(*codes_of(windows[name]))
     return columns
-
-
-def _main_services(records: pa.Table, windows: pa.Table) -> dict[str, Any]:
-    """The service with most records of each window."""
-    joined = join_records(records, windows)
-    services = service_codes(*(joined.table[name].to_numpy() for name in ("protocol", "src_port", "dst_port")))
-    window, service, _ = pair_counts(joined.window, services)
-    _, first = np.unique(window, return_index=True)
-    main, codes = np.unique(service[first], return_inverse=True)
-    return _categories(codes, [service_name(int(code)) for code in main])
 
 
 def _categories(codes: np.ndarray, names: list[str]) -> dict[str, Any]:

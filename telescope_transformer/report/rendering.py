@@ -20,7 +20,19 @@ from telescope_transformer.report.reliability import reliability_picture
 from telescope_transformer.report.timing import iso_time
 
 # In the order in which they are joined: each uses only what stands before it.
-SCRIPTS = ("data.js", "symbols.js", "svg.js", "map_view.js", "map.js", "table.js", "detail.js", "time.js", "main.js")
+SCRIPTS = (
+    "data.js",
+    "symbols.js",
+    "svg.js",
+    "filter.js",
+    "map_view.js",
+    "map_labels.js",
+    "map.js",
+    "table.js",
+    "detail.js",
+    "time.js",
+    "main.js",
+)
 STYLES = ("report.css",)
 EXAMPLE_REJECTS = 20
 NEAR_OPTIMAL = 0.05
@@ -28,37 +40,36 @@ NEAR_OPTIMAL = 0.05
 _SCRIPT_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"}
 
 
-def write_report(path: str | os.PathLike[str], data: ReportData, *, live: bool = False, seed: int = 0) -> None:
+def write_report(path: str | os.PathLike[str], data: ReportData, *, seed: int = 0) -> None:
     """Write the report to `path` as one HTML file without any outside reference.
 
     Args:
         path: the file to write; it is replaced at once or not at all.
         data: windows, profiles, solution and what else there is.
-        live: the page may ask the server that it came from (`telescope serve`) to filter.
         seed: of the map's layout.
     """
-    html = render_report(data, live=live, seed=seed)
+    html = render_report(data, seed=seed)
     target = Path(path)
     unfinished = target.with_name(target.name + ".part")
     unfinished.write_text(html, encoding="utf-8")
     unfinished.replace(target)
 
 
-def render_report(data: ReportData, *, live: bool = False, seed: int = 0) -> str:
+def render_report(data: ReportData, *, seed: int = 0) -> str:
     """The report as HTML text. The content security policy names the script and the style by their hashes."""
     script, style = _joined("static", SCRIPTS), _joined("static", STYLES)
     environment = Environment(
         loader=PackageLoader("telescope_transformer.report"), autoescape=True, undefined=StrictUndefined
     )
     policy = f"default-src 'none'; script-src {_source_hash(script)}; style-src {_source_hash(style)}"
-    policy += "; base-uri 'none'; form-action 'none'" + ("; connect-src 'self'" if live else "")
+    policy += "; base-uri 'none'; form-action 'none'"
     return environment.get_template("report.html.j2").render(
         title=data.title,
         version=__version__,
         policy=policy,
         script=Markup(script),
         style=Markup(style),
-        payload=Markup(script_json(page_data(data, seed=seed) | {"live": live})),
+        payload=Markup(script_json(page_data(data, seed=seed))),
         span=_span(data.windows),
         figures=_figures(data),
         counts=data.counts,
@@ -68,7 +79,6 @@ def render_report(data: ReportData, *, live: bool = False, seed: int = 0) -> str
         calibration=data.calibration,
         reliability=reliability_picture(data.calibration) if data.calibration else None,
         levels=data.levels or data.solution.get("granularity"),
-        live=live,
     )
 
 

@@ -1,6 +1,10 @@
 """What a service is called: the protocol with its port, and the name that operators know it by."""
 
 import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.report.counting import pair_counts
+from telescope_transformer.report.window_records import join_records
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 
@@ -101,3 +105,18 @@ def service_name(code: int) -> str:
         return name
     known = SERVICE_NAMES.get(protocol, {}).get(port)
     return f"{name}/{port} {known}" if known else f"{name}/{port}"
+
+
+def with_services(windows: pa.Table, records: pa.Table) -> pa.Table:
+    """The windows with a column `service`: that of most of their records, as text.
+
+    Args:
+        windows, records: as `window_records.join_records` takes them.
+    """
+    joined = join_records(records, windows)
+    services = service_codes(*(joined.table[name].to_numpy() for name in ("protocol", "src_port", "dst_port")))
+    window, service, _ = pair_counts(joined.window, services)
+    _, first = np.unique(window, return_index=True)
+    main, codes = np.unique(service[first], return_inverse=True)
+    names = pa.array([service_name(int(code)) for code in main], pa.string())
+    return windows.append_column("service", names.take(pa.array(codes)))

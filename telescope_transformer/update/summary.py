@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from telescope_transformer.errors import StateError
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
-from telescope_transformer.report import write_report
+from telescope_transformer.report.services import with_services
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.update.certificate import current
 from telescope_transformer.update.schema import RECORD_COLUMNS
@@ -34,8 +33,8 @@ from telescope_transformer.update.state import State
 _FLAT = ", ".join(f"r.{name}" for name in RECORD_COLUMNS)
 
 
-def summarise(state: State, *, time_limit: float = 30.0) -> tuple[Analysis, list[dict[str, Any]]]:
-    """The state's windows, clusters and certificate, and its events.
+def summarise(state: State, *, time_limit: float = 30.0) -> Analysis:
+    """The state's windows, clusters, certificate and events.
 
     Clusters go by their stable ids. The certificate is that of all pairs: the bound that the steps kept, or a higher
     one that is found within `time_limit` seconds.
@@ -53,10 +52,11 @@ def summarise(state: State, *, time_limit: float = 30.0) -> tuple[Analysis, list
     table = windows_table(windows, vectors, labels, window_margins(vectors, labels, threshold, scale))
     table = table.set_column(0, "window_id", windows["window_id"])
     flow = _records(state)
+    table = with_services(table, flow.table)
     chosen = Settings(model=settings["model"], threshold=threshold, seed=settings["seed"])
     profiles = _by_stable_id(profile(flow, table, chosen, say_nothing), ids.tolist())
     table = table.set_column(table.column_names.index("cluster"), "cluster", pa.array(ids[labels], pa.int32()))
-    analysis = Analysis(
+    return Analysis(
         windows=table,
         sources=sources_table(table),
         clusters=profiles,
@@ -67,8 +67,8 @@ def summarise(state: State, *, time_limit: float = 30.0) -> tuple[Analysis, list
         sensors=flow.sensors,
         records=flow.table,
         calibration=Calibration.from_dict(settings["calibration"]) if settings["calibration"] else None,
+        events=state.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist(),
     )
-    return analysis, state.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist()
 
 
 def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[str, Any]]:
@@ -118,7 +118,4 @@ def _records(state: State) -> FlowRecords:
 
 def write_summary(state: State, output: str | Path, *, time_limit: float = 30.0) -> Path:
     """Write what `telescope analyze` writes, with the evolution of the clusters; returns the report."""
-    analysis, events = summarise(state, time_limit=time_limit)
-    report = analysis.write(output)
-    write_report(report, replace(analysis.report_data(), events=events))
-    return report
+    return summarise(state, time_limit=time_limit).write(output)

@@ -1,11 +1,16 @@
 """The made telescope, and a report of it with hostile strings wherever text can stand."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from devtools import Page, browser
 from made_telescope import HOSTILE, Telescope, build_telescope
 
-from telescope_transformer.report import ReportData, profile_clusters
+from telescope_transformer.report import ReportData, profile_clusters, write_report
+from telescope_transformer.report.services import with_services
 
 
 @pytest.fixture
@@ -17,11 +22,24 @@ def telescope(rng: np.random.Generator) -> Telescope:
 def report_data(telescope: Telescope) -> ReportData:
     rejects = {"file": [HOSTILE], "row": [3], "field": ["src_ip"], "value": [HOSTILE], "reason": [HOSTILE]}
     return ReportData(
-        windows=telescope.windows,
+        windows=with_services(telescope.windows, telescope.records),
         profiles=profile_clusters(telescope.records, telescope.windows),
         solution={"threshold": 0.5, "cost": 2.0, "lower_bound": 1.5, "gap": 0.25, "solver": "greedy", "n_clusters": 3},
         counts={"read": 242, "kept": 241, "rejected": 1},
-        records=telescope.records,
         rejects=pa.table(rejects),
         title=HOSTILE,
     )
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """One headless browser for all tests."""
+    with browser(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+@pytest.fixture
+def page(chromium: Page, report_data: ReportData, tmp_path: Path) -> Page:
+    """The report of the made telescope, open and drawn."""
+    write_report(tmp_path / "report.html", report_data)
+    return chromium.open((tmp_path / "report.html").as_uri())

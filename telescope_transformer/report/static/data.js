@@ -24,7 +24,7 @@ async function loadReport() {
   for (const name of ["service", "label"])
     if (packed[name]) windows.categories[name] = await unpackCategory(packed[name]);
   const clusters = await unpack(payload.clusters);
-  const report = { ...payload, windows, clusters, events: await unpack(payload.events) };
+  const report = { ...payload, windows, clusters, events: await unpack(payload.events), kept: null, live: null };
   report.days = { ...payload.days, counts: await unpack(payload.days.counts) };
   report.byNumber = new Map(clusters.map((profile, rank) => [profile.cluster, { ...profile, rank }]));
   report.members = membersByCluster(windows);
@@ -42,7 +42,7 @@ function membersByCluster(windows) {
 }
 
 const integer = new Intl.NumberFormat("en-GB");
-const share = (value) => (value >= 0.9995 ? "100 %" : value < 0.001 ? "< 0.1 %" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`);
+const share = (value) => (value >= 0.9995 ? "100\u00a0%" : value < 0.001 ? "<\u00a00.1\u00a0%" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}\u00a0%`);
 const day = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 10);
 const minute = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 16).replace("T", " ");
 

@@ -13,39 +13,17 @@ function drawLegend(map) {
   document.getElementById("legend").replaceChildren(...items);
 }
 
-function listenToFind(map) {
-  const input = document.getElementById("find-source");
-  input.addEventListener("input", () => {
-    const wanted = input.value.trim();
-    const { sources } = map.report.windows;
-    map.found = wanted ? new Set(sources.map((name, code) => (name.startsWith(wanted) ? code : -1)).filter((code) => code >= 0)) : null;
-    map.draw();
-  });
-}
-
-function listenToLive(map, table) {
-  const inputs = ["live-from", "live-to", "live-source"].map((id) => document.getElementById(id));
-  let asked = 0;
-  const ask = async () => {
-    const turn = ++asked;
-    const query = new URLSearchParams({ from: inputs[0].value, to: inputs[1].value, source: inputs[2].value });
-    const answer = await (await fetch(`api/clusters?${query}`)).json();
-    if (turn !== asked) return;
-    const kept = answer.error ? null : new Set(answer.clusters.map((row) => row.cluster));
-    map.kept = table.kept = kept;
-    map.draw();
-    table.draw();
-    if (answer.error) document.getElementById("table-status").textContent = answer.error;
-  };
-  for (const input of inputs) input.addEventListener("input", ask);
-}
-
 async function main() {
   const report = await loadReport();
   const parts = [];
+  const panel = document.getElementById("detail");
+  let opener = null;
   const choose = (cluster, show = false) => {
+    const inside = panel.contains(document.activeElement);
+    if (show && !inside) opener = document.activeElement;
     for (const part of parts) part(cluster);
-    if (show) document.getElementById("detail").focus();
+    if (show) panel.focus();
+    else if (cluster === null && inside) (opener?.isConnected ? opener : map.canvas).focus();
     history.replaceState(null, "", cluster === null ? location.pathname + location.search : `#cluster-${cluster}`);
   };
   const map = new WindowMap(report, choose);
@@ -53,14 +31,13 @@ async function main() {
   const traffic = new Traffic(report);
   const showWindow = (id) => { map.focus = map.rowOfWindow().get(id) ?? null; map.step(0); map.draw(); };
   const detail = new ClusterDetail(report, choose, showWindow);
-  new Evolution(report, choose);
+  const evolution = new Evolution(report, choose);
   parts.push((c) => map.choose(c), (c) => table.choose(c), (c) => traffic.draw(c), (c) => detail.choose(c));
   const colourBy = document.getElementById("colour-by");
   for (const name of Object.keys(report.windows.categories)) colourBy.append(element("option", { value: name }, name));
   colourBy.addEventListener("input", () => { map.colourBy = colourBy.value; drawLegend(map); map.draw(); });
   drawLegend(map);
-  listenToFind(map);
-  if (report.live) listenToLive(map, table);
+  new WindowFilter(report, () => { map.draw(); table.draw(); traffic.draw(map.chosen); evolution.draw(); });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") choose(null); });
   const asked = /^#cluster-(\d+)$/.exec(location.hash);
   if (asked) choose(Number(asked[1]));

@@ -5,7 +5,7 @@ const CELL = 5;
 
 class WindowMap {
   constructor(report, onChoose) {
-    Object.assign(this, { report, onChoose, view: new MapView(), chosen: null, focus: null, found: null, kept: null });
+    Object.assign(this, { report, onChoose, view: new MapView(), chosen: null, focus: null });
     this.canvas = document.getElementById("map-canvas");
     this.context = this.canvas.getContext("2d");
     this.tip = document.getElementById("tip");
@@ -19,6 +19,11 @@ class WindowMap {
     if (this.colourBy === "cluster") return this.report.byNumber.get(this.report.windows.cluster[i])?.rank;
     const code = this.report.windows.categories[this.colourBy].codes[i];
     return code === NO_CATEGORY ? undefined : code;
+  }
+
+  nameOf(rank) {
+    const name = this.colourBy === "cluster" ? String(this.report.clusters[rank].cluster) : this.report.windows.categories[this.colourBy].names[rank];
+    return name.length > LABEL_LETTERS ? `${name.slice(0, LABEL_LETTERS - 1)}…` : name;
   }
 
   place(i) { return [this.report.windows.x[i] / 65535, this.report.windows.y[i] / 65535]; }
@@ -40,6 +45,7 @@ class WindowMap {
     const asPoints = visible <= MAX_POINTS;
     if (asPoints) this.drawPoints();
     else this.drawDensity();
+    drawLabels(this);
     this.drawMarked();
     const how = asPoints ? "as points" : "as density; zoom in for points";
     document.getElementById("map-status").textContent = this.focus === null
@@ -47,8 +53,7 @@ class WindowMap {
   }
 
   dimmed(i) {
-    if (this.kept && !this.kept.has(this.report.windows.cluster[i])) return true;
-    if (this.found) return !this.found.has(this.report.windows.source[i]);
+    if (this.report.kept && !this.report.kept[i]) return true;
     return this.chosen !== null && this.report.windows.cluster[i] !== this.chosen;
   }
 
@@ -196,6 +201,7 @@ class WindowMap {
     else if (event.key === "+" || event.key === "=") this.zoom(1.4);
     else if (event.key === "-") this.zoom(1 / 1.4);
     else if (event.key === "0") this.resetView();
+    else if (event.key === "Enter" && this.focus !== null) this.onChoose(this.report.windows.cluster[this.focus], true);
     else if (event.key === "n" || event.key === "p") this.step(event.key === "n" ? 1 : -1);
     else return;
     event.preventDefault();

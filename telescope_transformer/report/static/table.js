@@ -7,11 +7,11 @@ const COLUMNS = [
   { name: "Windows", key: (c) => c.n_windows, text: (c) => integer.format(c.n_windows), number: true, first: "descending" },
   { name: "Sources", key: (c) => c.n_sources, text: (c) => integer.format(c.n_sources), number: true, first: "descending" },
   { name: "Records", key: (c) => c.n_records, text: (c) => integer.format(c.n_records), number: true, first: "descending" },
-  { name: "Services", key: (c) => c.services[0]?.service ?? "", text: servicesText },
-  { name: "Activity", key: (c) => c.activity.filter((v) => v > 0).length, cell: (c) => sparkline(c.activity), first: "descending" },
+  { name: "Services", key: (c) => c.services[0]?.service ?? "", text: servicesText, wide: true },
+  { name: "Activity", key: (c) => c.activity.filter((v) => v > 0).length, cell: (c) => sparkline(c.activity, 84), first: "descending" },
   { name: "First seen", key: (c) => c.first_seen, text: (c) => c.first_seen.slice(0, 10), nowrap: true },
   { name: "Last seen", key: (c) => c.last_seen, text: (c) => c.last_seen.slice(0, 10), nowrap: true, first: "descending" },
-  { name: "Timing", key: (c) => c.timing.median_inter_arrival_s, text: timingText, nowrap: true },
+  { name: "Apart", key: (c) => c.timing.median_inter_arrival_s, text: timingText, nowrap: true },
   { name: "Targets", key: (c) => c.targets.n_destinations, text: (c) => `${integer.format(c.targets.n_destinations)}, ${c.targets.order}`, first: "descending" },
   { name: "Networks", key: (c) => c.n_networks, text: networksText, first: "descending" },
   { name: "Label", key: (c) => c.labels[0]?.label ?? "", text: (c) => c.labels.length ? `${c.labels[0].label} (${share(c.purity)})` : "", optional: (c) => c.labels.length },
@@ -21,7 +21,7 @@ const COLUMNS = [
 ];
 
 function clusterCell(cluster) {
-  return element("span", { class: "nowrap" }, symbolPicture(symbolOf(cluster.rank)), String(cluster.cluster), element("span", { class: "news" }));
+  return element("span", { class: "nowrap" }, symbolPicture(symbolOf(cluster.rank)), String(cluster.cluster));
 }
 
 function servicesText(cluster) {
@@ -32,13 +32,13 @@ function servicesText(cluster) {
 }
 
 function timingText(cluster) {
-  return `${duration(cluster.timing.median_inter_arrival_s)} apart`;
+  return duration(cluster.timing.median_inter_arrival_s);
 }
 
 function networksText(cluster) {
   const top = cluster.networks[0];
   const name = top.name ? `${top.network} ${top.name}` : top.network;
-  return cluster.n_networks === 1 ? name : `${integer.format(cluster.n_networks)}, most ${name}`;
+  return cluster.n_networks === 1 ? name : integer.format(cluster.n_networks);
 }
 
 function searchText(cluster) {
@@ -57,7 +57,6 @@ class ClusterTable {
     this.sorted = { column: this.columns[1], direction: "descending" };
     this.shown = PAGE;
     this.chosen = null;
-    this.kept = null;
     this.body = document.querySelector("#cluster-table tbody");
     this.search = document.getElementById("search");
     this.singletons = document.getElementById("singletons");
@@ -90,8 +89,10 @@ class ClusterTable {
 
   matching() {
     const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const { live } = this.report;
     const rows = this.all.filter((cluster) => (this.singletons.checked || cluster.n_windows > 1)
-      && (!this.kept || this.kept.has(cluster.cluster)) && words.every((word) => cluster.text.includes(word)));
+      && (!live || live.has(cluster.cluster)) && words.every((word) => cluster.text.includes(word)))
+      .map((cluster) => (live ? { ...cluster, ...live.get(cluster.cluster) } : cluster));
     const sign = this.sorted.direction === "ascending" ? 1 : -1;
     const key = this.sorted.column.key;
     return rows.sort((a, b) => {
@@ -105,6 +106,7 @@ class ClusterTable {
     this.body.replaceChildren(...rows.slice(0, this.shown).map((cluster) => this.row(cluster)));
     this.body.firstElementChild?.setAttribute("tabindex", "0");
     this.more.hidden = rows.length <= this.shown;
+    if (!rows.length) this.body.append(element("tr", {}, element("td", { colspan: this.columns.length }, "No cluster fits.")));
     const beyond = this.report.n_clusters - this.all.length;
     document.getElementById("table-status").textContent = `${integer.format(rows.length)} clusters of ${integer.format(this.report.n_clusters)}`
       + (this.singletons.checked ? "" : `, ${integer.format(this.report.n_singletons)} windows alone left out`)
@@ -112,11 +114,11 @@ class ClusterTable {
   }
 
   row(cluster) {
-    const cells = this.columns.map((column) => element("td", { class: column.number ? "number" : column.nowrap ? "nowrap" : null },
+    const cells = this.columns.map((column) => element("td", { class: column.number ? "number" : column.nowrap ? "nowrap" : column.wide ? "wide" : null },
       column.cell ? column.cell(cluster) : column.text(cluster)));
     const selected = cluster.cluster === this.chosen;
     return element("tr", { tabindex: "-1", "aria-selected": String(selected), "data-cluster": cluster.cluster,
-      on: { click: () => this.onChoose(cluster.cluster), focus: (event) => this.focused(event.currentTarget) } }, ...cells);
+      on: { click: (event) => { event.currentTarget.focus(); this.onChoose(cluster.cluster, true); }, focus: (event) => this.focused(event.currentTarget) } }, ...cells);
   }
 
   focused(row) {

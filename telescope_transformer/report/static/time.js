@@ -8,26 +8,25 @@ class Traffic {
     this.report = report;
     this.figure = document.getElementById("traffic");
     this.note = document.getElementById("traffic-note");
-    const w = report.windows;
     this.step = 86400 * report.days.step;
     this.origin = 86400 * report.days.first;
     this.n = Math.max(1, report.days.n);
-    this.all = new Array(this.n).fill(0);
-    for (let i = 0; i < w.count; i++) this.all[this.bin(i)]++;
     this.draw(null);
   }
 
   bin(i) { return Math.min(this.n - 1, Math.max(0, Math.floor((this.report.windows.first + this.report.windows.start[i] - this.origin) / this.step))); }
 
   draw(chosen) {
-    const own = new Array(this.n).fill(0);
-    for (const i of this.report.members.get(chosen) || []) own[this.bin(i)]++;
-    const top = Math.max(1, ...this.all);
+    const { windows, members, kept } = this.report;
+    const [all, own] = [new Array(this.n).fill(0), new Array(this.n).fill(0)];
+    for (let i = 0; i < windows.count; i++) if (!kept || kept[i]) all[this.bin(i)]++;
+    for (const i of members.get(chosen) || []) if (!kept || kept[i]) own[this.bin(i)]++;
+    const top = Math.max(1, ...all);
     const [width, height] = [1000, 130];
     const picture = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img",
       "aria-label": `Windows by day, at most ${integer.format(top)}` });
     const step = width / this.n;
-    this.all.forEach((value, i) => {
+    all.forEach((value, i) => {
       const title = svg("title", {}, `${day(this.origin + i * this.step)}: ${integer.format(value)} windows${chosen === null ? "" : `, ${integer.format(own[i])} in cluster ${chosen}`}`);
       const group = svg("g", {}, title, ...[["all", value], ["chosen", own[i]]].map(([name, v]) => svg("rect", { class: name, x: i * step,
         width: Math.max(0.5, 0.88 * step), y: height - (height - 4) * v / top, height: (height - 4) * v / top })));
@@ -50,26 +49,43 @@ function newsOf(counts) {
 
 class Evolution {
   constructor(report, onChoose) {
-    const { n, counts } = report.days;
-    const rows = report.clusters.map((cluster, rank) => ({ cluster, rank, counts: Array.from(counts.subarray(rank * n, (rank + 1) * n)) }))
-      .filter((row) => row.cluster.n_windows > 1).map((row) => ({ ...row, news: newsOf(row.counts) }));
-    this.news = new Map(rows.map((row) => [row.cluster.cluster, row.news]));
+    Object.assign(this, { report, onChoose });
+    this.draw();
+    this.events(report.events);
+  }
+
+  // Windows of each cluster by day, those that pass the filter.
+  counts() {
+    const { days, windows, kept, byNumber, clusters } = this.report;
+    const at = (rank) => Array.from(days.counts.subarray(rank * days.n, (rank + 1) * days.n));
+    if (!kept) return clusters.map((_, rank) => at(rank));
+    const counts = clusters.map(() => new Array(days.n).fill(0));
+    for (let i = 0; i < windows.count; i++) {
+      const rank = kept[i] ? byNumber.get(windows.cluster[i])?.rank : undefined;
+      if (rank !== undefined) counts[rank][Math.floor((Math.floor((windows.first + windows.start[i]) / 86400) - days.first) / days.step)]++;
+    }
+    return counts;
+  }
+
+  draw() {
+    const counts = this.counts();
+    const rows = this.report.clusters.map((cluster, rank) => ({ cluster, rank, counts: counts[rank], total: counts[rank].reduce((a, b) => a + b, 0) }))
+      .filter((row) => row.total > 0 && row.cluster.n_windows > 1).map((row) => ({ ...row, news: newsOf(row.counts) }));
     const kinds = { new: [], vanished: [], "": [] };
     for (const row of rows) kinds[row.news].push(row);
     const shown = [...kinds.new.slice(0, EVOLUTION_ROWS / 4), ...kinds.vanished.slice(0, EVOLUTION_ROWS / 4)];
     shown.push(...kinds[""].slice(0, EVOLUTION_ROWS - shown.length));
     const table = element("table", {}, element("thead", {}, element("tr", {}, ...["Cluster", "Windows over time", "Windows", "Services"].map((name) => element("th", { scope: "col" }, name)))),
-      element("tbody", {}, ...shown.map((row) => this.row(row, report.days, onChoose))));
+      element("tbody", {}, ...shown.map((row) => this.row(row, this.report.days))));
     document.getElementById("evolution-body").replaceChildren(
       element("p", { class: "hint" }, `${kinds.new.length} new and ${kinds.vanished.length} vanished in the last tenth of the time; ${shown.length} clusters shown.`), table);
-    this.events(report.events);
   }
 
-  row({ cluster, rank, counts, news }, days, onChoose) {
-    const name = element("button", { type: "button", class: "link", on: { click: () => onChoose(cluster.cluster, true) } }, symbolPicture(symbolOf(rank)), `cluster ${cluster.cluster}`);
+  row({ cluster, rank, counts, total, news }, days) {
+    const name = element("button", { type: "button", class: "link", on: { click: () => this.onChoose(cluster.cluster, true) } }, symbolPicture(symbolOf(rank)), `cluster ${cluster.cluster}`);
     const badge = news ? element("span", { class: news === "new" ? "badge" : "badge quiet" }, news) : null;
     return element("tr", {}, element("td", { class: "nowrap" }, name, badge), element("td", {}, strip(counts, days)),
-      element("td", { class: "number" }, integer.format(cluster.n_windows)), element("td", {}, servicesText(cluster)));
+      element("td", { class: "number" }, integer.format(total)), element("td", {}, servicesText(cluster)));
   }
 
   events(events) {
