@@ -8,7 +8,12 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.cuts import partition_rows, separate_two_partition
 from telescope_transformer.correlation_clustering.dual import DenseDual, SparseDual, ascend
-from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph, canonical_labels
+from telescope_transformer.correlation_clustering.graph import (
+    DenseGraph,
+    SparseGraph,
+    VectorGraph,
+    canonical_labels,
+)
 from telescope_transformer.correlation_clustering.greedy import gaec
 from telescope_transformer.correlation_clustering.local_search import fuse, improve
 from telescope_transformer.correlation_clustering.lp_relaxation import relax_from
@@ -77,6 +82,15 @@ def certify_sparse(progress: Progress, graph: SparseGraph, rng: np.random.Genera
         _round_sparse(dual, progress, graph, rng, deadline)
         if deadline.passed or progress.closed:
             return
+
+
+def certify_neighbours(progress: Progress, graph: VectorGraph, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Prove for all pairs what the graph of nearest neighbours proves: no other pair costs less than nothing."""
+    near = Progress(graph.near, deadline.seconds_left)
+    near.offer(progress.labels)
+    certify_sparse(near, graph.near, rng, deadline)
+    progress.prove(near.lower_bound)
+    progress.offer(improve(graph, near.labels, rng, deadline))
 
 
 def relax_and_round(progress: Progress, graph: DenseGraph, rng: np.random.Generator) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, VectorGraph
 from telescope_transformer.correlation_clustering.neighbours import neighbour_graph
 from telescope_transformer.correlation_clustering.progress import Progress
 from telescope_transformer.correlation_clustering.strategy import METHODS, solve
@@ -15,6 +15,9 @@ from telescope_transformer.errors import SolverError
 
 # Products in float64 keep a certificate of small graphs exact; beyond, float32 halves the time and the memory.
 _DOUBLE_UP_TO = 4_096
+# The pass over all pairs that a cost without a matrix needs takes minutes beyond.
+_ALL_PAIRS_UP_TO = 200_000
+_PAIRS = ("auto", "all", "neighbours")
 
 
 class CorrelationClustering(ClusterMixin, BaseEstimator):
@@ -26,8 +29,10 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
     time_limit : seconds that a fit may take (None: until nothing improves).
     gap : relative gap at which to stop; None asks for a proof of optimality within what the method does.
     random_state : seed; the same seed gives the same labels unless a time limit cuts the search.
-    memory_limit : bytes that the matrix of all pairs may take in `fit_embeddings`; beyond it, only the pairs of
-        nearest neighbours are weighed.
+    memory_limit : bytes that the matrix of all pairs may take in `fit_embeddings`; beyond it, none is held.
+    pairs : which pairs `fit_embeddings` weighs beyond ``memory_limit``. ``"all"``: by sums over clusters, in O(n d)
+        memory, with the lower bound that the pairs of nearest neighbours prove; the cost takes O(n^2 d) time.
+        ``"neighbours"``: only those of nearest neighbours. ``"auto"``: all of up to 200,000 vectors.
     n_neighbors : neighbours of each vector in that graph.
 
     Attributes
@@ -38,6 +43,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
     gap_ : (cost_ - lower_bound_) / cost_; 0 where both are 0, nan without a bound.
     n_clusters_ : number of clusters.
     solver_ : what ran.
+    seconds_ : how long each of these took by the clock.
     outside_pairs_ : how pairs without a weight of their own were weighed.
     """
 
@@ -48,6 +54,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         gap: float | None = None,
         random_state: int | None = None,
         memory_limit: int = 2 << 30,
+        pairs: str = "auto",
         n_neighbors: int = 50,
     ) -> None:
         self.method = method
@@ -55,6 +62,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         self.gap = gap
         self.random_state = random_state
         self.memory_limit = memory_limit
+        self.pairs = pairs
         self.n_neighbors = n_neighbors
 
     def fit(self, weights: Any, y: None = None) -> Self:
@@ -72,8 +80,8 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
     def fit_embeddings(self, embeddings: Any, threshold: float) -> Self:
         """Cluster the complete graph of the vectors (n, d) with weights <x_i, x_j> - threshold.
 
-        Where the matrix of all pairs would exceed ``memory_limit``, the graph of ``n_neighbors`` nearest neighbours
-        instead; ``outside_pairs_`` says so. Raises like `fit`.
+        Where the matrix of all pairs would exceed ``memory_limit``, ``pairs`` says which are weighed, and
+        ``outside_pairs_`` which were. Raises like `fit`.
         """
         self._check_options()
         started = time.monotonic()
@@ -84,15 +92,21 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         started = time.monotonic() if started is None else started
         self._check_options()
         outside = f"pairs outside the graph of {self.n_neighbors} nearest neighbours weigh 0"
-        outside = "all pairs are weighed" if isinstance(graph, DenseGraph) else outside
+        if isinstance(graph, VectorGraph):
+            outside = f"all pairs are weighed, of which those of {self.n_neighbors} nearest neighbours prove the bound"
+        elif isinstance(graph, DenseGraph):
+            outside = "all pairs are weighed"
         return self._solve(graph, outside, started)
 
     def graph_of(self, embeddings: Any, threshold: float) -> Graph:
-        """The graph that `fit_embeddings` solves: dense, or of nearest neighbours beyond ``memory_limit``."""
+        """The graph that `fit_embeddings` solves: with a matrix, without one, or of nearest neighbours."""
         vectors = check_embeddings(embeddings, threshold)
         n = vectors.shape[0]
         if 4 * n * n > self.memory_limit:
-            return neighbour_graph(vectors, threshold, self.n_neighbors, seed=self.random_state or 0)
+            near = neighbour_graph(vectors, threshold, self.n_neighbors, seed=self.random_state or 0)
+            if self.pairs == "neighbours" or (self.pairs == "auto" and n > _ALL_PAIRS_UP_TO):
+                return near
+            return VectorGraph(vectors.astype(np.float64), float(threshold), near)
         if n <= _DOUBLE_UP_TO:
             vectors = vectors.astype(np.float64)
         return DenseGraph(vectors @ vectors.T, float(threshold))
@@ -111,6 +125,8 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
     def _check_options(self) -> None:
         if self.method not in METHODS:
             raise SolverError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
+        if self.pairs not in _PAIRS:
+            raise SolverError(f"pairs must be one of {', '.join(_PAIRS)}, not {self.pairs!r}")
         for name in ("time_limit", "gap"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
@@ -120,7 +136,8 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         # Products and neighbours count towards the limit.
         left = None if self.time_limit is None else max(self.time_limit - (time.monotonic() - started), 0.0)
         progress = Progress(graph, left, self.gap)
-        self.solver_ = solve(progress, self.method, np.random.default_rng(self.random_state))
+        self.seconds_ = solve(progress, self.method, np.random.default_rng(self.random_state))
+        self.solver_ = "+".join(self.seconds_)
         self.outside_pairs_ = outside
         self.labels_ = progress.labels
         self.cost_ = progress.cost

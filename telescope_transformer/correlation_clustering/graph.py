@@ -1,4 +1,4 @@
-"""Signed graphs in the two forms that the solvers work on, and the cost of a clustering of them.
+"""Signed graphs in the three forms that the solvers work on, and the cost of a clustering of them.
 
 A weight above 0 attracts, one below 0 repels. The cost of a clustering is its disagreement: the attractive weight
 that it cuts plus the repulsive weight that it joins (Bansal, Blum and Chawla 2004). It is at least 0, and differs
@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 from numba import njit
+
+from telescope_transformer.correlation_clustering.vectors import attraction, cluster_sums, inside
 
 
 @njit(cache=True, nogil=True)
@@ -168,7 +170,50 @@ class SparseGraph:
         return SparseGraph(*_contract_sparse(self.indptr, self.indices, self.data, labels, k))
 
 
-Graph = DenseGraph | SparseGraph
+@dataclass(frozen=True)
+class VectorGraph:
+    """A complete signed graph without a matrix: pair (i, j) weighs <x_i, x_j> - threshold * sizes[i] * sizes[j].
+
+    ``vectors`` (n, d) are float64; ``near`` names nodes that each node may join, and its weights count for nothing;
+    ``sizes`` are as in `DenseGraph`. Memory is O(n d); the first cost takes O(n^2 d) time.
+    """
+
+    vectors: np.ndarray
+    threshold: float
+    near: SparseGraph
+    sizes: np.ndarray = field(default=None)  # type: ignore[assignment, arg-type]
+
+    def __post_init__(self) -> None:
+        if self.sizes is None:
+            object.__setattr__(self, "sizes", np.ones(self.n))
+
+    @property
+    def n(self) -> int:
+        return self.vectors.shape[0]
+
+    @cached_property
+    def scale(self) -> float:
+        """Bound of the largest absolute weight, less where sums are long; 1 where all are 0."""
+        longest = float(np.einsum("ij,ij->i", self.vectors, self.vectors).max(initial=0.0))
+        largest = longest + abs(self.threshold) * float(self.sizes.max(initial=0.0)) ** 2
+        return largest if largest > 0 else 1.0
+
+    @cached_property
+    def attraction(self) -> float:
+        """Attractive weight of all pairs."""
+        return attraction(self.vectors, self.threshold)
+
+    def cost(self, labels: np.ndarray) -> float:
+        """Disagreement of ``labels`` (n,): the attractive weight less what lies inside clusters; original nodes."""
+        return max(self.attraction - inside(self.vectors, self.sizes, self.threshold, labels), 0.0)
+
+    def contract(self, labels: np.ndarray) -> "VectorGraph":
+        """The graph whose nodes are the clusters of ``labels`` (0..k-1) and whose weights are sums of weights."""
+        sums, mass = cluster_sums(self.vectors, self.sizes, labels, int(labels.max()) + 1)
+        return VectorGraph(sums, self.threshold, self.near.contract(labels), mass)
+
+
+Graph = DenseGraph | SparseGraph | VectorGraph
 
 
 def canonical_labels(labels: np.ndarray) -> np.ndarray:

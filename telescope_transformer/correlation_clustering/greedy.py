@@ -10,7 +10,7 @@ bound and is searched again only when that bound is the largest of all. The matr
 import numpy as np
 from numba import njit
 
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, canonical_labels
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, VectorGraph, canonical_labels
 from telescope_transformer.correlation_clustering.greedy_sparse import gaec_sparse
 
 _PACK_BELOW = 0.5
@@ -168,9 +168,14 @@ def _roots(parent):
 
 
 def gaec(graph: Graph) -> np.ndarray:
-    """Labels (n,) of greedy additive edge contraction; 0..k-1 in order of first member."""
+    """Labels (n,) of greedy additive edge contraction; 0..k-1 in order of first member.
+
+    Of a graph of vectors, only the pairs of nearest neighbours are contracted.
+    """
     if graph.n < 2:
         return np.zeros(graph.n, dtype=np.int64)
+    if isinstance(graph, VectorGraph):
+        graph = graph.near
     if not isinstance(graph, DenseGraph):
         return canonical_labels(_roots(gaec_sparse(graph)))
     return gaec_in_place(graph.matrix.copy(), graph.threshold, graph.sizes)

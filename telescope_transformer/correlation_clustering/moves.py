@@ -7,8 +7,9 @@ nodes takes O(n^2) dense and O(n + m) sparse; it returns to Python so that a tim
 import numpy as np
 from numba import njit
 
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
 from telescope_transformer.correlation_clustering.progress import Deadline
+from telescope_transformer.correlation_clustering.vectors import move_vectors
 
 TOLERANCE = 1e-10
 _CHUNK_OF_PAIRS = 20_000_000
@@ -124,7 +125,7 @@ def move_nodes(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadl
     n = graph.n
     if n < 2:
         return labels
-    pairs = n * n if isinstance(graph, DenseGraph) else graph.indices.size + n
+    pairs = _entries(graph)
     pieces = max(1, pairs // _CHUNK_OF_PAIRS)
     moved = 1
     while moved:
@@ -136,8 +137,20 @@ def move_nodes(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadl
     return labels
 
 
+def _entries(graph: Graph) -> int:
+    """How many numbers a pass reads."""
+    if isinstance(graph, DenseGraph):
+        return graph.n**2
+    if isinstance(graph, SparseGraph):
+        return graph.indices.size + graph.n
+    return graph.vectors.size + graph.near.indices.size
+
+
 def _move_piece(graph: Graph, labels: np.ndarray, piece: np.ndarray) -> int:
     tolerance = TOLERANCE * graph.scale
     if isinstance(graph, DenseGraph):
         return _moves_dense(graph.matrix, graph.threshold, graph.sizes, labels, piece, tolerance)
+    if not isinstance(graph, SparseGraph):
+        rows = (graph.near.indptr, graph.near.indices)
+        return move_vectors(graph.vectors, graph.sizes, graph.threshold, rows, labels, piece, tolerance)
     return _moves_sparse(graph.indptr, graph.indices, graph.data, labels, piece, tolerance)

@@ -14,23 +14,26 @@ class Progress:
 
     Solvers offer clusterings and bounds as soon as they have them, so that an interrupted run loses nothing.
     ``time_limit`` is in seconds from construction (None: no limit); a relative ``gap`` is one that suffices.
+    ``history`` has the seconds and the cost of every improvement.
     """
 
     def __init__(self, graph: Graph, time_limit: float | None = None, gap: float | None = None) -> None:
+        self._start = time.monotonic()
         self.graph = graph
         self.labels = np.arange(graph.n, dtype=np.int64)
         self.cost = graph.cost(self.labels)
         # No pair disagrees with a clustering of cost 0, which no other can beat.
         self.lower_bound = 0.0 if self.cost == 0 else float("nan")
         self._gap = PROVED if gap is None else max(gap, PROVED)
-        self._start = time.monotonic()
         self._limit = float("inf") if time_limit is None else time_limit
+        self.history: list[tuple[float, float]] = []
 
     def offer(self, labels: np.ndarray) -> bool:
         """Keep ``labels`` if it costs less than the best so far; says whether it did."""
         cost = self.graph.cost(labels)
         if cost < self.cost:
             self.labels, self.cost = canonical_labels(labels), cost
+            self.history.append((time.monotonic() - self._start, cost))
             if cost == 0:
                 self.prove(0.0)
             return True

@@ -1,15 +1,22 @@
 """Which solvers run on which graph, in which order, for how long."""
 
+import time
 from collections.abc import Callable
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.certificate import certify, certify_sparse, relax_and_round
+from telescope_transformer.correlation_clustering.certificate import (
+    certify,
+    certify_neighbours,
+    certify_sparse,
+    relax_and_round,
+)
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
 from telescope_transformer.correlation_clustering.greedy import gaec
-from telescope_transformer.correlation_clustering.local_search import anneal_longer, evolve, improve
+from telescope_transformer.correlation_clustering.local_search import evolve, improve
 from telescope_transformer.correlation_clustering.neighbourhoods import RESOLVE_UP_TO, resolve_neighbourhoods
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
+from telescope_transformer.correlation_clustering.tabu import TABU_UP_TO, breed
 from telescope_transformer.errors import SolverError
 
 METHODS = ("auto", "lp", "local_search", "greedy")
@@ -28,22 +35,24 @@ _LONGEST_CERTIFICATE = 300.0
 Stage = Callable[[Progress, np.random.Generator], None]
 
 
-def solve(progress: Progress, method: str, rng: np.random.Generator) -> str:
-    """Improve ``progress`` by the method's solvers; returns what ran. Ctrl-C keeps the best so far."""
+def solve(progress: Progress, method: str, rng: np.random.Generator) -> dict[str, float]:
+    """Improve ``progress`` by the method's solvers; returns what ran, in seconds. Ctrl-C keeps the best so far."""
     if isinstance(progress.graph, SparseGraph) and progress.graph.n <= _FILL_UP_TO:
         progress.graph = fill(progress.graph)
     if method == "lp":
         _check_relaxable(progress.graph)
-    ran: list[str] = []
+    ran: dict[str, float] = {}
     try:
         for name, stage in _stages(progress, method):
-            ran.append(name)
+            ran[name] = -time.monotonic()
             stage(progress, rng)
+            ran[name] += time.monotonic()
             if progress.finished:
                 break
     except KeyboardInterrupt:
-        ran.append("interrupted")
-    return "+".join(ran)
+        ran[name] += time.monotonic()
+        ran["interrupted"] = 0.0
+    return ran
 
 
 def fill(graph: SparseGraph) -> DenseGraph:
@@ -62,7 +71,7 @@ def _stages(progress: Progress, method: str) -> list[tuple[str, Stage]]:
     stages: list[tuple[str, Stage]] = [("greedy", _greedy), ("local_search", _search)]
     if method == "lp":
         stages += [("lp", _relax)]
-    elif isinstance(graph, SparseGraph) or graph.n <= _CERTIFY_UP_TO:
+    elif not isinstance(graph, DenseGraph) or graph.n <= _CERTIFY_UP_TO:
         stages += [("dual", _certify), ("restarts", _restart)]
     return stages
 
@@ -72,29 +81,28 @@ def _greedy(progress: Progress, rng: np.random.Generator) -> None:
 
 
 def _search(progress: Progress, rng: np.random.Generator) -> None:
-    _search_until(progress, rng, progress.part(_SEARCH_SHARE), patience=8)
+    _search_until(progress, rng, progress.part(_SEARCH_SHARE))
 
 
 def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
-    _search_until(progress, rng, progress.part(1.0), patience=16)
+    _search_until(progress, rng, progress.part(1.0))
     _restart(progress, rng)
 
 
-def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadline, patience: int) -> None:
-    start = progress.labels
+def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
     # From single nodes first: it takes less time and mostly gets further than a refinement of GAEC.
-    progress.offer(improve(progress.graph, np.arange(progress.graph.n), rng, deadline))
-    progress.offer(improve(progress.graph, start, rng, deadline))
-    evolve(progress, rng, deadline, patience)
+    evolve(progress, rng, deadline)
     if isinstance(progress.graph, DenseGraph) and progress.graph.n <= RESOLVE_UP_TO:
         resolve_neighbourhoods(progress, progress.graph, rng, deadline)
 
 
 def _restart(progress: Progress, rng: np.random.Generator) -> None:
     limited = np.isfinite(progress.seconds_left)
-    anneal_longer(progress, rng, progress.part(0.9), patience=_PATIENCE_WITH_LIMIT if limited else 2)
-    if limited:
-        evolve(progress, rng, progress.part(1.0), patience=_PATIENCE_WITH_LIMIT)
+    deadline = progress.part(1.0)
+    if isinstance(progress.graph, DenseGraph) and progress.graph.n <= TABU_UP_TO:
+        breed(progress, progress.graph, rng, deadline, rounds=None if limited else 1)
+    elif limited:
+        evolve(progress, rng, deadline, patience=_PATIENCE_WITH_LIMIT)
 
 
 def _check_relaxable(graph: Graph) -> None:
@@ -113,5 +121,7 @@ def _certify(progress: Progress, rng: np.random.Generator) -> None:
     deadline = progress.part(_CERTIFY_SHARE, at_most=_LONGEST_CERTIFICATE)
     if isinstance(progress.graph, DenseGraph):
         certify(progress, progress.graph, rng, deadline)
-    else:
+    elif isinstance(progress.graph, SparseGraph):
         certify_sparse(progress, progress.graph, rng, deadline)
+    else:
+        certify_neighbours(progress, progress.graph, rng, deadline)
