@@ -15,12 +15,13 @@ def ipset_list(members: Members) -> str:
 
 
 def nftables_list(members: Members) -> str:
-    """Input of `nft -f`: the table `inet telescope` with a set per cluster and address family."""
-    lines = ["table inet telescope {"]
+    """Input of `nft -f`: in the table `inet telescope` a set per cluster and address family, emptied first."""
+    lines = ["add table inet telescope"]
     for name, family, addresses in _sets(members):
-        lines += [f"\tset {name} {{", f"\t\ttype ip{family}_addr"]
-        lines += ["\t\telements = { " + ", ".join(addresses) + " }", "\t}"]
-    return "\n".join([*lines, "}", ""])
+        lines.append(f"add set inet telescope {name} {{ type ip{family}_addr; }}")
+        lines.append(f"flush set inet telescope {name}")
+        lines.append(f"add element inet telescope {name} {{ {', '.join(addresses)} }}")
+    return "\n".join([*lines, ""])
 
 
 def _sets(members: Members) -> list[tuple[str, str, list[str]]]:

@@ -92,24 +92,73 @@ def test_misp_loads_the_event(analysis: Path, tmp_path: Path) -> None:
     assert not any(a.to_ids for a in event.attributes)
 
 
-def test_ipset_restores_valid_addresses_by_family(analysis: Path, tmp_path: Path) -> None:
+# The grammar of `ipset restore` and of `nft -f`, as far as the exports use it: nothing else may stand in the files.
+SET = r"telescope_\d+_v[46]"
+IPSET_LINE = re.compile(
+    rf"create {SET} hash:ip family inet6? maxelem \d+ -exist|flush {SET}|add (?P<name>{SET}) (?P<address>[0-9a-f.:]+)"
+)
+NFT_LINE = re.compile(
+    rf"add table inet telescope|add set inet telescope {SET} \{{ type ipv[46]_addr; \}}|flush set inet telescope {SET}"
+    rf"|add element inet telescope (?P<name>{SET}) \{{ (?P<items>[0-9a-f.:, ]+) \}}"
+)
+
+
+def apart(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the kernel's firewall in a network namespace of its own, which ends with it."""
+    return subprocess.run(["unshare", "--map-root-user", "--net", *command], capture_output=True, text=True)
+
+
+def needs(program: str, *question: str) -> None:
+    """Skip where a program is not installed, or the kernel does not let us ask it."""
+    if shutil.which(program) is None or shutil.which("unshare") is None:
+        pytest.skip(f"{program} is not installed")
+    asked = apart(program, *question)
+    if asked.returncode:
+        pytest.skip(f"{program} cannot be used here: {asked.stderr.strip()}")
+
+
+def test_ipset_lines_are_of_its_grammar_and_addresses_of_their_family(analysis: Path, tmp_path: Path) -> None:
     export_clusters(analysis, "ipset", tmp_path / "x", [0])
-    lines = (tmp_path / "x").read_text().splitlines()
-    names = {line.split()[1]: line.split()[4] for line in lines if line.startswith("create")}
-    assert names == {"telescope_0_v4": "inet", "telescope_0_v6": "inet6"}
-    for _, name, address in (line.split() for line in lines if line.startswith("add")):
-        assert ipaddress.ip_address(address).version == {"inet": 4, "inet6": 6}[names[name]]
+    text = (tmp_path / "x").read_text()
+    found = [IPSET_LINE.fullmatch(line) for line in text.splitlines()]
+    assert all(found)
+    families = dict(re.findall(rf"create ({SET}) hash:ip family (\w+)", text))
+    assert families == {"telescope_0_v4": "inet", "telescope_0_v6": "inet6"}
+    added = [(line["name"], line["address"]) for line in found if line["name"]]
+    assert [address for _, address in added] == sorted(SOURCES[:3])
+    for name, address in added:
+        assert ipaddress.ip_address(address).version == {"inet": 4, "inet6": 6}[families[name]]
 
 
-def test_nftables_lists_all_addresses(analysis: Path, tmp_path: Path) -> None:
+def test_ipset_itself_restores_the_file(analysis: Path, tmp_path: Path) -> None:
+    needs("ipset", "list")
+    export_clusters(analysis, "ipset", tmp_path / "x", [0, 1])
+    listed = apart("sh", "-c", f"ipset restore < {tmp_path / 'x'} && ipset restore < {tmp_path / 'x'} && ipset save")
+    assert listed.returncode == 0, listed.stderr
+    assert set(re.findall(r"^add \S+ (\S+)", listed.stdout, re.M)) == set(SOURCES)
+
+
+def test_nftables_file_is_of_its_grammar_and_lists_all_addresses(analysis: Path, tmp_path: Path) -> None:
     export_clusters(analysis, "nftables", tmp_path / "x", [0, 1])
     text = (tmp_path / "x").read_text()
-    assert re.findall(r"type (\w+)", text) == ["ipv4_addr", "ipv6_addr", "ipv4_addr"]
-    assert all(source in text for source in SOURCES)
-    assert text.count("{") == text.count("}")
-    if shutil.which("nft"):
-        checked = subprocess.run(["nft", "--check", "--file", tmp_path / "x"], capture_output=True, text=True)
-        assert checked.returncode == 0 or "Operation not permitted" in checked.stderr
+    found = [NFT_LINE.fullmatch(line) for line in text.splitlines()]
+    assert all(found)
+    versions = dict(re.findall(rf"add set inet telescope ({SET}) \{{ type ipv(\d)_addr", text))
+    assert versions == {"telescope_0_v4": "4", "telescope_0_v6": "6", "telescope_1_v4": "4"}
+    added = [(line["name"], address) for line in found if line["name"] for address in line["items"].split(", ")]
+    assert sorted(address for _, address in added) == sorted(SOURCES)
+    for name, address in added:
+        assert ipaddress.ip_address(address).version == int(versions[name])
+
+
+def test_nft_itself_accepts_the_file(analysis: Path, tmp_path: Path) -> None:
+    needs("nft", "list", "ruleset")
+    export_clusters(analysis, "nftables", tmp_path / "x", [0, 1])
+    checked = apart("nft", "--check", "--file", str(tmp_path / "x"))
+    assert checked.returncode == 0, checked.stderr
+    listed = apart("sh", "-c", f"nft -f {tmp_path / 'x'} && nft -f {tmp_path / 'x'} && nft list ruleset")
+    assert listed.returncode == 0, listed.stderr
+    assert all(source in listed.stdout for source in SOURCES)
 
 
 def test_without_calibration_there_is_no_confidence(analysis: Path, tmp_path: Path) -> None:
