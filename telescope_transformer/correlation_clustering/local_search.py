@@ -1,4 +1,4 @@
-"""Local search: one-element moves, joins of clusters, annealing, and restarts that fuse clusterings.
+"""Local search: one-element moves, joins of clusters, and restarts that fuse clusterings.
 
 Where a search starts matters more than its neighbourhood, so several starts are run: GAEC, moves from singletons in
 random orders. Two clusterings are fused by contracting their common refinement, on which the search goes on from the
@@ -8,19 +8,11 @@ settled, what they differ in is searched at once.
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.annealing import anneal
-from telescope_transformer.correlation_clustering.graph import (
-    DenseGraph,
-    Graph,
-    canonical_labels,
-    common_refinement,
-)
+from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels, common_refinement
 from telescope_transformer.correlation_clustering.greedy import gaec
 from telescope_transformer.correlation_clustering.moves import move_nodes
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
 
-ANNEAL_UP_TO = 1_000
-_FIRST_PASSES = 60
 _FRESH_STARTS = 2
 
 
@@ -62,34 +54,15 @@ def evolve(
     """Improve the best clustering of ``progress`` by restarts and fusion until ``patience`` of them brought nothing.
 
     There are no more than ``most`` restarts, if that is given.
-
-    Restarts on small complete graphs also anneal, each a little longer than the one before.
     """
     graph = progress.graph
     failures, restarts = 0, 0
     while failures < patience and restarts != most and not deadline.passed and not progress.closed:
         start = improve(graph, np.arange(graph.n), rng, deadline)
-        if isinstance(graph, DenseGraph) and graph.n <= ANNEAL_UP_TO:
-            passes = _FIRST_PASSES * (1 + restarts)
-            start = improve(graph, anneal(graph, start, rng, deadline, passes), rng, deadline)
         better = progress.offer(start)
         better = progress.offer(fuse(graph, progress.labels, start, rng, deadline)) or better
         failures = 0 if better else failures + 1
         restarts += 1
-
-
-def anneal_longer(progress: Progress, rng: np.random.Generator, deadline: Deadline, patience: int = 3) -> None:
-    """Anneal a small complete graph twice as long each time until ``patience`` runs brought nothing."""
-    graph = progress.graph
-    if not isinstance(graph, DenseGraph) or graph.n > ANNEAL_UP_TO:
-        return
-    failures, passes = 0, 16 * _FIRST_PASSES
-    while failures < patience and not deadline.passed and not progress.closed:
-        start = anneal(graph, progress.labels, rng, deadline, passes)
-        better = progress.offer(improve(graph, start, rng, deadline))
-        better = progress.offer(fuse(graph, progress.labels, start, rng, deadline)) or better
-        failures = 0 if better else failures + 1
-        passes *= 2
 
 
 def refine(

@@ -13,10 +13,10 @@ from telescope_transformer.correlation_clustering.certificate import (
 )
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
 from telescope_transformer.correlation_clustering.greedy import gaec
-from telescope_transformer.correlation_clustering.local_search import evolve, improve
+from telescope_transformer.correlation_clustering.local_search import evolve
 from telescope_transformer.correlation_clustering.neighbourhoods import RESOLVE_UP_TO, resolve_neighbourhoods
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
-from telescope_transformer.correlation_clustering.tabu import TABU_UP_TO, breed
+from telescope_transformer.correlation_clustering.tabu import TABU_UP_TO, breed, search_tabu
 from telescope_transformer.errors import SolverError
 
 METHODS = ("auto", "lp", "local_search", "greedy")
@@ -94,6 +94,8 @@ def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadli
     evolve(progress, rng, deadline)
     if isinstance(progress.graph, DenseGraph) and progress.graph.n <= RESOLVE_UP_TO:
         resolve_neighbourhoods(progress, progress.graph, rng, deadline)
+        if progress.graph.n <= TABU_UP_TO:
+            progress.offer(search_tabu(progress.graph, progress.labels, rng, deadline))
 
 
 def _restart(progress: Progress, rng: np.random.Generator) -> None:
