@@ -1,27 +1,46 @@
-"""Calibration on labelled data: its error on unseen sources, and the F1 of the threshold that it chooses.
+"""Calibration on known truth: its error on unseen sources, and the F1 of the threshold that it chooses.
 
-Run: python tests/benchmarks/calibration.py EMBEDDINGS.parquet [--splits 4]
+Run: telescope prepare RECORDS --window 8 --output DATASET
+     telescope embed DATASET --model MODEL --split validation --split unseen_sources --output EMBEDDINGS.parquet
+     python tests/benchmarks/calibration.py EMBEDDINGS.parquet --truth label|source|network [--splits 4]
 
-EMBEDDINGS.parquet is what `telescope embed` writes, of sources that the model was not trained on, with labels. In each
-split half of the sources are fitted, without labels; on the other half the clustering at the calibrated threshold is
-compared with a sweep of thresholds by the F1 of joined pairs among labelled windows.
+The embeddings are of sources that the model was not trained on. In each split half of the sources are fitted, without
+labels; on the other half the clustering at the calibrated threshold is compared with a sweep of thresholds by the F1
+of joined pairs of windows: of one label, of one source, or of one /24 (IPv4) or /48. The same for other shares of the
+prior than `calibration.PRIOR_STRENGTH`. Adds to results/calibration.json under --name.
 """
 
 import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.calibration import fit_calibration, measured
+from telescope_transformer.calibration import PRIOR_STRENGTH, fit_calibration, measured
 from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.report.targets import network_of
 from telescope_transformer.similarity import embedding_matrix
 
-SWEEP = np.arange(0.1, 0.96, 0.05)
+SWEEP = np.arange(0.1, 0.99, 0.05)
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MOST_WINDOWS = 3_000
+RESULTS = Path(__file__).parent / "results" / "calibration.json"
+
+
+def truth_of(table: pa.Table, kind: str) -> np.ndarray:
+    """Code of each window's actor, -1 where it is not known."""
+    column = table["label" if kind == "label" else "source"].combine_chunks()
+    if kind == "network":
+        column = pa.array([network_of(source) for source in column.to_pylist()])
+    return column.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
 
 
 def join_f1(vectors: np.ndarray, labels: np.ndarray, threshold: float) -> float:
-    """F1 of pairs of labelled windows in one cluster against pairs of one label; unlabelled windows have label -1."""
+    """F1 of pairs of known windows in one cluster against pairs of one actor."""
     clusters = CorrelationClustering(method="greedy", random_state=0).fit_embeddings(vectors, threshold).labels_
     known = labels >= 0
     joined = clusters[known][:, None] == clusters[known]
@@ -31,30 +50,51 @@ def join_f1(vectors: np.ndarray, labels: np.ndarray, threshold: float) -> float:
     return 2 * both / max(found + wanted, 1)
 
 
+def one_split(vectors: np.ndarray, sources: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, Any]:
+    """Calibration error on the sources not fitted, and the F1 of each strength and of the best threshold there."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(sources.max() + 1)
+    fitted = np.isin(sources, order[: len(order) // 2])
+    calibration = fit_calibration(vectors[fitted], sources[fitted], seed=seed)
+    calibration = measured(calibration, vectors[~fitted], sources[~fitted], seed=seed)
+    rows = np.flatnonzero(~fitted)
+    rows = rng.choice(rows, min(MOST_WINDOWS, len(rows)), replace=False)
+    adapted = calibration.adapted(vectors[rows], sources[rows], seed=seed)
+    thresholds = {strength: replace(adapted, prior_strength=strength).threshold for strength in STRENGTHS}
+    f1 = {strength: join_f1(vectors[rows], labels[rows], value) for strength, value in thresholds.items()}
+    best = max(*f1.values(), *(join_f1(vectors[rows], labels[rows], value) for value in SWEEP))
+    return {
+        "error": round(calibration.expected_calibration_error or 0.0, 4),
+        "threshold": round(thresholds[PRIOR_STRENGTH], 3),
+        "f1": round(f1[PRIOR_STRENGTH], 4),
+        "best": round(best, 4),
+        "share_by_strength": {str(strength): round(value / best, 3) for strength, value in f1.items()},
+    }
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("embeddings")
+    parser.add_argument("--truth", choices=("label", "source", "network"), default="label")
     parser.add_argument("--splits", type=int, default=4)
+    parser.add_argument("--name", help="of the row; default: the file and the truth")
+    parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
     table = pq.read_table(given.embeddings)
-    vectors = embedding_matrix(table)
     sources = table["source"].combine_chunks().dictionary_encode().indices.to_numpy()
-    labels = table["label"].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
-    print("split  error  windows   threshold  F1     best   share")
-    for seed in range(given.splits):
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(sources.max() + 1)
-        fitted = np.isin(sources, order[: len(order) // 2])
-        calibration = fit_calibration(vectors[fitted], sources[fitted], seed=seed)
-        calibration = measured(calibration, vectors[~fitted], sources[~fitted], seed=seed)
-        unseen = np.flatnonzero(~fitted)
-        for name, rows in (("labelled", unseen[labels[unseen] >= 0]), ("all", unseen)):
-            rows = rng.choice(rows, min(MOST_WINDOWS, len(rows)), replace=False)
-            threshold = calibration.adapted(vectors[rows], sources[rows], seed=seed).threshold
-            chosen = join_f1(vectors[rows], labels[rows], threshold)
-            best = max(chosen, *(join_f1(vectors[rows], labels[rows], value) for value in SWEEP))
-            error = calibration.expected_calibration_error
-            print(f"{seed:5}  {error:.3f}  {name:8}  {threshold:9.3f}  {chosen:.3f}  {best:.3f}  {chosen / best:.3f}")
+    labels = truth_of(table, given.truth)
+    runs = [one_split(embedding_matrix(table), sources, labels, seed) for seed in range(given.splits)]
+    shares = {str(s): float(np.mean([run["share_by_strength"][str(s)] for run in runs])) for s in STRENGTHS}
+    found = {
+        "windows": table.num_rows,
+        "error": round(float(np.mean([run["error"] for run in runs])), 4),
+        "share_by_strength": {name: round(value, 3) for name, value in shares.items()},
+        "splits": runs,
+    }
+    print(json.dumps(found, indent=1))
+    recorded = json.loads(given.output.read_text()) if given.output.is_file() else {}
+    recorded[given.name or f"{Path(given.embeddings).stem}, {given.truth}"] = found
+    given.output.write_text(json.dumps(recorded, indent=1) + "\n")
 
 
 if __name__ == "__main__":

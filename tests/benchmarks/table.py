@@ -70,7 +70,29 @@ def clustering(found: dict[str, Any]) -> Iterator[Row]:
         )
 
 
-RENDERERS = {"pcap": pcap, "labels": labels, "prepare": prepare, "model": model, "clustering": clustering}
+def update(found: dict[str, Any]) -> Iterator[Row]:
+    size = f"{found['days']} days of a running analysis, to {found['windows']:,} windows"
+    measured = f"{found['seconds'] / found['days']:.1f} s of processor time a day, gap of the last certificate"
+    saved = f"its cost is {found['ratio']:.4f} times that of solving at once"
+    yield size, f"{measured} {found['gap']:.1%}", saved
+
+
+def calibration(found: dict[str, Any]) -> Iterator[Row]:
+    for name, run in found.items():
+        shares = run["share_by_strength"]
+        measured = f"error {run['error']:.3f}, F1 {shares['0.5']:.1%} of the best of the sweep"
+        yield f"calibration on {name}", measured, f"without prior {shares['0.0']:.1%}, all of it {shares['1.0']:.1%}"
+
+
+RENDERERS = {
+    "pcap": pcap,
+    "labels": labels,
+    "prepare": prepare,
+    "model": model,
+    "clustering": clustering,
+    "update": update,
+    "calibration": calibration,
+}
 
 
 def rows() -> Iterator[str]:
