@@ -2,9 +2,13 @@
 
 Keuper et al., *Efficient decomposition of image and mesh graphs by lifted multicuts* (ICCV 2015), section 4. On a
 complete graph this is sum-linkage with a stop at 0, here over a matrix with cached nearest neighbours in O(n) for a
-contraction. Three things make it fast. A contraction writes one row and no column: an entry is read from the row of
-the cluster that was contracted last. A nearest neighbour that may have become worse keeps its old weight as an upper
-bound and is searched again only when that bound is the largest of all. The matrix is packed as clusters vanish.
+contraction. Four things make it fast. A contraction writes one row and no column: before a row is read, the clusters
+contracted since it was written are looked up in their own rows. A nearest neighbour that may have become worse keeps
+its old weight as an upper bound and is searched again only when that bound is the largest of all. The matrix is packed
+as clusters vanish. Sums and maxima are loops without branches.
+
+Where two weights are equal, the pair whose first cluster has the lowest place is joined, then the lowest partner; sums
+are rounded in the matrix's precision, so that clusterings with ties may differ between float32 and float64.
 """
 
 import numpy as np
@@ -14,28 +18,13 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
 from telescope_transformer.correlation_clustering.greedy_sparse import gaec_sparse
 
 _PACK_BELOW = 0.5
-
-
-@njit(cache=True, nogil=True)
-def _rescan(matrix, threshold, sizes, stamp, alive, a):
-    """Best partner of cluster a and its weight; lowest index among equals."""
-    best = -np.inf
-    partner = -1
-    row = matrix[a]
-    for b in range(alive):
-        if b != a and sizes[b] > 0:
-            value = matrix[b, a] if stamp[b] > stamp[a] else row[b]
-            weight = value - threshold * sizes[a] * sizes[b]
-            if weight > best:
-                best = weight
-                partner = b
-    return best, partner
+_BLOCK = 64
 
 
 @njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
 def _largest(values):
     """Largest of finite values (and -inf): without NaN the loop compiles to vector instructions."""
-    best = np.float32(-np.inf)
+    best = values.dtype.type(-np.inf)
     for value in values:
         best = max(best, value)
     return best
@@ -43,9 +32,14 @@ def _largest(values):
 
 @njit(cache=True, nogil=True)
 def _first_largest(values):
-    """Place and value of the largest; the lowest place among equals."""
-    best = _largest(values)
-    for place in range(values.size):
+    """Place and value of the largest; the lowest place among equals. One pass in blocks, and one over a block."""
+    best = values.dtype.type(-np.inf)
+    block = 0
+    for start in range(0, values.size, _BLOCK):
+        largest = _largest(values[start : start + _BLOCK])
+        if largest > best:
+            best, block = largest, start
+    for place in range(block, min(block + _BLOCK, values.size)):
         if values[place] == best:
             return place, best
     return -1, best
@@ -54,48 +48,66 @@ def _first_largest(values):
 @njit(cache=True, nogil=True)
 def _nearest(matrix, threshold, sizes, key, partner):
     """Best partner of each node, before any contraction; lowest index among equals."""
-    n = matrix.shape[0]
     unit = np.all(sizes == 1.0)
-    stamp = np.zeros(n, np.int64)
-    for a in range(n):
-        if not unit:
-            key[a], partner[a] = _rescan(matrix, threshold, sizes, stamp, n, a)
-            continue
-        left, low = _first_largest(matrix[a, :a])
-        right, high = _first_largest(matrix[a, a + 1 :])
-        if low >= high and left >= 0:
-            key[a], partner[a] = low - threshold, left
+    scratch = np.empty(key.size, key.dtype)
+    for a in range(key.size):
+        if unit:
+            left, low = _first_largest(matrix[a, :a])
+            right, high = _first_largest(matrix[a, a + 1 :])
+            mate, best = (left, low) if low >= high and left >= 0 else (a + 1 + right, high)
+            key[a], partner[a] = best - threshold, mate
         else:
-            key[a], partner[a] = high - threshold, a + 1 + right
+            _weigh(matrix[a], threshold * sizes[a], sizes, a, scratch)
+            partner[a], key[a] = _first_largest(scratch)
+
+
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
+def _weigh(row, penalty, sizes, a, weights):
+    """Weights from cluster a to each; -inf to itself and to what is gone."""
+    for k in range(weights.size):
+        weights[k] = row[k] - penalty * sizes[k] if sizes[k] > 0 else -np.inf
+    weights[a] = -np.inf
 
 
 @njit(cache=True, nogil=True)
-def _merge_rows(matrix, threshold, sizes, stamp, alive, i, j, key, partner, stale):
-    """Add cluster j to cluster i: writes row i, raises or marks the keys of others; returns i's best."""
-    best = -np.inf
-    mate = -1
-    row_i = matrix[i]
-    row_j = matrix[j]
-    size = sizes[i] + sizes[j]
+def _refresh(matrix, stamp, contracted, count, a):
+    """Copy into row a what later contractions wrote to the rows of others."""
+    row, since = matrix[a], stamp[a]
+    for c in contracted[:count]:
+        if stamp[c] > since:
+            row[c] = matrix[c, a]
+
+
+@njit(cache=True, nogil=True)
+def _note(contracted, count, stamp, i, j):
+    """Put i on the list of contracted clusters and take j off it; j never was contracted if i was not."""
+    if stamp[i] == 0:
+        contracted[count] = i
+        return count + 1
+    if stamp[j] > 0:
+        place = 0
+        while contracted[place] != j:
+            place += 1
+        contracted[place] = contracted[count - 1]
+        return count - 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _merge_rows(matrix, threshold, sizes, alive, i, j, weights, key, partner, stale):
+    """Add row j to row i; raises or marks the keys of others. ``weights`` are scratch, ``sizes[j]`` is 0."""
+    row_i, row_j = matrix[i], matrix[j]
     for k in range(alive):
-        if sizes[k] == 0 or k in (i, j):
-            continue
-        left = matrix[k, i] if stamp[k] > stamp[i] else row_i[k]
-        right = matrix[k, j] if stamp[k] > stamp[j] else row_j[k]
-        value = left + right
-        row_i[k] = value
-        weight = value - threshold * size * sizes[k]
-        if weight > best:
-            best = weight
-            mate = k
-        if weight > key[k]:
-            key[k] = weight
+        row_i[k] += row_j[k]
+    _weigh(row_i, threshold * sizes[i], sizes, i, weights)
+    for k in range(alive):
+        if weights[k] > key[k]:
+            key[k] = weights[k]
             partner[k] = i
             stale[k] = False
         elif partner[k] == i or partner[k] == j:
             partner[k] = i
-            stale[k] = weight < key[k] or stale[k]
-    return best, mate
+            stale[k] = weights[k] < key[k] or stale[k]
 
 
 @njit(cache=True, nogil=True)
@@ -124,35 +136,49 @@ def _gaec_dense(matrix, threshold, sizes):
     """Parent of each node in the forest of contractions; overwrites ``matrix`` and ``sizes``."""
     n = matrix.shape[0]
     key = np.empty(n, matrix.dtype)
-    partner = np.empty(n, np.int64)
+    weights = np.empty(n, matrix.dtype)
+    partner = np.empty(n, np.int32)
     stamp = np.zeros(n, np.int64)
     stale = np.zeros(n, np.bool_)
     member = np.arange(n)
     parent = np.arange(n)
+    contracted = np.empty(n, np.int64)
     _nearest(matrix, threshold, sizes, key, partner)
-    alive, living, step = n, n, 0
+    alive, living, step, count = n, n, 0, 0
     while living > 1:
         i, _ = _first_largest(key[:alive])
         if key[i] <= 0:
             break
+        _refresh(matrix, stamp, contracted, count, i)
         if stale[i]:
-            key[i], partner[i] = _rescan(matrix, threshold, sizes, stamp, alive, i)
+            _weigh(matrix[i], threshold * sizes[i], sizes, i, weights[:alive])
+            partner[i], key[i] = _first_largest(weights[:alive])
             stale[i] = False
             continue
         j = partner[i]
         if stamp[j] > stamp[i]:
             i, j = j, i
-        step += 1
-        key[i], partner[i] = _merge_rows(matrix, threshold, sizes, stamp, alive, i, j, key, partner, stale)
-        stale[i] = False
+            _refresh(matrix, stamp, contracted, count, i)
+        else:
+            _refresh(matrix, stamp, contracted, count, j)
         parent[member[j]] = member[i]
         sizes[i] += sizes[j]
         sizes[j] = 0
+        _merge_rows(matrix, threshold, sizes, alive, i, j, weights[:alive], key, partner, stale)
+        partner[i], key[i] = _first_largest(weights[:alive])
+        stale[i] = False
+        key[j], partner[j] = -np.inf, -1
+        step += 1
+        count = _note(contracted, count, stamp, i, j)
         stamp[i] = step
-        key[j] = -np.inf
         living -= 1
         if living < _PACK_BELOW * alive:
             alive = _pack(matrix, sizes, stamp, alive, key, partner, stale, member)
+            count = 0
+            for a in range(alive):
+                if stamp[a] > 0:
+                    contracted[count] = a
+                    count += 1
     return parent
 
 

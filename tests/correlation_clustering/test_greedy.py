@@ -1,0 +1,54 @@
+"""Dense GAEC against an exact one of its own kind at thousands of nodes."""
+
+import numpy as np
+import pytest
+from signed_instances import disagreement, embeddings
+
+from telescope_transformer.correlation_clustering import DenseGraph, gaec
+from telescope_transformer.correlation_clustering.graph import canonical_labels
+
+
+def contract_exactly(weights: np.ndarray) -> np.ndarray:
+    """GAEC in float64 with both triangles kept up to date, and the best partner of each cluster; no lazy bounds."""
+    weights = weights.astype(np.float64)
+    np.fill_diagonal(weights, -np.inf)
+    labels = np.arange(len(weights))
+    partner = weights.argmax(axis=1)
+    best = weights.max(axis=1)
+    while best.max() > 0:
+        i = int(best.argmax())
+        j = int(partner[i])
+        labels[labels == labels[j]] = labels[i]
+        row = weights[i] + weights[j]
+        row[[i, j]] = -np.inf
+        weights[i] = weights[:, i] = row
+        weights[j] = weights[:, j] = -np.inf
+        changed = np.flatnonzero((partner == i) | (partner == j) | (row > best))
+        partner[changed] = weights[changed].argmax(axis=1)
+        best[changed] = weights[changed, partner[changed]]
+    return canonical_labels(labels)
+
+
+@pytest.mark.parametrize(("n", "clusters", "noise", "threshold"), [(2000, 300, 0.6, 0.5), (3000, 60, 0.9, 0.3)])
+def test_labels_are_those_of_exact_contraction(n: int, clusters: int, noise: float, threshold: float) -> None:
+    vectors = embeddings(n, d=32, clusters=clusters, noise=noise)
+    double = vectors.astype(np.float64)
+    expected = contract_exactly(double @ double.T - threshold)
+    assert 10 < expected.max() < n / 2
+    np.testing.assert_array_equal(gaec(DenseGraph(vectors @ vectors.T, threshold)), expected)
+
+
+def test_nodes_of_any_size_are_contracted_like_their_members() -> None:
+    vectors = embeddings(120, clusters=20).astype(np.float64)
+    graph = DenseGraph(vectors @ vectors.T, 0.4)
+    pieces = canonical_labels(np.arange(120) // 3)
+    small = graph.contract(pieces)
+    assert gaec(small).tolist() == contract_exactly(small.weights()).tolist()
+
+
+def test_ties_change_no_more_than_which_pair_is_first() -> None:
+    weights = np.sign(np.random.default_rng(0).standard_normal((40, 40)))
+    weights = np.tril(weights, -1) + np.tril(weights, -1).T
+    first = gaec(DenseGraph(weights.astype(np.float32)))
+    np.testing.assert_array_equal(first, gaec(DenseGraph(weights)))
+    assert disagreement(weights, first) < disagreement(weights, np.arange(40))
