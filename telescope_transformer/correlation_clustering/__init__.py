@@ -1,7 +1,7 @@
 """Correlation clustering of signed graphs with a certificate: labels, cost, a proved lower bound and the gap."""
 
 from telescope_transformer.correlation_clustering.estimator import CorrelationClustering
-from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
+from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph, VectorGraph
 from telescope_transformer.correlation_clustering.greedy import gaec
 from telescope_transformer.correlation_clustering.local_search import refine
 from telescope_transformer.correlation_clustering.lp_relaxation import relax
@@ -15,6 +15,7 @@ __all__ = [
     "CorrelationClustering",
     "DenseGraph",
     "SparseGraph",
+    "VectorGraph",
     "check_weights",
     "gaec",
     "neighbour_graph",

@@ -4,6 +4,9 @@ First triangles alone, then inequalities beyond triangles where these leave a ga
 is rounded and searched from; a better clustering becomes the new guide of the ascent.
 """
 
+import time
+from typing import cast
+
 import numpy as np
 
 from telescope_transformer.correlation_clustering.cuts import partition_rows, separate_two_partition
@@ -42,17 +45,20 @@ def certify(progress: Progress, graph: DenseGraph, rng: np.random.Generator, dea
     if reduction.graph.n == graph.n and len(kernels) == 1 and kernels[0][0].size == graph.n:
         _certify_kernel(progress, graph, rng, deadline)
         return
-    bound, left = reduction.offset, sum(nodes.size**2 for nodes, _ in kernels)
-    for nodes, kernel in kernels:
-        part = Progress(kernel, progress.seconds_left * nodes.size**2 / left)
-        part.offer(canonical_labels(labels[nodes]))
-        _certify_kernel(part, kernel, rng, part.part(1.0))
-        bound += np.nan_to_num(part.lower_bound)
-        labels[nodes] = part.labels + graph.n * (1 + nodes[0])
-        left -= nodes.size**2
-    progress.offer(labels[reduction.pieces])
-    # The offset is a difference of sums over all pairs, right to within their rounding.
-    progress.prove(bound - 1e-14 * graph.n * progress.cost)
+    parts: list[Progress] = []
+    left = sum(nodes.size**2 for nodes, _ in kernels)
+    try:
+        for nodes, kernel in kernels:
+            part = progress.of(kernel, canonical_labels(labels[nodes]), progress.seconds_left * nodes.size**2 / left)
+            parts.append(part)
+            _certify_kernel(part, kernel, rng, part.part(1.0))
+            labels[nodes] = part.labels + graph.n * (1 + nodes[0])
+            left -= nodes.size**2
+    finally:
+        progress.offer(labels[reduction.pieces])
+        bound = reduction.offset + sum(np.nan_to_num(part.lower_bound) for part in parts)
+        # The offset is a difference of sums over all pairs, right to within their rounding.
+        progress.prove(bound - 1e-14 * graph.n * progress.cost)
 
 
 def _certify_kernel(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
@@ -75,21 +81,41 @@ def _certify_kernel(progress: Progress, graph: DenseGraph, rng: np.random.Genera
 
 def certify_sparse(progress: Progress, graph: SparseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
     """Raise the lower bound of a sparse graph by its cycles, and improve its clustering by what the ascent finds."""
+    # Cluster by cluster, since the searches for cycles wait for memory more than for anything else.
+    order = np.argsort(progress.labels, kind="stable")
+    part = progress.of(graph.permuted(order), progress.labels[order], deadline.seconds_left)
+    try:
+        _certify_in_order(part, rng, deadline)
+    finally:
+        labels = np.empty_like(part.labels)
+        labels[order] = part.labels
+        progress.offer(labels)
+        progress.prove(part.lower_bound)
+
+
+def _certify_in_order(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+    graph = cast(SparseGraph, progress.graph)
     capacity = min(max(1 << 16, 2 * graph.indices.size), 1 << 24)
     dual = SparseDual(graph, progress.labels, seed=int(rng.integers(2**31)), capacity=capacity)
+    longest = 0.0
     for rounds in _SPARSE_ROUNDS:
         ascend(dual, progress, deadline, rounds)
-        _round_sparse(dual, progress, graph, rng, deadline)
-        if deadline.passed or progress.closed:
+        if progress.closed or deadline.passed:
             return
+        if deadline.seconds_left < longest:
+            continue
+        started = time.monotonic()
+        _round_sparse(dual, progress, graph, rng, deadline)
+        longest = max(longest, time.monotonic() - started)
 
 
 def certify_neighbours(progress: Progress, graph: VectorGraph, rng: np.random.Generator, deadline: Deadline) -> None:
     """Prove for all pairs what the graph of nearest neighbours proves: no other pair costs less than nothing."""
-    near = Progress(graph.near, deadline.seconds_left)
-    near.offer(progress.labels)
-    certify_sparse(near, graph.near, rng, deadline)
-    progress.prove(near.lower_bound)
+    near = progress.of(graph.near, progress.labels, deadline.seconds_left)
+    try:
+        certify_sparse(near, graph.near, rng, deadline)
+    finally:
+        progress.prove(near.lower_bound)
     progress.offer(improve(graph, near.labels, rng, deadline))
 
 

@@ -56,19 +56,20 @@ class Rows:
     ) -> None:
         """Add rows, with multipliers of 0 where none are given."""
         added = np.zeros(right.size) if multipliers is None else multipliers
-        self.starts = np.concatenate([self.starts, self.starts[-1] + starts[1:]])
-        self.edges = np.concatenate([self.edges, edges])
-        self.signs = np.concatenate([self.signs, signs])
-        self.right = np.concatenate([self.right, right])
-        self.multipliers = np.concatenate([self.multipliers, added])
+        starts = np.concatenate([self.starts, self.starts[-1] + starts[1:]])
+        edges, signs = np.concatenate([self.edges, edges]), np.concatenate([self.signs, signs])
+        right, added = np.concatenate([self.right, right]), np.concatenate([self.multipliers, added])
+        # At once, since an interrupt proves its bound by what it finds here.
+        self.starts, self.edges, self.signs, self.right, self.multipliers = starts, edges, signs, right, added
 
     def drop_idle(self) -> None:
         """Forget the rows whose multiplier is 0."""
         keep = self.multipliers > 0
         entries = np.repeat(keep, np.diff(self.starts))
-        self.starts = np.concatenate([[0], np.cumsum(np.diff(self.starts)[keep])])
-        self.edges, self.signs = self.edges[entries], self.signs[entries]
-        self.right, self.multipliers = self.right[keep], self.multipliers[keep]
+        starts = np.concatenate([[0], np.cumsum(np.diff(self.starts)[keep])])
+        edges, signs = self.edges[entries], self.signs[entries]
+        right, kept = self.right[keep], self.multipliers[keep]
+        self.starts, self.edges, self.signs, self.right, self.multipliers = starts, edges, signs, right, kept
 
 
 class Dual:
@@ -108,12 +109,12 @@ class Dual:
         multipliers = np.empty(self._capacity)
         found = self._separate(tolerance, triangles, multipliers, deadline)
         keep = self.multipliers > 0
-        self.triangles = np.concatenate([self.triangles[keep], triangles[:found]])
-        self.multipliers = np.concatenate([self.multipliers[keep], multipliers[:found]])
+        triangles = np.concatenate([self.triangles[keep], triangles[:found]])
+        multipliers = np.concatenate([self.multipliers[keep], multipliers[:found]])
         # Neighbouring inequalities share pairs: sorted, a sweep stays in the cache, and the two orders alternate.
-        order = np.argsort(self.triangles[:, self._rounds % 2], kind="stable")
-        self.triangles = np.ascontiguousarray(self.triangles[order])
-        self.multipliers = self.multipliers[order]
+        order = np.argsort(triangles[:, self._rounds % 2], kind="stable")
+        triangles, multipliers = np.ascontiguousarray(triangles[order]), multipliers[order]
+        self.triangles, self.multipliers = triangles, multipliers
         self._rounds += 1
         return found
 
@@ -233,6 +234,14 @@ def ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | Non
 
     Stops after so many ``rounds`` of separation, if that is given.
     """
+    try:
+        _ascend(dual, progress, deadline, rounds)
+    finally:
+        # Also where an interrupt ends it.
+        progress.prove(dual.bound())
+
+
+def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | None) -> None:
     last = level = -np.inf
     while not deadline.passed and rounds != 0:
         rounds = None if rounds is None else rounds - 1
@@ -252,4 +261,3 @@ def ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | Non
                 break
             level = value
         last = value
-    progress.prove(dual.bound())

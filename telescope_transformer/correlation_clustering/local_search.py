@@ -59,8 +59,10 @@ def evolve(
     failures, restarts = 0, 0
     while failures < patience and restarts != most and not deadline.passed and not progress.closed:
         start = improve(graph, np.arange(graph.n), rng, deadline)
+        before = progress.labels
         better = progress.offer(start)
-        better = progress.offer(fuse(graph, progress.labels, start, rng, deadline)) or better
+        other = before if better else start
+        better = progress.offer(fuse(graph, progress.labels, other, rng, deadline)) or better
         failures = 0 if better else failures + 1
         restarts += 1
 

@@ -63,6 +63,12 @@ class Progress:
         """Whether the gap suffices or the time is up."""
         return self.closed or self.seconds_left <= 0
 
+    def of(self, graph: Graph, labels: np.ndarray, seconds: float) -> "Progress":
+        """Progress on a graph that stands for this one or a part of it, from ``labels``; the same gap suffices."""
+        progress = Progress(graph, seconds, self._gap)
+        progress.offer(labels)
+        return progress
+
     def part(self, fraction: float, at_most: float = float("inf")) -> "Deadline":
         """A deadline after the given fraction of the time left, and ``at_most`` seconds."""
         return Deadline(min(fraction * self.seconds_left, at_most))

@@ -81,7 +81,9 @@ def _greedy(progress: Progress, rng: np.random.Generator) -> None:
 
 
 def _search(progress: Progress, rng: np.random.Generator) -> None:
-    _search_until(progress, rng, progress.part(_SEARCH_SHARE))
+    # On sparse graphs, the roundings of the dual's estimate get further than restarts.
+    most = 1 if isinstance(progress.graph, SparseGraph) else None
+    _search_until(progress, rng, progress.part(_SEARCH_SHARE), most)
 
 
 def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
@@ -89,9 +91,9 @@ def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
     _restart(progress, rng)
 
 
-def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadline, most: int | None = None) -> None:
     # From single nodes first: it takes less time and mostly gets further than a refinement of GAEC.
-    evolve(progress, rng, deadline)
+    evolve(progress, rng, deadline, most=most)
     if isinstance(progress.graph, DenseGraph) and progress.graph.n <= RESOLVE_UP_TO:
         resolve_neighbourhoods(progress, progress.graph, rng, deadline)
         if progress.graph.n <= TABU_UP_TO:
@@ -120,7 +122,8 @@ def _relax(progress: Progress, rng: np.random.Generator) -> None:
 
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:
-    deadline = progress.part(_CERTIFY_SHARE, at_most=_LONGEST_CERTIFICATE)
+    share = 1.0 if isinstance(progress.graph, SparseGraph) else _CERTIFY_SHARE
+    deadline = progress.part(share, at_most=_LONGEST_CERTIFICATE)
     if isinstance(progress.graph, DenseGraph):
         certify(progress, progress.graph, rng, deadline)
     elif isinstance(progress.graph, SparseGraph):

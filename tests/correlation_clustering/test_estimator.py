@@ -117,7 +117,9 @@ def test_embeddings_are_the_complete_graph_of_their_products() -> None:
 
 def test_a_neighbour_graph_says_how_other_pairs_are_weighed() -> None:
     vectors = embeddings(300, noise=0.1)
-    solver = CorrelationClustering(random_state=0, memory_limit=0, n_neighbors=20).fit_embeddings(vectors, 0.5)
+    solver = CorrelationClustering(random_state=0, memory_limit=0, pairs="neighbours", n_neighbors=20).fit_embeddings(
+        vectors, 0.5
+    )
     assert solver.n_clusters_ == 6
     assert "20 nearest neighbours weigh 0" in solver.outside_pairs_
     assert solver.lower_bound_ <= solver.cost_

@@ -1,0 +1,139 @@
+"""Sparse bounds by long cycles, complete graphs of vectors without a matrix, and their limits of time."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy import sparse
+from signed_instances import embeddings, graph_of_edges, optimum, random_weights
+
+from telescope_transformer.correlation_clustering import (
+    CorrelationClustering,
+    DenseGraph,
+    VectorGraph,
+    check_weights,
+    gaec,
+    neighbour_graph,
+)
+from telescope_transformer.correlation_clustering import certificate as certificate_module
+from telescope_transformer.correlation_clustering import strategy as strategy_module
+from telescope_transformer.correlation_clustering.certificate import certify_sparse
+from telescope_transformer.correlation_clustering.dual import SparseDual
+from telescope_transformer.correlation_clustering.local_search import improve
+from telescope_transformer.correlation_clustering.progress import Deadline, Progress
+from telescope_transformer.errors import SolverError
+
+
+def vector_graph(vectors: np.ndarray, threshold: float, neighbours: int = 10) -> VectorGraph:
+    return VectorGraph(vectors.astype(np.float64), threshold, neighbour_graph(vectors, threshold, neighbours))
+
+
+def large_sparse(n: int, degree: int = 12) -> sparse.csr_array:
+    """Random edges with Gaussian weights, too many nodes for a dense fit."""
+    rng = np.random.default_rng(n)
+    ends = np.sort(rng.integers(0, n, (n * degree // 2, 2)), axis=1)
+    ends = np.unique(ends[ends[:, 0] < ends[:, 1]], axis=0)
+    half = sparse.coo_array((rng.standard_normal(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n, n))
+    return (half + half.T).tocsr()
+
+
+@pytest.mark.parametrize("length", [4, 5, 9])
+def test_a_long_bad_cycle_has_no_triangle_and_is_proved(length: int) -> None:
+    edges = [(i, i + 1, 2.0 + i) for i in range(length - 1)] + [(0, length - 1, -5.0)]
+    graph = check_weights(sparse.csr_array(graph_of_edges(length, edges)))
+    progress = Progress(graph)
+    certify_sparse(progress, graph, np.random.default_rng(0), Deadline(5))
+    assert progress.lower_bound == pytest.approx(2.0, rel=1e-6)
+    assert progress.cost == pytest.approx(2.0)
+
+
+def test_multipliers_of_cycles_prove_a_bound_whatever_they_are() -> None:
+    for seed in range(20):
+        weights = random_weights(seed, 8, density=0.5)
+        graph = check_weights(sparse.csr_array(weights))
+        dual = SparseDual(graph, gaec(graph), seed=seed)
+        dual.separate(Deadline(5))
+        dual.rows.multipliers *= np.random.default_rng(seed).random(dual.rows.multipliers.size) * 3
+        assert dual.bound() <= optimum(weights)
+
+
+def test_cycles_prove_more_than_triangles_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = check_weights(large_sparse(400, degree=6))
+    bounds = []
+    for work in (1, 2_000):
+        monkeypatch.setattr("telescope_transformer.correlation_clustering.dual._FIRST_WORK", work)
+        progress = Progress(graph)
+        certify_sparse(progress, graph, np.random.default_rng(0), Deadline(20))
+        bounds.append(progress.lower_bound)
+        assert progress.lower_bound <= progress.cost
+    assert bounds[1] > 1.5 * bounds[0]
+
+
+def test_a_graph_of_vectors_costs_what_its_matrix_costs() -> None:
+    vectors = embeddings(5_000 // 16)
+    dense, without = DenseGraph(vectors @ vectors.T, 0.4), vector_graph(vectors, 0.4)
+    for seed in range(3):
+        labels = np.random.default_rng(seed).integers(0, 9, dense.n)
+        assert without.cost(labels) == pytest.approx(dense.cost(labels), rel=1e-6)
+    pieces = np.arange(dense.n) % 40
+    a, b = np.random.default_rng(3).integers(0, 3, (2, 40))
+    small = without.contract(pieces)
+    assert small.cost(a) - small.cost(b) == pytest.approx(dense.cost(a[pieces]) - dense.cost(b[pieces]), rel=1e-5)
+
+
+def test_moves_of_vectors_never_raise_the_cost() -> None:
+    for seed in range(10):
+        graph = vector_graph(embeddings(120 + seed), 0.3, 5)
+        start = np.random.default_rng(seed).integers(0, 20, graph.n)
+        found = improve(graph, start, np.random.default_rng(seed), Deadline(5))
+        assert graph.cost(found) <= graph.cost(start)
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5])
+def test_without_a_matrix_the_solution_is_as_good(threshold: float) -> None:
+    vectors = embeddings(500, clusters=40, noise=1.0)
+    dense = CorrelationClustering(random_state=0, time_limit=2).fit_embeddings(vectors, threshold)
+    without = CorrelationClustering(random_state=0, time_limit=2, memory_limit=0).fit_embeddings(vectors, threshold)
+    weights = vectors.astype(float) @ vectors.T.astype(float) - threshold
+    assert without.cost_ <= dense.cost_ * 1.01
+    assert without.cost_ == pytest.approx(DenseGraph(weights).cost(without.labels_), rel=1e-6)
+    assert 0 <= without.lower_bound_ <= dense.cost_
+    assert "all pairs are weighed" in without.outside_pairs_
+
+
+def test_pairs_says_which_pairs_are_weighed() -> None:
+    vectors = embeddings(60)
+    near = CorrelationClustering(random_state=0, memory_limit=0, pairs="neighbours", n_neighbors=5)
+    assert "outside the graph of 5 nearest" in near.fit_embeddings(vectors, 0.4).outside_pairs_
+    with pytest.raises(SolverError, match="pairs must be one of"):
+        CorrelationClustering(pairs="some").fit_embeddings(vectors, 0.4)
+
+
+@pytest.mark.parametrize("kind", ["sparse", "vectors"])
+def test_a_limit_of_time_is_kept_without_a_matrix(kind: str) -> None:
+    def fit(n: int, limit: float) -> CorrelationClustering:
+        solver = CorrelationClustering(random_state=0, time_limit=limit, memory_limit=0)
+        return solver.fit(large_sparse(n)) if kind == "sparse" else solver.fit_embeddings(embeddings(n), 0.3)
+
+    fit(2_100, 0.5)
+    started = time.process_time()
+    solver = fit(6_000, 2.0)
+    assert time.process_time() - started < 2.0 * 1.25
+    assert solver.lower_bound_ <= solver.cost_
+
+
+def test_seconds_say_how_long_each_solver_took() -> None:
+    solver = CorrelationClustering(random_state=0, time_limit=1.0).fit(random_weights(3, 200))
+    assert "+".join(solver.seconds_) == solver.solver_
+    assert 0 < sum(solver.seconds_.values()) < 1.25
+
+
+def test_an_interrupt_of_the_sparse_ascent_keeps_cost_and_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(certificate_module, "_round_sparse", interrupt)
+    monkeypatch.setattr(strategy_module, "_FILL_UP_TO", 0)
+    solver = CorrelationClustering(random_state=0).fit(large_sparse(300))
+    assert solver.solver_.endswith("interrupted")
+    assert 0 < solver.lower_bound_ <= solver.cost_
