@@ -31,7 +31,7 @@ def _largest(values):
 
 
 @njit(cache=True, nogil=True)
-def _first_largest(values):
+def first_largest(values):
     """Place and value of the largest; the lowest place among equals. One pass in blocks, and one over a block."""
     best = values.dtype.type(-np.inf)
     block = 0
@@ -52,13 +52,13 @@ def _nearest(matrix, threshold, sizes, key, partner):
     scratch = np.empty(key.size, key.dtype)
     for a in range(key.size):
         if unit:
-            left, low = _first_largest(matrix[a, :a])
-            right, high = _first_largest(matrix[a, a + 1 :])
+            left, low = first_largest(matrix[a, :a])
+            right, high = first_largest(matrix[a, a + 1 :])
             mate, best = (left, low) if low >= high and left >= 0 else (a + 1 + right, high)
             key[a], partner[a] = best - threshold, mate
         else:
             _weigh(matrix[a], threshold * sizes[a], sizes, a, scratch)
-            partner[a], key[a] = _first_largest(scratch)
+            partner[a], key[a] = first_largest(scratch)
 
 
 @njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
@@ -146,13 +146,13 @@ def _gaec_dense(matrix, threshold, sizes):
     _nearest(matrix, threshold, sizes, key, partner)
     alive, living, step, count = n, n, 0, 0
     while living > 1:
-        i, _ = _first_largest(key[:alive])
+        i, _ = first_largest(key[:alive])
         if key[i] <= 0:
             break
         _refresh(matrix, stamp, contracted, count, i)
         if stale[i]:
             _weigh(matrix[i], threshold * sizes[i], sizes, i, weights[:alive])
-            partner[i], key[i] = _first_largest(weights[:alive])
+            partner[i], key[i] = first_largest(weights[:alive])
             stale[i] = False
             continue
         j = partner[i]
@@ -165,7 +165,7 @@ def _gaec_dense(matrix, threshold, sizes):
         sizes[i] += sizes[j]
         sizes[j] = 0
         _merge_rows(matrix, threshold, sizes, alive, i, j, weights[:alive], key, partner, stale)
-        partner[i], key[i] = _first_largest(weights[:alive])
+        partner[i], key[i] = first_largest(weights[:alive])
         stale[i] = False
         key[j], partner[j] = -np.inf, -1
         step += 1

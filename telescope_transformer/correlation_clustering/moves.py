@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
+from telescope_transformer.correlation_clustering.greedy import first_largest
 from telescope_transformer.correlation_clustering.progress import Deadline
 from telescope_transformer.correlation_clustering.vectors import move_vectors
 
@@ -54,15 +55,14 @@ def _moves_dense(matrix, threshold, sizes, labels, order, tolerance):
             sums[labels[j]] += row[j]
         own = labels[i]
         stay = sums[own] - row[i] - threshold * sizes[i] * (mass[own] - sizes[i])
-        best, target = 0.0, -1
+        penalty = threshold * sizes[i]
         for c in range(top):
-            if c != own and count[c] > 0:
-                gain = sums[c] - threshold * sizes[i] * mass[c]
-                if gain > best:
-                    best, target = gain, c
-        if best <= stay + tolerance:
+            sums[c] -= penalty * mass[c]
+        sums[own] = -np.inf
+        target, best = first_largest(sums[:top])
+        if max(best, 0.0) <= stay + tolerance:
             continue
-        if target < 0:
+        if best <= 0:
             height -= 1
             target = free[height]
             top = max(top, target + 1)

@@ -179,8 +179,9 @@ def breed(
     while rounds != 0 and not deadline.passed and not progress.closed:
         fresh = Progress(graph, deadline.seconds_left)
         evolve(fresh, rng, deadline)
-        progress.offer(fresh.labels)
-        progress.offer(fuse(graph, progress.labels, fresh.labels, rng, deadline))
+        before = progress.labels
+        other = before if progress.offer(fresh.labels) else fresh.labels
+        progress.offer(fuse(graph, progress.labels, other, rng, deadline))
         _one_population(progress, graph, rng, deadline)
         rounds = None if rounds is None else rounds - 1
 
