@@ -46,18 +46,24 @@ def _moves_dense(matrix, threshold, sizes, labels, order, tolerance):
     count, mass = _count_and_mass(labels, sizes)
     free, height = _free_labels(count)
     top = labels.max() + 1
-    sums = np.zeros(n)
+    sums, more = np.zeros(n), np.zeros(n)
+    half = n // 2
     moved = 0
     for i in order:
         row = matrix[i]
         sums[:top] = 0.0
-        for j in range(n):
+        more[:top] = 0.0
+        # Two sums, as each addition waits for the last one to the same place.
+        for j in range(half):
             sums[labels[j]] += row[j]
+            more[labels[half + j]] += row[half + j]
+        if n % 2:
+            sums[labels[n - 1]] += row[n - 1]
         own = labels[i]
-        stay = sums[own] - row[i] - threshold * sizes[i] * (mass[own] - sizes[i])
         penalty = threshold * sizes[i]
+        stay = sums[own] + more[own] - row[i] - penalty * (mass[own] - sizes[i])
         for c in range(top):
-            sums[c] -= penalty * mass[c]
+            sums[c] += more[c] - penalty * mass[c]
         sums[own] = -np.inf
         target, best = first_largest(sums[:top])
         if max(best, 0.0) <= stay + tolerance:

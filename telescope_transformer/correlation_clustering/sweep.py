@@ -1,17 +1,22 @@
 """Clusterings of the same vectors at many thresholds, which share one matrix of products and their solutions."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numba import njit
 
-from telescope_transformer.correlation_clustering.graph import DenseGraph
-from telescope_transformer.correlation_clustering.greedy import gaec_in_place
+from telescope_transformer.correlation_clustering.graph import DenseGraph, canonical_labels
+from telescope_transformer.correlation_clustering.greedy import first_largest, gaec_in_place
 from telescope_transformer.correlation_clustering.local_search import fuse, improve
-from telescope_transformer.correlation_clustering.progress import Deadline, Progress
+from telescope_transformer.correlation_clustering.progress import Deadline
 from telescope_transformer.correlation_clustering.validation import check_embeddings
 from telescope_transformer.errors import SolverError
+
+_RUNS = 2
 
 
 @dataclass(frozen=True)
@@ -34,39 +39,90 @@ def sweep(
 ) -> list[SweepPoint]:
     """Cluster the complete graph of the vectors (n, d) with weights <x_i, x_j> - threshold, for every threshold.
 
-    ``method`` is ``"greedy"`` (GAEC) or ``"local_search"``, which begins each threshold from the next higher one's
-    clustering and from single nodes, and fuses the two. Takes two float32 matrices (n, n). The points come in the
-    order of ``thresholds``; those that ``time_limit`` (seconds in all) leaves no time for are missing. Raises
-    :class:`~telescope_transformer.errors.WeightsError` for vectors or thresholds that are not finite.
+    ``method`` is ``"greedy"`` (GAEC) or ``"local_search"``, which begins each threshold from the clustering of the
+    next but one higher and from single nodes, and fuses the two. Two threads share the matrix of products, float32
+    (n, n); ``"greedy"`` takes one more for each. The labels depend on ``random_state`` alone, not on the threads. The
+    points come in the order of ``thresholds``; those that ``time_limit`` (seconds in all) leaves no time for are
+    missing.
+    Raises :class:`~telescope_transformer.errors.WeightsError` for vectors or thresholds that are not finite, and
+    :class:`~telescope_transformer.errors.SolverError` for another method.
     """
+    deadline = Deadline(float("inf") if time_limit is None else time_limit)
     if method not in ("greedy", "local_search"):
         raise SolverError(f"method of a sweep must be greedy or local_search, not {method!r}")
     vectors = check_embeddings(embeddings, 0.0).astype(np.float32)
     for threshold in thresholds:
         check_embeddings(vectors[:0], threshold)
     matrix = vectors @ vectors.T
-    scratch = np.empty_like(matrix)
-    rng = np.random.default_rng(random_state)
-    deadline = Deadline(float("inf") if time_limit is None else time_limit)
-    points: dict[float, SweepPoint] = {}
-    labels = np.arange(vectors.shape[0], dtype=np.int64)
-    for threshold in sorted(set(map(float, thresholds)), reverse=True):
-        if deadline.passed:
-            break
-        graph = DenseGraph(matrix, threshold)
-        if method == "greedy":
-            np.copyto(scratch, matrix)
-            labels = gaec_in_place(scratch, threshold)
-        else:
-            labels = _refine(graph, labels, rng, deadline)
-        points[threshold] = SweepPoint(threshold, labels, graph.cost(labels), int(labels.max(initial=-1)) + 1)
+    values = sorted(set(map(float, thresholds)), reverse=True)
+    run = _greedy_run if method == "greedy" else _refined_run
+    seeds = np.random.SeedSequence(random_state).spawn(_RUNS)
+    # Every other threshold each, so that both take about as long.
+    runs = [
+        partial(run, matrix, values[first::_RUNS], np.random.default_rng(seed), deadline)
+        for first, seed in enumerate(seeds)
+    ]
+    with ThreadPoolExecutor(_RUNS) as pool:
+        points = {point.threshold: point for run in pool.map(lambda start: start(), runs) for point in run}
     return [points[float(threshold)] for threshold in thresholds if float(threshold) in points]
 
 
-def _refine(graph: DenseGraph, labels: np.ndarray, rng: np.random.Generator, deadline: Deadline) -> np.ndarray:
-    progress = Progress(graph)
-    progress.offer(improve(graph, labels, rng, deadline))
-    start = improve(graph, np.arange(graph.n), rng, deadline)
-    progress.offer(start)
-    progress.offer(fuse(graph, progress.labels, start, rng, deadline))
-    return progress.labels
+def _point(graph: DenseGraph, labels: np.ndarray) -> SweepPoint:
+    return SweepPoint(graph.threshold, labels, graph.cost(labels), int(labels.max(initial=-1)) + 1)
+
+
+def _greedy_run(
+    matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline
+) -> list[SweepPoint]:
+    points = []
+    nearest = _nearest_products(matrix)
+    scratch = np.empty(matrix.size if thresholds else 0, matrix.dtype)
+    for threshold in thresholds:
+        if deadline.passed:
+            break
+        # What nothing attracts stays alone, so that GAEC needs no row of it.
+        attracted = np.flatnonzero(nearest > threshold)
+        part = scratch[: attracted.size**2].reshape(attracted.size, attracted.size)
+        _gather(matrix, attracted, part)
+        labels = np.arange(len(matrix))
+        labels[attracted] = len(matrix) + gaec_in_place(part, threshold)
+        points.append(_point(DenseGraph(matrix, threshold), canonical_labels(labels)))
+    return points
+
+
+@njit(cache=True, nogil=True)
+def _nearest_products(matrix):
+    nearest = np.empty(matrix.shape[0], matrix.dtype)
+    for i in range(nearest.size):
+        nearest[i] = max(first_largest(matrix[i, :i])[1], first_largest(matrix[i, i + 1 :])[1])
+    return nearest
+
+
+@njit(cache=True, nogil=True)
+def _gather(matrix, nodes, part):
+    """Copy the rows and columns of ``nodes`` (ascending)."""
+    for p in range(nodes.size):
+        if nodes.size == matrix.shape[0]:
+            part[p] = matrix[p]
+        else:
+            row = matrix[nodes[p]]
+            for q in range(nodes.size):
+                part[p, q] = row[nodes[q]]
+
+
+def _refined_run(
+    matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline
+) -> list[SweepPoint]:
+    points: list[SweepPoint] = []
+    labels = np.arange(len(matrix), dtype=np.int64)
+    for threshold in thresholds:
+        if deadline.passed:
+            break
+        graph = DenseGraph(matrix, threshold)
+        fresh = improve(graph, np.arange(graph.n), rng, deadline)
+        warm = improve(graph, labels, rng, deadline) if points else fresh
+        best, other = (warm, fresh) if graph.cost(warm) < graph.cost(fresh) else (fresh, warm)
+        fused = fuse(graph, best, other, rng, deadline)
+        labels = min(best, fused, key=graph.cost)
+        points.append(_point(graph, labels))
+    return points
