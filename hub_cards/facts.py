@@ -83,6 +83,12 @@ def read_measurements(path: Path) -> list[Measurement]:
     return measurements
 
 
+def read_measured_on(path: Path) -> str | None:
+    """What the figures of a metrics.json were measured on, where it says so: another model than the one beside it."""
+    content = read_json(path)
+    return str(content["measured_on"]) if isinstance(content, dict) and content.get("measured_on") else None
+
+
 def read_training(checkpoint: Path) -> dict[str, Any]:
     """training.json of a checkpoint, empty where there is none; a folder that training started from is left out.
 

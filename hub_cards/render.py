@@ -29,19 +29,27 @@ TASK_NAME = "Similarity of windows of flow records"
 
 
 def model_card(
-    checkpoint: Path, name: str, *, licence: str = "apache-2.0", measurements: Sequence[Measurement] = ()
+    checkpoint: Path,
+    name: str,
+    *,
+    licence: str = "apache-2.0",
+    measurements: Sequence[Measurement] = (),
+    measured_on: str | None = None,
 ) -> ModelCard:
     """The card of a checkpoint directory, from its configuration, its weights and training.json.
 
     Args:
         name: repository, "user/name".
         measurements: what its evaluation found.
+        measured_on: the models that were measured, where they are not the checkpoint itself; the card then says so,
+            and the figures stay out of the metadata, which would give them as the checkpoint's own.
 
     Raises:
         CheckpointError: where the checkpoint is not whole.
     """
     config = read_config(checkpoint)
     training = read_training(checkpoint)
+    own = () if measured_on else measurements
     data = ModelCardData(
         base_model=training.pop("start_from", None),
         license=licence,
@@ -49,23 +57,26 @@ def model_card(
         pipeline_tag=PIPELINE_TAG,
         tags=[*TAGS, "arxiv:2606.04733"],
         model_name=name.split("/")[-1],
-        eval_results=[_eval_result(row) for row in measurements] or None,
-        metrics=sorted({_metric_type(row) for row in measurements}) or None,
+        eval_results=[_eval_result(row) for row in own] or None,
+        metrics=sorted({_metric_type(row) for row in own}) or None,
     )
     architecture = (config.get("architectures") or ["TelescopeModel"])[0]
     context = {
         "name": name,
         "config": config,
         "architecture": architecture,
-        "embedding_size": config["hidden_size" if architecture == "TelescopeModel" else "projection_size"],
+        "embedding_size": config["hidden_size"]
+        if architecture == "TelescopeModel"
+        else config["projection_size"] + config.get("discriminant_size", 0),
         "parameters": count_parameters(checkpoint / "model.safetensors"),
         "measurements": measurements,
+        "measured_on": measured_on,
         "calibration": read_json(checkpoint / "calibration.json"),
         "training_data": {"flow records": f"{training.pop('records'):,}"} if "records" in training else {},
         "procedure": flat(training) or {"temperature": config["temperature"], "seed": "not recorded"},
     }
     card = ModelCard(_render("model_card.md.jinja", data, context))
-    check_card(card, measurements)
+    check_card(card, own)
     return card
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hub_cards.facts import read_measurements, read_training
+from hub_cards.facts import read_measured_on, read_measurements, read_training
 from hub_cards.render import dataset_card, model_card
 from telescope_transformer.errors import InputError
 from telescope_transformer.preparation.manifest import read_manifest, write_manifest
@@ -51,7 +51,8 @@ def stage_model(checkpoint: Path, name: str, folder: Path, options: Options) -> 
     metrics = options.metrics or checkpoint / "metrics.json"
     if options.metrics and not metrics.is_file():
         raise InputError(f"{metrics}: no such file")
-    card = model_card(checkpoint, name, measurements=read_measurements(metrics), **options.licenced)
+    figures, measured_on = read_measurements(metrics), read_measured_on(metrics)
+    card = model_card(checkpoint, name, measurements=figures, measured_on=measured_on, **options.licenced)
     for pattern in CHECKPOINT_FILES:
         for file in sorted(checkpoint.glob(pattern)):
             _place(file, folder / file.name)

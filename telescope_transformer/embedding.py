@@ -102,7 +102,7 @@ def embed_windows(
         progress: whether a bar goes to stderr.
 
     Returns:
-        float32 (windows, projection size), each row of unit length, in the order of `windows`.
+        float32 (windows, embedding size), each row of unit length, in the order of `windows`.
 
     Raises:
         InputError: where a window is longer than the model takes, or its records are not in time order.
@@ -116,7 +116,7 @@ def embed_windows(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     was_training = model.training
     model.to(device).eval()  # type: ignore[arg-type]
-    embeddings = np.empty((windows.num_rows, model.config.projection_size), dtype=np.float32)
+    embeddings = np.empty((windows.num_rows, model.config.embedding_size), dtype=np.float32)
     with tqdm(total=windows.num_rows, unit="window", desc="embedding", disable=not progress) as bar:
         for begin in range(0, windows.num_rows, CHUNK_WINDOWS):
             chunk = windows.slice(begin, CHUNK_WINDOWS)

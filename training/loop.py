@@ -87,7 +87,9 @@ class Trainer:
         self.accelerator, self.data, self.arguments, self.output = accelerator, data, arguments, output
         self.identity = identity | {"processes": accelerator.num_processes}
         check_shardable(accelerator, model.config)
-        optimizer = torch.optim.AdamW(parameter_groups(model, arguments), weight_decay=arguments.weight_decay)
+        optimizer = torch.optim.AdamW(
+            parameter_groups(model, arguments), weight_decay=arguments.weight_decay, fused=True
+        )
         self.scheduler = get_scheduler(
             {"constant": "constant_with_warmup"}.get(arguments.schedule, arguments.schedule),
             optimizer,
@@ -143,8 +145,10 @@ class Trainer:
             return self.model(**chunk).embeddings
 
         def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
-            first, second = embeddings.chunk(2)
-            return nt_xent_across_processes(first, second, model.temperature(), batch.get("groups"))
+            towers = [each.chunk(2) for each in model.of_towers(embeddings)]
+            temperature, groups = model.temperature(), batch.get("groups")
+            losses = [nt_xent_across_processes(first, second, temperature, groups) for first, second in towers]
+            return torch.stack(losses).mean()
 
         if len(chunks) == 1:
             loss = loss_of(embed(chunks[0]))

@@ -35,7 +35,7 @@ AWS_COLUMNS = {
 }
 # How often each of the datasets comes, real ones first; more steps than for one dataset, as they share them.
 MIX = ("2", "2", "1")
-STEPS = "1200"
+STEPS = "3500"
 SIMULATED = SimulationSettings(sources=2000, seed=0, records_per_source=60.0, days=30.0)
 
 
@@ -69,6 +69,7 @@ def halve(model: Path, output: Path) -> None:
     halves: Mapping[str, torch.Tensor] = {name: value.half() for name, value in trained.state_dict().items()}
     trained.save_pretrained(output, state_dict=dict(halves))
     FlowTokenizer.from_pretrained(str(model)).save_pretrained(output)
+    shutil.copy(model / "training.json", output)
     # The vocabulary is a third smaller without its indentation.
     vocabulary = output / "tokenizer.json"
     vocabulary.write_text(json.dumps(json.loads(vocabulary.read_text()), separators=(",", ":")))

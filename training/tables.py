@@ -107,6 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument("--into", nargs="*", type=Path, default=[], help="documents with marked sections")
     command.add_argument("--condense", action="store_true", help="shorten the files to what tables and cards show")
     command.add_argument("--card", type=Path, help="metrics.json of a checkpoint to write")
+    command.add_argument(
+        "--measured-on", help="which models the card's figures are of, where not the checkpoint's own"
+    )
     options = command.parse_args(argv)
     try:
         files = {path: read_metrics(path) for path in options.metrics}
@@ -117,7 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             path.write_text(condensed(files[path]))
         if options.card:
             rows = [row for metrics in files.values() for row in metrics.get("results", [])]
-            options.card.write_text(json.dumps({"results": rows}, indent=1) + "\n")
+            about = {"measured_on": options.measured_on} if options.measured_on else {}
+            options.card.write_text(json.dumps(about | {"results": rows}, indent=1) + "\n")
     except (TelescopeError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

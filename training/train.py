@@ -28,6 +28,7 @@ from telescope_transformer.model import FlowTokenizer, TelescopeConfig, Telescop
 from training.arguments import TrainingArguments, arguments_of, parser
 from training.checkpoints import disk_errors
 from training.data import MixedBatches, PairBatches, networks_of
+from training.discriminant import fit_discriminant
 from training.loop import Trainer
 from training.sampling import PairOptions, PairSampler
 from training.store import build_store, open_store
@@ -160,6 +161,8 @@ def train(paths: Namespace, arguments: TrainingArguments) -> dict[str, Any]:
     trainer = Trainer(accelerator, model, data, arguments, output, identity)
     accelerator.init_trackers("telescope", config={name: str(value) for name, value in identity.items()})
     record = trainer.run()
+    if model.config.discriminant_size and accelerator.is_main_process:
+        fit_discriminant(model, data.parts if isinstance(data, MixedBatches) else [data])
     save_model(accelerator, trainer, tokenizer, output, identity | {"result": record})
     accelerator.end_training()
     return record

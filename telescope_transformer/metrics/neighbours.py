@@ -59,13 +59,25 @@ def neighbour_labels(similarity: NDArray, labels: NDArray, sources: NDArray, *, 
     return names[np.where(leading, weights, -np.inf).argmax(axis=1)]
 
 
-def classification_scores(true: NDArray, predicted: NDArray, weights: NDArray | None = None) -> dict[str, float]:
-    """Accuracy (micro F1) and macro F1 over the labels in `true`; `weights` (n,) are bootstrap multiplicities."""
+def classification_scores(
+    true: NDArray, predicted: NDArray, weights: NDArray | None = None, averaged: NDArray | None = None
+) -> dict[str, float]:
+    """Accuracy (micro F1) over all windows, and the mean F1 of the labels.
+
+    Arguments:
+        weights: (n,) bootstrap multiplicities.
+        averaged: labels that the macro average is over, where they are in `true`; None is all of them.
+
+    Returns:
+        `accuracy` and `macro_f1`, which is NaN where there is no label to average.
+    """
     present = np.unique(true if weights is None else true[weights > 0])
+    if averaged is not None:
+        present = np.intersect1d(present, averaged)
     options = {"labels": present, "average": "macro", "zero_division": 0, "sample_weight": weights}
     return {
         "accuracy": float(accuracy_score(true, predicted, sample_weight=weights)),
-        "macro_f1": float(f1_score(true, predicted, **options)),
+        "macro_f1": float(f1_score(true, predicted, **options)) if len(present) else float("nan"),
     }
 
 

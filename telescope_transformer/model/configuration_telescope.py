@@ -73,6 +73,9 @@ class TelescopeConfig(PreTrainedConfig):
         Width of a record's representation.
     num_hidden_layers (`int`, *optional*, defaults to 4):
         Encoder layers; 0 is a bag of records: no attention and no positions.
+    num_towers (`int`, *optional*, defaults to 1):
+        Encoders side by side that share the record's features, without attention. Each has its share of `hidden_size`,
+        `projection_hidden_size` and `projection_size` and a loss of its own; their embeddings stand side by side.
     num_attention_heads (`int`, *optional*, defaults to 4):
         Heads; must divide `hidden_size`. Attention is scaled by 1/sqrt(hidden_size / num_attention_heads).
     intermediate_size (`int`, *optional*, defaults to 256):
@@ -93,7 +96,11 @@ class TelescopeConfig(PreTrainedConfig):
     projection_hidden_size (`int`, *optional*, defaults to `hidden_size`):
         Width between the two layers of the projection head.
     projection_size (`int`, *optional*, defaults to 128):
-        Width of the embedding that the projection head gives.
+        Width of what the projection head learns: the embedding, or its first part.
+    discriminant_size (`int`, *optional*, defaults to 0):
+        Width of the embedding's second part: directions of the pooled vector that are fitted after training.
+    discriminant_weight (`float`, *optional*, defaults to 0.5):
+        Length of the second part, where that of the first is 1.
     temperature (`float`, *optional*, defaults to 0.07):
         Temperature of NT-Xent.
     learn_temperature (`bool`, *optional*, defaults to `False`):
@@ -116,6 +123,7 @@ class TelescopeConfig(PreTrainedConfig):
     embedding_std: float | int = 1.0
     hidden_size: int = 128
     num_hidden_layers: int = 4
+    num_towers: int = 1
     num_attention_heads: int = 4
     intermediate_size: int = 256
     hidden_act: str = "relu"
@@ -127,6 +135,8 @@ class TelescopeConfig(PreTrainedConfig):
     pooled_dropout_prob: float | int = 0.0
     projection_hidden_size: int | None = None
     projection_size: int = 128
+    discriminant_size: int = 0
+    discriminant_weight: float | int = 0.5
     temperature: float | int = 0.07
     learn_temperature: bool = False
     layer_norm_eps: float | int = 1e-5
@@ -145,6 +155,11 @@ class TelescopeConfig(PreTrainedConfig):
     def pooled_size(self) -> int:
         """Width of the pooled vector."""
         return self.hidden_size * (3 if self.pooling == "moments" else 1)
+
+    @property
+    def embedding_size(self) -> int:
+        """Width of the embedding."""
+        return self.projection_size + self.discriminant_size
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -183,6 +198,13 @@ class TelescopeConfig(PreTrainedConfig):
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
+        widths = (self.hidden_size, self.projection_hidden_size or self.hidden_size, self.projection_size)
+        if self.num_towers < 1 or any(width % self.num_towers for width in widths):
+            raise ValueError(f"num_towers {self.num_towers} does not divide the widths {widths}")
+        if self.num_towers > 1 and self.num_hidden_layers > 0:
+            raise ValueError(f"{self.num_towers} towers have no attention: num_hidden_layers must be 0")
+        if self.discriminant_size > self.pooled_size:
+            raise ValueError(f"discriminant_size {self.discriminant_size} exceeds the pooled {self.pooled_size}")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be positive, not {self.temperature}")
 

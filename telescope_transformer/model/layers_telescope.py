@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
 from .configuration_telescope import FIELD_SIZES, TelescopeConfig, field_offsets
@@ -75,6 +76,39 @@ class TelescopeSinusoidalPositions(nn.Module):
         return hidden_states + self.table[:length].to(hidden_states.dtype)
 
 
+class TelescopeTowerLinear(nn.Linear):
+    """Linear layer of several towers: each maps its share of the channels to its share of the outputs."""
+
+    def __init__(self, towers: int, inputs: int, outputs: int):
+        super().__init__(inputs // towers, outputs)
+        self.towers = towers
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        if self.towers == 1:
+            return super().forward(hidden_states)
+        shares = (
+            hidden_states.chunk(self.towers, dim=-1),
+            self.weight.chunk(self.towers),
+            self.bias.chunk(self.towers),
+        )
+        return torch.cat([F.linear(*share) for share in zip(*shares, strict=True)], dim=-1)
+
+
+class TelescopeTowerNorm(nn.LayerNorm):
+    """LayerNorm of each tower's share of the channels."""
+
+    def __init__(self, towers: int, width: int, eps: float):
+        super().__init__(width, eps=eps)
+        self.towers = towers
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        if self.towers == 1:
+            return super().forward(hidden_states)
+        shares = hidden_states.unflatten(-1, (self.towers, -1))
+        normed = F.layer_norm(shares, shares.shape[-1:], eps=self.eps).flatten(-2)
+        return normed * self.weight + self.bias
+
+
 class TelescopeEmbeddings(nn.Module):
     """Fields and inter-arrival time of a record, fused by a linear layer and LayerNorm."""
 
@@ -88,10 +122,11 @@ class TelescopeEmbeddings(nn.Module):
         self.features = TelescopeRecordFeatures(config.record_features, offsets) if config.record_features else None
         width = sum(sizes.values()) + config.time_embedding_size + (self.features.width if self.features else 0)
         self.fuse = nn.Linear(width, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        towers, hidden = config.num_towers, config.hidden_size
+        self.norm = TelescopeTowerNorm(towers, hidden, config.layer_norm_eps)
         self.record_layers = nn.Sequential(
             *(
-                nn.Sequential(ACT2FN[config.hidden_act], nn.Linear(config.hidden_size, config.hidden_size))
+                nn.Sequential(ACT2FN[config.hidden_act], TelescopeTowerLinear(towers, hidden, hidden))
                 for _ in range(config.record_layers)
             )
         )
@@ -123,7 +158,7 @@ class TelescopeMeanPooling(nn.Module):
 
 
 class TelescopeMomentPooling(nn.Module):
-    """Mean, standard deviation and maximum over the real records of a window, normalised together: (B, 3 H)."""
+    """Mean, standard deviation and maximum over the real records of a window, of each tower together: (B, 3 H)."""
 
     # The root has no slope at zero: the records of a window may all be the same.
     smallest_variance = 1e-4
@@ -133,7 +168,8 @@ class TelescopeMomentPooling(nn.Module):
         self.activation = ACT2FN[config.hidden_act]
         self.mean = TelescopeMeanPooling(config)
         self.dropout = nn.Dropout(config.pooled_dropout_prob)
-        self.norm = nn.LayerNorm(config.pooled_size, eps=config.layer_norm_eps)
+        self.towers = config.num_towers
+        self.norm = TelescopeTowerNorm(self.towers, config.pooled_size, config.layer_norm_eps)
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         hidden_states = self.activation(hidden_states)
@@ -142,7 +178,8 @@ class TelescopeMomentPooling(nn.Module):
         real = attention_mask.unsqueeze(-1).bool()
         most = torch.where(real, hidden_states, -torch.inf).amax(dim=1)
         most = torch.where(real.any(dim=1), most, 0)
-        pooled = torch.cat([mean, (variance + self.smallest_variance).sqrt(), most], dim=-1)
+        moments = (mean, (variance + self.smallest_variance).sqrt(), most)
+        pooled = torch.cat([moment.unflatten(-1, (self.towers, -1)) for moment in moments], dim=-1).flatten(-2)
         return self.norm(self.dropout(pooled))
 
 

@@ -1,7 +1,8 @@
 """The telescope model: a window of flow records to one embedding, trained with NT-Xent.
 
 After *Contrastive Learning and Correlation Clustering for Sequences of Network Telescope Data* (arXiv 2606.04733).
-B is windows, T records of a window, F fields of a record, H the hidden size, P the projection size.
+B is windows, T records of a window, F fields of a record, H the hidden size, P the projection size, E the
+embedding size.
 """
 
 import math
@@ -24,7 +25,7 @@ from transformers.utils.output_capturing import capture_outputs
 from .checkpoint_telescope import CheckedPreTrainedModel
 from .configuration_telescope import TelescopeConfig
 from .contrastive_loss import nt_xent_loss
-from .layers_telescope import POOLINGS, TelescopeEmbeddings, TelescopeSinusoidalPositions
+from .layers_telescope import POOLINGS, TelescopeEmbeddings, TelescopeSinusoidalPositions, TelescopeTowerLinear
 
 
 @dataclass
@@ -33,7 +34,7 @@ class TelescopeContrastiveOutput(ModelOutput):
 
     Args:
         loss: NT-Xent over the pairs that were given, else None.
-        embeddings: (B, P), of unit length.
+        embeddings: (B, E), of unit length.
         pooler_output: (B, pooled size), before the projection head.
         last_hidden_state: (B, T, H).
         hidden_states, attentions: of every layer, where asked for.
@@ -117,19 +118,35 @@ class TelescopeEncoderLayer(GradientCheckpointingLayer):
 
 
 class TelescopeProjectionHead(nn.Module):
-    """Two layers from the pooled representation to the space of the similarities, and the temperature if learned."""
+    """Two layers from the pooled representation to embeddings of unit length, and the temperature if learned.
+
+    The directions, if the configuration has any, are fitted after training and take no part in it.
+    """
+
+    directions: torch.Tensor
+    offset: torch.Tensor
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
         width = config.projection_hidden_size or config.hidden_size
-        self.hidden = nn.Linear(config.pooled_size, width)
+        self.towers = config.num_towers
+        self.hidden = TelescopeTowerLinear(self.towers, config.pooled_size, width)
         self.activation = ACT2FN[config.hidden_act]
-        self.output = nn.Linear(width, config.projection_size)
+        self.output = TelescopeTowerLinear(self.towers, width, config.projection_size)
         start = torch.tensor(math.log(config.temperature))
         self.log_temperature = nn.Parameter(start) if config.learn_temperature else None
+        self.discriminant_weight = config.discriminant_weight if config.discriminant_size else 0.0
+        if config.discriminant_size:
+            self.register_buffer("directions", torch.zeros(config.discriminant_size, config.pooled_size))
+            self.register_buffer("offset", torch.zeros(config.discriminant_size))
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
-        return self.output(self.activation(self.hidden(pooled)))  # (B, P)
+        projected = self.output(self.activation(self.hidden(pooled))).unflatten(-1, (self.towers, -1))
+        learned = F.normalize(projected, dim=-1).flatten(-2) / math.sqrt(self.towers)  # (B, P)
+        if self.training or not self.discriminant_weight:
+            return learned
+        fitted = F.normalize(F.linear(pooled, self.directions, self.offset), dim=-1)
+        return F.normalize(torch.cat([learned, self.discriminant_weight * fitted], dim=-1), dim=-1)
 
 
 class TelescopePreTrainedModel(CheckedPreTrainedModel):
@@ -234,6 +251,11 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
         learned = self.head.log_temperature
         return self.config.temperature if learned is None else learned.exp()
 
+    def of_towers(self, embeddings: torch.Tensor) -> list[torch.Tensor]:
+        """The learned part of embeddings (B, E) as those of each tower, (B, P / towers), of unit length."""
+        learned = embeddings[..., : self.config.projection_size].chunk(self.config.num_towers, dim=-1)
+        return [F.normalize(each, dim=-1) for each in learned]
+
     def forward(
         self,
         input_ids: torch.Tensor,
@@ -249,10 +271,12 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
             pairs: (N, 2) rows of the batch that are positive pairs, for the loss.
         """
         outputs = self.model(input_ids, inter_arrival, attention_mask, **kwargs)
-        embeddings = F.normalize(self.head(outputs.pooler_output), dim=-1)
+        embeddings = self.head(outputs.pooler_output)
         loss = None
         if pairs is not None:
-            loss = nt_xent_loss(embeddings[pairs[:, 0]], embeddings[pairs[:, 1]], self.temperature())
+            towers = self.of_towers(embeddings)
+            losses = [nt_xent_loss(each[pairs[:, 0]], each[pairs[:, 1]], self.temperature()) for each in towers]
+            loss = torch.stack(losses).mean()
         return TelescopeContrastiveOutput(
             loss=loss,
             embeddings=embeddings,

@@ -10,7 +10,7 @@ from hub_server import HubServer
 from huggingface_hub import ModelCard
 from safetensors.numpy import save_file
 
-from hub_cards.facts import count_parameters, read_measurements
+from hub_cards.facts import count_parameters, read_measured_on, read_measurements
 from hub_cards.render import check_card, dataset_card, model_card, size_category
 from telescope_transformer.errors import CheckpointError, HubError, InputError
 from telescope_transformer.preparation import SPLITS, read_manifest
@@ -54,7 +54,9 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def card_of(checkpoint: Path, name: str = "user/telescope-base", **options: str) -> ModelCard:
-    return model_card(checkpoint, name, measurements=read_measurements(checkpoint / "metrics.json"), **options)
+    metrics = checkpoint / "metrics.json"
+    figures, measured_on = read_measurements(metrics), read_measured_on(metrics)
+    return model_card(checkpoint, name, measurements=figures, measured_on=measured_on, **options)
 
 
 def test_a_model_card_says_what_was_recorded_and_no_more(checkpoint: Path) -> None:
@@ -93,6 +95,18 @@ def test_evaluation_results_read_back_from_the_model_index(checkpoint: Path) -> 
     ]
     assert read.eval_results[0].metric_args == {"interval_95": [0.9, 0.92]}
     assert read.eval_results[0].dataset_type == "telescope--2024"
+
+
+def test_figures_of_other_models_are_never_the_checkpoints_own(checkpoint: Path) -> None:
+    figures = json.loads((checkpoint / "metrics.json").read_text())
+    rows = figures["results"] if isinstance(figures, dict) else figures
+    about = {"measured_on": "the same recipe, trained on splits", "results": rows}
+    (checkpoint / "metrics.json").write_text(json.dumps(about))
+    card = card_of(checkpoint)
+    assert "Measured on the same recipe, trained on splits, not on this checkpoint." in card.text
+    assert "0.910 | 0.900 to 0.920" in card.text
+    assert card.data.eval_results is None
+    assert card.data.metrics is None
 
 
 def test_a_calibration_is_told(checkpoint: Path) -> None:

@@ -50,4 +50,6 @@ def test_classification_scores_weigh_windows_by_their_multiplicity() -> None:
     true, predicted = np.array(["a", "a", "b"]), np.array(["a", "b", "b"])
     weights = np.array([1.0, 2.0, 0.0])
     assert classification_scores(true, predicted)["accuracy"] == pytest.approx(2 / 3)
+    assert classification_scores(true, predicted, averaged=np.array(["b"]))["macro_f1"] == pytest.approx(2 / 3)
+    assert np.isnan(classification_scores(true, predicted, averaged=np.array(["c"]))["macro_f1"])
     assert classification_scores(true, predicted, weights) == pytest.approx({"accuracy": 1 / 3, "macro_f1": 0.5})

@@ -30,6 +30,13 @@ VARIANTS = {
         "num_hidden_layers": 0,
         "pooling": "moments",
     },
+    "towers and directions": {
+        "num_hidden_layers": 0,
+        "num_towers": 2,
+        "record_layers": 1,
+        "pooling": "moments",
+        "discriminant_size": 5,
+    },
     "neighbours without destination or source port": {
         "fields": ["protocol", "dst_port"],
         "record_features": ["relations", "port_scales"],

@@ -21,7 +21,7 @@ from training.evaluation.measure import Questions
 from training.evaluation.protocol import PARTS, Split, make_split, with_test_windows
 from training.evaluation.representation import Representation
 from training.evaluation.summary import Run, average, differences, summarise
-from training.evaluation.targets import pair_targets, told_by_neighbours
+from training.evaluation.targets import large_organisations, pair_targets, told_by_neighbours
 from training.evaluation.windows import WindowSet, prefix_of
 
 LENGTH = 4
@@ -81,10 +81,12 @@ def test_prefixes_of_both_families() -> None:
     assert prefix_of("2001:db8:1:2::3") == "2001:db8:1::/48"
 
 
-def test_a_label_of_one_source_is_not_asked_of_neighbours() -> None:
-    rows = [window(f"192.0.2.{n}", n, 1, 22, "ab"[n % 2] if n < 12 else "alone") for n in range(13)]
-    assert told_by_neighbours(window_set(rows), 5).tolist() == list(range(12))
+def test_all_labelled_windows_vote_and_large_organisations_are_averaged() -> None:
+    labels = [*"aaaabbb", "alone", None]
+    rows = [window(f"192.0.2.{n}", n, 1, 22, label) for n, label in enumerate(labels)]
+    assert told_by_neighbours(window_set(rows), 5).tolist() == list(range(8))
     assert not len(told_by_neighbours(window_set(rows[:4]), 5))
+    assert large_organisations(window_set(rows)).tolist() == ["a"]
 
 
 def test_splits_keep_sources_apart_and_draw_few_windows(split: Split) -> None:

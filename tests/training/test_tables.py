@@ -69,8 +69,10 @@ def test_condensed_files_give_the_same_tables(tmp_path: Path, files: list[str]) 
 
 
 def test_a_card_gets_the_rows_of_all_files(tmp_path: Path, files: list[str]) -> None:
-    assert main([*files, "--card", str(tmp_path / "metrics.json")]) == 0
-    assert len(json.loads((tmp_path / "metrics.json").read_text())["results"]) == 3
+    assert main([*files, "--card", str(tmp_path / "metrics.json"), "--measured-on", "models of splits"]) == 0
+    card = json.loads((tmp_path / "metrics.json").read_text())
+    assert len(card["results"]) == 3
+    assert card["measured_on"] == "models of splits"
 
 
 @pytest.mark.parametrize(

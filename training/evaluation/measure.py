@@ -12,7 +12,7 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.metrics.bootstrap import source_multiplicities, weighted_mean
 from telescope_transformer.metrics.neighbours import classification_scores, neighbour_labels, retrieval
 from telescope_transformer.metrics.pairs import PairRanking, condensed, pair_index
-from training.evaluation.targets import PairTarget, pair_targets, told_by_neighbours
+from training.evaluation.targets import PairTarget, large_organisations, pair_targets, told_by_neighbours
 from training.evaluation.windows import WindowSet
 
 Figures = dict[str, dict[str, NDArray[np.float64]]]
@@ -99,5 +99,7 @@ class Questions:
         rows = self.told_by_neighbours
         sources = self.windows.sources[rows]
         predicted = neighbour_labels(similarity[np.ix_(rows, rows)], labels[rows], sources, k=NEIGHBOURS)
-        scores = [classification_scores(labels[rows], predicted, drawn[sources]) for drawn in self.multiplicities]
+        large = large_organisations(self.windows)
+        weights = [drawn[sources] for drawn in self.multiplicities]
+        scores = [classification_scores(labels[rows], predicted, weight, large) for weight in weights]
         return {name: np.array([score[name] for score in scores]) for name in scores[0]}

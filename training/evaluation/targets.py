@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from telescope_transformer.metrics.pairs import pair_index
 from training.evaluation.windows import DAY_SECONDS, WindowSet, indicator
 
+LARGE_ORGANISATION = 4
+
 
 class PairTarget(NamedTuple):
     """One question about pairs, in the order of `pair_index(n)`.
@@ -54,19 +56,26 @@ def pair_targets(windows: WindowSet) -> dict[str, PairTarget]:
 
 
 def told_by_neighbours(windows: WindowSet, k: int) -> NDArray[np.int64]:
-    """Rows of the windows whose organisation has other sources, which is what neighbours can tell it by.
-
-    None where some window would have fewer than k neighbours from other sources.
-    """
+    """Rows of the labelled windows; none where some window would have fewer than k neighbours from other sources."""
     none = np.zeros(0, np.int64)
     if windows.labels is None:
         return none
-    codes = np.unique(windows.labels, return_inverse=True)[1]
-    members = np.unique(np.stack([codes, windows.sources]), axis=1)[0]
-    rows = np.flatnonzero((windows.labels != "") & (np.bincount(members)[codes] > 1))
+    rows = np.flatnonzero(windows.labels != "")
     if not len(rows) or len(rows) - np.bincount(windows.sources[rows]).max() < k:
         return none
     return rows
+
+
+def large_organisations(windows: WindowSet) -> NDArray:
+    """Names of the organisations with at least four sources: without its own, a window has three others to vote.
+
+    Three are a majority of five neighbours; what has fewer can hardly be told, whatever the method.
+    """
+    if windows.labels is None:
+        return np.zeros(0, str)
+    names, codes = np.unique(windows.labels, return_inverse=True)
+    members = np.unique(np.stack([codes, windows.sources]), axis=1)[0]
+    return names[(np.bincount(members, minlength=len(names)) >= LARGE_ORGANISATION) & (names != "")]
 
 
 def _gap_seconds(windows: WindowSet, first: NDArray, second: NDArray) -> NDArray[np.float64]:

@@ -1,0 +1,86 @@
+"""Directions of the pooled vector that tell sources apart, found in closed form after training.
+
+Linear discriminant analysis with a ridge, as speaker verification applies it to its vectors (Dehak et al. 2011,
+Front-End Factor Analysis for Speaker Verification, section III): the loss shapes the embedding for negatives drawn at
+random, and what the head leaves out of the pooled vector still helps to find a source's own windows among near ones.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from scipy.linalg import eigh
+
+from telescope_transformer.errors import TrainingError
+from telescope_transformer.model import TelescopeForContrastiveLearning
+from training.data import PairBatches
+
+WINDOWS_PER_SOURCE = 12
+BATCH_WINDOWS = 2_048
+# Added to the covariance within sources, in units of its mean variance: few windows a source say little of most axes.
+RIDGE = 10.0
+
+
+def fit_discriminant(model: TelescopeForContrastiveLearning, parts: Sequence[PairBatches]) -> None:
+    """Set the discriminant of the model's head, in place, from windows of the sources that it was trained on.
+
+    Raises:
+        TrainingError: where the sources are fewer than the directions asked for.
+    """
+    was_training = model.training
+    model.eval()
+    vectors: list[np.ndarray] = []
+    sources: list[np.ndarray] = []
+    for number, part in enumerate(parts):
+        starts, codes = windows_of(part.store.counts, part.sampler.options.min_records)
+        vectors.extend(_pooled(model, part, part.store.offsets[codes] + starts))
+        sources.append(np.stack([np.full_like(codes, number), codes]))
+    model.train(was_training)
+    names, codes = np.unique(np.concatenate(sources, axis=1), axis=1, return_inverse=True)
+    size = model.config.discriminant_size
+    if names.shape[1] <= size:
+        raise TrainingError(f"{size} discriminant directions need more sources than {names.shape[1]}")
+    mean, directions = discriminant(np.concatenate(vectors), codes.ravel(), size)
+    model.head.directions.copy_(torch.from_numpy(directions))
+    model.head.offset.copy_(torch.from_numpy(-directions @ mean))
+
+
+def windows_of(counts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of `length` records, evenly from each source that has two: first records (n,), and sources (n,)."""
+    windows = counts // length
+    taken = np.where(windows > 1, np.minimum(windows, WINDOWS_PER_SOURCE), 0)
+    codes = np.repeat(np.arange(len(counts)), taken)
+    place = np.arange(len(codes)) - np.repeat(np.cumsum(taken) - taken, taken)
+    return place * windows[codes] // taken[codes] * length, codes
+
+
+def discriminant(vectors: np.ndarray, sources: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Linear discriminant analysis in which every source weighs the same.
+
+    Args:
+        vectors: (n, d).
+        sources: (n,) codes 0 .. S - 1, each there at least once.
+
+    Returns:
+        Mean of the vectors (d,), and the directions (size, d), in which sources vary by 1 inside, the ridge included.
+    """
+    counts = np.bincount(sources)
+    means = np.zeros((len(counts), vectors.shape[1]))
+    np.add.at(means, sources, vectors)
+    means /= counts[:, None]
+    apart = (vectors - means[sources]) / np.sqrt(counts[sources])[:, None]
+    within = apart.T @ apart / len(counts)
+    within += RIDGE * np.trace(within) / len(within) * np.eye(len(within))
+    between = np.cov(means.T, bias=True)
+    _, directions = eigh(between, within, subset_by_index=(len(within) - size, len(within) - 1))
+    return vectors.mean(axis=0), directions.T[::-1].copy()
+
+
+@torch.no_grad()
+def _pooled(model: TelescopeForContrastiveLearning, part: PairBatches, starts: np.ndarray) -> Iterator[np.ndarray]:
+    device = next(model.parameters()).device
+    for begin in range(0, len(starts), BATCH_WINDOWS):
+        chosen = starts[begin : begin + BATCH_WINDOWS]
+        lengths = np.full(len(chosen), part.sampler.options.min_records)
+        batch = part.tokenizer.collate(part.store.encoded, chosen, lengths).to(device)
+        yield model.model(**batch).pooler_output.double().cpu().numpy()
