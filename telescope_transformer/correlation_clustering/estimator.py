@@ -44,6 +44,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
     n_clusters_ : number of clusters.
     solver_ : what ran.
     seconds_ : how long each of these took by the clock.
+    history_ : seconds since the graph was there, and cost, of every improvement.
     outside_pairs_ : how pairs without a weight of their own were weighed.
     """
 
@@ -141,6 +142,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         self.outside_pairs_ = outside
         self.labels_ = progress.labels
         self.cost_ = progress.cost
+        self.history_ = progress.history
         self.lower_bound_ = progress.lower_bound
         self.gap_ = progress.gap
         self.n_clusters_ = int(progress.labels.max(initial=-1)) + 1
