@@ -261,14 +261,15 @@ SECTIONS: dict[str, Callable[[], list[dict[str, Any]]]] = {
 def main(names: list[str]) -> None:
     if not FOLDER.is_dir():
         sys.exit(f"no instances at {FOLDER}; set TELESCOPE_SHARED to the folder of shared data")
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     CorrelationClustering(random_state=0).fit(np.array([[0.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -1.0, 0.0]]))
     for name in names or SECTIONS:
-        results[name] = SECTIONS[name]()
-        for row in results[name]:
+        rows = SECTIONS[name]()
+        for row in rows:
             print(name, json.dumps(row))
+        # Read again: another section may have been measured meanwhile.
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(results | {name: rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
