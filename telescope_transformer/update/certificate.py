@@ -55,7 +55,9 @@ def follow(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> 
     again = np.flatnonzero(np.isin(ids, moved) & ~fresh)
     demands = [paid, paid_pairs(vectors, labels, again, threshold)[0], _forget(state, gone, ids)]
     bound = _pack(state, ids, vectors, labels, np.concatenate(demands), threshold)
-    certificate = Certificate(scale * (attraction - _joined(vectors, labels, threshold)), scale * bound)
+    # The cost is the small difference of two large sums, so that rounding can take it below its bound.
+    cost = max(attraction - _joined(vectors, labels, threshold), bound)
+    certificate = Certificate(scale * cost, scale * bound)
     state.set("attraction", repr(attraction))
     state.set("certificate", json.dumps(certificate))
     return certificate

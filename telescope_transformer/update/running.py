@@ -176,7 +176,9 @@ def _solve(
         first = steps.first_step(new, threshold, seed=settings.seed, time_limit=settings.time_limit)
         return first, new.ids[:0]
     near = steps.touching(groups, new.vectors, threshold, np.concatenate([homes, new.former]))
-    old = state.loosest(near.ids, steps.budget(len(new.ids)), settings.seed + int(new.ids.max()))
+    number, draw = steps.budget(len(new.ids)), settings.seed + int(new.ids.max())
+    around = steps.neighbourhood(near, number // 2, draw)
+    old = state.movable(near.ids, around, number, draw)
     vectors = np.concatenate([new.vectors, embedding_matrix(old).reshape(-1, new.vectors.shape[1])])
     clusters = np.concatenate([new.clusters, old["cluster"].to_numpy()])
     former = np.concatenate([new.former, old["cluster"].to_numpy()])

@@ -142,17 +142,24 @@ class State:
         )
         return dict(zip(rows["source"].to_pylist(), rows["cluster"].to_pylist(), strict=True))
 
-    def loosest(self, clusters: np.ndarray, number: int, seed: int) -> pa.Table:
-        """Windows of these clusters: id, cluster and embedding; half belong to them least, half are drawn by seed."""
+    def movable(self, clusters: np.ndarray, around: np.ndarray, number: int, seed: int) -> pa.Table:
+        """Windows of clusters, about `number` of them: id, cluster and embedding.
+
+        Args:
+            clusters: ids; half of the windows are those that belong to their cluster least.
+            around: ids of some of these, whose windows are the other half; drawn by seed where they are too many.
+        """
         return self.query(
             "WITH members AS (SELECT window_id, cluster, margin, embedding FROM windows "
             "WHERE cluster IN (SELECT id FROM touched)), "
-            "loose AS (SELECT * FROM members ORDER BY margin, window_id LIMIT $half), "
-            "others AS (SELECT * FROM members ANTI JOIN loose USING (window_id) "
-            "ORDER BY hash(window_id + $seed::BIGINT * 1000003), window_id LIMIT $half) "
-            "SELECT window_id, cluster, embedding FROM (FROM loose UNION ALL FROM others) ORDER BY window_id",
+            "inside AS (SELECT * FROM members WHERE cluster IN (SELECT id FROM around) "
+            "ORDER BY hash(window_id + $seed::BIGINT * 1000003), window_id LIMIT $half), "
+            "loose AS (SELECT * FROM members ANTI JOIN inside USING (window_id) "
+            "ORDER BY margin, window_id LIMIT $half) "
+            "SELECT window_id, cluster, embedding FROM (FROM inside UNION ALL FROM loose) ORDER BY window_id",
             {"half": number // 2, "seed": seed},
             touched=pa.table({"id": clusters}),
+            around=pa.table({"id": around}),
         )
 
     def settings(self) -> dict[str, Any] | None:

@@ -9,8 +9,9 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.update.identity import NOBODY, Event, inherit
 from telescope_transformer.update.resolving import Groups, affinities, solve_touched, touched
 
-# Old windows that a step may move, beside the new ones: half those that belong to their cluster least, half drawn at
-# random, so that over the days every window has its turn. Constant but for a very large day.
+# Old windows that a step may move, beside the new ones: half those that belong to their cluster least, half those of
+# clusters that are near to each other, whole where they fit, so that clusters can change places. These are drawn: over
+# the days every cluster has its turn. Constant but for a very large day.
 FREE_WINDOWS = 400
 FREE_PER_NEW = 4
 LARGEST_STEP = 2_000
@@ -123,3 +124,14 @@ def touching(groups: Groups, vectors: np.ndarray, threshold: float, homes: np.nd
     """The clusters that attract one of the windows, or are the home of one."""
     chosen = touched(groups, vectors, threshold) | np.isin(groups.ids, homes)
     return groups.take(np.flatnonzero(chosen))
+
+
+def neighbourhood(groups: Groups, most: int, seed: int) -> np.ndarray:
+    """Ids of a cluster, drawn by its size, and those nearest to it that have at most so many windows together."""
+    if not len(groups.ids):
+        return groups.ids
+    centre = np.random.default_rng(seed).choice(len(groups.ids), p=groups.sizes / groups.sizes.sum())
+    means = groups.sums / np.linalg.norm(groups.sums, axis=1, keepdims=True)
+    order = np.argsort(-(means @ means[centre]), kind="stable")
+    within = np.searchsorted(np.cumsum(groups.sizes[order]), most, side="right")
+    return groups.ids[order[: max(1, int(within))]]

@@ -21,6 +21,8 @@ from telescope_transformer.errors import StateError
 from telescope_transformer.sequences import cut_windows
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import State, update
+from telescope_transformer.update.resolving import Groups
+from telescope_transformer.update.step import neighbourhood
 
 TABLES = {
     "windows": "SELECT * REPLACE (round(margin, 4) AS margin) FROM windows ORDER BY window_id",
@@ -167,3 +169,14 @@ def test_other_settings_and_files_that_are_no_state_are_refused(
     wrong.write_bytes(b"no database" * 100)
     with pytest.raises(StateError, match="cannot open the state"):
         State(wrong)
+
+
+def test_a_neighbourhood_is_a_cluster_and_those_nearest_to_it() -> None:
+    angles = np.radians([0, 20, 90, 110])
+    sizes = np.array([10, 5, 10, 5])
+    sums = sizes[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    groups = Groups(np.array([3, 4, 7, 9]), sizes, sums)
+    found = {frozenset(neighbourhood(groups, 15, seed).tolist()) for seed in range(40)}
+    assert found == {frozenset({3, 4}), frozenset({7, 9})}
+    assert len(neighbourhood(groups, 1, 0)) == 1
+    assert neighbourhood(groups.take(np.zeros(0, dtype=np.int64)), 15, 0).tolist() == []

@@ -1,0 +1,45 @@
+"""`telescope update` as it is called: what each step says, and files that come damaged."""
+
+import gzip
+from pathlib import Path
+
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from made_days import write_days
+from typer.testing import CliRunner
+
+from telescope_transformer.cli.main import app
+from telescope_transformer.embedding import SHIPPED_CHECKPOINT
+from telescope_transformer.records.files import DamagedInput
+from telescope_transformer.update import State
+
+pytestmark = pytest.mark.skipif(
+    not (SHIPPED_CHECKPOINT / "model.safetensors").is_file(), reason="no checkpoint is shipped"
+)
+
+
+def compressed(day: Path) -> Path:
+    path = day.with_suffix(".csv.gz")
+    with gzip.open(path, "wb") as file:
+        pa_csv.write_csv(pq.read_table(day), file)
+    return path
+
+
+def test_each_step_says_its_certificate_and_a_damaged_file_is_left_whole(tmp_path: Path) -> None:
+    state, days = tmp_path / "state.duckdb", [compressed(day) for day in write_days(tmp_path, 2)]
+    whole = days[1].read_bytes()
+    days[1].write_bytes(whole[:-40])
+    command = ["update", str(state), *map(str, days), "--window", "16", "--inactivity", "30"]
+    first = CliRunner().invoke(app, command)
+    assert isinstance(first.exception, DamagedInput)
+    assert "of which another clustering could save" in first.output
+    days[1].write_bytes(whole)
+    second = CliRunner().invoke(app, command)
+    assert second.exit_code == 0
+    assert "already taken" in second.output
+    assert "Loading weights" not in second.output
+    with State(state) as opened:
+        assert opened.number("SELECT count(*) FROM inputs") == 2
+        kept = opened.number("SELECT sum(kept) FROM inputs")
+    assert kept == sum(pq.read_table(path).num_rows for path in sorted(tmp_path.glob("*.parquet")))
