@@ -49,7 +49,8 @@ def certify(progress: Progress, graph: DenseGraph, rng: np.random.Generator, dea
     left = sum(nodes.size**2 for nodes, _ in kernels)
     try:
         for nodes, kernel in kernels:
-            part = progress.of(kernel, canonical_labels(labels[nodes]), progress.seconds_left * nodes.size**2 / left)
+            seconds = deadline.seconds_left * nodes.size**2 / left
+            part = progress.of(kernel, canonical_labels(labels[nodes]), seconds)
             parts.append(part)
             _certify_kernel(part, kernel, rng, part.part(1.0))
             labels[nodes] = part.labels + graph.n * (1 + nodes[0])
@@ -62,7 +63,9 @@ def certify(progress: Progress, graph: DenseGraph, rng: np.random.Generator, dea
 
 
 def _certify_kernel(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
+    started = time.monotonic()
     dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)))
+    deadline = _before_last_pass(deadline, started)
     ascend(dual, progress, deadline)
     _round(dual, progress, graph, rng, deadline)
     # New inequalities take over from old ones in steps as large as the smoothing: a wide gap needs a wide one.
@@ -77,6 +80,11 @@ def _certify_kernel(progress: Progress, graph: DenseGraph, rng: np.random.Genera
         _round(dual, progress, graph, rng, deadline)
         if progress.gap > 0.9 * before:
             smoothing /= 4
+
+
+def _before_last_pass(deadline: Deadline, started: float) -> Deadline:
+    """An earlier deadline: the last evaluation of the bound takes as long as building the dual since ``started``."""
+    return Deadline(deadline.seconds_left - (time.monotonic() - started))
 
 
 def certify_sparse(progress: Progress, graph: SparseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
@@ -96,7 +104,9 @@ def certify_sparse(progress: Progress, graph: SparseGraph, rng: np.random.Genera
 def _certify_in_order(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
     graph = cast(SparseGraph, progress.graph)
     capacity = min(max(1 << 16, 2 * graph.indices.size), 1 << 24)
+    started = time.monotonic()
     dual = SparseDual(graph, progress.labels, seed=int(rng.integers(2**31)), capacity=capacity)
+    deadline = _before_last_pass(deadline, started)
     longest = 0.0
     for rounds in _SPARSE_ROUNDS:
         ascend(dual, progress, deadline, rounds)

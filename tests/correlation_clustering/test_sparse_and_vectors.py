@@ -109,17 +109,23 @@ def test_pairs_says_which_pairs_are_weighed() -> None:
         CorrelationClustering(pairs="some").fit_embeddings(vectors, 0.4)
 
 
-@pytest.mark.parametrize("kind", ["sparse", "vectors"])
-def test_a_limit_of_time_is_kept_without_a_matrix(kind: str) -> None:
-    def fit(n: int, limit: float) -> CorrelationClustering:
-        solver = CorrelationClustering(random_state=0, time_limit=limit, memory_limit=0)
-        return solver.fit(large_sparse(n)) if kind == "sparse" else solver.fit_embeddings(embeddings(n), 0.3)
+@pytest.mark.parametrize(("kind", "n"), [("dense", 300), ("dense", 1_500), ("sparse", 6_000), ("vectors", 4_000)])
+def test_a_limit_of_time_is_kept_to_a_tenth(kind: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # By the processor's clock, which a loaded machine does not stop.
+    monkeypatch.setattr(time, "monotonic", time.process_time)
 
-    fit(2_100, 0.5)
+    def fit(size: int, limit: float) -> CorrelationClustering:
+        solver = CorrelationClustering(
+            random_state=0, time_limit=limit, memory_limit=0 if kind == "vectors" else 1 << 30
+        )
+        return solver.fit(large_sparse(size)) if kind == "sparse" else solver.fit_embeddings(embeddings(size), 0.1)
+
+    fit(n // 2, 1.0)
     started = time.process_time()
-    solver = fit(6_000, 2.0)
-    assert time.process_time() - started < 2.0 * 1.25
-    assert solver.lower_bound_ <= solver.cost_
+    solver = fit(n, 2.0)
+    # A tenth, and what loading a kernel takes that the first fit had no time for.
+    assert time.process_time() - started < 2.0 * 1.1 + 0.2
+    assert not solver.lower_bound_ > solver.cost_
 
 
 def test_seconds_say_how_long_each_solver_took() -> None:
