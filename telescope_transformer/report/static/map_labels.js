@@ -3,6 +3,8 @@
 const MOST_LABELS = 16;
 const LABEL_CELL = 22;
 const LABEL_LETTERS = 18;
+// Above its place, so that a single point is not hidden.
+const LABEL_RISE = 11;
 
 function drawLabels(map) {
   const { context } = map;
@@ -35,5 +37,5 @@ function densestPlaces(map) {
   const best = new Map();
   for (const cell of cells.values()) if (cell.n > (best.get(cell.rank)?.n ?? 0)) best.set(cell.rank, cell);
   return [...best.values()].sort((a, b) => a.rank - b.rank).slice(0, MOST_LABELS)
-    .map(({ rank, n, x, y }) => ({ name: map.nameOf(rank), x: x / n, y: y / n }));
+    .map(({ rank, n, x, y }) => ({ name: map.nameOf(rank), x: x / n, y: y / n - LABEL_RISE }));
 }
