@@ -14,6 +14,7 @@ from telescope_transformer.correlation_clustering.vectors import move_vectors
 
 TOLERANCE = 1e-10
 _CHUNK_OF_PAIRS = 20_000_000
+_TRACK_BELOW = 0.05
 
 
 @njit(cache=True, nogil=True)
@@ -40,8 +41,24 @@ def _count_and_mass(labels, sizes):
 
 
 @njit(cache=True, nogil=True)
-def _moves_dense(matrix, threshold, sizes, labels, order, tolerance):
-    """Move the nodes of ``order`` greedily, one after the other; returns how many moved. Writes ``labels``."""
+def _spend_slack(row, penalty, sizes, labels, own, target, slack):
+    """Take from the slack of each other node the most that the move can, or add the least that it must."""
+    for j in range(labels.size):
+        weight = row[j] - penalty * sizes[j]
+        if labels[j] == own:
+            slack[j] -= max(2 * weight, weight)
+        elif labels[j] == target:
+            slack[j] -= max(-2 * weight, -weight)
+        else:
+            slack[j] -= abs(weight)
+
+
+@njit(cache=True, nogil=True)
+def _moves_dense(matrix, threshold, sizes, labels, order, tolerance, slack, tracks):
+    """Move the nodes of ``order`` greedily, one after the other; returns how many moved. Writes ``labels``.
+
+    Each node loses at least ``slack`` (n,) by a move, and is passed over where that is above 0; kept up if ``tracks``.
+    """
     n = labels.size
     count, mass = _count_and_mass(labels, sizes)
     free, height = _free_labels(count)
@@ -50,6 +67,8 @@ def _moves_dense(matrix, threshold, sizes, labels, order, tolerance):
     half = n // 2
     moved = 0
     for i in order:
+        if slack[i] > 0:
+            continue
         row = matrix[i]
         sums[:top] = 0.0
         more[:top] = 0.0
@@ -67,11 +86,16 @@ def _moves_dense(matrix, threshold, sizes, labels, order, tolerance):
         sums[own] = -np.inf
         target, best = first_largest(sums[:top])
         if max(best, 0.0) <= stay + tolerance:
+            if tracks:
+                slack[i] = stay - max(best, 0.0)
             continue
         if best <= 0:
             height -= 1
             target = free[height]
             top = max(top, target + 1)
+        if tracks:
+            _spend_slack(row, penalty, sizes, labels, own, target, slack)
+            slack[i] = -np.inf
         count[own] -= 1
         mass[own] -= sizes[i]
         if count[own] == 0:
@@ -133,13 +157,16 @@ def move_nodes(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadl
         return labels
     pairs = _entries(graph)
     pieces = max(1, pairs // _CHUNK_OF_PAIRS)
-    moved = 1
+    slack = np.full(n, -np.inf)
+    moved = n
     while moved:
+        # It pays once most nodes stay where they are.
+        tracks = moved < _TRACK_BELOW * n
         moved = 0
         for piece in np.array_split(rng.permutation(n), pieces):
             if deadline.passed:
                 return labels
-            moved += _move_piece(graph, labels, piece)
+            moved += _move_piece(graph, labels, piece, slack, tracks)
     return labels
 
 
@@ -152,10 +179,10 @@ def _entries(graph: Graph) -> int:
     return graph.vectors.size + graph.near.indices.size
 
 
-def _move_piece(graph: Graph, labels: np.ndarray, piece: np.ndarray) -> int:
+def _move_piece(graph: Graph, labels: np.ndarray, piece: np.ndarray, slack: np.ndarray, tracks: bool) -> int:
     tolerance = TOLERANCE * graph.scale
     if isinstance(graph, DenseGraph):
-        return _moves_dense(graph.matrix, graph.threshold, graph.sizes, labels, piece, tolerance)
+        return _moves_dense(graph.matrix, graph.threshold, graph.sizes, labels, piece, tolerance, slack, tracks)
     if not isinstance(graph, SparseGraph):
         rows = (graph.near.indptr, graph.near.indices)
         return move_vectors(graph.vectors, graph.sizes, graph.threshold, rows, labels, piece, tolerance)
