@@ -24,6 +24,8 @@ from telescope_transformer.correlation_clustering.separation_sparse import (
 )
 
 FIRST_SMOOTHING = 0.006
+# A cost that is spread over a million edges is smaller on each.
+_FIRST_SMOOTHING_SPARSE = 0.0006
 _LAST_SMOOTHING = 1e-9
 _RELAXATION = 1.5
 _SWEEPS = 20
@@ -31,7 +33,7 @@ _TOLERANCE = 0.05
 _CENTRES_A_CALL = 200
 _NODES_A_CALL = 20_000
 # Entries that the search for cycles looks at from one node; twice as many each time it finds few.
-_FIRST_WORK, _MOST_WORK = 2_000, 64_000
+_FIRST_WORK, _MOST_WORK = 4_000, 64_000
 _FEW_CYCLES = 0.05
 _ENTRIES_A_CALL = 40_000_000
 
@@ -76,8 +78,11 @@ class Dual:
     """State of an ascent: reduced weights of the pairs, active inequalities and their multipliers.
 
     ``weights`` (m,) float64 are those of the pairs that have a variable; all others are not attractive and count as
-    cut. Subclasses say which pairs these are, and find violated triangles among them.
+    cut. Subclasses say which pairs these are, and find violated triangles among them. New inequalities are ``few``
+    where they are less than that share of those there are: then less smoothing may gain more.
     """
+
+    few = 0.02
 
     def __init__(self, weights: np.ndarray, scale: float, labels: np.ndarray, *, seed: int, capacity: int) -> None:
         self.weights = weights
@@ -178,12 +183,15 @@ class DenseDual(Dual):
 class SparseDual(Dual):
     """The ascent on a sparse graph: its edges have variables; long cycles stand for triangles of absent pairs."""
 
+    few = 1.0
+
     def __init__(self, graph: SparseGraph, labels: np.ndarray, *, seed: int = 0, capacity: int = 1 << 23) -> None:
         self._graph = graph
         self._work = _FIRST_WORK
         self._ids = edge_ids(graph.indptr, graph.indices)
         weights = graph.data[first_places(graph.indptr, graph.indices)]
         super().__init__(weights, graph.scale, labels, seed=seed, capacity=capacity)
+        self.smoothing = _FIRST_SMOOTHING_SPARSE * graph.scale
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
         return edges_cut(self._graph.indptr, self._graph.indices, labels)
@@ -253,7 +261,7 @@ def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | No
             progress.prove(dual.bound())
             if progress.closed:
                 return
-        if value - last < 0.1 * missing and found < 0.02 * dual.multipliers.size + 1:
+        if value - last < 0.1 * missing and found < dual.few * dual.multipliers.size + 1:
             dual.smoothing *= 0.5
             if value - level < 1e-3 * missing and dual.smoothing < FIRST_SMOOTHING / 100 * dual.scale:
                 break
