@@ -131,6 +131,11 @@ def _tabu(weights, labels, steps, seed):
     return best
 
 
+def _single_weights(graph: DenseGraph) -> np.ndarray:
+    """All weights in float32 (n, n), in units of the largest, so that their sums are finite."""
+    return (graph.weights() / graph.scale).astype(np.float32)
+
+
 def search_tabu(
     graph: DenseGraph,
     labels: np.ndarray,
@@ -140,11 +145,11 @@ def search_tabu(
 ) -> np.ndarray:
     """Labels (n,) after runs of tabu search, each from the last one's best, until one brings nothing; canonical.
 
-    ``weights`` (n, n) are the graph's in float32, where they are at hand. The cost never rises. A run takes 50 steps
-    a node.
+    ``weights`` (n, n) are the graph's in float32 in units of its largest, where they are at hand. The cost never
+    rises. A run takes 50 steps a node.
     """
     best = canonical_labels(labels)
-    weights = graph.weights().astype(np.float32) if weights is None else weights
+    weights = _single_weights(graph) if weights is None else weights
     cost = graph.cost(best)
     while not deadline.passed:
         found = best.copy()
@@ -188,7 +193,7 @@ def breed(
 
 def _one_population(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
     k = int(progress.labels.max(initial=0)) + 2
-    weights = graph.weights().astype(np.float32)
+    weights = _single_weights(graph)
     members: list[np.ndarray] = []
     costs: list[float] = []
     barren = 0
