@@ -132,8 +132,11 @@ def _tabu(weights, labels, steps, seed):
 
 
 def _single_weights(graph: DenseGraph) -> np.ndarray:
-    """All weights in float32 (n, n), in units of the largest, so that their sums are finite."""
-    return (graph.weights() / graph.scale).astype(np.float32)
+    """All weights in float32 (n, n), in units of about the largest, so that their sums are finite.
+
+    The unit is a power of two, which leaves sums of whole numbers exact.
+    """
+    return (graph.weights() / 2.0 ** np.floor(np.log2(graph.scale))).astype(np.float32)
 
 
 def search_tabu(
@@ -145,8 +148,8 @@ def search_tabu(
 ) -> np.ndarray:
     """Labels (n,) after runs of tabu search, each from the last one's best, until one brings nothing; canonical.
 
-    ``weights`` (n, n) are the graph's in float32 in units of its largest, where they are at hand. The cost never
-    rises. A run takes 50 steps a node.
+    ``weights`` (n, n) are the graph's in float32 in units of about its largest, where they are at hand. The cost
+    never rises. A run takes 50 steps a node.
     """
     best = canonical_labels(labels)
     weights = _single_weights(graph) if weights is None else weights
