@@ -41,7 +41,7 @@ class TrainingArguments:
     max_records: int = field(default=128, metadata=explained("longest window"))
     lengths: str = field(
         default="uniform",
-        metadata=explained("distribution of the windows' length", ("uniform", "log_uniform", "half_shortest")),
+        metadata=explained("distribution of the windows' length", ("uniform", "log_uniform")),
     )
     same_length: bool = field(default=True, metadata=explained("whether both windows of a pair have one length"))
     sibling_pairs: float = field(

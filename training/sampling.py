@@ -30,8 +30,7 @@ class PairOptions:
         batch_pairs: pairs of a step, over all processes.
         alpha: 0 draws all sources alike, 1 in proportion to their records; the paper's is 0.5.
         min_records, max_records: bounds of a stretch's length, both included.
-        lengths: `"uniform"` or `"log_uniform"` between the bounds; `"half_shortest"` is the shortest for half of the
-            steps, and log-uniform for the others.
+        lengths: `"uniform"` or `"log_uniform"` between the bounds.
         same_length: whether both stretches of a pair have one length; else each has its own.
         sibling_pairs: share of the pairs whose second stretch is of another source of the network, if there is one.
         seed: of all draws.
@@ -123,8 +122,6 @@ class PairSampler:
 
     def _draw_lengths(self, random: np.random.Generator) -> np.ndarray:
         size = 1 if self.options.same_length else 2
-        if self.options.lengths == "half_shortest" and random.random() < 0.5:
-            return np.full(2, self.shortest)
         if self.options.lengths != "uniform":
             low, high = np.log(self.shortest), np.log(self.longest + 1)
             drawn = np.exp(random.uniform(low, high, size=size)).astype(np.int64)
