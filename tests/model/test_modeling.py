@@ -89,7 +89,7 @@ def test_the_paper_preset_is_the_paper_model() -> None:
 def test_shapes_and_unit_length(changes: dict[str, object]) -> None:
     model = make_model(**changes)
     output = model(**make_batch(model.config), output_hidden_states=True)
-    assert output.embeddings.shape == (3, 16)
+    assert output.embeddings.shape == (3, model.config.embedding_size)
     assert output.pooler_output.shape == (3, model.config.pooled_size)
     assert output.last_hidden_state.shape == (3, 7, 32)
     assert output.loss is None
