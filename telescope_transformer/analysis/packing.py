@@ -63,7 +63,8 @@ def _carry_all(triples, amounts, n, keys, carried):
         _carry(triples[t, 0], triples[t, 1], triples[t, 2], amounts[t], n, keys, carried)
 
 
-@njit(cache=True, nogil=True)
+# In any order, so that several products are summed at a time; the error stays far below SLACK.
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
 def _weight(vectors, a, b, threshold):
     total = 0.0
     for d in range(vectors.shape[1]):
