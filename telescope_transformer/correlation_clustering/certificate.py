@@ -20,6 +20,7 @@ from telescope_transformer.correlation_clustering.graph import (
 from telescope_transformer.correlation_clustering.greedy import gaec
 from telescope_transformer.correlation_clustering.local_search import fuse, improve
 from telescope_transformer.correlation_clustering.lp_relaxation import relax_from
+from telescope_transformer.correlation_clustering.odd_wheels import separate_odd_wheels, wheel_rows
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
 from telescope_transformer.correlation_clustering.reduction import reduce_graph
 from telescope_transformer.correlation_clustering.rounding import round_fractions
@@ -28,6 +29,8 @@ _CUT_ROUNDS = 60
 _CUTS_AT_ONCE = 20_000
 _CUT_TOLERANCE = 0.02
 _LAST_CUT_SMOOTHING = 1e-5
+# The search for odd wheels takes time in proportion to the fourth power of the nodes whose pairs are undecided.
+_WHEELS_UP_TO = 300
 _REDUCE_UP_TO = 3_000
 # Rounds of ascent before each rounding of a sparse graph; the first roundings gain the most.
 _SPARSE_ROUNDS = (2, 4, 8, 16, None)
@@ -150,6 +153,8 @@ def _add_cuts(dual: DenseDual, deadline: Deadline) -> None:
         dual.sweep(deadline)
         members, sizes = separate_two_partition(dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE)
         dual.rows.append(*partition_rows(members, sizes))
+        if dual.n <= _WHEELS_UP_TO:
+            dual.rows.append(*wheel_rows(*separate_odd_wheels(dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE)))
         dual.sweep(deadline)
         dual.rows.drop_idle()
 

@@ -1,13 +1,11 @@
-"""Separation of inequalities beyond triangles: two-partition inequalities and odd wheels.
+"""Separation of two-partition inequalities, which go beyond triangles.
 
 With z = 1 - x for joined pairs, a node s and a set T of nodes satisfy
 
     sum of z_st over t in T  -  sum of z_tu over pairs t, u in T  <=  1
 
-(Grötschel and Wakabayashi, *Facets of the clique partitioning polytope*, 1990; |T| = 2 is the triangle). An odd wheel
-is an odd cycle C around a hub c: sum of x_uv over C - sum of x_cu over the nodes of C <= (|C| - 1) / 2 (Chopra and
-Rao, *The partition problem*, 1993). The former are grown greedily from every pair; the latter are shortest paths of
-odd length in the graph that has each rim node twice.
+(Grötschel and Wakabayashi, *Facets of the clique partitioning polytope*, 1990; |T| = 2 is the triangle). They are
+grown greedily from every pair.
 """
 
 import numpy as np

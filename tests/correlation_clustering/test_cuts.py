@@ -1,0 +1,77 @@
+"""Inequalities beyond triangles hold for every partition and cut off the point that they were separated from."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from telescope_transformer.correlation_clustering.cuts import partition_rows, separate_two_partition
+from telescope_transformer.correlation_clustering.odd_wheels import separate_odd_wheels, wheel_rows
+from telescope_transformer.correlation_clustering.separation import pair_index, pairs_cut
+
+N = 7
+TOLERANCE = 0.02
+
+
+def partitions(n: int) -> Iterator[list[int]]:
+    """All partitions of n nodes as labels."""
+    if n == 0:
+        yield []
+        return
+    for labels in partitions(n - 1):
+        for label in range(max(labels, default=-1) + 2):
+            yield [*labels, label]
+
+
+def semimetric(seed: int) -> np.ndarray:
+    """A random point (N, N) in [0, 1] on which all triangle inequalities hold."""
+    rng = np.random.default_rng(seed)
+    x = np.triu(rng.choice([0.5, 0.6, 1.0], size=(N, N)), 1)
+    x = x + x.T
+    for k in range(N):
+        x = np.minimum(x, x[:, [k]] + x[[k], :])
+    np.fill_diagonal(x, 0.0)
+    return x.astype(np.float32)
+
+
+def left_sides(rows: tuple[np.ndarray, ...], packed: np.ndarray) -> np.ndarray:
+    starts, pairs, signs, _ = rows
+    return np.array([signs[a:b] @ packed[pairs[a:b]] for a, b in pairwise(starts)])
+
+
+def separated(kind: str, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    if kind == "two_partition":
+        return partition_rows(*separate_two_partition(x, TOLERANCE, 1000))
+    return wheel_rows(*separate_odd_wheels(x, TOLERANCE, 1000))
+
+
+@pytest.mark.parametrize("kind", ["two_partition", "odd_wheel"])
+def test_rows_hold_for_every_partition_and_are_violated_where_separated(kind: str) -> None:
+    found = 0
+    everything = [pairs_cut(np.array(labels)).astype(float) for labels in partitions(N)]
+    for seed in range(30):
+        x = semimetric(seed)
+        rows = separated(kind, x)
+        found += rows[-1].size
+        packed = np.array([x[i, j] for i in range(N) for j in range(i)], dtype=float)
+        assert np.all(left_sides(rows, packed) > rows[-1] + TOLERANCE - 1e-5)
+        for partition in everything:
+            assert np.all(left_sides(rows, partition) <= rows[-1] + 1e-9)
+    assert found >= 20
+
+
+def test_a_wheel_of_five_spokes_is_found() -> None:
+    x = np.full((6, 6), 0.5, dtype=np.float32)
+    np.fill_diagonal(x, 0.0)
+    for place in range(5):
+        u, v = 1 + place, 1 + (place + 1) % 5
+        x[u, v] = x[v, u] = 1.0
+    hubs, rims, sizes = separate_odd_wheels(x, TOLERANCE, 10)
+    assert 0 in hubs
+    place = int(np.flatnonzero(hubs == 0)[0])
+    assert sizes[place] == 5
+    assert sorted(rims[place, :5]) == [1, 2, 3, 4, 5]
+    _, pairs, signs, right = wheel_rows(hubs[[place]], rims[[place]], sizes[[place]])
+    assert right.tolist() == [2.0]
+    assert {int(pair) for pair in pairs[signs < 0]} == {pair_index(0, u) for u in range(1, 6)}
