@@ -71,9 +71,9 @@ def _attraction(gone: np.ndarray, rest: np.ndarray, threshold: float) -> float:
 
 def _joined(vectors: np.ndarray, labels: np.ndarray, threshold: float) -> float:
     """Weight of all pairs inside clusters: the cost is the attraction less this."""
-    sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]))
-    np.add.at(sums, labels, vectors)
     sizes = np.bincount(labels)
+    by_cluster = vectors[np.argsort(labels, kind="stable")].astype(np.float64)
+    sums = np.add.reduceat(by_cluster, np.cumsum(sizes) - sizes)
     squares = (vectors.astype(np.float64) ** 2).sum()
     return float(((sums**2).sum() - squares - threshold * (sizes * (sizes - 1.0)).sum()) / 2)
 
@@ -96,7 +96,9 @@ def _pack(
 ) -> float:
     """Pack the pairs with what the others leave, write the new conflicts; the sum of all amounts."""
     rows = state.query("SELECT a, b, c, amount FROM conflicts")
-    triples = np.searchsorted(ids, np.column_stack([rows[name].to_numpy() for name in ("a", "b", "c")]))
+    place = np.empty(int(ids[-1]) + 1, dtype=np.int64)
+    place[ids] = np.arange(len(ids))
+    triples = place[np.column_stack([rows[name].to_numpy() for name in ("a", "b", "c")])]
     kept = Conflicts(triples, rows["amount"].to_numpy())
     more = pack(vectors, labels, pairs, threshold, kept)
     columns = {name: ids[more.triples[:, i]] for i, name in enumerate("abc")}
