@@ -125,10 +125,10 @@ def bench_gaec() -> list[dict[str, Any]]:
     return rows
 
 
-def reached(solver: CorrelationClustering, value: float, best: float) -> float | None:
-    """Seconds until W was ``best`` to six digits, for a solver that ended at W = ``value``; None if it never was."""
+def reached(solver: CorrelationClustering, value: float, best: float) -> float:
+    """Seconds until W was ``best`` to six digits, for a solver that ended at W = ``value``; inf if it never was."""
     seconds = (s for s, cost in solver.history_ if value + solver.cost_ - cost >= best * (1 - 1e-6))
-    return next((round(s, 3) for s in seconds), None)
+    return next(seconds, float("inf"))
 
 
 def bench_quality() -> list[dict[str, Any]]:
@@ -141,12 +141,18 @@ def bench_quality() -> list[dict[str, Any]]:
         vectors = embeddings(n, kind)
         row: dict[str, Any] = {"instance": f"{kind} {threshold}", "n": n, "peer": peer}
         row |= {"peer_W": best, "peer_seconds": seconds}
-        solver = CorrelationClustering(method="local_search", random_state=0, time_limit=max(seconds, 2.0))
-        graph = solver.graph_of(vectors, threshold)
-        with timed(row):
-            solver.fit_graph(graph)
-        value = inside(vectors, threshold, solver.labels_)
-        rows.append(row | {"W": value, "reached_seconds": reached(solver, value, best)})
+        # Where it is soon over, the time depends on the draw more than on the search: the median of nine.
+        times, values = [], []
+        for seed in range(9 if n <= 1000 else 1):
+            solver = CorrelationClustering(method="local_search", random_state=seed, time_limit=max(seconds, 2.0))
+            graph = solver.graph_of(vectors, threshold)
+            with timed(row):
+                solver.fit_graph(graph)
+            values.append(inside(vectors, threshold, solver.labels_))
+            times.append(reached(solver, values[-1], best))
+        middle = float(np.median(times))
+        after = round(middle, 3) if np.isfinite(middle) else None
+        rows.append(row | {"seeds": len(times), "W": float(np.median(values)), "reached_seconds": after})
     return rows
 
 

@@ -54,20 +54,45 @@ def clustering(found: dict[str, Any]) -> Iterator[Row]:
     for run in found.get("gaec", []):
         measured = f"{run['seconds']:.2f} s ({run['cpu']:.2f} s of processor time), {run['peak_mb']:,} MB"
         yield f"GAEC on {run['n']:,} windows ({run['instance']})", measured, run["peer"]
-    for size in sorted({run["n"] for run in found.get("certificates", [])}):
-        runs = [run for run in found["certificates"] if run["n"] == size]
-        proved = sum(run["gap"] < PROVED for run in runs)
-        measured = f"{proved} of {len(runs)} proved optimal, widest gap {max(run['gap'] for run in runs):.2%}"
-        seconds = median(run["seconds"] for run in runs)
+    for run in found.get("sweep", []):
+        yield f"sweep ({run['instance']})", f"{run['seconds']:.1f} s", run["peer"]
+    for run in found.get("quality", []):
+        reached = run["reached_seconds"]
+        after = "not reached" if reached is None else f"reached after {reached:.2f} s"
+        peer = f"{run['peer']}: W = {run['peer_W']:,.2f} in {run['peer_seconds']} s"
+        yield f"search on {run['n']:,} windows ({run['instance']})", f"W = {run['W']:,.2f}, the peer's {after}", peer
+    yield from cliques(found.get("cliques", []))
+    yield from certificates(found.get("certificates", []))
+    yield from modularity(found.get("modularity", []))
+    for run in found.get("sparse", []):
+        what = f"{run['n']:,} nodes, {run['edges'] / 1e6:.1f} million edges of nearest neighbours, found, solved"
+        measured = f"{run['seconds']:.0f} s, bounded with a gap of {run['gap']:.1%}, {run['peak_mb'] / 1024:.1f} GiB"
+        yield what, f"{measured}; GAEC of it {run['stages']['greedy']:.1f} s", run["peer"]
+
+
+def cliques(runs: list[dict[str, Any]]) -> Iterator[Row]:
+    if not runs:
+        return
+    missed = [run for run in runs if run["W"] < run["best_known"]]
+    short = ", ".join(f"{run['instance']} {1 - run['W'] / run['best_known']:.2%} below" for run in missed)
+    measured = f"best known value on {len(runs) - len(missed)} of {len(runs)}" + (f"; {short}" if short else "")
+    yield "clique partitioning, 60 s an instance", measured, "best published values"
+
+
+def certificates(runs: list[dict[str, Any]]) -> Iterator[Row]:
+    for size in sorted({run["n"] for run in runs}):
+        some = [run for run in runs if run["n"] == size]
+        proved = sum(run["gap"] < PROVED for run in some)
+        measured = f"{proved} of {len(some)} proved optimal, widest gap {max(run['gap'] for run in some):.2%}"
+        seconds = median(run["seconds"] for run in some)
         yield f"embeddings of {size:,} windows, complete graphs", f"{measured}, {seconds:.1f} s in the median", ""
-    for run in found.get("modularity", []):
+
+
+def modularity(runs: list[dict[str, Any]]) -> Iterator[Row]:
+    for run in runs:
         proof = "proved optimal" if run["gap"] < PROVED else f"gap {run['gap']:.2%}"
-        best = f"best known {run['best_known']:,}"
-        yield (
-            f"modularity of {run['instance']} (n = {run['n']})",
-            f"W = {run['W']:,.0f}, {proof}, {run['seconds']} s",
-            best,
-        )
+        measured = f"W = {run['W']:,.0f}, {proof}, {run['seconds']} s"
+        yield f"modularity of {run['instance']} (n = {run['n']})", measured, f"best known {run['best_known']:,}"
 
 
 def update(found: dict[str, Any]) -> Iterator[Row]:
