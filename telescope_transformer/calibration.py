@@ -27,8 +27,8 @@ FILE_NAME = "calibration.json"
 # is one decision; in a Dirichlet process with the pairs' prior its prior odds are m * prior / (1 - prior): all of the
 # prior for m = 1, none for m = (1 - prior) / prior. Half of it is the geometric middle. Measured as the share of the
 # best F1 of a sweep (tests/benchmarks/calibration.py): on scanners of known organisations every share reaches 99 %.
-# Where a /24 is taken for an actor, so that two networks of one actor count as wrong, half reaches 82 %, all of it 93 %
-# and none 51 %.
+# Where a /24 is taken for an actor, so that two networks of one actor count as wrong, half reaches 82 %, all of it
+# 93 % and none 51 %.
 PRIOR_STRENGTH = 0.5
 PAIRS_PER_SOURCE = 8
 RANDOM_PAIRS = 200_000
