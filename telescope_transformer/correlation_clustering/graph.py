@@ -90,8 +90,22 @@ def _contract_sparse(indptr, indices, data, labels, k):
     return small_indptr, small_indices[:used].copy(), small_data[:used].copy()
 
 
+class _Complete:
+    """Nodes of a complete graph have sizes: 1 each, where none are given."""
+
+    sizes: np.ndarray
+
+    @property
+    def n(self) -> int:
+        raise NotImplementedError
+
+    def __post_init__(self) -> None:
+        if self.sizes is None:
+            object.__setattr__(self, "sizes", np.ones(self.n))
+
+
 @dataclass(frozen=True)
-class DenseGraph:
+class DenseGraph(_Complete):
     """A complete signed graph: the weight of pair (i, j) is ``matrix[i, j] - threshold * sizes[i] * sizes[j]``.
 
     ``matrix`` is symmetric, of shape (n, n), float32 or float64, and is never written to; its diagonal counts for
@@ -102,10 +116,6 @@ class DenseGraph:
     matrix: np.ndarray
     threshold: float = 0.0
     sizes: np.ndarray = field(default=None)  # type: ignore[assignment, arg-type]
-
-    def __post_init__(self) -> None:
-        if self.sizes is None:
-            object.__setattr__(self, "sizes", np.ones(self.n))
 
     @property
     def n(self) -> int:
@@ -178,7 +188,7 @@ class SparseGraph:
 
 
 @dataclass(frozen=True)
-class VectorGraph:
+class VectorGraph(_Complete):
     """A complete signed graph without a matrix: pair (i, j) weighs <x_i, x_j> - threshold * sizes[i] * sizes[j].
 
     ``vectors`` (n, d) are float64; ``near`` names nodes that each node may join, and its weights count for nothing;
@@ -189,10 +199,6 @@ class VectorGraph:
     threshold: float
     near: SparseGraph
     sizes: np.ndarray = field(default=None)  # type: ignore[assignment, arg-type]
-
-    def __post_init__(self) -> None:
-        if self.sizes is None:
-            object.__setattr__(self, "sizes", np.ones(self.n))
 
     @property
     def n(self) -> int:

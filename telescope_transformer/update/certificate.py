@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.analysis.conflicts import Conflicts, pack, paid_pairs
+from telescope_transformer.correlation_clustering.vectors import inside
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update.state import State
 
@@ -56,7 +57,8 @@ def follow(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> 
     demands = [paid, paid_pairs(vectors, labels, again, threshold)[0], _forget(state, gone, ids)]
     bound = _pack(state, ids, vectors, labels, np.concatenate(demands), threshold)
     # The cost is the small difference of two large sums, so that rounding can take it below its bound.
-    cost = max(attraction - _joined(vectors, labels, threshold), bound)
+    joined = inside(vectors.astype(np.float64), np.ones(len(ids)), threshold, labels)
+    cost = max(attraction - joined, bound)
     certificate = Certificate(scale * cost, scale * bound)
     state.set("attraction", repr(attraction))
     state.set("certificate", json.dumps(certificate))
@@ -67,15 +69,6 @@ def _attraction(gone: np.ndarray, rest: np.ndarray, threshold: float) -> float:
     """Attractive weight of the windows that are gone, among each other and to the rest."""
     both = np.concatenate([gone, rest])
     return paid_pairs(both, np.arange(len(both)), np.arange(len(gone)), threshold)[1]
-
-
-def _joined(vectors: np.ndarray, labels: np.ndarray, threshold: float) -> float:
-    """Weight of all pairs inside clusters: the cost is the attraction less this."""
-    sizes = np.bincount(labels)
-    by_cluster = vectors[np.argsort(labels, kind="stable")].astype(np.float64)
-    sums = np.add.reduceat(by_cluster, np.cumsum(sizes) - sizes)
-    squares = (vectors.astype(np.float64) ** 2).sum()
-    return float(((sums**2).sum() - squares - threshold * (sizes * (sizes - 1.0)).sum()) / 2)
 
 
 def _forget(state: State, gone: pa.Table, ids: np.ndarray) -> np.ndarray:
