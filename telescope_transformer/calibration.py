@@ -23,13 +23,6 @@ from sklearn.linear_model import LogisticRegression
 from telescope_transformer.errors import CheckpointError, DatasetError
 
 FILE_NAME = "calibration.json"
-# Pairs of a partition are not independent. A window that joins m others brings m pairs of much the same evidence but
-# is one decision; in a Dirichlet process with the pairs' prior its prior odds are m * prior / (1 - prior): all of the
-# prior for m = 1, none for m = (1 - prior) / prior. Half of it is the geometric middle. Measured as the share of the
-# best F1 of a sweep (tests/benchmarks/calibration.py): on scanners of known organisations every share reaches 99 %.
-# Where a /24 is taken for an actor, so that two networks of one actor count as wrong, half reaches 82 %, all of it
-# 93 % and none 51 %.
-PRIOR_STRENGTH = 0.5
 PAIRS_PER_SOURCE = 8
 RANDOM_PAIRS = 200_000
 FEWEST_SOURCES = 20
@@ -51,7 +44,6 @@ class Calibration:
         tails: cosines that 95, 90, ... 50 % of the pairs of one source exceed.
         slope: log-odds per unit of cosine, by logistic regression; the scale of the edge weights, in nats.
         prior: probability that a random pair of windows of different sources is the work of one actor.
-        prior_strength: the share of the prior's log-odds that enters the edge weights.
         expected_calibration_error: on sources that were not fitted, positive and random pairs in equal number; None
             where it was not measured.
         reliability: per bin the mean predicted and the observed probability, and the number of pairs.
@@ -62,16 +54,15 @@ class Calibration:
     tails: Sequence[float]
     slope: float
     prior: float
-    prior_strength: float = PRIOR_STRENGTH
     expected_calibration_error: float | None = None
     reliability: Sequence[dict[str, float]] = ()
     pairs: int = 0
 
     @property
     def threshold(self) -> float:
-        """The cosine at which an edge weighs 0; 1 where no pair is similar enough."""
+        """The cosine above which a pair is more likely than not of one actor; 1 where no pair is similar enough."""
         grid = np.linspace(-1, 1, 20_001)
-        attractive = self.log_ratio(grid) + self.prior_strength * _logit(self.prior) > 0
+        attractive = self.probability(grid) > 0.5
         return float(grid[attractive.argmax()]) if attractive.any() else 1.0
 
     def same_source_probability(self, cosine: np.ndarray) -> np.ndarray:
@@ -118,7 +109,8 @@ class Calibration:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The calibration that `to_dict` gave these values of; the threshold follows from the others."""
-        return cls(**{name: value for name, value in values.items() if name != "threshold"})
+        # Files of older versions hold a share of the prior as well; all of it counts now.
+        return cls(**{name: value for name, value in values.items() if name not in ("threshold", "prior_strength")})
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `calibration.json` into a checkpoint's folder."""

@@ -63,12 +63,10 @@ def made(**changes: float) -> Calibration:
     return Calibration(**{"knots": KNOTS, "tails": [0.9] * 10, "slope": 8.0, "prior": 0.01} | changes)
 
 
-def test_the_threshold_is_where_the_log_odds_are_zero() -> None:
-    whole = made(prior_strength=1.0)
-    assert whole.probability(np.array([whole.threshold]))[0] == pytest.approx(0.5, abs=0.02)
-    assert made(prior_strength=0.0).threshold == pytest.approx(0.5, abs=0.001)
-    assert made(prior_strength=0.0).threshold < made().threshold < whole.threshold < 1
-    assert made(prior=1e-5, prior_strength=1.0).threshold == 1
+def test_the_threshold_is_where_one_actor_is_as_likely_as_two() -> None:
+    assert made().probability(np.array([made().threshold]))[0] == pytest.approx(0.5, abs=0.02)
+    assert made(prior=0.1).threshold < made().threshold < 1
+    assert made(prior=1e-5).threshold == 1
 
 
 def test_weights_of_the_graph_are_those_of_the_calibration() -> None:

@@ -6,13 +6,12 @@ Run: telescope prepare RECORDS --window 8 --output DATASET
 
 The embeddings are of sources that the model was not trained on. In each split half of the sources are fitted, without
 labels; on the other half the clustering at the calibrated threshold is compared with a sweep of thresholds by the F1
-of joined pairs of windows: of one label, of one source, or of one /24 (IPv4) or /48. The same for other shares of the
-prior than `calibration.PRIOR_STRENGTH`. Adds to results/calibration.json under --name.
+of joined pairs of windows: of one label, of one source, or of one /24 (IPv4) or /48. The same without the prior. Adds
+to results/calibration.json under --name.
 """
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.calibration import PRIOR_STRENGTH, fit_calibration, measured
+from telescope_transformer.calibration import Calibration, fit_calibration, measured
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.report.targets import network_of
 from telescope_transformer.similarity import embedding_matrix
 
 SWEEP = np.arange(0.1, 0.99, 0.05)
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MOST_WINDOWS = 3_000
 RESULTS = Path(__file__).parent / "results" / "calibration.json"
 
@@ -51,7 +49,7 @@ def join_f1(vectors: np.ndarray, labels: np.ndarray, threshold: float) -> float:
 
 
 def one_split(vectors: np.ndarray, sources: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, Any]:
-    """Calibration error on the sources not fitted, and the F1 of each strength and of the best threshold there."""
+    """Calibration error on the sources not fitted, and the F1 with it, without prior, and of the best threshold."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(sources.max() + 1)
     fitted = np.isin(sources, order[: len(order) // 2])
@@ -60,16 +58,23 @@ def one_split(vectors: np.ndarray, sources: np.ndarray, labels: np.ndarray, seed
     rows = np.flatnonzero(~fitted)
     rows = rng.choice(rows, min(MOST_WINDOWS, len(rows)), replace=False)
     adapted = calibration.adapted(vectors[rows], sources[rows], seed=seed)
-    thresholds = {strength: replace(adapted, prior_strength=strength).threshold for strength in STRENGTHS}
-    f1 = {strength: join_f1(vectors[rows], labels[rows], value) for strength, value in thresholds.items()}
-    best = max(*f1.values(), *(join_f1(vectors[rows], labels[rows], value) for value in SWEEP))
+    f1 = join_f1(vectors[rows], labels[rows], adapted.threshold)
+    without_prior = join_f1(vectors[rows], labels[rows], even_threshold(adapted))
+    best = max(f1, without_prior, *(join_f1(vectors[rows], labels[rows], value) for value in SWEEP))
     return {
         "error": round(calibration.expected_calibration_error or 0.0, 4),
-        "threshold": round(thresholds[PRIOR_STRENGTH], 3),
-        "f1": round(f1[PRIOR_STRENGTH], 4),
+        "threshold": round(adapted.threshold, 3),
+        "f1": round(f1, 4),
         "best": round(best, 4),
-        "share_by_strength": {str(strength): round(value / best, 3) for strength, value in f1.items()},
+        "share": round(f1 / best, 3),
+        "share_without_prior": round(without_prior / best, 3),
     }
+
+
+def even_threshold(calibration: Calibration) -> float:
+    """The cosine at which a pair is as likely of one actor as of two where half of the pairs are of one."""
+    grid = np.linspace(-1, 1, 20_001)
+    return float(grid[(calibration.log_ratio(grid) > 0).argmax()])
 
 
 def main() -> None:
@@ -84,13 +89,10 @@ def main() -> None:
     sources = table["source"].combine_chunks().dictionary_encode().indices.to_numpy()
     labels = truth_of(table, given.truth)
     runs = [one_split(embedding_matrix(table), sources, labels, seed) for seed in range(given.splits)]
-    shares = {str(s): float(np.mean([run["share_by_strength"][str(s)] for run in runs])) for s in STRENGTHS}
-    found = {
-        "windows": table.num_rows,
-        "error": round(float(np.mean([run["error"] for run in runs])), 4),
-        "share_by_strength": {name: round(value, 3) for name, value in shares.items()},
-        "splits": runs,
-    }
+    found: dict[str, Any] = {"windows": table.num_rows}
+    for figure in ("error", "share", "share_without_prior"):
+        found[figure] = round(float(np.mean([run[figure] for run in runs])), 4)
+    found["splits"] = runs
     print(json.dumps(found, indent=1))
     recorded = json.loads(given.output.read_text()) if given.output.is_file() else {}
     recorded[given.name or f"{Path(given.embeddings).stem}, {given.truth}"] = found

@@ -104,9 +104,8 @@ def update(found: dict[str, Any]) -> Iterator[Row]:
 
 def calibration(found: dict[str, Any]) -> Iterator[Row]:
     for name, run in found.items():
-        shares = run["share_by_strength"]
-        measured = f"error {run['error']:.3f}, F1 {shares['0.5']:.1%} of the best of the sweep"
-        yield f"calibration on {name}", measured, f"without prior {shares['0.0']:.1%}, all of it {shares['1.0']:.1%}"
+        measured = f"error {run['error']:.3f}, F1 {run['share']:.1%} of the best of the sweep"
+        yield f"calibration on {name}", measured, f"without prior {run['share_without_prior']:.1%}"
 
 
 RENDERERS = {
