@@ -50,6 +50,9 @@ class TrainingArguments:
     ignore_siblings: bool = field(
         default=False, metadata=explained("whether sources of one /24 (IPv6: /48) are no negatives of each other")
     )
+    shared_negatives: float = field(
+        default=0.0, metadata=explained("weight of a loss that tells each pair from the negatives of all anchors")
+    )
     field_dropout: dict[str, float] = field(
         default_factory=dict, metadata=explained("probability that a window is shown without a field, by its name")
     )
@@ -98,7 +101,8 @@ class TrainingArguments:
         for name in (*natural, "learning_rate", "weight_decay", "seed"):
             if getattr(self, name) < 0:
                 raise TrainingError(f"{name} must not be negative, but is {getattr(self, name)}")
-        for name, share in {"sibling_pairs": self.sibling_pairs, **self.field_dropout}.items():
+        shares = {"sibling_pairs": self.sibling_pairs, "shared_negatives": self.shared_negatives}
+        for name, share in (shares | self.field_dropout).items():
             if not 0 <= share <= 1:
                 raise TrainingError(f"{name} must be between 0 and 1, not {share}")
         if self.batch_pairs < 2:

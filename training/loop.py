@@ -146,8 +146,8 @@ class Trainer:
 
         def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
             towers = [each.chunk(2) for each in model.of_towers(embeddings)]
-            temperature, groups = model.temperature(), batch.get("groups")
-            losses = [nt_xent_across_processes(first, second, temperature, groups) for first, second in towers]
+            rest = model.temperature(), batch.get("groups"), self.arguments.shared_negatives
+            losses = [nt_xent_across_processes(first, second, *rest) for first, second in towers]
             return torch.stack(losses).mean()
 
         if len(chunks) == 1:

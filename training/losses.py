@@ -4,6 +4,7 @@ Both are exact: N processes with B / N pairs each get the loss and the gradient 
 get those of the whole batch.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -51,19 +52,44 @@ def nt_xent_across_processes(
     second: torch.Tensor,
     temperature: float | torch.Tensor,
     groups: torch.Tensor | None = None,
+    shared: float = 0.0,
 ) -> torch.Tensor:
     """This process's part of NT-Xent: the mean over its own anchors, with the windows of all processes as negatives.
 
     The mean of the processes' parts is the loss of all pairs in one process. As data parallelism averages gradients,
     so is the gradient that results, with every process holding the same number of pairs.
 
+    NT-Xent compares a pair with its own anchor's negatives only, so that similarities of different anchors need not
+    agree, as one threshold for all of them asks. A share of the loss can instead compare every pair with the negatives
+    of all anchors together: log(1 + mean over anchors of the sum over negatives of exp(n / t) / exp(p / t)), a smooth
+    stand-in for the partial AUC at low false-positive rates (Zhu et al. 2022, When AUC meets DRO).
+
     Args:
         first, second: (n, d) embeddings of unit length of this process's pairs.
         temperature: positive divisor of the cosine similarities.
         groups: (n,) integers of this process's pairs; windows of one group are no negatives of each other.
+        shared: weight from 0 to 1 of the second comparison.
     """
-    if world_size() == 1:
+    if world_size() == 1 and not shared:
         return nt_xent(first, second, temperature, groups)
+    logits, partner = _compared(first, second, temperature, groups)
+    loss = F.cross_entropy(logits, partner)
+    if not shared:
+        return loss
+    columns = partner.unsqueeze(1)
+    positive = logits.gather(1, columns).squeeze(1)
+    negatives = logits.scatter(1, columns, -torch.inf).flatten().logsumexp(dim=0)
+    of_all = gather_with_gradient(negatives.unsqueeze(0)).logsumexp(dim=0) - math.log(logits.shape[1])
+    return torch.lerp(loss, F.softplus(of_all - positive).mean(), shared)
+
+
+def _compared(
+    first: torch.Tensor, second: torch.Tensor, temperature: float | torch.Tensor, groups: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of this process's anchors and the windows of all processes (2n, 2 x total), and the partners' columns.
+
+    What is no negative of an anchor, nor its partner, has the logit -inf.
+    """
     anchors, everyone = (
         torch.cat([first, second]),
         torch.cat([gather_with_gradient(first), gather_with_gradient(second)]),
@@ -71,13 +97,13 @@ def nt_xent_across_processes(
     precision = torch.promote_types(anchors.dtype, torch.float32)
     anchors, everyone = anchors.to(precision), everyone.to(precision)
     pairs, total, device = len(first), len(everyone) // 2, first.device
-    own = torch.arange(pairs, device=device) + pairs * distributed.get_rank()
+    rank = distributed.get_rank() if distributed.is_initialized() else 0
+    own = torch.arange(pairs, device=device) + pairs * rank
     itself = torch.cat([own, own + total])  # columns of `everyone`
-    logits = anchors @ everyone.T / temperature  # (2n, 2 x total)
     partner = torch.cat([own + total, own])
     of_all = torch.arange(total, device=device) if groups is None else gather_with_gradient(groups)
     unused = left_out(itself, partner, torch.cat([of_all, of_all]))
-    return F.cross_entropy(logits.masked_fill(unused, -torch.inf), partner)
+    return (anchors @ everyone.T / temperature).masked_fill(unused, -torch.inf), partner
 
 
 def cached_backward(

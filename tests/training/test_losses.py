@@ -78,6 +78,19 @@ def embed(network: nn.Module, rows: torch.Tensor) -> torch.Tensor:
     return F.normalize(network(rows), dim=-1)
 
 
+def test_shared_negatives_equal_a_naive_loop() -> None:
+    first, second, groups = unit(5, 8, seed=1), unit(5, 8, seed=2), torch.tensor([0, 1, 0, 2, 3])
+    rows, group = torch.cat([first, second]).tolist(), [*groups.tolist()] * 2
+    exponential = [[math.exp(sum(a * b for a, b in zip(one, two, strict=True)) / 0.1) for two in rows] for one in rows]
+    negatives = [exponential[i][j] for i in range(10) for j in range(10) if group[i] != group[j]]
+    mean = sum(negatives) / 10
+    expected = sum(math.log(1 + mean / exponential[i][(i + 5) % 10]) for i in range(10)) / 10
+    assert float(nt_xent_across_processes(first, second, 0.1, groups, 1.0)) == pytest.approx(expected, rel=1e-12)
+    of_anchors = float(nt_xent(first, second, 0.1, groups))
+    mixed = float(nt_xent_across_processes(first, second, 0.1, groups, 0.25))
+    assert mixed == pytest.approx(0.75 * of_anchors + 0.25 * expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("chunk", [1, 3, 16])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_gradient_cache_equals_the_plain_loss(chunk: int, dropout: float) -> None:
@@ -105,12 +118,12 @@ def test_gradient_cache_equals_the_plain_loss(chunk: int, dropout: float) -> Non
         torch.testing.assert_close(in_chunks, plain, rtol=1e-12, atol=1e-14)
 
 
-def mean_loss_and_gradients(network: nn.Module, rows: torch.Tensor, chunk: int) -> list[torch.Tensor]:
+def mean_loss_and_gradients(network: nn.Module, rows: torch.Tensor, chunk: int, shared: float) -> list[torch.Tensor]:
     """The loss of all processes and the gradients, in chunks of rows or (0) at once."""
 
     def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
         first, second = embeddings.chunk(2)
-        return nt_xent_across_processes(first, second, 0.07)
+        return nt_xent_across_processes(first, second, 0.07, shared=shared)
 
     network.zero_grad()
     if chunk:
@@ -131,7 +144,9 @@ def one_of_two(rank: int, folder: str) -> None:
     )
     network = nn.parallel.DistributedDataParallel(small_network())
     rows = torch.load(f"{folder}/views.pt")[:, 4 * rank : 4 * rank + 4].reshape(8, 6)
-    results = [mean_loss_and_gradients(network, rows, chunk) for chunk in (0, 3)]
+    results = {
+        shared: [mean_loss_and_gradients(network, rows, chunk, shared) for chunk in (0, 3)] for shared in (0.0, 0.5)
+    }
     assert gather_with_gradient(torch.full((1, 1), float(rank))).tolist() == [[0.0], [1.0]]
     if rank == 0:
         torch.save(results, f"{folder}/results.pt")
@@ -149,11 +164,12 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    network = small_network()
-    first, second = embed(network, views.reshape(16, 6)).chunk(2)
-    loss = nt_xent(first, second, 0.07)
-    loss.backward()
-    expected = [loss.detach(), *[parameter.grad for parameter in network.parameters()]]
-    for result in torch.load(tmp_path / "results.pt"):
-        for one, two in zip(expected, result, strict=True):
-            torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-8)
+    for shared, results in torch.load(tmp_path / "results.pt").items():
+        network = small_network()
+        first, second = embed(network, views.reshape(16, 6)).chunk(2)
+        loss = nt_xent_across_processes(first, second, 0.07, shared=shared)
+        loss.backward()
+        expected = [loss.detach(), *[parameter.grad for parameter in network.parameters()]]
+        for result in results:
+            for one, two in zip(expected, result, strict=True):
+                torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-8)
