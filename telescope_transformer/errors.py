@@ -1,6 +1,7 @@
 """The errors that a user can cause, each a subclass of `TelescopeError`.
 
-The command line prints their message and exits with status 1; any other exception is a defect of the package.
+The command line prints their message, or an `OSError`'s (a full disk, a folder that cannot be written), and exits with
+status 1; any other exception is a defect of the package.
 """
 
 

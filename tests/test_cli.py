@@ -43,6 +43,42 @@ def test_a_bad_file_ends_with_its_name_and_a_status(
     assert not (tmp_path / "out").exists()
 
 
+def ended(monkeypatch, capsys, *arguments: str) -> str:
+    """What the command says on stderr as it ends with status 1."""
+    monkeypatch.setattr("sys.argv", ["telescope", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main.main()
+    assert stop.value.code == 1
+    return capsys.readouterr().err
+
+
+def test_what_the_file_system_refuses_is_an_error_with_the_place(tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "file").touch()
+    message = ended(monkeypatch, capsys, "simulate", "--sources", "5", "--output", str(tmp_path / "file" / "flows"))
+    assert message.startswith("error: ")
+    assert str(tmp_path / "file") in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["update", "STATE"], "give files to take"), (["analyze", "flows.csv", "--output", "FILE"], "is a file")],
+    ids=["nothing to do", "a file where the folder should be"],
+)
+def test_what_cannot_work_is_said_at_once(arguments: list[str], message: str, tmp_path) -> None:
+    places = {"STATE": tmp_path / "state.duckdb", "FILE": tmp_path / "file"}
+    places["FILE"].touch()
+    result = CliRunner().invoke(app, [str(places.get(word, word)) for word in arguments], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not places["STATE"].exists()
+
+
+def test_a_state_that_is_not_there_is_not_made_for_a_report(tmp_path, monkeypatch, capsys) -> None:
+    state = tmp_path / "state.duckdb"
+    assert "no such state" in ended(monkeypatch, capsys, "update", str(state), "--output", str(tmp_path / "out"))
+    assert not state.exists()
+
+
 def head(path: Path, rows: int, target: Path) -> None:
     with gzip.open(path, "rt") as lines:
         target.write_text("".join(islice(lines, rows + 1)))

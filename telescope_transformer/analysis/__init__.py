@@ -10,6 +10,7 @@ from telescope_transformer.analysis.stages import (
     embed,
     profile,
     solution,
+    walked,
 )
 from telescope_transformer.analysis.tables import sources_table, windows_table
 
@@ -25,5 +26,6 @@ __all__ = [
     "say_nothing",
     "solution",
     "sources_table",
+    "walked",
     "windows_table",
 ]

@@ -14,12 +14,11 @@ from telescope_transformer.analysis.stages import (
     embedder,
     profile,
     solve,
+    walked,
 )
-from telescope_transformer.analysis.tables import granularity_table, sources_table, windows_table
+from telescope_transformer.analysis.tables import sources_table, windows_table
 from telescope_transformer.records import FlowRecords
-from telescope_transformer.report.granularity import walk_thresholds
 from telescope_transformer.report.services import with_services
-from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import window_margins
 
 
@@ -45,16 +44,11 @@ def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *
 
     table = windows_table(windows, embeddings, labels, window_margins(embeddings, labels, threshold, scale))
     table = with_services(table, flow.table)
-    clusters = profile(flow, table, settings, say)
-    for cluster, why in explain_clusters(embed, windows, embeddings, labels, seed=settings.seed).items():
-        clusters[cluster]["why"] = why
+    clusters = profile(flow, table, embed, settings, say)
     levels = None
     if settings.granularity:
         say("walking the thresholds")
-        levels = walk_thresholds(embeddings, labels, threshold)
-        solution["granularity"] = levels.levels()
-        for profiled, stability in zip(clusters, levels.stability.tolist(), strict=True):
-            profiled["stability"] = stability
+        levels, solution["granularity"] = walked(table, clusters, threshold)
     return Analysis(
         windows=table,
         sources=sources_table(table),
@@ -65,7 +59,7 @@ def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *
         sensors=dict(flow.sensors),
         records=flow.table,
         calibration=calibration,
-        granularity=None if levels is None else granularity_table(table, levels.thresholds, levels.labels),
+        granularity=levels,
     )
 
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from telescope_transformer import embedding, sequences
 from telescope_transformer.analysis.conflicts import packed_bound
 from telescope_transformer.analysis.settings import Say, Settings
+from telescope_transformer.analysis.tables import granularity_table
 from telescope_transformer.calibration import FILE_NAME, Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering, refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
@@ -19,7 +20,10 @@ from telescope_transformer.labels import names_of_networks, read_networks
 from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import profile_clusters
+from telescope_transformer.report.granularity import walk_thresholds
 from telescope_transformer.report.targets import network_of
+from telescope_transformer.report.why import explain_clusters
+from telescope_transformer.similarity import embedding_matrix
 
 # Restarts of the search times the pairs that each goes through: under a minute on one core.
 SEARCH_CELLS = 2e8
@@ -141,11 +145,24 @@ def solution(cost: float, lower_bound: float, threshold: float, scale: float) ->
     }
 
 
-def profile(flow: FlowRecords, windows: pa.Table, settings: Settings, say: Say) -> list[dict[str, Any]]:
-    """A profile of every cluster."""
+def profile(flow: FlowRecords, windows: pa.Table, embed: Embed, settings: Settings, say: Say) -> list[dict[str, Any]]:
+    """A profile of every cluster, and of the largest also which fields hold them together."""
     say("describing the clusters")
     names: dict[str, str] = {}
     if settings.networks is not None:
         networks = map(network_of, pc.unique(windows["source"]).to_pylist())
         names = names_of_networks(networks, read_networks(settings.networks))
-    return profile_clusters(flow.table, windows, networks=names, sensors=flow.sensors)
+    profiles = profile_clusters(flow.table, windows, networks=names, sensors=flow.sensors)
+    for cluster, why in explain_clusters(embed, flow.table, windows, seed=settings.seed).items():
+        profiles[cluster]["why"] = why
+    return profiles
+
+
+def walked(
+    windows: pa.Table, profiles: list[dict[str, Any]], threshold: float
+) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """Coarser and finer clusterings: their table and a row per level. The profiles are given their stability."""
+    levels = walk_thresholds(embedding_matrix(windows), windows["cluster"].to_numpy(), threshold)
+    for profiled, stability in zip(profiles, levels.stability.tolist(), strict=True):
+        profiled["stability"] = stability
+    return granularity_table(windows, levels.thresholds, levels.labels), levels.levels()

@@ -5,14 +5,25 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Format, Inactivity, KeepGoing, Labels, PerPacket, Prefixes
+from telescope_transformer.cli.options import (
+    Columns,
+    Format,
+    Inactivity,
+    KeepGoing,
+    Labels,
+    Networks,
+    PerPacket,
+    Prefixes,
+    TimeLimit,
+)
 
 
 def analyze(
     inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs of flow records or packets.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report and the tables.")] = Path(
-        "out"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", file_okay=False, writable=True, help="Folder for the report and the tables."),
+    ] = Path("out"),
     columns: Columns = None,
     format: Format = "auto",
     per_packet: PerPacket = False,
@@ -20,21 +31,19 @@ def analyze(
     telescope: Prefixes = None,
     keep_going: KeepGoing = False,
     labels: Labels = None,
-    networks: Annotated[
-        Path | None, typer.Option(help="CSV of prefix,name: autonomous systems, for the report.")
-    ] = None,
+    networks: Networks = None,
     model: Annotated[
         str | None, typer.Option(help="Checkpoint: a folder or a Hub name; default: the shipped one.")
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels.")
     ] = None,
-    window: Annotated[int, typer.Option(help="Most records in a window.")] = 128,
-    min_records: Annotated[int, typer.Option(help="Fewest records in a window.")] = 8,
+    window: Annotated[int, typer.Option(min=1, help="Most records in a window.")] = 128,
+    min_records: Annotated[int, typer.Option(min=1, help="Fewest records in a window.")] = 8,
     granularity: Annotated[
         bool, typer.Option(help="Walk the sweep of thresholds, for the stability of clusters.")
     ] = False,
-    time_limit: Annotated[float, typer.Option(help="Seconds that the clustering may search.")] = 60.0,
+    time_limit: TimeLimit = 60.0,
     seed: Annotated[int, typer.Option(help="Seed of the clustering's searches.")] = 0,
 ) -> None:
     """Cluster the sources of flow records by how they behave, and write a report.

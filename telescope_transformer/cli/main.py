@@ -56,10 +56,10 @@ for _name in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; exit 1 with `error: <message>` on any error of the package's own."""
+    """Run the command line; exit 1 with `error: <message>` on any error of the package's own or of a file system."""
     try:
         app()
-    except TelescopeError as error:
+    except (TelescopeError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -23,6 +23,11 @@ Prefixes = Annotated[
     typer.Option(help="Prefix of the telescope (repeatable): only what is sent to it counts."),
 ]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="End with success in spite of damaged files.")]
+Networks = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="CSV of prefix,name: autonomous systems, for the report."),
+]
+TimeLimit = Annotated[float, typer.Option(min=0.0, help="Seconds that a lower bound may be proved for.")]
 Labels = Annotated[Path | None, typer.Option(help="Folder of scanner lists, one file per organisation.")]
 
 

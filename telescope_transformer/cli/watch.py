@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Format, Inactivity, Labels, PerPacket, Prefixes
+from telescope_transformer.cli.options import Columns, Format, Inactivity, Labels, Networks, PerPacket, Prefixes
 
 # A bound is proved anew for each file, while the next one may be waiting.
 SECONDS_FOR_BOUND = 5.0
@@ -15,7 +15,10 @@ def watch(
     folder: Annotated[Path, typer.Argument(help="Folder to which new files come.", exists=True, file_okay=False)],
     state: Annotated[Path, typer.Option(help="State file of the running analysis.")] = Path("state.duckdb"),
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the report and tables anew after each file.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", file_okay=False, writable=True, help="Write the report and tables anew after each file."
+        ),
     ] = None,
     columns: Columns = None,
     format: Format = "auto",
@@ -23,6 +26,7 @@ def watch(
     inactivity: Inactivity = 60.0,
     telescope: Prefixes = None,
     labels: Labels = None,
+    networks: Networks = None,
     model: Annotated[str | None, typer.Option(help="Checkpoint; the first file fixes it.")] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Cosine at which a pair weighs 0; the first fixes it.")
@@ -40,15 +44,13 @@ def watch(
     from telescope_transformer.cli.options import file_reader, tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.update import State, update
-    from telescope_transformer.update.summary import write_summary
+    from telescope_transformer.update.summary import summarise
     from telescope_transformer.update.watching import new_files
 
     settings = Settings(model=model, threshold=threshold)
-
     read = file_reader(
         labels, columns=columns, format=format, per_packet=per_packet, inactivity=inactivity, telescope=telescope
     )
-
     looks = iter([False, True])
     with State(state) as opened:
         for path in new_files(folder, interval=interval, stop=lambda: once and next(looks, True)):
@@ -58,4 +60,5 @@ def watch(
                 tell(f"error: {error}")
                 continue
             if done and output is not None:
-                tell(f"open {write_summary(opened, output, time_limit=SECONDS_FOR_BOUND)}")
+                whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks)
+                tell(f"open {whole.write(output)}")

@@ -17,6 +17,11 @@ from telescope_transformer.report.timing import DAY, MICROSECONDS, daily_counts
 
 # Profiles are the page's largest part per cluster; smaller clusters are in `clusters.json` only.
 MAX_PROFILES = 1500
+MIN_PROFILES = 100
+# Letters of the packed data; with styles and scripts the page then stays under 5 MB where its windows allow it.
+PAGE_LETTERS = 4_700_000
+# The last ones; all are in `clusters.json`.
+MAX_EVENTS = 200
 MAX_DAYS = 400
 NO_CATEGORY = 0xFFFF
 
@@ -69,16 +74,30 @@ def page_data(data: ReportData, *, seed: int = 0) -> dict[str, Any]:
     windows = data.windows.sort_by([("source", "ascending"), ("start", "ascending")])
     clusters = windows["cluster"].to_numpy().astype(np.int64)
     largest = sorted(data.profiles, key=lambda profile: (-profile["n_windows"], profile["cluster"]))
-    shown = largest[:MAX_PROFILES]
+    columns, events = _window_columns(windows, seed), list(data.events or [])
     return {
         "title": data.title,
-        "windows": _window_columns(windows, seed),
-        "clusters": packed_json(shown),
-        "days": _days(windows, clusters, [profile["cluster"] for profile in shown]),
-        "events": packed_json(list(data.events or [])),
+        "windows": columns,
+        **_profile_parts(windows, clusters, largest, PAGE_LETTERS - len(json.dumps(columns))),
+        "events": packed_json(events[-MAX_EVENTS:]),
+        "n_events": len(events),
         "n_clusters": len(data.profiles),
         "n_singletons": sum(profile["n_windows"] == 1 for profile in data.profiles),
     }
+
+
+def _profile_parts(
+    windows: pa.Table, clusters: np.ndarray, largest: Sequence[Mapping[str, Any]], room: int
+) -> dict[str, Any]:
+    """Profiles of the largest clusters, and their windows by day: as many as there is room for, in letters."""
+    number = min(MAX_PROFILES, len(largest))
+    while True:
+        shown = largest[:number]
+        days = _days(windows, clusters, [profile["cluster"] for profile in shown])
+        parts = {"clusters": packed_json(shown), "days": days}
+        if number <= MIN_PROFILES or len(json.dumps(parts)) <= room:
+            return parts
+        number = max(MIN_PROFILES, 3 * number // 4)
 
 
 def _window_columns(windows: pa.Table, seed: int) -> dict[str, Any]:

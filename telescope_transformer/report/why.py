@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import similarity
+from telescope_transformer.report.window_records import join_records
 from telescope_transformer.sequences import assemble_windows
 
 # What an analyst calls each group of fields; a group is masked as a whole.
@@ -31,15 +32,13 @@ Flat = dict[str, pa.Array]
 
 
 def explain_clusters(
-    embed: Embed, windows: pa.Table, embeddings: np.ndarray, clusters: np.ndarray, *, seed: int = 0
+    embed: Embed, records: pa.Table, windows: pa.Table, *, seed: int = 0
 ) -> dict[int, list[dict[str, Any]]]:
     """What each group of fields carries of the similarity inside the largest clusters.
 
     Args:
         embed: windows to embeddings, rows of length 1.
-        windows: windows with their records (`sequences.cut_windows`).
-        embeddings: (n, dimensions) of these windows.
-        clusters: (n,) 0..k-1.
+        records, windows: as `profile_clusters` takes them, with `embedding` and `cluster` (0..k-1).
         seed: of the members and of the windows that mask them.
 
     Returns:
@@ -47,19 +46,31 @@ def explain_clusters(
         masking changes nothing. Clusters of one window are not explained.
     """
     rng = np.random.default_rng(seed)
+    windows, whole = _with_records(records, windows)
+    embeddings, clusters = similarity.embedding_matrix(windows), windows["cluster"].to_numpy()
     members = _sample(clusters, rng)
-    groups = [name for name, fields in FIELD_GROUPS.items() if any(field in windows.column_names for field in fields)]
+    groups = [name for name, fields in FIELD_GROUPS.items() if any(field in whole.column_names for field in fields)]
     if not len(members) or int(clusters.max()) == 0:
         return {}
     donors = _donors(clusters, members, rng)
-    own, other = _flat(windows, members), _flat(windows, donors)
+    own, other = _flat(whole, members), _flat(whole, donors)
     masked = [_masked(own, other, FIELD_GROUPS[name]) for name in groups]
-    vectors = embed(pa.concat_tables([_table(windows, members, flat) for flat in masked]))
+    vectors = embed(pa.concat_tables([_table(whole, members, flat) for flat in masked]))
     sums, sizes = similarity.cluster_sums(embeddings, clusters)
     centres = similarity.normalised(sums / sizes[:, None])[clusters[members]]
     before = np.einsum("ij,ij->i", embeddings[members], centres)
     after = np.einsum("gij,ij->gi", vectors.reshape(len(groups), len(members), -1), centres)
     return _shares(groups, np.maximum(before - after, 0), clusters[members])
+
+
+def _with_records(records: pa.Table, windows: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The windows by source and start, and beside them the same windows with the fields of their records."""
+    joined = join_records(records, windows)
+    windows = windows.take(pa.array(joined.order))
+    fields = [name for group in FIELD_GROUPS.values() for name in group if name in joined.table.column_names]
+    flat = {name: joined.table[name].combine_chunks() for name in fields}
+    sources = windows["source"].combine_chunks()
+    return windows, assemble_windows(sources, joined.offsets.astype(np.int32), flat, {})
 
 
 def _sample(clusters: np.ndarray, rng: np.random.Generator) -> np.ndarray:

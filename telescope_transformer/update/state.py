@@ -28,6 +28,7 @@ class State:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        _check_kind(self.path)
         try:
             self._connection = duckdb.connect(str(self.path))
             names = {row[0] for row in self._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
@@ -105,9 +106,12 @@ class State:
         found = self._connection.execute(statement).fetchall()
         return int(found[0][0]) if found and found[0][0] is not None else 0
 
-    def groups(self) -> Groups:
-        """All clusters, by id."""
-        rows = self.query("SELECT cluster, size, total FROM clusters ORDER BY cluster")
+    def groups(self, ids: np.ndarray | None = None) -> Groups:
+        """All clusters, or those of the given ids, by id."""
+        chosen, tables = "", {}
+        if ids is not None:
+            chosen, tables = "WHERE cluster IN (SELECT id FROM wanted)", {"wanted": pa.table({"id": ids})}
+        rows = self.query(f"SELECT cluster, size, total FROM clusters {chosen} ORDER BY cluster", **tables)
         return Groups(rows["cluster"].to_numpy(), rows["size"].to_numpy().astype(np.float64), _matrix(rows["total"]))
 
     def replace_groups(self, former: np.ndarray, groups: Groups) -> None:
@@ -150,13 +154,14 @@ class State:
             around: ids of some of these, whose windows are the other half; drawn by seed where they are too many.
         """
         return self.query(
-            "WITH members AS (SELECT window_id, cluster, margin, embedding FROM windows "
+            "WITH members AS (SELECT window_id, cluster, margin FROM windows "
             "WHERE cluster IN (SELECT id FROM touched)), "
-            "inside AS (SELECT * FROM members WHERE cluster IN (SELECT id FROM around) "
+            "inside AS (SELECT window_id FROM members WHERE cluster IN (SELECT id FROM around) "
             "ORDER BY hash(window_id + $seed::BIGINT * 1000003), window_id LIMIT $half), "
-            "loose AS (SELECT * FROM members ANTI JOIN inside USING (window_id) "
+            "loose AS (SELECT window_id FROM members ANTI JOIN inside USING (window_id) "
             "ORDER BY margin, window_id LIMIT $half) "
-            "SELECT window_id, cluster, embedding FROM (FROM inside UNION ALL FROM loose) ORDER BY window_id",
+            "SELECT window_id, cluster, embedding FROM windows SEMI JOIN (FROM inside UNION ALL FROM loose) "
+            "USING (window_id) ORDER BY window_id",
             {"half": number // 2, "seed": seed},
             touched=pa.table({"id": clusters}),
             around=pa.table({"id": around}),
@@ -178,3 +183,11 @@ def _matrix(column: pa.ChunkedArray) -> np.ndarray:
 def _offsets(shape: tuple[int, ...]) -> pa.Array:
     rows, columns = shape
     return pa.array(np.arange(rows + 1) * columns, pa.int32())
+
+
+def _check_kind(path: Path) -> None:
+    """DuckDB opens files of data as a database in memory, which would be lost with all that is written to it."""
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(12)[8:] != b"DUCK":
+                raise StateError(f"{path}: cannot open the state: it is no DuckDB file")

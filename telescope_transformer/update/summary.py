@@ -15,6 +15,7 @@ from telescope_transformer.analysis import (
     say_nothing,
     solution,
     sources_table,
+    walked,
     windows_table,
 )
 from telescope_transformer.calibration import Calibration
@@ -27,17 +28,31 @@ from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report.services import with_services
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.update.certificate import current
+from telescope_transformer.update.running import Embed, model_embedder
 from telescope_transformer.update.schema import RECORD_COLUMNS
 from telescope_transformer.update.state import State
 
 _FLAT = ", ".join(f"r.{name}" for name in RECORD_COLUMNS)
 
 
-def summarise(state: State, *, time_limit: float = 30.0) -> Analysis:
+def summarise(
+    state: State,
+    *,
+    time_limit: float = 30.0,
+    networks: Path | None = None,
+    granularity: bool = False,
+    embedder: Embed | None = None,
+) -> Analysis:
     """The state's windows, clusters, certificate and events.
 
     Clusters go by their stable ids. The certificate is that of all pairs: the bound that the steps kept, or a higher
     one that is found within `time_limit` seconds.
+
+    Args:
+        state: an open state.
+        time_limit: seconds for the bound.
+        networks, granularity: as in `Settings`.
+        embedder: windows to embeddings, as for `update`.
 
     Raises:
         StateError: if no window has been clustered yet.
@@ -53,20 +68,26 @@ def summarise(state: State, *, time_limit: float = 30.0) -> Analysis:
     table = table.set_column(0, "window_id", windows["window_id"])
     flow = _records(state)
     table = with_services(table, flow.table)
-    chosen = Settings(model=settings["model"], threshold=threshold, seed=settings["seed"])
-    profiles = _by_stable_id(profile(flow, table, chosen, say_nothing), ids.tolist())
+    chosen = Settings(model=settings["model"], seed=settings["seed"], networks=networks)
+    profiles = profile(flow, table, embedder or model_embedder(settings["model"]), chosen, say_nothing)
+    found = certificate(state, vectors, time_limit=time_limit)
+    levels = None
+    if granularity:
+        levels, found["granularity"] = walked(table, profiles, threshold)
+    profiles = _by_stable_id(profiles, ids.tolist())
     table = table.set_column(table.column_names.index("cluster"), "cluster", pa.array(ids[labels], pa.int32()))
     return Analysis(
         windows=table,
         sources=sources_table(table),
         clusters=profiles,
-        solution=certificate(state, vectors, time_limit=time_limit),
+        solution=found,
         counts=flow.counts._asdict()
         | {"windows": table.num_rows, "inputs": state.number("SELECT count(*) FROM inputs")},
         rejects=flow.rejects,
         sensors=flow.sensors,
         records=flow.table,
         calibration=Calibration.from_dict(settings["calibration"]) if settings["calibration"] else None,
+        granularity=levels,
         events=state.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist(),
     )
 
@@ -114,8 +135,3 @@ def _records(state: State) -> FlowRecords:
     rejects = state.query("SELECT * FROM rejects").cast(REJECTS_SCHEMA)
     sensors = json.loads(state.setting("sensors") or "{}")
     return FlowRecords(table.select(optional), rejects, counts, sensors)
-
-
-def write_summary(state: State, output: str | Path, *, time_limit: float = 30.0) -> Path:
-    """Write what `telescope analyze` writes, with the evolution of the clusters; returns the report."""
-    return summarise(state, time_limit=time_limit).write(output)

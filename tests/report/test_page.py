@@ -1,7 +1,10 @@
 """The page: self-contained, small, and deaf to hostile strings. What a browser makes of it: test_browser.py."""
 
+import base64
 import json
 import re
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,13 @@ from made_telescope import HOSTILE, build_telescope
 
 from telescope_transformer.report import ReportData, certificate_text, profile_clusters, render_report, write_report
 from telescope_transformer.report.layout import map_layout
+from telescope_transformer.report.page_data import page_data
 from telescope_transformer.report.rendering import script_json
 from telescope_transformer.similarity import normalised
+
+
+def unpacked(box: dict) -> list:
+    return json.loads(zlib.decompress(base64.b64decode(box["data"])))
 
 
 def test_the_page_refers_to_nothing_outside_and_escapes_the_data(report_data: ReportData) -> None:
@@ -76,6 +84,29 @@ def test_one_hundred_thousand_windows_stay_under_five_megabytes(rng: np.random.G
         profiles[k % 3] | {"cluster": k, "activity": rng.integers(0, 99, 60).tolist()} for k in range(n_clusters)
     ]
     assert len(render_report(ReportData(windows=windows, profiles=numbered, solution={"cost": 1.0}))) < 5_000_000
+
+
+def test_profiles_give_way_where_the_page_would_be_too_large(
+    report_data: ReportData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [{**report_data.profiles[0], "cluster": k} for k in range(3, 400)]
+    events = [{"day": "2024-03-04", "event": "birth", "cluster": k, "others": [], "windows": 1} for k in range(900)]
+    clusters = pa.array([*report_data.windows["cluster"].to_pylist()[:-1], 399], pa.int32())
+    windows = report_data.windows.drop_columns("cluster").append_column("cluster", clusters)
+    data = replace(report_data, windows=windows, profiles=[*report_data.profiles, *many], events=events)
+    assert len(unpacked(page_data(data)["clusters"])) == 400
+    monkeypatch.setattr("telescope_transformer.report.page_data.PAGE_LETTERS", 0)
+    tight = page_data(data)
+    shown = unpacked(tight["clusters"])
+    assert [profile["cluster"] for profile in shown[:3]] == [0, 1, 2]
+    assert len(shown) == 100
+    assert tight["n_clusters"] == 400
+    assert [event["cluster"] for event in unpacked(tight["events"])] == list(range(700, 900))
+
+
+def test_the_overview_says_what_was_kept_and_rejected(report_data: ReportData) -> None:
+    overview = render_report(report_data).split('id="map"')[0]
+    assert "242 records were read: 241 kept, 1 rejected" in overview
 
 
 def test_windows_that_behave_alike_lie_together_on_the_map(rng: np.random.Generator) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.embedding import embedding_column
 from telescope_transformer.report.granularity import walk_thresholds
 from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.sequences import cut_windows
@@ -21,17 +22,24 @@ def by_services_alone(windows: pa.Table) -> np.ndarray:
     return answer
 
 
+def clustered(windows: pa.Table, embeddings: np.ndarray, clusters: np.ndarray) -> pa.Table:
+    table = windows.select(["source", "start", "end", "n_records"])
+    return table.append_column("embedding", embedding_column(embeddings)).append_column("cluster", pa.array(clusters))
+
+
 def test_the_field_that_the_model_sees_carries_all(rng: np.random.Generator) -> None:
-    windows = cut_windows(made_telescope.build_telescope(30, rng).records, window=8, min_records=8)
+    records = made_telescope.build_telescope(30, rng).records
+    windows = cut_windows(records, window=8, min_records=8)
     embeddings = by_services_alone(windows)
-    clusters = embeddings.argmax(axis=1)
-    for rows in explain_clusters(by_services_alone, windows, embeddings, clusters).values():
+    shuffled = clustered(windows, embeddings, embeddings.argmax(axis=1)).take(rng.permutation(windows.num_rows))
+    for rows in explain_clusters(by_services_alone, records, shuffled).values():
         assert rows[0] == {"field": "services", "share": 1.0}
         assert {row["field"] for row in rows} == {"services", "destinations", "source ports", "timing"}
 
 
 def test_timing_can_be_masked_without_leaving_the_window(rng: np.random.Generator) -> None:
-    windows = cut_windows(made_telescope.build_telescope(30, rng).records, window=8, min_records=8)
+    records = made_telescope.build_telescope(30, rng).records
+    windows = cut_windows(records, window=8, min_records=8)
     seen = []
 
     def embed(masked: pa.Table) -> np.ndarray:
@@ -39,9 +47,9 @@ def test_timing_can_be_masked_without_leaving_the_window(rng: np.random.Generato
         return np.ones((masked.num_rows, 1), dtype=np.float32)
 
     one = np.ones((windows.num_rows, 1), dtype=np.float32)
-    assert explain_clusters(embed, windows, one, np.arange(windows.num_rows) % 3) == {}
+    assert explain_clusters(embed, records, clustered(windows, one, np.arange(windows.num_rows) % 3)) == {}
     assert all(np.diff(times).min() >= 0 for times in seen[0]["timestamp"].to_pylist())
-    assert explain_clusters(embed, windows, one, np.zeros(windows.num_rows, dtype=np.int64)) == {}
+    assert explain_clusters(embed, records, clustered(windows, one, 0 * np.arange(windows.num_rows))) == {}
 
 
 def test_levels_are_nested_and_clear_clusters_are_stable(rng: np.random.Generator) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from made_days import run, write_days
+from made_days import port_shares, run, write_days
 
 from telescope_transformer.errors import StateError
 from telescope_transformer.update import State
 from telescope_transformer.update.identity import Event, inherit
-from telescope_transformer.update.summary import write_summary
+from telescope_transformer.update.summary import summarise
 from telescope_transformer.update.watching import candidates, new_files
 
 
@@ -19,7 +19,7 @@ def test_the_summary_has_the_tables_of_an_analysis_by_stable_ids(tmp_path: Path)
     state_file, out = tmp_path / "state.duckdb", tmp_path / "out"
     run(state_file, write_days(tmp_path, 4))
     with State(state_file) as state:
-        report = write_summary(state, out, time_limit=5)
+        report = summarise(state, time_limit=5, granularity=True, embedder=port_shares).write(out)
         ids = state.query("SELECT window_id, cluster FROM windows WHERE cluster IS NOT NULL")
         kept = state.query("SELECT sum(kept)::BIGINT AS kept FROM inputs")["kept"][0].as_py()
     windows = pq.read_table(out / "windows.parquet")
@@ -29,13 +29,17 @@ def test_the_summary_has_the_tables_of_an_analysis_by_stable_ids(tmp_path: Path)
     assert [profile["cluster"] for profile in summary["clusters"]] == sorted(set(of_state.values()))
     assert {near["cluster"] for p in summary["clusters"] for near in p["nearest"]} <= set(of_state.values())
     assert summary["counts"]["kept"] == kept
+    largest = max(summary["clusters"], key=lambda profile: profile["n_windows"])
+    assert largest["why"][0]["field"] == "services"
+    assert 0 < largest["stability"] <= 1
+    assert pq.read_table(out / "granularity.parquet").num_rows == windows.num_rows
     assert summary["solution"]["cost"] >= (summary["solution"]["lower_bound"] or 0) - 1e-6
     assert 'id="evolution"' in report.read_text()
 
 
 def test_an_empty_state_has_no_summary(tmp_path: Path) -> None:
     with State(tmp_path / "state.duckdb") as state, pytest.raises(StateError, match="no window has been clustered"):
-        write_summary(state, tmp_path / "out")
+        summarise(state)
 
 
 def test_files_are_taken_once_and_only_when_they_stand_still(tmp_path: Path) -> None:

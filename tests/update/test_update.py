@@ -167,8 +167,9 @@ def test_other_settings_and_files_that_are_no_state_are_refused(
         update(state, more, read, Settings(threshold=0.6, window=32), embedder=port_shares)
     wrong = tmp_path / "wrong.duckdb"
     wrong.write_bytes(b"no database" * 100)
-    with pytest.raises(StateError, match="cannot open the state"):
-        State(wrong)
+    for path in (wrong, *more):
+        with pytest.raises(StateError, match="cannot open the state"):
+            State(path)
 
 
 def test_a_neighbourhood_is_a_cluster_and_those_nearest_to_it() -> None:

@@ -51,7 +51,7 @@ class Evolution {
   constructor(report, onChoose) {
     Object.assign(this, { report, onChoose });
     this.draw();
-    this.events(report.events);
+    this.events(report);
   }
 
   // Windows of each cluster by day, those that pass the filter.
@@ -88,11 +88,12 @@ class Evolution {
       element("td", { class: "number" }, integer.format(total)), element("td", {}, servicesText(cluster)));
   }
 
-  events(events) {
+  events({ events, n_events: total }) {
     if (!events.length) return;
     const names = ["day", "event", "cluster", "others", "windows"];
-    const rows = events.slice(-200).reverse().map((event) => element("tr", {}, ...names.map((name) => element("td", {}, String(event[name] ?? "")))));
-    document.getElementById("events").replaceChildren(element("h3", {}, "Births, deaths, merges and splits"),
+    const beyond = total > events.length ? `The last ${integer.format(events.length)} of ${integer.format(total)}; all are in clusters.json.` : "The last ones first.";
+    const rows = [...events].reverse().map((event) => element("tr", {}, ...names.map((name) => element("td", {}, String(event[name] ?? "")))));
+    document.getElementById("events").replaceChildren(element("h3", {}, "Births, deaths, merges and splits"), element("p", { class: "hint" }, beyond),
       element("div", { class: "card scroll" }, element("table", { class: "plain" }, element("thead", {}, element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, ...rows))));
   }
 }
