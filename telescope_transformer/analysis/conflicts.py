@@ -8,17 +8,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from telescope_transformer.analysis.packing import pack_conflicts, pair_table
+from telescope_transformer.analysis.packing import pack_conflicts, paid_of_rows, pair_table
 from telescope_transformer.similarity import row_blocks
 
-# Pairs that are packed at a time, the most expensive ones, and conflicts that each may take in the mean: both bound
-# the memory. A bound of fewer is a bound, too.
+# Pairs that are packed at a time, those of one window among them, and conflicts that each may take in the mean: they
+# bound the memory and the time, at the most expensive pairs. A bound of fewer is a bound, too.
 MOST_PAIRS = 500_000
-ROOM_PER_PAIR = 4
+MOST_OF_ONE = 512
+ROOM_PER_PAIR = 3
 
 
 class Conflicts(NamedTuple):
-    """Packed conflicts: windows int64 (t, 3), and how much each carries, float64 (t,), in units of cosine."""
+    """Packed conflicts: windows int64 (t, 3), and how much each carries, float64 (t,), in units of cosine.
+
+    The first two windows of each are the pair that a clustering paid for when the conflict was packed.
+    """
 
     triples: np.ndarray
     amounts: np.ndarray
@@ -40,27 +44,25 @@ def packed_bound(vectors: np.ndarray, labels: np.ndarray, threshold: float) -> f
 
 
 def paid_pairs(
-    vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray, threshold: float
+    vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray, threshold: float, most: int = MOST_OF_ONE
 ) -> tuple[np.ndarray, float]:
     """Pairs that the clustering pays for, and the attraction of all pairs, of these rows with any.
 
     Returns:
-        int64 (p, 2), each once, and at most `MOST_PAIRS` of about the most expensive; the sum of attractive weights.
+        int64 (p, 2), each once, by row and the most expensive first: at most `most` of a row and `MOST_PAIRS`
+        in all; the sum of attractive weights.
     """
-    double, rank = vectors.astype(np.float64), np.full(len(vectors), len(rows))
+    rank = np.full(len(vectors), len(rows))
     rank[rows] = np.arange(len(rows))
     found, costs, attraction = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)], 0.0
-    for block in row_blocks(len(rows), 2 * len(vectors)):
-        weights = double[rows[block]] @ double.T - threshold
-        weights[rank[rows[block]][:, None] >= rank] = 0.0
-        attraction += float(np.maximum(weights, 0).sum())
-        here, other = np.nonzero((labels[rows[block]][:, None] == labels) != (weights > 0))
-        cost = np.abs(weights[here, other])
-        most = np.flatnonzero(cost > 0)
-        if len(most) > MOST_PAIRS:
-            most = np.sort(most[np.argpartition(-cost[most], MOST_PAIRS)[:MOST_PAIRS]])
-        found.append(np.column_stack([rows[block][here[most]], other[most]]))
-        costs.append(cost[most])
+    for block in row_blocks(len(rows), len(vectors)):
+        some = rows[block]
+        pairs, cost = np.empty((len(some) * most, 2), dtype=np.int64), np.empty(len(some) * most)
+        products = vectors[some] @ vectors.T
+        n_found, attracted = paid_of_rows(products, some, rank, labels, threshold, most, pairs, cost)
+        attraction += attracted
+        found.append(pairs[:n_found])
+        costs.append(cost[:n_found])
     pairs, cost = np.concatenate(found), np.concatenate(costs)
     if len(pairs) > MOST_PAIRS:
         pairs = pairs[np.sort(np.argpartition(-cost, MOST_PAIRS)[:MOST_PAIRS])]

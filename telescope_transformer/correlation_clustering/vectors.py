@@ -31,9 +31,18 @@ def attraction(vectors: np.ndarray, threshold: float) -> float:
     total = 0.0
     for first in range(0, single.shape[0], _BLOCK):
         block = single[first : first + _BLOCK]
-        total += _positive_sum(block @ block.T, threshold, True)
-        for second in range(0, first, _BLOCK):
-            total += _positive_sum(block @ single[second : second + _BLOCK].T, threshold, False)
+        total += _positive_sum(block @ block.T, threshold, True) + attraction_between(block, single[:first], threshold)
+    return total
+
+
+def attraction_between(left: np.ndarray, right: np.ndarray, threshold: float) -> float:
+    """The same over the pairs of one of the left (m, d) and one of the right (n, d)."""
+    left, right = left.astype(np.float32, copy=False), right.astype(np.float32, copy=False)
+    total = 0.0
+    for first in range(0, left.shape[0], _BLOCK):
+        for second in range(0, right.shape[0], _BLOCK):
+            products = left[first : first + _BLOCK] @ right[second : second + _BLOCK].T
+            total += _positive_sum(products, threshold, False)
     return total
 
 
@@ -51,7 +60,7 @@ def cluster_sums(vectors, sizes, labels, k):
 def inside(vectors: np.ndarray, sizes: np.ndarray, threshold: float, labels: np.ndarray) -> float:
     """Sum of the weights of the pairs inside clusters."""
     sums, mass = cluster_sums(vectors, sizes, labels, int(labels.max(initial=-1)) + 1)
-    products = np.sum(sums**2) - np.sum(vectors**2)
+    products = np.sum(sums**2) - np.sum(vectors**2, dtype=np.float64)
     return float(products - threshold * (np.sum(mass**2) - np.sum(sizes**2))) / 2
 
 

@@ -2,9 +2,10 @@
 
 The bound is a packing of conflicts (`analysis.conflicts`), kept in the state. Every partition of the windows pays for
 each conflict, so the bound stays valid while clusters change. A step takes out the conflicts of windows that grew,
-whose embeddings are others now, and packs the pairs of new windows, of windows that changed their cluster, and those
-that a conflict taken out left uncovered. That is work in proportion to the day. What also grows with the days so far
-is one product of the day's windows with all, and reading the kept conflicts.
+whose embeddings are others now, and packs pairs of new windows, of windows that changed their cluster, and those for
+whose sake a conflict taken out had been packed: so many pairs for each window of the step at most. What also grows
+with the days so far is one product of the step's windows with all, which the exact cost needs, and one pass over the
+kept conflicts.
 """
 
 import json
@@ -12,11 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telescope_transformer.analysis.conflicts import Conflicts, pack, paid_pairs
-from telescope_transformer.correlation_clustering.vectors import inside
+from telescope_transformer.correlation_clustering.vectors import attraction as among_each_other
+from telescope_transformer.correlation_clustering.vectors import attraction_between, inside
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update.state import State
+
+# Pairs that a step packs for each of its windows at most, those that cost most: of the window itself, and as many of
+# windows that moved and of those left uncovered.
+PAIRS_PER_WINDOW = 128
 
 
 class Certificate(NamedTuple):
@@ -42,22 +49,27 @@ def follow(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> 
     """
     settings: dict[str, Any] = state.settings() or {}
     threshold, scale = settings["threshold"], settings["scale"]
-    windows = state.query(
-        "SELECT window_id, cluster, embedding FROM windows WHERE cluster IS NOT NULL ORDER BY window_id"
-    )
-    ids, vectors = windows["window_id"].to_numpy(), embedding_matrix(windows)
-    labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)[1]
+    windows = state.query("SELECT window_id, cluster, embedding FROM windows WHERE cluster IS NOT NULL")
+    order = np.argsort(windows["window_id"].to_numpy())
+    ids, vectors = windows["window_id"].to_numpy()[order], embedding_matrix(windows)[order]
+    labels = np.unique(windows["cluster"].to_numpy()[order], return_inverse=True)[1]
     fresh = np.isin(ids, new)
     attraction = float(state.setting("attraction") or 0.0)
     if gone.num_rows:
-        attraction -= _attraction(embedding_matrix(gone), vectors[~fresh], threshold)
-    paid, attracted = paid_pairs(vectors, labels, np.flatnonzero(fresh), threshold)
+        former = embedding_matrix(gone)
+        attraction -= among_each_other(former, threshold) + attraction_between(former, vectors[~fresh], threshold)
+    paid, attracted = paid_pairs(vectors, labels, np.flatnonzero(fresh), threshold, PAIRS_PER_WINDOW)
     attraction += attracted
-    again = np.flatnonzero(np.isin(ids, moved) & ~fresh)
-    demands = [paid, paid_pairs(vectors, labels, again, threshold)[0], _forget(state, gone, ids)]
-    bound = _pack(state, ids, vectors, labels, np.concatenate(demands), threshold)
+    again = np.flatnonzero(np.isin(ids, moved) & ~fresh)[: len(new)]
+    moved_pairs, _ = paid_pairs(vectors, labels, again, threshold, PAIRS_PER_WINDOW)
+    kept, lost = _forget(state, gone, ids)
+    pairs = np.concatenate([paid, moved_pairs, lost[: PAIRS_PER_WINDOW * len(new)]])
+    more = pack(vectors, labels, pairs, threshold, kept)
+    columns = {name: ids[more.triples[:, i]] for i, name in enumerate("abc")}
+    state.append("conflicts", pa.table(columns | {"amount": more.amounts}))
+    bound = float(kept.amounts.sum() + more.amounts.sum())
     # The cost is the small difference of two large sums, so that rounding can take it below its bound.
-    joined = inside(vectors.astype(np.float64), np.ones(len(ids)), threshold, labels)
+    joined = inside(vectors, np.ones(len(ids)), threshold, labels)
     cost = max(attraction - joined, bound)
     certificate = Certificate(scale * cost, scale * bound)
     state.set("attraction", repr(attraction))
@@ -65,35 +77,23 @@ def follow(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> 
     return certificate
 
 
-def _attraction(gone: np.ndarray, rest: np.ndarray, threshold: float) -> float:
-    """Attractive weight of the windows that are gone, among each other and to the rest."""
-    both = np.concatenate([gone, rest])
-    return paid_pairs(both, np.arange(len(both)), np.arange(len(gone)), threshold)[1]
+def _forget(state: State, gone: pa.Table, ids: np.ndarray) -> tuple[Conflicts, np.ndarray]:
+    """Take out the conflicts of windows that are gone.
 
-
-def _forget(state: State, gone: pa.Table, ids: np.ndarray) -> np.ndarray:
-    """Take out the conflicts of windows that are gone; the pairs (p, 2) of others that these had covered."""
-    taken = gone.select(["window_id"])
-    lost = state.query(
-        "SELECT a, b, c FROM conflicts WHERE a IN (FROM gone) OR b IN (FROM gone) OR c IN (FROM gone)", gone=taken
-    )
-    state.execute("DELETE FROM conflicts WHERE a IN (FROM gone) OR b IN (FROM gone) OR c IN (FROM gone)", gone=taken)
-    a, b, c = (lost[name].to_numpy() for name in ("a", "b", "c"))
-    pairs = np.concatenate([np.column_stack(pair) for pair in ((a, b), (a, c), (b, c))])
-    pairs = np.unique(pairs[~np.isin(pairs, taken["window_id"].to_numpy()).any(axis=1)], axis=0)
-    return np.searchsorted(ids, pairs)
-
-
-def _pack(
-    state: State, ids: np.ndarray, vectors: np.ndarray, labels: np.ndarray, pairs: np.ndarray, threshold: float
-) -> float:
-    """Pack the pairs with what the others leave, write the new conflicts; the sum of all amounts."""
-    rows = state.query("SELECT a, b, c, amount FROM conflicts")
-    place = np.empty(int(ids[-1]) + 1, dtype=np.int64)
+    Returns:
+        The conflicts that are left, and the pairs (p, 2) of others for whose sake those taken out had been packed,
+        those first that lose most; both by place among the ids.
+    """
+    rows = state.query("SELECT a, b, c, amount, rowid FROM conflicts")
+    place = np.full(1 + max(ids[-1], pc.max(gone["window_id"]).as_py() or 0), -1)
     place[ids] = np.arange(len(ids))
-    triples = place[np.column_stack([rows[name].to_numpy() for name in ("a", "b", "c")])]
-    kept = Conflicts(triples, rows["amount"].to_numpy())
-    more = pack(vectors, labels, pairs, threshold, kept)
-    columns = {name: ids[more.triples[:, i]] for i, name in enumerate("abc")}
-    state.append("conflicts", pa.table(columns | {"amount": more.amounts}))
-    return float(kept.amounts.sum() + more.amounts.sum())
+    place[gone["window_id"].to_numpy()] = -1
+    triples, amounts = place[np.column_stack([rows[name].to_numpy() for name in "abc"])], rows["amount"].to_numpy()
+    taken = (triples < 0).any(axis=1)
+    out = pa.table({"id": rows["rowid"].to_numpy()[taken]})
+    state.execute("DELETE FROM conflicts WHERE rowid IN (SELECT id FROM out)", out=out)
+    pairs, covered = triples[taken][:, :2], amounts[taken]
+    whole = (pairs >= 0).all(axis=1)
+    pairs, which = np.unique(pairs[whole], axis=0, return_inverse=True)
+    order = np.argsort(-np.bincount(which.ravel(), covered[whole], len(pairs)), kind="stable")
+    return Conflicts(triples[~taken], amounts[~taken]), pairs[order]

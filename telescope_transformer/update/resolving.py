@@ -12,7 +12,8 @@ import numpy as np
 from telescope_transformer.correlation_clustering import refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 
-NOWHERE = -1
+# Fresh starts of a step's search: more gain less than a thousandth of what the first step from the start gains.
+RESTARTS = 1
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,16 @@ class Groups:
         return Groups(self.ids[rows], self.sizes[rows], self.sums[rows])
 
 
-def touched(groups: Groups, vectors: np.ndarray, threshold: float) -> np.ndarray:
-    """Which groups attract at least one of the windows, bool (k,)."""
-    if not len(groups.ids) or not len(vectors):
-        return np.zeros(len(groups.ids), dtype=bool)
-    return np.asarray((affinities(groups, vectors, threshold) > 0).any(axis=0))
+def touched(groups: Groups, vectors: np.ndarray, threshold: float, most: int) -> np.ndarray:
+    """Which groups are among the ``most`` that attract one of the windows most, bool (k,)."""
+    chosen = np.zeros(len(groups.ids), dtype=bool)
+    if len(groups.ids) and len(vectors):
+        weight = vectors.astype(np.float32) @ groups.sums.astype(np.float32).T - threshold * groups.sizes
+        if most < len(groups.ids):
+            least = np.partition(weight, -most, axis=1)[:, [-most]]
+            weight[weight < least] = 0.0
+        chosen = np.asarray((weight > 0).any(axis=0))
+    return chosen
 
 
 def affinities(groups: Groups, vectors: np.ndarray, threshold: float) -> np.ndarray:
@@ -49,38 +55,40 @@ def affinities(groups: Groups, vectors: np.ndarray, threshold: float) -> np.ndar
 
 
 def solve_touched(
-    groups: Groups, vectors: np.ndarray, homes: np.ndarray, threshold: float, *, seed: int = 0
+    groups: Groups, vectors: np.ndarray, start: np.ndarray, threshold: float, *, seed: int = 0
 ) -> np.ndarray:
     """Cluster groups and free windows together.
 
     Args:
         groups: the touched clusters without their free windows.
         vectors: (m, dimensions), the free windows, rows of length 1.
-        homes: (m,) id of the cluster in which a window starts: that of its source, or its own; -1 for none.
+        start: (k + m,) labels of the groups and then the windows.
         threshold: the cosine at which a pair neither attracts nor repels.
         seed: of the search.
 
     Returns:
-        Labels (k + m,) of the groups and then the windows; no worse than keeping the groups and starting at home.
+        Labels (k + m,), no worse than those at the start.
     """
-    start = _start(groups, vectors, homes, threshold)
-    nodes = np.concatenate([groups.sums, vectors]).astype(np.float64)
+    nodes = np.concatenate([groups.sums, vectors]).astype(np.float32)
     sizes = np.concatenate([groups.sizes, np.ones(len(vectors))])
-    weights = nodes @ nodes.T - threshold * np.outer(sizes, sizes)
-    np.fill_diagonal(weights, 0.0)
-    return refine(DenseGraph(weights), start, seed=seed)
+    return refine(DenseGraph(nodes @ nodes.T, threshold, sizes), start, seed=seed, restarts=RESTARTS)
 
 
-def _start(groups: Groups, vectors: np.ndarray, homes: np.ndarray, threshold: float) -> np.ndarray:
-    """Each group is a cluster; each window goes home if that attracts it, else to the best group, else alone."""
-    n_groups = len(groups.ids)
-    alone = n_groups + np.arange(len(vectors))
-    if n_groups:
-        weight = affinities(groups, vectors, threshold)
-        here = np.arange(len(vectors))
-        row = {int(group): i for i, group in enumerate(groups.ids)}
-        home = np.array([row.get(int(h), NOWHERE) for h in homes], dtype=np.int64)
-        best = weight.argmax(axis=1)
-        at_home = (home >= 0) & (weight[here, np.maximum(home, 0)] > 0)
-        alone = np.where(at_home, home, np.where(weight[here, best] > 0, best, alone))
-    return np.concatenate([np.arange(n_groups), alone])
+def first_places(groups: Groups, vectors: np.ndarray, homes: np.ndarray, threshold: float) -> np.ndarray:
+    """Where new windows (m,) start: row of their home if that attracts them, else of the best group, else alone.
+
+    Args:
+        groups: whole clusters, by id.
+        homes: (m,) id of the cluster of each window's source; one that is not among the groups for none.
+
+    Returns:
+        Rows of groups; k + i for window i alone.
+    """
+    here, alone = np.arange(len(vectors)), len(groups.ids) + np.arange(len(vectors))
+    if not len(groups.ids):
+        return alone
+    weight = affinities(groups, vectors, threshold)
+    home = np.minimum(np.searchsorted(groups.ids, homes), len(groups.ids) - 1)
+    at_home = (groups.ids[home] == homes) & (weight[here, home] > 0)
+    best = np.where(at_home, home, weight.argmax(axis=1))
+    return np.where(weight[here, best] > 0, best, alone)

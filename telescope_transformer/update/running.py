@@ -204,10 +204,9 @@ def _remove_open(state: State, former: pa.Table) -> None:
     """Take the open windows out of the tables and out of the sums of their clusters."""
     clustered = former.filter(pc.is_valid(former["cluster"]))
     if clustered.num_rows:
-        groups = state.groups()
         ids = clustered["cluster"].to_numpy()
-        hit = groups.take(np.flatnonzero(np.isin(groups.ids, ids)))
-        state.replace_groups(np.unique(ids), hit.without(ids, embedding_matrix(clustered)))
+        hit = state.groups(np.unique(ids))
+        state.replace_groups(hit.ids, hit.without(ids, embedding_matrix(clustered)))
     for table in ("windows", "open_records"):
         state.execute(f"DELETE FROM {table} WHERE window_id IN (SELECT window_id FROM gone)", gone=former)
 

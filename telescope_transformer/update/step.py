@@ -7,14 +7,17 @@ import numpy as np
 from telescope_transformer.correlation_clustering import CorrelationClustering, refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.update.identity import NOBODY, Event, inherit
-from telescope_transformer.update.resolving import Groups, affinities, solve_touched, touched
+from telescope_transformer.update.resolving import Groups, affinities, first_places, solve_touched, touched
 
 # Old windows that a step may move, beside the new ones: half those that belong to their cluster least, half those of
 # clusters that are near to each other, whole where they fit, so that clusters can change places. These are drawn: over
 # the days every cluster has its turn. Constant but for a very large day.
 FREE_WINDOWS = 400
 FREE_PER_NEW = 4
-LARGEST_STEP = 2_000
+# Clusters that a new window brings into the problem at most, those that attract it most; beside its home.
+CLUSTERS_PER_NEW = 4
+LARGEST_STEP = 500
+LARGEST_FIRST = 2_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def budget(n_new: int) -> int:
 
 def first_step(free: Free, threshold: float, *, seed: int, time_limit: float) -> StepResult:
     """The step of an empty state: the whole problem at once; only a large one meets the limit of time."""
-    if len(free.ids) <= LARGEST_STEP:
+    if len(free.ids) <= LARGEST_FIRST:
         labels = refine(DenseGraph(free.vectors @ free.vectors.T, threshold), seed=seed)
     else:
         solver = CorrelationClustering(method="local_search", time_limit=time_limit, random_state=seed)
@@ -88,7 +91,11 @@ def next_step(
     """
     old = free.clusters != NOBODY
     rest = groups.without(free.clusters[old], free.vectors[old])
-    labels = solve_touched(rest, free.vectors, homes, threshold, seed=seed)
+    start = np.empty(len(free.ids), dtype=np.int64)
+    start[old] = np.searchsorted(groups.ids, free.clusters[old])
+    start[~old] = first_places(groups, free.vectors[~old], homes[~old], threshold)
+    start = np.concatenate([np.searchsorted(groups.ids, rest.ids), start])
+    labels = solve_touched(rest, free.vectors, start, threshold, seed=seed)
     return _finished(groups, rest, free, labels, threshold, next_id)
 
 
@@ -122,7 +129,7 @@ def _margins(groups: Groups, vectors: np.ndarray, own: np.ndarray, threshold: fl
 
 def touching(groups: Groups, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> Groups:
     """The clusters that attract one of the windows, or are the home of one."""
-    chosen = touched(groups, vectors, threshold) | np.isin(groups.ids, homes)
+    chosen = touched(groups, vectors, threshold, CLUSTERS_PER_NEW) | np.isin(groups.ids, homes)
     return groups.take(np.flatnonzero(chosen))
 
 
