@@ -3,6 +3,8 @@
 Clusters that the new windows do not attract stay as they are. A touched cluster enters the problem as one node, the
 sum of its vectors, beside the new windows and those of its own windows that belong to it least; the weights of this
 contracted graph are sums of the pairs' weights, so that every change of cost in it is a change of the whole cost.
+A new window touches so many clusters at most, and old windows are free in proportion to the new ones: the problem does
+not grow with the days.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ import numpy as np
 from telescope_transformer.correlation_clustering import refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 
-# Fresh starts of a step's search: more gain less than a thousandth of what the first step from the start gains.
+# Fresh starts of a step's search, which begins near its end: more take time in which little is gained, and the next
+# steps go on from here anyway.
 RESTARTS = 1
 
 

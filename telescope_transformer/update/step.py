@@ -16,7 +16,9 @@ FREE_WINDOWS = 400
 FREE_PER_NEW = 4
 # Clusters that a new window brings into the problem at most, those that attract it most; beside its home.
 CLUSTERS_PER_NEW = 4
+# New windows of one step: more are taken in several, each of bounded size, so that time stays in proportion.
 LARGEST_STEP = 500
+# A first input of more windows is solved under the limit of time.
 LARGEST_FIRST = 2_000
 
 
