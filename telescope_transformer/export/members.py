@@ -4,6 +4,8 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,24 @@ def _confidence(sources: pa.Table, windows: pa.Table, *, calibrated: bool) -> pa
     keys = zip(sources["source"].to_pylist(), sources["cluster"].to_pylist(), strict=True)
     values = np.array([margin[key] for key in keys], dtype=np.float64)
     return pa.array(np.round(100 * expit(values)).astype(np.int32))
+
+
+def library(name: str) -> Any:
+    """A library of the extra `export`.
+
+    Raises:
+        ExportError: if it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        hint = "pip install 'telescope-transformer[export]'"
+        raise ExportError(f"this format needs the library {name}: {hint}") from error
+
+
+def utc(microseconds: int) -> datetime:
+    """A time of the tables as the libraries take it."""
+    return datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC)
 
 
 def describe(profile: dict[str, Any]) -> str:

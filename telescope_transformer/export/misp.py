@@ -1,11 +1,9 @@
 """A MISP event: an attribute for each source, with its cluster as comment and tag."""
 
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
-from telescope_transformer.errors import ExportError
-from telescope_transformer.export.members import Members, describe
+from telescope_transformer.export.members import Members, describe, library, utc
 from telescope_transformer.export.stix import NAMESPACE
 
 
@@ -15,17 +13,13 @@ def misp_event(members: Members) -> str:
     Raises:
         ExportError: if the library `pymisp` is not installed.
     """
-    try:
-        from pymisp import MISPEvent
-    except ImportError as error:
-        raise ExportError("MISP needs the library pymisp: pip install 'telescope-transformer[export]'") from error
     rows = members.sources.to_pylist()
-    event = MISPEvent()
+    event = library("pymisp").MISPEvent()
     event.info = f"Network telescope: {len(members.clusters)} clusters of sources with like behaviour"
     event.uuid = str(uuid.uuid5(NAMESPACE, "|".join(f"{row['cluster']} {row['source']}" for row in rows)))
     event.distribution, event.threat_level_id, event.analysis = 0, 4, 0
     latest = max((row["last_seen"] for row in rows), default=0)
-    event.set_date(_time(latest).date())
+    event.set_date(utc(latest).date())
     event.timestamp = event.publish_timestamp = latest // 1_000_000
     for row in rows:
         _add_source(event, row, describe(members.profiles[row["cluster"]]), latest)
@@ -40,12 +34,8 @@ def _add_source(event: Any, row: dict[str, Any], description: str, latest: int) 
         uuid=str(uuid.uuid5(NAMESPACE, f"attribute {row['cluster']} {row['source']}")),
         comment=f"cluster {row['cluster']}{sure}: {description}",
         to_ids=False,
-        first_seen=_time(row["first_seen"]),
-        last_seen=_time(row["last_seen"]),
+        first_seen=utc(row["first_seen"]),
+        last_seen=utc(row["last_seen"]),
         timestamp=latest // 1_000_000,
     )
     attribute.add_tag(f'telescope:cluster="{row["cluster"]}"')
-
-
-def _time(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC)

@@ -1,11 +1,9 @@
 """STIX 2.1: a grouping per cluster with an indicator for each of its sources."""
 
 import uuid
-from datetime import UTC, datetime
 from typing import Any
 
-from telescope_transformer.errors import ExportError
-from telescope_transformer.export.members import Members, describe
+from telescope_transformer.export.members import Members, describe, library, utc
 
 # Of ids that follow from their content (STIX 2.1, section 2.9), so that a repeated export updates and does not double.
 NAMESPACE = uuid.UUID("6f0b0b7e-1c55-5a52-9d8e-2f6f5d9a7c11")
@@ -17,13 +15,8 @@ def stix_bundle(members: Members) -> str:
     Raises:
         ExportError: if the library `stix2` is not installed.
     """
-    try:
-        import stix2
-    except ImportError as error:
-        raise ExportError("STIX needs the library stix2: pip install 'telescope-transformer[export]'") from error
-    latest = max(
-        (_time(row["last_seen"]) for row in members.sources.to_pylist()), default=datetime(1970, 1, 1, tzinfo=UTC)
-    )
+    stix2 = library("stix2")
+    latest = utc(max(members.sources["last_seen"].to_pylist(), default=0))
     author = stix2.Identity(
         id=_id("identity", "telescope"), name="telescope", identity_class="system", created=latest, modified=latest
     )
@@ -36,7 +29,7 @@ def stix_bundle(members: Members) -> str:
 def _cluster_objects(stix2: Any, members: Members, cluster: int, author: Any) -> list[Any]:
     rows = members.of(cluster)
     indicators = [_indicator(stix2, row, author) for row in rows]
-    seen = max(_time(row["last_seen"]) for row in rows)
+    seen = max(utc(row["last_seen"]) for row in rows)
     grouping = stix2.Grouping(
         id=_id("grouping", str(cluster), *(row["source"] for row in rows)),
         created_by_ref=author,
@@ -56,20 +49,16 @@ def _indicator(stix2: Any, row: dict[str, Any], author: Any) -> Any:
     return stix2.Indicator(
         id=_id("indicator", str(row["cluster"]), row["source"]),
         created_by_ref=author,
-        created=_time(row["last_seen"]),
-        modified=_time(row["last_seen"]),
+        created=utc(row["last_seen"]),
+        modified=utc(row["last_seen"]),
         name=f"Source in cluster {row['cluster']}",
         indicator_types=["anomalous-activity"],
         pattern=f"[{kind}:value = '{row['source']}']",
         pattern_type="stix",
-        valid_from=_time(row["first_seen"]),
+        valid_from=utc(row["first_seen"]),
         **confidence,
     )
 
 
 def _id(kind: str, *parts: str) -> str:
     return f"{kind}--{uuid.uuid5(NAMESPACE, '|'.join((kind, *parts)))}"
-
-
-def _time(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC)

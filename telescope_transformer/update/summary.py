@@ -49,8 +49,6 @@ def summarise(
     one that is found within `time_limit` seconds.
 
     Args:
-        state: an open state.
-        time_limit: seconds for the bound.
         networks, granularity: as in `Settings`.
         embedder: windows to embeddings, as for `update`.
 
@@ -63,19 +61,18 @@ def summarise(
         raise StateError(f"{state.path}: no window has been clustered yet")
     vectors = embedding_matrix(windows)
     ids, labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)
-    threshold, scale = settings["threshold"], settings["scale"]
-    table = windows_table(windows, vectors, labels, window_margins(vectors, labels, threshold, scale))
-    table = table.set_column(0, "window_id", windows["window_id"])
+    margins = window_margins(vectors, labels, settings["threshold"], settings["scale"])
     flow = _records(state)
+    table = windows_table(windows, vectors, labels, margins).set_column(0, "window_id", windows["window_id"])
     table = with_services(table, flow.table)
     chosen = Settings(model=settings["model"], seed=settings["seed"], networks=networks)
     profiles = profile(flow, table, embedder or model_embedder(settings["model"]), chosen, say_nothing)
     found = certificate(state, vectors, time_limit=time_limit)
-    levels = None
+    stable, levels = pa.array(ids[labels], pa.int32()), None
     if granularity:
-        levels, found["granularity"] = walked(table, profiles, threshold)
-    profiles = _by_stable_id(profiles, ids.tolist())
-    table = table.set_column(table.column_names.index("cluster"), "cluster", pa.array(ids[labels], pa.int32()))
+        levels, found["granularity"] = walked(table, profiles, settings["threshold"])
+        levels = _with_column(levels, f"at_{settings['threshold']:.3f}", stable)
+    table, profiles = _with_column(table, "cluster", stable), _by_stable_id(profiles, ids.tolist())
     return Analysis(
         windows=table,
         sources=sources_table(table),
@@ -90,6 +87,10 @@ def summarise(
         granularity=levels,
         events=state.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist(),
     )
+
+
+def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, values)
 
 
 def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[str, Any]]:
