@@ -56,6 +56,9 @@ class TrainingArguments:
     field_dropout: dict[str, float] = field(
         default_factory=dict, metadata=explained("probability that a window is shown without a field, by its name")
     )
+    invention: float = field(
+        default=0.0, metadata=explained("share of the steps that invent fields and services which all datasets lack")
+    )
     mix: list[float] = field(
         default_factory=list, metadata=explained("how often each of several datasets comes; empty: all alike")
     )
@@ -101,7 +104,7 @@ class TrainingArguments:
         for name in (*natural, "learning_rate", "weight_decay", "seed"):
             if getattr(self, name) < 0:
                 raise TrainingError(f"{name} must not be negative, but is {getattr(self, name)}")
-        shares = {"sibling_pairs": self.sibling_pairs, "shared_negatives": self.shared_negatives}
+        shares = {name: getattr(self, name) for name in ("sibling_pairs", "shared_negatives", "invention")}
         for name, share in (shares | self.field_dropout).items():
             if not 0 <= share <= 1:
                 raise TrainingError(f"{name} must be between 0 and 1, not {share}")

@@ -1,6 +1,6 @@
 """Batches of pairs for one process: the same sequence whatever the number of workers, from any step on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -27,6 +27,7 @@ class PairBatches(Dataset[BatchEncoding]):
         rank, processes: the pairs of a step are divided evenly among the processes, without repeats.
         field_dropout: probability that a window is shown without a field: names of fields, or `dst_ip` for all octets.
         groups: (S,) number of each source's network, whose windows are no negatives of each other; None: they are.
+        invent: changes a step's batch of the pairs in a slice, in place, before fields are hidden.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class PairBatches(Dataset[BatchEncoding]):
         *,
         field_dropout: Mapping[str, float] | None = None,
         groups: np.ndarray | None = None,
+        invent: Callable[[int, BatchEncoding, slice], None] | None = None,
     ):
         self.store, self.sampler, self.tokenizer, self.groups = store, sampler, tokenizer, groups
+        self.invent = invent
         self.dropped = {name: rate for name, rate in (field_dropout or {}).items() if columns_of(name, tokenizer)}
         share = sampler.options.batch_pairs // processes
         self.own = slice(rank * share, (rank + 1) * share)
@@ -50,6 +53,8 @@ class PairBatches(Dataset[BatchEncoding]):
         starts = pairs.starts[:, self.own]
         lengths = np.repeat(pairs.lengths, starts.shape[1])
         batch = self.tokenizer.collate(self.store.encoded, starts.ravel(), lengths)
+        if self.invent is not None:
+            self.invent(step, batch, self.own)
         self._drop_fields(step, batch)
         batch["sources"] = torch.from_numpy(pairs.sources[self.own])
         if self.groups is not None:

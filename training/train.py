@@ -29,6 +29,7 @@ from training.arguments import TrainingArguments, arguments_of, parser
 from training.checkpoints import disk_errors
 from training.data import MixedBatches, PairBatches, networks_of
 from training.discriminant import fit_discriminant
+from training.invention import Invention, lacking
 from training.loop import Trainer
 from training.sampling import PairOptions, PairSampler
 from training.store import build_store, open_store
@@ -123,6 +124,8 @@ def make_batches(
                 build_store(dataset, paths.split, tokenizer, folder)
     stores = [open_store(folder) for folder in folders]
     rank, processes = accelerator.process_index, accelerator.num_processes
+    # What one of the datasets shows is learnt from it, and not made up for the others.
+    invented = lacking(stores, tokenizer) if arguments.invention else set()
     parts = []
     for number, store in enumerate(stores):
         grouped = arguments.sibling_pairs > 0 or arguments.ignore_siblings
@@ -131,8 +134,12 @@ def make_batches(
         told = {name: getattr(arguments, name) for name in names}
         sampler = PairSampler(store.offsets, PairOptions(**told, seed=arguments.seed + number), networks)
         groups = networks if arguments.ignore_siblings else None
-        dropout = arguments.field_dropout
-        parts.append(PairBatches(store, sampler, tokenizer, rank, processes, field_dropout=dropout, groups=groups))
+        rates = arguments.field_dropout
+        invent = Invention(store, tokenizer, sampler.options, invented, arguments.invention) if invented else None
+        part = PairBatches(
+            store, sampler, tokenizer, rank, processes, field_dropout=rates, groups=groups, invent=invent
+        )
+        parts.append(part)
     records = sum(int(store.offsets[-1]) for store in stores)
     return (parts[0] if len(parts) == 1 else MixedBatches(parts, arguments.mix, arguments.seed)), records
 
