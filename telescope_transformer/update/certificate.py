@@ -49,10 +49,7 @@ def follow(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> 
     """
     settings: dict[str, Any] = state.settings() or {}
     threshold, scale = settings["threshold"], settings["scale"]
-    windows = state.query("SELECT window_id, cluster, embedding FROM windows WHERE cluster IS NOT NULL")
-    order = np.argsort(windows["window_id"].to_numpy())
-    ids, vectors = windows["window_id"].to_numpy()[order], embedding_matrix(windows)[order]
-    labels = np.unique(windows["cluster"].to_numpy()[order], return_inverse=True)[1]
+    ids, vectors, labels = _placed(state)
     fresh = np.isin(ids, new)
     attraction = float(state.setting("attraction") or 0.0)
     if gone.num_rows:
@@ -65,8 +62,8 @@ def follow(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> 
     kept, lost = _forget(state, gone, ids)
     pairs = np.concatenate([paid, moved_pairs, lost[: PAIRS_PER_WINDOW * len(new)]])
     more = pack(vectors, labels, pairs, threshold, kept)
-    columns = {name: ids[more.triples[:, i]] for i, name in enumerate("abc")}
-    state.append("conflicts", pa.table(columns | {"amount": more.amounts}))
+    places = {name: ids[more.triples[:, i]] for i, name in enumerate("abc")}
+    state.append("conflicts", pa.table(places | {"amount": more.amounts}))
     bound = float(kept.amounts.sum() + more.amounts.sum())
     # The cost is the small difference of two large sums, so that rounding can take it below its bound.
     joined = inside(vectors, np.ones(len(ids)), threshold, labels)
@@ -75,6 +72,15 @@ def follow(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> 
     state.set("attraction", repr(attraction))
     state.set("certificate", json.dumps(certificate))
     return certificate
+
+
+def _placed(state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ids of all windows that have a cluster, in order; their vectors, float32 (n, dimensions); labels 0..k-1."""
+    windows = state.query("SELECT window_id, cluster, embedding FROM windows WHERE cluster IS NOT NULL")
+    order = np.argsort(windows["window_id"].to_numpy())
+    ids, vectors = windows["window_id"].to_numpy()[order], embedding_matrix(windows)[order]
+    labels = np.unique(windows["cluster"].to_numpy()[order], return_inverse=True)[1]
+    return ids, vectors, labels
 
 
 def _forget(state: State, gone: pa.Table, ids: np.ndarray) -> tuple[Conflicts, np.ndarray]:
