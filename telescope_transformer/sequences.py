@@ -185,13 +185,6 @@ def split_of_source(source: str, seed: int = 0) -> str:
     return "validation" if digest < validation else "train"
 
 
-def split_of_sources(sources: pa.Array | pa.ChunkedArray, seed: int = 0) -> pa.Array:
-    """`split_of_source` of a text column, computed once for each distinct source."""
-    encoded = _whole(sources).dictionary_encode()
-    splits = pa.array([split_of_source(source, seed) for source in encoded.dictionary.to_pylist()], pa.string())
-    return splits.take(encoded.indices)
-
-
 def source_digest(source: str, seed: int) -> str:
     """The first eight hexadecimal digits of the MD5 of "seed:source"."""
     return hashlib.md5(f"{seed}:{source}".encode(), usedforsecurity=False).hexdigest()[:8]
@@ -200,23 +193,6 @@ def source_digest(source: str, seed: int) -> str:
 def split_thresholds() -> tuple[str, str]:
     """Digests below the first are test sources, below the second validation sources."""
     return f"{round(TEST_SHARE * 2**32):08x}", f"{round((TEST_SHARE + VALIDATION_SHARE) * 2**32):08x}"
-
-
-def crop_windows(windows: pa.Table, length: int, *, seed: int = 0) -> pa.Table:
-    """One random crop of exactly `length` records of each window that has as many.
-
-    A window's length tells its source where sources are cut evenly, so training and evaluation compare windows of one
-    length: draw it first, for instance once a batch, and crop every window of the batch to it.
-
-    Raises:
-        DatasetError: if `length` is less than 1.
-    """
-    check_window(length, 1)
-    offsets, sizes = _offsets(windows)
-    rows = np.flatnonzero(sizes >= length)
-    slack = sizes[rows] - length
-    shift = np.random.default_rng(seed).integers(0, slack + 1)
-    return _slices(windows, rows, offsets[rows] + shift, length)
 
 
 def fixed_windows(windows: pa.Table, length: int, *, max_per_source: int | None = None, seed: int = 0) -> pa.Table:

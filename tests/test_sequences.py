@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.sequences import (
-    crop_windows,
     cut_windows,
     fixed_windows,
     left_out,
     majority,
     split_of_source,
-    split_of_sources,
 )
 
 SOURCES = ["192.0.2.1", "192.0.2.10", "192.0.2.9", "198.51.100.7", "2001:db8::1"]
@@ -106,13 +104,12 @@ def test_majority_prefers_the_frequent_then_the_first_as_text():
 
 
 def test_split_shares_and_stability():
-    sources = pa.array([f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(20_000)])
-    splits = split_of_sources(sources, seed=3)
-    shares = Counter(splits.to_pylist())
+    sources = [f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}" for i in range(20_000)]
+    splits = [split_of_source(source, seed=3) for source in sources]
+    shares = Counter(splits)
     assert shares["test"] / len(sources) == pytest.approx(0.2, abs=0.01)
     assert shares["validation"] / len(sources) == pytest.approx(0.1, abs=0.01)
-    assert splits[17].as_py() == split_of_source(sources[17].as_py(), seed=3)
-    assert splits != split_of_sources(sources, seed=4)
+    assert splits != [split_of_source(source, seed=4) for source in sources]
     # Pinned: a change of the hash would move sources of datasets that exist.
     assert [split_of_source(f"192.0.2.{i}") for i in range(6)] == ["train", "train", "test", "train", "train", "train"]
 
@@ -121,20 +118,6 @@ def long_windows():
     rng = np.random.default_rng(0)
     records = [(int(t), SOURCES[int(s)], None) for t, s in zip(range(600), rng.integers(0, 4, 600), strict=True)]
     return cut_windows(record_table(records), window=64)
-
-
-def test_crops_are_slices_of_their_window_of_one_length():
-    windows = long_windows()
-    crops = crop_windows(windows, 20, seed=1)
-    assert set(crops["n_records"].to_pylist()) == {20}
-    eligible = [row for row in windows.to_pylist() if row["n_records"] >= 20]
-    assert len(eligible) == crops.num_rows
-    for row, crop in zip(eligible, crops.to_pylist(), strict=True):
-        begin = row["src_port"].index(crop["src_port"][0])
-        assert row["src_port"][begin : begin + 20] == crop["src_port"]
-        assert (crop["source"], crop["start"]) == (row["source"], row["timestamp"][begin])
-    assert crops.equals(crop_windows(windows, 20, seed=1))
-    assert not crops.equals(crop_windows(windows, 20, seed=2))
 
 
 def test_fixed_windows_use_every_whole_piece_once():

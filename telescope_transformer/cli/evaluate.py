@@ -11,7 +11,7 @@ from telescope_transformer.cli.programs import run_module
 
 def evaluate(
     inputs: Annotated[list[str], typer.Argument(help="Flow-record files, or one prepared dataset's directory.")],
-    output: Annotated[Path, typer.Option(help="Directory for metrics.json, metrics.md and the plots.")],
+    output: Annotated[Path, typer.Option(help="Directory for metrics.json, metrics.md, report.html and plots.")],
     columns: Columns = None,
     model: Annotated[
         list[str] | None,

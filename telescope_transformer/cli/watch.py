@@ -56,7 +56,7 @@ def watch(
         for path in new_files(folder, interval=interval, stop=lambda: once and next(looks, True)):
             try:
                 done = update(opened, [path], read, settings, say=tell)
-            except InputError as error:
+            except (InputError, OSError) as error:
                 tell(f"error: {error}")
                 continue
             if done and output is not None:

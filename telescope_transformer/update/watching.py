@@ -20,7 +20,11 @@ def new_files(folder: Path, *, interval: float, stop: Callable[[], bool]) -> Ite
     taken: set[Path] = set()
     while True:
         for path in candidates(folder):
-            size = path.stat().st_size
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:
+                # Moved away since the folder was listed.
+                continue
             if path not in taken and size > 0 and seen.get(path) == size:
                 taken.add(path)
                 yield path

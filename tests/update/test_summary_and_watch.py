@@ -9,7 +9,7 @@ import pytest
 from made_days import port_shares, run, write_days
 
 from telescope_transformer.errors import StateError
-from telescope_transformer.update import State
+from telescope_transformer.update import State, watching
 from telescope_transformer.update.identity import Event, inherit
 from telescope_transformer.update.summary import summarise
 from telescope_transformer.update.watching import candidates, new_files
@@ -57,6 +57,13 @@ def test_files_are_taken_once_and_only_when_they_stand_still(tmp_path: Path) -> 
 
     assert [path.name for path in new_files(tmp_path, interval=0, stop=stop)] == ["b.csv", "a.csv"]
     assert [path.name for path in candidates(tmp_path)] == ["a.csv", "b.csv", "empty.csv"]
+
+
+def test_a_file_that_is_moved_away_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    monkeypatch.setattr(watching, "candidates", lambda folder: [folder / "a.csv", folder / "gone.csv"])
+    looks = iter([False, True])
+    assert list(new_files(tmp_path, interval=0, stop=lambda: next(looks))) == [tmp_path / "a.csv"]
 
 
 @pytest.mark.parametrize(
