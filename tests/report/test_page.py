@@ -109,6 +109,15 @@ def test_the_overview_says_what_was_kept_and_rejected(report_data: ReportData) -
     assert "242 records were read: 241 kept, 1 rejected" in overview
 
 
+@pytest.mark.parametrize(("threshold", "words"), [(0.5, "learned without labels from"), (0.7, "would be 0.500")])
+def test_a_threshold_that_was_set_by_hand_is_not_said_to_be_learned(
+    report_data: ReportData, threshold: float, words: str
+) -> None:
+    calibration = {"threshold": 0.5, "prior": 0.1, "expected_calibration_error": None, "reliability": []}
+    solution = {**report_data.solution, "threshold": threshold}
+    assert words in render_report(replace(report_data, solution=solution, calibration=calibration))
+
+
 def test_windows_that_behave_alike_lie_together_on_the_map(rng: np.random.Generator) -> None:
     groups = np.arange(400) % 4
     vectors = normalised(np.eye(4, 16)[groups] + 0.05 * rng.normal(size=(400, 16)))
