@@ -25,6 +25,9 @@ from telescope_transformer.update.state import State
 # windows that moved and of those left uncovered.
 PAIRS_PER_WINDOW = 128
 
+# Of a sum of weights, relative to it.
+ROUNDING = 1e-9
+
 
 class Certificate(NamedTuple):
     """Cost of the running clustering and a proved lower bound of that of any, in units of edge weight."""
@@ -65,9 +68,12 @@ def follow(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> 
     places = {name: ids[more.triples[:, i]] for i, name in enumerate("abc")}
     state.append("conflicts", pa.table(places | {"amount": more.amounts}))
     bound = float(kept.amounts.sum() + more.amounts.sum())
-    # The cost is the small difference of two large sums, so that rounding can take it below its bound.
+    # The cost is the small difference of two large sums: rounding can take it below its bound, or leave a trace of it
+    # where nothing is paid for.
     joined = inside(vectors, np.ones(len(ids)), threshold, labels)
-    cost = max(attraction - joined, bound)
+    cost = attraction - joined
+    if cost - bound < ROUNDING * attraction:
+        cost = bound
     certificate = Certificate(scale * cost, scale * bound)
     state.set("attraction", repr(attraction))
     state.set("certificate", json.dumps(certificate))
