@@ -25,6 +25,8 @@ from telescope_transformer.errors import CheckpointError, DatasetError
 FILE_NAME = "calibration.json"
 PAIRS_PER_SOURCE = 8
 RANDOM_PAIRS = 200_000
+# As many pairs of other windows as the fitted prior is worth: of some ten windows alone, a prior is chance.
+FITTED_PAIRS = 1_000
 FEWEST_SOURCES = 20
 # The most similar half of a source's pairs are near copies, which different sources of one actor rarely send.
 TAILS = np.arange(0.05, 0.51, 0.05)
@@ -89,7 +91,7 @@ class Calibration:
         return self.slope * (np.asarray(cosine) - self.threshold)
 
     def adapted(self, embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 0) -> Self:
-        """The same calibration with the prior of these windows.
+        """The same calibration with the prior of these windows; of few windows, the fitted prior says more.
 
         Args:
             embeddings: (n, dimensions), rows of length 1.
@@ -99,7 +101,9 @@ class Calibration:
         pairs = random_pairs(sources, RANDOM_PAIRS, np.random.default_rng(seed))
         if not len(pairs):
             return self
-        return replace(self, prior=_prior(cosines(embeddings, pairs), np.array(self.tails)))
+        found = _prior(cosines(embeddings, pairs), np.array(self.tails))
+        own = len(sources) * (len(sources) - 1) / 2
+        return replace(self, prior=(own * found + FITTED_PAIRS * self.prior) / (own + FITTED_PAIRS))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON and for the report, the threshold included."""

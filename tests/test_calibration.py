@@ -56,6 +56,15 @@ def test_fewer_actors_raise_the_prior_and_lower_the_threshold(rng: np.random.Gen
     assert adapted.threshold < calibration.threshold
 
 
+def test_the_prior_of_few_windows_is_close_to_the_fitted_one(rng: np.random.Generator) -> None:
+    embeddings, sources, _ = actors(rng, 60)
+    calibration = fit_calibration(embeddings, sources)
+    alike = np.tile(embeddings[:1], (12, 1))
+    assert calibration.prior < calibration.adapted(alike, np.arange(12)).prior < calibration.prior + 0.05
+    many = np.tile(embeddings[:1], (1_000, 1))
+    assert calibration.adapted(many, np.arange(1_000)).prior > 0.45
+
+
 KNOTS = [(-1.0, 0.0001), (0.5, 0.5), (1.0, 0.9999)]
 
 

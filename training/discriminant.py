@@ -18,7 +18,7 @@ from training.data import PairBatches
 WINDOWS_PER_SOURCE = 12
 BATCH_WINDOWS = 2_048
 # Added to the covariance within sources, in units of its mean variance: few windows a source say little of most axes.
-RIDGE = 10.0
+RIDGE = 3.0
 
 
 def fit_discriminant(model: TelescopeForContrastiveLearning, parts: Sequence[PairBatches]) -> None:
