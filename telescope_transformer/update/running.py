@@ -245,10 +245,11 @@ def _write_members(state: State, new: steps.Free, labels: np.ndarray, margins: n
 
 
 def _fixed_threshold(state: State, settings: Settings, vectors: np.ndarray, windows: pa.Table) -> float:
-    """The threshold of the state; the first step takes it from the settings or the calibration and fixes it."""
+    """The threshold of the state; the first step takes it from the settings or the calibration and fixes both."""
     stored: dict[str, Any] | None = state.settings()
     if stored is None:
-        calibration = calibration_for(vectors, windows, settings) if settings.threshold is None else None
+        # A threshold of the user's own shifts the weights; they stay in nats.
+        calibration = calibration_for(vectors, windows, settings)
         threshold, scale = edge_weights(calibration, settings.threshold)
         stored = {"model": settings.model, "threshold": threshold, "scale": scale, "window": settings.window}
         stored |= {"min_records": settings.min_records, "seed": settings.seed}

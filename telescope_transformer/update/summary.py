@@ -115,7 +115,8 @@ def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict
     graph = solver.graph_of(vectors, threshold)
     if isinstance(graph, DenseGraph):
         solver.fit_graph(graph, started)
-        bound = np.fmax(bound, solver.lower_bound_)
+        # The two are sums in another order: a bound above the cost is their rounding.
+        bound = np.minimum(np.fmax(bound, solver.lower_bound_), cost)
         anew["cost_at_once"] = scale * float(solver.cost_)
     found = solution(cost, bound, threshold, scale) | {"solver": "day by day"}
     found["n_clusters"] = state.number("SELECT count(*) FROM clusters")

@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from made_days import port_shares, run, write_days
+from made_days import SETTINGS, port_shares, run, write_days
 
+from telescope_transformer.calibration import Calibration
+from telescope_transformer.embedding import SHIPPED_CHECKPOINT
 from telescope_transformer.errors import StateError
+from telescope_transformer.export.members import load_members
 from telescope_transformer.update import State, watching
 from telescope_transformer.update.identity import Event, inherit
 from telescope_transformer.update.summary import summarise
@@ -36,6 +39,39 @@ def test_the_summary_has_the_tables_of_an_analysis_by_stable_ids(tmp_path: Path)
     assert levels["at_0.600"].to_pylist() == windows["cluster"].to_pylist()
     assert summary["solution"]["cost"] >= (summary["solution"]["lower_bound"] or 0) - 1e-6
     assert 'id="evolution"' in report.read_text()
+
+
+def test_a_threshold_of_the_users_own_keeps_the_calibration(tmp_path: Path) -> None:
+    """As `analyze` does: weights stay in nats, and what hangs on them, the diagram and the confidences, stays."""
+    calibration = Calibration.load(SHIPPED_CHECKPOINT)
+    if calibration is None:
+        pytest.skip("no calibration is shipped")
+    state_file, out = tmp_path / "state.duckdb", tmp_path / "out"
+    run(state_file, write_days(tmp_path, 2))
+    with State(state_file) as state:
+        stored = state.settings()
+        whole = summarise(state, time_limit=1, embedder=port_shares)
+    whole.write(out)
+    assert (stored["threshold"], stored["scale"]) == (SETTINGS.threshold, calibration.slope)
+    assert stored["calibration"]["prior"] != calibration.prior
+    assert (whole.solution["threshold"], whole.solution["scale"]) == (SETTINGS.threshold, calibration.slope)
+    assert whole.calibration is not None
+    assert load_members(out).sources["confidence"].null_count == 0
+
+
+def test_a_state_goes_on_with_the_scale_that_it_was_begun_with(tmp_path: Path) -> None:
+    """Also one of a version that dropped the calibration where a threshold was given."""
+    state_file, days = tmp_path / "state.duckdb", write_days(tmp_path, 3)
+    run(state_file, days[:1])
+    with State(state_file) as state:
+        begun = state.settings() | {"scale": 1.0, "calibration": None}
+        state.set("settings", json.dumps(begun))
+    run(state_file, days)
+    with State(state_file) as state:
+        assert state.settings() == begun
+        whole = summarise(state, time_limit=1, embedder=port_shares)
+    assert whole.calibration is None
+    assert whole.solution["scale"] == 1.0
 
 
 def test_an_empty_state_has_no_summary(tmp_path: Path) -> None:
