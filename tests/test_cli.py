@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from telescope_transformer import embedding
 from telescope_transformer.cli import main
 from telescope_transformer.cli.main import COMMANDS, app
 
@@ -71,6 +72,16 @@ def test_what_cannot_work_is_said_at_once(arguments: list[str], message: str, tm
     assert result.exit_code == 2
     assert message in result.output
     assert not places["STATE"].exists()
+
+
+def test_the_shipped_calibration_is_not_overwritten_unasked(tmp_path, monkeypatch) -> None:
+    """Were it begun, it would end with another error: there is no such dataset."""
+    monkeypatch.setattr(embedding, "SHIPPED_CHECKPOINT", tmp_path)
+    result = CliRunner().invoke(app, ["calibrate", str(tmp_path / "dataset")], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert "--output" in result.output
+    assert "--model" in result.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_state_that_is_not_there_is_not_made_for_a_report(tmp_path, monkeypatch, capsys) -> None:

@@ -14,7 +14,7 @@ def calibrate(
     dataset: Annotated[Path, typer.Argument(help="Prepared dataset; its validation sources are fitted.")],
     model: Annotated[str | None, typer.Option(help="Checkpoint; default: the shipped one.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for calibration.json; default: the checkpoint's.")
+        Path | None, typer.Option("--output", "-o", help="Folder for calibration.json; default: that of --model.")
     ] = None,
     fit_split: Annotated[str, typer.Option(help="Split that is fitted.")] = "validation",
     test_split: Annotated[str, typer.Option(help="Split on which the error is measured.")] = "unseen_sources",
@@ -22,7 +22,8 @@ def calibrate(
 ) -> None:
     """Fit how likely two windows of a given similarity are the work of one actor; `analyze` then uses it.
 
-    Writes calibration.json beside the checkpoint and prints the expected calibration error on sources not fitted.
+    Writes calibration.json beside the checkpoint and prints the expected calibration error on sources not fitted. The
+    shipped checkpoint's own stays as it is: with it, --output says where the new one goes.
 
     Example: telescope calibrate dataset --model checkpoint
     """
@@ -35,7 +36,13 @@ def calibrate(
     from telescope_transformer.preparation import load
     from telescope_transformer.sequences import fixed_windows
 
-    folder = output or (Path(model) if model else embedding.SHIPPED_CHECKPOINT)
+    place = output or model
+    if place is None:
+        raise typer.BadParameter(
+            "the shipped checkpoint's calibration is not overwritten: give --output, a folder for calibration.json, "
+            "or --model, a checkpoint of your own"
+        )
+    folder = Path(place)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no folder to write calibration.json to; give one with --output")
     network, tokenizer = embedding.load(model)
