@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from telescope_transformer.analysis import Settings, analyze, as_flow_records, sources_table
+from telescope_transformer.analysis import Settings, analyze, as_flow_records, counted, sources_table
 from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.simulation import simulate
 
@@ -83,8 +83,19 @@ def test_the_folder_holds_what_the_analysis_holds(analysis, tmp_path) -> None:
 
 
 def test_sources_of_too_few_records_end_with_a_message(records: pa.Table) -> None:
-    with pytest.raises(InputError, match="fewest that make a window"):
+    with pytest.raises(InputError, match="fewest records that make a window, 8"):
         analyze(records.slice(0, 3))
+
+
+def test_one_thing_is_not_said_to_be_several(records: pa.Table) -> None:
+    sources = np.array(records["src_ip"].to_pylist())
+    names, counts = np.unique(sources, return_counts=True)
+    one_window = records.filter(sources == names[counts.argmax()]).slice(0, 8)
+    said: list[str] = []
+    analyze(one_window, Settings(time_limit=1.0), say=said.append)
+    assert said[0] == "1 window of 1 source; left out for having under 8 records: 0 records, 0 whole sources"
+    assert said[1].startswith("1 cluster at cosine threshold")
+    assert [counted(1, "event"), counted(2_000, "event")] == ["1 event", "2,000 events"]
 
 
 def test_a_table_without_a_column_is_refused(records: pa.Table) -> None:

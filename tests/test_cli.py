@@ -84,6 +84,22 @@ def test_the_shipped_calibration_is_not_overwritten_unasked(tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("command", ["analyze", "update", "watch"])
+def test_a_threshold_that_is_no_number_is_refused_before_anything_is_read(
+    command: str, tmp_path, monkeypatch, capsys
+) -> None:
+    (tmp_path / "flows.csv").write_text("no flow records")
+    state = tmp_path / "state.duckdb"
+    arguments = {
+        "analyze": [str(tmp_path / "flows.csv")],
+        "update": [str(state), str(tmp_path / "flows.csv")],
+        "watch": [str(tmp_path), "--state", str(state), "--once", "--interval", "0"],
+    }
+    message = ended(monkeypatch, capsys, command, *arguments[command], "--threshold", "nan")
+    assert message == "error: the threshold must be a finite number, not nan\n"
+    assert not state.exists()
+
+
 def test_a_state_that_is_not_there_is_not_made_for_a_report(tmp_path, monkeypatch, capsys) -> None:
     state = tmp_path / "state.duckdb"
     assert "no such state" in ended(monkeypatch, capsys, "update", str(state), "--output", str(tmp_path / "out"))

@@ -2,7 +2,7 @@
 
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.run import analyze
-from telescope_transformer.analysis.settings import Settings, say_nothing
+from telescope_transformer.analysis.settings import Settings, counted, say_nothing
 from telescope_transformer.analysis.stages import (
     as_flow_records,
     calibration_for,
@@ -20,6 +20,7 @@ __all__ = [
     "analyze",
     "as_flow_records",
     "calibration_for",
+    "counted",
     "edge_weights",
     "embed",
     "profile",

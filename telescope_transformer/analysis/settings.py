@@ -1,16 +1,23 @@
-"""How an analysis works, as the user sets it."""
+"""How an analysis works, as the user sets it, and how it says what it does."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from telescope_transformer import sequences
+from telescope_transformer.errors import SolverError
 
 Say = Callable[[str], None]
 
 
 def say_nothing(message: str) -> None:
     """The default of every `say`: a library call prints nothing."""
+
+
+def counted(number: int, thing: str) -> str:
+    """A number with what it counts, as in "1 window" and "2,000 windows"."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,9 @@ class Settings:
     seed: of the clustering's searches.
     granularity: also solve a sweep of thresholds, for the stability of each cluster.
     networks: CSV of the name of the autonomous system of each /24 or /48, for the report.
+
+    Raises:
+        SolverError: if the threshold is no finite number.
     """
 
     model: str | None = None
@@ -34,3 +44,8 @@ class Settings:
     seed: int = 0
     granularity: bool = False
     networks: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        # The solver would find it as well, but only when all windows have been embedded.
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise SolverError(f"the threshold must be a finite number, not {self.threshold}")

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer import embedding, sequences
 from telescope_transformer.analysis.conflicts import packed_bound
-from telescope_transformer.analysis.settings import Say, Settings
+from telescope_transformer.analysis.settings import Say, Settings, counted
 from telescope_transformer.analysis.tables import granularity_table
 from telescope_transformer.calibration import FILE_NAME, Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering, refine
@@ -82,12 +82,12 @@ def cut(table: pa.Table, settings: Settings, say: Say) -> pa.Table:
     lost = sequences.left_out(windows)
     if windows.num_rows == 0:
         raise InputError(
-            f"none of the {lost.sources} sources has {settings.min_records} records, the fewest that make a window"
+            f"no source of {lost.sources:,} has the fewest records that make a window, {settings.min_records}"
         )
     say(
-        f"{windows.num_rows:,} windows of {len(pc.unique(windows['source'])):,} sources; "
-        f"left out for having under {settings.min_records} records: {lost.records:,} records, "
-        f"{lost.sources:,} whole sources"
+        f"{counted(windows.num_rows, 'window')} of {counted(len(pc.unique(windows['source'])), 'source')}; "
+        f"left out for having under {counted(settings.min_records, 'record')}: {counted(lost.records, 'record')}, "
+        f"{counted(lost.sources, 'whole source')}"
     )
     return windows
 
@@ -105,14 +105,15 @@ def solve(
     graph = solver.graph_of(embeddings, threshold)
     labels = refine(graph, seed=settings.seed, restarts=max(1, int(SEARCH_CELLS / max(1, graph.n) ** 2)))
     cost = float(graph.cost(labels))
-    say(f"{int(labels.max()) + 1:,} clusters at cosine threshold {threshold:.3f}; proving how good they are")
+    n_clusters = int(labels.max()) + 1
+    say(f"{counted(n_clusters, 'cluster')} at cosine threshold {threshold:.3f}; proving how good the clustering is")
     ran, bound = proved_bound(solver, graph, embeddings, labels, threshold)
     found = solution(cost, bound, threshold, scale)
     proof = (
         "nothing is proved" if found["gap"] is None else f"of which no clustering saves more than {found['gap']:.2%}"
     )
     say(f"cost {found['cost']:.1f}, {proof}")
-    found |= {"solver": ran, "outside_pairs": solver.outside_pairs_, "n_clusters": int(labels.max()) + 1}
+    found |= {"solver": ran, "outside_pairs": solver.outside_pairs_, "n_clusters": n_clusters}
     return labels, found | {"seconds": round(time.monotonic() - started, 2)}
 
 

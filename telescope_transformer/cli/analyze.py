@@ -56,16 +56,6 @@ def analyze(
     from telescope_transformer.analysis import analyze as analyze_records
     from telescope_transformer.cli.options import labelled_reader, tell
 
-    read = labelled_reader(
-        labels,
-        columns=columns,
-        format=format,
-        per_packet=per_packet,
-        inactivity=inactivity,
-        telescope=telescope,
-        keep_going=keep_going,
-    )
-    flow = read(inputs)
     settings = Settings(
         model=model,
         threshold=threshold,
@@ -76,6 +66,16 @@ def analyze(
         seed=seed,
         networks=networks,
     )
+    read = labelled_reader(
+        labels,
+        columns=columns,
+        format=format,
+        per_packet=per_packet,
+        inactivity=inactivity,
+        telescope=telescope,
+        keep_going=keep_going,
+    )
+    flow = read(inputs)
     report = analyze_records(flow, settings, say=tell).write(output)
     tell(f"open {report}")
     if not keep_going:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis import Settings, calibration_for, edge_weights, say_nothing
+from telescope_transformer.analysis import Settings, calibration_for, counted, edge_weights, say_nothing
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import StateError
 from telescope_transformer.records import FlowRecords
@@ -54,9 +54,11 @@ class Step:
 
     def __str__(self) -> str:
         gap = (self.cost - self.lower_bound) / self.cost if self.cost > 0 else 0.0
+        named = {"window": self.windows, "event": self.events, "cluster": self.clusters}
+        counts = ", ".join(counted(number, thing) for thing, number in named.items())
         return (
-            f"{self.path}: {self.windows:,} windows, {self.events:,} events, {self.clusters:,} clusters, cost "
-            f"{self.cost:.1f}, of which another clustering could save {gap:.1%} at most, {self.seconds:.2f} s"
+            f"{self.path}: {counts}, cost {self.cost:.1f}, of which another clustering could save {gap:.1%} at most, "
+            f"{self.seconds:.2f} s"
         )
 
 

@@ -22,6 +22,7 @@ from telescope_transformer.sequences import cut_windows
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import State, update
 from telescope_transformer.update.resolving import Groups
+from telescope_transformer.update.running import Step
 from telescope_transformer.update.step import neighbourhood
 
 TABLES = {
@@ -170,6 +171,11 @@ def test_other_settings_and_files_that_are_no_state_are_refused(
     for path in (wrong, *more):
         with pytest.raises(StateError, match="cannot open the state"):
             State(path)
+
+
+def test_a_step_of_one_says_so() -> None:
+    step = Step("day.csv", "2024-03-04", 1, 1, 1, 0.0, 0.0, 0.1)
+    assert str(step).startswith("day.csv: 1 window, 1 event, 1 cluster, cost 0.0")
 
 
 def test_a_neighbourhood_is_a_cluster_and_those_nearest_to_it() -> None:
