@@ -9,6 +9,13 @@ from telescope_transformer.cli.options import Columns
 from telescope_transformer.cli.programs import run_module
 
 
+def numbers(text: str) -> str:
+    """The text, if it is whole numbers with commas between them."""
+    if not all(part.strip().isdecimal() for part in text.split(",")):
+        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0,1,2")
+    return text
+
+
 def evaluate(
     inputs: Annotated[list[str], typer.Argument(help="Flow-record files, or one prepared dataset's directory.")],
     output: Annotated[Path, typer.Option(help="Directory for metrics.json, metrics.md, report.html and plots.")],
@@ -21,7 +28,7 @@ def evaluate(
         list[str] | None, typer.Option(help="Baseline to compare with (repeatable); `all` for all of them.")
     ] = None,
     window: Annotated[int, typer.Option(help="Records in each window.")] = 8,
-    splits: Annotated[str, typer.Option(help="Seeds of the splits, comma-separated.")] = "0,1,2",
+    splits: Annotated[str, typer.Option(callback=numbers, help="Seeds of the splits, comma-separated.")] = "0,1,2",
     hold_out: Annotated[str, typer.Option(help="Kept on one side: source, prefix or organisation.")] = "source",
     test: Annotated[list[str] | None, typer.Option(help="Other flow-record files as unseen sources.")] = None,
     distinct: Annotated[bool, typer.Option("--distinct", help="Keep one of records that are equal.")] = False,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from telescope_transformer.cli import evaluate as command
 from training.evaluation.arguments import ModelArgument, parser
@@ -18,10 +18,14 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return calls
 
 
-def run(*arguments: str) -> None:
-    app = typer.Typer()
+def invoked(*arguments: str) -> Result:
+    app = typer.Typer(rich_markup_mode=None)
     app.command()(command.evaluate)
-    assert CliRunner().invoke(app, list(arguments)).exit_code == 0
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+
+
+def run(*arguments: str) -> None:
+    assert invoked(*arguments).exit_code == 0
 
 
 def test_options_reach_the_program(started: list[list[str]]) -> None:
@@ -46,3 +50,21 @@ def test_without_a_model_it_measures_the_shipped_one(started: list[list[str]]) -
     assert options.methods == ["dante"]
     assert options.no_plots
     assert options.distinct
+
+
+def test_splits_that_are_no_numbers_are_refused_by_the_command_itself(started: list[list[str]]) -> None:
+    result = invoked("a.csv", "--output", "out", "--splits", "0,a")
+    assert result.exit_code == 2
+    assert "--splits" in result.output
+    assert "such as 0,1,2" in result.output
+    assert not started
+
+
+@pytest.mark.parametrize("option", [("--methods", "nonsense"), ("--hold-out", "colour"), ("--model", "deep@x=runs")])
+def test_other_mistakes_are_told_without_the_usage_of_the_program(
+    option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parser("training.evaluate", ()).parse_args(["a.csv", "--output", "out", *option])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: argument {option[0]}: ")

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.records import parse_mapping
@@ -26,9 +27,16 @@ class ModelArgument:
     place: str | None
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake without the usage: `telescope evaluate` starts this program and has a usage of its own."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}\n")
+
+
 def parser(program: str, baselines: Sequence[str]) -> argparse.ArgumentParser:
     """The options; `baselines` are compared with unless others are named."""
-    command = argparse.ArgumentParser(prog=program, description=__doc__)
+    command = _Parser(prog=program, description=__doc__)
     command.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     add = command.add_argument
     add("inputs", nargs="+", help="flow-record files, or the directory of a prepared dataset, whose split is used")
