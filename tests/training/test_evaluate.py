@@ -1,6 +1,7 @@
 """The evaluation from flow records to metrics.json, on a simulated telescope and on cases counted by hand."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,23 @@ from telescope_transformer.simulation import SimulationSettings, simulate, write
 from training.evaluate import main
 from training.evaluation import hold_out
 from training.evaluation.arguments import ModelArgument, model_argument
-from training.evaluation.clustering import balanced_threshold
+from training.evaluation.clustering import SWEEP_POINTS, balanced_threshold
 from training.evaluation.inputs import read_windows
 from training.evaluation.measure import Questions
 from training.evaluation.protocol import PARTS, Split, make_split, with_test_windows
 from training.evaluation.representation import Representation
 from training.evaluation.summary import Run, average, differences, summarise
+from training.evaluation.tables import HEADINGS
 from training.evaluation.targets import large_organisations, pair_targets, told_by_neighbours
 from training.evaluation.windows import WindowSet, prefix_of
 
 LENGTH = 4
 DAY = 86_400_000_000
 SETTINGS = SimulationSettings(sources=80, records_per_source=40.0)
+CLUSTER_FIGURES = {
+    *(f"{edges}_{figure}" for edges in ("join", "cut") for figure in ("precision", "recall", "f1")),
+    *("ari", "v_measure", "variation_of_information", "n_clusters", "cost", "gap"),
+}
 
 
 def simulated() -> pa.Table:
@@ -206,7 +212,7 @@ def test_the_program_writes_figures_tables_and_pictures(
     monkeypatch.setattr("training.evaluation.clustering.BOUND_SECONDS", 0.2)
     flows, output = tmp_path / "flows.parquet", tmp_path / "out"
     write_simulation(flows, SETTINGS)
-    arguments = ["--window", str(LENGTH), "--splits", "0", "1", "--replicates", "5", "--name", "simulated"]
+    arguments = ["--window", str(LENGTH), "--splits", "0", "--replicates", "5", "--name", "simulated"]
     options = ["--methods", "tfidf_with_timing", "--model", f"tiny={tiny_model}"]
     assert main([str(flows), "--output", str(output), *arguments, *options]) == 0
     metrics = json.loads((output / "metrics.json").read_text())
@@ -216,10 +222,16 @@ def test_the_program_writes_figures_tables_and_pictures(
     timing = metrics["methods"]["tfidf_with_timing"]["parts"]["unseen_sources"]
     assert timing["same_source"]["auroc"]["low"] <= timing["same_source"]["auroc"]["mean"]
     assert timing["clusters_organisations_best"]["ari"]["mean"] > 0
+    both = metrics["methods"]["tiny"]["parts"]
+    for part, truth in product(both, ("organisations", "sources")):
+        assert both[part][f"clusters_{truth}_balanced"].keys() >= CLUSTER_FIGURES
+        assert len(metrics["curves"]["tiny"][part][truth]["join_recall"]) == SWEEP_POINTS
+    assert not any(group.startswith("clusters") for group in metrics["methods"]["length_only"]["parts"][part])
     assert metrics["differences"]["tiny"]["tfidf_with_timing"]["unseen_sources"]["same_source"]["auroc"]["mean"] < 0
     assert {row["dataset"] for row in metrics["results"]} == {f"simulated, windows of {LENGTH}"}
     tables = (output / "metrics.md").read_text()
     assert "| tiny |" in tables
+    assert all(HEADINGS[name] in tables for name in HEADINGS if "clusters" in name)
     assert "| tiny - TF-IDF + sensor + timing |" in tables
     pictures = {path.name for path in (output / "plots").iterdir()}
     assert {"tiny_map.png", "tiny_similarities.png", "tiny_thresholds_organisations.png"} <= pictures

@@ -195,6 +195,9 @@ def _k_means(vectors: NDArray, classes: int, seed: int) -> NDArray[np.int64]:
 
 def _hdbscan(vectors: NDArray) -> NDArray[np.int64]:
     """HDBSCAN's labels, each window that it calls noise a cluster of its own."""
+    # It refuses fewer windows than make a cluster.
+    if len(vectors) < SMALLEST_CLUSTER:
+        return np.arange(len(vectors))
     labels = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, copy=True).fit_predict(vectors)
     noise = labels < 0
     labels[noise] = labels.max() + 1 + np.arange(noise.sum())

@@ -54,7 +54,7 @@ def draw_all(folder: Path, results: Results, methods: Mapping[str, Any]) -> list
         written.append(_save(histograms(representation, windows, title), folder / f"{method}_similarities.png"))
         if representation.vectors is not None:
             written.append(_save(window_map(representation.vectors, windows, title), folder / f"{method}_map.png"))
-        for truth, curves in results.curves.get(method, {}).items():
+        for truth, curves in results.curves.get(method, {}).get("unseen_sources", {}).items():
             figure = threshold_curves(curves, f"{title}: clusters against {truth}")
             written.append(_save(figure, folder / f"{method}_thresholds_{truth}.png"))
     return written

@@ -19,13 +19,13 @@ from training.evaluation.windows import WindowSet
 class Results:
     """What all runs found.
 
-    counts: by split and part, windows, sources and pairs. curves: by method and truth, the sweep over thresholds on
-    the first split. shown: by method, its representation of the first split's unseen sources, which the plots show.
+    counts: by split and part, windows, sources and pairs. curves: by method, part and truth, the sweep over thresholds
+    on the first split. shown: by method, its representation of the first split's unseen sources, which the plots show.
     """
 
     runs: list[Run] = field(default_factory=list)
     counts: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    curves: dict[str, dict[str, Curves]] = field(default_factory=dict)
+    curves: dict[str, dict[str, dict[str, Curves]]] = field(default_factory=dict)
     shown: dict[str, Representation] = field(default_factory=dict)
     shown_windows: WindowSet | None = None
 
@@ -54,13 +54,14 @@ def _measure(
     results: Results, split: Split, seed: int, name: str, method: Method, parts: Mapping[str, Questions]
 ) -> None:
     represent = method.fit(split, seed)
+    validation = None if method.kind == "control" else represent(split.validation)
     for part, questions in parts.items():
         representation = represent(questions.windows)
         figures = questions.answer(representation.similarity)
-        if part == "unseen_sources" and method.kind != "control":
-            found, curves = _clusters(split, seed, representation, represent(split.validation), questions)
+        if validation is not None:
+            found, curves = _clusters(split, seed, representation, validation, questions)
             figures |= found
-            results.curves.setdefault(name, curves)
+            results.curves.setdefault(name, {}).setdefault(part, curves)
         if part == "unseen_sources":
             results.shown.setdefault(name, representation)
         results.runs.append(Run(name, part, seed, figures))

@@ -49,24 +49,31 @@ ORGANISATION_COLUMNS = (
     Column("5-NN accuracy", "neighbours", "accuracy"),
     Column("5-NN macro F1", "neighbours", "macro_f1"),
 )
-CLUSTER_COLUMNS = (
-    Column("ARI, calibrated", "clusters_organisations_calibrated", "ari"),
-    Column("ARI, balanced", "clusters_organisations_balanced", "ari"),
-    Column("ARI, best of sweep", "clusters_organisations_best", "ari"),
-    Column("ARI, k-means, true k", "clusters_organisations_k_means", "ari"),
-    Column("ARI, HDBSCAN", "clusters_organisations_hdbscan", "ari"),
-    Column("V, calibrated", "clusters_organisations_calibrated", "v_measure"),
-    Column("VI, calibrated", "clusters_organisations_calibrated", "variation_of_information"),
-    Column("join F1", "clusters_organisations_calibrated", "join_f1"),
-    Column("cut F1", "clusters_organisations_calibrated", "cut_f1"),
-    Column("clusters", "clusters_organisations_calibrated", "n_clusters"),
-    Column("gap", "clusters_organisations_calibrated", "gap"),
+CLUSTERINGS = (
+    Column("ARI, calibrated", "calibrated", "ari"),
+    Column("ARI, balanced", "balanced", "ari"),
+    Column("ARI, best of sweep", "best", "ari"),
+    Column("ARI, k-means, true k", "k_means", "ari"),
+    Column("ARI, HDBSCAN", "hdbscan", "ari"),
+    Column("V, calibrated", "calibrated", "v_measure"),
+    Column("VI, calibrated", "calibrated", "variation_of_information"),
+    Column("join F1", "calibrated", "join_f1"),
+    Column("cut F1", "calibrated", "cut_f1"),
+    Column("clusters", "calibrated", "n_clusters"),
+    Column("gap", "calibrated", "gap"),
+)
+AGAINST_ORGANISATIONS, AGAINST_SOURCES = (
+    tuple(Column(heading, f"clusters_{truth}_{name}", figure) for heading, name, figure in CLUSTERINGS)
+    for truth in ("organisations", "sources")
 )
 TABLES = {
     "sources": ("unseen_sources", SOURCE_COLUMNS),
     "sequences": ("unseen_sequences", SOURCE_COLUMNS),
     "organisations": ("unseen_sources", ORGANISATION_COLUMNS),
-    "clusters": ("unseen_sources", CLUSTER_COLUMNS),
+    "clusters": ("unseen_sources", AGAINST_ORGANISATIONS),
+    "clusters_sequences": ("unseen_sequences", AGAINST_ORGANISATIONS),
+    "source_clusters": ("unseen_sources", AGAINST_SOURCES),
+    "source_clusters_sequences": ("unseen_sequences", AGAINST_SOURCES),
 }
 AHEAD_COLUMNS = (
     *(column for column in SOURCE_COLUMNS if column.heading in ("AUROC", "hard", "TPR@1%", "recall@1", "MAP", "/24")),
@@ -79,6 +86,9 @@ HEADINGS = {
     "sequences": "Same source or not, unseen sequences of seen sources",
     "organisations": "Same organisation or not, unseen sources",
     "clusters": "Clusters against organisations, unseen sources",
+    "clusters_sequences": "Clusters against organisations, unseen sequences of seen sources",
+    "source_clusters": "Clusters against sources, unseen sources",
+    "source_clusters_sequences": "Clusters against sources, unseen sequences of seen sources",
     "ahead": "Differences, unseen sources: an interval above 0 is a lead",
 }
 
