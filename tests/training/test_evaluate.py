@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from telescope_transformer.calibration import FEWEST_SOURCES
 from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.sequences import cut_windows
@@ -16,13 +17,19 @@ from telescope_transformer.simulation import SimulationSettings, simulate, write
 from training.evaluate import main
 from training.evaluation import hold_out
 from training.evaluation.arguments import ModelArgument, model_argument
-from training.evaluation.clustering import SWEEP_POINTS, balanced_threshold
+from training.evaluation.clustering import (
+    SEARCH_WINDOWS,
+    SWEEP_POINTS,
+    balanced_threshold,
+    correlation_clusters,
+    proved,
+)
 from training.evaluation.inputs import read_windows
 from training.evaluation.measure import Questions
 from training.evaluation.protocol import PARTS, Split, make_split, with_test_windows
 from training.evaluation.representation import Representation
 from training.evaluation.summary import Run, average, differences, summarise
-from training.evaluation.tables import HEADINGS
+from training.evaluation.tables import CLUSTER_NOTE, HEADINGS
 from training.evaluation.targets import large_organisations, pair_targets, told_by_neighbours
 from training.evaluation.windows import WindowSet, prefix_of
 
@@ -33,6 +40,7 @@ CLUSTER_FIGURES = {
     *(f"{edges}_{figure}" for edges in ("join", "cut") for figure in ("precision", "recall", "f1")),
     *("ari", "v_measure", "variation_of_information", "n_clusters", "cost", "gap"),
 }
+PROOF = ("cost", "lower_bound", "gap")
 
 
 def simulated() -> pa.Table:
@@ -176,6 +184,18 @@ def test_the_balanced_threshold_lies_between_the_pairs() -> None:
         balanced_threshold(similarity, np.arange(3))
 
 
+def test_what_is_too_large_to_prove_is_not_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    similarity = np.array([[1, 0.9, 0.2], [0.9, 1, 0.6], [0.2, 0.6, 1]])
+    found = correlation_clusters(similarity, 0.5, 0)
+    assert proved(found, similarity, 0).facts == pytest.approx(
+        {"threshold": 0.5, "cost": 0.1, "lower_bound": 0.1, "gap": 0.0}, abs=1e-6
+    )
+    assert f"more than {SEARCH_WINDOWS} windows" in CLUSTER_NOTE
+    assert f"at least {FEWEST_SOURCES} validation sources" in CLUSTER_NOTE
+    monkeypatch.setattr("training.evaluation.clustering.SEARCH_WINDOWS", 2)
+    assert np.isnan(proved(found, similarity, 0).facts["gap"])
+
+
 def test_means_over_splits_skip_what_is_not_defined() -> None:
     def run(method: str, split: int, values: list[float]) -> Run:
         return Run(method, "unseen_sources", split, {"hard": {"auroc": np.array(values)}})
@@ -226,17 +246,25 @@ def test_the_program_writes_figures_tables_and_pictures(
     for part, truth in product(both, ("organisations", "sources")):
         assert both[part][f"clusters_{truth}_balanced"].keys() >= CLUSTER_FIGURES
         assert len(metrics["curves"]["tiny"][part][truth]["join_recall"]) == SWEEP_POINTS
+        for name in ("balanced", "best"):
+            facts = {fact: both[part][f"clusters_{truth}_{name}"][fact]["mean"] for fact in PROOF}
+            assert 0 <= facts["lower_bound"] <= facts["cost"]
+            assert 0 <= facts["gap"] <= 1
+    # Of 80 sources some eight are for validation.
+    assert "clusters_sources_calibrated" not in both["unseen_sources"]
     assert not any(group.startswith("clusters") for group in metrics["methods"]["length_only"]["parts"][part])
     assert metrics["differences"]["tiny"]["tfidf_with_timing"]["unseen_sources"]["same_source"]["auroc"]["mean"] < 0
     assert {row["dataset"] for row in metrics["results"]} == {f"simulated, windows of {LENGTH}"}
     tables = (output / "metrics.md").read_text()
     assert "| tiny |" in tables
+    assert CLUSTER_NOTE in tables
     assert all(HEADINGS[name] in tables for name in HEADINGS if "clusters" in name)
     assert "| tiny - TF-IDF + sensor + timing |" in tables
     pictures = {path.name for path in (output / "plots").iterdir()}
     assert {"tiny_map.png", "tiny_similarities.png", "tiny_thresholds_organisations.png"} <= pictures
     shown = (output / "report.html").read_text()
     assert shown.count("data:image/png;base64,") == len(pictures)
+    assert "at least 20 validation sources" in shown
     assert "http" not in shown
     written = "".join((output / name).read_text() for name in ("metrics.json", "metrics.md", "report.html"))
     assert not any(source in written for source in np.unique(simulated()["src_ip"].to_pylist()))

@@ -8,7 +8,7 @@ so two choices are measured that need none, and the best of the sweep, which nee
   pairs that it joins (Youden's index).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ from training.evaluation.summary import number
 from training.evaluation.windows import WindowSet
 
 SWEEP_POINTS = 24
-# Above this number of windows the sweep is greedy, and nothing is bounded.
+# Above this number of windows the sweep is greedy, and nothing is bounded; `tables.CLUSTER_NOTE` names it.
 SEARCH_WINDOWS = 600
 # Labels come from a search that ends by itself, so they do not depend on the machine; only the proof is timed.
 BOUND_SECONDS = 2.0
@@ -73,35 +73,49 @@ def clusterings(
     """Name and labels of every clustering of a truth's windows, the sweep's (`sweep_00` and on) among them."""
     similarity = representation.similarity[np.ix_(truth.rows, truth.rows)]
     vectors = None if representation.vectors is None else representation.vectors[truth.rows]
-    small = len(truth.rows) <= SEARCH_WINDOWS
     balanced = balanced_threshold(validation.similarity, validation_sources)
-    yield "balanced", correlation_clusters(similarity, balanced, seed)
+    yield "balanced", proved(correlation_clusters(similarity, balanced, seed), similarity, seed)
     if vectors is not None and validation.vectors is not None:
         calibrated = calibrated_threshold(validation.vectors, validation_sources, vectors, truth.sources)
         if calibrated is not None:
-            yield "calibrated", correlation_clusters(similarity, calibrated, seed, bounded=small)
+            yield "calibrated", proved(correlation_clusters(similarity, calibrated, seed), similarity, seed)
         reduced = _reduced(vectors, seed)
         yield "k_means", Clustered(_k_means(reduced, len(np.unique(truth.classes)), seed), {})
         yield "hdbscan", Clustered(_hdbscan(reduced), {})
-    method = "local_search" if small else "greedy"
+    method = "local_search" if len(truth.rows) <= SEARCH_WINDOWS else "greedy"
     for place, threshold in enumerate(sweep_thresholds(similarity)):
         yield f"sweep_{place:02d}", correlation_clusters(similarity, float(threshold), seed, method=method)
 
 
 def correlation_clusters(
-    similarity: NDArray, threshold: float, seed: int, *, method: str = "local_search", bounded: bool = False
+    similarity: NDArray, threshold: float, seed: int, *, method: str = "local_search"
 ) -> Clustered:
     """This package's correlation clustering of the complete graph with weights similarity - threshold.
 
-    Without `bounded`, and where the time for it does not suffice, lower bound and gap are NaN.
+    Its lower bound and gap are NaN as yet: `proved` has them.
     """
-    weights = (similarity - threshold).astype(np.float64)
-    solver = CorrelationClustering(method=method, random_state=seed).fit(weights)
-    cost, bound = float(solver.cost_), float("nan")
-    if bounded:
-        bound = CorrelationClustering(time_limit=BOUND_SECONDS, random_state=seed).fit(weights).lower_bound_
+    solver = CorrelationClustering(method=method, random_state=seed).fit(_weights(similarity, threshold))
+    facts = {"threshold": threshold, "cost": float(solver.cost_), "lower_bound": float("nan"), "gap": float("nan")}
+    return Clustered(solver.labels_, facts)
+
+
+def proved(clustered: Clustered, similarity: NDArray, seed: int) -> Clustered:
+    """A correlation clustering with a lower bound of its cost, and the gap between the two.
+
+    They stay NaN above `SEARCH_WINDOWS`, and where `BOUND_SECONDS` do not suffice.
+    """
+    if len(similarity) > SEARCH_WINDOWS:
+        return clustered
+    weights, cost = _weights(similarity, clustered.facts["threshold"]), clustered.facts["cost"]
+    solver = CorrelationClustering(time_limit=BOUND_SECONDS, random_state=seed).fit(weights)
+    # The two are sums in another order: a bound above the cost is their rounding.
+    bound = float(np.minimum(solver.lower_bound_, cost))
     gap = (cost - bound) / cost if cost > 0 else 0.0
-    return Clustered(solver.labels_, {"threshold": threshold, "cost": cost, "lower_bound": float(bound), "gap": gap})
+    return Clustered(clustered.labels, clustered.facts | {"lower_bound": bound, "gap": gap})
+
+
+def _weights(similarity: NDArray, threshold: float) -> NDArray[np.float64]:
+    return (similarity - threshold).astype(np.float64)
 
 
 def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
@@ -145,12 +159,16 @@ def sweep_thresholds(similarity: NDArray) -> NDArray[np.float64]:
 
 
 def score_clusterings(
-    found: Iterator[tuple[str, Clustered]], truth: Truth, multiplicities: NDArray
+    found: Iterator[tuple[str, Clustered]],
+    truth: Truth,
+    multiplicities: NDArray,
+    prove: Callable[[Clustered], Clustered],
 ) -> tuple[dict[str, dict[str, NDArray]], Curves]:
     """Scores of each clustering with its replicates, and the curves over the sweep.
 
     Arguments:
         multiplicities: (1 + replicates, sources); the first row counts every source once.
+        prove: bounds a clustering of the truth's windows, here the best of the sweep alone.
 
     Returns:
         Figures by clustering, `best` being the highest adjusted Rand index of the sweep; and the curves, a list for
@@ -164,7 +182,7 @@ def score_clusterings(
         else:
             figures[name] = _replicated(clustered, truth, multiplicities)
     best = max(sweep, key=lambda item: item[1]["ari"])[0]
-    figures["best"] = _replicated(best, truth, multiplicities)
+    figures["best"] = _replicated(prove(best), truth, multiplicities)
     curves = {name: [number(scores[name]) for _, scores in sweep] for name in sweep[0][1]}
     return figures, curves
 

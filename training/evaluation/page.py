@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from training.evaluation.tables import sections
+from training.evaluation.tables import NOTES, sections
 
 
 def page(metrics: Mapping[str, Any], pictures: Sequence[Path]) -> str:
@@ -18,5 +18,5 @@ def page(metrics: Mapping[str, Any], pictures: Sequence[Path]) -> str:
     return (
         Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         .from_string(template)
-        .render(data=metrics["data"], sections=sections(metrics), pictures=drawn)
+        .render(data=metrics["data"], sections=sections(metrics), notes=NOTES, pictures=drawn)
     )

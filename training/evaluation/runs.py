@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from training.baselines.methods import Method
-from training.evaluation.clustering import Curves, clusterings, score_clusterings, truths
+from training.evaluation.clustering import Curves, clusterings, proved, score_clusterings, truths
 from training.evaluation.measure import Figures, Questions
 from training.evaluation.protocol import UNSEEN, Split
 from training.evaluation.representation import Representation
@@ -74,7 +76,9 @@ def _clusters(
     curves: dict[str, Curves] = {}
     for truth_name, truth in truths(questions.windows).items():
         found = clusterings(representation, truth, validation, split.validation.sources, seed)
-        scores, curves[truth_name] = score_clusterings(found, truth, questions.multiplicities)
+        similarity = representation.similarity[np.ix_(truth.rows, truth.rows)]
+        prove = partial(proved, similarity=similarity, seed=seed)
+        scores, curves[truth_name] = score_clusterings(found, truth, questions.multiplicities, prove)
         figures |= {f"clusters_{truth_name}_{name}": values for name, values in scores.items()}
     return figures, curves
 

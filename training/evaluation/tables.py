@@ -60,7 +60,10 @@ CLUSTERINGS = (
     Column("join F1", "calibrated", "join_f1"),
     Column("cut F1", "calibrated", "cut_f1"),
     Column("clusters", "calibrated", "n_clusters"),
+    Column("cost", "calibrated", "cost"),
     Column("gap", "calibrated", "gap"),
+    Column("gap, balanced", "balanced", "gap"),
+    Column("gap, best of sweep", "best", "gap"),
 )
 AGAINST_ORGANISATIONS, AGAINST_SOURCES = (
     tuple(Column(heading, f"clusters_{truth}_{name}", figure) for heading, name, figure in CLUSTERINGS)
@@ -92,6 +95,14 @@ HEADINGS = {
     "ahead": "Differences, unseen sources: an interval above 0 is a lead",
 }
 
+CLUSTER_NOTE = (
+    "Calibrated is the threshold that `telescope analyze` would take. It needs vectors, and at least 20 validation "
+    "sources with two windows, whose own pairs are the more similar ones; a tenth of all sources are for validation, "
+    "so of some 60 in all nothing is calibrated. Cost and gap are of weights in units of similarity; of more than 600 "
+    "windows nothing is proved."
+)
+NOTES = {heading: CLUSTER_NOTE for name, heading in HEADINGS.items() if "clusters" in name}
+
 Cells = list[list[str]]
 
 
@@ -100,7 +111,9 @@ def markdown(metrics: Mapping[str, Any]) -> str:
     data = metrics["data"]
     splits = ", ".join(map(str, data["splits"]))
     text = [f"# {data['name']}: windows of {data['window']} records, splits {splits}\n"]
-    text += [f"## {heading}\n\n{lines(cells)}\n" for heading, cells in sections(metrics)]
+    for heading, cells in sections(metrics):
+        text.append(f"## {heading}\n\n{lines(cells)}\n")
+        text += [f"{NOTES[heading]}\n"] if heading in NOTES else []
     return "\n".join(text)
 
 
