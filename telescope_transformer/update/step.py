@@ -12,10 +12,10 @@ from telescope_transformer.update.resolving import Groups, affinities, first_pla
 # Old windows that a step may move, beside the new ones: half those that belong to their cluster least, half those of
 # clusters that are near to each other, whole where they fit, so that clusters can change places. These are drawn: over
 # the days every cluster has its turn. Constant but for a very large day.
-FREE_WINDOWS = 400
-FREE_PER_NEW = 4
+FREE_WINDOWS = 800
+FREE_PER_NEW = 6
 # Clusters that a new window brings into the problem at most, those that attract it most; beside its home.
-CLUSTERS_PER_NEW = 4
+CLUSTERS_PER_NEW = 8
 # New windows of one step: more are taken in several, each of bounded size, so that time stays in proportion.
 LARGEST_STEP = 500
 # A first input of more windows is solved under the limit of time.
