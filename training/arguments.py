@@ -53,6 +53,9 @@ class TrainingArguments:
     shared_negatives: float = field(
         default=0.0, metadata=explained("weight of a loss that tells each pair from the negatives of all anchors")
     )
+    thinning: float = field(
+        default=0.0, metadata=explained("share of the steps whose windows show some records of longer stretches only")
+    )
     field_dropout: dict[str, float] = field(
         default_factory=dict, metadata=explained("probability that a window is shown without a field, by its name")
     )
@@ -104,7 +107,7 @@ class TrainingArguments:
         for name in (*natural, "learning_rate", "weight_decay", "seed"):
             if getattr(self, name) < 0:
                 raise TrainingError(f"{name} must not be negative, but is {getattr(self, name)}")
-        shares = {name: getattr(self, name) for name in ("sibling_pairs", "shared_negatives", "invention")}
+        shares = {name: getattr(self, name) for name in ("sibling_pairs", "shared_negatives", "thinning", "invention")}
         for name, share in (shares | self.field_dropout).items():
             if not 0 <= share <= 1:
                 raise TrainingError(f"{name} must be between 0 and 1, not {share}")

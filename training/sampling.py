@@ -6,6 +6,9 @@ import numpy as np
 
 from telescope_transformer.errors import TrainingError
 
+# A telescope with a third of the sensors records every third packet of one that probes at random.
+MOST_THINNED = 3.0
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -14,12 +17,14 @@ class Pairs:
     Args:
         sources: (n,) number of each pair's source; its second stretch may be of a sibling.
         starts: (2, n) first record of each stretch, counted over all records.
-        lengths: (2,) records of every first and of every second stretch.
+        lengths: (2,) records of every first and of every second window.
+        spans: (2, n) records of each stretch; more than its window's where only some of them are shown.
     """
 
     sources: np.ndarray
     starts: np.ndarray
     lengths: np.ndarray
+    spans: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class PairOptions:
         lengths: `"uniform"` or `"log_uniform"` between the bounds.
         same_length: whether both stretches of a pair have one length; else each has its own.
         sibling_pairs: share of the pairs whose second stretch is of another source of the network, if there is one.
+        thinning: share of the steps whose stretches are longer than their windows, up to `MOST_THINNED` times.
         seed: of all draws.
     """
 
@@ -43,6 +49,7 @@ class PairOptions:
     lengths: str = "uniform"
     same_length: bool = True
     sibling_pairs: float = 0.0
+    thinning: float = 0.0
     seed: int = 0
 
 
@@ -52,7 +59,8 @@ class PairSampler:
     Lengths are drawn first, once for all pairs of a step: a length that told its source would be learnt instead of
     the traffic. Sources that are long enough for both stretches are then drawn without replacement, with probability
     proportional to (records)^alpha, so that no negative is of the anchor's own source. Last, two stretches that do
-    not overlap are drawn uniformly from all records of the source.
+    not overlap are drawn uniformly from all records of the source. Where a step is thinned, the stretches are as much
+    longer than the windows as the source's records allow.
 
     Args:
         offsets: (S + 1,) first record of each source, and the number of all records.
@@ -94,15 +102,24 @@ class PairSampler:
         keys = self.log_weights[:able] + random.gumbel(size=able)
         sources = self.order[np.argpartition(-keys, pairs - 1)[:pairs]]
         sources = sources[random.permutation(pairs)]
-        slack = self.counts[sources] - total
+        spans = self._spans(step, lengths, self.counts[sources])
+        slack = self.counts[sources] - spans.sum(axis=0)
         earlier, later = np.sort(random.integers(0, slack + 1, size=(2, pairs)), axis=0)
         swap = random.integers(0, 2, size=pairs).astype(bool)
-        first = np.where(swap, later + lengths[1], earlier)
-        second = np.where(swap, earlier, later + lengths[0])
+        first = np.where(swap, later + spans[1], earlier)
+        second = np.where(swap, earlier, later + spans[0])
         starts = np.stack([first, second]) + self.offsets[sources]
         if self.families is not None:
-            self._draw_siblings(self.families, random, sources, starts, lengths)
-        return Pairs(sources, starts, lengths)
+            self._draw_siblings(self.families, random, sources, starts, lengths, spans)
+        return Pairs(sources, starts, lengths, spans)
+
+    def _spans(self, step: int, lengths: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Records of each stretch (2, n): one ratio for all pairs of a step, as one telescope would thin them."""
+        random = np.random.default_rng([self.options.seed, step, 4])
+        thinned = random.random() < self.options.thinning
+        ratio = MOST_THINNED ** random.random() if thinned else 1.0
+        ratios = np.minimum(ratio, counts / lengths.sum())
+        return (lengths[:, None] * ratios).astype(np.int64)
 
     def _draw_siblings(
         self,
@@ -111,13 +128,15 @@ class PairSampler:
         sources: np.ndarray,
         starts: np.ndarray,
         lengths: np.ndarray,
+        spans: np.ndarray,
     ) -> None:
         """Let some pairs, in place, have their second stretch from a sibling, each stretch from all of its source."""
         partners = families.draw(random, sources)
         chosen = random.random(len(sources)) < self.options.sibling_pairs
         chosen &= (partners != sources) & (self.counts[partners] >= lengths[1])
+        spans[1, chosen] = np.minimum(spans[1], self.counts[partners])[chosen]
         for row, owners in enumerate((sources[chosen], partners[chosen])):
-            slack = self.counts[owners] - lengths[row]
+            slack = self.counts[owners] - spans[row, chosen]
             starts[row, chosen] = self.offsets[owners] + random.integers(0, slack + 1)
 
     def _draw_lengths(self, random: np.random.Generator) -> np.ndarray:

@@ -5,6 +5,7 @@ checkpoints, the log (`log.jsonl`), TensorBoard's files and `training.json`, whi
 same command continues a run that was killed.
 """
 
+import dataclasses
 import gc
 import json
 import os
@@ -130,7 +131,7 @@ def make_batches(
     for number, store in enumerate(stores):
         grouped = arguments.sibling_pairs > 0 or arguments.ignore_siblings
         networks = networks_of(store.sources) if grouped else None
-        names = ("batch_pairs", "alpha", "min_records", "max_records", "lengths", "same_length", "sibling_pairs")
+        names = {entry.name for entry in dataclasses.fields(PairOptions)} - {"seed"}
         told = {name: getattr(arguments, name) for name in names}
         sampler = PairSampler(store.offsets, PairOptions(**told, seed=arguments.seed + number), networks)
         groups = networks if arguments.ignore_siblings else None

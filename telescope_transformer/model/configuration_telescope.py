@@ -74,12 +74,15 @@ class TelescopeConfig(PreTrainedConfig):
     num_hidden_layers (`int`, *optional*, defaults to 4):
         Encoder layers; 0 is a bag of records: no attention and no positions.
     num_towers (`int`, *optional*, defaults to 1):
-        Encoders side by side that share the record's features, without attention. Each has its share of `hidden_size`,
-        `projection_hidden_size` and `projection_size` and a loss of its own; their embeddings stand side by side.
+        Encoders side by side that share the record's features. Each has its share of `hidden_size`,
+        `intermediate_size`, `projection_hidden_size` and `projection_size` and a loss of its own; their embeddings
+        stand side by side.
+    num_bag_towers (`int`, *optional*, defaults to 0):
+        How many of the towers, the first ones, are bags of records: the encoder layers and positions are the others'.
     num_attention_heads (`int`, *optional*, defaults to 4):
-        Heads; must divide `hidden_size`. Attention is scaled by 1/sqrt(hidden_size / num_attention_heads).
+        Heads of each tower; must divide its width. Attention is scaled by 1/sqrt(width / num_attention_heads).
     intermediate_size (`int`, *optional*, defaults to 256):
-        Width of the feed-forward block.
+        Width of the feed-forward blocks of the towers that have them, together.
     hidden_act (`str`, *optional*, defaults to `"relu"`):
         Activation of the feed-forward block and of the projection head.
     is_causal (`bool`, *optional*, defaults to `True`):
@@ -124,6 +127,7 @@ class TelescopeConfig(PreTrainedConfig):
     hidden_size: int = 128
     num_hidden_layers: int = 4
     num_towers: int = 1
+    num_bag_towers: int = 0
     num_attention_heads: int = 4
     intermediate_size: int = 256
     hidden_act: str = "relu"
@@ -150,6 +154,11 @@ class TelescopeConfig(PreTrainedConfig):
         }
         self.vocab_size = FIRST_FIELD_ID + sum(FIELD_SIZES.get(name, 0) for name in self.fields)
         super().__post_init__(**kwargs)
+
+    @property
+    def tower_size(self) -> int:
+        """Width of a record's representation in each tower."""
+        return self.hidden_size // self.num_towers
 
     @property
     def pooled_size(self) -> int:
@@ -194,15 +203,24 @@ class TelescopeConfig(PreTrainedConfig):
             raise ValueError(f"fields must be distinct names of {sorted(FIELD_SIZES)}, not {self.fields}")
         if not set(self.record_features) <= set(RECORD_FEATURES):
             raise ValueError(f"record_features must be names of {list(RECORD_FEATURES)}, not {self.record_features}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
-            )
         widths = (self.hidden_size, self.projection_hidden_size or self.hidden_size, self.projection_size)
         if self.num_towers < 1 or any(width % self.num_towers for width in widths):
             raise ValueError(f"num_towers {self.num_towers} does not divide the widths {widths}")
-        if self.num_towers > 1 and self.num_hidden_layers > 0:
-            raise ValueError(f"{self.num_towers} towers have no attention: num_hidden_layers must be 0")
+        if self.tower_size % self.num_attention_heads:
+            raise ValueError(
+                f"a tower's width of {self.tower_size}, its share of hidden_size, is not a multiple of "
+                f"num_attention_heads {self.num_attention_heads}"
+            )
+        if not 0 <= self.num_bag_towers < self.num_towers:
+            raise ValueError(
+                f"num_bag_towers must be from 0 to {self.num_towers - 1}, fewer than num_towers, not "
+                f"{self.num_bag_towers}; where no tower has layers, num_hidden_layers is 0"
+            )
+        if self.intermediate_size % (self.num_towers - self.num_bag_towers):
+            raise ValueError(
+                f"intermediate_size {self.intermediate_size} does not divide among "
+                f"{self.num_towers - self.num_bag_towers} towers"
+            )
         if self.discriminant_size > self.pooled_size:
             raise ValueError(f"discriminant_size {self.discriminant_size} exceeds the pooled {self.pooled_size}")
         if self.temperature <= 0:

@@ -51,13 +51,17 @@ class TelescopeTimeEmbedding(nn.Module):
 
 
 class TelescopeSinusoidalPositions(nn.Module):
-    """Sines and cosines of the position (Vaswani et al. 2017, section 3.5), added to the representations."""
+    """Sines and cosines of the position (Vaswani et al. 2017, section 3.5), added to the representations.
+
+    Each tower has the same ones, but for bags of records, which have no order and get none.
+    """
 
     table: torch.Tensor
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
-        self.shape = (config.max_position_embeddings, config.hidden_size)
+        self.shape = (config.max_position_embeddings, config.tower_size)
+        self.towers, self.bags = config.num_towers, config.num_bag_towers
         self.register_buffer("table", self.compute(), persistent=False)
 
     def compute(self) -> torch.Tensor:
@@ -67,7 +71,7 @@ class TelescopeSinusoidalPositions(nn.Module):
         table = torch.zeros(length, width)
         table[:, 0::2] = torch.sin(position * frequency)
         table[:, 1::2] = torch.cos(position * frequency)[:, : width // 2]
-        return table
+        return torch.cat([torch.zeros(length, self.bags * width), table.repeat(1, self.towers - self.bags)], dim=1)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         length = hidden_states.shape[1]

@@ -25,7 +25,13 @@ from transformers.utils.output_capturing import capture_outputs
 from .checkpoint_telescope import CheckedPreTrainedModel
 from .configuration_telescope import TelescopeConfig
 from .contrastive_loss import nt_xent_loss
-from .layers_telescope import POOLINGS, TelescopeEmbeddings, TelescopeSinusoidalPositions, TelescopeTowerLinear
+from .layers_telescope import (
+    POOLINGS,
+    TelescopeEmbeddings,
+    TelescopeSinusoidalPositions,
+    TelescopeTowerLinear,
+    TelescopeTowerNorm,
+)
 
 
 @dataclass
@@ -68,23 +74,26 @@ def eager_attention_forward(
 
 
 class TelescopeAttention(nn.Module):
-    """Multi-head self-attention through the attention interface of transformers."""
+    """Multi-head self-attention through the attention interface of transformers, within each of the towers."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
         self.config = config
         self.is_causal = config.is_causal
-        self.head_size = config.hidden_size // config.num_attention_heads
+        self.towers = config.num_towers - config.num_bag_towers
+        self.head_size = config.tower_size // config.num_attention_heads
         self.scaling = self.head_size**-0.5
-        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        width = self.towers * config.tower_size
+        self.qkv = TelescopeTowerLinear(self.towers, width, 3 * width)
+        self.output = TelescopeTowerLinear(self.towers, width, width)
 
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         batch, length, _ = hidden_states.shape
-        qkv = self.qkv(hidden_states).view(batch, length, 3, -1, self.head_size)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, head size)
+        qkv = self.qkv(hidden_states).view(batch, length, self.towers, 3, -1, self.head_size)
+        # Each (B, heads, T, head size), the heads of one tower after those of the other.
+        query, key, value = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3)
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
         dropout = self.config.attention_probs_dropout_prob if self.training else 0.0
         attended, weights = attend(
@@ -94,19 +103,21 @@ class TelescopeAttention(nn.Module):
 
 
 class TelescopeEncoderLayer(GradientCheckpointingLayer):
-    """Attention and feed-forward, each with a residual and a normalisation after it (post-norm)."""
+    """Attention and feed-forward, each with a residual and a normalisation after it (post-norm), within each tower."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
+        towers = config.num_towers - config.num_bag_towers
+        width, inner = towers * config.tower_size, config.intermediate_size
         self.attention = TelescopeAttention(config)
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention_norm = TelescopeTowerNorm(towers, width, config.layer_norm_eps)
         self.feed_forward = nn.Sequential(
-            nn.Linear(config.hidden_size, config.intermediate_size),
+            TelescopeTowerLinear(towers, width, inner),
             ACT2FN[config.hidden_act],
             nn.Dropout(config.hidden_dropout_prob),
-            nn.Linear(config.intermediate_size, config.hidden_size),
+            TelescopeTowerLinear(towers, inner, width),
         )
-        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward_norm = TelescopeTowerNorm(towers, width, config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(
@@ -221,16 +232,22 @@ class TelescopeModel(TelescopePreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
         hidden_states = self.embeddings(input_ids, inter_arrival, attention_mask)
-        mask = self._layer_mask(hidden_states, attention_mask)
-        for layer in self.layers:
-            hidden_states = layer(hidden_states, attention_mask=mask, **kwargs)
+        if len(self.layers):
+            hidden_states = self._encode(hidden_states, attention_mask, **kwargs)
         pooled = self.pooling(hidden_states, attention_mask)
         return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
 
+    def _encode(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        """The layers, past which go the channels of towers that are bags."""
+        bags = self.config.num_bag_towers * self.config.tower_size
+        mask = self._layer_mask(hidden_states, attention_mask)
+        encoded = hidden_states[..., bags:]
+        for layer in self.layers:
+            encoded = layer(encoded, attention_mask=mask, **kwargs)
+        return torch.cat([hidden_states[..., :bags], encoded], dim=-1) if bags else encoded
+
     def _layer_mask(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> Any:
         """What the layers add to attention; None where the kernel needs no mask."""
-        if len(self.layers) == 0:
-            return None
         # Padding after the records is later than all of them, so no record of a causal model attends to it.
         padded_after = bool((attention_mask[:, 1:] <= attention_mask[:, :-1]).all())
         needed = None if self.config.is_causal and padded_after else attention_mask

@@ -14,8 +14,6 @@ BAG = {
     "pooling": "moments",
     "hidden_act": "gelu",
 }
-ONE = TelescopeConfig(**BAG, hidden_size=8, projection_hidden_size=12, projection_size=4)
-TWO = TelescopeConfig(**BAG, hidden_size=16, projection_hidden_size=24, projection_size=8, num_towers=2)
 
 
 def make_model(config: TelescopeConfig, seed: int = 0) -> TelescopeForContrastiveLearning:
@@ -34,14 +32,31 @@ def joined_weights(towers: list[TelescopeForContrastiveLearning]) -> dict[str, t
     """Weights of one model with the towers of several; what they share is the first one's."""
     states = [tower.state_dict() for tower in towers]
     shared = ("model.embeddings.fields", "model.embeddings.time")
-    return {
-        name: value if name.startswith(shared) else torch.cat([state[name] for state in states])
-        for name, value in states[0].items()
-    }
+    parts = {name: [state[name] for state in states if name in state] for name in states[-1]}
+    return {name: values[0] if name.startswith(shared) else torch.cat(values) for name, values in parts.items()}
 
 
-def test_towers_are_models_side_by_side() -> None:
-    towers, both = [make_model(ONE, seed) for seed in (0, 1)], make_model(TWO)
+def with_layers(towers: int, layers: int, causal: bool, bags: int = 0) -> TelescopeConfig:
+    """A configuration of so many towers of width 8."""
+    return TelescopeConfig(
+        **BAG | {"num_hidden_layers": layers},
+        num_towers=towers,
+        num_bag_towers=bags,
+        hidden_size=8 * towers,
+        num_attention_heads=2,
+        intermediate_size=10 * (towers - bags),
+        projection_hidden_size=12 * towers,
+        projection_size=4 * towers,
+        is_causal=causal,
+    )
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("layers", [(0, 0), (2, 2), (0, 2)])
+def test_towers_are_models_side_by_side(layers: tuple[int, int], causal: bool) -> None:
+    bags = sum(number == 0 for number in layers) if any(layers) else 0
+    both = make_model(with_layers(2, max(layers), causal, bags))
+    towers = [make_model(with_layers(1, number, causal), seed) for seed, number in enumerate(layers)]
     shared = ("model.embeddings.fields", "model.embeddings.time")
     common = {name: value for name, value in towers[0].state_dict().items() if name.startswith(shared)}
     towers[1].load_state_dict(common, strict=False)
@@ -59,7 +74,10 @@ def test_towers_are_models_side_by_side() -> None:
     [
         ({"num_towers": 3, "num_hidden_layers": 0}, "does not divide"),
         ({"num_towers": 0}, "does not divide"),
-        ({"num_towers": 2}, "no attention"),
+        ({"num_towers": 2, "num_bag_towers": 2}, "fewer than num_towers"),
+        ({"num_bag_towers": -1}, "from 0 to 0"),
+        ({"num_towers": 2, "intermediate_size": 7}, "does not divide among 2"),
+        ({"num_towers": 64}, "not a multiple"),
         ({"hidden_size": 32, "discriminant_size": 33}, "exceeds"),
     ],
 )
