@@ -12,8 +12,9 @@ from transformers import BatchEncoding
 
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.model import FlowTokenizer
-from training.sampling import Pairs, PairSampler
+from training.sampling import PairSampler
 from training.store import RecordStore
+from training.thinning import shown_places, thinned
 
 
 class PairBatches(Dataset[BatchEncoding]):
@@ -54,8 +55,8 @@ class PairBatches(Dataset[BatchEncoding]):
         lengths = np.repeat(pairs.lengths, starts.shape[1])
         encoded, firsts = self.store.encoded, starts.ravel()
         if (pairs.spans > pairs.lengths[:, None]).any():
-            drawn = drawn_records(np.random.default_rng([self.sampler.options.seed, step, 5]), pairs)
-            encoded, firsts = thinned(encoded, firsts, [rows[self.own] for rows in drawn])
+            places = shown_places(np.random.default_rng([self.sampler.options.seed, step, 5]), pairs)
+            encoded, firsts = thinned(encoded, firsts, [rows[self.own] for rows in places])
         batch = self.tokenizer.collate(encoded, firsts, lengths)
         if self.invent is not None:
             self.invent(step, batch, self.own)
@@ -107,43 +108,6 @@ class MixedBatches(Dataset[BatchEncoding]):
 
     def _part(self, step: int) -> PairBatches:
         return self.parts[np.random.default_rng([self.seed, step, 2]).choice(len(self.parts), p=self.shares)]
-
-
-def drawn_records(random: np.random.Generator, pairs: Pairs) -> list[np.ndarray]:
-    """Places in their stretches of the records that the first and the second windows show, each (n, length)."""
-    places = []
-    for length, spans in zip(pairs.lengths, pairs.spans, strict=True):
-        keys = random.random((len(spans), int(spans.max())))
-        keys[np.arange(keys.shape[1]) >= spans[:, None]] = np.inf
-        # The places of the smallest keys are a draw without replacement.
-        places.append(np.sort(np.argsort(keys, axis=1)[:, :length], axis=1))
-    return places
-
-
-def thinned(
-    encoded: Mapping[str, np.ndarray], starts: np.ndarray, places: Sequence[np.ndarray]
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Windows of some of the records of their stretches, as if the telescope had missed the others.
-
-    Args:
-        encoded: of all records, as a store has them.
-        starts: (2n,) first record of each stretch.
-        places: as `drawn_records` gives them.
-
-    Returns:
-        The windows' records, one window after the other, and the first record of each window (2n,).
-    """
-    lengths = np.repeat([rows.shape[1] for rows in places], [len(rows) for rows in places])
-    firsts = np.cumsum(lengths) - lengths
-    shown = np.concatenate([rows.ravel() for rows in places]) + np.repeat(starts, lengths)
-    longest = max(int(rows.max()) for rows in places) + 1
-    # Stretches end within their source, but what is read beyond the last shown record may lie behind the store's end.
-    rows = np.minimum(starts[:, None] + np.arange(longest), len(encoded["inter_arrival"]) - 1)
-    since = np.cumsum(encoded["inter_arrival"][rows], axis=1, dtype=np.float64)
-    times = since[np.repeat(np.arange(len(starts)), lengths), shown - np.repeat(starts, lengths)]
-    seconds = np.diff(times, prepend=0.0)
-    seconds[firsts] = 0.0
-    return {"input_ids": encoded["input_ids"][shown], "inter_arrival": seconds}, firsts
 
 
 def columns_of(field: str, tokenizer: FlowTokenizer) -> list[int]:
