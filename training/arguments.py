@@ -86,6 +86,10 @@ class TrainingArguments:
     mixed_precision: str = field(
         default="", metadata=explained("no, fp16 or bf16; the launcher's if empty", ("", "no", "fp16", "bf16"))
     )
+    attention: str = field(
+        default="sdpa",
+        metadata=explained("how attention is computed; eager is faster for short windows on a CPU", ("sdpa", "eager")),
+    )
     cpu: bool = field(default=False, metadata=explained("train on the CPU even where there is a GPU"))
     num_processes: int = field(
         default=0,

@@ -158,6 +158,7 @@ def train(paths: Namespace, arguments: TrainingArguments) -> dict[str, Any]:
     # The same weights in every process; the random numbers of dropout differ from here on.
     set_seed(arguments.seed)
     model, tokenizer = make_model(arguments, paths.start_from, paths.revision)
+    model.set_attn_implementation(arguments.attention)
     set_seed(arguments.seed, device_specific=True)
     if arguments.max_records > model.config.max_position_embeddings:
         raise TrainingError(

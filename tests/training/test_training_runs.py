@@ -107,6 +107,22 @@ def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
     assert results[1][0][1:] == pytest.approx(results[0][0][1:], rel=1e-5)
 
 
+def test_both_ways_to_compute_attention_train_the_same(dataset: Path, tmp_path: Path) -> None:
+    results = []
+    for attention in ("sdpa", "eager"):
+        output = tmp_path / attention / "run"
+        output.parent.mkdir()
+        arguments = options(dataset, output, "--steps", "4", "--attention", attention)
+        recipe = output.parent / "recipe.yaml"
+        without_dropout = "hidden_dropout_prob: 0, attention_probs_dropout_prob: 0, projection_size: 8"
+        recipe.write_text(recipe.read_text().replace("projection_size: 8", without_dropout))
+        assert train.main(arguments) == 0
+        results.append(losses(output))
+    for first, second in zip(*results, strict=True):
+        assert first == pytest.approx(second, rel=1e-4)
+    assert results[0] != results[1]
+
+
 def test_training_lowers_the_loss(dataset: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     more = ("--steps", "80", "--batch-pairs", "16", "--learning-rate", "3e-3", "--save-every", "80")
