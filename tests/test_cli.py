@@ -5,6 +5,8 @@ import json
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -104,6 +106,15 @@ def test_a_state_that_is_not_there_is_not_made_for_a_report(tmp_path, monkeypatc
     state = tmp_path / "state.duckdb"
     assert "no such state" in ended(monkeypatch, capsys, "update", str(state), "--output", str(tmp_path / "out"))
     assert not state.exists()
+
+
+def test_one_thing_is_counted_as_one(tmp_path) -> None:
+    vectors = np.array([[1.0, 0.0], [0.8, 0.6]], dtype=np.float32)
+    file = tmp_path / "embeddings.parquet"
+    pq.write_table(pa.table({"embedding": embedding.embedding_column(vectors)}), file)
+    for threshold, said in (("0.5", "2 embeddings in 1 cluster,"), ("0.9", "2 embeddings in 2 clusters,")):
+        arguments = ["cluster", str(file), "--output", str(tmp_path / "out"), "--threshold", threshold]
+        assert said in CliRunner().invoke(app, arguments).output
 
 
 def head(path: Path, rows: int, target: Path) -> None:

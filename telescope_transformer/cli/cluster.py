@@ -24,6 +24,7 @@ def cluster(
     import json
     import time
 
+    from telescope_transformer.analysis.settings import counted
     from telescope_transformer.correlation_clustering import CorrelationClustering
 
     table, vectors = _read(embeddings)
@@ -35,7 +36,8 @@ def cluster(
     (output / "clusters.json").write_text(json.dumps({"solution": solution}, indent=2) + "\n")
     _write_labels(table, solver.labels_, output / "labels.parquet")
     bound = "no bound" if solution["gap"] is None else f"gap {100 * solution['gap']:.3g} %"
-    summary = f"{len(vectors)} embeddings in {solver.n_clusters_} clusters, cost {solver.cost_:.6g}, {bound}"
+    found = f"{counted(len(vectors), 'embedding')} in {counted(solver.n_clusters_, 'cluster')}"
+    summary = f"{found}, cost {solver.cost_:.6g}, {bound}"
     typer.echo(f"{summary} ({solver.solver_})")
 
 

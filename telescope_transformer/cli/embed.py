@@ -22,6 +22,7 @@ def embed(
 
     import torch
 
+    from telescope_transformer.analysis.settings import counted
     from telescope_transformer.cli.options import tell
     from telescope_transformer.embedding import embed_files, load
     from telescope_transformer.preparation import SPLITS
@@ -38,4 +39,4 @@ def embed(
         dtype=torch.bfloat16 if bf16 else torch.float32,
     )
     seconds = time.perf_counter() - begun
-    tell(f"{count:,} windows embedded in {seconds:.1f} s ({count / seconds:,.0f} a second): {output}")
+    tell(f"{counted(count, 'window')} embedded in {seconds:.1f} s ({count / seconds:,.0f} a second): {output}")

@@ -24,7 +24,7 @@ import pyarrow as pa
 import torch
 from torch.nn import functional as F
 
-from telescope_transformer.embedding import embed_windows
+from telescope_transformer.embedding import embed_windows, load
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, nt_xent_loss
 from training.data import PairBatches
 from training.sampling import PairOptions, PairSampler
@@ -109,10 +109,11 @@ def training_speed(length: int, pairs: int, rounds: int) -> dict[str, float]:
     return speeds(pairs, race(sides, rounds))
 
 
-def embedding_speed(lengths: np.ndarray, rounds: int) -> dict[str, float]:
-    """Windows a processor second of each side."""
+def embedding_speed(lengths: np.ndarray, rounds: int, *, shipped: bool = False) -> dict[str, float]:
+    """Windows a processor second of each side; ours with the paper's model, or with the checkpoint that ships."""
     tokenizer, windows = FlowTokenizer(), make_windows(len(lengths), lengths)
-    plain_model, model = make_model("eager").eval(), make_model("sdpa").eval()
+    plain_model = make_model("eager").eval()
+    model, our_tokenizer = load() if shipped else (make_model("sdpa").eval(), tokenizer)
 
     @torch.no_grad()
     def plain() -> list[torch.Tensor]:
@@ -121,7 +122,7 @@ def embedding_speed(lengths: np.ndarray, rounds: int) -> dict[str, float]:
         return [F.normalize(plain_model(**padded(tokenizer, encoded, rows)).embeddings, dim=-1) for rows in parts]
 
     def ours(dtype: torch.dtype) -> np.ndarray:
-        return embed_windows(model, tokenizer, windows, dtype=dtype, device="cpu", progress=False)
+        return embed_windows(model, our_tokenizer, windows, dtype=dtype, device="cpu", progress=False)
 
     sides = {"plain": plain, "fp32": partial(ours, torch.float32), "bf16": partial(ours, torch.bfloat16)}
     return speeds(len(lengths), race(sides, rounds))
@@ -170,6 +171,10 @@ def main() -> None:
             "8 records": embedding_speed(np.full(256, 8), arguments.rounds),
             "64 records": embedding_speed(np.full(256, 64), arguments.rounds),
             "8 to 128 records": embedding_speed(mixed, arguments.rounds),
+        },
+        "shipped_embedding_windows_per_second": {
+            f"{length} records": embedding_speed(np.full(256, length), arguments.rounds, shipped=True)
+            for length in (8, 64)
         },
     }
     bf16 = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
