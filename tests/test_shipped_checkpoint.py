@@ -1,0 +1,57 @@
+"""The checkpoint that the package ships: its size, its privacy, and that the recipe beside it is how it was made."""
+
+import json
+import re
+
+import pytest
+from safetensors import safe_open
+
+from telescope_transformer import TelescopeConfig
+from telescope_transformer.embedding import SHIPPED_CHECKPOINT, load
+from training.arguments import RECIPES, TrainingArguments, read_recipe
+
+# The steps and the shares of the datasets are those of `training.ship`.
+OWN_OPTIONS = {"steps", "mix", "cpu", "tracker"}
+ADDRESS = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
+
+
+def recipe(name: str) -> TrainingArguments:
+    return TrainingArguments.from_mapping(read_recipe(RECIPES / f"{name}.yaml"), name)
+
+
+def test_it_is_small_and_in_half_precision() -> None:
+    weights = SHIPPED_CHECKPOINT / "model.safetensors"
+    assert weights.stat().st_size <= 8_000_000
+    with safe_open(weights, "np") as file:
+        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
+        assert (file.metadata() or {}).keys() <= {"format"}
+
+
+def test_no_file_beside_it_holds_an_address() -> None:
+    for path in SHIPPED_CHECKPOINT.iterdir():
+        if path.suffix == ".json":
+            assert not ADDRESS.search(path.read_bytes()), path.name
+
+
+def test_the_default_recipe_is_what_it_was_trained_with() -> None:
+    made = json.loads((SHIPPED_CHECKPOINT / "training.json").read_text())
+    told = recipe("default").to_dict()
+    assert {name: made[name] for name in told.keys() - OWN_OPTIONS} == {
+        name: value for name, value in told.items() if name not in OWN_OPTIONS
+    }
+    described = TelescopeConfig(**told["model"]).to_dict()
+    shipped = load()[0].config.to_dict()
+    assert {name: shipped[name] for name in told["model"]} == {name: described[name] for name in told["model"]}
+
+
+def test_its_figures_are_said_to_be_those_of_other_models() -> None:
+    metrics = json.loads((SHIPPED_CHECKPOINT / "metrics.json").read_text())
+    assert "left out" in metrics["measured_on"]
+    assert {row["split"] for row in metrics["results"]} <= {"unseen_sources", "unseen_sequences"}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.yaml")))
+def test_every_recipe_describes_a_run(name: str) -> None:
+    arguments = recipe(name)
+    config = TelescopeConfig(**arguments.model)
+    assert arguments.max_records <= config.max_position_embeddings
