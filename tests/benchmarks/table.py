@@ -40,7 +40,7 @@ def model(found: dict[str, Any]) -> Iterator[Row]:
         "shipped_embedding_windows_per_second": "embedding with the shipped checkpoint, windows",
     }
     for task, what in tasks.items():
-        for size, rates in found[task].items():
+        for size, rates in found.get(task, {}).items():
             ratio = f"the paper's recipe written plainly: {rates['bf16_to_plain']:.1f} times as fast"
             yield f"{what} of {size}, bf16", f"{rates['bf16']:,.0f} a second", ratio
 
