@@ -124,8 +124,8 @@ def test_a_limit_of_time_is_kept_to_a_tenth(kind: str, n: int, monkeypatch: pyte
     longest = 2.0 * 1.1 + 0.2
     fit(n // 2, 1.0)
     taken = []
-    # A neighbour on the other core makes the last evaluation dearer than foreseen, by up to 0.4 s with three fits on two
-    # cores; what the solver itself does wrong, it does every time.
+    # A neighbour on the other core makes the last evaluation dearer than foreseen, by up to 0.4 s with three fits on
+    # two cores; what the solver itself does wrong, it does every time.
     while len(taken) < 3 and (not taken or taken[-1] >= longest):
         started = time.process_time()
         solver = fit(n, 2.0)
