@@ -1,6 +1,7 @@
 """Windows to embeddings: batches of windows of like length, so that little padding is computed."""
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ BATCH_RECORDS = 8_192
 SHORTEST_SHARE = 0.9
 # Windows that are encoded at a time; bounds the memory of the encoded records.
 CHUNK_WINDOWS = 65_536
+BF16_IN_SOFTWARE = "this processor has no instructions for bfloat16 and is faster in float32, which is used instead"
 KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
 
 
@@ -82,6 +84,11 @@ def file_beside(model: str | Path | None, file_name: str) -> Path | None:
     return Path(found) if found else None
 
 
+def computes_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 pays on a device: not on an x86 processor without AVX-512, where it is computed in software."""
+    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("NO AVX", "AVX2")
+
+
 def embed_windows(
     model: TelescopeForContrastiveLearning,
     tokenizer: FlowTokenizer,
@@ -98,7 +105,8 @@ def embed_windows(
         windows: a row per window, as `sequences.cut_windows` gives it.
         batch_records: records of a batch, padding included.
         device: where the model runs; None is the first GPU, or else the CPU.
-        dtype: `torch.bfloat16` computes under autocast: faster, and about 2e-3 less exact.
+        dtype: `torch.bfloat16` computes under autocast: faster, and about 2e-3 less exact. Where the device has no
+            such instructions, a warning says so and float32 is used, which is faster there.
         progress: whether a bar goes to stderr.
 
     Returns:
@@ -114,6 +122,10 @@ def embed_windows(
             f"windows with --window {model.config.max_position_embeddings} or less"
         )
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    half = dtype == torch.bfloat16
+    if half and not computes_bf16(device):
+        warnings.warn(BF16_IN_SOFTWARE, stacklevel=2)
+        half = False
     was_training = model.training
     model.to(device).eval()  # type: ignore[arg-type]
     embeddings = np.empty((windows.num_rows, model.config.embedding_size), dtype=np.float32)
@@ -129,7 +141,7 @@ def embed_windows(
                 batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
                 with (
                     torch.inference_mode(),
-                    torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16),
+                    torch.autocast(device.type, torch.bfloat16, enabled=half),
                 ):
                     output = model(**batch).embeddings
                 embeddings[begin + rows] = output.float().cpu().numpy()

@@ -1,5 +1,6 @@
 """Embedding: batches of like length, the same embedding in every batch, files in and out."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telescope_transformer.embedding import embed_files, embed_windows, length_batches, load
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, embed_files, embed_windows, length_batches, load
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.sequences import cut_windows
@@ -62,8 +63,26 @@ def test_an_embedding_does_not_depend_on_its_batch(model: TelescopeForContrastiv
     alone = [embed_windows(model, TOKENIZER, windows.slice(row, 1), progress=False) for row in (0, 5, 17)]
     np.testing.assert_allclose(np.concatenate(alone), together[[0, 5, 17]], atol=1e-6)
     assert model.training, "the model is left in the mode that it was in"
-    half = embed_windows(model, TOKENIZER, windows, dtype=torch.bfloat16, progress=False)
-    np.testing.assert_allclose(half, together, atol=3e-2)
+
+
+@pytest.mark.parametrize(
+    ("capability", "native"), [("NO AVX", False), ("AVX2", False), ("AVX512", True), ("DEFAULT", True)]
+)
+def test_bfloat16_is_used_where_the_processor_has_it(
+    model: TelescopeForContrastiveLearning,
+    windows: pa.Table,
+    monkeypatch: pytest.MonkeyPatch,
+    capability: str,
+    native: bool,
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    exact = embed_windows(model, TOKENIZER, windows, device="cpu", progress=False)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        half = embed_windows(model, TOKENIZER, windows, device="cpu", dtype=torch.bfloat16, progress=False)
+    assert [str(each.message) for each in told] == ([] if native else [BF16_IN_SOFTWARE])
+    assert np.array_equal(half, exact) != native
+    np.testing.assert_allclose(half, exact, atol=3e-2)
 
 
 def test_a_file_of_windows_becomes_a_file_of_embeddings(

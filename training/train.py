@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, set_seed
 from huggingface_hub.errors import StrictDataclassError
 from transformers.utils import logging as transformers_logging
 
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16
 from telescope_transformer.errors import CheckpointError, TelescopeError, TrainingError
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from training.arguments import TrainingArguments, arguments_of, parser
@@ -34,6 +35,15 @@ from training.invention import Invention, lacking
 from training.loop import Trainer
 from training.sampling import PairOptions, PairSampler
 from training.store import build_store, open_store
+
+
+def with_precision_of_device(arguments: TrainingArguments) -> TrainingArguments:
+    """The options, in full precision where the device would compute bfloat16 in software."""
+    wanted = arguments.mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if wanted != "bf16" or computes_bf16(PartialState(cpu=arguments.cpu).device):
+        return arguments
+    warnings.warn(BF16_IN_SOFTWARE, stacklevel=2)
+    return dataclasses.replace(arguments, mixed_precision="no")
 
 
 def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
@@ -154,6 +164,7 @@ def train(paths: Namespace, arguments: TrainingArguments) -> dict[str, Any]:
     output = Path(paths.output)
     with disk_errors(output):
         output.mkdir(parents=True, exist_ok=True)
+    arguments = with_precision_of_device(arguments)
     accelerator = make_accelerator(arguments, output)
     # The same weights in every process; the random numbers of dropout differ from here on.
     set_seed(arguments.seed)

@@ -6,15 +6,18 @@ import random
 import resource
 import shutil
 import signal
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from accelerate import PartialState
 from training_runs import options, run
 
-from telescope_transformer.embedding import load
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, load
 from training import loop, train
+from training.arguments import TrainingArguments
 from training.checkpoints import checkpoint_path, list_checkpoints
 
 
@@ -250,6 +253,25 @@ def test_a_wrong_recipe_is_refused(
     arguments = options(dataset, tmp_path / "run")
     (tmp_path / "recipe.yaml").write_text(recipe)
     assert "recipe" in stops_with(capsys, arguments)
+
+
+@pytest.mark.parametrize(
+    ("told", "capability", "trains"),
+    [("bf16", "AVX2", "no"), ("", "AVX2", "no"), ("bf16", "AVX512", "bf16"), ("no", "AVX2", "no")],
+)
+def test_bfloat16_is_left_where_the_processor_computes_it_in_software(
+    monkeypatch: pytest.MonkeyPatch, told: str, capability: str, trains: str
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    # What the launcher says counts where the options say nothing.
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    arguments = TrainingArguments(mixed_precision=told, cpu=True)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        arguments = train.with_precision_of_device(arguments)
+    PartialState._reset_state()
+    assert arguments.mixed_precision == trains
+    assert [str(each.message) for each in warned] == ([BF16_IN_SOFTWARE] if trains != (told or "bf16") else [])
 
 
 def test_launchers_that_start_too_few_processes_are_found_out() -> None:
