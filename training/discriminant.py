@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from scipy.linalg import eigh
+from sklearn.cluster import KMeans
 
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.model import TelescopeForContrastiveLearning
@@ -19,13 +20,14 @@ WINDOWS_PER_SOURCE = 12
 BATCH_WINDOWS = 2_048
 # Added to the covariance within sources, in units of its mean variance: few windows a source say little of most axes.
 RIDGE = 3.0
+MEANS_ROUNDS = 30
 
 
 def fit_discriminant(model: TelescopeForContrastiveLearning, parts: Sequence[PairBatches]) -> None:
     """Set the discriminant of the model's head, in place, from windows of the sources that it was trained on.
 
     Raises:
-        TrainingError: where the sources are fewer than the directions asked for.
+        TrainingError: where the sources are fewer than the directions asked for, or the windows than the centres.
     """
     was_training = model.training
     model.eval()
@@ -40,9 +42,14 @@ def fit_discriminant(model: TelescopeForContrastiveLearning, parts: Sequence[Pai
     size = model.config.discriminant_size
     if names.shape[1] <= size:
         raise TrainingError(f"{size} discriminant directions need more sources than {names.shape[1]}")
-    mean, directions = discriminant(np.concatenate(vectors), codes.ravel(), size)
+    pooled = np.concatenate(vectors)
+    mean, directions = discriminant(pooled, codes.ravel(), size)
     model.head.directions.copy_(torch.from_numpy(directions))
     model.head.offset.copy_(torch.from_numpy(-directions @ mean))
+    if model.config.discriminant_centres:
+        found, shares = centres((pooled - mean) @ directions.T, model.config.discriminant_centres)
+        model.head.centres.copy_(torch.from_numpy(found))
+        model.head.centre_shares.copy_(torch.from_numpy(shares))
 
 
 def windows_of(counts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,6 +81,28 @@ def discriminant(vectors: np.ndarray, sources: np.ndarray, size: int) -> tuple[n
     between = np.cov(means.T, bias=True)
     _, directions = eigh(between, within, subset_by_index=(len(within) - size, len(within) - 1))
     return vectors.mean(axis=0), directions.T[::-1].copy()
+
+
+def centres(placed: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where vectors gather, by k-means of their directions from the origin.
+
+    Args:
+        placed: (n, d).
+
+    Returns:
+        The centres (count, d), each a mean of vectors of unit length, and the share of the vectors around each
+        (count,); a share is never 0.
+
+    Raises:
+        TrainingError: where the vectors are fewer than the centres asked for.
+    """
+    if len(placed) <= count:
+        raise TrainingError(f"{count} centres need more windows than {len(placed)}")
+    unit = placed / np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-12)
+    fitted = KMeans(count, n_init=1, max_iter=MEANS_ROUNDS, random_state=0).fit(unit)
+    # Fewer distinct vectors than centres leave some without any.
+    members = np.maximum(np.bincount(fitted.labels_, minlength=count), 0.5)
+    return fitted.cluster_centers_, members / members.sum()
 
 
 @torch.no_grad()

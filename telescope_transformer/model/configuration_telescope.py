@@ -11,7 +11,7 @@ UNK_TOKEN_ID = 1
 FIRST_FIELD_ID = 2
 
 # Raised when a checkpoint of an older version could be read wrongly by this code, or a newer one by older code.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 # Each field's values are 0 .. size - 1; its ids are one contiguous range of the vocabulary.
 FIELD_SIZES: dict[str, int] = {
@@ -104,13 +104,19 @@ class TelescopeConfig(PreTrainedConfig):
         Width of the embedding's second part: directions of the pooled vector that are fitted after training.
     discriminant_weight (`float`, *optional*, defaults to 0.5):
         Length of the second part, where that of the first is 1.
+    discriminant_centres (`int`, *optional*, defaults to 0):
+        How many centres the second part is compared around: points where training windows gather. At 0 there are
+        none, and it is compared as it is.
+    time_of_day_weight (`float`, *optional*, defaults to 0.0):
+        Length of the embedding's third part, where that of the first is 1 and all records are of one moment: the
+        time of day, as two numbers. At 0 there is none. It takes no part in training.
     temperature (`float`, *optional*, defaults to 0.07):
         Temperature of NT-Xent.
     learn_temperature (`bool`, *optional*, defaults to `False`):
         Whether the temperature is learned, from `temperature` on.
     layer_norm_eps (`float`, *optional*, defaults to 1e-05):
         Epsilon of the layer normalisations.
-    telescope_format_version (`int`, *optional*, defaults to 1):
+    telescope_format_version (`int`, *optional*, defaults to 2):
         Format of the checkpoint; one that is newer than the code is refused.
     """
 
@@ -141,6 +147,8 @@ class TelescopeConfig(PreTrainedConfig):
     projection_size: int = 128
     discriminant_size: int = 0
     discriminant_weight: float | int = 0.5
+    discriminant_centres: int = 0
+    time_of_day_weight: float | int = 0.0
     temperature: float | int = 0.07
     learn_temperature: bool = False
     layer_norm_eps: float | int = 1e-5
@@ -168,7 +176,7 @@ class TelescopeConfig(PreTrainedConfig):
     @property
     def embedding_size(self) -> int:
         """Width of the embedding."""
-        return self.projection_size + self.discriminant_size
+        return self.projection_size + self.discriminant_size + (2 if self.time_of_day_weight else 0)
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -223,6 +231,10 @@ class TelescopeConfig(PreTrainedConfig):
             )
         if self.discriminant_size > self.pooled_size:
             raise ValueError(f"discriminant_size {self.discriminant_size} exceeds the pooled {self.pooled_size}")
+        if self.discriminant_centres and not self.discriminant_size:
+            raise ValueError(f"discriminant_centres {self.discriminant_centres} need a discriminant_size")
+        if self.time_of_day_weight < 0:
+            raise ValueError(f"time_of_day_weight must not be negative, and is {self.time_of_day_weight}")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be positive, not {self.temperature}")
 

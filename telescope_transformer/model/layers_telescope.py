@@ -187,4 +187,19 @@ class TelescopeMomentPooling(nn.Module):
         return self.norm(self.dropout(pooled))
 
 
+def mean_time_of_day(time_of_day: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    """The mean over the records of a window of the points that their times of day are on the unit circle: (B, 2).
+
+    It has length 1 where all records are of one moment of the day, and is near 0 where they are spread over it.
+
+    Args:
+        time_of_day: (B, T) seconds since midnight, negative where unknown; records of unknown time stand at 0.
+        attention_mask: (B, T).
+    """
+    angles = time_of_day.float() * (2 * math.pi / 86_400)
+    points = torch.stack([angles.cos(), angles.sin()], dim=-1)  # (B, T, 2)
+    known = (attention_mask.bool() & (time_of_day >= 0)).unsqueeze(-1)
+    return torch.where(known, points, 0).sum(dim=1) / attention_mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
 POOLINGS: dict[str, type[nn.Module]] = {"mean": TelescopeMeanPooling, "moments": TelescopeMomentPooling}

@@ -30,6 +30,7 @@ from .layers_telescope import (
     TelescopeEmbeddings,
     TelescopeSinusoidalPositions,
     TelescopeTowerLinear,
+    mean_time_of_day,
 )
 
 # transformers 5.23 renamed the argument that tells of a cache, and 5.40 drops the old name.
@@ -59,11 +60,16 @@ class TelescopeContrastiveOutput(ModelOutput):
 class TelescopeProjectionHead(nn.Module):
     """Two layers from the pooled representation to embeddings of unit length, and the temperature if learned.
 
-    The directions, if the configuration has any, are fitted after training and take no part in it.
+    The directions and their centres, if the configuration has any, are fitted after training and take no part in it;
+    nor does the time of day, which nothing is learned of.
     """
 
     directions: torch.Tensor
     offset: torch.Tensor
+    centres: torch.Tensor
+    centre_shares: torch.Tensor
+    # The softmax by which a vector is told between the centres; half and half again change little.
+    centre_temperature = 0.1
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
@@ -75,17 +81,41 @@ class TelescopeProjectionHead(nn.Module):
         start = torch.tensor(math.log(config.temperature))
         self.log_temperature = nn.Parameter(start) if config.learn_temperature else None
         self.discriminant_weight = config.discriminant_weight if config.discriminant_size else 0.0
+        self.time_of_day_weight = config.time_of_day_weight
         if config.discriminant_size:
             self.register_buffer("directions", torch.zeros(config.discriminant_size, config.pooled_size))
             self.register_buffer("offset", torch.zeros(config.discriminant_size))
+        self.has_centres = config.discriminant_centres > 0
+        if self.has_centres:
+            self.register_buffer("centres", torch.zeros(config.discriminant_centres, config.discriminant_size))
+            self.register_buffer("centre_shares", torch.ones(config.discriminant_centres))
 
-    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+    def forward(self, pooled: torch.Tensor, time_of_day: torch.Tensor | None = None) -> torch.Tensor:
+        """Embeddings of pooled vectors (B, pooled size) and mean times of day (B, 2); zeros where these are None."""
         projected = self.output(self.activation(self.hidden(pooled))).unflatten(-1, (self.towers, -1))
         learned = F.normalize(projected, dim=-1).flatten(-2) / math.sqrt(self.towers)  # (B, P)
-        if self.training or not self.discriminant_weight:
+        if self.training:
             return learned
-        fitted = F.normalize(F.linear(pooled, self.directions, self.offset), dim=-1)
-        return F.normalize(torch.cat([learned, self.discriminant_weight * fitted], dim=-1), dim=-1)
+        parts = [learned]
+        if self.discriminant_weight:
+            parts.append(self.discriminant_weight * self.fitted(pooled))
+        if self.time_of_day_weight:
+            time_of_day = learned.new_zeros(len(learned), 2) if time_of_day is None else time_of_day
+            parts.append(self.time_of_day_weight * time_of_day.to(learned.dtype))
+        return F.normalize(torch.cat(parts, dim=-1), dim=-1) if len(parts) > 1 else learned
+
+    def fitted(self, pooled: torch.Tensor) -> torch.Tensor:
+        """The pooled vector in the fitted directions, as seen from the centres around it: (B, D) of unit length.
+
+        Localized centering (Hara et al. 2015, Localized Centering: Reducing Hubness in Large-Sample Data, AAAI):
+        where many windows of different sources lie close together, being close says little; what sets a window apart
+        from those around it says more.
+        """
+        placed = F.normalize(F.linear(pooled, self.directions, self.offset), dim=-1)
+        if not self.has_centres:
+            return placed
+        nearness = placed @ self.centres.T / self.centre_temperature + self.centre_shares.log()
+        return F.normalize(placed - nearness.softmax(dim=-1) @ self.centres, dim=-1)
 
 
 class TelescopePreTrainedModel(CheckedPreTrainedModel):
@@ -140,6 +170,7 @@ class TelescopeModel(TelescopePreTrainedModel):
         input_ids: torch.Tensor,
         inter_arrival: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
+        time_of_day: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Embed windows.
@@ -148,6 +179,7 @@ class TelescopeModel(TelescopePreTrainedModel):
             input_ids: (B, T, F) int64, as the tokenizer gives them.
             inter_arrival: (B, T) seconds since the record before, 0 for the first.
             attention_mask: (B, T), 1 for real records, 0 for padding after them; None means all are real.
+            time_of_day: (B, T), as the tokenizer gives it. The encoder does not see it: it is for the head.
 
         Returns:
             `last_hidden_state` (B, T, H) and `pooler_output` (B, pooled size).
@@ -206,6 +238,7 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
         input_ids: torch.Tensor,
         inter_arrival: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
+        time_of_day: torch.Tensor | None = None,
         pairs: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> TelescopeContrastiveOutput:
@@ -213,10 +246,16 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
 
         Args:
             input_ids, inter_arrival, attention_mask: as `TelescopeModel.forward` takes them.
+            time_of_day: (B, T) seconds since midnight UTC of each record, negative where unknown; None where no time
+                is known. Not used in training.
             pairs: (N, 2) rows of the batch that are positive pairs, for the loss.
         """
         outputs = self.model(input_ids, inter_arrival, attention_mask, **kwargs)
-        embeddings = self.head(outputs.pooler_output)
+        clock = None
+        if time_of_day is not None:
+            real = torch.ones_like(time_of_day) if attention_mask is None else attention_mask
+            clock = mean_time_of_day(time_of_day, real)
+        embeddings = self.head(outputs.pooler_output, clock)
         loss = None
         if pairs is not None:
             towers = self.of_towers(embeddings)

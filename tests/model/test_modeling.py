@@ -36,6 +36,8 @@ VARIANTS = {
         "record_layers": 1,
         "pooling": "moments",
         "discriminant_size": 5,
+        "discriminant_centres": 3,
+        "time_of_day_weight": 0.25,
     },
     "neighbours without destination or source port": {
         "fields": ["protocol", "dst_port"],
@@ -239,6 +241,8 @@ def test_auto_classes_know_the_model_where_the_package_is_installed(tmp_path: Pa
         ({"fields": ["dst_port", "dst_port"]}, "distinct"),
         ({"hidden_size": 30, "num_attention_heads": 4}, "30"),
         ({"temperature": 0.0}, "temperature"),
+        ({"discriminant_centres": 3}, "need a discriminant_size"),
+        ({"time_of_day_weight": -0.1}, "time_of_day_weight"),
     ],
 )
 def test_a_wrong_configuration_is_refused(changes: dict[str, object], words: str) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from telescope_transformer.embedding import load
+from telescope_transformer.errors import TrainingError
 from training import discriminant as discriminant_module
-from training.discriminant import discriminant, windows_of
+from training.discriminant import centres, discriminant, windows_of
 from training.train import main
 
 
@@ -34,13 +35,40 @@ def test_sources_vary_by_one_inside_and_most_along_the_first_direction(monkeypat
     assert np.allclose(directions @ (inside.T @ inside / 800) @ directions.T, np.eye(2))
 
 
+def test_centres_are_where_vectors_gather() -> None:
+    random = np.random.default_rng(0)
+    axes = np.repeat(np.eye(3), [60, 30, 10], axis=0)
+    # Lengths do not count, directions do.
+    vectors = (axes + random.normal(size=axes.shape) * 0.01) * random.uniform(1, 9, (100, 1))
+    found, shares = centres(vectors, 3)
+    order = np.argsort(-shares)
+    assert np.allclose(found[order], np.eye(3), atol=0.01)
+    assert np.allclose(shares[order], [0.6, 0.3, 0.1])
+    assert np.array_equal(centres(vectors, 3)[0], found)
+    with pytest.raises(TrainingError, match="100 centres need more windows than 100"):
+        centres(vectors, 100)
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+def test_fewer_distinct_vectors_than_centres_leave_none_without_a_share() -> None:
+    shares = centres(np.repeat(np.eye(2), 10, axis=0), 4)[1]
+    assert (shares > 0).all()
+    assert np.isclose(shares.sum(), 1)
+
+
 def test_training_ends_with_the_fit(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = "{hidden_size: 64, num_hidden_layers: 0, num_towers: 2, projection_size: 8, discriminant_size: SIZE}"
+    model = "hidden_size: 64, num_hidden_layers: 0, num_towers: 2, projection_size: 8"
     rest = "steps: 2\nbatch_pairs: 8\nmax_records: 12\ncpu: true\ntracker: none\n"
-    for size, status in ((3, 0), (60, 1)):
-        recipe = tmp_path / f"{size}.yaml"
-        recipe.write_text(f"model: {model.replace('SIZE', str(size))}\n{rest}")
-        run = ["--dataset", str(dataset), "--output", str(tmp_path / str(size)), "--config", str(recipe)]
+    for name, size, number, status in (("fits", 3, 2, 0), ("directions", 60, 0, 1), ("centres", 3, 9_999, 1)):
+        recipe = tmp_path / f"{name}.yaml"
+        parts = f"discriminant_size: {size}, discriminant_centres: {number}"
+        recipe.write_text(f"model: {{{model}, {parts}}}\n{rest}")
+        run = ["--dataset", str(dataset), "--output", str(tmp_path / name), "--config", str(recipe)]
         assert main(run) == status
-    assert load(tmp_path / "3")[0].head.directions.any()
-    assert "60 discriminant directions need more sources than" in capsys.readouterr().err
+    head = load(tmp_path / "fits")[0].head
+    assert head.directions.any()
+    assert head.centres.any(dim=1).all()
+    assert head.centre_shares.sum().item() == pytest.approx(1)
+    told = capsys.readouterr().err
+    assert "60 discriminant directions need more sources than" in told
+    assert "9999 centres need more windows than" in told
