@@ -105,10 +105,12 @@ class TelescopeConfig(PreTrainedConfig):
     discriminant_weight (`float`, *optional*, defaults to 0.5):
         Length of the second part, where that of the first is 1.
     discriminant_centres (`int`, *optional*, defaults to 0):
-        How many centres the second part is compared around: points where training windows gather. At 0 there are
-        none, and it is compared as it is.
+        How many centres the directions are also seen from, as a third part of the embedding: points where training
+        windows gather. At 0 there is no such part.
+    centred_weight (`float`, *optional*, defaults to 0.4):
+        Length of the third part, where that of the first is 1.
     time_of_day_weight (`float`, *optional*, defaults to 0.0):
-        Length of the embedding's third part, where that of the first is 1 and all records are of one moment: the
+        Length of the embedding's last part, where that of the first is 1 and all records are of one moment: the
         time of day, as two numbers. At 0 there is none. It takes no part in training.
     temperature (`float`, *optional*, defaults to 0.07):
         Temperature of NT-Xent.
@@ -148,6 +150,7 @@ class TelescopeConfig(PreTrainedConfig):
     discriminant_size: int = 0
     discriminant_weight: float | int = 0.5
     discriminant_centres: int = 0
+    centred_weight: float | int = 0.4
     time_of_day_weight: float | int = 0.0
     temperature: float | int = 0.07
     learn_temperature: bool = False
@@ -176,7 +179,8 @@ class TelescopeConfig(PreTrainedConfig):
     @property
     def embedding_size(self) -> int:
         """Width of the embedding."""
-        return self.projection_size + self.discriminant_size + (2 if self.time_of_day_weight else 0)
+        fitted = self.discriminant_size * (2 if self.discriminant_centres else 1)
+        return self.projection_size + fitted + (2 if self.time_of_day_weight else 0)
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:

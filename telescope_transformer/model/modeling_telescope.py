@@ -85,7 +85,7 @@ class TelescopeProjectionHead(nn.Module):
         if config.discriminant_size:
             self.register_buffer("directions", torch.zeros(config.discriminant_size, config.pooled_size))
             self.register_buffer("offset", torch.zeros(config.discriminant_size))
-        self.has_centres = config.discriminant_centres > 0
+        self.has_centres, self.centred_weight = config.discriminant_centres > 0, config.centred_weight
         if self.has_centres:
             self.register_buffer("centres", torch.zeros(config.discriminant_centres, config.discriminant_size))
             self.register_buffer("centre_shares", torch.ones(config.discriminant_centres))
@@ -98,22 +98,22 @@ class TelescopeProjectionHead(nn.Module):
             return learned
         parts = [learned]
         if self.discriminant_weight:
-            parts.append(self.discriminant_weight * self.fitted(pooled))
+            placed = F.normalize(F.linear(pooled, self.directions, self.offset), dim=-1)
+            parts.append(self.discriminant_weight * placed)
+            if self.has_centres:
+                parts.append(self.centred_weight * self.centred(placed))
         if self.time_of_day_weight:
             time_of_day = learned.new_zeros(len(learned), 2) if time_of_day is None else time_of_day
             parts.append(self.time_of_day_weight * time_of_day.to(learned.dtype))
         return F.normalize(torch.cat(parts, dim=-1), dim=-1) if len(parts) > 1 else learned
 
-    def fitted(self, pooled: torch.Tensor) -> torch.Tensor:
-        """The pooled vector in the fitted directions, as seen from the centres around it: (B, D) of unit length.
+    def centred(self, placed: torch.Tensor) -> torch.Tensor:
+        """Vectors in the fitted directions (B, D) as seen from the centres around them, of unit length.
 
         Localized centering (Hara et al. 2015, Localized Centering: Reducing Hubness in Large-Sample Data, AAAI):
         where many windows of different sources lie close together, being close says little; what sets a window apart
         from those around it says more.
         """
-        placed = F.normalize(F.linear(pooled, self.directions, self.offset), dim=-1)
-        if not self.has_centres:
-            return placed
         nearness = placed @ self.centres.T / self.centre_temperature + self.centre_shares.log()
         return F.normalize(placed - nearness.softmax(dim=-1) @ self.centres, dim=-1)
 
