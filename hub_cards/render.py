@@ -20,6 +20,7 @@ from hub_cards.facts import (
     read_training,
 )
 from telescope_transformer.errors import HubError
+from telescope_transformer.model import TelescopeConfig
 from telescope_transformer.preparation.manifest import Manifest
 
 TAGS = ["network-telescope", "darknet", "flow-records", "contrastive-learning", "correlation-clustering"]
@@ -48,6 +49,7 @@ def model_card(
         CheckpointError: where the checkpoint is not whole.
     """
     config = read_config(checkpoint)
+    described = TelescopeConfig.from_dict(config)
     training = read_training(checkpoint)
     own = () if measured_on else measurements
     data = ModelCardData(
@@ -65,9 +67,7 @@ def model_card(
         "name": name,
         "config": config,
         "architecture": architecture,
-        "embedding_size": config["hidden_size"]
-        if architecture == "TelescopeModel"
-        else config["projection_size"] + config.get("discriminant_size", 0),
+        "embedding_size": described.pooled_size if architecture == "TelescopeModel" else described.embedding_size,
         "parameters": count_parameters(checkpoint / "model.safetensors"),
         "measurements": measurements,
         "measured_on": measured_on,
