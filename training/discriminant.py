@@ -13,7 +13,7 @@ from scipy.linalg import eigh
 from sklearn.cluster import KMeans
 
 from telescope_transformer.errors import TrainingError
-from telescope_transformer.model import TelescopeForContrastiveLearning
+from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning
 from training.data import PairBatches
 
 WINDOWS_PER_SOURCE = 12
@@ -27,8 +27,9 @@ def fit_discriminant(model: TelescopeForContrastiveLearning, parts: Sequence[Pai
     """Set the discriminant of the model's head, in place, from windows of the sources that it was trained on.
 
     Raises:
-        TrainingError: where the sources are fewer than the directions asked for, or the windows than the centres.
+        TrainingError: as `check_enough` does.
     """
+    check_enough(model.config, parts)
     was_training = model.training
     model.eval()
     vectors: list[np.ndarray] = []
@@ -38,18 +39,31 @@ def fit_discriminant(model: TelescopeForContrastiveLearning, parts: Sequence[Pai
         vectors.extend(_pooled(model, part, part.store.offsets[codes] + starts))
         sources.append(np.stack([np.full_like(codes, number), codes]))
     model.train(was_training)
-    names, codes = np.unique(np.concatenate(sources, axis=1), axis=1, return_inverse=True)
-    size = model.config.discriminant_size
-    if names.shape[1] <= size:
-        raise TrainingError(f"{size} discriminant directions need more sources than {names.shape[1]}")
+    codes = np.unique(np.concatenate(sources, axis=1), axis=1, return_inverse=True)[1]
     pooled = np.concatenate(vectors)
-    mean, directions = discriminant(pooled, codes.ravel(), size)
+    mean, directions = discriminant(pooled, codes.ravel(), model.config.discriminant_size)
     model.head.directions.copy_(torch.from_numpy(directions))
     model.head.offset.copy_(torch.from_numpy(-directions @ mean))
     if model.config.discriminant_centres:
         found, shares = centres((pooled - mean) @ directions.T, model.config.discriminant_centres)
         model.head.centres.copy_(torch.from_numpy(found))
         model.head.centre_shares.copy_(torch.from_numpy(shares))
+
+
+def check_enough(config: TelescopeConfig, parts: Sequence[PairBatches]) -> None:
+    """Tell before training what could not be fitted after it.
+
+    Raises:
+        TrainingError: where the sources are fewer than the directions asked for, or the windows than the centres.
+    """
+    if not config.discriminant_size:
+        return
+    found = [windows_of(part.store.counts, part.sampler.options.min_records)[1] for part in parts]
+    sources, windows = sum(len(np.unique(codes)) for codes in found), sum(len(codes) for codes in found)
+    if sources <= config.discriminant_size:
+        raise TrainingError(f"{config.discriminant_size} discriminant directions need more sources than {sources}")
+    if windows <= config.discriminant_centres:
+        raise TrainingError(f"{config.discriminant_centres} centres need more windows than {windows}")
 
 
 def windows_of(counts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,12 +106,7 @@ def centres(placed: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         The centres (count, d), each a mean of vectors of unit length, and the share of the vectors around each
         (count,); a share is never 0.
-
-    Raises:
-        TrainingError: where the vectors are fewer than the centres asked for.
     """
-    if len(placed) <= count:
-        raise TrainingError(f"{count} centres need more windows than {len(placed)}")
     unit = placed / np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-12)
     fitted = KMeans(count, n_init=1, max_iter=MEANS_ROUNDS, random_state=0).fit(unit)
     # Fewer distinct vectors than centres leave some without any.

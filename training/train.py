@@ -30,7 +30,7 @@ from telescope_transformer.model import FlowTokenizer, TelescopeConfig, Telescop
 from training.arguments import TrainingArguments, arguments_of, parser
 from training.checkpoints import disk_errors
 from training.data import MixedBatches, PairBatches, networks_of
-from training.discriminant import fit_discriminant
+from training.discriminant import check_enough, fit_discriminant
 from training.invention import Invention, lacking
 from training.loop import Trainer
 from training.sampling import PairOptions, PairSampler
@@ -155,6 +155,22 @@ def make_batches(
     return (parts[0] if len(parts) == 1 else MixedBatches(parts, arguments.mix, arguments.seed)), records
 
 
+def fits_discriminant(config: TelescopeConfig, parts: Sequence[PairBatches], start_from: str | None) -> bool:
+    """Whether the directions of the head are to be fitted after training; told before it.
+
+    Raises:
+        TrainingError: where a new model has directions to be fitted, and too little data for them.
+    """
+    try:
+        check_enough(config, parts)
+    except TrainingError as error:
+        if start_from is None:
+            raise
+        warnings.warn(f"{error}: those of {start_from} are kept", stacklevel=2)
+        return False
+    return config.discriminant_size > 0
+
+
 def train(paths: Namespace, arguments: TrainingArguments) -> dict[str, Any]:
     """Train as told; returns the last line of the log.
 
@@ -177,12 +193,14 @@ def train(paths: Namespace, arguments: TrainingArguments) -> dict[str, Any]:
             f"{model.config.max_position_embeddings} of the model"
         )
     data, records = make_batches(accelerator, paths, arguments, tokenizer)
+    parts = data.parts if isinstance(data, MixedBatches) else [data]
+    refit = fits_discriminant(model.config, parts, paths.start_from)
     identity = arguments.to_dict() | {"start_from": paths.start_from, "records": records}
     trainer = Trainer(accelerator, model, data, arguments, output, identity)
     accelerator.init_trackers("telescope", config={name: str(value) for name, value in identity.items()})
     record = trainer.run()
-    if model.config.discriminant_size and accelerator.is_main_process:
-        fit_discriminant(model, data.parts if isinstance(data, MixedBatches) else [data])
+    if refit and accelerator.is_main_process:
+        fit_discriminant(model, parts)
     save_model(accelerator, trainer, tokenizer, output, identity | {"result": record})
     accelerator.end_training()
     return record
