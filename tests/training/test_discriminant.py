@@ -84,9 +84,7 @@ def test_fine_tuning_on_few_sources_keeps_the_directions(dataset: Path, tmp_path
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("steps: 2\nbatch_pairs: 8\nmax_records: 12\ncpu: true\ntracker: none\n")
     run = ["--dataset", str(dataset), "--output", str(tmp_path / "tuned"), "--config", str(recipe)]
-    with pytest.warns(
-        UserWarning, match=r"60 discriminant directions .*: those of .* are kept"
-    ):
+    with pytest.warns(UserWarning, match=r"60 discriminant directions .*: those of .* are kept"):
         assert main([*run, "--model", str(tmp_path / "base")]) == 0
     tuned = load(tmp_path / "tuned")[0]
     assert torch.equal(tuned.head.directions, model.head.directions)
