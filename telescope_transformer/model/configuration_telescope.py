@@ -235,10 +235,11 @@ class TelescopeConfig(PreTrainedConfig):
             )
         if self.discriminant_size > self.pooled_size:
             raise ValueError(f"discriminant_size {self.discriminant_size} exceeds the pooled {self.pooled_size}")
-        if self.discriminant_centres and not self.discriminant_size:
+        if self.discriminant_centres > 0 and not self.discriminant_size:
             raise ValueError(f"discriminant_centres {self.discriminant_centres} need a discriminant_size")
-        if self.time_of_day_weight < 0:
-            raise ValueError(f"time_of_day_weight must not be negative, and is {self.time_of_day_weight}")
+        for name in ("discriminant_centres", "time_of_day_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, and is {getattr(self, name)}")
         if self.temperature <= 0:
             raise ValueError(f"temperature must be positive, not {self.temperature}")
 
