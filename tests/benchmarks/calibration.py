@@ -2,12 +2,13 @@
 
 Run: telescope prepare RECORDS --window 8 --output DATASET
      telescope embed DATASET --model MODEL --split validation --split unseen_sources --output EMBEDDINGS.parquet
-     python tests/benchmarks/calibration.py EMBEDDINGS.parquet --truth label|source|network [--splits 4]
+     python tests/benchmarks/calibration.py EMBEDDINGS.parquet... --truth label|source|network [--fitted DIR...]
 
 The embeddings are of sources that the model was not trained on. In each split half of the sources are fitted, without
-labels; on the other half the clustering at the calibrated threshold is compared with a sweep of thresholds by the F1
-of joined pairs of windows: of one label, of one source, or of one /24 (IPv4) or /48. The same without the prior. Adds
-to results/calibration.json under --name.
+labels, or none with --fitted, where a calibration that was fitted to other data (one for each file of embeddings) has
+only its prior adapted, as `telescope analyze` does; on the other half the clustering at the calibrated threshold is
+compared with a sweep of thresholds by the F1 of joined pairs of windows: of one label, of one source, or of one /24
+(IPv4) or /48. The same without the prior. Adds to results/calibration.json under --name.
 """
 
 import argparse
@@ -48,12 +49,14 @@ def join_f1(vectors: np.ndarray, labels: np.ndarray, threshold: float) -> float:
     return 2 * both / max(found + wanted, 1)
 
 
-def one_split(vectors: np.ndarray, sources: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, Any]:
+def one_split(
+    vectors: np.ndarray, sources: np.ndarray, labels: np.ndarray, seed: int, other: Calibration | None
+) -> dict[str, Any]:
     """Calibration error on the sources not fitted, and the F1 with it, without prior, and of the best threshold."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(sources.max() + 1)
     fitted = np.isin(sources, order[: len(order) // 2])
-    calibration = fit_calibration(vectors[fitted], sources[fitted], seed=seed)
+    calibration = other or fit_calibration(vectors[fitted], sources[fitted], seed=seed)
     calibration = measured(calibration, vectors[~fitted], sources[~fitted], seed=seed)
     rows = np.flatnonzero(~fitted)
     rows = rng.choice(rows, min(MOST_WINDOWS, len(rows)), replace=False)
@@ -77,25 +80,38 @@ def even_threshold(calibration: Calibration) -> float:
     return float(grid[(calibration.log_ratio(grid) > 0).argmax()])
 
 
+def calibration_in(folder: str, parser: argparse.ArgumentParser) -> Calibration:
+    """The calibration in a folder; ends the program where there is none."""
+    return Calibration.load(folder) or parser.error(f"{folder} holds no calibration.json")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("embeddings")
+    parser.add_argument("embeddings", nargs="+")
     parser.add_argument("--truth", choices=("label", "source", "network"), default="label")
-    parser.add_argument("--splits", type=int, default=4)
-    parser.add_argument("--name", help="of the row; default: the file and the truth")
+    parser.add_argument("--splits", type=int, default=4, help="of each file")
+    parser.add_argument("--fitted", nargs="+", default=[], help="folders of calibrations fitted to other data")
+    parser.add_argument("--name", help="of the row; default: the files and the truth")
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
-    table = pq.read_table(given.embeddings)
-    sources = table["source"].combine_chunks().dictionary_encode().indices.to_numpy()
-    labels = truth_of(table, given.truth)
-    runs = [one_split(embedding_matrix(table), sources, labels, seed) for seed in range(given.splits)]
-    found: dict[str, Any] = {"windows": table.num_rows}
+    if given.fitted and len(given.fitted) != len(given.embeddings):
+        parser.error("--fitted needs a folder for each file of embeddings")
+    others: list[Calibration | None] = [calibration_in(folder, parser) for folder in given.fitted]
+    others = others or [None] * len(given.embeddings)
+    runs, windows = [], 0
+    for path, other in zip(given.embeddings, others, strict=True):
+        table = pq.read_table(path)
+        windows += table.num_rows
+        sources = table["source"].combine_chunks().dictionary_encode().indices.to_numpy()
+        labels, vectors = truth_of(table, given.truth), embedding_matrix(table)
+        runs += [one_split(vectors, sources, labels, seed, other) for seed in range(given.splits)]
+    found: dict[str, Any] = {"windows": windows}
     for figure in ("error", "share", "share_without_prior"):
         found[figure] = round(float(np.mean([run[figure] for run in runs])), 4)
     found["splits"] = runs
     print(json.dumps(found, indent=1))
     recorded = json.loads(given.output.read_text()) if given.output.is_file() else {}
-    recorded[given.name or f"{Path(given.embeddings).stem}, {given.truth}"] = found
+    recorded[given.name or f"{' '.join(Path(path).stem for path in given.embeddings)}, {given.truth}"] = found
     given.output.write_text(json.dumps(recorded, indent=1) + "\n")
 
 
