@@ -23,6 +23,8 @@ from training.evaluation.clustering import (
     balanced_threshold,
     correlation_clusters,
     proved,
+    sweep_clusterings,
+    sweep_thresholds,
 )
 from training.evaluation.inputs import read_windows
 from training.evaluation.measure import Questions
@@ -194,6 +196,16 @@ def test_what_is_too_large_to_prove_is_not_bounded(monkeypatch: pytest.MonkeyPat
     assert f"at least {FEWEST_SOURCES} validation sources" in CLUSTER_NOTE
     monkeypatch.setattr("training.evaluation.clustering.SEARCH_WINDOWS", 2)
     assert np.isnan(proved(found, similarity, 0).facts["gap"])
+
+
+def test_clusterings_of_the_sweep_are_those_of_its_thresholds_one_by_one(rng: np.random.Generator) -> None:
+    similarity = Representation.of_vectors(rng.normal(size=(24, 3))).similarity
+    thresholds = sweep_thresholds(similarity)
+    for threshold, found in zip(thresholds, sweep_clusterings(similarity, 5), strict=True):
+        alone = correlation_clusters(similarity, float(threshold), 5)
+        assert found.labels.tolist() == alone.labels.tolist()
+        assert found.facts["threshold"] == threshold
+        assert found.facts["cost"] == alone.facts["cost"]
 
 
 def test_means_over_splits_skip_what_is_not_defined() -> None:

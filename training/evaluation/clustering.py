@@ -8,8 +8,11 @@ so two choices are measured that need none, and the best of the sweep, which nee
   pairs that it joins (Youden's index).
 """
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,9 +85,17 @@ def clusterings(
         reduced = _reduced(vectors, seed)
         yield "k_means", Clustered(_k_means(reduced, len(np.unique(truth.classes)), seed), {})
         yield "hdbscan", Clustered(_hdbscan(reduced), {})
-    method = "local_search" if len(truth.rows) <= SEARCH_WINDOWS else "greedy"
-    for place, threshold in enumerate(sweep_thresholds(similarity)):
-        yield f"sweep_{place:02d}", correlation_clusters(similarity, float(threshold), seed, method=method)
+    for place, clustered in enumerate(sweep_clusterings(similarity, seed)):
+        yield f"sweep_{place:02d}", clustered
+
+
+def sweep_clusterings(similarity: NDArray, seed: int) -> Iterator[Clustered]:
+    """The correlation clustering at each threshold of the sweep, ascending."""
+    small = len(similarity) <= SEARCH_WINDOWS
+    cluster = partial(correlation_clusters, similarity, seed=seed, method="local_search" if small else "greedy")
+    # The search holds no lock, and a small graph takes little memory: one thread for each core.
+    with ThreadPoolExecutor(os.cpu_count() if small else 1) as threads:
+        yield from threads.map(cluster, sweep_thresholds(similarity).tolist())
 
 
 def correlation_clusters(
