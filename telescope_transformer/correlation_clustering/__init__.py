@@ -8,7 +8,7 @@ from telescope_transformer.correlation_clustering.lp_relaxation import relax
 from telescope_transformer.correlation_clustering.neighbours import neighbour_graph
 from telescope_transformer.correlation_clustering.reduction import reduce_graph
 from telescope_transformer.correlation_clustering.rounding import round_fractions
-from telescope_transformer.correlation_clustering.sweep import sweep
+from telescope_transformer.correlation_clustering.sweep import sweep, sweep_similarities
 from telescope_transformer.correlation_clustering.validation import check_weights
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "relax",
     "round_fractions",
     "sweep",
+    "sweep_similarities",
 ]

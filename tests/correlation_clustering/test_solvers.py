@@ -21,12 +21,13 @@ from telescope_transformer.correlation_clustering import (
     neighbour_graph,
     refine,
     sweep,
+    sweep_similarities,
 )
 from telescope_transformer.correlation_clustering.dual import DenseDual, SparseDual, ascend
 from telescope_transformer.correlation_clustering.graph import canonical_labels
 from telescope_transformer.correlation_clustering.neighbourhoods import resolve_neighbourhoods
 from telescope_transformer.correlation_clustering.progress import Deadline, Progress
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import InputError, SolverError, WeightsError
 
 
 def contract_greedily(weights: np.ndarray) -> np.ndarray:
@@ -147,6 +148,21 @@ def test_a_sweep_is_the_single_fits_in_the_order_asked_for() -> None:
                 np.testing.assert_array_equal(point.labels, gaec(graph))
             else:
                 assert point.cost <= graph.cost(gaec(graph)) * 1.01
+        of_products = sweep_similarities(vectors @ vectors.T, thresholds, method=method, random_state=0)
+        for point, same in zip(points, of_products, strict=True):
+            assert (same.threshold, same.n_clusters) == (point.threshold, point.n_clusters)
+            np.testing.assert_array_equal(same.labels, point.labels)
+
+
+def test_a_sweep_refuses_similarities_that_are_none() -> None:
+    with pytest.raises(WeightsError, match=r"pair \(0, 1\)"):
+        sweep_similarities(np.array([[0.0, 1.0], [0.5, 0.0]]), [0.5])
+    with pytest.raises(WeightsError, match="not a sparse matrix"):
+        sweep_similarities(sparse.eye_array(3).tocsr(), [0.5])
+    with pytest.raises(WeightsError, match="finite number"):
+        sweep_similarities(np.eye(2), [np.nan])
+    with pytest.raises(SolverError, match="greedy or local_search"):
+        sweep_similarities(np.eye(2), [0.5], method="lp")
 
 
 SCRIPT = """

@@ -18,7 +18,7 @@ from training.evaluate import main
 from training.evaluation import hold_out
 from training.evaluation.arguments import ModelArgument, model_argument
 from training.evaluation.clustering import (
-    SEARCH_WINDOWS,
+    PROVED_WINDOWS,
     SWEEP_POINTS,
     balanced_threshold,
     correlation_clusters,
@@ -192,20 +192,22 @@ def test_what_is_too_large_to_prove_is_not_bounded(monkeypatch: pytest.MonkeyPat
     assert proved(found, similarity, 0).facts == pytest.approx(
         {"threshold": 0.5, "cost": 0.1, "lower_bound": 0.1, "gap": 0.0}, abs=1e-6
     )
-    assert f"more than {SEARCH_WINDOWS} windows" in CLUSTER_NOTE
+    assert f"more than {PROVED_WINDOWS} windows" in CLUSTER_NOTE
     assert f"at least {FEWEST_SOURCES} validation sources" in CLUSTER_NOTE
-    monkeypatch.setattr("training.evaluation.clustering.SEARCH_WINDOWS", 2)
+    monkeypatch.setattr("training.evaluation.clustering.PROVED_WINDOWS", 2)
     assert np.isnan(proved(found, similarity, 0).facts["gap"])
 
 
-def test_clusterings_of_the_sweep_are_those_of_its_thresholds_one_by_one(rng: np.random.Generator) -> None:
+def test_the_sweep_clusters_at_each_of_its_thresholds_and_tells_the_cost(rng: np.random.Generator) -> None:
     similarity = Representation.of_vectors(rng.normal(size=(24, 3))).similarity
     thresholds = sweep_thresholds(similarity)
+    assert (np.diff(thresholds) > 0).all()
     for threshold, found in zip(thresholds, sweep_clusterings(similarity, 5), strict=True):
-        alone = correlation_clusters(similarity, float(threshold), 5)
-        assert found.labels.tolist() == alone.labels.tolist()
+        weights = np.triu(similarity - threshold, 1)
+        together = found.labels[:, None] == found.labels
+        cut, joined = np.maximum(weights, 0)[~together].sum(), np.maximum(-weights, 0)[together].sum()
         assert found.facts["threshold"] == threshold
-        assert found.facts["cost"] == alone.facts["cost"]
+        assert found.facts["cost"] == pytest.approx(cut + joined, abs=1e-4)
 
 
 def test_means_over_splits_skip_what_is_not_defined() -> None:

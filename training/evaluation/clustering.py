@@ -8,11 +8,8 @@ so two choices are measured that need none, and the best of the sweep, which nee
   pairs that it joins (Youden's index).
 """
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +17,7 @@ from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.decomposition import TruncatedSVD
 
 from telescope_transformer.calibration import fit_calibration
-from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.correlation_clustering import CorrelationClustering, sweep_similarities
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.metrics.clusters import cluster_scores
 from telescope_transformer.metrics.pairs import condensed, pair_index
@@ -29,8 +26,8 @@ from training.evaluation.summary import number
 from training.evaluation.windows import WindowSet
 
 SWEEP_POINTS = 24
-# Above this number of windows the sweep is greedy, and nothing is bounded; `tables.CLUSTER_NOTE` names it.
-SEARCH_WINDOWS = 600
+# Above this number of windows nothing is bounded; `tables.CLUSTER_NOTE` names it.
+PROVED_WINDOWS = 600
 # Labels come from a search that ends by itself, so they do not depend on the machine; only the proof is timed.
 BOUND_SECONDS = 2.0
 SMALLEST_CLUSTER = 5
@@ -91,31 +88,29 @@ def clusterings(
 
 def sweep_clusterings(similarity: NDArray, seed: int) -> Iterator[Clustered]:
     """The correlation clustering at each threshold of the sweep, ascending."""
-    small = len(similarity) <= SEARCH_WINDOWS
-    cluster = partial(correlation_clusters, similarity, seed=seed, method="local_search" if small else "greedy")
-    # The search holds no lock, and a small graph takes little memory: one thread for each core.
-    with ThreadPoolExecutor(os.cpu_count() if small else 1) as threads:
-        yield from threads.map(cluster, sweep_thresholds(similarity).tolist())
+    for point in sweep_similarities(similarity, sweep_thresholds(similarity).tolist(), random_state=seed):
+        yield Clustered(point.labels, _facts(point.threshold, point.cost))
 
 
-def correlation_clusters(
-    similarity: NDArray, threshold: float, seed: int, *, method: str = "local_search"
-) -> Clustered:
+def correlation_clusters(similarity: NDArray, threshold: float, seed: int) -> Clustered:
     """This package's correlation clustering of the complete graph with weights similarity - threshold.
 
     Its lower bound and gap are NaN as yet: `proved` has them.
     """
-    solver = CorrelationClustering(method=method, random_state=seed).fit(_weights(similarity, threshold))
-    facts = {"threshold": threshold, "cost": float(solver.cost_), "lower_bound": float("nan"), "gap": float("nan")}
-    return Clustered(solver.labels_, facts)
+    solver = CorrelationClustering(method="local_search", random_state=seed).fit(_weights(similarity, threshold))
+    return Clustered(solver.labels_, _facts(threshold, float(solver.cost_)))
+
+
+def _facts(threshold: float, cost: float) -> dict[str, float]:
+    return {"threshold": threshold, "cost": cost, "lower_bound": float("nan"), "gap": float("nan")}
 
 
 def proved(clustered: Clustered, similarity: NDArray, seed: int) -> Clustered:
     """A correlation clustering with a lower bound of its cost, and the gap between the two.
 
-    They stay NaN above `SEARCH_WINDOWS`, and where `BOUND_SECONDS` do not suffice.
+    They stay NaN above `PROVED_WINDOWS`, and where `BOUND_SECONDS` do not suffice.
     """
-    if len(similarity) > SEARCH_WINDOWS:
+    if len(similarity) > PROVED_WINDOWS:
         return clustered
     weights, cost = _weights(similarity, clustered.facts["threshold"]), clustered.facts["cost"]
     solver = CorrelationClustering(time_limit=BOUND_SECONDS, random_state=seed).fit(weights)
