@@ -13,7 +13,7 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph, canon
 from telescope_transformer.correlation_clustering.greedy import first_largest, gaec_in_place
 from telescope_transformer.correlation_clustering.local_search import fuse, improve
 from telescope_transformer.correlation_clustering.progress import Deadline
-from telescope_transformer.correlation_clustering.validation import check_embeddings, check_weights
+from telescope_transformer.correlation_clustering.validation import check_embeddings, check_threshold, check_weights
 from telescope_transformer.errors import SolverError, WeightsError
 
 _RUNS = 2
@@ -47,7 +47,7 @@ def sweep(
     Raises :class:`~telescope_transformer.errors.WeightsError` for vectors or thresholds that are not finite, and
     :class:`~telescope_transformer.errors.SolverError` for another method.
     """
-    deadline = _deadline(time_limit)
+    deadline = _begun(thresholds, method, time_limit)
     vectors = check_embeddings(embeddings, 0.0).astype(np.float32)
     return _sweep(vectors @ vectors.T, thresholds, method, deadline, random_state)
 
@@ -65,24 +65,26 @@ def sweep_similarities(
     Raises :class:`~telescope_transformer.errors.WeightsError` for similarities of another shape, not symmetric or not
     finite, and what :func:`sweep` raises.
     """
-    deadline = _deadline(time_limit)
+    deadline = _begun(thresholds, method, time_limit)
     graph = check_weights(similarity)
     if not isinstance(graph, DenseGraph):
         raise WeightsError("a sweep needs the similarities of all pairs: a dense array, not a sparse matrix")
     return _sweep(graph.matrix.astype(np.float32), thresholds, method, deadline, random_state)
 
 
-def _deadline(time_limit: float | None) -> Deadline:
-    return Deadline(float("inf") if time_limit is None else time_limit)
+def _begun(thresholds: Sequence[float], method: str, time_limit: float | None) -> Deadline:
+    """The deadline of a sweep that begins now, its options checked before anything large is computed."""
+    deadline = Deadline(float("inf") if time_limit is None else time_limit)
+    if method not in ("greedy", "local_search"):
+        raise SolverError(f"method of a sweep must be greedy or local_search, not {method!r}")
+    for threshold in thresholds:
+        check_threshold(threshold)
+    return deadline
 
 
 def _sweep(
     matrix: np.ndarray, thresholds: Sequence[float], method: str, deadline: Deadline, random_state: int | None
 ) -> list[SweepPoint]:
-    if method not in ("greedy", "local_search"):
-        raise SolverError(f"method of a sweep must be greedy or local_search, not {method!r}")
-    for threshold in thresholds:
-        check_embeddings(matrix[:0], threshold)
     values = sorted(set(map(float, thresholds)), reverse=True)
     run = _greedy_run if method == "greedy" else _refined_run
     seeds = np.random.SeedSequence(random_state).spawn(_RUNS)

@@ -43,14 +43,19 @@ def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
     _check_numeric(array.dtype)
     if array.ndim != 2:
         raise WeightsError(f"embeddings must be vectors of shape (n, d), not of shape {array.shape}")
-    if not np.isfinite(threshold):
-        raise WeightsError(f"the threshold must be a finite number, not {threshold}")
+    check_threshold(threshold)
     array = np.ascontiguousarray(array, dtype=np.float64 if array.dtype == np.float64 else np.float32)
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if bad.size:
         column = int(np.flatnonzero(~np.isfinite(array[bad[0]]))[0])
         raise WeightsError(f"embedding {bad[0]}, component {column} is {array[bad[0], column]}, not a finite number")
     return array
+
+
+def check_threshold(threshold: float) -> None:
+    """Raises :class:`WeightsError` where the threshold is not finite."""
+    if not np.isfinite(threshold):
+        raise WeightsError(f"the threshold must be a finite number, not {threshold}")
 
 
 def _check_numeric(dtype: np.dtype) -> None:
