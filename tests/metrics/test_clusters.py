@@ -64,6 +64,45 @@ def test_a_window_of_weight_zero_does_not_count() -> None:
     assert weighed == pytest.approx(cluster_scores(truth[:4], clusters[:4]))
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 3)), min_size=2, max_size=10), st.data()
+)
+def test_scores_of_drawn_sources_equal_a_loop_over_pairs(
+    windows: list[tuple[int, int, int]], data: st.DataObject
+) -> None:
+    truth, clusters, sources = np.array(windows).T
+    drawn = np.array(data.draw(st.lists(st.integers(0, 3), min_size=4, max_size=4)))
+    if drawn[sources].sum() == 0:
+        drawn += 1
+    weight = {True: {True: 0.0, False: 0.0}, False: {True: 0.0, False: 0.0}}
+    for i, j in combinations(range(len(truth)), 2):
+        k, m = drawn[sources[i]], drawn[sources[j]]
+        together = bool(clusters[i] == clusters[j])
+        weight[bool(truth[i] == truth[j])][together] += k if sources[i] == sources[j] else k * m
+    right, missed, wrong = weight[True][True], weight[True][False], weight[False][True]
+    scores = cluster_scores(truth, clusters, drawn[sources], sources)
+    assert scores["join_recall"] == pytest.approx(ratio(right, right + missed), nan_ok=True)
+    assert scores["join_precision"] == pytest.approx(ratio(right, right + wrong), nan_ok=True)
+    apart = weight[False][False]
+    assert scores["cut_recall"] == pytest.approx(ratio(apart, wrong + apart), nan_ok=True)
+    total = right + missed + wrong + apart
+    expected = (right + missed) * (right + wrong) / total if total else 0.0
+    most = (2 * right + missed + wrong) / 2
+    assert scores["ari"] == pytest.approx((right - expected) / (most - expected) if most != expected else 1.0)
+
+
+def test_the_interval_of_an_agreement_with_sources_covers_it() -> None:
+    rng = np.random.default_rng(0)
+    sources = np.repeat(np.arange(60), 4)
+    clusters = np.where(rng.random(240) < 0.6, sources, rng.integers(0, 60, 240))
+    replicates = [
+        cluster_scores(sources, clusters, drawn[sources], sources)["ari"] for drawn in source_multiplicities(60, 200)
+    ]
+    low, high = percentile_interval(np.array(replicates))
+    assert low < cluster_scores(sources, clusters)["ari"] < high
+
+
 def test_partition_scores_of_a_known_case() -> None:
     scores = partition_scores(np.array(list("aabb")), np.array([0, 0, 0, 0]))
     assert scores["ari"] == 0

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from telescope_transformer.calibration import FEWEST_SOURCES
 from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.metrics.bootstrap import percentile_interval, source_multiplicities
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.sequences import cut_windows
 from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
@@ -18,11 +19,16 @@ from training.evaluate import main
 from training.evaluation import hold_out
 from training.evaluation.arguments import ModelArgument, model_argument
 from training.evaluation.clustering import (
+    COUNTS,
+    ENTROPIES,
     PROVED_WINDOWS,
     SWEEP_POINTS,
+    Clustered,
+    Truth,
     balanced_threshold,
     correlation_clusters,
     proved,
+    score_clusterings,
     sweep_clusterings,
     sweep_thresholds,
 )
@@ -208,6 +214,21 @@ def test_the_sweep_clusters_at_each_of_its_thresholds_and_tells_the_cost(rng: np
         cut, joined = np.maximum(weights, 0)[~together].sum(), np.maximum(-weights, 0)[together].sum()
         assert found.facts["threshold"] == threshold
         assert found.facts["cost"] == pytest.approx(cut + joined, abs=1e-4)
+
+
+def test_intervals_of_clusterings_cover_them_and_counts_have_none(rng: np.random.Generator) -> None:
+    sources = np.repeat(np.arange(60), 4)
+    operators = sources // 10
+    labels = np.where(rng.random(240) < 0.8, sources, rng.integers(0, 60, 240))
+    drawn = np.vstack([np.ones(60), source_multiplicities(60, 200)])
+    for classes, have_none in ((sources, COUNTS | ENTROPIES), (operators, COUNTS)):
+        truth = Truth(np.arange(240), classes, sources)
+        found = iter([("whole", Clustered(labels, {})), ("sweep_00", Clustered(labels, {}))])
+        figures = score_clusterings(found, truth, drawn, lambda best: best)[0]["whole"]
+        for name, values in figures.items():
+            low, high = percentile_interval(values[1:])
+            assert np.isnan(low) == (name in have_none), name
+            assert name in COUNTS | ENTROPIES or low <= values[0] <= high, name
 
 
 def test_means_over_splits_skip_what_is_not_defined() -> None:

@@ -31,6 +31,9 @@ PROVED_WINDOWS = 600
 # Labels come from a search that ends by itself, so they do not depend on the machine; only the proof is timed.
 BOUND_SECONDS = 2.0
 SMALLEST_CLUSTER = 5
+# A bootstrap replicate has some 63 % of the sources, so what grows with their number has no interval from it.
+COUNTS = frozenset({"n_clusters", "n_classes"})
+ENTROPIES = frozenset({"homogeneity", "completeness", "v_measure", "variation_of_information"})
 WIDEST = 128
 
 
@@ -177,8 +180,8 @@ def score_clusterings(
         prove: bounds a clustering of the truth's windows, here the best of the sweep alone.
 
     Returns:
-        Figures by clustering, `best` being the highest adjusted Rand index of the sweep; and the curves, a list for
-        each figure with an element per threshold.
+        Figures by clustering, `best` being the highest adjusted Rand index of the sweep, with NaN for replicates of
+        what grows with the number of sources; and the curves, a list for each figure with an element per threshold.
     """
     figures: dict[str, dict[str, NDArray]] = {}
     sweep: list[tuple[Clustered, dict[str, float]]] = []
@@ -194,12 +197,19 @@ def score_clusterings(
 
 
 def _scores(clustered: Clustered, truth: Truth, drawn: NDArray) -> dict[str, float]:
-    return dict(cluster_scores(truth.classes, clustered.labels, drawn[truth.sources])) | clustered.facts
+    scores = cluster_scores(truth.classes, clustered.labels, drawn[truth.sources], truth.sources)
+    return dict(scores) | clustered.facts
 
 
 def _replicated(clustered: Clustered, truth: Truth, multiplicities: NDArray) -> dict[str, NDArray]:
+    """Scores, (1 + replicates,) each; replicates are NaN where drawing sources says nothing of the figure."""
     rows = [_scores(clustered, truth, drawn) for drawn in multiplicities]
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    figures = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    # Classes that are sources are as many as are drawn.
+    of_sources = np.array_equal(truth.classes, truth.sources)
+    for name in COUNTS | ENTROPIES if of_sources else COUNTS:
+        figures[name][1:] = np.nan
+    return figures
 
 
 def _reduced(vectors: NDArray, seed: int) -> NDArray:

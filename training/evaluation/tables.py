@@ -99,8 +99,8 @@ CLUSTER_NOTE = (
     "Calibrated is the threshold that `telescope analyze` would take. It needs vectors, and at least 20 validation "
     "sources with two windows, whose own pairs are the more similar ones; a tenth of all sources are for validation, "
     "so of some 60 in all nothing is calibrated. Cost and gap are of weights in units of similarity; of more than 600 "
-    "windows nothing is proved. A bootstrap draws some sources twice and others not at all: numbers of clusters and "
-    "scores against sources change with that, and their intervals need not contain the figure."
+    "windows nothing is proved. A bootstrap draws some sources twice and others not at all: what grows with the "
+    "number of sources (numbers of clusters; entropies against sources) has no interval."
 )
 NOTES = {heading: CLUSTER_NOTE for name, heading in HEADINGS.items() if "clusters" in name}
 
