@@ -15,8 +15,11 @@ from sklearn.cluster import KMeans
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning
 from training.data import PairBatches
+from training.thinning import shown_of, thinned
 
 WINDOWS_PER_SOURCE = 12
+# Where training thins windows, how many times as long as a window the stretches are that some are drawn from.
+THINNED = (2, 4)
 BATCH_WINDOWS = 2_048
 # Added to the covariance within sources, in units of its mean variance: few windows a source say little of most axes.
 RIDGE = 3.0
@@ -26,16 +29,20 @@ MEANS_ROUNDS = 30
 def fit_discriminant(model: TelescopeForContrastiveLearning, parts: Sequence[PairBatches]) -> None:
     """Set the discriminant of the model's head, in place, from windows of the sources that it was trained on.
 
-    They are enough for it where `check_enough` passes.
+    They are enough for it where `check_enough` passes. Where windows were thinned in training, some are here too: what
+    a telescope misses is then among what varies within a source, and counts for less.
     """
     was_training = model.training
     model.eval()
     vectors: list[np.ndarray] = []
     sources: list[np.ndarray] = []
     for number, part in enumerate(parts):
-        starts, codes = windows_of(part.store.counts, part.sampler.options.min_records)
-        vectors.extend(_pooled(model, part, part.store.offsets[codes] + starts))
-        sources.append(np.stack([np.full_like(codes, number), codes]))
+        options = part.sampler.options
+        for times in (1, *THINNED) if options.thinning else (1,):
+            span = times * options.min_records
+            starts, codes = windows_of(part.store.counts, span)
+            vectors.extend(_pooled(model, part, part.store.offsets[codes] + starts, span))
+            sources.append(np.stack([np.full_like(codes, number), codes]))
     model.train(was_training)
     codes = np.unique(np.concatenate(sources, axis=1), axis=1, return_inverse=True)[1]
     pooled = np.concatenate(vectors)
@@ -65,7 +72,7 @@ def check_enough(config: TelescopeConfig, parts: Sequence[PairBatches]) -> None:
 
 
 def windows_of(counts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of `length` records, evenly from each source that has two: first records (n,), and sources (n,)."""
+    """Stretches of `length` records, evenly from each source that has two: first records (n,), and sources (n,)."""
     windows = counts // length
     taken = np.where(windows > 1, np.minimum(windows, WINDOWS_PER_SOURCE), 0)
     codes = np.repeat(np.arange(len(counts)), taken)
@@ -113,10 +120,16 @@ def centres(placed: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @torch.no_grad()
-def _pooled(model: TelescopeForContrastiveLearning, part: PairBatches, starts: np.ndarray) -> Iterator[np.ndarray]:
+def _pooled(
+    model: TelescopeForContrastiveLearning, part: PairBatches, starts: np.ndarray, span: int
+) -> Iterator[np.ndarray]:
+    """Pooled vectors of windows of some of the records of stretches of `span`, or of all where it is a window's."""
     device = next(model.parameters()).device
+    length = part.sampler.options.min_records
+    random = np.random.default_rng([part.sampler.options.seed, span])
     for begin in range(0, len(starts), BATCH_WINDOWS):
-        chosen = starts[begin : begin + BATCH_WINDOWS]
-        lengths = np.full(len(chosen), part.sampler.options.min_records)
-        batch = part.tokenizer.collate(part.store.encoded, chosen, lengths).to(device)
+        firsts, encoded = starts[begin : begin + BATCH_WINDOWS], part.store.encoded
+        if span > length:
+            encoded, firsts = thinned(encoded, firsts, [shown_of(random, np.full(len(firsts), span), length)])
+        batch = part.tokenizer.collate(encoded, firsts, np.full(len(firsts), length)).to(device)
         yield model.model(**batch).pooler_output.double().cpu().numpy()

@@ -13,13 +13,15 @@ from training.sampling import Pairs
 
 def shown_places(random: np.random.Generator, pairs: Pairs) -> list[np.ndarray]:
     """Places in their stretches of the records that first and second windows show: two (n, length), ascending."""
-    places = []
-    for length, spans in zip(pairs.lengths, pairs.spans, strict=True):
-        keys = random.random((len(spans), int(spans.max())))
-        keys[np.arange(keys.shape[1]) >= spans[:, None]] = np.inf
-        # The places of the smallest keys are a draw without replacement.
-        places.append(np.sort(np.argsort(keys, axis=1)[:, :length], axis=1))
-    return places
+    return [shown_of(random, spans, length) for length, spans in zip(pairs.lengths, pairs.spans, strict=True)]
+
+
+def shown_of(random: np.random.Generator, spans: np.ndarray, length: int) -> np.ndarray:
+    """Places of `length` records, drawn from stretches of so many (n,): (n, length), ascending."""
+    keys = random.random((len(spans), int(spans.max())))
+    keys[np.arange(keys.shape[1]) >= spans[:, None]] = np.inf
+    # The places of the smallest keys are a draw without replacement.
+    return np.sort(np.argsort(keys, axis=1)[:, :length], axis=1)
 
 
 def thinned(
@@ -29,11 +31,11 @@ def thinned(
 
     Args:
         encoded: of all records, as a store has them.
-        starts: (2n,) first record of each stretch.
-        places: as `shown_places` gives them.
+        starts: (n,) first record of each stretch.
+        places: as `shown_places` gives them, or one array of `shown_of`.
 
     Returns:
-        The windows' records, one window after the other, and the first record of each window (2n,).
+        The windows' records, one window after the other, and the first record of each window (n,).
     """
     lengths = np.repeat([rows.shape[1] for rows in places], [len(rows) for rows in places])
     firsts = np.cumsum(lengths) - lengths

@@ -1,15 +1,20 @@
 """Directions that tell sources apart: which windows they are fitted to, and that they are the discriminant ones."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from transformers import BatchEncoding
 
 from telescope_transformer import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.embedding import load
 from training import discriminant as discriminant_module
-from training.discriminant import centres, discriminant, windows_of
+from training.data import PairBatches
+from training.discriminant import centres, discriminant, fit_discriminant, windows_of
+from training.sampling import PairOptions, PairSampler
+from training.store import build_store, open_store
 from training.train import main
 
 
@@ -89,3 +94,34 @@ def test_fine_tuning_on_few_sources_keeps_the_directions(dataset: Path, tmp_path
     tuned = load(tmp_path / "tuned")[0]
     assert torch.equal(tuned.head.directions, model.head.directions)
     assert not torch.equal(tuned.head.hidden.weight, model.head.hidden.weight)
+
+
+@pytest.mark.parametrize("thinning", [0.0, 0.2])
+def test_directions_see_thinned_windows_where_training_did(
+    dataset: Path, tmp_path: Path, thinning: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = FlowTokenizer()
+    build_store(dataset, "train", tokenizer, tmp_path)
+    store = open_store(tmp_path)
+    sampler = PairSampler(store.offsets, PairOptions(batch_pairs=8, min_records=4, max_records=6, thinning=thinning))
+    part = PairBatches(store, sampler, tokenizer)
+    config = TelescopeConfig(hidden_size=32, num_hidden_layers=0, projection_size=8, discriminant_size=3)
+    model = TelescopeForContrastiveLearning(config)
+    spans: dict[int, float] = {}
+
+    def watched(encoded: Mapping[str, np.ndarray], starts: np.ndarray, lengths: np.ndarray) -> BatchEncoding:
+        assert set(lengths) == {4}
+        batch = FlowTokenizer.collate(tokenizer, encoded, starts, lengths)
+        spans[len(starts)] = float(batch["inter_arrival"][:, 1:].sum(dim=1).median())
+        return batch
+
+    monkeypatch.setattr(tokenizer, "collate", watched)
+    fit_discriminant(model, [part])
+    found = {times: len(windows_of(store.counts, 4 * times)[0]) for times in (1, 2, 4)}
+    assert set(spans) == (set(found.values()) if thinning else {found[1]})
+    first = model.head.directions.clone()
+    assert first.any()
+    fit_discriminant(model, [part])
+    assert torch.equal(model.head.directions, first), "the same seed draws the same windows"
+    if thinning:
+        assert spans[found[1]] < spans[found[2]] < spans[found[4]]
