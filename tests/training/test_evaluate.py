@@ -13,10 +13,11 @@ from telescope_transformer.calibration import FEWEST_SOURCES
 from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.metrics.bootstrap import percentile_interval, source_multiplicities
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.records import read_records
 from telescope_transformer.sequences import cut_windows
 from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
 from training.evaluate import main
-from training.evaluation import hold_out
+from training.evaluation import hold_out, thin_out
 from training.evaluation.arguments import ModelArgument, model_argument
 from training.evaluation.clustering import (
     COUNTS,
@@ -145,6 +146,19 @@ def test_hold_out_writes_what_to_train_on_and_what_to_keep(tmp_path: Path, capsy
     assert not train & test
     assert "held out" in capsys.readouterr().out
     assert hold_out.main([str(tmp_path / "none.csv"), "--output", str(tmp_path)]) == 1
+
+
+def test_thin_out_keeps_a_share_of_the_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flows, thin = tmp_path / "flows.parquet", tmp_path / "thin.parquet"
+    write_simulation(flows, SETTINGS)
+    assert thin_out.main([str(flows), "--output", str(thin), "--share", "0.3", "--seed", "7"]) == 0
+    whole, some = read_records([flows]).table, read_records([thin]).table
+    assert 0.25 < some.num_rows / whole.num_rows < 0.35
+    assert some.equals(whole.filter(pa.array(thin_out.kept(whole.num_rows, 0.3, 7))))
+    assert f"{some.num_rows:,} of {whole.num_rows:,} flow records kept" in capsys.readouterr().out
+    for wrong in ("0", "1", "1e-12"):
+        assert thin_out.main([str(flows), "--output", str(thin), "--share", wrong]) == 1
+        assert wrong in capsys.readouterr().err
 
 
 def test_test_data_lose_the_sources_that_were_seen(windows: pa.Table, split: Split) -> None:
