@@ -7,17 +7,16 @@ DIR/train.parquet is for `telescope prepare` and training, DIR/test.parquet for
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from telescope_transformer.errors import DatasetError, TelescopeError
-from telescope_transformer.records import parse_mapping, read_records
+from telescope_transformer.errors import DatasetError
 from telescope_transformer.sequences import split_of_source
 from training.evaluation.protocol import HOLD_OUTS, units_of
+from training.evaluation.selecting import run_selection, selection_parser
 
 
 def held_out(records: pa.Table, by: str, seed: int) -> NDArray[np.bool_]:
@@ -39,27 +38,25 @@ def held_out(records: pa.Table, by: str, seed: int) -> NDArray[np.bool_]:
     return test
 
 
+def write_sides(records: pa.Table, options: argparse.Namespace) -> str:
+    """Write both sides; returns how many records they have."""
+    test = held_out(records, options.by, options.seed)
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name, rows in (("train", ~test), ("test", test)):
+        pq.write_table(records.filter(pa.array(rows)), options.output / f"{name}.parquet")
+    return f"{int((~test).sum()):,} flow records to train on, {int(test.sum()):,} held out"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    command = argparse.ArgumentParser(prog="training.evaluation.hold_out", description=__doc__.split("\n")[0])
-    command.add_argument("inputs", nargs="+", help="flow-record files")
-    command.add_argument("--output", type=Path, required=True, help="directory for train.parquet and test.parquet")
-    command.add_argument("--columns", help="field=column pairs, comma-separated, for CSV and Parquet")
+    command = selection_parser(
+        "training.evaluation.hold_out",
+        __doc__.split("\n")[0],
+        output="directory for train.parquet and test.parquet",
+        seed="of the hash that chooses",
+    )
     command.add_argument("--by", choices=HOLD_OUTS, default="organisation", help="what is kept whole on one side")
-    command.add_argument("--seed", type=int, default=0, help="of the hash that chooses")
-    options = command.parse_args(argv)
-    try:
-        columns = parse_mapping(options.columns) if options.columns else None
-        records = read_records(options.inputs, columns=columns).table
-        test = held_out(records, options.by, options.seed)
-        options.output.mkdir(parents=True, exist_ok=True)
-        for name, rows in (("train", ~test), ("test", test)):
-            pq.write_table(records.filter(pa.array(rows)), options.output / f"{name}.parquet")
-    except TelescopeError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    sys.stdout.write(f"{int((~test).sum()):,} flow records to train on, {int(test.sum()):,} held out\n")
-    return 0
+    return run_selection(command, argv, write_sides)
 
 
 if __name__ == "__main__":

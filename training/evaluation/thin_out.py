@@ -7,14 +7,13 @@ Of each record a coin says whether it is kept, as if the telescope had fewer add
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.errors import InputError, TelescopeError
-from telescope_transformer.records import parse_mapping, read_records
+from telescope_transformer.errors import InputError
+from training.evaluation.selecting import run_selection, selection_parser
 
 
 def kept(records: int, share: float, seed: int) -> np.ndarray:
@@ -31,26 +30,24 @@ def kept(records: int, share: float, seed: int) -> np.ndarray:
     return chosen
 
 
+def write_thinned(records: pa.Table, options: argparse.Namespace) -> str:
+    """Write the records that are kept; returns how many they are."""
+    chosen = kept(records.num_rows, options.share, options.seed)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(records.filter(pa.array(chosen)), options.output)
+    return f"{int(chosen.sum()):,} of {len(chosen):,} flow records kept"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    command = argparse.ArgumentParser(prog="training.evaluation.thin_out", description=__doc__.split("\n")[0])
-    command.add_argument("inputs", nargs="+", help="flow-record files")
-    command.add_argument("--output", type=Path, required=True, help="Parquet file to write")
-    command.add_argument("--columns", help="field=column pairs, comma-separated, for CSV and Parquet")
+    command = selection_parser(
+        "training.evaluation.thin_out",
+        __doc__.split("\n")[0],
+        output="Parquet file to write",
+        seed="of the coins",
+    )
     command.add_argument("--share", type=float, default=0.4, help="of the records that is kept (default: 0.4)")
-    command.add_argument("--seed", type=int, default=0, help="of the coins")
-    options = command.parse_args(argv)
-    try:
-        columns = parse_mapping(options.columns) if options.columns else None
-        records = read_records(options.inputs, columns=columns).table
-        chosen = kept(records.num_rows, options.share, options.seed)
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(records.filter(pa.array(chosen)), options.output)
-    except (TelescopeError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    sys.stdout.write(f"{int(chosen.sum()):,} of {len(chosen):,} flow records kept\n")
-    return 0
+    return run_selection(command, argv, write_thinned)
 
 
 if __name__ == "__main__":
