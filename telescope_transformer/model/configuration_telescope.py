@@ -11,7 +11,7 @@ UNK_TOKEN_ID = 1
 FIRST_FIELD_ID = 2
 
 # Raised when a checkpoint of an older version could be read wrongly by this code, or a newer one by older code.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 # Each field's values are 0 .. size - 1; its ids are one contiguous range of the vocabulary.
 FIELD_SIZES: dict[str, int] = {
@@ -112,13 +112,17 @@ class TelescopeConfig(PreTrainedConfig):
     time_of_day_weight (`float`, *optional*, defaults to 0.0):
         Length of the embedding's last part, where that of the first is 1 and all records are of one moment: the
         time of day, as two numbers. At 0 there is none. It takes no part in training.
+    piece_records (`int`, *optional*, defaults to 0):
+        A window of at least twice as many records is embedded as the mean of consecutive pieces of at least so many
+        records each, all of like length: what was trained on short windows then knows long ones. At 0 every window is
+        embedded whole.
     temperature (`float`, *optional*, defaults to 0.07):
         Temperature of NT-Xent.
     learn_temperature (`bool`, *optional*, defaults to `False`):
         Whether the temperature is learned, from `temperature` on.
     layer_norm_eps (`float`, *optional*, defaults to 1e-05):
         Epsilon of the layer normalisations.
-    telescope_format_version (`int`, *optional*, defaults to 2):
+    telescope_format_version (`int`, *optional*, defaults to 3):
         Format of the checkpoint; one that is newer than the code is refused.
     """
 
@@ -152,6 +156,7 @@ class TelescopeConfig(PreTrainedConfig):
     discriminant_centres: int = 0
     centred_weight: float | int = 0.4
     time_of_day_weight: float | int = 0.0
+    piece_records: int = 0
     temperature: float | int = 0.07
     learn_temperature: bool = False
     layer_norm_eps: float | int = 1e-5
@@ -237,7 +242,7 @@ class TelescopeConfig(PreTrainedConfig):
             raise ValueError(f"discriminant_size {self.discriminant_size} exceeds the pooled {self.pooled_size}")
         if self.discriminant_centres > 0 and not self.discriminant_size:
             raise ValueError(f"discriminant_centres {self.discriminant_centres} need a discriminant_size")
-        for name in ("discriminant_centres", "time_of_day_weight"):
+        for name in ("discriminant_centres", "time_of_day_weight", "piece_records"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, and is {getattr(self, name)}")
         if self.temperature <= 0:

@@ -32,6 +32,7 @@ from .layers_telescope import (
     TelescopeTowerLinear,
     mean_time_of_day,
 )
+from .pieces_telescope import cut_pieces
 
 # transformers 5.23 renamed the argument that tells of a cache, and 5.40 drops the old name.
 NO_CACHE = {name: None for name in ("cache", "past_key_values") if name in signature(create_causal_mask).parameters}
@@ -44,9 +45,10 @@ class TelescopeContrastiveOutput(ModelOutput):
     Args:
         loss: NT-Xent over the pairs that were given, else None.
         embeddings: (B, E), of unit length.
-        pooler_output: (B, pooled size), before the projection head.
+        pooler_output: (B, pooled size), before the projection head; the mean over the pieces of a window.
         last_hidden_state: (B, T, H).
-        hidden_states, attentions: of every layer, where asked for.
+        hidden_states, attentions: of every layer, where asked for; of the pieces (P, L, ...), in the order of their
+            windows, where `piece_records` has windows cut.
     """
 
     loss: torch.Tensor | None = None
@@ -250,12 +252,22 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
                 is known. Not used in training.
             pairs: (N, 2) rows of the batch that are positive pairs, for the loss.
         """
+        if attention_mask is None:
+            attention_mask = torch.ones(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
+        pieces = cut_pieces(attention_mask, self.config.piece_records)
+        if pieces is not None:
+            input_ids, inter_arrival = pieces.of(input_ids), pieces.gaps(inter_arrival)
+            time_of_day = None if time_of_day is None else pieces.of(time_of_day)
+            attention_mask = pieces.attention_mask
         outputs = self.model(input_ids, inter_arrival, attention_mask, **kwargs)
         clock = None
         if time_of_day is not None and self.config.time_of_day_weight and not self.training:
-            real = torch.ones_like(time_of_day) if attention_mask is None else attention_mask
-            clock = mean_time_of_day(time_of_day, real)
+            clock = mean_time_of_day(time_of_day, attention_mask)
         embeddings = self.head(outputs.pooler_output, clock)
+        if pieces is not None:
+            embeddings = F.normalize(pieces.mean(embeddings), dim=-1)
+            outputs.pooler_output = pieces.mean(outputs.pooler_output)
+            outputs.last_hidden_state = pieces.back(outputs.last_hidden_state)
         loss = None
         if pairs is not None:
             towers = self.of_towers(embeddings)

@@ -244,6 +244,7 @@ def test_auto_classes_know_the_model_where_the_package_is_installed(tmp_path: Pa
         ({"discriminant_centres": 3}, "need a discriminant_size"),
         ({"time_of_day_weight": -0.1}, "time_of_day_weight"),
         ({"discriminant_size": 4, "discriminant_centres": -1}, "discriminant_centres must not be negative"),
+        ({"piece_records": -1}, "piece_records must not be negative"),
     ],
 )
 def test_a_wrong_configuration_is_refused(changes: dict[str, object], words: str) -> None:
