@@ -1,5 +1,6 @@
 """Windows to embeddings: batches of windows of like length, so that little padding is computed."""
 
+import hashlib
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ SHORTEST_SHARE = 0.9
 # Windows that are encoded at a time; bounds the memory of the encoded records.
 CHUNK_WINDOWS = 65_536
 BF16_IN_SOFTWARE = "this processor has no instructions for bfloat16 and is faster in float32, which is used instead"
+EMBEDDING_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json")
 KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
 
 
@@ -82,6 +84,20 @@ def file_beside(model: str | Path | None, file_name: str) -> Path | None:
         _raise_exceptions_for_connection_errors=False,
     )
     return Path(found) if found else None
+
+
+def checkpoint_digest(model: str | Path | None) -> str:
+    """SHA-256 of what embeddings depend on, a checkpoint's configuration and weights.
+
+    Args:
+        model: as for `load`.
+    """
+    found = hashlib.sha256()
+    for name in EMBEDDING_FILES:
+        path = file_beside(model, name)
+        if path is not None:
+            found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def computes_bf16(device: torch.device) -> bool:

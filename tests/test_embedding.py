@@ -11,7 +11,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telescope_transformer.embedding import BF16_IN_SOFTWARE, embed_files, embed_windows, length_batches, load
+from telescope_transformer.embedding import (
+    BF16_IN_SOFTWARE,
+    checkpoint_digest,
+    embed_files,
+    embed_windows,
+    length_batches,
+    load,
+)
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.sequences import cut_windows
@@ -132,3 +139,17 @@ def test_a_model_and_a_tokenizer_that_do_not_fit_are_refused(
     FlowTokenizer(["dst_port"]).save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="the tokenizer spells"):
         load(tmp_path)
+
+
+def test_the_digest_of_a_checkpoint_is_that_of_its_configuration_and_weights(
+    tmp_path: Path, model: TelescopeForContrastiveLearning
+) -> None:
+    model.save_pretrained(tmp_path / "one")
+    model.save_pretrained(tmp_path / "same")
+    (tmp_path / "same" / "README.md").write_text("a card")
+    other = TelescopeConfig.from_pretrained(tmp_path / "one")
+    other.piece_records = 4
+    model.save_pretrained(tmp_path / "other")
+    other.save_pretrained(tmp_path / "other")
+    digests = [checkpoint_digest(tmp_path / name) for name in ("one", "same", "other")]
+    assert digests[0] == digests[1] != digests[2]

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +84,10 @@ def update(
         say: told what each input did.
 
     Raises:
-        StateError: if the state was begun with other settings.
+        StateError: if the state was begun with other settings, or with another checkpoint under the model's name.
     """
     settings = settings or Settings()
+    checkpoint = None if embedder else partial(_checkpoint, settings.model)
     embedder = embedder or model_embedder(settings.model)
     done = []
     for path in inputs:
@@ -97,7 +98,7 @@ def update(
         started = time.perf_counter()
         flow = read(path)
         with state.transaction():
-            result = _take(state, flow, settings, embedder)
+            result = _take(state, flow, settings, embedder, checkpoint)
             seconds = time.perf_counter() - started
             day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10] if flow.table.num_rows else ""
             n_clusters = state.number("SELECT count(*) FROM clusters")
@@ -117,6 +118,13 @@ def model_embedder(model: str | None) -> Embed:
     return lambda windows: embedding.embed_windows(*loaded(model), windows, progress=False)
 
 
+@cache
+def _checkpoint(model: str | None) -> str:
+    from telescope_transformer import embedding
+
+    return embedding.checkpoint_digest(model)
+
+
 @dataclass
 class _Taken:
     windows: int = 0
@@ -130,7 +138,9 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _take(state: State, flow: FlowRecords, settings: Settings, embedder: Embed) -> _Taken:
+def _take(
+    state: State, flow: FlowRecords, settings: Settings, embedder: Embed, checkpoint: Callable[[], str] | None
+) -> _Taken:
     taken = _Taken()
     if flow.table.num_rows == 0:
         return taken
@@ -145,7 +155,7 @@ def _take(state: State, flow: FlowRecords, settings: Settings, embedder: Embed) 
         _write_windows(state, extension)
         return taken
     vectors = embedder(long).astype(np.float64)
-    threshold = _fixed_threshold(state, settings, vectors.astype(np.float32), long)
+    threshold = _fixed_threshold(state, settings, vectors.astype(np.float32), long, checkpoint and checkpoint())
     _write_windows(state, extension)
     identity = dict(zip(former["window_id"].to_pylist(), former["cluster"].fill_null(-1).to_pylist(), strict=True))
     by_time = np.argsort(long["start"].to_numpy(), kind="stable")
@@ -246,7 +256,9 @@ def _write_members(state: State, new: steps.Free, labels: np.ndarray, margins: n
     )
 
 
-def _fixed_threshold(state: State, settings: Settings, vectors: np.ndarray, windows: pa.Table) -> float:
+def _fixed_threshold(
+    state: State, settings: Settings, vectors: np.ndarray, windows: pa.Table, checkpoint: str | None
+) -> float:
     """The threshold of the state; the first step takes it from the settings or the calibration and fixes both."""
     stored: dict[str, Any] | None = state.settings()
     if stored is None:
@@ -254,7 +266,7 @@ def _fixed_threshold(state: State, settings: Settings, vectors: np.ndarray, wind
         calibration = calibration_for(vectors, windows, settings)
         threshold, scale = edge_weights(calibration, settings.threshold)
         stored = {"model": settings.model, "threshold": threshold, "scale": scale, "window": settings.window}
-        stored |= {"min_records": settings.min_records, "seed": settings.seed}
+        stored |= {"min_records": settings.min_records, "seed": settings.seed, "checkpoint": checkpoint}
         stored["calibration"] = calibration.to_dict() if calibration else None
         state.set("settings", json.dumps(stored))
     asked: dict[str, Any] = {"model": settings.model, "window": settings.window, "min_records": settings.min_records}
@@ -263,6 +275,12 @@ def _fixed_threshold(state: State, settings: Settings, vectors: np.ndarray, wind
     for name, value in asked.items():
         if stored[name] != value:
             raise StateError(f"{state.path}: begun with {name} {stored[name]}, not {value}")
+    # Embeddings of two checkpoints are no neighbours of each other, even where both are called by one name.
+    if checkpoint and stored.get("checkpoint") not in (None, checkpoint):
+        raise StateError(
+            f"{state.path}: begun with another checkpoint than what {settings.model or 'the shipped model'} is now: "
+            "begin a new state, or go on with the version that it was begun with"
+        )
     return float(stored["threshold"])
 
 

@@ -1,5 +1,7 @@
 """Long windows in pieces: the mean of their embeddings, whatever else is in the batch."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from test_modeling import make_batch, make_model
@@ -21,7 +23,9 @@ def make_cutting(records: int, **changes: object) -> TelescopeForContrastiveLear
 
 def make_windows(model: TelescopeForContrastiveLearning, lengths: list[int]) -> dict[str, torch.Tensor]:
     batch = make_batch(model.config, len(lengths), max(lengths))
-    batch["time_of_day"] = torch.rand(batch["inter_arrival"].shape, generator=torch.Generator().manual_seed(3)) * 86_400
+    batch["time_of_day"] = (
+        torch.rand(batch["inter_arrival"].shape, generator=torch.Generator().manual_seed(3)) * 86_400
+    )
     batch["inter_arrival"][:, 0] = 0
     batch["attention_mask"] = (torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)).long()
     return batch
@@ -40,7 +44,7 @@ def test_a_long_window_is_the_mean_of_its_pieces(changes: dict[str, object]) -> 
     batch = make_windows(model, [23, 9, 10, 1, 14])
     found = model(**batch)
     for row, bounds in enumerate([[0, 5, 11, 17, 23], [0, 9], [0, 5, 10], [0, 1], [0, 7, 14]]):
-        pieces = [model(**part(batch, row, *piece)) for piece in zip(bounds[:-1], bounds[1:], strict=True)]
+        pieces = [model(**part(batch, row, *piece)) for piece in pairwise(bounds)]
         mean = torch.cat([piece.embeddings for piece in pieces]).mean(dim=0)
         torch.testing.assert_close(found.embeddings[row], F.normalize(mean, dim=0))
         pooled = torch.cat([piece.pooler_output for piece in pieces]).mean(dim=0)

@@ -20,7 +20,7 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
 from telescope_transformer.sequences import cut_windows
 from telescope_transformer.similarity import embedding_matrix
-from telescope_transformer.update import State, update
+from telescope_transformer.update import State, running, update
 from telescope_transformer.update.resolving import Groups
 from telescope_transformer.update.running import Step
 from telescope_transformer.update.step import neighbourhood
@@ -171,6 +171,25 @@ def test_other_settings_and_files_that_are_no_state_are_refused(
     for path in (wrong, *more):
         with pytest.raises(StateError, match="cannot open the state"):
             State(path)
+
+
+def test_a_state_keeps_to_the_checkpoint_that_it_was_begun_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = write_days(tmp_path, 3)
+    digests = iter(["one", "one", "another"])
+    monkeypatch.setattr(running, "model_embedder", lambda model: port_shares)
+    monkeypatch.setattr(running, "_checkpoint", lambda model: next(digests))
+    path = tmp_path / "state.duckdb"
+    with State(path) as state:
+        update(state, [first, second], read, SETTINGS)
+    before = contents(path)
+    with (
+        State(path) as state,
+        pytest.raises(StateError, match="another checkpoint than what the shipped model is now"),
+    ):
+        update(state, [third], read, SETTINGS)
+    assert all(before[name].equals(rows) for name, rows in contents(path).items())
 
 
 def test_a_step_of_one_says_so() -> None:
