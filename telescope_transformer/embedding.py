@@ -1,6 +1,5 @@
 """Windows to embeddings: batches of windows of like length, so that little padding is computed."""
 
-import hashlib
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.preparation import SPLITS, read_manifest
+from telescope_transformer.preparation.manifest import file_digest
 
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 # Records of a batch, padding included: enough to keep two cores busy, and small enough for their caches.
@@ -87,17 +87,13 @@ def file_beside(model: str | Path | None, file_name: str) -> Path | None:
 
 
 def checkpoint_digest(model: str | Path | None) -> str:
-    """SHA-256 of what embeddings depend on, a checkpoint's configuration and weights.
+    """Digests of what embeddings depend on, a checkpoint's configuration and weights.
 
     Args:
         model: as for `load`.
     """
-    found = hashlib.sha256()
-    for name in EMBEDDING_FILES:
-        path = file_beside(model, name)
-        if path is not None:
-            found.update(path.read_bytes())
-    return found.hexdigest()
+    found = [file_beside(model, name) for name in EMBEDDING_FILES]
+    return " ".join(file_digest(path) for path in found if path is not None)
 
 
 def computes_bf16(device: torch.device) -> bool:

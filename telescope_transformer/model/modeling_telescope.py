@@ -120,6 +120,13 @@ class TelescopeProjectionHead(nn.Module):
         return F.normalize(placed - nearness.softmax(dim=-1) @ self.centres, dim=-1)
 
 
+def real_records(input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """The mask that was given (B, T), or that of windows without padding."""
+    if attention_mask is not None:
+        return attention_mask
+    return torch.ones(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
+
+
 class TelescopePreTrainedModel(CheckedPreTrainedModel):
     """Loading, saving and initial weights."""
 
@@ -191,8 +198,7 @@ class TelescopeModel(TelescopePreTrainedModel):
         """
         if input_ids.dim() != 3 or input_ids.shape[-1] != len(self.config.fields):
             raise ValueError(f"input_ids must be (B, T, {len(self.config.fields)}), not {tuple(input_ids.shape)}")
-        if attention_mask is None:
-            attention_mask = torch.ones(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
+        attention_mask = real_records(input_ids, attention_mask)
         hidden_states = self.embeddings(input_ids, inter_arrival, attention_mask)
         if len(self.layers):
             hidden_states = self._encode(hidden_states, attention_mask, **kwargs)
@@ -252,8 +258,7 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
                 is known. Not used in training.
             pairs: (N, 2) rows of the batch that are positive pairs, for the loss.
         """
-        if attention_mask is None:
-            attention_mask = torch.ones(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
+        attention_mask = real_records(input_ids, attention_mask)
         pieces = cut_pieces(attention_mask, self.config.piece_records)
         if pieces is not None:
             input_ids, inter_arrival = pieces.of(input_ids), pieces.gaps(inter_arrival)

@@ -15,7 +15,7 @@ class Pieces:
     Args:
         windows: (P,) row of each piece's window, ascending.
         per_window: (B,) pieces of each window, at least 1.
-        places: (P, L) which of its window's records a piece has, in time order; 0 where it has fewer than L.
+        places: (P, L) which of its window's records a piece has, in time order; any place where it has fewer than L.
         attention_mask: (P, L), 1 for the records of a piece, 0 after them.
         length: T.
     """
@@ -78,5 +78,5 @@ def cut_pieces(attention_mask: torch.Tensor, records: int) -> Pieces | None:
     # Padding stands after the records, as a rule; wherever it is, it comes last here.
     order = attention_mask.bool().logical_not().long().argsort(dim=1, stable=True)
     nth = torch.where(real, begin.unsqueeze(1) + place, 0)
-    places = torch.where(real, order[windows.unsqueeze(1), nth], 0)
+    places = order[windows.unsqueeze(1), nth]
     return Pieces(windows, per_window, places, real.to(attention_mask.dtype), attention_mask.shape[1])

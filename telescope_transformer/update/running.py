@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.analysis import Settings, calibration_for, counted, edge_weights, say_nothing
-from telescope_transformer.embedding import embedding_column
+from telescope_transformer.embedding import checkpoint_digest, embedding_column
 from telescope_transformer.errors import StateError
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.report.timing import iso_time
@@ -118,11 +118,8 @@ def model_embedder(model: str | None) -> Embed:
     return lambda windows: embedding.embed_windows(*loaded(model), windows, progress=False)
 
 
-@cache
-def _checkpoint(model: str | None) -> str:
-    from telescope_transformer import embedding
-
-    return embedding.checkpoint_digest(model)
+# A checkpoint is read once, as `model_embedder` loads it once.
+_checkpoint = cache(checkpoint_digest)
 
 
 @dataclass
