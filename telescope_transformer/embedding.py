@@ -1,9 +1,8 @@
-"""Windows to embeddings: batches of windows of like length, so that little padding is computed."""
+"""Windows to embeddings, in batches of windows of similar length so that little padding is computed."""
 
-import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from tqdm.auto import tqdm
-from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from telescope_transformer.errors import CheckpointError, InputError
+from telescope_transformer.files import file_digest, replacing
+from telescope_transformer.hub import checkpoint_folder, load_pretrained
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.preparation import SPLITS, read_manifest
-from telescope_transformer.preparation.manifest import file_digest
 
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 # Records of a batch, padding included: enough to keep two cores busy, and small enough for their caches.
@@ -28,37 +27,48 @@ SHORTEST_SHARE = 0.9
 # Windows that are encoded at a time; bounds the memory of the encoded records.
 CHUNK_WINDOWS = 65_536
 BF16_IN_SOFTWARE = "this processor has no instructions for bfloat16 and is faster in float32, which is used instead"
+FP16_IN_SOFTWARE = "processors are faster in float32 than in float16; float32 is used instead"
 EMBEDDING_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json")
 KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
 
 
-def load(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:
+def resolve_checkpoint(model: str | Path | None) -> Path:
+    """Return the folder of a checkpoint.
+
+    Args:
+        model: a directory or a Hub id, which is downloaded; None or "shipped" is the checkpoint in this package.
+
+    Raises:
+        CheckpointError: if there is no such folder.
+        HubError: if a Hub id cannot be downloaded.
+    """
+    return SHIPPED_CHECKPOINT if model is None or model == "shipped" else checkpoint_folder(model)
+
+
+def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:
     """Load a model and its tokenizer, in evaluation mode.
 
     Args:
-        model: a directory or a Hub id; None is the checkpoint that the package ships.
+        model: as `resolve_checkpoint` takes it.
 
     Raises:
-        CheckpointError: where it is missing, damaged or of another architecture, or the two do not fit each other.
+        CheckpointError: if it is missing, damaged or of another architecture, or model and tokenizer do not match.
+        HubError: if a Hub id cannot be downloaded.
     """
-    name = str(SHIPPED_CHECKPOINT if model is None else model)
-    try:
-        with _without_bars():
-            loaded = TelescopeForContrastiveLearning.from_pretrained(name)
-            tokenizer = FlowTokenizer.from_pretrained(name)
-    # What the libraries raise for a damaged file has no common base, down to the parser's own errors.
-    except Exception as error:
-        raise CheckpointError(f"cannot load a model from {name}: {' '.join(str(error).split())}") from error
+    folder = resolve_checkpoint(model)
+    with _without_bars():
+        loaded = load_pretrained(TelescopeForContrastiveLearning, folder)
+        tokenizer = load_pretrained(FlowTokenizer, folder)
     if tokenizer.fields != loaded.config.fields:
         raise CheckpointError(
-            f"{name}: the tokenizer spells {tokenizer.fields}, the model reads {loaded.config.fields}"
+            f"{folder}: the tokenizer spells {tokenizer.fields}, the model reads {loaded.config.fields}"
         )
     return loaded.eval(), tokenizer
 
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """No progress bars of the libraries: a model of this kind is loaded before one could be read."""
+    """Hide the progress bars of transformers: a small model is loaded before anyone could read them."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -69,36 +79,37 @@ def _without_bars() -> Iterator[None]:
 
 
 def file_beside(model: str | Path | None, file_name: str) -> Path | None:
-    """A file beside a checkpoint, in its directory or its Hub repository; None where there is none.
+    """A file of a checkpoint such as calibration.json, or None if the checkpoint has no such file.
 
-    Args:
-        model: as for `load`.
-        file_name: such as `calibration.json`.
+    Raises:
+        CheckpointError, HubError: if there is no such checkpoint.
     """
-    name = str(SHIPPED_CHECKPOINT if model is None else model)
-    found = cached_file(
-        name,
-        file_name,
-        _raise_exceptions_for_gated_repo=False,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
-    return Path(found) if found else None
+    path = resolve_checkpoint(model) / file_name
+    return path if path.is_file() else None
 
 
 def checkpoint_digest(model: str | Path | None) -> str:
-    """Digests of what embeddings depend on, a checkpoint's configuration and weights.
+    """Digests of the files that embeddings depend on: a checkpoint's configuration and weights.
 
-    Args:
-        model: as for `load`.
+    Raises:
+        CheckpointError, HubError: if there is no such checkpoint.
     """
-    found = [file_beside(model, name) for name in EMBEDDING_FILES]
-    return " ".join(file_digest(path) for path in found if path is not None)
+    folder = resolve_checkpoint(model)
+    return " ".join(file_digest(folder / name) for name in EMBEDDING_FILES if (folder / name).is_file())
+
+
+def _bar_disabled(progress: bool | None) -> bool | None:
+    """The `disable` argument of a bar: None lets tqdm show it on a terminal only."""
+    return None if progress is None else not progress
 
 
 def computes_bf16(device: torch.device) -> bool:
     """Whether bfloat16 pays on a device: not on an x86 processor without AVX-512, where it is computed in software."""
     return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("NO AVX", "AVX2")
+
+
+def _computes_half(device: torch.device, dtype: torch.dtype) -> bool:
+    return computes_bf16(device) if dtype == torch.bfloat16 else device.type != "cpu"
 
 
 def embed_windows(
@@ -109,7 +120,7 @@ def embed_windows(
     batch_records: int = BATCH_RECORDS,
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> np.ndarray:
     """Embed a table of windows.
 
@@ -117,16 +128,19 @@ def embed_windows(
         windows: a row per window, as `sequences.cut_windows` gives it.
         batch_records: records of a batch, padding included.
         device: where the model runs; None is the first GPU, or else the CPU.
-        dtype: `torch.bfloat16` computes under autocast: faster, and about 2e-3 less exact. Where the device has no
-            such instructions, a warning says so and float32 is used, which is faster there.
-        progress: whether a bar goes to stderr.
+        dtype: float32; or float16 or bfloat16, which compute under autocast: faster, and about 2e-3 less exact. On a
+            device without fast instructions for it, a warning says so and float32 is used.
+        progress: whether a bar goes to stderr; None shows it if stderr is a terminal.
 
     Returns:
         float32 (windows, embedding size), each row of unit length, in the order of `windows`.
 
     Raises:
-        InputError: where a window is longer than the model takes, or its records are not in time order.
+        InputError: if a window is longer than the model takes, its records are not in time order, or `dtype` is
+            another one.
     """
+    if dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
     longest = pc.max(pc.list_value_length(windows["timestamp"])).as_py() or 0
     if model.config.num_hidden_layers > 0 and longest > model.config.max_position_embeddings:
         raise InputError(
@@ -134,14 +148,14 @@ def embed_windows(
             f"windows with --window {model.config.max_position_embeddings} or less"
         )
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    half = dtype == torch.bfloat16
-    if half and not computes_bf16(device):
-        warnings.warn(BF16_IN_SOFTWARE, stacklevel=2)
+    half = dtype != torch.float32
+    if half and not _computes_half(device, dtype):
+        warnings.warn(BF16_IN_SOFTWARE if dtype == torch.bfloat16 else FP16_IN_SOFTWARE, stacklevel=2)
         half = False
     was_training = model.training
     model.to(device).eval()  # type: ignore[arg-type]
     embeddings = np.empty((windows.num_rows, model.config.embedding_size), dtype=np.float32)
-    with tqdm(total=windows.num_rows, unit="window", desc="embedding", disable=not progress) as bar:
+    with tqdm(total=windows.num_rows, unit="window", desc="embedding", disable=_bar_disabled(progress)) as bar:
         for begin in range(0, windows.num_rows, CHUNK_WINDOWS):
             chunk = windows.slice(begin, CHUNK_WINDOWS)
             try:
@@ -153,7 +167,7 @@ def embed_windows(
                 batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
                 with (
                     torch.inference_mode(),
-                    torch.autocast(device.type, torch.bfloat16, enabled=half),
+                    torch.autocast(device.type, dtype, enabled=half),
                 ):
                     output = model(**batch).embeddings
                 embeddings[begin + rows] = output.float().cpu().numpy()
@@ -205,7 +219,7 @@ def embed_files(
     splits: Sequence[str] = SPLITS,
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> int:
     """Embed a prepared dataset, or a Parquet file of windows, piece by piece; the output appears when it is whole.
 
@@ -226,22 +240,19 @@ def embed_files(
     total = sum(_open_windows(path).metadata.num_rows for path in paths)
     if total == 0:
         raise InputError(f"{source} has no windows")
-    partial = Path(output).with_name(f".{Path(output).name}.partial")
-    writer: pq.ParquetWriter | None = None
-    try:
-        with tqdm(total=total, unit="window", desc="embedding", disable=not progress) as bar:
-            for path in paths:
-                for windows in _read_windows(path, tokenizer):
-                    values = embed_windows(model, tokenizer, windows, device=device, dtype=dtype, progress=False)
-                    table = embeddings_table(windows, values)
-                    writer = writer or pq.ParquetWriter(partial, table.schema, compression="zstd")
-                    writer.write_table(table)
-                    bar.update(len(values))
-        if writer is not None:
-            writer.close()
-        os.replace(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(output) as partial, ExitStack() as open_files:
+        bar = open_files.enter_context(
+            tqdm(total=total, unit="window", desc="embedding", disable=_bar_disabled(progress))
+        )
+        writer: pq.ParquetWriter | None = None
+        for path in paths:
+            for windows in _read_windows(path, tokenizer):
+                values = embed_windows(model, tokenizer, windows, device=device, dtype=dtype, progress=False)
+                table = embeddings_table(windows, values)
+                if writer is None:
+                    writer = open_files.enter_context(pq.ParquetWriter(partial, table.schema, compression="zstd"))
+                writer.write_table(table)
+                bar.update(len(values))
     return total
 
 

@@ -47,3 +47,7 @@ class ExportError(TelescopeError):
 
 class HubError(TelescopeError):
     """The Hub refused a request or could not be reached; the message never contains a token."""
+
+
+class MissingExtraError(TelescopeError):
+    """An optional dependency is not installed; the message names the extra that brings it."""

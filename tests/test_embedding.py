@@ -17,7 +17,7 @@ from telescope_transformer.embedding import (
     embed_files,
     embed_windows,
     length_batches,
-    load,
+    load_model,
 )
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
@@ -133,12 +133,12 @@ def test_windows_that_do_not_fit_are_refused(windows: pa.Table) -> None:
 def test_a_model_and_a_tokenizer_that_do_not_fit_are_refused(
     model: TelescopeForContrastiveLearning, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="cannot load a model"):
-        load(tmp_path)
+    with pytest.raises(CheckpointError, match="cannot load"):
+        load_model(tmp_path)
     model.save_pretrained(tmp_path)
     FlowTokenizer(["dst_port"]).save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="the tokenizer spells"):
-        load(tmp_path)
+        load_model(tmp_path)
 
 
 def test_the_digest_of_a_checkpoint_is_that_of_its_configuration_and_weights(

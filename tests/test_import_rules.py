@@ -10,12 +10,15 @@ PACKAGE = ROOT / "telescope_transformer"
 
 ORDER = (
     "errors",
+    "extras",
+    "files",
     "records",
     "labels",
     "sequences",
     "simulation",
     "preparation",
     "model",
+    "hub",
     "embedding",
     "correlation_clustering",
     "similarity",
@@ -26,7 +29,6 @@ ORDER = (
     "update",
     "export",
     "serve",
-    "hub",
     "cli",
 )
 MODEL_MAY_IMPORT = {"torch", "transformers", "tokenizers", "numpy", "pyarrow", "huggingface_hub", "safetensors"}

@@ -7,7 +7,7 @@ import pytest
 from safetensors import safe_open
 
 from telescope_transformer import TelescopeConfig
-from telescope_transformer.embedding import SHIPPED_CHECKPOINT, load
+from telescope_transformer.embedding import SHIPPED_CHECKPOINT, load_model
 from training.arguments import RECIPES, TrainingArguments, read_recipe
 
 # The steps and the shares of the datasets are those of `training.ship`.
@@ -40,7 +40,7 @@ def test_the_default_recipe_is_what_it_was_trained_with() -> None:
         name: value for name, value in told.items() if name not in OWN_OPTIONS
     }
     described = TelescopeConfig(**told["model"]).to_dict()
-    shipped = load()[0].config.to_dict()
+    shipped = load_model()[0].config.to_dict()
     assert {name: shipped[name] for name in told["model"]} == {name: described[name] for name in told["model"]}
 
 

@@ -44,7 +44,7 @@ def as_flow_records(table: pa.Table) -> FlowRecords:
 
 def embedder(settings: Settings) -> Embed:
     """Windows to embeddings, float32 (n_windows, dimensions), by the settings' checkpoint, which is loaded once."""
-    model, tokenizer = embedding.load(settings.model)
+    model, tokenizer = embedding.load_model(settings.model)
 
     def embed_windows(windows: pa.Table) -> np.ndarray:
         return embedding.embed_windows(model, tokenizer, windows)

@@ -45,7 +45,7 @@ def calibrate(
     folder = Path(place)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no folder to write calibration.json to; give one with --output")
-    network, tokenizer = embedding.load(model)
+    network, tokenizer = embedding.load_model(model)
 
     def embedded(split: str) -> tuple[np.ndarray, np.ndarray]:
         windows = load(dataset, split)

@@ -24,10 +24,10 @@ def embed(
 
     from telescope_transformer.analysis.settings import counted
     from telescope_transformer.cli.options import tell
-    from telescope_transformer.embedding import embed_files, load
+    from telescope_transformer.embedding import embed_files, load_model
     from telescope_transformer.preparation import SPLITS
 
-    loaded, tokenizer = load(model)
+    loaded, tokenizer = load_model(model)
     begun = time.perf_counter()
     count = embed_files(
         loaded,

@@ -24,14 +24,10 @@ def push(
 
     Example: telescope push runs/base user/telescope-base --private
     """
-    from telescope_transformer.cli.programs import run_module
+    from telescope_transformer.hub.push import push as push_to_hub
 
     if dataset and metric:
         raise typer.BadParameter("give --dataset or --metric, not both")
     what = "dataset" if dataset else "metric" if metric else "model"
-    arguments = [str(source), name, "--what", what]
-    arguments += ["--private"] if private else []
-    arguments += ["--revision", revision] if revision else []
-    arguments += ["--licence", licence] if licence else []
-    arguments += ["--metrics", str(metrics)] if metrics else []
-    run_module("hub_cards.push", arguments)
+    options = {"private": private, "revision": revision, "licence": licence, "metrics": metrics}
+    typer.echo(push_to_hub(source, name, what=what, **options))

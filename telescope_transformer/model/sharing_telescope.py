@@ -21,7 +21,7 @@ TOKENIZER_CLASSES = {"AutoTokenizer": ["tokenization_telescope.FlowTokenizer", N
 PIPELINE = "pipeline_telescope.FlowEmbeddingPipeline"
 
 
-def carry_code(folder: str | Path) -> list[Path]:
+def bundle_source(folder: str | Path) -> list[Path]:
     """Copy this folder's modules into `folder` and name their classes in its config.json and tokenizer_config.json.
 
     Returns:
@@ -55,5 +55,5 @@ class SharedWithCode:
     """Mixin of classes with `push_to_hub`: what they upload carries the code that loads it."""
 
     def _upload_modified_files(self, working_dir: Any, *args: Any, **kwargs: Any) -> Any:
-        carry_code(working_dir)
+        bundle_source(working_dir)
         return super()._upload_modified_files(working_dir, *args, **kwargs)  # type: ignore[misc]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.files import file_digest
 from telescope_transformer.labels import add_tools, label_records, read_labels
 from telescope_transformer.preparation.engines import Tally, create_engine
 from telescope_transformer.preparation.expressions import SPLITS
@@ -21,7 +22,6 @@ from telescope_transformer.preparation.manifest import (
     MANIFEST,
     Ingest,
     Manifest,
-    file_digest,
     read_manifest,
     write_manifest,
 )

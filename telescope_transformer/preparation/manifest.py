@@ -4,15 +4,14 @@ A file that the manifest does not name does not belong to the dataset.  The mani
 one step, so a preparation or an append that was interrupted leaves what was there before.
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.files import write_text
 from telescope_transformer.preparation.settings import WindowSettings
 from telescope_transformer.preparation.writer import ShardFile
 
@@ -110,19 +109,7 @@ def read_manifest(directory: str | Path) -> Manifest:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Writes the manifest in one step."""
     content = asdict(manifest) | {"splits": manifest.split_counts(), "counts": manifest.counts()}
-    partial = directory / f".{MANIFEST}.partial"
-    with partial.open("w") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, directory / MANIFEST)
-
-
-def file_digest(path: Path) -> str:
-    """BLAKE2b of a file's content, 128 bits as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    write_text(directory / MANIFEST, json.dumps(content, indent=1) + "\n")
 
 
 def _from_json(path: Path, content: Mapping[str, Any]) -> Manifest:

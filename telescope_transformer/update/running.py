@@ -114,7 +114,7 @@ def model_embedder(model: str | None) -> Embed:
     """Windows to embeddings by a checkpoint that is loaded once, at the first window."""
     from telescope_transformer import embedding
 
-    loaded = cache(embedding.load)
+    loaded = cache(embedding.load_model)
     return lambda windows: embedding.embed_windows(*loaded(model), windows, progress=False)
 
 

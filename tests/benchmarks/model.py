@@ -24,7 +24,7 @@ import pyarrow as pa
 import torch
 from torch.nn import functional as F
 
-from telescope_transformer.embedding import embed_windows, load
+from telescope_transformer.embedding import embed_windows, load_model
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, nt_xent_loss
 from training.data import PairBatches
 from training.sampling import PairOptions, PairSampler
@@ -113,7 +113,7 @@ def embedding_speed(lengths: np.ndarray, rounds: int, *, shipped: bool = False) 
     """Windows a processor second of each side; ours with the paper's model, or with the checkpoint that ships."""
     tokenizer, windows = FlowTokenizer(), make_windows(len(lengths), lengths)
     plain_model = make_model("eager").eval()
-    model, our_tokenizer = load() if shipped else (make_model("sdpa").eval(), tokenizer)
+    model, our_tokenizer = load_model() if shipped else (make_model("sdpa").eval(), tokenizer)
 
     @torch.no_grad()
     def plain() -> list[torch.Tensor]:

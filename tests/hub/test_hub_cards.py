@@ -10,9 +10,9 @@ from hub_server import HubServer
 from huggingface_hub import ModelCard
 from safetensors.numpy import save_file
 
-from hub_cards.facts import count_parameters, read_measured_on, read_measurements
-from hub_cards.render import check_card, dataset_card, model_card, size_category
 from telescope_transformer.errors import CheckpointError, HubError, InputError
+from telescope_transformer.hub.cards import check_card, dataset_card, model_card, size_category
+from telescope_transformer.hub.facts import count_parameters, read_measured_on, read_measurements
 from telescope_transformer.preparation import SPLITS, read_manifest
 
 RESULTS = [

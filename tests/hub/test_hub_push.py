@@ -14,10 +14,11 @@ import torch
 from hub_server import READ_TOKEN, HubServer
 from huggingface_hub import DatasetCard, ModelCard
 
-from hub_cards.push import main, push
 from telescope_transformer import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, TelescopeModel
+from telescope_transformer.cli.main import main
 from telescope_transformer.errors import CheckpointError, HubError, InputError
 from telescope_transformer.hub import load_pretrained
+from telescope_transformer.hub.push import push
 
 Run = Callable[..., dict[str, Any]]
 RESULT = {"dataset": "simulated", "split": "unseen_sources", "metric": "base: same source auroc", "value": 0.9}
@@ -163,6 +164,15 @@ def test_what_cannot_be_pushed_is_told_in_one_line(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+
+    def ended(*arguments: str) -> str:
+        """The last line that the command prints on stderr as it ends with status 1."""
+        monkeypatch.setattr("sys.argv", ["telescope", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 1
+        return capsys.readouterr().err.splitlines()[-1]
+
     with pytest.raises(InputError, match="is not a repository: name it as user/name"):
         push(checkpoint, "telescope-base")
     (tmp_path / "absent").mkdir()
@@ -170,12 +180,10 @@ def test_what_cannot_be_pushed_is_told_in_one_line(
         push(tmp_path / "absent", "user/metric", what="metric")
     with pytest.raises(InputError, match=r"nothing\.json: no such file"):
         push(checkpoint, "user/a", metrics=tmp_path / "nothing.json")
-    assert main([str(tmp_path / "nothing"), "user/a"]) == 1
-    assert capsys.readouterr().err == f"error: {tmp_path / 'nothing'}: no such folder\n"
+    assert ended("push", str(tmp_path / "nothing"), "user/a") == f"error: {tmp_path / 'nothing'}: no such folder"
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("HF_TOKEN", READ_TOKEN)
-    assert main([str(checkpoint), "user/a"]) == 1
-    error = capsys.readouterr().err.splitlines()[-1]
+    error = ended("push", str(checkpoint), "user/a")
     assert error.startswith("error: cannot push to user/a: the token has no right to do this (403)")
     assert READ_TOKEN not in error + caplog.text
 

@@ -9,7 +9,8 @@ from hub_server import READ_TOKEN, STRANGER_TOKEN, WRITE_TOKEN, HubServer
 from huggingface_hub import HfApi
 
 from telescope_transformer.errors import HubError
-from telescope_transformer.hub import ATTEMPTS, ask, download, push_folder
+from telescope_transformer.hub import download, push_folder, with_retries
+from telescope_transformer.hub.retries import ATTEMPTS
 
 WEIGHTS = bytes(range(256)) * 1200
 INVALID_TOKEN = "hf_invalidinvalidinvalidinvalidinvalid"
@@ -223,7 +224,7 @@ def test_a_commit_on_a_stale_parent_is_refused(client: HubServer, folder: Path) 
     (folder / "config.json").write_text("[]")
     late = HfApi()
     with pytest.raises(HubError, match="cannot commit: the repository has changed meanwhile \\(412\\)"):
-        ask("commit", lambda: late.upload_folder(repo_id="user/a", folder_path=folder, parent_commit=first))
+        with_retries("commit", lambda: late.upload_folder(repo_id="user/a", folder_path=folder, parent_commit=first))
 
 
 def test_a_card_that_is_not_valid_is_refused_before_anything_is_sent(client: HubServer, folder: Path) -> None:

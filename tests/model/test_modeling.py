@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from telescope_transformer import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, TelescopeModel
 from telescope_transformer.model import FIELD_SIZES
 from telescope_transformer.model.configuration_telescope import field_offsets
-from telescope_transformer.model.sharing_telescope import carry_code
+from telescope_transformer.model.sharing_telescope import bundle_source
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48, "projection_size": 16}
 VARIANTS = {
@@ -199,7 +199,7 @@ def test_auto_classes_without_the_package(tmp_path: Path) -> None:
     model, tokenizer, pushed = make_model(), FlowTokenizer(), tmp_path / "pushed"
     model.model.save_pretrained(pushed)
     tokenizer.save_pretrained(pushed)
-    carry_code(pushed)
+    bundle_source(pushed)
     records = [{"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 22, "protocol": 6}]
     expected = model(**tokenizer(records, return_tensors="pt")).pooler_output[0].tolist()
     loader = (

@@ -9,7 +9,7 @@ import torch
 from transformers import BatchEncoding
 
 from telescope_transformer import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
-from telescope_transformer.embedding import load
+from telescope_transformer.embedding import load_model
 from training import discriminant as discriminant_module
 from training.data import PairBatches
 from training.discriminant import centres, discriminant, fit_discriminant, windows_of
@@ -69,7 +69,7 @@ def test_training_ends_with_the_fit(dataset: Path, tmp_path: Path, capsys: pytes
         recipe.write_text(f"model: {{{model}, {parts}}}\n{rest}")
         run = ["--dataset", str(dataset), "--output", str(tmp_path / name), "--config", str(recipe)]
         assert main(run) == status
-    head = load(tmp_path / "fits")[0].head
+    head = load_model(tmp_path / "fits")[0].head
     assert head.directions.any()
     assert head.centres.any(dim=1).all()
     assert head.centre_shares.sum().item() == pytest.approx(1)
@@ -91,7 +91,7 @@ def test_fine_tuning_on_few_sources_keeps_the_directions(dataset: Path, tmp_path
     run = ["--dataset", str(dataset), "--output", str(tmp_path / "tuned"), "--config", str(recipe)]
     with pytest.warns(UserWarning, match=r"60 discriminant directions .*: those of .* are kept"):
         assert main([*run, "--model", str(tmp_path / "base")]) == 0
-    tuned = load(tmp_path / "tuned")[0]
+    tuned = load_model(tmp_path / "tuned")[0]
     assert torch.equal(tuned.head.directions, model.head.directions)
     assert not torch.equal(tuned.head.hidden.weight, model.head.hidden.weight)
 

@@ -15,7 +15,7 @@ import torch
 from accelerate import PartialState
 from training_runs import options, run
 
-from telescope_transformer.embedding import BF16_IN_SOFTWARE, load
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, load_model
 from training import loop, train
 from training.arguments import TrainingArguments
 from training.checkpoints import checkpoint_path, list_checkpoints
@@ -40,7 +40,7 @@ def assert_same_run(output: Path, finished: Path) -> None:
 
 
 def test_a_run_leaves_a_model_and_says_how_it_was_made(finished: Path) -> None:
-    model, tokenizer = load(finished)
+    model, tokenizer = load_model(finished)
     assert model.config.hidden_size == 16
     assert tokenizer.fields == model.config.fields
     facts = json.loads((finished / "training.json").read_text())
@@ -165,7 +165,7 @@ def test_fine_tuning_starts_from_a_checkpoint_and_leaves_what_is_frozen(
     arguments = options(dataset, output, *more, "--steps", "3", "--weight-decay", "0")
     with pytest.warns(UserWarning, match="the architecture is that of"):
         assert train.main(arguments) == 0
-    before, after = load(finished)[0].state_dict(), load(output)[0].state_dict()
+    before, after = load_model(finished)[0].state_dict(), load_model(output)[0].state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"head.hidden.weight", "head.hidden.bias"}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from telescope_transformer.embedding import embed_windows, load
+from telescope_transformer.embedding import embed_windows, load_model
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from training.evaluation.representation import Representation
 from training.evaluation.windows import WindowSet
@@ -27,7 +27,7 @@ def trained(model: str | Path | None) -> Callable[[WindowSet], Representation]:
     Raises:
         CheckpointError: where the model cannot be loaded.
     """
-    return partial(_embed, *load(model))
+    return partial(_embed, *load_model(model))
 
 
 def _embed(model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, windows: WindowSet) -> Representation:

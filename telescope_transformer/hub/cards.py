@@ -1,14 +1,15 @@
 """Cards of models and datasets, from templates and recorded facts, with the card classes of huggingface_hub."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import DatasetCard, DatasetCardData, EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, StrictUndefined
 
-from hub_cards.facts import (
+from telescope_transformer.errors import HubError
+from telescope_transformer.files import data_folder
+from telescope_transformer.hub.facts import (
     Measurement,
     count_parameters,
     describe_columns,
@@ -19,7 +20,6 @@ from hub_cards.facts import (
     read_json,
     read_training,
 )
-from telescope_transformer.errors import HubError
 from telescope_transformer.model import TelescopeConfig
 from telescope_transformer.preparation.manifest import Manifest
 
@@ -161,7 +161,7 @@ def size_category(rows: int) -> str:
 def _render(template: str, data: Any, context: dict[str, Any]) -> str:
     # Cards are Markdown: a value is plain text, so what could end a table cell or begin a tag is escaped.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_plain)
-    text = (files("hub_cards") / template).read_text(encoding="utf-8")
+    text = (data_folder("hub_cards") / template).read_text(encoding="utf-8")
     return environment.from_string(text).render(card_data=_Verbatim(data.to_yaml()), **context)
 
 

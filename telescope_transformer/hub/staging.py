@@ -1,6 +1,6 @@
-"""Folders as the Hub gets them: a checkpoint with its code, a prepared dataset, or a metric, each with its card.
+"""Assemble the folder that is uploaded: a checkpoint with its code, a prepared dataset, or a metric, each with a card.
 
-Large files are linked, not copied.
+Weights and shards are linked, not copied.
 """
 
 import json
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hub_cards.facts import read_measured_on, read_measurements, read_training
-from hub_cards.render import dataset_card, model_card
 from telescope_transformer.errors import InputError
+from telescope_transformer.hub.cards import dataset_card, model_card
+from telescope_transformer.hub.facts import read_measured_on, read_measurements, read_training
 from telescope_transformer.preparation.manifest import read_manifest, write_manifest
 
 CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "calibration.json")
@@ -19,56 +19,56 @@ METRIC_FILES = ("README.md", "app.py", "requirements.txt")
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a card is told beside what was recorded: a licence other than the usual, and an evaluation elsewhere."""
+class CardOptions:
+    """What a card says beside recorded facts: a licence other than the default, and where the evaluation lies."""
 
     licence: str | None = None
     metrics: Path | None = None
 
     @property
-    def licenced(self) -> dict[str, str]:
+    def licence_argument(self) -> dict[str, str]:
         return {} if self.licence is None else {"licence": self.licence}
 
 
 @dataclass(frozen=True)
 class Staged:
-    """What a folder is on the Hub, and which files of an earlier push it replaces."""
+    """The kind of repository, and which files of an earlier push are deleted unless they come again."""
 
     kind: str
     replaces: list[str] = field(default_factory=list)
 
 
-def stage_model(checkpoint: Path, name: str, folder: Path, options: Options) -> Staged:
+def stage_model(checkpoint: Path, name: str, folder: Path, options: CardOptions) -> Staged:
     """Weights, configuration, tokenizer, calibration, recorded metrics, the code that loads them, and the card.
 
     Raises:
-        CheckpointError: where the checkpoint is not whole.
-        InputError: where the metrics are not what the evaluation writes.
+        CheckpointError: if the checkpoint is incomplete.
+        InputError: if the metrics are not what an evaluation writes.
     """
-    # Imported here: it brings torch with it, which datasets and metrics need not wait for.
-    from telescope_transformer.model.sharing_telescope import carry_code
+    # Imported here because it imports torch, which the upload of a dataset or a metric need not wait for.
+    from telescope_transformer.model.sharing_telescope import bundle_source
 
     metrics = options.metrics or checkpoint / "metrics.json"
     if options.metrics and not metrics.is_file():
         raise InputError(f"{metrics}: no such file")
     figures, measured_on = read_measurements(metrics), read_measured_on(metrics)
-    card = model_card(checkpoint, name, measurements=figures, measured_on=measured_on, **options.licenced)
+    card = model_card(checkpoint, name, measurements=figures, measured_on=measured_on, **options.licence_argument)
     for pattern in CHECKPOINT_FILES:
         for file in sorted(checkpoint.glob(pattern)):
             _place(file, folder / file.name)
     (folder / "training.json").write_text(json.dumps(read_training(checkpoint), indent=2) + "\n", encoding="utf-8")
     if metrics.is_file():
         _place(metrics, folder / "metrics.json")
-    carry_code(folder)
+    bundle_source(folder)
     card.save(folder / "README.md")
     return Staged("model", ["*.py", "*.safetensors"])
 
 
-def stage_dataset(dataset: Path, name: str, folder: Path, options: Options) -> Staged:
-    """The files of every split, the manifest without folders of inputs, and the card whose `configs` name the files.
+def stage_dataset(dataset: Path, name: str, folder: Path, options: CardOptions) -> Staged:
+    """The files of every split, the manifest without the paths of inputs, and the card whose `configs` name the files.
 
     Raises:
-        DatasetError: where there is no prepared dataset, or a file of it is missing.
+        DatasetError: if there is no prepared dataset, or a file of it is missing.
     """
     manifest = read_manifest(dataset)
     for file in manifest.files:
@@ -78,29 +78,29 @@ def stage_dataset(dataset: Path, name: str, folder: Path, options: Options) -> S
         for ingest in manifest.ingests
     ]
     write_manifest(folder, replace(manifest, ingests=ingests))
-    dataset_card(manifest, name, **options.licenced).save(folder / "README.md")
-    # Shards of another preparation beside the new ones would be read as part of it.
+    dataset_card(manifest, name, **options.licence_argument).save(folder / "README.md")
+    # Shards that an earlier preparation left beside the new ones would be read as part of the dataset.
     return Staged("dataset", ["*.parquet"])
 
 
-def stage_metric(metric: Path, name: str, folder: Path, options: Options) -> Staged:
+def stage_metric(metric: Path, name: str, folder: Path, options: CardOptions) -> Staged:
     """A metric's module, card, demonstration and requirements, as `evaluate.load` looks for them in a Space.
 
     Raises:
-        InputError: where the folder lacks one of them.
+        InputError: if the folder lacks one of them.
     """
     module = metric / f"{metric.name}.py"
     for file in (module, *(metric / wanted for wanted in METRIC_FILES)):
         if not file.is_file():
             raise InputError(f"{metric}: no {file.name}; a metric's folder has its module, {', '.join(METRIC_FILES)}")
-    # The client derives the module's name from that of the repository.
+    # The client derives the module's name from the name of the repository.
     _place(module, folder / f"{name.split('/')[-1]}.py")
     for wanted in METRIC_FILES:
         _place(metric / wanted, folder / wanted)
     return Staged("space", ["*.py"])
 
 
-STAGES: dict[str, Callable[[Path, str, Path, Options], Staged]] = {
+STAGES: dict[str, Callable[[Path, str, Path, CardOptions], Staged]] = {
     "model": stage_model,
     "dataset": stage_dataset,
     "metric": stage_metric,

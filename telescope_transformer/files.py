@@ -1,0 +1,62 @@
+"""Files that every stage writes and reads in the same way: atomic replacement, digests, and data of the package."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from telescope_transformer.errors import TelescopeError
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def file_digest(path: str | Path) -> str:
+    """BLAKE2b of a file's content, 128 bits as 32 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+@contextmanager
+def replacing(target: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `target` that takes its place when the block ends without an error.
+
+    A reader sees either the old file or the complete new one. The content is flushed to the disk before the swap, so
+    that this also holds after a loss of power. When the block raises, the temporary file is removed and `target` stays
+    as it was.
+
+    Example:
+        >>> with replacing("clusters.json") as partial:
+        ...     partial.write_text(content, encoding="utf-8")
+    """
+    target = Path(target)
+    # The process id keeps two writers of one target from sharing a temporary file.
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(target: str | Path, text: str) -> None:
+    """Write UTF-8 text with Unix line ends in one step; see `replacing`."""
+    with replacing(target) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def data_folder(name: str) -> Path:
+    """Folder of data files that ship with the package.
+
+    In a wheel they lie in `telescope_transformer/data/<name>`; in a checkout they lie in the repository's folder of
+    the same name (`hub_cards`, `training/recipes`, ...), which is where people edit them.
+
+    Raises:
+        TelescopeError: when neither exists, which means that the installation is incomplete.
+    """
+    for folder in (PACKAGE / "data" / name, PACKAGE.parent / name):
+        if folder.is_dir():
+            return folder
+    raise TelescopeError(f"the installation is incomplete: the data folder {name!r} is missing; install it again")

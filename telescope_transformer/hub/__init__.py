@@ -1,0 +1,6 @@
+"""Checkpoints, prepared datasets and metrics on the Hugging Face Hub: `hub.push.push` uploads, the rest loads."""
+
+from telescope_transformer.hub.retries import redact, with_retries
+from telescope_transformer.hub.transfers import checkpoint_folder, download, load_pretrained, push_folder
+
+__all__ = ["checkpoint_folder", "download", "load_pretrained", "push_folder", "redact", "with_retries"]

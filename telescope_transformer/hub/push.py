@@ -1,0 +1,50 @@
+"""Upload a checkpoint, a prepared dataset or a metric, with a card rendered from what was recorded."""
+
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.hub.staging import STAGES, CardOptions
+from telescope_transformer.hub.transfers import push_folder
+
+
+def push(
+    source: str | Path,
+    name: str,
+    *,
+    what: str = "model",
+    private: bool = False,
+    revision: str | None = None,
+    licence: str | None = None,
+    metrics: Path | None = None,
+) -> str:
+    """Upload a folder with its card to the Hub as one commit, with HF_TOKEN or the stored token.
+
+    Args:
+        source: a checkpoint, a prepared dataset, or a metric's folder or its name in `telescope_transformer.metrics`.
+        name: repository, "user/name"; created if it does not exist.
+        what: "model", "dataset" or "metric".
+        private: whether a new repository is private.
+        revision: branch; None is main.
+        licence: licence of the upload as the Hub spells it; None is apache-2.0 for a model and "other" for a dataset.
+        metrics: metrics.json of an evaluation, for a model's card; None is the file beside the weights, if any.
+
+    Returns:
+        The URL of the commit.
+
+    Raises:
+        InputError, CheckpointError, DatasetError: if the folder is not what it should be.
+        HubError: if the card is not valid, or the Hub refuses or cannot be reached.
+    """
+    source = Path(source)
+    if what == "metric" and not source.is_dir():
+        source = Path(str(files("telescope_transformer.metrics") / str(source)))
+    if not source.is_dir():
+        raise InputError(f"{source}: no such folder")
+    if name.count("/") != 1 or not all(name.split("/")):
+        raise InputError(f"{name!r} is not a repository: name it as user/name")
+    with tempfile.TemporaryDirectory() as staging:
+        staged = STAGES[what](source, name, Path(staging), CardOptions(licence, metrics))
+        kind, replaces = staged.kind, staged.replaces
+        return push_folder(Path(staging), name, kind=kind, private=private, revision=revision, replaces=replaces)
