@@ -22,6 +22,9 @@ except ImportError:  # Records as dictionaries need no Arrow.
     pa = None
 
 MISSING = -1
+# ICMP and ICMPv6 (IANA) have their type in the place of the source port; readers put this number where it is not known.
+ICMP_PROTOCOLS = (1, 58)
+UNKNOWN_ICMP_TYPE = 65_535
 _MASK = 0xFFFFFFFFFFFFFFFF
 _GOLDEN = 0x9E3779B97F4A7C15
 DAY_MICROSECONDS = 86_400_000_000
@@ -217,4 +220,14 @@ def flatten_windows(windows: "pa.Table") -> tuple[np.ndarray, "pa.Table"]:
     columns = {name: windows[name].combine_chunks() for name in lists}
     sizes = pc.list_value_length(columns["timestamp"]).to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-    return offsets, pa.table({name: column.flatten() for name, column in columns.items()})
+    flat = {name: column.flatten() for name, column in columns.items()}
+    if "protocol" in flat and "src_port" in flat:
+        flat["src_port"] = _known_icmp_types(flat["src_port"], flat["protocol"])
+    return offsets, pa.table(flat)
+
+
+def _known_icmp_types(src_ports: "pa.Array", protocols: "pa.Array") -> "pa.Array":
+    """Source ports (n,) with 0 for ICMP types that are not known: so the shipped model has learned them."""
+    icmp = pc.is_in(protocols, pa.array(ICMP_PROTOCOLS, protocols.type))
+    unknown = pc.and_(icmp, pc.equal(src_ports, pa.scalar(UNKNOWN_ICMP_TYPE, src_ports.type)))
+    return pc.if_else(unknown, pa.scalar(0, src_ports.type), src_ports)

@@ -28,6 +28,9 @@ FLOW_SCHEMA = pa.schema(
 )
 
 ICMP, TCP, UDP, GRE, ICMPV6 = 1, 6, 17, 47, 58
+UNKNOWN_ICMP_TYPE = 65_535
+"""The source port of an ICMP record whose type is not known; types are 0 to 255 (RFC 792)."""
+
 PORT_PROTOCOLS = (TCP, UDP, 33, 132, 136)
 """Protocols whose header begins with a source and a destination port: TCP, UDP, DCCP, SCTP, UDP-Lite."""
 

@@ -16,6 +16,7 @@ from telescope_transformer.records.schema import (
     PORT_PROTOCOLS,
     PROTOCOL_NAMES,
     REQUIRED_FIELDS,
+    UNKNOWN_ICMP_TYPE,
     flow_schema,
 )
 from telescope_transformer.records.sensors import ABSENT_DESTINATION, SensorNames, is_sensor_name
@@ -154,19 +155,25 @@ def _labels(values: pa.Array) -> Parsed:
 
 
 def _ports(raw: Mapping[str, pa.Array], field: str, protocols: np.ndarray, rows: int) -> Parsed:
-    """Ports, 0 where the protocol has none; of ICMP the type or code, from its own column if there is one."""
+    """Ports, 0 where the protocol has none; of ICMP the type or code, from its own column if there is one.
+
+    An ICMP type that the file does not give is `UNKNOWN_ICMP_TYPE`: type 0 is an echo reply.
+    """
     if field in raw:
         numbers, status = parse_numbers(raw[field], 65_535)
     else:
-        numbers, status = np.zeros(rows, dtype=np.int64), np.full(rows, VALID, dtype=np.uint8)
+        numbers, status = np.zeros(rows, dtype=np.int64), np.full(rows, MISSING, dtype=np.uint8)
     own_column = "icmp_type" if field == "src_port" else "icmp_code"
     icmp = (protocols == ICMP) | (protocols == ICMPV6)
     if own_column in raw:
         icmp_numbers, icmp_status = parse_numbers(raw[own_column], 255)
         use = icmp & (icmp_status != MISSING)
         numbers, status = np.where(use, icmp_numbers, numbers), np.where(use, icmp_status, status)
-    portless = ~np.isin(protocols, PORT_PROTOCOLS)
-    return Parsed(numbers, np.where(portless & (status == MISSING), VALID, status))
+    if field == "src_port":
+        numbers = np.where(icmp & (status == MISSING), UNKNOWN_ICMP_TYPE, numbers)
+    # A file without source ports has none to miss.
+    optional = ~np.isin(protocols, PORT_PROTOCOLS) if field in raw else np.ones(rows, dtype=bool)
+    return Parsed(numbers, np.where(optional & (status == MISSING), VALID, status))
 
 
 def _parse_fields(raw: Mapping[str, pa.Array], rows: int, sensors: SensorNames) -> dict[str, Parsed]:

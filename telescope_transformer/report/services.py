@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
 from telescope_transformer.report.counting import pair_counts
 from telescope_transformer.report.window_records import join_records
 
@@ -98,9 +99,11 @@ def protocol_name(protocol: int) -> str:
 
 
 def service_name(code: int) -> str:
-    """A service code as text: `tcp/22 ssh`, `udp/40000`, `icmp/8`, `gre`."""
+    """A service code as text: `tcp/22 ssh`, `udp/40000`, `icmp/8`, `icmp` where the type is not known, `gre`."""
     protocol, port = code >> 16, code & 0xFFFF
     name = protocol_name(protocol)
+    if protocol in (ICMP, ICMPV6) and port == UNKNOWN_ICMP_TYPE:
+        return name
     if protocol not in (TCP, UDP, ICMP, ICMPV6) and port == 0:
         return name
     known = SERVICE_NAMES.get(protocol, {}).get(port)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telescope_transformer.model import FIELD_SIZES, FlowTokenizer
-from telescope_transformer.model.flow_fields import fold_address
+from telescope_transformer.model.flow_fields import flatten_windows, fold_address
 from telescope_transformer.records.addresses import fold_address as fold_column
 from telescope_transformer.sequences import cut_windows
 
@@ -74,6 +74,12 @@ def test_windows_have_the_ids_of_their_records(batch: list[list[dict[str, Any]]]
     np.testing.assert_array_equal(encoded["inter_arrival"], np.concatenate([e["inter_arrival"] for e in expected]))
     np.testing.assert_array_equal(encoded["time_of_day"], np.concatenate([e["time_of_day"] for e in expected]))
     np.testing.assert_array_equal(np.diff(encoded["offsets"]), [len(batch[row]) for row in order])
+
+
+def test_an_icmp_type_that_is_not_known_reads_as_the_shipped_model_learned_it() -> None:
+    columns = {"timestamp": [0, 1, 2], "protocol": [1, 1, 6], "src_port": [65_535, 8, 65_535]}
+    windows = pa.table({name: pa.array([values]) for name, values in columns.items()})
+    assert flatten_windows(windows)[1]["src_port"].to_pylist() == [0, 8, 65_535]
 
 
 @settings(max_examples=60, deadline=None)

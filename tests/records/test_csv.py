@@ -11,6 +11,7 @@ import pytest
 
 from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.records import delimited, parse_mapping, read_records
+from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
 
 CSV_HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n"
 
@@ -99,6 +100,15 @@ def test_icmp_type_and_code_come_from_their_own_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "1,192.0.2.1,192.0.2.2,icmp,,,3,1", header=header)
     (record,) = read_records([path]).table.to_pylist()
     assert (record["src_port"], record["dst_port"]) == (3, 1)
+
+
+def test_an_icmp_type_that_the_file_does_not_give_stays_unknown(tmp_path: Path) -> None:
+    header, row = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port", "1700000000,192.0.2.1,198.51.100.1"
+    path = tmp_path / "flows.csv"
+    path.write_text(f"{header}\n{row},icmp,,\n{row},icmp,0,0\n{row},gre,,\n{row},tcp,1,2\n")
+    assert read_records([path]).table["src_port"].to_pylist() == [UNKNOWN_ICMP_TYPE, 0, 0, 1]
+    path.write_text(f"timestamp,src_ip,dst_ip,protocol,dst_port\n{row},icmp,\n{row},tcp,22\n")
+    assert read_records([path]).table["src_port"].to_pylist() == [UNKNOWN_ICMP_TYPE, 0]
 
 
 @pytest.mark.parametrize("text", ["timestamp", "when=ts", "src_ip=a,src_ip=b"])
