@@ -22,7 +22,7 @@ except ImportError:  # Records as dictionaries need no Arrow.
     pa = None
 
 MISSING = -1
-# ICMP and ICMPv6 (IANA) have their type in the place of the source port; readers put this number where it is not known.
+# ICMP and ICMPv6 have their type in the place of the source port; readers put this number where it is not known.
 ICMP_PROTOCOLS = (1, 58)
 UNKNOWN_ICMP_TYPE = 65_535
 _MASK = 0xFFFFFFFFFFFFFFFF
