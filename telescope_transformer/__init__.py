@@ -9,6 +9,8 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from telescope_transformer.compiled import ensure_cache
+
 if TYPE_CHECKING:
     from telescope_transformer.analysis import Analysis, Settings, analyze
     from telescope_transformer.correlation_clustering import CorrelationClustering
@@ -23,6 +25,8 @@ __version__ = "0.1.0"
 
 # The application decides where warnings go; the commands print them in their summaries.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+ensure_cache()
 
 # Each public name is imported on first use: `telescope --help` must not wait for torch.
 _HOME = {

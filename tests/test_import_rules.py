@@ -12,6 +12,7 @@ ORDER = (
     "errors",
     "extras",
     "files",
+    "compiled",
     "records",
     "labels",
     "sequences",

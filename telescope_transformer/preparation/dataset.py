@@ -118,13 +118,16 @@ def _workplace(output: Path) -> Iterator[Path]:
     work = output.parent / f".{output.name}.preparing"
     try:
         work.mkdir(parents=True, exist_ok=True)
-        handle = os.open(work, os.O_RDONLY)
+        if work.is_symlink():
+            raise DatasetError(f"{work} is a link, and what it points to is not ours to clear: remove the link")
+        # Should the folder have become a link since, opening it fails.
+        handle = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
         raise DatasetError(f"{output} cannot be written: {error}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Another process may have removed the folder between our opening and locking it.
-        if not work.exists() or not os.path.samestat(os.fstat(handle), os.stat(work)):
+        if not work.exists() or not os.path.samestat(os.fstat(handle), os.lstat(work)):
             raise BlockingIOError
     except BlockingIOError as error:
         os.close(handle)

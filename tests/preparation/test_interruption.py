@@ -75,3 +75,15 @@ def test_killed_in_an_append_leaves_the_dataset_as_it_was(records, tmp_path):
     assert files == {file.path for file in manifest.files}
     sources = load(output, "train")["source"]
     assert pc.count_distinct(sources).as_py() >= pc.count_distinct(windows["source"]).as_py()
+
+
+def test_a_planted_link_is_refused_and_what_it_points_to_stays(recording, tmp_path):
+    victim = tmp_path / "victim" / "photos"
+    victim.mkdir(parents=True)
+    (victim / "a.txt").write_text("x")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / ".D.preparing").symlink_to(tmp_path / "victim")
+    with pytest.raises(DatasetError, match="is a link"):
+        prepare_files(shared / "D", recording)
+    assert (victim / "a.txt").read_text() == "x"
