@@ -1,8 +1,8 @@
 """Where numba keeps compiled kernels when neither the package's folder nor the home can be written.
 
-numba looks for a place for its cache when a function is decorated and raises where it finds none: in a container, under
-a service account or in a Spark executor the package could then not even be imported. A private temporary folder is the
-way out. numba's cache files are pickles, so the folder must belong to this user alone.
+numba looks for a place for its cache when a function is decorated and raises where it finds none: in a container,
+under a service account or in a Spark executor the package could then not even be imported. A private temporary folder
+is the way out. numba's cache files are pickles, so the folder must belong to this user alone.
 """
 
 import contextlib
