@@ -125,7 +125,7 @@ def embed_windows(
     """Embed a table of windows.
 
     Args:
-        windows: a row per window, as `sequences.cut_windows` gives it.
+        windows: a row per window, as `windows.cut_windows` gives it.
         batch_records: records of a batch, padding included.
         device: where the model runs; None is the first GPU, or else the CPU.
         dtype: float32; or float16 or bfloat16, which compute under autocast: faster, and about 2e-3 less exact. On a

@@ -21,7 +21,7 @@ from telescope_transformer.embedding import (
 )
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
-from telescope_transformer.sequences import cut_windows
+from telescope_transformer.windows import cut_windows
 
 TOKENIZER = FlowTokenizer()
 

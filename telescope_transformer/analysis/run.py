@@ -1,9 +1,7 @@
 """The whole way from flow records to clusters of sources, as one function."""
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from telescope_transformer import sequences
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.settings import Say, Settings, say_nothing
 from telescope_transformer.analysis.stages import (
@@ -20,6 +18,7 @@ from telescope_transformer.analysis.tables import sources_table, windows_table
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.report.services import with_services
 from telescope_transformer.similarity import window_margins
+from telescope_transformer.windows import Windows
 
 
 def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *, say: Say = say_nothing) -> Analysis:
@@ -35,7 +34,8 @@ def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *
     """
     settings = settings or Settings()
     flow = records if isinstance(records, FlowRecords) else as_flow_records(records)
-    windows = cut(flow.table, settings, say)
+    cut_out = cut(flow.table, settings, say)
+    windows = cut_out.to_table()
     embed = embedder(settings)
     embeddings = embed(windows)
     calibration = calibration_for(embeddings, windows, settings)
@@ -54,7 +54,7 @@ def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *
         sources=sources_table(table),
         clusters=clusters,
         solution=solution,
-        counts=counts_of(flow, windows),
+        counts=counts_of(flow, cut_out),
         rejects=flow.rejects,
         sensors=dict(flow.sensors),
         records=flow.table,
@@ -63,12 +63,12 @@ def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *
     )
 
 
-def counts_of(flow: FlowRecords, windows: pa.Table) -> dict[str, int]:
+def counts_of(flow: FlowRecords, windows: Windows) -> dict[str, int]:
     """Where every record went: read = kept + rejected, kept = in windows + left out."""
-    lost = sequences.left_out(windows)
+    lost = windows.left_out
     return flow.counts._asdict() | {
-        "windows": windows.num_rows,
-        "records_in_windows": pc.sum(windows["n_records"]).as_py(),
+        "windows": len(windows),
+        "records_in_windows": int(windows.offsets[-1]),
         "records_left_out": lost.records,
         "sources_left_out": lost.sources,
     }

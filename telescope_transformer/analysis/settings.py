@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from telescope_transformer import sequences
 from telescope_transformer.errors import SolverError
+from telescope_transformer.windows import MIN_RECORDS, WINDOW
 
 Say = Callable[[str], None]
 
@@ -38,8 +38,8 @@ class Settings:
 
     model: str | None = None
     threshold: float | None = None
-    window: int = sequences.WINDOW
-    min_records: int = sequences.MIN_RECORDS
+    window: int = WINDOW
+    min_records: int = MIN_RECORDS
     time_limit: float = 60.0
     seed: int = 0
     granularity: bool = False

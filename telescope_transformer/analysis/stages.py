@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer import embedding, sequences
+from telescope_transformer import embedding
 from telescope_transformer.analysis.conflicts import packed_bound
 from telescope_transformer.analysis.settings import Say, Settings, counted
 from telescope_transformer.analysis.tables import granularity_table
@@ -24,6 +24,8 @@ from telescope_transformer.report.granularity import walk_thresholds
 from telescope_transformer.report.targets import network_of
 from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import embedding_matrix
+from telescope_transformer.windows import Windows
+from telescope_transformer.windows import cut as cut_records
 
 # Restarts of the search times the pairs that each goes through: under a minute on one core.
 SEARCH_CELLS = 2e8
@@ -76,16 +78,17 @@ def edge_weights(calibration: Calibration | None, threshold: float | None) -> tu
     return (calibration.threshold if threshold is None else threshold), calibration.slope
 
 
-def cut(table: pa.Table, settings: Settings, say: Say) -> pa.Table:
+def cut(table: pa.Table, settings: Settings, say: Say) -> Windows:
     """Windows of the records; says what was left out."""
-    windows = sequences.cut_windows(table, window=settings.window, min_records=settings.min_records)
-    lost = sequences.left_out(windows)
-    if windows.num_rows == 0:
+    windows = cut_records(table, window=settings.window, min_records=settings.min_records)
+    lost = windows.left_out
+    if not len(windows):
         raise InputError(
             f"no source of {lost.sources:,} has the fewest records that make a window, {settings.min_records}"
         )
+    n_sources = len(pc.unique(windows.table["source"]))
     say(
-        f"{counted(windows.num_rows, 'window')} of {counted(len(pc.unique(windows['source'])), 'source')}; "
+        f"{counted(len(windows), 'window')} of {counted(n_sources, 'source')}; "
         f"left out for having under {counted(settings.min_records, 'record')}: {counted(lost.records, 'record')}, "
         f"{counted(lost.sources, 'whole source')}"
     )

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer import sequences
 from telescope_transformer.embedding import embedding_column
+from telescope_transformer.fields import ANNOTATIONS
+from telescope_transformer.windows import majority
 
 
 def windows_table(windows: pa.Table, embeddings: np.ndarray, labels: np.ndarray, margins: np.ndarray) -> pa.Table:
@@ -19,7 +20,7 @@ def windows_table(windows: pa.Table, embeddings: np.ndarray, labels: np.ndarray,
         "margin": pa.array(margins, pa.float32()),
         "embedding": embedding_column(embeddings),
     }
-    columns |= {name: windows[name] for name in sequences.ANNOTATIONS if name in windows.column_names}
+    columns |= {name: windows[name] for name in ANNOTATIONS if name in windows.column_names}
     return pa.table(columns)
 
 
@@ -75,6 +76,6 @@ def _with_labels(sources: pa.Table, windows: pa.Table) -> pa.Table:
     ordered = windows.select(["source", "label"]).sort_by("source")
     names = ordered["source"].combine_chunks().dictionary_encode()
     sizes = np.bincount(names.indices.to_numpy(), minlength=len(names.dictionary))
-    labels = sequences.majority(ordered["label"], np.concatenate(([0], np.cumsum(sizes))).astype(np.int32))
+    labels = majority(ordered["label"], np.concatenate(([0], np.cumsum(sizes))).astype(np.int32))
     by_source = pa.table({"source": names.dictionary, "label": labels})
     return sources.join(by_source, "source").sort_by("source").select([*sources.column_names, "label"])

@@ -34,7 +34,7 @@ def calibrate(
     from telescope_transformer.cli.options import tell
     from telescope_transformer.errors import CheckpointError
     from telescope_transformer.preparation import load
-    from telescope_transformer.sequences import fixed_windows
+    from telescope_transformer.windows import fixed_windows
 
     place = output or model
     if place is None:

@@ -8,7 +8,7 @@ A prepared dataset is a folder:
     rejects.parquet                  rows that are no flow records: file, row, field, value, reason
 
 The splits are `train` and `unseen_sequences` (the first 80 % in time of each training source, and the rest),
-`validation` and `unseen_sources`.  Columns are those of `sequences.cut_windows`.  A file that the manifest does not
+`validation` and `unseen_sources`.  Columns are those of `windows.cut_windows`.  A file that the manifest does not
 name does not belong to the dataset.
 """
 

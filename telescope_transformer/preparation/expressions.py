@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from telescope_transformer.preparation.settings import WindowSettings
-from telescope_transformer.sequences import TRAIN_PART, split_thresholds
+from telescope_transformer.windows import TRAIN_PART, split_thresholds
 
 SPLITS = ("train", "unseen_sequences", "validation", "unseen_sources")
 # The first part of a training source, as a fraction of whole numbers: the same in every engine's arithmetic.

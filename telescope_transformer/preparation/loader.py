@@ -12,17 +12,17 @@ import pyarrow.parquet as pq
 from numba import njit
 
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.fields import WINDOW_FIELDS
 from telescope_transformer.preparation.expressions import SPLITS
 from telescope_transformer.preparation.manifest import Manifest, read_manifest
 from telescope_transformer.preparation.writer import ShardFile, window_schema
-from telescope_transformer.sequences import WINDOW_FIELDS
 
 if TYPE_CHECKING:
     import datasets
 
 
 def load(directory: str | Path, split: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """The windows of a split, in the form of `sequences.cut_windows`; all columns or those named.
+    """The windows of a split, in the form of `windows.cut_windows`; all columns or those named.
 
     Raises:
         DatasetError: if `directory` is no complete prepared dataset, or there is no such split or column.
@@ -73,7 +73,7 @@ class WindowReader:
     """Random access to windows: record fields lie flat in memory, and Arrow's offsets say where a window begins.
 
     Args:
-        windows: a table of windows (`sequences.cut_windows` or `load`).
+        windows: a table of windows (`windows.cut_windows` or `load`).
 
     Attributes:
         fields: name to flat column (total records,); an optional field with nulls is int64 with -1 for null.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.sequences import MIN_RECORDS, WINDOW, check_window
+from telescope_transformer.windows import MIN_RECORDS, WINDOW, check_window
 
 # Records are staged in so many buckets while their number is not known; shards are unions of buckets.
 MOST_SHARDS = 256

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numba import njit
 
+from telescope_transformer.fields import ANNOTATIONS, WINDOW_FIELDS
 from telescope_transformer.preparation.settings import MOST_SHARDS, shards_for
 from telescope_transformer.records.addresses import fold_address
-from telescope_transformer.sequences import ANNOTATIONS, WINDOW_FIELDS
 
 # So many records are held in memory before they are written.
 FLUSH_RECORDS = 2**21

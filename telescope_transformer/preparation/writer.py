@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from telescope_transformer.fields import ANNOTATIONS, WINDOW_FIELDS
 from telescope_transformer.preparation.expressions import SPLITS
 from telescope_transformer.preparation.staging import Staged
-from telescope_transformer.sequences import ANNOTATIONS, WINDOW_FIELDS, assemble_windows, majority_codes
+from telescope_transformer.windows import assemble_windows, majority_codes
 
 if TYPE_CHECKING:
     import datasets
@@ -94,7 +95,7 @@ def write_shard(directory: Path, shard: int, generation: int, windows: pa.Table,
 
 
 def finished_windows(windows: pa.Table, split: str, staged: Staged) -> pa.Table:
-    """The windows of a split in the form that `sequences.cut_windows` gives them."""
+    """The windows of a split in the form that `windows.cut_windows` gives them."""
     schema = declared_schema(tuple(staged.fields), tuple(staged.annotations))
     part = windows.filter(pc.equal(windows["split"], split)) if windows.num_columns else windows
     if not part.num_rows:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from telescope_transformer.errors import FlowRecordError
-from telescope_transformer.records.schema import FLOW_SCHEMA, REQUIRED_FIELDS
+from telescope_transformer.fields import FIELDS, FLOW_SCHEMA, REQUIRED_FIELDS
 
 EXTRA_FIELDS = ("icmp_type", "icmp_code")
 """Columns that fill the ports of ICMP records in files that keep them apart."""
@@ -14,26 +14,9 @@ _LONGEST_LISTING = 500
 _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 
 # In order of preference; compared without case and with "_", "-", " " and "." taken out.
-ALIASES: dict[str, tuple[str, ...]] = {
-    field: tuple(names.split())
-    for field, names in {
-        "timestamp": "timestamp ts time datetime starttime start firstseen first date stime",
-        "src_ip": "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh",
-        "dst_ip": "dstip dst daddr dstaddr destip destinationip destination da ipdst idresph host sensor",
-        "protocol": "protocol proto pr prot ipproto ipprotocol transport",
-        "src_port": "srcport sport spt sp sourceport idorigp",
-        "dst_port": "dstport dport dpt dp destport destinationport port idrespp",
-        "ttl": "ttl ipttl",
-        "tcp_flags": "tcpflags flags flg",
-        "ip_id": "ipid ipident ipidentification",
-        "tcp_seq": "tcpseq seq tcpsequence",
-        "packets": "packets pkts packetcount totpkts ipkt",
-        "bytes": "bytes octets totbytes ibyt",
-        "label": "label",
-        "tool": "tool",
-        "icmp_type": "icmptype",
-        "icmp_code": "icmpcode",
-    }.items()
+ALIASES: dict[str, tuple[str, ...]] = {row.name: tuple(row.aliases.split()) for row in FIELDS} | {
+    "icmp_type": ("icmptype",),
+    "icmp_code": ("icmpcode",),
 }
 
 

@@ -1,31 +1,10 @@
-"""The schema of a flow record, stated once: every reader produces it and every later stage consumes it."""
+"""Flow records as Arrow tables, and the protocols that readers tell apart; `fields` lists the fields."""
 
 import pyarrow as pa
 
-REQUIRED_FIELDS = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port")
-"""Present in every table of flow records, never null."""
+from telescope_transformer.fields import FLOW_SCHEMA, OPTIONAL_FIELDS, REQUIRED_FIELDS
 
-OPTIONAL_FIELDS = ("ttl", "tcp_flags", "ip_id", "tcp_seq", "packets", "bytes", "label", "tool")
-"""Nullable, and absent from a table when no input has them."""
-
-FLOW_SCHEMA = pa.schema(
-    [
-        pa.field("timestamp", pa.int64(), nullable=False, metadata={"unit": "microseconds since 1970, UTC"}),
-        pa.field("src_ip", pa.string(), nullable=False),
-        pa.field("dst_ip", pa.string(), nullable=False),
-        pa.field("protocol", pa.uint8(), nullable=False),
-        pa.field("src_port", pa.uint16(), nullable=False, metadata={"icmp": "type"}),
-        pa.field("dst_port", pa.uint16(), nullable=False, metadata={"icmp": "code"}),
-        pa.field("ttl", pa.uint8()),
-        pa.field("tcp_flags", pa.uint8()),
-        pa.field("ip_id", pa.uint16()),
-        pa.field("tcp_seq", pa.uint32()),
-        pa.field("packets", pa.uint32()),
-        pa.field("bytes", pa.uint64()),
-        pa.field("label", pa.string()),
-        pa.field("tool", pa.string()),
-    ]
-)
+__all__ = ["FLOW_SCHEMA", "OPTIONAL_FIELDS", "REQUIRED_FIELDS", "align", "flow_schema"]
 
 ICMP, TCP, UDP, GRE, ICMPV6 = 1, 6, 17, 47, 58
 UNKNOWN_ICMP_TYPE = 65_535

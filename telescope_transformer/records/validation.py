@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.fields import FIELDS
 from telescope_transformer.records.addresses import EMPTY, IPV4, IPV6, MALFORMED, format_addresses, parse_addresses
 from telescope_transformer.records.rejects import REJECTS_SCHEMA, rejects_table
 from telescope_transformer.records.schema import (
@@ -32,14 +33,7 @@ _REASONS = {
     "dst_port": "not a port",
     "tcp_flags": "not TCP flags",
 }
-_LARGEST = {
-    "ttl": 255,
-    "tcp_flags": 511,
-    "ip_id": 65_535,
-    "tcp_seq": 2**32 - 1,
-    "packets": 2**32 - 1,
-    "bytes": 2**63 - 1,
-}
+_LARGEST = {row.name: row.largest for row in FIELDS if row.largest is not None and not row.required}
 _FLAG_LETTERS = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20, "E": 0x40, "C": 0x80, "W": 0x80}
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer import similarity
 from telescope_transformer.report.window_records import join_records
-from telescope_transformer.sequences import assemble_windows
+from telescope_transformer.windows import assemble_windows
 
 # What an analyst calls each group of fields; a group is masked as a whole.
 FIELD_GROUPS = {

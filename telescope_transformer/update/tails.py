@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from telescope_transformer.sequences import cut_windows
+from telescope_transformer.fields import WINDOW_FIELDS
 from telescope_transformer.update.schema import RECORD_COLUMNS
+from telescope_transformer.windows import cut_windows, record_field, record_order, source_codes
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Extension:
 
     Attributes:
         windows: all windows of the sources from their open one on, short ones too, by source and start
-            (`sequences.cut_windows`), with `window_id` and `open`.
+            (`windows.cut_windows`), with `window_id` and `open`.
         records: their records with `window_id`.
         replaced: ids of the windows that were open before, each of which is among `windows` again.
     """
@@ -41,7 +41,7 @@ def extend(open_windows: pa.Table, open_records: pa.Table, new: pa.Table, window
         [_with_columns(open_records, names), _with_columns(new, names)], promote_options="permissive"
     )
     present = [name for name in names if both[name].null_count < both.num_rows]
-    both = _sorted_by_source(both.select(present))
+    both = _in_order(both.select(present))
     windows = cut_windows(both, window=window, min_records=1)
     source = windows["source"].to_numpy(zero_copy_only=False)
     last = np.append(source[1:] != source[:-1], True)
@@ -67,9 +67,8 @@ def _with_columns(table: pa.Table, names: list[str]) -> pa.Table:
     return pa.table(columns, names=names)
 
 
-def _sorted_by_source(records: pa.Table) -> pa.Table:
-    """By source as text and by time, ties in the order in which they came: the order in which windows are cut."""
-    sources = records["src_ip"].combine_chunks()
-    names = pc.unique(sources).sort()
-    code = pc.index_in(sources, names).to_numpy(zero_copy_only=False)
-    return records.take(pa.array(np.lexsort((records["timestamp"].to_numpy(), code))))
+def _in_order(records: pa.Table) -> pa.Table:
+    """The order in which windows are cut."""
+    codes, _ = source_codes(records["src_ip"])
+    fields = {name: record_field(records, name) for name in WINDOW_FIELDS if name in records.column_names}
+    return records.take(pa.array(record_order(codes, fields)))

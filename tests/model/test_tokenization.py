@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from telescope_transformer.model import FIELD_SIZES, FlowTokenizer
 from telescope_transformer.model.flow_fields import flatten_windows, fold_address
 from telescope_transformer.records.addresses import fold_address as fold_column
-from telescope_transformer.sequences import cut_windows
+from telescope_transformer.windows import cut_windows
 
 ALL_FIELDS = tuple(FIELD_SIZES)
 TOKENIZERS = {"default": FlowTokenizer(), "all fields": FlowTokenizer(ALL_FIELDS)}
@@ -68,7 +68,7 @@ def test_windows_have_the_ids_of_their_records(batch: list[list[dict[str, Any]]]
     sources = [f"192.0.2.{row}" for row, records in enumerate(batch) for _ in records]
     windows = cut_windows(table.append_column("src_ip", pa.array(sources)), min_records=1)
     encoded = tokenizer.encode_windows(windows)
-    order = sorted(range(len(batch)), key=lambda row: f"192.0.2.{row}")
+    order = [int(source.rpartition(".")[2]) for source in windows["source"].to_pylist()]
     expected = [tokenizer([record | {"src_port": row} for record in batch[row]]) for row in order]
     np.testing.assert_array_equal(encoded["input_ids"], np.concatenate([e["input_ids"] for e in expected]))
     np.testing.assert_array_equal(encoded["inter_arrival"], np.concatenate([e["inter_arrival"] for e in expected]))

@@ -19,17 +19,16 @@ from telescope_transformer.preparation import (
     load_datasets,
     prepare,
     read_manifest,
-    staging,
 )
 from telescope_transformer.records import scan_records
-from telescope_transformer.sequences import cut_windows, left_out, split_of_source
+from telescope_transformer.windows import Windows, cut, split_of_source
 
 from .conftest import SETTINGS, WINDOW, prepare_files, write_records
 
 SPLIT_NAMES = {"test": "unseen_sources", "validation": "validation", "train": "train"}
 
 
-def expected_splits(records: pa.Table, settings: WindowSettings) -> dict[str, pa.Table]:
+def expected_splits(records: pa.Table, settings: WindowSettings) -> dict[str, Windows]:
     """The splits by the rule in words: hash of the source, then the first 80 % in time of a training source."""
     parts: dict[str, list[pa.Table]] = {split: [] for split in SPLITS}
     records = add_tools(records)
@@ -43,7 +42,7 @@ def expected_splits(records: pa.Table, settings: WindowSettings) -> dict[str, pa
         else:
             parts[SPLIT_NAMES[split]].append(own)
     return {
-        split: cut_windows(pa.concat_tables(tables), window=settings.window, min_records=settings.min_records)
+        split: cut(pa.concat_tables(tables), window=settings.window, min_records=settings.min_records)
         for split, tables in parts.items()
     }
 
@@ -53,26 +52,12 @@ def sorted_windows(windows: pa.Table) -> list[dict]:
 
 
 def test_windows_equal_those_of_a_plain_cut(records, dataset):
-    for split, windows in expected_splits(records, WINDOW).items():
+    for split, expected in expected_splits(records, WINDOW).items():
+        windows = expected.to_table()
         found = load(dataset, split)
         assert found.num_rows > 0
         assert sorted_windows(found) == sorted_windows(windows.select(found.schema.names))
-        assert found.schema.equals(windows.schema.remove_metadata())
-
-
-def test_records_of_one_second_keep_the_order_of_the_input(records, tmp_path, monkeypatch):
-    coarse = pc.multiply(pc.divide(records["timestamp"], 86_400_000_000), 86_400_000_000)
-    mixed = np.random.default_rng(0).permutation(records.num_rows)
-    tied = records.set_column(0, "timestamp", coarse).take(pa.array(mixed))
-    # Parts that are written one by one, in more buckets than shards.
-    monkeypatch.setattr(staging, "FLUSH_RECORDS", 500)
-    files = [tied.slice(begin, 800) for begin in range(0, tied.num_rows, 800)]
-    paths = [write_records(tmp_path / f"part{number:02d}.parquet", part) for number, part in enumerate(files)]
-    prepare_files(tmp_path / "dataset", *paths, settings=replace(SETTINGS, shards=None))
-    for split, windows in expected_splits(tied, WINDOW).items():
-        columns = [name for name in windows.schema.names if name != "tool"]
-        found = load(tmp_path / "dataset", split)
-        assert found.select(columns).to_pylist() == windows.select(columns).to_pylist()
+        assert found.schema.equals(windows.schema)
 
 
 def test_inputs_with_different_columns_are_one_dataset(records, tmp_path):
@@ -89,7 +74,7 @@ def test_the_account_adds_up(records, dataset):
     counts = read_manifest(dataset).counts()
     assert counts["read"] == counts["kept"] + counts["rejected"] == records.num_rows
     assert counts["kept"] == counts["records_in_windows"] + counts["records_left_out"]
-    lost = [left_out(windows) for windows in expected_splits(records, WINDOW).values()]
+    lost = [windows.left_out for windows in expected_splits(records, WINDOW).values()]
     assert counts["records_left_out"] == sum(part.records for part in lost)
     assert counts["windows_left_out"] == sum(part.windows for part in lost)
     assert counts["sources"] == pc.count_distinct(records["src_ip"]).as_py()

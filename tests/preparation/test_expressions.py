@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from telescope_transformer.preparation import WindowSettings
 from telescope_transformer.preparation.expressions import tally_of, windows_of
 from telescope_transformer.preparation.staging import bucket_of
-from telescope_transformer.sequences import split_of_source
+from telescope_transformer.windows import split_of_source
 
 SPLIT_NAMES = {"test": "unseen_sources", "validation": "validation", "train": "train"}
 # Sources of every split, for seed 0.

@@ -8,8 +8,8 @@ from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.report.granularity import walk_thresholds
 from telescope_transformer.report.why import explain_clusters
-from telescope_transformer.sequences import cut_windows
 from telescope_transformer.similarity import normalised
+from telescope_transformer.windows import cut_windows
 
 
 def by_services_alone(windows: pa.Table) -> np.ndarray:

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.sequences import cut_windows
 from telescope_transformer.simulation import simulate
+from telescope_transformer.windows import cut_windows
 from training.baselines import METHODS, pair_features, word2vec
 from training.baselines.services import tfidf
 from training.evaluation.measure import Questions

@@ -14,8 +14,8 @@ from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.metrics.bootstrap import percentile_interval, source_multiplicities
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.records import read_records
-from telescope_transformer.sequences import cut_windows
 from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
+from telescope_transformer.windows import cut_windows
 from training.evaluate import main
 from training.evaluation import hold_out, thin_out
 from training.evaluation.arguments import ModelArgument, model_argument

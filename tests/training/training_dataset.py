@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from telescope_transformer.fields import WINDOW_FIELDS
 from telescope_transformer.preparation import Manifest
 from telescope_transformer.preparation.manifest import write_manifest
 from telescope_transformer.preparation.writer import ShardFile
-from telescope_transformer.sequences import WINDOW_FIELDS, cut_windows
+from telescope_transformer.windows import cut_windows
 
 N_SOURCES = 40
 

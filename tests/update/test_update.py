@@ -18,12 +18,12 @@ from telescope_transformer.analysis import Settings
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
-from telescope_transformer.sequences import cut_windows
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import State, running, update
 from telescope_transformer.update.resolving import Groups
 from telescope_transformer.update.running import Step
 from telescope_transformer.update.step import neighbourhood
+from telescope_transformer.windows import cut_windows
 
 TABLES = {
     "windows": "SELECT * REPLACE (round(margin, 4) AS margin) FROM windows ORDER BY window_id",

@@ -12,7 +12,7 @@ from scipy.spatial.distance import squareform
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from telescope_transformer.metrics.pairs import pair_index
-from telescope_transformer.sequences import fixed_windows
+from telescope_transformer.windows import fixed_windows
 from training.baselines.pair_features import PairFeatures
 from training.evaluation.protocol import Split
 from training.evaluation.representation import Representation

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.sequences import split_of_source
+from telescope_transformer.windows import split_of_source
 from training.evaluation.protocol import HOLD_OUTS, units_of
 from training.evaluation.selecting import run_selection, selection_parser
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from telescope_transformer.preparation import load
 from telescope_transformer.records import read_records
-from telescope_transformer.sequences import cut_windows, fixed_windows
+from telescope_transformer.windows import cut_windows, fixed_windows
 from training.evaluation.protocol import MAX_WINDOWS, Split, at_most, recurring
 from training.evaluation.windows import WindowSet
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.sequences import TRAIN_PART, fixed_windows, split_of_source
+from telescope_transformer.windows import TRAIN_PART, fixed_windows, split_of_source
 from training.evaluation.windows import WindowSet, prefix_of
 
 HOLD_OUTS = ("source", "prefix", "organisation")

@@ -1,0 +1,123 @@
+"""The fields of a flow record, one row each: readers, windows, preparation and the running state derive theirs.
+
+A new field is a new row here. A field that the model is to see also needs a row in the sizes of its configuration
+(`model.configuration_telescope.FIELD_SIZES`), which stands alone because a checkpoint on the Hub carries it.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pyarrow as pa
+
+
+class RecordField(NamedTuple):
+    """A field of a flow record.
+
+    Attributes:
+        name: of the column.
+        type: of the column in a table of flow records.
+        required: whether every record has it; the others are nullable, and absent where no input has them.
+        window_type: type in a window's records; None for fields that windows do not carry record by record.
+        largest: the largest value that a reader accepts, for numbers that have such a bound.
+        aliases: names of columns that are read as this field, without case and separators, the preferred first.
+        metadata: of the schema.
+    """
+
+    name: str
+    type: pa.DataType
+    required: bool = False
+    window_type: pa.DataType | None = None
+    largest: int | None = None
+    aliases: str = ""
+    metadata: Mapping[str, str] | None = None
+
+
+FIELDS = (
+    RecordField(
+        "timestamp",
+        pa.int64(),
+        required=True,
+        window_type=pa.int64(),
+        aliases="timestamp ts time datetime starttime start firstseen first date stime",
+        metadata={"unit": "microseconds since 1970, UTC"},
+    ),
+    RecordField(
+        "src_ip",
+        pa.string(),
+        required=True,
+        aliases="srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh",
+    ),
+    # In windows a destination is 32 bits: an IPv4 address, or the fold of an IPv6 one (records.addresses).
+    RecordField(
+        "dst_ip",
+        pa.string(),
+        required=True,
+        window_type=pa.uint32(),
+        aliases="dstip dst daddr dstaddr destip destinationip destination da ipdst idresph host sensor",
+    ),
+    RecordField(
+        "protocol",
+        pa.uint8(),
+        required=True,
+        window_type=pa.uint8(),
+        largest=2**8 - 1,
+        aliases="protocol proto pr prot ipproto ipprotocol transport",
+    ),
+    RecordField(
+        "src_port",
+        pa.uint16(),
+        required=True,
+        window_type=pa.uint16(),
+        largest=2**16 - 1,
+        aliases="srcport sport spt sp sourceport idorigp",
+        metadata={"icmp": "type"},
+    ),
+    RecordField(
+        "dst_port",
+        pa.uint16(),
+        required=True,
+        window_type=pa.uint16(),
+        largest=2**16 - 1,
+        aliases="dstport dport dpt dp destport destinationport port idrespp",
+        metadata={"icmp": "code"},
+    ),
+    RecordField("ttl", pa.uint8(), window_type=pa.uint8(), largest=2**8 - 1, aliases="ttl ipttl"),
+    # Nine flags (RFC 3540), of which records keep the low eight.
+    RecordField("tcp_flags", pa.uint8(), window_type=pa.uint8(), largest=2**9 - 1, aliases="tcpflags flags flg"),
+    RecordField(
+        "ip_id",
+        pa.uint16(),
+        window_type=pa.uint16(),
+        largest=2**16 - 1,
+        aliases="ipid ipident ipidentification",
+    ),
+    RecordField("tcp_seq", pa.uint32(), window_type=pa.uint32(), largest=2**32 - 1, aliases="tcpseq seq tcpsequence"),
+    RecordField(
+        "packets",
+        pa.uint32(),
+        window_type=pa.uint32(),
+        largest=2**32 - 1,
+        aliases="packets pkts packetcount totpkts ipkt",
+    ),
+    # Engines without unsigned 64-bit numbers hold it as a signed one.
+    RecordField(
+        "bytes", pa.uint64(), window_type=pa.uint64(), largest=2**63 - 1, aliases="bytes octets totbytes ibyt"
+    ),
+    RecordField("label", pa.string(), aliases="label"),
+    RecordField("tool", pa.string(), aliases="tool"),
+)
+
+FLOW_SCHEMA = pa.schema(
+    [pa.field(row.name, row.type, nullable=not row.required, metadata=row.metadata) for row in FIELDS]
+)
+REQUIRED_FIELDS = tuple(row.name for row in FIELDS if row.required)
+OPTIONAL_FIELDS = tuple(row.name for row in FIELDS if not row.required)
+WINDOW_FIELDS = {row.name: row.window_type for row in FIELDS if row.window_type is not None}
+"""What a window carries record by record, and the types of it."""
+
+ANNOTATIONS = tuple(row.name for row in FIELDS if not row.required and row.window_type is None)
+"""Text beside a window, that of most of its records; it never enters training or clustering."""
+
+TIE_FIELDS = ("dst_ip", "dst_port", "protocol", "src_port")
+TIE_ORDER = (*TIE_FIELDS, *(name for name in WINDOW_FIELDS if name not in (*TIE_FIELDS, "timestamp")))
+"""Records of one source and one time are in the order of these fields, null first, whatever order the rows were in."""

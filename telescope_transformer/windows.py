@@ -1,0 +1,485 @@
+"""Windows: the flow records of each source in time order, cut into consecutive pieces.
+
+`Windows` holds a row per window and, beside it, the records behind it. Records of one source and one time are ordered
+by their other fields, and sources by a hash of their text, so that the order of the input rows changes nothing, and
+shards by that hash, read one after the other, give the order of the whole.
+
+As an Arrow table (`Windows.to_table`, `cut_windows`) a window is a row with `source`, `start`, `end` (int64
+microseconds UTC), `n_records`, a list column per record field, and its majority `label` and `tool` where records have
+them. Destinations are folded to 32 bits (`records.addresses.fold_address`).
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numba import njit
+
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.fields import ANNOTATIONS, TIE_ORDER, WINDOW_FIELDS
+from telescope_transformer.records.addresses import fold_address
+
+# The paper's longest window (Section 6) and shortest one.
+WINDOW = 128
+MIN_RECORDS = 8
+# Arrow's list offsets are 32-bit: a list column holds more elements in several chunks.
+LARGEST_CHUNK = 2**31 - 1
+
+TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.1
+TRAIN_PART = 0.8
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What the cut left out for having fewer than `min_records` records.
+
+    `sources` counts the sources of which no window at all was kept.
+    """
+
+    records: int = 0
+    windows: int = 0
+    sources: int = 0
+
+    def __add__(self, other: "LeftOut") -> "LeftOut":
+        return LeftOut(self.records + other.records, self.windows + other.windows, self.sources + other.sources)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows and their records.
+
+    Attributes:
+        table: a row per window: `source`, `start`, `end`, `n_records`, and `label`, `tool` where records have them.
+        records: the records of all windows end to end, with the columns of `fields.WINDOW_FIELDS` that were there.
+        offsets: int64 (n + 1,); the records of window i are `offsets[i]:offsets[i + 1]`.
+        left_out: what the cut left out.
+    """
+
+    table: pa.Table
+    records: pa.Table
+    offsets: np.ndarray
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def n_records(self) -> np.ndarray:
+        """Records of each window (n,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def window_of_record(self) -> np.ndarray:
+        """The window of each record (n_records,)."""
+        return np.repeat(np.arange(len(self)), self.n_records)
+
+    def take(self, rows: np.ndarray) -> "Windows":
+        """These windows, in this order; a window may come more than once."""
+        sizes = self.n_records[rows]
+        offsets = np.concatenate(([0], np.cumsum(sizes)))
+        places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        return Windows(self.table.take(pa.array(rows)), self.records.take(pa.array(places)), offsets)
+
+    def slice(self, begin: int, end: int) -> "Windows":
+        """The windows `begin:end`, without copying them."""
+        offsets = self.offsets[begin : end + 1]
+        records = self.records.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
+        return Windows(self.table.slice(begin, end - begin), records, offsets - offsets[0])
+
+    def to_table(self) -> pa.Table:
+        """A row per window, with a list column per record field."""
+        table = self.table
+        for name in self.records.column_names:
+            table = table.append_column(name, list_column(self.records[name], self.offsets))
+        annotations = [name for name in ANNOTATIONS if name in self.table.column_names]
+        order = [name for name in table.column_names if name not in annotations]
+        return table.select([*order, *annotations])
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> "Windows":
+        """The windows of a table with list columns; records are not copied where the table is one chunk.
+
+        Raises:
+            DatasetError: if a column that every window has is absent, or the lists of a row differ in length.
+        """
+        missing = {"source", "start", "end", "n_records", "timestamp"} - set(table.column_names)
+        if missing:
+            raise DatasetError(f"a table of windows has no column {sorted(missing)[0]!r}")
+        sizes = table["n_records"].to_numpy().astype(np.int64)
+        offsets = np.concatenate(([0], np.cumsum(sizes)))
+        names = [name for name in WINDOW_FIELDS if name in table.column_names]
+        for name in names:
+            lengths = pc.list_value_length(table[name]).to_numpy()
+            if not np.array_equal(lengths, sizes):
+                row = int(np.argmax(lengths != sizes))
+                raise DatasetError(f"window {row}: n_records is {sizes[row]}, {name} has {lengths[row]} values")
+        records = pa.table({name: _flat(table[name]) for name in names})
+        return cls(table.drop_columns(names), records, offsets)
+
+
+def concat_windows(parts: Sequence[Windows]) -> Windows:
+    """Windows one after the other; all have the same columns."""
+    offsets = [np.zeros(1, dtype=np.int64)]
+    for part in parts:
+        offsets.append(part.offsets[1:] + offsets[-1][-1])
+    return Windows(
+        pa.concat_tables([part.table for part in parts]),
+        pa.concat_tables([part.records for part in parts]),
+        np.concatenate(offsets),
+        sum((part.left_out for part in parts), LeftOut()),
+    )
+
+
+def list_column(values: pa.Array | pa.ChunkedArray, offsets: np.ndarray) -> pa.ChunkedArray:
+    """Flat values as lists, in as many chunks as the 32-bit offsets of Arrow's lists need.
+
+    Args:
+        values: (n_values,).
+        offsets: int64 (n + 1,); list i holds `values[offsets[i]:offsets[i + 1]]`.
+    """
+    chunks = []
+    for begin, end in _chunks(offsets, LARGEST_CHUNK):
+        first, last = int(offsets[begin]), int(offsets[end])
+        part = _whole(values.slice(first, last - first))
+        chunks.append(pa.ListArray.from_arrays(pa.array(offsets[begin : end + 1] - first, pa.int32()), part))
+    return pa.chunked_array(chunks, pa.list_(values.type))
+
+
+def _chunks(offsets: np.ndarray, largest: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows that hold at most `largest` values each, at least one row."""
+    begin, n = 0, len(offsets) - 1
+    while begin < n:
+        end = int(np.searchsorted(offsets, offsets[begin] + largest, side="right")) - 1
+        end = min(n, max(end, begin + 1))
+        yield begin, end
+        begin = end
+
+
+def cut(
+    records: pa.Table, *, window: int = WINDOW, min_records: int = MIN_RECORDS, session_gap: float | None = None
+) -> Windows:
+    """Cut the records of each source, in time order, into consecutive windows.
+
+    Args:
+        records: flow records (`fields.FLOW_SCHEMA`); `dst_ip` is text, or already folded to uint32.
+        window: the most records in a window.
+        min_records: windows with fewer records are left out.
+        session_gap: seconds without a record after which a new window begins, where the window so far and the rest of
+            the source have `min_records` records each; None cuts by count alone.
+
+    Raises:
+        DatasetError: if `window` or `min_records` is less than 1, `min_records` exceeds `window`, or the gap is no
+            positive number.
+    """
+    check_window(window, min_records, session_gap)
+    codes, sources = source_codes(records["src_ip"])
+    present = set(records.schema.names)
+    fields = {name: record_field(records, name) for name in WINDOW_FIELDS if name in present}
+    texts = {name: sorted_codes(records[name]) for name in ANNOTATIONS if name in present}
+    order = record_order(codes, fields)
+    flat = pa.table({name: values.take(pa.array(order)) for name, values in fields.items()})
+    annotations = {name: (numbers[order], names) for name, (numbers, names) in texts.items()}
+    return cut_sorted(codes[order], sources, flat, annotations, window, min_records, session_gap)
+
+
+def cut_sorted(
+    codes: np.ndarray,
+    sources: pa.Array,
+    records: pa.Table,
+    annotations: dict[str, tuple[np.ndarray, pa.Array]],
+    window: int,
+    min_records: int,
+    session_gap: float | None = None,
+) -> Windows:
+    """Cut records that are in order already.
+
+    Args:
+        codes: (n_records,) runs of equal numbers, one run for each stretch that no window crosses; -1 comes not.
+        sources: text of each code.
+        records: (n_records,) columns of `WINDOW_FIELDS`, each run in time order.
+        annotations: (n_records,) numbers of texts, -1 for none, and the sorted texts.
+        window, min_records, session_gap: as `cut` takes them.
+    """
+    times = records["timestamp"].to_numpy()
+    gap = -1 if session_gap is None else round(session_gap * 1e6)
+    starts = _window_starts(codes, times, window, min_records, gap)
+    bounds = np.append(starts, len(codes))
+    sizes = np.diff(bounds)
+    kept = sizes >= min_records
+    owners = codes[starts]
+    lost = LeftOut(
+        records=int(sizes[~kept].sum()),
+        windows=int((~kept).sum()),
+        sources=len(np.unique(owners)) - len(np.unique(owners[kept])),
+    )
+    if not kept.all():
+        places = np.flatnonzero(np.repeat(kept, sizes))
+        records = records.take(pa.array(places))
+        annotations = {name: (numbers[places], names) for name, (numbers, names) in annotations.items()}
+    offsets = np.concatenate(([0], np.cumsum(sizes[kept])))
+    texts = {name: _named(names, majority_codes(numbers, offsets)) for name, (numbers, names) in annotations.items()}
+    source = sources.take(pa.array(owners[kept]))
+    found = build_windows(source, offsets, records, texts)
+    return Windows(found.table, found.records, found.offsets, lost)
+
+
+def cut_windows(
+    table: pa.Table, *, window: int = WINDOW, min_records: int = MIN_RECORDS, session_gap: float | None = None
+) -> pa.Table:
+    """`cut` as a table with a row per window and a list column per record field."""
+    return cut(table, window=window, min_records=min_records, session_gap=session_gap).to_table()
+
+
+def build_windows(
+    source: pa.Array, offsets: np.ndarray, records: pa.Table, annotations: dict[str, pa.Array]
+) -> Windows:
+    """Windows of flat columns.
+
+    Args:
+        source: (n,) text.
+        offsets: int64 (n + 1,); the records of window i are `offsets[i]:offsets[i + 1]`.
+        records: (n_records,) columns of `WINDOW_FIELDS`; `timestamp` is required.
+        annotations: (n,) text columns.
+    """
+    times = records["timestamp"].to_numpy()
+    columns: dict[str, pa.Array] = {
+        "source": source,
+        "start": pa.array(times[offsets[:-1]], pa.int64()),
+        "end": pa.array(times[offsets[1:] - 1], pa.int64()),
+        "n_records": pa.array(np.diff(offsets), pa.int32()),
+    }
+    return Windows(pa.table(columns | annotations), records, offsets.astype(np.int64))
+
+
+def assemble_windows(
+    source: pa.Array, offsets: np.ndarray, fields: dict[str, pa.Array], annotations: dict[str, pa.Array]
+) -> pa.Table:
+    """`build_windows` as a table with a list column per record field."""
+    return build_windows(source, offsets, pa.table(fields), annotations).to_table()
+
+
+def check_window(window: int, min_records: int, session_gap: float | None = None) -> None:
+    """Raises DatasetError unless 1 <= min_records <= window and the gap is None or positive."""
+    if not 1 <= min_records <= window:
+        raise DatasetError(
+            f"a window needs 1 <= min_records <= window, got min_records={min_records}, window={window}"
+        )
+    # Above a thousand years no gap is met, and its microseconds would not fit.
+    if session_gap is not None and not 0 < session_gap < 3.2e10:
+        raise DatasetError(f"a session's gap must be a positive number of seconds, got {session_gap}")
+
+
+def source_codes(sources: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """Numbers of the sources in the order of windows, and their texts in that order.
+
+    Args:
+        sources: (n_records,) text without nulls; of any size, since no text is copied.
+    """
+    encoded, names = _dictionary(sources)
+    order = np.lexsort((pc.sort_indices(pc.sort_indices(names)).to_numpy(), source_keys(names)))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[encoded], names.take(pa.array(order))
+
+
+def source_keys(sources: pa.Array) -> np.ndarray:
+    """Hash of each source's text, uint64 (n,): FNV-1a, mixed. Its highest bits choose a shard."""
+    text = sources.cast(pa.large_string())
+    offsets = np.frombuffer(text.buffers()[1], dtype=np.int64)[text.offset : text.offset + len(text) + 1]
+    data = text.buffers()[2]
+    letters = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(0, dtype=np.uint8)
+    out = np.empty(len(text), dtype=np.uint64)
+    _hash_texts(offsets, letters, out)
+    return out
+
+
+def record_order(codes: np.ndarray, fields: dict[str, pa.Array]) -> np.ndarray:
+    """Rows by source, then time, then the other fields: an order that does not depend on that of the rows.
+
+    Args:
+        codes: (n,) number of each record's source.
+        fields: (n,) columns of `WINDOW_FIELDS`.
+    """
+    times = fields["timestamp"].to_numpy(zero_copy_only=False)
+    order = np.lexsort((times, codes))
+    codes, times = codes[order], times[order]
+    same = (codes[1:] == codes[:-1]) & (times[1:] == times[:-1])
+    if not same.any():
+        return order
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    group = np.cumsum(np.insert(~same, 0, True))[tied]
+    rows = order[tied]
+    keys = [_sort_key(fields[name].take(pa.array(rows))) for name in reversed(TIE_ORDER) if name in fields]
+    order[tied] = rows[np.lexsort((*keys, group))]
+    return order
+
+
+def _sort_key(values: pa.Array) -> np.ndarray:
+    """Numbers that sort like the values, null first."""
+    if not values.null_count:
+        return values.to_numpy(zero_copy_only=False)
+    return values.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+
+
+def majority(values: pa.Array | pa.ChunkedArray, offsets: np.ndarray) -> pa.Array:
+    """The most frequent value of each window; of equally frequent ones the first as text; null where all are null.
+
+    Args:
+        values: (n_records,) text.
+        offsets: (n_windows + 1,); the records of window i are `offsets[i]:offsets[i + 1]`.
+    """
+    codes, names = sorted_codes(values)
+    return _named(names, majority_codes(codes, offsets))
+
+
+def sorted_codes(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """Numbers of a column's texts that sort like the texts, -1 for null, and the sorted distinct texts."""
+    encoded, names = _dictionary(values)
+    order = pc.sort_indices(names).to_numpy()
+    rank = np.full(len(order) + 1, -1, dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[encoded], names.take(pa.array(order))
+
+
+def _named(names: pa.Array, codes: pa.Array) -> pa.Array:
+    return names.take(codes) if len(names) else pa.nulls(len(codes), pa.string())
+
+
+def majority_codes(codes: np.ndarray, offsets: np.ndarray) -> pa.Array:
+    """`majority` of integer codes, where negative codes count as null and the smaller code wins a tie."""
+    n_windows = len(offsets) - 1
+    window_of = np.repeat(np.arange(n_windows), np.diff(offsets))
+    present = codes >= 0
+    width = int(codes.max(initial=0)) + 1
+    pairs, counts = np.unique(window_of[present] * width + codes[present], return_counts=True)
+    # Within a window the most frequent comes first; np.unique has the codes ascending, and the sort is stable.
+    order = np.lexsort((-counts, pairs // width))
+    windows, first = np.unique((pairs // width)[order], return_index=True)
+    winners = np.full(n_windows, -1, dtype=np.int64)
+    winners[windows] = (pairs % width)[order][first]
+    return pa.array(winners, mask=winners < 0)
+
+
+def split_of_source(source: str, seed: int = 0) -> str:
+    """The split of a source: "test" (20 %), "validation" (10 %) or "train" (70 %).
+
+    The hash of the seed and the source's canonical text decides alone, so adding data never moves a source.
+    """
+    digest = source_digest(source, seed)
+    test, validation = split_thresholds()
+    if digest < test:
+        return "test"
+    return "validation" if digest < validation else "train"
+
+
+def source_digest(source: str, seed: int) -> str:
+    """The first eight hexadecimal digits of the MD5 of "seed:source"."""
+    return hashlib.md5(f"{seed}:{source}".encode(), usedforsecurity=False).hexdigest()[:8]
+
+
+def split_thresholds() -> tuple[str, str]:
+    """Digests below the first are test sources, below the second validation sources."""
+    return f"{round(TEST_SHARE * 2**32):08x}", f"{round((TEST_SHARE + VALIDATION_SHARE) * 2**32):08x}"
+
+
+def fixed_windows(windows: pa.Table, length: int, *, max_per_source: int | None = None, seed: int = 0) -> pa.Table:
+    """Cut windows again into consecutive ones of exactly `length` records; a rest that is shorter is dropped.
+
+    Args:
+        windows: windows of any length, the windows of a source next to each other.
+        length: records in each window of the result.
+        max_per_source: at most so many windows of a source, drawn at random.
+        seed: of that draw.
+
+    Raises:
+        DatasetError: if `length` is less than 1.
+    """
+    check_window(length, 1)
+    whole = Windows.from_table(windows)
+    pieces = whole.n_records // length
+    rows = np.repeat(np.arange(len(whole)), pieces)
+    piece = np.arange(len(rows)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    if max_per_source is not None:
+        codes, _ = source_codes(windows["source"])
+        keys = np.random.default_rng(seed).random(len(rows))
+        order = np.lexsort((keys, codes[rows]))
+        rank = _position_in_run(codes[rows][order])
+        chosen = np.sort(order[rank < max_per_source])
+        rows, piece = rows[chosen], piece[chosen]
+    begins = whole.offsets[:-1][rows] + piece * length
+    records = whole.records.take(pa.array((begins[:, None] + np.arange(length)).ravel()))
+    head = whole.table.take(pa.array(rows, pa.int64()))
+    annotations = {name: head[name] for name in ANNOTATIONS if name in head.column_names}
+    return build_windows(head["source"], np.arange(len(rows) + 1) * length, records, annotations).to_table()
+
+
+def _position_in_run(values: np.ndarray) -> np.ndarray:
+    """The position of each element in its run of equal neighbours."""
+    new_run = np.ones(len(values), dtype=bool)
+    new_run[1:] = values[1:] != values[:-1]
+    begins = np.flatnonzero(new_run)
+    return np.arange(len(values)) - np.repeat(begins, np.diff(np.append(begins, len(values))))
+
+
+def _dictionary(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """Numbers of the texts of a column, -1 for null, and the distinct texts; no chunk is joined to another."""
+    column = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+    encoded = column.dictionary_encode().unify_dictionaries()
+    if not encoded.num_chunks:
+        return np.zeros(0, dtype=np.int64), pa.array([], pa.string())
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
+    return np.concatenate(codes), encoded.chunk(0).dictionary.cast(pa.string())
+
+
+def record_field(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """A field of flow records as windows hold it. Text is folded chunk by chunk: all of it may exceed 2 GiB."""
+    column, kind = table[name], WINDOW_FIELDS[name]
+    if name == "dst_ip" and not pa.types.is_integer(column.type):
+        return pa.chunked_array([pa.array(fold_address(chunk), kind) for chunk in column.chunks], kind)
+    return column.cast(kind)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type)
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+@njit(cache=True, nogil=True)
+def _window_starts(codes: np.ndarray, times: np.ndarray, window: int, min_records: int, gap: int) -> np.ndarray:
+    """Where windows begin (n_windows,) in records by source and time; a gap below 0 cuts by count alone."""
+    starts = np.empty(len(codes), dtype=np.int64)
+    found, begin, end = 0, 0, 0
+    for i in range(len(codes)):
+        if i == end:
+            while end < len(codes) and codes[end] == codes[i]:
+                end += 1
+            begins = True
+        elif i - begin == window:
+            begins = True
+        else:
+            pause = gap >= 0 and times[i] - times[i - 1] > gap
+            begins = pause and i - begin >= min_records and end - i >= min_records
+        if begins:
+            begin = i
+            starts[found] = i
+            found += 1
+    return starts[:found].copy()
+
+
+@njit(cache=True, nogil=True)
+def _hash_texts(offsets: np.ndarray, text: np.ndarray, out: np.ndarray) -> None:
+    for i in range(len(out)):
+        # FNV-1a's 64-bit basis and prime, then a multiplication (Knuth's golden ratio) that mixes the high bits.
+        value = np.uint64(14695981039346656037)
+        for j in range(offsets[i], offsets[i + 1]):
+            value = (value ^ np.uint64(text[j])) * np.uint64(1099511628211)
+        value ^= value >> np.uint64(32)
+        value *= np.uint64(0x9E3779B97F4A7C15)
+        out[i] = value ^ (value >> np.uint64(29))
