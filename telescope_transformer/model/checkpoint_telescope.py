@@ -1,33 +1,29 @@
-"""What weights must be to load from them; each fault ends in one error that names the checkpoint.
+"""Checks while weights are loaded; every fault ends in one error that names the checkpoint.
 
-transformers loads weights that lack parameters with a warning, and leaves those random. Embeddings of such a model
-look like any others, so here that is an error.
+transformers loads weights that lack parameters with a warning and leaves those parameters random. The embeddings of
+such a model look like any others, so here it is an error.
 """
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
 from .sharing_telescope import SharedWithCode
 
 
 @contextmanager
 def _without_load_report() -> Iterator[None]:
-    """Hide the table of keys that transformers logs: what matters of it becomes an error here."""
-    reporter = logging.getLogger("transformers.modeling_utils")
-
-    def keep(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in str(record.msg)
-
-    reporter.addFilter(keep)
+    """Hide the warnings of transformers, which list missing and unexpected parameters; here they become errors."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
-        reporter.removeFilter(keep)
+        logging.set_verbosity(verbosity)
 
 
 class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):
@@ -43,11 +39,11 @@ class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):
         new_head: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """As transformers', but no parameter stays random, unless `new_head` asks for a new projection head.
+        """As in transformers, but no parameter stays random, unless `new_head` asks for a new projection head.
 
         Raises:
-            OSError: where a file is missing or damaged, or the Hub has no such file, revision or repository.
-            ValueError: where the checkpoint is another architecture's, a newer version's, or lacks parameters.
+            OSError: if a file is missing or damaged, or the Hub has no such file, revision or repository.
+            ValueError: if the checkpoint is of another architecture or a newer version, or lacks parameters.
         """
         name = pretrained_model_name_or_path
         try:

@@ -6,8 +6,9 @@ SplitMix64. Addresses of one prefix share leading octets, as in IPv4, and 240.0.
 no fold meets a public IPv4 address. The fold is one way.
 """
 
+import difflib
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,13 @@ _MASK = 0xFFFFFFFFFFFFFFFF
 _GOLDEN = 0x9E3779B97F4A7C15
 DAY_MICROSECONDS = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+# Names of protocols (IANA) that carry nearly all traffic of a telescope.
+PROTOCOL_NUMBERS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "icmpv6": 58, "ipv6-icmp": 58, "sctp": 132}
+# Names that agree by this ratio of difflib count as a misspelling: "dport" and "dst_port" have 0.77, "dst" and
+# "dst_ip" 0.67, "src_asn" and "src_port" 0.53.
+ALIKE = 0.6
 
 
 def _mix(value: int) -> int:
@@ -75,12 +83,65 @@ def field_value(record: Mapping[str, Any], field: str) -> int:
     if field.startswith("dst_octet_"):
         folded = fold_address(record.get("dst_ip"))
         return MISSING if folded is None else folded >> (8 * (4 - int(field[-1]))) & 255
-    value = record.get(field)
-    return int(value) if value is not None and 0 <= int(value) < FIELD_SIZES[field] else MISSING
+    return number_of(record.get(field), field)
 
 
-def microseconds(timestamp: int | datetime) -> int:
+def number_of(value: Any, field: str) -> int:
+    """A value of a field other than the destination as a number, or `MISSING`.
+
+    Args:
+        value: a number, digits, or the name of a protocol; None and NaN are missing.
+        field: a name of `FIELD_SIZES`.
+
+    Raises:
+        ValueError: for text that is neither.
+    """
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if field == "protocol" and text in PROTOCOL_NUMBERS:
+            value = PROTOCOL_NUMBERS[text]
+        elif not text.isdecimal():
+            names = f", or one of {', '.join(PROTOCOL_NUMBERS)}" if field == "protocol" else ""
+            raise ValueError(f"{field} must be a number{names}, not {value!r}")
+    # Only NaN differs from itself.
+    return int(value) if value is not None and value == value and 0 <= int(value) < FIELD_SIZES[field] else MISSING
+
+
+def check_names(sequence: Any, fields: Sequence[str]) -> None:
+    """Refuse a sequence in which a field is absent while another name looks like a misspelling of it.
+
+    Args:
+        sequence: a list of records, a dictionary of columns, or an Arrow table.
+        fields: what records are spelt with.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if hasattr(sequence, "column_names"):
+        names = set(sequence.column_names)
+    elif isinstance(sequence, Mapping):
+        names = set(sequence)
+    else:
+        names = {name for record in sequence for name in record}
+    wanted = {"dst_ip" if name.startswith("dst_octet_") else name for name in fields}
+    if names.isdisjoint(("timestamp", "inter_arrival")):
+        wanted.add("timestamp")
+    # Fields of a flow record that this model does not read are not misspellings of those that it reads.
+    odd = sorted(str(name) for name in names - wanted - {*FIELD_SIZES, "src_ip", "timestamp", "inter_arrival"})
+    for name in odd if wanted - names else ():
+        if found := difflib.get_close_matches(name, wanted - names, n=1, cutoff=ALIKE):
+            raise ValueError(f"records have a field {name!r} and none called {found[0]!r}: rename it")
+
+
+def as_sequences(records: Any) -> Any:
+    """The same, with a generator of sequences read into a list, so that looking at its first one loses none."""
+    return list(records) if isinstance(records, Iterator) else records
+
+
+def microseconds(timestamp: "int | datetime | np.datetime64") -> int:
     """A time as microseconds since 1970 in UTC; a `datetime` without a zone is UTC."""
+    if isinstance(timestamp, np.datetime64):
+        return int(timestamp.astype("datetime64[us]").astype(np.int64))
     if isinstance(timestamp, datetime):
         since = (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)) - _EPOCH
         return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
@@ -101,13 +162,13 @@ def column_values(column: "pa.Array | pa.ChunkedArray", field: str) -> np.ndarra
     Args:
         column: (n,) integers; of an octet, addresses as text or folded to integers.
     """
+    octet = field.startswith("dst_octet_")
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column = _folded(column)
+        column = _folded(column) if octet else _parsed(column, field)
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     complete = whole.null_count == 0
     values = (whole if complete else whole.fill_null(0)).to_numpy(zero_copy_only=False)
     size = FIELD_SIZES[field]
-    octet = field.startswith("dst_octet_")
     limit = 1 << 32 if octet else size
     fits = values.dtype.kind == "u" and np.iinfo(values.dtype).max < limit
     known = None if complete else np.asarray(whole.is_valid())
@@ -127,6 +188,14 @@ def _folded(column: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.ChunkedArray
     encoded = whole.dictionary_encode()
     folds = pa.array([fold_address(text) for text in encoded.dictionary.to_pylist()], pa.uint32())
     return pc.take(folds, encoded.indices)
+
+
+def _parsed(column: "pa.Array | pa.ChunkedArray", field: str) -> "pa.Array":
+    """Numbers and names of protocols as text to int64, each distinct one parsed once."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    encoded = whole.dictionary_encode()
+    numbers = pa.array([number_of(text, field) for text in encoded.dictionary.to_pylist()], pa.int64())
+    return pc.take(numbers, encoded.indices)
 
 
 def is_sequence(records: Any) -> bool:

@@ -1,4 +1,4 @@
-"""`pipeline("flow-embedding", model=..., trust_remote_code=True)`: flow records to embeddings."""
+"""`pipeline("flow-embedding", model=..., trust_remote_code=True)`: from flow records to embeddings."""
 
 from typing import Any
 
@@ -7,16 +7,17 @@ import torch
 from torch.nn import functional as F
 from transformers import Pipeline
 
-from .flow_fields import is_sequence
+from .flow_fields import as_sequences, is_sequence
 
 TASK = "flow-embedding"
 
 
 class FlowEmbeddingPipeline(Pipeline):
-    """Windows of flow records to embeddings of unit length.
+    """Embed windows of flow records as vectors of unit length.
 
-    Takes what the tokenizer takes: one sequence (a list of records, a dictionary of columns or an Arrow table, in time
-    order) or a list of sequences. Sequences longer than the model reads are an error unless `truncation=True`.
+    The input is what the tokenizer takes: one sequence (a list of records, a dictionary of columns or an Arrow table,
+    in time order), or an iterable of sequences. Sequences longer than the model reads are an error unless
+    `truncation=True`.
 
     Example:
         >>> embed = pipeline("flow-embedding", model="user/telescope-base", trust_remote_code=True)
@@ -25,7 +26,7 @@ class FlowEmbeddingPipeline(Pipeline):
         (128,)
     """
 
-    # True: the pipeline does not work without one.
+    # The pipeline does not work without a tokenizer.
     _load_tokenizer = True  # type: ignore[assignment]
 
     def _sanitize_parameters(self, truncation: bool | None = None, **kwargs: Any) -> tuple[dict, dict, dict]:
@@ -36,25 +37,28 @@ class FlowEmbeddingPipeline(Pipeline):
     def __call__(  # type: ignore[override]
         self, records: Any, *args: Any, batch_size: int | None = None, **kwargs: Any
     ) -> np.ndarray:
-        """Embed one sequence or a list of sequences.
+        """Embed one sequence or several.
 
         Args:
-            records: a sequence, or a list of N sequences.
+            records: a sequence, or an iterable of N sequences; a generator is read to its end.
             batch_size: sequences that are embedded at once, 32 by default.
             truncation: whether longer sequences are cut instead of refused.
 
         Returns:
-            float32 (d,) of one sequence, (N, d) of N sequences; each of unit length.
+            float32 (d,) for one sequence, (N, d) for N sequences, also for N = 0; rows have unit length.
 
         Raises:
-            ValueError: where there are no sequences, one has no records, or records are not in time order.
+            ValueError: if a sequence has no records, or its records are not in time order.
         """
+        records = as_sequences(records)
         single = is_sequence(records)
-        sequences = [records] if single else list(records)
-        if not sequences or any(_length(sequence) == 0 for sequence in sequences):
+        sequences = [records] if single else records
+        if any(_length(sequence) == 0 for sequence in sequences):
             raise ValueError("every sequence needs at least one flow record")
+        if not sequences:
+            return np.empty((0, self._width()), dtype=np.float32)
         size = batch_size or self._batch_size or 32
-        # Sequences of like length share a batch, so that little of it is padding.
+        # Sequences of similar length share a batch, so that little of it is padding.
         order = np.argsort([_length(sequence) for sequence in sequences], kind="stable")
         batches = [[sequences[row] for row in order[start : start + size]] for start in range(0, len(order), size)]
         found = np.concatenate(super().__call__(batches, *args, batch_size=1, **kwargs))
@@ -62,18 +66,24 @@ class FlowEmbeddingPipeline(Pipeline):
         embeddings[order] = found
         return embeddings[0] if single else embeddings
 
+    def _width(self) -> int:
+        """Number of dimensions of an embedding: the projected one, or the pooled one of an encoder alone."""
+        config = self.model.config
+        return config.embedding_size if hasattr(self.model, "head") else config.pooled_size
+
     def preprocess(self, sequences: list[Any], truncation: bool = False) -> dict:  # type: ignore[override]
         tokenizer: Any = self.tokenizer
         return dict(tokenizer(sequences, padding=True, truncation=truncation, return_tensors="pt"))
 
     def _forward(self, inputs: dict, **parameters: Any) -> torch.Tensor:  # type: ignore[override]
         outputs = self.model(**inputs)
-        # A model with a projection head gives embeddings itself; the encoder gives what it pooled.
+        # A model with a projection head returns embeddings; an encoder alone returns its pooled vectors.
         projected = outputs.get("embeddings")
-        return F.normalize(outputs.pooler_output if projected is None else projected, dim=-1)
+        # In float16, the squares of a vector's norm could overflow.
+        return F.normalize((outputs.pooler_output if projected is None else projected).float(), dim=-1)
 
     def postprocess(self, embeddings: torch.Tensor) -> np.ndarray:  # type: ignore[override]
-        return embeddings.float().numpy()
+        return embeddings.numpy()
 
 
 def _length(sequence: Any) -> int:

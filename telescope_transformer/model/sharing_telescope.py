@@ -1,14 +1,18 @@
-"""What makes a folder loadable by stock clients without this package: its code beside the weights.
+"""Make a folder loadable by stock clients without this package: put the source code beside the weights.
 
-`AutoModel`, `AutoConfig`, `AutoTokenizer` and `pipeline` with `trust_remote_code=True` read the names of classes from
-`auto_map` and `custom_pipelines` of the configurations, and the modules from files of the same flat folder.
+With `trust_remote_code=True`, `AutoModel`, `AutoConfig`, `AutoTokenizer` and `pipeline` read the names of classes from
+`auto_map` and `custom_pipelines` in the configuration files, and the modules from files in the same flat folder.
 """
 
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from huggingface_hub import CommitInfo, HfApi, ModelCard, ModelCardData
+from huggingface_hub.errors import EntryNotFoundError
 
 HERE = Path(__file__).parent
 CONTRASTIVE = "TelescopeForContrastiveLearning"
@@ -16,16 +20,19 @@ MODEL_CLASSES = {
     "AutoConfig": "configuration_telescope.TelescopeConfig",
     "AutoModel": "modeling_telescope.TelescopeModel",
 }
-# A pair of slow and fast class; a class that does not end in "Fast" stands first.
+# A pair of slow and fast class; transformers expects a class whose name does not end in "Fast" in the first place.
 TOKENIZER_CLASSES = {"AutoTokenizer": ["tokenization_telescope.FlowTokenizer", None]}
 PIPELINE = "pipeline_telescope.FlowEmbeddingPipeline"
 
 
 def bundle_source(folder: str | Path) -> list[Path]:
-    """Copy this folder's modules into `folder` and name their classes in its config.json and tokenizer_config.json.
+    """Copy the modules of `model/` into a folder, and name their classes in its configuration files.
+
+    Args:
+        folder: a saved model or tokenizer; its config.json and tokenizer_config.json are extended if they exist.
 
     Returns:
-        The modules that were copied.
+        The copies.
     """
     target = Path(folder)
     modules = sorted(path for path in HERE.glob("*.py") if path.name != "__init__.py")
@@ -37,7 +44,7 @@ def bundle_source(folder: str | Path) -> list[Path]:
 
 
 def _model_entries(config: dict[str, Any]) -> dict[str, Any]:
-    """Names of the classes; the pipeline loads the projection head where the checkpoint has one."""
+    """Names of the classes; the pipeline loads the projection head if the checkpoint has one."""
     classes, loader = dict(MODEL_CLASSES), "AutoModel"
     if CONTRASTIVE in (config.get("architectures") or ()):
         loader = "AutoModelForPreTraining"
@@ -52,8 +59,63 @@ def _extend(path: Path, entries: Callable[[dict[str, Any]], dict[str, Any]]) -> 
 
 
 class SharedWithCode:
-    """Mixin of classes with `push_to_hub`: what they upload carries the code that loads it."""
+    """Mixin for models and tokenizers: what they push to the Hub includes the code that loads it."""
 
-    def _upload_modified_files(self, working_dir: Any, *args: Any, **kwargs: Any) -> Any:
-        bundle_source(working_dir)
-        return super()._upload_modified_files(working_dir, *args, **kwargs)  # type: ignore[misc]
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str | None = None,
+        commit_description: str | None = None,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        tags: list[str] | None = None,
+        **save_options: Any,
+    ) -> CommitInfo:
+        """Upload the model or tokenizer with its code, as one commit.
+
+        Args:
+            repo_id: "user/name"; created if it does not exist.
+            commit_message: None names the class.
+            commit_description: body of the commit message.
+            private: visibility of a new repository; None leaves it to the owner's default.
+            token: None takes HF_TOKEN or the stored token.
+            revision: branch, created if it does not exist; None is main.
+            create_pr: open a pull request instead of committing.
+            tags: tags of the model card, which is created if the repository has none.
+            save_options: of `save_pretrained`, such as `max_shard_size`.
+
+        Returns:
+            The commit, whose `oid` can be used as a `revision`.
+        """
+        api = HfApi(token=token, library_name="telescope-transformer")
+        name = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        if revision is not None and not revision.startswith("refs/pr"):
+            api.create_branch(name, branch=revision, exist_ok=True)
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder, **save_options)  # type: ignore[attr-defined]
+            bundle_source(folder)
+            _tagged_card(name, tags or [], token).save(Path(folder) / "README.md")
+            return api.upload_folder(
+                repo_id=name,
+                folder_path=folder,
+                commit_message=commit_message or f"Upload {type(self).__name__}",
+                commit_description=commit_description,
+                revision=revision,
+                create_pr=create_pr,
+            )
+
+
+def _tagged_card(name: str, tags: list[str], token: str | bool | None) -> ModelCard:
+    """The card that the repository has, or a minimal new one, with `tags` added."""
+    try:
+        card = ModelCard.load(name, token=token)
+    except EntryNotFoundError:
+        card = ModelCard.from_template(
+            ModelCardData(library_name="transformers"), template_str="---\n{{card_data}}\n---\n"
+        )
+    known = list(card.data.tags or [])
+    card.data.tags = known + [tag for tag in tags if tag not in known] or None
+    return card

@@ -1,8 +1,8 @@
-"""Flow records as tokens: a fixed number of words a record, and the inter-arrival time beside them.
+"""Flow records to tokens: a fixed number of words for each record, and the inter-arrival time beside them.
 
 The record `{"dst_ip": "192.0.2.1", "dst_port": 443, "protocol": 6}` is spelt `dst_octet_1:192 dst_octet_2:0
-dst_octet_3:2 dst_octet_4:1 dst_port:443 protocol:6`. The word-level vocabulary of the `tokenizers` library defines the
-ids; each field's words have one contiguous range, so that a column of numbers becomes ids by adding an offset.
+dst_octet_3:2 dst_octet_4:1 dst_port:443 protocol:6`. The ids are those of a word-level vocabulary of the `tokenizers`
+library. The words of a field have one contiguous range of ids, so a column of numbers becomes ids by adding an offset.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,8 @@ from transformers import BatchEncoding, PreTrainedTokenizerFast
 from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, field_offsets
 from .flow_fields import (
     MISSING,
+    as_sequences,
+    check_names,
     column_values,
     field_value,
     flatten_windows,
@@ -37,6 +39,11 @@ if TYPE_CHECKING:
 
 PAD_TOKEN, UNK_TOKEN = "[PAD]", "[UNK]"
 MODEL_MAX_LENGTH = 512
+
+
+def _check_padding_side(side: str | None) -> None:
+    if side == "left":
+        raise ValueError("padding_side='left' is not supported: padding comes after the records")
 
 
 def build_vocabulary(fields: Sequence[str]) -> dict[str, int]:
@@ -71,8 +78,10 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             the protocol.
 
     A sequence is a list of records (dictionaries), a dictionary of columns, or an Arrow table, in time order. A record
-    has `dst_ip` (text, or an IPv4 address as an integer), the other fields by name, and `timestamp` (integer
-    microseconds or `datetime`) or `inter_arrival` (seconds since the record before). What a record lacks is [UNK].
+    has `dst_ip` (text, or an IPv4 address as an integer), `protocol` (a number, or a name such as "tcp"), the other
+    fields by name, and `timestamp` (integer microseconds or a `datetime`) or `inter_arrival` (seconds since the record
+    before). A field that a record lacks becomes [UNK]. Padding comes after the records; it cannot come before them,
+    because the first record of a window is a position of its own.
 
     Example:
         >>> tokenizer = FlowTokenizer()
@@ -94,6 +103,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             backend.pre_tokenizer = WhitespaceSplit()
             kwargs["tokenizer_object"] = backend
         kwargs.setdefault("model_max_length", MODEL_MAX_LENGTH)
+        _check_padding_side(kwargs.get("padding_side"))
         super().__init__(**{"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN} | kwargs)
         self.field_offsets = read_field_offsets(self.backend_tokenizer.get_vocab(with_added_tokens=False))
 
@@ -113,10 +123,10 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
         return_tensors: str | None = None,
         **kwargs: Any,
     ) -> BatchEncoding:
-        """Encode one sequence or a list of sequences; text (already spelt records) goes to the library's own method.
+        """Encode one sequence or several; text (records that are already spelt) goes to the library's own method.
 
         Args:
-            records: a sequence, or a list of sequences.
+            records: a sequence, or an iterable of sequences; a generator is read to its end.
             padding: `True` or `"longest"`, or `"max_length"`; [PAD] after the real records.
             truncation: cut sequences after `max_length` (by default `model_max_length`) records.
             return_tensors: `"pt"` or `"np"` stacks the sequences, also a single one, along a first axis.
@@ -127,8 +137,11 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             timestamp; with a first axis of sequences for a batch.
 
         Raises:
-            ValueError: where records are not in time order, or lack both `timestamp` and `inter_arrival`.
+            ValueError: if records are not in time order, lack both `timestamp` and `inter_arrival`, or have a field
+                whose name looks like a misspelt one, or if padding on the left is asked for.
         """
+        records = as_sequences(records)
+        _check_padding_side(kwargs.pop("padding_side", None))
         if isinstance(records, str) or (isinstance(records, list) and records and isinstance(records[0], str)):
             return super().__call__(records, padding=padding, truncation=truncation, max_length=max_length, **kwargs)
         single = is_sequence(records)
@@ -143,6 +156,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
         return self.pad(encoded, padding, max_length, pad_to_multiple_of, return_tensors=return_tensors)
 
     def _encode(self, sequence: Any) -> dict[str, np.ndarray]:
+        check_names(sequence, self.fields)
         if isinstance(sequence, (list, tuple, Mapping)):
             records = records_of(sequence) if isinstance(sequence, Mapping) else sequence
             ids = self.backend_tokenizer.encode(self.spell(records), add_special_tokens=False).ids
@@ -205,8 +219,10 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
         """Stack encoded sequences (a list of encodings, or one encoding of lists) to one length.
 
         Raises:
-            ValueError: where sequences differ in length and `padding` is off, or one is longer than `max_length`.
+            ValueError: if sequences differ in length and `padding` is off, one is longer than `max_length`, or padding
+                on the left is asked for.
         """
+        _check_padding_side(kwargs.pop("padding_side", None) or self.padding_side)
         if isinstance(encoded_inputs, (Mapping, BatchEncoding)):
             names = list(encoded_inputs.keys())
             encoded_inputs = [dict(zip(names, row, strict=True)) for row in zip(*encoded_inputs.values(), strict=True)]
@@ -227,7 +243,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
         }
         for row, sequence in enumerate(encoded_inputs):
             for name in ("input_ids", "inter_arrival", "time_of_day"):
-                # What was encoded elsewhere, or by an older version, may not tell the time of day.
+                # Encodings made elsewhere or by an older version may lack the time of day.
                 if name in sequence:
                     batch[name][row, : lengths[row]] = sequence[name]
         return BatchEncoding(batch, tensor_type=return_tensors)
@@ -239,7 +255,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             starts: (B,) first record of each stretch.
             lengths: (B,) its number of records, at least one.
         """
-        place = np.arange(int(np.max(lengths)))
+        place = np.arange(int(np.max(lengths, initial=0)))
         real = place < np.asarray(lengths)[:, None]  # (B, T)
         rows = np.where(real, np.asarray(starts)[:, None] + place, 0)
         ids = np.where(real[..., None], encoded["input_ids"][rows], self.pad_token_id)

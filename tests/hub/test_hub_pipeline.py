@@ -57,12 +57,13 @@ def test_batches_order_and_forms_change_no_embedding(
         for form in (records, table, table.to_pydict()):
             np.testing.assert_allclose(embed(form), embedding, atol=1e-6)
     np.testing.assert_allclose(embed(sequences, batch_size=4), together, atol=1e-6)
+    np.testing.assert_array_equal(embed(sequence for sequence in sequences), together)
+    assert embed([]).shape == (0, 8)
 
 
 @pytest.mark.parametrize(
     ("records", "told"),
     [
-        ([], "at least one flow record"),
         ([[]], "at least one flow record"),
         ([{"timestamp": 5, "dst_ip": "192.0.2.1"}, {"timestamp": 4, "dst_ip": "192.0.2.1"}], "in time order"),
         ([{"dst_ip": "192.0.2.1"}], "neither a timestamp nor"),

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telescope_transformer.model import FIELD_SIZES, FlowTokenizer
-from telescope_transformer.model.flow_fields import fold_address
+from telescope_transformer.model.flow_fields import PROTOCOL_NUMBERS, fold_address
 from telescope_transformer.records.addresses import fold_address as fold_column
+from telescope_transformer.records.schema import PROTOCOL_NAMES
 from telescope_transformer.windows import cut_windows
 
 ALL_FIELDS = tuple(FIELD_SIZES)
@@ -189,6 +190,61 @@ def test_times_of_every_kind() -> None:
         tokenizer([{"timestamp": 5}, {"timestamp": 0}])
     with pytest.raises(ValueError, match="record 1 has neither"):
         tokenizer([{"timestamp": 5}, {"protocol": 6}])
+
+
+def test_a_generator_loses_no_sequence() -> None:
+    tokenizer = TOKENIZERS["default"]
+    sequences = [[{"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": port, "protocol": 6}] for port in (22, 23, 80)]
+    ids = tokenizer(sequence for sequence in sequences)["input_ids"]
+    assert [tokenizer.decode(each)[0]["dst_port"] for each in ids] == [22, 23, 80]
+    one_sequence = tokenizer(record for sequence in sequences for record in sequence)["input_ids"]
+    assert one_sequence.shape == (3, 6)
+
+
+def test_an_empty_batch_has_every_input() -> None:
+    tokenizer = TOKENIZERS["default"]
+    batch = tokenizer([], return_tensors="pt")
+    assert batch["input_ids"].shape == (0, 0, 6)
+    assert set(batch) == set(tokenizer.model_input_names)
+    empty = np.zeros(0, dtype=np.int64)
+    encoded = tokenizer([{"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 1, "protocol": 6}])
+    assert tokenizer.collate(encoded, empty, empty)["input_ids"].shape == (0, 0, 6)
+
+
+def test_padding_on_the_left_is_refused() -> None:
+    with pytest.raises(ValueError, match="padding comes after the records"):
+        FlowTokenizer(padding_side="left")
+    tokenizer = FlowTokenizer()
+    record = {"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 1, "protocol": 6}
+    with pytest.raises(ValueError, match="padding comes after the records"):
+        tokenizer([record], padding=True, padding_side="left")
+    tokenizer.padding_side = "left"
+    with pytest.raises(ValueError, match="padding comes after the records"):
+        tokenizer([record], padding=True)
+
+
+@pytest.mark.parametrize("value", ["tcp", " TCP ", "6", 6])
+def test_a_protocol_has_a_number_or_a_name(value: str | int) -> None:
+    tokenizer = TOKENIZERS["default"]
+    expected = tokenizer([{"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 1, "protocol": 6}])["input_ids"]
+    record = {"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 1, "protocol": value}
+    for form in ([record], pa.Table.from_pylist([record])):
+        np.testing.assert_array_equal(tokenizer(form)["input_ids"], expected)
+    with pytest.raises(ValueError, match=r"protocol must be a number, or one of icmp, .*, not 'tpc'"):
+        tokenizer([record | {"protocol": "tpc"}])
+
+
+def test_names_of_protocols_are_those_of_the_readers() -> None:
+    assert PROTOCOL_NUMBERS.items() <= PROTOCOL_NAMES.items()
+
+
+@pytest.mark.parametrize(("misspelt", "meant"), [("dst_prot", "dst_port"), ("dst", "dst_ip"), ("proto", "protocol")])
+def test_a_misspelt_field_is_named(misspelt: str, meant: str) -> None:
+    record = {"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 1, "protocol": 6, "label": "x", "src_ip": "192.0.2.2"}
+    record[misspelt] = record.pop(meant)
+    for form in ([record], pa.Table.from_pylist([record]), {name: [value] for name, value in record.items()}):
+        with pytest.raises(ValueError, match=f"a field '{misspelt}' and none called '{meant}'"):
+            TOKENIZERS["default"](form)
 
 
 def test_stretches_collate_to_padded_tensors() -> None:
