@@ -14,6 +14,7 @@ from telescope_transformer.compiled import ensure_cache
 if TYPE_CHECKING:
     from telescope_transformer.analysis import Analysis, Settings, analyze
     from telescope_transformer.correlation_clustering import CorrelationClustering
+    from telescope_transformer.embedder import Embedder, load
     from telescope_transformer.model import (
         FlowTokenizer,
         TelescopeConfig,
@@ -33,22 +34,26 @@ _HOME = {
     "Analysis": "telescope_transformer.analysis",
     "Settings": "telescope_transformer.analysis",
     "CorrelationClustering": "telescope_transformer.correlation_clustering",
+    "Embedder": "telescope_transformer.embedder",
     "FlowTokenizer": "telescope_transformer.model",
     "TelescopeConfig": "telescope_transformer.model",
     "TelescopeForContrastiveLearning": "telescope_transformer.model",
     "TelescopeModel": "telescope_transformer.model",
     "analyze": "telescope_transformer.analysis",
+    "load": "telescope_transformer.embedder",
 }
 
 __all__ = [
     "Analysis",
     "CorrelationClustering",
+    "Embedder",
     "FlowTokenizer",
     "Settings",
     "TelescopeConfig",
     "TelescopeForContrastiveLearning",
     "TelescopeModel",
     "analyze",
+    "load",
 ]
 
 

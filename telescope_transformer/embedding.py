@@ -1,13 +1,12 @@
 """Windows to embeddings, in batches of windows of similar length so that little padding is computed."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from tqdm.auto import tqdm
@@ -141,39 +140,83 @@ def embed_windows(
     """
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
-    longest = pc.max(pc.list_value_length(windows["timestamp"])).as_py() or 0
-    if model.config.num_hidden_layers > 0 and longest > model.config.max_position_embeddings:
-        raise InputError(
-            f"a window has {longest} records, and the model takes {model.config.max_position_embeddings}: prepare the "
-            f"windows with --window {model.config.max_position_embeddings} or less"
-        )
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    half = dtype != torch.float32
-    if half and not _computes_half(device, dtype):
-        warnings.warn(BF16_IN_SOFTWARE if dtype == torch.bfloat16 else FP16_IN_SOFTWARE, stacklevel=2)
-        half = False
-    was_training = model.training
-    model.to(device).eval()  # type: ignore[arg-type]
     embeddings = np.empty((windows.num_rows, model.config.embedding_size), dtype=np.float32)
     with tqdm(total=windows.num_rows, unit="window", desc="embedding", disable=_bar_disabled(progress)) as bar:
         for begin in range(0, windows.num_rows, CHUNK_WINDOWS):
-            chunk = windows.slice(begin, CHUNK_WINDOWS)
             try:
-                encoded = tokenizer.encode_windows(chunk)
+                encoded = tokenizer.encode_windows(windows.slice(begin, CHUNK_WINDOWS))
             except ValueError as error:
                 raise InputError(f"windows {begin} and following: {error}") from error
-            lengths = np.diff(encoded["offsets"])
-            for rows in length_batches(lengths, batch_records):
-                batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
-                with (
-                    torch.inference_mode(),
-                    torch.autocast(device.type, dtype, enabled=half),
-                ):
-                    output = model(**batch).embeddings
-                embeddings[begin + rows] = output.float().cpu().numpy()
-                bar.update(len(rows))
+            found = embed_encoded(
+                model, tokenizer, encoded, batch_records=batch_records, device=device, dtype=dtype, bar=bar
+            )
+            embeddings[begin : begin + len(found)] = found
+    return embeddings
+
+
+def embed_encoded(
+    model: TelescopeForContrastiveLearning,
+    tokenizer: FlowTokenizer,
+    encoded: Mapping[str, np.ndarray],
+    *,
+    batch_records: int = BATCH_RECORDS,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+    bar: "tqdm | None" = None,
+) -> np.ndarray:
+    """Embed windows that the tokenizer has encoded.
+
+    Args:
+        model: left in the mode that it was in, on `device`.
+        tokenizer: pads the batches.
+        encoded: flat arrays and `offsets`, as `FlowTokenizer.encode_windows` returns them.
+        batch_records: as for `embed_windows`.
+        device: as for `embed_windows`.
+        dtype: as for `embed_windows`.
+        bar: a progress bar to advance by each batch.
+
+    Returns:
+        float32 (windows, embedding size).
+
+    Raises:
+        InputError: if a window is longer than the model takes, or `dtype` is not supported.
+    """
+    lengths = np.diff(encoded["offsets"])
+    _check_lengths(model, lengths)
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    autocast = _autocast(device, dtype)
+    was_training = model.training
+    model.to(device).eval()  # type: ignore[arg-type]
+    embeddings = np.empty((len(lengths), model.config.embedding_size), dtype=np.float32)
+    for rows in length_batches(lengths, batch_records):
+        batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
+        with torch.inference_mode(), autocast:
+            output = model(**batch).embeddings
+        embeddings[rows] = output.float().cpu().numpy()
+        if bar is not None:
+            bar.update(len(rows))
     model.train(was_training)
     return embeddings
+
+
+def _check_lengths(model: TelescopeForContrastiveLearning, lengths: np.ndarray) -> None:
+    longest, limit = int(lengths.max(initial=0)), model.config.max_position_embeddings
+    if model.config.num_hidden_layers > 0 and longest > limit:
+        raise InputError(
+            f"a window has {longest} records, and the model takes {limit}: prepare the windows with --window {limit} "
+            "or less"
+        )
+
+
+def _autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """The context to compute in: half precision if it is asked for, and fast on the device."""
+    if dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
+    half = dtype != torch.float32
+    if half and not _computes_half(device, dtype):
+        warnings.warn(BF16_IN_SOFTWARE if dtype == torch.bfloat16 else FP16_IN_SOFTWARE, stacklevel=4)
+        half = False
+    return torch.autocast(device.type, dtype if half else torch.bfloat16, enabled=half)
 
 
 def length_batches(lengths: np.ndarray, batch_records: int = BATCH_RECORDS) -> Iterator[np.ndarray]:

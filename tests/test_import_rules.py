@@ -25,6 +25,7 @@ ORDER = (
     "correlation_clustering",
     "similarity",
     "calibration",
+    "embedder",
     "metrics",
     "report",
     "analysis",

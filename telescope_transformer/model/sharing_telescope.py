@@ -22,6 +22,7 @@ MODEL_CLASSES = {
 }
 # A pair of slow and fast class; transformers expects a class whose name does not end in "Fast" in the first place.
 TOKENIZER_CLASSES = {"AutoTokenizer": ["tokenization_telescope.FlowTokenizer", None]}
+UPLOAD_OPTIONS = ("repo_id", "commit_message", "private", "token", "revision", "create_pr", "tags")
 PIPELINE = "pipeline_telescope.FlowEmbeddingPipeline"
 
 
@@ -60,6 +61,23 @@ def _extend(path: Path, entries: Callable[[dict[str, Any]], dict[str, Any]]) -> 
 
 class SharedWithCode:
     """Mixin for models and tokenizers: what they push to the Hub includes the code that loads it."""
+
+    def save_pretrained(
+        self, save_directory: str | Path, *args: Any, push_to_hub: bool = False, **options: Any
+    ) -> Any:
+        """As in transformers; `push_to_hub=True` then uploads by `push_to_hub` below, which takes the same options.
+
+        Args:
+            save_directory: folder; its name is that of the repository unless `repo_id` is given.
+            args: passed on.
+            push_to_hub: whether to upload what was saved.
+            options: of `save_pretrained`, and with `push_to_hub` those of an upload.
+        """
+        upload = {name: options.pop(name) for name in UPLOAD_OPTIONS if name in options} if push_to_hub else {}
+        saved = super().save_pretrained(save_directory, *args, **options)  # type: ignore[misc]
+        if push_to_hub:
+            self.push_to_hub(upload.pop("repo_id", Path(save_directory).name), **upload)
+        return saved
 
     def push_to_hub(
         self,

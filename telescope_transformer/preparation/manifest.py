@@ -12,11 +12,13 @@ from typing import Any
 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
+from telescope_transformer.preparation.expressions import SPLITS
 from telescope_transformer.preparation.settings import WindowSettings
 from telescope_transformer.preparation.writer import ShardFile
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+README = "README.md"
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,22 @@ def read_manifest(directory: str | Path) -> Manifest:
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Writes the manifest in one step."""
+    """Write README.md, which tells `datasets.load_dataset` the splits, and then the manifest, each in one step."""
+    write_text(directory / README, _readme(manifest))
     content = asdict(manifest) | {"splits": manifest.split_counts(), "counts": manifest.counts()}
     write_text(directory / MANIFEST, json.dumps(content, indent=1) + "\n")
+
+
+def _readme(manifest: Manifest) -> str:
+    """Metadata as on the Hub, since `datasets` would otherwise look for three names of splits only."""
+    splits = [split for split in SPLITS if manifest.files_of(split)]
+    files = "".join(f"  - split: {split}\n    path: {split}/*.parquet\n" for split in splits)
+    return (
+        f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n\n"
+        "# Windows of network-telescope traffic\n\n"
+        "Written by `telescope prepare`. `datasets.load_dataset` of this folder gives all splits, and\n"
+        "`telescope push FOLDER user/name --dataset` uploads it with a full card.\n"
+    )
 
 
 def _from_json(path: Path, content: Mapping[str, Any]) -> Manifest:

@@ -105,6 +105,16 @@ def test_datasets_loads_it_with_declared_features(dataset):
     assert b"huggingface" in pq.read_schema(file).metadata
 
 
+def test_a_stock_client_loads_all_splits_of_the_folder(dataset, tmp_path):
+    import datasets
+
+    loaded = datasets.load_dataset(str(dataset), cache_dir=str(tmp_path))
+    counts = read_manifest(dataset).split_counts()
+    assert {name: split.num_rows for name, split in loaded.items()} == {
+        name: split["windows"] for name, split in counts.items()
+    }
+
+
 def test_number_of_shards_does_not_change_the_windows(recording, dataset, tmp_path):
     prepare_files(tmp_path / "one", recording, settings=replace(SETTINGS, shards=1))
     for split in SPLITS:

@@ -1,0 +1,304 @@
+"""Flow records to embeddings in one call, and how likely two windows are the work of one actor."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from telescope_transformer.calibration import Calibration
+from telescope_transformer.embedding import (
+    BATCH_RECORDS,
+    embed_encoded,
+    embed_windows,
+    embeddings_table,
+    load_model,
+    resolve_checkpoint,
+)
+from telescope_transformer.errors import CheckpointError, FlowRecordError, InputError
+from telescope_transformer.hub import checkpoint_folder
+from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.preparation import SPLITS
+from telescope_transformer.preparation import load as load_split
+from telescope_transformer.preparation.manifest import MANIFEST
+from telescope_transformer.records import FlowRecords, read_records
+from telescope_transformer.records.in_memory import as_arrow, has_source, read_table
+from telescope_transformer.sequences import WINDOW, cut_windows
+from telescope_transformer.similarity import normalised
+
+Vectors = npt.NDArray[np.float32]
+
+
+def load(
+    model: str | Path | None = None,
+    *,
+    device: str | torch.device | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+) -> "Embedder":
+    """Load a model to embed flow records with.
+
+    Args:
+        model: a checkpoint's folder or Hub id; None or "shipped" is the checkpoint in this package.
+        device: where to compute; None is the first GPU, or else the CPU.
+        revision: branch, tag or commit of a Hub id.
+        token: for a private repository; None takes HF_TOKEN or the stored token.
+
+    Raises:
+        CheckpointError: if it is missing, damaged or of another architecture.
+        HubError: if a Hub id cannot be downloaded.
+
+    Example:
+        >>> model = load()
+        >>> embeddings = model.encode("flows.csv.gz")
+        >>> model.probability(embeddings[0], embeddings[1])
+    """
+    hub_options = revision is not None or token is not None
+    folder = (
+        checkpoint_folder(str(model), revision=revision, token=token) if hub_options else resolve_checkpoint(model)
+    )
+    network, tokenizer = load_model(folder)
+    name = "the shipped checkpoint" if model is None else str(model)
+    return Embedder(network, tokenizer, Calibration.load(folder), name=name, device=device)
+
+
+class Embedder:
+    """A model with its tokenizer and calibration, made by `telescope_transformer.load`.
+
+    Attributes:
+        model: the network, in evaluation mode.
+        tokenizer: spells flow records for it.
+        calibration: from cosine similarities to probabilities; None if the checkpoint has none.
+        name: where the checkpoint came from.
+    """
+
+    def __init__(
+        self,
+        model: TelescopeForContrastiveLearning,
+        tokenizer: FlowTokenizer,
+        calibration: Calibration | None = None,
+        *,
+        name: str = "the model",
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.calibration = calibration
+        self.name = name
+        self._device = device
+
+    @property
+    def dimensions(self) -> int:
+        """Length of an embedding."""
+        return int(self.model.config.embedding_size)
+
+    def encode(
+        self,
+        records: Any,
+        *,
+        columns: Mapping[str, str] | None = None,
+        window: int = WINDOW,
+        batch_size: int | None = None,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | str = torch.float32,
+        show_progress: bool | None = None,
+        normalize: bool = True,
+    ) -> Vectors:
+        """Embed flow records, one row for each window.
+
+        Records with a source address are grouped by it, sorted by time and cut into windows as `telescope analyze`
+        does, except that short windows are kept. Rows are sorted by source and time; `encode_table` also says which is
+        which. Records without a source are one window, and several lists of records are one window each, in their
+        order.
+
+        Args:
+            records: a path, glob or list of paths that `telescope analyze` reads, or a prepared dataset's folder; a
+                data frame, an Arrow table, a list of dictionaries or a dictionary of columns; an iterable of such
+                windows; or a table of windows.
+            columns: field to column name; without it, columns are found by their common names.
+            window: most records of a window.
+            batch_size: windows that are embedded at once; None bounds the records of a batch instead.
+            device: where to compute; None is what `load` was given.
+            dtype: float32, float16 or bfloat16, to compute in; the result is float32.
+            show_progress: whether to show a bar on stderr; None shows it on a terminal.
+            normalize: scale rows to length 1; the network does so up to rounding in any case.
+
+        Returns:
+            float32 (windows, dimensions).
+
+        Raises:
+            FlowRecordError: if a field is missing or misspelt, or no record is valid.
+            InputError: if a file cannot be read, or a window does not fit the model.
+
+        Example:
+            >>> load().encode([{"time": 1767225600, "src": "192.0.2.1", "proto": "tcp", "dport": 23}]).shape
+            (1, 514)
+        """
+        if isinstance(records, Iterator):
+            records = list(records)
+        computing: dict[str, Any] = {"device": device or self._device, "dtype": _dtype(dtype)}
+        sequences = _sequences(records, columns)
+        if sequences is None:
+            windows = self.windows(records, columns=columns, window=window)
+            size = _batch_records(batch_size, windows["n_records"].to_numpy())
+            found = embed_windows(
+                self.model, self.tokenizer, windows, batch_records=size, progress=show_progress, **computing
+            )
+        else:
+            encoded = self._encoded(sequences)
+            size = _batch_records(batch_size, np.diff(encoded["offsets"]))
+            found = embed_encoded(self.model, self.tokenizer, encoded, batch_records=size, **computing)
+        return normalised(found) if normalize else found
+
+    def encode_table(self, records: Any, **options: Any) -> pa.Table:
+        """Embed flow records that have sources, and say which window each embedding is of.
+
+        Args:
+            records: as for `encode`.
+            options: as for `encode`.
+
+        Returns:
+            A row for each window: `source`, `start` and `end` (microseconds since 1970, UTC), `n_records` and
+            `embedding`.
+        """
+        cutting = {name: options.pop(name) for name in ("columns", "window") if name in options}
+        windows = self.windows(records, **cutting)
+        return embeddings_table(windows, self.encode(windows, **options))
+
+    def windows(self, records: Any, *, columns: Mapping[str, str] | None = None, window: int = WINDOW) -> pa.Table:
+        """Cut flow records that have sources into the windows that `encode` embeds.
+
+        Args:
+            records: as for `encode`.
+            columns: as for `encode`.
+            window: as for `encode`.
+
+        Returns:
+            A row for each window, as of `telescope_transformer.sequences.cut_windows`.
+        """
+        if isinstance(records, pa.Table) and {"source", "n_records", "timestamp"} <= set(records.column_names):
+            return records
+        paths = _paths(records)
+        if paths is not None and len(paths) == 1 and (Path(paths[0]) / MANIFEST).is_file():
+            return pa.concat_tables([load_split(paths[0], split) for split in SPLITS])
+        if isinstance(records, FlowRecords):
+            found = records
+        elif paths is not None:
+            found = read_records(paths, columns=columns)
+        else:
+            found = read_table(records, columns=columns)
+        return cut_windows(_valid(found), window=window, min_records=1)
+
+    def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
+        """Cosine similarity of every embedding in `a` with every one in `b`.
+
+        Args:
+            a: (n, dimensions), or one embedding (dimensions,).
+            b: (m, dimensions), or one embedding (dimensions,).
+
+        Returns:
+            float32 (n, m), without the axes of single embeddings.
+
+        Raises:
+            InputError: if their dimensions differ.
+        """
+        left, right = np.asarray(a, dtype=np.float32), np.asarray(b, dtype=np.float32)
+        if left.ndim not in (1, 2) or right.ndim not in (1, 2) or left.shape[-1] != right.shape[-1]:
+            raise InputError(f"embeddings of shapes {left.shape} and {right.shape} cannot be compared")
+        cosine = normalised(np.atleast_2d(left)) @ normalised(np.atleast_2d(right)).T
+        return np.clip(cosine, -1, 1).reshape(left.shape[:-1] + right.shape[:-1])
+
+    def probability(self, a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
+        """How likely windows of different sources are the work of one actor, by the checkpoint's calibration.
+
+        The calibration assumes that pairs of one actor are as frequent as where it was fitted. `telescope calibrate`
+        fits it to other data, and `telescope analyze` adapts that frequency to the records at hand.
+
+        Args:
+            a: as for `similarity`.
+            b: as for `similarity`.
+
+        Returns:
+            float64 (n, m), without the axes of single embeddings.
+
+        Raises:
+            CheckpointError: if the checkpoint has no calibration.
+        """
+        if self.calibration is None:
+            raise CheckpointError(f"{self.name} has no calibration.json: fit one with `telescope calibrate`")
+        return self.calibration.probability(self.similarity(a, b))
+
+    def _encoded(self, sequences: Sequence[Any]) -> dict[str, np.ndarray]:
+        """Flat arrays of several windows and their `offsets`."""
+        try:
+            each = [self.tokenizer(sequence) for sequence in sequences]
+        except (ValueError, TypeError) as error:
+            raise FlowRecordError(str(error)) from error
+        sizes = [len(encoding["input_ids"]) for encoding in each]
+        if 0 in sizes:
+            raise FlowRecordError(f"window {sizes.index(0)} has no records")
+        empty = self.tokenizer([], return_tensors="np")
+        names = ("input_ids", "inter_arrival", "time_of_day")
+        flat = {
+            name: np.concatenate([empty[name].reshape(0, *empty[name].shape[2:]), *(e[name] for e in each)])
+            for name in names
+        }
+        return flat | {"offsets": np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])}
+
+
+def _dtype(dtype: torch.dtype | str) -> torch.dtype:
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype):
+        raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype!r}")
+    return found
+
+
+def _batch_records(batch_size: int | None, lengths: np.ndarray) -> int:
+    """Records of a batch of at most `batch_size` windows."""
+    if batch_size is None:
+        return BATCH_RECORDS
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, not {batch_size}")
+    return batch_size * max(1, int(lengths.max(initial=1)))
+
+
+def _paths(records: Any) -> list[str | Path] | None:
+    """The paths that `records` consists of; None if it is something else."""
+    if isinstance(records, (str, Path)):
+        return [records]
+    if isinstance(records, (list, tuple)) and records and all(isinstance(each, (str, Path)) for each in records):
+        return list(records)
+    return None
+
+
+def _sequences(records: Any, columns: Mapping[str, str] | None) -> list[Any] | None:
+    """Windows without sources, in the forms that the tokenizer takes; None if there are sources, or files."""
+    if isinstance(records, (str, Path, FlowRecords)) or _paths(records) is not None:
+        return None
+    if isinstance(records, (list, tuple)) and not all(isinstance(record, Mapping) for record in records):
+        return [each if isinstance(each, (list, tuple)) else as_arrow(each) for each in records]
+    if isinstance(records, (list, tuple)) and not records:
+        return []
+    table = as_arrow(records)
+    if "source" in table.column_names or has_source(table.column_names, columns):
+        return None
+    return [records if isinstance(records, (list, tuple)) else table]
+
+
+def _valid(found: FlowRecords) -> pa.Table:
+    """The valid records; warns of rejected ones, and refuses when there are no others."""
+    found.raise_if_damaged()
+    if found.counts.rejected:
+        first = found.rejects.slice(0, 1).to_pylist()[0]
+        told = f"row {first['row']}, {first['field']} {first['value']!r}: {first['reason']}"
+        if not found.counts.kept:
+            raise FlowRecordError(f"none of {found.counts.read} records is valid; the first: {told}")
+        warnings.warn(
+            f"left out {found.counts.rejected} of {found.counts.read} records that are not valid; the first: {told}",
+            stacklevel=4,
+        )
+    return found.table

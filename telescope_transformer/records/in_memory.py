@@ -1,0 +1,136 @@
+"""Flow records that are already in memory: lists of dictionaries, data frames and Arrow tables."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.errors import FlowRecordError
+from telescope_transformer.records.columns import ALIASES, MAPPABLE_FIELDS, check_mapping, resolve_columns
+from telescope_transformer.records.reading import Counts, FlowRecords, Source
+from telescope_transformer.records.schema import FLOW_SCHEMA
+from telescope_transformer.records.sensors import SensorNames
+from telescope_transformer.records.validation import validate
+
+NAME = "the records"
+# Ratio of difflib from which a column counts as a misspelt field, as in the tokenizer of the model.
+ALIKE = 0.7
+# Stricter where a wrong guess would change what the records are taken for: "scrip" and "srcip" have 0.8, "sourceport"
+# and "sourceip" 0.78.
+ALIKE_SOURCE = 0.79
+
+
+def read_table(records: Any, *, columns: Mapping[str, str] | None = None) -> FlowRecords:
+    """Validate flow records that are in memory, as `read_records` does those of files.
+
+    Args:
+        records: a list of dictionaries, a dictionary of columns, an Arrow table, or a data frame of pandas, Polars or
+            any other library that exports Arrow data (`__arrow_c_stream__`).
+        columns: field to column name; without it, columns are found by their common names.
+
+    Returns:
+        Valid records as a table of `FLOW_SCHEMA`, and the rejected ones with row, field, value and reason.
+
+    Raises:
+        FlowRecordError: if `records` is nothing of the above, a required column is missing, or a column's name looks
+            like a misspelt field.
+
+    Example:
+        >>> read_table([{"time": "2026-01-01T00:00:00Z", "src": "192.0.2.1", "proto": "tcp", "dport": 23}]).counts.kept
+        1
+    """
+    table = as_arrow(records)
+    if columns is not None:
+        check_mapping(columns)
+    resolved = resolve_columns(table.column_names, columns, NAME)
+    _check_spelling(table.column_names, resolved)
+    raw = {field: _column(table, column, field) for field, column in resolved.items()}
+    sensors = SensorNames()
+    chunk = validate(raw, np.arange(1, table.num_rows + 1, dtype=np.int64), NAME, sensors)
+    counts = Counts().plus(chunk.batch.num_rows, chunk.rejects.num_rows, chunk.skipped)
+    found = pa.Table.from_batches([chunk.batch])
+    return FlowRecords(found, chunk.rejects, counts, sensors.addresses(), [Source(NAME, "memory", counts)])
+
+
+def has_source(names: Sequence[str], columns: Mapping[str, str] | None = None) -> bool:
+    """Whether one of the columns is the source address, by the mapping or by its name or a misspelling of it."""
+    if columns and columns.get("src_ip"):
+        return True
+    plain = ["".join(character for character in name.lower() if character not in "_-. ") for name in names]
+    # "daddr" is the destination and no misspelling of "saddr".
+    others = {alias for field, aliases in ALIASES.items() if field != "src_ip" for alias in aliases}
+    plain = [name for name in plain if name not in others]
+    return any(difflib.get_close_matches(name, ALIASES["src_ip"], n=1, cutoff=ALIKE_SOURCE) for name in plain)
+
+
+def as_arrow(records: Any) -> pa.Table:
+    """The same records as an Arrow table; see `read_table` for what is accepted.
+
+    Raises:
+        FlowRecordError: if they have another form, or a column mixes types.
+    """
+    try:
+        if isinstance(records, pa.Table):
+            return records
+        if isinstance(records, pa.RecordBatch):
+            return pa.Table.from_batches([records])
+        if hasattr(records, "__arrow_c_stream__"):
+            return pa.table(records)
+        if isinstance(records, Mapping):
+            return pa.table({name: _array(values) for name, values in records.items()})
+        if isinstance(records, Sequence) and all(isinstance(record, Mapping) for record in records):
+            # Every name of every record: a field may be missing in the first one.
+            names = dict.fromkeys(name for record in records for name in record)
+            return pa.table({name: _array([record.get(name) for record in records]) for name in names})
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise FlowRecordError(f"{NAME} are not a table: {' '.join(str(error).split())}") from error
+    raise FlowRecordError(
+        f"{NAME} must be a list of dictionaries, a dictionary of columns, a data frame or an Arrow table, "
+        f"not {type(records).__name__}"
+    )
+
+
+def _array(values: Any) -> pa.Array:
+    """A column; one that mixes numbers and text, as `protocol` may, becomes text."""
+    if isinstance(values, (pa.Array, pa.ChunkedArray, np.ndarray)):
+        return pa.array(values) if isinstance(values, np.ndarray) else values
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([value if value is None else _as_text(value) for value in values], pa.string())
+
+
+def _as_text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _column(table: pa.Table, name: str, field: str) -> pa.Array:
+    """A column as the validation takes it: one chunk, no dictionary, and integer times of our own with their unit."""
+    column = table[name].combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if pa.types.is_nested(column.type):
+        raise FlowRecordError(f"{NAME}: the column {name!r} for the field {field} is nested ({column.type})")
+    unit = FLOW_SCHEMA.field("timestamp").metadata[b"unit"]
+    if field == "timestamp" and (table.schema.field(name).metadata or {}).get(b"unit") == unit:
+        return column.cast(pa.timestamp("us"))
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column
+
+
+def _check_spelling(names: Sequence[str], resolved: Mapping[str, str]) -> None:
+    """Refuse a column that looks like a misspelling of a field which no column has."""
+    absent = [field for field in MAPPABLE_FIELDS if field not in resolved]
+    aliases = {alias: field for field in absent for alias in (*ALIASES[field], field)}
+    for name in names:
+        if name in resolved.values():
+            continue
+        if found := difflib.get_close_matches(name.lower(), list(aliases), n=1, cutoff=ALIKE):
+            raise FlowRecordError(
+                f"{NAME} have a column {name!r} and none for {aliases[found[0]]}: rename it, "
+                f"or map it with columns={{{aliases[found[0]]!r}: {name!r}}}"
+            )

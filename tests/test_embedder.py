@@ -1,0 +1,172 @@
+"""`telescope_transformer.load()`: every form of flow records gives the embeddings of `analyze`."""
+
+import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import telescope_transformer
+from telescope_transformer.embedder import Embedder
+from telescope_transformer.embedding import embed_windows
+from telescope_transformer.errors import CheckpointError, FlowRecordError, HubError, InputError
+from telescope_transformer.sequences import cut_windows
+
+START = 1_767_225_600_000_000
+BARE = ("timestamp", "dst_ip", "dst_port", "protocol", "src_port")
+
+
+@pytest.fixture(scope="module")
+def model() -> Embedder:
+    torch.set_num_threads(1)
+    return telescope_transformer.load(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def records() -> list[dict]:
+    random = np.random.default_rng(0)
+    return [
+        {
+            "timestamp": START + int(time) * 1_000_000,
+            "src_ip": f"192.0.2.{source}",
+            "dst_ip": f"198.51.100.{random.integers(256)}",
+            "protocol": 6,
+            "src_port": int(random.integers(1024, 65536)),
+            "dst_port": 22 + source,
+        }
+        for source, count in enumerate((9, 3, 1))
+        for time in np.sort(random.integers(0, 10_000, count))
+    ]
+
+
+@pytest.fixture(scope="module")
+def expected(model: Embedder, records: list[dict]) -> np.ndarray:
+    table = pa.Table.from_pylist(records)
+    kinds = {"protocol": pa.uint8(), "src_port": pa.uint16(), "dst_port": pa.uint16()}
+    table = table.cast(
+        pa.schema([(name, kinds.get(name, table.schema.field(name).type)) for name in table.column_names])
+    )
+    return embed_windows(model.model, model.tokenizer, cut_windows(table, min_records=1), device="cpu")
+
+
+def test_every_form_of_records_gives_the_same_embeddings(
+    model: Embedder, records: list[dict], expected: np.ndarray, tmp_path: Path
+) -> None:
+    table = pa.Table.from_pylist(records)
+    frame = table.to_pandas()
+    frame.to_csv(tmp_path / "flows.csv", index=False)
+    pq.write_table(table, tmp_path / "flows.parquet")
+    moments = [datetime.datetime.fromtimestamp(r["timestamp"] / 1e6, datetime.UTC) for r in records]
+    named = frame.rename(columns={"src_ip": "saddr", "dst_ip": "daddr", "dst_port": "dport", "src_port": "sport"})
+    forms = {
+        "records": records,
+        "columns": table.to_pydict(),
+        "arrow": table,
+        "pandas": frame,
+        "common names": named.assign(proto="tcp").drop(columns="protocol"),
+        "datetimes": [record | {"timestamp": at} for record, at in zip(records, moments, strict=True)],
+        "numpy datetimes": frame.assign(timestamp=pd.to_datetime(frame["timestamp"], unit="us", utc=True)),
+        "mixed protocols": [record | {"protocol": ("tcp", 6)[i % 2]} for i, record in enumerate(records)],
+        "path": tmp_path / "flows.csv",
+        "paths": [str(tmp_path / "flows.parquet")],
+        "generator": (record for record in records),
+        "windows": model.windows(records),
+    }
+    for name, form in forms.items():
+        np.testing.assert_allclose(model.encode(form), expected, atol=1e-6, err_msg=name)
+
+
+def test_a_table_says_which_window_is_whose(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
+    table = model.encode_table(records, window=4)
+    assert table.column_names[:4] == ["source", "start", "end", "n_records"]
+    assert table["source"].to_pylist() == ["192.0.2.0"] * 3 + ["192.0.2.1", "192.0.2.2"]
+    assert table["n_records"].to_pylist() == [4, 4, 1, 3, 1]
+    assert expected.shape == (3, model.dimensions)
+
+
+def test_records_without_a_source_are_windows(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
+    bare = [{name: record[name] for name in BARE} for record in records]
+    sequences = [bare[:9], bare[9:12], bare[12:]]
+    np.testing.assert_allclose(model.encode(sequences), expected, atol=1e-6)
+    np.testing.assert_allclose(model.encode(each for each in sequences), expected, atol=1e-6)
+    np.testing.assert_allclose(model.encode([pd.DataFrame(each) for each in sequences]), expected, atol=1e-6)
+    np.testing.assert_allclose(model.encode(bare[:9]), expected[:1], atol=1e-6)
+    np.testing.assert_allclose(model.encode(pd.DataFrame(bare[:9])), expected[:1], atol=1e-6)
+    assert model.encode([]).shape == (0, model.dimensions)
+    with pytest.raises(FlowRecordError, match="window 1 has no records"):
+        model.encode([bare[:2], []])
+
+
+def test_batches_and_precision(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
+    np.testing.assert_allclose(model.encode(records, batch_size=1), expected, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(model.encode(records), axis=1), 1, atol=1e-6)
+    with pytest.warns(UserWarning, match="float32 is used instead"):
+        model.encode(records, dtype="float16")
+    for wrong in ("float8", "int64", torch.float64):
+        with pytest.raises(InputError, match="dtype must be float32, float16 or bfloat16"):
+            model.encode(records, dtype=wrong)
+    with pytest.raises(InputError, match="batch_size must be at least 1, not 0"):
+        model.encode(records, batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"dst_prot": "dst_port"}, "a column 'dst_prot' and none for dst_port|no column for dst_port"),
+        ({"src_prot": "src_port"}, "a column 'src_prot' and none for src_port"),
+        ({"scr_ip": "src_ip"}, "src_ip"),
+        ({"tiemstamp": "timestamp"}, "no column for timestamp"),
+    ],
+)
+def test_a_misspelt_field_is_named(model: Embedder, records: list[dict], change: dict[str, str], told: str) -> None:
+    ((wrong, right),) = change.items()
+    with pytest.raises(FlowRecordError, match=told):
+        model.encode([{wrong if name == right else name: value for name, value in r.items()} for r in records])
+
+
+def test_records_that_are_not_valid_are_told(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
+    bad = records[0] | {"dst_port": 70_000}
+    with pytest.warns(UserWarning, match="left out 1 of 14 records that are not valid; the first: row 14, dst_port"):
+        np.testing.assert_allclose(model.encode([*records, bad]), expected, atol=1e-6)
+    with pytest.raises(FlowRecordError, match="none of 1 records is valid"):
+        model.encode([bad])
+    for nonsense in (5, [5], object()):
+        with pytest.raises(FlowRecordError, match="must be a list of dictionaries"):
+            model.encode(nonsense)
+
+
+def test_similarity_and_probability(model: Embedder, expected: np.ndarray) -> None:
+    cosine = model.similarity(expected, expected)
+    np.testing.assert_allclose(cosine, expected @ expected.T, atol=1e-6)
+    assert model.similarity(expected[0], expected).shape == (3,)
+    assert model.similarity(expected[0], expected[1]).shape == ()
+    probability = model.probability(expected, expected)
+    assert probability.shape == (3, 3)
+    np.testing.assert_allclose(probability, model.calibration.probability(cosine))
+    order = np.argsort(cosine, axis=None)
+    assert (np.diff(probability.ravel()[order]) >= 0).all()
+    with pytest.raises(InputError, match="cannot be compared"):
+        model.similarity(expected, expected[:, :-1])
+    bare = Embedder(model.model, model.tokenizer, name="user/bare")
+    with pytest.raises(CheckpointError, match=r"user/bare has no calibration\.json"):
+        bare.probability(expected, expected)
+
+
+def test_a_wrong_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    for name, told in {
+        str(tmp_path / "nowhere"): "no such folder",
+        "nowhere": "no such folder",
+        "./no/where": "no such folder",
+        str(tmp_path / "file"): "is a file",
+        str(tmp_path): "cannot load",
+    }.items():
+        with pytest.raises(CheckpointError, match=told):
+            telescope_transformer.load(name)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(HubError, match="user/nowhere is no folder here, and as a Hub id: "):
+        telescope_transformer.load("user/nowhere")
