@@ -27,8 +27,8 @@ from telescope_transformer.preparation import load as load_split
 from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.records import FlowRecords, read_records
 from telescope_transformer.records.in_memory import as_arrow, has_source, read_table
-from telescope_transformer.sequences import WINDOW, cut_windows
 from telescope_transformer.similarity import normalised
+from telescope_transformer.windows import WINDOW, cut_windows
 
 Vectors = npt.NDArray[np.float32]
 
@@ -111,8 +111,8 @@ class Embedder:
         """Embed flow records, one row for each window.
 
         Records with a source address are grouped by it, sorted by time and cut into windows as `telescope analyze`
-        does, except that short windows are kept. Rows are sorted by source and time; `encode_table` also says which is
-        which. Records without a source are one window, and several lists of records are one window each, in their
+        does, except that short windows are kept. Windows of a source follow one another in time; `encode_table` also
+        says which is which. Records without a source are one window, and several lists of records are one window each, in their
         order.
 
         Args:
@@ -178,7 +178,7 @@ class Embedder:
             window: as for `encode`.
 
         Returns:
-            A row for each window, as of `telescope_transformer.sequences.cut_windows`.
+            A row for each window, as of `telescope_transformer.windows.cut_windows`.
         """
         if isinstance(records, pa.Table) and {"source", "n_records", "timestamp"} <= set(records.column_names):
             return records

@@ -14,7 +14,7 @@ import telescope_transformer
 from telescope_transformer.embedder import Embedder
 from telescope_transformer.embedding import embed_windows
 from telescope_transformer.errors import CheckpointError, FlowRecordError, HubError, InputError
-from telescope_transformer.sequences import cut_windows
+from telescope_transformer.windows import cut_windows
 
 START = 1_767_225_600_000_000
 BARE = ("timestamp", "dst_ip", "dst_port", "protocol", "src_port")
@@ -83,14 +83,25 @@ def test_every_form_of_records_gives_the_same_embeddings(
 def test_a_table_says_which_window_is_whose(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
     table = model.encode_table(records, window=4)
     assert table.column_names[:4] == ["source", "start", "end", "n_records"]
-    assert table["source"].to_pylist() == ["192.0.2.0"] * 3 + ["192.0.2.1", "192.0.2.2"]
-    assert table["n_records"].to_pylist() == [4, 4, 1, 3, 1]
+    assert sorted(zip(table["source"].to_pylist(), table["n_records"].to_pylist(), strict=True)) == [
+        ("192.0.2.0", 1),
+        ("192.0.2.0", 4),
+        ("192.0.2.0", 4),
+        ("192.0.2.1", 3),
+        ("192.0.2.2", 1),
+    ]
     assert expected.shape == (3, model.dimensions)
+    # Cut whole, the windows have the embeddings of `encode`, each beside its source.
+    whole = model.encode_table(records)
+    np.testing.assert_allclose(np.array(whole["embedding"].to_pylist()), model.encode(records), atol=1e-6)
 
 
 def test_records_without_a_source_are_windows(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
     bare = [{name: record[name] for name in BARE} for record in records]
     sequences = [bare[:9], bare[9:12], bare[12:]]
+    # The windows of `expected` come in an order of their own.
+    order = [int(source[-1]) for source in model.windows(records)["source"].to_pylist()]
+    expected = expected[np.argsort(order)]
     np.testing.assert_allclose(model.encode(sequences), expected, atol=1e-6)
     np.testing.assert_allclose(model.encode(each for each in sequences), expected, atol=1e-6)
     np.testing.assert_allclose(model.encode([pd.DataFrame(each) for each in sequences]), expected, atol=1e-6)
