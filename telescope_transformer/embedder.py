@@ -112,8 +112,8 @@ class Embedder:
 
         Records with a source address are grouped by it, sorted by time and cut into windows as `telescope analyze`
         does, except that short windows are kept. Windows of a source follow one another in time; `encode_table` also
-        says which is which. Records without a source are one window, and several lists of records are one window each, in their
-        order.
+        says which is which. Records without a source are one window, and several lists of records are one window
+        each, in their order.
 
         Args:
             records: a path, glob or list of paths that `telescope analyze` reads, or a prepared dataset's folder; a
