@@ -9,12 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import embedding
-from telescope_transformer.analysis.conflicts import packed_bound
 from telescope_transformer.analysis.settings import Say, Settings, counted
 from telescope_transformer.analysis.tables import granularity_table
 from telescope_transformer.calibration import FILE_NAME, Calibration
-from telescope_transformer.correlation_clustering import CorrelationClustering, refine
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
+from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
 from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.labels import names_of_networks, read_networks
 from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
@@ -107,46 +105,26 @@ def solve(
     solver = CorrelationClustering(time_limit=settings.time_limit, random_state=settings.seed)
     graph = solver.graph_of(embeddings, threshold)
     labels = refine(graph, seed=settings.seed, restarts=max(1, int(SEARCH_CELLS / max(1, graph.n) ** 2)))
-    cost = float(graph.cost(labels))
     n_clusters = int(labels.max()) + 1
     say(f"{counted(n_clusters, 'cluster')} at cosine threshold {threshold:.3f}; proving how good the clustering is")
-    ran, bound = proved_bound(solver, graph, embeddings, labels, threshold)
-    found = solution(cost, bound, threshold, scale)
+    proved = certify(graph, labels, time_limit=settings.time_limit, seed=settings.seed)
+    found = solution(proved, threshold, scale)
     proof = (
         "nothing is proved" if found["gap"] is None else f"of which no clustering saves more than {found['gap']:.2%}"
     )
     say(f"cost {found['cost']:.1f}, {proof}")
-    found |= {"solver": ran, "outside_pairs": solver.outside_pairs_, "n_clusters": n_clusters}
+    found |= {"solver": "local_search+dual", "outside_pairs": graph.outside_pairs}
     return labels, found | {"seconds": round(time.monotonic() - started, 2)}
 
 
-def proved_bound(
-    solver: CorrelationClustering, graph: Graph, embeddings: np.ndarray, labels: np.ndarray, threshold: float
-) -> tuple[str, float]:
-    """What ran, and the better of the bounds by dual ascent and by packing conflicts; nan where neither can be had."""
-    bound = float(solver.fit_graph(graph).lower_bound_)
-    if not isinstance(graph, DenseGraph) or solver.gap_ == 0:
-        return solver.solver_, bound
-    packed = packed_bound(embeddings, labels, threshold)
-    return (solver.solver_, bound) if bound >= packed else (f"{solver.solver_}+packing", packed)
-
-
-def solution(cost: float, lower_bound: float, threshold: float, scale: float) -> dict[str, Any]:
+def solution(found: Solution, threshold: float, scale: float) -> dict[str, Any]:
     """What is known of a clustering, in units of edge weight; bound and gap are None where nothing was proved.
 
     Args:
-        cost, lower_bound: in units of cosine; a bound that is not known is nan.
+        found: in units of cosine.
         threshold, scale: of the weights, `scale * (cosine - threshold)`.
     """
-    proved = not np.isnan(lower_bound)
-    gap = (cost - lower_bound) / cost if cost > 0 else 0.0
-    return {
-        "threshold": float(threshold),
-        "scale": float(scale),
-        "cost": scale * cost,
-        "lower_bound": scale * float(lower_bound) if proved else None,
-        "gap": float(gap) if proved else None,
-    }
+    return {"threshold": float(threshold), "scale": float(scale), **found.scaled(scale).summary()}
 
 
 def profile(flow: FlowRecords, windows: pa.Table, embed: Embed, settings: Settings, say: Say) -> list[dict[str, Any]]:

@@ -31,7 +31,13 @@ def cluster(
     started = time.monotonic()
     solver = CorrelationClustering(method=method, time_limit=time_limit, random_state=seed)
     solver.fit_embeddings(vectors, threshold)
-    solution = {**solver.solution(), "threshold": threshold, "seconds": round(time.monotonic() - started, 3)}
+    solution = {
+        **solver.solution_.summary(),
+        "solver": solver.solver_,
+        "outside_pairs": solver.outside_pairs_,
+        "threshold": threshold,
+        "seconds": round(time.monotonic() - started, 3),
+    }
     output.mkdir(parents=True, exist_ok=True)
     (output / "clusters.json").write_text(json.dumps({"solution": solution}, indent=2) + "\n")
     _write_labels(table, solver.labels_, output / "labels.parquet")

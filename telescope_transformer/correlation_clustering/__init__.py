@@ -1,21 +1,25 @@
 """Correlation clustering of signed graphs with a certificate: labels, cost, a proved lower bound and the gap."""
 
+from telescope_transformer.correlation_clustering.bounds.certify import certify
+from telescope_transformer.correlation_clustering.bounds.lp import relax
+from telescope_transformer.correlation_clustering.bounds.reduction import reduce_graph
+from telescope_transformer.correlation_clustering.bounds.rounding import round_fractions
 from telescope_transformer.correlation_clustering.estimator import CorrelationClustering
-from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph, VectorGraph
-from telescope_transformer.correlation_clustering.greedy import gaec
-from telescope_transformer.correlation_clustering.local_search import refine
-from telescope_transformer.correlation_clustering.lp_relaxation import relax
+from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.neighbours import neighbour_graph
-from telescope_transformer.correlation_clustering.reduction import reduce_graph
-from telescope_transformer.correlation_clustering.rounding import round_fractions
-from telescope_transformer.correlation_clustering.sweep import sweep, sweep_similarities
+from telescope_transformer.correlation_clustering.search.local_search import gaec, refine
+from telescope_transformer.correlation_clustering.search.sweep import sweep, sweep_similarities
+from telescope_transformer.correlation_clustering.solution import Solution
 from telescope_transformer.correlation_clustering.validation import check_weights
+from telescope_transformer.correlation_clustering.vectors import VectorGraph
 
 __all__ = [
     "CorrelationClustering",
     "DenseGraph",
+    "Solution",
     "SparseGraph",
     "VectorGraph",
+    "certify",
     "check_weights",
     "gaec",
     "neighbour_graph",

@@ -1,51 +1,125 @@
-"""`CorrelationClustering`: the scikit-learn face of the solvers, chosen by the size and kind of the graph."""
+"""`CorrelationClustering`: the scikit-learn estimator over the solvers."""
 
 import time
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import _check_feature_names
 
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, VectorGraph
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
+from telescope_transformer.correlation_clustering.links import link
 from telescope_transformer.correlation_clustering.neighbours import neighbour_graph
-from telescope_transformer.correlation_clustering.progress import Progress
-from telescope_transformer.correlation_clustering.strategy import METHODS, solve
-from telescope_transformer.correlation_clustering.validation import check_embeddings, check_weights
+from telescope_transformer.correlation_clustering.solution import Progress, Solution
+from telescope_transformer.correlation_clustering.solve import METHODS, solve
+from telescope_transformer.correlation_clustering.validation import (
+    CheckedWeights,
+    check_embeddings,
+    check_limit,
+    check_scale,
+    check_weights_and_links,
+    check_whole_number,
+)
+from telescope_transformer.correlation_clustering.vectors import VectorGraph
 from telescope_transformer.errors import SolverError
 
 # Products in float64 keep a certificate of small graphs exact; beyond, float32 halves the time and the memory.
 _DOUBLE_UP_TO = 4_096
-# The pass over all pairs that a cost without a matrix needs takes minutes beyond.
-_ALL_PAIRS_UP_TO = 200_000
-_PAIRS = ("auto", "all", "neighbours")
+_PAIRS = ("all", "neighbours")
 
 
 class CorrelationClustering(ClusterMixin, BaseEstimator):
     """Correlation clustering of a signed graph, with a proved lower bound of its cost.
 
+    A positive weight says that two nodes should be together, a negative one that they should be apart. The cost of a
+    clustering is the sum of the positive weights between clusters and of the sizes of the negative ones inside. The
+    number of clusters is not given: it follows from the weights.
+
+    Which method when:
+
+    - ``"auto"`` searches and proves. Use it where you want to know how good the clustering is.
+    - ``"local_search"`` only searches. Use it where all the time should go into a better clustering.
+    - ``"greedy"`` is greedy additive edge contraction (GAEC) alone: the fastest, and deterministic.
+    - ``"lp"`` solves the linear programming relaxation with HiGHS and rounds it, for up to 2,000 nodes.
+
+    The certificate: no clustering of the same graph costs less than ``lower_bound_``, so that no other saves more
+    than the share ``gap_`` of the cost. A gap of 0 means that the clustering is optimal.
+
     Parameters
     ----------
-    method : ``"auto"``, ``"lp"`` (relaxation, rounding, search), ``"local_search"`` or ``"greedy"`` (GAEC alone).
-    time_limit : seconds that a fit may take (None: until nothing improves).
-    gap : relative gap at which to stop; None asks for a proof of optimality within what the method does.
-    random_state : seed; the same seed gives the same labels unless a time limit cuts the search.
-    memory_limit : bytes that the matrix of all pairs may take in `fit_embeddings`; beyond it, none is held.
-    pairs : which pairs `fit_embeddings` weighs beyond ``memory_limit``. ``"all"``: by sums over clusters, in O(n d)
-        memory, with the lower bound that the pairs of nearest neighbours prove; the cost takes O(n^2 d) time.
-        ``"neighbours"``: only those of nearest neighbours. ``"auto"``: all of up to 200,000 vectors.
-    n_neighbors : neighbours of each vector in that graph.
+    method : {"auto", "lp", "local_search", "greedy"}, default="auto"
+        What runs, see above.
+    time_limit : float, default=None
+        Seconds that a fit may take; None until nothing improves.
+    gap : float, default=None
+        Relative gap at which to stop; None asks for a proof of optimality within what the method does.
+    random_state : int, RandomState instance or None, default=None
+        The same seed gives the same labels unless a time limit cuts the search.
+    memory_limit : int, default=2147483648
+        Bytes that the matrix of all pairs may take in `fit_embeddings`. Beyond it, none is held.
+    pairs : {"all", "neighbours"}, default="all"
+        Which pairs `fit_embeddings` weighs where the matrix would be larger than ``memory_limit``. ``"all"`` weighs
+        all of them by sums over clusters, in O(n d) memory; the pairs of nearest neighbours prove the lower bound,
+        and the cost takes a pass of O(n^2 d) time. ``"neighbours"`` weighs only the pairs of nearest neighbours, and
+        all others 0: another objective, which joins much less.
+    n_neighbors : int, default=50
+        Neighbours of each vector in that graph.
 
     Attributes
     ----------
-    labels_ : (n,) int64, 0..k-1 in order of first member.
-    cost_ : disagreement, the cut attractive plus the joined repulsive weight; at least 0.
-    lower_bound_ : proved lower bound of the optimal cost; nan where none was computed.
-    gap_ : (cost_ - lower_bound_) / cost_; 0 where both are 0, nan without a bound.
-    n_clusters_ : number of clusters.
-    solver_ : what ran.
-    seconds_ : how long each of these took by the clock.
-    history_ : seconds since the graph was there, and cost, of every improvement.
-    outside_pairs_ : how pairs without a weight of their own were weighed.
+    labels_ : ndarray of shape (n_samples,)
+        Cluster of each node, 0..k-1 in order of first member.
+    cost_ : float
+        Disagreement, the cut attractive plus the joined repulsive weight; at least 0.
+    lower_bound_ : float
+        Proved lower bound of the optimal cost; nan where none was computed.
+    gap_ : float
+        ``(cost_ - lower_bound_) / cost_``; 0 where the cost is 0, nan without a bound.
+    solution_ : Solution
+        Labels, cost and bound together.
+    n_clusters_ : int
+        Number of clusters.
+    solver_ : str
+        What ran.
+    seconds_ : dict
+        How long each of these took by the clock.
+    history_ : list of (float, float)
+        Seconds since the graph was there, and cost, of every improvement.
+    outside_pairs_ : str
+        How pairs without a weight of their own were weighed.
+    n_features_in_ : int
+        Columns of what was fitted.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of these columns, where they are strings.
+
+    Examples
+    --------
+    Two pairs of nodes that attract each other, and a proof that no other clustering costs less:
+
+    >>> import numpy as np
+    >>> from telescope_transformer.correlation_clustering import CorrelationClustering
+    >>> weights = np.array([[0, 2, -1, -1], [2, 0, 1, -1], [-1, 1, 0, 2], [-1, -1, 2, 0]])
+    >>> solver = CorrelationClustering(random_state=0).fit(weights)
+    >>> solver.labels_.tolist(), solver.cost_, solver.gap_
+    ([0, 0, 1, 1], 1.0, 0.0)
+
+    Only a search, only GAEC, only the relaxation:
+
+    >>> [CorrelationClustering(method=m, random_state=0).fit(weights).cost_ for m in ("local_search", "greedy", "lp")]
+    [1.0, 1.0, 1.0]
+
+    What must be together or apart:
+
+    >>> solver.fit(weights, must_link=[(0, 3)]).labels_.tolist()
+    [0, 0, 0, 0]
+
+    A networkx graph is given by ``networkx.to_scipy_sparse_array(graph, weight="weight")``. Vectors are clustered by
+    their products:
+
+    >>> vectors = np.array([[1.0, 0.0], [0.9, 0.4], [0.0, 1.0]])
+    >>> CorrelationClustering(random_state=0).fit_embeddings(vectors, threshold=0.5).labels_.tolist()
+    [0, 0, 1]
     """
 
     def __init__(
@@ -53,9 +127,9 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         method: str = "auto",
         time_limit: float | None = None,
         gap: float | None = None,
-        random_state: int | None = None,
+        random_state: Any = None,
         memory_limit: int = 2 << 30,
-        pairs: str = "auto",
+        pairs: str = "all",
         n_neighbors: int = 50,
     ) -> None:
         self.method = method
@@ -66,84 +140,101 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         self.pairs = pairs
         self.n_neighbors = n_neighbors
 
-    def fit(self, weights: Any, y: None = None) -> Self:
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = True
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, weights: Any, y: None = None, *, must_link: Any = None, cannot_link: Any = None) -> Self:
         """Cluster a dense symmetric array (n, n) or a SciPy sparse matrix of weights (an absent pair weighs 0).
 
-        Positive weights attract, negative ones repel, the diagonal is ignored. Raises
-        :class:`~telescope_transformer.errors.WeightsError` naming the first offending pair, and
-        :class:`~telescope_transformer.errors.SolverError` for an option out of range.
+        Positive weights attract, negative ones repel, the diagonal is ignored. Pairs that ``must_link`` (m, 2) names,
+        or that weigh inf, end up together; those that ``cannot_link`` names, or that weigh -inf, apart; neither
+        counts in the cost. Raises :class:`~telescope_transformer.errors.WeightsError` naming the first offending
+        pair, and :class:`~telescope_transformer.errors.SolverError` for an option out of range.
         """
+        started = time.monotonic()
         self._check_options()
-        graph = check_weights(weights)
-        outside = "all pairs are weighed" if isinstance(graph, DenseGraph) else "pairs without an entry weigh 0"
-        return self._solve(graph, outside, time.monotonic())
+        checked = check_weights_and_links(weights, must_link, cannot_link)
+        _check_feature_names(self, weights, reset=True)
+        self.n_features_in_ = checked.graph.n
+        return self._solve(checked, started)
 
-    def fit_embeddings(self, embeddings: Any, threshold: float) -> Self:
+    def fit_embeddings(
+        self, embeddings: Any, threshold: float, *, must_link: Any = None, cannot_link: Any = None
+    ) -> Self:
         """Cluster the complete graph of the vectors (n, d) with weights <x_i, x_j> - threshold.
 
         Where the matrix of all pairs would exceed ``memory_limit``, ``pairs`` says which are weighed, and
-        ``outside_pairs_`` which were. Raises like `fit`.
+        ``outside_pairs_`` which were. Links and errors are those of `fit`.
         """
-        self._check_options()
         started = time.monotonic()
-        return self.fit_graph(self.graph_of(embeddings, threshold), started)
+        graph = self.graph_of(embeddings, threshold)
+        self.n_features_in_ = int(np.shape(embeddings)[1])
+        links = check_weights_and_links(SparseGraph.empty(graph.n).rows(), must_link, cannot_link)
+        return self._solve(CheckedWeights(graph, links.must_link, links.cannot_link), started)
 
-    def fit_graph(self, graph: Graph, started: float | None = None) -> Self:
-        """Cluster a graph that `graph_of` gave; the time limit counts from ``started`` (`time.monotonic`) or now."""
-        started = time.monotonic() if started is None else started
+    def fit_graph(self, graph: Graph) -> Self:
+        """Cluster a graph that `graph_of` gave."""
+        started = time.monotonic()
         self._check_options()
-        outside = f"pairs outside the graph of {self.n_neighbors} nearest neighbours weigh 0"
-        if isinstance(graph, VectorGraph):
-            outside = f"all pairs are weighed, of which those of {self.n_neighbors} nearest neighbours prove the bound"
-        elif isinstance(graph, DenseGraph):
-            outside = "all pairs are weighed"
-        return self._solve(graph, outside, started)
+        return self._solve(CheckedWeights(graph), started)
 
     def graph_of(self, embeddings: Any, threshold: float) -> Graph:
         """The graph that `fit_embeddings` solves: with a matrix, without one, or of nearest neighbours."""
+        self._check_options()
         vectors = check_embeddings(embeddings, threshold)
         n = vectors.shape[0]
         if 4 * n * n > self.memory_limit:
-            near = neighbour_graph(vectors, threshold, self.n_neighbors, seed=self.random_state or 0)
-            if self.pairs == "neighbours" or (self.pairs == "auto" and n > _ALL_PAIRS_UP_TO):
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            near = neighbour_graph(vectors, threshold, self.n_neighbors, seed=seed)
+            if self.pairs == "neighbours":
                 return near
             return VectorGraph(vectors.astype(np.float64), float(threshold), near)
         if n <= _DOUBLE_UP_TO:
             vectors = vectors.astype(np.float64)
         return DenseGraph(vectors @ vectors.T, float(threshold))
 
-    def solution(self) -> dict[str, Any]:
-        """The result as plain values for JSON: a bound or gap that was not computed is None."""
-        return {
-            "cost": self.cost_,
-            "lower_bound": None if np.isnan(self.lower_bound_) else self.lower_bound_,
-            "gap": None if np.isnan(self.gap_) else self.gap_,
-            "solver": self.solver_,
-            "n_clusters": self.n_clusters_,
-            "outside_pairs": self.outside_pairs_,
-        }
-
     def _check_options(self) -> None:
-        if self.method not in METHODS:
-            raise SolverError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
-        if self.pairs not in _PAIRS:
-            raise SolverError(f"pairs must be one of {', '.join(_PAIRS)}, not {self.pairs!r}")
-        for name in ("time_limit", "gap"):
+        for name, known in (("method", METHODS), ("pairs", _PAIRS)):
             value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise SolverError(f"{name} must be None or a number of at least 0, not {value!r}")
+            if not isinstance(value, str) or value not in known:
+                raise SolverError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+        check_limit("time_limit", self.time_limit)
+        check_limit("gap", self.gap)
+        check_whole_number("memory_limit", self.memory_limit, 0)
+        check_whole_number("n_neighbors", self.n_neighbors, 1)
+        try:
+            check_random_state(self.random_state)
+        except ValueError as error:
+            raise SolverError(f"random_state must be None, a seed or a generator: {error}") from error
 
-    def _solve(self, graph: Graph, outside: str, started: float) -> Self:
+    def _solve(self, checked: CheckedWeights, started: float) -> Self:
+        graph = checked.graph
+        check_scale(graph)
+        linked = None
+        if len(checked.must_link) or len(checked.cannot_link):
+            if isinstance(graph, VectorGraph):
+                raise SolverError("links need the matrix of all pairs: raise memory_limit, or use pairs='neighbours'")
+            rows = graph if isinstance(graph, SparseGraph) else SparseGraph.of(graph)
+            linked = link(rows, checked.must_link, checked.cannot_link)
         # Products and neighbours count towards the limit.
         left = None if self.time_limit is None else max(self.time_limit - (time.monotonic() - started), 0.0)
-        progress = Progress(graph, left, self.gap)
-        self.seconds_ = solve(progress, self.method, np.random.default_rng(self.random_state))
+        progress = Progress(linked.reduction.graph if linked else graph, left, self.gap)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self.seconds_ = solve(progress, self.method, np.random.default_rng(seed))
         self.solver_ = "+".join(self.seconds_)
-        self.outside_pairs_ = outside
-        self.labels_ = progress.labels
-        self.cost_ = progress.cost
-        self.history_ = progress.history
-        self.lower_bound_ = progress.lower_bound
-        self.gap_ = progress.gap
-        self.n_clusters_ = int(progress.labels.max(initial=-1)) + 1
+        self.outside_pairs_ = graph.outside_pairs
+        self.solution_ = progress.solution()
+        if linked:
+            labels = linked.labels_of(self.solution_.labels)
+            self.solution_ = Solution(labels, graph.cost(labels), linked.bound(self.solution_.bound))
+        self.labels_ = self.solution_.labels
+        self.cost_ = self.solution_.cost
+        self.lower_bound_ = self.solution_.bound
+        self.gap_ = self.solution_.gap
+        self.n_clusters_ = self.solution_.n_clusters
+        constant = self.cost_ - progress.score
+        self.history_ = [(seconds, score + constant) for seconds, score in progress.scores]
         return self

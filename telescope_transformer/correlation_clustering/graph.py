@@ -1,31 +1,38 @@
-"""Signed graphs in the three forms that the solvers work on, and the cost of a clustering of them.
+"""Signed graphs in the forms that the solvers work on, and the cost of a clustering of them.
 
 A weight above 0 attracts, one below 0 repels. The cost of a clustering is its disagreement: the attractive weight
 that it cuts plus the repulsive weight that it joins (Bansal, Blum and Chawla 2004). It is at least 0, and differs
 from the multicut objective by a constant.
+
+Each form of graph has the operations that the searches are written in: cost, contraction, greedy contraction and a
+pass of one-element moves. `VectorGraph`, which needs no matrix, is in :mod:`.vectors`.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numba import njit
 from scipy import sparse
 
-from telescope_transformer.correlation_clustering.vectors import attraction, cluster_sums, inside
+from telescope_transformer.correlation_clustering.search.greedy import contract_greedily
+from telescope_transformer.correlation_clustering.search.greedy_sparse import contract_greedily_sparse
+from telescope_transformer.correlation_clustering.search.moves import move_dense, move_sparse
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
+# One accumulator for each row: a sum of what is at least 0 is right to (n + 2) roundings, relative to itself.
+@njit(cache=True, nogil=True)
 def _dense_disagreement(matrix, threshold, sizes, labels):
-    """Cut attractive plus joined repulsive weight; a sum of what is at least 0, so nothing cancels."""
     cost = 0.0
     for i in range(labels.size):
         row = 0.0
         penalty = threshold * sizes[i]
         for j in range(i):
             weight = matrix[i, j] - penalty * sizes[j]
-            # Without a branch the loop compiles to vector instructions.
-            row += max(weight, 0.0) - (weight if labels[i] == labels[j] else 0.0)
+            # A choice without a branch, and never a difference of the two: one large weight would swallow the rest.
+            row += max(-weight, 0.0) if labels[i] == labels[j] else max(weight, 0.0)
         cost += row
     return cost
 
@@ -90,22 +97,78 @@ def _contract_sparse(indptr, indices, data, labels, k):
     return small_indptr, small_indices[:used].copy(), small_data[:used].copy()
 
 
-class _Complete:
-    """Nodes of a complete graph have sizes: 1 each, where none are given."""
+@njit(cache=True, nogil=True)
+def _all_whole(values):
+    # A generator would not compile.
+    for value in values:  # noqa: SIM110
+        if value != np.floor(value):
+            return False
+    return True
 
-    sizes: np.ndarray
+
+# Whole numbers below this are exact in float64.
+_EXACT = 2.0**53
+
+
+class Graph(ABC):
+    """What the searches need of a signed graph."""
+
+    scores_are_costs = True
 
     @property
+    @abstractmethod
     def n(self) -> int:
-        raise NotImplementedError
+        """Number of nodes."""
 
-    def __post_init__(self) -> None:
-        if self.sizes is None:
-            object.__setattr__(self, "sizes", np.ones(self.n))
+    @property
+    @abstractmethod
+    def entries(self) -> int:
+        """How many numbers a pass of moves reads."""
+
+    @property
+    @abstractmethod
+    def scale(self) -> float:
+        """Largest absolute weight, or a bound of it; 1 where all are 0. Tolerances of searches are relative to it."""
+
+    @property
+    def outside_pairs(self) -> str:
+        """How pairs without a weight of their own are weighed, in words."""
+        return "all pairs are weighed"
+
+    @property
+    def whole(self) -> bool:
+        """Whether all weights are whole numbers whose sums are exact, so that every cost is one, too."""
+        return False
+
+    @abstractmethod
+    def cost(self, labels: np.ndarray) -> float:
+        """Disagreement of the clustering ``labels`` (n,), a float64 sum of terms that are at least 0."""
+
+    def score(self, labels: np.ndarray) -> float:
+        """The cost up to a constant of the graph, where that takes less time. Searches compare scores."""
+        return self.cost(labels)
+
+    @abstractmethod
+    def contract(self, labels: np.ndarray) -> Self:
+        """The graph whose nodes are the clusters of ``labels`` (0..k-1) and whose weights are sums of weights."""
+
+    @abstractmethod
+    def greedy_parents(self) -> np.ndarray:
+        """Parent (n,) of each node in the forest of greedy additive contractions."""
+
+    @abstractmethod
+    def move_pass(
+        self, labels: np.ndarray, order: np.ndarray, tolerance: float, slack: np.ndarray, tracks: bool
+    ) -> int:
+        """Move the nodes of ``order`` one after the other, where that gains more than ``tolerance``.
+
+        Writes ``labels`` (n,), which lie below n. ``slack`` (n,) is what each node loses at least by a move, kept up
+        where it ``tracks``; a graph may do without. Returns how many nodes moved.
+        """
 
 
 @dataclass(frozen=True)
-class DenseGraph(_Complete):
+class DenseGraph(Graph):
     """A complete signed graph: the weight of pair (i, j) is ``matrix[i, j] - threshold * sizes[i] * sizes[j]``.
 
     ``matrix`` is symmetric, of shape (n, n), float32 or float64, and is never written to; its diagonal counts for
@@ -117,18 +180,29 @@ class DenseGraph(_Complete):
     threshold: float = 0.0
     sizes: np.ndarray = field(default=None)  # type: ignore[assignment, arg-type]
 
+    def __post_init__(self) -> None:
+        if self.sizes is None:
+            object.__setattr__(self, "sizes", np.ones(self.n))
+
     @property
     def n(self) -> int:
         return self.matrix.shape[0]
 
+    @property
+    def entries(self) -> int:
+        return self.n**2
+
     @cached_property
     def scale(self) -> float:
-        """Largest absolute weight; 1 where all are 0. Tolerances of the solvers are relative to it."""
         if self.n < 2:
             return 1.0
         high, low = float(self.matrix.max()), float(self.matrix.min())
         largest = max(abs(high), abs(low)) + abs(self.threshold) * float(self.sizes.max()) ** 2
         return largest if largest > 0 else 1.0
+
+    @cached_property
+    def whole(self) -> bool:
+        return self.scale * self.n**2 < _EXACT and self.threshold == 0 and _all_whole(self.matrix.reshape(-1))
 
     def weights(self) -> np.ndarray:
         """All weights as a float64 matrix (n, n) with a diagonal of 0."""
@@ -137,20 +211,31 @@ class DenseGraph(_Complete):
         return weights
 
     def cost(self, labels: np.ndarray) -> float:
-        """Disagreement of the clustering ``labels`` (n,), in float64."""
         return _dense_disagreement(
             self.matrix, self.threshold, self.sizes, np.ascontiguousarray(labels, dtype=np.int64)
         )
 
     def contract(self, labels: np.ndarray) -> "DenseGraph":
-        """The graph whose nodes are the clusters of ``labels`` (0..k-1) and whose weights are sums of weights."""
         k = int(labels.max()) + 1 if labels.size else 0
         sizes = np.bincount(labels, weights=self.sizes, minlength=k)
         return DenseGraph(_contract_dense(self.matrix, labels, k), self.threshold, sizes)
 
+    def part(self, nodes: np.ndarray) -> "DenseGraph":
+        """The graph among some of the nodes."""
+        rows = np.ascontiguousarray(self.matrix[np.ix_(nodes, nodes)])
+        return DenseGraph(rows, self.threshold, self.sizes[nodes])
+
+    def greedy_parents(self) -> np.ndarray:
+        return contract_greedily(self.matrix.copy(), self.threshold, self.sizes)
+
+    def move_pass(
+        self, labels: np.ndarray, order: np.ndarray, tolerance: float, slack: np.ndarray, tracks: bool
+    ) -> int:
+        return move_dense(self.matrix, self.threshold, self.sizes, labels, order, tolerance, slack, tracks)
+
 
 @dataclass(frozen=True)
-class SparseGraph:
+class SparseGraph(Graph):
     """A signed graph in symmetric compressed rows, without diagonal; absent pairs weigh 0.
 
     ``indptr`` (n + 1,) int64, ``indices`` (m,) int32 sorted in each row, ``data`` (m,) float64; every pair is stored
@@ -165,68 +250,67 @@ class SparseGraph:
     def n(self) -> int:
         return self.indptr.size - 1
 
+    @property
+    def entries(self) -> int:
+        return self.indices.size + self.n
+
+    @property
+    def outside_pairs(self) -> str:
+        return "pairs outside the graph weigh 0"
+
     @cached_property
     def scale(self) -> float:
-        """Largest absolute weight; 1 where all are 0."""
         largest = float(np.abs(self.data).max()) if self.data.size else 0.0
         return largest if largest > 0 else 1.0
 
+    @cached_property
+    def whole(self) -> bool:
+        return self.scale * self.indices.size < _EXACT and _all_whole(self.data)
+
     def cost(self, labels: np.ndarray) -> float:
-        """Disagreement of the clustering ``labels`` (n,), in float64."""
         return _sparse_disagreement(self.indptr, self.indices, self.data, np.ascontiguousarray(labels, dtype=np.int64))
 
     def contract(self, labels: np.ndarray) -> "SparseGraph":
-        """The graph whose nodes are the clusters of ``labels`` (0..k-1) and whose weights are sums of weights."""
         k = int(labels.max()) + 1 if labels.size else 0
         return SparseGraph(*_contract_sparse(self.indptr, self.indices, self.data, labels, k))
 
     def permuted(self, order: np.ndarray) -> "SparseGraph":
         """The same graph with node ``order[i]`` of this one as its node i."""
-        rows = sparse.csr_array((self.data, self.indices, self.indptr), shape=(self.n, self.n))[order][:, order]
-        rows.sort_indices()
-        return SparseGraph(rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False), rows.data)
+        return sparse_graph(self.rows()[order][:, order])
+
+    @classmethod
+    def empty(cls, n: int) -> "SparseGraph":
+        """The graph of n nodes without an edge."""
+        return cls(np.zeros(n + 1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0))
+
+    @classmethod
+    def of(cls, graph: "DenseGraph") -> "SparseGraph":
+        """The same graph without its pairs of weight 0."""
+        return sparse_graph(sparse.csr_array(graph.weights()))
+
+    def rows(self) -> sparse.csr_array:
+        """The weights as a SciPy array (n, n), of which nothing may be written to."""
+        return sparse.csr_array((self.data, self.indices, self.indptr), shape=(self.n, self.n))
+
+    def filled(self) -> DenseGraph:
+        """The same graph with a weight of 0 for every absent pair."""
+        return DenseGraph(self.rows().toarray())
+
+    def greedy_parents(self) -> np.ndarray:
+        return contract_greedily_sparse(self.indptr, self.indices, self.data)
+
+    def move_pass(
+        self, labels: np.ndarray, order: np.ndarray, tolerance: float, slack: np.ndarray, tracks: bool
+    ) -> int:
+        return move_sparse(self.indptr, self.indices, self.data, labels, order, tolerance)
 
 
-@dataclass(frozen=True)
-class VectorGraph(_Complete):
-    """A complete signed graph without a matrix: pair (i, j) weighs <x_i, x_j> - threshold * sizes[i] * sizes[j].
-
-    ``vectors`` (n, d) are float64; ``near`` names nodes that each node may join, and its weights count for nothing;
-    ``sizes`` are as in `DenseGraph`. Memory is O(n d); the first cost takes O(n^2 d) time.
-    """
-
-    vectors: np.ndarray
-    threshold: float
-    near: SparseGraph
-    sizes: np.ndarray = field(default=None)  # type: ignore[assignment, arg-type]
-
-    @property
-    def n(self) -> int:
-        return self.vectors.shape[0]
-
-    @cached_property
-    def scale(self) -> float:
-        """Bound of the largest absolute weight, less where sums are long; 1 where all are 0."""
-        longest = float(np.einsum("ij,ij->i", self.vectors, self.vectors).max(initial=0.0))
-        largest = longest + abs(self.threshold) * float(self.sizes.max(initial=0.0)) ** 2
-        return largest if largest > 0 else 1.0
-
-    @cached_property
-    def attraction(self) -> float:
-        """Attractive weight of all pairs."""
-        return attraction(self.vectors, self.threshold)
-
-    def cost(self, labels: np.ndarray) -> float:
-        """Disagreement of ``labels`` (n,): the attractive weight less what lies inside clusters; original nodes."""
-        return max(self.attraction - inside(self.vectors, self.sizes, self.threshold, labels), 0.0)
-
-    def contract(self, labels: np.ndarray) -> "VectorGraph":
-        """The graph whose nodes are the clusters of ``labels`` (0..k-1) and whose weights are sums of weights."""
-        sums, mass = cluster_sums(self.vectors, self.sizes, labels, int(labels.max()) + 1)
-        return VectorGraph(sums, self.threshold, self.near.contract(labels), mass)
-
-
-Graph = DenseGraph | SparseGraph | VectorGraph
+def sparse_graph(rows: sparse.csr_array) -> SparseGraph:
+    """The graph of symmetric rows without a diagonal."""
+    rows.sort_indices()
+    return SparseGraph(
+        rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False), rows.data.astype(float, copy=False)
+    )
 
 
 def canonical_labels(labels: np.ndarray) -> np.ndarray:

@@ -5,8 +5,13 @@ m its mass, so moves, joins and the weight inside clusters need no pair. The att
 turns that into a cost, takes one pass over the pairs in blocks.
 """
 
+from dataclasses import dataclass, field
+from functools import cached_property
+
 import numpy as np
 from numba import njit
+
+from telescope_transformer.correlation_clustering.graph import Graph, SparseGraph
 
 _BLOCK = 4_096
 # A node sees the clusters of its nearest neighbours, and so many of the largest.
@@ -43,6 +48,35 @@ def attraction_between(left: np.ndarray, right: np.ndarray, threshold: float) ->
         for second in range(0, right.shape[0], _BLOCK):
             products = left[first : first + _BLOCK] @ right[second : second + _BLOCK].T
             total += _positive_sum(products, threshold, False)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _disagreement_of_block(products, threshold, left_sizes, right_sizes, left, right, diagonal):
+    """Cut attractive plus joined repulsive weight of a block of pairs; a sum of what is at least 0."""
+    total = 0.0
+    for i in range(products.shape[0]):
+        row = 0.0
+        for j in range(i if diagonal else products.shape[1]):
+            weight = np.float64(products[i, j]) - threshold * left_sizes[i] * right_sizes[j]
+            row += max(-weight, 0.0) if left[i] == right[j] else max(weight, 0.0)
+        total += row
+    return total
+
+
+def disagreement(vectors: np.ndarray, sizes: np.ndarray, threshold: float, labels: np.ndarray) -> float:
+    """Cost of the clustering ``labels`` (n,) of the complete graph of the vectors (n, d), block by block.
+
+    Products are summed in the vectors' own precision.
+    """
+    labels, total = np.ascontiguousarray(labels, dtype=np.int64), 0.0
+    blocks = [slice(first, first + _BLOCK) for first in range(0, len(vectors), _BLOCK)]
+    for place, one in enumerate(blocks):
+        for other in blocks[: place + 1]:
+            products = vectors[one] @ vectors[other].T
+            total += _disagreement_of_block(
+                products, threshold, sizes[one], sizes[other], labels[one], labels[other], one == other
+            )
     return total
 
 
@@ -149,3 +183,64 @@ def move_vectors(
     free = np.concatenate([empty, np.empty(labels.size - empty.size, dtype=np.int64)])
     state = (sums, mass, count, free)
     return _move(vectors, sizes, threshold, *rows, labels, order, hints, state, empty.size, tolerance)
+
+
+@dataclass(frozen=True)
+class VectorGraph(Graph):
+    """A complete signed graph without a matrix: pair (i, j) weighs <x_i, x_j> - threshold * sizes[i] * sizes[j].
+
+    ``vectors`` (n, d) are float64; ``near`` names nodes that each node may join, and its weights count for nothing;
+    ``sizes`` are as in `DenseGraph`. Memory is O(n d); the first cost takes O(n^2 d) time.
+    """
+
+    vectors: np.ndarray
+    threshold: float
+    near: SparseGraph
+    sizes: np.ndarray = field(default=None)  # type: ignore[assignment, arg-type]
+
+    def __post_init__(self) -> None:
+        if self.sizes is None:
+            object.__setattr__(self, "sizes", np.ones(self.n))
+
+    @property
+    def n(self) -> int:
+        return self.vectors.shape[0]
+
+    scores_are_costs = False
+
+    @property
+    def outside_pairs(self) -> str:
+        return "all pairs are weighed; those of nearest neighbours prove the bound"
+
+    @property
+    def entries(self) -> int:
+        return self.vectors.size + self.near.indices.size
+
+    @cached_property
+    def scale(self) -> float:
+        """Bound of the largest absolute weight, less where sums are long; 1 where all are 0."""
+        longest = float(np.einsum("ij,ij->i", self.vectors, self.vectors).max(initial=0.0))
+        largest = longest + abs(self.threshold) * float(self.sizes.max(initial=0.0)) ** 2
+        return largest if largest > 0 else 1.0
+
+    def cost(self, labels: np.ndarray) -> float:
+        """Disagreement of ``labels`` (n,) by one pass over all pairs, in O(n^2 d) time and O(n) memory."""
+        return disagreement(self.vectors, self.sizes, self.threshold, labels)
+
+    def score(self, labels: np.ndarray) -> float:
+        """Less the weight inside clusters, by sums of vectors: the cost less the attractive weight of all pairs."""
+        return -inside(self.vectors, self.sizes, self.threshold, labels)
+
+    def contract(self, labels: np.ndarray) -> "VectorGraph":
+        sums, mass = cluster_sums(self.vectors, self.sizes, labels, int(labels.max(initial=-1)) + 1)
+        return VectorGraph(sums, self.threshold, self.near.contract(labels), mass)
+
+    def greedy_parents(self) -> np.ndarray:
+        """Only the pairs of nearest neighbours are contracted."""
+        return self.near.greedy_parents()
+
+    def move_pass(
+        self, labels: np.ndarray, order: np.ndarray, tolerance: float, slack: np.ndarray, tracks: bool
+    ) -> int:
+        rows = (self.near.indptr, self.near.indices)
+        return move_vectors(self.vectors, self.sizes, self.threshold, rows, labels, order, tolerance)

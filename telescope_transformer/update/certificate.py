@@ -1,11 +1,11 @@
 """The certificate that every step shows: the cost of the running clustering, and a lower bound that steps add to.
 
-The bound is a packing of conflicts (`analysis.conflicts`), kept in the state. Every partition of the windows pays for
-each conflict, so the bound stays valid while clusters change. A step takes out the conflicts of windows that grew,
-whose embeddings are others now, and packs pairs of new windows, of windows that changed their cluster, and those for
-whose sake a conflict taken out had been packed: so many pairs for each window of the step at most. What also grows
-with the days so far is one product of the step's windows with all, which the exact cost needs, and one pass over the
-kept conflicts.
+The bound is a packing of conflicts (`correlation_clustering.bounds.packing`), kept in the state. Every partition of
+the windows pays for each conflict, so the bound stays valid while clusters change. A step takes out the conflicts of
+windows that grew, whose embeddings are others now, and packs pairs of new windows, of windows that changed their
+cluster, and those for whose sake a conflict taken out had been packed: so many pairs for each window of the step at
+most. What also grows with the days so far is one product of the step's windows with all, which the exact cost needs,
+and one pass over the kept conflicts.
 """
 
 import json
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis.conflicts import Conflicts, pack, paid_pairs
+from telescope_transformer.correlation_clustering.bounds.packing import Conflicts, pack, paid_pairs
 from telescope_transformer.correlation_clustering.vectors import attraction as among_each_other
 from telescope_transformer.correlation_clustering.vectors import attraction_between, inside
 from telescope_transformer.similarity import embedding_matrix

@@ -19,7 +19,7 @@ from telescope_transformer.analysis import (
     windows_table,
 )
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.correlation_clustering import CorrelationClustering, Solution
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
 from telescope_transformer.records import FlowRecords
@@ -114,11 +114,11 @@ def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict
     solver = CorrelationClustering(time_limit=time_limit, random_state=settings["seed"])
     graph = solver.graph_of(vectors, threshold)
     if isinstance(graph, DenseGraph):
-        solver.fit_graph(graph, started)
+        solver.fit_graph(graph)
         # The two are sums in another order: a bound above the cost is their rounding.
-        bound = np.minimum(np.fmax(bound, solver.lower_bound_), cost)
+        bound = min(float(np.fmax(bound, solver.lower_bound_)), cost)
         anew["cost_at_once"] = scale * float(solver.cost_)
-    found = solution(cost, bound, threshold, scale) | {"solver": "day by day"}
+    found = solution(Solution(np.zeros(0, np.int64), cost, bound), threshold, scale) | {"solver": "day by day"}
     found["n_clusters"] = state.number("SELECT count(*) FROM clusters")
     return found | anew | {"seconds": round(time.monotonic() - started, 2)}
 

@@ -6,8 +6,8 @@ from signed_instances import embeddings, random_weights
 
 from telescope_transformer.correlation_clustering import DenseGraph
 from telescope_transformer.correlation_clustering.graph import canonical_labels
-from telescope_transformer.correlation_clustering.moves import TOLERANCE, move_nodes
-from telescope_transformer.correlation_clustering.progress import Deadline
+from telescope_transformer.correlation_clustering.search.local_search import TOLERANCE, move_nodes
+from telescope_transformer.correlation_clustering.solution import Deadline
 
 
 @pytest.mark.parametrize("seed", range(8))

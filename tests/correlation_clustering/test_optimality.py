@@ -6,8 +6,8 @@ from scipy import sparse
 from signed_instances import FIVE_NODES, SIX_NODES, disagreement, optimum, random_weights
 
 from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.correlation_clustering.bounds.lp import relax
 from telescope_transformer.correlation_clustering.graph import DenseGraph
-from telescope_transformer.correlation_clustering.lp_relaxation import relax
 
 ROUNDING = 1e-9
 
@@ -54,13 +54,13 @@ def test_an_integral_relaxation_proves_optimality() -> None:
 
 def test_inequalities_beyond_triangles_close_what_triangles_leave_open() -> None:
     # One node attracted by three that repel each other: the smallest gap of the triangle relaxation.
-    weights = np.full((4, 4), -1.0)
-    weights[0, 1:] = weights[1:, 0] = 1.0
+    weights = np.full((4, 4), -1.1)
+    weights[0, 1:] = weights[1:, 0] = 1.1
     triangles = relax(DenseGraph(weights))
-    assert triangles.lower_bound == pytest.approx(1.5)
+    assert triangles.lower_bound == pytest.approx(1.65)
     solver = CorrelationClustering(random_state=0).fit(weights)
-    assert solver.cost_ == 2
-    assert solver.lower_bound_ == pytest.approx(2, rel=1e-6)
+    assert solver.cost_ == pytest.approx(2.2)
+    assert solver.lower_bound_ == pytest.approx(2.2, rel=1e-6)
 
 
 @pytest.mark.parametrize("method", ["auto", "lp", "local_search"])

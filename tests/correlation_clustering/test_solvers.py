@@ -23,10 +23,10 @@ from telescope_transformer.correlation_clustering import (
     sweep,
     sweep_similarities,
 )
-from telescope_transformer.correlation_clustering.dual import DenseDual, SparseDual, ascend
+from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, SparseDual, ascend
 from telescope_transformer.correlation_clustering.graph import canonical_labels
-from telescope_transformer.correlation_clustering.neighbourhoods import resolve_neighbourhoods
-from telescope_transformer.correlation_clustering.progress import Deadline, Progress
+from telescope_transformer.correlation_clustering.search.neighbourhoods import resolve_neighbourhoods
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 from telescope_transformer.errors import InputError, SolverError, WeightsError
 
 

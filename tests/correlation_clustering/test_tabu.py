@@ -5,8 +5,8 @@ import pytest
 from signed_instances import disagreement, optimum, random_weights
 
 from telescope_transformer.correlation_clustering import DenseGraph
-from telescope_transformer.correlation_clustering.progress import Deadline, Progress
-from telescope_transformer.correlation_clustering.tabu import breed, cross, search_tabu
+from telescope_transformer.correlation_clustering.search.tabu import breed, cross, search_tabu
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
 
 @pytest.mark.parametrize("scale", [1e-60, 1.0, 1e60])
@@ -39,6 +39,6 @@ def test_a_population_beats_one_search_and_is_the_same_for_a_seed() -> None:
         runs.append(progress)
     assert runs[0].cost <= graph.cost(single)
     np.testing.assert_array_equal(runs[0].labels, runs[1].labels)
-    seconds, costs = zip(*runs[0].history, strict=True)
+    seconds, costs = zip(*runs[0].scores, strict=True)
     assert list(seconds) == sorted(seconds)
     assert list(costs) == sorted(costs, reverse=True)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from telescope_transformer.analysis.conflicts import pack, packed_bound, paid_pairs
 from telescope_transformer.correlation_clustering import refine
+from telescope_transformer.correlation_clustering.bounds.packing import pack, packed_bound, paid_pairs
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.similarity import normalised
 

@@ -5,23 +5,28 @@ What the ascent is, and why each of its states proves a bound, is said in :mod:`
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.ascent import reduced_weights, sweep_rows, sweep_triangles
-from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
-from telescope_transformer.correlation_clustering.progress import Deadline, Progress
-from telescope_transformer.correlation_clustering.separation import (
+from telescope_transformer.correlation_clustering.bounds.ascent import (
+    proved_value,
+    sweep_rows,
+    sweep_triangles,
+    value_of,
+)
+from telescope_transformer.correlation_clustering.bounds.separation import (
     fractions_dense,
     pack_pairs,
     pairs_cut,
     separate_dense,
 )
-from telescope_transformer.correlation_clustering.separation_cycles import LONGEST, separate_cycles, ways_out
-from telescope_transformer.correlation_clustering.separation_sparse import (
+from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles, ways_out
+from telescope_transformer.correlation_clustering.bounds.separation_sparse import (
     edge_fractions,
     edge_ids,
     edges_cut,
     first_places,
     separate_sparse,
 )
+from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
 FIRST_SMOOTHING = 0.006
 # A cost that is spread over a million edges is smaller on each.
@@ -87,7 +92,6 @@ class Dual:
     def __init__(self, weights: np.ndarray, scale: float, labels: np.ndarray, *, seed: int, capacity: int) -> None:
         self.weights = weights
         self.reduced = weights.copy()
-        self.repulsion = -float(np.minimum(weights, 0.0).sum())
         self.scale = scale
         self.smoothing = FIRST_SMOOTHING * scale
         self.triangles = np.empty((0, 3), dtype=np.int32 if weights.size < 2**31 else np.int64)
@@ -137,19 +141,16 @@ class Dual:
 
     def estimate(self) -> float:
         """Value of the dual at the running reduced weights; not yet safe against rounding."""
-        constant = self.repulsion - float(self.rows.right @ self.rows.multipliers)
-        return constant + float(np.minimum(self.reduced, 0.0).sum())
+        return value_of(self.weights, self.reduced) - float(self.rows.right @ self.rows.multipliers)
 
     def bound(self) -> float:
-        """Proved lower bound of the cost: the dual evaluated anew in float64, less a bound of its rounding error."""
+        """Proved lower bound of the cost; the running reduced weights are worked out anew, too."""
         rows = self.rows
-        reduced, terms = reduced_weights(
-            self.weights, self.triangles, self.multipliers, rows.starts, rows.edges, rows.signs, rows.multipliers
-        )
-        self.reduced = reduced
-        size = float(np.abs(self.weights).sum()) + 3 * float(self.multipliers.sum())
-        size += float(np.diff(rows.starts) @ rows.multipliers + np.abs(rows.right) @ rows.multipliers)
-        return self.estimate() - np.finfo(np.float64).eps * (terms + 64) * size
+        value, self.reduced = proved_value(
+            self.weights, self.triangles, self.multipliers,
+            rows.starts, rows.edges, rows.signs, rows.right, rows.multipliers,
+        )  # fmt: skip
+        return value
 
 
 class DenseDual(Dual):

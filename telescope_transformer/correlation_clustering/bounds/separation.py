@@ -8,7 +8,7 @@ only looked for where it left a violation; this keeps the active set small.
 import numpy as np
 from numba import njit
 
-from telescope_transformer.correlation_clustering.ascent import fraction, line_search, until_above, until_below
+from telescope_transformer.correlation_clustering.bounds.ascent import fraction, line_search, until_above, until_below
 
 
 @njit(cache=True, nogil=True, inline="always")

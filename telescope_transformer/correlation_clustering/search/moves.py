@@ -7,14 +7,7 @@ nodes takes O(n^2) dense and O(n + m) sparse; it returns to Python so that a tim
 import numpy as np
 from numba import njit
 
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
-from telescope_transformer.correlation_clustering.greedy import first_largest
-from telescope_transformer.correlation_clustering.progress import Deadline
-from telescope_transformer.correlation_clustering.vectors import move_vectors
-
-TOLERANCE = 1e-10
-_CHUNK_OF_PAIRS = 20_000_000
-_TRACK_BELOW = 0.05
+from telescope_transformer.correlation_clustering.search.greedy import first_largest
 
 
 @njit(cache=True, nogil=True)
@@ -54,7 +47,7 @@ def _spend_slack(row, penalty, sizes, labels, own, target, slack):
 
 
 @njit(cache=True, nogil=True)
-def _moves_dense(matrix, threshold, sizes, labels, order, tolerance, slack, tracks):
+def move_dense(matrix, threshold, sizes, labels, order, tolerance, slack, tracks):
     """Move the nodes of ``order`` greedily, one after the other; returns how many moved. Writes ``labels``.
 
     Each node loses at least ``slack`` (n,) by a move, and is passed over where that is above 0; kept up if ``tracks``.
@@ -110,7 +103,7 @@ def _moves_dense(matrix, threshold, sizes, labels, order, tolerance, slack, trac
 
 
 @njit(cache=True, nogil=True)
-def _moves_sparse(indptr, indices, data, labels, order, tolerance):
+def move_sparse(indptr, indices, data, labels, order, tolerance):
     """The same on compressed rows."""
     n = labels.size
     count = np.zeros(n, np.int64)
@@ -144,46 +137,3 @@ def _moves_sparse(indptr, indices, data, labels, order, tolerance):
         labels[i] = target
         moved += 1
     return moved
-
-
-def move_nodes(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadline: Deadline) -> np.ndarray:
-    """Labels after passes of one-element moves in random orders, until none moves or the deadline has passed.
-
-    The cost never rises. Labels are not canonical.
-    """
-    labels = labels.astype(np.int64, copy=True)
-    n = graph.n
-    if n < 2:
-        return labels
-    pairs = _entries(graph)
-    pieces = max(1, pairs // _CHUNK_OF_PAIRS)
-    slack = np.full(n, -np.inf)
-    moved = n
-    while moved:
-        # It pays once most nodes stay where they are.
-        tracks = moved < _TRACK_BELOW * n
-        moved = 0
-        for piece in np.array_split(rng.permutation(n), pieces):
-            if deadline.passed:
-                return labels
-            moved += _move_piece(graph, labels, piece, slack, tracks)
-    return labels
-
-
-def _entries(graph: Graph) -> int:
-    """How many numbers a pass reads."""
-    if isinstance(graph, DenseGraph):
-        return graph.n**2
-    if isinstance(graph, SparseGraph):
-        return graph.indices.size + graph.n
-    return graph.vectors.size + graph.near.indices.size
-
-
-def _move_piece(graph: Graph, labels: np.ndarray, piece: np.ndarray, slack: np.ndarray, tracks: bool) -> int:
-    tolerance = TOLERANCE * graph.scale
-    if isinstance(graph, DenseGraph):
-        return _moves_dense(graph.matrix, graph.threshold, graph.sizes, labels, piece, tolerance, slack, tracks)
-    if not isinstance(graph, SparseGraph):
-        rows = (graph.near.indptr, graph.near.indices)
-        return move_vectors(graph.vectors, graph.sizes, graph.threshold, rows, labels, piece, tolerance)
-    return _moves_sparse(graph.indptr, graph.indices, graph.data, labels, piece, tolerance)

@@ -14,12 +14,12 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from telescope_transformer.correlation_clustering.ascent import reduced_weights
-from telescope_transformer.correlation_clustering.dual import DenseDual, Rows, ascend
+from telescope_transformer.correlation_clustering.bounds.ascent import proved_value
+from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, Rows, ascend
+from telescope_transformer.correlation_clustering.bounds.separation import pair_index
 from telescope_transformer.correlation_clustering.graph import DenseGraph
-from telescope_transformer.correlation_clustering.local_search import refine
-from telescope_transformer.correlation_clustering.progress import Deadline, Progress
-from telescope_transformer.correlation_clustering.separation import pair_index
+from telescope_transformer.correlation_clustering.search.local_search import refine
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 from telescope_transformer.errors import SolverError
 
 if TYPE_CHECKING:
@@ -113,10 +113,9 @@ def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relax
 def lagrangian_bound(weights: np.ndarray, rows: np.ndarray, multipliers: np.ndarray) -> float:
     """Lower bound of the cost that multipliers >= 0 of triangle rows (m, 3) prove, safe against rounding."""
     none = Rows()
-    reduced, terms = reduced_weights(weights, rows, multipliers, none.starts, none.edges, none.signs, none.multipliers)
-    size = float(np.abs(weights).sum()) + 3 * float(multipliers.sum())
-    bound = float(np.minimum(reduced, 0.0).sum() - np.minimum(weights, 0.0).sum())
-    return bound - np.finfo(np.float64).eps * (terms + 64) * size
+    return proved_value(weights, rows, multipliers, none.starts, none.edges, none.signs, none.right, none.multipliers)[
+        0
+    ]
 
 
 def unpack(packed: np.ndarray, n: int) -> np.ndarray:

@@ -8,8 +8,6 @@ that a contraction moves nothing but the smaller side. Half-edge 2e + s is side 
 import numpy as np
 from numba import njit
 
-from telescope_transformer.correlation_clustering.graph import SparseGraph
-
 
 @njit(cache=True, nogil=True)
 def _edge_list(indptr, indices, data):
@@ -187,16 +185,17 @@ def _gaec_sparse(ends, weights, order, parent, lists, table, heap, used):
             used = _rebuild_hash(ends, state, lists[0].size, keys, values)
 
 
-def gaec_sparse(graph: SparseGraph) -> np.ndarray:
+def contract_greedily_sparse(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> np.ndarray:
     """Parent of each node in the forest of contractions."""
-    ends, weights = _edge_list(graph.indptr, graph.indices, graph.data)
+    ends, weights = _edge_list(indptr, indices, data)
+    n = indptr.size - 1
     m = weights.size
     order = np.flatnonzero(weights > 0)
     order = order[np.argsort(-weights[order], kind="stable")].astype(np.int32)
-    parent = np.arange(graph.n)
+    parent = np.arange(n)
     size = 1 << max(4, int(np.ceil(np.log2(max(2 * m, 1)))))
     table = (np.full(size, -1, dtype=np.int64), np.empty(size, dtype=np.int32))
-    _fill_hash(ends, graph.n, *table)
+    _fill_hash(ends, n, *table)
     heap = (np.empty(m), np.empty(m, dtype=np.int32))
-    _gaec_sparse(ends, weights, order, parent, _link(ends, graph.n), table, heap, m)
+    _gaec_sparse(ends, weights, order, parent, _link(ends, n), table, heap, m)
     return parent

@@ -9,7 +9,7 @@ who pack such cycles). A violated inequality gets its multiplier at once, so tha
 import numpy as np
 from numba import njit
 
-from telescope_transformer.correlation_clustering.ascent import fraction, search_row
+from telescope_transformer.correlation_clustering.bounds.ascent import fraction, search_row
 
 LONGEST = 16
 

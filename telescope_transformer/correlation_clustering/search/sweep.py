@@ -10,9 +10,9 @@ import numpy as np
 from numba import njit
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph, canonical_labels
-from telescope_transformer.correlation_clustering.greedy import first_largest, gaec_in_place
-from telescope_transformer.correlation_clustering.local_search import fuse, improve
-from telescope_transformer.correlation_clustering.progress import Deadline
+from telescope_transformer.correlation_clustering.search.greedy import contract_greedily, first_largest
+from telescope_transformer.correlation_clustering.search.local_search import fuse, improve, roots
+from telescope_transformer.correlation_clustering.solution import Deadline
 from telescope_transformer.correlation_clustering.validation import check_embeddings, check_threshold, check_weights
 from telescope_transformer.errors import SolverError, WeightsError
 
@@ -116,7 +116,7 @@ def _greedy_run(
         part = scratch[: attracted.size**2].reshape(attracted.size, attracted.size)
         _gather(matrix, attracted, part)
         labels = np.arange(len(matrix))
-        labels[attracted] = len(matrix) + gaec_in_place(part, threshold)
+        labels[attracted] = len(matrix) + roots(contract_greedily(part, threshold))
         points.append(_point(DenseGraph(matrix, threshold), canonical_labels(labels)))
     return points
 

@@ -14,9 +14,6 @@ are rounded in the matrix's precision, so that clusterings with ties may differ 
 import numpy as np
 from numba import njit
 
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, VectorGraph, canonical_labels
-from telescope_transformer.correlation_clustering.greedy_sparse import gaec_sparse
-
 _PACK_BELOW = 0.5
 _BLOCK = 64
 
@@ -182,32 +179,11 @@ def _gaec_dense(matrix, threshold, sizes):
     return parent
 
 
-@njit(cache=True, nogil=True)
-def _roots(parent):
-    for a in range(parent.size):
-        root = a
-        while parent[root] != root:
-            root = parent[root]
-        while parent[a] != root:
-            parent[a], a = root, parent[a]
-    return parent
+def contract_greedily(matrix: np.ndarray, threshold: float, sizes: np.ndarray | None = None) -> np.ndarray:
+    """Parent of each node in the forest of contractions; overwrites ``matrix`` and needs no memory beyond it but O(n).
 
-
-def gaec(graph: Graph) -> np.ndarray:
-    """Labels (n,) of greedy additive edge contraction; 0..k-1 in order of first member.
-
-    Of a graph of vectors, only the pairs of nearest neighbours are contracted.
+    ``sizes`` (n,) are 1 where none are given.
     """
-    if graph.n < 2:
-        return np.zeros(graph.n, dtype=np.int64)
-    if isinstance(graph, VectorGraph):
-        graph = graph.near
-    if not isinstance(graph, DenseGraph):
-        return canonical_labels(_roots(gaec_sparse(graph)))
-    return gaec_in_place(graph.matrix.copy(), graph.threshold, graph.sizes)
-
-
-def gaec_in_place(matrix: np.ndarray, threshold: float, sizes: np.ndarray | None = None) -> np.ndarray:
-    """The same for a matrix of products that may be overwritten: no memory beyond it but O(n)."""
-    sizes = np.ones(matrix.shape[0]) if sizes is None else sizes.copy()
-    return canonical_labels(_roots(_gaec_dense(matrix, threshold, sizes)))
+    if len(matrix) < 2:
+        return np.arange(len(matrix))
+    return _gaec_dense(matrix, threshold, np.ones(matrix.shape[0]) if sizes is None else sizes.copy())

@@ -12,7 +12,7 @@ the graph that has each node twice and each edge from one side to the other.
 import numpy as np
 from numba import njit
 
-from telescope_transformer.correlation_clustering.separation import pair_index
+from telescope_transformer.correlation_clustering.bounds.separation import pair_index
 
 LONGEST_RIM = 25
 

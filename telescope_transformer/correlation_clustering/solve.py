@@ -2,31 +2,25 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.certificate import (
-    certify,
-    certify_neighbours,
-    certify_sparse,
-    relax_and_round,
-)
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
-from telescope_transformer.correlation_clustering.greedy import gaec
-from telescope_transformer.correlation_clustering.local_search import evolve
-from telescope_transformer.correlation_clustering.neighbourhoods import RESOLVE_UP_TO, resolve_neighbourhoods
-from telescope_transformer.correlation_clustering.progress import Deadline, Progress
-from telescope_transformer.correlation_clustering.tabu import TABU_UP_TO, breed, search_tabu
+from telescope_transformer.correlation_clustering.bounds.certify import by_kernels, prove, relax_and_round
+from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
+from telescope_transformer.correlation_clustering.search.local_search import evolve, gaec
+from telescope_transformer.correlation_clustering.search.neighbourhoods import RESOLVE_UP_TO, resolve_neighbourhoods
+from telescope_transformer.correlation_clustering.search.tabu import TABU_UP_TO, breed, search_tabu
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 from telescope_transformer.errors import SolverError
 
 METHODS = ("auto", "lp", "local_search", "greedy")
 
-# A sparse graph of up to this many nodes is solved with all its pairs: triangles then see every cycle.
-_FILL_UP_TO = 2_000
-_CERTIFY_UP_TO = 12_000
+# One variable for each pair: HiGHS takes minutes beyond.
 _RELAX_UP_TO = 2_000
 # Someone who gives a limit wants it used.
 _PATIENCE_WITH_LIMIT = 1_000
+# Shares of the time left that the first search and the proof may take.
 _SEARCH_SHARE = 0.4
 _CERTIFY_SHARE = 0.8
 # Seconds; a bound of a large graph rises for hours if one lets it.
@@ -37,43 +31,45 @@ Stage = Callable[[Progress, np.random.Generator], None]
 
 def solve(progress: Progress, method: str, rng: np.random.Generator) -> dict[str, float]:
     """Improve ``progress`` by the method's solvers; returns what ran, in seconds. Ctrl-C keeps the best so far."""
-    if isinstance(progress.graph, SparseGraph) and progress.graph.n <= _FILL_UP_TO:
-        progress.graph = fill(progress.graph)
     if method == "lp":
-        _check_relaxable(progress.graph)
-    ran: dict[str, float] = {}
+        _check_relaxable(progress)
+    clock = _Clock()
     try:
-        for name, stage in _stages(progress, method):
-            ran[name] = -time.monotonic()
-            stage(progress, rng)
-            ran[name] += time.monotonic()
-            if progress.finished:
-                break
+        clock.run("greedy", _greedy, progress, rng)
+        if method == "lp":
+            clock.run_all([("local_search", _search), ("lp", _relax)], progress, rng)
+        elif method != "greedy":
+            by_kernels(progress, partial(_solve_part, method, clock), rng, progress.part(1.0))
     except KeyboardInterrupt:
-        ran[name] += time.monotonic()
-        ran["interrupted"] = 0.0
-    return ran
+        clock.seconds["interrupted"] = 0.0
+    return clock.seconds
 
 
-def fill(graph: SparseGraph) -> DenseGraph:
-    """The same graph with a weight of 0 for every absent pair."""
-    matrix = np.zeros((graph.n, graph.n))
-    matrix[np.repeat(np.arange(graph.n), np.diff(graph.indptr)), graph.indices] = graph.data
-    return DenseGraph(matrix)
+class _Clock:
+    """Runs stages and adds up the seconds that each took, over all parts of a graph."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def run(self, name: str, stage: Stage, progress: Progress, rng: np.random.Generator) -> None:
+        started = time.monotonic()
+        try:
+            stage(progress, rng)
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+    def run_all(self, stages: list[tuple[str, Stage]], progress: Progress, rng: np.random.Generator) -> None:
+        for name, stage in stages:
+            if progress.finished:
+                return
+            self.run(name, stage, progress, rng)
 
 
-def _stages(progress: Progress, method: str) -> list[tuple[str, Stage]]:
-    graph = progress.graph
-    if method == "greedy":
-        return [("greedy", _greedy)]
+def _solve_part(method: str, clock: _Clock, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
     if method == "local_search":
-        return [("greedy", _greedy), ("local_search", _search_to_the_end)]
-    stages: list[tuple[str, Stage]] = [("greedy", _greedy), ("local_search", _search)]
-    if method == "lp":
-        stages += [("lp", _relax)]
-    elif not isinstance(graph, DenseGraph) or graph.n <= _CERTIFY_UP_TO:
-        stages += [("dual", _certify), ("restarts", _restart)]
-    return stages
+        clock.run("local_search", _search_to_the_end, progress, rng)
+    else:
+        clock.run_all([("local_search", _search), ("dual", _certify), ("restarts", _restart)], progress, rng)
 
 
 def _greedy(progress: Progress, rng: np.random.Generator) -> None:
@@ -109,8 +105,11 @@ def _restart(progress: Progress, rng: np.random.Generator) -> None:
         evolve(progress, rng, deadline, patience=_PATIENCE_WITH_LIMIT)
 
 
-def _check_relaxable(graph: Graph) -> None:
-    if not isinstance(graph, DenseGraph) or graph.n > _RELAX_UP_TO:
+def _check_relaxable(progress: Progress) -> None:
+    graph = progress.graph
+    if graph.n <= _RELAX_UP_TO and isinstance(graph, SparseGraph):
+        progress.graph = graph.filled()
+    if graph.n > _RELAX_UP_TO or not isinstance(progress.graph, DenseGraph):
         raise SolverError(
             f"method 'lp' has a variable for each pair: at most {_RELAX_UP_TO} nodes, not {graph.n}; use 'auto'"
         )
@@ -123,10 +122,4 @@ def _relax(progress: Progress, rng: np.random.Generator) -> None:
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:
     share = 1.0 if isinstance(progress.graph, SparseGraph) else _CERTIFY_SHARE
-    deadline = progress.part(share, at_most=_LONGEST_CERTIFICATE)
-    if isinstance(progress.graph, DenseGraph):
-        certify(progress, progress.graph, rng, deadline)
-    elif isinstance(progress.graph, SparseGraph):
-        certify_sparse(progress, progress.graph, rng, deadline)
-    else:
-        certify_neighbours(progress, progress.graph, rng, deadline)
+    prove(progress, rng, progress.part(share, at_most=_LONGEST_CERTIFICATE))

@@ -4,26 +4,24 @@ First triangles alone, then inequalities beyond triangles where these leave a ga
 is rounded and searched from; a better clustering becomes the new guide of the ascent.
 """
 
+import math
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.cuts import partition_rows, separate_two_partition
-from telescope_transformer.correlation_clustering.dual import DenseDual, SparseDual, ascend
-from telescope_transformer.correlation_clustering.graph import (
-    DenseGraph,
-    SparseGraph,
-    VectorGraph,
-    canonical_labels,
-)
-from telescope_transformer.correlation_clustering.greedy import gaec
-from telescope_transformer.correlation_clustering.local_search import fuse, improve
-from telescope_transformer.correlation_clustering.lp_relaxation import relax_from
-from telescope_transformer.correlation_clustering.odd_wheels import separate_odd_wheels, wheel_rows
-from telescope_transformer.correlation_clustering.progress import Deadline, Progress
-from telescope_transformer.correlation_clustering.reduction import reduce_graph
-from telescope_transformer.correlation_clustering.rounding import round_fractions
+from telescope_transformer.correlation_clustering.bounds.cuts import partition_rows, separate_two_partition
+from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, SparseDual, ascend
+from telescope_transformer.correlation_clustering.bounds.lp import relax_from
+from telescope_transformer.correlation_clustering.bounds.odd_wheels import separate_odd_wheels, wheel_rows
+from telescope_transformer.correlation_clustering.bounds.reduction import EPSILON, dense_components, reduce_graph
+from telescope_transformer.correlation_clustering.bounds.rounding import round_fractions
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph, canonical_labels
+from telescope_transformer.correlation_clustering.search.local_search import fuse, gaec, improve
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress, Solution
+from telescope_transformer.correlation_clustering.vectors import VectorGraph
 
 _CUT_ROUNDS = 60
 _CUTS_AT_ONCE = 20_000
@@ -32,37 +30,130 @@ _LAST_CUT_SMOOTHING = 1e-5
 # The search for odd wheels takes time in proportion to the fourth power of the nodes whose pairs are undecided.
 _WHEELS_UP_TO = 300
 _REDUCE_UP_TO = 3_000
+_FILL_UP_TO = 2_000
+_CERTIFY_UP_TO = 12_000
 # Rounds of ascent before each rounding of a sparse graph; the first roundings gain the most.
 _SPARSE_ROUNDS = (2, 4, 8, 16, None)
 
+Part = Callable[[Progress, np.random.Generator, Deadline], None]
 
-def certify(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Raise the lower bound of a dense graph, kernel by kernel where it falls apart, and improve its clustering."""
-    if graph.n > _REDUCE_UP_TO:
-        _certify_kernel(progress, graph, rng, deadline)
+
+def certify(
+    graph: Graph,
+    labels: np.ndarray,
+    *,
+    time_limit: float | None = None,
+    gap: float | None = None,
+    seed: int = 0,
+) -> Solution:
+    """Prove how good the clustering ``labels`` (n,) of a graph is: the same labels, their cost, and a lower bound.
+
+    It does not search: what the proof finds on its way only guides it. A good clustering is a good guide. Stops at
+    the ``time_limit`` (seconds), at a relative ``gap`` that suffices, or where nothing more can be proved.
+    """
+    given = canonical_labels(labels)
+    progress = Progress(graph, time_limit, gap)
+    progress.offer(given)
+    by_kernels(progress, prove, np.random.default_rng(seed), progress.part(1.0))
+    return replace(progress.solution(), labels=given, cost=graph.cost(given))
+
+
+def by_kernels(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Call ``solve_part`` for each hard kernel of the graph, and put clusterings and bounds together.
+
+    A kernel has its share of the time, by its size; what one leaves is there for those after it, which are larger.
+    """
+    graph = progress.graph
+    rows = _reducible(graph)
+    if graph.n < 2 or progress.finished:
         return
-    reduction = reduce_graph(graph)
-    kernels = list(reduction.kernels())
+    if rows is None:
+        _by_components(progress, solve_part, rng, deadline)
+        return
+    reduction = reduce_graph(rows, progress.cost)
+    kernels = reduction.kernels()
+    if len(kernels) == 1 and kernels[0][0].size == graph.n:
+        if isinstance(graph, SparseGraph):
+            progress.graph = dense_if_small(graph)
+        solve_part(progress, rng, deadline)
+        return
     labels = np.empty(reduction.graph.n, dtype=np.int64)
     labels[reduction.pieces] = progress.labels
-    if reduction.graph.n == graph.n and len(kernels) == 1 and kernels[0][0].size == graph.n:
-        _certify_kernel(progress, graph, rng, deadline)
-        return
-    parts: list[Progress] = []
-    left = sum(nodes.size**2 for nodes, _ in kernels)
+    parts = []
+    left = sum(kernel.entries for _, kernel in kernels)
     try:
         for nodes, kernel in kernels:
-            seconds = deadline.seconds_left * nodes.size**2 / left
-            part = progress.of(kernel, canonical_labels(labels[nodes]), seconds)
-            parts.append(part)
-            _certify_kernel(part, kernel, rng, part.part(1.0))
-            labels[nodes] = part.labels + graph.n * (1 + nodes[0])
-            left -= nodes.size**2
+            seconds = deadline.seconds_left * kernel.entries / left
+            part = progress.of(dense_if_small(kernel), canonical_labels(labels[nodes]), seconds)
+            parts.append((nodes, kernel, part))
+            solve_part(part, rng, part.part(1.0))
+            left -= kernel.entries
     finally:
-        progress.offer(labels[reduction.pieces])
-        bound = reduction.offset + sum(np.nan_to_num(part.lower_bound) for part in parts)
-        # The offset is a difference of sums over all pairs, right to within their rounding.
-        progress.prove(bound - 1e-14 * graph.n * progress.cost)
+        solved = [(nodes, kernel, part.labels) for nodes, kernel, part in parts]
+        rest = [(nodes, kernel, labels[nodes]) for nodes, kernel in kernels[len(parts) :]]
+        progress.offer(reduction.combined(solved + rest))
+        bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for _, _, part in parts]
+        progress.prove(math.fsum([reduction.offset, -reduction.drift, *bounds]) * (1.0 - EPSILON))
+
+
+def _reducible(graph: Graph) -> SparseGraph | None:
+    """The graph in the form that is reduced, where that pays."""
+    if isinstance(graph, SparseGraph):
+        return graph
+    if isinstance(graph, DenseGraph) and graph.n <= _REDUCE_UP_TO:
+        return SparseGraph.of(graph)
+    return None
+
+
+def dense_if_small(graph: SparseGraph) -> SparseGraph | DenseGraph:
+    """The form in which the bounds of a graph are tightest: with all pairs, triangles see every cycle."""
+    return graph.filled() if graph.n <= _FILL_UP_TO else graph
+
+
+def _by_components(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+    """The parts of a large complete graph that attractive pairs connect, one by one."""
+    graph = progress.graph
+    component = canonical_labels(_dense_components(graph)) if isinstance(graph, DenseGraph) else np.zeros(graph.n)
+    sizes = np.bincount(component.astype(np.int64), minlength=1)
+    if not isinstance(graph, DenseGraph) or sizes.max() == graph.n:
+        solve_part(progress, rng, deadline)
+        return
+    labels, parts = progress.labels.copy(), []
+    left = float((sizes[sizes > 1] ** 2).sum())
+    try:
+        for c in np.argsort(sizes, kind="stable"):
+            nodes = np.flatnonzero(component == c)
+            if nodes.size == 1:
+                continue
+            seconds = deadline.seconds_left * sizes[c] ** 2 / left
+            part = progress.of(graph.part(nodes), canonical_labels(labels[nodes]), seconds)
+            parts.append(part)
+            by_kernels(part, solve_part, rng, part.part(1.0))
+            # Clusters of two components may share a label until then.
+            labels[nodes] = part.labels + graph.n * (1 + c)
+            left -= sizes[c] ** 2
+    finally:
+        progress.offer(canonical_labels(labels + graph.n**2 * component))
+        bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for part in parts]
+        progress.prove(math.fsum(bounds) * (1.0 - EPSILON))
+
+
+def _dense_components(graph: DenseGraph) -> np.ndarray:
+    return dense_components(graph.matrix, graph.threshold, graph.sizes)
+
+
+def prove(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Raise the lower bound of a graph that is not reduced any further, and improve its clustering on the way."""
+    graph = progress.graph
+    if graph.n < 2:
+        progress.prove(0.0)
+    elif isinstance(graph, DenseGraph):
+        if graph.n <= _CERTIFY_UP_TO:
+            _certify_kernel(progress, graph, rng, deadline)
+    elif isinstance(graph, SparseGraph):
+        certify_sparse(progress, graph, rng, deadline)
+    elif isinstance(graph, VectorGraph):
+        certify_neighbours(progress, graph, rng, deadline)
 
 
 def _certify_kernel(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:

@@ -8,8 +8,8 @@ nodes of up to six clusters are solved from single nodes, and the result fused w
 import numpy as np
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph, canonical_labels
-from telescope_transformer.correlation_clustering.local_search import fuse, improve
-from telescope_transformer.correlation_clustering.progress import PROVED, Deadline, Progress
+from telescope_transformer.correlation_clustering.search.local_search import fuse, improve
+from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress
 
 RESOLVE_UP_TO = 5_000
 _MOST_NEIGHBOURS = 5

@@ -8,11 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from telescope_transformer.analysis.packing import pack_conflicts, paid_of_rows, pair_table
-from telescope_transformer.similarity import row_blocks
+from telescope_transformer.correlation_clustering.bounds.conflict_packing import (
+    pack_conflicts,
+    paid_of_rows,
+    pair_table,
+)
 
 # Pairs that are packed at a time, those of one window among them, and conflicts that each may take in the mean: they
 # bound the memory and the time, at the most expensive pairs. A bound of fewer is a bound, too.
+# Products that are held at a time: 128 MB.
+BLOCK_CELLS = 1 << 25
 MOST_PAIRS = 500_000
 MOST_OF_ONE = 512
 ROOM_PER_PAIR = 3
@@ -55,8 +60,9 @@ def paid_pairs(
     rank = np.full(len(vectors), len(rows))
     rank[rows] = np.arange(len(rows))
     found, costs, attraction = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)], 0.0
-    for block in row_blocks(len(rows), len(vectors)):
-        some = rows[block]
+    step = max(1, BLOCK_CELLS // max(1, len(vectors)))
+    for first in range(0, len(rows), step):
+        some = rows[first : first + step]
         pairs, cost = np.empty((len(some) * most, 2), dtype=np.int64), np.empty(len(some) * most)
         products = vectors[some] @ vectors.T
         n_found, attracted = paid_of_rows(products, some, rank, labels, threshold, most, pairs, cost)

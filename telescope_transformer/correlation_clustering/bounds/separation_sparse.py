@@ -3,8 +3,8 @@
 import numpy as np
 from numba import njit
 
-from telescope_transformer.correlation_clustering.ascent import fraction
-from telescope_transformer.correlation_clustering.separation import ascend_triangle
+from telescope_transformer.correlation_clustering.bounds.ascent import fraction
+from telescope_transformer.correlation_clustering.bounds.separation import ascend_triangle
 
 
 @njit(cache=True, nogil=True)

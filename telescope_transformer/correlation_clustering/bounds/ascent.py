@@ -138,19 +138,76 @@ def sweep_rows(starts, edges, signs, right, multipliers, reduced, cut, smoothing
 
 
 @njit(cache=True, nogil=True)
-def reduced_weights(weights, triangles, triangle_multipliers, starts, edges, signs, row_multipliers):
-    """Reduced weights from scratch in float64, and how many terms the longest of the sums has."""
-    reduced = weights.copy()
-    terms = np.zeros(weights.size, np.int32)
+def _multipliers_on_edges(m, triangles, triangle_multipliers, starts, edges, signs, row_multipliers):
+    """What the multipliers add to each edge's weight (m,), how many terms the longest of these sums has, and the sum
+    of all terms' sizes."""
+    change = np.zeros(m)
+    terms = np.zeros(m, np.int32)
+    size = 0.0
     for t in range(triangle_multipliers.size):
         y = triangle_multipliers[t]
-        reduced[triangles[t, 0]] += y
-        reduced[triangles[t, 1]] -= y
-        reduced[triangles[t, 2]] -= y
+        change[triangles[t, 0]] += y
+        change[triangles[t, 1]] -= y
+        change[triangles[t, 2]] -= y
+        size += 3.0 * y
         for p in range(3):
             terms[triangles[t, p]] += 1
     for t in range(row_multipliers.size):
+        y = row_multipliers[t]
         for p in range(starts[t], starts[t + 1]):
-            reduced[edges[p]] += signs[p] * row_multipliers[t]
+            change[edges[p]] += signs[p] * y
             terms[edges[p]] += 1
-    return reduced, terms.max() if terms.size else 0
+            size += abs(signs[p]) * y
+    return change, terms.max() if m else 0, size
+
+
+@njit(cache=True, nogil=True)
+def _compensated_sum(values):
+    """Sum of values, and of their sizes; the first is right to two roundings of itself (Neumaier 1974)."""
+    total, lost, size = 0.0, 0.0, 0.0
+    for value in values:
+        size += abs(value)
+        after = total + value
+        if abs(total) >= abs(value):
+            lost += (total - after) + value
+        else:
+            lost += (value - after) + total
+        total = after
+    return total + lost, size
+
+
+def proved_value(
+    weights: np.ndarray,
+    triangles: np.ndarray,
+    triangle_multipliers: np.ndarray,
+    starts: np.ndarray,
+    edges: np.ndarray,
+    signs: np.ndarray,
+    right: np.ndarray,
+    row_multipliers: np.ndarray,
+) -> tuple[float, np.ndarray]:
+    """A number that the dual's exact value at these multipliers >= 0 is not below, and the reduced weights.
+
+    Weights never meet in a sum: an edge contributes min(0, w + change) where w attracts and min(-w, change) where it
+    repels, so that one huge weight hides nothing of the others. What is subtracted bounds all roundings: those of an
+    edge's change by the terms of the longest sum, those of the total by its compensated sum (Higham, *Accuracy and
+    Stability of Numerical Algorithms*, 2002, sections 4.2 and 4.3).
+    """
+    change, terms, size = _multipliers_on_edges(
+        weights.size, triangles, triangle_multipliers, starts, edges, signs, row_multipliers
+    )
+    reduced = weights + change
+    paid, paid_size = _compensated_sum(np.where(weights < 0, np.minimum(-weights, change), np.minimum(reduced, 0.0)))
+    spent, spent_size = _compensated_sum(right * row_multipliers)
+    # Twice the unit roundoff for each term, and once more for the sums of sizes.
+    margin = np.finfo(np.float64).eps * ((int(terms) + 4) * size + 8 * (paid_size + spent_size))
+    return float(paid - spent - margin), reduced
+
+
+@njit(cache=True, nogil=True)
+def value_of(weights, reduced):
+    """Value of the dual's edges at running reduced weights; not safe against rounding."""
+    total = 0.0
+    for e in range(weights.size):
+        total += min(reduced[e], 0.0) - min(weights[e], 0.0)
+    return total

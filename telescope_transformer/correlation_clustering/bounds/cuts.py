@@ -11,7 +11,7 @@ grown greedily from every pair.
 import numpy as np
 from numba import njit
 
-from telescope_transformer.correlation_clustering.separation import pair_index
+from telescope_transformer.correlation_clustering.bounds.separation import pair_index
 
 _LONGEST = 24
 

@@ -14,8 +14,8 @@ import numpy as np
 from numba import njit
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph, canonical_labels, common_refinement
-from telescope_transformer.correlation_clustering.local_search import evolve, fuse
-from telescope_transformer.correlation_clustering.progress import Deadline, Progress
+from telescope_transformer.correlation_clustering.search.local_search import evolve, fuse
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
 TABU_UP_TO = 1_000
 # Steps that a node stays where it went: between the two, at random; less on graphs of few nodes.
