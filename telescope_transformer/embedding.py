@@ -16,7 +16,8 @@ from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.files import file_digest, replacing
 from telescope_transformer.hub import checkpoint_folder, load_pretrained
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
-from telescope_transformer.preparation import SPLITS, read_manifest
+from telescope_transformer.preparation import read_manifest
+from telescope_transformer.preparation.reader import files_of
 
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 # Records of a batch, padding included: enough to keep two cores busy, and small enough for their caches.
@@ -259,7 +260,7 @@ def embed_files(
     source: str | Path,
     output: str | Path,
     *,
-    splits: Sequence[str] = SPLITS,
+    splits: Sequence[str] = (),
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
     progress: bool | None = None,
@@ -269,7 +270,7 @@ def embed_files(
     Args:
         source: directory of a prepared dataset, or a Parquet file with a row per window.
         output: Parquet file of `embeddings_table`.
-        splits: of a dataset, in this order.
+        splits: of a dataset, in this order; all of it by default.
         device, dtype: as `embed_windows` takes them.
 
     Returns:
@@ -303,7 +304,7 @@ def _window_files(source: Path, splits: Sequence[str]) -> list[Path]:
     if not source.is_dir():
         return [source]
     manifest = read_manifest(source)
-    return [source / file.path for split in splits for file in manifest.files_of(split)]
+    return [source / file.path for split in splits or (None,) for file in files_of(manifest, split)]
 
 
 def _open_windows(path: Path) -> pq.ParquetFile:

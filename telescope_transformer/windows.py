@@ -27,6 +27,8 @@ WINDOW = 128
 MIN_RECORDS = 8
 # Arrow's list offsets are 32-bit: a list column holds more elements in several chunks.
 LARGEST_CHUNK = 2**31 - 1
+# Of the hash that orders sources: a positive number in every engine, Java's included.
+KEY_BITS = 63
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
@@ -183,7 +185,7 @@ def cut(
     order = record_order(codes, fields)
     flat = pa.table({name: values.take(pa.array(order)) for name, values in fields.items()})
     annotations = {name: (numbers[order], names) for name, (numbers, names) in texts.items()}
-    return cut_sorted(codes[order], sources, flat, annotations, window, min_records, session_gap)
+    return cut_sorted(codes[order], sources, flat, annotations, window, min_records, session_gap)[0]
 
 
 def cut_sorted(
@@ -194,19 +196,20 @@ def cut_sorted(
     window: int,
     min_records: int,
     session_gap: float | None = None,
-) -> Windows:
+) -> tuple[Windows, np.ndarray]:
     """Cut records that are in order already.
 
     Args:
-        codes: (n_records,) runs of equal numbers, one run for each stretch that no window crosses; -1 comes not.
+        codes: (n_records,) runs of equal numbers, one run for each stretch that no window crosses.
         sources: text of each code.
         records: (n_records,) columns of `WINDOW_FIELDS`, each run in time order.
         annotations: (n_records,) numbers of texts, -1 for none, and the sorted texts.
         window, min_records, session_gap: as `cut` takes them.
+
+    Returns:
+        The windows, and the number of each one's run (n,).
     """
-    times = records["timestamp"].to_numpy()
-    gap = -1 if session_gap is None else round(session_gap * 1e6)
-    starts = _window_starts(codes, times, window, min_records, gap)
+    starts = window_starts(codes, records["timestamp"].to_numpy(), window, min_records, session_gap)
     bounds = np.append(starts, len(codes))
     sizes = np.diff(bounds)
     kept = sizes >= min_records
@@ -224,7 +227,14 @@ def cut_sorted(
     texts = {name: _named(names, majority_codes(numbers, offsets)) for name, (numbers, names) in annotations.items()}
     source = sources.take(pa.array(owners[kept]))
     found = build_windows(source, offsets, records, texts)
-    return Windows(found.table, found.records, found.offsets, lost)
+    return Windows(found.table, found.records, found.offsets, lost), owners[kept]
+
+
+def window_starts(
+    codes: np.ndarray, times: np.ndarray, window: int, min_records: int, session_gap: float | None
+) -> np.ndarray:
+    """Where windows begin (n_windows,), too short ones among them; arguments as `cut_sorted` takes them."""
+    return _window_starts(codes, times, window, min_records, -1 if session_gap is None else round(session_gap * 1e6))
 
 
 def cut_windows(
@@ -287,12 +297,12 @@ def source_codes(sources: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Ar
 
 
 def source_keys(sources: pa.Array) -> np.ndarray:
-    """Hash of each source's text, uint64 (n,): FNV-1a, mixed. Its highest bits choose a shard."""
+    """Hash of each source's text, int64 (n,) from 0 to 2**KEY_BITS - 1: FNV-1a, mixed. High bits choose a shard."""
     text = sources.cast(pa.large_string())
     offsets = np.frombuffer(text.buffers()[1], dtype=np.int64)[text.offset : text.offset + len(text) + 1]
     data = text.buffers()[2]
     letters = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(0, dtype=np.uint8)
-    out = np.empty(len(text), dtype=np.uint64)
+    out = np.empty(len(text), dtype=np.int64)
     _hash_texts(offsets, letters, out)
     return out
 
@@ -482,4 +492,4 @@ def _hash_texts(offsets: np.ndarray, text: np.ndarray, out: np.ndarray) -> None:
             value = (value ^ np.uint64(text[j])) * np.uint64(1099511628211)
         value ^= value >> np.uint64(32)
         value *= np.uint64(0x9E3779B97F4A7C15)
-        out[i] = value ^ (value >> np.uint64(29))
+        out[i] = np.int64((value ^ (value >> np.uint64(29))) >> np.uint64(1))

@@ -25,7 +25,6 @@ def embed(
     from telescope_transformer.analysis.settings import counted
     from telescope_transformer.cli.options import tell
     from telescope_transformer.embedding import embed_files, load_model
-    from telescope_transformer.preparation import SPLITS
 
     loaded, tokenizer = load_model(model)
     begun = time.perf_counter()
@@ -34,7 +33,7 @@ def embed(
         tokenizer,
         windows,
         output,
-        splits=split or SPLITS,
+        splits=split or (),
         device=device,
         dtype=torch.bfloat16 if bf16 else torch.float32,
     )

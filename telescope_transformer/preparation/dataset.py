@@ -5,7 +5,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,8 +15,8 @@ import pyarrow.parquet as pq
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest
 from telescope_transformer.labels import add_tools, label_records, read_labels
-from telescope_transformer.preparation.engines import Tally, create_engine
-from telescope_transformer.preparation.expressions import SPLITS
+from telescope_transformer.preparation.cutting import Cutter
+from telescope_transformer.preparation.engines import sorted_shards
 from telescope_transformer.preparation.manifest import (
     MANIFEST,
     Ingest,
@@ -25,9 +24,10 @@ from telescope_transformer.preparation.manifest import (
     read_manifest,
     write_manifest,
 )
+from telescope_transformer.preparation.reader import DESTINATIONS, read_destinations
 from telescope_transformer.preparation.settings import PreparationSettings
 from telescope_transformer.preparation.staging import Staged, stage
-from telescope_transformer.preparation.writer import ShardFile, write_shard
+from telescope_transformer.preparation.writer import ShardFile, Tally, window_schema, write_shard
 
 
 class Scan(Protocol):
@@ -103,6 +103,7 @@ def prepare(
             rejects=_write_rejects(fresh, generation, scan.rejects),
             seconds=round(time.monotonic() - started, 3),
         )
+        _write_destinations(fresh, staged.destinations, output if before and append else None)
         manifest = _manifest(settings, staged, files, ingest, scan.sensors, before)
         if before is None or overwrite:
             write_manifest(fresh, manifest)
@@ -182,7 +183,13 @@ def _stage(
 ) -> Staged:
     """Stages the records; those that are appended take the columns of the dataset: null, or dropped."""
     say("reading flow records")
-    staged = stage(scan, directory, shards=settings.shards, annotate=_annotation(settings.labels, say))
+    staged = stage(
+        scan,
+        directory,
+        shards=settings.shards,
+        annotate=_annotation(settings.labels, say),
+        in_memory=settings.engine.sorts_in_memory,
+    )
     if before is not None:
         known = {*before.fields, *before.annotations}
         dropped = [name for name in staged.fields + staged.annotations if name not in known]
@@ -225,16 +232,15 @@ def _write_shards(
     staged: Staged, directory: Path, generation: int, settings: PreparationSettings, scratch: Path
 ) -> tuple[list[ShardFile], Tally]:
     directory.mkdir()
+    scratch.mkdir()
+    cutter = Cutter(settings.windows, staged.fields, {name: staged.names[name] for name in staged.annotations})
+    schema = window_schema(staged.fields, staged.annotations)
     files: list[ShardFile] = []
     tally = Tally()
-    writing: Future[list[ShardFile]] | None = None
-    # One shard is written while the engine works on the next.
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        for shard in create_engine(settings.engine, scratch).shards(staged, settings.windows):
-            files += writing.result() if writing else []
-            writing = pool.submit(write_shard, directory, shard.shard, generation, shard.windows, staged)
-            tally = tally.plus(shard.tally)
-        files += writing.result() if writing else []
+    for shard, batches in sorted_shards(staged, settings.engine, scratch, counted=settings.windows.splits):
+        written, counts = write_shard(directory, shard, generation, cutter.pieces(batches), schema)
+        files += written
+        tally = tally.plus(counts)
     return files, tally
 
 
@@ -257,6 +263,15 @@ def _write_rejects(directory: Path, generation: int, rejects: pa.Table) -> str:
     return name
 
 
+def _write_destinations(directory: Path, destinations: dict[int, str], before: Path | None) -> None:
+    """The texts of IPv6 destinations, with those of the dataset that is appended to."""
+    known = (read_destinations(before) if before else {}) | destinations
+    if known:
+        folds, texts = zip(*sorted(known.items()), strict=True)
+        table = pa.table({"fold": pa.array(folds, pa.uint32()), "text": pa.array(texts, pa.string())})
+        pq.write_table(table, directory / DESTINATIONS, compression="zstd")
+
+
 def _manifest(
     settings: PreparationSettings,
     staged: Staged,
@@ -269,6 +284,8 @@ def _manifest(
     return Manifest(
         window=settings.windows.window,
         min_records=settings.windows.min_records,
+        session_gap=settings.windows.session_gap,
+        has_splits=settings.windows.splits,
         seed=settings.windows.seed,
         shards=staged.shards,
         fields=staged.fields,
@@ -289,7 +306,7 @@ def _replace(output: Path, fresh: Path, aside: Path) -> None:
 def _add(output: Path, fresh: Path, manifest: Manifest) -> None:
     """Moves new files into the dataset, then lets the manifest name them."""
     named = {file.path for file in manifest.files}
-    for split in SPLITS:
+    for split in manifest.settings.folders:
         for left in (output / split).glob("*.parquet"):
             # Of an append that was interrupted here.
             if f"{split}/{left.name}" not in named:

@@ -16,7 +16,7 @@ from telescope_transformer.preparation.expressions import SPLITS
 from telescope_transformer.preparation.settings import WindowSettings
 from telescope_transformer.preparation.writer import ShardFile
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 README = "README.md"
 
@@ -43,6 +43,8 @@ class Manifest:
 
     window: int
     min_records: int
+    session_gap: float | None
+    has_splits: bool
     seed: int
     shards: int
     fields: list[str]
@@ -54,12 +56,12 @@ class Manifest:
 
     @property
     def settings(self) -> WindowSettings:
-        return WindowSettings(self.window, self.min_records, self.seed)
+        return WindowSettings(self.window, self.min_records, self.session_gap, self.has_splits, self.seed)
 
-    def files_of(self, split: str) -> list[ShardFile]:
-        """The files of a split: by shard, and within it in the order of the appends."""
-        chosen = [file for file in self.files if file.split == split]
-        return sorted(chosen, key=lambda file: (file.shard, file.generation))
+    def files_of(self, split: str | None = None) -> list[ShardFile]:
+        """The files of a split, or all: by shard, and within it in the order of the appends."""
+        chosen = [file for file in self.files if split in (None, file.split)]
+        return sorted(chosen, key=lambda file: (file.shard, file.generation, file.split))
 
     def split_counts(self) -> dict[str, dict[str, int]]:
         """Windows, records and files of each split."""

@@ -1,16 +1,22 @@
 """The choices that make a prepared dataset what it is, and those that only decide how it is computed."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.windows import MIN_RECORDS, WINDOW, check_window
 
-# Records are staged in so many buckets while their number is not known; shards are unions of buckets.
+# Records are staged in so many buckets while their number is not known; shards are unions of neighbouring buckets.
 MOST_SHARDS = 256
-# A shard of this size is windowed in about 2 GB of memory.
+# A shard of this size is sorted in about 500 MB.
 RECORDS_PER_SHARD = 2_000_000
+# What sorting two million records takes at most (`staging.FLUSH_RECORDS`).
+MEMORY_OF_ONE_FLUSH = 10**9
 ENGINES = ("duckdb", "spark")
+SPLITS = ("train", "unseen_sequences", "validation", "unseen_sources")
+# The folder of the windows of a dataset that is not split.
+WHOLE = "windows"
 
 
 @dataclass(frozen=True)
@@ -20,15 +26,25 @@ class WindowSettings:
     Args:
         window: the most records in a window.
         min_records: windows with fewer records are left out.
+        session_gap: seconds without a record after which a window may end (`windows.cut`); None cuts by count alone.
+        splits: cut for training, into the folders of `SPLITS`: the first 80 % in time of each training source are
+            `train` and the rest `unseen_sequences`; `validation` and `unseen_sources` are other sources.
         seed: of the hash that splits the sources.
     """
 
     window: int = WINDOW
     min_records: int = MIN_RECORDS
+    session_gap: float | None = None
+    splits: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_window(self.window, self.min_records)
+        check_window(self.window, self.min_records, self.session_gap)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that windows are written to."""
+        return SPLITS if self.splits else (WHOLE,)
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,7 @@ class EngineSettings:
     Args:
         engine: "duckdb" (in this process, spills to disk) or "spark".
         master: of Spark, for example "local[2]" or "spark://host:7077".
-        memory_limit: for DuckDB or the Spark driver, for example "4GB".
+        memory_limit: for DuckDB, or for Spark's driver and executors, for example "4GB".
         threads: of DuckDB; all processors if absent.
     """
 
@@ -50,6 +66,12 @@ class EngineSettings:
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise DatasetError(f"unknown engine {self.engine!r}; engines are {', '.join(ENGINES)}")
+        bytes_of(self.memory_limit)
+
+    @property
+    def sorts_in_memory(self) -> bool:
+        """Whether records that are read in one go are also sorted without going through the disk."""
+        return self.engine == "duckdb" and bytes_of(self.memory_limit) >= MEMORY_OF_ONE_FLUSH
 
 
 @dataclass(frozen=True)
@@ -79,3 +101,16 @@ def shards_for(records: int) -> int:
     while shards < MOST_SHARDS and records > shards * RECORDS_PER_SHARD:
         shards *= 2
     return shards
+
+
+def bytes_of(size: str) -> int:
+    """A size such as "4GB" or "512 MiB" in bytes.
+
+    Raises:
+        DatasetError: if the text is no size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt])(i?)b\s*", size, re.IGNORECASE)
+    if match is None:
+        raise DatasetError(f"memory limit {size!r} is no size such as 4GB")
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** ("kmgt".index(match[2].lower()) + 1))

@@ -1,8 +1,8 @@
 """Flow records on their way to an engine: a stream of batches, written to Parquet in buckets by hash of the source.
 
-The layout is `bucket=<n>/records.parquet`, which both engines read as a partitioned table.  Every file has the same
-columns; those that no input has are null throughout.  Labels become numbers here, so that an engine never moves text
-with each record.
+The layout is `bucket=<n>/records.parquet`. Every file has the same columns; those that no input has are null
+throughout. Labels become numbers here, so that an engine never moves text with each record. Sources go by the hash of
+`windows.source_keys`, whose highest bits choose the bucket: buckets one after the other are in the order of windows.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,25 +12,29 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numba import njit
 
-from telescope_transformer.fields import ANNOTATIONS, WINDOW_FIELDS
+from telescope_transformer.fields import ANNOTATIONS, TIE_ORDER, WINDOW_FIELDS
 from telescope_transformer.preparation.settings import MOST_SHARDS, shards_for
-from telescope_transformer.records.addresses import fold_address
+from telescope_transformer.windows import KEY_BITS, record_field, source_keys
 
 # So many records are held in memory before they are written.
 FLUSH_RECORDS = 2**21
-# Engines without 64-bit unsigned integers read them as decimals.
+# IPv6 destinations whose text is kept; of further ones only the fold is known.
+MOST_DESTINATIONS = 2**20
+# Engines without unsigned 64-bit integers would read them as decimals.
 STAGED_FIELDS = {name: pa.int64() if kind == pa.uint64() else kind for name, kind in WINDOW_FIELDS.items()}
 STAGED_SCHEMA = pa.schema(
     [
         ("source", pa.string()),
-        ("row", pa.int64()),
+        ("key", pa.int64()),
         *STAGED_FIELDS.items(),
         *((name, pa.int32()) for name in ANNOTATIONS),
     ]
 )
+ORDER = ("key", "source", "timestamp", *TIE_ORDER)
+"""Columns that an engine sorts by, null first."""
 
 
 @dataclass
@@ -38,7 +42,9 @@ class Staged:
     """Staged records.
 
     `directory` holds the buckets; `buckets` is how many there could be and `shards` how many shards they make up;
-    `fields` and `annotations` are the columns that some input has; `names` are the texts of the annotations' numbers.
+    `fields` and `annotations` are the columns that some input has; `names` are the texts of the annotations' numbers;
+    `destinations` the texts of folded IPv6 destinations. `table` holds the records where they were few enough to stay
+    in memory; there are no files then.
     """
 
     directory: Path
@@ -48,10 +54,13 @@ class Staged:
     fields: list[str]
     annotations: list[str]
     names: dict[str, list[str]]
+    destinations: dict[int, str] = field(default_factory=dict)
+    table: pa.Table | None = None
 
     def files(self, shard: int) -> list[Path]:
         """The files of a shard; none if no source fell into it."""
-        paths = [bucket_path(self.directory, bucket) for bucket in range(shard, self.buckets, self.shards)]
+        each = self.buckets // self.shards
+        paths = [bucket_path(self.directory, bucket) for bucket in range(shard * each, (shard + 1) * each)]
         return [path for path in paths if path.exists()]
 
 
@@ -65,16 +74,18 @@ def stage(
     *,
     shards: int | None = None,
     annotate: Callable[[pa.Table], pa.Table] | None = None,
+    in_memory: bool = False,
 ) -> Staged:
-    """Writes flow records to buckets under `directory`, in memory that does not grow with their number.
+    """Write flow records to buckets under `directory`, in memory that does not grow with their number.
 
     Args:
-        batches: flow records (`records.schema.FLOW_SCHEMA` less absent optional columns).
+        batches: flow records (`fields.FLOW_SCHEMA` less absent optional columns).
         directory: of the buckets; created.
         shards: number of shards; by the number of records if absent.
         annotate: applied to each part of the records, to add or replace `label` and `tool`.
+        in_memory: records that are few enough for one flush stay in memory.
     """
-    stager = _Stager(directory, shards, annotate)
+    stager = _Stager(directory, shards, annotate, in_memory)
     pending: list[pa.Table] = []
     waiting = 0
     # One part is written while the next is read.
@@ -97,16 +108,30 @@ def _wait(writing: Future[None] | None) -> None:
         writing.result()
 
 
+def staged_columns(table: pa.Table) -> dict[str, pa.Array | pa.ChunkedArray]:
+    """Source, key and record fields of flow records, as they are staged; null where the table lacks a field."""
+    sources = table["src_ip"].cast(pa.string())
+    keys = [pa.array(source_keys(chunk)) for chunk in sources.chunks]
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {"source": sources, "key": pa.chunked_array(keys, pa.int64())}
+    for name, kind in STAGED_FIELDS.items():
+        present = name in table.column_names
+        columns[name] = record_field(table, name).cast(kind) if present else pa.nulls(table.num_rows, kind)
+    return columns
+
+
 @dataclass
 class _Stager:
     directory: Path
     shards: int | None
     annotate: Callable[[pa.Table], pa.Table] | None
+    in_memory: bool
     buckets: int = 0
     records: int = 0
     present: set[str] = field(default_factory=set)
     codes: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in ANNOTATIONS})
+    destinations: dict[int, str] = field(default_factory=dict)
     writers: dict[int, pq.ParquetWriter] = field(default_factory=dict)
+    table: pa.Table | None = None
 
     def __enter__(self) -> "_Stager":
         self.directory.mkdir(parents=True)
@@ -122,35 +147,28 @@ class _Stager:
         table = pa.concat_tables(parts, promote_options="default")
         if self.annotate is not None:
             table = self.annotate(table)
+        staged = self._columns(table)
+        self.records += table.num_rows
         if not self.buckets:
             # All records at hand: the number of shards is known, and no finer buckets are needed.
             self.buckets = self.shards or (shards_for(table.num_rows) if last else MOST_SHARDS)
-        staged = self._columns(table)
-        buckets = bucket_of(staged["source"].combine_chunks(), self.buckets)
+            if last and self.in_memory:
+                self.table = staged
+                return
+        buckets = bucket_of(staged["key"].to_numpy(), self.buckets)
         staged = staged.take(pa.array(np.argsort(buckets, kind="stable")))
         ends = np.cumsum(np.bincount(buckets, minlength=self.buckets))
         for bucket, end in enumerate(ends.tolist()):
             begin = int(ends[bucket - 1]) if bucket else 0
             if end > begin:
                 self._writer(bucket).write_table(staged.slice(begin, end - begin))
-        self.records += table.num_rows
 
     def _columns(self, table: pa.Table) -> pa.Table:
         self.present.update(table.schema.names)
-        rows = self.records + np.arange(table.num_rows)
-        columns: dict[str, pa.Array | pa.ChunkedArray] = {
-            "source": table["src_ip"].cast(pa.string()),
-            "row": pa.array(rows),
-        }
-        for name, kind in STAGED_FIELDS.items():
-            if name == "dst_ip":
-                columns[name] = pa.array(fold_address(table[name]), kind)
-            elif name in table.schema.names:
-                columns[name] = table[name].cast(kind)
-            else:
-                columns[name] = pa.nulls(table.num_rows, kind)
+        columns = staged_columns(table)
         for name in ANNOTATIONS:
             columns[name] = self._encode(name, table)
+        add_destinations(self.destinations, table["dst_ip"], columns["dst_ip"])
         return pa.table(columns, schema=STAGED_SCHEMA)
 
     def _encode(self, name: str, table: pa.Table) -> pa.Array:
@@ -181,25 +199,24 @@ class _Stager:
             fields=[name for name in STAGED_FIELDS if name in self.present],
             annotations=[name for name in ANNOTATIONS if name in self.present],
             names={name: list(codes) for name, codes in self.codes.items()},
+            destinations=self.destinations,
+            table=self.table,
         )
 
 
-def bucket_of(sources: pa.StringArray, buckets: int) -> np.ndarray:
-    """The bucket of each source (n,) uint16: FNV-1a of its text, mixed, modulo a power of two."""
-    offsets = np.frombuffer(sources.buffers()[1], dtype=np.int32)[sources.offset : sources.offset + len(sources) + 1]
-    data = sources.buffers()[2]
-    text = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(0, dtype=np.uint8)
-    out = np.empty(len(sources), dtype=np.uint16)
-    _hash_texts(offsets, text, np.uint64(buckets), out)
-    return out
+def add_destinations(known: dict[int, str], addresses: pa.ChunkedArray, folds: pa.Array | pa.ChunkedArray) -> None:
+    """Note the text of IPv6 destinations by their folds; of two of one fold, the first as text."""
+    if pa.types.is_integer(addresses.type) or len(known) >= MOST_DESTINATIONS:
+        return
+    is_v6 = pc.match_substring(addresses, ":")
+    if not pc.any(is_v6).as_py():
+        return
+    pairs = pa.table({"fold": folds, "text": addresses}).filter(is_v6).group_by("fold").aggregate([("text", "min")])
+    for fold, text in zip(pairs["fold"].to_pylist(), pairs["text_min"].to_pylist(), strict=True):
+        if fold in known or len(known) < MOST_DESTINATIONS:
+            known[fold] = min(text, known.get(fold, text))
 
 
-@njit(cache=True, nogil=True)
-def _hash_texts(offsets: np.ndarray, text: np.ndarray, buckets: np.uint64, out: np.ndarray) -> None:
-    for i in range(len(out)):
-        value = np.uint64(14695981039346656037)
-        for j in range(offsets[i], offsets[i + 1]):
-            value = (value ^ np.uint64(text[j])) * np.uint64(1099511628211)
-        value ^= value >> np.uint64(32)
-        value *= np.uint64(0x9E3779B97F4A7C15)
-        out[i] = (value >> np.uint64(40)) % buckets
+def bucket_of(keys: np.ndarray, buckets: int) -> np.ndarray:
+    """The bucket of each source (n,) int64 by its key: the highest bits, for a power of two of buckets."""
+    return keys >> (KEY_BITS - (buckets.bit_length() - 1))

@@ -1,25 +1,21 @@
-"""From an engine's rows to the shards of a prepared dataset."""
+"""Windows to the shards of a prepared dataset."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from telescope_transformer.fields import ANNOTATIONS, WINDOW_FIELDS
-from telescope_transformer.preparation.expressions import SPLITS
-from telescope_transformer.preparation.staging import Staged
-from telescope_transformer.windows import assemble_windows, majority_codes
+from telescope_transformer.preparation.cutting import Piece
+from telescope_transformer.windows import Windows
 
 if TYPE_CHECKING:
     import datasets
 
-# A row group is what a streaming reader holds at least.
+# A row group is what a reader of blocks holds at least.
 _WINDOWS_PER_ROW_GROUP = 8192
 # Columns of few distinct values; times are differences, and a dictionary of the others only costs time and space.
 _DICTIONARY_COLUMNS = [
@@ -31,7 +27,10 @@ _ENCODINGS = {"timestamp.list.element": "DELTA_BINARY_PACKED"}
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A file of a prepared dataset: `path` is relative to it, `generation` is the ingest that wrote the file."""
+    """A file of a prepared dataset: `path` is relative to it, `generation` is the ingest that wrote the file.
+
+    `split` is its folder: one of `settings.SPLITS`, or `settings.WHOLE`.
+    """
 
     path: str
     split: str
@@ -40,6 +39,22 @@ class ShardFile:
     records: int
     sources: int
     generation: int = 0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts of a cut: all sources, and the windows and sources left out for being too short."""
+
+    sources: int = 0
+    windows_left_out: int = 0
+    sources_left_out: int = 0
+
+    def plus(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.sources + other.sources,
+            self.windows_left_out + other.windows_left_out,
+            self.sources_left_out + other.sources_left_out,
+        )
 
 
 def window_schema(fields: Iterable[str], annotations: Iterable[str]) -> pa.Schema:
@@ -56,76 +71,67 @@ def window_features(fields: Iterable[str], annotations: Iterable[str]) -> "datas
     return datasets.Features.from_arrow_schema(window_schema(fields, annotations))
 
 
-@cache
-def declared_schema(fields: tuple[str, ...], annotations: tuple[str, ...]) -> pa.Schema:
-    """The schema with the `Features` declared in its metadata, where `datasets` looks for them."""
-    return window_features(fields, annotations).arrow_schema
-
-
-def write_shard(directory: Path, shard: int, generation: int, windows: pa.Table, staged: Staged) -> list[ShardFile]:
-    """Writes the windows of a shard, a file for each split that has any, sorted by source and start.
+def write_shard(
+    directory: Path, shard: int, generation: int, pieces: Iterable[Piece], schema: pa.Schema
+) -> tuple[list[ShardFile], Tally]:
+    """Write the windows of a shard, a file for each folder that has any, in the order in which they come.
 
     Args:
         directory: of the dataset.
         shard: its number.
         generation: 0 for the first preparation, then one more for each append.
-        windows: rows of `expressions.windows_of`, in any order.
-        staged: what they were computed from.
+        pieces: of the shard.
+        schema: of the files.
     """
     name = f"shard-{shard:05d}.parquet" if not generation else f"shard-{shard:05d}-{generation:05d}.parquet"
-    files = []
-    for split in SPLITS:
-        part = finished_windows(windows, split, staged)
-        if not part.num_rows:
-            continue
-        path = directory / split / name
-        path.parent.mkdir(exist_ok=True)
-        pq.write_table(
-            part,
-            path,
+    open_files: dict[str, _OpenFile] = {}
+    tally = Tally()
+    try:
+        for piece in pieces:
+            tally = tally.plus(Tally(piece.sources, piece.left_out.windows, piece.left_out.sources))
+            for folder, windows in piece.folders.items():
+                if folder not in open_files:
+                    open_files[folder] = _OpenFile(directory / folder / name, schema)
+                open_files[folder].write(windows)
+    finally:
+        for file in open_files.values():
+            file.close()
+    files = [
+        ShardFile(f"{folder}/{name}", folder, shard, file.windows, file.records, file.sources, generation)
+        for folder, file in open_files.items()
+    ]
+    return files, tally
+
+
+@dataclass
+class _OpenFile:
+    path: Path
+    schema: pa.Schema
+    windows: int = 0
+    records: int = 0
+    sources: int = 0
+    last_source: str | None = None
+    writer: pq.ParquetWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        self.writer = pq.ParquetWriter(
+            self.path,
+            self.schema,
             compression="zstd",
-            row_group_size=_WINDOWS_PER_ROW_GROUP,
             use_dictionary=_DICTIONARY_COLUMNS,
             column_encoding=_ENCODINGS,
         )
-        records = int(pc.sum(part["n_records"]).as_py())
-        sources = pc.count_distinct(part["source"]).as_py()
-        files.append(ShardFile(f"{split}/{name}", split, shard, part.num_rows, records, sources, generation))
-    return files
 
+    def write(self, windows: Windows) -> None:
+        table = windows.to_table().select(self.schema.names)
+        self.writer.write_table(table, row_group_size=_WINDOWS_PER_ROW_GROUP)
+        sources = windows.table["source"]
+        self.windows += len(windows)
+        self.records += int(windows.offsets[-1])
+        # A source with very many records may continue in the next piece.
+        self.sources += len(sources.unique()) - int(sources[0].as_py() == self.last_source)
+        self.last_source = sources[-1].as_py()
 
-def finished_windows(windows: pa.Table, split: str, staged: Staged) -> pa.Table:
-    """The windows of a split in the form that `windows.cut_windows` gives them."""
-    schema = declared_schema(tuple(staged.fields), tuple(staged.annotations))
-    part = windows.filter(pc.equal(windows["split"], split)) if windows.num_columns else windows
-    if not part.num_rows:
-        return schema.empty_table()
-    order = pc.sort_indices(part.select(["source", "number"]), [("source", "ascending"), ("number", "ascending")])
-    part = part.take(order)
-    offsets = np.concatenate(([0], np.cumsum(part["n_records"].to_numpy()))).astype(np.int32)
-    fields = {name: _flat(part[name]).cast(WINDOW_FIELDS[name]) for name in staged.fields}
-    annotations = {}
-    for name in staged.annotations:
-        # Numbers by first occurrence would make a tie depend on the input's order; texts decide it.
-        rank, texts = _ranked(staged.names[name])
-        codes = _flat(part[name]).fill_null(-1).to_numpy(zero_copy_only=False)
-        annotations[name] = texts.take(majority_codes(rank[codes], offsets))
-    source = part["source"].combine_chunks().cast(pa.string())
-    table = assemble_windows(source, offsets, fields, annotations)
-    return table.replace_schema_metadata(None).cast(schema)
-
-
-def _ranked(names: list[str]) -> tuple[np.ndarray, pa.Array]:
-    """The rank of each name among the sorted ones, with -1 at the end for "none", and the sorted names.
-
-    `datasets` and the other stages order text as Arrow does, by its bytes.
-    """
-    texts = pa.array(names, pa.string())
-    order = pc.sort_indices(texts).to_numpy()
-    rank = np.full(len(order) + 1, -1, dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    return rank, texts.take(pa.array(order))
-
-
-def _flat(column: pa.ChunkedArray) -> pa.Array:
-    return pc.list_flatten(column.combine_chunks())
+    def close(self) -> None:
+        self.writer.close()

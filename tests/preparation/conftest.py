@@ -10,7 +10,7 @@ from telescope_transformer.preparation import EngineSettings, PreparationSetting
 from telescope_transformer.records import scan_records
 from telescope_transformer.simulation import simulate
 
-WINDOW = WindowSettings(window=32, min_records=4, seed=5)
+WINDOW = WindowSettings(window=32, min_records=4, splits=True, seed=5)
 SETTINGS = PreparationSettings(WINDOW, EngineSettings(threads=1, memory_limit="1GB"), shards=4)
 
 

@@ -18,7 +18,7 @@ def test_simulated_records_are_prepared_and_appended(tmp_path):
         simulated = invoke("simulate", "--output", path, "--sources", 40, "--seed", seed, "--days", 2)
         assert simulated.exit_code == 0, simulated.output
         assert "40 sources" in simulated.output
-    options = ("--telescope", "198.18.0.0/16", "--window", 16, "--seed", 2)
+    options = ("--telescope", "198.18.0.0/16", "--window", 16, "--seed", 2, "--splits")
     prepared = invoke("prepare", flows, "--output", output, *options)
     assert prepared.exit_code == 0, prepared.output
     assert read_manifest(output).settings.window == 16

@@ -8,18 +8,22 @@ import pyarrow as pa
 import pytest
 
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.labels import add_tools
 from telescope_transformer.preparation import (
     SPLITS,
     EngineSettings,
     PreparationSettings,
+    cutting,
     engines,
     load,
     prepare,
     read_manifest,
 )
+from telescope_transformer.preparation.settings import bytes_of
 from telescope_transformer.records import scan_records
+from telescope_transformer.windows import cut_windows
 
-from .conftest import SETTINGS, prepare_files
+from .conftest import SETTINGS, WINDOW, prepare_files
 
 HONEYPOT_COLUMNS = {
     "timestamp": "datetime",
@@ -81,18 +85,42 @@ def test_a_low_memory_limit_gives_the_same_windows(recording, dataset, tmp_path)
     tight = replace(SETTINGS, engine=EngineSettings(threads=1, memory_limit="80MB"))
     prepare_files(tmp_path / "tight", recording, settings=tight)
     assert digest(tmp_path / "tight") == digest(dataset)
+    assert read_manifest(tmp_path / "tight").counts() == read_manifest(dataset).counts()
 
 
-@pytest.mark.parametrize(("limit", "message"), [("1KB", "memory"), ("four", "DuckDB does not start")])
+@pytest.mark.parametrize("splits", [True, False])
+def test_a_source_that_is_cut_before_its_last_record_has_come_has_the_same_windows(
+    records, recording, tmp_path, monkeypatch, splits
+):
+    windows = replace(WINDOW, splits=splits, session_gap=3600.0)
+    prepare_files(tmp_path / "whole", recording, settings=replace(SETTINGS, windows=windows))
+    monkeypatch.setattr(engines, "BATCH_RECORDS", 64)
+    monkeypatch.setattr(cutting, "MOST_CARRIED", 100)
+    settings = replace(SETTINGS, windows=windows, engine=EngineSettings(memory_limit="80MB"))
+    prepare_files(tmp_path / "pieces", recording, settings=settings)
+    assert load(tmp_path / "pieces").equals(load(tmp_path / "whole"))
+    assert read_manifest(tmp_path / "pieces").counts() == read_manifest(tmp_path / "whole").counts()
+    counts = {file.path: file.sources for file in read_manifest(tmp_path / "pieces").files}
+    assert counts == {file.path: file.sources for file in read_manifest(tmp_path / "whole").files}
+
+
+def test_any_number_of_shards_gives_the_windows_of_a_plain_cut_in_their_order(records, recording, tmp_path):
+    for shards in (1, 8):
+        settings = replace(SETTINGS, windows=replace(WINDOW, splits=False), shards=shards)
+        prepare_files(tmp_path / f"{shards}", recording, settings=settings)
+        found = load(tmp_path / f"{shards}")
+        assert found.equals(cut_windows(add_tools(records), window=32, min_records=4))
+
+
+@pytest.mark.parametrize(("limit", "message"), [("1KB", "memory"), ("four", "no size")])
 def test_a_memory_limit_that_cannot_be_kept_is_an_error(recording, tmp_path, limit, message):
-    tight = replace(SETTINGS, engine=EngineSettings(threads=1, memory_limit=limit))
     with pytest.raises(DatasetError, match=message):
-        prepare_files(tmp_path / "dataset", recording, settings=tight)
+        prepare_files(
+            tmp_path / "dataset", recording, settings=replace(SETTINGS, engine=EngineSettings(memory_limit=limit))
+        )
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("limit", "java"), [("4GB", "4g"), ("512 MiB", "512m")])
-def test_memory_limits_reach_java_in_its_form(limit, java):
-    assert engines._java_size(limit) == java
-    with pytest.raises(DatasetError, match="no size"):
-        engines._java_size("plenty")
+@pytest.mark.parametrize(("limit", "size"), [("4GB", 4 * 10**9), ("512 MiB", 2**29), ("1.5kb", 1500)])
+def test_sizes_are_read(limit, size):
+    assert bytes_of(limit) == size

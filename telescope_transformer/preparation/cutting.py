@@ -1,0 +1,149 @@
+"""From sorted records to windows, a bounded piece at a time: what every engine does with what it has sorted."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.fields import WINDOW_FIELDS
+from telescope_transformer.preparation.settings import WHOLE, WindowSettings
+from telescope_transformer.windows import (
+    TRAIN_PART,
+    LeftOut,
+    Windows,
+    cut_sorted,
+    sorted_codes,
+    split_of_source,
+    window_starts,
+)
+
+# A source with more records than this is cut before its last record has come.
+MOST_CARRIED = 2**21
+# The column with the number of records of each record's source, which the cut for training needs.
+OF_SOURCE = "of_source"
+# The first part of a training source as a fraction of whole numbers: the same on every machine.
+_TRAIN_TENTHS = round(TRAIN_PART * 10)
+_FOLDER_OF = {"train": "train", "validation": "validation", "test": "unseen_sources"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Windows by folder, what the cut left out, and how many sources ended in this piece."""
+
+    folders: dict[str, Windows]
+    left_out: LeftOut
+    sources: int
+
+
+class Cutter:
+    """Cuts records that come sorted by `staging.ORDER`.
+
+    Args:
+        settings: of the windows.
+        fields: record fields that the windows carry.
+        annotations: annotations that the windows carry, and the texts of their numbers; None for a column of text.
+    """
+
+    def __init__(self, settings: WindowSettings, fields: list[str], annotations: dict[str, list[str] | None]):
+        self._settings = settings
+        self._fields = fields
+        self._annotations = annotations
+
+    def pieces(self, batches: Iterable[pa.Table]) -> Iterator[Piece]:
+        """Cut whole sources as they come; of a source with very many records, windows that no later record changes.
+
+        Args:
+            batches: columns of `staging.STAGED_SCHEMA`, and `OF_SOURCE` where the settings ask for splits. No source
+                continues in another stream.
+        """
+        carried: pa.Table | None = None
+        cut_before, kept_before = 0, False
+        for batch, last in _with_last(batches):
+            records = batch if carried is None else pa.concat_tables([carried, batch])
+            codes, sources = _runs(records["source"])
+            number = np.arange(len(codes)) - np.searchsorted(codes, codes)
+            number[codes == 0] += cut_before
+            stretches = self._stretches(records, codes, number, sources)
+            end, inside = self._end(records, codes, stretches, last)
+            carried = records.slice(end)
+            if not end:
+                continue
+            windows, owners = self._cut(records.slice(0, end), stretches[:end], sources)
+            ended = int(codes[end - 1]) + 1 - int(inside)
+            kept = np.zeros(int(codes[end - 1]) + 1, dtype=bool)
+            kept[owners // 2] = True
+            kept[0] |= kept_before
+            lost = replace(windows.left_out, sources=int((~kept[:ended]).sum()))
+            yield Piece(self._by_folder(windows, owners), lost, ended)
+            cut_before, kept_before = (int(number[end - 1]) + 1, bool(kept[-1])) if inside else (0, False)
+
+    def _stretches(self, records: pa.Table, codes: np.ndarray, number: np.ndarray, sources: pa.Array) -> np.ndarray:
+        """Two for each source, which no window crosses: the first 80 % of a training source, and what comes later."""
+        if not self._settings.splits:
+            return 2 * codes
+        total = records[OF_SOURCE].to_numpy()
+        head = (total * _TRAIN_TENTHS + 9) // 10
+        trains = np.array([self._folder(source) == "train" for source in sources.to_pylist()])[codes]
+        divided = trains & (total - head >= self._settings.min_records)
+        return 2 * codes + (divided & (number >= head))
+
+    def _end(self, records: pa.Table, codes: np.ndarray, stretches: np.ndarray, last: bool) -> tuple[int, bool]:
+        """How many of the records can be cut now, and whether that ends within a source."""
+        if last:
+            return len(codes), False
+        begin = int(np.searchsorted(codes, codes[-1]))
+        if len(codes) - begin < MOST_CARRIED:
+            return begin, False
+        settings = self._settings
+        times = records["timestamp"].slice(begin).to_numpy()
+        starts = window_starts(stretches[begin:], times, settings.window, settings.min_records, settings.session_gap)
+        # That a window begins somewhere is known once `min_records` records have come after it.
+        known = starts[starts <= len(times) - settings.min_records]
+        return begin + int(known[-1]), bool(known[-1] > 0)
+
+    def _cut(self, records: pa.Table, stretches: np.ndarray, sources: pa.Array) -> tuple[Windows, np.ndarray]:
+        fields = pa.table({name: records[name].cast(WINDOW_FIELDS[name]) for name in self._fields})
+        annotations = {}
+        for name, texts in self._annotations.items():
+            if texts is None:
+                annotations[name] = sorted_codes(records[name])
+                continue
+            # Numbers by first occurrence would make a tie depend on the input's order; texts decide it.
+            rank, ordered = sorted_codes(pa.array(texts, pa.string()))
+            rank = np.append(rank, -1)
+            annotations[name] = rank[records[name].fill_null(-1).to_numpy()], ordered
+        names = sources.cast(pa.string()).take(pa.array(np.repeat(np.arange(len(sources)), 2)))
+        settings = self._settings
+        return cut_sorted(
+            stretches, names, fields, annotations, settings.window, settings.min_records, settings.session_gap
+        )
+
+    def _by_folder(self, windows: Windows, owners: np.ndarray) -> dict[str, Windows]:
+        if not self._settings.splits:
+            return {WHOLE: windows} if len(windows) else {}
+        folders = np.array([self._folder(source) for source in windows.table["source"].to_pylist()], dtype=object)
+        folders[owners % 2 == 1] = "unseen_sequences"
+        return {name: windows.take(np.flatnonzero(folders == name)) for name in dict.fromkeys(folders.tolist())}
+
+    def _folder(self, source: str) -> str:
+        return _FOLDER_OF[split_of_source(source, self._settings.seed)]
+
+
+def _with_last(batches: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, bool]]:
+    """Each batch that has rows, and whether it is the last of them."""
+    before = None
+    for batch in batches:
+        if batch.num_rows:
+            if before is not None:
+                yield before, False
+            before = batch
+    if before is not None:
+        yield before, True
+
+
+def _runs(sources: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """0 for the first source, 1 for the next, ...; and the sources."""
+    encoded = sources.dictionary_encode().unify_dictionaries()
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks]).astype(np.int64)
+    return codes, encoded.chunk(0).dictionary

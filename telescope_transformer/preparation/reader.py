@@ -1,0 +1,135 @@
+"""Reading a prepared dataset: whole, in blocks of a fixed number of windows, and as `datasets`."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.preparation.manifest import Manifest, read_manifest
+from telescope_transformer.preparation.settings import SPLITS, WHOLE
+from telescope_transformer.preparation.writer import ShardFile, window_schema
+from telescope_transformer.windows import Windows
+
+if TYPE_CHECKING:
+    import datasets
+
+DESTINATIONS = "destinations.parquet"
+
+
+def load(directory: str | Path, split: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+    """The windows of a split, or all, in the form of `windows.cut_windows`; all columns or those named.
+
+    Raises:
+        DatasetError: if `directory` is no complete prepared dataset, or there is no such split or column.
+    """
+    manifest = read_manifest(directory)
+    files = files_of(manifest, split)
+    schema = _schema(directory, manifest, columns)
+    tables = [_read_file(Path(directory), file, schema) for file in files]
+    return pa.concat_tables([schema.empty_table(), *tables])
+
+
+def load_datasets(directory: str | Path) -> "datasets.DatasetDict":
+    """All splits that have windows, as a `datasets.DatasetDict`; a dataset that is not split has one."""
+    import datasets
+
+    manifest = read_manifest(directory)
+    paths = {
+        split: [str(Path(directory) / file.path) for file in manifest.files_of(split)]
+        for split in manifest.settings.folders
+    }
+    return datasets.load_dataset("parquet", data_files={split: found for split, found in paths.items() if found})
+
+
+def files_of(manifest: Manifest, split: str | None = None) -> list[ShardFile]:
+    """The files of a split, or of all; with none, the order of the windows is that of `windows.cut`.
+
+    Raises:
+        DatasetError: if there is no such split.
+    """
+    if split is None:
+        return manifest.files_of()
+    if split not in (*SPLITS, WHOLE):
+        raise DatasetError(f"there is no split {split!r}; splits are {', '.join(SPLITS)}")
+    if split not in manifest.settings.folders:
+        has = "is not split: prepare it with --splits" if split in SPLITS else f"has the splits {', '.join(SPLITS)}"
+        raise DatasetError(f"there is no split {split!r}: the dataset {has}")
+    return manifest.files_of(split)
+
+
+def read_blocks(directory: str | Path, size: int, columns: Sequence[str] | None = None) -> Iterator[Windows]:
+    """All windows in order, `size` at a time but for the last: the same blocks whatever the number of shards.
+
+    Args:
+        directory: of a prepared dataset.
+        size: windows of a block.
+        columns: as `load` takes them; those of `Windows.table` among them.
+
+    Raises:
+        DatasetError: as `load` does.
+    """
+    manifest = read_manifest(directory)
+    schema = _schema(directory, manifest, columns)
+    pending: list[pa.Table] = []
+    waiting = 0
+    for file in manifest.files_of():
+        for batch in _batches(Path(directory), file, schema, size):
+            pending.append(batch)
+            waiting += batch.num_rows
+            while waiting >= size:
+                table = pa.concat_tables(pending)
+                yield Windows.from_table(table.slice(0, size))
+                pending, waiting = [table.slice(size)], waiting - size
+    if waiting:
+        yield Windows.from_table(pa.concat_tables(pending))
+
+
+def read_heads(directory: str | Path) -> pa.Table:
+    """A row per window without its records: `source`, `start`, `end`, `n_records`, and annotations."""
+    manifest = read_manifest(directory)
+    schema = window_schema((), manifest.annotations)
+    return pa.concat_tables(
+        [schema.empty_table(), *(_read_file(Path(directory), file, schema) for file in manifest.files_of())]
+    )
+
+
+def read_destinations(directory: str | Path) -> dict[int, str]:
+    """The text of IPv6 destinations by the 32 bits that windows hold."""
+    path = Path(directory) / DESTINATIONS
+    if not path.is_file():
+        return {}
+    try:
+        table = pq.read_table(path)
+        return dict(zip(table["fold"].to_pylist(), table["text"].to_pylist(), strict=True))
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise DatasetError(f"{path} is damaged: {error}") from error
+
+
+def _schema(directory: str | Path, manifest: Manifest, columns: Sequence[str] | None) -> pa.Schema:
+    schema = window_schema(manifest.fields, manifest.annotations)
+    if columns is None:
+        return schema
+    missing = [name for name in columns if name not in schema.names]
+    if missing:
+        raise DatasetError(f"{directory} has no column {missing[0]!r}; columns are {', '.join(schema.names)}")
+    return pa.schema([schema.field(name) for name in columns])
+
+
+def _read_file(directory: Path, file: ShardFile, schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables([schema.empty_table(), *_batches(directory, file, schema, file.windows or 1)])
+
+
+def _batches(directory: Path, file: ShardFile, schema: pa.Schema, size: int) -> Iterator[pa.Table]:
+    path, found = directory / file.path, 0
+    try:
+        with pq.ParquetFile(path) as opened:
+            for batch in opened.iter_batches(size, columns=schema.names):
+                found += batch.num_rows
+                yield pa.Table.from_batches([batch]).select(schema.names).replace_schema_metadata(None).cast(schema)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise DatasetError(f"{path} is damaged: {error}") from error
+    if found != file.windows:
+        raise DatasetError(f"{path} has {found} windows, the manifest says {file.windows}")

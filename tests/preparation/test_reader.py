@@ -1,0 +1,73 @@
+"""Reading a prepared dataset: blocks that do not depend on the shards, heads, IPv6 destinations, and errors."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.preparation import (
+    load,
+    load_datasets,
+    read_blocks,
+    read_destinations,
+    read_heads,
+)
+from telescope_transformer.records.addresses import fold_address
+from telescope_transformer.windows import concat_windows
+
+from .conftest import SETTINGS, WINDOW, prepare_files, write_records
+
+WHOLE = replace(SETTINGS, windows=replace(WINDOW, splits=False))
+
+
+@pytest.fixture(scope="module")
+def whole(recording, tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole") / "dataset"
+    prepare_files(output, recording, settings=WHOLE)
+    return output
+
+
+@pytest.mark.parametrize("size", [7, 50, 10_000])
+def test_blocks_are_of_one_size_and_hold_all_windows_in_order(whole, size):
+    blocks = list(read_blocks(whole, size))
+    assert {len(block) for block in blocks[:-1]} <= {size}
+    assert concat_windows(blocks).to_table().equals(load(whole))
+
+
+def test_heads_are_the_windows_without_their_records(whole):
+    heads = read_heads(whole)
+    assert heads.column_names == ["source", "start", "end", "n_records", "label", "tool"]
+    assert heads.equals(load(whole).select(heads.column_names))
+
+
+def test_a_dataset_that_is_not_split_has_no_splits(whole):
+    with pytest.raises(DatasetError, match="prepare it with --splits"):
+        load(whole, "train")
+    assert set(load_datasets(whole)) == {"windows"}
+
+
+def test_a_column_or_split_that_is_absent_is_named(dataset):
+    with pytest.raises(DatasetError, match="no column 'payload'"):
+        load(dataset, "train", ["payload"])
+    with pytest.raises(DatasetError, match="no split 'dev'"):
+        load(dataset, "dev")
+
+
+def test_a_damaged_shard_is_named(whole, recording, tmp_path):
+    prepare_files(tmp_path / "dataset", recording, settings=WHOLE)
+    shard = next((tmp_path / "dataset" / "windows").iterdir())
+    shard.write_bytes(shard.read_bytes()[:200])
+    with pytest.raises(DatasetError, match=r"shard-.*damaged"):
+        list(read_blocks(tmp_path / "dataset", 10))
+
+
+def test_destinations_of_ipv6_keep_their_text(records, tmp_path):
+    text = ["2001:db8::1", "2001:db8:7::2"]
+    some = records.slice(0, 2000)
+    mixed = [text[i % 2] if i % 5 else "198.51.100.1" for i in range(2000)]
+    path = write_records(tmp_path / "v6.parquet", some.set_column(2, "dst_ip", pa.array(mixed)))
+    prepare_files(tmp_path / "dataset", path, settings=WHOLE)
+    folds = fold_address(pa.array(text)).tolist()
+    assert read_destinations(tmp_path / "dataset") == dict(zip(folds, text, strict=True))
+    assert read_destinations(tmp_path) == {}
