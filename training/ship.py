@@ -19,7 +19,7 @@ import torch
 
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
-from telescope_transformer.preparation import PreparationSettings, prepare
+from telescope_transformer.preparation import PreparationSettings, WindowSettings, prepare
 from telescope_transformer.records import read_records, scan_records
 from telescope_transformer.simulation import SimulationSettings, write_simulation
 from training import train
@@ -59,7 +59,7 @@ def make_datasets(data: Path, work: Path) -> list[Path]:
         "simulated": simulated,
     }
     for name, path in inputs.items():
-        prepare(scan_records([path]), work / name, PreparationSettings(), overwrite=True)
+        prepare(scan_records([path]), work / name, PreparationSettings(WindowSettings(splits=True)), overwrite=True)
     return [work / name for name in inputs]
 
 

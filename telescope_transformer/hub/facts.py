@@ -18,6 +18,7 @@ SPLITS = {
     "unseen_sequences": "training sources, the rest",
     "validation": "validation sources",
     "unseen_sources": "test sources",
+    "windows": "all sources: the dataset is not split",
 }
 
 

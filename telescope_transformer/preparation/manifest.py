@@ -43,8 +43,6 @@ class Manifest:
 
     window: int
     min_records: int
-    session_gap: float | None
-    has_splits: bool
     seed: int
     shards: int
     fields: list[str]
@@ -52,6 +50,8 @@ class Manifest:
     files: list[ShardFile]
     ingests: list[Ingest]
     sensors: dict[str, str] = field(default_factory=dict)
+    session_gap: float | None = None
+    has_splits: bool = False
     schema_version: int = SCHEMA_VERSION
 
     @property

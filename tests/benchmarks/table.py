@@ -50,8 +50,9 @@ def prepare(found: dict[str, Any]) -> Iterator[Row]:
     run = found["prepare"]
     processor = f"{run['processor_seconds']:.0f} s of processor time"
     yield f"preparing {size}", f"{processor} ({run['seconds']:.0f} s), {run['peak_gib']:.1f} GiB", ""
-    rate = found["loader"]["random_access"]["windows_per_second"]
-    yield "reading windows for training", f"{rate:,} windows a second", ""
+    reading = found.get("reading")
+    if reading:
+        yield "reading prepared windows from disk", f"{reading['windows_per_second']:,} windows a second", ""
 
 
 def clustering(found: dict[str, Any]) -> Iterator[Row]:

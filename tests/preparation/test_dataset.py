@@ -134,7 +134,7 @@ def test_appending_a_day_adds_files_and_moves_no_source(records, tmp_path):
     assert len(manifest.ingests) == 2
     assert manifest.counts()["read"] == records.num_rows
     for split in ("validation", "unseen_sources"):
-        whole = {row["source"] for row in expected_splits(records, WINDOW)[split].to_pylist()}
+        whole = {row["source"] for row in expected_splits(records, WINDOW)[split].table.to_pylist()}
         assert {row["source"] for row in load(output, split).to_pylist()} <= whole
     with pytest.raises(DatasetError, match=r"second\.parquet: the dataset holds these records already"):
         prepare_files(output, second, append=True)
