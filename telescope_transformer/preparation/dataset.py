@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest
 from telescope_transformer.labels import add_tools, label_records, read_labels
-from telescope_transformer.preparation.cutting import Cutter
 from telescope_transformer.preparation.engines import sorted_shards
 from telescope_transformer.preparation.manifest import (
     MANIFEST,
@@ -27,7 +26,7 @@ from telescope_transformer.preparation.manifest import (
 from telescope_transformer.preparation.reader import DESTINATIONS, read_destinations
 from telescope_transformer.preparation.settings import PreparationSettings
 from telescope_transformer.preparation.staging import Staged, stage
-from telescope_transformer.preparation.writer import ShardFile, Tally, window_schema, write_shard
+from telescope_transformer.preparation.writer import ShardFile, Tally, write_shard
 
 
 class Scan(Protocol):
@@ -89,10 +88,12 @@ def prepare(
         before = _dataset_before(output, append, overwrite)
         settings = _agreed(settings, before)
         started = time.monotonic()
-        staged = _stage(scan, work / "staged", settings, before, say)
+        scratch = work / "scratch"
+        scratch.mkdir()
+        staged = _stage(scan, work / "staged", scratch, settings, before, say)
         inputs = _describe_inputs(scan, before)
         fresh, generation = work / "dataset", len(before.ingests) if before else 0
-        files, tally = _write_shards(staged, fresh, generation, settings, work / "scratch")
+        files, tally = _write_shards(staged, fresh, generation, settings, scratch)
         if before is None and not files:
             raise DatasetError(f"no source has {settings.windows.min_records} records: there is nothing to prepare")
         ingest = Ingest(
@@ -179,17 +180,23 @@ def _agreed(settings: PreparationSettings, before: Manifest | None) -> Preparati
 
 
 def _stage(
-    scan: Scan, directory: Path, settings: PreparationSettings, before: Manifest | None, say: Progress
+    scan: Scan, directory: Path, scratch: Path, settings: PreparationSettings, before: Manifest | None, say: Progress
 ) -> Staged:
     """Stages the records; those that are appended take the columns of the dataset: null, or dropped."""
     say("reading flow records")
-    staged = stage(
-        scan,
-        directory,
-        shards=settings.shards,
-        annotate=_annotation(settings.labels, say),
-        in_memory=settings.engine.sorts_in_memory,
-    )
+    annotate = _annotation(settings.labels, say)
+    if settings.engine.engine == "spark":
+        from telescope_transformer.preparation import spark
+
+        staged = spark.stage(scan, directory, scratch, settings, annotate)
+    else:
+        staged = stage(
+            scan,
+            directory,
+            shards=settings.shards,
+            annotate=annotate,
+            in_memory=settings.engine.sorts_in_memory,
+        )
     if before is not None:
         known = {*before.fields, *before.annotations}
         dropped = [name for name in staged.fields + staged.annotations if name not in known]
@@ -232,13 +239,15 @@ def _write_shards(
     staged: Staged, directory: Path, generation: int, settings: PreparationSettings, scratch: Path
 ) -> tuple[list[ShardFile], Tally]:
     directory.mkdir()
-    scratch.mkdir()
-    cutter = Cutter(settings.windows, staged.fields, {name: staged.names[name] for name in staged.annotations})
-    schema = window_schema(staged.fields, staged.annotations)
+    if settings.engine.engine == "spark":
+        from telescope_transformer.preparation import spark
+
+        return spark.write_shards(staged, directory, generation, settings, scratch)
     files: list[ShardFile] = []
     tally = Tally()
-    for shard, batches in sorted_shards(staged, settings.engine, scratch, counted=settings.windows.splits):
-        written, counts = write_shard(directory, shard, generation, cutter.pieces(batches), schema)
+    counted = settings.windows.splits
+    for shard, batches in sorted_shards(staged, settings.engine, scratch, counted=counted):
+        written, counts = write_shard(directory, shard, generation, batches, staged, settings.windows)
         files += written
         tally = tally.plus(counts)
     return files, tally

@@ -1,7 +1,7 @@
 """The engines that sort staged records: NumPy where they fit into memory, else DuckDB, which spills to disk.
 
-Each gives the records of a shard in the order of `staging.ORDER`; `cutting.Cutter` makes windows of them. Spark, which
-also reads and writes on its executors, is in `spark`.
+Each gives the records of a shard in the order of `staging.ORDER`; `cutting.Cutter` makes windows of them. `spark` does
+the same on the executors of a cluster.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def sorted_shards(
     for shard in range(staged.shards):
         files = [str(path) for path in staged.files(shard)]
         if files:
-            yield shard, _by_duckdb(files, shard, settings, scratch, counted)
+            yield shard, sorted_by_duckdb(files, shard, settings, scratch, counted)
 
 
 def _in_memory(staged: Staged, table: pa.Table, counted: bool) -> Iterator[tuple[int, Iterator[pa.Table]]]:
@@ -53,9 +53,14 @@ def _in_memory(staged: Staged, table: pa.Table, counted: bool) -> Iterator[tuple
         yield shard, iter([ordered.slice(begin, end - begin)])
 
 
-def _by_duckdb(
+def sorted_by_duckdb(
     files: list[str], shard: int, settings: EngineSettings, scratch: Path, counted: bool
 ) -> Iterator[pa.Table]:
+    """The records of a shard's files in the order of `staging.ORDER`, in batches.
+
+    Raises:
+        DatasetError: if DuckDB does not start with these settings, or its memory does not suffice.
+    """
     import duckdb
 
     options: dict[str, Any] = {"memory_limit": settings.memory_limit, "temp_directory": str(scratch)}

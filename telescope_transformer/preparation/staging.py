@@ -42,9 +42,9 @@ class Staged:
     """Staged records.
 
     `directory` holds the buckets; `buckets` is how many there could be and `shards` how many shards they make up;
-    `fields` and `annotations` are the columns that some input has; `names` are the texts of the annotations' numbers;
-    `destinations` the texts of folded IPv6 destinations. `table` holds the records where they were few enough to stay
-    in memory; there are no files then.
+    `fields` and `annotations` are the columns that some input has; `names` are the texts of the annotations' numbers
+    (an annotation that has none is staged as text); `destinations` the texts of folded IPv6 destinations. `table`
+    holds the records where they were few enough to stay in memory; there are no files then.
     """
 
     directory: Path
@@ -60,12 +60,12 @@ class Staged:
     def files(self, shard: int) -> list[Path]:
         """The files of a shard; none if no source fell into it."""
         each = self.buckets // self.shards
-        paths = [bucket_path(self.directory, bucket) for bucket in range(shard * each, (shard + 1) * each)]
-        return [path for path in paths if path.exists()]
+        folders = [bucket_folder(self.directory, bucket) for bucket in range(shard * each, (shard + 1) * each)]
+        return [path for folder in folders for path in sorted(folder.glob("*.parquet"))]
 
 
-def bucket_path(directory: Path, bucket: int) -> Path:
-    return directory / f"bucket={bucket}" / "records.parquet"
+def bucket_folder(directory: Path, bucket: int) -> Path:
+    return directory / f"bucket={bucket}"
 
 
 def stage(
@@ -182,10 +182,14 @@ class _Stager:
 
     def _writer(self, bucket: int) -> pq.ParquetWriter:
         if bucket not in self.writers:
-            path = bucket_path(self.directory, bucket)
-            path.parent.mkdir()
+            folder = bucket_folder(self.directory, bucket)
+            folder.mkdir()
             self.writers[bucket] = pq.ParquetWriter(
-                path, STAGED_SCHEMA, compression="lz4", use_dictionary=["source"], write_statistics=False
+                folder / "records.parquet",
+                STAGED_SCHEMA,
+                compression="lz4",
+                use_dictionary=["source"],
+                write_statistics=False,
             )
         return self.writers[bucket]
 

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.fields import ANNOTATIONS, WINDOW_FIELDS
-from telescope_transformer.preparation.cutting import Piece
+from telescope_transformer.preparation.cutting import Cutter
+from telescope_transformer.preparation.settings import WindowSettings
+from telescope_transformer.preparation.staging import Staged
 from telescope_transformer.windows import Windows
 
 if TYPE_CHECKING:
@@ -72,22 +74,30 @@ def window_features(fields: Iterable[str], annotations: Iterable[str]) -> "datas
 
 
 def write_shard(
-    directory: Path, shard: int, generation: int, pieces: Iterable[Piece], schema: pa.Schema
+    directory: Path,
+    shard: int,
+    generation: int,
+    batches: Iterable[pa.Table],
+    staged: Staged,
+    settings: WindowSettings,
 ) -> tuple[list[ShardFile], Tally]:
-    """Write the windows of a shard, a file for each folder that has any, in the order in which they come.
+    """Cut and write a shard, a file for each folder that has windows.
 
     Args:
         directory: of the dataset.
         shard: its number.
         generation: 0 for the first preparation, then one more for each append.
-        pieces: of the shard.
-        schema: of the files.
+        batches: the sorted records of the shard.
+        staged: what they are of.
+        settings: of the windows.
     """
+    cutter = Cutter(settings, staged.fields, {name: staged.names.get(name) for name in staged.annotations})
+    schema = window_schema(staged.fields, staged.annotations)
     name = f"shard-{shard:05d}.parquet" if not generation else f"shard-{shard:05d}-{generation:05d}.parquet"
     open_files: dict[str, _OpenFile] = {}
     tally = Tally()
     try:
-        for piece in pieces:
+        for piece in cutter.pieces(batches):
             tally = tally.plus(Tally(piece.sources, piece.left_out.windows, piece.left_out.sources))
             for folder, windows in piece.folders.items():
                 if folder not in open_files:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -123,6 +123,47 @@ class RecordScan:
             if self.damage:
                 raise self.damage[0]
             raise InputError(f"{', '.join(str(file.path) for file in self._files[:5])}: no records in the input")
+
+    def parts(self) -> list["RecordScan"]:
+        """A scan of each file by itself, for workers that read files apart; `absorb` takes their accounts back."""
+        context = self._context
+        return [
+            RecordScan(
+                [file],
+                ReadContext(context.columns, context.per_packet, context.inactivity_seconds),
+                self._format,
+                self._telescope,
+                self._keep_going,
+            )
+            for file in self._files
+        ]
+
+    def account(self) -> dict[str, Any]:
+        """What was read, without the rejects, as plain values."""
+        return {
+            "sources": [[source.file, source.format, list(source.counts)] for source in self.sources],
+            "damage": [[found.path, found.offset, found.reason] for found in self.damage],
+            "notes": self._context.notes,
+            "sensors": self.sensors,
+        }
+
+    def absorb(self, account: dict[str, Any], rejects: pa.Table) -> None:
+        """Add the `account` and the rejects of a part that was read elsewhere.
+
+        Raises:
+            InputError: where two sensor names got one pseudo-address, because they were met by different workers.
+        """
+        for file, format, counts in account["sources"]:
+            self.sources.append(Source(file, format, Counts(*counts)))
+            self.counts = Counts(*(a + b for a, b in zip(self.counts, counts, strict=True)))
+        self._rejects.add(rejects)
+        self.damage += [DamagedInput(*found) for found in account["damage"]]
+        for text in account["notes"]:
+            self._context.note(text)
+        for name in account["sensors"]:
+            self._context.sensors.number(name)
+        if any(self.sensors[name] != address for name, address in account["sensors"].items()):
+            raise InputError("two names of sensors have one pseudo-address: prepare with --engine duckdb")
 
     def _record(self, damage: DamagedInput) -> None:
         logger.warning("%s", damage)
