@@ -12,8 +12,7 @@ from typing import Any
 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
-from telescope_transformer.preparation.expressions import SPLITS
-from telescope_transformer.preparation.settings import WindowSettings
+from telescope_transformer.preparation.settings import SPLITS, WHOLE, WindowSettings
 from telescope_transformer.preparation.writer import ShardFile
 
 SCHEMA_VERSION = 2
@@ -119,7 +118,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 def _readme(manifest: Manifest) -> str:
     """Metadata as on the Hub, since `datasets` would otherwise look for three names of splits only."""
-    splits = [split for split in SPLITS if manifest.files_of(split)]
+    splits = [split for split in (*SPLITS, WHOLE) if manifest.files_of(split)]
     files = "".join(f"  - split: {split}\n    path: {split}/*.parquet\n" for split in splits)
     return (
         f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n\n"
