@@ -18,12 +18,13 @@ import pyarrow.parquet as pq
 import torch
 
 from telescope_transformer.errors import TelescopeError
+from telescope_transformer.evaluation.inputs import distinct_records
+from telescope_transformer.learning.arguments import arguments_of
+from telescope_transformer.learning.training import TrainingPaths, train
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.preparation import PreparationSettings, WindowSettings, prepare
 from telescope_transformer.records import read_records, scan_records
 from telescope_transformer.simulation import SimulationSettings, write_simulation
-from training import train
-from training.evaluation.inputs import distinct_records
 
 AWS_COLUMNS = {
     "timestamp": "datetime",
@@ -34,8 +35,8 @@ AWS_COLUMNS = {
     "dst_port": "dpt",
 }
 # How often each of the datasets comes, real ones first; more steps than for one dataset, as they share them.
-MIX = ("2", "2", "1")
-STEPS = "3500"
+MIX = [2.0, 2.0, 1.0]
+STEPS = 3500
 SIMULATED = SimulationSettings(sources=2000, seed=0, records_per_source=60.0, days=30.0)
 
 
@@ -91,18 +92,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     work = options.work or Path(tempfile.mkdtemp(prefix="telescope-ship-"))
     try:
         work.mkdir(parents=True, exist_ok=True)
-        datasets = [str(folder) for folder in make_datasets(options.data, work)]
-        run = ["--config", options.config, "--split", "all", "--output", str(work / "run"), "--tracker", "none"]
-        status = train.main([*run, "--cpu", "--steps", STEPS, "--mix", *MIX, "--dataset", *datasets])
-        if status == 0:
-            halve(work / "run", options.output)
+        paths = TrainingPaths(make_datasets(options.data, work), work / "run", split="all")
+        train(paths, arguments_of(options.config, {"steps": STEPS, "mix": MIX, "cpu": True, "tracker": "none"}))
+        halve(work / "run", options.output)
     except TelescopeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     finally:
         if options.work is None:
             shutil.rmtree(work, ignore_errors=True)
-    return status
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Write recorded figures into documents: `python -m training.tables METRICS.json... --into README.md`.
 
-A document marks where a table goes, by the data's name, the table's (`training.evaluation.tables.HEADINGS`) and, where
+A document marks where a table goes, by the data's name, the table's (`evaluation.tables.HEADINGS`) and, where
 it is not 8, the window length:
 
     <!-- table:aws-honeypot-2013 sources -->
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from telescope_transformer.errors import InputError, TelescopeError
-from training.evaluation.summary import SCHEMA
-from training.evaluation.tables import HEADINGS, MAIN_FIGURES, TABLES, lines, table
+from telescope_transformer.evaluation.summary import SCHEMA
+from telescope_transformer.evaluation.tables import HEADINGS, MAIN_FIGURES, TABLES, lines, table
 
 MARK = re.compile(r"(<!-- table:(?P<data>\S+) (?P<table>\w+)(?: (?P<window>\d+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 KINDS = ("control", "baseline", "transductive", "ceiling", "model")

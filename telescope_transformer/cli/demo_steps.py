@@ -6,7 +6,6 @@ from pathlib import Path
 import typer
 
 from telescope_transformer.cli.options import tell
-from telescope_transformer.cli.programs import run_module
 
 RECIPE = "tiny"
 
@@ -37,10 +36,12 @@ def run(output: Path, sources: int, seed: int) -> None:
 
 
 def train(dataset: Path, checkpoint: Path, seed: int) -> None:
-    """Train by `accelerate launch`, as a user does, on one process."""
-    launch = ["--num_processes", "1", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    program = ["-m", "training.train", "--config", RECIPE, "--dataset", str(dataset), "--output", str(checkpoint)]
-    run_module("accelerate.commands.launch", [*launch, *program, "--seed", str(seed)])
+    """Train as `telescope train` does."""
+    from telescope_transformer.learning.arguments import arguments_of
+    from telescope_transformer.learning.training import TrainingPaths
+    from telescope_transformer.learning.training import train as run_training
+
+    run_training(TrainingPaths([dataset], checkpoint), arguments_of(RECIPE, {"seed": seed}))
 
 
 def analyse(flows: Path, checkpoint: Path, output: Path, seed: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""`telescope evaluate`: starts `training.evaluate`."""
+"""`telescope evaluate`: measure models against baselines and controls."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from telescope_transformer.cli.options import Columns
-from telescope_transformer.cli.programs import run_module
 
 
 def numbers(text: str) -> str:
@@ -18,7 +17,9 @@ def numbers(text: str) -> str:
 
 def evaluate(
     inputs: Annotated[list[str], typer.Argument(help="Flow-record files, or one prepared dataset's directory.")],
-    output: Annotated[Path, typer.Option(help="Directory for metrics.json, metrics.md, report.html and plots.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Directory for metrics.json, metrics.md, report.html and plots.")
+    ],
     columns: Columns = None,
     model: Annotated[
         list[str] | None,
@@ -32,6 +33,7 @@ def evaluate(
     hold_out: Annotated[str, typer.Option(help="Kept on one side: source, prefix or organisation.")] = "source",
     test: Annotated[list[str] | None, typer.Option(help="Other flow-record files as unseen sources.")] = None,
     distinct: Annotated[bool, typer.Option("--distinct", help="Keep one of records that are equal.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the data in tables; default: the first input's.")] = None,
     plots: Annotated[bool, typer.Option(help="Draw the pictures.")] = True,
 ) -> None:
     """Measure models against baselines and controls, on sources that they have not seen.
@@ -41,15 +43,23 @@ def evaluate(
 
     Example: telescope evaluate flows.parquet --model default@0=runs/split-0 --splits 0 --output evaluation
     """
-    arguments = [*inputs, "--output", str(output), "--window", str(window), "--hold-out", hold_out]
-    arguments += ["--splits", *splits.split(",")]
-    for place in model or ["shipped"]:
-        arguments += ["--model", place]
-    if columns:
-        arguments += ["--columns", columns]
-    if methods:
-        arguments += ["--methods", *methods]
-    if test:
-        arguments += ["--test", *test]
-    arguments += ["--distinct"] * distinct + ["--no-plots"] * (not plots)
-    run_module("training.evaluate", arguments)
+    from telescope_transformer.evaluation.measuring import evaluate as measure
+    from telescope_transformer.evaluation.measuring import write
+    from telescope_transformer.evaluation.settings import SHIPPED, EvaluationSettings, model_argument
+    from telescope_transformer.records import parse_mapping
+
+    chosen = {"methods": tuple(methods)} if methods else {}
+    settings = EvaluationSettings(
+        models=[model_argument(text) for text in model or [SHIPPED]],
+        window=window,
+        splits=[int(part) for part in splits.split(",")],
+        hold_out=hold_out,
+        columns=parse_mapping(columns) if columns else None,
+        distinct=distinct,
+        test=test or (),
+        name=name,
+        **chosen,
+    )
+    metrics, results = measure(inputs, settings)
+    write(output, metrics, results if plots else None)
+    typer.echo((output / "metrics.md").read_text(), nl=False)

@@ -24,6 +24,7 @@ COMMANDS = (
     "watch",
     "export",
     "serve",
+    "train",
     "evaluate",
     "push",
 )

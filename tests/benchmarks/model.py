@@ -25,10 +25,10 @@ import torch
 from torch.nn import functional as F
 
 from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.learning.data import PairBatches
+from telescope_transformer.learning.sampling import PairOptions, PairSampler
+from telescope_transformer.learning.store import RecordStore
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, nt_xent_loss
-from training.data import PairBatches
-from training.sampling import PairOptions, PairSampler
-from training.store import RecordStore
 
 PADDED = 128
 RESULTS = Path(__file__).parent / "results" / "model.json"

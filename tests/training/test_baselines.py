@@ -5,13 +5,13 @@ import pyarrow as pa
 import pytest
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.simulation import simulate
+from telescope_transformer.evaluation.baselines import METHODS, pair_features, word2vec
+from telescope_transformer.evaluation.baselines.services import tfidf
+from telescope_transformer.evaluation.measure import Questions
+from telescope_transformer.evaluation.protocol import Split, make_split
+from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.windows import cut_windows
-from training.baselines import METHODS, pair_features, word2vec
-from training.baselines.services import tfidf
-from training.evaluation.measure import Questions
-from training.evaluation.protocol import Split, make_split
-from training.evaluation.windows import WindowSet
+from telescope_transformer.simulation import simulate
 
 CHEAP = [name for name in METHODS if name not in ("darkvec_hour", "untrained")]
 

@@ -11,15 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from telescope_transformer.calibration import FEWEST_SOURCES
 from telescope_transformer.errors import DatasetError, InputError
-from telescope_transformer.metrics.bootstrap import percentile_interval, source_multiplicities
-from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
-from telescope_transformer.records import read_records
-from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
-from telescope_transformer.windows import cut_windows
-from training.evaluate import main
-from training.evaluation import hold_out, thin_out
-from training.evaluation.arguments import ModelArgument, model_argument
-from training.evaluation.clustering import (
+from telescope_transformer.evaluation.clustering import (
     COUNTS,
     ENTROPIES,
     PROVED_WINDOWS,
@@ -33,14 +25,20 @@ from training.evaluation.clustering import (
     sweep_clusterings,
     sweep_thresholds,
 )
-from training.evaluation.inputs import read_windows
-from training.evaluation.measure import Questions
-from training.evaluation.protocol import PARTS, Split, make_split, with_test_windows
-from training.evaluation.representation import Representation
-from training.evaluation.summary import Run, average, differences, summarise
-from training.evaluation.tables import CLUSTER_NOTE, HEADINGS
-from training.evaluation.targets import large_organisations, pair_targets, told_by_neighbours
-from training.evaluation.windows import WindowSet, prefix_of
+from telescope_transformer.evaluation.inputs import read_windows
+from telescope_transformer.evaluation.measure import Questions
+from telescope_transformer.evaluation.measuring import evaluate, write
+from telescope_transformer.evaluation.protocol import PARTS, Split, make_split, with_test_windows
+from telescope_transformer.evaluation.representation import Representation
+from telescope_transformer.evaluation.settings import EvaluationSettings, ModelArgument, model_argument
+from telescope_transformer.evaluation.summary import Run, average, differences, summarise
+from telescope_transformer.evaluation.tables import CLUSTER_NOTE, HEADINGS
+from telescope_transformer.evaluation.targets import large_organisations, pair_targets, told_by_neighbours
+from telescope_transformer.evaluation.windows import WindowSet, prefix_of
+from telescope_transformer.metrics.bootstrap import percentile_interval, source_multiplicities
+from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.windows import cut_windows
+from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
 
 LENGTH = 4
 DAY = 86_400_000_000
@@ -136,31 +134,6 @@ def test_held_out_units_are_whole(windows: pa.Table, hold_out: str) -> None:
     assert not units["train"] & units["unseen_sources"]
 
 
-def test_hold_out_writes_what_to_train_on_and_what_to_keep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_simulation(tmp_path / "flows.parquet", SETTINGS)
-    assert hold_out.main([str(tmp_path / "flows.parquet"), "--output", str(tmp_path / "kept")]) == 0
-    sides = [read_windows([tmp_path / "kept" / f"{name}.parquet"], LENGTH) for name in ("train", "test")]
-    train, test = (set(side["label"].drop_null().to_pylist()) for side in sides)
-    assert train
-    assert test
-    assert not train & test
-    assert "held out" in capsys.readouterr().out
-    assert hold_out.main([str(tmp_path / "none.csv"), "--output", str(tmp_path)]) == 1
-
-
-def test_thin_out_keeps_a_share_of_the_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flows, thin = tmp_path / "flows.parquet", tmp_path / "thin.parquet"
-    write_simulation(flows, SETTINGS)
-    assert thin_out.main([str(flows), "--output", str(thin), "--share", "0.3", "--seed", "7"]) == 0
-    whole, some = read_records([flows]).table, read_records([thin]).table
-    assert 0.25 < some.num_rows / whole.num_rows < 0.35
-    assert some.equals(whole.filter(pa.array(thin_out.kept(whole.num_rows, 0.3, 7))))
-    assert f"{some.num_rows:,} of {whole.num_rows:,} flow records kept" in capsys.readouterr().out
-    for wrong in ("0", "1", "1e-12"):
-        assert thin_out.main([str(flows), "--output", str(thin), "--share", wrong]) == 1
-        assert wrong in capsys.readouterr().err
-
-
 def test_test_data_lose_the_sources_that_were_seen(windows: pa.Table, split: Split) -> None:
     changed = with_test_windows(split, windows, LENGTH)
     seen = {*split.train.source_names, *split.validation.source_names}
@@ -214,7 +187,7 @@ def test_what_is_too_large_to_prove_is_not_bounded(monkeypatch: pytest.MonkeyPat
     )
     assert f"more than {PROVED_WINDOWS} windows" in CLUSTER_NOTE
     assert f"at least {FEWEST_SOURCES} validation sources" in CLUSTER_NOTE
-    monkeypatch.setattr("training.evaluation.clustering.PROVED_WINDOWS", 2)
+    monkeypatch.setattr("telescope_transformer.evaluation.clustering.PROVED_WINDOWS", 2)
     assert np.isnan(proved(found, similarity, 0).facts["gap"])
 
 
@@ -264,6 +237,8 @@ def test_model_arguments() -> None:
     assert model_argument("deep@2=runs/a") == ModelArgument("deep", 2, "runs/a")
     assert model_argument("runs/a") == ModelArgument("a", None, "runs/a")
     assert model_argument("shipped") == ModelArgument("model", None, None)
+    with pytest.raises(InputError, match="must be a number, not 'x'"):
+        model_argument("deep@x=runs")
 
 
 @pytest.fixture(scope="module")
@@ -278,12 +253,18 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_program_writes_figures_tables_and_pictures(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.evaluation.clustering.BOUND_SECONDS", 0.2)
+    monkeypatch.setattr("telescope_transformer.evaluation.clustering.BOUND_SECONDS", 0.2)
     flows, output = tmp_path / "flows.parquet", tmp_path / "out"
     write_simulation(flows, SETTINGS)
-    arguments = ["--window", str(LENGTH), "--splits", "0", "--replicates", "5", "--name", "simulated"]
-    options = ["--methods", "tfidf_with_timing", "--model", f"tiny={tiny_model}"]
-    assert main([str(flows), "--output", str(output), *arguments, *options]) == 0
+    settings = EvaluationSettings(
+        models=[ModelArgument("tiny", None, str(tiny_model))],
+        methods=["tfidf_with_timing"],
+        window=LENGTH,
+        splits=[0],
+        replicates=5,
+        name="simulated",
+    )
+    write(output, *evaluate([flows], settings))
     metrics = json.loads((output / "metrics.json").read_text())
     parts = metrics["methods"]["length_only"]["parts"]
     assert all(parts[part]["same_source"]["auroc"]["mean"] == 0.5 for part in parts)
@@ -319,12 +300,18 @@ def test_the_program_writes_figures_tables_and_pictures(
     assert not any(source in written for source in np.unique(simulated()["src_ip"].to_pylist()))
 
 
-def test_errors_of_users_are_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    missing = str(tmp_path / "missing.csv")
-    assert main([missing, "--output", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
-    assert main([missing, "--output", str(tmp_path), "--columns", "nonsense"]) == 1
-    assert "nonsense" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"methods": ["nonsense"]}, "no baseline 'nonsense'"),
+        ({"hold_out": "colour"}, "not by 'colour'"),
+        ({"window": 0}, "window must be at least 1, not 0"),
+        ({"models": [ModelArgument("dante", None, None)]}, "'dante' is the name of a baseline"),
+    ],
+)
+def test_wrong_settings_are_told(options: dict, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        EvaluationSettings(**options)
 
 
 def test_distinct_keeps_one_of_equal_records_in_their_order(tmp_path: Path) -> None:

@@ -1,70 +1,103 @@
-"""`telescope evaluate` starts the program with the options that it was given."""
+"""`telescope evaluate` and `telescope train` call the package with the options that they were given."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from telescope_transformer.cli import evaluate as command
-from training.evaluation.arguments import ModelArgument, parser
+from telescope_transformer.cli import train
+from telescope_transformer.evaluation import measuring
+from telescope_transformer.evaluation.settings import EvaluationSettings, ModelArgument
+from telescope_transformer.learning import training
+from telescope_transformer.learning.arguments import TrainingArguments
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The arguments of every program that the command would start."""
-    calls: list[list[str]] = []
-    monkeypatch.setattr(command, "run_module", lambda module, arguments: calls.append([module, *arguments]))
+def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """The arguments of every call that measures or trains."""
+    calls: list[tuple[Any, ...]] = []
+
+    def measure(inputs: list[str], settings: EvaluationSettings) -> tuple[dict, None]:
+        calls.append((inputs, settings))
+        return {"data": {"name": "x", "window": 8, "splits": [0]}, "methods": {}}, None
+
+    monkeypatch.setattr(measuring, "evaluate", measure)
+    monkeypatch.setattr(training, "train", lambda *arguments: calls.append(arguments))
     return calls
 
 
-def invoked(*arguments: str) -> Result:
+def invoked(function: Any, *arguments: str) -> Result:
     app = typer.Typer(rich_markup_mode=None)
-    app.command()(command.evaluate)
+    app.command()(function)
     return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
 
 
-def run(*arguments: str) -> None:
-    assert invoked(*arguments).exit_code == 0
+def test_options_reach_the_evaluation(called: list[tuple[Any, ...]], tmp_path: Path) -> None:
+    options = [
+        "--columns",
+        "src_ip=s",
+        "--model",
+        "deep@1=runs/x",
+        "--methods",
+        "dante",
+        "--splits",
+        "1,2",
+        "--distinct",
+    ]
+    assert invoked(command.evaluate, "a.csv", "b.csv", "--output", str(tmp_path), *options).exit_code == 0
+    (inputs, settings) = called[0]
+    assert inputs == ["a.csv", "b.csv"]
+    assert settings == EvaluationSettings(
+        models=[ModelArgument("deep", 1, "runs/x")],
+        methods=("dante",),
+        splits=[1, 2],
+        columns={"src_ip": "s"},
+        distinct=True,
+    )
 
 
-def test_options_reach_the_program(started: list[list[str]]) -> None:
-    options = {"--output": "out", "--columns": "src_ip=s", "--model": "deep@1=runs/x", "--methods": "dante"}
-    run("a.csv", "b.csv", "--splits", "1,2", *(word for option in options.items() for word in option))
-    module, *arguments = started[0]
-    assert module == "training.evaluate"
-    parsed = parser("training.evaluate", ()).parse_args(arguments)
-    assert parsed.inputs == ["a.csv", "b.csv"]
-    assert parsed.output == Path("out")
-    assert parsed.columns == {"src_ip": "s"}
-    assert parsed.model == [ModelArgument("deep", 1, "runs/x")]
-    assert parsed.methods == ["dante"]
-    assert parsed.splits == [1, 2]
-    assert not parsed.distinct
+def test_without_a_model_it_measures_the_shipped_one(called: list[tuple[Any, ...]], tmp_path: Path) -> None:
+    assert invoked(command.evaluate, "a.csv", "--output", str(tmp_path), "--no-plots").exit_code == 0
+    assert called[0][1] == EvaluationSettings(models=[ModelArgument("model", None, None)], splits=[0, 1, 2])
 
 
-def test_without_a_model_it_measures_the_shipped_one(started: list[list[str]]) -> None:
-    run("a.csv", "--output", "out", "--no-plots", "--distinct")
-    options = parser("training.evaluate", ("dante",)).parse_args(started[0][1:])
-    assert options.model == [ModelArgument("model", None, None)]
-    assert options.methods == ["dante"]
-    assert options.no_plots
-    assert options.distinct
-
-
-def test_splits_that_are_no_numbers_are_refused_by_the_command_itself(started: list[list[str]]) -> None:
-    result = invoked("a.csv", "--output", "out", "--splits", "0,a")
+def test_splits_that_are_no_numbers_are_refused(called: list[tuple[Any, ...]]) -> None:
+    result = invoked(command.evaluate, "a.csv", "--output", "out", "--splits", "0,a")
     assert result.exit_code == 2
-    assert "--splits" in result.output
     assert "such as 0,1,2" in result.output
-    assert not started
+    assert not called
 
 
-@pytest.mark.parametrize("option", [("--methods", "nonsense"), ("--hold-out", "colour"), ("--model", "deep@x=runs")])
-def test_other_mistakes_are_told_without_the_usage_of_the_program(
-    option: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        parser("training.evaluate", ()).parse_args(["a.csv", "--output", "out", *option])
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.startswith(f"error: argument {option[0]}: ")
+def test_training_options_override_the_recipe(called: list[tuple[Any, ...]], tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("steps: 7\nseed: 3\nobjective_options: {ignore_siblings: true}\n")
+    several = [
+        "--dataset",
+        "a",
+        "--dataset",
+        "b",
+        "--mix",
+        "2",
+        "--mix",
+        "1",
+        "--field-dropout",
+        "dst_ip=0.5",
+        "--cpu",
+    ]
+    result = invoked(
+        train.train, "--output", "out", "--config", str(recipe), "--seed", "5", "--model", "base", *several
+    )
+    assert result.exit_code == 0, result.output
+    paths, arguments = called[0]
+    assert paths == training.TrainingPaths([Path("a"), Path("b")], Path("out"), start_from="base")
+    assert arguments == TrainingArguments(
+        steps=7,
+        seed=5,
+        objective_options={"ignore_siblings": True},
+        mix=[2.0, 1.0],
+        field_dropout={"dst_ip": 0.5},
+        cpu=True,
+    )

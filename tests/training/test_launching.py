@@ -14,11 +14,12 @@ from accelerate import DistributedType
 from accelerate.commands.config.config_args import load_config_from_file
 
 from telescope_transformer.errors import TrainingError
+from telescope_transformer.learning.arguments import shipped_folder
+from telescope_transformer.learning.loop import check_shardable
 from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning
-from training.loop import check_shardable
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGURATIONS = sorted((ROOT / "training" / "accelerate").glob("*.yaml"))
+CONFIGURATIONS = sorted(shipped_folder("accelerate").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
@@ -59,5 +60,5 @@ def test_the_command_for_two_processes_starts_two(dataset: Path, tmp_path: Path)
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    states = (tmp_path / "run" / "checkpoints" / "checkpoint-00000002").glob("random_states_*.pkl")
+    states = (tmp_path / "run" / "checkpoints" / "checkpoint-00000002").glob("random-*.safetensors")
     assert len(list(states)) == 2, "each process keeps its random numbers"

@@ -1,9 +1,12 @@
-"""NT-Xent against the formula, across processes, and in chunks."""
+"""NT-Xent against the formula, across processes, and in chunks; and how an objective is found."""
 
 import math
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -11,7 +14,21 @@ from torch import nn
 from torch.nn import functional as F
 from training_runs import CONTEXT
 
-from training.losses import cached_backward, gather_with_gradient, nt_xent, nt_xent_across_processes
+from telescope_transformer.errors import TrainingError
+from telescope_transformer.learning import objectives
+from telescope_transformer.learning.gradients import cached_backward, gather_with_gradient
+from telescope_transformer.learning.objectives import PairFacts, make_objective
+from telescope_transformer.learning.objectives.nt_xent import NTXent
+from telescope_transformer.model import nt_xent_loss as nt_xent
+
+
+def objective_loss(
+    first: torch.Tensor, second: torch.Tensor, temperature: float, groups: torch.Tensor | None = None, **options: float
+) -> torch.Tensor:
+    """The objective's loss of pairs; `groups` are the networks whose windows are no negatives of each other."""
+    networks = torch.arange(len(first)) if groups is None else groups
+    facts = PairFacts(torch.arange(len(first)), networks, temperature)
+    return NTXent(ignore_siblings=groups is not None, **options).loss(torch.cat([first, second]), facts)
 
 
 def unit(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -85,9 +102,11 @@ def test_shared_negatives_equal_a_naive_loop() -> None:
     negatives = [exponential[i][j] for i in range(10) for j in range(10) if group[i] != group[j]]
     mean = sum(negatives) / 10
     expected = sum(math.log(1 + mean / exponential[i][(i + 5) % 10]) for i in range(10)) / 10
-    assert float(nt_xent_across_processes(first, second, 0.1, groups, 1.0)) == pytest.approx(expected, rel=1e-12)
+    assert float(objective_loss(first, second, 0.1, groups, shared_negatives=1.0)) == pytest.approx(
+        expected, rel=1e-12
+    )
     of_anchors = float(nt_xent(first, second, 0.1, groups))
-    mixed = float(nt_xent_across_processes(first, second, 0.1, groups, 0.25))
+    mixed = float(objective_loss(first, second, 0.1, groups, shared_negatives=0.25))
     assert mixed == pytest.approx(0.75 * of_anchors + 0.25 * expected, rel=1e-12)
 
 
@@ -123,7 +142,7 @@ def mean_loss_and_gradients(network: nn.Module, rows: torch.Tensor, chunk: int, 
 
     def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
         first, second = embeddings.chunk(2)
-        return nt_xent_across_processes(first, second, 0.07, shared=shared)
+        return objective_loss(first, second, 0.07, shared_negatives=shared)
 
     network.zero_grad()
     if chunk:
@@ -167,9 +186,39 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     for shared, results in torch.load(tmp_path / "results.pt").items():
         network = small_network()
         first, second = embed(network, views.reshape(16, 6)).chunk(2)
-        loss = nt_xent_across_processes(first, second, 0.07, shared=shared)
+        loss = objective_loss(first, second, 0.07, shared_negatives=shared)
         loss.backward()
         expected = [loss.detach(), *[parameter.grad for parameter in network.parameters()]]
         for result in results:
             for one, two in zip(expected, result, strict=True):
                 torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-8)
+
+
+def test_objectives_are_found_by_name_and_told_their_options() -> None:
+    assert make_objective("nt_xent", {"shared_negatives": 0.5}) == NTXent(shared_negatives=0.5)
+    with pytest.raises(TrainingError, match=r"one of .'nt_xent'., not 'triplet'"):
+        make_objective("triplet", {})
+    with pytest.raises(TrainingError, match="no option 'colour'; its options are"):
+        make_objective("nt_xent", {"colour": 1})
+    with pytest.raises(TrainingError, match="shared_negatives must be between 0 and 1, not 2"):
+        make_objective("nt_xent", {"shared_negatives": 2})
+
+
+def test_another_distribution_can_add_an_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("pull", "test_losses:Pull", objectives.GROUP)
+    monkeypatch.setattr(objectives, "entry_points", lambda group: [point] if group == objectives.GROUP else [])
+    made = make_objective("pull", {"weight": 2.0})
+    embeddings = torch.cat([unit(3, 4, seed=1), unit(3, 4, seed=1)])
+    assert float(made.loss(embeddings, PairFacts(torch.arange(3), torch.arange(3), 0.1))) == pytest.approx(-2.0)
+
+
+@dataclass(frozen=True)
+class Pull:
+    """The mean similarity of pairs, to be raised."""
+
+    name: ClassVar[str] = "pull"
+    weight: float = 1.0
+
+    def loss(self, embeddings: torch.Tensor, pairs: PairFacts) -> torch.Tensor:
+        first, second = embeddings.chunk(2)
+        return -self.weight * (first * second).sum(dim=1).mean()

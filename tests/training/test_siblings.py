@@ -10,11 +10,11 @@ import torch
 from torch.nn import functional as F
 
 from telescope_transformer.errors import TrainingError
+from telescope_transformer.learning.data import MixedBatches, PairBatches, columns_of
+from telescope_transformer.learning.sampling import PairOptions, PairSampler
+from telescope_transformer.learning.store import RecordStore, build_store, networks_of, open_store
 from telescope_transformer.model import FlowTokenizer
-from training.data import MixedBatches, PairBatches, columns_of, networks_of
-from training.losses import nt_xent
-from training.sampling import PairOptions, PairSampler
-from training.store import RecordStore, build_store, open_store
+from telescope_transformer.model import nt_xent_loss as nt_xent
 
 TOKENIZER = FlowTokenizer()
 COUNTS = np.array([40, 16, 200, 30, 60, 17, 90, 5])

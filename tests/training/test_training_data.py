@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,10 +14,10 @@ from hypothesis import strategies as st
 from training_dataset import make_records
 
 from telescope_transformer.errors import DatasetError, TrainingError
+from telescope_transformer.learning.data import PairBatches, batches, chunks_of
+from telescope_transformer.learning.sampling import PairOptions, PairSampler
+from telescope_transformer.learning.store import RecordStore, build_store, open_store, store_of_windows
 from telescope_transformer.model import FlowTokenizer
-from training.data import PairBatches, batches, chunks_of
-from training.sampling import PairOptions, PairSampler
-from training.store import RecordStore, build_store, open_store
 
 TOKENIZER = FlowTokenizer()
 
@@ -39,6 +41,15 @@ def test_the_store_holds_the_records_of_each_source_in_time_order(store: RecordS
         np.testing.assert_allclose(store.encoded["inter_arrival"][begin:end], expected["inter_arrival"], rtol=1e-6)
 
 
+def test_a_table_of_windows_gives_the_store_of_its_dataset(dataset: Path, store: RecordStore) -> None:
+    shards = [pq.read_table(path) for path in sorted(dataset.glob("train/*.parquet"))]
+    held = store_of_windows(pa.concat_tables(shards), TOKENIZER)
+    assert held.sources.to_pylist() == store.sources.to_pylist()
+    np.testing.assert_array_equal(held.offsets, store.offsets)
+    for name, values in held.encoded.items():
+        np.testing.assert_array_equal(values, store.encoded[name])
+
+
 def test_a_store_is_built_once_and_again_for_other_fields(dataset: Path, tmp_path: Path) -> None:
     build_store(dataset, "train", TOKENIZER, tmp_path)
     written = (tmp_path / "input_ids.npy").stat().st_mtime_ns
@@ -59,20 +70,19 @@ def test_what_is_missing_is_named(dataset: Path, tmp_path: Path) -> None:
 @given(
     counts=st.lists(st.integers(16, 300), min_size=4, max_size=30),
     alpha=st.floats(0, 1),
-    same_length=st.booleans(),
     lengths=st.sampled_from(["uniform", "log_uniform"]),
     step=st.integers(0, 10**6),
 )
 def test_pairs_are_disjoint_stretches_of_distinct_sources(
-    counts: list[int], alpha: float, same_length: bool, lengths: str, step: int
+    counts: list[int], alpha: float, lengths: str, step: int
 ) -> None:
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    sampler = PairSampler(offsets, PairOptions(batch_pairs=4, alpha=alpha, lengths=lengths, same_length=same_length))
+    sampler = PairSampler(offsets, PairOptions(batch_pairs=4, alpha=alpha, lengths=lengths))
     pairs = sampler.pairs(step)
     assert len(set(pairs.sources.tolist())) == 4
     assert (pairs.lengths >= 8).all()
     assert (pairs.lengths <= 128).all()
-    assert not same_length or pairs.lengths[0] == pairs.lengths[1]
+    assert pairs.lengths[0] == pairs.lengths[1]
     ends = pairs.starts + pairs.lengths[:, None]
     assert (pairs.starts >= offsets[pairs.sources]).all()
     assert (ends <= offsets[pairs.sources + 1]).all()

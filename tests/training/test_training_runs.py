@@ -1,13 +1,16 @@
 """Whole runs: learning, going on after a kill bit for bit, two processes, and runs that must stop."""
 
+import hashlib
 import json
 import math
+import os
 import random
 import resource
 import shutil
 import signal
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +18,13 @@ import torch
 from accelerate import PartialState
 from training_runs import options, run
 
+from telescope_transformer.cli import train
 from telescope_transformer.embedding import BF16_IN_SOFTWARE, load_model
-from training import loop, train
-from training.arguments import TrainingArguments
-from training.checkpoints import checkpoint_path, list_checkpoints
+from telescope_transformer.errors import TrainingError
+from telescope_transformer.learning import training
+from telescope_transformer.learning.arguments import TrainingArguments
+from telescope_transformer.learning.checkpoints import checkpoint_path, list_checkpoints
+from telescope_transformer.learning.objectives.nt_xent import NTXent
 
 
 def losses(output: Path) -> list[tuple[int, float, float]]:
@@ -99,7 +105,7 @@ def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
     results = []
     for processes in (1, 2):
         output = tmp_path / f"run-{processes}"
-        arguments = options(dataset, output, "--num-processes", str(processes), "--tracker", "none")
+        arguments = options(dataset, output, "--tracker", "none")
         path = tmp_path / "recipe.yaml"
         path.write_text(f"model: {recipe}\n" + "\n".join(path.read_text().splitlines()[2:]))
         assert run(arguments, processes=processes) == [0] * processes
@@ -161,8 +167,8 @@ def test_fine_tuning_starts_from_a_checkpoint_and_leaves_what_is_frozen(
     dataset: Path, tmp_path: Path, finished: Path
 ) -> None:
     output = tmp_path / "run"
-    more = ("--model", str(finished), "--freeze", "model.*", "--learning-rates", "head.output.*=0")
-    arguments = options(dataset, output, *more, "--steps", "3", "--weight-decay", "0")
+    more = ("--model", str(finished), "--freeze", "model.*", "--freeze", "head.output.*")
+    arguments = options(dataset, output, *more, "--steps", "3")
     with pytest.warns(UserWarning, match="the architecture is that of"):
         assert train.main(arguments) == 0
     before, after = load_model(finished)[0].state_dict(), load_model(output)[0].state_dict()
@@ -180,13 +186,13 @@ def stops_with(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
 def test_a_loss_that_is_no_number_stops_the_run(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output, original, calls = tmp_path / "run", loop.nt_xent_across_processes, []
+    output, original, calls = tmp_path / "run", NTXent.loss, []
 
-    def breaking(*arguments: torch.Tensor) -> torch.Tensor:
+    def breaking(*arguments: Any) -> torch.Tensor:
         calls.append(1)
         return original(*arguments) * (math.nan if len(calls) == 5 else 1.0)
 
-    monkeypatch.setattr(loop, "nt_xent_across_processes", breaking)
+    monkeypatch.setattr(NTXent, "loss", breaking)
     message = stops_with(capsys, options(dataset, output))
     assert "step 4: the loss is nan" in message
     with np.load(output / "failed-step-00000004-process-0.npz") as batch:
@@ -201,14 +207,13 @@ def test_a_loss_that_is_no_number_stops_the_run(
         (["--dataset", "nowhere"], "nowhere is no prepared dataset"),
         (["--model", "/"], "cannot start from /: "),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
-        (["--num-processes", "2"], "2 processes were asked for, but 1 trains"),
         (["--tracker", "pigeon"], "pigeon"),
         (["--batch-pairs", "1000"], "has 40 of 40: set batch_pairs to 40"),
         (["--max-records", "1000"], "max_position_embeddings 512"),
-        (["--max-loss", "0.01"], "limit 0.01"),
         (["--freeze", "colour.*"], "colour"),
         (["--freeze", "*"], "freeze every parameter"),
-        (["--steps", "many"], "steps must be of type int, not 'many'"),
+        (["--field-dropout", "ttl=often"], "ttl must be of type float, not 'often'"),
+        (["--objective", "guess"], "objective must be one of ['nt_xent'], not 'guess'"),
         (["--lengths", "long"], "lengths must be one of"),
     ],
 )
@@ -268,15 +273,58 @@ def test_bfloat16_is_left_where_the_processor_computes_it_in_software(
     arguments = TrainingArguments(mixed_precision=told, cpu=True)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        arguments = train.with_precision_of_device(arguments)
+        arguments = training.with_precision_of_device(arguments)
     PartialState._reset_state()
     assert arguments.mixed_precision == trains
     assert [str(each.message) for each in warned] == ([BF16_IN_SOFTWARE] if trains != (told or "bf16") else [])
 
 
 def test_launchers_that_start_too_few_processes_are_found_out() -> None:
-    with pytest.raises(train.TrainingError, match="starts one"):
-        train.check_world_size(1, 0, {"MASTER_ADDR": "127.0.0.1"})
-    with pytest.raises(train.TrainingError, match="started 2 processes, but each would train alone"):
-        train.check_world_size(1, 0, {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2"})
-    train.check_world_size(2, 2, {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2"})
+    with pytest.raises(TrainingError, match="starts one"):
+        training.check_world_size(1, {"MASTER_ADDR": "127.0.0.1"})
+    with pytest.raises(TrainingError, match="started 2 processes, but each would train alone"):
+        training.check_world_size(1, {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2"})
+    training.check_world_size(2, {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2"})
+
+
+def test_a_checkpoint_holds_nothing_that_could_be_unpickled(finished: Path) -> None:
+    for checkpoint in list_checkpoints(finished / "checkpoints"):
+        assert {path.suffix for path in checkpoint.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+
+
+def test_no_pickle_in_a_run_folder_is_opened(dataset: Path, tmp_path: Path, finished: Path) -> None:
+    """A sealed checkpoint from elsewhere may hold anything: what is not JSON or safetensors is never read."""
+    output, marker = tmp_path / "run", tmp_path / "code-ran"
+    shutil.copytree(finished, output)
+    checkpoint = checkpoint_path(output / "checkpoints", 12)
+    seal = json.loads((checkpoint / "seal.json").read_text())
+    for name in (
+        "custom_checkpoint_0.pkl",
+        "optimizer.bin",
+        "scheduler.bin",
+        "random_states_0.pkl",
+        "pytorch_model.bin",
+    ):
+        torch.save(RunsCode(marker), checkpoint / name)
+        seal[name] = hashlib.sha256((checkpoint / name).read_bytes()).hexdigest()
+    (checkpoint / "seal.json").write_text(json.dumps(seal))
+    assert train.main(options(dataset, output, "--steps", "14")) == 0
+    assert not marker.exists()
+    # The same bytes as a state are refused, not opened.
+    checkpoint = checkpoint_path(output / "checkpoints", 14)
+    torch.save(RunsCode(marker), checkpoint / "optimizer.safetensors")
+    seal = json.loads((checkpoint / "seal.json").read_text())
+    seal["optimizer.safetensors"] = hashlib.sha256((checkpoint / "optimizer.safetensors").read_bytes()).hexdigest()
+    (checkpoint / "seal.json").write_text(json.dumps(seal))
+    assert train.main(options(dataset, output, "--steps", "16")) == 1
+    assert not marker.exists()
+
+
+class RunsCode:
+    """What runs a command where it is unpickled."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.marker}",)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["training.train"])
+CONTEXT.set_forkserver_preload(["telescope_transformer.learning.training", "telescope_transformer.cli.train"])
 
 TINY = """
 model: {hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 16, projection_size: 8}
@@ -36,7 +36,8 @@ def options(dataset: Path, output: Path, *more: str) -> list[str]:
 
 def train_here(argv: Sequence[str], environment: dict[str, str], kill_at: tuple[str, int] | None) -> None:
     """Train in this process, which kills itself at the n-th call of what `kill_at` names."""
-    from training import checkpoints, loop, train
+    from telescope_transformer.cli import train
+    from telescope_transformer.learning import checkpoints, loop
 
     os.environ.update(environment)
     torch.set_num_threads(1)
@@ -58,7 +59,7 @@ def train_here(argv: Sequence[str], environment: dict[str, str], kill_at: tuple[
             return original(*arguments)
 
         setattr(owner, name, killing)
-    raise SystemExit(train.main(argv))
+    raise SystemExit(train.main(list(argv)))
 
 
 def run(

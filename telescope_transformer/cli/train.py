@@ -1,0 +1,60 @@
+"""`telescope train`: train or fine-tune a model on prepared datasets."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from telescope_transformer.cli.declared import with_options_of
+from telescope_transformer.errors import TelescopeError
+from telescope_transformer.learning.arguments import TrainingArguments
+
+
+@with_options_of(TrainingArguments, leave_out={"model", "objective_options"})
+def train(
+    *,
+    dataset: Annotated[list[Path], typer.Option(help="Directory that `telescope prepare` wrote (repeatable).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the model, checkpoints and logs.")],
+    config: Annotated[
+        str | None, typer.Option(help="Recipe: a YAML file of options, or the name of a shipped recipe.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Directory or Hub id of the model to start from.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Revision of that model on the Hub.")] = None,
+    split: Annotated[str, typer.Option(help="Split of the datasets; all is all of them.")] = "train",
+    cache: Annotated[
+        Path | None, typer.Option(help="Directory of the encoded records; OUTPUT/cache if not given.")
+    ] = None,
+    options: dict[str, Any],
+) -> None:
+    """Train a model without labels on prepared datasets, or fine-tune one that exists.
+
+    An option overrides the recipe. The same command continues a run that was killed. For several processes or GPUs
+    use `accelerate launch -m telescope_transformer.learning`, which takes the same options.
+
+    Example: telescope train --dataset dataset --config default --output run
+    """
+    from transformers.utils import logging as transformers_logging
+
+    from telescope_transformer.learning.arguments import arguments_of
+    from telescope_transformer.learning.training import TrainingPaths, end_processes
+    from telescope_transformer.learning.training import train as run
+
+    transformers_logging.disable_progress_bar()
+    paths = TrainingPaths(dataset, output, start_from=model, revision=revision, split=split, cache=cache)
+    try:
+        run(paths, arguments_of(config, options))
+    finally:
+        end_processes()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run `telescope train` as a program of its own; returns the exit status."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(train)
+    try:
+        app(argv, standalone_mode=False)
+    except TelescopeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0

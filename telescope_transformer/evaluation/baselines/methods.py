@@ -1,0 +1,55 @@
+"""The methods that every table compares, by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from telescope_transformer.evaluation.baselines import controls, networks, pair_classifier, services, word2vec
+from telescope_transformer.evaluation.protocol import Split
+from telescope_transformer.evaluation.representation import Representation
+from telescope_transformer.evaluation.windows import WindowSet
+
+Represent = Callable[[WindowSet], Representation]
+Fit = Callable[[Split, int], Represent]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of representing windows.
+
+    title: as the tables print it.
+    kind: "control"; "baseline"; "transductive", which learns from the very windows that it represents, though not
+        which are of one source; "ceiling", supervised on pairs and without vectors; or "model".
+    fit: (split, seed) to a function that represents windows. It learns from `split.train` alone unless transductive.
+    """
+
+    title: str
+    kind: str
+    fit: Fit
+
+
+def _unfitted(represent: Represent) -> Fit:
+    return lambda split, seed: represent
+
+
+def _frequencies(represent: Callable[[WindowSet, WindowSet], Representation]) -> Fit:
+    return lambda split, seed: partial(represent, split.train)
+
+
+METHODS = {
+    "length_only": Method("length only", "control", _unfitted(controls.length_only)),
+    "time_of_day": Method("time of day only", "control", _unfitted(controls.time_of_day)),
+    "sensor_only": Method("sensor only", "control", _unfitted(controls.sensor_only)),
+    "binary_services": Method("services, binary", "baseline", _unfitted(services.binary_services)),
+    "tfidf_services": Method("services, TF-IDF", "baseline", _frequencies(services.tfidf_services)),
+    "tfidf_with_timing": Method("TF-IDF + sensor + timing", "baseline", _frequencies(services.tfidf_with_timing)),
+    "dante": Method("DANTE (Word2Vec of ports)", "baseline", word2vec.dante),
+    "darkvec_day": Method("DarkVec, 24 h (transductive)", "transductive", word2vec.darkvec_day),
+    "darkvec_hour": Method("DarkVec, 1 h (transductive)", "transductive", word2vec.darkvec_hour),
+    "i_darkvec": Method("i-DarkVec (transductive)", "transductive", word2vec.i_darkvec),
+    "untrained": Method("the paper's model, untrained", "baseline", lambda split, seed: networks.untrained(seed)),
+    "pair_classifier": Method("supervised pair classifier", "ceiling", pair_classifier.pair_classifier),
+}
+CONTROLS = tuple(name for name, method in METHODS.items() if method.kind == "control")
+# What an evaluation of a model compares with unless told otherwise: the strongest that fit within seconds.
+DEFAULT_BASELINES = ("tfidf_services", "tfidf_with_timing", "untrained")

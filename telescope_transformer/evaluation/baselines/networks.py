@@ -1,0 +1,34 @@
+"""The transformer as a method: untrained, or loaded from a directory."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.evaluation.representation import Representation
+from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+
+
+def untrained(seed: int) -> Callable[[WindowSet], Representation]:
+    """The paper's preset with random weights."""
+    config = TelescopeConfig.paper()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = TelescopeForContrastiveLearning(config)
+    return partial(_embed, model, FlowTokenizer(fields=config.fields))
+
+
+def trained(model: str | Path | None) -> Callable[[WindowSet], Representation]:
+    """A trained model by directory or Hub id; None is the checkpoint that the package ships.
+
+    Raises:
+        CheckpointError: where the model cannot be loaded.
+    """
+    return partial(_embed, *load_model(model))
+
+
+def _embed(model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, windows: WindowSet) -> Representation:
+    return Representation.of_vectors(embed_windows(model, tokenizer, windows.table, progress=False))

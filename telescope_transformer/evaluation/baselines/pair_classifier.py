@@ -1,0 +1,70 @@
+"""A supervised classifier of pairs on hand-made features: the ceiling for telling sources apart.
+
+It gives no vectors, so nothing can be searched or clustered in linear memory by it; it says how much the records hold.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import squareform
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from telescope_transformer.evaluation.baselines.pair_features import PairFeatures
+from telescope_transformer.evaluation.protocol import Split
+from telescope_transformer.evaluation.representation import Representation
+from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.metrics.pairs import pair_index
+from telescope_transformer.windows import fixed_windows
+
+WINDOWS_PER_SOURCE = 6
+NEGATIVES_PER_POSITIVE = 6
+BLOCK_PAIRS = 200_000
+
+
+def pair_classifier(split: Split, seed: int) -> Callable[[WindowSet], Representation]:
+    """Log-odds that two windows are of one source, learnt from pairs of training windows."""
+    table = fixed_windows(split.train.table, split.train.length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
+    train = WindowSet(table)
+    rng = np.random.default_rng(seed)
+    first, second = _training_pairs(train, rng)
+    model = HistGradientBoostingClassifier(
+        max_iter=300, learning_rate=0.06, max_leaf_nodes=31, min_samples_leaf=40, random_state=seed
+    )
+    model.fit(PairFeatures(split.train, train)(first, second), train.sources[first] == train.sources[second])
+    return partial(_log_odds, model, split.train)
+
+
+def _log_odds(model: HistGradientBoostingClassifier, train: WindowSet, windows: WindowSet) -> Representation:
+    features, pairs = PairFeatures(train, windows), pair_index(len(windows))
+    scores = []
+    for begin in range(0, len(pairs[0]), BLOCK_PAIRS):
+        first, second = (side[begin : begin + BLOCK_PAIRS] for side in pairs)
+        scores.append(model.decision_function(features(first, second)))
+    return Representation(squareform(np.concatenate(scores).astype(np.float32)))
+
+
+def _training_pairs(train: WindowSet, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """All pairs within sources, and for each some random ones, half of them of one dominant service."""
+    order = np.argsort(train.sources, kind="stable")
+    positives = []
+    for shift in range(1, WINDOWS_PER_SOURCE):
+        left, right = order[:-shift], order[shift:]
+        same = train.sources[left] == train.sources[right]
+        positives.append((left[same], right[same]))
+    first, second = (np.concatenate(side) for side in zip(*positives, strict=True))
+    n_negatives = NEGATIVES_PER_POSITIVE * len(first)
+    left, right = rng.integers(0, len(train), (2, n_negatives))
+    hard = rng.random(n_negatives) < 0.5
+    right[hard] = _alike(train.dominant_services, left[hard], rng)
+    different = train.sources[left] != train.sources[right]
+    return np.concatenate([first, left[different]]), np.concatenate([second, right[different]])
+
+
+def _alike(services: NDArray, rows: NDArray, rng: np.random.Generator) -> NDArray:
+    """For each of the rows a random window of the same dominant service, perhaps itself."""
+    order = np.argsort(services, kind="stable")
+    begins = np.searchsorted(services[order], services[rows])
+    ends = np.searchsorted(services[order], services[rows], side="right")
+    return order[rng.integers(begins, ends)]

@@ -1,0 +1,238 @@
+"""Clusterings of a representation, scored against organisations and against sources.
+
+Correlation clustering takes the similarity minus a threshold as weights. Nobody has labels to choose the threshold by,
+so two choices are measured that need none, and the best of the sweep, which needs them, as their yardstick:
+
+- `calibrated`: what `telescope analyze` does (`telescope_transformer.calibration`), fitted on the validation sources;
+- `balanced`: the threshold that keeps the largest share of the validation sources' own pairs less the share of other
+  pairs that it joins (Youden's index).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import HDBSCAN, KMeans
+from sklearn.decomposition import TruncatedSVD
+
+from telescope_transformer.calibration import fit_calibration
+from telescope_transformer.correlation_clustering import CorrelationClustering, sweep_similarities
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.evaluation.representation import Representation
+from telescope_transformer.evaluation.summary import number
+from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.metrics.clusters import cluster_scores
+from telescope_transformer.metrics.pairs import condensed, pair_index
+
+SWEEP_POINTS = 24
+# Above this number of windows nothing is bounded; `tables.CLUSTER_NOTE` names it.
+PROVED_WINDOWS = 600
+# Labels come from a search that ends by itself, so they do not depend on the machine; only the proof is timed.
+BOUND_SECONDS = 2.0
+SMALLEST_CLUSTER = 5
+# A bootstrap replicate has some 63 % of the sources, so what grows with their number has no interval from it.
+COUNTS = frozenset({"n_clusters", "n_classes"})
+ENTROPIES = frozenset({"homogeneity", "completeness", "v_measure", "variation_of_information"})
+WIDEST = 128
+
+
+# A list for each figure, with an element for each threshold of the sweep; None where it is not defined.
+Curves = dict[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A partition to compare with: the rows of the windows that have a class, their classes and sources."""
+
+    rows: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    sources: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """Labels of a truth's windows, with what the solver says of them (empty for other clusterers)."""
+
+    labels: NDArray[np.int64]
+    facts: dict[str, float]
+
+
+def truths(windows: WindowSet) -> dict[str, Truth]:
+    """`organisations`, of the labelled windows and where there are any, and `sources`, of all windows."""
+    found = {}
+    if windows.labels is not None:
+        rows = np.flatnonzero(windows.labels != "")
+        found["organisations"] = Truth(
+            rows, np.unique(windows.labels[rows], return_inverse=True)[1], windows.sources[rows]
+        )
+    found["sources"] = Truth(np.arange(len(windows)), windows.sources, windows.sources)
+    return found
+
+
+def clusterings(
+    representation: Representation, truth: Truth, validation: Representation, validation_sources: NDArray, seed: int
+) -> Iterator[tuple[str, Clustered]]:
+    """Name and labels of every clustering of a truth's windows, the sweep's (`sweep_00` and on) among them."""
+    similarity = representation.similarity[np.ix_(truth.rows, truth.rows)]
+    vectors = None if representation.vectors is None else representation.vectors[truth.rows]
+    balanced = balanced_threshold(validation.similarity, validation_sources)
+    yield "balanced", proved(correlation_clusters(similarity, balanced, seed), similarity, seed)
+    if vectors is not None and validation.vectors is not None:
+        calibrated = calibrated_threshold(validation.vectors, validation_sources, vectors, truth.sources)
+        if calibrated is not None:
+            yield "calibrated", proved(correlation_clusters(similarity, calibrated, seed), similarity, seed)
+        reduced = _reduced(vectors, seed)
+        yield "k_means", Clustered(_k_means(reduced, len(np.unique(truth.classes)), seed), {})
+        yield "hdbscan", Clustered(_hdbscan(reduced), {})
+    for place, clustered in enumerate(sweep_clusterings(similarity, seed)):
+        yield f"sweep_{place:02d}", clustered
+
+
+def sweep_clusterings(similarity: NDArray, seed: int) -> Iterator[Clustered]:
+    """The correlation clustering at each threshold of the sweep, ascending."""
+    for point in sweep_similarities(similarity, sweep_thresholds(similarity).tolist(), random_state=seed):
+        yield Clustered(point.labels, _facts(point.threshold, point.cost))
+
+
+def correlation_clusters(similarity: NDArray, threshold: float, seed: int) -> Clustered:
+    """This package's correlation clustering of the complete graph with weights similarity - threshold.
+
+    Its lower bound and gap are NaN as yet: `proved` has them.
+    """
+    solver = CorrelationClustering(method="local_search", random_state=seed).fit(_weights(similarity, threshold))
+    return Clustered(solver.labels_, _facts(threshold, float(solver.cost_)))
+
+
+def _facts(threshold: float, cost: float) -> dict[str, float]:
+    return {"threshold": threshold, "cost": cost, "lower_bound": float("nan"), "gap": float("nan")}
+
+
+def proved(clustered: Clustered, similarity: NDArray, seed: int) -> Clustered:
+    """A correlation clustering with a lower bound of its cost, and the gap between the two.
+
+    They stay NaN above `PROVED_WINDOWS`, and where `BOUND_SECONDS` do not suffice.
+    """
+    if len(similarity) > PROVED_WINDOWS:
+        return clustered
+    weights, cost = _weights(similarity, clustered.facts["threshold"]), clustered.facts["cost"]
+    solver = CorrelationClustering(time_limit=BOUND_SECONDS, random_state=seed).fit(weights)
+    # The two are sums in another order: a bound above the cost is their rounding.
+    bound = float(np.minimum(solver.lower_bound_, cost))
+    gap = (cost - bound) / cost if cost > 0 else 0.0
+    return Clustered(clustered.labels, clustered.facts | {"lower_bound": bound, "gap": gap})
+
+
+def _weights(similarity: NDArray, threshold: float) -> NDArray[np.float64]:
+    return (similarity - threshold).astype(np.float64)
+
+
+def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
+    """The similarity above which the share of same-source pairs exceeds that of other pairs by most."""
+    first, second = pair_index(len(sources))
+    scores, same = condensed(similarity), sources[first] == sources[second]
+    if not same.any() or same.all():
+        raise DatasetError("a threshold needs validation pairs of one source and of two")
+    order = np.argsort(-scores, kind="stable")
+    lead = np.cumsum(np.where(same[order], 1 / same.sum(), -1 / (~same).sum()))
+    # Only between different scores does a threshold lie.
+    ordered = scores[order]
+    best = int(np.argmax(np.where(np.append(ordered[1:] != ordered[:-1], True), lead, -np.inf)))
+    below = ordered[best + 1] if best + 1 < len(ordered) else ordered[best]
+    return float(ordered[best] + below) / 2
+
+
+def calibrated_threshold(
+    validation: NDArray, validation_sources: NDArray, vectors: NDArray, sources: NDArray
+) -> float | None:
+    """The threshold of a calibration fitted on validation sources, its prior adapted to these windows.
+
+    None where the calibration cannot be fitted: too few sources, or a similarity that does not tell them apart.
+    """
+    try:
+        calibration = fit_calibration(validation, validation_sources)
+    except DatasetError:
+        return None
+    return calibration.adapted(vectors, sources).threshold
+
+
+def sweep_thresholds(similarity: NDArray) -> NDArray[np.float64]:
+    """Ascending thresholds: half of them evenly spaced from the lowest to the highest similarity, half at quantiles.
+
+    The quantiles are for representations whose similarities crowd together, as an untrained network's do.
+    """
+    scores = condensed(similarity)
+    even = np.linspace(scores.min(), scores.max(), SWEEP_POINTS // 2, endpoint=False)
+    crowded = np.quantile(scores, 1 - np.geomspace(0.6, 0.002, SWEEP_POINTS // 2))
+    return np.sort(np.concatenate([even, crowded]))
+
+
+def score_clusterings(
+    found: Iterator[tuple[str, Clustered]],
+    truth: Truth,
+    multiplicities: NDArray,
+    prove: Callable[[Clustered], Clustered],
+) -> tuple[dict[str, dict[str, NDArray]], Curves]:
+    """Scores of each clustering with its replicates, and the curves over the sweep.
+
+    Arguments:
+        multiplicities: (1 + replicates, sources); the first row counts every source once.
+        prove: bounds a clustering of the truth's windows, here the best of the sweep alone.
+
+    Returns:
+        Figures by clustering, `best` being the highest adjusted Rand index of the sweep, with NaN for replicates of
+        what grows with the number of sources; and the curves, a list for each figure with an element per threshold.
+    """
+    figures: dict[str, dict[str, NDArray]] = {}
+    sweep: list[tuple[Clustered, dict[str, float]]] = []
+    for name, clustered in found:
+        if name.startswith("sweep"):
+            sweep.append((clustered, _scores(clustered, truth, multiplicities[0])))
+        else:
+            figures[name] = _replicated(clustered, truth, multiplicities)
+    best = max(sweep, key=lambda item: item[1]["ari"])[0]
+    figures["best"] = _replicated(prove(best), truth, multiplicities)
+    curves = {name: [number(scores[name]) for _, scores in sweep] for name in sweep[0][1]}
+    return figures, curves
+
+
+def _scores(clustered: Clustered, truth: Truth, drawn: NDArray) -> dict[str, float]:
+    scores = cluster_scores(truth.classes, clustered.labels, drawn[truth.sources], truth.sources)
+    return dict(scores) | clustered.facts
+
+
+def _replicated(clustered: Clustered, truth: Truth, multiplicities: NDArray) -> dict[str, NDArray]:
+    """Scores, (1 + replicates,) each; replicates are NaN where drawing sources says nothing of the figure."""
+    rows = [_scores(clustered, truth, drawn) for drawn in multiplicities]
+    figures = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    # Classes that are sources are as many as are drawn.
+    of_sources = np.array_equal(truth.classes, truth.sources)
+    for name in COUNTS | ENTROPIES if of_sources else COUNTS:
+        figures[name][1:] = np.nan
+    return figures
+
+
+def _reduced(vectors: NDArray, seed: int) -> NDArray:
+    """Vectors of at most `WIDEST` dimensions, for clusterers whose time grows with them: TF-IDF has thousands."""
+    if min(vectors.shape) <= WIDEST:
+        return vectors
+    return TruncatedSVD(WIDEST, random_state=seed).fit_transform(vectors)
+
+
+def _k_means(vectors: NDArray, classes: int, seed: int) -> NDArray[np.int64]:
+    """k-means with the true number of classes, or with as many as there are distinct vectors."""
+    distinct = len(np.unique(vectors, axis=0))
+    # With hundreds of clusters the starts hardly differ, and each takes long.
+    starts = 4 if classes < 100 else 1
+    return KMeans(min(classes, distinct), n_init=starts, random_state=seed).fit_predict(vectors)
+
+
+def _hdbscan(vectors: NDArray) -> NDArray[np.int64]:
+    """HDBSCAN's labels, each window that it calls noise a cluster of its own."""
+    # It refuses fewer windows than make a cluster.
+    if len(vectors) < SMALLEST_CLUSTER:
+        return np.arange(len(vectors))
+    labels = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, copy=True).fit_predict(vectors)
+    noise = labels < 0
+    labels[noise] = labels.max() + 1 + np.arange(noise.sum())
+    return labels

@@ -1,0 +1,57 @@
+"""Windows to evaluate on, from flow-record files or from a prepared dataset."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.evaluation.protocol import MAX_WINDOWS, Split, at_most, recurring
+from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.preparation import load
+from telescope_transformer.records import read_records
+from telescope_transformer.windows import cut_windows, fixed_windows
+
+
+def is_prepared(inputs: Sequence[str | Path]) -> bool:
+    """Whether the only input is the directory of a prepared dataset."""
+    return len(inputs) == 1 and (Path(inputs[0]) / "manifest.json").is_file()
+
+
+def read_windows(
+    inputs: Sequence[str | Path], length: int, *, columns: Mapping[str, str] | None = None, distinct: bool = False
+) -> pa.Table:
+    """Windows of `length` records of flow-record files.
+
+    Arguments:
+        distinct: keep one of records that are equal in every field, for loggers that write some twice.
+
+    Raises:
+        InputError: where a file cannot be read.
+    """
+    table = read_records(inputs, columns=columns).table
+    if distinct:
+        table = distinct_records(table)
+    return cut_windows(table, window=length, min_records=length)
+
+
+def distinct_records(table: pa.Table) -> pa.Table:
+    """The first of each set of records that are equal in every field, in the order of the table."""
+    # Grouping keeps no order, and the order of records within a second matters: take each group's first row.
+    numbered = table.append_column("row", pa.array(np.arange(table.num_rows)))
+    first = numbered.group_by(table.column_names).aggregate([("row", "min")])["row_min"]
+    return table.take(np.sort(first.to_numpy()))
+
+
+def read_split(dataset: str | Path, length: int, *, max_windows: int = MAX_WINDOWS, seed: int = 0) -> Split:
+    """The split of a prepared dataset, its windows recut to `length` records.
+
+    Raises:
+        DatasetError: where there is no complete prepared dataset.
+    """
+    parts = {}
+    for name in ("train", "validation", "unseen_sources", "unseen_sequences"):
+        table = load(dataset, name).sort_by([("source", "ascending"), ("start", "ascending")])
+        table = recurring(fixed_windows(table, length))[0]
+        parts[name] = WindowSet(table if name == "train" else at_most(table, max_windows, seed))
+    return Split(**parts).checked()

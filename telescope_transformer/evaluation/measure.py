@@ -1,0 +1,105 @@
+"""The figures of one similarity between windows, each with its bootstrap replicates over sources.
+
+A `Figures` maps a target ("same_source", "retrieval", ...) to its figures, and each to an array (1 + replicates,) that
+begins with the figure of the sample itself. Replicates stay with their figure until `summary` has averaged the splits,
+so that means of splits and differences of methods get intervals of their own.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.evaluation.targets import PairTarget, large_organisations, pair_targets, told_by_neighbours
+from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.metrics.bootstrap import source_multiplicities, weighted_mean
+from telescope_transformer.metrics.neighbours import classification_scores, neighbour_labels, retrieval
+from telescope_transformer.metrics.pairs import PairRanking, condensed, pair_index
+
+Figures = dict[str, dict[str, NDArray[np.float64]]]
+
+REPLICATES = 200
+NEIGHBOURS = 5
+
+
+class Questions:
+    """What is asked of every method on one set of windows: prepared once, answered for each similarity.
+
+    Arguments:
+        windows: n windows of one length.
+        replicates: bootstrap replicates; the same sources are drawn for every method.
+    """
+
+    def __init__(self, windows: WindowSet, *, replicates: int = REPLICATES, seed: int = 0) -> None:
+        self.windows = windows
+        self.targets = pair_targets(windows)
+        self.told_by_neighbours = told_by_neighbours(windows, NEIGHBOURS)
+        self.first, self.second = pair_index(len(windows))
+        drawn = source_multiplicities(len(windows.source_names), replicates, seed=seed)
+        # The sample itself comes first: every source once.
+        self.multiplicities = np.vstack([np.ones((1, drawn.shape[1])), drawn])
+
+    def counts(self) -> dict[str, int]:
+        """Windows, sources, and the pairs and positive pairs of each target."""
+        counts = {"windows": len(self.windows), "sources": len(self.windows.source_names)}
+        for name, target in self.targets.items():
+            counts[f"{name}_pairs"] = int(target.chosen.sum())
+            counts[f"{name}_positive"] = int((target.chosen & target.positive).sum())
+        return counts
+
+    def answer(self, similarity: NDArray) -> Figures:
+        """All figures of a similarity (n, n), higher for what belongs together.
+
+        Raises:
+            InputError: where the similarity does not fit the windows or is not finite.
+        """
+        if similarity.shape != (len(self.windows),) * 2:
+            raise InputError(f"a similarity of shape {similarity.shape} does not fit {len(self.windows)} windows")
+        scores = condensed(similarity)
+        figures = {name: self._pairs(scores, target) for name, target in self.targets.items()}
+        figures["retrieval"] = self._retrieval(similarity)
+        if self.windows.labels is not None and len(self.told_by_neighbours):
+            figures["neighbours"] = self._neighbours(similarity, self.windows.labels)
+        return figures
+
+    def _pairs(self, scores: NDArray, target: PairTarget) -> dict[str, NDArray]:
+        chosen = target.chosen
+        first, second = (self.windows.sources[side[chosen]] for side in (self.first, self.second))
+        ranking = PairRanking(scores[chosen], target.positive[chosen], first, second)
+        figures = ranking.statistics(self.multiplicities)
+        if target.groups is not None:
+            figures["macro_auroc"] = self._macro(scores[chosen], target, target.groups)
+        return figures
+
+    def _macro(self, scores: NDArray, target: PairTarget, codes: NDArray) -> NDArray:
+        """Mean over groups of the AUROC of a group's own pairs against those of one member and one outsider."""
+        sides = [side[target.chosen] for side in (self.first, self.second)]
+        first, second = (self.windows.sources[side] for side in sides)
+        groups = [codes[side] for side in sides]
+        inside = target.positive[target.chosen]
+        # A pair of two groups is a negative of both; a pair within a group is given once.
+        outside = np.flatnonzero(~inside)
+        rows = np.concatenate([np.arange(len(scores)), outside])
+        group = np.concatenate([groups[0], groups[1][outside]])
+        ranking = PairRanking(scores[rows], inside[rows], first[rows], second[rows], group)
+        aurocs = ranking.aurocs(self.multiplicities)
+        by_source = codes is self.windows.sources
+        weights = self.multiplicities[:, : aurocs.shape[1]] if by_source else np.ones_like(aurocs)
+        return np.array([weighted_mean(*pair) for pair in zip(aurocs, weights, strict=True)])
+
+    def _retrieval(self, similarity: NDArray) -> dict[str, NDArray]:
+        sources = self.windows.sources
+        recall, precision = retrieval(similarity, sources)
+        weights = [drawn[sources] for drawn in self.multiplicities]
+        return {
+            "recall_at_1": np.array([weighted_mean(recall, weight) for weight in weights]),
+            "map": np.array([weighted_mean(precision, weight) for weight in weights]),
+        }
+
+    def _neighbours(self, similarity: NDArray, labels: NDArray) -> dict[str, NDArray]:
+        rows = self.told_by_neighbours
+        sources = self.windows.sources[rows]
+        predicted = neighbour_labels(similarity[np.ix_(rows, rows)], labels[rows], sources, k=NEIGHBOURS)
+        large = large_organisations(self.windows)
+        weights = [drawn[sources] for drawn in self.multiplicities]
+        scores = [classification_scores(labels[rows], predicted, weight, large) for weight in weights]
+        return {name: np.array([score[name] for score in scores]) for name in scores[0]}

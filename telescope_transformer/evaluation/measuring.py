@@ -1,0 +1,121 @@
+"""Measure models against baselines and controls within one telescope, on sources that they have not seen.
+
+The output's metrics.json holds every figure with its 95 % interval (its layout: README.md in this folder), metrics.md
+the tables, plots/ the similarity histograms, the threshold curves and a map of the windows, report.html all of them.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.evaluation.baselines import METHODS, Method
+from telescope_transformer.evaluation.baselines.networks import trained
+from telescope_transformer.evaluation.inputs import is_prepared, read_split, read_windows
+from telescope_transformer.evaluation.page import page
+from telescope_transformer.evaluation.protocol import Split, make_split, with_test_windows
+from telescope_transformer.evaluation.runs import Results, measure_split, report_rows
+from telescope_transformer.evaluation.settings import EvaluationSettings, methods_on
+from telescope_transformer.evaluation.summary import SCHEMA, average, differences, summarise
+from telescope_transformer.evaluation.tables import MAIN_FIGURES, markdown
+
+
+def evaluate(inputs: Sequence[str | Path], settings: EvaluationSettings) -> tuple[dict[str, Any], Results]:
+    """Measure everything that the settings ask for.
+
+    Args:
+        inputs: flow-record files, which are split here, or the directory of one prepared dataset, whose split is used.
+
+    Returns:
+        The content of metrics.json, and what the pictures show.
+
+    Raises:
+        TelescopeError: where inputs or models cannot be read, or are too small.
+    """
+    splits = read_splits(inputs, settings)
+    models = {model: Method(model.name, "model", _fitted(model.place)) for model in settings.models}
+    results = Results()
+    for seed, split in splits.items():
+        methods = methods_on(seed, settings.methods, settings.models, models)
+        measure_split(results, split, seed, methods, replicates=settings.replicates)
+    averages = average(results.runs)
+    titles = {name: (method.title, method.kind) for name, method in METHODS.items()}
+    titles |= {method.title: (method.title, "model") for method in models.values()}
+    summary = summarise(averages, titles)
+    name = settings.name or Path(inputs[0]).name
+    metrics = {
+        "schema": SCHEMA,
+        "data": describe(inputs, settings, name, list(splits)),
+        "counts": results.counts,
+        "methods": summary,
+        "differences": differences(averages, [model.name for model in settings.models], MAIN_FIGURES),
+        "curves": results.curves,
+        "results": report_rows(summary, f"{name}, windows of {settings.window}", MAIN_FIGURES),
+    }
+    return metrics, results
+
+
+def read_splits(inputs: Sequence[str | Path], settings: EvaluationSettings) -> dict[int, Split]:
+    """The splits by seed; a prepared dataset has one, its own.
+
+    Raises:
+        DatasetError: where `hold_out` is asked of a prepared dataset, or sources are too few.
+        InputError: where a file cannot be read.
+    """
+    length, most = settings.window, settings.max_windows
+    if is_prepared(inputs):
+        if settings.hold_out != "source":
+            raise DatasetError("a prepared dataset is split already; --hold-out needs flow-record files")
+        splits = {settings.splits[0]: read_split(inputs[0], length, max_windows=most)}
+    else:
+        windows = read_windows(inputs, length, columns=settings.columns, distinct=settings.distinct)
+        splits = {
+            seed: make_split(windows, length, seed=seed, hold_out=settings.hold_out, max_windows=most)
+            for seed in settings.splits
+        }
+    if settings.test:
+        columns = settings.test_columns or settings.columns
+        test = read_windows(settings.test, length, columns=columns, distinct=settings.distinct)
+        splits = {
+            seed: with_test_windows(split, test, length, seed=seed, max_windows=most) for seed, split in splits.items()
+        }
+    return splits
+
+
+def describe(
+    inputs: Sequence[str | Path], settings: EvaluationSettings, name: str, splits: list[int]
+) -> dict[str, Any]:
+    """How the figures were taken: names of files, never their folders or what is in them."""
+    return {
+        "name": name,
+        "inputs": [Path(path).name for path in inputs],
+        "test": [Path(path).name for path in settings.test],
+        "window": settings.window,
+        "max_windows": settings.max_windows,
+        "hold_out": settings.hold_out,
+        "distinct": settings.distinct,
+        "splits": splits,
+        "replicates": settings.replicates,
+        "interval": 0.95,
+    }
+
+
+def write(output: Path, metrics: dict[str, Any], results: Results | None) -> None:
+    """Write metrics.json and metrics.md, draw the results where there are any, and put all into report.html."""
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    (output / "metrics.md").write_text(markdown(metrics))
+    pictures = []
+    if results is not None:
+        # Imported here: with its first use Matplotlib looks for fonts, which takes a while.
+        from telescope_transformer.evaluation.plots import draw_all
+
+        pictures = draw_all(output / "plots", results, metrics["methods"])
+    (output / "report.html").write_text(page(metrics, pictures))
+
+
+def _fitted(place: str | None) -> Any:
+    """A trained model as a method: it learns nothing from the evaluation's training windows."""
+    represent = trained(place)
+    return lambda split, seed: represent

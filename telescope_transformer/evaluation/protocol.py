@@ -1,0 +1,146 @@
+"""Splits for evaluation: sources are split, never windows."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.evaluation.windows import WindowSet, prefix_of
+from telescope_transformer.windows import TRAIN_PART, fixed_windows, split_of_source
+
+HOLD_OUTS = ("source", "prefix", "organisation")
+UNSEEN = ("unseen_sources", "unseen_sequences")
+PARTS = ("train", "validation", *UNSEEN)
+MAX_WINDOWS = 4
+# Two thousand windows are two million pairs; more would only make the intervals narrower.
+MAX_SOURCES = 1_000
+
+
+@dataclass(frozen=True)
+class Split:
+    """The windows of one split; those of `train` are all that a method may learn from.
+
+    The other parts have at most `max_windows` windows a source and `MAX_SOURCES` sources, drawn at random.
+    """
+
+    train: WindowSet
+    validation: WindowSet
+    unseen_sources: WindowSet
+    unseen_sequences: WindowSet
+
+    def checked(self) -> Self:
+        """The split itself.
+
+        Raises:
+            DatasetError: where a part has fewer than two sources.
+        """
+        parts = {name: len(self.part(name).source_names) for name in PARTS}
+        if min(parts.values()) < 2:
+            sizes = ", ".join(f"{number} of {name}" for name, number in parts.items())
+            raise DatasetError(f"sources with two windows of {self.train.length} records: {sizes}; each needs two")
+        return self
+
+    def part(self, name: str) -> WindowSet:
+        """The windows of the part of this name, one of `PARTS`."""
+        parts: dict[str, WindowSet] = vars(self)
+        return parts[name]
+
+
+def make_split(
+    windows: pa.Table, length: int, *, seed: int = 0, hold_out: str = "source", max_windows: int = MAX_WINDOWS
+) -> Split:
+    """Recut windows to one length and split them.
+
+    Of sources with at least two windows, 20 % are test and 10 % validation sources by hash. Of a training source the
+    first 80 % of the windows are for training, the rest are unseen sequences.
+
+    Arguments:
+        windows: windows of any length, sorted by source and start.
+        length: records in each window of the result.
+        seed: of the hash that splits and of the draw of windows.
+        hold_out: "source"; or "prefix" or "organisation" to keep all sources of one /24, or of one organisation (of
+            one /24 where unknown), on one side.
+
+    Raises:
+        DatasetError: where `hold_out` is none of these, or too few sources are left to compare any.
+    """
+    cut, codes = recurring(fixed_windows(windows, length))
+    split = _split_of_rows(cut, seed, hold_out)
+    early = _place_in_source(codes) < TRAIN_PART
+    chosen = {
+        "train": (split == "train") & early,
+        "validation": split == "validation",
+        "unseen_sources": split == "test",
+        "unseen_sequences": (split == "train") & ~early,
+    }
+    parts = {name: cut.filter(pa.array(rows)) for name, rows in chosen.items()}
+    for name in parts.keys() - {"train"}:
+        parts[name] = at_most(recurring(parts[name])[0], max_windows, seed)
+    return Split(**{name: WindowSet(table) for name, table in parts.items()}).checked()
+
+
+def with_test_windows(
+    split: Split, windows: pa.Table, length: int, *, seed: int = 0, max_windows: int = MAX_WINDOWS
+) -> Split:
+    """The split with other data's windows as its unseen sources, without any source that it trains or chooses on.
+
+    Raises:
+        DatasetError: where fewer than two sources are left.
+    """
+    seen = pa.concat_arrays([part.table["source"].combine_chunks() for part in (split.train, split.validation)])
+    fresh = windows.filter(pc.invert(pc.is_in(windows["source"], value_set=seen)))
+    test = WindowSet(at_most(recurring(fixed_windows(fresh, length))[0], max_windows, seed))
+    if len(test.source_names) < 2:
+        raise DatasetError(f"the test data has {len(test.source_names)} sources with two windows that were not seen")
+    return replace(split, unseen_sources=test)
+
+
+def recurring(windows: pa.Table) -> tuple[pa.Table, NDArray]:
+    """The windows of sources that have at least two, with the codes of their sources, (n,)."""
+    codes = np.unique(np.array(windows["source"].to_pylist(), dtype=str), return_inverse=True)[1]
+    kept = np.bincount(codes, minlength=1)[codes] > 1 if len(codes) else np.zeros(0, bool)
+    return windows.filter(pa.array(kept)), codes[kept]
+
+
+def at_most(windows: pa.Table, max_windows: int, seed: int) -> pa.Table:
+    """At most so many windows a source, and `MAX_SOURCES` sources, drawn at random."""
+    names = np.unique(np.array(windows["source"].to_pylist(), dtype=str))
+    if len(names) > MAX_SOURCES:
+        drawn = np.random.default_rng(seed).choice(names, MAX_SOURCES, replace=False)
+        windows = windows.filter(pc.is_in(windows["source"], value_set=pa.array(drawn)))
+    if not windows.num_rows:
+        return windows
+    return fixed_windows(windows, windows["n_records"][0].as_py(), max_per_source=max_windows, seed=seed)
+
+
+def _place_in_source(codes: NDArray) -> NDArray[np.float64]:
+    """Share of a source's windows that come before each window; the rows are sorted by source and start."""
+    counts = np.bincount(codes, minlength=1)
+    begins = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    return (np.arange(len(codes)) - begins[codes]) / counts[codes]
+
+
+def units_of(sources: Iterable[str], label_of: Mapping[str, str], hold_out: str) -> dict[str, str]:
+    """What is split in place of each source: itself, its network, or its organisation where that is known.
+
+    Raises:
+        DatasetError: where `hold_out` is none of `HOLD_OUTS`.
+    """
+    if hold_out not in HOLD_OUTS:
+        raise DatasetError(f"sources can be held out by {', '.join(HOLD_OUTS)}, not by {hold_out!r}")
+    units = {source: source if hold_out == "source" else prefix_of(source) for source in sources}
+    return units | (dict(label_of) if hold_out == "organisation" else {})
+
+
+def _split_of_rows(windows: pa.Table, seed: int, hold_out: str) -> NDArray:
+    sources = windows["source"].to_pylist()
+    labels = windows["label"].to_pylist() if "label" in windows.column_names else [None] * len(sources)
+    label_of = {source: label for source, label in zip(sources, labels, strict=True) if label}
+    units = units_of(set(sources), label_of, hold_out)
+    splits = {unit: split_of_source(unit, seed) for unit in set(units.values())}
+    return np.array([splits[units[source]] for source in sources], dtype=str)

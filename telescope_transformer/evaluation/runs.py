@@ -1,0 +1,98 @@
+"""Every method on every split: figures, clusterings and curves."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from telescope_transformer.evaluation.baselines.methods import Method
+from telescope_transformer.evaluation.clustering import Curves, clusterings, proved, score_clusterings, truths
+from telescope_transformer.evaluation.measure import Figures, Questions
+from telescope_transformer.evaluation.protocol import UNSEEN, Split
+from telescope_transformer.evaluation.representation import Representation
+from telescope_transformer.evaluation.summary import Run
+from telescope_transformer.evaluation.windows import WindowSet
+
+
+@dataclass
+class Results:
+    """What all runs found.
+
+    counts: by split and part, windows, sources and pairs. curves: by method, part and truth, the sweep over thresholds
+    on the first split. shown: by method, its representation of the first split's unseen sources, which the plots show.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    counts: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    curves: dict[str, dict[str, dict[str, Curves]]] = field(default_factory=dict)
+    shown: dict[str, Representation] = field(default_factory=dict)
+    shown_windows: WindowSet | None = None
+
+
+def measure_split(
+    results: Results, split: Split, seed: int, methods: Mapping[str, Iterable[Method]], *, replicates: int
+) -> None:
+    """Add the figures of the methods on one split.
+
+    Arguments:
+        seed: number of the split; it also seeds the methods and the bootstrap.
+        methods: by name, its variants on this split (a model's seeds); their figures are averaged later.
+    """
+    parts = {part: Questions(split.part(part), replicates=replicates, seed=seed) for part in UNSEEN}
+    results.counts[str(seed)] = {part: questions.counts() for part, questions in parts.items()}
+    results.shown_windows = results.shown_windows or split.unseen_sources
+    with tqdm(total=sum(len(list(variants)) for variants in methods.values()), unit="method") as bar:
+        for name, variants in methods.items():
+            bar.set_description(f"split {seed}, {name}")
+            for variant in variants:
+                _measure(results, split, seed, name, variant, parts)
+                bar.update()
+
+
+def _measure(
+    results: Results, split: Split, seed: int, name: str, method: Method, parts: Mapping[str, Questions]
+) -> None:
+    represent = method.fit(split, seed)
+    validation = None if method.kind == "control" else represent(split.validation)
+    for part, questions in parts.items():
+        representation = represent(questions.windows)
+        figures = questions.answer(representation.similarity)
+        if validation is not None:
+            found, curves = _clusters(split, seed, representation, validation, questions)
+            figures |= found
+            results.curves.setdefault(name, {}).setdefault(part, curves)
+        if part == "unseen_sources":
+            results.shown.setdefault(name, representation)
+        results.runs.append(Run(name, part, seed, figures))
+
+
+def _clusters(
+    split: Split, seed: int, representation: Representation, validation: Representation, questions: Questions
+) -> tuple[Figures, dict[str, Curves]]:
+    figures: Figures = {}
+    curves: dict[str, Curves] = {}
+    for truth_name, truth in truths(questions.windows).items():
+        found = clusterings(representation, truth, validation, split.validation.sources, seed)
+        similarity = representation.similarity[np.ix_(truth.rows, truth.rows)]
+        prove = partial(proved, similarity=similarity, seed=seed)
+        scores, curves[truth_name] = score_clusterings(found, truth, questions.multiplicities, prove)
+        figures |= {f"clusters_{truth_name}_{name}": values for name, values in scores.items()}
+    return figures, curves
+
+
+def report_rows(methods: Mapping[str, Any], dataset: str, names: Mapping[str, Iterable[str]]) -> list[dict[str, Any]]:
+    """The models' main figures as rows for a card: dataset, split, metric, value, low, high."""
+    rows = []
+    for method in methods.values():
+        for part, groups in method["parts"].items() if method["kind"] == "model" else ():
+            for group, wanted in names.items():
+                for name in wanted:
+                    figure = groups.get(group, {}).get(name, {"mean": None})
+                    if figure["mean"] is not None:
+                        values = {"value": figure["mean"], "low": figure["low"], "high": figure["high"]}
+                        metric = f"{method['title']}: {group} {name}".replace("_", " ")
+                        rows.append({"dataset": dataset, "split": part, "metric": metric} | values)
+    return rows

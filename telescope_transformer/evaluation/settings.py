@@ -1,0 +1,102 @@
+"""What an evaluation is asked for: inputs, models, baselines, and how sources are split."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.evaluation.baselines import CONTROLS, DEFAULT_BASELINES, METHODS, Method
+from telescope_transformer.evaluation.measure import REPLICATES
+from telescope_transformer.evaluation.protocol import HOLD_OUTS, MAX_WINDOWS
+
+SHIPPED = "shipped"
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class ModelArgument:
+    """A model to evaluate.
+
+    Args:
+        name: in the tables.
+        split: the split that it was trained on; None evaluates it on every split.
+        place: directory or Hub id; None is the checkpoint that the package ships.
+    """
+
+    name: str
+    split: int | None
+    place: str | None
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """Options of an evaluation.
+
+    Args:
+        models: models to evaluate.
+        methods: names of baselines to compare with, or `all`.
+        window: records in each window.
+        max_windows: windows of a source, drawn at random.
+        splits: seeds of the splits.
+        hold_out: what is kept whole on one side of a split, one of `HOLD_OUTS`.
+        columns: record field to column, for CSV and Parquet.
+        distinct: keep one of records that are equal in every field.
+        test: other flow-record files to use as unseen sources, with their own `test_columns`.
+        replicates: bootstrap replicates over sources.
+        name: of the data in tables and cards; the first input's if None.
+
+    Raises:
+        InputError: where an option has a value that it does not allow.
+    """
+
+    models: Sequence[ModelArgument] = ()
+    methods: Sequence[str] = DEFAULT_BASELINES
+    window: int = 8
+    max_windows: int = MAX_WINDOWS
+    splits: Sequence[int] = (0, 1, 2)
+    hold_out: str = "source"
+    columns: Mapping[str, str] | None = None
+    distinct: bool = False
+    test: Sequence[str] = ()
+    test_columns: Mapping[str, str] | None = None
+    replicates: int = REPLICATES
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.methods if name not in (*METHODS, ALL)]
+        if unknown:
+            raise InputError(f"no baseline {unknown[0]!r}; there are {', '.join((*METHODS, ALL))}")
+        if self.hold_out not in HOLD_OUTS:
+            raise InputError(f"sources can be held out by {', '.join(HOLD_OUTS)}, not by {self.hold_out!r}")
+        for model in self.models:
+            if model.name in METHODS:
+                raise InputError(f"{model.name!r} is the name of a baseline; give the model another: NAME=MODEL")
+        for name in ("window", "max_windows", "replicates"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+
+def model_argument(text: str) -> ModelArgument:
+    """The model that NAME@SPLIT=MODEL, NAME=MODEL or MODEL names; `shipped` is the package's checkpoint.
+
+    Raises:
+        InputError: where the split is not a number.
+    """
+    label, equals, place = text.rpartition("=")
+    if not equals:
+        label = "model" if place == SHIPPED else place.rstrip("/").rpartition("/")[2]
+    name, at, split = label.partition("@")
+    if at and not split.isdigit():
+        raise InputError(f"the split of model {text!r} must be a number, not {split!r}")
+    return ModelArgument(name, int(split) if at else None, None if place == SHIPPED else place)
+
+
+def methods_on(
+    split: int, names: Sequence[str], models: Sequence[ModelArgument], loaded: Mapping[ModelArgument, Method]
+) -> dict[str, list[Method]]:
+    """The controls, the baselines and the models that are evaluated on a split, each with its variants."""
+    wanted = list(METHODS) if ALL in names else [*CONTROLS, *names]
+    methods: dict[str, list[Method]] = {name: [METHODS[name]] for name in METHODS if name in wanted}
+    for model in models:
+        if model.split in (None, split):
+            methods.setdefault(model.name, []).append(loaded[model])
+    return methods

@@ -1,0 +1,103 @@
+"""From the figures of single runs to the file that tables and cards are rendered from.
+
+A run is one method on one split; a method may have several runs of a split, with other seeds. Runs of a split are
+averaged, then the splits, replicate by replicate, so that the interval is that of the mean.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from telescope_transformer.evaluation.measure import Figures
+from telescope_transformer.metrics.bootstrap import percentile_interval
+
+SCHEMA = "telescope-evaluation/1"
+
+
+class Run(NamedTuple):
+    """Figures of one method on one part ("unseen_sources", "unseen_sequences") of one split."""
+
+    method: str
+    part: str
+    split: int
+    figures: Figures
+
+
+class Averaged(NamedTuple):
+    """A figure averaged over splits: itself and its replicates, (1 + replicates,), and its value on each split."""
+
+    values: NDArray[np.float64]
+    splits: dict[int, float]
+
+
+Averages = dict[tuple[str, str, str, str], Averaged]
+
+
+def average(runs: Iterable[Run]) -> Averages:
+    """Every figure by method, part, group and name; a split in which it is not defined is left out of its mean."""
+    collected: dict[tuple[str, str, str, str], dict[int, list[NDArray]]] = {}
+    for run in runs:
+        for group, figures in run.figures.items():
+            for name, values in figures.items():
+                key = (run.method, run.part, group, name)
+                collected.setdefault(key, {}).setdefault(run.split, []).append(values)
+    return {key: _average(by_split) for key, by_split in collected.items()}
+
+
+def summarise(averages: Averages, titles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """The `methods` of a metrics file: by method its title and kind, and its figures by part, group and name.
+
+    Each figure has `mean`, `low` and `high` (the 95 % interval of the mean over splits) and its value on every split;
+    what is not defined is null.
+    """
+    methods: dict[str, Any] = {}
+    for (method, part, group, name), averaged in averages.items():
+        title, kind = titles[method]
+        entry = methods.setdefault(method, {"title": title, "kind": kind, "parts": {}})
+        figures = entry["parts"].setdefault(part, {}).setdefault(group, {})
+        figures[name] = _entry(averaged.values) | {
+            "splits": {str(split): number(value) for split, value in averaged.splits.items()}
+        }
+    return methods
+
+
+def differences(averages: Averages, models: Iterable[str], names: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """How far each model is ahead of every other method, with the interval of the difference.
+
+    Both are drawn on the same sources, replicate by replicate. Only figures in `names` (group to names) on the splits
+    that both have in common are compared; without the same splits there is no difference.
+    """
+    result: dict[str, Any] = {}
+    methods = list(dict.fromkeys(key[0] for key in averages))
+    for model in models:
+        for (method, part, group, name), mine in averages.items():
+            if method != model or name not in names.get(group, ()):
+                continue
+            for other in methods:
+                theirs = averages.get((other, part, group, name))
+                if other != model and theirs is not None and theirs.splits.keys() == mine.splits.keys():
+                    place = result.setdefault(model, {}).setdefault(other, {}).setdefault(part, {})
+                    place.setdefault(group, {})[name] = _entry(mine.values - theirs.values)
+    return result
+
+
+def number(value: float) -> float | None:
+    """A float for JSON, to six digits; null where it is not defined."""
+    return None if not np.isfinite(value) else float(f"{value:.6g}")
+
+
+def _average(by_split: dict[int, list[NDArray]]) -> Averaged:
+    means = {split: np.mean(values, axis=0) for split, values in sorted(by_split.items())}
+    stacked = np.stack(list(means.values()))
+    defined = ~np.isnan(stacked)
+    count = defined.sum(axis=0)
+    total = np.where(defined, stacked, 0).sum(axis=0)
+    values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return Averaged(values, {split: float(mean[0]) for split, mean in means.items()})
+
+
+def _entry(values: NDArray) -> dict[str, float | None]:
+    low, high = percentile_interval(values[1:])
+    return {"mean": number(values[0]), "low": number(low), "high": number(high)}

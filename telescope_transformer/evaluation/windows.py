@@ -1,0 +1,124 @@
+"""Windows of one length as dense arrays, with what the targets and the baselines ask about them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_network
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from telescope_transformer.errors import DatasetError
+
+SECOND = 1_000_000
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class WindowSet:
+    """n windows of exactly `length` records each.
+
+    Arguments:
+        table: a row per window, as `windows.fixed_windows` gives it.
+
+    Raises:
+        DatasetError: where the windows are not all of one length; their length would tell their source.
+    """
+
+    table: pa.Table
+
+    def __post_init__(self) -> None:
+        lengths = np.unique(self.table["n_records"].to_numpy())
+        if len(lengths) > 1:
+            raise DatasetError(f"evaluation needs windows of one length, found {lengths[0]} to {lengths[-1]} records")
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @property
+    def length(self) -> int:
+        return int(self.table["n_records"][0].as_py()) if len(self) else 0
+
+    def field(self, name: str) -> NDArray | None:
+        """A record field as an array (n, length), or None where the records do not carry it or it is null."""
+        if name not in self.table.column_names:
+            return None
+        values = self.table[name].combine_chunks().flatten()
+        return None if values.null_count else values.to_numpy(zero_copy_only=False).reshape(len(self), -1)
+
+    @cached_property
+    def _source_texts(self) -> NDArray:
+        return np.array(self.table["source"].to_pylist())
+
+    @cached_property
+    def source_names(self) -> NDArray:
+        return np.unique(self._source_texts)
+
+    @cached_property
+    def sources(self) -> NDArray[np.int64]:
+        """Code of each window's source, 0 to number of sources - 1, (n,)."""
+        return np.searchsorted(self.source_names, self._source_texts)
+
+    @cached_property
+    def labels(self) -> NDArray | None:
+        """Organisation of each window, (n,) of text, "" where unknown; None where no window has one."""
+        if "label" not in self.table.column_names or self.table["label"].null_count == len(self):
+            return None
+        return np.array(self.table["label"].fill_null("").to_pylist())
+
+    @cached_property
+    def prefixes(self) -> NDArray[np.int64]:
+        """Code of each window's /24 (IPv6: /48), (n,)."""
+        networks = np.array([str(prefix_of(name)) for name in self.source_names])
+        return np.unique(networks, return_inverse=True)[1][self.sources]
+
+    @cached_property
+    def seconds(self) -> NDArray[np.float64]:
+        """Time of each record in seconds, (n, length)."""
+        times = self.field("timestamp")
+        return np.zeros((0, 0)) if times is None else times / SECOND
+
+    @cached_property
+    def services(self) -> NDArray[np.int64]:
+        """Protocol and destination port of each record as one number, (n, length)."""
+        protocols, ports = self.field("protocol"), self.field("dst_port")
+        if protocols is None or ports is None:
+            raise DatasetError("the windows carry no protocol and destination port")
+        return protocols.astype(np.int64) << 16 | ports
+
+    @cached_property
+    def dominant_services(self) -> NDArray[np.int64]:
+        """The most frequent service of each window, the smallest of equally frequent ones, (n,)."""
+        ordered = np.sort(self.services, axis=1)
+        counts = (ordered[:, :, None] == ordered[:, None, :]).sum(axis=2)
+        return np.take_along_axis(ordered, counts.argmax(axis=1)[:, None], axis=1)[:, 0]
+
+    @cached_property
+    def sensors(self) -> NDArray | None:
+        """Destination of each record, (n, length); None where there is but one."""
+        destinations = self.field("dst_ip")
+        return None if destinations is None or len(np.unique(destinations)) < 2 else destinations
+
+    def take(self, rows: NDArray) -> "WindowSet":
+        return WindowSet(self.table.take(pa.array(rows)))
+
+
+def prefix_of(source: str) -> str:
+    """The network that stands for one operator: the /24 of an IPv4 address, the /48 of an IPv6 one."""
+    return str(ip_network(f"{source}/{48 if ':' in source else 24}", strict=False))
+
+
+def indicator(values: NDArray, vocabulary: NDArray | None = None) -> csr_array:
+    """How often each of the values occurs in each window, sparse (n, distinct values).
+
+    Arguments:
+        values: (n, length).
+        vocabulary: sorted distinct values that give the columns; those of `values` where None.
+    """
+    columns_of = np.unique(values) if vocabulary is None else vocabulary
+    columns = np.searchsorted(columns_of, values.ravel())
+    rows = np.repeat(np.arange(len(values)), values.shape[1])
+    counts = csr_array((np.ones(values.size, np.float32), (rows, columns)), shape=(len(values), len(columns_of)))
+    counts.sum_duplicates()
+    return counts

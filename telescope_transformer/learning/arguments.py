@@ -1,0 +1,186 @@
+"""Options of a training run: the defaults, then a recipe, then options of the command line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from telescope_transformer.errors import TrainingError
+
+RECIPE_SUFFIX = ".yaml"
+
+
+def shipped_folder(name: str) -> Path:
+    """The folder of shipped `recipes` or `accelerate` configurations.
+
+    A wheel carries them inside this package (pyproject.toml, force-include). In a checkout and in an editable install
+    they lie in the repository's `training` folder.
+    """
+    packaged = Path(__file__).parent / name
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "training" / name
+
+
+def explained(text: str, choices: Sequence[str] = ()) -> dict[str, Any]:
+    """Metadata of a field: its help text, and its allowed values if they are few."""
+    return {"help": text, "choices": choices}
+
+
+@dataclass(frozen=True)
+class TrainingArguments:
+    """Options of a run, without its paths. The defaults are the paper's (arXiv 2606.04733).
+
+    Raises:
+        TrainingError: where a value is out of its range, naming the option and the value.
+    """
+
+    model: dict[str, Any] = field(
+        default_factory=dict, metadata=explained("fields of TelescopeConfig that differ from its defaults")
+    )
+    objective: str = field(default="nt_xent", metadata=explained("name of the training objective"))
+    objective_options: dict[str, Any] = field(default_factory=dict, metadata=explained("options of the objective"))
+    steps: int = field(default=150_000, metadata=explained("number of training steps"))
+    batch_pairs: int = field(default=512, metadata=explained("positive pairs in a step, over all processes"))
+    chunk_pairs: int = field(
+        default=0, metadata=explained("pairs in memory at a time, by gradient caching; 0 holds the whole batch")
+    )
+    alpha: float = field(
+        default=0.5, metadata=explained("sources are drawn with probability proportional to (records)^alpha")
+    )
+    min_records: int = field(default=8, metadata=explained("fewest records in a window"))
+    max_records: int = field(default=128, metadata=explained("most records in a window"))
+    lengths: str = field(
+        default="uniform", metadata=explained("distribution of window lengths", ("uniform", "log_uniform"))
+    )
+    sibling_pairs: float = field(
+        default=0.0, metadata=explained("share of pairs that join two sources of one /24 (IPv6: /48)")
+    )
+    field_dropout: dict[str, float] = field(
+        default_factory=dict, metadata=explained("NAME=PROBABILITY that a window is shown without a field")
+    )
+    mix: list[float] = field(
+        default_factory=list, metadata=explained("relative frequency of each dataset; equal if not given")
+    )
+    learning_rate: float = field(default=1e-3, metadata=explained("learning rate of AdamW"))
+    weight_decay: float = field(default=0.01, metadata=explained("weight decay of AdamW"))
+    schedule: str = field(
+        default="constant", metadata=explained("schedule of the learning rate", ("constant", "linear", "cosine"))
+    )
+    warmup_steps: int = field(default=0, metadata=explained("steps over which the learning rate rises from 0"))
+    max_grad_norm: float = field(default=1.0, metadata=explained("largest norm of the gradient; 0 sets no limit"))
+    freeze: list[str] = field(
+        default_factory=list, metadata=explained("pattern of parameter names that are not trained")
+    )
+    seed: int = field(default=0, metadata=explained("seed of weights, batches and dropout"))
+    workers: int = field(default=0, metadata=explained("worker processes that prepare batches, per training process"))
+    mixed_precision: str = field(
+        default="", metadata=explained("precision; the launcher decides if not given", ("", "no", "fp16", "bf16"))
+    )
+    attention: str = field(
+        default="sdpa",
+        metadata=explained("attention kernel; eager is faster for short windows on a CPU", ("sdpa", "eager")),
+    )
+    cpu: bool = field(default=False, metadata=explained("train on the CPU even if there is a GPU"))
+    log_every: int = field(default=10, metadata=explained("steps between lines of the log"))
+    save_every: int = field(default=1000, metadata=explained("steps between checkpoints"))
+    keep_checkpoints: int = field(default=3, metadata=explained("number of checkpoints that are kept"))
+    tracker: str = field(default="tensorboard", metadata=explained("a tracker that Accelerate knows by name, or none"))
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_pairs", "min_records", "log_every", "save_every", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("chunk_pairs", "warmup_steps", "max_grad_norm", "workers", "alpha", "weight_decay", "seed"):
+            if getattr(self, name) < 0:
+                raise TrainingError(f"{name} must not be negative, but is {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise TrainingError(f"learning_rate must be positive, not {self.learning_rate}")
+        for name, share in ({"sibling_pairs": self.sibling_pairs} | self.field_dropout).items():
+            if not 0 <= share <= 1:
+                raise TrainingError(f"{name} must be between 0 and 1, not {share}")
+        if self.batch_pairs < 2:
+            raise TrainingError("batch_pairs must be at least 2: a single pair has no negatives")
+        if self.max_records < self.min_records:
+            raise TrainingError(f"max_records {self.max_records} is less than min_records {self.min_records}")
+        for entry in fields(self):
+            choices = entry.metadata["choices"]
+            if choices and getattr(self, entry.name) not in choices:
+                raise TrainingError(f"{entry.name} must be one of {list(choices)}, not {getattr(self, entry.name)!r}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], origin: str) -> "TrainingArguments":
+        """Arguments from names and values, each value converted to the type of its field.
+
+        Args:
+            origin: where the values come from, for error messages.
+
+        Raises:
+            TrainingError: where an option is unknown, or a value is of another type or out of range.
+        """
+        known = {entry.name: entry for entry in fields(cls)}
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise TrainingError(f"{origin}: unknown option {unknown[0]!r}; options are {sorted(known)}")
+        return cls(**{name: convert(name, value, default_of(known[name]), origin) for name, value in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All options, as plain values."""
+        return asdict(self)
+
+
+def default_of(entry: Field[Any]) -> Any:
+    """Default value of a dataclass field."""
+    return entry.default_factory() if entry.default_factory is not MISSING else entry.default
+
+
+def convert(name: str, value: Any, default: Any, origin: str) -> Any:
+    """Convert `value` to the type of `default`: YAML reads 1e-3 as text, and so does a command line.
+
+    Raises:
+        TrainingError: where it cannot be converted.
+    """
+    kind = type(default)
+    fault = TrainingError(f"{origin}: {name} must be of type {kind.__name__}, not {value!r}")
+    if kind is bool or isinstance(value, bool):
+        if kind is not bool or str(value).lower() not in ("true", "false"):
+            raise fault
+        return str(value).lower() == "true"
+    if kind is dict and isinstance(value, list):
+        value = dict(pair.partition("=")[::2] for pair in value)
+    if isinstance(default, (dict, list)):
+        if not isinstance(value, kind):
+            raise fault
+        if name == "field_dropout":
+            return {key: convert(key, share, 0.0, origin) for key, share in dict(value).items()}
+        return [convert(name, share, 0.0, origin) for share in value] if name == "mix" else value
+    try:
+        converted = kind(value)
+    except (TypeError, ValueError) as error:
+        raise fault from error
+    if kind is int and converted != float(value):
+        raise fault
+    return converted
+
+
+def read_recipe(name: str | Path) -> dict[str, Any]:
+    """Options of a recipe: a YAML file, or the bare name of a shipped recipe such as `tiny`.
+
+    Raises:
+        TrainingError: where it is missing, or not a mapping in YAML.
+    """
+    path = Path(name)
+    shipped = shipped_folder("recipes") / f"{path}{RECIPE_SUFFIX}"
+    try:
+        values = yaml.safe_load((shipped if not path.exists() and shipped.is_file() else path).read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TrainingError(f"cannot read the recipe {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise TrainingError(f"the recipe {path} is not a mapping of options to values")
+    return values
+
+
+def arguments_of(recipe: str | Path | None, given: Mapping[str, Any]) -> TrainingArguments:
+    """Arguments from a recipe and the options that were given; an option overrides the recipe."""
+    values = read_recipe(recipe) if recipe else {}
+    return TrainingArguments.from_mapping(values | dict(given), str(recipe or "command line"))

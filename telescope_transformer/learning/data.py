@@ -1,0 +1,127 @@
+"""Batches of pairs for one process: the same sequence whatever the number of workers, from any step on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from transformers import BatchEncoding
+
+from telescope_transformer.errors import TrainingError
+from telescope_transformer.learning.sampling import PairSampler
+from telescope_transformer.learning.store import RecordStore
+from telescope_transformer.model import FlowTokenizer
+
+
+class PairBatches(Dataset[BatchEncoding]):
+    """Pairs of windows of one dataset; item `step` is this process's share of the step's pairs.
+
+    A batch holds `input_ids` (2n, T, fields), `inter_arrival` (2n, T) and `attention_mask` (2n, T): the first window
+    of each of n pairs, then the second of each. `sources` (n,) are the numbers of the pairs' sources in the store, and
+    `networks` (n,) those of their networks.
+
+    Args:
+        store: encoded records of all sources.
+        sampler: draws the pairs of a step.
+        tokenizer: of the model that is trained.
+        rank, processes: the pairs of a step are divided evenly among the processes, without repeats.
+        field_dropout: probability that a window is shown without a field: names of fields, or `dst_ip` for all octets.
+    """
+
+    def __init__(
+        self,
+        store: RecordStore,
+        sampler: PairSampler,
+        tokenizer: FlowTokenizer,
+        rank: int = 0,
+        processes: int = 1,
+        *,
+        field_dropout: Mapping[str, float] | None = None,
+    ):
+        self.store, self.sampler, self.tokenizer = store, sampler, tokenizer
+        self.dropped = {name: rate for name, rate in (field_dropout or {}).items() if columns_of(name, tokenizer)}
+        share = sampler.options.batch_pairs // processes
+        self.own = slice(rank * share, (rank + 1) * share)
+
+    def __getitem__(self, step: int) -> BatchEncoding:
+        pairs = self.sampler.pairs(step)
+        starts = pairs.starts[:, self.own]
+        lengths = np.repeat(pairs.lengths, starts.shape[1])
+        batch = self.tokenizer.collate(self.store.encoded, starts.ravel(), lengths)
+        self._drop_fields(step, batch)
+        sources = pairs.sources[self.own]
+        batch["sources"] = torch.from_numpy(sources)
+        batch["networks"] = torch.from_numpy(self.store.networks[sources])
+        return batch
+
+    def addresses(self, step: int, numbers: np.ndarray) -> list[str]:
+        """Addresses of the sources of a step's batch."""
+        return [self.store.sources[int(number)].as_py() for number in numbers]
+
+    def _drop_fields(self, step: int, batch: BatchEncoding) -> None:
+        """Show some windows as if their records did not carry a field."""
+        random = np.random.default_rng([self.sampler.options.seed, step, 1])
+        real = batch["attention_mask"].bool()
+        for name, rate in self.dropped.items():
+            hidden = random.random((2, self.sampler.options.batch_pairs))[:, self.own].ravel() < rate
+            hidden_records = torch.from_numpy(hidden).unsqueeze(1) & real  # (2n, T)
+            for column in columns_of(name, self.tokenizer):
+                batch["input_ids"][..., column][hidden_records] = self.tokenizer.unk_token_id
+
+
+class MixedBatches(Dataset[BatchEncoding]):
+    """Batches from several datasets in turn: each step's are of one of them, so that its negatives are hard.
+
+    Args:
+        parts: batches of each dataset.
+        weights: (parts,) how often each comes, in proportion; all alike where empty.
+        seed: of the draw of the dataset.
+
+    Raises:
+        TrainingError: where the weights are not one positive number a dataset.
+    """
+
+    def __init__(self, parts: Sequence[PairBatches], weights: Sequence[float] = (), seed: int = 0):
+        shares = np.array(weights or [1.0] * len(parts), dtype=float)
+        if len(shares) != len(parts) or not (shares > 0).all():
+            raise TrainingError(f"mix needs a positive number for each of {len(parts)} datasets, not {list(weights)}")
+        self.parts, self.shares, self.seed = parts, shares / shares.sum(), seed
+
+    def __getitem__(self, step: int) -> BatchEncoding:
+        return self._part(step)[step]
+
+    def addresses(self, step: int, numbers: np.ndarray) -> list[str]:
+        """Addresses of the sources of a step's batch."""
+        return self._part(step).addresses(step, numbers)
+
+    def _part(self, step: int) -> PairBatches:
+        return self.parts[np.random.default_rng([self.seed, step, 2]).choice(len(self.parts), p=self.shares)]
+
+
+def columns_of(field: str, tokenizer: FlowTokenizer) -> list[int]:
+    """Columns of a field in the tokens; all octets for `dst_ip`, none where records are not spelt with it."""
+    stem = "dst_octet_" if field == "dst_ip" else field
+    return [index for index, name in enumerate(tokenizer.fields) if name.startswith(stem)]
+
+
+def batches(dataset: Dataset[BatchEncoding], steps: range, workers: int = 0) -> Iterator[Any]:
+    """The batches of `steps`, in order, prepared by `workers` processes (0: by this one)."""
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        # Its own generator: the loader would otherwise draw from the one that dropout continues from.
+        generator=torch.Generator(),
+    )
+    return iter(loader)
+
+
+def chunks_of(batch: BatchEncoding, rows: int) -> list[dict[str, torch.Tensor]]:
+    """The model's inputs in chunks of at most `rows` windows; all of them in one where `rows` is 0."""
+    inputs = {name: batch[name] for name in ("input_ids", "inter_arrival", "attention_mask")}
+    total = len(inputs["input_ids"])
+    size = rows or total
+    return [{name: values[at : at + size] for name, values in inputs.items()} for at in range(0, total, size)]

@@ -1,0 +1,101 @@
+"""Embeddings of all processes with their gradients, and gradients of batches that do not fit into memory.
+
+Both are exact: a loss over gathered embeddings has the gradient of one process with all pairs, and a batch in chunks
+has the gradient of the whole batch.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import distributed
+
+
+class _Gather(torch.autograd.Function):
+    """All processes' rows, in the order of ranks; the gradients that they give a row are summed."""
+
+    @staticmethod
+    def forward(context: Any, local: torch.Tensor) -> torch.Tensor:
+        parts = [torch.empty_like(local) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(parts, local.contiguous())
+        context.rows = len(local)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        summed = gradients[0].contiguous()
+        distributed.all_reduce(summed)
+        begin = context.rows * distributed.get_rank()
+        return summed[begin : begin + context.rows]
+
+
+def world_size() -> int:
+    """Processes that train together; 1 outside of `torch.distributed`."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def gather_with_gradient(local: torch.Tensor) -> torch.Tensor:
+    """Rows (n, d) of this process to those of all processes (processes x n, d), differentiably."""
+    return local if world_size() == 1 else _Gather.apply(local)
+
+
+def cached_backward(
+    embed: Callable[[Any], torch.Tensor],
+    chunks: Sequence[Any],
+    loss_of: Callable[[torch.Tensor], torch.Tensor],
+    backward: Callable[[torch.Tensor], Any] = torch.Tensor.backward,
+    *,
+    direct: Sequence[torch.Tensor] = (),
+    without_sync: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> torch.Tensor:
+    """Loss of a batch and its gradient, with the graph of one chunk in memory at a time (Gao et al. 2021, GradCache).
+
+    The chunks are embedded without a graph, the loss is differentiated by the embeddings, and each chunk is embedded
+    again, from the same state of the random numbers, to carry its gradient on to the parameters.
+
+    Args:
+        embed: a chunk to its embeddings (rows, d).
+        loss_of: all embeddings, in the order of the chunks, to the loss.
+        backward: what runs the backward pass, for instance `accelerator.backward`.
+        direct: parameters that `loss_of` uses itself, such as a learned temperature.
+        without_sync: context for all chunks but the last, such as DDP's `no_sync`.
+
+    Returns:
+        The loss, detached.
+    """
+    states, parts = [], []
+    with torch.no_grad():
+        for chunk in chunks:
+            states.append(_random_state())
+            parts.append(embed(chunk))
+    embeddings = torch.cat(parts).requires_grad_()
+    loss = loss_of(embeddings)
+    gradient, *direct_gradients = torch.autograd.grad(loss, [embeddings, *direct])
+    gradients = gradient.split([len(part) for part in parts])
+    for index, (chunk, state, part) in enumerate(zip(chunks, states, gradients, strict=True)):
+        last = index == len(chunks) - 1
+        with nullcontext() if last else without_sync():
+            with _replayed(state):
+                surrogate = (embed(chunk) * part).sum()
+            if last:
+                pairs = zip(direct, direct_gradients, strict=True)
+                surrogate = surrogate + sum((value * slope).sum() for value, slope in pairs)
+            backward(surrogate)
+    return loss.detach()
+
+
+def _random_state() -> tuple[torch.Tensor, torch.Tensor | None]:
+    device = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    return torch.get_rng_state(), device
+
+
+@contextmanager
+def _replayed(state: tuple[torch.Tensor, torch.Tensor | None]) -> Iterator[None]:
+    """Random numbers as they were at `state`; afterwards as they were before."""
+    host, device = state
+    with torch.random.fork_rng(devices=[] if device is None else [torch.cuda.current_device()]):
+        torch.set_rng_state(host)
+        if device is not None:
+            torch.cuda.set_rng_state(device)
+        yield

@@ -1,0 +1,83 @@
+"""Training objectives: each is one class in one file of this folder.
+
+To add one, put a module here with a frozen dataclass that has a class attribute `name` and a method `loss`; its
+fields are its options. Another distribution adds one by an entry point of the group
+`telescope_transformer.objectives`. A recipe chooses it by `objective: NAME` and sets its options by
+`objective_options`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+
+from telescope_transformer.errors import TrainingError
+
+GROUP = "telescope_transformer.objectives"
+
+
+@dataclass(frozen=True)
+class PairFacts:
+    """What an objective is told of this process's n pairs beside their embeddings.
+
+    Args:
+        sources: (n,) integers, the source of each pair.
+        networks: (n,) integers, the /24 (IPv6: /48) of each pair's source.
+        temperature: the model's temperature; a tensor if it is learned.
+    """
+
+    sources: torch.Tensor
+    networks: torch.Tensor
+    temperature: float | torch.Tensor
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A training objective; the fields of the dataclass that implements it are its options."""
+
+    name: ClassVar[str]
+
+    def loss(self, embeddings: torch.Tensor, pairs: PairFacts) -> torch.Tensor:
+        """The loss of this process's pairs, a scalar; data parallelism averages it over processes.
+
+        Args:
+            embeddings: (2n, d) of unit length: the first window of each pair, then the second of each.
+            pairs: facts about the n pairs.
+        """
+        ...
+
+
+def find_objectives() -> dict[str, type]:
+    """Classes of all objectives by name: those of this folder, and those of entry points."""
+    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    own = [value for module in modules for value in vars(module).values() if _defined_in(value, module.__name__)]
+    others = [point.load() for point in entry_points(group=GROUP)]
+    return {found.name: found for found in [*own, *others]}
+
+
+def make_objective(name: str, options: Mapping[str, Any]) -> Objective:
+    """The objective of a name with its options.
+
+    Raises:
+        TrainingError: where the name or an option is unknown, or a value is refused.
+    """
+    found = find_objectives()
+    if name not in found:
+        raise TrainingError(f"objective must be one of {sorted(found)}, not {name!r}")
+    known = [entry.name for entry in fields(found[name])]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise TrainingError(f"objective {name} has no option {unknown[0]!r}; its options are {known}")
+    try:
+        made: Objective = found[name](**options)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"objective {name}: {error}") from error
+    return made
+
+
+def _defined_in(value: Any, module: str) -> bool:
+    return isinstance(value, type) and value.__module__ == module and is_dataclass(value) and hasattr(value, "name")

@@ -1,0 +1,143 @@
+"""Which pairs of windows a step trains on: a function of the seed and the step alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from telescope_transformer.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """n positive pairs: two disjoint windows of each of n distinct sources.
+
+    Args:
+        sources: (n,) number of each pair's source; the second window may be of a sibling.
+        starts: (2, n) first record of each window, counted over all records.
+        lengths: (2,) records of every first and of every second window.
+    """
+
+    sources: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """How pairs are drawn.
+
+    Args:
+        batch_pairs: pairs of a step, over all processes.
+        alpha: 0 draws all sources alike, 1 in proportion to their records; the paper's is 0.5.
+        min_records, max_records: bounds of a window's length, both included.
+        lengths: `"uniform"` or `"log_uniform"` between the bounds.
+        sibling_pairs: share of the pairs whose second window is of another source of the network, if there is one.
+        seed: of all draws.
+    """
+
+    batch_pairs: int
+    alpha: float = 0.5
+    min_records: int = 8
+    max_records: int = 128
+    lengths: str = "uniform"
+    sibling_pairs: float = 0.0
+    seed: int = 0
+
+
+class PairSampler:
+    """Draws the pairs of a step.
+
+    The length is drawn first, once for all windows of a step: a length that told its source would be learned instead
+    of the traffic. Sources that are long enough for two windows are then drawn without replacement, with probability
+    proportional to (records)^alpha, so that no negative is of the anchor's own source. Last, two windows that do not
+    overlap are drawn uniformly from all records of the source.
+
+    Args:
+        offsets: (S + 1,) first record of each source, and the number of all records.
+        options: how pairs are drawn.
+        siblings: (S,) numbers that sources of one network share; None where no pair is of two sources.
+
+    Raises:
+        TrainingError: where fewer than `batch_pairs` sources have twice `min_records` records.
+    """
+
+    def __init__(self, offsets: np.ndarray, options: PairOptions, siblings: np.ndarray | None = None):
+        self.offsets, self.options, self.counts = offsets, options, np.diff(offsets)
+        batch_pairs, min_records, counts = options.batch_pairs, options.min_records, self.counts
+        # Longest first: the sources that are long enough for a length are then the first ones.
+        self.order = np.argsort(-counts, kind="stable")
+        self.descending = -counts[self.order]
+        self.log_weights = options.alpha * np.log(np.maximum(counts[self.order], 1))
+        able = int(np.searchsorted(self.descending, -2 * min_records, side="right"))
+        if able < batch_pairs:
+            raise TrainingError(
+                f"{batch_pairs} pairs a batch need as many sources with at least {2 * min_records} records; this "
+                f"split has {able} of {len(counts)}: set batch_pairs to {able} or less"
+            )
+        self.families = None
+        if siblings is not None and options.sibling_pairs > 0:
+            self.families = _Families(siblings, counts >= 2 * min_records)
+        # No length is drawn that leaves too few sources to fill the batch.
+        self.shortest = min_records
+        self.longest = min(options.max_records, int(-self.descending[batch_pairs - 1]) // 2)
+
+    def pairs(self, step: int) -> Pairs:
+        """The pairs of a step, whatever was drawn before."""
+        random = np.random.default_rng([self.options.seed, step])
+        length = self._draw_length(random)
+        able = int(np.searchsorted(self.descending, -2 * length, side="right"))
+        # The largest of log weight plus Gumbel noise are a draw without replacement (Efraimidis and Spirakis 2006).
+        pairs = self.options.batch_pairs
+        keys = self.log_weights[:able] + random.gumbel(size=able)
+        sources = self.order[np.argpartition(-keys, pairs - 1)[:pairs]]
+        sources = sources[random.permutation(pairs)]
+        slack = self.counts[sources] - 2 * length
+        earlier, later = np.sort(random.integers(0, slack + 1, size=(2, pairs)), axis=0)
+        swap = random.integers(0, 2, size=pairs).astype(bool)
+        first = np.where(swap, later + length, earlier)
+        second = np.where(swap, earlier, later + length)
+        starts = np.stack([first, second]) + self.offsets[sources]
+        if self.families is not None:
+            self._draw_siblings(self.families, random, sources, starts, length)
+        return Pairs(sources, starts, np.array([length, length]))
+
+    def _draw_siblings(
+        self, families: "_Families", random: np.random.Generator, sources: np.ndarray, starts: np.ndarray, length: int
+    ) -> None:
+        """Replace the second window of some pairs by a sibling's, in place; each window is from all of its source."""
+        partners = families.draw(random, sources)
+        chosen = random.random(len(sources)) < self.options.sibling_pairs
+        chosen &= (partners != sources) & (self.counts[partners] >= length)
+        for row, owners in enumerate((sources[chosen], partners[chosen])):
+            slack = self.counts[owners] - length
+            starts[row, chosen] = self.offsets[owners] + random.integers(0, slack + 1)
+
+    def _draw_length(self, random: np.random.Generator) -> int:
+        if self.options.lengths == "uniform":
+            return int(random.integers(self.shortest, self.longest + 1))
+        low, high = np.log(self.shortest), np.log(self.longest + 1)
+        return int(np.clip(np.exp(random.uniform(low, high)), self.shortest, self.longest))
+
+
+class _Families:
+    """Sources of one network, so that another one can be drawn for each.
+
+    Args:
+        siblings: (S,) numbers that sources of one network share.
+        able: (S,) bool, which sources have records enough to be drawn.
+    """
+
+    def __init__(self, siblings: np.ndarray, able: np.ndarray):
+        self.members = np.flatnonzero(able)[np.argsort(siblings[able], kind="stable")]
+        families, begins, sizes = np.unique(siblings[self.members], return_index=True, return_counts=True)
+        self.place = np.zeros(len(siblings), dtype=np.int64)
+        self.place[self.members] = np.arange(len(self.members))
+        row = np.searchsorted(families, siblings).clip(max=len(families) - 1)
+        self.begins, self.sizes = begins[row], sizes[row]
+
+    def draw(self, random: np.random.Generator, sources: np.ndarray) -> np.ndarray:
+        """Another member of each source's family, (n,); the source itself where it is alone."""
+        begins, sizes = self.begins[sources], self.sizes[sources]
+        step = 1 + random.integers(0, np.maximum(sizes - 1, 1))
+        drawn = self.members[begins + (self.place[sources] - begins + step) % sizes]
+        return np.where(sizes > 1, drawn, sources)

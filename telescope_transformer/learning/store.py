@@ -1,0 +1,209 @@
+"""The records of a prepared split as tokens in memory-mapped files, the records of a source one after the other.
+
+Any stretch of a source is then one slice, whatever the number of shards, and a split may be larger than memory.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.model import FlowTokenizer
+from telescope_transformer.preparation import SPLITS, read_manifest
+from telescope_transformer.preparation.writer import ShardFile
+
+DONE = "store.json"
+
+
+@dataclass(frozen=True)
+class RecordStore:
+    """N records of S sources.
+
+    Args:
+        encoded: `input_ids` int32 (N, fields) and `inter_arrival` float32 (N,), seconds since the record before of
+            the same source.
+        offsets: int64 (S + 1,); the records of source s are `offsets[s]:offsets[s + 1]`, in time order.
+        sources: (S,) addresses.
+    """
+
+    encoded: Mapping[str, np.ndarray]
+    offsets: np.ndarray
+    sources: pa.Array
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Records of each source (S,)."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def networks(self) -> np.ndarray:
+        """Number of each source's network, (S,); see `networks_of`."""
+        return networks_of(self.sources)
+
+
+def store_of_windows(windows: pa.Table, tokenizer: FlowTokenizer) -> RecordStore:
+    """The store of a table of windows, in memory.
+
+    Args:
+        windows: a row per window, as `windows.cut_windows` gives it.
+    """
+    places, gaps, index = _arrange(windows.select(["source", "start", "end", "n_records"]))
+    total = int(index["n_records"].to_numpy().sum())
+    encoded = _empty(total, tokenizer)
+    _encode(windows, tokenizer, places, gaps, encoded)
+    return RecordStore(encoded, _offsets(index), index["source"].combine_chunks())
+
+
+def _empty(total: int, tokenizer: FlowTokenizer) -> dict[str, np.ndarray]:
+    return {
+        "input_ids": np.empty((total, len(tokenizer.fields)), np.int32),
+        "inter_arrival": np.empty(total, np.float32),
+    }
+
+
+def _offsets(index: pa.Table) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(index["n_records"].to_numpy())])
+
+
+def open_store(cache: Path) -> RecordStore:
+    """Open what `build_store` wrote."""
+    encoded = {name: np.load(cache / f"{name}.npy", mmap_mode="r") for name in ("input_ids", "inter_arrival")}
+    index = pq.read_table(cache / "sources.parquet")
+    return RecordStore(encoded, _offsets(index), index["source"].combine_chunks())
+
+
+def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path) -> None:
+    """Write the store of a split to `cache`, unless it holds just that already.
+
+    Args:
+        dataset: directory of a prepared dataset.
+        split: its split, a folder of Parquet shards; "all" for all of them.
+        cache: directory that is made, and emptied where it holds another store.
+
+    Raises:
+        DatasetError: where the dataset or the split is missing, or a shard is damaged.
+    """
+    shards = find_shards(dataset, split)
+    fingerprint = _fingerprint(dataset, tokenizer, split)
+    done = cache / DONE
+    if done.is_file() and json.loads(done.read_text()) == fingerprint:
+        return
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    paths = [dataset / shard.path for shard in shards]
+    heads = [_read(path, ["source", "start", "end", "n_records"]) for path in paths]
+    places, gaps, index = _arrange(pa.concat_tables(heads))
+    pq.write_table(index, cache / "sources.parquet")
+    total = int(index["n_records"].to_numpy().sum())
+    shape = {"input_ids": (total, len(tokenizer.fields)), "inter_arrival": (total,)}
+    kind = {"input_ids": np.int32, "inter_arrival": np.float32}
+    target = {
+        name: np.lib.format.open_memmap(cache / f"{name}.npy", mode="w+", dtype=kind[name], shape=shape[name])
+        for name in shape
+    }
+    begin = 0
+    for path, head in zip(paths, heads, strict=True):
+        rows = slice(begin, begin + head.num_rows)
+        _write_shard(path, tokenizer, places[rows], gaps[rows], target)
+        begin += head.num_rows
+    for array in target.values():
+        array.flush()
+    done.write_text(json.dumps(fingerprint))
+
+
+def find_shards(dataset: Path, split: str) -> list[ShardFile]:
+    """Files of a split that the dataset's manifest names.
+
+    Raises:
+        DatasetError: where the dataset is missing or incomplete, or the split has no windows.
+    """
+    manifest = read_manifest(dataset)
+    shards = [shard for name in (SPLITS if split == "all" else [split]) for shard in manifest.files_of(name)]
+    if not shards:
+        raise DatasetError(f"{dataset} has no windows of split {split!r}")
+    return shards
+
+
+def _fingerprint(dataset: Path, tokenizer: FlowTokenizer, split: str) -> dict[str, Any]:
+    manifest = sha256((dataset / "manifest.json").read_bytes()).hexdigest()
+    return {"manifest": manifest, "split": split, "fields": tokenizer.fields}
+
+
+def _read(shard: Path, columns: list[str]) -> pa.Table:
+    try:
+        return pq.read_table(shard, columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DatasetError(f"{shard} is damaged: {error}") from error
+
+
+def _arrange(windows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Table]:
+    """Where the records of each window go, so that sources are contiguous and in time order.
+
+    Returns:
+        Place of each window's first record (W,), seconds between that record and the source's record before (W,),
+        and the sources with their numbers of records, in the order of the store.
+    """
+    encoded = windows["source"].combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    start, end = windows["start"].to_numpy(), windows["end"].to_numpy()
+    records = windows["n_records"].to_numpy().astype(np.int64)
+    order = np.lexsort((start, codes))
+    gap = start[order] - np.concatenate([[0], end[order][:-1]])
+    gap[np.flatnonzero(np.diff(codes[order], prepend=-1))] = 0
+    # Windows of two appends may overlap in time, where two sensors recorded at once.
+    gap = np.maximum(gap, 0)
+    places, gaps = np.empty_like(records), np.empty(len(records), dtype=np.float32)
+    places[order] = np.cumsum(records[order]) - records[order]
+    gaps[order] = gap / 1e6
+    counts = np.bincount(codes, weights=records, minlength=len(encoded.dictionary)).astype(np.int64)
+    return places, gaps, pa.table({"source": encoded.dictionary, "n_records": counts})
+
+
+def _write_shard(
+    shard: Path, tokenizer: FlowTokenizer, places: np.ndarray, gaps: np.ndarray, target: Mapping[str, np.ndarray]
+) -> None:
+    present = set(pq.read_schema(shard).names)
+    wanted = {"timestamp", *("dst_ip" if name.startswith("dst_octet_") else name for name in tokenizer.fields)}
+    try:
+        _encode(_read(shard, sorted(wanted & present)), tokenizer, places, gaps, target)
+    except (ValueError, KeyError) as error:
+        raise DatasetError(f"{shard}: {error}") from error
+
+
+def _encode(
+    windows: pa.Table, tokenizer: FlowTokenizer, places: np.ndarray, gaps: np.ndarray, target: Mapping[str, np.ndarray]
+) -> None:
+    """Write the records of windows to their places, in place."""
+    encoded = tokenizer.encode_windows(windows)
+    offsets = encoded["offsets"]
+    encoded["inter_arrival"][offsets[:-1]] = gaps
+    rows = np.repeat(places - offsets[:-1], np.diff(offsets)) + np.arange(offsets[-1])
+    for name, array in target.items():
+        array[rows] = encoded[name]
+
+
+def networks_of(sources: pa.Array) -> np.ndarray:
+    """A number for each source (S,) that those of one network share: the /24 of an IPv4 address, the /48 of IPv6.
+
+    A source that is no address is a network of its own.
+    """
+    numbers: dict[object, int] = {}
+    return np.array([numbers.setdefault(_network(text), len(numbers)) for text in sources.to_pylist()], dtype=np.int64)
+
+
+def _network(source: str) -> object:
+    try:
+        address = ip_address(source)
+    except ValueError:
+        return source
+    return address.version, int(address) >> (8 if address.version == 4 else 80)

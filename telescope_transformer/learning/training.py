@@ -1,0 +1,247 @@
+"""Train or fine-tune a model on prepared datasets.
+
+The output is the model's directory (`from_pretrained` and `telescope push` take it). Beside the model it holds
+checkpoints, the log (`log.jsonl`), the tracker's files and `training.json`, which says how the model was made. The
+same call continues a run that was killed.
+"""
+
+import dataclasses
+import gc
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import ProjectConfiguration, set_seed
+from huggingface_hub.errors import StrictDataclassError
+
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16
+from telescope_transformer.errors import CheckpointError, TrainingError
+from telescope_transformer.learning.arguments import TrainingArguments
+from telescope_transformer.learning.checkpoints import disk_errors
+from telescope_transformer.learning.data import MixedBatches, PairBatches
+from telescope_transformer.learning.loop import Trainer
+from telescope_transformer.learning.sampling import PairOptions, PairSampler
+from telescope_transformer.learning.store import RecordStore, build_store, open_store
+from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+
+LIBRARIES = ("torch", "transformers", "accelerate", "telescope-transformer")
+
+
+@dataclass(frozen=True)
+class TrainingPaths:
+    """Where a run reads and writes.
+
+    Args:
+        datasets: directories that `telescope prepare` wrote.
+        output: directory of the model, checkpoints and logs.
+        start_from: directory or Hub id of the model to start from; None makes a new one from the recipe.
+        revision: of that model on the Hub.
+        split: split of the datasets; "all" is all of them.
+        cache: directory of the encoded records; OUTPUT/cache where None.
+    """
+
+    datasets: Sequence[Path]
+    output: Path
+    start_from: str | None = None
+    revision: str | None = None
+    split: str = "train"
+    cache: Path | None = None
+
+
+def train(paths: TrainingPaths, arguments: TrainingArguments) -> dict[str, Any]:
+    """Train as told; returns the last line of the log.
+
+    Raises:
+        TelescopeError: where inputs, options or the machine do not allow it; the message says which.
+    """
+    output = paths.output
+    with disk_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
+    arguments = with_precision_of_device(arguments)
+    accelerator = make_accelerator(arguments, output)
+    # The same weights in every process.
+    set_seed(arguments.seed)
+    model, tokenizer = make_model(arguments, paths.start_from, paths.revision)
+    stores = open_stores(accelerator, paths, tokenizer)
+    identity = {"start_from": paths.start_from}
+    trainer, facts = make_trainer(accelerator, model, tokenizer, stores, arguments, output, identity)
+    accelerator.init_trackers("telescope", config={name: str(value) for name, value in facts.items()})
+    record = trainer.run()
+    save_model(accelerator, trainer, tokenizer, output, facts | {"result": record})
+    accelerator.end_training()
+    return record
+
+
+def make_trainer(
+    accelerator: Accelerator,
+    model: TelescopeForContrastiveLearning,
+    tokenizer: FlowTokenizer,
+    stores: Sequence[RecordStore],
+    arguments: TrainingArguments,
+    output: Path,
+    identity: Mapping[str, Any],
+    *,
+    progress: bool = True,
+) -> tuple[Trainer, dict[str, Any]]:
+    """A run on encoded records, with the facts that identify it: options, what it starts from, number of records.
+
+    Raises:
+        TrainingError: where windows are longer than the model takes, or sources are too few.
+    """
+    model.set_attn_implementation(arguments.attention)
+    # Dropout differs between processes from here on.
+    set_seed(arguments.seed, device_specific=True)
+    if arguments.max_records > model.config.max_position_embeddings:
+        raise TrainingError(
+            f"max_records {arguments.max_records} exceeds max_position_embeddings "
+            f"{model.config.max_position_embeddings} of the model"
+        )
+    data = make_batches(accelerator, stores, arguments, tokenizer)
+    records = sum(int(store.offsets[-1]) for store in stores)
+    facts = arguments.to_dict() | dict(identity) | {"records": records}
+    return Trainer(accelerator, model, data, arguments, output, facts, progress=progress), facts
+
+
+def with_precision_of_device(arguments: TrainingArguments) -> TrainingArguments:
+    """The options, in full precision where the device would compute bfloat16 in software."""
+    wanted = arguments.mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if wanted != "bf16" or computes_bf16(PartialState(cpu=arguments.cpu).device):
+        return arguments
+    warnings.warn(BF16_IN_SOFTWARE, stacklevel=2)
+    return dataclasses.replace(arguments, mixed_precision="no")
+
+
+def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
+    """Devices and processes, as the launcher set them up.
+
+    Raises:
+        TrainingError: where the launcher started other processes than it was asked for, or the tracker is unknown.
+    """
+    name = arguments.tracker
+    trackers = [str(tracker) for tracker in get_available_trackers()]
+    if name != "none" and name not in trackers:
+        raise TrainingError(f"tracker {name!r} is not known or not installed; there are {['none', *trackers]}")
+    accelerator = Accelerator(
+        cpu=arguments.cpu,
+        mixed_precision=arguments.mixed_precision or None,
+        log_with=None if name == "none" else name,
+        project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "logs")),
+        step_scheduler_with_optimizer=False,
+    )
+    check_world_size(accelerator.num_processes, os.environ)
+    if arguments.batch_pairs % accelerator.num_processes:
+        raise TrainingError(
+            f"batch_pairs {arguments.batch_pairs} does not divide among {accelerator.num_processes} processes"
+        )
+    return accelerator
+
+
+def check_world_size(started: int, environment: Mapping[str, str]) -> None:
+    """Compare the processes that train together with those that the launcher was asked for.
+
+    Raises:
+        TrainingError: where they differ. Accelerate starts one process, or several that do not know of one another,
+            where its configuration and the machine do not fit, and says nothing.
+    """
+    launched = int(environment.get("WORLD_SIZE", 1))
+    if launched != started:
+        raise TrainingError(
+            f"the launcher started {launched} processes, but each would train alone: the configuration is for GPUs "
+            "that this machine does not have; the configuration cpu_two_processes.yaml with --cpu is for the CPU"
+        )
+    # The launcher sets the address only where it was asked for several processes.
+    if "MASTER_ADDR" in environment and "WORLD_SIZE" not in environment and started == 1:
+        raise TrainingError(
+            "several processes were asked for, but `accelerate launch --cpu` starts one: use "
+            "`accelerate launch --config_file cpu_two_processes.yaml` with --cpu"
+        )
+
+
+def make_model(
+    arguments: TrainingArguments, start_from: str | None = None, revision: str | None = None
+) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:
+    """A new model as the recipe describes it, or one that exists.
+
+    Raises:
+        CheckpointError: where the model to start from cannot be loaded.
+        TrainingError: where the recipe's model is not a valid configuration.
+    """
+    if start_from is not None:
+        try:
+            model = TelescopeForContrastiveLearning.from_pretrained(start_from, revision=revision or "main")
+            tokenizer = FlowTokenizer.from_pretrained(start_from, revision=revision or "main")
+        # What the libraries raise has no common base, down to the parser's own errors.
+        except Exception as error:
+            raise CheckpointError(f"cannot start from {start_from}: {str(error).splitlines()[0]}") from error
+        if arguments.model:
+            warnings.warn(f"the recipe's model is not used: the architecture is that of {start_from}", stacklevel=2)
+        return model, tokenizer
+    unknown = sorted(set(arguments.model) - set(TelescopeConfig().to_dict()))
+    if unknown:
+        raise TrainingError(f"the recipe's model has an unknown field {unknown[0]!r}")
+    try:
+        config = TelescopeConfig(**arguments.model)
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        raise TrainingError(f"the recipe's model is not valid: {error}") from error
+    return TelescopeForContrastiveLearning(config), FlowTokenizer(config.fields)
+
+
+def open_stores(accelerator: Accelerator, paths: TrainingPaths, tokenizer: FlowTokenizer) -> list[RecordStore]:
+    """Encoded records of each dataset, built by the first process of each machine.
+
+    Raises:
+        DatasetError: where a dataset is missing or damaged.
+    """
+    cache = paths.cache or paths.output / "cache"
+    several = len(paths.datasets) > 1
+    folders = [cache / str(number) if several else cache for number in range(len(paths.datasets))]
+    with accelerator.main_process_first(), disk_errors(cache):
+        if accelerator.is_local_main_process:
+            for dataset, folder in zip(paths.datasets, folders, strict=True):
+                build_store(dataset, paths.split, tokenizer, folder)
+    return [open_store(folder) for folder in folders]
+
+
+def make_batches(
+    accelerator: Accelerator, stores: Sequence[RecordStore], arguments: TrainingArguments, tokenizer: FlowTokenizer
+) -> PairBatches | MixedBatches:
+    """Batches of this process from all datasets."""
+    names = {entry.name for entry in dataclasses.fields(PairOptions)} - {"seed"}
+    told = {name: getattr(arguments, name) for name in names}
+    rank, processes = accelerator.process_index, accelerator.num_processes
+    parts = []
+    for number, store in enumerate(stores):
+        sampler = PairSampler(store.offsets, PairOptions(**told, seed=arguments.seed + number), store.networks)
+        parts.append(PairBatches(store, sampler, tokenizer, rank, processes, field_dropout=arguments.field_dropout))
+    return parts[0] if len(parts) == 1 else MixedBatches(parts, arguments.mix, arguments.seed)
+
+
+def save_model(
+    accelerator: Accelerator, trainer: Trainer, tokenizer: FlowTokenizer, output: Path, facts: Mapping[str, Any]
+) -> None:
+    """Save model, tokenizer and `training.json`; every process calls this."""
+    weights = accelerator.get_state_dict(trainer.model)
+    if not accelerator.is_main_process:
+        return
+    with disk_errors(output):
+        accelerator.unwrap_model(trainer.model).save_pretrained(output, state_dict=weights)
+        tokenizer.save_pretrained(output)
+        versions = {name: version(name) for name in LIBRARIES}
+        (output / "training.json").write_text(json.dumps({**facts, "versions": versions}, indent=2))
+
+
+def end_processes() -> None:
+    """Leave the group of processes that trained together, if there is one."""
+    if torch.distributed.is_initialized():
+        # A wrapped model that outlives the group ends it while it holds the interpreter's lock, for which the group's
+        # own thread may be waiting: the process would never end.
+        gc.collect()
+        torch.distributed.destroy_process_group()

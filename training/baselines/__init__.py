@@ -1,9 +1,0 @@
-"""What the model is compared with, on the same windows: controls, vectors of services, Word2Vec, a pair classifier.
-
-Every method learns from training windows alone and then represents others; a transductive one, which cannot embed what
-it has not seen, also learns from those and says so. `python -m training.baselines` measures them all.
-"""
-
-from training.baselines.methods import CONTROLS, DEFAULT_BASELINES, METHODS, Method
-
-__all__ = ["CONTROLS", "DEFAULT_BASELINES", "METHODS", "Method"]
