@@ -8,7 +8,8 @@ from safetensors import safe_open
 
 from telescope_transformer import TelescopeConfig
 from telescope_transformer.embedding import SHIPPED_CHECKPOINT, load_model
-from telescope_transformer.learning.arguments import TrainingArguments, read_recipe, shipped_folder
+from telescope_transformer.files import data_folder
+from telescope_transformer.learning.arguments import RECIPES, TrainingArguments, read_recipe
 
 ADDRESS = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 
@@ -34,8 +35,9 @@ def test_no_file_beside_it_holds_an_address() -> None:
 def test_training_json_describes_the_model_beside_it() -> None:
     made = json.loads((SHIPPED_CHECKPOINT / "training.json").read_text())
     shipped = load_model()[0].config.to_dict()
+    described = TelescopeConfig(**made["model"]).to_dict()
     assert made["model"]
-    assert {name: shipped[name] for name in made["model"]} == made["model"]
+    assert {name: shipped[name] for name in made["model"]} == {name: described[name] for name in made["model"]}
 
 
 def test_its_figures_are_said_to_be_those_of_other_models() -> None:
@@ -44,7 +46,7 @@ def test_its_figures_are_said_to_be_those_of_other_models() -> None:
     assert {row["split"] for row in metrics["results"]} <= {"unseen_sources", "unseen_sequences"}
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in shipped_folder("recipes").glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in data_folder(RECIPES).glob("*.yaml")))
 def test_every_recipe_describes_a_run(name: str) -> None:
     arguments = recipe(name)
     config = TelescopeConfig(**arguments.model)

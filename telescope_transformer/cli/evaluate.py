@@ -43,14 +43,15 @@ def evaluate(
 
     Example: telescope evaluate flows.parquet --model default@0=runs/split-0 --splits 0 --output evaluation
     """
+    from telescope_transformer.evaluation.baselines import DEFAULT_BASELINES
     from telescope_transformer.evaluation.measuring import evaluate as measure
     from telescope_transformer.evaluation.measuring import write
     from telescope_transformer.evaluation.settings import SHIPPED, EvaluationSettings, model_argument
     from telescope_transformer.records import parse_mapping
 
-    chosen = {"methods": tuple(methods)} if methods else {}
     settings = EvaluationSettings(
         models=[model_argument(text) for text in model or [SHIPPED]],
+        methods=tuple(methods or DEFAULT_BASELINES),
         window=window,
         splits=[int(part) for part in splits.split(",")],
         hold_out=hold_out,
@@ -58,7 +59,6 @@ def evaluate(
         distinct=distinct,
         test=test or (),
         name=name,
-        **chosen,
     )
     metrics, results = measure(inputs, settings)
     write(output, metrics, results if plots else None)

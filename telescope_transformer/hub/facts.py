@@ -60,7 +60,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_measurements(path: Path) -> list[Measurement]:
-    """Figures of a metrics.json of `training.evaluate`: its `results`, or a list of such objects.
+    """Figures of a metrics.json of `telescope evaluate`: its `results`, or a list of such objects.
 
     Each has dataset, split, metric, value and, where there is an interval, low and high.
 

@@ -8,18 +8,9 @@ from typing import Any
 import yaml
 
 from telescope_transformer.errors import TrainingError
+from telescope_transformer.files import data_folder
 
-RECIPE_SUFFIX = ".yaml"
-
-
-def shipped_folder(name: str) -> Path:
-    """The folder of shipped `recipes` or `accelerate` configurations.
-
-    A wheel carries them inside this package (pyproject.toml, force-include). In a checkout and in an editable install
-    they lie in the repository's `training` folder.
-    """
-    packaged = Path(__file__).parent / name
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "training" / name
+RECIPES = "training/recipes"
 
 
 def explained(text: str, choices: Sequence[str] = ()) -> dict[str, Any]:
@@ -170,7 +161,7 @@ def read_recipe(name: str | Path) -> dict[str, Any]:
         TrainingError: where it is missing, or not a mapping in YAML.
     """
     path = Path(name)
-    shipped = shipped_folder("recipes") / f"{path}{RECIPE_SUFFIX}"
+    shipped = data_folder(RECIPES) / f"{path}.yaml"
     try:
         values = yaml.safe_load((shipped if not path.exists() and shipped.is_file() else path).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

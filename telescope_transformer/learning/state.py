@@ -42,7 +42,7 @@ def save_state(
         scheduler: steps with the optimizer.
     """
     weights = get_model_state_dict(model, options=OPTIONS)
-    moments = get_optimizer_state_dict(model, _bare(optimizer), options=OPTIONS)
+    moments: dict[str, Any] = get_optimizer_state_dict(model, _bare(optimizer), options=OPTIONS)
     save_file(_random_numbers(), folder / f"random-{accelerator.process_index}.safetensors")
     if not accelerator.is_main_process:
         return
@@ -71,8 +71,9 @@ def load_state(
         for place, value in load_file(folder / OPTIMIZER).items():
             name, _, key = place.rpartition(OF)
             moments.setdefault(name, {})[key] = value
-        set_model_state_dict(model, load_file(folder / MODEL), options=OPTIONS)
-        state = {"state": moments, "param_groups": plain["groups"]}
+        weights: dict[str, Any] = load_file(folder / MODEL)
+        set_model_state_dict(model, weights, options=OPTIONS)
+        state: dict[str, Any] = {"state": moments, "param_groups": plain["groups"]}
         set_optimizer_state_dict(model, _bare(optimizer), state, options=OPTIONS)
         scheduler.load_state_dict(plain["scheduler"])
         if accelerator.scaler is not None and plain["scaler"]:

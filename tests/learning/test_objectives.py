@@ -205,7 +205,7 @@ def test_objectives_are_found_by_name_and_told_their_options() -> None:
 
 
 def test_another_distribution_can_add_an_objective(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("pull", "test_losses:Pull", objectives.GROUP)
+    point = EntryPoint("pull", "test_objectives:Pull", objectives.GROUP)
     monkeypatch.setattr(objectives, "entry_points", lambda group: [point] if group == objectives.GROUP else [])
     made = make_objective("pull", {"weight": 2.0})
     embeddings = torch.cat([unit(3, 4, seed=1), unit(3, 4, seed=1)])

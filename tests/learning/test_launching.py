@@ -14,12 +14,12 @@ from accelerate import DistributedType
 from accelerate.commands.config.config_args import load_config_from_file
 
 from telescope_transformer.errors import TrainingError
-from telescope_transformer.learning.arguments import shipped_folder
+from telescope_transformer.files import data_folder
 from telescope_transformer.learning.loop import check_shardable
 from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGURATIONS = sorted(shipped_folder("accelerate").glob("*.yaml"))
+CONFIGURATIONS = sorted(data_folder("training/accelerate").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
