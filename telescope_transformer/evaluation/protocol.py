@@ -60,7 +60,7 @@ def make_split(
     first 80 % of the windows are for training, the rest are unseen sequences.
 
     Arguments:
-        windows: windows of any length, sorted by source and start.
+        windows: windows of any length, those of a source one after the other in time order.
         length: records in each window of the result.
         seed: of the hash that splits and of the draw of windows.
         hold_out: "source"; or "prefix" or "organisation" to keep all sources of one /24, or of one organisation (of
@@ -101,8 +101,13 @@ def with_test_windows(
 
 
 def recurring(windows: pa.Table) -> tuple[pa.Table, NDArray]:
-    """The windows of sources that have at least two, with the codes of their sources, (n,)."""
-    codes = np.unique(np.array(windows["source"].to_pylist(), dtype=str), return_inverse=True)[1]
+    """The windows of sources that have at least two, with the codes of their sources, (n,), ascending.
+
+    Args:
+        windows: the windows of a source one after the other.
+    """
+    names = np.array(windows["source"].to_pylist(), dtype=str)
+    codes = np.cumsum(np.concatenate(([0], names[1:] != names[:-1]))) if len(names) else np.zeros(0, int)
     kept = np.bincount(codes, minlength=1)[codes] > 1 if len(codes) else np.zeros(0, bool)
     return windows.filter(pa.array(kept)), codes[kept]
 
@@ -119,7 +124,7 @@ def at_most(windows: pa.Table, max_windows: int, seed: int) -> pa.Table:
 
 
 def _place_in_source(codes: NDArray) -> NDArray[np.float64]:
-    """Share of a source's windows that come before each window; the rows are sorted by source and start."""
+    """Share of a source's windows that come before each window; codes ascend, and windows of a source are in order."""
     counts = np.bincount(codes, minlength=1)
     begins = np.concatenate(([0], np.cumsum(counts)[:-1]))
     return (np.arange(len(codes)) - begins[codes]) / counts[codes]

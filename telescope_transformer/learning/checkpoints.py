@@ -10,11 +10,11 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from telescope_transformer.errors import CheckpointError, TrainingError
+from telescope_transformer.files import file_digest
 
 SEAL = "seal.json"
 STATE = "trainer.json"
@@ -89,7 +89,7 @@ def find_fault(checkpoint: Path) -> str | None:
     try:
         seal = json.loads((checkpoint / SEAL).read_text())
         for name, digest in seal.items():
-            if _digest(checkpoint / name) != digest:
+            if file_digest(checkpoint / name) != digest:
                 return f"{name} is not what was written"
     except (OSError, ValueError, AttributeError) as error:
         return str(error)
@@ -136,7 +136,7 @@ def _disk_message(target: Path, error: Exception) -> str:
 def _seal(folder: Path) -> None:
     """Write the digest of every file, and have all of them on the disk before the rename."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    (folder / SEAL).write_text(json.dumps({str(path.relative_to(folder)): _digest(path) for path in files}))
+    (folder / SEAL).write_text(json.dumps({str(path.relative_to(folder)): file_digest(path) for path in files}))
     for path in [*files, folder / SEAL, folder]:
         _flush(path)
 
@@ -147,11 +147,3 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _digest(path: Path) -> str:
-    value = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            value.update(block)
-    return value.hexdigest()

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.files import file_digest
 from telescope_transformer.model import FlowTokenizer
 from telescope_transformer.preparation import SPLITS, read_manifest
 from telescope_transformer.preparation.writer import ShardFile
@@ -135,7 +135,7 @@ def find_shards(dataset: Path, split: str) -> list[ShardFile]:
 
 
 def _fingerprint(dataset: Path, tokenizer: FlowTokenizer, split: str) -> dict[str, Any]:
-    manifest = sha256((dataset / "manifest.json").read_bytes()).hexdigest()
+    manifest = file_digest(dataset / "manifest.json")
     return {"manifest": manifest, "split": split, "fields": tokenizer.fields}
 
 

@@ -10,8 +10,8 @@ from telescope_transformer.evaluation.baselines.services import tfidf
 from telescope_transformer.evaluation.measure import Questions
 from telescope_transformer.evaluation.protocol import Split, make_split
 from telescope_transformer.evaluation.windows import WindowSet
-from telescope_transformer.windows import cut_windows
 from telescope_transformer.simulation import simulate
+from telescope_transformer.windows import cut_windows
 
 CHEAP = [name for name in METHODS if name not in ("darkvec_hour", "untrained")]
 

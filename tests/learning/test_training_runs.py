@@ -1,6 +1,5 @@
 """Whole runs: learning, going on after a kill bit for bit, two processes, and runs that must stop."""
 
-import hashlib
 import json
 import math
 import os
@@ -21,6 +20,7 @@ from training_runs import options, run
 from telescope_transformer.cli import train
 from telescope_transformer.embedding import BF16_IN_SOFTWARE, load_model
 from telescope_transformer.errors import TrainingError
+from telescope_transformer.files import file_digest
 from telescope_transformer.learning import training
 from telescope_transformer.learning.arguments import TrainingArguments
 from telescope_transformer.learning.checkpoints import checkpoint_path, list_checkpoints
@@ -306,7 +306,7 @@ def test_no_pickle_in_a_run_folder_is_opened(dataset: Path, tmp_path: Path, fini
         "pytorch_model.bin",
     ):
         torch.save(RunsCode(marker), checkpoint / name)
-        seal[name] = hashlib.sha256((checkpoint / name).read_bytes()).hexdigest()
+        seal[name] = file_digest(checkpoint / name)
     (checkpoint / "seal.json").write_text(json.dumps(seal))
     assert train.main(options(dataset, output, "--steps", "14")) == 0
     assert not marker.exists()
@@ -314,7 +314,7 @@ def test_no_pickle_in_a_run_folder_is_opened(dataset: Path, tmp_path: Path, fini
     checkpoint = checkpoint_path(output / "checkpoints", 14)
     torch.save(RunsCode(marker), checkpoint / "optimizer.safetensors")
     seal = json.loads((checkpoint / "seal.json").read_text())
-    seal["optimizer.safetensors"] = hashlib.sha256((checkpoint / "optimizer.safetensors").read_bytes()).hexdigest()
+    seal["optimizer.safetensors"] = file_digest(checkpoint / "optimizer.safetensors")
     (checkpoint / "seal.json").write_text(json.dumps(seal))
     assert train.main(options(dataset, output, "--steps", "16")) == 1
     assert not marker.exists()
