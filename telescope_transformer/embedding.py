@@ -4,12 +4,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from tqdm.auto import tqdm
 from transformers.utils import logging as transformers_logging
 
 from telescope_transformer.errors import CheckpointError, InputError
@@ -18,6 +18,7 @@ from telescope_transformer.hub import checkpoint_folder, load_pretrained
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.reader import files_of
+from telescope_transformer.progress import progress_bar
 
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 # Records of a batch, padding included: enough to keep two cores busy, and small enough for their caches.
@@ -98,11 +99,6 @@ def checkpoint_digest(model: str | Path | None) -> str:
     return " ".join(file_digest(folder / name) for name in EMBEDDING_FILES if (folder / name).is_file())
 
 
-def _bar_disabled(progress: bool | None) -> bool | None:
-    """The `disable` argument of a bar: None lets tqdm show it on a terminal only."""
-    return None if progress is None else not progress
-
-
 def computes_bf16(device: torch.device) -> bool:
     """Whether bfloat16 pays on a device: not on an x86 processor without AVX-512, where it is computed in software."""
     return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("NO AVX", "AVX2")
@@ -142,7 +138,7 @@ def embed_windows(
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
     embeddings = np.empty((windows.num_rows, model.config.embedding_size), dtype=np.float32)
-    with tqdm(total=windows.num_rows, unit="window", desc="embedding", disable=_bar_disabled(progress)) as bar:
+    with progress_bar(total=windows.num_rows, unit="window", description="embedding", show=progress) as bar:
         for begin in range(0, windows.num_rows, CHUNK_WINDOWS):
             try:
                 encoded = tokenizer.encode_windows(windows.slice(begin, CHUNK_WINDOWS))
@@ -163,7 +159,7 @@ def embed_encoded(
     batch_records: int = BATCH_RECORDS,
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
-    bar: "tqdm | None" = None,
+    bar: Any = None,
 ) -> np.ndarray:
     """Embed windows that the tokenizer has encoded.
 
@@ -286,7 +282,7 @@ def embed_files(
         raise InputError(f"{source} has no windows")
     with replacing(output) as partial, ExitStack() as open_files:
         bar = open_files.enter_context(
-            tqdm(total=total, unit="window", desc="embedding", disable=_bar_disabled(progress))
+            progress_bar(total=total, unit="window", description="embedding", show=progress)
         )
         writer: pq.ParquetWriter | None = None
         for path in paths:

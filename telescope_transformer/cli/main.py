@@ -1,15 +1,17 @@
-"""`telescope`: registers every command and turns the package's own errors into a message and an exit status."""
+"""`telescope`: registers every command, reads defaults, and turns the package's errors into a message and a status."""
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from importlib import import_module
-
-# Progress bars of the libraries would hide our own; a user's setting wins.
-os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from telescope_transformer import __version__
+from telescope_transformer.cli.configuration import read_defaults
+from telescope_transformer.cli.shared import options_of, with_shared_options
 from telescope_transformer.errors import TelescopeError
 
 COMMANDS = (
@@ -28,12 +30,17 @@ COMMANDS = (
     "evaluate",
     "push",
 )
+EPILOG = (
+    "Exit status: 0 success; 1 an input, a file or a result is at fault, and stderr says which; 2 wrong usage; "
+    "130 interrupted. Defaults of options are read from telescope.toml in the current folder and from TELESCOPE_* "
+    "variables."
+)
 
 app = typer.Typer(
     name="telescope",
     help="Which sources in network-telescope traffic belong together, and how sure that is.",
+    epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -47,24 +54,44 @@ def show_version(value: bool) -> None:
 
 @app.callback()
 def telescope(
-    version: bool = typer.Option(False, "--version", callback=show_version, is_eager=True, help="Print the version."),
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with defaults of options; default: telescope.toml in this folder."),
+    ] = None,
 ) -> None:
     """Which sources in network-telescope traffic belong together, and how sure that is."""
+    context.default_map = read_defaults({name: options_of(run) for name, run in RUN.items()}, config)
 
 
-for _name in COMMANDS:
-    app.command(_name)(getattr(import_module(f"telescope_transformer.cli.{_name}"), _name))
+def _with_options(name: str) -> Callable[..., None]:
+    command: Callable[..., None] = getattr(import_module(f"telescope_transformer.cli.{name}"), name)
+    return with_shared_options(command)
 
 
-def main() -> None:
-    """Run the command line; exit 1 with `error: <message>` on any error of the package's own or of a file system."""
+RUN = {name: _with_options(name) for name in COMMANDS}
+for _name, _run in RUN.items():
+    app.command(_name)(_run)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; print `error: <message>` and exit 1 for the package's own errors and the file system's."""
+    # The progress bars of `datasets` would hide ours; a user's setting wins.
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
-        app()
+        app(arguments, prog_name="telescope")
+    except BrokenPipeError:
+        # The reader of stdout, such as `head`, has ended; Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (TelescopeError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
     except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
+        sys.stderr.write("interrupted\n")
         sys.exit(130)
 
 

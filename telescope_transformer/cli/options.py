@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from telescope_transformer.progress import say
+
 if TYPE_CHECKING:
     from telescope_transformer.records import FlowRecords
 
@@ -32,8 +34,8 @@ Labels = Annotated[Path | None, typer.Option(help="Folder of scanner lists, one 
 
 
 def tell(message: str) -> None:
-    """Say what a stage did, on stderr: stdout is for results."""
-    typer.echo(message, err=True)
+    """Say what a stage did, on stderr, unless the command is quiet; stdout is for results."""
+    say(message)
 
 
 def reading(

@@ -1,0 +1,78 @@
+"""Defaults of options from `telescope.toml` and from `TELESCOPE_*` variables."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from telescope_transformer.errors import InputError
+
+FILE_NAME = "telescope.toml"
+VARIABLE = "TELESCOPE_CONFIG"
+
+
+def variables(command: str, option: str) -> list[str]:
+    """Names of the variables that give an option's value, the more specific one first.
+
+    Example:
+        >>> variables("analyze", "labels")
+        ['TELESCOPE_ANALYZE_LABELS', 'TELESCOPE_LABELS']
+    """
+    return [f"TELESCOPE_{command}_{option}".upper(), f"TELESCOPE_{option}".upper()]
+
+
+def read_defaults(options: Mapping[str, Mapping[str, bool]], path: Path | None) -> dict[str, dict[str, Any]]:
+    """Read defaults of every command from a configuration file.
+
+    A table with a command's name, such as `[analyze]`, holds options of that command. Keys outside of any table hold
+    for every command that has such an option. A key is an option's name without the leading dashes.
+
+    Args:
+        options: for each command its options, and whether each can be given several times.
+        path: the file; None is that of TELESCOPE_CONFIG, or telescope.toml in the current folder if there is one.
+
+    Returns:
+        For each command, values of its parameters.
+
+    Raises:
+        InputError: naming the file, and the key or the place that is wrong.
+    """
+    given = path or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    place = given or Path(FILE_NAME)
+    if not place.is_file():
+        if given:
+            raise InputError(f"{given}: no such configuration file")
+        return {}
+    try:
+        content = tomllib.loads(place.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{place}: not valid TOML: {error}") from error
+    tables = {name: value for name, value in content.items() if isinstance(value, dict)}
+    for table in tables:
+        if table not in options:
+            raise InputError(f"{place}: [{table}] is no command; commands are {', '.join(options)}")
+    defaults: dict[str, dict[str, Any]] = {name: {} for name in options}
+    for key, value in content.items():
+        if key not in tables:
+            takers = [name for name, known in options.items() if _parameter(key) in known]
+            if not takers:
+                raise InputError(f"{place}: no command has an option {key!r}")
+            for name in takers:
+                defaults[name][_parameter(key)] = _value(value, options[name][_parameter(key)])
+    for name, table in tables.items():
+        for key, value in table.items():
+            if _parameter(key) not in options[name]:
+                known = ", ".join(sorted(option.replace("_", "-") for option in options[name]))
+                raise InputError(f"{place}: [{name}] has no option {key!r}; options are {known}")
+            defaults[name][_parameter(key)] = _value(value, options[name][_parameter(key)])
+    return defaults
+
+
+def _parameter(key: str) -> str:
+    return key.replace("-", "_")
+
+
+def _value(value: Any, several: bool) -> Any:
+    """A value as the option takes it: a single one stands for a list of one."""
+    return [value] if several and not isinstance(value, list) else value

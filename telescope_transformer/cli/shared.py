@@ -1,0 +1,88 @@
+"""What every command has in common: options for its messages, and variables that give its options their values."""
+
+import inspect
+import logging
+import sys
+from collections.abc import Callable
+from copy import copy
+from enum import StrEnum
+from functools import wraps
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import typer
+from typer.models import OptionInfo
+
+from telescope_transformer.cli.configuration import variables
+from telescope_transformer.progress import set_quiet
+
+Command = Callable[..., None]
+
+
+class LogLevel(StrEnum):
+    """Levels of messages in the log, from most to fewest."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print results and errors only: no messages, no progress bars.")
+]
+Level = Annotated[
+    LogLevel | None, typer.Option("--log-level", help="Also print log messages of this level and above to stderr.")
+]
+
+
+def with_shared_options(command: Command) -> Command:
+    """The command with --quiet and --log-level, and with a variable for each option; see `configuration.variables`."""
+
+    @wraps(command)
+    def run(*args: Any, quiet: bool = False, log_level: LogLevel | None = None, **options: Any) -> None:
+        set_quiet(quiet)
+        if log_level is not None:
+            logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+            logging.getLogger("telescope_transformer").setLevel(log_level.upper())
+        command(*args, **options)
+
+    own = list(inspect.signature(command).parameters.values())
+    hints = get_type_hints(command, include_extras=True)
+    parameters = [
+        each.replace(annotation=_with_variables(hints[each.name], command.__name__, each.name)) for each in own
+    ]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters += [
+        inspect.Parameter("quiet", keyword, default=False, annotation=Quiet),
+        inspect.Parameter("log_level", keyword, default=None, annotation=Level),
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": None}
+    return run
+
+
+def options_of(command: Command) -> dict[str, bool]:
+    """Names of a command's options, and whether each can be given several times."""
+    hints = get_type_hints(command, include_extras=True)
+    return {
+        name: _is_list(get_args(hint)[0])
+        for name, hint in hints.items()
+        if get_origin(hint) is Annotated and any(isinstance(each, OptionInfo) for each in get_args(hint)[1:])
+    }
+
+
+def _with_variables(hint: Any, command: str, option: str) -> Any:
+    if get_origin(hint) is not Annotated:
+        return hint
+    kind, *metadata = get_args(hint)
+    for place, each in enumerate(metadata):
+        if isinstance(each, OptionInfo) and each.envvar is None:
+            # The declaration may be shared by several commands, each of which has variables of its own.
+            metadata[place] = copy(each)
+            metadata[place].envvar = variables(command, option)
+            metadata[place].show_envvar = False
+    return Annotated[(kind, *metadata)]
+
+
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) is list or any(get_origin(part) is list for part in get_args(kind))

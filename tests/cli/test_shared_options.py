@@ -1,0 +1,97 @@
+"""Options of every command, and where their defaults come from: the command line, variables, telescope.toml."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from telescope_transformer.cli.main import COMMANDS, app, main
+
+SIMULATE = ["simulate", "--sources", "5", "--output"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def simulated(arguments: list[str], **variables: str) -> bytes:
+    """Content of the simulation that these arguments and variables give."""
+    result = CliRunner().invoke(app, [*arguments, "out.parquet"], env=variables)
+    assert result.exit_code == 0, result.output
+    return Path("out.parquet").read_bytes()
+
+
+def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 1
+    return capsys.readouterr().err
+
+
+def test_the_command_line_wins_over_variables_and_these_over_the_file(here: Path) -> None:
+    seeds = {seed: simulated(["simulate", "--seed", str(seed), *SIMULATE[1:]]) for seed in (1, 2, 3, 4)}
+    Path("telescope.toml").write_text("seed = 1\n[simulate]\nseed = 2\n")
+    assert simulated(SIMULATE) == seeds[2]
+    assert simulated(SIMULATE, TELESCOPE_SEED="3") == seeds[3]
+    assert simulated(SIMULATE, TELESCOPE_SEED="3", TELESCOPE_SIMULATE_SEED="4") == seeds[4]
+    assert simulated(["simulate", "--seed", "1", *SIMULATE[1:]], TELESCOPE_SEED="3") == seeds[1]
+    Path("telescope.toml").write_text("seed = 1\n")
+    assert simulated(SIMULATE) == seeds[1]
+    Path("other.toml").write_text("[simulate]\nseed = 4\n")
+    assert simulated(["--config", "other.toml", *SIMULATE]) == seeds[4]
+    assert simulated(SIMULATE, TELESCOPE_CONFIG="other.toml") == seeds[4]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("seed = \n", "telescope.toml: not valid TOML"),
+        ("colour = 1\n", "no command has an option 'colour'"),
+        ("[simulat]\nseed = 1\n", r"\[simulat\] is no command; commands are analyze"),
+        ("[simulate]\nsede = 1\n", r"\[simulate\] has no option 'sede'; options are days"),
+    ],
+)
+def test_a_wrong_file_is_explained(content: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("telescope.toml").write_text(content)
+    error = ended(capsys, *SIMULATE, "out.parquet")
+    assert error.startswith("error: telescope.toml: ")
+    with pytest.raises(AssertionError, match=told):
+        raise AssertionError(error)
+
+
+def test_a_configuration_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nowhere.toml: no such configuration file" in ended(capsys, "--config", "nowhere.toml", *SIMULATE, "x")
+
+
+def test_a_single_value_stands_for_a_list_of_one() -> None:
+    simulated(SIMULATE)
+    Path("telescope.toml").write_text('[analyze]\ntelescope = "203.0.113.0/24"\ntime-limit = 1\n')
+    result = CliRunner().invoke(app, ["analyze", "out.parquet"])
+    assert "no records" in str(result.exception or result.output) or "no source" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_can_be_quiet_and_log(command: str) -> None:
+    text = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+    assert "--quiet" in text
+    assert "--log-level" in text
+
+
+def test_a_quiet_command_prints_its_result_only(tmp_path: Path) -> None:
+    """In a process of its own, since quietness holds for the process."""
+    run = [sys.executable, "-m", "telescope_transformer"]
+    subprocess.run([*run, *SIMULATE, "flows.parquet"], check=True, capture_output=True)
+    prepare = [*run, "prepare", "flows.parquet", "--output"]
+    spoken = subprocess.run([*prepare, "spoken"], check=True, capture_output=True, text=True)
+    quiet = subprocess.run([*prepare, "quiet", "--quiet"], check=True, capture_output=True, text=True)
+    assert "\r" not in spoken.stderr
+    assert spoken.stderr
+    assert quiet.stderr == ""
+    assert pq.read_table("flows.parquet").num_rows
+    version = subprocess.run([*run, "--version"], check=True, capture_output=True, text=True)
+    assert version.stdout.startswith("telescope ")
