@@ -57,7 +57,7 @@ def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastive
         HubError: if a Hub id cannot be downloaded.
     """
     folder = resolve_checkpoint(model)
-    with _without_bars():
+    with without_bars():
         loaded = load_pretrained(TelescopeForContrastiveLearning, folder)
         tokenizer = load_pretrained(FlowTokenizer, folder)
     if tokenizer.fields != loaded.config.fields:
@@ -68,7 +68,7 @@ def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastive
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """Hide the progress bars of transformers: a small model is loaded before anyone could read them."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()

@@ -27,6 +27,7 @@ COMMANDS = (
     "export",
     "serve",
     "train",
+    "adapt",
     "evaluate",
     "push",
 )

@@ -34,13 +34,10 @@ def train(
 
     Example: telescope train --dataset dataset --config default --output run
     """
-    from transformers.utils import logging as transformers_logging
-
     from telescope_transformer.learning.arguments import arguments_of
     from telescope_transformer.learning.training import TrainingPaths, end_processes
     from telescope_transformer.learning.training import train as run
 
-    transformers_logging.disable_progress_bar()
     paths = TrainingPaths(dataset, output, start_from=model, revision=revision, split=split, cache=cache)
     try:
         run(paths, arguments_of(config, options))

@@ -22,7 +22,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, set_seed
 from huggingface_hub.errors import StrictDataclassError
 
-from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16, without_bars
 from telescope_transformer.errors import CheckpointError, TrainingError
 from telescope_transformer.learning.arguments import TrainingArguments
 from telescope_transformer.learning.checkpoints import disk_errors
@@ -232,7 +232,8 @@ def save_model(
     if not accelerator.is_main_process:
         return
     with disk_errors(output):
-        accelerator.unwrap_model(trainer.model).save_pretrained(output, state_dict=weights)
+        with without_bars():
+            accelerator.unwrap_model(trainer.model).save_pretrained(output, state_dict=weights)
         tokenizer.save_pretrained(output)
         versions = {name: version(name) for name in LIBRARIES}
         (output / "training.json").write_text(json.dumps({**facts, "versions": versions}, indent=2))

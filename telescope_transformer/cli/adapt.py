@@ -1,0 +1,66 @@
+"""`telescope adapt`: adapt a model to the telescope at hand."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from telescope_transformer.cli.options import Columns, Format, Inactivity, KeepGoing, PerPacket, Prefixes
+
+
+def adapt(
+    inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs of flow records or packets.")],
+    output: Annotated[Path, typer.Option("--output", "-o", file_okay=False, help="Directory of the checkpoint.")],
+    columns: Columns = None,
+    format: Format = "auto",
+    per_packet: PerPacket = False,
+    inactivity: Inactivity = 60.0,
+    telescope: Prefixes = None,
+    keep_going: KeepGoing = False,
+    base: Annotated[
+        str | None, typer.Option(help="Checkpoint to start from: a folder or Hub name; default: the shipped one.")
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start from random weights; the base is only compared with.")
+    ] = False,
+    recipe: Annotated[str, typer.Option(help="Recipe: a YAML file, or the name of a shipped recipe.")] = "adapt",
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Budget of time, which bounds the steps.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, batches and of what is kept out.")] = 0,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")] = False,
+) -> None:
+    """Adapt a model to a telescope by learning from its own records, without labels.
+
+    A tenth of the sources is kept out of learning. The checkpoint holds the adapted weights if they are no worse on
+    those sources, or else the base's; adaptation.json says which, and by how much. Use it with `telescope analyze
+    --model`. The same command continues an adaptation that was interrupted.
+
+    Example: telescope adapt flows.csv.gz --telescope 198.51.100.0/24 --output adapted
+    """
+    import shutil
+
+    from telescope_transformer.cli.options import labelled_reader, tell
+    from telescope_transformer.learning.adapt import AdaptSettings
+    from telescope_transformer.learning.adapt import adapt as adapt_model
+    from telescope_transformer.windows import cut
+
+    settings = AdaptSettings(
+        recipe=recipe, from_scratch=from_scratch, steps=steps, seconds=seconds, seed=seed, device_cpu=cpu
+    )
+    read = labelled_reader(
+        None,
+        columns=columns,
+        format=format,
+        per_packet=per_packet,
+        inactivity=inactivity,
+        telescope=telescope,
+        keep_going=keep_going,
+    )
+    flow = read(inputs)
+    work = output / "run"
+    adaptation = adapt_model(cut(flow.table, min_records=1), base, settings, folder=work, say=tell)
+    adaptation.save(output)
+    shutil.rmtree(work, ignore_errors=True)
+    tell(f"checkpoint in {output}")
+    if not keep_going:
+        flow.raise_if_damaged()

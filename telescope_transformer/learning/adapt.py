@@ -1,0 +1,285 @@
+"""Adaptation: the training loop on the records of the telescope at hand, without labels.
+
+A share of the sources is kept out. The adapted weights are taken unless they are worse on these sources, by more than
+the interval of the difference.
+"""
+
+import copy
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from telescope_transformer.embedding import load_model, without_bars
+from telescope_transformer.errors import TrainingError
+from telescope_transformer.files import write_text
+from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
+from telescope_transformer.learning.checkpoints import disk_errors
+from telescope_transformer.learning.held_out import HeldOut, keep_out
+from telescope_transformer.learning.loop import Trainer
+from telescope_transformer.learning.store import RecordStore, store_of_windows
+from telescope_transformer.learning.training import (
+    make_accelerator,
+    make_model,
+    make_trainer,
+    with_precision_of_device,
+)
+from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.windows import Windows
+
+FACTS = "adaptation.json"
+# Steps that are timed, on a copy of the model, where a budget is given in seconds. The first warms caches up.
+TIMED_STEPS = 5
+# Fewer steps leave the learning rate's schedule no time to fall.
+FEWEST_STEPS = 20
+# Of a budget in seconds, the share for training; the rest is for comparing weights and writing them.
+TRAINING_SHARE = 0.85
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """How a model is adapted; the recipe says everything else.
+
+    Args:
+        recipe: YAML file of options of training, or the name of a shipped recipe.
+        from_scratch: start from random weights of the recipe's model, not from the base's weights.
+        steps: of training; None takes the recipe's.
+        seconds: budget of wall-clock time, which bounds the steps; None is no bound.
+        batch_pairs: pairs in a step; None takes the recipe's, or half of the sources where those are fewer.
+        seed: of weights, batches and of what is kept out.
+        hold_out: share of the sources that is kept out.
+        min_sources: with fewer sources to learn from, the base is returned as it is.
+        length: records in the windows that are compared on the sources kept out.
+        device_cpu: use the CPU even where there is a GPU.
+
+    Raises:
+        TrainingError: where a value is out of its range.
+    """
+
+    recipe: str | Path = "adapt"
+    from_scratch: bool = False
+    steps: int | None = None
+    seconds: float | None = None
+    batch_pairs: int | None = None
+    seed: int = 0
+    hold_out: float = 0.1
+    min_sources: int = 100
+    length: int = 8
+    device_cpu: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hold_out < 1:
+            raise TrainingError(f"hold_out must be at least 0 and less than 1, not {self.hold_out}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise TrainingError(f"seconds must be positive, not {self.seconds}")
+        if self.min_sources < 4:
+            raise TrainingError(
+                f"min_sources must be at least 4, two for each pair of a batch, not {self.min_sources}"
+            )
+        if self.length < 2:
+            raise TrainingError(f"length must be at least 2 records, not {self.length}")
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What adaptation gave.
+
+    Attributes:
+        model, tokenizer: the better of base and adapted weights.
+        facts: what the report says of it, plain values: `adapted`, `reason` where not, `base`, `sources`,
+            `kept_out`, `steps`, `seconds`, and `before` and `after` with AUROCs on the sources kept out.
+        kept_out: addresses of the sources that took no part, on which the model can be calibrated.
+    """
+
+    model: TelescopeForContrastiveLearning
+    tokenizer: FlowTokenizer
+    facts: dict[str, Any]
+    kept_out: pa.Array
+
+    @property
+    def adapted(self) -> bool:
+        """Whether `model` has the adapted weights."""
+        return bool(self.facts["adapted"])
+
+    def save(self, folder: str | Path) -> None:
+        """Write a checkpoint that `from_pretrained` loads, with `adaptation.json`; no address is in it."""
+        folder = Path(folder)
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with without_bars():
+                self.model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+            write_text(folder / FACTS, json.dumps(self.facts, indent=1) + "\n")
+
+
+def adapt(
+    windows: pa.Table | Windows,
+    base: str | Path | None = None,
+    settings: AdaptSettings | None = None,
+    *,
+    folder: str | Path | None = None,
+    progress: bool = True,
+    say: Say = lambda message: None,
+) -> Adaptation:
+    """Adapt a model to a telescope by training it on its windows.
+
+    Deterministic: the same windows, settings and number of threads give the same weights, whatever was interrupted in
+    between. With a budget in seconds the number of steps depends on the machine.
+
+    Args:
+        windows: windows of any length.
+        base: directory or Hub id of a checkpoint, which adapted weights are compared with and start from; None is
+            the one that the package ships.
+        settings: how it is adapted.
+        folder: where checkpoints of the training lie, so that the same call continues after a kill; None keeps none.
+        progress: whether a bar is shown on a terminal.
+        say: told what is done, a sentence at a time.
+
+    Raises:
+        TelescopeError: where the base or the recipe cannot be read, or the folder holds another adaptation.
+    """
+    settings = settings or AdaptSettings()
+    table = windows.to_table() if isinstance(windows, Windows) else windows
+    model, tokenizer = load_model(base)
+    sources = pc.unique(table["source"])
+    kept = sources.filter(pa.array(keep_out(sources, settings.hold_out, settings.seed)))
+    is_kept = pc.is_in(table["source"], value_set=kept)
+    learning = table.filter(pc.invert(is_kept))
+    facts = {"base": "shipped" if base is None else Path(base).name, "from_scratch": settings.from_scratch}
+    facts |= {"sources": len(sources) - len(kept), "kept_out": len(kept)}
+
+    arguments = arguments_of(settings.recipe, {"seed": settings.seed, "cpu": settings.device_cpu})
+    able = _able_sources(learning, 2 * arguments.min_records)
+    if able < settings.min_sources:
+        reason = f"{able} sources have {2 * arguments.min_records} records or more; {settings.min_sources} are needed"
+        say(f"not adapted: {reason}")
+        return Adaptation(model, tokenizer, facts | {"adapted": False, "reason": reason}, kept)
+    arguments = _fitted(arguments, settings, able)
+    held_out = HeldOut.of(table.filter(is_kept), settings.length, settings.seed)
+    begun = time.perf_counter()
+    with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="telescope-adapt-") as work:
+        new, new_tokenizer, steps = _train(learning, base, arguments, settings, Path(work), progress)
+    facts |= {"steps": steps, "batch_pairs": arguments.batch_pairs, "seconds": round(time.perf_counter() - begun, 1)}
+    if held_out is None:
+        say(f"adapted to {facts['sources']:,} sources in {steps} steps; too few sources were kept out to compare")
+        return Adaptation(new, new_tokenizer, facts | {"adapted": True}, kept)
+    of_both = held_out.embed(model, tokenizer), held_out.embed(new, new_tokenizer)
+    before, after, upper = held_out.compare(*of_both, seed=settings.seed)
+    facts |= {"before": before, "after": after, "adapted": upper >= 0}
+    told = ", ".join(f"{name.replace('_', ' ')} {before[name]:.3f} before, {after[name]:.3f} after" for name in after)
+    if upper < 0:
+        facts["reason"] = f"worse on the sources kept out: {told}"
+        say(f"adapted weights are not taken: {facts['reason']}")
+        return Adaptation(model, tokenizer, facts, kept)
+    say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources kept out: {told}")
+    return Adaptation(new, new_tokenizer, facts, kept)
+
+
+def _able_sources(windows: pa.Table, records: int) -> int:
+    """Sources with at least so many records."""
+    counts = windows.group_by("source").aggregate([("n_records", "sum")])["n_records_sum"].to_numpy()
+    return int((counts >= records).sum())
+
+
+def _fitted(arguments: TrainingArguments, settings: AdaptSettings, able: int) -> TrainingArguments:
+    """The recipe's arguments with the settings' own, and a batch that the sources can fill.
+
+    At most half of the sources are in a batch: with all of them in each, every step has the same negatives.
+    """
+    pairs = settings.batch_pairs or min(arguments.batch_pairs, able // 2)
+    steps = settings.steps or arguments.steps
+    return with_precision_of_device(replace(arguments, batch_pairs=max(2, pairs), steps=steps))
+
+
+def _train(
+    windows: pa.Table,
+    base: str | Path | None,
+    arguments: TrainingArguments,
+    settings: AdaptSettings,
+    work: Path,
+    progress: bool,
+) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer, int]:
+    """Train on the windows; returns model, tokenizer and the number of steps."""
+    with disk_errors(work):
+        work.mkdir(parents=True, exist_ok=True)
+    accelerator = make_accelerator(arguments, work)
+    with torch.random.fork_rng():
+        torch.manual_seed(arguments.seed)
+        model, tokenizer = make_model(arguments) if settings.from_scratch else load_model(base)
+        store = store_of_windows(windows, tokenizer)
+        identity = {"windows": _digest(store), "from_scratch": settings.from_scratch, "base": _weights_digest(model)}
+
+        def trainer_of(model: TelescopeForContrastiveLearning, arguments: TrainingArguments, folder: Path) -> Trainer:
+            return make_trainer(
+                accelerator, model, tokenizer, [store], arguments, folder, identity, progress=progress
+            )[0]
+
+        if settings.seconds is not None:
+            steps = _affordable_steps(settings.seconds, model, arguments, work, trainer_of)
+            arguments = replace(arguments, steps=steps, warmup_steps=min(arguments.warmup_steps, steps // 4))
+        trainer = trainer_of(model, arguments, work)
+        trainer.run()
+        trained: Any = accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        accelerator.free_memory()
+    # What suits short windows in training need not suit long ones later.
+    trained.set_attn_implementation("sdpa")
+    return trained.to("cpu").eval(), tokenizer, arguments.steps
+
+
+def _affordable_steps(
+    seconds: float,
+    model: TelescopeForContrastiveLearning,
+    arguments: TrainingArguments,
+    work: Path,
+    trainer_of: Callable[[TelescopeForContrastiveLearning, TrainingArguments, Path], Trainer],
+) -> int:
+    """Steps that fit into the budget, by timing some on a copy of the model; kept in the folder for a continuation."""
+    plan = work / "plan.json"
+    if plan.is_file():
+        return int(_read_plan(plan)["steps"])
+    with tempfile.TemporaryDirectory(prefix="telescope-timing-") as folder:
+        timed = replace(arguments, steps=TIMED_STEPS, log_every=1, save_every=TIMED_STEPS + 1, warmup_steps=0)
+        trainer = trainer_of(copy.deepcopy(model), timed, Path(folder))
+        taken = trainer.time_steps(TIMED_STEPS)
+    fitting = math.floor(TRAINING_SHARE * seconds / taken)
+    steps = max(FEWEST_STEPS, min(arguments.steps, fitting))
+    write_text(plan, json.dumps({"steps": steps}) + "\n")
+    return steps
+
+
+def _read_plan(path: Path) -> Mapping[str, Any]:
+    try:
+        plan = json.loads(path.read_text())
+        if not isinstance(plan["steps"], int) or plan["steps"] < 1:
+            raise ValueError(f"steps are {plan['steps']!r}")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TrainingError(f"{path}: not a plan of an adaptation: {error}") from error
+    return plan
+
+
+def _digest(store: RecordStore) -> str:
+    """Digest of everything that is learned from."""
+    digest = blake2b(digest_size=16)
+    for values in (store.encoded["input_ids"], store.encoded["inter_arrival"], store.offsets, store.networks):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _weights_digest(model: TelescopeForContrastiveLearning) -> str:
+    digest = blake2b(digest_size=16)
+    for name, values in model.state_dict().items():
+        digest.update(name.encode() + values.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()

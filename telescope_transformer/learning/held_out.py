@@ -1,0 +1,143 @@
+"""Figures on sources that took no part in learning: the only ones that say whether it helped."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.embedding import embed_windows
+from telescope_transformer.learning.store import networks_of
+from telescope_transformer.metrics.bootstrap import source_multiplicities
+from telescope_transformer.metrics.pairs import PairRanking, condensed, cosine_matrix, pair_index
+from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.windows import fixed_windows, source_digest
+
+# A thousand windows are half a million pairs, which gives an AUROC to about .01.
+MOST_SOURCES = 250
+WINDOWS_PER_SOURCE = 4
+# Fewer sources, or fewer pairs that belong together, say nothing about which weights are better.
+FEWEST_SOURCES = 10
+FEWEST_PAIRS = 20
+# Bootstrap replicates over sources, and the upper end of a 95 % interval of them.
+REPLICATES = 200
+UPPER_END = 0.975
+# What decides: telling a source apart, and relating different sources of one network, which are often one actor's.
+SCORED = ("same_source", "siblings")
+
+# AUROCs by name: `same_source` of pairs of one source against pairs of two; `hard` the same among windows of one
+# dominant service; `siblings` of pairs of two sources of one network against those of two networks.
+Figures = dict[str, float]
+
+
+def keep_out(sources: pa.Array, share: float, seed: int) -> np.ndarray:
+    """Which sources are kept out of learning, bool (S,): whole networks, in the order of a hash, up to the share.
+
+    Sources of one /24 (IPv6: /48) are pairs in training, so a network is kept out as a whole. One that would exceed
+    the share is passed over.
+
+    Args:
+        sources: (S,) distinct addresses.
+        share: of the sources, from 0 to 1.
+    """
+    networks = networks_of(sources)
+    names = sources.to_pylist()
+    # The first source of a network, as text, names it.
+    first = np.full(networks.max(initial=-1) + 1, "", dtype=object)
+    for name, network in sorted(zip(names, networks.tolist(), strict=True), reverse=True):
+        first[network] = name
+    order = np.argsort([source_digest(name, seed) for name in first], kind="stable")
+    sizes, left = np.bincount(networks, minlength=len(first)), share * len(names)
+    chosen = np.zeros(len(first), dtype=bool)
+    for network in order:
+        if sizes[network] <= left:
+            chosen[network] = True
+            left -= sizes[network]
+    return chosen[networks]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Windows of sources that are kept out, all of one length, and the pairs that are asked about.
+
+    Args:
+        windows: a row per window.
+        sources: (n,) code of each window's source.
+        networks: (n,) code of the network of each window's source.
+        services: (n,) most frequent service of each window, protocol and destination port as one number.
+    """
+
+    windows: pa.Table
+    sources: np.ndarray
+    networks: np.ndarray
+    services: np.ndarray
+
+    @classmethod
+    def of(cls, windows: pa.Table, length: int, seed: int) -> "HeldOut | None":
+        """Windows of `length` records of at most `MOST_SOURCES` sources with two of them; None where they are few.
+
+        Args:
+            windows: of the sources that are kept out, those of a source one after the other.
+        """
+        cut = fixed_windows(windows, length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
+        counts = cut["source"].combine_chunks().value_counts()
+        names = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+        if len(names) > MOST_SOURCES:
+            rows = np.random.default_rng(seed).choice(len(names), MOST_SOURCES, replace=False)
+            names = names.take(pa.array(np.sort(rows)))
+        if len(names) < FEWEST_SOURCES:
+            return None
+        cut = cut.filter(pc.is_in(cut["source"], value_set=names))
+        names, codes = np.unique(cut["source"].to_numpy(zero_copy_only=False), return_inverse=True)
+        return cls(cut, codes, networks_of(pa.array(names))[codes], _dominant_services(cut, length))
+
+    def compare(self, before: np.ndarray, after: np.ndarray, seed: int) -> tuple[Figures, Figures, float]:
+        """Figures of two representations of the windows, and the most by which the second may be ahead.
+
+        Args:
+            before, after: embeddings of the windows (n, d), rows of unit length.
+            seed: of the bootstrap over sources.
+
+        Returns:
+            Figures of each, and the upper end of the 95 % interval of the difference of their scores, second minus
+            first, by paired bootstrap: below 0 the second is worse. The score is the mean of `same_source` and, where
+            it is told, `siblings`.
+        """
+        drawn = source_multiplicities(int(self.sources.max()) + 1, REPLICATES, seed=seed)
+        multiplicities = np.vstack([np.ones((1, drawn.shape[1])), drawn])
+        found = [self._figures(embeddings, multiplicities) for embeddings in (before, after)]
+        scores = [np.mean([each[name] for name in SCORED if name in each], axis=0) for each in found]
+        upper = float(np.nanquantile((scores[1] - scores[0])[1:], UPPER_END))
+        told = [{name: round(float(values[0]), 4) for name, values in each.items()} for each in found]
+        return told[0], told[1], upper
+
+    def embed(self, model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer) -> np.ndarray:
+        """Embeddings of the windows (n, d)."""
+        return embed_windows(model, tokenizer, self.windows, progress=False)
+
+    def _figures(self, embeddings: np.ndarray, multiplicities: np.ndarray) -> dict[str, np.ndarray]:
+        """AUROCs (1 + replicates,) by name, those that can be told."""
+        scores = condensed(cosine_matrix(embeddings))
+        first, second = pair_index(len(self.sources))
+        one, two = self.sources[first], self.sources[second]
+        same, hard = one == two, self.services[first] == self.services[second]
+        siblings = self.networks[first] == self.networks[second]
+        # Name, pairs that it is asked of, and those that belong together.
+        questions = {"same_source": (np.ones_like(same), same), "hard": (hard, same), "siblings": (~same, siblings)}
+        found = {}
+        for name, (asked, together) in questions.items():
+            positive = together[asked]
+            if positive.sum() >= FEWEST_PAIRS and not positive.all():
+                ranking = PairRanking(scores[asked], positive, one[asked], two[asked])
+                found[name] = ranking.statistics(multiplicities)["auroc"]
+        return found
+
+
+def _dominant_services(windows: pa.Table, length: int) -> np.ndarray:
+    """The most frequent service of each window of `length` records, the smallest of equally frequent ones, (n,)."""
+    protocols, ports = (
+        pc.list_flatten(windows[name]).to_numpy().astype(np.int64) for name in ("protocol", "dst_port")
+    )
+    ordered = np.sort((protocols << 16 | ports).reshape(-1, length), axis=1)
+    counts = (ordered[:, :, None] == ordered[:, None, :]).sum(axis=2)
+    return np.take_along_axis(ordered, counts.argmax(axis=1)[:, None], axis=1)[:, 0]

@@ -1,0 +1,232 @@
+"""Adaptation to the telescope at hand: what is kept out, which weights are taken, and going on after a kill."""
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from training_runs import CONTEXT
+from typer.testing import CliRunner
+
+from telescope_transformer.cli.main import app
+from telescope_transformer.embedding import load_model
+from telescope_transformer.errors import TrainingError
+from telescope_transformer.learning import adapt as module
+from telescope_transformer.learning.adapt import Adaptation, AdaptSettings, adapt
+from telescope_transformer.learning.held_out import HeldOut, keep_out
+from telescope_transformer.learning.store import networks_of
+from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.simulation import simulate
+from telescope_transformer.windows import Windows, cut
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+RECIPE = f"""
+model: {json.dumps(SMALL | {"projection_size": 8})}
+steps: 6
+batch_pairs: 16
+min_records: 4
+max_records: 8
+save_every: 2
+log_every: 1
+tracker: none
+"""
+
+
+@pytest.fixture(scope="module")
+def windows() -> Windows:
+    return cut(simulate(150, seed=1, records_per_source=60.0), min_records=1)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained checkpoint."""
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(0)
+    TelescopeForContrastiveLearning(TelescopeConfig(**SMALL, projection_size=8)).save_pretrained(folder)
+    FlowTokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> AdaptSettings:
+    recipe = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    return AdaptSettings(recipe=recipe, min_sources=20, hold_out=0.3, device_cpu=True)
+
+
+@pytest.fixture(scope="module")
+def adapted(windows: Windows, base: Path, settings: AdaptSettings) -> Adaptation:
+    return adapt(windows, base, settings)
+
+
+def weights(adaptation: Adaptation) -> dict[str, torch.Tensor]:
+    return adaptation.model.state_dict()
+
+
+def assert_equal_weights(one: Adaptation, other: Adaptation) -> None:
+    assert all(torch.equal(values, weights(other)[name]) for name, values in weights(one).items())
+
+
+def test_it_changes_the_weights_and_says_what_it_did(adapted: Adaptation, base: Path, windows: Windows) -> None:
+    before = load_model(base)[0].state_dict()
+    assert any(not torch.equal(values, before[name]) for name, values in weights(adapted).items())
+    facts = adapted.facts
+    assert (facts["steps"], facts["batch_pairs"], facts["base"]) == (6, 16, base.name)
+    assert facts["sources"] + facts["kept_out"] == len(set(windows.table["source"].to_pylist()))
+    assert facts["kept_out"] == len(adapted.kept_out)
+    assert 0.5 < facts["before"]["same_source"] <= 1
+    assert not adapted.model.training
+
+
+def test_the_same_call_gives_the_same_weights(
+    windows: Windows, base: Path, settings: AdaptSettings, adapted: Adaptation
+) -> None:
+    """A table of windows is as good, and random numbers of others change nothing."""
+    torch.manual_seed(123)
+    state = torch.get_rng_state()
+    again = adapt(windows.to_table(), base, settings)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert_equal_weights(again, adapted)
+    assert again.facts | {"seconds": 0} == adapted.facts | {"seconds": 0}
+
+
+def test_whole_networks_are_kept_out_up_to_the_share() -> None:
+    sources = pa.array([f"10.0.{network}.{host}" for network in range(40) for host in range(1 + network % 5)])
+    kept = keep_out(sources, 0.25, seed=0)
+    networks = networks_of(sources)
+    assert not set(networks[kept]) & set(networks[~kept])
+    assert 0.2 < kept.mean() <= 0.25
+    assert (keep_out(sources, 0.25, seed=1) != kept).any()
+    assert not keep_out(sources, 0.0, seed=0).any()
+    order = np.random.default_rng(0).permutation(len(sources))
+    np.testing.assert_array_equal(keep_out(sources.take(pa.array(order)), 0.25, seed=0), kept[order])
+
+
+def test_sources_kept_out_are_not_learned_from(
+    windows: Windows, base: Path, settings: AdaptSettings, adapted: Adaptation
+) -> None:
+    """Other records of theirs leave the weights as they are."""
+    kept = set(adapted.kept_out.to_pylist())
+    rows = np.array([source not in kept for source in windows.table["source"].to_pylist()])
+    without = windows.take(np.flatnonzero(rows))
+    told = AdaptSettings(recipe=settings.recipe, min_sources=20, hold_out=0.0, device_cpu=True)
+    assert_equal_weights(adapt(without, base, told), adapted)
+
+
+def test_too_few_sources_leave_the_base_as_it_is(windows: Windows, base: Path, settings: AdaptSettings) -> None:
+    told: list[str] = []
+    few = adapt(windows, base, AdaptSettings(recipe=settings.recipe, min_sources=1000), say=told.append)
+    assert not few.adapted
+    assert "1000 are needed" in few.facts["reason"]
+    assert told == [f"not adapted: {few.facts['reason']}"]
+    assert all(torch.equal(v, few.model.state_dict()[k]) for k, v in load_model(base)[0].state_dict().items())
+
+
+def test_weights_that_are_worse_on_the_sources_kept_out_are_not_taken(
+    windows: Windows, base: Path, settings: AdaptSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = module._train
+
+    def spoil(*arguments: object) -> object:
+        model, tokenizer, steps = train(*arguments)  # type: ignore[arg-type]
+        for parameter in model.parameters():
+            torch.nn.init.constant_(parameter, 0.01)
+        return model, tokenizer, steps
+
+    monkeypatch.setattr(module, "_train", spoil)
+    spoilt = adapt(windows, base, settings)
+    assert not spoilt.adapted
+    assert "worse on the sources kept out" in spoilt.facts["reason"]
+    assert all(torch.equal(v, spoilt.model.state_dict()[k]) for k, v in load_model(base)[0].state_dict().items())
+
+
+def test_a_difference_within_its_interval_is_no_worse(windows: Windows) -> None:
+    held_out = HeldOut.of(windows.to_table(), 8, seed=0)
+    assert held_out is not None
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(int(held_out.sources.max()) + 1, 16))[held_out.sources]
+    good = vectors + 0.5 * random.normal(size=vectors.shape)
+    alike = vectors + 0.5 * random.normal(size=vectors.shape)
+    bad = vectors + 3 * random.normal(size=vectors.shape)
+    assert held_out.compare(good, alike, seed=0)[2] > 0
+    before, after, upper = held_out.compare(good, bad, seed=0)
+    assert upper < 0
+    assert after["same_source"] < before["same_source"]
+
+
+def adapt_here(windows: Path, base: Path, settings: AdaptSettings, folder: Path, steps_before_kill: int) -> None:
+    from telescope_transformer.learning.loop import Trainer
+
+    torch.set_num_threads(1)
+    original, count = Trainer._step, 0
+
+    def killing(*arguments: object) -> object:
+        nonlocal count
+        count += 1
+        if count > steps_before_kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments)  # type: ignore[arg-type]
+
+    Trainer._step = killing  # type: ignore[method-assign, assignment]
+    adapt(pq.read_table(windows), base, settings, folder=folder)
+
+
+def test_an_adaptation_that_was_killed_goes_on_bit_for_bit(
+    windows: Windows, base: Path, settings: AdaptSettings, adapted: Adaptation, tmp_path: Path
+) -> None:
+    pq.write_table(windows.to_table(), tmp_path / "windows.parquet")
+    arguments = (tmp_path / "windows.parquet", base, settings, tmp_path / "run", 3)
+    process = CONTEXT.Process(target=adapt_here, args=arguments)
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
+    assert len(list((tmp_path / "run" / "checkpoints").glob("checkpoint-*"))) == 1
+    assert_equal_weights(adapt(windows, base, settings, folder=tmp_path / "run"), adapted)
+    with pytest.raises(TrainingError, match="holds a run with another"):
+        adapt(windows.slice(0, len(windows) - 40), base, settings, folder=tmp_path / "run")
+
+
+def test_a_budget_in_seconds_bounds_the_steps(
+    windows: Windows, base: Path, settings: AdaptSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEWEST_STEPS", 2)
+    told = AdaptSettings(recipe=settings.recipe, min_sources=20, seconds=1e-3, device_cpu=True)
+    assert adapt(windows, base, told, folder=tmp_path).facts["steps"] == 2
+    # The number of steps is kept, so that a continuation goes on with the same schedule.
+    assert json.loads((tmp_path / "plan.json").read_text()) == {"steps": 2}
+    (tmp_path / "plan.json").write_text('{"steps": "many"}')
+    with pytest.raises(TrainingError, match="not a plan"):
+        adapt(windows, base, told, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({"hold_out": 1.0}, "hold_out"), ({"seconds": 0}, "seconds"), ({"min_sources": 1}, "min_sources")],
+)
+def test_wrong_settings_are_told(options: dict, told: str) -> None:
+    with pytest.raises(TrainingError, match=told):
+        AdaptSettings(**options)
+
+
+def test_the_command_writes_a_checkpoint_without_addresses(
+    base: Path, settings: AdaptSettings, tmp_path: Path
+) -> None:
+    flows, output = tmp_path / "flows.parquet", tmp_path / "adapted"
+    pq.write_table(simulate(150, seed=1, records_per_source=60.0), flows)
+    options = ["--base", str(base), "--recipe", str(settings.recipe), "--from-scratch", "--cpu"]
+    result = CliRunner().invoke(app, ["adapt", str(flows), "--output", str(output), *options])
+    assert result.exit_code == 0, result.output
+    model, tokenizer = load_model(output)
+    assert tokenizer.fields == model.config.fields
+    facts = json.loads((output / "adaptation.json").read_text())
+    assert facts["steps"] == 6
+    assert facts["from_scratch"]
+    assert not (output / "run").exists()
+    texts = [path.read_text() for path in output.iterdir() if path.suffix == ".json"]
+    assert not any(re.search(r"\d+\.\d+\.\d+\.\d+", text) for text in texts)
