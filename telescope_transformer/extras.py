@@ -5,28 +5,47 @@ from types import ModuleType
 
 from telescope_transformer.errors import MissingExtraError
 
+# Optional packages that are imported, and the extra that installs each.
+EXTRAS = {
+    "datasets": "hub",
+    "evaluate": "hub",
+    "fastavro": "flowtuple",
+    "gensim": "baselines",
+    "matplotlib": "train",
+    "maxminddb": "mmdb",
+    "pymisp": "export",
+    "pyspark": "spark",
+    "stix2": "export",
+    "tensorboard": "train",
+}
 
-def require(module: str, extra: str, purpose: str) -> ModuleType:
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """An error that says which extra to install; None if the module that is missing is no optional package."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    return MissingExtraError(
+        f"the package {package!r} is not installed: run pip install 'telescope-transformer[{EXTRAS[package]}]'"
+    )
+
+
+def require(module: str) -> ModuleType:
     """Import an optional module.
 
     Args:
-        module: its name, such as "stix2".
-        extra: the extra of this package that installs it.
-        purpose: what needs it, to begin the message with.
+        module: its name, such as "stix2" or "fastavro.schema"; its package is a key of `EXTRAS`.
 
     Raises:
-        MissingExtraError: when it is not installed.
+        MissingExtraError: when it is not installed, with the extra that installs it.
 
     Example:
-        >>> matplotlib = require("matplotlib", "train", "the plots of an evaluation")
+        >>> fastavro = require("fastavro")
     """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        # A module that is installed and lacks one of its own dependencies is a broken installation, not a missing one.
-        if error.name != module.partition(".")[0]:
+        found = missing_extra(error)
+        if found is None:
             raise
-        raise MissingExtraError(
-            f"{purpose} needs the package {module.partition('.')[0]!r}, which is not installed: "
-            f"run pip install 'telescope-transformer[{extra}]'"
-        ) from None
+        raise found from None

@@ -13,6 +13,7 @@ from telescope_transformer import __version__
 from telescope_transformer.cli.configuration import read_defaults
 from telescope_transformer.cli.shared import options_of, with_shared_options
 from telescope_transformer.errors import TelescopeError
+from telescope_transformer.extras import missing_extra
 
 COMMANDS = (
     "analyze",
@@ -87,6 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader of stdout, such as `head`, has ended; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        sys.stderr.write(f"error: {missing}\n")
         sys.exit(1)
     except (TelescopeError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from telescope_transformer.evaluation.runs import Results
 from telescope_transformer.evaluation.targets import pair_targets
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.metrics.pairs import condensed
-
-# Files are written without a screen, in the notebook and on servers alike.
-matplotlib.use("Agg")
 
 BINS = 80
 DOTS_PER_INCH = 110
@@ -103,7 +100,7 @@ def window_map(vectors: NDArray, windows: WindowSet, title: str) -> Figure:
     axes: Axes = figure.subplots()
     axes.scatter(places[names == "", 0], places[names == "", 1], s=5, color=OTHER_COLOUR)
     for number, name in enumerate(np.unique(names[names != ""])):
-        colour = matplotlib.colormaps["tab20"](number % 20)
+        colour = colormaps["tab20"](number % 20)
         mine = places[names == name]
         axes.scatter(mine[:, 0], mine[:, 1], s=9, color=colour, label=name)
     axes.set(title=f"{title}: t-SNE of {len(rows):,} windows", xticks=[], yticks=[])

@@ -28,7 +28,7 @@ from telescope_transformer.preparation.settings import (
     PreparationSettings,
     WindowSettings,
 )
-from telescope_transformer.preparation.writer import window_features, window_schema
+from telescope_transformer.preparation.writer import window_schema
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -44,6 +44,5 @@ __all__ = [
     "read_destinations",
     "read_heads",
     "read_manifest",
-    "window_features",
     "window_schema",
 ]

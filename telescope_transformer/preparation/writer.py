@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,9 +12,6 @@ from telescope_transformer.preparation.cutting import Cutter
 from telescope_transformer.preparation.settings import WindowSettings
 from telescope_transformer.preparation.staging import Staged
 from telescope_transformer.windows import Windows
-
-if TYPE_CHECKING:
-    import datasets
 
 # A row group is what a reader of blocks holds at least.
 _WINDOWS_PER_ROW_GROUP = 8192
@@ -64,13 +60,6 @@ def window_schema(fields: Iterable[str], annotations: Iterable[str]) -> pa.Schem
     head = [("source", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("n_records", pa.int32())]
     lists = [(name, pa.list_(kind)) for name, kind in WINDOW_FIELDS.items() if name in set(fields)]
     return pa.schema([*head, *lists, *((name, pa.string()) for name in ANNOTATIONS if name in set(annotations))])
-
-
-def window_features(fields: Iterable[str], annotations: Iterable[str]) -> "datasets.Features":
-    """The same schema as the `Features` of a `datasets.Dataset`."""
-    import datasets
-
-    return datasets.Features.from_arrow_schema(window_schema(fields, annotations))
 
 
 def write_shard(

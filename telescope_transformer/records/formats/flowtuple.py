@@ -9,12 +9,11 @@ Schemas: github.com/CAIDA/corsaro3 (libcorsaro/plugins/corsaro_flowtuple.h) and 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import fastavro
 import numpy as np
 import pyarrow as pa
-from fastavro.schema import SchemaParseException
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.extras import require
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import DamagedInput, InputFile
 from telescope_transformer.records.validation import Chunk, validate
@@ -71,10 +70,11 @@ def _columns_4(records: list[dict[str, Any]]) -> dict[str, pa.Array]:
 
 def _blocks(file: InputFile) -> Iterator[tuple[list[dict[str, Any]], Mapping[str, Any]]]:
     """The records of each block, and the schema; raises DamagedInput where a block cannot be read."""
+    fastavro = require("fastavro")
     with open(file.path, "rb") as stream:
         try:
             blocks = fastavro.block_reader(stream)
-        except (ValueError, EOFError, IndexError, KeyError, SchemaParseException) as error:
+        except (ValueError, EOFError, IndexError, KeyError, fastavro.schema.SchemaParseException) as error:
             raise InputError(f"{file.path}: not a readable Avro file: {error}") from error
         schema = blocks.writer_schema
         while True:
