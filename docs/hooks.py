@@ -1,0 +1,50 @@
+"""Pages that mkdocs makes from the code: the command line from Typer, and the notebooks with their outputs."""
+
+import base64
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ("analyze", "embeddings", "correlation-clustering")
+
+
+def on_files(files: Files, config) -> Files:  # type: ignore[no-untyped-def]
+    """Add the generated pages and pictures."""
+    files.append(File.generated(config, "reference/cli.md", content=command_line()))
+    for name in NOTEBOOKS:
+        text, pictures = notebook(ROOT / "examples" / f"{name}.ipynb")
+        files.append(File.generated(config, f"tutorials/{name}.md", content=text))
+        for number, picture in enumerate(pictures):
+            files.append(File.generated(config, f"tutorials/{name}-{number}.png", content=picture))
+    return files
+
+
+def command_line() -> str:
+    """Every command with its options, as Markdown by Typer's own documentation command."""
+    module = "telescope_transformer.cli.main"
+    command = [sys.executable, "-m", "typer", module, "utils", "docs", "--name", "telescope", "--title", "Command line"]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def notebook(path: Path) -> tuple[str, list[bytes]]:
+    """A notebook as Markdown, and its pictures in the order in which the text names them."""
+    parts: list[str] = []
+    pictures: list[bytes] = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/png" in data:
+                parts.append(f"![Output]({path.stem}-{len(pictures)}.png)")
+                pictures.append(base64.b64decode(data["image/png"]))
+            elif text := output.get("text") or data.get("text/plain"):
+                parts.append(f"```text\n{text.rstrip()}\n```")
+    parts.append(f"The notebook is `examples/{path.name}` in the repository.")
+    return "\n\n".join(parts) + "\n", pictures
