@@ -25,8 +25,8 @@ def on_files(files: Files, config) -> Files:  # type: ignore[no-untyped-def]
 
 def command_line() -> str:
     """Every command with its options, as Markdown by Typer's own documentation command."""
-    module = "telescope_transformer.cli.main"
-    command = [sys.executable, "-m", "typer", module, "utils", "docs", "--name", "telescope", "--title", "Command line"]
+    typer = [sys.executable, "-m", "typer", "telescope_transformer.cli.main", "utils", "docs"]
+    command = [*typer, "--name", "telescope", "--title", "Command line"]
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
