@@ -1,14 +1,12 @@
-"""How likely two windows of a given cosine similarity are the work of one actor, learned without labels.
+"""How likely two windows of a given cosine similarity are of one source, and from where on windows attract each other.
 
-Two windows of one source share an actor; a random pair of windows of different sources does so with an unknown
-probability, the prior. The similarities of random pairs are thus a mixture, of which the pairs of one source show one
-part. How often random pairs are as similar as pairs of one source bounds the prior from above (mixture proportion
-estimation: Blanchard, Lee and Scott 2010), and isotonic regression gives the rest. On other data only the prior
-changes. The calibrated edge weights are those of `similarity.signed_weights` at the cosine where the log-odds are 0.
+Two windows of one source share an actor, which is known without any label. The probability is that of a pair drawn
+from the pairs of one source or from random pairs with equal chance: isotonic regression fits it, and sources that were
+not fitted test it. Which windows belong to one actor is another question: the threshold of the edge weights has its own
+evidence (`telescope_transformer.threshold`). The edge weights are those of `similarity.signed_weights`.
 """
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,24 +14,26 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from telescope_transformer.errors import CheckpointError, DatasetError
+from telescope_transformer.threshold import reproducible_threshold
 
 FILE_NAME = "calibration.json"
+# At most so many pairs of each source, so that no large source speaks for all.
 PAIRS_PER_SOURCE = 8
+# Random pairs: their histogram is smooth at this number, and it takes a tenth of a second.
 RANDOM_PAIRS = 200_000
-# As many pairs of other windows as the fitted prior is worth: of some ten windows alone, a prior is chance.
-FITTED_PAIRS = 1_000
+# Fewer sources give no curve, only a few steps.
 FEWEST_SOURCES = 20
-# The most similar half of a source's pairs are near copies, which different sources of one actor rarely send.
-TAILS = np.arange(0.05, 0.51, 0.05)
+# Bins of the cosine, finer than any difference that matters here.
 COSINE_BINS = 1024
 RELIABILITY_BINS = 10
-SMALLEST_PRIOR = 1e-6
-LARGEST_RATIO_SHARE = 0.999
+# Pairs whose vectors are gathered at a time, 10 MB of them.
+PIECE = 8_192
+# The middle of the range in which thresholds gave the same clusters on validation telescopes (training/RESULTS.md).
+DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -43,83 +43,46 @@ class Calibration:
     Attributes:
         knots: (cosine, probability) pairs, rising: how likely a pair is of one source, where half of the pairs are and
             the other half are random; straight lines between them.
-        tails: cosines that 95, 90, ... 50 % of the pairs of one source exceed.
         slope: log-odds per unit of cosine, by logistic regression; the scale of the edge weights, in nats.
-        prior: probability that a random pair of windows of different sources is the work of one actor.
+        threshold: the cosine above which two windows attract each other.
+        agreement: why that threshold was chosen, as `threshold.ThresholdEvidence` has it; empty for a default.
         expected_calibration_error: on sources that were not fitted, positive and random pairs in equal number; None
-            where it was not measured.
+            if it was not measured.
         reliability: per bin the mean predicted and the observed probability, and the number of pairs.
         pairs: number of same-source pairs that were fitted.
     """
 
     knots: Sequence[tuple[float, float]]
-    tails: Sequence[float]
     slope: float
-    prior: float
+    threshold: float = DEFAULT_THRESHOLD
+    agreement: Sequence[dict[str, float]] = ()
     expected_calibration_error: float | None = None
     reliability: Sequence[dict[str, float]] = ()
     pairs: int = 0
 
-    @property
-    def threshold(self) -> float:
-        """The cosine above which a pair is more likely than not of one actor; 1 where no pair is similar enough."""
-        grid = np.linspace(-1, 1, 20_001)
-        attractive = self.probability(grid) > 0.5
-        return float(grid[attractive.argmax()]) if attractive.any() else 1.0
-
-    def same_source_probability(self, cosine: np.ndarray) -> np.ndarray:
+    def probability(self, cosine: np.ndarray) -> np.ndarray:
         """Probability that a pair is of one source, where half of the pairs are and the others are random."""
         places, values = np.array(self.knots).T
         return np.interp(cosine, places, values)
-
-    def log_ratio(self, cosine: np.ndarray) -> np.ndarray:
-        """Log-likelihood ratio of one actor against two, in nats.
-
-        With f1, f0 the densities of pairs of one and of two actors and r = f1 / (prior f1 + (1 - prior) f0), which the
-        odds of `same_source_probability` are, f1 / f0 = (1 - prior) r / (1 - prior r).
-        """
-        probability = self.same_source_probability(cosine)
-        ratio = np.minimum(probability / (1 - probability), LARGEST_RATIO_SHARE / self.prior)
-        return np.log((1 - self.prior) * ratio / (1 - self.prior * ratio))
-
-    def probability(self, cosine: np.ndarray) -> np.ndarray:
-        """Probability that a pair of windows of different sources is the work of one actor."""
-        return expit(self.log_ratio(cosine) + _logit(self.prior))
 
     def edge_weight(self, cosine: np.ndarray) -> np.ndarray:
         """Signed weight of a pair in nats, `slope * (cosine - threshold)`: its log-odds, straightened."""
         return self.slope * (np.asarray(cosine) - self.threshold)
 
-    def adapted(self, embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 0) -> Self:
-        """The same calibration with the prior of these windows; of few windows, the fitted prior says more.
-
-        Args:
-            embeddings: (n, dimensions), rows of length 1.
-            sources: (n,) code or name of each window's source.
-        """
-        sources = np.unique(np.asarray(sources), return_inverse=True)[1]
-        pairs = random_pairs(sources, RANDOM_PAIRS, np.random.default_rng(seed))
-        if not len(pairs):
-            return self
-        found = _prior(cosines(embeddings, pairs), np.array(self.tails))
-        own = len(sources) * (len(sources) - 1) / 2
-        return replace(self, prior=(own * found + FITTED_PAIRS * self.prior) / (own + FITTED_PAIRS))
-
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON and for the report, the threshold included."""
-        plain = asdict(self) | {"threshold": self.threshold, "reliability": [dict(row) for row in self.reliability]}
-        return plain | {"knots": [list(knot) for knot in self.knots], "tails": list(self.tails)}
+        """Plain values for JSON and for the report."""
+        lists = {name: [dict(row) for row in getattr(self, name)] for name in ("agreement", "reliability")}
+        return asdict(self) | lists | {"knots": [list(knot) for knot in self.knots]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The calibration that `to_dict` gave these values of; the threshold follows from the others."""
-        # Files of older versions hold a share of the prior as well; all of it counts now.
-        return cls(**{name: value for name, value in values.items() if name not in ("threshold", "prior_strength")})
+        """The calibration whose `to_dict` gave these values."""
+        return cls(**values)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `calibration.json` into a checkpoint's folder."""
         path = Path(folder) / FILE_NAME
-        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
         return path
 
     @classmethod
@@ -133,38 +96,81 @@ class Calibration:
         if not path.is_file():
             return None
         try:
-            calibration = cls.from_dict(json.loads(path.read_text()))
-            usable = calibration.slope > 0 and 0 < calibration.prior < 1 and math.isfinite(calibration.threshold)
-        except (ValueError, TypeError, AttributeError) as error:
+            calibration = cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            places, values = np.array(calibration.knots, dtype=float).T
+            numbers = np.array([calibration.slope, calibration.threshold, *places, *values], dtype=float)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: not a calibration: {error}") from error
-        if not usable:
-            raise CheckpointError(f"{path}: slope {calibration.slope} and prior {calibration.prior} are not possible")
+        possible = np.isfinite(numbers).all() and calibration.slope > 0 and abs(calibration.threshold) <= 1
+        if not possible or (np.diff(places) < 0).any() or values.min() < 0 or values.max() > 1:
+            raise CheckpointError(
+                f"{path}: slope {calibration.slope}, threshold {calibration.threshold} and knots from "
+                f"{calibration.knots[0]} to {calibration.knots[-1]} are not possible"
+            )
         return calibration
 
 
-def fit_calibration(embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 0) -> Calibration:
-    """Fit probabilities and prior on windows that the model was not trained on.
+def calibrate(
+    embeddings: np.ndarray, sources: np.ndarray, *, unseen: np.ndarray | None = None, seed: int = 0
+) -> Calibration:
+    """Fit the probabilities, test them on sources that were not fitted, and choose the threshold.
 
     Args:
         embeddings: (n, dimensions), rows of length 1.
         sources: (n,) code or name of each window's source; at least 20 sources with several windows.
+        unseen: (n,) bool, windows of sources that the model did not learn from. Probabilities are fitted and tested on
+            these alone, if they are enough. None means all.
+        seed: of the draws.
+
+    Raises:
+        DatasetError: if there are too few sources, or similarity does not tell them apart.
+    """
+    codes = np.unique(np.asarray(sources), return_inverse=True)[1]
+    rows = np.arange(len(codes)) if unseen is None else np.flatnonzero(unseen)
+    if _sources_with_pairs(codes[rows]) < 2 * FEWEST_SOURCES:
+        rows = np.arange(len(codes))
+    calibration = fit_calibration(embeddings[rows], codes[rows], seed=seed)
+    in_half = np.random.default_rng(seed).permutation(codes.max() + 1)[codes[rows]] % 2 == 0
+    fitted, tested = rows[in_half], rows[~in_half]
+    if min(_sources_with_pairs(codes[half]) for half in (fitted, tested)) >= FEWEST_SOURCES:
+        half = measured(
+            fit_calibration(embeddings[fitted], codes[fitted], seed=seed), embeddings[tested], codes[tested], seed=seed
+        )
+        tests = half.expected_calibration_error, half.reliability
+        calibration = replace(calibration, expected_calibration_error=tests[0], reliability=tests[1])
+    evidence = reproducible_threshold(embeddings, codes, seed=seed)
+    if evidence is None:
+        return calibration
+    return replace(calibration, threshold=evidence.threshold, agreement=evidence.agreement)
+
+
+def fit_calibration(embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 0) -> Calibration:
+    """Fit the probabilities and the slope on windows that the model was not trained on.
+
+    Args:
+        embeddings: (n, dimensions), rows of length 1.
+        sources: (n,) code or name of each window's source; at least 20 sources with several windows.
+        seed: of the draw of pairs.
 
     Raises:
         DatasetError: if there are too few sources, or similarity does not tell them apart.
     """
     rng = np.random.default_rng(seed)
     sources = np.unique(np.asarray(sources), return_inverse=True)[1]
-    positive = same_source_pairs(sources, rng)
-    if len(np.unique(sources[positive[:, 0]])) < FEWEST_SOURCES:
+    if _sources_with_pairs(sources) < FEWEST_SOURCES:
         raise DatasetError(f"calibration needs at least {FEWEST_SOURCES} sources with two windows or more")
-    of_one = cosines(embeddings, positive)
-    of_random = cosines(embeddings, random_pairs(sources, RANDOM_PAIRS, rng))
-    slope = _slope(_histogram(of_one), _histogram(of_random))
+    positive = same_source_pairs(sources, rng)
+    of_one = _histogram(cosines(embeddings, positive))
+    of_random = _histogram(cosines(embeddings, random_pairs(sources, RANDOM_PAIRS, rng)))
+    slope = _slope(of_one, of_random)
     if not slope > 0:
         raise DatasetError("windows of one source are no more similar than windows of different sources")
-    tails = np.quantile(of_one, TAILS)
-    knots = _isotonic(_histogram(of_one), _histogram(of_random), len(positive))
-    return Calibration(knots, tails.tolist(), slope, _prior(of_random, tails), pairs=len(positive))
+    return Calibration(_isotonic(of_one, of_random, len(positive)), slope, pairs=len(positive))
+
+
+def _sources_with_pairs(codes: np.ndarray) -> int:
+    """How many sources have two windows or more."""
+    return int((np.bincount(codes, minlength=1) > 1).sum())
 
 
 def measured(calibration: Calibration, embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 0) -> Calibration:
@@ -175,7 +181,7 @@ def measured(calibration: Calibration, embeddings: np.ndarray, sources: np.ndarr
     unlabelled = random_pairs(sources, len(positive), rng)
     cosine = np.concatenate([cosines(embeddings, positive), cosines(embeddings, unlabelled)])
     observed = np.repeat([1.0, 0.0], [len(positive), len(unlabelled)])
-    rows = reliability(calibration.same_source_probability(cosine), observed)
+    rows = reliability(calibration.probability(cosine), observed)
     return replace(calibration, expected_calibration_error=calibration_error(rows), reliability=rows)
 
 
@@ -198,7 +204,10 @@ def calibration_error(rows: Sequence[dict[str, float]]) -> float:
 
 def cosines(embeddings: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Cosine similarity of each pair (m, 2) of rows of length 1."""
-    return np.einsum("ij,ij->i", embeddings[pairs[:, 0]], embeddings[pairs[:, 1]])
+    # In pieces: 200,000 pairs at once would copy the embeddings several times over.
+    pieces = [pairs[begin : begin + PIECE] for begin in range(0, len(pairs), PIECE)]
+    products = [np.einsum("ij,ij->i", embeddings[piece[:, 0]], embeddings[piece[:, 1]]) for piece in pieces]
+    return np.concatenate([np.empty(0, dtype=np.float32), *products])
 
 
 def same_source_pairs(sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -235,17 +244,6 @@ def _centres() -> np.ndarray:
     return (np.arange(COSINE_BINS) + 0.5) * (2 / COSINE_BINS) - 1
 
 
-def _prior(of_random: np.ndarray, tails: np.ndarray) -> float:
-    """The largest share of random pairs that can be as similar as pairs of one source are.
-
-    Args:
-        of_random: cosines of random pairs.
-        tails: the cosines that 1 - TAILS of the pairs of one source exceed.
-    """
-    exceeding = (of_random[:, None] >= tails).mean(axis=0)
-    return min(max(float((exceeding / (1 - TAILS)).min()), SMALLEST_PRIOR), 0.5)
-
-
 def _slope(of_one: np.ndarray, of_random: np.ndarray) -> float:
     """Log-odds per unit of cosine by logistic regression of two densities, in equal parts."""
     places = np.concatenate([_centres(), _centres()])[:, None]
@@ -262,7 +260,3 @@ def _isotonic(of_one: np.ndarray, of_random: np.ndarray, n_positive: int) -> lis
     least = 0.5 / n_positive
     fitted = IsotonicRegression(y_min=least, y_max=1 - least).fit(_centres()[seen], share, sample_weight=both[seen])
     return list(zip(fitted.X_thresholds_.tolist(), fitted.y_thresholds_.tolist(), strict=True))
-
-
-def _logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))

@@ -212,10 +212,10 @@ class Embedder:
         return np.clip(cosine, -1, 1).reshape(left.shape[:-1] + right.shape[:-1])
 
     def probability(self, a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
-        """How likely windows of different sources are the work of one actor, by the checkpoint's calibration.
+        """How likely two windows are of one source, where half of the pairs are, by the checkpoint's calibration.
 
-        The calibration assumes that pairs of one actor are as frequent as where it was fitted. `telescope calibrate`
-        fits it to other data, and `telescope analyze` adapts that frequency to the records at hand.
+        It was fitted where the checkpoint was trained; `telescope calibrate` and `telescope analyze` fit it to the
+        records at hand.
 
         Args:
             a: as for `similarity`.

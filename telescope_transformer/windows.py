@@ -417,7 +417,7 @@ def fixed_windows(windows: pa.Table, length: int, *, max_per_source: int | None 
         codes, _ = source_codes(windows["source"])
         keys = np.random.default_rng(seed).random(len(rows))
         order = np.lexsort((keys, codes[rows]))
-        rank = _position_in_run(codes[rows][order])
+        rank = position_in_run(codes[rows][order])
         chosen = np.sort(order[rank < max_per_source])
         rows, piece = rows[chosen], piece[chosen]
     begins = whole.offsets[:-1][rows] + piece * length
@@ -427,7 +427,7 @@ def fixed_windows(windows: pa.Table, length: int, *, max_per_source: int | None 
     return build_windows(head["source"], np.arange(len(rows) + 1) * length, records, annotations).to_table()
 
 
-def _position_in_run(values: np.ndarray) -> np.ndarray:
+def position_in_run(values: np.ndarray) -> np.ndarray:
     """The position of each element in its run of equal neighbours."""
     new_run = np.ones(len(values), dtype=bool)
     new_run[1:] = values[1:] != values[:-1]

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from telescope_transformer.calibration import (
+    DEFAULT_THRESHOLD,
     Calibration,
+    calibrate,
     calibration_error,
     cosines,
     fit_calibration,
@@ -16,6 +19,7 @@ from telescope_transformer.calibration import (
     reliability,
     same_source_pairs,
 )
+from telescope_transformer.correlation_clustering import sweep
 from telescope_transformer.errors import CheckpointError, DatasetError
 from telescope_transformer.similarity import normalised, signed_weights
 
@@ -40,42 +44,45 @@ def test_probabilities_are_calibrated_on_sources_that_were_not_fitted(rng: np.ra
     assert sum(row["pairs"] for row in calibration.reliability) > 1000
 
 
-def test_the_prior_bounds_the_share_of_random_pairs_of_one_actor(rng: np.random.Generator) -> None:
-    embeddings, sources, actor = actors(rng, 20)
-    pairs = random_pairs(sources, 100_000, rng)
-    share = (actor[pairs[:, 0]] == actor[pairs[:, 1]]).mean()
-    assert 0.9 * share < fit_calibration(embeddings, sources).prior < 3 * share
+def test_the_threshold_finds_actors_again(rng: np.random.Generator) -> None:
+    """Actors of few services lie closer to one another than random vectors, and sources scatter around their actor."""
+    embeddings, sources, actor = actors(rng, 30, noise=0.12)
+    calibration = calibrate(embeddings, sources)
+    labels = sweep(embeddings, [calibration.threshold])[0].labels
+    assert adjusted_rand_score(actor, labels) > 0.9
+    chosen = {row["threshold"]: row["agreement"] for row in calibration.agreement}
+    assert chosen[calibration.threshold] > max(chosen[0.2], chosen[0.9])
 
 
-def test_fewer_actors_raise_the_prior_and_lower_the_threshold(rng: np.random.Generator) -> None:
+def test_a_large_campaign_does_not_move_the_threshold(rng: np.random.Generator) -> None:
+    embeddings, sources, _ = actors(rng, 30)
+    copies = normalised(embeddings[0] + 0.02 * rng.normal(size=(2_000, 16)))
+    joined = calibrate(np.concatenate([embeddings, copies]), np.concatenate([sources, 1_000 + np.arange(2_000) // 2]))
+    assert joined.threshold == pytest.approx(calibrate(embeddings, sources).threshold, abs=0.1)
+
+
+def test_few_sources_keep_the_default_threshold(rng: np.random.Generator) -> None:
+    embeddings, sources, _ = actors(rng, 10)
+    calibration = calibrate(embeddings, sources)
+    assert (calibration.threshold, calibration.agreement) == (DEFAULT_THRESHOLD, ())
+
+
+def test_probabilities_come_from_sources_that_the_model_has_not_seen(rng: np.random.Generator) -> None:
+    """Windows that a model learned from are near copies of one another; others are not."""
     embeddings, sources, actor = actors(rng, 60)
-    calibration = fit_calibration(embeddings, sources)
-    few = actor < 4
-    adapted = calibration.adapted(embeddings[few], sources[few])
-    assert adapted.prior > 2 * calibration.prior
-    assert adapted.threshold < calibration.threshold
-
-
-def test_the_prior_of_few_windows_is_close_to_the_fitted_one(rng: np.random.Generator) -> None:
-    embeddings, sources, _ = actors(rng, 60)
-    calibration = fit_calibration(embeddings, sources)
-    alike = np.tile(embeddings[:1], (12, 1))
-    assert calibration.prior < calibration.adapted(alike, np.arange(12)).prior < calibration.prior + 0.05
-    many = np.tile(embeddings[:1], (1_000, 1))
-    assert calibration.adapted(many, np.arange(1_000)).prior > 0.45
+    learned = actor < 30
+    embeddings[learned] = embeddings[np.searchsorted(sources, sources[learned])]
+    honest = calibrate(embeddings, sources, unseen=~learned)
+    assert honest.pairs < calibrate(embeddings, sources).pairs
+    assert honest.knots == fit_calibration(embeddings[~learned], sources[~learned]).knots
+    assert honest.expected_calibration_error < 0.05
 
 
 KNOTS = [(-1.0, 0.0001), (0.5, 0.5), (1.0, 0.9999)]
 
 
 def made(**changes: float) -> Calibration:
-    return Calibration(**{"knots": KNOTS, "tails": [0.9] * 10, "slope": 8.0, "prior": 0.01} | changes)
-
-
-def test_the_threshold_is_where_one_actor_is_as_likely_as_two() -> None:
-    assert made().probability(np.array([made().threshold]))[0] == pytest.approx(0.5, abs=0.02)
-    assert made(prior=0.1).threshold < made().threshold < 1
-    assert made(prior=1e-5).threshold == 1
+    return Calibration(**{"knots": KNOTS, "slope": 8.0} | changes)
 
 
 def test_weights_of_the_graph_are_those_of_the_calibration() -> None:
@@ -87,9 +94,9 @@ def test_weights_of_the_graph_are_those_of_the_calibration() -> None:
 
 def test_probabilities_rise_with_similarity() -> None:
     cosine = np.linspace(-1, 1, 50)
-    for probability in (made().probability(cosine), made().same_source_probability(cosine)):
-        assert (np.diff(probability) > 0).all()
-        assert 0 <= probability.min() <= probability.max() <= 1
+    probability = made().probability(cosine)
+    assert (np.diff(probability) > 0).all()
+    assert 0 <= probability.min() <= probability.max() <= 1
 
 
 def test_pairs_of_one_source_are_different_windows_and_few_of_each(rng: np.random.Generator) -> None:
@@ -116,7 +123,17 @@ def test_a_calibration_survives_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "{", '{"slope": 1}', '{"knots": [[0, 0.5]], "tails": [], "slope": -1.0, "prior": 0.5}']
+    "text",
+    [
+        "[]",
+        "{",
+        '{"slope": 1}',
+        '{"knots": [], "slope": 1}',
+        '{"knots": [[0, 0.5]], "slope": -1.0}',
+        '{"knots": [[0, NaN]], "slope": 1.0}',
+        '{"knots": [[0, 0.5], [-1, 0.6]], "slope": 1.0}',
+        '{"knots": [[0, 0.5]], "slope": 1.0, "threshold": Infinity}',
+    ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "calibration.json").write_text(text)

@@ -25,6 +25,7 @@ ORDER = (
     "embedding",
     "correlation_clustering",
     "similarity",
+    "threshold",
     "calibration",
     "embedder",
     "metrics",

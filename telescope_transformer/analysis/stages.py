@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from telescope_transformer import embedding
 from telescope_transformer.analysis.settings import Say, Settings, counted
 from telescope_transformer.analysis.tables import granularity_table
-from telescope_transformer.calibration import FILE_NAME, Calibration
+from telescope_transformer.calibration import DEFAULT_THRESHOLD, FILE_NAME, Calibration, calibrate
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
-from telescope_transformer.errors import FlowRecordError, InputError
+from telescope_transformer.errors import DatasetError, FlowRecordError, InputError
 from telescope_transformer.labels import names_of_networks, read_networks
 from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
@@ -29,9 +29,6 @@ from telescope_transformer.windows import cut as cut_records
 SEARCH_CELLS = 2e8
 
 Embed = Callable[[pa.Table], np.ndarray]
-
-# The paper sweeps this offset and picks it by labels (Section 5); a checkpoint without calibration takes the middle.
-UNCALIBRATED_THRESHOLD = 0.5
 
 
 def as_flow_records(table: pa.Table) -> FlowRecords:
@@ -58,12 +55,12 @@ def embed(windows: pa.Table, settings: Settings) -> np.ndarray:
 
 
 def calibration_for(embeddings: np.ndarray, windows: pa.Table, settings: Settings) -> Calibration | None:
-    """The checkpoint's calibration with the prior of these windows; None where it has none."""
-    file = embedding.file_beside(settings.model, FILE_NAME)
-    calibration = Calibration.load(file.parent) if file else None
-    if calibration is None:
-        return None
-    return calibration.adapted(embeddings, windows["source"].to_numpy(zero_copy_only=False), seed=settings.seed)
+    """A calibration on these windows; if they are too few, that of the checkpoint, or None where it has none."""
+    try:
+        return calibrate(embeddings, windows["source"].to_numpy(zero_copy_only=False), seed=settings.seed)
+    except DatasetError:
+        file = embedding.file_beside(settings.model, FILE_NAME)
+        return Calibration.load(file.parent) if file else None
 
 
 def edge_weights(calibration: Calibration | None, threshold: float | None) -> tuple[float, float]:
@@ -72,7 +69,7 @@ def edge_weights(calibration: Calibration | None, threshold: float | None) -> tu
     A calibration gives weights in nats; a threshold that the user gives shifts them.
     """
     if calibration is None:
-        return (UNCALIBRATED_THRESHOLD if threshold is None else threshold), 1.0
+        return (DEFAULT_THRESHOLD if threshold is None else threshold), 1.0
     return (calibration.threshold if threshold is None else threshold), calibration.slope
 
 

@@ -30,7 +30,8 @@ def calibrate(
     import numpy as np
 
     from telescope_transformer import embedding
-    from telescope_transformer.calibration import fit_calibration, measured
+    from telescope_transformer.calibration import calibrate as calibrate_windows
+    from telescope_transformer.calibration import measured
     from telescope_transformer.cli.options import tell
     from telescope_transformer.errors import CheckpointError
     from telescope_transformer.preparation import load
@@ -56,8 +57,9 @@ def calibrate(
             sources.append([f"{source}/{length}" for source in cut["source"].to_pylist()])
         return np.concatenate(vectors), np.concatenate(sources)
 
-    calibration = measured(fit_calibration(*embedded(fit_split), seed=seed), *embedded(test_split), seed=seed)
+    vectors, sources = embedded(fit_split)
+    calibration = measured(calibrate_windows(vectors, sources, seed=seed), *embedded(test_split), seed=seed)
     path = calibration.save(folder)
-    tell(f"wrote {path}: {calibration.pairs:,} pairs of one source, prior of a random pair {calibration.prior:.4f}")
+    tell(f"wrote {path}: {calibration.pairs:,} pairs of one source")
     typer.echo(f"threshold {calibration.threshold:.3f}")
     typer.echo(f"expected calibration error {calibration.expected_calibration_error:.4f}")

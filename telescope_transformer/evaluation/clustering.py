@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.decomposition import TruncatedSVD
 
-from telescope_transformer.calibration import fit_calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering, sweep_similarities
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.representation import Representation
@@ -24,6 +23,7 @@ from telescope_transformer.evaluation.summary import number
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.metrics.clusters import cluster_scores
 from telescope_transformer.metrics.pairs import condensed, pair_index
+from telescope_transformer.threshold import reproducible_threshold
 
 SWEEP_POINTS = 24
 # Above this number of windows nothing is bounded; `tables.CLUSTER_NOTE` names it.
@@ -145,15 +145,12 @@ def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
 def calibrated_threshold(
     validation: NDArray, validation_sources: NDArray, vectors: NDArray, sources: NDArray
 ) -> float | None:
-    """The threshold of a calibration fitted on validation sources, its prior adapted to these windows.
+    """The threshold that clusters of these windows are reproduced at; of the validation windows if these are too few.
 
-    None where the calibration cannot be fitted: too few sources, or a similarity that does not tell them apart.
+    None where both are too few.
     """
-    try:
-        calibration = fit_calibration(validation, validation_sources)
-    except DatasetError:
-        return None
-    return calibration.adapted(vectors, sources).threshold
+    evidence = reproducible_threshold(vectors, sources) or reproducible_threshold(validation, validation_sources)
+    return evidence.threshold if evidence else None
 
 
 def sweep_thresholds(similarity: NDArray) -> NDArray[np.float64]:

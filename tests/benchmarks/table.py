@@ -107,12 +107,6 @@ def update(found: dict[str, Any]) -> Iterator[Row]:
     yield size, f"{measured} {found['gap']:.1%}", saved
 
 
-def calibration(found: dict[str, Any]) -> Iterator[Row]:
-    for name, run in found.items():
-        measured = f"error {run['error']:.3f}, F1 {run['share']:.1%} of the best of the sweep"
-        yield f"calibration on {name}", measured, f"without prior {run['share_without_prior']:.1%}"
-
-
 RENDERERS = {
     "pcap": pcap,
     "labels": labels,
@@ -120,7 +114,6 @@ RENDERERS = {
     "model": model,
     "clustering": clustering,
     "update": update,
-    "calibration": calibration,
 }
 
 

@@ -113,7 +113,7 @@ def test_the_overview_says_what_was_kept_and_rejected(report_data: ReportData) -
 def test_a_threshold_that_was_set_by_hand_is_not_said_to_be_learned(
     report_data: ReportData, threshold: float, words: str
 ) -> None:
-    calibration = {"threshold": 0.5, "prior": 0.1, "expected_calibration_error": None, "reliability": []}
+    calibration = {"threshold": 0.5, "expected_calibration_error": None, "reliability": []}
     solution = {**report_data.solution, "threshold": threshold}
     assert words in render_report(replace(report_data, solution=solution, calibration=calibration))
 

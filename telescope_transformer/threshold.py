@@ -1,0 +1,91 @@
+"""The similarity above which two windows belong together, learned without labels.
+
+Every source with two windows or more is seen twice: one window goes into each of two halves, and each half is
+clustered on its own. Where the threshold follows actors, the two clusterings of the same sources agree. Where it is
+too high, they follow the chance of which records fell into a window; where it is too low, the chance of which of two
+unlike groups a window between them joins. This is stability-based validation (Lange, Roth, Braun and Buhmann 2004,
+Stability-Based Validation of Clustering Solutions, Neural Computation 16(6)).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import adjusted_rand_score
+
+from telescope_transformer.correlation_clustering import sweep
+from telescope_transformer.windows import position_in_run
+
+# NT-Xent spreads windows of different actors around cosine 0, so an actor's threshold is well above it.
+GRID = np.round(np.arange(0.2, 0.91, 0.05), 2)
+# A sweep of this many windows takes a second, and more sources change the curve by less than repeated draws do.
+MOST_SOURCES = 1_500
+FEWEST_SOURCES = 50
+# A campaign of many near copies counts as this many sources, or its size would choose the threshold for all others.
+MOST_ALIKE = 20
+ALIKE = 0.9
+# Draws of the two windows of each source, over which the agreement is averaged.
+DRAWS = 3
+
+
+@dataclass(frozen=True)
+class ThresholdEvidence:
+    """A threshold and what speaks for it.
+
+    Attributes:
+        threshold: cosine similarity above which windows attract each other.
+        agreement: for each candidate, {threshold, agreement}: the adjusted Rand index of the two clusterings of the
+            same sources.
+        sources: number of sources that were clustered twice.
+    """
+
+    threshold: float
+    agreement: list[dict[str, float]]
+    sources: int
+
+
+def reproducible_threshold(embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 0) -> ThresholdEvidence | None:
+    """Choose the threshold whose clusters are found again in other windows of the same sources.
+
+    Args:
+        embeddings: (n, dimensions), rows of length 1.
+        sources: (n,) code or name of each window's source.
+        seed: of the draws.
+
+    Returns:
+        The threshold with the highest agreement, smoothed over its neighbours; None if fewer than 50 sources have two
+        windows.
+    """
+    codes = np.unique(np.asarray(sources), return_inverse=True)[1]
+    curves, compared = [], 0
+    for draw in range(DRAWS):
+        rng = np.random.default_rng([seed, draw])
+        first, second = _two_windows(codes, rng)
+        if len(first) < FEWEST_SOURCES:
+            return None
+        kept = rng.permutation(len(first))[:MOST_SOURCES]
+        kept = kept[_limited(embeddings[first[kept]], rng)]
+        halves = [sweep(embeddings[half[kept]], GRID, method="greedy", random_state=seed) for half in (first, second)]
+        curves.append([adjusted_rand_score(a.labels, b.labels) for a, b in zip(*halves, strict=True)])
+        compared = len(kept)
+    agreement = np.mean(curves, axis=0)
+    # The curve is flat at its top: the middle of three is chosen, not a single lucky point.
+    smooth = np.convolve(np.pad(agreement, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
+    rows = [{"threshold": float(t), "agreement": float(a)} for t, a in zip(GRID, agreement, strict=True)]
+    return ThresholdEvidence(float(GRID[int(smooth.argmax())]), rows, compared)
+
+
+def _two_windows(codes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of two random windows of each source that has several, (m,) each."""
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    place = position_in_run(codes[order])
+    second = np.flatnonzero(place == 1)
+    return order[second - 1], order[second]
+
+
+def _limited(vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows of at most `MOST_ALIKE` vectors of each group of near copies, ascending."""
+    groups = sweep(vectors, [ALIKE], method="greedy", random_state=0)[0].labels
+    order = rng.permutation(len(groups))
+    order = order[np.argsort(groups[order], kind="stable")]
+    return np.sort(order[position_in_run(groups[order]) < MOST_ALIKE])
