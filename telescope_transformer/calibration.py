@@ -2,8 +2,8 @@
 
 Two windows of one source share an actor, which is known without any label. The probability is that of a pair drawn
 from the pairs of one source or from random pairs with equal chance: isotonic regression fits it, and sources that were
-not fitted test it. Which windows belong to one actor is another question: the threshold of the edge weights has its own
-evidence (`telescope_transformer.threshold`). The edge weights are those of `similarity.signed_weights`.
+not fitted test it. Which windows belong to one actor is another question: the threshold of the edge weights has
+evidence of its own (`telescope_transformer.threshold`). The edge weights are those of `similarity.signed_weights`.
 """
 
 import json

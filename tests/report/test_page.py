@@ -109,7 +109,7 @@ def test_the_overview_says_what_was_kept_and_rejected(report_data: ReportData) -
     assert "242 records were read: 241 kept, 1 rejected" in overview
 
 
-@pytest.mark.parametrize(("threshold", "words"), [(0.5, "learned without labels from"), (0.7, "would be 0.500")])
+@pytest.mark.parametrize(("threshold", "words"), [(0.5, "chosen without labels"), (0.7, "would be 0.500")])
 def test_a_threshold_that_was_set_by_hand_is_not_said_to_be_learned(
     report_data: ReportData, threshold: float, words: str
 ) -> None:
