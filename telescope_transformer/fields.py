@@ -19,7 +19,9 @@ class RecordField(NamedTuple):
         required: whether every record has it; the others are nullable, and absent where no input has them.
         window_type: type in a window's records; None for fields that windows do not carry record by record.
         largest: the largest value that a reader accepts, for numbers that have such a bound.
-        aliases: names of columns that are read as this field, without case and separators, the preferred first.
+        aliases: names of columns that are read as this field, without case and separators, the preferred first. Beside
+            common names these are those of the Elastic Common Schema (source.ip), IPFIX (RFC 5102 and 7011), NetFlow
+            version 9 as nProbe writes it, SiLK, pmacct, the AWS flow logs and the data sets of CIC and UNSW.
         metadata: of the schema.
     """
 
@@ -38,14 +40,23 @@ FIELDS = (
         pa.int64(),
         required=True,
         window_type=pa.int64(),
-        aliases="timestamp ts time datetime starttime start firstseen first date stime",
+        aliases=(
+            "timestamp ts time datetime starttime start firstseen first date stime timestampstart "
+            "flowstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds "
+            "flowstartseconds firstswitched eventstart eventtime timestampstr timestampts epoch "
+            "frametimeepoch timereceived stampinserted"
+        ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),
     RecordField(
         "src_ip",
         pa.string(),
         required=True,
-        aliases="srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh",
+        aliases=(
+            "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh sip "
+            "sourceipv4address sourceipv6address ipv4srcaddr ipv6srcaddr remoteip remotehost "
+            "attackerip clientip peerip ip"
+        ),
     ),
     # In windows a destination is 32 bits: an IPv4 address, or the fold of an IPv6 one (records.addresses).
     RecordField(
@@ -53,7 +64,11 @@ FIELDS = (
         pa.string(),
         required=True,
         window_type=pa.uint32(),
-        aliases="dstip dst daddr dstaddr destip destinationip destination da ipdst idresph host sensor",
+        aliases=(
+            "dstip dst daddr dstaddr destip destinationip destination da ipdst destinationaddress "
+            "idresph dip destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr "
+            "localip localhost destaddress host sensor sensorname"
+        ),
     ),
     RecordField(
         "protocol",
@@ -61,7 +76,10 @@ FIELDS = (
         required=True,
         window_type=pa.uint8(),
         largest=2**8 - 1,
-        aliases="protocol proto pr prot ipproto ipprotocol transport",
+        aliases=(
+            "protocol proto pr prot ipproto ipprotocol transport pro networktransport "
+            "networkiananumber protocolidentifier connectiontransport l4proto"
+        ),
     ),
     RecordField(
         "src_port",
@@ -69,7 +87,7 @@ FIELDS = (
         required=True,
         window_type=pa.uint16(),
         largest=2**16 - 1,
-        aliases="srcport sport spt sp sourceport idorigp",
+        aliases=("srcport sport spt sp sourceport idorigp portsrc sourcetransportport l4srcport remoteport"),
         metadata={"icmp": "type"},
     ),
     RecordField(
@@ -78,12 +96,21 @@ FIELDS = (
         required=True,
         window_type=pa.uint16(),
         largest=2**16 - 1,
-        aliases="dstport dport dpt dp destport destinationport port idrespp",
+        aliases=(
+            "dstport dport dpt dp destport destinationport port idrespp portdst "
+            "destinationtransportport l4dstport localport dsport"
+        ),
         metadata={"icmp": "code"},
     ),
-    RecordField("ttl", pa.uint8(), window_type=pa.uint8(), largest=2**8 - 1, aliases="ttl ipttl"),
-    # Nine flags (RFC 3540), of which records keep the low eight.
-    RecordField("tcp_flags", pa.uint8(), window_type=pa.uint8(), largest=2**9 - 1, aliases="tcpflags flags flg"),
+    RecordField("ttl", pa.uint8(), window_type=pa.uint8(), largest=2**8 - 1, aliases="ttl ipttl minimumttl"),
+    # Nine flags (RFC 3540) and three reserved bits, of which records keep the low eight.
+    RecordField(
+        "tcp_flags",
+        pa.uint8(),
+        window_type=pa.uint8(),
+        largest=2**12 - 1,
+        aliases="tcpflags flags flg tcpcontrolbits initialtcpflags iflags",
+    ),
     RecordField(
         "ip_id",
         pa.uint16(),
@@ -91,17 +118,27 @@ FIELDS = (
         largest=2**16 - 1,
         aliases="ipid ipident ipidentification",
     ),
-    RecordField("tcp_seq", pa.uint32(), window_type=pa.uint32(), largest=2**32 - 1, aliases="tcpseq seq tcpsequence"),
+    RecordField(
+        "tcp_seq",
+        pa.uint32(),
+        window_type=pa.uint32(),
+        largest=2**32 - 1,
+        aliases="tcpseq seq tcpsequence tcpsequencenumber isn",
+    ),
     RecordField(
         "packets",
         pa.uint32(),
         window_type=pa.uint32(),
         largest=2**32 - 1,
-        aliases="packets pkts packetcount totpkts ipkt",
+        aliases=("packets pkts packetcount totpkts ipkt packetdeltacount packettotalcount inpkts sourcepackets pkt"),
     ),
     # Engines without unsigned 64-bit numbers hold it as a signed one.
     RecordField(
-        "bytes", pa.uint64(), window_type=pa.uint64(), largest=2**63 - 1, aliases="bytes octets totbytes ibyt"
+        "bytes",
+        pa.uint64(),
+        window_type=pa.uint64(),
+        largest=2**63 - 1,
+        aliases="bytes octets totbytes ibyt octetdeltacount octettotalcount inbytes sourcebytes oct",
     ),
     RecordField("label", pa.string(), aliases="label"),
     RecordField("tool", pa.string(), aliases="tool"),

@@ -46,11 +46,14 @@ class Scan(Protocol):
     @property
     def sources(self) -> list[Any]: ...
 
+    def summary(self) -> str: ...
+
 
 Annotate = Callable[[pa.Table], pa.Table]
 Progress = Callable[[str], None]
 # A dataset that is being replaced waits here until the new one is in its place.
 ASIDE = "replaced"
+REJECTS = "rejects.parquet"
 
 
 def prepare(
@@ -95,7 +98,7 @@ def prepare(
         fresh, generation = work / "dataset", len(before.ingests) if before else 0
         files, tally = _write_shards(staged, fresh, generation, settings, scratch)
         if before is None and not files:
-            raise DatasetError(f"no source has {settings.windows.min_records} records: there is nothing to prepare")
+            raise DatasetError(_why_nothing(scan, output, settings))
         ingest = Ingest(
             generation=generation,
             engine=settings.engine.engine,
@@ -159,13 +162,23 @@ def _dataset_before(output: Path, append: bool, overwrite: bool) -> Manifest | N
         raise DatasetError("a dataset is either appended to or overwritten")
     if append:
         return read_manifest(output)
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+    if not output.exists() or (output.is_dir() and not any(path.name != REJECTS for path in output.iterdir())):
         return None
     if not (output / MANIFEST).is_file():
         raise DatasetError(f"{output} exists and is no prepared dataset")
     if not overwrite:
         raise DatasetError(f"{output} is a prepared dataset already; append to it or overwrite it")
     return None
+
+
+def _why_nothing(scan: Scan, output: Path, settings: PreparationSettings) -> str:
+    """Why there is no dataset; the rejected rows are written to `output`, for whoever looks into it."""
+    told = f"no source has {settings.windows.min_records} records: there is nothing to prepare"
+    if scan.rejects.num_rows:
+        output.mkdir(exist_ok=True)
+        _write_rejects(output, 0, scan.rejects)
+        told += f"; {output / REJECTS} lists the rejected rows"
+    return f"{told}\n{scan.summary()}"
 
 
 def _agreed(settings: PreparationSettings, before: Manifest | None) -> PreparationSettings:
@@ -226,11 +239,16 @@ def _describe_inputs(scan: Scan, before: Manifest | None) -> list[dict[str, Any]
     known = before.digests() if before else {}
     inputs = []
     for source in scan.sources:
-        path = Path(source.file)
+        path = source.path
         digest = file_digest(path)
         if digest in known:
-            raise DatasetError(f"{path}: the dataset holds these records already, as {known[digest]}")
-        described = {"file": path.name, "format": source.format, "bytes": path.stat().st_size, "digest": digest}
+            raise DatasetError(f"{source.file}: the dataset holds these records already, as {known[digest]}")
+        described = {
+            "file": Path(source.file).name,
+            "format": source.format,
+            "bytes": path.stat().st_size,
+            "digest": digest,
+        }
         inputs.append(described | source.counts._asdict())
     return inputs
 
@@ -267,7 +285,7 @@ def _counts(scan: Scan, files: list[ShardFile], staged: Staged, tally: Tally) ->
 
 
 def _write_rejects(directory: Path, generation: int, rejects: pa.Table) -> str:
-    name = f"rejects-{generation:05d}.parquet" if generation else "rejects.parquet"
+    name = f"rejects-{generation:05d}.parquet" if generation else REJECTS
     pq.write_table(rejects, directory / name, compression="zstd")
     return name
 

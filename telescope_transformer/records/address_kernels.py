@@ -132,6 +132,27 @@ def _spread(high: np.uint64, low: np.uint64, groups: int, elided_at: int) -> tup
 
 
 @njit(cache=True, nogil=True)
+def _bare(data: np.ndarray, start: int, stop: int) -> tuple[int, int]:
+    """Bounds of an address without brackets around it, a zone (`%eth0`) or the length of a whole prefix behind it."""
+    if stop - start > 2 and data[start] == 91 and data[stop - 1] == 93:
+        start += 1
+        stop -= 1
+    for position in range(start, stop):
+        # RFC 4007, section 11: the zone of a link-local address has a meaning only on the machine itself.
+        if data[position] == 37 and position > start:
+            return start, position
+    if stop - start > 4 and data[stop - 3] == 47 and data[stop - 2] == 51 and data[stop - 1] == 50:
+        for position in range(start, stop - 3):
+            if data[position] == 58:
+                return start, stop
+        return start, stop - 3
+    long = stop - start > 5 and data[stop - 4] == 47
+    if long and data[stop - 3] == 49 and data[stop - 2] == 50 and data[stop - 1] == 56:
+        return start, stop - 4
+    return start, stop
+
+
+@njit(cache=True, nogil=True)
 def parse_addresses(
     data: np.ndarray, offsets: np.ndarray, high: np.ndarray, low: np.ndarray, kind: np.ndarray
 ) -> None:
@@ -142,6 +163,7 @@ def parse_addresses(
             kind[row] = EMPTY
             continue
         kind[row] = MALFORMED
+        start, stop = _bare(data, start, stop)
         dots = False
         colons = False
         for position in range(start, stop):

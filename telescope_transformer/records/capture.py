@@ -45,20 +45,18 @@ class Walk(NamedTuple):
 class Windows:
     """Gives a capture's bytes window by window; each begins with what the walk of the last one left over.
 
-    An uncompressed file is one window, mapped into memory; a compressed one comes in pieces of WINDOW_BYTES,
-    the last of which ends where its compression breaks off; `damage` then says where.
+    The last window ends where the file does, or where its compression breaks off; `damage` then says where. The file
+    is read and not mapped into memory: a mapped file that another program cuts short (logrotate's copytruncate) ends
+    the process.
     """
 
     def __init__(self, file: InputFile) -> None:
-        self._file = file
-        self._blocks = iter(()) if file.compression is None else file.blocks()
+        self._blocks = file.blocks()
         self._ended = False
         self.damage: DamagedInput | None = None
 
     def first(self) -> Window:
         """The first window."""
-        if self._file.compression is None:
-            return Window(np.memmap(self._file.path, dtype=np.uint8, mode="r"), 0, True)
         return self.after(Window(np.empty(0, dtype=np.uint8), 0, False), 0)
 
     def after(self, window: Window, used: int) -> Window:
@@ -83,18 +81,21 @@ class Windows:
 
 
 class PacketBuffers:
-    """Output arrays of a walk: packets (PACKET), and offset and reason of the refused ones (REFUSED)."""
+    """Output arrays of a walk: packets (PACKET), offset and reason of the refused ones (REFUSED), and a count of those
+    that are not IP for each EtherType."""
 
     def __init__(self) -> None:
         self.packets = np.empty(PACKETS_PER_WALK, dtype=PACKET)
         self.refused = np.empty(PACKETS_PER_WALK, dtype=REFUSED)
+        self.not_ip = np.zeros(1 << 16, dtype=np.int64)
 
 
 class Collector:
     """Makes chunks of what walks find: packets as they are, or flow records by the rule of `flows.py`."""
 
     def __init__(self, file: InputFile, context: ReadContext) -> None:
-        self._file = str(file.path)
+        self._file = file.name
+        self._context = context
         self._table = None if context.per_packet else FlowTable(context.inactivity_seconds)
         if self._table is not None:
             context.note(
@@ -104,6 +105,10 @@ class Collector:
 
     def chunks(self, walk: Walk, buffers: PacketBuffers, base: int) -> Iterator[Chunk]:
         """The chunks that one walk completes, the first with its refused and skipped packets."""
+        if not (walk.records or walk.refused or walk.skipped):
+            return
+        if walk.skipped:
+            self._context.count_ethertypes(buffers.not_ip)
         rejects = self._rejects(walk, buffers, base)
         packets = buffers.packets[: walk.records]
         done = [packets] if self._table is None else self._table.add(packets)

@@ -1,22 +1,24 @@
 """Which column of a file is which field of a flow record: as the user says, or by the names in common use."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.fields import FIELDS, FLOW_SCHEMA, REQUIRED_FIELDS
+from telescope_transformer.records.damage import NotFlowRecords
+from telescope_transformer.records.rejects import escaped
 
-EXTRA_FIELDS = ("icmp_type", "icmp_code")
-"""Columns that fill the ports of ICMP records in files that keep them apart."""
+EXTRA_FIELDS = ("icmp_type", "icmp_code", "date")
+"""Columns that complete a field: the ports of ICMP, and the date of times of day."""
 
 MAPPABLE_FIELDS = (*FLOW_SCHEMA.names, *EXTRA_FIELDS)
 _LONGEST_LISTING = 500
 _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 
-# In order of preference; compared without case and with "_", "-", " " and "." taken out.
+# In order of preference; compared without case and with "_", "-", " ", "." and "@" taken out.
 ALIASES: dict[str, tuple[str, ...]] = {row.name: tuple(row.aliases.split()) for row in FIELDS} | {
-    "icmp_type": ("icmptype",),
-    "icmp_code": ("icmpcode",),
+    "icmp_type": ("icmptype", "itype", "icmptypeipv4", "icmptypeipv6"),
+    "icmp_code": ("icmpcode", "icode", "icmpcodeipv4", "icmpcodeipv6"),
+    "date": ("date", "day", "startdate", "flowdate", "logdate"),
 }
 
 
@@ -47,16 +49,16 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
             )
 
 
-def _plain(name: str) -> str:
-    return "".join(character for character in name.lower() if character not in "_-. ")
+def plain_name(name: str) -> str:
+    """A column's name as `ALIASES` writes it."""
+    return "".join(character for character in name.lower() if character not in "_-. @")
 
 
-def _by_alias(field: str, names: Sequence[str]) -> str | None:
-    plain = {_plain(name): name for name in reversed(names)}
+def _by_alias(field: str, plain: Mapping[str, str]) -> str | None:
     return next((plain[alias] for alias in ALIASES[field] if alias in plain), None)
 
 
-def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: str | Path) -> dict[str, str]:
+def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: str) -> dict[str, str]:
     """The file's column for each field that it has, given the `names` of its columns.
 
     With a mapping, required fields that it leaves out are still found by their common names, optional ones are not.
@@ -64,24 +66,25 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
     field that is not found.
     """
     resolved: dict[str, str] = {}
-    listed = ", ".join(names)[:_LONGEST_LISTING]
+    listed = escaped(", ".join(names)[:_LONGEST_LISTING])
+    plain = {plain_name(name): name for name in reversed(names)}
     for field in MAPPABLE_FIELDS:
         if mapping and field in mapping:
             column: str | None = mapping[field]
             if column and column not in names:
-                raise FlowRecordError(f"{file}: no column {column!r} for the field {field}; columns are {listed}")
+                raise NotFlowRecords(file, f"no column {column!r} for the field {field}; columns are {listed}")
         elif mapping and field not in REQUIRED_FIELDS:
             continue
         else:
-            column = _by_alias(field, names)
+            column = _by_alias(field, plain)
         if column:
             if names.count(column) > 1:
-                raise FlowRecordError(f"{file}: {names.count(column)} columns are called {column!r}")
+                raise FlowRecordError(f"{file}: {names.count(column)} columns are called {escaped(column)!r}")
             resolved[field] = column
     missing = [field for field in _NEEDED_FIELDS if field not in resolved]
     if missing:
-        raise FlowRecordError(
-            f"{file}: no column for {', '.join(missing)}; columns are {listed}; "
-            f"give a mapping such as {missing[0]}=NAME"
+        raise NotFlowRecords(
+            file,
+            f"no column for {', '.join(missing)}; columns are {listed}; give a mapping such as {missing[0]}=NAME",
         )
     return resolved

@@ -1,31 +1,108 @@
 """What a reader needs beside the file: the user's options, and what is shared by all files of one reading."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.rejects import printable
 from telescope_transformer.records.sensors import SensorNames
-from telescope_transformer.records.validation import Chunk
+
+if TYPE_CHECKING:
+    from telescope_transformer.records.validation import Chunk
 
 INACTIVITY_SECONDS = 60.0
 """A 5-tuple that is silent for longer than this begins a new flow record."""
 
+_FILES_NAMED = 3
+_ETHERTYPES_NAMED = 8
+_FIRST_ETHERTYPE = 0x0600
+# Of the IEEE's registry, those met most often.
+_ETHERTYPE_NAMES = {
+    0x0806: "ARP",
+    0x8035: "RARP",
+    0x809B: "AppleTalk",
+    0x80F3: "AppleTalk ARP",
+    0x8137: "IPX",
+    0x6002: "DEC MOP",
+    0x8809: "slow protocols",
+    0x8863: "PPPoE discovery",
+    0x8864: "PPPoE, not IP",
+    0x888E: "EAPOL",
+    0x88CC: "LLDP",
+    0x88E5: "MACsec",
+    0x88F7: "PTP",
+    0x8902: "CFM",
+    0x9000: "loopback",
+}
+
+
+class LeftOut(NamedTuple):
+    """Values of an optional field that could not be read: how many, and the first."""
+
+    times: int
+    file: str
+    value: str | None
+
 
 @dataclass
 class ReadContext:
-    """Options and shared state of one reading; readers append to `notes` what the user must be told."""
+    """Options and shared state of one reading; what the user must be told is collected and read as `notes`."""
 
     columns: Mapping[str, str] | None = None
     per_packet: bool = False
     inactivity_seconds: float = INACTIVITY_SECONDS
     sensors: SensorNames = field(default_factory=SensorNames)
-    notes: list[str] = field(default_factory=list)
+    _told: dict[str, dict[str, None]] = field(default_factory=dict)
+    _left_out: dict[str, LeftOut] = field(default_factory=dict)
+    _not_ip: Counter[int] = field(default_factory=Counter)
 
-    def note(self, text: str) -> None:
-        """Tells the user `text` once, however many files give reason to."""
-        if text not in self.notes:
-            self.notes.append(text)
+    def note(self, text: str, file: str | None = None) -> None:
+        """Tells the user `text` once, with the files that give reason to."""
+        files = self._told.setdefault(text, {})
+        if file is not None:
+            files[file] = None
+
+    def left_out(self, field: str, count: int, file: str, value: object) -> None:
+        """Counts values of an optional field that could not be read and are left empty."""
+        known = self._left_out.get(field, LeftOut(0, file, printable(value)))
+        self._left_out[field] = known._replace(times=known.times + count)
+
+    def count_ethertypes(self, counts: np.ndarray) -> None:
+        """Counts packets that are not IP by their EtherTypes (int64, 65536), and sets the counts to 0."""
+        for ethertype in np.flatnonzero(counts).tolist():
+            self._not_ip[ethertype] += int(counts[ethertype])
+        counts[:] = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """All that was noted, each text once, with the names of the first files."""
+        notes = []
+        for text, files in self._told.items():
+            first = list(files)[:_FILES_NAMED]
+            more = [f"{len(files) - len(first):,} more"] if len(files) > len(first) else []
+            notes.append(f"{', '.join(first + more)}: {text}" if files else text)
+        for name, left in self._left_out.items():
+            example = f"(first: {left.value!r} in {left.file})"
+            notes.append(f"{left.times:,} values of {name} could not be read and are left empty {example}")
+        if self._not_ip:
+            common = self._not_ip.most_common(_ETHERTYPES_NAMED)
+            named = ", ".join(f"{count:,} of {describe_ethertype(ethertype)}" for ethertype, count in common)
+            notes.append(f"{self._not_ip.total():,} packets that are not IP are skipped: {named}")
+        return notes
+
+
+def describe_ethertype(ethertype: int) -> str:
+    """An EtherType as messages call it."""
+    if not ethertype:
+        return "no EtherType"
+    if ethertype < _FIRST_ETHERTYPE:
+        return "IEEE 802.2 (spanning tree and others)"
+    name = _ETHERTYPE_NAMES.get(ethertype)
+    return f"EtherType 0x{ethertype:04x}" + (f" ({name})" if name else "")
 
 
 class Format(NamedTuple):
@@ -33,4 +110,4 @@ class Format(NamedTuple):
 
     name: str
     sniff: Callable[[bytes], bool]
-    read: Callable[[InputFile, ReadContext], Iterator[Chunk]]
+    read: Callable[[InputFile, ReadContext], Iterator["Chunk"]]

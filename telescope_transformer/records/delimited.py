@@ -1,159 +1,257 @@
 """Delimited text in batches of byte columns, every row with its number; what all text table formats share."""
 
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
 
-from telescope_transformer.errors import InputError
-from telescope_transformer.records.files import LineStream
-from telescope_transformer.records.rejects import rejects_table
+from telescope_transformer.errors import FlowRecordError
+from telescope_transformer.records.damage import NotFlowRecords
+from telescope_transformer.records.lines import TextBlocks
+from telescope_transformer.records.rejects import escaped, rejects_table
+from telescope_transformer.records.splitting import (
+    BLANKS,
+    COMMENT,
+    GOOD,
+    OPEN_QUOTE,
+    gather,
+    split_rows,
+)
 
-BLOCK_BYTES = 8 << 20
 _DELIMITERS = b",\t;|"
+_MOST_LEAD_IN = 30
+"""Lines before the header, titles and comments, among which it is looked for."""
+
+_MOST_COLUMNS = 10_000
 
 
 @dataclass(frozen=True)
 class Layout:
     """How a text table is written.
 
-    Without `names` the first line names the columns. A line of another number of columns is a malformed row unless
-    it begins with one of `comments`, or comes after a line that is one of `trailers`.
+    Attributes:
+        names: the columns, in order.
+        delimiter: a byte, or `splitting.BLANKS`.
+        quoted: whether `"` may enclose values.
+        comment: the byte that a comment line begins with, 0 for none.
+        trailers: lines behind which malformed rows are the end of an export and not rows.
     """
 
-    delimiter: str = ","
-    names: tuple[str, ...] | None = None
+    names: tuple[str, ...]
+    delimiter: int = ord(",")
     quoted: bool = True
-    comments: tuple[str, ...] = ()
-    trailers: tuple[str, ...] = ()
+    comment: int = 0
+    trailers: tuple[bytes, ...] = ()
+
+
+class Header(NamedTuple):
+    """The line that names the columns: the names, the delimiter, where the rows begin, and the lines before it."""
+
+    names: tuple[str, ...]
+    delimiter: int
+    end: int
+    lead_in: int
 
 
 class RawBatch(NamedTuple):
-    """Columns as bytes, the numbers of their rows (n,), and the malformed rows met meanwhile as rejects."""
+    """Columns as bytes, the numbers of their rows (n,), malformed rows as rejects, and the number of comments."""
 
-    columns: pa.RecordBatch
+    columns: dict[str, pa.Array]
     rows: np.ndarray
     malformed: pa.Table
+    skipped: int
 
 
-class _Malformed(NamedTuple):
-    line: int
-    text: str
-    expected: int
-    actual: int
-    counts: bool
-
-
-class RowNumbers:
-    """Numbers the rows of a stream whose malformed lines the parser leaves out and tells apart.
-
-    The parser counts the line of column names as line 1 and blank lines not at all, so that then data row n is its
-    line n + 1; comments count as rows.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._malformed: list[_Malformed] = []
-        self._in_trailer = False
-        self._reported = 0
-        self._next = 1
-
-    def skip(self, row: arrow_csv.InvalidRow) -> str:
-        """The handler that the parser calls for a line with a wrong number of columns."""
-        text = row.text.strip()
-        self._in_trailer = self._in_trailer or text in self._layout.trailers
-        counts = not self._in_trailer and not text.startswith(self._layout.comments or ("\0",))
-        line = row.number - (1 if self._layout.names is None else 0)
-        self._malformed.append(_Malformed(line, row.text, row.expected_columns, row.actual_columns, counts))
-        return "skip"
-
-    def number(self, count: int) -> np.ndarray:
-        """The numbers of the next `count` well-formed rows."""
-        gaps = np.array([found.line for found in self._malformed], dtype=np.int64)
-        ordinals = np.arange(self._next, self._next + count, dtype=np.int64)
-        # The i-th malformed line (from 0) precedes a well-formed row if that row's ordinal is at least its line - i.
-        shifts = np.searchsorted(gaps - np.arange(len(gaps)), ordinals, side="right")
-        self._next += count
-        return ordinals + shifts
-
-    def new_rejects(self, file: str) -> pa.Table:
-        """Rejects of the malformed rows met since the last call."""
-        fresh = [found for found in self._malformed[self._reported :] if found.counts]
-        self._reported = len(self._malformed)
-        return rejects_table(
-            file,
-            [found.line for found in fresh],
-            ["row"] * len(fresh),
-            [found.text for found in fresh],
-            [f"{found.actual} columns where {found.expected} are expected" for found in fresh],
-        )
-
-
-def header_line(head: bytes) -> bytes:
-    """The first line of a file's head, without a byte order mark."""
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").split(b"\n", 1)[0].rstrip(b"\r")
-
-
-def find_delimiter(line: bytes) -> str:
-    """The delimiter that a header line has most of; a comma if it has none."""
-    counts = [line.count(bytes([delimiter])) for delimiter in _DELIMITERS]
-    return chr(_DELIMITERS[counts.index(max(counts))])
-
-
-def has_delimiter(line: bytes) -> bool:
-    """Whether a line has any of the delimiters."""
-    return any(delimiter in line for delimiter in _DELIMITERS)
-
-
-def column_names(head: bytes, delimiter: str) -> list[str]:
-    """The column names of a header line, as the parser will see them."""
-    options = arrow_csv.ParseOptions(delimiter=delimiter)
-    return arrow_csv.read_csv(io.BytesIO(header_line(head) + b"\n"), parse_options=options).column_names
-
-
-def _open(stream: LineStream, layout: Layout, columns: list[str], numbers: RowNumbers) -> arrow_csv.CSVStreamingReader:
-    """A reader of `columns` as bytes, block by block; one thread, because only so rows keep their numbers."""
-    return arrow_csv.open_csv(
-        pa.PythonFile(io.BufferedReader(stream, 1 << 20), mode="r"),
-        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=layout.names),
-        parse_options=arrow_csv.ParseOptions(
-            delimiter=layout.delimiter,
-            quote_char='"' if layout.quoted else False,
-            invalid_row_handler=numbers.skip,
-        ),
-        convert_options=arrow_csv.ConvertOptions(
-            include_columns=columns,
-            column_types={name: pa.binary() for name in columns},
-            strings_can_be_null=False,
-        ),
-    )
-
-
-def raw_batches(stream: LineStream, layout: Layout, columns: list[str], file: str) -> Iterator[RawBatch]:
-    """The text of `columns` in batches.
-
-    Raises InputError, naming `file`, if it does not parse, and DamagedInput after the last whole line before damage.
-    """
-    numbers = RowNumbers(layout)
-    try:
-        reader = _open(stream, layout, columns, numbers)
-        while True:
-            try:
-                batch = reader.read_next_batch()
-            except StopIteration:
+def _split_header(line: bytes, delimiter: int) -> list[str]:
+    """The values of a line that names columns."""
+    if delimiter == BLANKS:
+        values = line.split()
+    else:
+        values = []
+        rest = line
+        while len(values) <= _MOST_COLUMNS:
+            if rest.lstrip(b" ").startswith(b'"') and b'"' in (inner := rest.lstrip(b" ")[1:]):
+                value, _, rest = inner.partition(b'"')
+                _, found, rest = rest.partition(bytes([delimiter]))
+            else:
+                value, found, rest = rest.partition(bytes([delimiter]))
+            values.append(value)
+            if not found:
                 break
-            rows = numbers.number(batch.num_rows)
-            yield RawBatch(batch, rows, numbers.new_rejects(file))
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        if stream.damage is None:
-            raise InputError(f"{file}: not delimited text of one layout: {error}") from error
-    left = numbers.new_rejects(file)
-    if left.num_rows:
-        nothing = pa.record_batch({name: pa.array([], pa.binary()) for name in columns})
-        yield RawBatch(nothing, np.empty(0, dtype=np.int64), left)
-    if stream.damage is not None:
-        raise stream.damage
+    names = [value.decode("utf-8", "replace").strip().strip("\"'").strip() for value in values]
+    # A delimiter behind the last name adds an empty one.
+    return names[:-1] if len(names) > 1 and not names[-1] else names
+
+
+def _delimiters_of(line: bytes, given: int | None) -> list[int]:
+    """The delimiters that a line may have, the most frequent first, blanks last."""
+    if given is not None:
+        return [given]
+    present = [delimiter for delimiter in _DELIMITERS if delimiter in line]
+    return [*sorted(present, key=lambda delimiter: -line.count(delimiter)), BLANKS]
+
+
+def has_delimiter(head: bytes) -> bool:
+    """Whether one of the first lines has a delimiter other than blanks."""
+    lines = head.split(b"\n", _MOST_LEAD_IN)[:_MOST_LEAD_IN]
+    return any(delimiter in line for line in lines for delimiter in _DELIMITERS)
+
+
+def _header_ends(head: bytes, start: int, end: int) -> int:
+    """Where the header that begins at `start` ends: a quoted name may go over the line's end."""
+    stop = end
+    for _ in range(5):
+        if head.count(b'"', start, stop) % 2 == 0:
+            return stop
+        stop = head.find(b"\n", stop + 1)
+        if stop < 0:
+            break
+    return end
+
+
+def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: str) -> Header:
+    """The first line whose names `resolve` accepts; comments and titles may come before it.
+
+    Args:
+        head: the beginning of a text as clean UTF-8.
+        resolve: raises FlowRecordError for names in which the fields of a flow record are not found.
+        name: of the file.
+
+    Raises:
+        FlowRecordError: if there is none, with what is wrong with the first line that is no comment.
+    """
+    given: int | None = None
+    first: FlowRecordError | None = None
+    seen, start = 0, 0
+    while start < len(head) and seen < _MOST_LEAD_IN:
+        end = head.find(b"\n", start)
+        end = len(head) if end < 0 else end
+        text = head[start:end].strip()
+        if text[:4].lower() == b"sep=" and len(text) == 5:
+            given = text[4]
+        elif text:
+            stop = _header_ends(head, start, end)
+            line = head[start:stop].strip(b" ").lstrip(b"#")
+            for delimiter in _delimiters_of(line, given):
+                names = _split_header(line, delimiter)
+                try:
+                    resolve(names)
+                except FlowRecordError as error:
+                    if first is None and not text.startswith(b"#"):
+                        first = error
+                    continue
+                return Header(tuple(names), delimiter, stop + 1, seen)
+        seen += bool(text)
+        start = end + 1
+    raise first or NotFlowRecords(name, "not delimited text with a line that names its columns")
+
+
+class Table:
+    """The rows of a text table, block by block; see `RawBatch`.
+
+    Args:
+        layout: how it is written.
+        columns: names of the columns that are needed.
+        name: of the file.
+        first_row: number of the first row.
+    """
+
+    def __init__(self, layout: Layout, columns: Sequence[str], name: str, first_row: int = 1) -> None:
+        self._layout = layout
+        self._columns = list(dict.fromkeys(columns))
+        self._wanted = np.array([layout.names.index(column) for column in self._columns], dtype=np.int64)
+        self._name = name
+        self._in_trailer = False
+        self.next_row = first_row
+
+    def split(self, block: bytes, final: bool = True) -> tuple[RawBatch, bytes]:
+        """The rows of a block of whole lines, and what belongs to the next block: a row whose quote is still open."""
+        lines = block.count(b"\n") + 1
+        width = len(self._wanted)
+        data = np.frombuffer(block, dtype=np.uint8)
+        starts, stops = np.empty((lines, width), dtype=np.int64), np.empty((lines, width), dtype=np.int64)
+        bounds, counts = np.empty((lines, 2), dtype=np.int64), np.empty(lines, dtype=np.int64)
+        kinds = np.empty(lines, dtype=np.uint8)
+        layout = self._layout
+        rows = split_rows(
+            data,
+            layout.delimiter,
+            layout.quoted,
+            layout.comment,
+            len(layout.names),
+            self._wanted,
+            starts,
+            stops,
+            bounds,
+            kinds,
+            counts,
+        )
+        carried = b""
+        kinds = kinds[:rows]
+        if not final and (kinds == OPEN_QUOTE).any():
+            rows = int((kinds == OPEN_QUOTE).argmax())
+            carried, kinds = block[bounds[rows, 0] :], kinds[:rows]
+        good = np.flatnonzero(kinds == GOOD)
+        columns = {
+            column: _gathered(data, starts[:, index], stops[:, index], good)
+            for index, column in enumerate(self._columns)
+        }
+        malformed, skipped = self._malformed(block, bounds, kinds, counts)
+        numbers = good + self.next_row
+        self.next_row += rows
+        return RawBatch(columns, numbers, malformed, skipped), carried
+
+    def _malformed(
+        self, block: bytes, bounds: np.ndarray, kinds: np.ndarray, counts: np.ndarray
+    ) -> tuple[pa.Table, int]:
+        """Rejects of the malformed rows, and how many rows are comments."""
+        places = np.flatnonzero((kinds != GOOD) & (kinds != COMMENT))
+        texts = [block[bounds[place, 0] : bounds[place, 1]] for place in places]
+        if self._layout.trailers:
+            kept = []
+            for index, text in enumerate(texts):
+                self._in_trailer = self._in_trailer or text.strip() in self._layout.trailers
+                if not self._in_trailer:
+                    kept.append(index)
+            places, texts = places[kept], [texts[index] for index in kept]
+        expected = len(self._layout.names)
+        reasons = [
+            "a quote is not closed"
+            if kinds[place] == OPEN_QUOTE
+            else f"{counts[place]} columns where {expected} are expected"
+            for place in places
+        ]
+        rejects = rejects_table(self._name, places + self.next_row, ["row"] * len(places), texts, reasons)
+        return rejects, int((kinds == COMMENT).sum())
+
+
+def _gathered(data: np.ndarray, starts: np.ndarray, stops: np.ndarray, rows: np.ndarray) -> pa.Array:
+    size = int((stops[rows] - starts[rows]).sum())
+    out, offsets = np.empty(size, dtype=np.uint8), np.empty(len(rows) + 1, dtype=np.int32)
+    gather(data, np.ascontiguousarray(starts), np.ascontiguousarray(stops), rows, out, offsets)
+    return pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(out)])
+
+
+def text_rows(text: TextBlocks, table: Table, skip: int = 0) -> Iterator[RawBatch]:
+    """The rows of a text behind its first `skip` bytes; raises DamagedInput after the last line before damage."""
+    carried = b""
+    for block in text:
+        if skip >= len(block):
+            skip -= len(block)
+            continue
+        batch, carried = table.split(carried + block[skip:], final=False)
+        skip = 0
+        yield batch
+    if carried:
+        yield table.split(carried)[0]
+    text.raise_damage()
+
+
+def delimiter_named(text: str, name: str) -> int:
+    """The byte that `text` is; raises FlowRecordError if it is not a single one."""
+    encoded = text.encode("utf-8", "backslashreplace")
+    if len(encoded) != 1:
+        raise FlowRecordError(f"{name}: the separator {escaped(text)!r} is not a single byte")
+    return encoded[0]

@@ -1,64 +1,63 @@
-"""Input files: found from paths, folders and globs, opened through their compression, damage told with its offset."""
+"""Input files: found from paths, folders, globs, pipes and URLs, and opened through their compression."""
 
-import bz2
+import atexit
 import glob
 import io
-import lzma
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from urllib.parse import unquote
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.records.compression import archive_hint, compression_of, decompressed
+from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.rejects import escaped
 
-HEAD_BYTES = 65_536
+__all__ = ["DamagedInput", "InputFile", "find_inputs"]
+
+HEAD_BYTES = 1 << 18
+"""Bytes by which a format is told: more than the longest first lines met, Suricata's statistics of many threads."""
+
 BLOCK_BYTES = 1 << 20
-LONGEST_LINE = 16 << 20
-
-_COMPRESSIONS = {
-    "gzip": b"\x1f\x8b",
-    "zstd": b"\x28\xb5\x2f\xfd",
-    "bzip2": b"BZh",
-    "xz": b"\xfd7zXZ\x00",
-}
+# What Hive writes for a partition without a value.
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+# Names under which programs keep what they have not finished writing.
+_UNFINISHED = (".part", ".tmp", ".partial", ".swp", ".crdownload")
+_CURRENT_CAPTURE = "nfcapd.current"
 
 
-class DamagedInput(InputError):
-    """A file is cut off or corrupt, from a byte offset on where that is known; what lies before it was read.
+class InputFile:
+    """One file to read.
 
-    Of a compressed file, the offset is that within its decompressed content.
+    Attributes:
+        path: where its content lies: the file itself, or a temporary copy of a pipe or a URL.
+        name: what messages and rejects call it, with unprintable bytes escaped.
+        partitions: the values that `key=value` folders of its path give (hive partitions).
+        given: whether the user named this very file; one that a folder or a glob gave may be passed over.
     """
 
-    def __init__(self, path: str | Path, offset: int | None, reason: str) -> None:
-        super().__init__(f"{path}: damaged{'' if offset is None else f' at byte {offset}'}: {reason}")
-        self.path = str(path)
-        self.offset = offset
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """One file to read, and the values that the `key=value` folders above it give (hive partitions)."""
-
-    path: Path
-    partitions: Mapping[str, str] = field(default_factory=dict)
+    def __init__(self, path: Path, *, name: str | None = None, given: bool = True) -> None:
+        self.path = path
+        self.name = escaped(path) if name is None else name
+        self.partitions: Mapping[str, str | None] = _partitions_of(path if name is None else Path(name))
+        self.given = given
 
     @cached_property
     def compression(self) -> str | None:
-        """`gzip`, `zstd`, `bzip2` or `xz` by the file's first bytes, else None."""
-        with self._open_raw() as raw:
-            start = raw.read(6)
-        return next((name for name, magic in _COMPRESSIONS.items() if start.startswith(magic)), None)
+        """`gzip`, `zstd`, `bzip2`, `xz` or `lz4` by the file's first bytes, else None."""
+        with self._open() as raw:
+            return compression_of(raw)
 
     @cached_property
     def head(self) -> bytes:
         """The first HEAD_BYTES of the content, decompressed; fewer where the file is short or damaged.
 
-        Raises InputError if the file is empty or cannot be read.
+        Raises InputError if the file is empty, cannot be read or has to be unpacked by another program.
         """
         found = bytearray()
         try:
@@ -70,165 +69,137 @@ class InputFile:
             if not found:
                 raise
         if not found:
-            raise InputError(f"{self.path}: the file is empty")
+            raise InputError(f"{self.name}: the file is empty")
+        hint = archive_hint(bytes(found[:16]))
+        if hint:
+            raise InputError(f"{self.name}: {hint}")
         return bytes(found[:HEAD_BYTES])
 
-    def blocks(self, size: int = BLOCK_BYTES) -> Iterator[bytes]:
-        """The content in order, decompressed, in blocks of about `size` bytes; raises DamagedInput at damage."""
-        with self._open_raw() as raw:
-            if self.compression is None:
-                yield from iter(lambda: raw.read(size), b"")
-            elif self.compression == "zstd":
-                yield from self._zstd_blocks(size)
-            else:
-                yield from self._stream_blocks(raw, size)
+    @property
+    def is_empty(self) -> bool:
+        """Whether the file holds no byte at all, as those that `tcpdump -G` opens in a quiet period."""
+        return self.path.stat().st_size == 0
 
-    def _open_raw(self) -> io.BufferedReader:
+    def blocks(self, size: int | None = None) -> Iterator[bytes]:
+        """The content in order, decompressed, in blocks of about `size` bytes; raises DamagedInput at damage."""
+        if self.compression is not None:
+            yield from decompressed(self.path, self.compression, size or BLOCK_BYTES)
+            return
+        with self._open() as raw:
+            yield from iter(lambda: raw.read(size or BLOCK_BYTES), b"")
+
+    @cached_property
+    def plain_path(self) -> Path:
+        """A file with the decompressed content, for readers that go back and forth in it."""
+        if self.compression is None:
+            return self.path
+        return _spooled(self.blocks())
+
+    def _open(self) -> io.BufferedReader:
         try:
             return open(self.path, "rb")
         except OSError as error:
-            raise InputError(f"{self.path}: {error.strerror or error}") from error
-
-    def _zstd_blocks(self, size: int) -> Iterator[bytes]:
-        produced = 0
-        try:
-            with pa.CompressedInputStream(pa.OSFile(str(self.path)), "zstd") as stream:
-                while block := stream.read(size):
-                    produced += len(block)
-                    yield block
-        except OSError as error:
-            raise DamagedInput(self.path, produced, f"broken zstd stream ({error})") from error
-
-    def _stream_blocks(self, raw: io.BufferedReader, size: int) -> Iterator[bytes]:
-        """gzip, bzip2 and xz, each possibly of several members one after another; memory stays bounded by `size`."""
-        make = _DECOMPRESSORS[self.compression or "gzip"]
-        member, produced, pending = make(), 0, b""
-        while True:
-            needs_input = getattr(member, "needs_input", True)
-            if not pending and needs_input:
-                pending = raw.read(size)
-            if not pending and needs_input:
-                if not member.eof:
-                    raise DamagedInput(self.path, produced, f"the {self.compression} stream ends early")
-                return
-            try:
-                block = member.decompress(pending, size)
-            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-                raise DamagedInput(self.path, produced, f"broken {self.compression} stream ({error})") from error
-            pending = b""
-            if block:
-                produced += len(block)
-                yield block
-            if member.eof:
-                pending = member.unused_data or raw.read(size)
-                if not pending:
-                    return
-                member = make()
+            raise InputError(f"{self.name}: {error.strerror or error}") from error
 
 
-class _GzipMember:
-    """A gzip member behind the interface of `bz2.BZ2Decompressor`."""
-
-    def __init__(self) -> None:
-        self._inner = zlib.decompressobj(wbits=31)
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._inner.unconsumed_tail
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+def _spool_folder() -> Path:
+    """A private temporary folder for copies of pipes, URLs and compressed files; removed when the program ends."""
+    global _spool
+    if _spool is None:
+        _spool = Path(tempfile.mkdtemp(prefix="telescope-input-"))
+        atexit.register(shutil.rmtree, _spool, ignore_errors=True)
+    return _spool
 
 
-_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
-    "gzip": _GzipMember,
-    "bzip2": bz2.BZ2Decompressor,
-    "xz": lzma.LZMADecompressor,
-}
+_spool: Path | None = None
 
 
-class LineStream(io.RawIOBase):
-    """Blocks of text as a stream that ends, at damage, after the last whole line before it.
-
-    A value cut in two could pass for a valid one (port 22 of 2222). `damage` then holds what was met.
-    """
-
-    def __init__(self, blocks: Iterator[bytes], name: str) -> None:
-        self._blocks = blocks
-        self._name = name
-        self._ready = b""
-        self._held = b""
-        self.damage: DamagedInput | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        while not self._ready:
-            if not self._advance():
-                return 0
-        count = min(len(buffer), len(self._ready))
-        buffer[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-    def _advance(self) -> bool:
-        """Makes more bytes ready; False at the end. The last, perhaps partial, line is held until its end is seen."""
-        try:
-            block = next(self._blocks, b"")
-        except DamagedInput as damage:
-            self.damage, self._held = damage, b""
-            return False
-        if not block:
-            self._ready, self._held = self._held, b""
-            return bool(self._ready)
-        end = block.rfind(b"\n") + 1
-        if end:
-            self._ready, self._held = self._held + block[:end], block[end:]
-        else:
-            self._held += block
-            if len(self._held) > LONGEST_LINE:
-                raise InputError(f"{self._name}: a line is longer than {LONGEST_LINE >> 20} MiB: no records as text")
-        return True
+def _spooled(blocks: Iterator[bytes]) -> Path:
+    """A temporary file with the content of `blocks`."""
+    handle, name = tempfile.mkstemp(dir=_spool_folder())
+    with open(handle, "wb") as copy:
+        for block in blocks:
+            copy.write(block)
+    return Path(name)
 
 
-def _partitions_of(path: Path, root: Path) -> dict[str, str]:
-    folders = path.relative_to(root).parts[:-1]
-    return dict(folder.split("=", 1) for folder in folders if "=" in folder)
+def _partitions_of(path: Path) -> dict[str, str | None]:
+    """The values of `key=value` folders, percent-decoded as Hive and Spark write them."""
+    pairs = (folder.split("=", 1) for folder in path.parts[:-1] if "=" in folder)
+    return {unquote(key): None if value == _HIVE_NULL else unquote(value) for key, value in pairs}
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    return any(part[0] in "._" for part in path.relative_to(root).parts)
+
+
+def _is_unfinished(path: Path) -> bool:
+    return path.suffix in _UNFINISHED or path.name.startswith(_CURRENT_CAPTURE)
 
 
 def _files_below(root: Path) -> list[InputFile]:
     paths = sorted(path for path in root.rglob("*") if path.is_file())
-    visible = [path for path in paths if not any(part[0] in "._" for part in path.relative_to(root).parts)]
-    return [InputFile(path, _partitions_of(path, root)) for path in visible]
+    return [InputFile(path, given=False) for path in paths if not _is_hidden(path, root) and not _is_unfinished(path)]
 
 
-def find_inputs(inputs: Sequence[str | Path]) -> list[InputFile]:
-    """The files of `inputs`, each a file, a folder (all below it, hidden and `_` files left out) or a glob.
+def _from_stream(path: Path) -> InputFile:
+    """A copy of what comes through a pipe, because formats are told and read in several passes."""
+    with open(path, "rb") if path.name != "-" else os.fdopen(os.dup(sys.stdin.fileno()), "rb") as stream:
+        copy = _spooled(iter(lambda: stream.read(BLOCK_BYTES), b""))
+    return InputFile(copy, name=escaped(path))
+
+
+def _from_url(url: str) -> list[InputFile]:
+    """Copies of the files of a URL that fsspec can open (s3://, https://, ...), globs included."""
+    import fsspec
+
+    copies = []
+    try:
+        for remote in fsspec.open_files(url, "rb"):
+            with remote as stream:
+                copy = _spooled(iter(lambda stream=stream: stream.read(BLOCK_BYTES), b""))  # type: ignore[misc]
+            copies.append(InputFile(copy, name=escaped(remote.full_name)))
+    except ImportError as error:
+        raise InputError(f"{escaped(url)}: {error}; pip install 'telescope-transformer[remote]' brings it") from error
+    except Exception as error:  # Each remote file system has errors of its own.
+        raise InputError(f"{escaped(url)}: cannot be fetched: {escaped(error)}") from error
+    return copies
+
+
+def _files_of(given: str | Path) -> list[InputFile]:
+    path = Path(given)
+    if str(given) == "-":
+        return [_from_stream(path)]
+    if "://" in str(given) and not path.exists():
+        return _from_url(str(given))
+    if path.is_dir():
+        return _files_below(path)
+    if path.exists():
+        mode = path.stat().st_mode
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            return [_from_stream(path)]
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{escaped(path)}: a device, not a file")
+        return [InputFile(path)]
+    matches = sorted(glob.glob(str(given), recursive=True))
+    return [InputFile(Path(match), given=False) for match in matches if Path(match).is_file()]
+
+
+def find_inputs(inputs: Sequence[str | Path] | str | Path) -> list[InputFile]:
+    """The files of `inputs`: each a file, a folder (all below it, hidden, `_` and unfinished ones left out) or a glob,
+    `-` for standard input, a named pipe, or a URL.
 
     A file that several inputs name is read once.
     Raises InputError for an input that is absent or matches nothing.
     """
     found: list[InputFile] = []
-    for given in inputs:
-        path = Path(given)
-        if path.is_dir():
-            files = _files_below(path)
-        elif path.exists():
-            files = [InputFile(path)]
-        else:
-            matches = sorted(glob.glob(str(given), recursive=True))
-            files = [InputFile(Path(match)) for match in matches if Path(match).is_file()]
+    for given in [inputs] if isinstance(inputs, str | Path) else inputs:
+        try:
+            files = _files_of(given)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{escaped(given)}: {escaped(error)}") from error
         if not files:
-            raise InputError(f"{given}: no such file, or nothing in it to read")
+            raise InputError(f"{escaped(given)}: no such file, or nothing in it to read")
         found += files
     if not found:
         raise InputError("no input was given")

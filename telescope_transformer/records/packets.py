@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from telescope_transformer.records.address_kernels import IPV4, IPV6
+from telescope_transformer.records.links import CUT, UNKNOWN, find_ip
 from telescope_transformer.records.memory import big16, big32, big64, byte_at, little32
 
 PACKET = np.dtype(
@@ -52,13 +53,6 @@ REASONS = {
     NO_INTERFACE: "of an interface that is not described",
 }
 
-# Link types of the registry of the tcpdump group, and the values that some systems write for raw IP.
-_NULL, _ETHERNET, _RAW_BSD, _RAW_OPENBSD, _RAW, _LOOP = 0, 1, 12, 14, 101, 108
-_LINUX_SLL, _IPV4_ONLY, _IPV6_ONLY, _LINUX_SLL2 = 113, 228, 229, 276
-LINK_TYPES = frozenset(
-    {_NULL, _ETHERNET, _RAW_BSD, _RAW_OPENBSD, _RAW, _LOOP, _LINUX_SLL, _IPV4_ONLY, _IPV6_ONLY, _LINUX_SLL2}
-)
-_DEEPEST_TAGS = 8
 _DEEPEST_EXTENSIONS = 16
 _LAST_MICROSECOND = 253_402_300_799_999_999
 
@@ -67,54 +61,6 @@ _LAST_MICROSECOND = 253_402_300_799_999_999
 def number32(at: int, big_endian: bool) -> int:
     """The 32-bit number at an address, in the byte order of its file."""
     return big32(at) if big_endian else little32(at)
-
-
-@njit(cache=True, nogil=True)
-def _after_ethertype(at: int, stop: int) -> int:
-    """Where IP begins behind the EtherType at `at` and any VLAN tags or PPPoE header; -1 cut off, -2 not IP."""
-    for _ in range(_DEEPEST_TAGS):
-        if at + 2 > stop:
-            return -1
-        ethertype = big16(at)
-        at += 2
-        if ethertype == 0x0800 or ethertype == 0x86DD:
-            return at
-        if ethertype == 0x8100 or ethertype == 0x88A8 or ethertype == 0x9100 or ethertype == 0x9200:
-            at += 2
-        elif ethertype == 0x8864:
-            if at + 8 > stop:
-                return -1
-            inner = big16(at + 6)
-            return at + 8 if inner == 0x0021 or inner == 0x0057 else -2
-        else:
-            return -2
-    return -2
-
-
-@njit(cache=True, nogil=True)
-def _find_ip(start: int, stop: int, link_type: int) -> int:
-    """Where the IP header of a packet begins; -1 if it is cut off before, -2 if it is not IP, -3 for unknown links."""
-    if link_type == _ETHERNET:
-        return _after_ethertype(start + 12, stop)
-    if link_type == _LINUX_SLL:
-        return _after_ethertype(start + 14, stop)
-    if link_type == _LINUX_SLL2:
-        if start + 20 > stop:
-            return -1
-        ethertype = big16(start)
-        if ethertype == 0x8100 or ethertype == 0x88A8:
-            return _after_ethertype(start + 22, stop)
-        return start + 20 if ethertype == 0x0800 or ethertype == 0x86DD else -2
-    if link_type in (_NULL, _LOOP):
-        if start + 4 > stop:
-            return -1
-        family = max(little32(start), big32(start)) >> 24
-        # Address families: 2 is IPv4 everywhere; 10, 24, 28 and 30 are IPv6 on Linux, NetBSD, FreeBSD and Darwin.
-        known = family == 2 or family == 10 or family == 24 or family == 28 or family == 30
-        return start + 4 if known else -2
-    if link_type in (_RAW, _RAW_BSD, _RAW_OPENBSD, _IPV4_ONLY, _IPV6_ONLY):
-        return start
-    return -3
 
 
 @njit(cache=True, nogil=True)
@@ -166,14 +112,17 @@ def _read_ipv6(at: int, stop: int, packet: Record) -> int:
     """RFC 8200, sections 3 and 4: the extension headers are passed over up to the first that is none."""
     if at + 40 > stop:
         return CUT_IP
-    payload = big16(at + 4)
-    total = 40 + payload if payload else stop - at
+    payload, following = big16(at + 4), byte_at(at + 6)
+    total = 40 + payload
+    # A length of 0 with a hop-by-hop header is a jumbogram (RFC 2675), with much behind it a segment that the network
+    # card was to cut; otherwise nothing follows but the padding of a short frame.
+    if payload == 0 and following != 59 and (following == 0 or stop - at - 40 >= 20):
+        total = stop - at
     packet.bytes = np.uint64(total)
     packet.ttl = np.uint8(byte_at(at + 7))
     packet.src_high, packet.src_low = big64(at + 8), big64(at + 16)
     packet.dst_high, packet.dst_low = big64(at + 24), big64(at + 32)
     packet.kind = np.uint8(IPV6)
-    following = byte_at(at + 6)
     end = min(stop, at + total)
     at += 40
     for _ in range(_DEEPEST_EXTENSIONS):
@@ -211,12 +160,16 @@ def _clear(packet: Record) -> None:
 
 @njit(cache=True, nogil=True)
 def read_packet(start: int, stop: int, link_type: int, micros: int, packets: np.ndarray, index: int) -> int:
-    """Reads the packet between two addresses into `packets[index]` (PACKET) and says what it is, RECORD if valid."""
-    at = _find_ip(start, stop, link_type)
+    """Reads the packet between two addresses into `packets[index]` (PACKET) and says what it is, RECORD if valid.
+
+    Of a packet that is not IP, the field `ip_id` there is the EtherType, 0 if it has none.
+    """
+    at, ethertype = find_ip(start, stop, link_type)
     if at < 0:
-        if at == -3:
+        if at == UNKNOWN:
             return UNKNOWN_LINK
-        return CUT_LINK if at == -1 else NOT_IP
+        packets[index].ip_id = np.uint16(ethertype)
+        return CUT_LINK if at == CUT else NOT_IP
     if at >= stop:
         return CUT_IP
     if micros < 0 or micros > _LAST_MICROSECOND:

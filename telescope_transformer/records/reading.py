@@ -1,6 +1,8 @@
 """Files of any format to flow records: one scan over all inputs, with every row accounted for."""
 
 import logging
+import struct
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +13,24 @@ import pyarrow as pa
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.columns import check_mapping
 from telescope_transformer.records.context import INACTIVITY_SECONDS, Format, ReadContext
-from telescope_transformer.records.files import DamagedInput, InputFile, find_inputs
+from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
+from telescope_transformer.records.files import InputFile, find_inputs
 from telescope_transformer.records.registry import find_format
-from telescope_transformer.records.rejects import REJECTS_SCHEMA, RejectLog
+from telescope_transformer.records.rejects import REJECTS_SCHEMA, RejectLog, escaped
 from telescope_transformer.records.schema import REQUIRED_FIELDS, flow_schema
 from telescope_transformer.records.telescope import Telescope
 from telescope_transformer.records.validation import Chunk
 
 logger = logging.getLogger(__name__)
 
-REJECTS_LISTED = 1_000_000
+REJECTS_LISTED = 100_000
+"""Rejects that are listed; all are counted. More of them tell no more, and each takes some hundred bytes."""
+
+LIBRARY_ERRORS = (pa.ArrowException, ArithmeticError, LookupError, RecursionError, TypeError, ValueError, struct.error)
+"""What the libraries behind a reader raise on content that they did not expect. Readers turn the errors that they know
+into rejects or an InputError that says more; this is the last boundary, so that no traceback reaches a user."""
+
+_SKIPPED_NAMED = 5
 
 
 class Counts(NamedTuple):
@@ -36,11 +46,12 @@ class Counts(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One input file as it was read."""
+    """One input file as it was read: its name, format and counts, and where its content lies."""
 
     file: str
     format: str
     counts: Counts
+    path: Path
 
 
 @dataclass
@@ -85,6 +96,7 @@ class RecordScan:
         self._telescope = telescope
         self._keep_going = keep_going
         self._rejects = RejectLog(REJECTS_LISTED)
+        self._passed_over: list[NotFlowRecords] = []
         self.counts = Counts()
         self.sources: list[Source] = []
         self.damage: list[DamagedInput] = []
@@ -104,6 +116,14 @@ class RecordScan:
         """What the user must be told beside the counts."""
         notes = [*self._context.notes, self._telescope.note()]
         notes += [f"the sensor name {name!r} hashes like another" for name in self._context.sensors.collisions]
+        if self._passed_over:
+            named = "; ".join(f"{Path(left.path).name}: {left.reason}" for left in self._passed_over[:_SKIPPED_NAMED])
+            more = len(self._passed_over) - _SKIPPED_NAMED
+            notes.append(
+                f"passed over {len(self._passed_over):,} files that hold no flow records ({escaped(named)[:1000]}"
+                f"{f'; and {more:,} more' if more > 0 else ''})"
+            )
+        notes += self._rejects.kinds()
         if self._rejects.unlisted:
             notes.append(f"{self._rejects.unlisted} further rejected rows are counted but not listed")
         return notes
@@ -111,18 +131,26 @@ class RecordScan:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for file in self._files:
             try:
-                reader = find_format(file, self._format)
-                yield from self._batches(file, reader)
+                yield from self._file_batches(file)
             except DamagedInput as damage:
                 self._record(damage)
             except InputError as error:
-                if not self._keep_going:
+                if isinstance(error, NotFlowRecords) and not file.given:
+                    self._passed_over.append(error)
+                elif self._keep_going:
+                    self._record(DamagedInput(file.name, None, str(error).removeprefix(f"{file.name}: ")))
+                else:
                     raise
-                self._record(DamagedInput(file.path, None, str(error).removeprefix(f"{file.path}: ")))
         if not self.counts.read and not self.counts.skipped:
-            if self.damage:
-                raise self.damage[0]
-            raise InputError(f"{', '.join(str(file.path) for file in self._files[:5])}: no records in the input")
+            self._raise_for_nothing()
+
+    def _raise_for_nothing(self) -> None:
+        """Raises what is wrong where no file holds a single row."""
+        if self.damage:
+            raise self.damage[0]
+        if self._passed_over and len(self._passed_over) == len(self._files):
+            raise self._passed_over[0]
+        raise InputError(f"{', '.join(file.name for file in self._files[:5])}: no records in the input")
 
     def parts(self) -> list["RecordScan"]:
         """A scan of each file by itself, for workers that read files apart; `absorb` takes their accounts back."""
@@ -169,6 +197,18 @@ class RecordScan:
         logger.warning("%s", damage)
         self.damage.append(damage)
 
+    def _file_batches(self, file: InputFile) -> Iterator[pa.RecordBatch]:
+        if not file.given and file.is_empty:
+            raise NotFlowRecords(file.name, "the file is empty")
+        reader = find_format(file, self._format)
+        try:
+            yield from self._batches(file, reader)
+        except (InputError, OSError):
+            raise
+        except LIBRARY_ERRORS as error:
+            told = f"{file.name}: cannot be read as {reader.name}: {type(error).__name__}: {escaped(error)[:300]}"
+            raise InputError(told) from error
+
     def _batches(self, file: InputFile, reader: Format) -> Iterator[pa.RecordBatch]:
         counts = Counts()
         try:
@@ -179,8 +219,13 @@ class RecordScan:
                 if batch.num_rows:
                     yield batch
         finally:
-            self.sources.append(Source(str(file.path), reader.name, counts))
+            if any(counts) or not self._is_passed_over():
+                self.sources.append(Source(file.name, reader.name, counts, file.path))
             self.counts = self.counts.plus(counts.kept, counts.rejected, counts.skipped)
+
+    @staticmethod
+    def _is_passed_over() -> bool:
+        return isinstance(sys.exception(), NotFlowRecords)
 
     def summary(self) -> str:
         """The account in lines of text: counts, notes and damage."""
@@ -200,43 +245,48 @@ def _summary(counts: Counts, notes: Sequence[str], damage: Sequence[DamagedInput
 
 
 def scan_records(
-    inputs: Sequence[str | Path],
+    inputs: Sequence[str | Path] | str | Path,
     *,
     columns: Mapping[str, str] | None = None,
     format: str = "auto",
     per_packet: bool = False,
     inactivity_seconds: float = INACTIVITY_SECONDS,
-    telescope: Sequence[str] = (),
+    telescope: Sequence[str] | str = (),
     keep_going: bool = False,
 ) -> RecordScan:
-    """Opens `inputs` (files, folders, globs) for one pass in bounded memory; see `read_records` for the options."""
+    """Opens `inputs` (files, folders, globs, pipes, URLs) for one pass in bounded memory.
+
+    The options are those of `read_records`.
+    """
     if columns is not None:
         check_mapping(columns)
     context = ReadContext(columns=columns, per_packet=per_packet, inactivity_seconds=inactivity_seconds)
-    return RecordScan(find_inputs(inputs), context, format, Telescope(telescope), keep_going)
+    prefixes = [telescope] if isinstance(telescope, str) else telescope
+    return RecordScan(find_inputs(inputs), context, format, Telescope(prefixes), keep_going)
 
 
 def read_records(
-    inputs: Sequence[str | Path],
+    inputs: Sequence[str | Path] | str | Path,
     *,
     columns: Mapping[str, str] | None = None,
     format: str = "auto",
     per_packet: bool = False,
     inactivity_seconds: float = INACTIVITY_SECONDS,
-    telescope: Sequence[str] = (),
+    telescope: Sequence[str] | str = (),
     keep_going: bool = False,
 ) -> FlowRecords:
-    """Reads `inputs` (files, folders, globs) into one table.
+    """Reads `inputs` (files, folders, globs, `-` for standard input, URLs; one or several) into one table.
 
     Args:
-        columns: field to column name, for CSV and Parquet; without it, columns are found by their common names.
+        columns: field to column name, for tables and JSON; without it, columns are found by their common names.
         format: a name of `registry.format_names()`; `auto` decides by content.
         per_packet: keep each packet of a capture as a record instead of a flow record per 5-tuple.
         inactivity_seconds: a silence after which a 5-tuple of a capture begins a new flow record.
         telescope: prefixes (CIDR) of the telescope; only what is sent to them counts. Empty: everything counts.
         keep_going: go on after a file that cannot be read at all.
 
-    Raises InputError for inputs that are absent, empty, or not what they claim. A file that is damaged part of the
+    Raises InputError for inputs that are absent, empty, or not what they claim. Among the files of a folder or a glob,
+    those that hold no flow records are passed over, and a note counts them. A file that is damaged part of the
     way gives all records before the damage, which `damage` then lists; see `FlowRecords.raise_if_damaged`.
     """
     scan = scan_records(

@@ -1,42 +1,95 @@
-"""The formats that can be read, and which of them a file is, by its content and never by its name."""
+"""The formats that can be read, and which of them a file is, by its content and never by its name.
+
+A reader of another package registers itself by an entry point of the group `telescope_transformer.readers` that names
+a `records.context.Format`; it is asked before the readers of this package.
+"""
+
+from functools import cache
+from importlib.metadata import entry_points
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.context import Format
+from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.formats import (
+    arrow,
+    aws_vpc,
     binetflow,
+    cowrie,
     csv,
+    dionaea,
+    firewall_logs,
     flowtuple,
+    honeytrap,
+    ipfix_json,
+    json_lines,
+    masscan,
     nfdump,
+    orc,
     parquet,
     pcap,
     pcapng,
+    programs,
     suricata,
     zeek,
 )
+from telescope_transformer.records.json_records import json_formats
+
+ENTRY_POINTS = "telescope_transformer.readers"
+
+_JSON_DIALECTS = (
+    zeek.JSON_DIALECT,
+    suricata.DIALECT,
+    cowrie.DIALECT,
+    dionaea.DIALECT,
+    honeytrap.DIALECT,
+    ipfix_json.IPFIX_DIALECT,
+    ipfix_json.NPROBE_DIALECT,
+    ipfix_json.PMACCT_DIALECT,
+    ipfix_json.NFDUMP_DIALECT,
+    masscan.DIALECT,
+)
 
 # Binary formats first, then text with marks of its own, and CSV, which nearly any text passes for, last.
-FORMATS: dict[str, Format] = {
-    found.name: found
-    for found in (
-        parquet.FORMAT,
-        pcap.FORMAT,
-        pcapng.FORMAT,
-        flowtuple.FORMAT,
-        nfdump.BINARY_FORMAT,
-        zeek.TEXT_FORMAT,
-        zeek.JSON_FORMAT,
-        suricata.FORMAT,
-        binetflow.FORMAT,
-        nfdump.CSV_FORMAT,
-        csv.FORMAT,
-    )
-}
+_BUILT_IN = (
+    parquet.FORMAT,
+    arrow.FORMAT,
+    orc.FORMAT,
+    pcap.FORMAT,
+    pcapng.FORMAT,
+    flowtuple.FORMAT,
+    nfdump.BINARY_FORMAT,
+    zeek.TEXT_FORMAT,
+    *json_formats(_JSON_DIALECTS, json_lines.json_dialect),
+    binetflow.FORMAT,
+    nfdump.CSV_FORMAT,
+    nfdump.PIPE_FORMAT,
+    masscan.LIST_FORMAT,
+    *programs.FORMATS,
+    aws_vpc.FORMAT,
+    firewall_logs.FORMAT,
+    csv.FORMAT,
+)
+
+
+@cache
+def formats() -> dict[str, Format]:
+    """All formats by name; raises InputError if a registered reader cannot be loaded."""
+    found: dict[str, Format] = {}
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            reader = entry.load()
+        except Exception as error:  # The code of another package may fail in any way.
+            raise InputError(f"the reader {entry.name} ({entry.value}) cannot be loaded: {error}") from error
+        found[reader.name] = reader
+    for reader in _BUILT_IN:
+        found.setdefault(reader.name, reader)
+    return found
 
 
 def format_names() -> list[str]:
     """The names that `format` takes, `auto` first."""
-    return ["auto", *FORMATS]
+    return ["auto", *formats()]
 
 
 def find_format(file: InputFile, name: str = "auto") -> Format:
@@ -45,10 +98,10 @@ def find_format(file: InputFile, name: str = "auto") -> Format:
     Raises InputError if the file is empty or of no known format, or the name is unknown.
     """
     if name != "auto":
-        if name not in FORMATS:
+        if name not in formats():
             raise InputError(f"unknown format {name!r}; formats are {', '.join(format_names())}")
-        return FORMATS[name]
-    found = next((candidate for candidate in FORMATS.values() if candidate.sniff(file.head)), None)
+        return formats()[name]
+    found = next((candidate for candidate in formats().values() if candidate.sniff(file.head)), None)
     if found is None:
-        raise InputError(f"{file.path}: of no format that can be read ({', '.join(FORMATS)})")
+        raise NotFlowRecords(file.name, f"of no format that can be read ({', '.join(formats())})")
     return found

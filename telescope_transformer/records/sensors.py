@@ -6,14 +6,19 @@ pseudo-address meets no real one.
 
 import hashlib
 import ipaddress
+import re
 
 from telescope_transformer.errors import FlowRecordError
+from telescope_transformer.records.nulls import is_null
 
 ABSENT_DESTINATION = 0xF0000000
 """240.0.0.0, the destination of every record whose input has no destination column."""
 
 _BLOCK, _LOW_28_BITS = 0xF0000000, 0x0FFFFFFF
 _LONGEST_NAME = 253
+# Three numbers with dots, or a number in hexadecimal, at the beginning of a short text: an address with a slip in it.
+# Names that begin with an address have a domain behind it.
+_MISSPELT_ADDRESS = re.compile(r"\[?(?:0x[0-9a-f]+|\d+\.\d+\.\d+(?:\.[^.]*)?\.?)\]?", re.IGNORECASE)
 
 
 def hashed_address(name: str, attempt: int = 0) -> int:
@@ -24,13 +29,15 @@ def hashed_address(name: str, attempt: int = 0) -> int:
 
 
 def is_sensor_name(text: str) -> bool:
-    """Whether `text` is a plausible name and not a misspelt address: it has a letter, no colon, and prints."""
+    """Whether `text` is a plausible name, and neither a missing value nor a misspelt address."""
     return (
         0 < len(text) <= _LONGEST_NAME
         and text.isprintable()
         and ":" not in text
         and "/" not in text
         and any(character.isalpha() for character in text)
+        and not is_null(text)
+        and not _MISSPELT_ADDRESS.fullmatch(text)
     )
 
 

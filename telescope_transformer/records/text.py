@@ -41,11 +41,13 @@ def string_array(data: np.ndarray, offsets: np.ndarray) -> pa.StringArray:
 
 @njit(cache=True, nogil=True)
 def trim(data: np.ndarray, start: int, stop: int) -> tuple[int, int]:
-    """Bounds of a value without the spaces and tabs around it."""
+    """Bounds of a value without the spaces and tabs, and then the quotes, around it."""
     while start < stop and (data[start] == 32 or data[start] == 9):
         start += 1
     while stop > start and (data[stop - 1] == 32 or data[stop - 1] == 9 or data[stop - 1] == 13):
         stop -= 1
+    if stop - start >= 2 and data[start] == data[stop - 1] and (data[start] == 34 or data[start] == 39):
+        return start + 1, stop - 1
     return start, stop
 
 

@@ -1,28 +1,42 @@
 """Raw columns of a file to valid flow records and rejects; the one place that decides what a valid record is."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.fields import FIELDS
-from telescope_transformer.records.addresses import EMPTY, IPV4, IPV6, MALFORMED, format_addresses, parse_addresses
-from telescope_transformer.records.rejects import REJECTS_SCHEMA, rejects_table
+from telescope_transformer.records.addresses import IPV6, format_addresses, parse_addresses
+from telescope_transformer.records.context import ReadContext
+from telescope_transformer.records.dates import is_time_of_day
+from telescope_transformer.records.parsing import (
+    Parsed,
+    distinct_texts,
+    is_text,
+    mark_nulls,
+    parse_destinations,
+    parse_labels,
+    parse_numbers,
+    parse_sources,
+    parse_words,
+)
+from telescope_transformer.records.ports import parse_ports
+from telescope_transformer.records.protocols import flags_number, protocol_number
+from telescope_transformer.records.rejects import REJECTS_SCHEMA, escaped, join_rejects, rejects_table
 from telescope_transformer.records.schema import (
-    FLOW_SCHEMA,
     ICMP,
     ICMPV6,
-    PORT_PROTOCOLS,
-    PROTOCOL_NAMES,
+    OPTIONAL_FIELDS,
     REQUIRED_FIELDS,
-    UNKNOWN_ICMP_TYPE,
     flow_schema,
 )
-from telescope_transformer.records.sensors import ABSENT_DESTINATION, SensorNames, is_sensor_name
-from telescope_transformer.records.text import INVALID, MISSING, VALID, parse_integers, text_view
-from telescope_transformer.records.times import parse_times
+from telescope_transformer.records.sensors import ABSENT_DESTINATION
+from telescope_transformer.records.text import INVALID, MISSING, VALID
+from telescope_transformer.records.times import FORM_MEANING, NumberForm, TimeReader, text_of
 
 _REASONS = {
     "timestamp": "not a time",
@@ -31,17 +45,14 @@ _REASONS = {
     "protocol": "not a protocol number or name",
     "src_port": "not a port",
     "dst_port": "not a port",
-    "tcp_flags": "not TCP flags",
 }
+_ICMP_REASONS = {"src_port": "not an ICMP type (0 to 255)", "dst_port": "not an ICMP code (0 to 255)"}
 _LARGEST = {row.name: row.largest for row in FIELDS if row.largest is not None and not row.required}
-_FLAG_LETTERS = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20, "E": 0x40, "C": 0x80, "W": 0x80}
+_EARLIEST_PLAUSIBLE = 631_152_000_000_000
+"""1990-01-01 in microseconds: before it there were no telescopes."""
 
-
-class Parsed(NamedTuple):
-    """One field of n rows: its values (NumPy or Arrow) and the status of each, as in `text.py`."""
-
-    values: np.ndarray | pa.Array
-    status: np.ndarray
+_AHEAD = 2 * 86_400_000_000
+"""Microseconds by which a record may lie ahead of this machine's clock: two days, for clocks and zones in disorder."""
 
 
 class Chunk(NamedTuple):
@@ -52,169 +63,202 @@ class Chunk(NamedTuple):
     skipped: int = 0
 
 
-def parse_numbers(values: pa.Array, largest: int) -> Parsed:
-    """Non-negative integers up to `largest` from text, integer, float or boolean columns."""
-    if pa.types.is_integer(values.type):
-        numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
-        valid = (numbers >= 0) & (numbers <= largest)
-    elif pa.types.is_floating(values.type):
-        floats = values.fill_null(np.nan).to_numpy(zero_copy_only=False)
-        absent = np.isnan(floats)
-        valid = ~absent & (floats == np.floor(floats)) & (floats >= 0) & (floats <= largest)
-        status = np.where(absent, MISSING, np.where(valid, VALID, INVALID)).astype(np.uint8)
-        return Parsed(np.where(valid, floats, 0).astype(np.int64), status)
-    elif values.null_count == len(values):
-        return Parsed(np.zeros(len(values), dtype=np.int64), np.zeros(len(values), dtype=np.uint8))
-    else:
-        numbers, status = parse_integers(text_view(values))
-        status[(status == VALID) & (numbers > largest)] = INVALID
-        return Parsed(np.where(status == VALID, numbers, 0), status)
-    present = np.asarray(values.is_valid())
-    status = np.where(present, np.where(valid, VALID, INVALID), MISSING).astype(np.uint8)
-    return Parsed(np.where(valid, numbers, 0).astype(np.int64), status)
+def _fits(field: str, kind: pa.DataType) -> bool:
+    """Whether a column of an Arrow type can hold values of a field."""
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if is_text(kind) or pa.types.is_null(kind):
+        return True
+    if field == "timestamp":
+        return number or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    if field in ("src_ip", "dst_ip"):
+        return pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind)
+    if field in ("label", "tool", "date"):
+        dated = pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind)
+        return number or dated or pa.types.is_boolean(kind)
+    return number
 
 
-def _by_distinct_value(values: pa.Array, parse: Callable[[str], int | None]) -> Parsed:
-    """Applies a Python `parse` (None means invalid) once to each distinct text of a column with few of them."""
-    encoded = values.cast(pa.binary()).fill_null(b"").dictionary_encode()
-    texts = [text.decode("utf-8", "replace").strip() for text in encoded.dictionary.to_pylist()]
-    parsed = [parse(text) if text else None for text in texts]
-    status = [
-        VALID if number is not None else (INVALID if text else MISSING)
-        for text, number in zip(texts, parsed, strict=True)
-    ]
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
-    numbers = np.array([number or 0 for number in parsed], dtype=np.int64)
-    return Parsed(numbers[codes], np.array(status, dtype=np.uint8)[codes])
+def _unpacked(values: pa.Array) -> pa.Array:
+    """A column in one of the few types that the parsers take, without dictionary, extension type or view."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_run_end_encoded(values.type):
+        values = pc.run_end_decode(values)
+    if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
+        values = values.cast(pa.large_binary())
+    # As text, decimals keep all their digits.
+    if pa.types.is_null(values.type) or pa.types.is_decimal(values.type):
+        return values.cast(pa.string()).cast(pa.binary())
+    return values
 
 
-def _is_text(values: pa.Array) -> bool:
-    kind = values.type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
+class Validator:
+    """Turns raw columns of one file into chunks, and judges what only the file as a whole can tell.
 
-
-def protocol_number(text: str) -> int | None:
-    """The number of a protocol given by number or name, None if it is neither."""
-    if text.isascii() and text.isdigit():
-        return int(text) if len(text) <= 3 and int(text) <= 255 else None
-    return PROTOCOL_NAMES.get(text.lower())
-
-
-def flags_number(text: str) -> int | None:
-    """TCP flags from a number, `0x` hexadecimal or letters (`S`, `.AP.SF`); None if it is none of them."""
-    try:
-        number = int(text, 16 if text.lower().startswith("0x") else 10)
-    except ValueError:
-        letters = text.upper().replace(".", "")
-        if not set(letters) <= set(_FLAG_LETTERS):
-            return None
-        return sum({_FLAG_LETTERS[letter] for letter in letters})
-    return number if 0 <= number <= 511 else None
-
-
-def _protocols(values: pa.Array) -> Parsed:
-    return _by_distinct_value(values, protocol_number) if _is_text(values) else parse_numbers(values, 255)
-
-
-def _sources(values: pa.Array) -> Parsed:
-    addresses = parse_addresses(values)
-    status = np.select([addresses.kind == EMPTY, addresses.kind == MALFORMED], [MISSING, INVALID], VALID)
-    return Parsed(format_addresses(addresses), status.astype(np.uint8))
-
-
-def _destinations(values: pa.Array, sensors: SensorNames) -> Parsed:
-    """Addresses as they are; a sensor name becomes its pseudo-address."""
-    addresses = parse_addresses(values)
-    odd = np.flatnonzero(addresses.kind == MALFORMED)
-    if len(odd) and _is_text(values):
-        encoded = values.take(pa.array(odd)).cast(pa.binary()).dictionary_encode()
-        texts = [text.decode("utf-8", "replace").strip() for text in encoded.dictionary.to_pylist()]
-        numbers = np.array([sensors.number(text) if is_sensor_name(text) else 0 for text in texts], dtype=np.uint64)
-        found = numbers[encoded.indices.to_numpy(zero_copy_only=False)]
-        addresses.low[odd] = found
-        addresses.kind[odd] = np.where(found > 0, IPV4, MALFORMED)
-    status = np.select([addresses.kind == EMPTY, addresses.kind == MALFORMED], [MISSING, INVALID], VALID)
-    return Parsed(format_addresses(addresses), status.astype(np.uint8))
-
-
-def _labels(values: pa.Array) -> Parsed:
-    try:
-        texts = values.cast(pa.string())
-    except pa.ArrowInvalid:
-        decoded = [None if value is None else value.decode("utf-8", "replace") for value in values.to_pylist()]
-        texts = pa.array(decoded, pa.string())
-    blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
-    texts = pc.if_else(blank, pa.scalar(None, pa.string()), texts)
-    return Parsed(texts, np.where(np.asarray(texts.is_valid()), VALID, MISSING).astype(np.uint8))
-
-
-def _ports(raw: Mapping[str, pa.Array], field: str, protocols: np.ndarray, rows: int) -> Parsed:
-    """Ports, 0 where the protocol has none; of ICMP the type or code, from its own column if there is one.
-
-    An ICMP type that the file does not give is `UNKNOWN_ICMP_TYPE`: type 0 is an echo reply.
+    Args:
+        file: name of the file, for rejects and messages.
+        context: takes the notes and gives the sensors.
+        columns: the file's name of each field, for messages.
+        day_first: whether dates such as 21/07/2016 begin with the day, where the format says so.
     """
-    if field in raw:
-        numbers, status = parse_numbers(raw[field], 65_535)
-    else:
-        numbers, status = np.zeros(rows, dtype=np.int64), np.full(rows, MISSING, dtype=np.uint8)
-    own_column = "icmp_type" if field == "src_port" else "icmp_code"
-    icmp = (protocols == ICMP) | (protocols == ICMPV6)
-    if own_column in raw:
-        icmp_numbers, icmp_status = parse_numbers(raw[own_column], 255)
-        use = icmp & (icmp_status != MISSING)
-        numbers, status = np.where(use, icmp_numbers, numbers), np.where(use, icmp_status, status)
-    if field == "src_port":
-        numbers = np.where(icmp & (status == MISSING), UNKNOWN_ICMP_TYPE, numbers)
-    # A file without source ports has none to miss.
-    optional = ~np.isin(protocols, PORT_PROTOCOLS) if field in raw else np.ones(rows, dtype=bool)
-    return Parsed(numbers, np.where(optional & (status == MISSING), VALID, status))
 
+    def __init__(
+        self,
+        file: str,
+        context: ReadContext,
+        columns: Mapping[str, str] | None = None,
+        *,
+        day_first: bool | None = None,
+    ) -> None:
+        self._file = file
+        self._context = context
+        self._columns = columns or {}
+        self._times = TimeReader(day_first)
+        self._last_plausible = int(time.time() * 1_000_000) + _AHEAD
 
-def _parse_fields(raw: Mapping[str, pa.Array], rows: int, sensors: SensorNames) -> dict[str, Parsed]:
-    parsed = {
-        "timestamp": Parsed(*parse_times(raw["timestamp"])),
-        "src_ip": _sources(raw["src_ip"]),
-        "protocol": _protocols(raw["protocol"]),
-    }
-    if "dst_ip" in raw:
-        parsed["dst_ip"] = _destinations(raw["dst_ip"], sensors)
-    else:
-        absent = parse_addresses(pa.repeat(pa.scalar(ABSENT_DESTINATION, pa.int64()), rows))
-        parsed["dst_ip"] = Parsed(format_addresses(absent), np.full(rows, VALID, dtype=np.uint8))
-    protocols = np.asarray(parsed["protocol"].values)
-    # Zeek and others name both kinds of ICMP alike.
-    six = (parse_addresses(parsed["src_ip"].values).kind == IPV6) & (protocols == ICMP)
-    protocols = np.where(six, ICMPV6, protocols)
-    parsed["protocol"] = Parsed(protocols, parsed["protocol"].status)
-    for field in ("src_port", "dst_port"):
-        parsed[field] = _ports(raw, field, protocols, rows)
-    for field, largest in _LARGEST.items():
-        if field in raw:
-            flags_as_text = field == "tcp_flags" and _is_text(raw[field])
-            parsed[field] = (
-                _by_distinct_value(raw[field], flags_number) if flags_as_text else parse_numbers(raw[field], largest)
+    @staticmethod
+    def empty() -> pa.RecordBatch:
+        """No flow records, for a chunk of rejected or skipped rows alone."""
+        return pa.RecordBatch.from_pylist([], schema=flow_schema(set()))
+
+    def chunk(
+        self,
+        raw: Mapping[str, pa.Array],
+        rows: np.ndarray,
+        malformed: pa.Table | None = None,
+        skipped: int = 0,
+    ) -> Chunk:
+        """A chunk of flow records from raw columns, one per field, of any type and n rows each.
+
+        A row is rejected for the first of its required fields that is missing or does not parse. An optional value
+        that does not parse is left out, and counted in a note.
+
+        Args:
+            rows: int64 (n,), the numbers that rejects are reported under.
+            malformed: rejects of the same stretch of the file.
+            skipped: rows of the stretch that are no flow records.
+
+        Raises:
+            FlowRecordError: if a column has a type that its field cannot have.
+        """
+        raw = self._usable({field: _unpacked(values) for field, values in raw.items()})
+        parsed = self._parse(raw, len(rows))
+        first_bad = np.zeros(len(rows), dtype=np.uint8)
+        for index, field in reversed(list(enumerate(REQUIRED_FIELDS, start=1))):
+            first_bad[parsed[field].status != VALID] = index
+        keep = first_bad == 0
+        rejects = REJECTS_SCHEMA.empty_table()
+        if not keep.all():
+            rejects = self._collect_rejects(raw, first_bad, parsed, rows)
+        if malformed is not None and malformed.num_rows:
+            rejects = join_rejects(rejects, malformed)
+        self._note_optional(raw, parsed, keep)
+        self._note_times(np.asarray(parsed["timestamp"].values)[keep])
+        schema = flow_schema(set(parsed))
+        columns = [_to_column(field, parsed[field.name], keep) for field in schema]
+        return Chunk(pa.RecordBatch.from_arrays(columns, schema=schema), rejects, skipped)
+
+    def _usable(self, raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
+        """The columns whose types can be those of their fields; others are left out if the field is optional."""
+        usable = {}
+        for field, values in raw.items():
+            if _fits(field, values.type):
+                usable[field] = values
+                continue
+            column = escaped(self._columns.get(field, field))
+            told = f"the column {column!r} for the field {field} has the type {values.type}, which it cannot have"
+            if field in REQUIRED_FIELDS:
+                raise FlowRecordError(f"{self._file}: {told}")
+            self._context.note(f"{told}: it is left out", self._file)
+        return usable
+
+    def _parse(self, raw: Mapping[str, pa.Array], rows: int) -> dict[str, Parsed]:
+        numbers, status = self._times.read(_with_dates(raw))
+        mark_nulls(raw["timestamp"], status)
+        parsed = {"timestamp": Parsed(numbers, status), "src_ip": parse_sources(raw["src_ip"])}
+        if "dst_ip" in raw:
+            parsed["dst_ip"] = parse_destinations(raw["dst_ip"], self._context.sensors)
+        else:
+            absent = parse_addresses(pa.repeat(pa.scalar(ABSENT_DESTINATION, pa.int64()), rows))
+            parsed["dst_ip"] = Parsed(format_addresses(absent), np.full(rows, VALID, dtype=np.uint8))
+        kinds = raw["protocol"]
+        protocols = parse_words(kinds, protocol_number) if is_text(kinds.type) else parse_numbers(kinds, 255)
+        # Zeek and others name both kinds of ICMP alike.
+        six = (parse_addresses(parsed["src_ip"].values).kind == IPV6) & (protocols.values == ICMP)
+        parsed["protocol"] = Parsed(np.where(six, ICMPV6, protocols.values), protocols.status)
+        parsed["src_port"], parsed["dst_port"] = parse_ports(raw, np.asarray(parsed["protocol"].values))
+        for field, largest in _LARGEST.items():
+            if field in raw:
+                words = field == "tcp_flags" and is_text(raw[field].type)
+                parsed[field] = parse_words(raw[field], flags_number) if words else parse_numbers(raw[field], largest)
+        for field in ("label", "tool"):
+            if field in raw:
+                parsed[field] = parse_labels(raw[field])
+        return parsed
+
+    def _collect_rejects(
+        self, raw: Mapping[str, pa.Array], first_bad: np.ndarray, parsed: Mapping[str, Parsed], rows: np.ndarray
+    ) -> pa.Table:
+        """One reject for each row with a bad required field, the first bad one in the order of the schema."""
+        places = np.flatnonzero(first_bad)
+        fields = [REQUIRED_FIELDS[index - 1] for index in first_bad[places]]
+        values = [
+            raw[field][int(row)].as_py() if field in raw else None for field, row in zip(fields, places, strict=True)
+        ]
+        icmp = np.isin(np.asarray(parsed["protocol"].values), (ICMP, ICMPV6))
+        reasons = [
+            _reason(field, value, parsed[field].status[row] == MISSING, bool(icmp[row]))
+            for field, value, row in zip(fields, values, places, strict=True)
+        ]
+        return rejects_table(self._file, rows[places], fields, values, reasons)
+
+    def _note_optional(self, raw: Mapping[str, pa.Array], parsed: Mapping[str, Parsed], keep: np.ndarray) -> None:
+        for field in OPTIONAL_FIELDS:
+            if field in parsed:
+                bad = np.flatnonzero((parsed[field].status == INVALID) & keep)
+                if len(bad):
+                    self._context.left_out(field, len(bad), self._file, raw[field][int(bad[0])].as_py())
+
+    def _note_times(self, times: np.ndarray) -> None:
+        form = self._times.form or NumberForm.EPOCH
+        if form != NumberForm.EPOCH:
+            self._context.note(f"times written as numbers are read as {FORM_MEANING[form]}", self._file)
+        if len(times) and (times.min() < _EARLIEST_PLAUSIBLE or times.max() > self._last_plausible):
+            odd = times[(times < _EARLIEST_PLAUSIBLE) | (times > self._last_plausible)]
+            self._context.note(
+                "times lie before 1990 or in the future; is their unit one of those that the documentation lists?",
+                f"{self._file} ({text_of(int(odd[0]))})",
             )
-    for field in ("label", "tool"):
-        if field in raw:
-            parsed[field] = _labels(raw[field])
-    return parsed
 
 
-def _collect_rejects(
-    raw: Mapping[str, pa.Array], first_bad: np.ndarray, parsed: Mapping[str, Parsed], rows: np.ndarray, file: str
-) -> pa.Table:
-    """One reject for each row with a bad field, the first bad one in the order of the schema."""
-    names = FLOW_SCHEMA.names
-    bad_rows = np.flatnonzero(first_bad)
-    fields = [names[index - 1] for index in first_bad[bad_rows]]
-    values = [
-        raw[field][int(row)].as_py() if field in raw else None for field, row in zip(fields, bad_rows, strict=True)
-    ]
-    reasons = [
-        "missing" if parsed[field].status[row] == MISSING else _REASONS.get(field, "not a number in range")
-        for field, row in zip(fields, bad_rows, strict=True)
-    ]
-    return rejects_table(file, rows[bad_rows], fields, values, reasons)
+def _with_dates(raw: Mapping[str, pa.Array]) -> pa.Array:
+    """The timestamps, with the date of a column of its own before those that are only a time of day."""
+    times = raw["timestamp"]
+    if "date" not in raw or not is_text(times.type):
+        return times
+    texts, codes = distinct_texts(times)
+    alone = np.array([is_time_of_day(text) for text in texts], dtype=bool)[codes]
+    if not alone.any():
+        return times
+    days = raw["date"].cast(pa.string()).cast(pa.binary())
+    joined = pc.binary_join_element_wise(days, times.cast(pa.binary()), pa.scalar(b" ", pa.binary()))
+    return pc.if_else(pa.array(alone), joined, times.cast(pa.binary()))
+
+
+def _reason(field: str, value: object, missing: bool, icmp: bool) -> str:
+    if missing:
+        return "missing"
+    if icmp and field in _ICMP_REASONS:
+        return _ICMP_REASONS[field]
+    if field == "timestamp":
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        if is_time_of_day(text):
+            return "not a time: a time of day without a date"
+    return _REASONS[field]
 
 
 def _to_column(field: pa.Field, parsed: Parsed, keep: np.ndarray) -> pa.Array:
@@ -222,30 +266,7 @@ def _to_column(field: pa.Field, parsed: Parsed, keep: np.ndarray) -> pa.Array:
         return parsed.values.filter(pa.array(keep)) if not keep.all() else parsed.values
     numbers = parsed.values
     if field.name == "tcp_flags":
-        # The ninth flag (NS, historic by RFC 8311) does not fit and tells no tool apart.
+        # The ninth flag and the reserved bits before it do not fit, and tell no tool apart.
         numbers = numbers & 0xFF
-    absent = None if not field.nullable else parsed.status[keep] == MISSING
+    absent = None if not field.nullable else parsed.status[keep] != VALID
     return pa.array(numbers[keep], field.type, mask=absent, from_pandas=False)
-
-
-def validate(raw: Mapping[str, pa.Array], rows: np.ndarray, file: str, sensors: SensorNames) -> Chunk:
-    """Turns raw columns (one per field, any type, n rows each) into a chunk of flow records.
-
-    `rows` (n,) are the numbers that a reject of `file` is reported under. A row is rejected for the first of its
-    fields that is not valid: a required one that is missing or, of any field, a value that does not parse.
-    """
-    count = len(rows)
-    parsed = _parse_fields(raw, count, sensors)
-    first_bad = np.zeros(count, dtype=np.uint8)
-    for index, name in reversed(list(enumerate(FLOW_SCHEMA.names, start=1))):
-        if name in parsed:
-            status = parsed[name].status
-            bad = (status != VALID) if name in REQUIRED_FIELDS else (status == INVALID)
-            first_bad[bad] = index
-    keep = first_bad == 0
-    rejects = REJECTS_SCHEMA.empty_table()
-    if not keep.all():
-        rejects = _collect_rejects(raw, first_bad, parsed, rows, file)
-    schema = flow_schema(set(parsed))
-    columns = [_to_column(field, parsed[field.name], keep) for field in schema]
-    return Chunk(pa.RecordBatch.from_arrays(columns, schema=schema), rejects)

@@ -61,10 +61,10 @@ def write_capture(path: Path, packets: int) -> None:
 def walk_headers(path: Path) -> int:
     """Only the compiled walk; returns the packets found."""
     data, buffers = np.memmap(path, dtype=np.uint8, mode="r"), PacketBuffers()
-    at, found, status, layout = FILE_HEADER, 0, FULL, (False, 1, 1)
+    at, found, status, layout = FILE_HEADER, 0, FULL, (False, 1, 16, 1)
     while status == FULL:
         records, _, _, at, status = walk_packets(
-            data.ctypes.data, len(data), at, layout, buffers.packets, buffers.refused
+            data.ctypes.data, len(data), at, layout, buffers.packets, buffers.refused, buffers.not_ip
         )
         found += records
     return found

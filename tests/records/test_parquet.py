@@ -54,13 +54,14 @@ def test_integer_and_dictionary_addresses(tmp_path: Path) -> None:
     assert records.rejects.column("row").to_pylist() == [2, 3]
 
 
-def test_optional_nulls_stay_null_and_bad_ones_reject(tmp_path: Path) -> None:
+def test_optional_nulls_stay_null_and_bad_ones_are_left_out_and_counted(tmp_path: Path) -> None:
     columns = {"ttl": pa.array([64, None, 300]), "packets": pa.array([1.0, float("nan"), 2.0])}
     pq.write_table(flows(3, **columns), tmp_path / "a.parquet")
     records = read_records([tmp_path / "a.parquet"])
-    assert records.table.column("ttl").to_pylist() == [64, None]
-    assert records.table.column("packets").to_pylist() == [1, None]
-    assert records.rejects.column("field").to_pylist() == ["ttl"]
+    assert records.table.column("ttl").to_pylist() == [64, None, None]
+    assert records.table.column("packets").to_pylist() == [1, None, 2]
+    assert records.rejects.num_rows == 0
+    assert "1 values of ttl could not be read and are left empty (first: '300'" in records.summary()
 
 
 def test_a_lake_reads_whole_and_its_partitions_are_columns(tmp_path: Path) -> None:

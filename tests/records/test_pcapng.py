@@ -73,10 +73,10 @@ def test_an_obsolete_packet_block_is_read_and_a_simple_one_refused(tmp_path: Pat
 
 
 def test_packets_of_an_unsupported_link_type_are_skipped_and_said(tmp_path: Path) -> None:
-    parts = [section(), interface(105), interface(1), enhanced_packet(b"wifi", MICROS)]
+    parts = [section(), interface(195), interface(1), enhanced_packet(b"zigbee", MICROS)]
     records = read(tmp_path, b"".join([*parts, enhanced_packet(SYN, MICROS, number=1)]))
     assert records.counts == (1, 1, 0, 1)
-    assert "unsupported link types [105]" in records.summary()
+    assert "195 (LINKTYPE_IEEE802_15_4_WITHFCS) cannot be read" in records.summary()
 
 
 @pytest.mark.parametrize("cut", [1, 10, 60])

@@ -1,44 +1,67 @@
-"""Delimited text with a header line: plain, gzip, zstd, bzip2 or xz; comma, tab, semicolon or bar."""
+"""Delimited text with a header line: comma, tab, semicolon, bar or blanks; comments and titles may come before it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.records.columns import resolve_columns
 from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.delimited import (
-    Layout,
-    column_names,
-    find_delimiter,
-    has_delimiter,
-    header_line,
-    raw_batches,
-)
-from telescope_transformer.records.files import InputFile, LineStream
-from telescope_transformer.records.validation import Chunk, validate
+from telescope_transformer.records.damage import NotFlowRecords
+from telescope_transformer.records.delimited import Header, Layout, Table, find_header, has_delimiter, text_rows
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.lines import TextBlocks, as_utf8, encoding_of
+from telescope_transformer.records.partitions import NO_DESTINATION, partition_columns
+from telescope_transformer.records.validation import Chunk, Validator
+
+
+def _is_text(head: bytes) -> bool:
+    return encoding_of(head) != "utf-8" or b"\0" not in head
 
 
 def sniff(head: bytes) -> bool:
-    """Whether the head is text whose first line has a delimiter."""
-    return b"\0" not in head and has_delimiter(header_line(head))
+    """Whether the head is text with a delimiter in one of its first lines, or a header whose names blanks divide."""
+    if not _is_text(head):
+        return False
+    text = as_utf8(head)
+    if has_delimiter(text):
+        return True
+    try:
+        find_header(text, lambda names: resolve_columns(names, None, ""), "")
+    except FlowRecordError:
+        return False
+    return True
+
+
+def read_header(file: InputFile, mapping: Mapping[str, str] | None) -> tuple[Header, dict[str, str]]:
+    """The header of a text table, and its column (or partition) of each field."""
+    if not _is_text(file.head):
+        raise NotFlowRecords(file.name, "not delimited text: it holds NUL bytes")
+    others = list(file.partitions)
+
+    def resolve(names: Sequence[str]) -> dict[str, str]:
+        return resolve_columns([*names, *(name for name in others if name not in names)], mapping, file.name)
+
+    header = find_header(as_utf8(file.head), resolve, file.name)
+    return header, resolve(header.names)
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of delimited text, its columns found by the user's mapping or by their common names."""
-    if b"\0" in file.head:
-        raise InputError(f"{file.path}: not delimited text: it holds NUL bytes")
-    name, delimiter = str(file.path), find_delimiter(header_line(file.head))
-    resolved = resolve_columns(column_names(file.head, delimiter), context.columns, name)
+    header, resolved = read_header(file, context.columns)
     if "dst_ip" not in resolved:
-        context.note(f"{name}: no destination column; every record has the destination 240.0.0.0")
-    wanted = list(dict.fromkeys(resolved.values()))
-    # Where nothing is quoted, a stray quote is a character like any other and must not swallow the rows behind it.
-    layout = Layout(delimiter, quoted=b'"' in file.head)
-    for batch, rows, malformed in raw_batches(LineStream(file.blocks(), name), layout, wanted, name):
-        raw = {field: batch.column(column) for field, column in resolved.items()}
-        chunk = validate(raw, rows, name, context.sensors)
-        yield chunk._replace(rejects=pa.concat_tables([chunk.rejects, malformed]))
+        context.note(NO_DESTINATION, file.name)
+    layout = Layout(header.names, header.delimiter, comment=ord("#"))
+    stored = [column for column in resolved.values() if column in header.names]
+    table, text = Table(layout, stored, file.name), TextBlocks(file.blocks(), file.name)
+    validator, skipped = Validator(file.name, context, resolved), header.lead_in
+    for batch in text_rows(text, table, header.end):
+        constant = partition_columns(file, resolved, header.names, len(batch.rows))
+        raw: dict[str, pa.Array] = constant | {
+            field: batch.columns[column] for field, column in resolved.items() if column in batch.columns
+        }
+        yield validator.chunk(raw, batch.rows, batch.malformed, batch.skipped + skipped)
+        skipped = 0
 
 
 FORMAT = Format("csv", sniff, read)

@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import InputError
-from telescope_transformer.records.columns import resolve_columns
+from telescope_transformer.records.columnar import (
+    READ_ERRORS,
+    ROWS_PER_BATCH,
+    read_batches,
+    resolve_schema,
+    stored_columns,
+)
 from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.files import DamagedInput, InputFile
-from telescope_transformer.records.schema import FLOW_SCHEMA
-from telescope_transformer.records.validation import Chunk, validate
-
-ROWS_PER_BATCH = 1 << 18
-# What this package writes says its unit, so that the size of a number need not tell it.
-_OWN_TIME = FLOW_SCHEMA.field("timestamp")
+from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.rejects import escaped
+from telescope_transformer.records.validation import Chunk
 
 
 def sniff(head: bytes) -> bool:
@@ -23,55 +24,26 @@ def sniff(head: bytes) -> bool:
     return head.startswith(b"PAR1")
 
 
-def _plain(values: pa.Array, field: pa.Field) -> pa.Array:
-    """A column as the validation takes it: without a dictionary, and a time of our own files with its unit."""
-    if field.metadata and field.metadata.get(b"unit") == _OWN_TIME.metadata[b"unit"] and field.type == _OWN_TIME.type:
-        return values.cast(pa.timestamp("us"))
-    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
-
-
-def _check_types(schema: pa.Schema, resolved: dict[str, str], file: InputFile) -> None:
-    for field, column in resolved.items():
-        if column in schema.names and pa.types.is_nested(schema.field(column).type):
-            kind = schema.field(column).type
-            raise InputError(f"{file.path}: the column {column!r} for the field {field} is nested ({kind})")
-
-
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of a Parquet file; partition values count as columns.
 
-    Raises InputError if the file is no Parquet file, and DamagedInput, with the row, if a page of it is broken.
+    Raises InputError if the file is no Parquet file, and DamagedInput, with the row, if a page of it is broken or if
+    it holds fewer rows than its footer says.
     """
     try:
-        parquet = pq.ParquetFile(file.path)
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
-        raise InputError(f"{file.path}: not a whole Parquet file: {error}") from error
+        parquet = pq.ParquetFile(file.plain_path)
+        schema, expected = parquet.schema_arrow, parquet.metadata.num_rows
+    except READ_ERRORS as error:
+        raise InputError(f"{file.name}: not a whole Parquet file: {escaped(error)}") from error
     with parquet:
-        schema = parquet.schema_arrow
-        own = [name for name in file.partitions if name not in schema.names]
-        resolved = resolve_columns([*schema.names, *own], context.columns, file.path)
-        _check_types(schema, resolved, file)
-        if "dst_ip" not in resolved:
-            context.note(f"{file.path}: no destination column; every record has the destination 240.0.0.0")
-        stored = [column for column in dict.fromkeys(resolved.values()) if column in schema.names]
-        first = 1
-        batches = parquet.iter_batches(batch_size=ROWS_PER_BATCH, columns=stored)
-        while True:
-            try:
-                batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
-                raise DamagedInput(file.path, None, f"cannot be read from row {first} on ({error})") from error
-            if batch is None:
-                return
-            raw = {
-                field: _plain(batch.column(column), schema.field(column))
-                if column in schema.names
-                else pa.repeat(pa.scalar(file.partitions[column]), batch.num_rows)
-                for field, column in resolved.items()
-            }
-            rows = np.arange(first, first + batch.num_rows, dtype=np.int64)
-            first += batch.num_rows
-            yield validate(raw, rows, str(file.path), context.sensors)
+        resolved = resolve_schema(file, schema, context)
+        batches = parquet.iter_batches(batch_size=ROWS_PER_BATCH, columns=stored_columns(resolved, schema))
+        read_rows = 0
+        for chunk in read_batches(file, batches, schema, resolved, context):
+            read_rows += chunk.batch.num_rows + chunk.rejects.num_rows
+            yield chunk
+        if read_rows != expected:
+            raise DamagedInput(file.name, None, f"{read_rows:,} rows where the footer says {expected:,}")
 
 
 FORMAT = Format("parquet", sniff, read)

@@ -1,7 +1,7 @@
 """pcap captures: both byte orders, micro- and nanoseconds, plain or compressed (draft-ietf-opsawg-pcap, section 4)."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numba import njit
@@ -18,17 +18,22 @@ from telescope_transformer.records.capture import (
     Windows,
 )
 from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.files import DamagedInput, InputFile
-from telescope_transformer.records.packets import LINK_TYPES, NOT_IP, RECORD, number32, read_packet
+from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.links import LINK_TYPES, describe_link
+from telescope_transformer.records.packets import NOT_IP, RECORD, number32, read_packet
 from telescope_transformer.records.validation import Chunk
 
-_FILE_HEADER, _PACKET_HEADER = 24, 16
-# Magic numbers as read in little-endian order: (big-endian file, units of the fraction per microsecond).
+_FILE_HEADER = 24
+# Magic numbers as read in little-endian order: (big-endian file, units of the fraction per microsecond, bytes of a
+# packet's header). The last two are those of the modified pcap of Kuznetzov, with 8 more bytes for each packet.
 _MAGICS = {
-    0xA1B2C3D4: (False, 1),
-    0xD4C3B2A1: (True, 1),
-    0xA1B23C4D: (False, 1000),
-    0x4D3CB2A1: (True, 1000),
+    0xA1B2C3D4: (False, 1, 16),
+    0xD4C3B2A1: (True, 1, 16),
+    0xA1B23C4D: (False, 1000, 16),
+    0x4D3CB2A1: (True, 1000, 16),
+    0xA1B2CD34: (False, 1, 24),
+    0x34CDB2A1: (True, 1, 24),
 }
 
 
@@ -39,23 +44,29 @@ def sniff(head: bytes) -> bool:
 
 @njit(cache=True, nogil=True)
 def walk_packets(
-    base: int, size: int, at: int, layout: tuple[bool, int, int], packets: np.ndarray, refused: np.ndarray
+    base: int,
+    size: int,
+    at: int,
+    layout: tuple[bool, int, int, int],
+    packets: np.ndarray,
+    refused: np.ndarray,
+    not_ip: np.ndarray,
 ) -> tuple[int, int, int, int, int]:
     """Reads packets from offset `at` of the `size` bytes at address `base` until the output is full or the bytes end.
 
     `layout` is what `_read_header` gives. Returns the fields of `Walk`.
     """
-    big_endian, per_microsecond, link_type = layout
+    big_endian, per_microsecond, header, link_type = layout
     records, skipped, odd = 0, 0, 0
     while True:
         if records + odd == len(packets):
             return records, skipped, odd, at, FULL
-        if at + _PACKET_HEADER > size:
+        if at + header > size:
             return records, skipped, odd, at, NEEDS_BYTES
         captured = number32(base + at + 8, big_endian)
         if captured > LONGEST_PACKET:
             return records, skipped, odd, at, CORRUPT
-        start = at + _PACKET_HEADER
+        start = at + header
         if start + captured > size:
             return records, skipped, odd, at, NEEDS_BYTES
         fraction = number32(base + at + 4, big_endian) // per_microsecond
@@ -64,6 +75,7 @@ def walk_packets(
         if found == RECORD:
             records += 1
         elif found == NOT_IP:
+            not_ip[packets[records].ip_id] += 1
             skipped += 1
         else:
             refused[odd].at = at
@@ -72,26 +84,35 @@ def walk_packets(
         at = start + captured
 
 
-def _read_header(file: InputFile, data: np.ndarray) -> tuple[bool, int, int]:
-    """Byte order, fraction units per microsecond and link type; raises InputError where one is not known."""
+def _read_header(file: InputFile, data: np.ndarray) -> tuple[bool, int, int, int]:
+    """Byte order, fraction units per microsecond, bytes of a packet's header, and link type.
+
+    Raises InputError where one is not known.
+    """
     header = data[:_FILE_HEADER].tobytes()
     if not sniff(header):
-        raise InputError(f"{file.path}: not a pcap file")
+        raise InputError(f"{file.name}: not a pcap file")
     if len(header) < _FILE_HEADER:
-        raise DamagedInput(file.path, len(header), "cut off within the file header")
-    big_endian, per_microsecond = _MAGICS[struct.unpack_from("<I", header)[0]]
+        raise DamagedInput(file.name, len(header), "cut off within the file header")
+    big_endian, per_microsecond, packet_header = _MAGICS[struct.unpack_from("<I", header)[0]]
     # The upper bits of the field tell about frame check sequences, not about the link type.
     link_type = struct.unpack_from(">I" if big_endian else "<I", header, 20)[0] & 0xFFFF
     if link_type not in LINK_TYPES:
-        raise InputError(f"{file.path}: link type {link_type} is not supported")
-    return big_endian, per_microsecond, link_type
+        raise InputError(f"{file.name}: {unsupported([link_type])}")
+    return big_endian, per_microsecond, packet_header, link_type
+
+
+def unsupported(link_types: Iterable[int]) -> str:
+    """What a message says about link types that cannot be read."""
+    named = ", ".join(describe_link(link_type) for link_type in sorted(set(link_types)))
+    return f"packets of link type {named} cannot be read; capture with `tcpdump -y EN10MB`, or on another interface"
 
 
 def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInput | None:
     if status == CORRUPT:
-        return DamagedInput(file.path, offset, f"a packet claims more than {LONGEST_PACKET} bytes")
+        return DamagedInput(file.name, offset, f"a packet claims more than {LONGEST_PACKET} bytes")
     if left:
-        return DamagedInput(file.path, offset, f"cut off within a packet, {left} bytes before the end")
+        return DamagedInput(file.name, offset, f"cut off within a packet, {left} bytes before the end")
     return None
 
 
@@ -103,7 +124,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     collector, at = Collector(file, context), _FILE_HEADER
     while True:
         address, size = window.data.ctypes.data, len(window.data)
-        walk = Walk(*walk_packets(address, size, at, layout, buffers.packets, buffers.refused))
+        walk = Walk(*walk_packets(address, size, at, layout, buffers.packets, buffers.refused, buffers.not_ip))
         yield from collector.chunks(walk, buffers, window.base)
         at = walk.next
         if walk.status == FULL:

@@ -23,11 +23,13 @@ from telescope_transformer.records.capture import (
     Windows,
 )
 from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.files import DamagedInput, InputFile
+from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.formats.pcap import unsupported
+from telescope_transformer.records.links import LINK_TYPES
 from telescope_transformer.records.memory import big16, little16
 from telescope_transformer.records.packets import (
     BAD_TIME,
-    LINK_TYPES,
     NO_INTERFACE,
     NOT_IP,
     RECORD,
@@ -40,6 +42,8 @@ from telescope_transformer.records.validation import Chunk
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 _LONGEST_BLOCK = 16 << 20
 _MOST_INTERFACES = 65_536
+# Options of an interface that are looked at; the draft knows 18.
+_MOST_OPTIONS = 1024
 _RESOLUTION_OPTION, _OFFSET_OPTION = 9, 14
 # 2**43 microseconds of fraction times a million still fit 64 bits.
 _FINEST_SHIFT = 43
@@ -123,6 +127,7 @@ def _walk(
     interfaces: np.ndarray,
     packets: np.ndarray,
     refused: np.ndarray,
+    not_ip: np.ndarray,
 ) -> tuple[int, int, int, int, int]:
     """Reads packet blocks from offset `at` of the bytes at `base` on; stops at section and interface blocks.
 
@@ -138,6 +143,8 @@ def _walk(
             if found == RECORD:
                 records += 1
             elif found in (NOT_IP, UNKNOWN_LINK):
+                if found == NOT_IP:
+                    not_ip[packets[records].ip_id] += 1
                 skipped += 1
             else:
                 refused[odd].at = at
@@ -156,8 +163,15 @@ class Section:
 
     def __init__(self) -> None:
         self.big_endian = False
-        self.interfaces = np.empty((0, 5), dtype=np.int64)
-        self.unsupported: list[int] = []
+        self.unsupported: set[int] = set()
+        # Grown by doubling, so that many interfaces cost time in proportion.
+        self._rows = np.empty((8, 5), dtype=np.int64)
+        self._count = 0
+
+    @property
+    def interfaces(self) -> np.ndarray:
+        """The interfaces so far (n, 5)."""
+        return self._rows[: self._count]
 
     def begin(self, block: bytes) -> int:
         """Takes the byte order from a section header block; returns its length, 0 if it is not believable."""
@@ -166,12 +180,12 @@ class Section:
         if block[8:12] not in (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a") or not 28 <= length <= _LONGEST_BLOCK:
             return 0
         self.big_endian = order == ">"
-        self.interfaces = np.empty((0, 5), dtype=np.int64)
+        self._count = 0
         return length if length % 4 == 0 else 0
 
     def add_interface(self, block: bytes) -> bool:
         """Enters an interface description block; False if it is too short or one too many."""
-        if len(block) < 20 or len(self.interfaces) >= _MOST_INTERFACES:
+        if len(block) < 20 or self._count >= _MOST_INTERFACES:
             return False
         order = ">" if self.big_endian else "<"
         (link_type,) = struct.unpack_from(f"{order}H", block, 8)
@@ -183,16 +197,20 @@ class Section:
                 (offset,) = struct.unpack(f"{order}q", value)
                 offset = offset if abs(offset) < 1 << 40 else 0
         if link_type not in LINK_TYPES:
-            self.unsupported.append(link_type)
-        row = np.array([[link_type, multiplier, divisor, shift, offset]], dtype=np.int64)
-        self.interfaces = np.concatenate([self.interfaces, row])
+            self.unsupported.add(link_type)
+        if self._count == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+        self._rows[self._count] = (link_type, multiplier, divisor, shift, offset)
+        self._count += 1
         return True
 
 
 def _options(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
     """Code and value of the options in `data`, up to the first that does not fit."""
     at = 0
-    while at + 4 <= len(data):
+    for _ in range(_MOST_OPTIONS):
+        if at + 4 > len(data):
+            return
         code, length = struct.unpack_from(f"{order}HH", data, at)
         if code == 0 or at + 4 + length > len(data):
             return
@@ -225,23 +243,22 @@ def _take_block(section: Section, window: Window, at: int) -> tuple[int, int]:
 
 def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInput | None:
     if status == CORRUPT:
-        return DamagedInput(file.path, offset, "a block's lengths or its header are not believable")
+        return DamagedInput(file.name, offset, "a block's lengths or its header are not believable")
     if left:
-        return DamagedInput(file.path, offset, f"cut off within a block, {left} bytes before the end")
+        return DamagedInput(file.name, offset, f"cut off within a block, {left} bytes before the end")
     return None
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of a capture, or its packets; raises DamagedInput after all that lies before a damage."""
     if not sniff(file.head):
-        raise InputError(f"{file.path}: not a pcapng file")
+        raise InputError(f"{file.name}: not a pcapng file")
     windows, buffers, section = Windows(file), PacketBuffers(), Section()
     window, at, collector = windows.first(), 0, Collector(file, context)
     while True:
         address, size = window.data.ctypes.data, len(window.data)
-        walk = Walk(
-            *_walk(address, size, at, section.big_endian, section.interfaces, buffers.packets, buffers.refused)
-        )
+        arrays = section.interfaces, buffers.packets, buffers.refused, buffers.not_ip
+        walk = Walk(*_walk(address, size, at, section.big_endian, *arrays))
         yield from collector.chunks(walk, buffers, window.base)
         at, status = walk.next, walk.status
         if status == AT_BLOCK:
@@ -253,9 +270,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
         window, at = windows.after(window, at), 0
     yield from collector.finish()
     if section.unsupported:
-        context.note(
-            f"{file.path}: packets of the unsupported link types {sorted(set(section.unsupported))} are skipped"
-        )
+        context.note(f"{unsupported(section.unsupported)}: they are skipped", file.name)
     damage = windows.damage or _damage(file, window.base + at, status, len(window.data) - at)
     if damage is not None:
         raise damage

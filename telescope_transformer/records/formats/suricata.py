@@ -1,67 +1,75 @@
 """Suricata eve.json: its `flow` events, in the direction of the client; all other events are skipped and counted.
 
 The time is that of the flow's first packet, `flow.start`, not the time at which the event was written. `tcp_flags`
-are those of all the client's packets together.
+are those of all the client's packets together. A file without flow events is read by its `netflow` events, one for
+each direction of a flow. The logs of AWS Network Firewall hold the same events as `event`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.json_lines import first_record, json_batches
-from telescope_transformer.records.validation import Chunk, validate
-
-_FLOW = pa.struct([("start", pa.string()), ("pkts_toserver", pa.int64()), ("bytes_toserver", pa.int64())])
-_SCHEMA = pa.schema(
-    [
-        ("event_type", pa.string()),
-        ("src_ip", pa.string()),
-        ("src_port", pa.int64()),
-        ("dest_ip", pa.string()),
-        ("dest_port", pa.int64()),
-        ("proto", pa.string()),
-        ("icmp_type", pa.int64()),
-        ("icmp_code", pa.int64()),
-        ("flow", _FLOW),
-        ("tcp", pa.struct([("tcp_flags_ts", pa.string())])),
-    ]
-)
+from telescope_transformer.records.json_records import Dialect
 
 
-def sniff(head: bytes) -> bool:
-    """Whether the head is that of an eve.json."""
-    record = first_record(head)
-    return record is not None and "event_type" in record and "timestamp" in record
+def _inner(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
-def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of the flow events."""
-    for batch in json_batches(file, _SCHEMA):
-        kept = pc.equal(batch.columns["event_type"], "flow").fill_null(False)
-        columns = {name: column.filter(kept) for name, column in batch.columns.items()}
-        flags = pc.struct_field(columns["tcp"], "tcp_flags_ts")
-        raw = {
-            "timestamp": pc.struct_field(columns["flow"], "start"),
-            "src_ip": columns["src_ip"],
-            "dst_ip": columns["dest_ip"],
-            "protocol": columns["proto"],
-            "src_port": columns["src_port"],
-            "dst_port": columns["dest_port"],
-            "icmp_type": columns["icmp_type"],
-            "icmp_code": columns["icmp_code"],
-            "packets": pc.struct_field(columns["flow"], "pkts_toserver"),
-            "bytes": pc.struct_field(columns["flow"], "bytes_toserver"),
-            # Hexadecimal digits without a prefix.
-            "tcp_flags": pc.binary_join_element_wise(pa.scalar("0x"), flags, ""),
-        }
-        mask = np.asarray(kept)
-        chunk = validate(raw, batch.rows[mask], str(file.path), context.sensors)
-        rejects = pa.concat_tables([chunk.rejects, batch.malformed])
-        yield Chunk(chunk.batch, rejects, skipped=int(len(mask) - mask.sum()))
+def _event(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The event itself, which AWS Network Firewall wraps."""
+    return _inner(record["event"]) if "firewall_name" in record and "event" in record else record
 
 
-FORMAT = Format("suricata", sniff, read)
+def _hexadecimal(flags: Any) -> str | None:
+    """Flags as Suricata writes them, hexadecimal digits without a prefix."""
+    return None if flags is None else f"0x{flags}"
+
+
+def matches(record: Mapping[str, Any]) -> bool:
+    """Whether an object is an event of Suricata."""
+    event = _event(record)
+    return "event_type" in event and "timestamp" in event
+
+
+def _tuple(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "src_ip": event.get("src_ip"),
+        "dst_ip": event.get("dest_ip"),
+        "protocol": event.get("proto"),
+        "src_port": event.get("src_port"),
+        "dst_port": event.get("dest_port"),
+        "icmp_type": event.get("icmp_type"),
+        "icmp_code": event.get("icmp_code"),
+    }
+
+
+def flow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of a flow event."""
+    event = _event(record)
+    if event.get("event_type") != "flow":
+        return None
+    flow, tcp = _inner(event.get("flow")), _inner(event.get("tcp"))
+    return _tuple(event) | {
+        "timestamp": flow.get("start"),
+        "packets": flow.get("pkts_toserver"),
+        "bytes": flow.get("bytes_toserver"),
+        "tcp_flags": _hexadecimal(tcp.get("tcp_flags_ts", tcp.get("tcp_flags"))),
+    }
+
+
+def netflow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of a netflow event."""
+    event = _event(record)
+    if event.get("event_type") != "netflow":
+        return None
+    flow, tcp = _inner(event.get("netflow")), _inner(event.get("tcp"))
+    return _tuple(event) | {
+        "timestamp": flow.get("start", event.get("timestamp")),
+        "packets": flow.get("pkts"),
+        "bytes": flow.get("bytes"),
+        "ttl": flow.get("max_ttl"),
+        "tcp_flags": _hexadecimal(tcp.get("tcp_flags")),
+    }
+
+
+DIALECT = Dialect("suricata", matches, flow_fields, fallback=netflow_fields)

@@ -4,9 +4,13 @@ A record is what the originator sent: `orig_pkts` packets and `orig_ip_bytes` by
 the first port and as the second the code, or, of a request or a reply, the type of its counterpart (ICMP4_counterpart
 and ICMP6_counterpart in src/analyzer/protocol/icmp/ICMP.cc); those have the code 0. Row numbers of the text form count
 all lines that are not blank.
+
+Each `#fields` line holds for the rows behind it, so that logs which were concatenated or rotated read as they are.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +18,14 @@ import pyarrow.compute as pc
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.delimited import Layout, raw_batches
-from telescope_transformer.records.files import InputFile, LineStream
-from telescope_transformer.records.json_lines import first_record, json_batches
-from telescope_transformer.records.validation import Chunk, parse_numbers, validate
+from telescope_transformer.records.damage import NotFlowRecords
+from telescope_transformer.records.delimited import Layout, RawBatch, Table, delimiter_named
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.lines import TextBlocks
+from telescope_transformer.records.parsing import parse_numbers
+from telescope_transformer.records.rejects import escaped
+from telescope_transformer.records.validation import Chunk, Validator
 
 _COLUMNS = {
     "timestamp": "ts",
@@ -30,42 +38,82 @@ _COLUMNS = {
     "bytes": "orig_ip_bytes",
     "label": "label",
 }
+# Since Zeek 7.1: the number of the protocol, also where `proto` says unknown_transport.
+_PROTOCOL_NUMBER = "ip_proto"
 _PAIRED_ICMP_TYPES = (0, 8, 9, 10, 13, 14, 15, 16, 17, 18, 128, 129, 130, 131, 133, 134, 135, 136, 139, 140, 144, 145)
 _NEEDED = ("timestamp", "src_ip", "src_port", "dst_ip", "dst_port", "protocol")
-_JSON_TYPES = {"src_port": pa.int64(), "dst_port": pa.int64(), "packets": pa.int64(), "bytes": pa.int64()}
 # The labelled logs of the IoT-23 data set put three spaces, not tabs, between their last three columns.
 _JOINED = "   "
-
-
-def _header(head: bytes) -> dict[str, str]:
-    """The header lines of a text log as a mapping, without their `#`."""
-    entries: dict[str, str] = {}
-    for line in head.decode("utf-8", "replace").splitlines():
-        text = line.strip("\t ")
-        if not text.startswith("#"):
-            break
-        key, _, value = text[1:].partition(" " if text.startswith("#separator") else "\t")
-        entries[key] = value
-    return entries
+_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+_HEADER_LINE = re.compile(rb"^[\t ]*#.*$", re.MULTILINE)
 
 
 def sniff_text(head: bytes) -> bool:
     """Whether the head is that of a Zeek log in text form (a stray tab may come first)."""
-    return head.lstrip().startswith(b"#separator")
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"#separator")
 
 
-def _resolve(names: list[str], file: InputFile) -> dict[str, str]:
-    resolved = {field: column for field, column in _COLUMNS.items() if column in names}
-    missing = [_COLUMNS[field] for field in _NEEDED if field not in resolved]
-    if missing:
-        raise InputError(f"{file.path}: a Zeek log without the field {', '.join(missing)}; fields are {names}")
-    return resolved
+class _Section:
+    """What the header lines have said so far, and the table that they describe."""
+
+    def __init__(self, file: InputFile) -> None:
+        self._file = file
+        self._entries: dict[str, str] = {}
+        self.resolved: dict[str, str] = {}
+        self.table: Table | None = None
+        self.next_row = 1
+
+    def take(self, line: bytes) -> None:
+        """Takes in a header line, which is counted as a row."""
+        text = line.decode("utf-8", "replace").strip("\t ")[1:]
+        key, _, value = text.partition(" " if text.startswith("separator") else "\t")
+        self._entries[key] = value
+        if key == "separator":
+            self._entries.pop("path", None)
+        if key == "fields":
+            self._describe(value)
+        self.next_row += 1
+
+    def _describe(self, fields: str) -> None:
+        file = self._file.name
+        path = self._entries.get("path", "conn")
+        if path != "conn":
+            if self.table is None:
+                raise NotFlowRecords(file, f"a Zeek log of {escaped(path)!r}, not of connections")
+            self.resolved = {}
+            return
+        separator = delimiter_named(_unescaped(self._entries.get("separator", r"\x09")), file)
+        names = fields.split(chr(separator))
+        self.resolved = {field: column for field, column in _COLUMNS.items() if column in names}
+        missing = [_COLUMNS[field] for field in _NEEDED if field not in self.resolved]
+        if missing:
+            told = f"a Zeek log without the field {', '.join(missing)}; fields are {escaped(names)}"
+            raise NotFlowRecords(file, told) if self.table is None else InputError(f"{file}: {told}")
+        if _JOINED in names[-1] and "label" in names[-1]:
+            self.resolved["label"] = names[-1]
+        if _PROTOCOL_NUMBER in names:
+            self.resolved["number"] = _PROTOCOL_NUMBER
+        layout = Layout(tuple(names), separator, quoted=False, comment=ord("#"))
+        self.table = Table(layout, list(self.resolved.values()), file)
+
+    def unset(self) -> pa.Array:
+        """The texts that stand for no value."""
+        unset, empty = self._entries.get("unset_field", "-"), self._entries.get("empty_field", "(empty)")
+        return pa.array([unset.encode(), empty.encode()], pa.binary())
 
 
-def _set_values(column: pa.Array, unset: bytes, empty: bytes) -> pa.Array:
-    """Null where Zeek writes that a value is unset or empty."""
-    void = pc.is_in(column, value_set=pa.array([unset, empty], pa.binary()))
-    return pc.if_else(void, pa.scalar(None, pa.binary()), column)
+def _unescaped(separator: str) -> str:
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), separator)
+
+
+def _columns(batch: RawBatch, section: _Section) -> dict[str, pa.Array]:
+    """The raw fields of a batch."""
+    raw = {field: batch.columns[column] for field, column in section.resolved.items()}
+    if _JOINED in section.resolved.get("label", ""):
+        raw["label"] = _joined_label(raw["label"])
+    unset = section.unset()
+    nothing = pa.scalar(None, pa.binary())
+    return {field: pc.if_else(pc.is_in(column, value_set=unset), nothing, column) for field, column in raw.items()}
 
 
 def _joined_label(column: pa.Array) -> pa.Array:
@@ -76,54 +124,77 @@ def _joined_label(column: pa.Array) -> pa.Array:
     return pc.list_element(padded, 1).cast(pa.binary())
 
 
+def _completed(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    """Adds the ICMP code, 0 where the second port is the type of a counterpart, and takes the protocol's number."""
+    paired = np.isin(np.asarray(parse_numbers(raw["src_port"], 255).values), _PAIRED_ICMP_TYPES)
+    codes = parse_numbers(raw["dst_port"], 65_535).values
+    completed = raw | {"icmp_code": pa.array(np.where(paired, 0, codes).astype(str)).cast(pa.binary())}
+    number = completed.pop("number", None)
+    if number is not None:
+        completed["protocol"] = pc.coalesce(number, completed["protocol"])
+    return completed
+
+
+def _segments(block: bytes) -> Iterator[tuple[bytes, bool]]:
+    """The stretches of a block between header lines, and these lines, each with whether it is a header line."""
+    at = 0
+    for found in _HEADER_LINE.finditer(block):
+        if found.start() > at:
+            yield block[at : found.start()], False
+        yield found.group(), True
+        at = found.end() + 1
+    if at < len(block):
+        yield block[at:], False
+
+
 def read_text(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of a conn.log in text form."""
-    header = _header(file.head)
-    if header.get("path", "conn") != "conn":
-        raise InputError(f"{file.path}: a Zeek log of {header['path']!r}, not of connections")
-    separator = bytes(header.get("separator", r"\x09"), "ascii").decode("unicode_escape")
-    names = header.get("fields", "").split(separator)
-    joined = _JOINED in names[-1]
-    resolved = _resolve(names, file) | ({"label": names[-1]} if joined and "label" in names[-1] else {})
-    unset, empty = header.get("unset_field", "-").encode(), header.get("empty_field", "(empty)").encode()
-    layout = Layout(separator, tuple(names), quoted=False, comments=("#",))
-    for batch, rows, malformed in raw_batches(
-        LineStream(file.blocks(), str(file.path)), layout, list(resolved.values()), str(file.path)
-    ):
-        columns = {field: batch.column(column) for field, column in resolved.items()}
-        if joined and "label" in columns:
-            columns["label"] = _joined_label(columns["label"])
-        raw = {field: _set_values(column, unset, empty) for field, column in columns.items()}
-        chunk = validate(_with_icmp_codes(raw), rows, str(file.path), context.sensors)
-        yield chunk._replace(rejects=pa.concat_tables([chunk.rejects, malformed]))
+    section, validator = _Section(file), Validator(file.name, context, _COLUMNS)
+    text = TextBlocks(file.blocks(), file.name)
+    for block in text:
+        for segment, is_header in _segments(block):
+            if is_header:
+                section.take(segment)
+            elif section.table is None:
+                if segment.strip():
+                    raise InputError(f"{file.name}: a Zeek log whose rows come before its #fields line")
+            else:
+                yield _read_segment(segment, section, validator)
+    text.raise_damage()
 
 
-def _with_icmp_codes(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
-    """Adds the column `icmp_code`: 0 where the second port is the type of a counterpart, else the second port."""
-    paired = np.isin(parse_numbers(raw["src_port"], 255).values, _PAIRED_ICMP_TYPES)
-    codes = np.where(paired, 0, parse_numbers(raw["dst_port"], 255).values)
-    return raw | {"icmp_code": pa.array(codes)}
-
-
-def sniff_json(head: bytes) -> bool:
-    """Whether the head is that of a Zeek log of connections as JSON lines."""
-    record = first_record(head)
-    return record is not None and "id.orig_h" in record and "proto" in record
-
-
-def read_json(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of a conn.log as JSON lines, its time a number or ISO text."""
-    first: Mapping[str, object] = first_record(file.head) or {}
-    time_type = pa.string() if isinstance(first.get("ts"), str) else pa.float64()
-    types = {**{field: pa.string() for field in _COLUMNS}, **_JSON_TYPES, "timestamp": time_type}
-    schema = pa.schema([pa.field(_COLUMNS[field], types[field]) for field in _COLUMNS])
-    for batch in json_batches(file, schema):
-        raw = {field: batch.columns[column] for field, column in _COLUMNS.items()}
-        if raw["label"].null_count == len(raw["label"]):
-            del raw["label"]
-        chunk = validate(_with_icmp_codes(raw), batch.rows, str(file.path), context.sensors)
-        yield chunk._replace(rejects=pa.concat_tables([chunk.rejects, batch.malformed]))
+def _read_segment(segment: bytes, section: _Section, validator: Validator) -> Chunk:
+    """The flow records of rows of one layout; rows of a log of another kind are skipped."""
+    if section.table is None:
+        raise ValueError("rows before their header")
+    section.table.next_row = section.next_row
+    batch, _ = section.table.split(segment)
+    section.next_row = section.table.next_row
+    if not section.resolved:
+        return Chunk(Validator.empty(), skipped=len(batch.rows) + batch.malformed.num_rows)
+    return validator.chunk(_completed(_columns(batch, section)), batch.rows, batch.malformed, batch.skipped)
 
 
 TEXT_FORMAT = Format("zeek", sniff_text, read_text)
-JSON_FORMAT = Format("zeek-json", sniff_json, read_json)
+
+# Fields that conn.log has and the logs of protocols, notices and files have not.
+_OF_CONNECTIONS = ("conn_state", "orig_pkts", "orig_ip_bytes", "orig_bytes", "missed_bytes", "local_orig", "history")
+
+
+def matches_json(record: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is a row of any log of Zeek that has connections."""
+    return "id.orig_h" in record or ("_path" in record and "ts" in record)
+
+
+def json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The raw fields of a row of conn.log, None of a row of another log."""
+    path = record.get("_path")
+    if path is not None and path != "conn":
+        return None
+    if path is None and not any(name in record for name in _OF_CONNECTIONS):
+        return None
+    fields = {field: record.get(column) for field, column in _COLUMNS.items()}
+    return fields | {"number": record.get(_PROTOCOL_NUMBER)}
+
+
+JSON_DIALECT = Dialect("zeek-json", matches_json, json_fields, complete=_completed)

@@ -1,0 +1,80 @@
+"""The output of another program that reads a file for us, within bounds on its time and on its complaints."""
+
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+
+from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.rejects import escaped
+
+LONGEST_SILENCE = 60.0
+"""Seconds without output after which a program is ended. Healthy ones write a megabyte in a fraction of a second."""
+
+MOST_COMPLAINTS = 1 << 20
+"""Bytes of complaints after which a program is ended: one that meets the same damage again and again never stops."""
+
+_KEPT_COMPLAINT = 500
+_READ_BYTES = 1 << 20
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """Has the kernel end this process when its parent is gone (Linux; elsewhere nothing does)."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (AttributeError, OSError):
+        return
+
+
+def output_of(command: Sequence[str], file: InputFile) -> Iterator[bytes]:
+    """What `command` prints, in blocks.
+
+    Raises DamagedInput if it fails, complains, is silent for too long or complains without end.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"TZ": "UTC", "LC_ALL": "C"},
+        preexec_fn=_end_with_parent,
+    ) as process:
+        try:
+            complaint = yield from _blocks(process, file)
+            status = process.wait()
+        finally:
+            process.kill()
+    if status or complaint:
+        said = escaped(" ".join(complaint.decode("utf-8", "replace").split()))
+        name = os.path.basename(command[0])
+        raise DamagedInput(file.name, None, f"{name} says: {said or f'exit status {status}'}")
+
+
+def _blocks(process: "subprocess.Popen[bytes]", file: InputFile):  # type: ignore[no-untyped-def]
+    """Yields the output and returns the beginning of the complaints."""
+    complaint, complained = b"", 0
+    with selectors.DefaultSelector() as selector:
+        for stream, is_output in ((process.stdout, True), (process.stderr, False)):
+            selector.register(stream, selectors.EVENT_READ, is_output)  # type: ignore[arg-type]
+        while selector.get_map():
+            ready = selector.select(LONGEST_SILENCE)
+            if not ready:
+                raise DamagedInput(file.name, None, f"no output for {LONGEST_SILENCE:g} s: the program was ended")
+            for key, _ in ready:
+                block = os.read(key.fd, _READ_BYTES)
+                if not block:
+                    selector.unregister(key.fileobj)
+                elif key.data:
+                    yield block
+                else:
+                    complaint = (complaint + block)[:_KEPT_COMPLAINT]
+                    complained += len(block)
+                    if complained > MOST_COMPLAINTS:
+                        raise DamagedInput(
+                            file.name, None, f"the program complains without end and was ended: {escaped(complaint)}"
+                        )
+    return complaint

@@ -1,0 +1,133 @@
+"""The content of a compressed file, block by block in bounded memory; the compression is told by the first bytes."""
+
+import bz2
+import io
+import lzma
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from telescope_transformer.records.damage import DamagedInput
+
+_MAGICS = {
+    "gzip": b"\x1f\x8b",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+    "lz4": b"\x04\x22\x4d\x18",
+}
+# What cannot be read as it is, with what to do about it.
+_ARCHIVES = {
+    b"PK\x03\x04": "a zip archive: unpack it first",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive: unpack it first",
+    b"Rar!\x1a\x07": "a RAR archive: unpack it first",
+    b"\x1f\x9d": "compressed by compress(1): gunzip reads it",
+    b"\x02\x21\x4c\x18": "of the legacy LZ4 format: decompress it with lz4 -d first",
+    b"\xff\x06\x00\x00sNaPpY": "a framed Snappy stream: decompress it first",
+}
+# RFC 8878, section 3.1.2, and the LZ4 frame format: frames that a decoder skips. pzstd begins each frame with one.
+_SKIPPABLE = range(0x184D2A50, 0x184D2A60)
+_MOST_SKIPPED = 1024
+
+
+def compression_of(raw: io.BufferedReader) -> str | None:
+    """A name of `_MAGICS` by the first bytes that count, None if they are of none."""
+    for _ in range(_MOST_SKIPPED):
+        start = raw.read(8)
+        if len(start) < 8 or int.from_bytes(start[:4], "little") not in _SKIPPABLE:
+            break
+        raw.seek(struct.unpack_from("<I", start, 4)[0], io.SEEK_CUR)
+    return next((name for name, magic in _MAGICS.items() if start.startswith(magic)), None)
+
+
+def archive_hint(head: bytes) -> str | None:
+    """What a file is, and what to do, if it is of a kind that has to be unpacked by other programs."""
+    return next((hint for magic, hint in _ARCHIVES.items() if head.startswith(magic)), None)
+
+
+def decompressed(path: Path, compression: str, size: int) -> Iterator[bytes]:
+    """The content of a file in blocks of at most about `size` bytes; raises DamagedInput at damage."""
+    if compression in ("zstd", "lz4"):
+        return _arrow_blocks(path, compression, size)
+    return _member_blocks(path, compression, size)
+
+
+def _arrow_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
+    produced = 0
+    try:
+        with pa.CompressedInputStream(pa.OSFile(str(path)), compression) as stream:
+            while block := stream.read(size):
+                produced += len(block)
+                yield block
+    except (OSError, pa.ArrowException) as error:
+        raise DamagedInput(path, produced, f"broken {compression} stream ({error})") from error
+
+
+def _member_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
+    """gzip, bzip2 and xz, each possibly of several members one after another, zeros behind the last one left out."""
+    make = _DECOMPRESSORS[compression]
+    member, produced, pending = make(), 0, b""
+    with open(path, "rb") as raw:
+        while True:
+            needs_input = getattr(member, "needs_input", True)
+            if not pending and needs_input:
+                pending = raw.read(size)
+            if not pending and needs_input:
+                raise DamagedInput(path, produced, f"the {compression} stream ends early")
+            try:
+                block = member.decompress(pending, size)
+            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+                raise DamagedInput(path, produced, f"broken {compression} stream ({error})") from error
+            pending = b""
+            if block:
+                produced += len(block)
+                yield block
+            if member.eof:
+                pending = _next_member(raw, member.unused_data, size)
+                if not pending:
+                    return
+                member = make()
+
+
+def _next_member(raw: io.BufferedReader, rest: bytes, size: int) -> bytes:
+    """The bytes from the next member on; tapes and some writers pad with zeros, which begin none."""
+    rest = rest.lstrip(b"\0")
+    while not rest:
+        block = raw.read(size)
+        if not block:
+            return b""
+        rest = block.lstrip(b"\0")
+    return rest
+
+
+class _GzipMember:
+    """A gzip member behind the interface of `bz2.BZ2Decompressor`."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+
+
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    "gzip": _GzipMember,
+    "bzip2": bz2.BZ2Decompressor,
+    "xz": lzma.LZMADecompressor,
+}

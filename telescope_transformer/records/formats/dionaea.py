@@ -1,0 +1,45 @@
+"""Dionaea's JSON logs: the connections that it accepted or rejected, of its handlers log_json and hpfeeds.
+
+What Dionaea connects to itself, and the sockets that it opens to listen, are skipped. Fields:
+modules/python/dionaea/log_json.py and hpfeeds.py of github.com/DinoTools/dionaea.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from telescope_transformer.records.json_records import Dialect
+
+_INCOMING = ("accept", "reject")
+
+
+def matches(record: Mapping[str, Any]) -> bool:
+    """Whether an object is a connection of Dionaea, by its handler log_json or by hpfeeds."""
+    connection = record.get("connection")
+    return (isinstance(connection, dict) and "transport" in connection) or "connection_transport" in record
+
+
+def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of an incoming connection."""
+    connection = record.get("connection")
+    if isinstance(connection, dict):
+        kind, transport = connection.get("type"), connection.get("transport")
+        names = ("src_ip", "src_port", "dst_ip", "dst_port")
+    else:
+        kind, transport = record.get("connection_type"), record.get("connection_transport")
+        names = ("remote_host", "remote_port", "local_host", "local_port")
+    if kind not in _INCOMING:
+        return None
+    # Dionaea writes IPv4 over an IPv6 socket as ::ffff:192.0.2.1, which is read as IPv4.
+    src, src_port, dst, dst_port = (record.get(name) for name in names)
+    return {
+        "timestamp": record.get("timestamp", record.get("@timestamp")),
+        "src_ip": src,
+        "dst_ip": dst or record.get("sensor"),
+        # TLS runs over TCP.
+        "protocol": "tcp" if transport == "tls" else transport,
+        "src_port": src_port,
+        "dst_port": dst_port,
+    }
+
+
+DIALECT = Dialect("dionaea", matches, fields)

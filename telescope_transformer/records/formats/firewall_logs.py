@@ -1,0 +1,235 @@
+"""Firewall logs by syslog: iptables and nftables (LOG), UFW, DShield sensors, pfSense (filterlog), Cisco ASA (denies).
+
+Other lines of the same file are skipped. Times of traditional syslog have no year and no zone: the year is the latest
+in which they do not lie after the file's last change, and the zone is taken as UTC.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.lines import TextBlocks, as_utf8
+from telescope_transformer.records.parsing import record_columns
+from telescope_transformer.records.rejects import rejects_table
+from telescope_transformer.records.validation import Chunk, Validator
+
+Fields = dict[str, Any]
+
+_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_STAMP = re.compile(
+    r"^(?:<\d{1,3}>)?(?:1 )?(?:"
+    r"(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?)"
+    r"|(?P<epoch>\d{10}(?:\.\d+)?)\s"
+    r"|(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)"
+    r")"
+)
+
+
+class _Clock:
+    """Times of log lines; those without a year lie at or before the last change of the file."""
+
+    def __init__(self, last_change: float) -> None:
+        self._limit = datetime.fromtimestamp(last_change + 86_400, UTC)
+        self.guessed = False
+
+    def read(self, line: str) -> str | None:
+        """The time at the beginning of a line as text that validation reads."""
+        found = _STAMP.match(line)
+        if found is None:
+            return None
+        if found["iso"] or found["epoch"]:
+            return found["iso"] or found["epoch"]
+        if found["month"] not in _MONTH_NAMES:
+            return None
+        month, day = _MONTH_NAMES.index(found["month"]) + 1, int(found["day"])
+        year = int(found["year"]) if found["year"] else self._year(month, day)
+        return f"{year}-{month:02d}-{day:02d}T{found['clock']}"
+
+    def _year(self, month: int, day: int) -> int:
+        self.guessed = True
+        return self._limit.year - ((month, day) > (self._limit.month, self._limit.day))
+
+
+_PAIR = re.compile(r"\b([A-Z]+)=(\S*)")
+# The flags that the kernel prints as words of their own (net/netfilter/nf_log_syslog.c).
+_FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)\b")
+
+
+def netfilter_fields(line: str) -> Fields | None:
+    """Fields of a line of the LOG target. What leaves the machine (`IN=` empty) is not sent to it."""
+    if "SRC=" not in line or "DST=" not in line or "PROTO=" not in line:
+        return None
+    # An ICMP error quotes the packet that it answers in brackets.
+    outer = line.split(" [SRC=", 1)[0]
+    pairs: dict[str, str] = {}
+    for key, value in _PAIR.findall(outer):
+        pairs.setdefault(key, value)
+    if pairs.get("IN") == "" and pairs.get("OUT"):
+        return None
+    tcp = pairs.get("PROTO") == "TCP"
+    return {
+        "src_ip": pairs.get("SRC"),
+        "dst_ip": pairs.get("DST"),
+        "protocol": pairs.get("PROTO"),
+        "src_port": pairs.get("SPT"),
+        "dst_port": pairs.get("DPT"),
+        "icmp_type": pairs.get("TYPE"),
+        "icmp_code": pairs.get("CODE"),
+        "ttl": pairs.get("TTL", pairs.get("HOPLIMIT")),
+        "ip_id": pairs.get("ID") if "TTL" in pairs else None,
+        "tcp_seq": pairs.get("SEQ") if tcp else None,
+        "tcp_flags": ",".join(_FLAG.findall(outer)) or None if tcp else None,
+        "bytes": pairs.get("LEN"),
+    }
+
+
+# Names of ICMP types in filterlog (docs.netgate.com/pfsense/en/latest/monitoring/logs/raw-filter-format.html).
+_ICMP_NAMES = {
+    "request": (8, 0),
+    "reply": (0, 0),
+    "unreach": (3, 0),
+    "unreachproto": (3, 2),
+    "unreachport": (3, 3),
+    "needfrag": (3, 4),
+    "redirect": (5, 0),
+    "timexceed": (11, 0),
+    "paramprob": (12, 0),
+    "tstamp": (13, 0),
+    "tstampreply": (14, 0),
+    "maskreply": (18, 0),
+}
+_FILTERLOG = re.compile(r"filterlog(?:\[\d+\])?(?:: | \d+ - - )(.*)$")
+
+
+def filterlog_fields(line: str) -> Fields | None:
+    """Fields of a line of pfSense or OPNsense; only incoming packets count."""
+    found = _FILTERLOG.search(line)
+    if found is None:
+        return None
+    values = found[1].split(",")
+    if len(values) < 16 or values[7] != "in":
+        return None
+    if values[8] == "4":
+        ttl, ip_id, number, length, rest = values[11], values[12], values[15], values[17:18], values[18:]
+    else:
+        ttl, ip_id, number, length, rest = values[11], None, values[13], values[14:15], values[15:]
+    rest += [""] * 6
+    src, dst, *transport = rest
+    fields: Fields = {"src_ip": src, "dst_ip": dst, "protocol": number, "ttl": ttl, "ip_id": ip_id}
+    fields |= {"bytes": length[0] if length else None, "src_port": None, "dst_port": None}
+    if number in ("6", "17"):
+        fields |= {"src_port": transport[0], "dst_port": transport[1]}
+    if number == "6":
+        fields |= {"tcp_flags": transport[3], "tcp_seq": transport[4].split(":")[0]}
+    if number in ("1", "58"):
+        kind, code = _ICMP_NAMES.get(transport[0], (None, None))
+        fields |= {"icmp_type": kind, "icmp_code": code}
+    return fields
+
+
+_END = r"(?P<{0}>[0-9a-fA-F.:]+?)"
+_ASA_FORMS = [
+    re.compile(form.replace("SRC", _END.format("src")).replace("DST", _END.format("dst")))
+    for form in (
+        # 106023, 106010, 106014
+        r"Deny (?:inbound )?(?:protocol )?(?P<proto>\S+) src \S+?:SRC(?:/(?P<sport>\d+))?(?:\(.*?\))? "
+        r"dst \S+?:DST(?:/(?P<dport>\d+))?(?:\(.*?\))?(?: \(type (?P<type>\d+), code (?P<code>\d+)\)|\s|$)",
+        # 106001
+        r"Inbound (?P<proto>\w+) connection denied from SRC/(?P<sport>\d+) to DST/(?P<dport>\d+)"
+        r"(?: flags (?P<flags>[A-Z ]+?) on)?",
+        # 106006, 106007, 106015
+        r"Deny (?:inbound )?(?P<proto>\w+)(?: \(no connection\))? from SRC/(?P<sport>\d+) to DST/(?P<dport>\d+)"
+        r"(?: flags (?P<flags>[A-Z ]+?) on)?",
+        # 106100
+        r"access-list \S+ denied (?P<proto>\S+) \S+/SRC\((?P<sport>\d+)\)(?:\(.*?\))? -> "
+        r"\S+/DST\((?P<dport>\d+)\)",
+        # 710003, 710005
+        r"(?P<proto>TCP|UDP) (?:access denied by ACL|request discarded) from SRC/(?P<sport>\d+) to "
+        r"\S+?:DST/(?P<dport>\d+)",
+        # 313001: the destination is the interface itself.
+        r"Denied ICMP type=(?P<type>\d+), code=(?P<code>\d+) from SRC on interface (?P<name>\S+)",
+    )
+]
+_ASA_DENIES = re.compile(r"%(?:ASA|FTD|PIX)-(?:\w+-)?\d-(106\d{3}|710003|710005|313001):")
+
+
+def asa_fields(line: str) -> Fields | None:
+    """Fields of a message of Cisco ASA that tells of a denied packet."""
+    found = _ASA_DENIES.search(line)
+    if found is None:
+        return None
+    for form in _ASA_FORMS:
+        match = form.search(line, found.end())
+        if match:
+            parts = match.groupdict()
+            icmp = parts.get("proto") in (None, "icmp") or str(parts["proto"]).startswith("icmp")
+            ports = {"src_port": parts.get("sport"), "dst_port": parts.get("dport")}
+            # An access list gives the ICMP type and code in the place of the ports (message 106100).
+            return ports | {
+                "src_ip": parts["src"],
+                "dst_ip": parts.get("dst") or parts.get("name"),
+                "protocol": "icmp" if icmp else parts["proto"],
+                "icmp_type": parts.get("type"),
+                "icmp_code": parts.get("code"),
+                "tcp_flags": (parts.get("flags") or "").strip() or None,
+            }
+    return {}
+
+
+_KINDS: tuple[Callable[[str], Fields | None], ...] = (netfilter_fields, filterlog_fields, asa_fields)
+_SNIFFED_LINES = 200
+
+
+def _fields(line: str) -> Fields | None:
+    return next((fields for fields in (kind(line) for kind in _KINDS) if fields is not None), None)
+
+
+def sniff(head: bytes) -> bool:
+    """Whether one of the first lines is of a firewall, behind a time as syslog writes it."""
+    if b"\0" in head[:512]:
+        return False
+    for line in as_utf8(head).split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]:
+        text = line.decode("utf-8", "replace")
+        if _STAMP.match(text) and _fields(text) is not None:
+            return True
+    return False
+
+
+def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of the lines of firewalls; other lines are skipped."""
+    validator, clock, row = Validator(file.name, context), _Clock(file.path.stat().st_mtime), 1
+    text = TextBlocks(file.blocks(), file.name)
+    for block in text:
+        rows, records, bad, skipped = [], [], [], 0
+        lines = block.decode("utf-8", "replace").split("\n")
+        for number, line in enumerate(lines, start=row):
+            fields = _fields(line) if line else None
+            if fields is None:
+                skipped += bool(line.strip())
+            elif not fields:
+                bad.append((number, line))
+            else:
+                rows.append(number)
+                records.append({"timestamp": clock.read(line), **_EMPTY, **fields})
+        row += block.count(b"\n")
+        malformed = rejects_table(
+            file.name,
+            [number for number, _ in bad],
+            ["row"] * len(bad),
+            [line for _, line in bad],
+            ["a message of a known number, but of a form that is not known"] * len(bad),
+        )
+        yield validator.chunk(record_columns(records, _NAMES), np.array(rows, dtype=np.int64), malformed, skipped)
+    if clock.guessed:
+        context.note("times without a year or a zone are taken as UTC, before the file's last change", file.name)
+    text.raise_damage()
+
+
+_EMPTY: Fields = dict.fromkeys(("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "bytes"))
+_NAMES = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port", *_EMPTY)
+FORMAT = Format("firewall-log", sniff, read)

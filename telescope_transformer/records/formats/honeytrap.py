@@ -1,0 +1,27 @@
+"""Honeytrap's attackers.json (github.com/armedpot/honeytrap, which T-Pot runs): a record for each attack."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from telescope_transformer.records.json_records import Dialect
+
+
+def matches(record: Mapping[str, Any]) -> bool:
+    """Whether an object is an attack that honeytrap logged."""
+    return isinstance(record.get("attack_connection"), dict)
+
+
+def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of the connection of the attacker; the one that honeytrap proxies is its own."""
+    connection = record["attack_connection"]
+    return {
+        "timestamp": record.get("@timestamp", record.get("timestamp")),
+        "src_ip": connection.get("remote_ip"),
+        "dst_ip": connection.get("local_ip"),
+        "protocol": connection.get("protocol"),
+        "src_port": connection.get("remote_port"),
+        "dst_port": connection.get("local_port"),
+    }
+
+
+DIALECT = Dialect("honeytrap", matches, fields)

@@ -1,0 +1,65 @@
+"""Results of a scan by masscan: its JSON (`-oJ`) and its list (`-oL`).
+
+These are not what a telescope receives but what a scanner measured: the source is the host that answered and the
+destination port the one that was scanned on it, so that hosts group by the services that they offer.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.delimited import Layout, Table, text_rows
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.lines import TextBlocks, as_utf8
+from telescope_transformer.records.splitting import BLANKS
+from telescope_transformer.records.validation import Chunk, Validator
+
+_NOTE = "results of a scan, not traffic of a telescope: sources are the hosts that answered, without a destination"
+
+
+def matches(record: Mapping[str, Any]) -> bool:
+    """Whether an object is a host that masscan found, or the mark that ends its file."""
+    return ("ip" in record and isinstance(record.get("ports"), list)) or set(record) == {"finished"}
+
+
+def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of a host's first port; masscan writes an object for each."""
+    ports = record.get("ports")
+    if not ports or not isinstance(ports[0], dict):
+        return None
+    port = ports[0]
+    return {
+        "timestamp": record.get("timestamp"),
+        "src_ip": record["ip"],
+        "dst_ip": None,
+        "protocol": port.get("proto"),
+        "dst_port": port.get("port"),
+        "ttl": port.get("ttl"),
+    }
+
+
+DIALECT = Dialect("masscan", matches, fields, note=_NOTE)
+
+
+def sniff_list(head: bytes) -> bool:
+    """Whether the head is that of a list by masscan."""
+    return as_utf8(head).startswith(b"#masscan")
+
+
+def read_list(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of the lines `open tcp 80 192.0.2.1 1469123456`."""
+    layout = Layout(("state", "protocol", "dst_port", "src_ip", "timestamp"), BLANKS, quoted=False, comment=ord("#"))
+    context.note(_NOTE, file.name)
+    table, validator = Table(layout, layout.names, file.name), Validator(file.name, context)
+    for batch in text_rows(TextBlocks(file.blocks(), file.name), table):
+        open_ports = np.array([state == b"open" for state in batch.columns["state"].to_pylist()], dtype=bool)
+        mask = open_ports.nonzero()[0]
+        raw = {name: column.take(mask) for name, column in batch.columns.items() if name != "state"}
+        left_out = len(open_ports) - len(mask)
+        yield validator.chunk(raw, batch.rows[mask], batch.malformed, batch.skipped + left_out)
+
+
+LIST_FORMAT = Format("masscan-list", sniff_list, read_list)

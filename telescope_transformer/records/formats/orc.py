@@ -1,0 +1,44 @@
+"""ORC files, stripe by stripe."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+from pyarrow import orc
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.records.columnar import READ_ERRORS, read_batches, resolve_schema, stored_columns
+from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.rejects import escaped
+from telescope_transformer.records.validation import Chunk
+
+
+def sniff(head: bytes) -> bool:
+    """Whether the head is that of an ORC file."""
+    return head.startswith(b"ORC")
+
+
+def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of an ORC file; raises InputError if it is none, DamagedInput if a stripe is broken."""
+    try:
+        found = orc.ORCFile(file.plain_path)
+        schema, expected = found.schema, found.nrows
+    except READ_ERRORS as error:
+        raise InputError(f"{file.name}: not a whole ORC file: {escaped(error)}") from error
+    resolved = resolve_schema(file, schema, context)
+    columns = stored_columns(resolved, schema)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for stripe in range(found.nstripes):
+            yield found.read_stripe(stripe, columns=columns)
+
+    read_rows = 0
+    for chunk in read_batches(file, batches(), schema, resolved, context):
+        read_rows += chunk.batch.num_rows + chunk.rejects.num_rows
+        yield chunk
+    if read_rows != expected:
+        raise DamagedInput(file.name, None, f"{read_rows:,} rows where the footer says {expected:,}")
+
+
+FORMAT = Format("orc", sniff, read)

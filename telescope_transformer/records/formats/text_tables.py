@@ -1,0 +1,143 @@
+"""Text tables of known programs: which columns hold which field, where several alternatives may stand for one."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.damage import NotFlowRecords
+from telescope_transformer.records.delimited import BLANKS, Layout, Table, find_header, text_rows
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.lines import TextBlocks, as_utf8
+from telescope_transformer.records.nulls import NULL_TEXTS
+from telescope_transformer.records.partitions import NO_DESTINATION
+from telescope_transformer.records.validation import Chunk, Validator
+
+Raw = dict[str, pa.Array]
+_NEEDED = ("timestamp", "src_ip", "protocol", "dst_port")
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A program's text table.
+
+    Attributes:
+        name: of the format.
+        columns: for each field the columns that may hold it, in order of preference; of several that are there, each
+            row takes the first with a value.
+        marks: columns by which the header line is recognised, all of them.
+        delimiters: that the program can write.
+        names: the columns of a table without a header line.
+        constants: values of fields that the program does not write.
+        keep: which rows are flow records; the others are skipped.
+        complete: adds to or changes columns.
+        day_first: whether its dates begin with the day.
+        note: what the user must be told.
+        trailers: see `delimited.Layout`.
+    """
+
+    name: str
+    columns: Mapping[str, Sequence[str]]
+    marks: Sequence[str] = ()
+    delimiters: bytes = b",\t;|"
+    names: tuple[str, ...] | None = None
+    constants: Mapping[str, str] = field(default_factory=dict)
+    keep: Callable[[Mapping[str, pa.Array]], np.ndarray] | None = None
+    complete: Callable[[Raw], Raw] | None = None
+    day_first: bool | None = None
+    note: str | None = None
+    trailers: tuple[bytes, ...] = ()
+
+    def resolved(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """The columns of `names` that may hold each field."""
+        found = {field: [column for column in columns if column in names] for field, columns in self.columns.items()}
+        return {field: columns for field, columns in found.items() if columns}
+
+    def check(self, names: Sequence[str], name: str) -> None:
+        """Raises NotFlowRecords if a header line is not this program's, or lacks a field that is needed."""
+        if not set(self.marks) <= set(names):
+            raise NotFlowRecords(name, f"not a table of {self.name}")
+        resolved = self.resolved(names)
+        missing = [
+            "/".join(self.columns[field]) for field in _NEEDED if field not in resolved and field not in self.constants
+        ]
+        if missing:
+            raise NotFlowRecords(name, f"a table of {self.name} without the column {', '.join(missing)}")
+
+
+def sniffer(table: TextTable) -> Callable[[bytes], bool]:
+    """Whether one of the first lines of a head has the columns that mark a table."""
+    marks = [mark.encode() for mark in table.marks]
+
+    def sniff(head: bytes) -> bool:
+        if b"\0" in head[:512]:
+            return False
+        text = as_utf8(head)
+        for line in text.split(b"\n", 5)[:5]:
+            if all(mark in line for mark in marks):
+                for delimiter in [*table.delimiters, BLANKS]:
+                    parts = line.lstrip(b"#").split(None if delimiter == BLANKS else bytes([delimiter]))
+                    if set(marks) <= {part.strip(b" \"'\t") for part in parts}:
+                        return True
+        return False
+
+    return sniff
+
+
+def _coalesced(columns: Sequence[pa.Array]) -> pa.Array:
+    """For each row the first value that is not missing."""
+    if len(columns) == 1:
+        return columns[0]
+    nulls = pa.array([text.encode() for text in NULL_TEXTS] + [b""], pa.binary())
+    nothing = pa.scalar(None, pa.binary())
+    return pc.coalesce(*(pc.if_else(pc.is_in(column, value_set=nulls), nothing, column) for column in columns))
+
+
+def read_table(table: TextTable, file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of a program's text table."""
+    if table.names is not None:
+        names, delimiter, start, lead_in = table.names, table.delimiters[0] if table.delimiters else BLANKS, 0, 0
+    else:
+        header = find_header(as_utf8(file.head), lambda names: table.check(names, file.name), file.name)
+        names, delimiter, start, lead_in = header
+    resolved = table.resolved(names)
+    if "dst_ip" not in resolved:
+        context.note(NO_DESTINATION, file.name)
+    if table.note:
+        context.note(table.note, file.name)
+    layout = Layout(names, delimiter, comment=ord("#"), trailers=table.trailers)
+    needed = [column for columns in resolved.values() for column in columns]
+    rows_of, text = Table(layout, needed, file.name), TextBlocks(file.blocks(), file.name)
+    labels = {field: "/".join(columns) for field, columns in resolved.items()}
+    validator = Validator(file.name, context, labels, day_first=table.day_first)
+    for batch in text_rows(text, rows_of, start):
+        raw = {field: _coalesced([batch.columns[name] for name in columns]) for field, columns in resolved.items()}
+        count, rows = len(batch.rows), batch.rows
+        raw |= {
+            name: pa.repeat(pa.scalar(value.encode()), count)
+            for name, value in table.constants.items()
+            if name not in raw
+        }
+        left_out = 0
+        if table.keep is not None:
+            mask = table.keep(raw)
+            raw, rows = {name: column.filter(pa.array(mask)) for name, column in raw.items()}, rows[mask]
+            left_out = count - len(rows)
+        raw = {name: column for name, column in raw.items() if not name.startswith("_")}
+        if table.complete is not None:
+            raw = table.complete(raw)
+        yield validator.chunk(raw, rows, batch.malformed, batch.skipped + left_out + lead_in)
+        lead_in = 0
+
+
+def table_format(table: TextTable, sniff: Callable[[bytes], bool] | None = None) -> Format:
+    """The format of a table, recognised by its header line unless `sniff` says otherwise."""
+
+    def read(file: InputFile, context: ReadContext) -> Iterator[Any]:
+        return read_table(table, file, context)
+
+    return Format(table.name, sniff or sniffer(table), read)

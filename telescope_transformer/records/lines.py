@@ -1,0 +1,88 @@
+"""Text as blocks of whole lines in valid UTF-8, whatever encoding and line ends a file has."""
+
+import codecs
+from collections.abc import Iterator
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.records.damage import DamagedInput
+
+LONGEST_LINE = 16 << 20
+"""Bytes. No record of any format comes near it; a longer line means that a file is no text of records."""
+
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+def encoding_of(head: bytes) -> str:
+    """`utf-16-le` or `utf-16-be` by a byte order mark, else `utf-8`."""
+    return _UTF16.get(head[:2], "utf-8")
+
+
+def as_utf8(head: bytes) -> bytes:
+    """The head of a text file as clean UTF-8: without a byte order mark, line ends as line feeds."""
+    encoding = encoding_of(head)
+    if encoding != "utf-8":
+        return _clean(head[2:].decode(encoding, "ignore").encode("utf-8", "replace"))
+    return _clean(head.removeprefix(codecs.BOM_UTF8))
+
+
+def _clean(block: bytes) -> bytes:
+    """Undecodable bytes escaped as `\\xff`, CR LF and lone CR as LF."""
+    try:
+        block.decode("utf-8")
+    except UnicodeDecodeError:
+        block = block.decode("utf-8", "backslashreplace").encode("utf-8")
+    return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block
+
+
+class TextBlocks:
+    """Iterates over the text of a file in blocks of whole lines, each of about the size of the blocks given.
+
+    At damage the text ends after the last whole line before it, because a value cut in two could pass for a valid one
+    (port 22 of 2222); `damage` then holds what was met. `raise_damage` is to be called when all lines are read.
+    """
+
+    def __init__(self, blocks: Iterator[bytes], name: str) -> None:
+        self._blocks = blocks
+        self._name = name
+        self.damage: DamagedInput | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        held: list[bytes] = []
+        size = 0
+        for block in self._decoded():
+            end = max(block.rfind(b"\n"), block.rfind(b"\r", 0, len(block) - 1)) + 1
+            if end:
+                yield _clean(b"".join(held) + block[:end])
+                held, size = [block[end:]], len(block) - end
+                continue
+            held.append(block)
+            size += len(block)
+            if size > LONGEST_LINE:
+                raise InputError(f"{self._name}: a line is longer than {LONGEST_LINE >> 20} MiB: no records as text")
+        if size and self.damage is None:
+            yield _clean(b"".join(held))
+
+    def _decoded(self) -> Iterator[bytes]:
+        """The blocks as UTF-8, without a byte order mark; where they end in damage, `damage` is set."""
+        blocks = self._until_damage()
+        first = next(blocks, b"")
+        encoding = encoding_of(first)
+        if encoding == "utf-8":
+            yield first.removeprefix(codecs.BOM_UTF8)
+            yield from blocks
+            return
+        decoder = codecs.getincrementaldecoder(encoding)("replace")
+        yield decoder.decode(first[2:]).encode("utf-8", "replace")
+        for block in blocks:
+            yield decoder.decode(block).encode("utf-8", "replace")
+
+    def _until_damage(self) -> Iterator[bytes]:
+        try:
+            yield from self._blocks
+        except DamagedInput as damage:
+            self.damage = damage
+
+    def raise_damage(self) -> None:
+        """Raises the damage that ended the text, if any did."""
+        if self.damage is not None:
+            raise self.damage

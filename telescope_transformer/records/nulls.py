@@ -1,0 +1,14 @@
+"""How missing values are written: one list for every reader and every field."""
+
+# The missing values of pandas' CSV reader, of MySQL and PostgreSQL exports (\N), of Zeek ("-", "(empty)") and of the
+# languages that logs are written in. Compared without case.
+_NULLS = r"""
+- -- (empty) (null) (none) <na> <null> <nil> <none> #n/a #na n/a na nan -nan nat nil none null undefined \n
+1.#ind -1.#ind 1.#qnan -1.#qnan
+"""
+NULL_TEXTS = frozenset(_NULLS.split())
+
+
+def is_null(text: str) -> bool:
+    """Whether `text` says that there is no value."""
+    return not text or text.strip("\"'").lower() in NULL_TEXTS

@@ -1,0 +1,154 @@
+"""Columns of any Arrow type to the values of one field, each with a status; nothing here raises on a value."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.records.addresses import (
+    EMPTY,
+    IPV4,
+    IPV6,
+    MALFORMED,
+    Addresses,
+    format_addresses,
+    parse_addresses,
+)
+from telescope_transformer.records.nulls import is_null
+from telescope_transformer.records.sensors import SensorNames, is_sensor_name
+from telescope_transformer.records.text import INVALID, MISSING, VALID, parse_integers, text_view
+
+
+class Parsed(NamedTuple):
+    """One field of n rows: its values (NumPy or Arrow) and the status of each, as in `text.py`."""
+
+    values: np.ndarray | pa.Array
+    status: np.ndarray
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether values of an Arrow type are text or bytes."""
+    return (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    )
+
+
+def distinct_texts(values: pa.Array) -> tuple[list[str], np.ndarray]:
+    """The distinct texts of a column without surrounding blanks (a null is ""), and the index of each row's (n,)."""
+    encoded = values.cast(pa.binary()).fill_null(b"").dictionary_encode()
+    texts = [text.decode("utf-8", "replace").strip() for text in encoded.dictionary.to_pylist()]
+    return texts, encoded.indices.to_numpy(zero_copy_only=False)
+
+
+def mark_nulls(values: pa.Array, status: np.ndarray) -> None:
+    """Turns INVALID into MISSING, in place, where the text says that there is no value."""
+    odd = np.flatnonzero(status == INVALID)
+    if len(odd) and is_text(values.type):
+        texts, codes = distinct_texts(values.take(pa.array(odd)))
+        void = np.array([is_null(text) for text in texts], dtype=bool)
+        status[odd[void[codes]]] = MISSING
+
+
+def parse_numbers(values: pa.Array, largest: int) -> Parsed:
+    """Non-negative integers up to `largest` from a column of text, integers or floats."""
+    if pa.types.is_integer(values.type):
+        numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
+        valid = (numbers >= 0) & (numbers <= largest)
+        absent = ~np.asarray(values.is_valid())
+    elif pa.types.is_floating(values.type):
+        numbers = values.fill_null(np.nan).to_numpy(zero_copy_only=False)
+        absent = np.isnan(numbers)
+        valid = ~absent & (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers <= largest)
+    else:
+        numbers, status = parse_integers(text_view(values))
+        status[(status == VALID) & (numbers > largest)] = INVALID
+        mark_nulls(values, status)
+        return Parsed(np.where(status == VALID, numbers, 0), status)
+    status = np.where(absent, MISSING, np.where(valid, VALID, INVALID)).astype(np.uint8)
+    return Parsed(np.where(status == VALID, numbers, 0).astype(np.int64), status)
+
+
+def parse_words(values: pa.Array, parse: Callable[[str], int | None]) -> Parsed:
+    """Applies a Python `parse` (None means invalid) once to each distinct text of a column with few of them."""
+    texts, codes = distinct_texts(values)
+    parsed = [None if is_null(text) else parse(text.strip("\"'")) for text in texts]
+    status = [
+        VALID if number is not None else (MISSING if is_null(text) else INVALID)
+        for text, number in zip(texts, parsed, strict=True)
+    ]
+    numbers = np.array([number or 0 for number in parsed], dtype=np.int64)
+    return Parsed(numbers[codes], np.array(status, dtype=np.uint8)[codes])
+
+
+def _packed_addresses(values: pa.Array) -> Addresses:
+    """Addresses of 4 or 16 bytes in network order, as databases store them in columns of fixed-size binary."""
+    rows, width = len(values), values.type.byte_width
+    data = b"".join(value or bytes(width) for value in values.to_pylist())
+    present = np.asarray(values.is_valid())
+    high, low = np.zeros(rows, dtype=np.uint64), np.zeros(rows, dtype=np.uint64)
+    if width == 4:
+        low[:] = np.frombuffer(data, dtype=">u4")
+        kind = np.where(present, IPV4, EMPTY)
+    elif width == 16:
+        halves = np.frombuffer(data, dtype=">u8").reshape(rows, 2)
+        mapped = (halves[:, 0] == 0) & (halves[:, 1] >> np.uint64(32) == 0xFFFF)
+        high[:] = halves[:, 0]
+        low[:] = np.where(mapped, halves[:, 1] & np.uint64(0xFFFFFFFF), halves[:, 1])
+        kind = np.where(present, np.where(mapped, IPV4, IPV6), EMPTY)
+    else:
+        kind = np.where(present, MALFORMED, EMPTY)
+    return Addresses(high, low, kind.astype(np.uint8))
+
+
+def _addresses(values: pa.Array) -> Addresses:
+    return _packed_addresses(values) if pa.types.is_fixed_size_binary(values.type) else parse_addresses(values)
+
+
+def _address_status(addresses: Addresses) -> np.ndarray:
+    status = np.select([addresses.kind == EMPTY, addresses.kind == MALFORMED], [MISSING, INVALID], VALID)
+    return status.astype(np.uint8)
+
+
+def parse_sources(values: pa.Array) -> Parsed:
+    """Canonical text of addresses."""
+    addresses = _addresses(values)
+    status = _address_status(addresses)
+    mark_nulls(values, status)
+    return Parsed(format_addresses(addresses), status)
+
+
+def parse_destinations(values: pa.Array, sensors: SensorNames) -> Parsed:
+    """Canonical text of addresses; a sensor name becomes its pseudo-address."""
+    addresses = _addresses(values)
+    odd = np.flatnonzero(addresses.kind == MALFORMED)
+    if len(odd) and is_text(values.type):
+        texts, codes = distinct_texts(values.take(pa.array(odd)))
+        numbers = np.array([sensors.number(text) if is_sensor_name(text) else 0 for text in texts], dtype=np.uint64)
+        addresses.low[odd] = numbers[codes]
+        addresses.kind[odd] = np.where(numbers[codes] > 0, IPV4, MALFORMED)
+    status = _address_status(addresses)
+    mark_nulls(values, status)
+    return Parsed(format_addresses(addresses), status)
+
+
+def parse_labels(values: pa.Array) -> Parsed:
+    """Any plain value as text; what says that there is none is null."""
+    if not is_text(values.type):
+        values = values.cast(pa.string())
+    texts, codes = distinct_texts(values)
+    labels = pa.array([None if is_null(text) else text for text in texts], pa.string())
+    labels = labels.take(pa.array(codes))
+    return Parsed(labels, np.where(np.asarray(labels.is_valid()), VALID, MISSING).astype(np.uint8))
+
+
+def record_columns(records: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, pa.Array]:
+    """Columns of bytes from records of Python values; half a surrogate pair, which is no text, is escaped."""
+    return {name: pa.array([_as_bytes(record.get(name)) for record in records], pa.binary()) for name in names}
+
+
+def _as_bytes(value: Any) -> bytes | None:
+    return None if value is None else str(value).encode("utf-8", "backslashreplace")

@@ -1,0 +1,34 @@
+"""Values that hive partitions (`day=2024-01-01/`) give as columns."""
+
+from collections.abc import Collection, Mapping
+
+import pyarrow as pa
+
+from telescope_transformer.records.columns import ALIASES, plain_name
+from telescope_transformer.records.files import InputFile
+
+NO_DESTINATION = "no destination column; every record has the destination 240.0.0.0"
+
+
+def partition_columns(
+    file: InputFile, resolved: Mapping[str, str], stored: Collection[str], rows: int
+) -> dict[str, pa.Array]:
+    """Columns of `rows` equal values for the fields that a partition and no stored column gives."""
+    return {
+        field: pa.repeat(pa.scalar(file.partitions[column], pa.string()), rows)
+        for field, column in resolved.items()
+        if column not in stored and column in file.partitions
+    }
+
+
+def fields_of_partitions(file: InputFile, known: Collection[str], rows: int) -> dict[str, pa.Array]:
+    """Columns of `rows` equal values for the fields, found by their common names, that only a partition gives."""
+    plain = {plain_name(key): value for key, value in file.partitions.items()}
+    found = {
+        field: next((plain[alias] for alias in aliases if alias in plain), None) for field, aliases in ALIASES.items()
+    }
+    return {
+        field: pa.repeat(pa.scalar(value, pa.string()), rows)
+        for field, value in found.items()
+        if value is not None and field not in known
+    }
