@@ -3,17 +3,18 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.errors import FlowRecordError
-from telescope_transformer.records.columns import ALIASES, MAPPABLE_FIELDS, check_mapping, resolve_columns
+from telescope_transformer.records.columns import ALIASES, MAPPABLE_FIELDS, check_mapping, plain_name, resolve_columns
+from telescope_transformer.records.context import ReadContext
 from telescope_transformer.records.reading import Counts, FlowRecords, Source
 from telescope_transformer.records.schema import FLOW_SCHEMA
-from telescope_transformer.records.sensors import SensorNames
-from telescope_transformer.records.validation import validate
+from telescope_transformer.records.validation import Validator
 
 NAME = "the records"
 # Ratio of difflib from which a column counts as a misspelt field, as in the tokenizer of the model.
@@ -48,18 +49,19 @@ def read_table(records: Any, *, columns: Mapping[str, str] | None = None) -> Flo
     resolved = resolve_columns(table.column_names, columns, NAME)
     _check_spelling(table.column_names, resolved)
     raw = {field: _column(table, column, field) for field, column in resolved.items()}
-    sensors = SensorNames()
-    chunk = validate(raw, np.arange(1, table.num_rows + 1, dtype=np.int64), NAME, sensors)
+    context = ReadContext()
+    chunk = Validator(NAME, context, resolved).chunk(raw, np.arange(1, table.num_rows + 1, dtype=np.int64))
     counts = Counts().plus(chunk.batch.num_rows, chunk.rejects.num_rows, chunk.skipped)
     found = pa.Table.from_batches([chunk.batch])
-    return FlowRecords(found, chunk.rejects, counts, sensors.addresses(), [Source(NAME, "memory", counts)])
+    source = Source(NAME, "memory", counts, Path())
+    return FlowRecords(found, chunk.rejects, counts, context.sensors.addresses(), [source], notes=context.notes)
 
 
 def has_source(names: Sequence[str], columns: Mapping[str, str] | None = None) -> bool:
     """Whether one of the columns is the source address, by the mapping or by its name or a misspelling of it."""
     if columns and columns.get("src_ip"):
         return True
-    plain = ["".join(character for character in name.lower() if character not in "_-. ") for name in names]
+    plain = [plain_name(name) for name in names]
     # "daddr" is the destination and no misspelling of "saddr".
     others = {alias for field, aliases in ALIASES.items() if field != "src_ip" for alias in aliases}
     plain = [name for name in plain if name not in others]
@@ -108,7 +110,7 @@ def _as_text(value: Any) -> str:
 
 
 def _column(table: pa.Table, name: str, field: str) -> pa.Array:
-    """A column as the validation takes it: one chunk, no dictionary, and integer times of our own with their unit."""
+    """A column in one chunk, and integer times of our own with their unit."""
     column = table[name].combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
@@ -117,8 +119,6 @@ def _column(table: pa.Table, name: str, field: str) -> pa.Array:
     unit = FLOW_SCHEMA.field("timestamp").metadata[b"unit"]
     if field == "timestamp" and (table.schema.field(name).metadata or {}).get(b"unit") == unit:
         return column.cast(pa.timestamp("us"))
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
     return column
 
 
