@@ -50,6 +50,10 @@ class TrainingArguments:
     field_dropout: dict[str, float] = field(
         default_factory=dict, metadata=explained("NAME=PROBABILITY that a window is shown without a field")
     )
+    time_jitter: float = field(
+        default=0.0,
+        metadata=explained("standard deviation of the logarithm of a factor on all inter-arrival times of a window"),
+    )
     mix: list[float] = field(
         default_factory=list, metadata=explained("relative frequency of each dataset; equal if not given")
     )
@@ -82,7 +86,7 @@ class TrainingArguments:
         for name in ("steps", "batch_pairs", "min_records", "log_every", "save_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("chunk_pairs", "warmup_steps", "max_grad_norm", "workers", "alpha", "weight_decay", "seed"):
+        for name in ("chunk_pairs", "warmup_steps", "max_grad_norm", "workers", "alpha", "weight_decay", "time_jitter", "seed"):
             if getattr(self, name) < 0:
                 raise TrainingError(f"{name} must not be negative, but is {getattr(self, name)}")
         if not self.learning_rate > 0:

@@ -27,6 +27,8 @@ class PairBatches(Dataset[BatchEncoding]):
         tokenizer: of the model that is trained.
         rank, processes: the pairs of a step are divided evenly among the processes, without repeats.
         field_dropout: probability that a window is shown without a field: names of fields, or `dst_ip` for all octets.
+        time_jitter: standard deviation of the logarithm of a factor on all inter-arrival times of a window. Hosts of
+            one actor send at different rates.
     """
 
     def __init__(
@@ -38,9 +40,11 @@ class PairBatches(Dataset[BatchEncoding]):
         processes: int = 1,
         *,
         field_dropout: Mapping[str, float] | None = None,
+        time_jitter: float = 0.0,
     ):
         self.store, self.sampler, self.tokenizer = store, sampler, tokenizer
         self.dropped = {name: rate for name, rate in (field_dropout or {}).items() if columns_of(name, tokenizer)}
+        self.time_jitter = time_jitter
         share = sampler.options.batch_pairs // processes
         self.own = slice(rank * share, (rank + 1) * share)
 
@@ -50,6 +54,7 @@ class PairBatches(Dataset[BatchEncoding]):
         lengths = np.repeat(pairs.lengths, starts.shape[1])
         batch = self.tokenizer.collate(self.store.encoded, starts.ravel(), lengths)
         self._drop_fields(step, batch)
+        self._change_rates(step, batch)
         sources = pairs.sources[self.own]
         batch["sources"] = torch.from_numpy(sources)
         batch["networks"] = torch.from_numpy(self.store.networks[sources])
@@ -68,6 +73,14 @@ class PairBatches(Dataset[BatchEncoding]):
             hidden_records = torch.from_numpy(hidden).unsqueeze(1) & real  # (2n, T)
             for column in columns_of(name, self.tokenizer):
                 batch["input_ids"][..., column][hidden_records] = self.tokenizer.unk_token_id
+
+    def _change_rates(self, step: int, batch: BatchEncoding) -> None:
+        """Show each window as if its source sent somewhat faster or slower."""
+        if not self.time_jitter:
+            return
+        random = np.random.default_rng([self.sampler.options.seed, step, 3])
+        factors = np.exp(self.time_jitter * random.standard_normal((2, self.sampler.options.batch_pairs)))
+        batch["inter_arrival"] *= torch.from_numpy(factors[:, self.own].reshape(-1, 1).astype(np.float32))
 
 
 class MixedBatches(Dataset[BatchEncoding]):

@@ -216,11 +216,12 @@ def make_batches(
     """Batches of this process from all datasets."""
     names = {entry.name for entry in dataclasses.fields(PairOptions)} - {"seed"}
     told = {name: getattr(arguments, name) for name in names}
+    changes = {"field_dropout": arguments.field_dropout, "time_jitter": arguments.time_jitter}
     rank, processes = accelerator.process_index, accelerator.num_processes
     parts = []
     for number, store in enumerate(stores):
         sampler = PairSampler(store.offsets, PairOptions(**told, seed=arguments.seed + number), store.networks)
-        parts.append(PairBatches(store, sampler, tokenizer, rank, processes, field_dropout=arguments.field_dropout))
+        parts.append(PairBatches(store, sampler, tokenizer, rank, processes, **changes))
     return parts[0] if len(parts) == 1 else MixedBatches(parts, arguments.mix, arguments.seed)
 
 
