@@ -86,7 +86,8 @@ class TrainingArguments:
         for name in ("steps", "batch_pairs", "min_records", "log_every", "save_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("chunk_pairs", "warmup_steps", "max_grad_norm", "workers", "alpha", "weight_decay", "time_jitter", "seed"):
+        amounts = ("chunk_pairs", "warmup_steps", "max_grad_norm", "workers", "alpha", "weight_decay", "time_jitter")
+        for name in (*amounts, "seed"):
             if getattr(self, name) < 0:
                 raise TrainingError(f"{name} must not be negative, but is {getattr(self, name)}")
         if not self.learning_rate > 0:
