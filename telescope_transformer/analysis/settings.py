@@ -1,7 +1,7 @@
 """How an analysis works, as the user sets it, and how it says what it does."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Settings:
     time_limit: seconds that the clustering may search.
     seed: of the clustering's searches.
     granularity: also solve a sweep of thresholds, for the stability of each cluster.
-    networks: CSV of the name of the autonomous system of each /24 or /48, for the report.
+    networks: files that say who announces an address, for the report (`labels.read_owners`).
 
     Raises:
         SolverError: if the threshold is no finite number.
@@ -43,7 +43,7 @@ class Settings:
     time_limit: float = 60.0
     seed: int = 0
     granularity: bool = False
-    networks: str | Path | None = None
+    networks: Sequence[str | Path] = ()
 
     def __post_init__(self) -> None:
         # The solver would find it as well, but only when all windows have been embedded.

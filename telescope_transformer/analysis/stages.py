@@ -14,12 +14,11 @@ from telescope_transformer.analysis.tables import granularity_table
 from telescope_transformer.calibration import DEFAULT_THRESHOLD, FILE_NAME, Calibration, calibrate
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
 from telescope_transformer.errors import DatasetError, FlowRecordError, InputError
-from telescope_transformer.labels import names_of_networks, read_networks
+from telescope_transformer.labels import read_owners
 from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import profile_clusters
 from telescope_transformer.report.granularity import walk_thresholds
-from telescope_transformer.report.targets import network_of
 from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.windows import Windows
@@ -109,7 +108,7 @@ def solve(
     proof = (
         "nothing is proved" if found["gap"] is None else f"of which no clustering saves more than {found['gap']:.2%}"
     )
-    say(f"cost {found['cost']:.1f}, {proof}")
+    say(f"cost {found['cost']:.1f}, {proof}" if found["cost"] > 0 else "cost 0: no clustering costs less")
     found |= {"solver": "local_search+dual", "outside_pairs": graph.outside_pairs}
     return labels, found | {"seconds": round(time.monotonic() - started, 2)}
 
@@ -127,11 +126,8 @@ def solution(found: Solution, threshold: float, scale: float) -> dict[str, Any]:
 def profile(flow: FlowRecords, windows: pa.Table, embed: Embed, settings: Settings, say: Say) -> list[dict[str, Any]]:
     """A profile of every cluster, and of the largest also which fields hold them together."""
     say("describing the clusters")
-    names: dict[str, str] = {}
-    if settings.networks is not None:
-        networks = map(network_of, pc.unique(windows["source"]).to_pylist())
-        names = names_of_networks(networks, read_networks(settings.networks))
-    profiles = profile_clusters(flow.table, windows, networks=names, sensors=flow.sensors)
+    owners = None if not settings.networks else read_owners(settings.networks)
+    profiles = profile_clusters(flow.table, windows, owners=owners, sensors=flow.sensors)
     for cluster, why in explain_clusters(embed, flow.table, windows, seed=settings.seed).items():
         profiles[cluster]["why"] = why
     return profiles

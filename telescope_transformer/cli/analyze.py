@@ -64,7 +64,7 @@ def analyze(
         granularity=granularity,
         time_limit=time_limit,
         seed=seed,
-        networks=networks,
+        networks=networks or (),
     )
     read = labelled_reader(
         labels,

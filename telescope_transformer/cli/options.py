@@ -26,8 +26,14 @@ Prefixes = Annotated[
 ]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="End with success in spite of damaged files.")]
 Networks = Annotated[
-    Path | None,
-    typer.Option(exists=True, dir_okay=False, help="CSV of prefix,name: autonomous systems, for the report."),
+    list[Path] | None,
+    typer.Option(
+        "--networks",
+        "--mmdb",
+        exists=True,
+        dir_okay=False,
+        help="Who announces an address (repeatable): MMDB file, iptoasn TSV, or CSV of prefix,name.",
+    ),
 ]
 TimeLimit = Annotated[float, typer.Option(min=0.0, help="Seconds that a lower bound may be proved for.")]
 Labels = Annotated[Path | None, typer.Option(help="Folder of scanner lists, one file per organisation.")]

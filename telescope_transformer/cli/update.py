@@ -74,5 +74,5 @@ def update(
     with State(state) as opened:
         take(opened, files, read, settings, say=tell)
         if output is not None:
-            whole = summarise(opened, time_limit=time_limit, networks=networks, granularity=granularity)
+            whole = summarise(opened, time_limit=time_limit, networks=networks or (), granularity=granularity)
             tell(f"open {whole.write(output)}")

@@ -60,5 +60,5 @@ def watch(
                 tell(f"error: {error}")
                 continue
             if done and output is not None:
-                whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks)
+                whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks or ())
                 tell(f"open {whole.write(output)}")

@@ -4,17 +4,18 @@ Labels never enter training or clustering; they travel beside the windows for ev
 """
 
 from telescope_transformer.labels.lists import read_labels
-from telescope_transformer.labels.networks import names_of_networks, read_networks
+from telescope_transformer.labels.owners import Owner, Owners, read_owners
 from telescope_transformer.labels.prefixes import PrefixLabels, Tie, label_records
 from telescope_transformer.labels.tools import add_tools, tool_fingerprints
 
 __all__ = [
+    "Owner",
+    "Owners",
     "PrefixLabels",
     "Tie",
     "add_tools",
     "label_records",
-    "names_of_networks",
     "read_labels",
-    "read_networks",
+    "read_owners",
     "tool_fingerprints",
 ]

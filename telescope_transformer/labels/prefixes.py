@@ -28,7 +28,7 @@ class Tie(NamedTuple):
     labels: tuple[str, ...]
 
 
-class _Intervals(NamedTuple):
+class Intervals(NamedTuple):
     """Disjoint intervals in ascending order: the halves of their first addresses (uint64) and label codes (int32).
 
     An interval ends where the next begins; the code -1 stands for no label.
@@ -38,34 +38,48 @@ class _Intervals(NamedTuple):
     low: np.ndarray
     code: np.ndarray
 
+    @classmethod
+    def nested(cls, entries: Iterable[tuple[int, int, int]]) -> "Intervals":
+        """Cut nested ranges (first address, last address, code), sorted with outer before inner, into intervals."""
+        starts, codes = [0], [-1]
+        open_entries: list[tuple[int, int]] = []
 
-def _flatten(entries: list[tuple[int, int, int]]) -> _Intervals:
-    """Cuts nested prefixes (first address, last address, code), sorted with outer before inner, into intervals."""
-    starts, codes = [0], [-1]
-    open_entries: list[tuple[int, int]] = []
+        def begin(start: int, code: int) -> None:
+            if starts[-1] == start:
+                codes[-1] = code
+            else:
+                starts.append(start)
+                codes.append(code)
 
-    def begin(start: int, code: int) -> None:
-        if starts[-1] == start:
-            codes[-1] = code
-        else:
-            starts.append(start)
-            codes.append(code)
+        def close_before(start: int) -> None:
+            while open_entries and open_entries[-1][0] < start:
+                last, _ = open_entries.pop()
+                begin(last + 1, open_entries[-1][1] if open_entries else -1)
 
-    def close_before(start: int) -> None:
-        while open_entries and open_entries[-1][0] < start:
-            last, _ = open_entries.pop()
-            begin(last + 1, open_entries[-1][1] if open_entries else -1)
+        for first, last, code in entries:
+            close_before(first)
+            begin(first, code)
+            open_entries.append((last, code))
+        close_before(1 << 129)
+        high = np.array([min(start >> 64, _HALF) for start in starts], dtype=np.uint64)
+        low = np.array([start & _HALF for start in starts], dtype=np.uint64)
+        # An interval from 2**128 on has no addresses in it.
+        inside = np.array([start < 1 << 128 for start in starts])
+        return cls(high[inside], low[inside], np.array(codes, dtype=np.int32)[inside])
 
-    for first, last, code in entries:
-        close_before(first)
-        begin(first, code)
-        open_entries.append((last, code))
-    close_before(1 << 129)
-    high = np.array([min(start >> 64, _HALF) for start in starts], dtype=np.uint64)
-    low = np.array([start & _HALF for start in starts], dtype=np.uint64)
-    # An interval from 2**128 on has no addresses in it.
-    inside = np.array([start < 1 << 128 for start in starts])
-    return _Intervals(high[inside], low[inside], np.array(codes, dtype=np.int32)[inside])
+
+def search_intervals(
+    high: np.ndarray, low: np.ndarray, intervals: Intervals, chosen: np.ndarray, out: np.ndarray
+) -> None:
+    """Put the code of the interval that holds each chosen address into `out`.
+
+    Args:
+        high, low: (n,) uint64, the halves of the addresses.
+        intervals: of the addresses' family.
+        chosen: (n,) bool, which addresses to look up.
+        out: (n,) int32, written to where chosen.
+    """
+    _search(high, low, *intervals, chosen, out)
 
 
 @njit(cache=True, nogil=True)
@@ -107,8 +121,8 @@ class PrefixLabels:
     ties: list[Tie]
     prefix_count: int
     notes: list[str] = field(default_factory=list)
-    _four: _Intervals = field(default=_flatten([]), repr=False)
-    _six: _Intervals = field(default=_flatten([]), repr=False)
+    _four: Intervals = field(default=Intervals.nested([]), repr=False)
+    _six: Intervals = field(default=Intervals.nested([]), repr=False)
 
     @classmethod
     def from_entries(cls, entries: Iterable[tuple[Network, str]], notes: Iterable[str] = ()) -> "PrefixLabels":
@@ -127,7 +141,7 @@ class PrefixLabels:
                 ties.append(Tie(str(network), tuple(labels)))
             bounds = int(network.network_address), int(network.broadcast_address)
             by_version[network.version].append((*bounds, codes[labels[0]]))
-        return cls(names, ties, len(claims), list(notes), _flatten(by_version[4]), _flatten(by_version[6]))
+        return cls(names, ties, len(claims), list(notes), Intervals.nested(by_version[4]), Intervals.nested(by_version[6]))
 
     def summary(self) -> str:
         """What was read, in lines of text: prefixes, labels, ties and what was passed over."""
@@ -145,7 +159,7 @@ class PrefixLabels:
         parsed = parse_addresses(addresses)
         found = np.full(len(parsed.kind), -1, dtype=np.int32)
         for kind, intervals in ((IPV4, self._four), (IPV6, self._six)):
-            _search(parsed.high, parsed.low, *intervals, parsed.kind == kind, found)
+            search_intervals(parsed.high, parsed.low, intervals, parsed.kind == kind, found)
         return found
 
     def label(self, addresses: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -1,4 +1,4 @@
-"""What the page's script draws from: columns of windows, sources and profiles, packed small."""
+"""What the page's script draws from: columns of sources and windows, profiles and days, packed small."""
 
 import base64
 import json
@@ -9,21 +9,38 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telescope_transformer import similarity
+from telescope_transformer.records.addresses import IPV4, parse_addresses
 from telescope_transformer.report.counting import codes_of
+from telescope_transformer.report.days import Days
+from telescope_transformer.report.first_screen import first_screen
 from telescope_transformer.report.layout import map_layout
-from telescope_transformer.report.timing import DAY, MICROSECONDS, daily_counts
+from telescope_transformer.report.names import difference
+from telescope_transformer.report.news import Period, change_of, period_of, traffic_of
+from telescope_transformer.report.timing import DAY, MICROSECONDS
 
-# Profiles are the page's largest part per cluster; smaller clusters are in `clusters.json` only.
+# What a page holds at most, so that it stays under 5 MB and is drawn within seconds; `telescope serve` asks the tables.
+# Measured on 100,000 windows of as many sources: 17 letters a window and 12 a source, deflated and in base 64.
+MAX_WINDOWS = 60_000
+MAX_SOURCES = 120_000
+# Profiles are the page's largest part per cluster; of smaller clusters there is a row of the table.
 MAX_PROFILES = 1500
 MIN_PROFILES = 100
-# Letters of the packed data; with styles and scripts the page then stays under 5 MB where its windows allow it.
+MAX_ROWS = 20_000
+# Letters of the packed data, of 5 MB less the styles and scripts.
 PAGE_LETTERS = 4_700_000
 # The last ones; all are in `clusters.json`.
 MAX_EVENTS = 200
 MAX_DAYS = 400
+# Services of windows that are alone.
+ALONE_SERVICES = 20
+GRID = 256
 NO_CATEGORY = 0xFFFF
+NO_CLUSTER = 0xFFFFFFFF
+# Kept whole in `clusters.json`; the page does without.
+LEFT_OUT = ("days", "protocols")
 
 
 @dataclass(frozen=True)
@@ -33,13 +50,16 @@ class ReportData:
     Attributes:
         windows: a row per window: `window_id`, `source`, `start`, `end` (us), `n_records`, `cluster`, `embedding`, and
             where present `margin`, `label`, `service`.
-        profiles: what `profile_clusters` said of these windows.
+        profiles: what `profile_clusters` and `name_clusters` said of these windows.
         solution: threshold, cost, lower_bound, gap, solver, n_clusters, seconds; bound and gap None where not proved.
         counts: name to number, as `read`, `kept`, `rejected`.
+        sources: a row per source that was read, with `cluster` null where it is in none; None takes those of the
+            windows.
         rejects: file, row, field, value, reason; None where nothing was read.
         calibration: the fitted calibration as `Calibration.to_dict` gives it, or None.
         events: births, deaths, merges and splits of clusters from `telescope update`, or None.
         levels: coarser and finer clusterings as `Granularity.levels` gives them, or None.
+        traffic: records and sources a day of all that was read; None takes those of the clusters.
         title: shown at the top.
     """
 
@@ -47,11 +67,30 @@ class ReportData:
     profiles: Sequence[Mapping[str, Any]]
     solution: Mapping[str, Any]
     counts: Mapping[str, int] = field(default_factory=dict)
+    sources: pa.Table | None = None
     rejects: pa.Table | None = None
     calibration: Mapping[str, Any] | None = None
     events: Sequence[Mapping[str, Any]] | None = None
     levels: Sequence[Mapping[str, Any]] | None = None
+    traffic: Days | None = None
     title: str = "Telescope report"
+
+    def every_source(self) -> pa.Table:
+        """`sources`, or those of the windows."""
+        return self.sources if self.sources is not None else sources_of_windows(self.windows)
+
+    def first_screen(self) -> dict[str, Any]:
+        """What an analyst reads first (`report.first_screen`)."""
+        return first_screen(self.profiles, self.every_source(), self.solution, self.counts, self.traffic)
+
+
+def sources_of_windows(windows: pa.Table) -> pa.Table:
+    """A row per source of the windows, with the cluster of its first one."""
+    ordered = windows.sort_by([("source", "ascending"), ("start", "ascending")])
+    whole = ordered.group_by("source", use_threads=False).aggregate(
+        [("cluster", "first"), ("n_records", "sum"), ("start", "min"), ("end", "max")]
+    )
+    return whole.rename_columns(["source", "cluster", "n_records", "first_seen", "last_seen"])
 
 
 def packed(values: np.ndarray, dtype: str) -> dict[str, str]:
@@ -70,52 +109,96 @@ def _deflated(raw: bytes) -> str:
 
 
 def page_data(data: ReportData, *, seed: int = 0) -> dict[str, Any]:
-    """All that the script needs, as one JSON value; windows go by source and time so that they pack well."""
-    windows = data.windows.sort_by([("source", "ascending"), ("start", "ascending")])
-    clusters = windows["cluster"].to_numpy().astype(np.int64)
+    """All that the script needs, as one JSON value."""
+    rng = np.random.default_rng(seed)
+    places = _places(data.windows, seed)
+    chosen = _sample(data.windows["cluster"].to_numpy(), rng)
+    windows, shown = data.windows.take(pa.array(chosen)), data.windows.num_rows
+    sources = _held_sources(data.every_source(), windows)
+    traffic = data.traffic or traffic_of(data.profiles)
+    period = period_of(traffic)
     largest = sorted(data.profiles, key=lambda profile: (-profile["n_windows"], profile["cluster"]))
-    columns, events = _window_columns(windows, seed), list(data.events or [])
-    return {
+    several = [profile for profile in largest if profile["n_windows"] > 1]
+    events = list(data.events or [])
+    parts: dict[str, Any] = {
         "title": data.title,
-        "windows": columns,
-        **_profile_parts(windows, clusters, largest, PAGE_LETTERS - len(json.dumps(columns))),
+        "sources": _source_columns(sources, period),
+        "windows": _window_columns(windows, places[chosen], sources),
+        "n_windows": shown,
+        "n_sources": data.every_source().num_rows,
         "events": packed_json(events[-MAX_EVENTS:]),
         "n_events": len(events),
-        "n_clusters": len(data.profiles),
-        "n_singletons": sum(profile["n_windows"] == 1 for profile in data.profiles),
+        "n_clusters": len(several),
+        "alone": _alone(data.windows),
+        "traffic": _day_matrix([traffic], period),
     }
+    if len(chosen) < shown:
+        parts["grid"] = _grid(data.windows, places, several)
+    return parts | _profile_parts(several, period, chosen, data.windows, PAGE_LETTERS - len(json.dumps(parts)))
 
 
-def _profile_parts(
-    windows: pa.Table, clusters: np.ndarray, largest: Sequence[Mapping[str, Any]], room: int
-) -> dict[str, Any]:
-    """Profiles of the largest clusters, and their windows by day: as many as there is room for, in letters."""
-    number = min(MAX_PROFILES, len(largest))
-    while True:
-        shown = largest[:number]
-        days = _days(windows, clusters, [profile["cluster"] for profile in shown])
-        parts = {"clusters": packed_json(shown), "days": days}
-        if number <= MIN_PROFILES or len(json.dumps(parts)) <= room:
-            return parts
-        number = max(MIN_PROFILES, 3 * number // 4)
+def _places(windows: pa.Table, seed: int) -> np.ndarray:
+    if not windows.num_rows:
+        return np.zeros((0, 2))
+    return map_layout(similarity.embedding_matrix(windows), seed=seed)
 
 
-def _window_columns(windows: pa.Table, seed: int) -> dict[str, Any]:
+def _sample(clusters: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows of the windows that the page holds, ascending: all, or some of every cluster in proportion to its size."""
+    if len(clusters) <= MAX_WINDOWS:
+        return np.arange(len(clusters))
+    order = rng.permutation(len(clusters))
+    order = order[np.argsort(clusters[order], kind="stable")]
+    # Equal steps through the windows by cluster take the same share of each.
+    return np.sort(order[np.linspace(0, len(order) - 1, MAX_WINDOWS).round().astype(np.int64)])
+
+
+def _held_sources(sources: pa.Table, windows: pa.Table) -> pa.Table:
+    """The sources that the page can find, by address: those of its windows, then those of most records."""
+    if sources.num_rows > MAX_SOURCES:
+        of_window = pc.is_in(sources["source"], pc.unique(windows["source"])).to_numpy(zero_copy_only=False)
+        order = np.lexsort((-sources["n_records"].to_numpy(), ~of_window))[:MAX_SOURCES]
+        sources = sources.take(pa.array(order))
+    parsed = parse_addresses(sources["source"])
+    return sources.take(pa.array(np.lexsort((parsed.low, parsed.high, parsed.kind != IPV4))))
+
+
+def _source_columns(sources: pa.Table, period: Period | None) -> dict[str, Any]:
+    """Columns of sources by address: IPv4 addresses as differences, IPv6 addresses as text behind them."""
+    parsed = parse_addresses(sources["source"])
+    four = parsed.kind == IPV4
+    clusters = sources["cluster"].fill_null(-1).to_numpy().astype(np.int64)
+    first = period.first if period else 0
+    columns: dict[str, Any] = {
+        "count": sources.num_rows,
+        "first_day": first,
+        "four": packed(np.diff(parsed.low[four].astype(np.int64), prepend=0), "uint32"),
+        "six": packed_json(sources["source"].filter(pa.array(~four)).to_pylist()),
+        "cluster": packed(np.where(clusters < 0, NO_CLUSTER, clusters), "uint32"),
+        "records": packed(np.minimum(sources["n_records"].to_numpy(), NO_CLUSTER), "uint32"),
+    }
+    for name, column in (("from", "first_seen"), ("to", "last_seen")):
+        days = sources[column].to_numpy() // DAY - first
+        columns[name] = packed(np.clip(days, 0, NO_CATEGORY), "uint16")
+    for name in ("label", "service"):
+        if name in sources.column_names and sources[name].null_count < sources.num_rows:
+            columns[name] = _categories(*codes_of(sources[name]))
+    return columns
+
+
+def _window_columns(windows: pa.Table, places: np.ndarray, sources: pa.Table) -> dict[str, Any]:
     starts, ends = windows["start"].to_numpy(), windows["end"].to_numpy()
     first = int(starts.min()) // MICROSECONDS if len(starts) else 0
-    source, source_names = codes_of(windows["source"])
-    places = map_layout(similarity.embedding_matrix(windows), seed=seed) if len(starts) else np.zeros((0, 2))
+    place = pc.index_in(windows["source"], sources["source"].combine_chunks()).to_numpy(zero_copy_only=False)
     columns: dict[str, Any] = {
         "count": windows.num_rows,
         "first": first,
-        "sources": packed_json(source_names),
-        "id": packed(windows["window_id"].to_numpy(), "uint32"),
-        "source": packed(source, "uint32"),
+        "source": packed(place, "uint32"),
         "x": packed(np.round(places[:, 0] * 65535), "uint16"),
         "y": packed(np.round(places[:, 1] * 65535), "uint16"),
         "cluster": packed(windows["cluster"].to_numpy(), "uint32"),
-        "start": packed(starts // MICROSECONDS - first, "uint32"),
-        "seconds": packed((ends - starts) // MICROSECONDS, "uint32"),
+        "start": packed(np.minimum(starts // MICROSECONDS - first, NO_CLUSTER), "uint32"),
+        "seconds": packed(np.minimum((ends - starts) // MICROSECONDS, NO_CLUSTER), "uint32"),
         "records": packed(np.minimum(windows["n_records"].to_numpy(), 65535), "uint16"),
     }
     if "margin" in windows.column_names:
@@ -137,22 +220,92 @@ def _categories(codes: np.ndarray, names: list[str]) -> dict[str, Any]:
     return {"codes": packed(ranked, "uint16"), "names": packed_json([names[i] for i in by_frequency])}
 
 
-def _days(windows: pa.Table, clusters: np.ndarray, shown: list[int]) -> dict[str, Any]:
-    """Windows of each shown cluster per day, or per several days where the days are very many."""
-    starts = windows["start"].to_numpy()
-    row_of = np.full(int(clusters.max()) + 1 if len(clusters) else 1, -1, dtype=np.int64)
-    row_of[np.array(shown, dtype=np.int64)] = np.arange(len(shown))
-    kept = row_of[clusters] >= 0
-    if not kept.any():
-        return {"first": 0, "step": 1, "n": 0, "counts": packed(np.zeros(0), "uint16")}
-    n_days = int(starts.max() // DAY - starts.min() // DAY) + 1
-    step = -(-n_days // MAX_DAYS)
-    counts, first = daily_counts(row_of[clusters[kept]], starts[kept], len(shown))
-    padded = np.pad(counts, ((0, 0), (0, -counts.shape[1] % step)))
-    summed = padded.reshape(len(shown), -1, step).sum(axis=2)
+def _alone(windows: pa.Table) -> dict[str, Any]:
+    """How many windows are alone in their cluster, and which services most of them ask for."""
+    clusters = windows["cluster"].to_numpy()
+    alone = np.bincount(clusters)[clusters] == 1 if len(clusters) else np.zeros(0, dtype=bool)
+    rows: list[tuple[str, int]] = []
+    if "service" in windows.column_names and alone.any():
+        found = windows.filter(pa.array(alone))["service"].value_counts().to_pylist()
+        rows = sorted(((row["values"] or "", row["counts"]) for row in found), key=lambda row: (-row[1], row[0]))
+    return {"n": int(alone.sum()), "services": rows[:ALONE_SERVICES], "n_services": len(rows)}
+
+
+def _grid(windows: pa.Table, places: np.ndarray, several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All windows by square of the map, and the cluster that most of a square's windows are in, by its rank."""
+    cell = np.minimum((places * GRID).astype(np.int64), GRID - 1)
+    key = cell[:, 1] * GRID + cell[:, 0]
+    clusters = windows["cluster"].to_numpy().astype(np.int64)
+    ranks = np.full(int(clusters.max()) + 1, NO_CATEGORY, dtype=np.int64)
+    for rank, profile in enumerate(several[:NO_CATEGORY]):
+        ranks[profile["cluster"]] = rank
+    pairs, counts = np.unique(key << 16 | ranks[clusters], return_counts=True)
+    order = np.lexsort((pairs, -counts, pairs >> 16))
+    cells, first = np.unique(pairs[order] >> 16, return_index=True)
+    main = np.full(GRID * GRID, NO_CATEGORY, dtype=np.int64)
+    main[cells] = pairs[order][first] & 0xFFFF
+    total = np.bincount(key, minlength=GRID * GRID)
+    return {"counts": packed(total, "uint32"), "ranks": packed(main, "uint16")}
+
+
+def _profile_parts(
+    several: Sequence[Mapping[str, Any]], period: Period | None, chosen: np.ndarray, windows: pa.Table, room: int
+) -> dict[str, Any]:
+    """Profiles of the largest clusters and a row of the others: as many as there is room for, in letters."""
+    names = {profile["cluster"]: profile for profile in several}
+    row_of = dict(zip(windows["window_id"].to_numpy()[chosen].tolist(), range(len(chosen)), strict=True))
+    number, n_rows = min(MAX_PROFILES, len(several)), min(MAX_ROWS, len(several))
+    while True:
+        shown = [_page_profile(profile, period, names, row_of) for profile in several[:number]]
+        rows = [_page_row(profile, period) for profile in several[number:n_rows]]
+        days = _day_matrix([profile.get("days") or [] for profile in several[:number]], period)
+        parts = {"clusters": packed_json([*shown, *rows]), "n_profiles": len(shown), "days": days}
+        if number <= MIN_PROFILES or len(json.dumps(parts)) <= room:
+            return parts
+        number, n_rows = max(MIN_PROFILES, 3 * number // 4), max(MIN_PROFILES, 3 * n_rows // 4)
+
+
+def _page_profile(
+    profile: Mapping[str, Any],
+    period: Period | None,
+    profiles: Mapping[int, Mapping[str, Any]],
+    row_of: Mapping[int, int],
+) -> dict[str, Any]:
+    """A profile as the page shows it: with news, rows of typical windows, and what tells its neighbours apart."""
+    answer = {key: value for key, value in profile.items() if key not in LEFT_OUT}
+    answer["news"] = change_of(profile.get("days") or [], period).kind if period else "steady"
+    answer["typical_windows"] = [row_of[i] for i in profile.get("typical_windows", []) if i in row_of]
+    answer["nearest"] = [
+        row | {"apart": difference(profile, profiles[row["cluster"]])}
+        for row in profile.get("nearest", [])
+        if row["cluster"] in profiles
+    ]
+    answer["last_days"] = (profile.get("days") or [])[-2:]
+    return answer
+
+
+def _page_row(profile: Mapping[str, Any], period: Period | None) -> dict[str, Any]:
+    """What the table shows of a cluster whose profile the page has no room for."""
+    keys = ("cluster", "name", "n_windows", "n_sources", "n_records", "first_seen", "last_seen", "n_services")
+    row = {key: profile[key] for key in (*keys, "n_networks") if key in profile}
+    row["news"] = change_of(profile.get("days") or [], period).kind if period else "steady"
+    return row | {"services": profile.get("services", [])[:1], "brief": True}
+
+
+def _day_matrix(many: Sequence[Days], period: Period | None) -> dict[str, Any]:
+    """Records of each by day, or by several days where the days are very many."""
+    if period is None or not many:
+        return {"first": 0, "step": 1, "n": 0, "counts": packed(np.zeros(0), "uint32")}
+    step = -(-period.n_days // MAX_DAYS)
+    n_bins = -(-period.n_days // step)
+    counts = np.zeros((len(many), n_bins), dtype=np.int64)
+    for row, days in zip(counts, many, strict=True):
+        table = np.asarray(days, dtype=np.int64).reshape(-1, 3)
+        table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
+        np.add.at(row, (table[:, 0] - period.first) // step, table[:, 1])
     return {
-        "first": first,
+        "first": period.first,
         "step": step,
-        "n": summed.shape[1],
-        "counts": packed(np.minimum(summed, 65535), "uint16"),
+        "n": n_bins,
+        "counts": packed(np.minimum(counts, NO_CLUSTER), "uint32"),
     }

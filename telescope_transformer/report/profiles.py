@@ -7,13 +7,19 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer import similarity
+from telescope_transformer.labels import Owner, Owners
+from telescope_transformer.records.schema import PORT_PROTOCOLS
 from telescope_transformer.report.counting import codes_of, pair_counts, spans, top_values
+from telescope_transformer.report.days import days_of_groups, main_span
 from telescope_transformer.report.services import protocol_name, service_codes, service_name
 from telescope_transformer.report.targets import network_of, target_profiles
-from telescope_transformer.report.timing import activity, inter_arrivals, iso_time, rhythm, timing_profile
+from telescope_transformer.report.timing import DAY, activity, inter_arrivals, rhythm, timing_profile
 from telescope_transformer.report.window_records import WindowRecords, join_records
+from telescope_transformer.report.words import iso_time
 
 TOP = 5
+# A scanner's list of ports is what it is known by; the longest that a page can show whole.
+TOP_SERVICES = 20
 NEAREST = 3
 
 
@@ -21,7 +27,7 @@ def profile_clusters(
     records: pa.Table,
     windows: pa.Table,
     *,
-    networks: Mapping[str, str] | None = None,
+    owners: Owners | None = None,
     sensors: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Profile every cluster of the windows.
@@ -30,13 +36,13 @@ def profile_clusters(
         records: flow records (`records.schema.FLOW_SCHEMA`), in any order; those in no window are not counted.
         windows: a row per window: `window_id`, `source`, `start`, `end` (us), `n_records`, `cluster` (0..k-1), and
             where present `embedding`, `margin`, `label`, `tool`.
-        networks: name of the autonomous system or operator of each /24 or /48, if known.
+        owners: who announces an address, if known.
         sensors: pseudo-address of each named sensor; targets then go by the name.
 
     Returns:
-        A dict per cluster, by its number: sizes, first and last seen, services, protocols, source networks, targets,
-        timing, activity over time, rhythm over the week, labels with purity, tools, typical windows and nearest
-        clusters.
+        A dict per cluster, by its number: sizes, first and last seen, days with records, services, protocols, source
+        ports, sources, networks and their owners, targets, timing, activity over time, rhythm over the week, labels
+        and tools with the share of windows that have them, typical windows and nearest clusters.
 
     Raises:
         InputError: if a column is absent or the records are not those that the windows were cut from.
@@ -49,7 +55,8 @@ def profile_clusters(
     parts = [
         size_profiles(windows, clusters, n_clusters),
         service_profiles(joined, clusters, n_clusters),
-        source_profiles(windows, clusters, n_clusters, networks or {}),
+        source_profiles(windows, clusters, n_clusters, owners),
+        day_profiles(joined, clusters, n_clusters),
         _target_parts(joined, clusters, n_clusters, sensors or {}),
         _timing_parts(joined, windows, clusters, n_clusters),
         label_profiles(windows, clusters, n_clusters),
@@ -90,18 +97,22 @@ def service_profiles(joined: WindowRecords, clusters: np.ndarray, n_clusters: in
     columns = [table[name].to_numpy() for name in ("protocol", "src_port", "dst_port")]
     services, protocols = service_codes(*columns), columns[0]
     of_record = clusters[joined.window]
-    by_service = top_values(of_record, services, n_clusters, service_name, key="service", count="records", top=TOP)
+    by_service = top_values(
+        of_record, services, n_clusters, service_name, key="service", count="records", top=TOP_SERVICES
+    )
     by_protocol = top_values(of_record, protocols, n_clusters, protocol_name, key="protocol", count="records", top=TOP)
+    has_ports = np.where(np.isin(protocols, PORT_PROTOCOLS), columns[1].astype(np.int64), -1)
+    by_port = top_values(of_record, has_ports, n_clusters, int, key="port", count="records", top=1)
     return [
-        {"services": services, "n_services": n, "protocols": protocols}
-        for (services, n), (protocols, _) in zip(by_service, by_protocol, strict=True)
+        {"services": services, "n_services": n, "protocols": protocols, "src_ports": ports, "n_src_ports": n_ports}
+        for (services, n), (protocols, _), (ports, n_ports) in zip(by_service, by_protocol, by_port, strict=True)
     ]
 
 
 def source_profiles(
-    windows: pa.Table, clusters: np.ndarray, n_clusters: int, networks: Mapping[str, str]
+    windows: pa.Table, clusters: np.ndarray, n_clusters: int, owners: Owners | None
 ) -> list[dict[str, Any]]:
-    """Sources with most windows, and the networks (/24, /48) that sources lie in, most sources first."""
+    """Sources with most windows, the networks (/24, /48) that sources lie in, and who announces them."""
     codes, names = codes_of(windows["source"])
     nets = [network_of(name) for name in names]
     index = {net: i for i, net in enumerate(dict.fromkeys(nets))}
@@ -110,11 +121,45 @@ def source_profiles(
     net_codes = np.array([index[net] for net in nets], dtype=np.int64)[source]
     by_source = top_values(clusters, codes, n_clusters, names.__getitem__, key="source", count="windows", top=TOP)
     by_net = top_values(owner, net_codes, n_clusters, net_names.__getitem__, key="network", count="sources", top=TOP)
-    answer = []
-    for (sources, n_sources), (best, n_networks) in zip(by_source, by_net, strict=True):
-        named = [row | {"name": networks[row["network"]]} if row["network"] in networks else row for row in best]
-        answer.append({"n_sources": n_sources, "sources": sources, "networks": named, "n_networks": n_networks})
+    answer: list[dict[str, Any]] = [
+        {"n_sources": n_sources, "sources": sources, "networks": best, "n_networks": n_networks}
+        for (sources, n_sources), (best, n_networks) in zip(by_source, by_net, strict=True)
+    ]
+    if owners is not None:
+        for part, who in zip(answer, _owner_parts(owner, source, owners.find(names), n_clusters), strict=True):
+            part |= who
     return answer
+
+
+def _owner_parts(
+    cluster: np.ndarray, source: np.ndarray, found: list[Owner], n_clusters: int
+) -> list[dict[str, Any]]:
+    """Autonomous systems and countries with most sources, of the distinct (cluster, source) pairs."""
+    systems = {one[:2]: i for i, one in enumerate(dict.fromkeys(one[:2] for one in found if one[:2] != (None, None)))}
+    countries = {name: i for i, name in enumerate(dict.fromkeys(one.country for one in found if one.country))}
+    of_system = np.array([systems.get(one[:2], -1) for one in found], dtype=np.int64)[source]
+    of_country = np.array([countries.get(one.country, -1) for one in found], dtype=np.int64)[source]
+    names = [{"asn": asn, "name": name} for asn, name in systems]
+    by_system = top_values(cluster, of_system, n_clusters, names.__getitem__, key="who", count="sources", top=TOP)
+    by_country = top_values(
+        cluster, of_country, n_clusters, list(countries).__getitem__, key="country", count="sources", top=TOP
+    )
+    return [
+        {
+            "owners": [row.pop("who") | row for row in best],
+            "n_owners": n_owners,
+            "countries": nations,
+            "n_countries": n_countries,
+        }
+        for (best, n_owners), (nations, n_countries) in zip(by_system, by_country, strict=True)
+    ]
+
+
+def day_profiles(joined: WindowRecords, clusters: np.ndarray, n_clusters: int) -> list[dict[str, Any]]:
+    """The days on which each cluster has records: what news is told from."""
+    sources, _ = codes_of(joined.table["src_ip"])
+    days = days_of_groups(clusters[joined.window], joined.table["timestamp"].to_numpy(), sources, n_clusters)
+    return [{"days": one} for one in days]
 
 
 def _target_parts(
@@ -134,7 +179,7 @@ def _timing_parts(
 ) -> list[dict[str, Any]]:
     times, of_record = joined.table["timestamp"].to_numpy(), clusters[joined.window]
     first, last = seen(windows, clusters, n_clusters)
-    activities = activity(of_record, times, n_clusters, (int(first.min()), int(last.max())))
+    activities = activity(of_record, times, n_clusters, _drawn_span(times))
     rhythms = rhythm(of_record, times, n_clusters)
     gaps, later = inter_arrivals(times, joined.window)
     owner = of_record[later]
@@ -142,23 +187,36 @@ def _timing_parts(
     gaps = gaps[by_cluster]
     answer = []
     for k, span in enumerate(spans(owner[by_cluster], n_clusters)):
-        timing = timing_profile(gaps[span], int(activities[k].sum()), int(first[k]), int(last[k]))
+        timing = timing_profile(gaps[span], int(rhythms[k].sum()), int(first[k]), int(last[k]))
         answer.append({"timing": timing, "activity": activities[k].tolist(), "rhythm": rhythms[k].tolist()})
     return answer
 
 
+def _drawn_span(times: np.ndarray) -> tuple[int, int]:
+    """First and last time that are drawn, in microseconds: without records of clocks that are years wrong."""
+    days, weights = np.unique(times // DAY, return_counts=True)
+    if not len(days):
+        return 0, 0
+    first, last = main_span(days, weights)
+    inside = times[(times >= first * DAY) & (times < (last + 1) * DAY)]
+    return int(inside.min()), int(inside.max())
+
+
 def label_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> list[dict[str, Any]]:
-    """Labels with the purity among labelled windows (None where no window has one), and tools."""
-    parts: list[dict[str, Any]] = [{"labels": [], "purity": None, "tools": []} for _ in range(n_clusters)]
-    for column, key, field in (("label", "label", "labels"), ("tool", "tool", "tools")):
+    """Labels and tools, most windows first, with their share of all windows, and how many windows have one."""
+    parts: list[dict[str, Any]] = [
+        {"labels": [], "n_labelled": 0, "tools": [], "n_with_tool": 0} for _ in range(n_clusters)
+    ]
+    sizes = np.bincount(clusters, minlength=n_clusters).tolist()
+    for column, field, total in (("label", "labels", "n_labelled"), ("tool", "tools", "n_with_tool")):
         if column not in windows.column_names or windows[column].null_count == windows.num_rows:
             continue
         codes, names = codes_of(windows[column])
-        found = top_values(clusters, codes, n_clusters, names.__getitem__, key=key, count="windows", top=TOP)
-        for part, (rows, _) in zip(parts, found, strict=True):
-            part[field] = rows
-            if field == "labels" and rows:
-                part["purity"] = rows[0]["share"]
+        known = np.bincount(clusters[codes >= 0], minlength=n_clusters).tolist()
+        found = top_values(clusters, codes, n_clusters, names.__getitem__, key=column, count="windows", top=TOP)
+        for part, (rows, _), size, number in zip(parts, found, sizes, known, strict=True):
+            part[field] = [row | {"share": round(row["windows"] / size, 4)} for row in rows]
+            part[total] = number
     return parts
 
 

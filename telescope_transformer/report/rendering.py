@@ -4,8 +4,9 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,17 @@ from markupsafe import Markup
 
 from telescope_transformer import __version__
 from telescope_transformer.report.counting import codes_of, pair_counts
+from telescope_transformer.report.first_screen import KINDS
 from telescope_transformer.report.page_data import ReportData, page_data
 from telescope_transformer.report.reliability import reliability_picture
-from telescope_transformer.report.timing import iso_time
+from telescope_transformer.report.words import counted, percent
 
 # In the order in which they are joined: each uses only what stands before it.
 SCRIPTS = (
     "data.js",
+    "search.js",
     "symbols.js",
     "svg.js",
-    "filter.js",
     "map_view.js",
     "map_labels.js",
     "map.js",
@@ -55,13 +57,23 @@ def write_report(path: str | os.PathLike[str], data: ReportData, *, seed: int = 
     unfinished.replace(target)
 
 
-def render_report(data: ReportData, *, seed: int = 0) -> str:
-    """The report as HTML text. The content security policy names the script and the style by their hashes."""
+def render_report(
+    data: ReportData, *, seed: int = 0, live: bool = False, others: Sequence[tuple[str, str, bool]] = ()
+) -> str:
+    """The report as HTML text. The content security policy names the script and the style by their hashes.
+
+    Args:
+        data: what the report is made of.
+        seed: of the map's layout.
+        live: whether the page may ask the server that it comes from (`telescope serve`).
+        others: analyses to choose from: address, name, and whether it is this one.
+    """
     script, style = _joined("static", SCRIPTS), _joined("static", STYLES)
     environment = Environment(
         loader=PackageLoader("telescope_transformer.report"), autoescape=True, undefined=StrictUndefined
     )
     policy = f"default-src 'none'; script-src {_source_hash(script)}; style-src {_source_hash(style)}"
+    policy += "; connect-src 'self'" if live else ""
     policy += "; base-uri 'none'; form-action 'none'"
     return environment.get_template("report.html.j2").render(
         title=data.title,
@@ -70,8 +82,10 @@ def render_report(data: ReportData, *, seed: int = 0) -> str:
         script=Markup(script),
         style=Markup(style),
         payload=Markup(script_json(page_data(data, seed=seed))),
-        span=_span(data.windows),
-        figures=_figures(data),
+        live=live,
+        others=others,
+        screen=_with_paths(data.first_screen()),
+        counted=counted,
         counts=data.counts,
         solution=data.solution,
         certificate=certificate_text(data.solution),
@@ -80,6 +94,22 @@ def render_report(data: ReportData, *, seed: int = 0) -> str:
         reliability=reliability_picture(data.calibration) if data.calibration else None,
         levels=data.levels or data.solution.get("granularity"),
     )
+
+
+def _with_paths(screen: dict[str, Any]) -> dict[str, Any]:
+    """The first screen with an SVG path for the sparkline of each line."""
+    for kind in KINDS:
+        for line in screen[kind]:
+            line["path"] = _spark_path(line["spark"])
+    return screen
+
+
+def _spark_path(values: Sequence[int], width: int = 120, height: int = 20) -> str:
+    """Steps whose height is the square root of each value, so that small ones are seen beside large ones."""
+    top, step = max(1, *values), width / max(1, len(values))
+    levels = [height - (height - 2) * sqrt(value / top) for value in values]
+    steps = "".join(f"L{i * step:.1f} {y:.1f}L{(i + 1) * step:.1f} {y:.1f}" for i, y in enumerate(levels))
+    return f"M0 {height}{steps}L{width} {height}Z"
 
 
 def script_json(value: Any) -> str:
@@ -97,24 +127,6 @@ def _source_hash(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-def _span(windows: pa.Table) -> tuple[str, str] | None:
-    if windows.num_rows == 0:
-        return None
-    return iso_time(windows["start"].to_numpy().min()), iso_time(windows["end"].to_numpy().max())
-
-
-def _figures(data: ReportData) -> list[tuple[str, int]]:
-    """The large numbers at the top."""
-    sizes = [profile["n_windows"] for profile in data.profiles]
-    return [
-        ("flow records", int(data.windows["n_records"].to_numpy().sum()) if sizes else 0),
-        ("sources", len(data.windows["source"].unique())),
-        ("windows", data.windows.num_rows),
-        ("clusters of several windows", sum(size > 1 for size in sizes)),
-        ("windows alone", sum(size == 1 for size in sizes)),
-    ]
-
-
 def certificate_text(solution: Mapping[str, Any]) -> str:
     """What is proved about the clustering, in words.
 
@@ -123,21 +135,18 @@ def certificate_text(solution: Mapping[str, Any]) -> str:
     cost, bound, gap = solution.get("cost"), solution.get("lower_bound"), solution.get("gap")
     if cost is None:
         return "The cost of this partition was not recorded."
+    if cost <= 0:
+        return "Proved optimal: this partition costs nothing, and none costs less."
     if bound is None or gap is None:
         return "No lower bound was computed: how far this partition is from the best one is not known."
     if gap <= 1e-9:
         return "Proved optimal: no other partition of these windows has a lower cost."
-    saving = f"no other partition of these windows can save more than {_percent(gap)} of this cost"
+    saving = f"no other partition of these windows can save more than {percent(gap)} of this cost"
     return (
         f"Proved near optimal: {saving}."
         if gap <= NEAR_OPTIMAL
         else f"Not proved to be the best, but bounded: {saving}."
     )
-
-
-def _percent(share: float) -> str:
-    value = 100 * share
-    return f"{value:.2g} %" if value < 10 else f"{value:.1f} %"
 
 
 def _reject_summary(rejects: pa.Table | None) -> dict[str, Any] | None:

@@ -1,13 +1,15 @@
 """What a cluster aims at: how many destinations, under which prefixes, and in which order it sweeps them."""
 
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any
 
 import numpy as np
 
+from telescope_transformer.records.sensors import ABSENT_DESTINATION
 from telescope_transformer.report.counting import top_values
 from telescope_transformer.report.window_records import WindowRecords
 
+NO_DESTINATION = str(IPv4Address(ABSENT_DESTINATION))
 # Sensors that are named, not addressed, have pseudo-addresses here.
 SENSOR_PREFIX = 240
 
@@ -38,9 +40,11 @@ def target_profiles(
         top: how many prefixes to give.
     """
     codes, names = destination
+    # No destination column was read: then nothing is known of the targets.
+    codes = np.where(np.array([name == NO_DESTINATION for name in names], dtype=bool)[codes], -1, codes)
     prefixes = [target_prefix(name) for name in names]
     index = {prefix: i for i, prefix in enumerate(dict.fromkeys(prefixes))}
-    prefix_codes = np.array([index[prefix] for prefix in prefixes], dtype=np.int64)[codes]
+    prefix_codes = np.where(codes < 0, -1, np.array([index[prefix] for prefix in prefixes], dtype=np.int64)[codes])
     prefix_names = list(index)
     by_address = top_values(clusters, codes, n_clusters, names.__getitem__, key="address", count="records", top=0)
     by_prefix = top_values(
@@ -48,7 +52,12 @@ def target_profiles(
     )
     orders = sweep_orders(joined, clusters, _ranks(names)[codes], n_clusters)
     return [
-        {"n_destinations": total, "prefixes": best, "n_prefixes": n_prefixes, "order": order}
+        {
+            "n_destinations": total,
+            "prefixes": best,
+            "n_prefixes": n_prefixes,
+            "order": order if total else "not known",
+        }
         for (_, total), (best, n_prefixes), order in zip(by_address, by_prefix, orders, strict=True)
     ]
 

@@ -1,7 +1,5 @@
 """When a cluster is active: over the whole time, over the week, and how evenly."""
 
-from datetime import UTC, datetime
-
 import numpy as np
 
 ACTIVITY_BINS = 60
@@ -10,18 +8,12 @@ HOUR = 3600 * MICROSECONDS
 DAY = 24 * HOUR
 
 
-def iso_time(microseconds: int) -> str:
-    """Microseconds since 1970 as ISO 8601 in UTC, to the second."""
-    whole = datetime.fromtimestamp(int(microseconds) // MICROSECONDS, tz=UTC)
-    return whole.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def activity(clusters: np.ndarray, timestamps: np.ndarray, n_clusters: int, span: tuple[int, int]) -> np.ndarray:
-    """Records in each of 60 equal parts of the time span, int64 (k, 60)."""
+    """Records in each of 60 equal parts of the time span, int64 (k, 60); those outside it are not counted."""
     first, last = span
     width = max(1, (last - first) // ACTIVITY_BINS + 1)
-    bins = np.clip((timestamps - first) // width, 0, ACTIVITY_BINS - 1)
-    return _counts(clusters, bins, n_clusters, ACTIVITY_BINS)
+    inside = (timestamps >= first) & (timestamps <= last)
+    return _counts(clusters[inside], (timestamps[inside] - first) // width, n_clusters, ACTIVITY_BINS)
 
 
 def rhythm(clusters: np.ndarray, timestamps: np.ndarray, n_clusters: int) -> np.ndarray:
@@ -30,14 +22,6 @@ def rhythm(clusters: np.ndarray, timestamps: np.ndarray, n_clusters: int) -> np.
     # 1 January 1970 was a Thursday.
     hour_of_week = (hours + 3 * 24) % (7 * 24)
     return _counts(clusters, hour_of_week, n_clusters, 7 * 24).reshape(n_clusters, 7, 24)
-
-
-def daily_counts(clusters: np.ndarray, timestamps: np.ndarray, n_clusters: int) -> tuple[np.ndarray, int]:
-    """Number per day, int64 (k, n_days), and the first day as days since 1970."""
-    days = timestamps // DAY
-    first = int(days.min()) if len(days) else 0
-    n_days = int(days.max()) - first + 1 if len(days) else 1
-    return _counts(clusters, days - first, n_clusters, n_days), first
 
 
 def _counts(rows: np.ndarray, columns: np.ndarray, n_rows: int, n_columns: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def summarise(
     state: State,
     *,
     time_limit: float = 30.0,
-    networks: Path | None = None,
+    networks: Sequence[str | Path] = (),
     granularity: bool = False,
     embedder: Embed | None = None,
 ) -> Analysis:

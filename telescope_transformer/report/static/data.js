@@ -3,6 +3,7 @@
 
 const ARRAYS = { uint16: Uint16Array, int16: Int16Array, uint32: Uint32Array };
 const NO_CATEGORY = 0xffff;
+const NO_CLUSTER = 0xffffffff;
 
 async function unpack(box) {
   const raw = Uint8Array.from(atob(box.data), (c) => c.charCodeAt(0));
@@ -11,37 +12,61 @@ async function unpack(box) {
   return box.type === "json" ? JSON.parse(new TextDecoder().decode(buffer)) : new ARRAYS[box.type](buffer);
 }
 
-async function unpackCategory(box) {
-  return { codes: await unpack(box.codes), names: await unpack(box.names) };
+async function unpackCategories(packed) {
+  const categories = {};
+  for (const name of ["service", "label"])
+    if (packed[name]) categories[name] = { codes: await unpack(packed[name].codes), names: await unpack(packed[name].names) };
+  return categories;
 }
+
+async function unpackColumns(packed, names) {
+  const columns = { ...packed, categories: await unpackCategories(packed) };
+  for (const name of names) columns[name] = packed[name] ? await unpack(packed[name]) : null;
+  return columns;
+}
+
+// Sources by address: all IPv4 addresses in ascending order, then IPv6 addresses as text.
+async function unpackSources(packed) {
+  const sources = await unpackColumns(packed, ["four", "six", "cluster", "records", "from", "to"]);
+  for (let i = 1; i < sources.four.length; i++) sources.four[i] += sources.four[i - 1];
+  sources.name = (i) => (i < sources.four.length ? dottedQuad(sources.four[i]) : sources.six[i - sources.four.length]);
+  return sources;
+}
+
+const dottedQuad = (number) => [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join(".");
 
 async function loadReport() {
   const payload = JSON.parse(document.getElementById("report-data").textContent);
-  const packed = payload.windows;
-  const windows = { count: packed.count, first: packed.first, categories: {} };
-  for (const name of ["id", "source", "x", "y", "cluster", "start", "seconds", "records", "margin", "sources"])
-    windows[name] = packed[name] ? await unpack(packed[name]) : null;
-  for (const name of ["service", "label"])
-    if (packed[name]) windows.categories[name] = await unpackCategory(packed[name]);
-  const clusters = await unpack(payload.clusters);
-  const report = { ...payload, windows, clusters, events: await unpack(payload.events), kept: null, live: null };
-  report.days = { ...payload.days, counts: await unpack(payload.days.counts) };
-  report.byNumber = new Map(clusters.map((profile, rank) => [profile.cluster, { ...profile, rank }]));
-  report.members = membersByCluster(windows);
+  const windows = await unpackColumns(payload.windows, ["source", "x", "y", "cluster", "start", "seconds", "records", "margin"]);
+  const report = { ...payload, windows, sources: await unpackSources(payload.sources), clusters: await unpack(payload.clusters),
+    events: await unpack(payload.events), live: document.body.dataset.live === "yes", shown: null, found: null };
+  for (const name of ["days", "traffic"]) report[name] = { ...payload[name], counts: await unpack(payload[name].counts) };
+  report.grid = payload.grid ? { counts: await unpack(payload.grid.counts), ranks: await unpack(payload.grid.ranks) } : null;
+  report.clusters.forEach((cluster, rank) => { cluster.rank = rank; });
+  report.byNumber = new Map(report.clusters.map((cluster) => [cluster.cluster, cluster]));
+  report.members = groupedBy(windows.cluster, windows.count);
   return report;
 }
 
-function membersByCluster(windows) {
-  const members = new Map();
-  for (let i = 0; i < windows.count; i++) {
-    const list = members.get(windows.cluster[i]);
+function groupedBy(values, count) {
+  const groups = new Map();
+  for (let i = 0; i < count; i++) {
+    const list = groups.get(values[i]);
     if (list) list.push(i);
-    else members.set(windows.cluster[i], [i]);
+    else groups.set(values[i], [i]);
   }
-  return members;
+  return groups;
 }
 
+// Records of a cluster by day; null where the page does not hold them.
+function daysOf(report, cluster) {
+  const { days } = report;
+  return cluster.rank < report.n_profiles ? days.counts.subarray(cluster.rank * days.n, (cluster.rank + 1) * days.n) : null;
+}
+
+const nameOf = (report, number) => report.byNumber.get(number)?.name ?? `cluster ${number}`;
 const integer = new Intl.NumberFormat("en-GB");
+const counted = (number, thing) => `${integer.format(number)} ${thing}${number === 1 ? "" : "s"}`;
 const share = (value) => (value >= 0.9995 ? "100\u00a0%" : value < 0.001 ? "<\u00a00.1\u00a0%" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}\u00a0%`);
 const day = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 10);
 const minute = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 16).replace("T", " ");

@@ -1,47 +1,125 @@
-// Ties the parts together: one chosen cluster, shown by all of them.
+// Ties the parts together: one chosen cluster, one search, and both in the page's address.
+
+const LEGEND = 16;
 
 function drawLegend(map) {
   const { report } = map;
-  const names = map.colourBy === "cluster" ? report.clusters.map((c) => `${c.cluster}: ${c.services[0]?.service ?? ""}`) : report.windows.categories[map.colourBy].names;
-  const items = names.slice(0, 16).map((name, rank) => {
+  const names = map.colourBy === "cluster" ? report.clusters.map((cluster) => cluster.name) : report.windows.categories[map.colourBy].names;
+  const items = names.slice(0, LEGEND).map((name, rank) => {
     const choose = map.colourBy === "cluster" ? () => map.onChoose(report.clusters[rank].cluster) : null;
     const inside = [symbolPicture(symbolOf(rank)), name];
     return element("li", {}, choose ? element("button", { type: "button", on: { click: choose } }, ...inside) : element("span", {}, ...inside));
   });
   const total = map.colourBy === "cluster" ? report.n_clusters : names.length;
-  if (total > 16) items.push(element("li", {}, symbolPicture(OTHER), `and ${integer.format(total - 16)} more`));
+  if (total > LEGEND) items.push(element("li", {}, symbolPicture(OTHER), `and ${integer.format(total - LEGEND)} more`));
   document.getElementById("legend").replaceChildren(...items);
 }
 
+// "#cluster-7" or "#?cluster=7&q=ssh&from=2024-03-04"; other anchors are sections of the page.
+function readAddress() {
+  const hash = decodeURIComponent(location.hash);
+  const values = new URLSearchParams(hash.startsWith("#?") ? hash.slice(2) : "");
+  const cluster = /^#cluster-(\d+)$/.exec(hash)?.[1] ?? values.get("cluster");
+  return { cluster: cluster === null || cluster === undefined ? null : Number(cluster), q: values.get("q") ?? "", from: values.get("from") ?? "", to: values.get("to") ?? "" };
+}
+
+function writeAddress(chosen, values) {
+  const state = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
+  if (![...state].length && chosen !== null) history.replaceState(null, "", `#cluster-${chosen}`);
+  else {
+    if (chosen !== null) state.set("cluster", chosen);
+    history.replaceState(null, "", [...state].length ? `#?${state}` : location.pathname + location.search);
+  }
+}
+
+class Page {
+  constructor(report) {
+    this.report = report;
+    this.opener = null;
+    this.chosen = null;
+    const choose = (cluster, show = false) => this.choose(cluster, show);
+    this.map = new WindowMap(report, choose);
+    this.detail = new ClusterDetail(report, choose, (row) => this.showWindow(row), (text) => this.search.set(text));
+    this.table = new ClusterTable(report, choose, this.detail);
+    this.traffic = new Traffic(report);
+    this.search = new Search(report, () => this.redraw(), choose);
+    this.traffic.draw(null);
+    drawHistory(report, choose);
+    this.listen();
+  }
+
+  listen() {
+    const colourBy = document.getElementById("colour-by");
+    for (const name of Object.keys(this.report.windows.categories)) colourBy.append(element("option", { value: name }, name));
+    colourBy.addEventListener("input", () => { this.map.colourBy = colourBy.value; drawLegend(this.map); this.map.draw(); });
+    drawLegend(this.map);
+    document.addEventListener("keydown", (event) => { if (event.key === "Escape" && this.chosen !== null) this.choose(null); });
+    window.addEventListener("hashchange", () => this.follow());
+    document.getElementById("analysis")?.addEventListener("input", (event) => { location.href = event.target.value; });
+    for (const button of document.querySelectorAll("[data-news]")) button.addEventListener("click", () => this.search.set(button.dataset.news));
+  }
+
+  choose(cluster, show) {
+    const { panel } = this.detail;
+    const inside = panel.contains(document.activeElement) || document.activeElement?.matches?.("button.name");
+    if (show && !inside) this.opener = document.activeElement;
+    const before = this.chosen;
+    this.chosen = cluster;
+    for (const part of [this.detail, this.map, this.table]) part.choose(cluster);
+    this.traffic.draw(cluster);
+    this.showChosen();
+    if (show && panel.isConnected) { panel.scrollIntoView({ block: "start" }); panel.focus({ preventScroll: true }); }
+    else if (cluster === null && inside) this.leave(before);
+    writeAddress(cluster, this.search.values);
+  }
+
+  // Back to where the cluster was opened: its row, or what was clicked.
+  leave(before) {
+    const row = document.querySelector(`button[data-open="${before}"]`);
+    (row ?? (this.opener?.isConnected ? this.opener : this.map.canvas)).focus();
+  }
+
+  showChosen() {
+    const cluster = this.report.byNumber.get(this.chosen);
+    document.getElementById("map-chosen").replaceChildren(...(cluster
+      ? ["Chosen: ", element("button", { type: "button", class: "link", on: { click: () => this.choose(cluster.cluster, true) } }, cluster.name), ` ${counted(cluster.n_sources, "source")}`]
+      : this.chosen === null ? [] : [`Cluster ${this.chosen} is a single window, or is not held in this page.`]));
+  }
+
+  showWindow(row) {
+    this.map.focus = row;
+    this.map.step(0);
+    this.map.draw();
+    document.getElementById("map").scrollIntoView();
+    this.map.canvas.focus({ preventScroll: true });
+  }
+
+  redraw() {
+    this.map.filter = windowFilter(this.report);
+    this.map.draw();
+    this.table.shown = PAGE;
+    this.table.draw();
+    writeAddress(this.chosen, this.search.values);
+  }
+
+  // What the address says: a link inside the page, or a page opened by a link.
+  follow() {
+    const asked = readAddress();
+    if (asked.cluster !== null && asked.cluster !== this.chosen) this.choose(asked.cluster, true);
+  }
+
+  async open() {
+    const asked = readAddress();
+    this.search.input.value = asked.q;
+    [this.search.dates[0].value, this.search.dates[1].value] = [asked.from, asked.to];
+    if (asked.q || asked.from || asked.to) await this.search.apply();
+    if (asked.cluster !== null) this.choose(asked.cluster, true);
+    document.body.dataset.ready = "yes";
+  }
+}
+
 async function main() {
-  const report = await loadReport();
-  const parts = [];
-  const panel = document.getElementById("detail");
-  let opener = null;
-  const choose = (cluster, show = false) => {
-    const inside = panel.contains(document.activeElement);
-    if (show && !inside) opener = document.activeElement;
-    for (const part of parts) part(cluster);
-    if (show) panel.focus();
-    else if (cluster === null && inside) (opener?.isConnected ? opener : map.canvas).focus();
-    history.replaceState(null, "", cluster === null ? location.pathname + location.search : `#cluster-${cluster}`);
-  };
-  const map = new WindowMap(report, choose);
-  const table = new ClusterTable(report, choose);
-  const traffic = new Traffic(report);
-  const showWindow = (id) => { map.focus = map.rowOfWindow().get(id) ?? null; map.step(0); map.draw(); };
-  const detail = new ClusterDetail(report, choose, showWindow);
-  const evolution = new Evolution(report, choose);
-  parts.push((c) => map.choose(c), (c) => table.choose(c), (c) => traffic.draw(c), (c) => detail.choose(c));
-  const colourBy = document.getElementById("colour-by");
-  for (const name of Object.keys(report.windows.categories)) colourBy.append(element("option", { value: name }, name));
-  colourBy.addEventListener("input", () => { map.colourBy = colourBy.value; drawLegend(map); map.draw(); });
-  drawLegend(map);
-  new WindowFilter(report, () => { map.draw(); table.draw(); traffic.draw(map.chosen); evolution.draw(); });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") choose(null); });
-  const asked = /^#cluster-(\d+)$/.exec(location.hash);
-  if (asked) choose(Number(asked[1]));
-  document.body.dataset.ready = "yes";
+  await new Page(await loadReport()).open();
 }
 
 main().catch((error) => {

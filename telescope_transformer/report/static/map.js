@@ -2,10 +2,12 @@
 
 const MAX_POINTS = 4000;
 const CELL = 5;
+// Squares of the grid that stands for all windows, a side.
+const GRID = 256;
 
 class WindowMap {
   constructor(report, onChoose) {
-    Object.assign(this, { report, onChoose, view: new MapView(), chosen: null, focus: null });
+    Object.assign(this, { report, onChoose, view: new MapView(), chosen: null, focus: null, filter: null });
     this.canvas = document.getElementById("map-canvas");
     this.context = this.canvas.getContext("2d");
     this.tip = document.getElementById("tip");
@@ -22,7 +24,7 @@ class WindowMap {
   }
 
   nameOf(rank) {
-    const name = this.colourBy === "cluster" ? String(this.report.clusters[rank].cluster) : this.report.windows.categories[this.colourBy].names[rank];
+    const name = this.colourBy === "cluster" ? this.report.clusters[rank].name : this.report.windows.categories[this.colourBy].names[rank];
     return name.length > LABEL_LETTERS ? `${name.slice(0, LABEL_LETTERS - 1)}…` : name;
   }
 
@@ -41,19 +43,23 @@ class WindowMap {
     this.canvas.width = this.width * ratio;
     this.canvas.height = this.height * ratio;
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const visible = this.index.count(...this.seen());
-    const asPoints = visible <= MAX_POINTS;
+    const asPoints = this.index.count(...this.seen()) <= MAX_POINTS;
     if (asPoints) this.drawPoints();
+    else if (this.report.grid && !this.filter && this.chosen === null && this.colourBy === "cluster") this.drawGrid();
     else this.drawDensity();
     drawLabels(this);
     this.drawMarked();
-    const how = asPoints ? "as points" : "as density; zoom in for points";
-    document.getElementById("map-status").textContent = this.focus === null
-      ? `${integer.format(this.report.windows.count)} windows ${how}.` : this.describe(this.focus).replaceAll("\n", ", ");
+    document.getElementById("map-status").textContent = this.focus === null ? this.status(asPoints) : this.describe(this.focus).replaceAll("\n", ", ");
+  }
+
+  status(asPoints) {
+    const { windows, n_windows: total } = this.report;
+    const held = windows.count < total ? `${integer.format(windows.count)} of ${integer.format(total)} windows, drawn evenly from all clusters,` : counted(total, "window");
+    return `${held} ${asPoints ? "as points" : "as density; zoom in for points"}.`;
   }
 
   dimmed(i) {
-    if (this.report.kept && !this.report.kept[i]) return true;
+    if (this.filter && !this.filter(i)) return true;
     return this.chosen !== null && this.report.windows.cluster[i] !== this.chosen;
   }
 
@@ -102,18 +108,25 @@ class WindowMap {
     this.context.globalAlpha = 1;
   }
 
+  // All windows, also those that the page holds only as a number in a square.
+  drawGrid() {
+    const { counts, ranks } = this.report.grid;
+    const side = Math.max(1.5, this.view.scale(this.width, this.height) / GRID);
+    const top = counts.reduce((most, value) => Math.max(most, value), 1);
+    for (let cell = 0; cell < counts.length; cell++) {
+      if (!counts[cell]) continue;
+      const [x, y] = this.view.toScreen((cell % GRID) / GRID, (Math.floor(cell / GRID) + 1) / GRID, this.width, this.height);
+      this.context.globalAlpha = 0.3 + 0.7 * Math.log1p(counts[cell]) / Math.log1p(top);
+      this.context.fillStyle = symbolOf(ranks[cell] === NO_CATEGORY ? undefined : ranks[cell]).colour;
+      this.context.fillRect(x, y, side, side);
+    }
+    this.context.globalAlpha = 1;
+  }
+
   drawMarked() {
     const ink = getComputedStyle(document.body).color;
     if (this.focus !== null) this.ring(this.focus, 10, 2.5, ink);
-    for (const id of this.report.byNumber.get(this.chosen)?.typical_windows || []) {
-      const i = this.rowOfWindow().get(id);
-      if (i !== undefined) this.ring(i, 6.5, 1.5, ink);
-    }
-  }
-
-  rowOfWindow() {
-    this.rows ??= new Map(Array.from(this.report.windows.id, (id, i) => [id, i]));
-    return this.rows;
+    for (const i of this.report.byNumber.get(this.chosen)?.typical_windows || []) this.ring(i, 6.5, 1.5, ink);
   }
 
   ring(i, radius, width, colour) {
@@ -139,8 +152,8 @@ class WindowMap {
 
   describe(i) {
     const w = this.report.windows;
-    const lines = [`source ${w.sources[w.source[i]]}`, `window ${w.id[i]}: ${minute(w.first + w.start[i])} UTC, ${integer.format(w.records[i])} records in ${duration(w.seconds[i])}`,
-      `cluster ${w.cluster[i]}${w.margin ? `, margin ${(w.margin[i] / 1000).toFixed(2)}` : ""}`];
+    const lines = [`source ${this.report.sources.name(w.source[i])}`, `${minute(w.first + w.start[i])} UTC, ${counted(w.records[i], "record")} in ${duration(w.seconds[i])}`,
+      `${this.report.byNumber.get(w.cluster[i])?.name ?? "alone"}${w.margin ? `, margin ${(w.margin[i] / 1000).toFixed(2)}` : ""}`];
     for (const [name, { codes, names }] of Object.entries(w.categories))
       if (codes[i] !== NO_CATEGORY) lines.push(`${name} ${names[codes[i]]}`);
     return lines.join("\n");
@@ -209,7 +222,7 @@ class WindowMap {
   }
 
   step(by) {
-    const members = this.report.members.get(this.chosen) || Array.from(this.report.windows.id.keys());
+    const members = this.report.members.get(this.chosen) || Array.from({ length: this.report.windows.count }, (_, i) => i);
     if (!members.length) return;
     const at = members.indexOf(this.focus);
     this.focus = members[(Math.max(at, by > 0 ? at : 0) + by + members.length) % members.length];
@@ -219,6 +232,21 @@ class WindowMap {
   choose(cluster) {
     this.chosen = cluster;
     if (this.focus !== null && this.report.windows.cluster[this.focus] !== cluster) this.focus = null;
+    this.bringIntoView(this.report.members.get(cluster) ?? []);
     this.draw();
+  }
+
+  // A cluster that lies outside of what is seen is moved to.
+  bringIntoView(members) {
+    if (!members.length || !this.width) return;
+    const [x0, y0, x1, y1] = this.seen();
+    const places = members.map((i) => this.place(i));
+    if (places.some(([x, y]) => x >= x0 && x <= x1 && y >= y0 && y <= y1)) return;
+    const range = (axis) => [Math.min(...places.map((p) => p[axis])), Math.max(...places.map((p) => p[axis]))];
+    const [left, right] = range(0);
+    const [low, high] = range(1);
+    this.view.centreX = (left + right) / 2;
+    this.view.centreY = (low + high) / 2;
+    this.view.zoom = Math.min(this.view.zoom, 0.8 / Math.max(right - left, high - low, 0.02));
   }
 }

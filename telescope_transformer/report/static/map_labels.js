@@ -2,7 +2,7 @@
 
 const MOST_LABELS = 16;
 const LABEL_CELL = 22;
-const LABEL_LETTERS = 18;
+const LABEL_LETTERS = 28;
 // Above its place, so that a single point is not hidden.
 const LABEL_RISE = 11;
 

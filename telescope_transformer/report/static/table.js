@@ -1,27 +1,45 @@
-// The table of clusters: sorted by its headings, searched, opened with Enter.
+// The table of clusters: sorted by its headings, shown as the search finds them, each opened below its row.
 
 const PAGE = 50;
 
 const COLUMNS = [
-  { name: "Cluster", key: (c) => c.cluster, cell: clusterCell, number: false },
-  { name: "Windows", key: (c) => c.n_windows, text: (c) => integer.format(c.n_windows), number: true, first: "descending" },
+  { name: "Name", key: (c) => c.name, cell: nameCell, wide: true },
   { name: "Sources", key: (c) => c.n_sources, text: (c) => integer.format(c.n_sources), number: true, first: "descending" },
-  { name: "Records", key: (c) => c.n_records, text: (c) => integer.format(c.n_records), number: true, first: "descending" },
+  { name: "Records", key: (c) => c.shown_records, text: (c) => integer.format(c.shown_records), number: true, first: "descending" },
+  { name: "Windows", key: (c) => c.n_windows, text: (c) => integer.format(c.n_windows), number: true, first: "descending" },
   { name: "Services", key: (c) => c.services[0]?.service ?? "", text: servicesText, wide: true },
-  { name: "Activity", key: (c) => c.activity.filter((v) => v > 0).length, cell: (c) => sparkline(c.activity, 84), first: "descending" },
+  { name: "Activity", key: (c) => c.active, cell: (c, report) => activityCell(c, report), first: "descending" },
+  { name: "News", key: (c) => ["new", "growing", "gone", "steady"].indexOf(c.news), cell: newsCell },
   { name: "First seen", key: (c) => c.first_seen, text: (c) => c.first_seen.slice(0, 10), nowrap: true },
   { name: "Last seen", key: (c) => c.last_seen, text: (c) => c.last_seen.slice(0, 10), nowrap: true, first: "descending" },
-  { name: "Apart", key: (c) => c.timing.median_inter_arrival_s, text: timingText, nowrap: true },
-  { name: "Targets", key: (c) => c.targets.n_destinations, text: (c) => `${integer.format(c.targets.n_destinations)}, ${c.targets.order}`, first: "descending" },
-  { name: "Networks", key: (c) => c.n_networks, text: networksText, first: "descending" },
-  { name: "Label", key: (c) => c.labels[0]?.label ?? "", text: (c) => c.labels.length ? `${c.labels[0].label} (${share(c.purity)})` : "", optional: (c) => c.labels.length },
-  { name: "Tool", key: (c) => c.tools[0]?.tool ?? "", text: (c) => c.tools.length ? `${c.tools[0].tool} (${share(c.tools[0].share)})` : "", optional: (c) => c.tools.length },
+  { name: "Apart", key: (c) => c.timing?.median_inter_arrival_s ?? -1, text: (c) => (c.timing ? duration(c.timing.median_inter_arrival_s) : ""), nowrap: true },
+  { name: "Networks", key: (c) => c.n_networks ?? 0, text: networksText, first: "descending" },
+  { name: "Label", key: (c) => c.labels?.[0]?.label ?? "", text: (c) => labelText(c, "labels", "label", c.n_labelled, "labelled"), optional: (c) => c.labels?.length },
+  { name: "Tool", key: (c) => c.tools?.[0]?.tool ?? "", text: (c) => labelText(c, "tools", "tool", c.n_with_tool, "marked"), optional: (c) => c.tools?.length },
   { name: "Stability", key: (c) => c.stability ?? -1, text: (c) => (c.stability ?? null) === null ? "" : share(c.stability), number: true, first: "descending", optional: (c) => (c.stability ?? null) !== null },
-  { name: "Margin", key: (c) => c.margin ?? 0, text: (c) => (c.margin === undefined ? "" : c.margin.toFixed(2)), number: true, first: "descending", optional: (c) => c.margin !== undefined },
 ];
 
-function clusterCell(cluster) {
-  return element("span", { class: "nowrap" }, symbolPicture(symbolOf(cluster.rank)), String(cluster.cluster));
+function nameCell(cluster, report, table) {
+  const open = cluster.cluster === table.chosen;
+  return element("button", { type: "button", class: "link name", tabindex: "-1", "aria-expanded": String(open), "data-open": cluster.cluster,
+    on: { click: () => table.onChoose(open ? null : cluster.cluster, !open), focus: (event) => table.focused(event.currentTarget) } }, symbolPicture(symbolOf(cluster.rank)), cluster.name);
+}
+
+function newsCell(cluster) {
+  return cluster.news === "steady" ? "" : element("span", { class: `badge ${cluster.news}` }, cluster.news);
+}
+
+function activityCell(cluster, report) {
+  const days = daysOf(report, cluster);
+  return days && days.length > 2 ? sparkline(binned(days, 60), 84) : cluster.activity ? sparkline(cluster.activity, 84) : "";
+}
+
+// Equal parts of the days, summed.
+function binned(values, most) {
+  if (values.length <= most) return Array.from(values);
+  const bins = new Array(most).fill(0);
+  values.forEach((value, i) => { bins[Math.floor(i * most / values.length)] += value; });
+  return bins;
 }
 
 function servicesText(cluster) {
@@ -31,41 +49,31 @@ function servicesText(cluster) {
   return rest > 0 ? `${shown}, ${integer.format(rest)} more` : shown;
 }
 
-function timingText(cluster) {
-  return duration(cluster.timing.median_inter_arrival_s);
-}
-
 function networksText(cluster) {
-  const top = cluster.networks[0];
-  const name = top.name ? `${top.network} ${top.name}` : top.network;
-  return cluster.n_networks === 1 ? name : integer.format(cluster.n_networks);
+  const owner = cluster.owners?.[0];
+  if (owner && owner.sources >= 0.8 * cluster.n_sources) return owner.name ?? `AS${owner.asn}`;
+  return cluster.n_networks === 1 && cluster.networks ? cluster.networks[0].network : integer.format(cluster.n_networks ?? 0);
 }
 
-function searchText(cluster) {
-  const parts = [`cluster ${cluster.cluster}`, ...cluster.services.map((s) => s.service), ...cluster.sources.map((s) => s.source),
-    ...cluster.networks.flatMap((n) => [n.network, n.name ?? ""]), ...cluster.labels.map((l) => l.label), ...cluster.tools.map((t) => t.tool),
-    cluster.targets.order, cluster.timing.pattern ?? "", ...cluster.targets.prefixes.map((p) => p.prefix)];
-  return parts.join(" ").toLowerCase();
+// "1 of 1,841 labelled: alphastrike"
+function labelText(cluster, field, key, number, word) {
+  const rows = cluster[field] ?? [];
+  return rows.length ? `${integer.format(number)} of ${integer.format(cluster.n_windows)} ${word}: ${rows[0][key]}${rows.length > 1 ? ` and ${rows.length - 1} more` : ""}` : "";
 }
 
 class ClusterTable {
-  constructor(report, onChoose) {
-    this.report = report;
-    this.onChoose = onChoose;
-    this.all = report.clusters.map((profile, rank) => ({ ...profile, rank, text: searchText(profile) }));
-    this.columns = COLUMNS.filter((column) => !column.optional || this.all.some(column.optional));
+  constructor(report, onChoose, detail) {
+    Object.assign(this, { report, onChoose, detail, shown: PAGE, chosen: null });
+    for (const cluster of report.clusters) cluster.active = daysOf(report, cluster)?.filter((value) => value > 0).length ?? 0;
+    this.columns = COLUMNS.filter((column) => !column.optional || report.clusters.some(column.optional));
     this.sorted = { column: this.columns[1], direction: "descending" };
-    this.shown = PAGE;
-    this.chosen = null;
     this.body = document.querySelector("#cluster-table tbody");
-    this.search = document.getElementById("search");
-    this.singletons = document.getElementById("singletons");
     this.more = document.getElementById("more");
-    for (const input of [this.search, this.singletons]) input.addEventListener("input", () => { this.shown = PAGE; this.draw(); });
     this.more.addEventListener("click", () => { this.shown += PAGE; this.draw(); });
     this.body.addEventListener("keydown", (event) => this.key(event));
     this.drawHead();
     this.draw();
+    this.drawAlone();
   }
 
   drawHead() {
@@ -88,11 +96,9 @@ class ClusterTable {
   }
 
   matching() {
-    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const { live } = this.report;
-    const rows = this.all.filter((cluster) => (this.singletons.checked || cluster.n_windows > 1)
-      && (!live || live.has(cluster.cluster)) && words.every((word) => cluster.text.includes(word)))
-      .map((cluster) => (live ? { ...cluster, ...live.get(cluster.cluster) } : cluster));
+    const { shown, clusters } = this.report;
+    const rows = clusters.filter((cluster) => !shown || shown.has(cluster.cluster))
+      .map((cluster) => ({ ...cluster, shown_records: shown ? shown.get(cluster.cluster) : cluster.n_records }));
     const sign = this.sorted.direction === "ascending" ? 1 : -1;
     const key = this.sorted.column.key;
     return rows.sort((a, b) => {
@@ -103,40 +109,68 @@ class ClusterTable {
 
   draw() {
     const rows = this.matching();
-    this.body.replaceChildren(...rows.slice(0, this.shown).map((cluster) => this.row(cluster)));
-    this.body.firstElementChild?.setAttribute("tabindex", "0");
+    const seen = rows.slice(0, this.shown);
+    const chosen = this.report.byNumber.get(this.chosen);
+    // A cluster that was chosen elsewhere stands first where its own place is not shown.
+    if (chosen && !seen.some((cluster) => cluster.cluster === this.chosen)) seen.unshift({ ...chosen, shown_records: recordsIn(this.report, chosen) });
+    this.body.replaceChildren(...seen.flatMap((cluster) => this.rows(cluster)));
+    this.body.querySelector("button.name")?.setAttribute("tabindex", "0");
     this.more.hidden = rows.length <= this.shown;
-    if (!rows.length) this.body.append(element("tr", {}, element("td", { colspan: this.columns.length }, "No cluster fits.")));
-    const beyond = this.report.n_clusters - this.all.length;
-    document.getElementById("table-status").textContent = `${integer.format(rows.length)} clusters of ${integer.format(this.report.n_clusters)}`
-      + (this.singletons.checked ? "" : `, ${integer.format(this.report.n_singletons)} windows alone left out`)
-      + (beyond > 0 ? `; the ${integer.format(beyond)} smallest are in clusters.json only` : "");
+    if (!seen.length) this.body.append(element("tr", {}, element("td", { colspan: this.columns.length }, this.empty())));
+    document.getElementById("table-status").textContent = this.status(rows.length);
   }
 
-  row(cluster) {
+  empty() {
+    const { found } = this.report;
+    if (found?.total) return `No cluster fits; ${counted(found.total, "source")} that ${found.total === 1 ? "is" : "are"} in none ${found.total === 1 ? "is" : "are"} listed above.`;
+    return this.report.clusters.length ? "No cluster fits." : "No two windows are alike: there is no cluster.";
+  }
+
+  status(number) {
+    const { n_clusters: total, clusters, n_profiles: full } = this.report;
+    const parts = [number === total ? counted(total, "cluster") : `${integer.format(number)} of ${counted(total, "cluster")}`];
+    if (this.report.period) parts.push("records count the chosen days, all else the whole cluster");
+    if (clusters.length > full) parts.push(`details of the largest ${integer.format(full)} are in this page, of all in clusters.json`);
+    if (total > clusters.length) parts.push(`the smallest ${integer.format(total - clusters.length)} are in clusters.json only`);
+    return parts.join("; ");
+  }
+
+  rows(cluster) {
     const cells = this.columns.map((column) => element("td", { class: column.number ? "number" : column.nowrap ? "nowrap" : column.wide ? "wide" : null },
-      column.cell ? column.cell(cluster) : column.text(cluster)));
-    const selected = cluster.cluster === this.chosen;
-    return element("tr", { tabindex: "-1", "aria-selected": String(selected), "data-cluster": cluster.cluster,
-      on: { click: (event) => { event.currentTarget.focus(); this.onChoose(cluster.cluster, true); }, focus: (event) => this.focused(event.currentTarget) } }, ...cells);
+      column.cell ? column.cell(cluster, this.report, this) : column.text(cluster)));
+    const open = cluster.cluster === this.chosen;
+    const row = element("tr", { class: open ? "open" : null, "data-cluster": cluster.cluster, on: { click: (event) => { if (!event.target.closest("button, a")) this.onChoose(open ? null : cluster.cluster, !open); } } }, ...cells);
+    return open ? [row, element("tr", { class: "detail" }, element("td", { colspan: this.columns.length }, this.detail.panel))] : [row];
   }
 
-  focused(row) {
-    for (const other of this.body.querySelectorAll("tr[tabindex='0']")) other.setAttribute("tabindex", "-1");
-    row.setAttribute("tabindex", "0");
+  focused(button) {
+    for (const other of this.body.querySelectorAll("button.name[tabindex='0']")) other.setAttribute("tabindex", "-1");
+    button.setAttribute("tabindex", "0");
   }
 
   key(event) {
-    const row = event.target.closest("tr");
-    const target = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling, Home: this.body.firstElementChild, End: this.body.lastElementChild }[event.key];
-    if (event.key === "Enter" || event.key === " ") this.onChoose(Number(row.dataset.cluster), true);
-    else if (target) target.focus();
-    else return;
+    if (!event.target.matches("button.name")) return;
+    const buttons = [...this.body.querySelectorAll("button.name")];
+    const at = buttons.indexOf(event.target);
+    const target = { ArrowDown: buttons[at + 1], ArrowUp: buttons[at - 1], Home: buttons[0], End: buttons.at(-1) }[event.key];
+    if (!target) return;
+    target.focus();
     event.preventDefault();
   }
 
   choose(cluster) {
     this.chosen = cluster;
-    for (const row of this.body.rows) row.setAttribute("aria-selected", String(Number(row.dataset.cluster) === cluster));
+    this.draw();
+  }
+
+  // Windows of which no two are alike are summed, not listed.
+  drawAlone() {
+    const { alone } = this.report;
+    if (!alone.n) return;
+    const beyond = alone.n_services - alone.services.length;
+    document.getElementById("alone").replaceChildren(element("details", { class: "card" },
+      element("summary", {}, `${counted(alone.n, "window")} ${alone.n === 1 ? "is" : "are"} alone: no other behaves alike. The search finds their sources.`),
+      element("ul", { class: "lines columns-list" }, ...alone.services.map(([service, n]) => element("li", {}, `${service || "no service"}: ${integer.format(n)}`))),
+      beyond > 0 ? element("p", { class: "hint" }, `and ${counted(beyond, "more service")}`) : null));
   }
 }

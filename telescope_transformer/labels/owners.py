@@ -1,0 +1,205 @@
+"""Who announces an address: autonomous system, its name and the country, from files that the user has.
+
+Read are MMDB files (those of MaxMind, IPinfo and DB-IP differ in their fields), tables of iptoasn.com (TSV of first
+and last address, AS number, country, name), and CSV of `prefix,name`. What one file does not say, the next may.
+"""
+
+import csv
+import gzip
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import maxminddb
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.labels.prefixes import Intervals, search_intervals
+from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
+
+# "MaxMind DB File Format Specification", version 2.0: the metadata begins with this within the last 128 KiB.
+_MMDB_MARK = b"\xab\xcd\xefMaxMind.com"
+_MMDB_TAIL = 128 * 1024
+_GZIP_MARK = b"\x1f\x8b"
+# Names come from outside and go into pages and lists.
+_LONGEST_NAME = 120
+
+
+class Owner(NamedTuple):
+    """Who announces an address; None for what is not known."""
+
+    asn: int | None = None
+    name: str | None = None
+    country: str | None = None
+
+    def __str__(self) -> str:
+        number = f"AS{self.asn}" if self.asn else None
+        return " ".join(part for part in (number, self.name) if part) or self.country or ""
+
+
+class _Table(Protocol):
+    def find(self, addresses: Sequence[str]) -> list[Owner]: ...
+
+
+class Owners:
+    """Several tables, asked in order; each field comes from the first that knows it."""
+
+    def __init__(self, tables: Sequence[_Table]) -> None:
+        self._tables = tables
+
+    def find(self, addresses: Sequence[str]) -> list[Owner]:
+        """The owner of each address, in order."""
+        answer = [Owner()] * len(addresses)
+        for table in self._tables:
+            found = table.find(addresses)
+            answer = [
+                Owner(*(old if old is not None else new for old, new in zip(mine, theirs, strict=True)))
+                for mine, theirs in zip(answer, found, strict=True)
+            ]
+        return answer
+
+
+def read_owners(paths: Sequence[str | Path] | str | Path) -> Owners:
+    """Read the tables of owners, told apart by content.
+
+    Raises:
+        InputError: for a file that cannot be read or is none of the kinds; of a text table, names row and value.
+    """
+    files = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    return Owners([_read(Path(path)) for path in files])
+
+
+def _read(path: Path) -> _Table:
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _MMDB_TAIL))
+            if _MMDB_MARK in file.read():
+                return _Mmdb(path)
+        with (gzip.open if start == _GZIP_MARK else open)(path, "rt", encoding="utf-8", newline="") as text:
+            lines = text.readlines()
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise InputError(f"cannot read the table of networks {path}: {error}") from error
+    return _Ranges(list(_tsv_ranges(path, lines) if lines and "\t" in lines[0] else _csv_ranges(path, lines)))
+
+
+class _Mmdb:
+    def __init__(self, path: Path) -> None:
+        try:
+            self._reader = maxminddb.open_database(path)
+        except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
+            raise InputError(f"{path}: not a readable MMDB file: {error}") from error
+        self._path = path
+
+    def find(self, addresses: Sequence[str]) -> list[Owner]:
+        answer = []
+        for address in addresses:
+            try:
+                found = self._reader.get(address)
+            except (ValueError, maxminddb.InvalidDatabaseError) as error:
+                # A file for IPv4 alone knows no IPv6 address.
+                if isinstance(error, maxminddb.InvalidDatabaseError):
+                    raise InputError(f"{self._path}: damaged at {address}: {error}") from error
+                found = None
+            answer.append(_owner_of(found) if isinstance(found, Mapping) else Owner())
+        return answer
+
+
+def _owner_of(found: Mapping[str, Any]) -> Owner:
+    """The fields of MaxMind and DB-IP (`autonomous_system_*`, `country.iso_code`) and of IPinfo (`asn`, `as_name`)."""
+    number = found.get("autonomous_system_number", found.get("asn"))
+    name = found.get("autonomous_system_organization") or found.get("as_name") or found.get("name")
+    country = found.get("country_code") or found.get("country")
+    if isinstance(country, Mapping):
+        country = country.get("iso_code")
+    return Owner(_as_number(number), _name(name), _country(country))
+
+
+def _as_number(value: Any) -> int | None:
+    digits = re.fullmatch(r"(?:AS)?(\d{1,10})", str(value).strip(), re.IGNORECASE)
+    return int(digits[1]) or None if digits else None
+
+
+def _name(value: Any) -> str | None:
+    text = "".join(letter if letter.isprintable() else " " for letter in str(value)).strip() if value else ""
+    return text[:_LONGEST_NAME] or None
+
+
+def _country(value: Any) -> str | None:
+    text = str(value).strip().upper() if value else ""
+    return text if re.fullmatch(r"[A-Z]{2}", text) else None
+
+
+class _Ranges:
+    """Ranges of addresses with owners; of nested ones the shortest holds."""
+
+    def __init__(self, ranges: list[tuple[int, int, int, Owner]]) -> None:
+        owners = {owner: code for code, owner in enumerate(dict.fromkeys(row[3] for row in ranges))}
+        self._owners = [*owners, Owner()]
+        self._by_version = {
+            version: Intervals.nested(
+                sorted(
+                    ((first, last, owners[owner]) for kind, first, last, owner in ranges if kind == version),
+                    key=lambda row: (row[0], -row[1]),
+                )
+            )
+            for version in (4, 6)
+        }
+
+    def find(self, addresses: Sequence[str]) -> list[Owner]:
+        parsed = parse_addresses(pa.array(addresses, pa.string()))
+        codes = np.full(len(addresses), -1, dtype=np.int32)
+        for kind, version in ((IPV4, 4), (IPV6, 6)):
+            search_intervals(parsed.high, parsed.low, self._by_version[version], parsed.kind == kind, codes)
+        return [self._owners[code] for code in codes.tolist()]
+
+
+def _tsv_ranges(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, int, int, Owner]]:
+    """iptoasn.com: first address, last address, AS number, country, name; or without number and name."""
+    for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
+        if not row:
+            continue
+        if len(row) not in (3, 5):
+            raise InputError(f"{path}, row {number}: expected first, last, AS number, country and name, not {row!r}")
+        first, last = (_address(path, number, text) for text in row[:2])
+        if first.version != last.version or int(first) > int(last):
+            raise InputError(f"{path}, row {number}: {row[0]!r} to {row[1]!r} is no range")
+        owner = Owner(None, None, _country(row[2])) if len(row) == 3 else _row_owner(*row[2:])
+        if owner != Owner():
+            yield first.version, int(first), int(last), owner
+
+
+def _row_owner(asn: str, country: str, name: str) -> Owner:
+    number = _as_number(asn)
+    # AS 0 stands for what is not routed.
+    return Owner(number, _name(name) if number else None, _country(country))
+
+
+def _address(path: Path, number: int, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(int(text) if text.isdecimal() else text)
+    except ValueError as error:
+        raise InputError(f"{path}, row {number}: {text!r} is not an address") from error
+
+
+def _csv_ranges(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, int, int, Owner]]:
+    """`prefix,name`, without header or with one named so; a name may begin with its AS number."""
+    for number, row in enumerate(csv.reader(lines), start=1):
+        if not row or (number == 1 and row[0].strip().lower() == "prefix"):
+            continue
+        if len(row) != 2:
+            raise InputError(
+                f"{path}, row {number}: expected prefix,name but found {len(row)} values: {','.join(row)!r}"
+            )
+        prefix, name = row[0].strip(), row[1].strip()
+        try:
+            network = ipaddress.ip_network(prefix, strict=False)
+        except ValueError as error:
+            raise InputError(f"{path}, row {number}: {prefix!r} is not a prefix") from error
+        numbered = re.match(r"AS(\d{1,10})\b[\s:-]*", name)
+        owner = Owner(int(numbered[1]), _name(name[numbered.end() :])) if numbered else Owner(None, _name(name))
+        yield network.version, int(network.network_address), int(network.broadcast_address), owner

@@ -1,0 +1,278 @@
+"""What an analyst reads first: what happened, what is new, who is known, and what could be blocked.
+
+The page, the notebook's view, `telescope report --json` and the messages of `watch` all tell this.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.special import expit
+
+from telescope_transformer.report.days import Days
+from telescope_transformer.report.names import MAJORITY, SPELT_SERVICES, plain_name
+from telescope_transformer.report.news import Change, Period, change_of, period_of, traffic_of
+from telescope_transformer.report.words import counted, day_text, duration, joined
+
+KINDS = ("new", "growing", "gone")
+# Lines of each kind that the first screen shows; all are in the table.
+SHOWN = 8
+SPARK_BINS = 60
+# With fewer records a source says little about itself.
+FEW_RECORDS = 20
+# Below this mean probability a cluster is no candidate for a list that blocks.
+LEAST_CONFIDENCE = 0.6
+# So many sources that also behave like other clusters make their addresses look shared.
+SHARED_SOURCES = 0.1
+# Replies come from one well-known port and go to whatever ports were spoofed.
+REPLY_SHARE, REPLY_SERVICES, WELL_KNOWN = 0.8, 50, 1024
+
+
+def first_screen(
+    profiles: Sequence[Mapping[str, Any]],
+    sources: pa.Table,
+    solution: Mapping[str, Any],
+    counts: Mapping[str, int],
+    traffic: Days | None = None,
+) -> dict[str, Any]:
+    """The first screen as plain values.
+
+    Args:
+        profiles: of the clusters; those of one window are counted, not listed.
+        sources: a row per source that was read, `cluster` null where it is in none.
+        solution: of the clustering; its `scale` is 1 where nothing is calibrated.
+        counts: as an analysis gives them.
+        traffic: records and sources a day of all that was read; None takes those of the clusters.
+
+    Returns:
+        `sentences`; `period`; `new`, `growing` and `gone`, each a list of lines, and `totals` of them; `known`
+        scanners; `candidates` for a block list with the reasons against.
+    """
+    days = traffic or traffic_of(profiles)
+    period = period_of(days)
+    several = [profile for profile in profiles if profile["n_windows"] > 1]
+    changes = {p["cluster"]: change_of(p.get("days") or [], period) for p in several} if period else {}
+    lines = {kind: _lines(several, changes, kind, period) for kind in KINDS}
+    shown = {kind: lines[kind][:SHOWN] for kind in KINDS}
+    known = _known(several)
+    listed = {cluster for group in known for cluster in group["clusters"]}
+    gone = {line["cluster"] for line in lines["gone"]}
+    return {
+        "period": _period_values(period),
+        "sentences": _sentences(days, period, several, sources, counts, lines),
+        "totals": {kind: len(lines[kind]) for kind in KINDS},
+        **shown,
+        "known": known,
+        "candidates": _candidates([p for p in several if p["cluster"] not in listed | gone], sources, solution),
+    }
+
+
+def _period_values(period: Period | None) -> dict[str, Any] | None:
+    if period is None:
+        return None
+    recent = day_text(period.recent) if period.n_recent else None
+    return {"first": day_text(period.first), "last": day_text(period.last), "recent_from": recent}
+
+
+def _lines(
+    profiles: Sequence[Mapping[str, Any]], changes: Mapping[int, Change], kind: str, period: Period | None
+) -> list[dict[str, Any]]:
+    """The clusters of one kind of news, the most unusual first."""
+    if period is None:
+        return []
+    chosen = [(profile, changes[profile["cluster"]]) for profile in profiles]
+    ranked = sorted(
+        ((profile, change) for profile, change in chosen if change.kind == kind),
+        key=lambda pair: (-pair[1].score, pair[0]["cluster"]),
+    )
+    return [line_of(profile, change, period) for profile, change in ranked]
+
+
+def line_of(profile: Mapping[str, Any], change: Change, period: Period) -> dict[str, Any]:
+    """One line of news: name, sizes, services, sparkline, and a sentence."""
+    return {
+        "cluster": profile["cluster"],
+        "name": profile.get("name") or plain_name(profile),
+        "text": sentence_of(profile, change),
+        "n_sources": profile["n_sources"],
+        "n_networks": profile.get("n_networks", 0),
+        "services": [row["service"] for row in profile.get("services", [])[:SPELT_SERVICES]],
+        "since": day_text(change.since),
+        "score": round(change.score, 2),
+        "spark": spark(profile.get("days") or [], period),
+    }
+
+
+def spark(days: Days, period: Period) -> list[int]:
+    """Records over the period in at most `SPARK_BINS` equal parts."""
+    n_bins = min(SPARK_BINS, period.n_days)
+    bins = np.zeros(n_bins, dtype=np.int64)
+    table = np.asarray(days, dtype=np.int64).reshape(-1, 3)
+    table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
+    np.add.at(bins, (table[:, 0] - period.first) * n_bins // period.n_days, table[:, 1])
+    return bins.tolist()
+
+
+def sentence_of(profile: Mapping[str, Any], change: Change) -> str:
+    """News of one cluster in a sentence."""
+    who = counted(profile["n_sources"], "source")
+    if profile.get("n_networks", 0) > 1:
+        who += f" in {counted(profile['n_networks'], 'network')}"
+    services = joined([row["service"].split()[0] for row in profile.get("services", [])[:SPELT_SERVICES]])
+    timing = profile.get("timing", {})
+    steps = f" in steps of {duration(timing['median_inter_arrival_s'])}" if timing.get("pattern") == "regular" else ""
+    does = f"{services}{steps}"
+    if change.kind == "new":
+        return f"A new cluster of {who} probes {does} since {day_text(change.since)}."
+    if change.kind == "gone":
+        return f"A cluster of {who} that probed {does} was last seen on {day_text(change.since)}."
+    if change.kind == "growing":
+        return f"A cluster of {who} that probes {does} has {change.factor:.1f} times as many sources a day as before."
+    return f"A cluster of {who} probes {does}."
+
+
+def _sentences(
+    days: Days,
+    period: Period | None,
+    several: Sequence[Mapping[str, Any]],
+    sources: pa.Table,
+    counts: Mapping[str, int],
+    lines: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> list[str]:
+    n_records = counts.get("kept", pc.sum(sources["n_records"]).as_py() or 0)
+    if period is None:
+        return [f"{counted(n_records, 'record')} were kept; none is in a window."]
+    n_alone = sources["cluster"].null_count
+    n_grouped = sum(profile["n_sources"] for profile in several)
+    said = [
+        f"From {day_text(period.first)} to {day_text(period.last)}, {counted(sources.num_rows, 'source')} sent "
+        f"{counted(n_records, 'record')}."
+    ]
+    outside = sum(row[1] for row in days if not period.first <= row[0] <= period.last)
+    if outside:
+        said.append(f"{counted(outside, 'record')} lie years away from all others: some clock is wrong.")
+    said.append(
+        f"{counted(len(several), 'cluster')} of several windows hold {n_grouped:,} of them"
+        + (f"; {n_alone:,} sources are in no cluster, because they sent too few records." if n_alone else ".")
+    )
+    if period.n_recent:
+        said += [_against_before(days, period), _news_counts(lines, period)]
+    said += [lines[kind][0]["text"] for kind in KINDS if lines[kind]]
+    return said
+
+
+def _against_before(days: Days, period: Period) -> str:
+    table = np.asarray(days, dtype=np.int64)
+    table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
+    recent = table[:, 0] >= period.recent
+    n_before = period.n_days - period.n_recent
+    rates = [
+        (table[recent, column].sum() / period.n_recent, table[~recent, column].sum() / n_before) for column in (1, 2)
+    ]
+    (records, records_before), (active, active_before) = rates
+    since = f"On the last {counted(period.n_recent, 'day')}, from {day_text(period.recent)},"
+    return (
+        f"{since} {records:,.0f} records a day came from {active:,.0f} sources a day; on the "
+        f"{counted(n_before, 'day')} before, {records_before:,.0f} from {active_before:,.0f}."
+    )
+
+
+def _news_counts(lines: Mapping[str, Sequence[Any]], period: Period) -> str:
+    new, growing, gone = (len(lines[kind]) for kind in KINDS)
+    verbs = ("is", "grows", "has") if new == 1 else ("are", "grow", "have")
+    return (
+        f"Since then {counted(new, 'cluster')} {verbs[0]} new, {growing:,} {'grows' if growing == 1 else 'grow'}, "
+        f"and {gone:,} {'has' if gone == 1 else 'have'} fallen silent."
+    )
+
+
+def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Clusters that labels name, one group a label, then those that a tool's mark names."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for profile in profiles:
+        for field, key in (("labels", "label"), ("tools", "tool")):
+            rows = profile.get(field) or []
+            if rows and rows[0]["share"] >= MAJORITY:
+                groups[key, rows[0][key]].append(profile)
+                break
+    found = [
+        {
+            "kind": kind,
+            "who": who,
+            "n_sources": sum(profile["n_sources"] for profile in members),
+            "clusters": [profile["cluster"] for profile in members],
+        }
+        for (kind, who), members in groups.items()
+    ]
+    return sorted(found, key=lambda row: (row["kind"], -row["n_sources"], row["who"]))
+
+
+def confidence_of(profile: Mapping[str, Any], solution: Mapping[str, Any]) -> float | None:
+    """How likely a window of the cluster is rather of it than of the next best one; None without calibration.
+
+    Margins are nats of log-odds where the similarities are calibrated.
+    """
+    if solution.get("scale", 1.0) == 1.0 or "margin" not in profile:
+        return None
+    return float(expit(profile["margin"]))
+
+
+def _candidates(
+    profiles: Sequence[Mapping[str, Any]], sources: pa.Table, solution: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Clusters that nothing says are known, largest first, with the confidence and what speaks against a block."""
+    shared = _shared_sources(sources)
+    rows = []
+    for profile in profiles:
+        confidence = confidence_of(profile, solution)
+        if profile["n_sources"] < 2 or (confidence is not None and confidence < LEAST_CONFIDENCE):
+            continue
+        rows.append(
+            {
+                "cluster": profile["cluster"],
+                "name": profile.get("name") or plain_name(profile),
+                "n_sources": profile["n_sources"],
+                "confidence": None if confidence is None else round(confidence, 3),
+                "against": reasons_against(profile, shared.get(profile["cluster"], 0)),
+            }
+        )
+    rows.sort(key=lambda row: (len(row["against"]), -row["n_sources"], row["cluster"]))
+    return rows[:SHOWN]
+
+
+def _shared_sources(sources: pa.Table) -> dict[int, int]:
+    """Per cluster the number of its sources that have windows in other clusters, too."""
+    if "agreement" not in sources.column_names:
+        return {}
+    split = sources.filter(pc.less(sources["agreement"], 1.0))
+    counted_rows = split.group_by("cluster").aggregate([("source", "count")])
+    return dict(zip(counted_rows["cluster"].to_pylist(), counted_rows["source_count"].to_pylist(), strict=True))
+
+
+def reasons_against(profile: Mapping[str, Any], n_shared: int) -> list[str]:
+    """What speaks against blocking the sources of a cluster."""
+    n_sources = profile["n_sources"]
+    reasons = []
+    if n_shared > SHARED_SOURCES * n_sources:
+        reasons.append(f"{n_shared:,} of {counted(n_sources, 'source')} also behave like others: shared addresses?")
+    if profile["n_records"] < FEW_RECORDS * n_sources:
+        reasons.append(f"few records: {profile['n_records'] / n_sources:.0f} a source")
+    if profile.get("n_labelled"):
+        reasons.append(label_words(profile["labels"], profile["n_labelled"], profile["n_windows"]))
+    if len(profile.get("days") or [0, 0]) == 1:
+        reasons.append("seen on one day")
+    ports = profile.get("src_ports") or []
+    if ports and ports[0]["share"] >= REPLY_SHARE and ports[0]["port"] < WELL_KNOWN:
+        if profile.get("n_services", 0) >= REPLY_SERVICES:
+            reasons.append(f"may be replies of port {ports[0]['port']} to spoofed addresses")
+    return reasons
+
+
+def label_words(rows: Sequence[Mapping[str, Any]], n_labelled: int, n_windows: int, key: str = "label") -> str:
+    """How many windows have a label and which: "1 of 1,841 labelled: alphastrike"."""
+    names = [f"{row[key]} ({row['windows']:,})" if len(rows) > 1 else str(row[key]) for row in rows]
+    what = "labelled" if key == "label" else "with a mark"
+    return f"{n_labelled:,} of {n_windows:,} {what}: {', '.join(names)}"

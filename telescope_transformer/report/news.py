@@ -1,0 +1,94 @@
+"""What is new, growing or gone: each cluster's last days against the days before, counted over records."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from telescope_transformer.report.days import Days, main_span, recent_days, summed
+
+# Twice as many sources a day as before is growth, where chance alone hardly gives it: a deviance of 10 or more has
+# less than 2 in 1,000 of a Poisson variable (chi-squared with one degree of freedom).
+GROWTH = 2.0
+LEAST_DEVIANCE = 10.0
+# Of a cluster that was never seen before, the rate before is taken for half a source in the whole time.
+UNSEEN = 0.5
+
+
+@dataclass(frozen=True)
+class Period:
+    """The days of the data and their newest part, all as days since 1970 and inclusive.
+
+    Attributes:
+        first, last: days of the data, without days that are years away from all others.
+        recent: first day of the newest part; `last + 1` where there is nothing to compare it with.
+    """
+
+    first: int
+    last: int
+    recent: int
+
+    @property
+    def n_days(self) -> int:
+        return self.last - self.first + 1
+
+    @property
+    def n_recent(self) -> int:
+        return self.last - self.recent + 1
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one cluster did in the newest part of the time.
+
+    Attributes:
+        kind: `new` (no record before), `growing`, `gone` (no record in the newest part), `steady`.
+        since: the first day of a new cluster, the last day of one that is gone, else the first of the newest part.
+        score: how unusual the newest part is, as a deviance of sources a day from those before.
+        factor: sources a day in the newest part over those before; infinite where there were none.
+    """
+
+    kind: str
+    since: int
+    score: float
+    factor: float
+
+
+def period_of(days: Days) -> Period | None:
+    """The period of the whole traffic, None where there is none."""
+    if not days:
+        return None
+    table = np.asarray(days, dtype=np.int64)
+    first, last = main_span(table[:, 0], table[:, 1])
+    return Period(first, last, last + 1 - recent_days(last - first + 1))
+
+
+def traffic_of(profiles: Sequence[Mapping[str, Any]]) -> Days:
+    """Records and sources a day of all profiled clusters."""
+    return summed([profile.get("days") or [] for profile in profiles])
+
+
+def change_of(days: Days, period: Period) -> Change:
+    """What a cluster with these days did."""
+    table = np.asarray(days, dtype=np.int64).reshape(-1, 3)
+    table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
+    is_recent = table[:, 0] >= period.recent
+    if not len(table) or period.n_recent == 0:
+        return Change("steady", period.first, 0.0, 1.0)
+    recent, before = int(table[is_recent, 2].sum()), int(table[~is_recent, 2].sum())
+    n_before = period.n_days - period.n_recent
+    expected = max(before, UNSEEN) * period.n_recent / n_before
+    score, factor = _deviance(recent, expected), recent / expected if before else math.inf
+    if not before:
+        return Change("new", int(table[0, 0]), score, factor)
+    if not recent:
+        return Change("gone", int(table[-1, 0]), score, factor)
+    kind = "growing" if factor >= GROWTH and score >= LEAST_DEVIANCE else "steady"
+    return Change(kind, period.recent, score, factor)
+
+
+def _deviance(seen: int, expected: float) -> float:
+    """Twice the log-likelihood ratio of a Poisson count and its expectation."""
+    return 2 * ((seen * math.log(seen / expected) if seen else 0.0) - (seen - expected))

@@ -1,0 +1,81 @@
+"""Every source that was read, also those that are in no window: what the search finds."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.report.services import service_codes, service_name
+
+
+def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
+    """The table of clustered sources with all others below it, and the main service of each.
+
+    Args:
+        clustered: a row per source that is in a cluster, with `source` and `cluster` (`analysis.sources_table`).
+        records: all flow records.
+
+    Returns:
+        The columns of `clustered` and `service`, by source. Sources that are in no window have no cluster (null),
+        0 windows, and the number and times of their records.
+    """
+    names = records["src_ip"].unify_dictionaries() if records["src_ip"].num_chunks else records["src_ip"]
+    encoded = pc.dictionary_encode(names.combine_chunks())
+    encoded = encoded if isinstance(encoded, pa.DictionaryArray) else encoded.combine_chunks()
+    code, sources = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
+    times = records["timestamp"].to_numpy()
+    first = np.full(len(sources), np.iinfo(np.int64).max)
+    last = np.full(len(sources), np.iinfo(np.int64).min)
+    np.minimum.at(first, code, times)
+    np.maximum.at(last, code, times)
+    read = pa.table(
+        {
+            "source": sources,
+            "service": _main_services(code, len(sources), records),
+            "n_records": pa.array(np.bincount(code, minlength=len(sources)), pa.int64()),
+            "first_seen": pa.array(first, pa.int64()),
+            "last_seen": pa.array(last, pa.int64()),
+        }
+    )
+    if "label" in records.column_names:
+        read = read.append_column("label", _first_values(code, len(sources), records["label"]))
+    known = pc.index_in(read["source"], clustered["source"].combine_chunks())
+    others = read.filter(pc.is_null(known))
+    columns = [
+        others[name].cast(clustered.schema.field(name).type)
+        if name in others.column_names
+        else _absent(name, others.num_rows, clustered.schema.field(name).type)
+        for name in clustered.column_names
+    ]
+    table = pa.concat_tables([clustered, pa.table(columns, schema=_nullable(clustered.schema))], promote_options="default")
+    place = pc.index_in(table["source"], read["source"].combine_chunks())
+    return table.append_column("service", read["service"].take(place)).sort_by("source")
+
+
+def _absent(name: str, n: int, kind: pa.DataType) -> pa.Array:
+    """What a source without windows has in a column of the clustered ones: no windows, and nothing else."""
+    return pa.array(np.zeros(n), kind) if name == "n_windows" else pa.nulls(n, kind)
+
+
+def _nullable(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field.with_nullable(True) for field in schema])
+
+
+def _main_services(code: np.ndarray, n_sources: int, records: pa.Table) -> pa.Array:
+    """The service of most records of each source, as text; of several the one with the lowest number."""
+    services = service_codes(*(records[name].to_numpy() for name in ("protocol", "src_port", "dst_port")))
+    keys, counts = np.unique(code << 32 | services.astype(np.int64), return_counts=True)
+    order = np.lexsort((keys, -counts, keys >> 32))
+    owner, first = np.unique(keys[order] >> 32, return_index=True)
+    main = np.full(n_sources, -1, dtype=np.int64)
+    main[owner] = keys[order][first] & 0xFFFFFFFF
+    distinct, place = np.unique(main, return_inverse=True)
+    return pa.array([service_name(int(one)) for one in distinct], pa.string()).take(pa.array(place))
+
+
+def _first_values(code: np.ndarray, n_sources: int, values: pa.ChunkedArray) -> pa.Array:
+    """Of each source its first value that is not null."""
+    known = np.flatnonzero(values.is_valid().to_numpy())
+    owner, first = np.unique(code[known], return_index=True)
+    rows = np.full(n_sources, -1, dtype=np.int64)
+    rows[owner] = known[first]
+    return values.combine_chunks().take(pa.array(rows, mask=rows < 0))

@@ -1,0 +1,249 @@
+// One search for addresses, prefixes and words, and a filter by day. What is found is shown; news stays as it is.
+
+const SHOWN_SOURCES = 100;
+
+// The bits of an address, and how many there are; null for what is no address.
+function addressBits(text) {
+  const four = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
+  if (four) return four.every((part) => part < 256) ? { size: 32, bits: four.reduce((bits, part) => (bits << 8n) | BigInt(part), 0n) } : null;
+  if (!text.includes(":")) return null;
+  const halves = text.split("::").map((half) => half.split(":").filter(Boolean));
+  const missing = 8 - halves.flat().length;
+  if (halves.length > 2 || (halves.length === 1 ? missing !== 0 : missing < 1)) return null;
+  const parts = halves.length === 1 ? halves[0] : [...halves[0], ...new Array(missing).fill("0"), ...halves[1]];
+  if (!parts.every((part) => /^[0-9a-f]{1,4}$/i.test(part))) return null;
+  return { size: 128, bits: parts.reduce((bits, part) => (bits << 16n) | BigInt(`0x${part}`), 0n) };
+}
+
+// An address or prefix as the first and last address that it holds; null for other text, `wrong` for a bad prefix.
+function addressRange(text) {
+  const octets = /^((?:\d{1,3}\.){1,3})$/.exec(text) && text.split(".").filter(Boolean);
+  if (octets) return addressRange(`${[...octets, 0, 0, 0].slice(0, 4).join(".")}/${8 * octets.length}`);
+  const [name, length, ...rest] = text.split("/");
+  const network = addressBits(name);
+  if (!network) return null;
+  if (length === undefined) return { size: network.size, first: network.bits, last: network.bits };
+  if (rest.length || !/^\d{1,3}$/.test(length) || Number(length) > network.size) return { wrong: `${text} is no prefix` };
+  const shift = BigInt(network.size - Number(length));
+  const first = (network.bits >> shift) << shift;
+  return { size: network.size, first, last: first + (1n << shift) - 1n };
+}
+
+function parseSearch(text) {
+  const query = { text: text.trim(), ranges: [], words: [], wrong: "" };
+  for (const part of query.text.toLowerCase().split(/\s+/).filter(Boolean)) {
+    const range = addressRange(part);
+    // "tcp/22" has a slash and is no prefix.
+    if (range?.wrong) query.wrong = range.wrong;
+    else if (range) query.ranges.push(range);
+    else query.words.push(part);
+  }
+  return query;
+}
+
+// Rows of the sources in the ranges, and of those whose service or label has all words.
+function findSources(report, query) {
+  const { sources } = report;
+  const inside = sourcesInRanges(sources, query.ranges);
+  if (!query.words.length) return inside;
+  const fits = Object.values(sources.categories).map(({ codes, names }) => {
+    const wanted = names.map((name) => query.words.every((word) => hasWord(name.toLowerCase(), word)));
+    return (i) => wanted[codes[i]] === true;
+  });
+  const rows = query.ranges.length ? inside : Array.from({ length: sources.count }, (_, i) => i);
+  return rows.filter((i) => fits.some((fit) => fit(i)));
+}
+
+function sourcesInRanges(sources, ranges) {
+  const rows = new Set();
+  for (const { size, first, last } of ranges) {
+    if (size === 32) {
+      for (let i = lowerBound(sources.four, Number(first)); i < sources.four.length && sources.four[i] <= Number(last); i++) rows.add(i);
+    } else sources.six.forEach((name, i) => {
+      const { bits } = addressBits(name);
+      if (bits >= first && bits <= last) rows.add(sources.four.length + i);
+    });
+  }
+  return [...rows];
+}
+
+function lowerBound(values, wanted) {
+  let [low, high] = [0, values.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (values[middle] < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+// A word that ends in a digit is a whole number: "tcp/22" does not find tcp/222.
+function hasWord(text, word) {
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
+    const [before, after] = [text[at - 1] ?? "", text[at + word.length] ?? ""];
+    if (!(/\d$/.test(word) && /\d/.test(after)) && !(/^\d/.test(word) && /\d/.test(before))) return true;
+  }
+  return false;
+}
+
+function searchText(cluster) {
+  const parts = [cluster.name ?? "", `cluster ${cluster.cluster}`, cluster.news ?? "", ...(cluster.services ?? []).map((s) => s.service),
+    ...(cluster.networks ?? []).map((n) => n.network), ...(cluster.owners ?? []).map((o) => `as${o.asn ?? ""} ${o.name ?? ""}`),
+    ...(cluster.countries ?? []).map((c) => c.country), ...(cluster.labels ?? []).map((l) => l.label), ...(cluster.tools ?? []).map((t) => t.tool),
+    cluster.targets?.order ?? "", cluster.timing?.pattern ?? "", ...(cluster.targets?.prefixes ?? []).map((p) => p.prefix)];
+  return parts.join(" ").toLowerCase();
+}
+
+const sourceRow = (report, i) => {
+  const { sources } = report;
+  const category = (name) => sources.categories[name]?.names[sources.categories[name].codes[i]] ?? "";
+  return { source: sources.name(i), cluster: sources.cluster[i] === NO_CLUSTER ? null : sources.cluster[i], records: sources.records[i],
+    first: day(86400 * (sources.first_day + sources.from[i])), last: day(86400 * (sources.first_day + sources.to[i])), service: category("service"), label: category("label") };
+};
+
+// What the page itself finds: {total, rows, clusters: number -> sources}.
+function searchPage(report, query) {
+  const found = findSources(report, query);
+  const clusters = new Map();
+  for (const i of found) if (report.sources.cluster[i] !== NO_CLUSTER) clusters.set(report.sources.cluster[i], (clusters.get(report.sources.cluster[i]) ?? 0) + 1);
+  return { total: found.length, rows: found.slice(0, SHOWN_SOURCES).map((i) => sourceRow(report, i)), clusters };
+}
+
+// What the server finds in all tables.
+async function searchServer(query) {
+  const answer = await fetch(`api/search?${new URLSearchParams({ q: query.text })}`);
+  const found = await answer.json();
+  if (!answer.ok) throw new Error(found.error);
+  return { ...found, clusters: new Map(found.clusters) };
+}
+
+class Search {
+  constructor(report, onChange, onChoose) {
+    Object.assign(this, { report, onChange, onChoose, asked: 0 });
+    this.form = document.getElementById("filter");
+    this.input = document.getElementById("search");
+    this.dates = ["from", "to"].map((name) => document.getElementById(`filter-${name}`));
+    this.status = document.getElementById("filter-status");
+    this.form.addEventListener("input", () => this.later());
+    this.form.addEventListener("submit", (event) => { event.preventDefault(); this.apply(); });
+    this.form.addEventListener("reset", () => setTimeout(() => this.apply()));
+  }
+
+  // The server is asked when the typing rests.
+  later() {
+    clearTimeout(this.waiting);
+    if (this.report.live) this.waiting = setTimeout(() => this.apply(), 200);
+    else this.apply();
+  }
+
+  set(text) {
+    this.input.value = text;
+    this.apply();
+    this.form.scrollIntoView();
+    this.input.focus();
+  }
+
+  get values() { return { q: this.input.value.trim(), from: this.dates[0].value, to: this.dates[1].value }; }
+
+  async apply() {
+    const query = parseSearch(this.input.value);
+    const number = ++this.asked;
+    this.input.setCustomValidity(query.wrong);
+    let found = null;
+    try {
+      if (query.text && !query.wrong) found = this.report.live ? await searchServer(query) : searchPage(this.report, query);
+    } catch (error) {
+      query.wrong = error.message;
+    }
+    // A later search has been typed meanwhile.
+    if (number !== this.asked) return;
+    this.report.query = query.text && !query.wrong ? query : null;
+    this.report.found = found;
+    this.report.period = this.period();
+    this.report.shown = this.shownClusters(query, found);
+    this.status.textContent = query.wrong || this.summary(found);
+    this.drawSources(query, found);
+    this.onChange();
+  }
+
+  // First and last column of the days that are looked at, or null for all.
+  period() {
+    const [from, to] = this.dates.map((input) => Date.parse(input.value) / 86400000);
+    if (isNaN(from) && isNaN(to)) return null;
+    return { from: isNaN(from) ? -Infinity : from, to: isNaN(to) ? Infinity : to };
+  }
+
+  // Cluster number to the records of the period; null shows all.
+  shownClusters(query, found) {
+    const { report } = this;
+    if (!found && !report.period) return null;
+    const shown = new Map();
+    for (const cluster of report.clusters) {
+      const named = found && !query.ranges.length && query.words.every((word) => hasWord(searchText(cluster), word));
+      if (found && !named && !found.clusters.has(cluster.cluster)) continue;
+      const records = recordsIn(report, cluster);
+      if (records > 0) shown.set(cluster.cluster, records);
+    }
+    return shown;
+  }
+
+  summary(found) {
+    const { shown } = this.report;
+    if (!shown) return "";
+    return `${found ? `${counted(found.total, "source")}, ` : ""}${counted(shown.size, "cluster")}`;
+  }
+
+  drawSources(query, found) {
+    const section = document.getElementById("results");
+    section.hidden = !found || (!found.total && !query.ranges.length);
+    if (section.hidden) return;
+    const beyond = found.total - found.rows.length;
+    const alone = found.rows.length === 1 ? ` ${this.aboutOne(found.rows[0])}` : "";
+    document.getElementById("results-text").textContent = found.total
+      ? `${counted(found.total, "source")} found${beyond > 0 ? `; the first ${integer.format(found.rows.length)} are shown` : ""}.${alone}` : this.nothing(query);
+    document.getElementById("results-scroll").hidden = !found.total;
+    document.querySelector("#results-table tbody").replaceChildren(...found.rows.map((row) => this.row(row)));
+  }
+
+  aboutOne(row) {
+    if (row.cluster === null) return `It sent ${counted(row.records, "record")}, too few to compare it with others: it is in no cluster.`;
+    if (!this.report.byNumber.has(row.cluster)) return "It is alone: no other source behaves like it.";
+    return `It belongs to "${nameOf(this.report, row.cluster)}".`;
+  }
+
+  nothing(query) {
+    const held = this.report.live || this.report.sources.count === this.report.n_sources;
+    return held ? `No source of ${query.text} was read.` : `No source of ${query.text} is among the ${integer.format(this.report.sources.count)} of ${integer.format(this.report.n_sources)} sources that this page holds; telescope serve searches all of them.`;
+  }
+
+  row(row) {
+    const known = row.cluster !== null && this.report.byNumber.has(row.cluster);
+    const cluster = row.cluster === null ? "none: too few records" : known
+      ? element("button", { type: "button", class: "link", on: { click: () => this.onChoose(row.cluster, true) } }, nameOf(this.report, row.cluster)) : "alone";
+    return element("tr", {}, element("td", {}, row.source), element("td", {}, cluster), element("td", { class: "number" }, integer.format(row.records)),
+      element("td", {}, row.service ?? ""), element("td", { class: "nowrap" }, row.first), element("td", { class: "nowrap" }, row.last), element("td", {}, row.label ?? ""));
+  }
+}
+
+// Records of a cluster on the days that are looked at.
+function recordsIn(report, cluster) {
+  const { period, days } = report;
+  if (!period) return cluster.n_records;
+  const counts = daysOf(report, cluster);
+  if (!counts) return Date.parse(cluster.first_seen) / 86400000 < period.to + 1 && Date.parse(cluster.last_seen) / 86400000 >= period.from ? cluster.n_records : 0;
+  let total = 0;
+  counts.forEach((value, i) => { if (days.first + (i + 1) * days.step > period.from && days.first + i * days.step <= period.to) total += value; });
+  return total;
+}
+
+// Whether a window is shown: by its time, its source and its cluster.
+function windowFilter(report) {
+  const { windows, sources, period, query, shown } = report;
+  if (!shown) return null;
+  const ranges = query?.ranges.length ? new Set(sourcesInRanges(sources, query.ranges)) : null;
+  return (i) => {
+    const start = windows.first + windows.start[i];
+    if (period && (start >= 86400 * (period.to + 1) || start + windows.seconds[i] < 86400 * period.from)) return false;
+    return ranges ? ranges.has(windows.source[i]) : shown.has(windows.cluster[i]);
+  };
+}

@@ -1,0 +1,47 @@
+"""Numbers, times and lists as words, the same wherever they are said."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+EPOCH = date(1970, 1, 1)
+
+
+def counted(number: int, thing: str) -> str:
+    """A number with what it counts: "1 cluster", "2,000 clusters"."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """A list as it is spoken: "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that suits them, with two digits at least: "10 s", "1.5 h"."""
+    if seconds == 0:
+        return "0 s"
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        if seconds >= size:
+            value = seconds / size
+            return f"{value:.0f} {unit}" if value >= 10 or value == round(value) else f"{value:.1f} {unit}"
+    return f"{1000 * seconds:.1f} ms"
+
+
+def day_text(day: int) -> str:
+    """Days since 1970 as ISO date."""
+    try:
+        return (EPOCH + timedelta(days=day)).isoformat()
+    except OverflowError:
+        return f"day {day}"
+
+
+def iso_time(microseconds: int) -> str:
+    """Microseconds since 1970 as ISO 8601 in UTC, to the second."""
+    whole = datetime.fromtimestamp(int(microseconds) // 1_000_000, tz=UTC)
+    return whole.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def percent(share: float) -> str:
+    """A share as percent: two digits below ten, one place above."""
+    value = 100 * share
+    return f"{value:.2g} %" if value < 10 else f"{value:.1f} %"
