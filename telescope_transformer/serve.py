@@ -1,6 +1,5 @@
 """`telescope serve`: the report on loopback, always that of the folder's present tables."""
 
-import json
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -8,11 +7,8 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from telescope_transformer.errors import InputError
-from telescope_transformer.report import ReportData, render_report
+from telescope_transformer.report import read_folder, render_report
 
 LOOPBACK = "127.0.0.1"
 # What an analysis writes last but for its report: with it, all tables are there.
@@ -48,21 +44,7 @@ class Served:
 
     def _render(self) -> tuple[int | None, bytes]:
         written = self._time()
-        try:
-            summary = json.loads((self._folder / "clusters.json").read_text())
-            data = ReportData(
-                windows=pq.read_table(self._folder / "windows.parquet"),
-                profiles=summary["clusters"],
-                solution=summary["solution"],
-                counts=summary["counts"],
-                rejects=pq.read_table(self._folder / "rejects.parquet"),
-                calibration=summary.get("calibration"),
-                events=summary.get("events"),
-                title=f"Telescope report: {self._folder.resolve().name}",
-            )
-            return written, render_report(data).encode()
-        except (OSError, pa.ArrowException, ValueError, KeyError) as error:
-            raise InputError(f"{self._folder}: not the output of an analysis: {error}") from error
+        return written, render_report(read_folder(self._folder).report_data()).encode()
 
 
 class Handler(BaseHTTPRequestHandler):

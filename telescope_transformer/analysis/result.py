@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.report import ReportData, write_report
+from telescope_transformer.report import Days, ReportData, write_report
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,10 @@ class Analysis:
     windows: a row per window: `window_id`, `source`, `start`, `end` (us UTC), `n_records`, `cluster`, `margin` (by how
         much the window belongs to its cluster), `embedding`, `service` (of most of its records), and `label`, `tool`
         where known.
-    sources: a row per source: `cluster` (of most of its windows), `n_windows`, `n_records`, `first_seen`, `last_seen`,
-        `agreement` (share of its windows that are in that cluster), and `label` where known.
-    clusters: a profile per cluster, by its number.
+    sources: a row per source that was read: `cluster` (of most of its windows; null for a source in no window),
+        `n_windows`, `n_records`, `first_seen`, `last_seen`, `agreement` (share of its windows that are in that
+        cluster), `service` (of most of its records), and `label` where known.
+    clusters: a profile per cluster, with its name, by its number.
     solution: threshold, cost, lower bound and gap of the clustering (null where nothing was proved), the solver.
     counts: records read, kept, rejected; windows, records left out.
     rejects: rows that are no flow records, with file, row, field, value and reason.
@@ -30,6 +31,7 @@ class Analysis:
     calibration: how likely two windows of a given cosine are of one actor; None where the checkpoint has none.
     granularity: each window's cluster at a sweep of thresholds, where the settings ask for it.
     events: births, deaths, merges and splits of clusters by day, of a running analysis.
+    traffic: records and sources a day of all that was read; None takes those of the clusters.
     """
 
     windows: pa.Table
@@ -43,6 +45,7 @@ class Analysis:
     calibration: Calibration | None = None
     granularity: pa.Table | None = None
     events: list[dict[str, Any]] | None = None
+    traffic: Days | None = None
 
     def write(self, output: str | Path) -> Path:
         """Write the tables, `clusters.json`, `sensors.json` and `report.html` into the folder; returns the report."""
@@ -55,7 +58,7 @@ class Analysis:
         pq.write_table(self.rejects, folder / "rejects.parquet", compression="zstd")
         calibration = self.calibration.to_dict() if self.calibration else None
         summary: dict[str, Any] = {"solution": self.solution, "counts": self.counts, "calibration": calibration}
-        summary |= {"events": self.events, "clusters": self.clusters}
+        summary |= {"events": self.events, "traffic": self.traffic, "clusters": self.clusters}
         (folder / "clusters.json").write_text(json.dumps(summary, indent=1) + "\n")
         (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n")
         write_report(folder / "report.html", self.report_data())
@@ -71,4 +74,6 @@ class Analysis:
             rejects=self.rejects,
             calibration=self.calibration.to_dict() if self.calibration else None,
             events=self.events,
+            sources=self.sources,
+            traffic=self.traffic,
         )

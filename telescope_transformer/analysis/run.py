@@ -16,6 +16,7 @@ from telescope_transformer.analysis.stages import (
 )
 from telescope_transformer.analysis.tables import sources_table, windows_table
 from telescope_transformer.records import FlowRecords
+from telescope_transformer.report import all_sources, name_clusters, traffic_by_day
 from telescope_transformer.report.services import with_services
 from telescope_transformer.similarity import window_margins
 from telescope_transformer.windows import Windows
@@ -45,13 +46,14 @@ def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *
     table = windows_table(windows, embeddings, labels, window_margins(embeddings, labels, threshold, scale))
     table = with_services(table, flow.table)
     clusters = profile(flow, table, embed, settings, say)
+    name_clusters(clusters)
     levels = None
     if settings.granularity:
         say("walking the thresholds")
         levels, solution["granularity"] = walked(table, clusters, threshold)
     return Analysis(
         windows=table,
-        sources=sources_table(table),
+        sources=all_sources(sources_table(table), flow.table),
         clusters=clusters,
         solution=solution,
         counts=counts_of(flow, cut_out),
@@ -60,6 +62,7 @@ def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *
         records=flow.table,
         calibration=calibration,
         granularity=levels,
+        traffic=traffic_by_day(flow.table),
     )
 
 

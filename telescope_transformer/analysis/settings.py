@@ -27,7 +27,7 @@ class Settings:
     model: directory or Hub name of a checkpoint; None is the one that the package ships.
     threshold: cosine similarity at which a pair neither attracts nor repels; None takes the calibrated one.
     window, min_records: most and fewest records in a window.
-    time_limit: seconds that the clustering may search.
+    time_limit: seconds that the lower bound may be proved for; the search itself is bounded in work.
     seed: of the clustering's searches.
     granularity: also solve a sweep of thresholds, for the stability of each cluster.
     networks: files that say who announces an address, for the report (`labels.read_owners`).

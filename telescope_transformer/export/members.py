@@ -61,6 +61,8 @@ def load_members(folder: str | os.PathLike[str], clusters: Sequence[int] | None 
         scale = summary["solution"].get("scale", 1.0)
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise ExportError(f"{root}: not the output of an analysis: {error}") from error
+    # Sources that were seen too rarely are in no cluster.
+    sources = sources.filter(pc.is_valid(sources["cluster"]))
     sources = sources.append_column("confidence", _confidence(sources, windows, calibrated=scale != 1.0))
     if clusters is not None:
         unknown = sorted(set(clusters) - set(sources["cluster"].to_pylist()))

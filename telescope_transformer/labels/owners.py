@@ -56,7 +56,7 @@ class Owners:
         for table in self._tables:
             found = table.find(addresses)
             answer = [
-                Owner(*(old if old is not None else new for old, new in zip(mine, theirs, strict=True)))
+                Owner(mine.asn or theirs.asn, mine.name or theirs.name, mine.country or theirs.country)
                 for mine, theirs in zip(answer, found, strict=True)
             ]
         return answer

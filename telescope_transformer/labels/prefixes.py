@@ -141,7 +141,9 @@ class PrefixLabels:
                 ties.append(Tie(str(network), tuple(labels)))
             bounds = int(network.network_address), int(network.broadcast_address)
             by_version[network.version].append((*bounds, codes[labels[0]]))
-        return cls(names, ties, len(claims), list(notes), Intervals.nested(by_version[4]), Intervals.nested(by_version[6]))
+        return cls(
+            names, ties, len(claims), list(notes), Intervals.nested(by_version[4]), Intervals.nested(by_version[6])
+        )
 
     def summary(self) -> str:
         """What was read, in lines of text: prefixes, labels, ties and what was passed over."""

@@ -1,7 +1,23 @@
-"""Profiles of clusters and the report, one self-contained HTML page."""
+"""Profiles and names of clusters, what is new, and the report, one self-contained HTML page."""
 
+from telescope_transformer.report.days import Days, traffic_by_day
+from telescope_transformer.report.folder import Folder, read_folder
+from telescope_transformer.report.names import name_clusters
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.profiles import profile_clusters
 from telescope_transformer.report.rendering import certificate_text, render_report, write_report
+from telescope_transformer.report.sources import all_sources
 
-__all__ = ["ReportData", "certificate_text", "profile_clusters", "render_report", "write_report"]
+__all__ = [
+    "Days",
+    "Folder",
+    "ReportData",
+    "all_sources",
+    "certificate_text",
+    "name_clusters",
+    "profile_clusters",
+    "read_folder",
+    "render_report",
+    "traffic_by_day",
+    "write_report",
+]

@@ -1,7 +1,11 @@
 """On which days groups of sources were active: records and distinct sources a day, counted over records."""
 
-import numpy as np
+from itertools import pairwise
 
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.report.counting import codes_of
 from telescope_transformer.report.timing import DAY
 
 # A clock that is wrong puts records years away. Days further than this from all others are not drawn.
@@ -33,7 +37,14 @@ def days_of_groups(groups: np.ndarray, timestamps: np.ndarray, sources: np.ndarr
     owner, column = keys // max(1, len(days)), keys % max(1, len(days))
     rows = np.column_stack([days[column], records, distinct]) if len(keys) else np.zeros((0, 3), dtype=np.int64)
     bounds = np.searchsorted(owner, np.arange(n_groups + 1))
-    return [rows[start:end].tolist() for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [rows[start:end].tolist() for start, end in pairwise(bounds.tolist())]
+
+
+def traffic_by_day(records: pa.Table) -> Days:
+    """Records and sources a day of all flow records."""
+    sources, _ = codes_of(records["src_ip"])
+    groups = np.zeros(records.num_rows, dtype=np.int64)
+    return days_of_groups(groups, records["timestamp"].to_numpy(), sources, 1)[0]
 
 
 def main_span(days: np.ndarray, weights: np.ndarray) -> tuple[int, int]:
@@ -56,8 +67,7 @@ def summed(many: list[Days]) -> Days:
     days, place = np.unique(every[:, 0], return_inverse=True)
     answer = np.zeros((len(days), 3), dtype=np.int64)
     answer[:, 0] = days
-    np.add.at(answer, (place, 1), every[:, 1])
-    np.add.at(answer, (place, 2), every[:, 2])
+    np.add.at(answer[:, 1:], place, every[:, 1:])
     return answer.tolist()
 
 

@@ -100,7 +100,7 @@ def line_of(profile: Mapping[str, Any], change: Change, period: Period) -> dict[
         "n_sources": profile["n_sources"],
         "n_networks": profile.get("n_networks", 0),
         "services": [row["service"] for row in profile.get("services", [])[:SPELT_SERVICES]],
-        "since": day_text(change.since),
+        "since": f"{'last seen' if change.kind == 'gone' else 'since'} {day_text(change.since)}",
         "score": round(change.score, 2),
         "spark": spark(profile.get("days") or [], period),
     }
@@ -145,8 +145,10 @@ def _sentences(
     n_records = counts.get("kept", pc.sum(sources["n_records"]).as_py() or 0)
     if period is None:
         return [f"{counted(n_records, 'record')} were kept; none is in a window."]
-    n_alone = sources["cluster"].null_count
-    n_grouped = sum(profile["n_sources"] for profile in several)
+    n_left = sources["cluster"].null_count
+    numbers = pa.array([profile["cluster"] for profile in several], sources["cluster"].type)
+    n_grouped = pc.sum(pc.is_in(sources["cluster"], numbers)).as_py() or 0
+    n_alone = sources.num_rows - n_left - n_grouped
     said = [
         f"From {day_text(period.first)} to {day_text(period.last)}, {counted(sources.num_rows, 'source')} sent "
         f"{counted(n_records, 'record')}."
@@ -154,14 +156,23 @@ def _sentences(
     outside = sum(row[1] for row in days if not period.first <= row[0] <= period.last)
     if outside:
         said.append(f"{counted(outside, 'record')} lie years away from all others: some clock is wrong.")
-    said.append(
-        f"{counted(len(several), 'cluster')} of several windows hold {n_grouped:,} of them"
-        + (f"; {n_alone:,} sources are in no cluster, because they sent too few records." if n_alone else ".")
+    rest = [f"{counted(n_alone, 'source')} {_are(n_alone)} alone: no other behaves like them"] if n_alone else []
+    rest += (
+        [f"{counted(n_left, 'source')} {_are(n_left)} in no cluster, for having sent too few records"]
+        if n_left
+        else []
     )
+    holds = "holds" if len(several) == 1 else "hold"
+    grouped = f"{counted(len(several), 'cluster')} of several windows {holds} {n_grouped:,} of them"
+    said.append("; ".join([grouped, *rest]) + ".")
     if period.n_recent:
-        said += [_against_before(days, period), _news_counts(lines, period)]
+        said += [_against_before(days, period), _news_counts(lines)]
     said += [lines[kind][0]["text"] for kind in KINDS if lines[kind]]
     return said
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _against_before(days: Days, period: Period) -> str:
@@ -180,11 +191,10 @@ def _against_before(days: Days, period: Period) -> str:
     )
 
 
-def _news_counts(lines: Mapping[str, Sequence[Any]], period: Period) -> str:
+def _news_counts(lines: Mapping[str, Sequence[Any]]) -> str:
     new, growing, gone = (len(lines[kind]) for kind in KINDS)
-    verbs = ("is", "grows", "has") if new == 1 else ("are", "grow", "have")
     return (
-        f"Since then {counted(new, 'cluster')} {verbs[0]} new, {growing:,} {'grows' if growing == 1 else 'grow'}, "
+        f"Since then {counted(new, 'cluster')} {_are(new)} new, {growing:,} {'grows' if growing == 1 else 'grow'}, "
         f"and {gone:,} {'has' if gone == 1 else 'have'} fallen silent."
     )
 
@@ -265,9 +275,9 @@ def reasons_against(profile: Mapping[str, Any], n_shared: int) -> list[str]:
     if len(profile.get("days") or [0, 0]) == 1:
         reasons.append("seen on one day")
     ports = profile.get("src_ports") or []
-    if ports and ports[0]["share"] >= REPLY_SHARE and ports[0]["port"] < WELL_KNOWN:
-        if profile.get("n_services", 0) >= REPLY_SERVICES:
-            reasons.append(f"may be replies of port {ports[0]['port']} to spoofed addresses")
+    from_one = bool(ports) and ports[0]["share"] >= REPLY_SHARE and ports[0]["port"] < WELL_KNOWN
+    if from_one and profile.get("n_services", 0) >= REPLY_SERVICES:
+        reasons.append(f"may be replies of port {ports[0]['port']} to spoofed addresses")
     return reasons
 
 

@@ -19,7 +19,13 @@ NAMED_SHARE = 0.1
 SPELT_SERVICES = 3
 # Four sources in five of one network or country: the cluster comes from there.
 MOST = 0.8
-TOOL_WORDS = {"mirai": "Mirai-like", "zmap": "ZMap", "masscan": "Masscan", "nmap": "Nmap", "unicornscan": "Unicornscan"}
+TOOL_WORDS = {
+    "mirai": "Mirai-like",
+    "zmap": "ZMap",
+    "masscan": "Masscan",
+    "nmap": "Nmap",
+    "unicornscan": "Unicornscan",
+}
 # The masking figures name groups of fields; below this share a group explains nothing.
 EXPLAINS = 0.05
 
@@ -91,9 +97,9 @@ def service_words(profile: Profile) -> str:
     main = [row["service"] for row in services if row["share"] >= NAMED_SHARE]
     if not services:
         return "no services"
-    if main and (len(main) == n_services or sum(row["share"] for row in services[: len(main)]) >= 0.95):
-        if len(main) <= SPELT_SERVICES:
-            return _merged(main)
+    are_all = len(main) == n_services or sum(row["share"] for row in services[: len(main)]) >= 0.95
+    if main and are_all and len(main) <= SPELT_SERVICES:
+        return _merged(main)
     kind = "ports" if all("/" in row["service"] for row in services) else "services"
     return f"{n_services:,} {kind}" + (f", mostly {main[0]}" if main else f", {services[0]['service']} among them")
 
@@ -108,7 +114,7 @@ def _merged(services: Sequence[str]) -> str:
 
 
 def place_words(profile: Profile) -> str:
-    """Where the sources are: the address of a single one, its network, its owner, its country, or how many networks."""
+    """Where the sources are: the address of a single one, its network, its owner, or how many networks."""
     n_sources, n_networks = profile.get("n_sources", 0), profile.get("n_networks", 0)
     sources, networks = profile.get("sources") or [], profile.get("networks") or []
     if n_sources == 1 and sources:
@@ -216,7 +222,9 @@ def _network_fact(profile: Profile) -> str:
         return f"all from {networks[0]['network']}"
     if owners and owners[0]["sources"] / n_sources >= MOST:
         return f"most from {owner_words(owners[0])}"
-    return "no common network" if networks[0]["sources"] / n_sources < MAJORITY else f"most from {networks[0]['network']}"
+    return (
+        "no common network" if networks[0]["sources"] / n_sources < MAJORITY else f"most from {networks[0]['network']}"
+    )
 
 
 def difference(one: Profile, other: Profile) -> str:

@@ -21,7 +21,7 @@ from telescope_transformer.report.names import difference
 from telescope_transformer.report.news import Period, change_of, period_of, traffic_of
 from telescope_transformer.report.timing import DAY, MICROSECONDS
 
-# What a page holds at most, so that it stays under 5 MB and is drawn within seconds; `telescope serve` asks the tables.
+# What a page holds at most, so that it stays under 5 MB and is soon drawn; `telescope serve` asks the tables.
 # Measured on 100,000 windows of as many sources: 17 letters a window and 12 a source, deflated and in base 64.
 MAX_WINDOWS = 60_000
 MAX_SOURCES = 120_000

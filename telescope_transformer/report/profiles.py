@@ -131,14 +131,12 @@ def source_profiles(
     return answer
 
 
-def _owner_parts(
-    cluster: np.ndarray, source: np.ndarray, found: list[Owner], n_clusters: int
-) -> list[dict[str, Any]]:
+def _owner_parts(cluster: np.ndarray, source: np.ndarray, found: list[Owner], n_clusters: int) -> list[dict[str, Any]]:
     """Autonomous systems and countries with most sources, of the distinct (cluster, source) pairs."""
     systems = {one[:2]: i for i, one in enumerate(dict.fromkeys(one[:2] for one in found if one[:2] != (None, None)))}
     countries = {name: i for i, name in enumerate(dict.fromkeys(one.country for one in found if one.country))}
     of_system = np.array([systems.get(one[:2], -1) for one in found], dtype=np.int64)[source]
-    of_country = np.array([countries.get(one.country, -1) for one in found], dtype=np.int64)[source]
+    of_country = np.array([countries.get(one.country or "", -1) for one in found], dtype=np.int64)[source]
     names = [{"asn": asn, "name": name} for asn, name in systems]
     by_system = top_values(cluster, of_system, n_clusters, names.__getitem__, key="who", count="sources", top=TOP)
     by_country = top_values(

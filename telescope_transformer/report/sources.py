@@ -46,7 +46,9 @@ def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
         else _absent(name, others.num_rows, clustered.schema.field(name).type)
         for name in clustered.column_names
     ]
-    table = pa.concat_tables([clustered, pa.table(columns, schema=_nullable(clustered.schema))], promote_options="default")
+    table = pa.concat_tables(
+        [clustered, pa.table(columns, schema=_nullable(clustered.schema))], promote_options="default"
+    )
     place = pc.index_in(table["source"], read["source"].combine_chunks())
     return table.append_column("service", read["service"].take(place)).sort_by("source")
 

@@ -17,7 +17,7 @@ from telescope_transformer.analysis import Settings, calibration_for, counted, e
 from telescope_transformer.embedding import checkpoint_digest, embedding_column
 from telescope_transformer.errors import StateError
 from telescope_transformer.records import FlowRecords
-from telescope_transformer.report.timing import iso_time
+from telescope_transformer.report.words import iso_time
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps
 from telescope_transformer.update.certificate import current, follow
@@ -53,13 +53,11 @@ class Step:
     seconds: float
 
     def __str__(self) -> str:
-        gap = (self.cost - self.lower_bound) / self.cost if self.cost > 0 else 0.0
+        gap = max(0.0, self.cost - self.lower_bound) / self.cost if self.cost > 0 else 0.0
+        proof = f"of which another clustering could save {gap:.1%} at most" if gap else "the least that is possible"
         named = {"window": self.windows, "event": self.events, "cluster": self.clusters}
         counts = ", ".join(counted(number, thing) for thing, number in named.items())
-        return (
-            f"{self.path}: {counts}, cost {self.cost:.1f}, of which another clustering could save {gap:.1%} at most, "
-            f"{self.seconds:.2f} s"
-        )
+        return f"{self.path}: {counts}, cost {self.cost:.4g}, {proof}, {self.seconds:.2f} s"
 
 
 def update(

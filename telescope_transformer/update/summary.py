@@ -26,6 +26,7 @@ from telescope_transformer.errors import StateError
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
+from telescope_transformer.report import Days, all_sources, name_clusters
 from telescope_transformer.report.services import with_services
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.update.certificate import current
@@ -74,9 +75,10 @@ def summarise(
         levels, found["granularity"] = walked(table, profiles, settings["threshold"])
         levels = _with_column(levels, f"at_{settings['threshold']:.3f}", stable)
     table, profiles = _with_column(table, "cluster", stable), _by_stable_id(profiles, ids.tolist())
+    _name(state, profiles)
     return Analysis(
         windows=table,
-        sources=sources_table(table),
+        sources=all_sources(sources_table(table), _sources_without_window(state, flow.table)),
         clusters=profiles,
         solution=found,
         counts=flow.counts._asdict()
@@ -87,7 +89,36 @@ def summarise(
         calibration=Calibration.from_dict(settings["calibration"]) if settings["calibration"] else None,
         granularity=levels,
         events=state.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist(),
+        traffic=_traffic(state),
     )
+
+
+def _name(state: State, profiles: list[dict[str, Any]]) -> None:
+    """Name the clusters; those that had a name before keep it."""
+    kept = {int(cluster): name for cluster, name in json.loads(state.setting("names") or "{}").items()}
+    name_clusters(profiles, kept)
+    with state.transaction():
+        state.set("names", json.dumps({profile["cluster"]: profile["name"] for profile in profiles}))
+
+
+def _sources_without_window(state: State, clustered: pa.Table) -> pa.Table:
+    """The records of all sources, also of those that have too few for a window yet."""
+    columns = ", ".join(clustered.column_names)
+    few = state.query(
+        f"SELECT {columns} FROM open_records SEMI JOIN (SELECT window_id FROM windows WHERE cluster IS NULL) "
+        "USING (window_id)"
+    )
+    return pa.concat_tables([clustered, few.cast(clustered.schema)])
+
+
+def _traffic(state: State) -> Days:
+    """Records and sources a day of all that was taken."""
+    rows = state.query(
+        "SELECT timestamp // 86400000000 AS day, count(*) AS records, count(DISTINCT src_ip) AS sources "
+        "FROM (SELECT timestamp, src_ip FROM closed_records UNION ALL SELECT timestamp, src_ip FROM open_records) "
+        "GROUP BY day ORDER BY day"
+    )
+    return [list(row.values()) for row in rows.to_pylist()]
 
 
 def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:

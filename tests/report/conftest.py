@@ -9,7 +9,15 @@ import pytest
 from devtools import Page, browser
 from made_telescope import HOSTILE, Telescope, build_telescope
 
-from telescope_transformer.report import ReportData, profile_clusters, write_report
+from telescope_transformer.analysis.tables import sources_table
+from telescope_transformer.report import (
+    ReportData,
+    all_sources,
+    name_clusters,
+    profile_clusters,
+    traffic_by_day,
+    write_report,
+)
 from telescope_transformer.report.services import with_services
 
 
@@ -20,10 +28,15 @@ def telescope(rng: np.random.Generator) -> Telescope:
 
 @pytest.fixture
 def report_data(telescope: Telescope) -> ReportData:
+    profiles = profile_clusters(telescope.records, telescope.windows)
+    name_clusters(profiles)
+    windows = with_services(telescope.windows, telescope.records)
     rejects = {"file": [HOSTILE], "row": [3], "field": ["src_ip"], "value": [HOSTILE], "reason": [HOSTILE]}
     return ReportData(
-        windows=with_services(telescope.windows, telescope.records),
-        profiles=profile_clusters(telescope.records, telescope.windows),
+        windows=windows,
+        profiles=profiles,
+        sources=all_sources(sources_table(windows), telescope.records),
+        traffic=traffic_by_day(telescope.records),
         solution={"threshold": 0.5, "cost": 2.0, "lower_bound": 1.5, "gap": 0.25, "solver": "greedy", "n_clusters": 3},
         counts={"read": 242, "kept": 241, "rejected": 1},
         rejects=pa.table(rejects),

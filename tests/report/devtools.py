@@ -77,6 +77,11 @@ class Page:
             time.sleep(0.05)
         return self
 
+    def reopen(self, address: str) -> Self:
+        """Load a page anew, also where only the part behind its `#` differs."""
+        self.call("Page.navigate", url="about:blank")
+        return self.open(address)
+
     def value(self, expression: str) -> Any:
         """A JavaScript expression's value."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

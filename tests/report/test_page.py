@@ -55,6 +55,7 @@ def test_a_page_without_windows_still_shows_the_rejects(report_data: ReportData)
     ("solution", "words"),
     [
         ({"cost": 4.0, "lower_bound": 4.0, "gap": 0.0}, "Proved optimal"),
+        ({"cost": 0.0, "lower_bound": -0.1, "gap": 1.0}, "Proved optimal: this partition costs nothing"),
         ({"cost": 4.0, "lower_bound": 3.9, "gap": 0.025}, "Proved near optimal: no other .* more than 2.5 %"),
         ({"cost": 4.0, "lower_bound": 2.4, "gap": 0.4}, "Not proved to be the best.* more than 40.0 %"),
         ({"cost": 4.0, "lower_bound": None, "gap": None}, "No lower bound was computed"),
@@ -94,19 +95,22 @@ def test_profiles_give_way_where_the_page_would_be_too_large(
     clusters = pa.array([*report_data.windows["cluster"].to_pylist()[:-1], 399], pa.int32())
     windows = report_data.windows.drop_columns("cluster").append_column("cluster", clusters)
     data = replace(report_data, windows=windows, profiles=[*report_data.profiles, *many], events=events)
-    assert len(unpacked(page_data(data)["clusters"])) == 400
+    whole = page_data(data)
+    assert (whole["n_profiles"], len(unpacked(whole["clusters"]))) == (400, 400)
     monkeypatch.setattr("telescope_transformer.report.page_data.PAGE_LETTERS", 0)
     tight = page_data(data)
     shown = unpacked(tight["clusters"])
     assert [profile["cluster"] for profile in shown[:3]] == [0, 1, 2]
-    assert len(shown) == 100
-    assert tight["n_clusters"] == 400
+    assert (tight["n_profiles"], len(shown), tight["n_clusters"]) == (100, 100, 400)
     assert [event["cluster"] for event in unpacked(tight["events"])] == list(range(700, 900))
 
 
-def test_the_overview_says_what_was_kept_and_rejected(report_data: ReportData) -> None:
-    overview = render_report(report_data).split('id="map"')[0]
-    assert "242 records were read: 241 kept, 1 rejected" in overview
+def test_the_first_screen_says_what_happened_and_what_is_in_no_cluster(report_data: ReportData) -> None:
+    page = render_report(report_data)
+    first = page.split('id="clusters"')[0]
+    assert "From 2024-03-04 to 2024-03-13, 31 sources sent 241 records." in first
+    assert "3 clusters of several windows hold 30 of them; 1 source is in no cluster" in first
+    assert "242 records were read: 241 kept, 1 rejected" in page
 
 
 @pytest.mark.parametrize(("threshold", "words"), [(0.5, "chosen without labels"), (0.7, "would be 0.500")])

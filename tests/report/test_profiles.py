@@ -1,14 +1,22 @@
 """What is said of each cluster of a telescope whose behaviours are known."""
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from made_telescope import HOUR, MONDAY, Telescope
 
 from telescope_transformer.errors import InputError
-from telescope_transformer.report import profile_clusters
+from telescope_transformer.labels import read_owners
+from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
+from telescope_transformer.report import name_clusters, profile_clusters
+from telescope_transformer.report.days import days_of_groups, summed
+from telescope_transformer.report.first_screen import label_words
+from telescope_transformer.report.news import period_of
 from telescope_transformer.report.services import service_name
-from telescope_transformer.report.targets import network_of, target_prefix
+from telescope_transformer.report.targets import NO_DESTINATION, network_of, target_prefix
 from telescope_transformer.report.window_records import join_records
 
 
@@ -35,14 +43,60 @@ def test_timing_follows_the_hourly_sweep(telescope: Telescope) -> None:
 
 
 def test_sources_networks_labels_and_neighbours(telescope: Telescope) -> None:
-    scan, _, ping = profile_clusters(telescope.records, telescope.windows, networks={"192.0.2.0/24": "Example Net"})
-    assert scan["networks"] == [{"network": "192.0.2.0/24", "sources": 10, "share": 1.0, "name": "Example Net"}]
+    scan, _, ping = profile_clusters(telescope.records, telescope.windows)
+    assert scan["networks"] == [{"network": "192.0.2.0/24", "sources": 10, "share": 1.0}]
     assert {row["network"] for row in ping["networks"]} == {"192.0.2.0/24", "2001:db8:1::/48"}
-    assert scan["labels"][0]["label"] == "benign <b>"
-    assert (scan["purity"], ping["purity"]) == (1.0, None)
+    assert scan["labels"] == [{"label": "benign <b>", "windows": 10, "share": 1.0}]
+    assert (scan["n_labelled"], ping["n_labelled"], ping["labels"]) == (10, 0, [])
     assert scan["tools"][0]["tool"] == "zmap"
     assert {row["cluster"] for row in scan["nearest"]} == {1, 2}
     assert set(scan["typical_windows"]) <= set(range(0, 30, 3))
+
+
+def test_one_labelled_window_does_not_label_its_cluster(telescope: Telescope) -> None:
+    few = telescope.windows.drop_columns("label").append_column("label", pa.array(["Org", *[None] * 29]))
+    scan = profile_clusters(telescope.records, few)[0]
+    assert scan["labels"] == [{"label": "Org", "windows": 1, "share": 0.1}]
+    assert label_words(scan["labels"], scan["n_labelled"], scan["n_windows"]) == "1 of 10 labelled: Org"
+    name_clusters([scan])
+    assert "Org" not in scan["name"]
+
+
+def test_owners_of_sources(telescope: Telescope, tmp_path: Path) -> None:
+    (tmp_path / "asn.csv").write_text("192.0.2.0/24,AS64500 Example Net\n")
+    scan, _, ping = profile_clusters(telescope.records, telescope.windows, owners=read_owners([tmp_path / "asn.csv"]))
+    assert scan["owners"] == [{"asn": 64500, "name": "Example Net", "sources": 10, "share": 1.0}]
+    assert (ping["owners"][0]["sources"], ping["n_sources"]) == (9, 10)
+
+
+def test_days_are_of_records_not_of_windows(telescope: Telescope) -> None:
+    """A window that lasts for days is active on each day on which it has records."""
+    records = telescope.records
+    times = records["timestamp"].to_numpy() + 6 * HOUR * (records["timestamp"].to_numpy() % (24 * HOUR) // HOUR)
+    later = records.set_column(0, "timestamp", pa.array(times))
+    dns = profile_clusters(later, telescope.windows)[1]
+    assert sum(row[1] for row in dns["days"]) == 80
+    assert [row[1:] for row in dns["days"][:3]] == [[4, 1], [7, 2], [8, 3]]
+
+
+def test_a_clock_in_the_year_9999_costs_no_memory_and_moves_no_axis() -> None:
+    groups, sources = np.arange(60), np.arange(60)
+    times = np.full(60, MONDAY)
+    times[0] = 253_402_300_000_000_000
+    tracemalloc.start()
+    days = days_of_groups(groups, times, sources, 60)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    assert [len(one) for one in days] == [1] * 60
+    period = period_of(summed(days))
+    assert period is not None
+    assert (period.first, period.last) == (MONDAY // (24 * HOUR), MONDAY // (24 * HOUR))
+
+
+def test_no_destination_column_says_nothing_of_targets(telescope: Telescope) -> None:
+    index = telescope.records.column_names.index("dst_ip")
+    absent = telescope.records.set_column(index, "dst_ip", pa.array([NO_DESTINATION] * telescope.records.num_rows))
+    targets = profile_clusters(absent, telescope.windows)[0]["targets"]
+    assert targets == {"n_destinations": 0, "prefixes": [], "n_prefixes": 0, "order": "not known"}
 
 
 def test_named_sensors_go_by_their_names(telescope: Telescope) -> None:
@@ -81,6 +135,8 @@ def test_no_windows_no_profiles(telescope: Telescope) -> None:
 
 def test_names_of_services_and_networks() -> None:
     assert service_name((47 << 16) | 0) == "gre"
+    assert service_name((1 << 16) | UNKNOWN_ICMP_TYPE) == "icmp"
+    assert service_name((1 << 16) | 0) == "icmp/0"
     assert service_name((200 << 16) | 0) == "proto200"
     assert network_of("2001:db8:1:2::9") == "2001:db8:1::/48"
     assert (target_prefix("240.1.2.3"), target_prefix("192.0.2.3")) == ("240.1.2.3", "192.0.2.0/24")

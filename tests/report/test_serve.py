@@ -21,6 +21,7 @@ SUMMARY: dict = {}
 @pytest.fixture
 def server(report_data: ReportData, tmp_path: Path) -> Iterator[ReportServer]:
     pq.write_table(report_data.windows, tmp_path / "windows.parquet")
+    pq.write_table(report_data.sources, tmp_path / "sources.parquet")
     pq.write_table(report_data.rejects, tmp_path / "rejects.parquet")
     SUMMARY.update(clusters=report_data.profiles, solution=report_data.solution, counts=report_data.counts)
     (tmp_path / "clusters.json").write_text(json.dumps(SUMMARY))
@@ -44,7 +45,7 @@ def test_the_page_is_served_on_loopback_and_may_ask_nobody(server: ReportServer)
     assert status == 200
     assert "default-src &#39;none&#39;" in page
     assert "connect-src" not in page
-    assert 'id="filter-source"' in page
+    assert 'id="search"' in page
     assert server.server_address[0] == "127.0.0.1"
 
 

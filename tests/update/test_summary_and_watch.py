@@ -36,7 +36,7 @@ def test_the_summary_has_the_tables_of_an_analysis_by_stable_ids(tmp_path: Path)
     levels = pq.read_table(out / "granularity.parquet")
     assert levels["at_0.600"].to_pylist() == windows["cluster"].to_pylist()
     assert summary["solution"]["cost"] >= (summary["solution"]["lower_bound"] or 0) - 1e-6
-    assert 'id="evolution"' in report.read_text()
+    assert 'id="history"' in report.read_text()
 
 
 def test_a_threshold_of_the_users_own_keeps_the_calibration(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class ClusterDetail {
 
   timeline(cluster) {
     const days = daysOf(this.report, cluster);
-    return days && days.length > 1 ? [timeAxis(days, this.report.days, `Records of ${cluster.name} by day`)] : [];
+    return days && days.length > 1 ? [timeAxis(document.getElementById("traffic"), days, this.report.days, `Records of ${cluster.name} by day`)] : [];
   }
 
   // All addresses to copy or to save, one a line, as they are or as /24 and /48 networks.

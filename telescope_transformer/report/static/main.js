@@ -68,7 +68,7 @@ class Page {
     for (const part of [this.detail, this.map, this.table]) part.choose(cluster);
     this.traffic.draw(cluster);
     this.showChosen();
-    if (show && panel.isConnected) { panel.scrollIntoView({ block: "start" }); panel.focus({ preventScroll: true }); }
+    if (show && panel.isConnected) { panel.scrollIntoView({ block: "start", behavior: "instant" }); panel.focus({ preventScroll: true }); }
     else if (cluster === null && inside) this.leave(before);
     writeAddress(cluster, this.search.values);
   }

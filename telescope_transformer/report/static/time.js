@@ -13,16 +13,17 @@ class Traffic {
     const own = cluster && daysOf(this.report, cluster);
     this.figure.querySelector("svg")?.remove();
     if (!traffic.n) return;
-    this.figure.append(timeAxis(traffic.counts, traffic, "Records by day", own && days.n === traffic.n ? own : null));
+    this.figure.append(timeAxis(this.figure, traffic.counts, traffic, "Records by day", own && days.n === traffic.n ? own : null));
     this.note.textContent = cluster ? `"${cluster.name}" marked` : "";
   }
 }
 
-const LABELLED_DAYS = 6;
+// So much room a date needs.
+const DATE_WIDTH = 110;
 
-// Bars by day, with dates below and the largest value beside them.
-function timeAxis(counts, days, label, marked = null) {
-  const [width, height, left, below] = [1000, 120, 60, 18];
+// Bars by day, as wide as their place, with dates below and the largest value beside them.
+function timeAxis(place, counts, days, label, marked = null) {
+  const [width, height, left, below] = [Math.max(280, place.clientWidth - 34), 120, 52, 18];
   const top = Math.max(1, ...counts);
   const step = (width - left) / counts.length;
   const picture = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height + below}`, role: "img", "aria-label": `${label}; at most ${integer.format(top)}` });
@@ -33,7 +34,7 @@ function timeAxis(counts, days, label, marked = null) {
     picture.append(svg("g", {}, svg("title", {}, `${dates(i)}: ${counted(value, "record")}${own}`), bar("all", value, i), marked ? bar("chosen", marked[i], i) : null));
   });
   picture.append(svg("line", { x1: left, x2: width, y1: height, y2: height }), svg("text", { x: left - 6, y: 16, "text-anchor": "end" }, integer.format(top)), svg("text", { x: left - 6, y: height, "text-anchor": "end" }, "0"));
-  const every = Math.max(1, Math.ceil(counts.length / LABELLED_DAYS));
+  const every = Math.max(1, Math.ceil(DATE_WIDTH / step));
   for (let i = 0; i < counts.length; i += every) picture.append(svg("text", { x: (left + i * step).toFixed(1), y: height + 14 }, day(86400 * (days.first + i * days.step))));
   return picture;
 }

@@ -1,0 +1,214 @@
+"""The folder that an analysis wrote, read back. It may come from elsewhere: nothing in it is taken on trust."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.records.addresses import EMPTY, MALFORMED, format_addresses, parse_addresses
+from telescope_transformer.report.page_data import ReportData
+
+# Ten times that of an analysis of 100,000 windows; a larger one is no summary.
+LONGEST_SUMMARY = 1 << 30
+# Columns that every analysis writes, and what they hold.
+WINDOW_COLUMNS = {"window_id": "integer", "source": "text", "start": "integer", "end": "integer"}
+WINDOW_COLUMNS |= {"n_records": "integer", "cluster": "integer"}
+SOURCE_COLUMNS = {"source": "text", "n_records": "integer", "first_seen": "integer", "last_seen": "integer"}
+PROFILE_KEYS = {"cluster": int, "n_windows": int, "n_sources": int, "n_records": int, "services": list}
+LISTS = ("services", "networks", "sources", "labels", "tools", "nearest", "why", "owners", "countries", "src_ports")
+_KINDS = {
+    "integer": pa.types.is_integer,
+    "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+}
+
+
+class Folder(NamedTuple):
+    """What an analysis wrote: its summary (`clusters.json`) and its tables, checked and fitting each other."""
+
+    path: Path
+    summary: dict[str, Any]
+    windows: pa.Table
+    sources: pa.Table
+
+    @property
+    def profiles(self) -> list[dict[str, Any]]:
+        """Of the clusters that have one."""
+        return self.summary["clusters"]
+
+    def report_data(self) -> ReportData:
+        """What the report of this folder shows.
+
+        Raises:
+            InputError: if the table of rejects cannot be read.
+        """
+        rejects = self.path / "rejects.parquet"
+        return ReportData(
+            windows=self.windows,
+            sources=self.sources,
+            profiles=self.profiles,
+            solution=self.summary["solution"],
+            counts=self.summary["counts"],
+            rejects=_read_table(rejects) if rejects.is_file() else None,
+            calibration=self.summary.get("calibration"),
+            events=self.summary.get("events"),
+            traffic=self.summary.get("traffic"),
+            title=f"Telescope report: {self.path.resolve().name}",
+        )
+
+
+def read_folder(path: str | os.PathLike[str], *, embeddings: bool = True) -> Folder:
+    """Read what `telescope analyze` or `telescope update` wrote.
+
+    Args:
+        path: with `windows.parquet`, `sources.parquet` and `clusters.json`.
+        embeddings: whether to read those of the windows.
+
+    Raises:
+        InputError: if a file is absent or damaged, a value is not what an analysis writes, or the files are of
+            different analyses.
+    """
+    root = Path(path)
+    summary = _read_summary(root / "clusters.json")
+    windows = _read_table(root / "windows.parquet", None if embeddings else {"embedding"})
+    sources = _read_table(root / "sources.parquet")
+    _check_columns(root / "windows.parquet", windows, WINDOW_COLUMNS)
+    _check_columns(root / "sources.parquet", sources, SOURCE_COLUMNS)
+    if embeddings:
+        _check_embeddings(root / "windows.parquet", windows)
+    if "cluster" not in sources.column_names or not pa.types.is_integer(sources["cluster"].type):
+        raise InputError(f"{root / 'sources.parquet'}: not the output of an analysis: no column cluster of integers")
+    for name, table in (("sources.parquet", sources), ("windows.parquet", windows)):
+        _check_addresses(root / name, table["source"])
+    _check_set(root, summary, windows, sources)
+    return Folder(root, summary, windows, sources)
+
+
+def _read_table(path: Path, without: set[str] | None = None) -> pa.Table:
+    try:
+        names = [name for name in pq.read_schema(path).names if name not in (without or ())]
+        return pq.read_table(path, columns=names)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise InputError(f"{path}: not the output of an analysis: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LONGEST_SUMMARY:
+            raise InputError(f"{path}: longer than {LONGEST_SUMMARY >> 20} MiB: not the output of an analysis")
+        summary = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+    except RecursionError as error:
+        raise InputError(f"{path}: not the output of an analysis: nested too deep") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not the output of an analysis: {_first_line(error)}") from error
+    if not isinstance(summary, dict):
+        raise InputError(f"{path}: not the output of an analysis: no object but {type(summary).__name__}")
+    for key, kind in (("clusters", list), ("solution", dict), ("counts", dict)):
+        if not isinstance(summary.setdefault(key, kind()), kind):
+            raise InputError(f"{path}: not the output of an analysis: {key} is no {kind.__name__}")
+    for key, kind in (("events", list), ("traffic", list), ("calibration", dict)):
+        if summary.get(key) is not None and not isinstance(summary[key], kind):
+            raise InputError(f"{path}: not the output of an analysis: {key} is no {kind.__name__}")
+    for number, profile in enumerate(summary["clusters"]):
+        _check_profile(path, number, profile)
+    _check_days(path, "traffic", summary.get("traffic"))
+    return summary
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _check_profile(path: Path, number: int, profile: Any) -> None:
+    """A profile has the keys that everything else relies on, with values of their kinds."""
+    where = f"{path}: cluster {number} of the list"
+    if not isinstance(profile, dict):
+        raise InputError(f"{where}: not the output of an analysis: no object but {type(profile).__name__}")
+    for key, kind in PROFILE_KEYS.items():
+        value = profile.get(key)
+        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
+            raise InputError(f"{where}: not the output of an analysis: {key} is {str(value)[:50]!r}")
+    for key in LISTS:
+        if not all(isinstance(row, Mapping) for row in profile.get(key) or []):
+            raise InputError(f"{where}: not the output of an analysis: {key} is no list of objects")
+    for key in ("timing", "targets"):
+        if not isinstance(profile.get(key, {}), Mapping):
+            raise InputError(f"{where}: not the output of an analysis: {key} is no object")
+    _check_days(path, f"days of cluster {number} of the list", profile.get("days"))
+
+
+def _check_days(path: Path, what: str, days: Any) -> None:
+    try:
+        rows = np.asarray(days or [], dtype=np.int64).reshape(-1, 3)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{path}: not the output of an analysis: {what}: {_first_line(error)}") from error
+    if len(rows) and np.abs(rows).max() > 2**53:
+        raise InputError(f"{path}: not the output of an analysis: {what}: a number out of range")
+
+
+def _check_columns(path: Path, table: pa.Table, columns: Mapping[str, str]) -> None:
+    for name, kind in columns.items():
+        if name not in table.column_names:
+            raise InputError(f"{path}: not the output of an analysis: no column {name}")
+        if not _KINDS[kind](table[name].type) or table[name].null_count:
+            raise InputError(f"{path}: not the output of an analysis: column {name} is no {kind} or has gaps")
+
+
+def _check_embeddings(path: Path, windows: pa.Table) -> None:
+    if "embedding" not in windows.column_names:
+        raise InputError(f"{path}: not the output of an analysis: no column embedding")
+    column = windows["embedding"].combine_chunks()
+    lists = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
+    if not lists or not pa.types.is_floating(column.type.value_type) or column.null_count:
+        raise InputError(f"{path}: not the output of an analysis: column embedding is no list of numbers")
+    lengths = pc.unique(pc.list_value_length(column))
+    if len(lengths) > 1 or not np.isfinite(pc.list_flatten(column).to_numpy(zero_copy_only=False)).all():
+        raise InputError(f"{path}: not the output of an analysis: embeddings of several lengths, or not finite")
+
+
+def _check_addresses(path: Path, column: pa.ChunkedArray) -> None:
+    """Every source is an address as an analysis spells it: it goes into firewall lists and patterns."""
+    names = pc.unique(column).cast(pa.string())
+    parsed = parse_addresses(names)
+    wrong = (parsed.kind == EMPTY) | (parsed.kind == MALFORMED)
+    spelt = pc.equal(format_addresses(parsed), names).fill_null(False).to_numpy(zero_copy_only=False)
+    if (wrong | ~spelt).any():
+        found = names[int(np.argmax(wrong | ~spelt))].as_py()
+        raise InputError(f"{path}: source {found[:100]!r} is not an address")
+
+
+def _check_set(root: Path, summary: Mapping[str, Any], windows: pa.Table, sources: pa.Table) -> None:
+    """The files are of one analysis: each source is in a cluster of its windows, each profile has its windows."""
+    clustered = sources.filter(pc.is_valid(sources["cluster"]))
+    names = pc.unique(windows["source"])
+    mine, theirs = (_pairs(table, names) for table in (clustered, windows))
+    missing = ~np.isin(mine, theirs)
+    if missing.any():
+        row = int(np.argmax(missing))
+        source, cluster = clustered["source"][row].as_py(), clustered["cluster"][row].as_py()
+        raise InputError(f"{root}: the files are of different analyses: {source} has no window in cluster {cluster}")
+    sizes = {row["values"]: row["counts"] for row in windows["cluster"].value_counts().to_pylist()}
+    for profile in summary["clusters"]:
+        found = sizes.get(profile["cluster"], 0)
+        if found != profile["n_windows"]:
+            raise InputError(
+                f"{root}: the files are of different analyses: cluster {profile['cluster']} has {found} windows in "
+                f"windows.parquet and {profile['n_windows']} in clusters.json"
+            )
+
+
+def _pairs(table: pa.Table, names: pa.Array) -> np.ndarray:
+    """(source, cluster) of each row as one number, int64 (n,); -1 for a source that is not among the names."""
+    source = pc.index_in(table["source"].cast(names.type), names).fill_null(-1).to_numpy().astype(np.int64)
+    cluster = table["cluster"].to_numpy().astype(np.int64)
+    return np.where(source < 0, -1, source << 32 | cluster & 0xFFFFFFFF)
