@@ -1,4 +1,4 @@
-"""Write the recorded benchmarks into the README: `python tests/benchmarks/table.py`.
+"""Write the recorded benchmarks into docs/explanation/speed.md: `python tests/benchmarks/table.py`.
 
 Each benchmark beside this file records its figures under `results/`; this program only renders them.
 """
@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 HERE = Path(__file__).parent
-README = HERE.parents[1] / "README.md"
+DOCUMENT = HERE.parents[1] / "docs" / "explanation" / "speed.md"
 MARK = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- end -->)", re.DOTALL)
 HEAD = ("| what | measured | compared with | benchmark |", "|---|---|---|---|")
 
@@ -128,10 +128,12 @@ def rows() -> Iterator[str]:
 
 
 def main() -> None:
-    text, number = MARK.subn(lambda match: "\n".join([match[1].rstrip("\n"), *rows(), match[2]]), README.read_text())
+    text, number = MARK.subn(lambda match: "\n".join([match[1].rstrip("\n"), *rows(), match[2]]), DOCUMENT.read_text())
     if number != 1:
-        raise SystemExit(f"{README}: expected one section marked <!-- benchmarks --> ... <!-- end -->, found {number}")
-    README.write_text(text)
+        raise SystemExit(
+            f"{DOCUMENT}: expected one section marked <!-- benchmarks --> ... <!-- end -->, found {number}"
+        )
+    DOCUMENT.write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,23 @@
+# The command line with the CPU build of PyTorch. The shipped checkpoint is inside: the first run needs no network.
+#   docker build -t telescope .
+#   docker run --rm --network none -v "$PWD:/data" telescope analyze flows.csv.gz --output out
+FROM python:3.12-slim AS build
+RUN python -m venv /opt/telescope
+ENV PATH=/opt/telescope/bin:$PATH PIP_NO_CACHE_DIR=1
+RUN pip install torch --index-url https://download.pytorch.org/whl/cpu
+COPY . /source
+RUN pip install '/source[export,flowtuple,mmdb]'
+
+FROM python:3.12-slim
+# OpenMP, which PyTorch and faiss load.
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/telescope /opt/telescope
+ENV PATH=/opt/telescope/bin:$PATH HF_HUB_OFFLINE=1 NUMBA_CACHE_DIR=/var/cache/telescope
+# Compile the kernels now, so that the first run starts at once and any user can read them.
+RUN mkdir -p "$NUMBA_CACHE_DIR" /data && cd /tmp \
+    && telescope simulate --output flows.parquet --sources 60 --quiet \
+    && telescope analyze flows.parquet --output out --time-limit 1 --quiet \
+    && rm -r flows.parquet out && chmod -R a+rX "$NUMBA_CACHE_DIR" && chmod a+rwx /data
+WORKDIR /data
+USER 65534:65534
+ENTRYPOINT ["telescope"]
