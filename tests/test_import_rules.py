@@ -27,6 +27,7 @@ ORDER = (
     "similarity",
     "threshold",
     "calibration",
+    "calibrating",
     "embedder",
     "metrics",
     "learning",

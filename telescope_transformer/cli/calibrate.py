@@ -5,10 +5,6 @@ from typing import Annotated
 
 import typer
 
-# Windows are recut to these lengths, and pairs have one length: how long a window is often tells its source.
-LENGTHS = (8, 16, 32, 64, 128)
-WINDOWS_PER_SOURCE = 8
-
 
 def calibrate(
     dataset: Annotated[Path, typer.Argument(help="Prepared dataset; its validation sources are fitted.")],
@@ -27,15 +23,9 @@ def calibrate(
 
     Example: telescope calibrate dataset --model checkpoint
     """
-    import numpy as np
-
-    from telescope_transformer import embedding
-    from telescope_transformer.calibration import calibrate as calibrate_windows
-    from telescope_transformer.calibration import measured
+    from telescope_transformer.calibrating import calibrate_dataset
     from telescope_transformer.cli.options import tell
     from telescope_transformer.errors import CheckpointError
-    from telescope_transformer.preparation import load
-    from telescope_transformer.windows import fixed_windows
 
     place = output or model
     if place is None:
@@ -46,19 +36,7 @@ def calibrate(
     folder = Path(place)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no folder to write calibration.json to; give one with --output")
-    network, tokenizer = embedding.load_model(model)
-
-    def embedded(split: str) -> tuple[np.ndarray, np.ndarray]:
-        windows = load(dataset, split)
-        vectors, sources = [], []
-        for length in LENGTHS:
-            cut = fixed_windows(windows, length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
-            vectors.append(embedding.embed_windows(network, tokenizer, cut))
-            sources.append([f"{source}/{length}" for source in cut["source"].to_pylist()])
-        return np.concatenate(vectors), np.concatenate(sources)
-
-    vectors, sources = embedded(fit_split)
-    calibration = measured(calibrate_windows(vectors, sources, seed=seed), *embedded(test_split), seed=seed)
+    calibration = calibrate_dataset(dataset, model, fit_split=fit_split, test_split=test_split, seed=seed)
     path = calibration.save(folder)
     tell(f"wrote {path}: {calibration.pairs:,} pairs of one source")
     typer.echo(f"threshold {calibration.threshold:.3f}")

@@ -21,7 +21,7 @@ def run(output: Path, sources: int, seed: int) -> None:
     tell("1. simulate a telescope")
     simulate(output=flows, sources=sources, seed=seed)
     tell("2. prepare windows")
-    prepare([str(flows)], output=dataset)
+    prepare([str(flows)], output=dataset, splits=True)
     tell("3. train a small model without labels")
     train(dataset, checkpoint, seed)
     tell("4. calibrate similarities, on sources that were not trained on")

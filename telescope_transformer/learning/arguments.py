@@ -80,7 +80,10 @@ class TrainingArguments:
     log_every: int = field(default=10, metadata=explained("steps between lines of the log"))
     save_every: int = field(default=1000, metadata=explained("steps between checkpoints"))
     keep_checkpoints: int = field(default=3, metadata=explained("number of checkpoints that are kept"))
-    tracker: str = field(default="tensorboard", metadata=explained("a tracker that Accelerate knows by name, or none"))
+    tracker: str = field(
+        default="auto",
+        metadata=explained("a tracker that Accelerate knows by name, none, or auto: TensorBoard if it is installed"),
+    )
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_pairs", "min_records", "log_every", "save_every", "keep_checkpoints"):

@@ -127,6 +127,8 @@ def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
     """
     name = arguments.tracker
     trackers = [str(tracker) for tracker in get_available_trackers()]
+    if name == "auto":
+        name = "tensorboard" if "tensorboard" in trackers else "none"
     if name != "none" and name not in trackers:
         raise TrainingError(f"tracker {name!r} is not known or not installed; there are {['none', *trackers]}")
     accelerator = Accelerator(

@@ -1,0 +1,53 @@
+"""Fit a calibration to a prepared dataset: on sources that the model was not trained on, and tested on others."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.calibration import Calibration, calibrate, measured
+from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.preparation import load
+from telescope_transformer.windows import fixed_windows
+
+# Windows are cut again to these lengths, and pairs have one length, because the length of a window often gives its
+# source away.
+LENGTHS = (8, 16, 32, 64, 128)
+# As many pairs of a source as are used at most.
+WINDOWS_PER_SOURCE = 8
+
+
+def calibrate_dataset(
+    dataset: str | Path,
+    model: str | Path | None = None,
+    *,
+    fit_split: str = "validation",
+    test_split: str = "unseen_sources",
+    seed: int = 0,
+) -> Calibration:
+    """Fit probabilities and the threshold on one split of a dataset, and measure their error on another.
+
+    Args:
+        dataset: folder of a prepared dataset with splits.
+        model: folder or Hub id of a checkpoint; None is the shipped one.
+        fit_split: sources that are fitted.
+        test_split: sources on which the calibration error is measured.
+        seed: of the pairs that are drawn.
+
+    Raises:
+        CheckpointError, HubError: if there is no such checkpoint.
+        DatasetError: if there is no such split, or it has too few sources.
+    """
+    network, tokenizer = load_model(model)
+
+    def embedded(windows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+        """Embeddings (n, d), and the source and length of each window as one text."""
+        vectors, sources = [], []
+        for length in LENGTHS:
+            cut = fixed_windows(windows, length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
+            vectors.append(embed_windows(network, tokenizer, cut))
+            sources.append([f"{source}/{length}" for source in cut["source"].to_pylist()])
+        return np.concatenate(vectors), np.concatenate(sources)
+
+    fitted = calibrate(*embedded(load(dataset, fit_split)), seed=seed)
+    return measured(fitted, *embedded(load(dataset, test_split)), seed=seed)
