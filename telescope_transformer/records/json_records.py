@@ -5,31 +5,37 @@ Elasticsearch answers a search). Every object is told by its own keys, so that a
 another kind does no harm. An object that no dialect knows, or that is known to be no flow record, is skipped.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.lines import LONGEST_LINE, TextBlocks, as_utf8
-from telescope_transformer.records.parsing import record_columns
+from telescope_transformer.records.json_items import (
+    Item,
+    Stream,
+    goes_over_lines,
+    items,
+    line_items,
+    objects,
+    unwrapped,
+)
+from telescope_transformer.records.lines import TextBlocks, as_utf8
+from telescope_transformer.records.parsing import encoded, record_columns
 from telescope_transformer.records.partitions import NO_DESTINATION, fields_of_partitions
 from telescope_transformer.records.rejects import rejects_table
 from telescope_transformer.records.validation import Chunk, Validator
 
 BLOCK_BYTES = 4 << 20
 _REQUIRED = ("timestamp", "src_ip", "protocol", "dst_port")
+_NO_TEXT = "a value holds half of a surrogate pair, which is no character"
 _DIALECT_OBJECTS = 200
 """Objects at the beginning of a file by which its format gets its name."""
-
-_CONTAINER = re.compile(rb'^\s*\{[^\[]{0,4096}?"(?:hits|Records|records|flows|events|results|data)"\s*:\s*\[')
-_NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
 
 @dataclass(frozen=True)
@@ -53,147 +59,6 @@ class Dialect:
     fallback: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = None
 
 
-class Item(NamedTuple):
-    """One value of a file: the number of its line or object, and its content or why it cannot be parsed."""
-
-    row: int
-    record: Any
-    text: bytes = b""
-    reason: str | None = None
-
-
-def _loads(text: bytes | str) -> Any:
-    """Parses JSON; numbers stay text, so that none is too large and no digit is lost."""
-    return json.loads(text, parse_float=str, parse_int=str)
-
-
-_DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
-
-
-def _parsed(row: int, text: bytes) -> Item:
-    try:
-        return Item(row, _loads(text))
-    except (ValueError, RecursionError) as error:
-        return Item(row, None, text, f"not a JSON object: {error}")
-
-
-def _line_items(block: bytes, first: int) -> Iterator[Item]:
-    """The values of a block of lines; brackets and commas of an array with a value a line are passed over."""
-    for row, line in enumerate(block.split(b"\n"), start=first):
-        text = line.strip().rstrip(b",")
-        if not text or text in (b"[", b"]", b"[]"):
-            continue
-        if text[:1] == b"[" and text[-1:] != b"]":
-            text = text[1:]
-        elif text[-1:] == b"]" and text[:1] == b"{":
-            text = text[:-1]
-        yield _parsed(row, text)
-
-
-class _Stream:
-    """Values that go over lines, found one after another in a text; a malformed one ends at the next line with one."""
-
-    def __init__(self, start: int) -> None:
-        self._skip = start
-        self._contained = start > 0
-        self._held = ""
-        self._row = 0
-        self._over = False
-
-    def feed(self, block: bytes, final: bool) -> Iterator[Item]:
-        """The values that are complete with this block."""
-        if self._skip:
-            block, self._skip = block[self._skip :], max(0, self._skip - len(block))
-        # Text is clean UTF-8 already.
-        text, at = self._held + block.decode("utf-8", "replace"), 0
-        while not self._over:
-            while at < len(text) and text[at] in " \t\n,[]}":
-                # The array that an object holds is over; what follows it are no records.
-                self._over = self._contained and text[at] == "]"
-                at += 1
-            if self._over or at >= len(text):
-                break
-            try:
-                record, at = _DECODER.raw_decode(text, at)
-            except RecursionError as error:
-                reason, needs_more = f"not a JSON object: {error}", False
-            except json.JSONDecodeError as error:
-                reason = f"not a JSON object: {error.msg}"
-                needs_more = "Unterminated" in error.msg or error.pos >= len(text) - 8
-            else:
-                self._row += 1
-                yield Item(self._row, record)
-                continue
-            if needs_more and not final and len(text) - at <= LONGEST_LINE:
-                break
-            self._row += 1
-            following = _NEXT_OBJECT.search(text, at)
-            end = following.start() if following else text.find("\n", at)
-            end = end if end > at else len(text)
-            yield Item(self._row, None, text[at : at + 400].encode("utf-8", "replace"), reason)
-            at = end
-        self._held = "" if self._over else text[at:]
-
-
-def _goes_over_lines(head: bytes) -> int | None:
-    """Where the values of a text begin that are not one a line; None if they are."""
-    found = _CONTAINER.match(head)
-    if found:
-        return found.end()
-    text = head.lstrip()
-    first = text.split(b"\n", 1)[0].strip()
-    if first[:1] == b"[" and first.rstrip(b",") not in (b"[",) and len(first) < len(text):
-        # An array that begins on its first line with an object over several lines.
-        return 0 if _parsed(1, first.lstrip(b"[").rstrip(b",")).reason else None
-    if first[:1] == b"[" and len(first) == len(text):
-        return 0
-    after = text.split(b"\n", 2)[1].strip() if first == b"[" and b"\n" in text else first
-    if after[:1] == b"{" and _parsed(1, after.rstrip(b",").rstrip(b"]")).reason:
-        # Either an object over several lines, or a line that is damaged.
-        rest = text[text.find(b"{") :].decode("utf-8", "ignore")
-        try:
-            return 0 if _DECODER.raw_decode(rest)[1] > len(after) else None
-        except (ValueError, RecursionError):
-            return None
-    return None
-
-
-def items(file: InputFile, text: TextBlocks) -> Iterator[list[Item]]:
-    """The values of a file, block by block."""
-    start = _goes_over_lines(as_utf8(file.head))
-    if start is not None:
-        stream = _Stream(start)
-        for block in text:
-            yield list(stream.feed(block, final=False))
-        yield list(stream.feed(b"", final=True))
-        return
-    row = 1
-    for block in text:
-        yield list(_line_items(block, row))
-        row += block.count(b"\n")
-
-
-def _objects(item: Item) -> Iterator[Any]:
-    """The objects of a value: itself, the elements of an array, or the hits of a search."""
-    record = item.record
-    if isinstance(record, list):
-        yield from record
-    elif isinstance(record, dict) and isinstance(record.get("hits"), dict):
-        hits = record["hits"].get("hits")
-        yield from hits if isinstance(hits, list) else [record]
-    else:
-        yield record
-
-
-def _unwrapped(record: Any) -> Any:
-    """The document of a hit: Elasticsearch keeps it as `_source`, Kibana's exports give its `fields`."""
-    if isinstance(record, dict):
-        for name in ("_source", "fields"):
-            if isinstance(record.get(name), dict) and ("_index" in record or name == "_source"):
-                return record[name]
-    return record
-
-
 def _dialect_of(record: Any, dialects: Sequence[Dialect]) -> Dialect | None:
     if not isinstance(record, dict):
         return None
@@ -203,7 +68,7 @@ def _dialect_of(record: Any, dialects: Sequence[Dialect]) -> Dialect | None:
 def _first_known(found: Iterator[Item], dialects: Sequence[Dialect]) -> Dialect | None:
     """The first dialect but the last, which takes any object, that one of the first objects is of."""
     for count, item in enumerate(found):
-        for record in map(_unwrapped, _objects(item)):
+        for record in map(unwrapped, objects(item)):
             dialect = _dialect_of(record, dialects[:-1])
             if dialect is not None:
                 return dialect
@@ -218,8 +83,8 @@ def _first_dialect(head: bytes, dialects: tuple[Dialect, ...]) -> Dialect | None
     text = as_utf8(head)
     if text.lstrip()[:1] not in (b"{", b"[") and b"\n{" not in text:
         return None
-    start = _goes_over_lines(text)
-    return _first_known(_line_items(text, 1) if start is None else _Stream(start).feed(text, final=False), dialects)
+    start = goes_over_lines(text)
+    return _first_known(line_items(text, 1) if start is None else Stream(start).feed(text, final=False), dialects)
 
 
 def _is_json(head: bytes) -> bool:
@@ -255,7 +120,16 @@ class _Batch:
 
     def __init__(self) -> None:
         self.rows: list[int] = []
-        self.records: list[dict[str, Any]] = []
+        self.records: list[dict[str, bytes | None]] = []
+
+    def add(self, row: int, fields: Mapping[str, Any]) -> bool:
+        """Takes a record, unless one of its values is no text."""
+        try:
+            self.records.append(encoded(fields))
+        except UnicodeEncodeError:
+            return False
+        self.rows.append(row)
+        return True
 
     def columns(self) -> dict[str, pa.Array]:
         """The records as byte columns."""
@@ -282,34 +156,40 @@ class _Reading:
             if item.reason is not None:
                 bad.append(item)
                 continue
-            for record in map(_unwrapped, _objects(item)):
-                dialect = _dialect_of(record, self.dialects)
-                fields = None
+            for record in map(unwrapped, objects(item)):
                 if not isinstance(record, dict):
                     bad.append(item._replace(text=repr(record).encode()[:400], reason="not a JSON object"))
                     continue
-                if dialect is not None:
-                    take = dialect.fallback if fallback else dialect.fields
-                    fields = take(record) if take else None
+                dialect = _dialect_of(record, self.dialects)
+                fields = self._fields(dialect, record, fallback)
                 if dialect is None or fields is None:
-                    later = dialect is not None and not fallback and dialect.fallback and dialect.fallback(record)
-                    self.left_out += bool(later)
-                    skipped += not later
-                    continue
-                batch = batches.setdefault(dialect.name, _Batch())
-                batch.rows.append(item.row)
-                batch.records.append(fields)
-        malformed = rejects_table(
+                    skipped += not self._is_for_later(dialect, record, fallback)
+                elif not batches.setdefault(dialect.name, _Batch()).add(item.row, fields):
+                    bad.append(item._replace(text=repr(fields).encode()[:400], reason=_NO_TEXT))
+        if not fallback and (bad or skipped):
+            yield Chunk(Validator.empty(), self._rejects(bad), skipped)
+        for name, batch in batches.items():
+            if batch.rows:
+                yield self._chunk(name, batch)
+
+    def _fields(self, dialect: Dialect | None, record: Any, fallback: bool) -> dict[str, Any] | None:
+        take = None if dialect is None else (dialect.fallback if fallback else dialect.fields)
+        return take(record) if take else None
+
+    def _is_for_later(self, dialect: Dialect | None, record: Any, fallback: bool) -> bool:
+        """Whether an object that gave no fields would give some as a fallback; they are counted."""
+        later = dialect is not None and not fallback and self._fields(dialect, record, True) is not None
+        self.left_out += later
+        return later
+
+    def _rejects(self, bad: list[Item]) -> pa.Table:
+        return rejects_table(
             self.file.name,
             [item.row for item in bad],
             ["row"] * len(bad),
             [item.text for item in bad],
             [item.reason or "" for item in bad],
         )
-        if not fallback and (malformed.num_rows or skipped):
-            yield Chunk(Validator.empty(), malformed, skipped)
-        for name, batch in batches.items():
-            yield self._chunk(name, batch)
 
     def _chunk(self, name: str, batch: _Batch) -> Chunk:
         dialect = next(dialect for dialect in self.dialects if dialect.name == name)

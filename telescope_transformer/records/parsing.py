@@ -145,10 +145,11 @@ def parse_labels(values: pa.Array) -> Parsed:
     return Parsed(labels, np.where(np.asarray(labels.is_valid()), VALID, MISSING).astype(np.uint8))
 
 
-def record_columns(records: Sequence[Mapping[str, Any]], names: Iterable[str]) -> dict[str, pa.Array]:
-    """Columns of bytes from records of Python values; half a surrogate pair, which is no text, is escaped."""
-    return {name: pa.array([_as_bytes(record.get(name)) for record in records], pa.binary()) for name in names}
+def encoded(record: Mapping[str, Any]) -> dict[str, bytes | None]:
+    """The values of a record as UTF-8; raises UnicodeEncodeError for half a surrogate pair, which is no text."""
+    return {name: None if value is None else str(value).encode("utf-8") for name, value in record.items()}
 
 
-def _as_bytes(value: Any) -> bytes | None:
-    return None if value is None else str(value).encode("utf-8", "backslashreplace")
+def record_columns(records: Sequence[Mapping[str, bytes | None]], names: Iterable[str]) -> dict[str, pa.Array]:
+    """Columns of bytes from records of them; a name that a record lacks is null there."""
+    return {name: pa.array([record.get(name) for record in records], pa.binary()) for name in names}

@@ -23,8 +23,8 @@ from telescope_transformer.records.validation import Chunk
 
 logger = logging.getLogger(__name__)
 
-REJECTS_LISTED = 100_000
-"""Rejects that are listed; all are counted. More of them tell no more, and each takes some hundred bytes."""
+REJECTS_LISTED = 500_000
+"""Rejects that are listed; all are counted. Each takes some hundred bytes, a refused value of up to 200 included."""
 
 LIBRARY_ERRORS = (pa.ArrowException, ArithmeticError, LookupError, RecursionError, TypeError, ValueError, struct.error)
 """What the libraries behind a reader raise on content that they did not expect. Readers turn the errors that they know

@@ -36,7 +36,8 @@ from telescope_transformer.records.schema import (
 )
 from telescope_transformer.records.sensors import ABSENT_DESTINATION
 from telescope_transformer.records.text import INVALID, MISSING, VALID
-from telescope_transformer.records.times import FORM_MEANING, NumberForm, TimeReader, text_of
+from telescope_transformer.records.time_kernels import NumberForm
+from telescope_transformer.records.times import FORM_MEANING, TimeReader, text_of
 
 _REASONS = {
     "timestamp": "not a time",

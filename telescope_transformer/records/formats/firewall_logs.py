@@ -14,7 +14,7 @@ import numpy as np
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import TextBlocks, as_utf8
-from telescope_transformer.records.parsing import record_columns
+from telescope_transformer.records.parsing import encoded, record_columns
 from telescope_transformer.records.rejects import rejects_table
 from telescope_transformer.records.validation import Chunk, Validator
 
@@ -57,7 +57,7 @@ class _Clock:
 
 _PAIR = re.compile(r"\b([A-Z]+)=(\S*)")
 # The flags that the kernel prints as words of their own (net/netfilter/nf_log_syslog.c).
-_FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)\b")
+_FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)(?= |$)")
 
 
 def netfilter_fields(line: str) -> Fields | None:
@@ -215,7 +215,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
                 bad.append((number, line))
             else:
                 rows.append(number)
-                records.append({"timestamp": clock.read(line), **_EMPTY, **fields})
+                records.append(encoded({"timestamp": clock.read(line), **_EMPTY, **fields}))
         row += block.count(b"\n")
         malformed = rejects_table(
             file.name,

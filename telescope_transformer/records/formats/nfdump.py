@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.addresses import IPV4, IPV6, Addresses, format_addresses
@@ -27,6 +28,15 @@ _TRAILERS = (b"Summary", b"No matching flows")
 
 _CSV_HEADERS = (b"ts,te,td,sa,da,sp,dp,pr", b"firstSeen,duration,proto,srcAddr,srcPort")
 
+_ICMP = pa.array([b"ICMP", b"ICMP6", b"ICMPV6", b"IPV6-ICMP", b"1", b"58"], pa.binary())
+
+
+def _without_icmp_sources(raw: Raw) -> Raw:
+    """ICMP has no source port: its type and code are in the destination port, as `type.code` or one number."""
+    icmp = pc.is_in(pc.ascii_upper(raw["protocol"].cast(pa.string())).cast(pa.binary()), value_set=_ICMP)
+    return raw | {"src_port": pc.if_else(icmp, pa.scalar(None, pa.binary()), raw["src_port"])}
+
+
 CSV_FORMAT = table_format(
     TextTable(
         "nfdump-csv",
@@ -42,18 +52,22 @@ CSV_FORMAT = table_format(
             "bytes": ["ibyt", "bytes"],
         },
         note="times of an nfdump export without a zone are taken as UTC",
+        complete=_without_icmp_sources,
         trailers=_TRAILERS,
         delimiters=b",",
     ),
     lambda head: as_utf8(head).lstrip().startswith(_CSV_HEADERS),
 )
 
-# nfdump(1), "pipe": addresses are four 32-bit numbers each, of which IPv4 uses the last.
+# nfdump(1), "pipe": addresses are four 32-bit numbers each, of which IPv4 uses the last. Times are milliseconds since
+# nfdump 1.7; before, seconds and milliseconds stood in columns of their own.
 _PIPE_LINE = re.compile(rb"(?:2|10)\|\d+\|\d+\|\d+\|\d+\|\d+\|\d+\|\d+\|\d+\|\d+\|\d+\|")
-_PIPE_NAMES = (
-    *("family", "first", "millis", "last", "last_millis", "protocol", "sa0", "sa1", "sa2", "sa3", "src_port"),
-    *("da0", "da1", "da2", "da3", "dst_port", "src_as", "dst_as", "in", "out", "tcp_flags", "tos", "packets", "bytes"),
+_PIPE_REST = (
+    *("protocol", "sa0", "sa1", "sa2", "sa3", "src_port", "da0", "da1", "da2", "da3", "dst_port"),
+    *("src_as", "dst_as", "in", "out", "tcp_flags", "tos", "packets", "bytes"),
 )
+_PIPE_NAMES = ("family", "timestamp", "last", *_PIPE_REST)
+_OLD_PIPE_NAMES = ("family", "timestamp", "millis", "last", "last_millis", *_PIPE_REST)
 _WORD = 0xFFFFFFFF
 
 
@@ -72,15 +86,17 @@ def _pipe_address(columns: Raw, end: str, family: np.ndarray) -> pa.Array:
 
 def read_pipe(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of `nfdump -o pipe`."""
-    layout = Layout(_PIPE_NAMES, ord("|"), quoted=False, trailers=_TRAILERS)
-    table, validator = Table(layout, _PIPE_NAMES, file.name), Validator(file.name, context)
+    old = as_utf8(file.head).split(b"\n", 1)[0].count(b"|") + 1 == len(_OLD_PIPE_NAMES)
+    layout = Layout(_OLD_PIPE_NAMES if old else _PIPE_NAMES, ord("|"), quoted=False, trailers=_TRAILERS)
+    table, validator = Table(layout, layout.names, file.name), Validator(file.name, context)
+    fields = ("timestamp", "protocol", "src_port", "dst_port", "tcp_flags", "packets", "bytes")
     for batch in text_rows(TextBlocks(file.blocks(), file.name), table):
         columns = batch.columns
         family = np.asarray(parse_numbers(columns["family"], 255).values)
-        seconds, millis = parse_numbers(columns["first"], 1 << 40), parse_numbers(columns["millis"], 999)
-        micros = np.asarray(seconds.values) * 1_000_000 + np.asarray(millis.values) * 1_000
-        raw = {name: columns[name] for name in ("protocol", "src_port", "dst_port", "tcp_flags", "packets", "bytes")}
-        raw["timestamp"] = pa.array(micros, pa.timestamp("us"), mask=seconds.status != 1)
+        raw = {name: columns[name] for name in fields}
+        if old:
+            millis = pc.utf8_lpad(columns["millis"].cast(pa.string()), 3, "0").cast(pa.binary())
+            raw["timestamp"] = pc.binary_join_element_wise(raw["timestamp"], millis, pa.scalar(b".", pa.binary()))
         raw |= {"src_ip": _pipe_address(columns, "sa", family), "dst_ip": _pipe_address(columns, "da", family)}
         yield validator.chunk(raw, batch.rows, batch.malformed, batch.skipped)
 

@@ -1,0 +1,167 @@
+"""The values of a JSON file, whether they are one a line, an array over many lines, or an array within an object."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.lines import LONGEST_LINE, TextBlocks, as_utf8
+
+_CONTAINERS = ("hits", "Records", "records", "flows", "events", "results", "data")
+"""Keys under which an object may hold an array of records: those of Elasticsearch, AWS and of common exports."""
+
+_CONTAINER = re.compile(rb'^\s*\{[^\[]{0,4096}?"(?:%s)"\s*:\s*\[' % "|".join(_CONTAINERS).encode())
+_NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
+
+
+class Item(NamedTuple):
+    """One value of a file: the number of its line or object, and its content or why it cannot be parsed."""
+
+    row: int
+    record: Any
+    text: bytes = b""
+    reason: str | None = None
+
+
+def _loads(text: bytes | str) -> Any:
+    """Parses JSON; numbers stay text, so that none is too large and no digit is lost."""
+    return json.loads(text, parse_float=str, parse_int=str)
+
+
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
+
+
+def _parsed(row: int, text: bytes) -> Item:
+    try:
+        return Item(row, _loads(text))
+    except (ValueError, RecursionError) as error:
+        return Item(row, None, text, f"not a JSON object: {error}")
+
+
+def line_items(block: bytes, first: int) -> Iterator[Item]:
+    """The values of a block of lines; brackets and commas of an array with a value a line are passed over."""
+    for row, line in enumerate(block.split(b"\n"), start=first):
+        text = line.strip().rstrip(b",")
+        if not text or text in (b"[", b"]", b"[]"):
+            continue
+        if text[:1] == b"[" and text[-1:] != b"]":
+            text = text[1:]
+        elif text[-1:] == b"]" and text[:1] == b"{":
+            text = text[:-1]
+        yield _parsed(row, text)
+
+
+class Stream:
+    """Values that go over lines, found one after another in a text; a malformed one ends at the next line with one."""
+
+    def __init__(self, start: int) -> None:
+        self._skip = start
+        self._contained = start > 0
+        self._held = ""
+        self._row = 0
+        self._over = False
+
+    def feed(self, block: bytes, final: bool) -> Iterator[Item]:
+        """The values that are complete with this block."""
+        if self._skip:
+            block, self._skip = block[self._skip :], max(0, self._skip - len(block))
+        # Text is clean UTF-8 already.
+        text, at = self._held + block.decode("utf-8", "replace"), 0
+        while not self._over:
+            while at < len(text) and text[at] in " \t\n,[]}":
+                # The array that an object holds is over; what follows it are no records.
+                self._over = self._contained and text[at] == "]"
+                at += 1
+            if self._over or at >= len(text):
+                break
+            try:
+                record, at = _DECODER.raw_decode(text, at)
+            except RecursionError as error:
+                reason, needs_more = f"not a JSON object: {error}", False
+            except json.JSONDecodeError as error:
+                reason = f"not a JSON object: {error.msg}"
+                needs_more = "Unterminated" in error.msg or error.pos >= len(text) - 8
+            else:
+                self._row += 1
+                yield Item(self._row, record)
+                continue
+            if needs_more and not final and len(text) - at <= LONGEST_LINE:
+                break
+            self._row += 1
+            following = _NEXT_OBJECT.search(text, at)
+            end = following.start() if following else text.find("\n", at)
+            end = end if end > at else len(text)
+            yield Item(self._row, None, text[at : at + 400].encode("utf-8", "replace"), reason)
+            at = end
+        self._held = "" if self._over else text[at:]
+
+
+def goes_over_lines(head: bytes) -> int | None:
+    """Where the values of a text begin that are not one a line; None if they are."""
+    text = head.lstrip()
+    lines = [line.strip() for line in text.split(b"\n", 2)]
+    first = lines[0]
+    if first == b"[" and len(lines) > 1:
+        # masscan and others write an object a line within an array.
+        first = lines[1]
+    if first[:1] not in (b"{", b"["):
+        return None
+    alone = len(lines) == 1 or not any(lines[1:])
+    if not _parsed(1, first.rstrip(b",")).reason or not _parsed(1, first.strip(b"[],")).reason:
+        # A whole array on one line may be longer than a line can be.
+        return 0 if alone and first[:1] == b"[" else None
+    found = _CONTAINER.match(head)
+    if found:
+        return found.end()
+    if alone or first[:1] == b"[":
+        return 0
+    # Either an object over several lines, or a line that is damaged.
+    try:
+        rest = text[text.find(b"{") :].decode("utf-8", "ignore")
+        return 0 if _DECODER.raw_decode(rest)[1] > len(first) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def items(file: InputFile, text: TextBlocks) -> Iterator[list[Item]]:
+    """The values of a file, block by block."""
+    start = goes_over_lines(as_utf8(file.head))
+    if start is not None:
+        stream = Stream(start)
+        for block in text:
+            yield list(stream.feed(block, final=False))
+        yield list(stream.feed(b"", final=True))
+        return
+    row = 1
+    for block in text:
+        yield list(line_items(block, row))
+        row += block.count(b"\n")
+
+
+def objects(item: Item) -> Iterator[Any]:
+    """The objects of a value: itself, the elements of an array, or those of an array that it holds."""
+    record = item.record
+    while isinstance(record, dict):
+        inner = next((record[name] for name in _CONTAINERS if isinstance(record.get(name), dict | list)), None)
+        # A record of its own has a time; what only holds records has none.
+        if inner is None or any(name in record for name in ("timestamp", "@timestamp", "ts", "time")):
+            break
+        if isinstance(inner, list) and not all(isinstance(element, dict) for element in inner):
+            break
+        if isinstance(inner, dict) and not any(isinstance(inner.get(name), list) for name in _CONTAINERS):
+            break
+        record = inner
+    if isinstance(record, list):
+        yield from record
+    else:
+        yield record
+
+
+def unwrapped(record: Any) -> Any:
+    """The document of a hit: Elasticsearch keeps it as `_source`, Kibana's exports give its `fields`."""
+    if isinstance(record, dict):
+        for name in ("_source", "fields"):
+            if isinstance(record.get(name), dict) and ("_index" in record or name == "_source"):
+                return record[name]
+    return record
