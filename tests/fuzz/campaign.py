@@ -1,0 +1,104 @@
+"""The long fuzz campaign: a million inputs in child processes, each watched for hangs, crashes and growth.
+
+    python -m tests.fuzz.campaign --inputs 1000000 --output found
+    NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=found/numba python -m tests.fuzz.campaign --inputs 10000 --output found
+
+With `--seed` it repeats a run. Failing inputs are written to the output folder, and counted in its `report.json`.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import resource
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from .examination import examine
+from .mutation import mutated
+from .seeds import seeds, text_seeds
+
+LONGEST_SECONDS = 60.0
+"""Without an answer for an input, of which a healthy one takes some milliseconds."""
+
+MOST_GROWTH = 512 << 20
+"""Bytes by which a child may grow over its first inputs, which compile the kernels."""
+
+_WARM_UP = 200
+
+
+def _work(seed: int, first: int, last: int, folder: Path, answers: Connection) -> None:
+    """Examines inputs `first` to `last`, and sends the number of each before it, and what is wrong after it."""
+    files, text = seeds(), text_seeds()
+    path, before = folder / f"input-{os.getpid()}", 0
+    for number in range(first, last):
+        answers.send((number, None))
+        rng = random.Random(f"{seed}/{number}")
+        name = rng.choice(sorted(files))
+        content = mutated(rng, files[name], name in text)
+        path.write_bytes(content)
+        wrong = examine(path, content, per_packet=rng.random() < 0.5)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if number - first > _WARM_UP and peak - before > MOST_GROWTH:
+            wrong = wrong or f"memory grew by {peak - before >> 20} MiB"
+        before = max(before, peak)
+        if wrong:
+            (folder / f"{seed}-{number}.{name}").write_bytes(content)
+            answers.send((number, f"{name}: {wrong}"))
+    path.unlink(missing_ok=True)
+    answers.send((last, "done"))
+
+
+def _watch(seed: int, first: int, last: int, folder: Path) -> tuple[int, list[str]]:
+    """Runs a child from `first` on; returns where to go on, and what was found."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=_work, args=(seed, first, last, folder, theirs))
+    child.start()
+    theirs.close()
+    found: list[str] = []
+    at = first
+    while True:
+        try:
+            if not ours.poll(LONGEST_SECONDS):
+                child.kill()
+                found.append(f"{at}: no answer for {LONGEST_SECONDS:g} s")
+                break
+            at, wrong = ours.recv()
+        except EOFError:
+            child.join()
+            found.append(f"{at}: the process ended with {child.exitcode}")
+            break
+        if wrong == "done":
+            child.join()
+            return last, found
+        if wrong:
+            found.append(f"{at}: {wrong}")
+            print(found[-1], file=sys.stderr)
+    child.join()
+    return at + 1, found
+
+
+def main() -> int:
+    """Runs the campaign; returns 1 if anything was found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--output", type=Path, default=Path("fuzz-found"))
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    started, at, found = time.monotonic(), 0, []
+    while at < arguments.inputs:
+        at, more = _watch(arguments.seed, at, arguments.inputs, arguments.output)
+        found += more
+    report = {"seed": arguments.seed, "inputs": arguments.inputs, "seconds": round(time.monotonic() - started)}
+    text = json.dumps(report | {"found": found}, indent=1)
+    (arguments.output / "report.json").write_text(text + "\n")
+    print(text)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""Small valid files of every format, from which the fuzzer makes broken ones. All addresses are of documentation."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import struct
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+import pyarrow.orc
+import pyarrow.parquet as pq
+
+ROWS = 30
+START = 1_700_000_000
+
+
+def _rows() -> list[dict[str, Any]]:
+    protocols, ports, sources = [6, 17, 1], [22, 443, 0], ["192.0.2.{}", "2001:db8::{:x}", "198.51.100.{}"]
+    return [
+        {
+            "timestamp": START + row + 0.25,
+            "src_ip": sources[row % 3].format(row),
+            "dst_ip": ["203.0.113.1", "sensor-a", "::ffff:203.0.113.2"][row % 3],
+            "protocol": protocols[row % 3],
+            "src_port": 8 if row % 3 == 2 else 40_000 + row,
+            "dst_port": ports[row % 3],
+            "ttl": 64,
+            "label": ["", "scän", "a b"][row % 3],
+        }
+        for row in range(ROWS)
+    ]
+
+
+def _csv(delimiter: str = ",", quote: bool = False) -> bytes:
+    rows = _rows()
+    mark = '"' if quote else ""
+    lines = [list(rows[0]), *(list(map(str, row.values())) for row in rows)]
+    return "".join(delimiter.join(f"{mark}{value}{mark}" for value in line) + "\n" for line in lines).encode()
+
+
+def _frame(row: int) -> bytes:
+    transport = struct.pack(">HHIIBBHHH", 40_000 + row, 23, row, 0, 0x50, 2, 1024, 0, 0)
+    header = struct.pack(
+        ">BBHHHBBH4s4s", 0x45, 0, 40, row, 0, 64, 6, 0, bytes([192, 0, 2, row]), bytes([203, 0, 113, 1])
+    )
+    tag = b"\x81\x00\x00\x05" if row % 4 == 1 else b"\x88\x47\x00\x01\x01\x40" if row % 4 == 2 else b""
+    return bytes(12) + (tag if row % 4 == 2 else tag + b"\x08\x00") + header + transport
+
+
+def _pcap(order: str = "<", magic: int = 0xA1B2C3D4, extra: int = 0) -> bytes:
+    packets = b"".join(
+        struct.pack(f"{order}IIII", START + row, row, len(_frame(row)), len(_frame(row))) + bytes(extra) + _frame(row)
+        for row in range(ROWS)
+    )
+    return struct.pack(f"{order}IHHiIII", magic, 2, 4, 0, 0, 65_535, 1) + packets
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    body += bytes(-len(body) % 4)
+    return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+
+
+def _pcapng() -> bytes:
+    parts = [_block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)), _block(1, struct.pack("<HHI", 1, 0, 0))]
+    for row in range(ROWS):
+        ticks, frame = (START + row) * 1_000_000, _frame(row)
+        head = struct.pack("<IIIII", 0, ticks >> 32, ticks & 0xFFFFFFFF, len(frame), len(frame))
+        parts.append(_block(6, head + frame))
+    return b"".join(parts)
+
+
+def _lines(records: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+def _zeek() -> list[dict[str, Any]]:
+    names = ("ts", "id.orig_h", "id.resp_h", "proto", "id.orig_p", "id.resp_p", "orig_pkts", "label")
+    kinds = {6: "tcp", 17: "udp", 1: "icmp"}
+    return [
+        dict(zip(names, row.values(), strict=True)) | {"proto": kinds[row["protocol"]], "conn_state": "S0"}
+        for row in _rows()
+    ]
+
+
+def _zeek_text() -> bytes:
+    records = _zeek()
+    header = [r"#separator \x09", "#unset_field\t-", "#path\tconn", "#fields\t" + "\t".join(records[0])]
+    rows = ("\t".join(str(value) or "-" for value in record.values()) for record in records)
+    return "\n".join([*header, *rows, "#close\t2024"]).encode() + b"\n"
+
+
+def _suricata() -> list[dict[str, Any]]:
+    return [
+        {
+            "timestamp": "2023-11-14T22:20:00.000000+0000",
+            "event_type": "flow" if row["protocol"] == 6 else "netflow",
+            "src_ip": row["src_ip"],
+            "src_port": row["src_port"],
+            "dest_ip": "203.0.113.1",
+            "dest_port": row["dst_port"],
+            "proto": "TCP",
+            "flow": {"pkts_toserver": 1, "bytes_toserver": 40, "start": "2023-11-14T22:13:20.250000+0000"},
+            "tcp": {"tcp_flags_ts": "02"},
+        }
+        for row in _rows()
+    ]
+
+
+def _flowtuple(codec: str) -> bytes:
+    names = (
+        "time",
+        "src_ip",
+        "dst_ip",
+        "src_port",
+        "dst_port",
+        "protocol",
+        "ttl",
+        "tcp_flags",
+        "ip_len",
+        "packet_cnt",
+    )
+    schema = {"type": "record", "name": "flowtuple", "fields": [{"name": name, "type": "long"} for name in names]}
+    records = [
+        dict(zip(names, (START, 3221225985 + row, 3405803777, row, 23, 6, 64, 2, 40, 1), strict=True))
+        for row in range(ROWS)
+    ]
+    out = io.BytesIO()
+    fastavro.writer(out, schema, records, codec=codec, sync_interval=300)
+    return out.getvalue()
+
+
+def _columnar(kind: str, **options: Any) -> bytes:
+    table, out = pa.Table.from_pylist(_rows()), io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(table, out, row_group_size=7, **options)
+    elif kind == "orc":
+        pyarrow.orc.write_table(table, out)
+    else:
+        with pa.ipc.new_file(out, table.schema) as writer:
+            writer.write_table(table)
+    return out.getvalue()
+
+
+_VPC = "2 123456789010 eni-0a 192.0.2.{} 203.0.113.1 {} 23 6 1 40 1469123456 1469123500 REJECT OK\n"
+_KERNEL = "2023-11-14T22:13:20Z h kernel: IN=e OUT= SRC=192.0.2.{} DST=203.0.113.1 LEN=40 PROTO=TCP SPT={} DPT=23\n"
+_NFDUMP = "2023-11-14 22:13:20,2023-11-14 22:13:21,0.1,192.0.2.{},203.0.113.1,{},23,TCP,....S.,0,0,1,40\n"
+_ARGUS = "2023/11/14 22:13:20.250000,1.0,tcp,192.0.2.{},{},   ->,203.0.113.1,23,S0,0,0,1,60,60,x\n"
+_ARGUS_HEADER = "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,a,b,TotPkts,c,SrcBytes,Label\n"
+_SILK = "192.0.2.{}|203.0.113.1|{}|23|6|1|40|S|2023/11/14T22:13:20.250|\n"
+
+
+def _table(header: str, row: str) -> bytes:
+    return (header + "".join(row.format(number, 40_000 + number) for number in range(ROWS))).encode()
+
+
+def text_seeds() -> dict[str, bytes]:
+    """Text of each format whose rows are lines."""
+    return {
+        "csv": _csv(),
+        "csv-quoted": _csv(";", quote=True),
+        "csv-tabs": _csv("\t"),
+        "zeek": _zeek_text(),
+        "zeek-json": _lines(_zeek()),
+        "suricata": _lines(_suricata()),
+        "json": _lines(_rows()),
+        "aws-vpc": _table("", _VPC),
+        "firewall-log": _table("", _KERNEL),
+        "nfdump-csv": _table("ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt\n", _NFDUMP),
+        "binetflow": _table(
+            "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,a,b,TotPkts,c,SrcBytes,Label\n", _ARGUS
+        ),
+        "silk": _table("sIP|dIP|sPort|dPort|pro|packets|bytes|flags|sTime|\n", _SILK),
+    }
+
+
+def seeds() -> dict[str, bytes]:
+    """Files of every format and compression."""
+    text = text_seeds()
+    return text | {
+        "json-array": json.dumps(_rows(), indent=1).encode(),
+        "pcap": _pcap(),
+        "pcap-big-endian": _pcap(">", 0xA1B23C4D),
+        "pcap-modified": _pcap("<", 0xA1B2CD34, 8),
+        "pcapng": _pcapng(),
+        "flowtuple": _flowtuple("null"),
+        "flowtuple-deflate": _flowtuple("deflate"),
+        "parquet": _columnar("parquet", compression="none"),
+        "parquet-zstd": _columnar("parquet", compression="zstd", use_dictionary=False),
+        "orc": _columnar("orc"),
+        "arrow": _columnar("arrow"),
+        "gzip": gzip.compress(text["csv"], 1),
+        "zstd": pa.Codec("zstd").compress(text["csv"], asbytes=True),
+        "lz4": pa.Codec("lz4").compress(_pcap(), asbytes=True),
+        "bzip2": bz2.compress(text["json"]),
+        "xz": lzma.compress(text["zeek"], preset=0),
+    }
