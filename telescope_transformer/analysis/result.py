@@ -32,6 +32,7 @@ class Analysis:
     granularity: each window's cluster at a sweep of thresholds, where the settings ask for it.
     events: births, deaths, merges and splits of clusters by day, of a running analysis.
     traffic: records and sources a day of all that was read; None takes those of the clusters.
+    id: the same for all days of a running analysis, so that exports update what they wrote; empty for a single one.
     """
 
     windows: pa.Table
@@ -46,6 +47,7 @@ class Analysis:
     granularity: pa.Table | None = None
     events: list[dict[str, Any]] | None = None
     traffic: Days | None = None
+    id: str = ""
 
     def write(self, output: str | Path) -> Path:
         """Write the tables, `clusters.json`, `sensors.json` and `report.html` into the folder; returns the report."""
@@ -58,7 +60,7 @@ class Analysis:
         pq.write_table(self.rejects, folder / "rejects.parquet", compression="zstd")
         calibration = self.calibration.to_dict() if self.calibration else None
         summary: dict[str, Any] = {"solution": self.solution, "counts": self.counts, "calibration": calibration}
-        summary |= {"events": self.events, "traffic": self.traffic, "clusters": self.clusters}
+        summary |= {"id": self.id, "events": self.events, "traffic": self.traffic, "clusters": self.clusters}
         (folder / "clusters.json").write_text(json.dumps(summary, indent=1) + "\n")
         (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n")
         write_report(folder / "report.html", self.report_data())

@@ -8,16 +8,45 @@ import typer
 
 def export(
     folder: Annotated[Path, typer.Argument(help="Output folder of analyze or update.")],
-    format: Annotated[str, typer.Option("--format", "-f", help="csv, parquet, stix, misp, ipset or nftables.")],
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="csv, parquet, json, stix, misp, ipset, nftables or list.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
     cluster: Annotated[list[int] | None, typer.Option(help="Only this cluster (repeatable); default: all.")] = None,
+    tlp: Annotated[str, typer.Option(help="How far it may go: clear, green, amber, amber+strict or red.")] = "amber",
+    author: Annotated[
+        str, typer.Option(help="Your organisation, in STIX and MISP; ids follow from it.")
+    ] = "telescope",
+    valid_days: Annotated[int, typer.Option(help="Days after its last record for which an indicator holds.")] = 30,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Leave out sources that a scanner list names.")
+    ] = False,
+    min_confidence: Annotated[int, typer.Option(help="Leave out sources below this confidence, in percent.")] = 0,
+    aggregate: Annotated[
+        bool, typer.Option("--aggregate", help="Lists: the fewest prefixes that hold just these addresses.")
+    ] = False,
+    observed: Annotated[
+        bool, typer.Option("--observed", help="STIX: observed data in the place of indicators (MISP: not to_ids).")
+    ] = False,
 ) -> None:
-    """Write sources and their clusters as CSV, Parquet, STIX 2.1, MISP event, ipset or nftables list.
+    """Write sources and their clusters for a spreadsheet, a program, STIX 2.1, MISP, ipset, nftables or a plain list.
 
-    Example: telescope export out --format stix --output clusters.json --cluster 3 --cluster 7
+    Repeating an export, also on the next day of a running analysis, updates objects in MISP and STIX and doubles none.
+
+    Example: telescope export out --format stix --output clusters.json --author "Example CERT" --tlp green
+    Example: telescope export out -f nftables -o block.nft --cluster 3 --unlabelled --min-confidence 80 --aggregate
     """
     from telescope_transformer.cli.options import tell
-    from telescope_transformer.export import export_clusters
+    from telescope_transformer.export import ExportOptions, export_clusters
 
-    n_sources = export_clusters(folder, format, output, cluster or None)
+    options = ExportOptions(
+        tlp=tlp,
+        author=author,
+        valid_days=valid_days,
+        unlabelled=unlabelled,
+        min_confidence=min_confidence,
+        aggregate=aggregate,
+        observed=observed,
+    )
+    n_sources = export_clusters(folder, format, output, cluster or None, options)
     tell(f"wrote {output}: {n_sources:,} sources")

@@ -14,6 +14,7 @@ from telescope_transformer.cli.configuration import read_defaults
 from telescope_transformer.cli.shared import options_of, with_shared_options
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.extras import missing_extra
+from telescope_transformer.progress import printable
 
 COMMANDS = (
     "analyze",
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"error: {missing}\n")
         sys.exit(1)
     except (TelescopeError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

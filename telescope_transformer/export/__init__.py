@@ -2,45 +2,44 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import ExportError
-from telescope_transformer.export.firewall import ipset_list, nftables_list
+from telescope_transformer.export.firewall import ipset_list, nftables_list, plain_list
 from telescope_transformer.export.members import Members, load_members
 from telescope_transformer.export.misp import misp_event
+from telescope_transformer.export.options import TLP, ExportOptions
 from telescope_transformer.export.stix import stix_bundle
+from telescope_transformer.export.tables import csv_table, json_text, source_table
 
-__all__ = ["FORMATS", "Members", "export_clusters", "load_members"]
+__all__ = ["FORMATS", "TLP", "ExportOptions", "Members", "export_clusters", "load_members"]
 
-
-def _write_csv(members: Members, path: Path) -> None:
-    pc_csv.write_csv(members.sources, path)
-
-
-def _write_parquet(members: Members, path: Path) -> None:
-    pq.write_table(members.sources, path, compression="zstd")
+Writer = Callable[[Members, ExportOptions, Path], None]
 
 
-def _text_writer(render: Callable[[Members], str]) -> Callable[[Members, Path], None]:
-    def write(members: Members, path: Path) -> None:
-        path.write_text(render(members), encoding="utf-8")
+def _text(render: Callable[[Members, ExportOptions], str]) -> Writer:
+    def write(members: Members, options: ExportOptions, path: Path) -> None:
+        path.write_text(render(members, options), encoding="utf-8")
 
     return write
 
 
-FORMATS: dict[str, Callable[[Members, Path], None]] = {
-    "csv": _write_csv,
-    "parquet": _write_parquet,
-    "stix": _text_writer(stix_bundle),
-    "misp": _text_writer(misp_event),
-    "ipset": _text_writer(ipset_list),
-    "nftables": _text_writer(nftables_list),
+FORMATS: dict[str, Writer] = {
+    "csv": lambda members, _, path: pc_csv.write_csv(csv_table(members), path),
+    "parquet": lambda members, _, path: pq.write_table(source_table(members), path, compression="zstd"),
+    "json": _text(json_text),
+    "stix": _text(stix_bundle),
+    "misp": _text(misp_event),
+    "ipset": _text(ipset_list),
+    "nftables": _text(nftables_list),
+    "list": _text(plain_list),
 }
 # A list that blocks must be asked for by cluster: most sources of a telescope are no attackers.
-NEED_CLUSTERS = ("ipset", "nftables")
+NEED_CLUSTERS = ("ipset", "nftables", "list")
 
 
 def export_clusters(
@@ -48,14 +47,18 @@ def export_clusters(
     format: str,
     output: str | os.PathLike[str],
     clusters: Sequence[int] | None = None,
+    options: ExportOptions | None = None,
 ) -> int:
     """Write the sources of clusters in a format of `FORMATS`; returns how many sources were written.
 
+    The file is written beside its place and moved there whole: a full disk leaves the one that was there.
+
     Args:
         folder: output of `telescope analyze` or `telescope update`.
-        format: csv, parquet, stix, misp, ipset or nftables.
+        format: csv, parquet, json, stix, misp, ipset, nftables or list.
         output: the file to write.
-        clusters: only these; the firewall formats need at least one.
+        clusters: only these; the lists for firewalls need at least one.
+        options: what is left out, whose name the export bears, and how far it may go.
 
     Raises:
         ExportError: for an unknown format or cluster, a missing library, or a folder that is no analysis.
@@ -64,6 +67,15 @@ def export_clusters(
         raise ExportError(f"unknown format {format!r}; one of {', '.join(FORMATS)}")
     if format in NEED_CLUSTERS and not clusters:
         raise ExportError(f"{format} needs the clusters to list; choose them with --cluster")
-    members = load_members(folder, clusters)
-    FORMATS[format](members, Path(output))
+    options = options or ExportOptions()
+    members = load_members(folder, clusters, options)
+    target = Path(output)
+    unfinished = target.with_name(target.name + ".part")
+    try:
+        FORMATS[format](members, options, unfinished)
+        unfinished.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise ExportError(f"cannot write {target}: {error.strerror or error}") from error
     return members.sources.num_rows

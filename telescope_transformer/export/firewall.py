@@ -1,36 +1,69 @@
-"""Address sets of chosen clusters for Linux firewalls: `ipset restore` and `nft -f` read them."""
+"""Addresses of chosen clusters as sets of Linux firewalls (`ipset restore` and `nft -f` read them) and plain lists."""
 
+from collections.abc import Iterator
+from ipaddress import collapse_addresses, ip_network
+
+from telescope_transformer.errors import ExportError
 from telescope_transformer.export.members import Members
+from telescope_transformer.export.options import ExportOptions
+
+# Names of ipset have at most 31 characters; this many digits fit between the others.
+LARGEST_CLUSTER = 10**12
 
 
-def ipset_list(members: Members) -> str:
+def ipset_list(members: Members, options: ExportOptions | None = None) -> str:
     """Input of `ipset restore`: a set per cluster and address family, emptied first if it exists."""
     lines = []
-    for name, family, addresses in _sets(members):
+    kind = "hash:net" if options and options.aggregate else "hash:ip"
+    for comment, name, family, addresses in _sets(members, options):
         option = "inet6" if family == "v6" else "inet"
-        lines.append(f"create {name} hash:ip family {option} maxelem {max(65536, len(addresses))} -exist")
+        lines.append(f"# {comment}")
+        lines.append(f"create {name} {kind} family {option} maxelem {max(65536, len(addresses))} -exist")
         lines.append(f"flush {name}")
         lines += [f"add {name} {address}" for address in addresses]
     return "\n".join([*lines, ""])
 
 
-def nftables_list(members: Members) -> str:
+def nftables_list(members: Members, options: ExportOptions | None = None) -> str:
     """Input of `nft -f`: in the table `inet telescope` a set per cluster and address family, emptied first."""
     lines = ["add table inet telescope"]
-    for name, family, addresses in _sets(members):
-        lines.append(f"add set inet telescope {name} {{ type ip{family}_addr; }}")
+    flags = " flags interval;" if options and options.aggregate else ""
+    for comment, name, family, addresses in _sets(members, options):
+        lines.append(f"# {comment}")
+        lines.append(f"add set inet telescope {name} {{ type ip{family}_addr;{flags} }}")
         lines.append(f"flush set inet telescope {name}")
         lines.append(f"add element inet telescope {name} {{ {', '.join(addresses)} }}")
     return "\n".join([*lines, ""])
 
 
-def _sets(members: Members) -> list[tuple[str, str, list[str]]]:
-    """Name, family and addresses of each set that is not empty. Names stay within ipset's 31 characters."""
-    answer = []
+def plain_list(members: Members, options: ExportOptions | None = None) -> str:
+    """An address or prefix a line, under the name of its cluster as a comment."""
+    lines = []
+    for comment, _, _, addresses in _sets(members, options):
+        lines += [f"# {comment}", *addresses]
+    return "\n".join([*lines, ""])
+
+
+def _sets(members: Members, options: ExportOptions | None) -> Iterator[tuple[str, str, str, list[str]]]:
+    """Comment, name, family and addresses of each set that is not empty."""
     for cluster in members.clusters:
+        if not 0 <= int(cluster) < LARGEST_CLUSTER:
+            raise ExportError(f"cluster {cluster} is too large a number for the name of a set")
         addresses = [row["source"] for row in members.of(cluster)]
         for family in ("v4", "v6"):
             mine = [address for address in addresses if (":" in address) == (family == "v6")]
             if mine:
-                answer.append((f"telescope_{cluster}_{family}", family, mine))
-    return answer
+                listed = _prefixes(mine) if options and options.aggregate else mine
+                yield _comment(members, cluster), f"telescope_{cluster}_{family}", family, listed
+
+
+def _prefixes(addresses: list[str]) -> list[str]:
+    """The fewest prefixes that hold these addresses and no other; a single address without its length."""
+    networks = collapse_addresses(ip_network(address) for address in addresses)
+    return [str(one.network_address) if one.num_addresses == 1 else str(one) for one in networks]
+
+
+def _comment(members: Members, cluster: int) -> str:
+    """The name of a cluster in letters that cannot end a comment's line or steer a terminal."""
+    name = "".join(letter if " " <= letter <= "~" else "?" for letter in members.name(cluster))
+    return f"cluster {cluster}: {name}"

@@ -1,9 +1,9 @@
 """The sources of an analysis with their cluster, as every export needs them."""
 
-import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -12,10 +12,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from scipy.special import expit
 
-from telescope_transformer.errors import ExportError
+from telescope_transformer.errors import ExportError, InputError
+from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.report import read_folder
+from telescope_transformer.report.names import place_words, plain_name
+
+# Of ids that follow from what a thing is (STIX 2.1, section 2.9): a repeated export updates and does not double.
+NAMESPACE = uuid.UUID("6f0b0b7e-1c55-5a52-9d8e-2f6f5d9a7c11")
+MAX_YEAR = 9999
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,14 @@ class Members:
             where known, and `confidence` (0..100; null without calibration): how likely the source's windows are
             rather of this cluster's actor than of the next best one's.
         profiles: profile of each cluster, by its number.
+        analysis: id of the running analysis; empty for an analysis that was made once.
+        born: first day (ISO date) of clusters of a running analysis.
     """
 
     sources: pa.Table
-    profiles: dict[int, dict[str, Any]]
+    profiles: Mapping[int, Mapping[str, Any]]
+    analysis: str = ""
+    born: Mapping[int, str] = field(default_factory=dict)
 
     def of(self, cluster: int) -> list[dict[str, Any]]:
         """The sources of one cluster, as rows."""
@@ -41,41 +51,88 @@ class Members:
         """Numbers of the clusters, ascending."""
         return sorted(set(self.sources["cluster"].to_pylist()))
 
+    def name(self, cluster: int) -> str:
+        """What the cluster is called."""
+        profile = self.profiles.get(cluster)
+        if profile is None:
+            return f"cluster {cluster}"
+        return profile.get("name") or plain_name(profile)
 
-def load_members(folder: str | os.PathLike[str], clusters: Sequence[int] | None = None) -> Members:
+    def tools(self, cluster: int) -> list[str]:
+        """The tools whose marks most windows of the cluster bear."""
+        rows = self.profiles.get(cluster, {}).get("tools") or []
+        return [row["tool"] for row in rows if row["share"] >= 0.5]
+
+    def describe(self, cluster: int) -> str:
+        """A cluster in one line: its name, what it asks for, how fast, and over which destinations."""
+        profile = self.profiles.get(cluster)
+        if profile is None:
+            return "a window that is alone: no other source behaves alike"
+        services = ", ".join(f"{row['service']} ({row['share']:.0%})" for row in profile["services"][:3])
+        gap = profile.get("timing", {}).get("median_inter_arrival_s", 0.0)
+        targets = profile.get("targets", {})
+        return (
+            f"{profile['n_sources']} sources with like behaviour from {place_words(profile)}: {services}; median "
+            f"inter-arrival time {gap:g} s; {targets.get('n_destinations', 0)} destinations, order "
+            f"{targets.get('order', 'not known')}"
+        )
+
+
+def load_members(
+    folder: str | os.PathLike[str], clusters: Sequence[int] | None = None, options: ExportOptions | None = None
+) -> Members:
     """Read the output folder of `telescope analyze` or `telescope update`.
 
     Args:
         folder: with `sources.parquet`, `windows.parquet` and `clusters.json`.
         clusters: only these; None takes all.
+        options: which sources are left out.
 
     Raises:
-        ExportError: if a file is absent or damaged, or a cluster does not exist.
+        ExportError: if a file is absent or damaged, the files are of different analyses, a cluster does not exist, or
+            a confidence is asked for where nothing is calibrated.
     """
+    options = options or ExportOptions()
     root = Path(folder)
     try:
-        sources = pq.read_table(root / "sources.parquet")
-        windows = pq.read_table(root / "windows.parquet", columns=["source", "cluster", "margin"])
-        summary = json.loads((root / "clusters.json").read_text())
-        profiles = {profile["cluster"]: profile for profile in summary["clusters"]}
-        scale = summary["solution"].get("scale", 1.0)
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise ExportError(f"{root}: not the output of an analysis: {error}") from error
+        read = read_folder(root, embeddings=False)
+    except InputError as error:
+        raise ExportError(str(error)) from error
+    calibrated = read.summary["solution"].get("scale", 1.0) != 1.0
     # Sources that were seen too rarely are in no cluster.
-    sources = sources.filter(pc.is_valid(sources["cluster"]))
-    sources = sources.append_column("confidence", _confidence(sources, windows, calibrated=scale != 1.0))
+    sources = read.sources.filter(pc.is_valid(read.sources["cluster"]))
+    sources = sources.append_column("confidence", _confidence(sources, read.windows, calibrated=calibrated))
     if clusters is not None:
         unknown = sorted(set(clusters) - set(sources["cluster"].to_pylist()))
         if unknown:
             raise ExportError(f"{root}: no source is in cluster {unknown[0]}")
         sources = sources.filter(pc.is_in(sources["cluster"], pa.array(clusters, sources["cluster"].type)))
+    sources = _chosen(root, sources, options)
+    profiles = {profile["cluster"]: profile for profile in read.profiles}
     order = [("cluster", "ascending"), ("source", "ascending")]
-    return Members(sources.sort_by(order), profiles)
+    return Members(sources.sort_by(order), profiles, str(read.summary.get("id") or ""), _born(read.summary))
+
+
+def _chosen(root: Path, sources: pa.Table, options: ExportOptions) -> pa.Table:
+    if options.unlabelled and "label" in sources.column_names:
+        sources = sources.filter(pc.is_null(sources["label"]))
+    if options.min_confidence:
+        if sources.num_rows and sources["confidence"].null_count == sources.num_rows:
+            raise ExportError(f"{root}: a confidence is asked for, but the similarities are not calibrated")
+        sources = sources.filter(pc.greater_equal(sources["confidence"], options.min_confidence))
+    return sources
+
+
+def _born(summary: Mapping[str, Any]) -> dict[int, str]:
+    """The day on which each cluster of a running analysis began."""
+    events = [event for event in summary.get("events") or [] if isinstance(event, Mapping)]
+    begun = [event for event in events if event.get("event") in ("birth", "split")]
+    return {event["cluster"]: str(event["day"]) for event in reversed(begun) if "cluster" in event and "day" in event}
 
 
 def _confidence(sources: pa.Table, windows: pa.Table, *, calibrated: bool) -> pa.Array:
     """Percent, from the mean margin of a source's windows in its cluster, which is in nats of log-odds."""
-    if not calibrated:
+    if not calibrated or "margin" not in windows.column_names:
         return pa.nulls(sources.num_rows, pa.int32())
     means = windows.group_by(["source", "cluster"], use_threads=False).aggregate([("margin", "mean")])
     rows = zip(*(means[name].to_pylist() for name in ("source", "cluster", "margin_mean")), strict=True)
@@ -99,15 +156,13 @@ def library(name: str) -> Any:
 
 
 def utc(microseconds: int) -> datetime:
-    """A time of the tables as the libraries take it."""
-    return datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC)
+    """A time of the tables as the libraries take it; they know no year after 9999."""
+    try:
+        return datetime.fromtimestamp(microseconds // 1_000_000, tz=UTC).replace(microsecond=microseconds % 1_000_000)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ExportError(f"{microseconds} microseconds since 1970 is no time up to the year {MAX_YEAR}") from error
 
 
-def describe(profile: dict[str, Any]) -> str:
-    """A cluster in one line: what it asks for, how fast, and over which destinations."""
-    services = ", ".join(f"{row['service']} ({row['share']:.0%})" for row in profile["services"][:3])
-    gap = profile["timing"]["median_inter_arrival_s"]
-    return (
-        f"{profile['n_sources']} sources with like behaviour: {services}; median inter-arrival time {gap:g} s; "
-        f"{profile['targets']['n_destinations']} destinations, order {profile['targets']['order']}"
-    )
+def stable_uuid(*parts: str) -> str:
+    """The UUID of a thing that these parts tell from all others."""
+    return str(uuid.uuid5(NAMESPACE, "|".join(parts)))

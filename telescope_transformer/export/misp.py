@@ -1,41 +1,70 @@
-"""A MISP event: an attribute for each source, with its cluster as comment and tag."""
+"""A MISP event: an attribute for each source, with its cluster as comment and tag.
 
-import uuid
+A running analysis is one event, which a later export updates: the event's uuid follows from the author and the
+analysis, that of an attribute from the event and its address.
+"""
+
 from typing import Any
 
-from telescope_transformer.export.members import Members, describe, library, utc
-from telescope_transformer.export.stix import NAMESPACE
+from telescope_transformer.export.members import Members, library, stable_uuid, utc
+from telescope_transformer.export.options import ExportOptions
+
+# Galaxy clusters of MISP that stand for what a tool's mark tells.
+GALAXIES = {
+    "mirai": 'misp-galaxy:malpedia="Mirai (ELF)"',
+    "masscan": 'misp-galaxy:mitre-attack-pattern="Scanning IP Blocks - T1595.001"',
+    "zmap": 'misp-galaxy:mitre-attack-pattern="Scanning IP Blocks - T1595.001"',
+    "nmap": 'misp-galaxy:mitre-attack-pattern="Active Scanning - T1595"',
+    "unicornscan": 'misp-galaxy:mitre-attack-pattern="Active Scanning - T1595"',
+}
 
 
-def misp_event(members: Members) -> str:
+def misp_event(members: Members, options: ExportOptions | None = None) -> str:
     """The clusters as one MISP event in JSON, unpublished, with analysis still to be done.
 
     Raises:
         ExportError: if the library `pymisp` is not installed.
     """
+    options = options or ExportOptions()
     rows = members.sources.to_pylist()
-    event = library("pymisp").MISPEvent()
+    event = library("pymisp").MISPEvent(force_timestamps=True)
     event.info = f"Network telescope: {len(members.clusters)} clusters of sources with like behaviour"
-    event.uuid = str(uuid.uuid5(NAMESPACE, "|".join(f"{row['cluster']} {row['source']}" for row in rows)))
+    event.uuid = stable_uuid("misp", "event", options.author, members.analysis)
     event.distribution, event.threat_level_id, event.analysis = 0, 4, 0
+    event.Orgc = {"name": options.author, "uuid": stable_uuid("misp", "organisation", options.author)}
     latest = max((row["last_seen"] for row in rows), default=0)
-    event.set_date(utc(latest).date())
-    event.timestamp = event.publish_timestamp = latest // 1_000_000
+    event.set_date(utc(min((row["first_seen"] for row in rows), default=0)).date())
+    event.timestamp = latest // 1_000_000
+    event.add_tag(f"tlp:{options.tlp}")
     for row in rows:
-        _add_source(event, row, describe(members.profiles[row["cluster"]]), latest)
+        _add_source(event, row, members)
     return event.to_json(indent=1, sort_keys=True)
 
 
-def _add_source(event: Any, row: dict[str, Any], description: str, latest: int) -> None:
+def _add_source(event: Any, row: dict[str, Any], members: Members) -> None:
+    cluster = row["cluster"]
     sure = "" if row["confidence"] is None else f", confidence {row['confidence']} %"
     attribute = event.add_attribute(
         "ip-src",
         row["source"],
-        uuid=str(uuid.uuid5(NAMESPACE, f"attribute {row['cluster']} {row['source']}")),
-        comment=f"cluster {row['cluster']}{sure}: {description}",
+        uuid=stable_uuid("misp", "attribute", event.uuid, row["source"]),
+        comment=f"{members.name(cluster)} (cluster {cluster}{sure}): {members.describe(cluster)}",
         to_ids=False,
         first_seen=utc(row["first_seen"]),
         last_seen=utc(row["last_seen"]),
-        timestamp=latest // 1_000_000,
+        timestamp=row["last_seen"] // 1_000_000,
     )
-    attribute.add_tag(f'telescope:cluster="{row["cluster"]}"')
+    attribute.add_tag(f'telescope:cluster="{cluster}"')
+    if row.get("label"):
+        attribute.add_tag(f'telescope:known-scanner="{_quoted(row["label"])}"')
+    for tool in members.tools(cluster):
+        attribute.add_tag(f'telescope:tool="{_quoted(tool)}"')
+        if tool in GALAXIES:
+            attribute.add_tag(GALAXIES[tool])
+    # The library leaves the time out of what it takes for edited by hand.
+    attribute.edited = False
+
+
+def _quoted(value: str) -> str:
+    """A value of a machine tag: it stands between quotes and holds none."""
+    return "".join(letter for letter in value if letter.isprintable()).replace('"', "'")

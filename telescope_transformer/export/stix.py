@@ -1,64 +1,163 @@
-"""STIX 2.1: a grouping per cluster with an indicator for each of its sources."""
+"""STIX 2.1: what was seen of each source, and a grouping for each cluster.
 
-import uuid
+Ids follow from what a thing is: an indicator from its address, a grouping from the lasting number of its cluster. A
+repeated export and that of the next day update the objects and double none. `created` is when a thing was first seen
+and stays; `modified` is when it was last seen.
+"""
+
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from telescope_transformer.export.members import Members, describe, library, utc
+from telescope_transformer.errors import ExportError
+from telescope_transformer.export.members import Members, library, stable_uuid, utc
+from telescope_transformer.export.options import ExportOptions
 
-# Of ids that follow from their content (STIX 2.1, section 2.9), so that a repeated export updates and does not double.
-NAMESPACE = uuid.UUID("6f0b0b7e-1c55-5a52-9d8e-2f6f5d9a7c11")
+# An identity is not seen; a fixed time keeps it the same from day to day.
+IDENTITY_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
+# STIX has no year after 9999 (section 2.16).
+LAST_TIME = datetime(9999, 12, 31, tzinfo=UTC)
+# STIX 2.1 defines markings of TLP 1 (section 7.2.1.4); TLP 2.0 has the same colours and renames white.
+TLP_1 = {"clear": "TLP_WHITE", "green": "TLP_GREEN", "amber": "TLP_AMBER", "red": "TLP_RED"}
+# The extension of OASIS for what TLP 2.0 adds (stix2-extensions, tlp-2.0).
+TLP_2_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
+AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
 
 
-def stix_bundle(members: Members) -> str:
+class _Bundle:
+    """What all objects of a bundle share."""
+
+    def __init__(self, members: Members, options: ExportOptions) -> None:
+        self.stix2 = library("stix2")
+        self.members, self.options = members, options
+        self.marking = self._marking()
+        self.author = self.stix2.Identity(
+            id=self.id("identity"),
+            name=options.author,
+            identity_class="organization",
+            created=IDENTITY_CREATED,
+            modified=IDENTITY_CREATED,
+            object_marking_refs=[self.marking],
+        )
+
+    def id(self, kind: str, *parts: str) -> str:
+        return f"{kind}--{stable_uuid('stix', kind, self.options.author, *parts)}"
+
+    def common(self, first: datetime, last: datetime) -> dict[str, Any]:
+        """The properties of every object: its author, when it was first and last seen, and how far it may go."""
+        return {
+            "created_by_ref": self.author.id,
+            "created": first,
+            "modified": max(first, last),
+            "object_marking_refs": [self.marking],
+        }
+
+    def _marking(self) -> Any:
+        if self.options.tlp in TLP_1:
+            return getattr(self.stix2, TLP_1[self.options.tlp])
+        return self.stix2.MarkingDefinition(
+            id=AMBER_STRICT,
+            created="2022-10-01T00:00:00.000Z",
+            name="TLP:AMBER+STRICT",
+            extensions={TLP_2_EXTENSION: {"extension_type": "property-extension", "tlp_2_0": "amber+strict"}},
+            allow_custom=True,
+        )
+
+
+def stix_bundle(members: Members, options: ExportOptions | None = None) -> str:
     """The clusters as a STIX 2.1 bundle in JSON.
 
     Raises:
         ExportError: if the library `stix2` is not installed.
     """
-    stix2 = library("stix2")
-    latest = utc(max(members.sources["last_seen"].to_pylist(), default=0))
-    author = stix2.Identity(
-        id=_id("identity", "telescope"), name="telescope", identity_class="system", created=latest, modified=latest
-    )
-    objects: list[Any] = [author]
+    bundle = _Bundle(members, options or ExportOptions())
+    objects: list[Any] = [bundle.marking, bundle.author]
     for cluster in members.clusters:
-        objects += _cluster_objects(stix2, members, cluster, author)
-    return stix2.Bundle(objects=objects, id=_id("bundle", *(str(o["id"]) for o in objects))).serialize(pretty=True)
+        objects += _cluster_objects(bundle, cluster)
+    ids = [str(one["id"]) for one in objects]
+    return bundle.stix2.Bundle(objects=objects, id=bundle.id("bundle", *ids), allow_custom=True).serialize(pretty=True)
 
 
-def _cluster_objects(stix2: Any, members: Members, cluster: int, author: Any) -> list[Any]:
+def _cluster_objects(bundle: _Bundle, cluster: int) -> list[Any]:
+    members = bundle.members
     rows = members.of(cluster)
-    indicators = [_indicator(stix2, row, author) for row in rows]
-    seen = max(utc(row["last_seen"]) for row in rows)
-    grouping = stix2.Grouping(
-        id=_id("grouping", str(cluster), *(row["source"] for row in rows)),
-        created_by_ref=author,
-        created=seen,
-        modified=seen,
-        name=f"Cluster {cluster}",
-        description=describe(members.profiles[cluster]),
+    make = _observations if bundle.options.observed else _indicators
+    objects = make(bundle, cluster, rows)
+    first = min(utc(row["first_seen"]) for row in rows)
+    if cluster in members.born:
+        first = _day(members.born[cluster])
+    grouping = bundle.stix2.Grouping(
+        id=bundle.id("grouping", members.analysis, str(cluster)),
+        name=members.name(cluster),
+        description=members.describe(cluster),
         context="suspicious-activity",
-        object_refs=[indicator["id"] for indicator in indicators],
+        object_refs=[one["id"] for one in objects],
+        labels=_labels(bundle, cluster, None),
+        **bundle.common(first, max(utc(row["last_seen"]) for row in rows)),
     )
-    return [*indicators, grouping]
+    return [*objects, grouping]
 
 
-def _indicator(stix2: Any, row: dict[str, Any], author: Any) -> Any:
-    kind = "ipv6-addr" if ":" in row["source"] else "ipv4-addr"
-    confidence = {} if row["confidence"] is None else {"confidence": row["confidence"]}
-    return stix2.Indicator(
-        id=_id("indicator", str(row["cluster"]), row["source"]),
-        created_by_ref=author,
-        created=utc(row["last_seen"]),
-        modified=utc(row["last_seen"]),
-        name=f"Source in cluster {row['cluster']}",
-        indicator_types=["anomalous-activity"],
-        pattern=f"[{kind}:value = '{row['source']}']",
-        pattern_type="stix",
-        valid_from=utc(row["first_seen"]),
-        **confidence,
-    )
+def _day(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text[:10]).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ExportError(f"{text[:30]!r} is no day") from error
 
 
-def _id(kind: str, *parts: str) -> str:
-    return f"{kind}--{uuid.uuid5(NAMESPACE, '|'.join((kind, *parts)))}"
+def _labels(bundle: _Bundle, cluster: int, label: str | None) -> list[str]:
+    """What is known of a source: the cluster, the scanner that a list names, and tools of the cluster."""
+    known = [f"known-scanner:{label}"] if label else []
+    return [f"telescope-cluster:{cluster}", *known, *(f"tool:{tool}" for tool in bundle.members.tools(cluster))]
+
+
+def _described(row: dict[str, Any], name: str) -> str:
+    label = f"; named {row['label']} by a scanner list" if row.get("label") else ""
+    return f'{row["n_records"]} records, behaves like "{name}"{label}'
+
+
+def _confident(row: dict[str, Any]) -> dict[str, int]:
+    return {} if row["confidence"] is None else {"confidence": row["confidence"]}
+
+
+def _indicators(bundle: _Bundle, cluster: int, rows: list[dict[str, Any]]) -> list[Any]:
+    name, life = bundle.members.name(cluster), timedelta(days=bundle.options.valid_days)
+    answer = []
+    for row in rows:
+        first, last = utc(row["first_seen"]), utc(row["last_seen"])
+        kind = "ipv6-addr" if ":" in row["source"] else "ipv4-addr"
+        answer.append(
+            bundle.stix2.Indicator(
+                id=bundle.id("indicator", row["source"]),
+                name=f"{row['source']}: {name}",
+                description=_described(row, name),
+                indicator_types=["anomalous-activity"],
+                pattern=f"[{kind}:value = '{row['source']}']",
+                pattern_type="stix",
+                valid_from=first,
+                valid_until=min(last, LAST_TIME - life) + life,
+                labels=_labels(bundle, cluster, row.get("label")),
+                **_confident(row),
+                **bundle.common(first, last),
+            )
+        )
+    return answer
+
+
+def _observations(bundle: _Bundle, cluster: int, rows: list[dict[str, Any]]) -> list[Any]:
+    answer = []
+    for row in rows:
+        first, last = utc(row["first_seen"]), utc(row["last_seen"])
+        kind = bundle.stix2.IPv6Address if ":" in row["source"] else bundle.stix2.IPv4Address
+        address = kind(value=row["source"], object_marking_refs=[bundle.marking])
+        seen = bundle.stix2.ObservedData(
+            id=bundle.id("observed-data", row["source"]),
+            first_observed=first,
+            last_observed=last,
+            number_observed=min(max(1, row["n_records"]), 999_999_999),
+            object_refs=[address.id],
+            labels=_labels(bundle, cluster, row.get("label")),
+            **_confident(row),
+            **bundle.common(first, last),
+        )
+        answer += [address, seen]
+    return answer

@@ -90,6 +90,7 @@ def summarise(
         granularity=levels,
         events=state.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist(),
         traffic=_traffic(state),
+        id=state.query("SELECT digest FROM inputs ORDER BY rowid LIMIT 1")["digest"][0].as_py(),
     )
 
 

@@ -1,5 +1,6 @@
 """Every format, read back by the library that defines it."""
 
+import csv
 import ipaddress
 import json
 import re
@@ -13,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from telescope_transformer.errors import ExportError
-from telescope_transformer.export import export_clusters
+from telescope_transformer.export import TLP, ExportOptions, Members, export_clusters
+from telescope_transformer.export.tables import csv_table
 
 SOURCES = ["192.0.2.1", "192.0.2.2", "2001:db8::7", "198.51.100.9"]
 CLUSTERS = [0, 0, 0, 1]
@@ -21,38 +23,53 @@ START = 1_709_510_400_000_000
 DAY = 86_400_000_000
 
 
+NAMES = ["tcp/22 ssh, ZMap from many networks", "tcp/23 telnet from 198.51.100.9"]
+
+
 def profile(cluster: int, n_sources: int) -> dict:
     return {
         "cluster": cluster,
+        "name": NAMES[cluster],
         "n_sources": n_sources,
+        "n_windows": n_sources,
+        "n_records": 8 * n_sources,
         "services": [{"service": "tcp/22 ssh", "records": 9, "share": 1.0}],
+        "tools": [{"tool": "zmap", "windows": n_sources, "share": 1.0}] if cluster == 0 else [],
         "timing": {"median_inter_arrival_s": 1.5},
         "targets": {"n_destinations": 7, "order": "random"},
     }
 
 
-@pytest.fixture
-def analysis(tmp_path: Path) -> Path:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    sources = pa.table(
-        {
-            "source": SOURCES,
-            "cluster": pa.array(CLUSTERS, pa.int32()),
-            "n_windows": [1] * 4,
-            "n_records": [8] * 4,
-            "first_seen": [START] * 4,
-            "last_seen": [START + DAY] * 4,
-            "agreement": [1.0] * 4,
-            "label": ['Example "Org"; drop', None, None, None],
-        }
+def write_analysis(folder: Path, sources: list[str], clusters: list[int], margins: list[float]) -> Path:
+    n = len(sources)
+    labels = ['=cmd|"Org"; drop', *[None] * (n - 1)]
+    times = {"first_seen": [START] * n, "last_seen": [START + DAY] * n}
+    numbers = pa.array(clusters, pa.int32())
+    common = {"source": sources, "cluster": numbers, "n_records": [8] * n}
+    table = pa.table({**common, "n_windows": [1] * n, **times, "agreement": [1.0] * n, "label": labels})
+    alone = {
+        "source": ["203.0.113.77"],
+        "n_records": [1],
+        "n_windows": [0],
+        "first_seen": [START],
+        "last_seen": [START],
+    }
+    left_out = pa.table(alone)
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.concat_tables([table, left_out], promote_options="default"), folder / "sources.parquet")
+    windows = pa.table(
+        {**common, "window_id": range(n), "start": [START] * n, "end": [START + DAY] * n, "margin": margins}
     )
-    windows = pa.table({"source": SOURCES, "cluster": pa.array(CLUSTERS, pa.int32()), "margin": [2.0, 0.0, -1.0, 4.0]})
-    pq.write_table(sources, folder / "sources.parquet")
     pq.write_table(windows, folder / "windows.parquet")
-    summary = {"solution": {"scale": 8.0}, "clusters": [profile(0, 3), profile(1, 1)]}
+    profiles = [profile(k, clusters.count(k)) for k in sorted(set(clusters))]
+    summary = {"id": "telescope one", "solution": {"scale": 8.0}, "counts": {}, "clusters": profiles}
     (folder / "clusters.json").write_text(json.dumps(summary))
     return folder
+
+
+@pytest.fixture
+def analysis(tmp_path: Path) -> Path:
+    return write_analysis(tmp_path / "out", SOURCES, CLUSTERS, [2.0, 0.0, -1.0, 4.0])
 
 
 @pytest.mark.parametrize(("format", "read"), [("csv", pa_csv.read_csv), ("parquet", pq.read_table)])
@@ -61,45 +78,209 @@ def test_tables_come_back(analysis: Path, tmp_path: Path, format: str, read) -> 
     table = read(tmp_path / "x")
     assert table["source"].to_pylist() == sorted(SOURCES[:3]) + SOURCES[3:]
     assert table["confidence"].to_pylist() == [88, 50, 27, 98]
+    assert table["name"].to_pylist() == [NAMES[0]] * 3 + [NAMES[1]]
+    assert [time.isoformat() for time in table["first_seen"].to_pylist()[:1]] == ["2024-03-04T00:00:00+00:00"]
+
+
+def test_csv_has_iso_times_and_no_formulas(analysis: Path, tmp_path: Path) -> None:
+    export_clusters(analysis, "csv", tmp_path / "x.csv")
+    rows = list(csv.DictReader((tmp_path / "x.csv").open(newline="")))
+    assert rows[0]["label"] == '\'=cmd|"Org"; drop'
+    assert (rows[0]["first_seen"], rows[0]["last_seen"]) == ("2024-03-04T00:00:00Z", "2024-03-05T00:00:00Z")
+
+
+@pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "|calc", "%0A"])
+def test_no_cell_is_a_formula(label: str) -> None:
+    table = pa.table({"source": ["192.0.2.1"], "cluster": [0], "first_seen": [START], "last_seen": [START]})
+    members = Members(table.append_column("label", pa.array([label])), {})
+    assert csv_table(members)["label"].to_pylist() == [f"'{label}"]
+
+
+def test_json_is_for_programs(analysis: Path, tmp_path: Path) -> None:
+    export_clusters(analysis, "json", tmp_path / "x.json")
+    found = json.loads((tmp_path / "x.json").read_text())
+    assert [one["name"] for one in found["clusters"]] == NAMES
+    assert found["clusters"][1]["sources"][0]["first_seen"] == "2024-03-04T00:00:00Z"
+
+
+def stix_objects(path: Path) -> dict:
+    stix2 = pytest.importorskip("stix2")
+    return {one.id: one for one in stix2.parse(path.read_text(), allow_custom=False).objects}
 
 
 def test_stix_is_valid_and_groups_each_cluster(analysis: Path, tmp_path: Path) -> None:
-    stix2 = pytest.importorskip("stix2")
     export_clusters(analysis, "stix", tmp_path / "x.json")
-    bundle = stix2.parse((tmp_path / "x.json").read_text(), allow_custom=False)
-    groupings = [o for o in bundle.objects if o.type == "grouping"]
-    indicators = {o.id: o for o in bundle.objects if o.type == "indicator"}
-    assert [g.name for g in groupings] == ["Cluster 0", "Cluster 1"]
-    patterns = [indicators[ref].pattern for ref in groupings[0].object_refs]
-    assert patterns[2] == "[ipv6-addr:value = '2001:db8::7']"
-    assert [indicators[ref].confidence for ref in groupings[0].object_refs] == [88, 50, 27]
+    objects = stix_objects(tmp_path / "x.json")
+    groupings = [one for one in objects.values() if one.type == "grouping"]
+    assert [one.name for one in groupings] == NAMES
+    indicators = [objects[ref] for ref in groupings[0].object_refs]
+    assert indicators[2].pattern == "[ipv6-addr:value = '2001:db8::7']"
+    assert [one.confidence for one in indicators] == [88, 50, 27]
+    assert indicators[0].labels == ["telescope-cluster:0", 'known-scanner:=cmd|"Org"; drop', "tool:zmap"]
+    assert (indicators[0].valid_until - indicators[0].modified).days == 30
     assert "tcp/22 ssh" in groupings[0].description
 
 
-def test_a_repeated_export_has_the_same_ids(analysis: Path, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        export_clusters(analysis, "stix", tmp_path / name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+@pytest.mark.parametrize("tlp", TLP)
+@pytest.mark.parametrize("observed", [False, True])
+def test_stix_passes_the_validator_under_every_tlp(analysis: Path, tmp_path: Path, tlp: str, observed: bool) -> None:
+    stix2validator = pytest.importorskip("stix2validator")
+    export_clusters(analysis, "stix", tmp_path / "x.json", None, ExportOptions(tlp=tlp, observed=observed))
+    text = (tmp_path / "x.json").read_text()
+    found = stix2validator.validate_string(text, stix2validator.ValidationOptions(version="2.1"))
+    assert found.is_valid, [str(error) for error in found.errors]
+    objects = [one for one in json.loads(text)["objects"] if one["type"] != "marking-definition"]
+    assert all(len(one["object_marking_refs"]) == 1 for one in objects)
+
+
+def test_the_next_day_doubles_nothing_and_keeps_what_was_created(analysis: Path, tmp_path: Path) -> None:
+    export_clusters(analysis, "stix", tmp_path / "a")
+    export_clusters(analysis, "stix", tmp_path / "again")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "again").read_bytes()
+    # One source is gone from the cluster, another has come.
+    sources = ["192.0.2.1", "2001:db8::7", "192.0.2.50", "198.51.100.9"]
+    write_analysis(tmp_path / "next", sources, CLUSTERS, [2.0, 0.0, -1.0, 4.0])
+    export_clusters(tmp_path / "next", "stix", tmp_path / "b")
+    before, after = stix_objects(tmp_path / "a"), stix_objects(tmp_path / "b")
+    assert {one.type for one in after.values() if one.id not in before} == {"indicator"}
+    assert len(set(after) - set(before)) == len(set(before) - set(after)) == 1
+    assert all(before[i].created == after[i].created for i in set(before) & set(after))
+
+
+def test_authors_have_ids_of_their_own(analysis: Path, tmp_path: Path) -> None:
+    for name in ("Example CERT", "Other CERT"):
+        export_clusters(analysis, "stix", tmp_path / name, None, ExportOptions(author=name))
+    one, other = (stix_objects(tmp_path / name) for name in ("Example CERT", "Other CERT"))
+    assert {objects.type for i, objects in one.items() if i in other} == {"marking-definition"}
 
 
 def test_misp_loads_the_event(analysis: Path, tmp_path: Path) -> None:
     pymisp = pytest.importorskip("pymisp")
-    export_clusters(analysis, "misp", tmp_path / "x.json", [0])
+    export_clusters(analysis, "misp", tmp_path / "x.json", [0], ExportOptions(tlp="green"))
     event = pymisp.MISPEvent()
     event.load_file(tmp_path / "x.json")
     assert [a.value for a in event.attributes] == sorted(SOURCES[:3])
-    assert {tag.name for a in event.attributes for tag in a.tags} == {'telescope:cluster="0"'}
+    tags = [{tag.name for tag in attribute.tags} for attribute in event.attributes]
+    scan = 'misp-galaxy:mitre-attack-pattern="Scanning IP Blocks - T1595.001"'
+    assert tags[1] == {'telescope:cluster="0"', 'telescope:tool="zmap"', scan}
+    assert tags[0] - tags[1] == {"telescope:known-scanner=\"=cmd|'Org'; drop\""}
+    assert [tag.name for tag in event.tags] == ["tlp:green"]
     assert not any(a.to_ids for a in event.attributes)
+    assert all("timestamp" in a for a in json.loads((tmp_path / "x.json").read_text())["Attribute"])
+
+
+def test_the_event_of_the_next_day_updates_that_of_the_day_before(analysis: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pymisp")
+    write_analysis(tmp_path / "next", ["192.0.2.1", "192.0.2.50"], [0, 0], [2.0, 0.0])
+    for folder, name in ((analysis, "a"), (tmp_path / "next", "b")):
+        export_clusters(folder, "misp", tmp_path / name)
+    one, other = (json.loads((tmp_path / name).read_text()) for name in "ab")
+    assert (one["uuid"], one["date"]) == (other["uuid"], other["date"])
+    uuids = [{a["value"]: a["uuid"] for a in event["Attribute"]} for event in (one, other)]
+    assert uuids[0]["192.0.2.1"] == uuids[1]["192.0.2.1"]
+    assert uuids[1]["192.0.2.50"] not in uuids[0].values()
+
+
+def test_observed_stix_comes_into_misp_as_the_misp_export_does(analysis: Path, tmp_path: Path) -> None:
+    misp_stix, stix2 = pytest.importorskip("misp_stix_converter"), pytest.importorskip("stix2")
+    export_clusters(analysis, "stix", tmp_path / "x.json", None, ExportOptions(observed=True))
+    parser = misp_stix.ExternalSTIX2toMISPParser()
+    parser.load_stix_bundle(stix2.parse((tmp_path / "x.json").read_text(), allow_custom=True))
+    parser.parse_stix_bundle(single_event=True)
+    attributes = parser.misp_event.attributes
+    assert {a.value for a in attributes} == set(SOURCES)
+    assert not any(a.to_ids for a in attributes)
+    assert not parser.errors
+
+
+def test_known_and_unsure_sources_are_left_out(analysis: Path, tmp_path: Path) -> None:
+    assert export_clusters(analysis, "list", tmp_path / "x", [0], ExportOptions(unlabelled=True)) == 2
+    assert (
+        tmp_path / "x"
+    ).read_text() == f"# cluster 0: {NAMES[0]}\n192.0.2.2\n# cluster 0: {NAMES[0]}\n2001:db8::7\n"
+    assert export_clusters(analysis, "csv", tmp_path / "x", None, ExportOptions(min_confidence=80)) == 2
+
+
+def test_prefixes_hold_just_the_addresses(tmp_path: Path) -> None:
+    sources = [f"192.0.2.{i}" for i in range(4, 9)]
+    write_analysis(tmp_path / "four", sources, [0] * 5, [1.0] * 5)
+    export_clusters(tmp_path / "four", "list", tmp_path / "x", [0], ExportOptions(aggregate=True))
+    assert (tmp_path / "x").read_text().splitlines()[1:] == ["192.0.2.4/30", "192.0.2.8"]
+
+
+@pytest.mark.parametrize(
+    "bad", ["198.51.100.9 }\nflush ruleset\nadd table inet x #", "1.2.3.4' OR ipv4-addr:value LIKE '%", "192.0.2.01"]
+)
+@pytest.mark.parametrize("format", ["nftables", "ipset", "list", "stix", "csv"])
+def test_a_source_that_is_no_address_is_refused(tmp_path: Path, bad: str, format: str) -> None:
+    folder = write_analysis(tmp_path / "evil", [bad, *SOURCES[1:]], CLUSTERS, [1.0] * 4)
+    with pytest.raises(ExportError, match="is not an address"):
+        export_clusters(folder, format, tmp_path / "x", [0])
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_name_cannot_end_its_comment(analysis: Path, tmp_path: Path) -> None:
+    summary = json.loads((analysis / "clusters.json").read_text())
+    summary["clusters"][0]["name"] = 'x\nflush ruleset\x1b[2J\u2028"; }'
+    (analysis / "clusters.json").write_text(json.dumps(summary))
+    for format in ("nftables", "ipset", "list"):
+        export_clusters(analysis, format, tmp_path / "x", [0])
+        text = (tmp_path / "x").read_text()
+        assert "\x1b" not in text
+        assert [line for line in text.splitlines() if "flush ruleset" in line and not line.startswith("#")] == []
+
+
+def test_files_of_two_analyses_are_refused(analysis: Path, tmp_path: Path) -> None:
+    windows = pq.read_table(analysis / "windows.parquet")
+    other = pa.array([number + 1000 for number in windows["cluster"].to_pylist()], pa.int32())
+    pq.write_table(windows.set_column(1, "cluster", other), analysis / "windows.parquet")
+    with pytest.raises(ExportError, match="of different analyses"):
+        export_clusters(analysis, "csv", tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000 + "]" * 200_000,
+        '{"clusters":' * 100_000,
+        '{"clusters": [], "solution": []}',
+        '{"clusters": [[]], "solution": {}}',
+        '{"clusters": [{"cluster": "0", "n_windows": 1}]}',
+        '{"clusters": [{"cluster": 0, "n_windows": NaN}]}',
+        "[]",
+        "{",
+        "",
+    ],
+)
+def test_a_summary_that_no_analysis_wrote_is_named(analysis: Path, tmp_path: Path, text: str) -> None:
+    (analysis / "clusters.json").write_text(text)
+    with pytest.raises(ExportError, match=r"clusters\.json: |of different analyses"):
+        export_clusters(analysis, "csv", tmp_path / "x")
+
+
+def test_a_full_disk_leaves_what_was_there(analysis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x").write_text("of yesterday")
+
+    def full(self: Path, text: str, encoding: str) -> int:
+        self.write_bytes(text[:100].encode())
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(ExportError, match="No space left"):
+        export_clusters(analysis, "misp", tmp_path / "x")
+    assert (tmp_path / "x").read_text() == "of yesterday"
+    assert not list(tmp_path.glob("*.part"))
 
 
 # The grammar of `ipset restore` and of `nft -f`, as far as the exports use it: nothing else may stand in the files.
 SET = r"telescope_\d+_v[46]"
 IPSET_LINE = re.compile(
-    rf"create {SET} hash:ip family inet6? maxelem \d+ -exist|flush {SET}|add (?P<name>{SET}) (?P<address>[0-9a-f.:]+)"
+    rf"# .*|create {SET} hash:ip family inet6? maxelem \d+ -exist|flush {SET}"
+    rf"|add (?P<name>{SET}) (?P<address>[0-9a-f.:]+)"
 )
 NFT_LINE = re.compile(
-    rf"add table inet telescope|add set inet telescope {SET} \{{ type ipv[46]_addr; \}}|flush set inet telescope {SET}"
-    rf"|add element inet telescope (?P<name>{SET}) \{{ (?P<items>[0-9a-f.:, ]+) \}}"
+    rf"# .*|add table inet telescope|add set inet telescope {SET} \{{ type ipv[46]_addr; \}}"
+    rf"|flush set inet telescope {SET}|add element inet telescope (?P<name>{SET}) \{{ (?P<items>[0-9a-f.:, ]+) \}}"
 )
 
 
@@ -180,6 +361,14 @@ def test_without_calibration_there_is_no_confidence(analysis: Path, tmp_path: Pa
 def test_what_cannot_be_exported_is_said(analysis: Path, tmp_path: Path, format: str, clusters, words: str) -> None:
     with pytest.raises(ExportError, match=words):
         export_clusters(analysis, format, tmp_path / "x", clusters)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"tlp": "pink"}, {"author": ""}, {"author": "a\x1b[2J"}, {"min_confidence": 101}, {"valid_days": 0}]
+)
+def test_options_that_make_no_sense_are_refused(wrong: dict) -> None:
+    with pytest.raises(ExportError):
+        ExportOptions(**wrong)
 
 
 def test_a_folder_without_analysis_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""How an export is made: what is left out, whose name it bears, and how far it may go."""
+
+from dataclasses import dataclass
+
+from telescope_transformer.errors import ExportError
+
+# Traffic Light Protocol 2.0 (FIRST, 2022).
+TLP = ("clear", "green", "amber", "amber+strict", "red")
+LONGEST_AUTHOR = 200
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How an export is made.
+
+    Attributes:
+        tlp: how far it may be shared; addresses are personal data, so that the default is a limited circle.
+        author: the organisation that STIX and MISP name as the origin. Ids follow from it: organisations that share
+            their exports need names of their own.
+        valid_days: days after its last record for which an indicator holds.
+        unlabelled: leave out sources that a scanner list names.
+        min_confidence: leave out sources below this confidence, in percent.
+        aggregate: join addresses of firewall and plain lists to the prefixes that hold just them.
+        observed: STIX says that sources were seen (observed data), not that they are to be detected (indicators).
+
+    Raises:
+        ExportError: for a value that is none of these.
+    """
+
+    tlp: str = "amber"
+    author: str = "telescope"
+    valid_days: int = 30
+    unlabelled: bool = False
+    min_confidence: int = 0
+    aggregate: bool = False
+    observed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tlp not in TLP:
+            raise ExportError(f"TLP {self.tlp!r} is not known; one of {', '.join(TLP)}")
+        if not self.author.strip() or len(self.author) > LONGEST_AUTHOR or not self.author.isprintable():
+            raise ExportError(f"author {self.author[:50]!r} is no name of at most {LONGEST_AUTHOR} letters")
+        if not 0 <= self.min_confidence <= 100:
+            raise ExportError(f"a confidence is 0 to 100 percent, not {self.min_confidence}")
+        if self.valid_days < 1:
+            raise ExportError(f"an indicator holds for 1 day at least, not {self.valid_days}")

@@ -1,0 +1,56 @@
+"""The sources as CSV, Parquet and JSON, each with the name of its cluster."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.export.members import Members
+from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.report.words import iso_time
+
+TIMES = ("first_seen", "last_seen")
+# A spreadsheet takes a cell that begins so for a formula (OWASP, CSV Injection).
+FORMULA = r"^[=+\-@\t\r|%]"
+
+
+def source_table(members: Members) -> pa.Table:
+    """The sources with the name of their cluster behind its number, and times as timestamps in UTC."""
+    table = members.sources
+    names = {cluster: members.name(cluster) for cluster in members.clusters}
+    column = pa.array([names[cluster] for cluster in table["cluster"].to_pylist()], pa.string())
+    table = table.add_column(table.column_names.index("cluster") + 1, "name", column)
+    for name in TIMES:
+        times = table[name].cast(pa.timestamp("us", "UTC"))
+        table = table.set_column(table.column_names.index(name), name, times)
+    return table
+
+
+def csv_table(members: Members) -> pa.Table:
+    """`source_table` for a spreadsheet: ISO 8601 times, and no text that it would run as a formula."""
+    table = source_table(members)
+    for name in TIMES:
+        texts = pa.array([iso_time(time) for time in members.sources[name].to_pylist()], pa.string())
+        table = table.set_column(table.column_names.index(name), name, texts)
+    for index, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            table = table.set_column(index, field.name, _harmless(table[field.name]))
+    return table
+
+
+def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text with an apostrophe before what a spreadsheet would take for a formula; an address is left alone."""
+    quoted = pc.binary_join_element_wise(pa.scalar("'", column.type), column, pa.scalar("", column.type))
+    return pc.if_else(pc.match_substring_regex(column, FORMULA).fill_null(False), quoted, column)
+
+
+def json_text(members: Members, options: ExportOptions | None = None) -> str:
+    """All clusters with their profiles and sources, for programs: one object with ISO times."""
+    clusters: list[dict[str, Any]] = []
+    for cluster in members.clusters:
+        rows = [row | {name: iso_time(row[name]) for name in TIMES} for row in members.of(cluster)]
+        profile = {k: v for k, v in members.profiles.get(cluster, {}).items() if k != "sources"}
+        clusters.append({"cluster": cluster, "name": members.name(cluster), "profile": profile, "sources": rows})
+    tlp = (options or ExportOptions()).tlp
+    return json.dumps({"analysis": members.analysis, "tlp": tlp, "clusters": clusters}, indent=1) + "\n"
