@@ -31,12 +31,12 @@ ORDER = (
     "embedder",
     "metrics",
     "learning",
-    "evaluation",
     "report",
     "analysis",
     "update",
     "export",
     "serve",
+    "evaluation",
     "cli",
 )
 MODEL_MAY_IMPORT = {"torch", "transformers", "tokenizers", "numpy", "pyarrow", "huggingface_hub", "safetensors"}

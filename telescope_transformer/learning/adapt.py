@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from telescope_transformer.calibration import Calibration, fit_calibration
 from telescope_transformer.embedding import load_model, without_bars
-from telescope_transformer.errors import TrainingError
+from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.files import write_text
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
 from telescope_transformer.learning.checkpoints import disk_errors
@@ -101,13 +102,15 @@ class Adaptation:
         model, tokenizer: the better of base and adapted weights.
         facts: what the report says of it, plain values: `adapted`, `reason` where not, `base`, `sources`,
             `kept_out`, `steps`, `seconds`, and `before` and `after` with AUROCs on the sources kept out.
-        kept_out: addresses of the sources that took no part, on which the model can be calibrated.
+        kept_out: addresses of the sources that took no part.
+        calibration: fitted on the windows of these sources; None where they are too few.
     """
 
     model: TelescopeForContrastiveLearning
     tokenizer: FlowTokenizer
     facts: dict[str, Any]
     kept_out: pa.Array
+    calibration: Calibration | None = None
 
     @property
     def adapted(self) -> bool:
@@ -122,6 +125,8 @@ class Adaptation:
             with without_bars():
                 self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
+            if self.calibration is not None:
+                self.calibration.save(folder)
             write_text(folder / FACTS, json.dumps(self.facts, indent=1) + "\n")
 
 
@@ -183,9 +188,16 @@ def adapt(
     if upper < 0:
         facts["reason"] = f"worse on the sources kept out: {told}"
         say(f"adapted weights are not taken: {facts['reason']}")
-        return Adaptation(model, tokenizer, facts, kept)
+        return Adaptation(model, tokenizer, facts, kept, _calibrated(of_both[0], held_out, settings.seed))
     say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources kept out: {told}")
-    return Adaptation(new, new_tokenizer, facts, kept)
+    return Adaptation(new, new_tokenizer, facts, kept, _calibrated(of_both[1], held_out, settings.seed))
+
+
+def _calibrated(embeddings: np.ndarray, held_out: HeldOut, seed: int) -> Calibration | None:
+    try:
+        return fit_calibration(embeddings, held_out.sources, seed=seed)
+    except DatasetError:
+        return None
 
 
 def _able_sources(windows: pa.Table, records: int) -> int:

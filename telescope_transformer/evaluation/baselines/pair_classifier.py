@@ -3,7 +3,7 @@
 It gives no vectors, so nothing can be searched or clustered in linear memory by it; it says how much the records hold.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -24,16 +24,35 @@ BLOCK_PAIRS = 200_000
 
 
 def pair_classifier(split: Split, seed: int) -> Callable[[WindowSet], Representation]:
-    """Log-odds that two windows are of one source, learnt from pairs of training windows."""
-    table = fixed_windows(split.train.table, split.train.length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
-    train = WindowSet(table)
+    """Log-odds that two windows are of one source, learned from pairs of training windows."""
+    return partial(_log_odds, fit_pairs([split.train], seed), split.train)
+
+
+def pair_classifier_elsewhere(
+    telescopes: Sequence[WindowSet], frequencies: WindowSet, seed: int
+) -> Callable[[WindowSet], Representation]:
+    """The same, learned from pairs within each of some other telescopes.
+
+    Args:
+        frequencies: windows of the telescope at hand, whose services are weighed by; no pair of them is learned from.
+    """
+    return partial(_log_odds, fit_pairs(telescopes, seed), frequencies)
+
+
+def fit_pairs(telescopes: Sequence[WindowSet], seed: int) -> HistGradientBoostingClassifier:
+    """A classifier of pairs of windows; every pair is of two windows of one telescope."""
     rng = np.random.default_rng(seed)
-    first, second = _training_pairs(train, rng)
+    features, same = [], []
+    for windows in telescopes:
+        table = fixed_windows(windows.table, windows.length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
+        train = WindowSet(table)
+        first, second = _training_pairs(train, rng)
+        features.append(PairFeatures(windows, train)(first, second))
+        same.append(train.sources[first] == train.sources[second])
     model = HistGradientBoostingClassifier(
         max_iter=300, learning_rate=0.06, max_leaf_nodes=31, min_samples_leaf=40, random_state=seed
     )
-    model.fit(PairFeatures(split.train, train)(first, second), train.sources[first] == train.sources[second])
-    return partial(_log_odds, model, split.train)
+    return model.fit(np.concatenate(features), np.concatenate(same))
 
 
 def _log_odds(model: HistGradientBoostingClassifier, train: WindowSet, windows: WindowSet) -> Representation:

@@ -8,9 +8,16 @@ from sklearn.preprocessing import normalize
 from telescope_transformer.evaluation.baselines.services import tfidf, time_histogram
 from telescope_transformer.evaluation.windows import DAY_SECONDS, WindowSet, indicator
 
+# Numbers of columns of one window: gaps, source ports, TTL.
+GAP_STATISTICS = (np.sum, np.median, np.max, np.min, np.std)
+PORT_SCALARS, TTL_SCALARS = 7, 2
+
 
 class PairFeatures:
     """Features of pairs of some windows; the frequencies that weigh services are the training windows'.
+
+    The columns are always the same: what the records of a telescope do not carry is NaN, which gradient boosting
+    takes as missing. A classifier that learned from one telescope can so be asked about another.
 
     Overlaps: cosine and Jaccard index of services, sensors and source ports, cosine of the histograms of inter-arrival
     times, same dominant service. Differences, each beside the pair's smaller value: numbers of distinct values, span
@@ -19,12 +26,11 @@ class PairFeatures:
     """
 
     def __init__(self, train: WindowSet, windows: WindowSet) -> None:
-        self._cosines = [tfidf(train.services, windows.services), time_histogram(windows)]
-        self._sets = [(indicator(windows.services) > 0).astype(np.float32)]
-        for values in (windows.sensors, windows.field("src_port")):
-            if values is not None:
-                self._cosines.append(normalize(indicator(values)))
-                self._sets.append((indicator(values) > 0).astype(np.float32))
+        self._cosines: list[csr_array | None] = [tfidf(train.services, windows.services), time_histogram(windows)]
+        self._sets: list[csr_array | None] = [(indicator(windows.services) > 0).astype(np.float32)]
+        for values in (windows.sensors, source_ports(windows)):
+            self._cosines.append(None if values is None else normalize(indicator(values)))
+            self._sets.append(None if values is None else (indicator(values) > 0).astype(np.float32))
         self._scalars = window_scalars(windows)
         self._dominant = windows.dominant_services
         angle = 2 * np.pi * (windows.seconds % DAY_SECONDS) / DAY_SECONDS
@@ -33,9 +39,7 @@ class PairFeatures:
     def __call__(self, first: NDArray, second: NDArray) -> NDArray[np.float32]:
         """Features of the pairs of windows `first[k]` and `second[k]`, (pairs, features)."""
         columns = [_products(rows, first, second) for rows in self._cosines]
-        for rows in self._sets:
-            common, sizes = _products(rows, first, second), np.asarray(rows.sum(axis=1)).ravel()
-            columns.append(common / (sizes[first] + sizes[second] - common))
+        columns += [_jaccard(rows, first, second) for rows in self._sets]
         left, right = self._scalars[first], self._scalars[second]
         columns += [*np.abs(left - right).T, *np.minimum(left, right).T]
         columns.append(self._dominant[first] == self._dominant[second])
@@ -43,23 +47,35 @@ class PairFeatures:
         return np.stack(columns, axis=1).astype(np.float32)
 
 
+def source_ports(windows: WindowSet) -> NDArray | None:
+    """Source ports (n, length), or None where records do not carry them or all are 0."""
+    ports = windows.field("src_port")
+    return ports if ports is not None and ports.any() else None
+
+
 def window_scalars(windows: WindowSet) -> NDArray[np.float32]:
-    """What describes a window by one number each, (n, scalars): counts, logs of seconds, source ports, TTL."""
+    """What describes a window by one number each, (n, scalars): counts, logs of seconds, source ports, TTL.
+
+    Columns of what the records do not carry are NaN.
+    """
     gaps = np.diff(windows.seconds, axis=1)
     columns = [_distinct(windows.services)]
-    for statistic in (np.sum, np.median, np.max, np.min, np.std):
-        columns.append(np.log1p(statistic(gaps, axis=1)))
-    if windows.sensors is not None:
-        columns.append(_distinct(windows.sensors))
-    ports = windows.field("src_port")
-    if ports is not None and ports.any():
+    columns += [np.log1p(statistic(gaps, axis=1)) for statistic in GAP_STATISTICS]
+    columns.append(_missing(windows) if windows.sensors is None else _distinct(windows.sensors))
+    ports = source_ports(windows)
+    if ports is None:
+        columns += [_missing(windows)] * PORT_SCALARS
+    else:
         steps = np.diff(ports.astype(np.float64), axis=1)
         columns += [_distinct(ports), ports.mean(axis=1), ports.std(axis=1), ports.min(axis=1), ports.max(axis=1)]
         columns += [np.median(steps, axis=1), np.log1p(np.abs(steps).mean(axis=1))]
     hops = windows.field("ttl")
-    if hops is not None:
-        columns += [hops.mean(axis=1), hops.std(axis=1)]
+    columns += [_missing(windows)] * TTL_SCALARS if hops is None else [hops.mean(axis=1), hops.std(axis=1)]
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _missing(windows: WindowSet) -> NDArray:
+    return np.full(len(windows), np.nan)
 
 
 def _distinct(values: NDArray) -> NDArray:
@@ -67,5 +83,17 @@ def _distinct(values: NDArray) -> NDArray:
     return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
 
 
-def _products(rows: csr_array, first: NDArray, second: NDArray) -> NDArray:
+def _products(rows: csr_array | None, first: NDArray, second: NDArray) -> NDArray:
+    """Inner products of rows `first[k]` and `second[k]`, (pairs,); NaN where there are no rows."""
+    if rows is None:
+        return np.full(len(first), np.nan)
     return np.asarray(rows[first].multiply(rows[second]).sum(axis=1)).ravel()
+
+
+def _jaccard(rows: csr_array | None, first: NDArray, second: NDArray) -> NDArray:
+    """Jaccard index of the sets that 0/1 rows are, (pairs,); NaN where there are no rows."""
+    common = _products(rows, first, second)
+    if rows is None:
+        return common
+    sizes = np.asarray(rows.sum(axis=1)).ravel()
+    return common / (sizes[first] + sizes[second] - common)

@@ -1,0 +1,66 @@
+"""Clusterers that users would pick for vectors: Leiden on a graph of nearest neighbours, and HDBSCAN.
+
+Both are given every advantage: of several settings the caller keeps the one that agrees best with the truth.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import HDBSCAN
+from sklearn.decomposition import TruncatedSVD
+from sklearn.neighbors import NearestNeighbors
+
+from telescope_transformer.errors import TrainingError
+
+# Neighbours in the graph, and dimensions that wide vectors are reduced to: usual choices for such graphs.
+NEIGHBOURS, DIMENSIONS = 15, 64
+# From coarse to fine clusters: resolutions of modularity, and HDBSCAN's smallest clusters.
+RESOLUTIONS = (0.5, 1.0, 2.0, 4.0, 8.0)
+SMALLEST_CLUSTERS = (3, 5, 10, 20)
+
+
+def reduced(vectors: NDArray, seed: int) -> NDArray[np.float32]:
+    """Vectors of at most `DIMENSIONS` dimensions and of unit length."""
+    if min(vectors.shape) > DIMENSIONS:
+        vectors = TruncatedSVD(DIMENSIONS, random_state=seed).fit_transform(vectors)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def leiden(vectors: NDArray, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Labels by modularity (Traag, Waltman and van Eck 2019), for each of the resolutions.
+
+    Args:
+        vectors: (n, d) of unit length.
+
+    Raises:
+        TrainingError: where igraph is not installed.
+    """
+    try:
+        import igraph
+    except ImportError as error:
+        raise TrainingError("Leiden needs igraph: pip install 'telescope-transformer[baselines]'") from error
+    import random
+
+    distances, places = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(vectors) - 1)).fit(vectors).kneighbors()
+    # Of unit vectors, cosine is 1 - distance^2 / 2; a weight must be positive.
+    weights = np.maximum(1 - distances.ravel() ** 2 / 2, 1e-6)
+    edges = np.stack([np.repeat(np.arange(len(vectors)), places.shape[1]), places.ravel()], axis=1)
+    graph = igraph.Graph(len(vectors), edges.tolist())
+    graph.es["weight"] = weights.tolist()
+    graph.simplify(combine_edges="max")
+    igraph.set_random_number_generator(random.Random(seed))
+    for resolution in RESOLUTIONS:
+        found = graph.community_leiden("modularity", weights="weight", resolution=resolution, n_iterations=10)
+        yield np.array(found.membership)
+
+
+def hdbscan(vectors: NDArray) -> Iterator[NDArray[np.int64]]:
+    """HDBSCAN's labels for each of the smallest clusters; what it calls noise are clusters of one."""
+    for smallest in SMALLEST_CLUSTERS:
+        if len(vectors) >= smallest:
+            labels = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(vectors).astype(np.int64)
+            noise = labels < 0
+            labels[noise] = labels.max(initial=-1) + 1 + np.arange(noise.sum())
+            yield labels

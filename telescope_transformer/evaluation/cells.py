@@ -1,0 +1,103 @@
+"""Long evaluations in pieces: each figure's cell is a JSON file, written when it is done and not computed again."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.files import write_text
+
+FOLDER = "cells"
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of an evaluation in a folder.
+
+    Args:
+        output: the evaluation's folder.
+        schema: what the files say they are.
+        settings: plain values that every cell depends on; a cell of other settings is computed again.
+    """
+
+    output: Path
+    schema: str
+    settings: Mapping[str, Any]
+
+    def compute(self, key: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """The cell of a key, from its file if that is of these settings.
+
+        Args:
+            key: plain values that name the cell.
+            measure: its figures and whatever else is told of it.
+        """
+        path = self._path(key)
+        found = read_cell(path) if path.is_file() else {}
+        if found.get("schema") == self.schema and found.get("settings") == self._digest():
+            return found
+        begun = time.process_time()
+        told = dict(measure())
+        cell = {"schema": self.schema, "settings": self._digest(), **key, **plain(told)}
+        cell["processor_seconds"] = round(time.process_time() - begun, 1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(cell, indent=1, allow_nan=False) + "\n")
+        return cell
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every cell of these settings that is there, in the order of their names."""
+        found = [read_cell(path) for path in sorted((self.output / FOLDER).glob("*.json"))]
+        return [cell for cell in found if (cell.get("schema"), cell.get("settings")) == (self.schema, self._digest())]
+
+    def _path(self, key: Mapping[str, Any]) -> Path:
+        return self.output / FOLDER / f"{'_'.join(str(value).replace('/', '-') for value in key.values())}.json"
+
+    def _digest(self) -> str:
+        text = json.dumps(self.settings, sort_keys=True, default=str)
+        return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def read_cell(path: Path) -> dict[str, Any]:
+    """A cell's file.
+
+    Raises:
+        InputError: where it is damaged.
+    """
+    try:
+        cell = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a cell of an evaluation: {error}") from error
+    if not isinstance(cell, dict):
+        raise InputError(f"{path}: not a cell of an evaluation")
+    return cell
+
+
+def plain(value: Any) -> Any:
+    """Values for JSON: floats to five digits, what is not a number as null."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.5g}") if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def spread(values: Iterable[float | None]) -> str:
+    """Mean and range over seeds as a table's cell: `.873 (.865 to .881)`; empty where nothing is told."""
+    told = [value for value in values if value is not None]
+    if not told:
+        return ""
+    mean = short(float(np.mean(told)))
+    return mean if len(told) == 1 else f"{mean} ({short(min(told))} to {short(max(told))})"
+
+
+def short(value: float) -> str:
+    """Three decimals without the leading zero, as papers print shares."""
+    text = f"{value:.3f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 and text not in ("1.000", "-1.000") else text
