@@ -1,7 +1,7 @@
 """`telescope evaluate`: measure models against baselines and controls."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,44 +16,72 @@ def numbers(text: str) -> str:
 
 
 def evaluate(
-    inputs: Annotated[list[str], typer.Argument(help="Flow-record files, or one prepared dataset's directory.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Directory for metrics.json, metrics.md, report.html and plots.")
+    inputs: Annotated[
+        list[str],
+        typer.Argument(help="Flow-record files, or one prepared dataset; a plan with --across; sizes with --truth."),
     ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Directory for metrics, tables and pictures.")],
+    across: Annotated[
+        bool,
+        typer.Option("--across", help="INPUT is a plan of telescopes (YAML): learn on the others, adapt, measure."),
+    ] = False,
+    truth: Annotated[
+        str | None, typer.Option(help="`actor`: INPUT are sizes of simulated telescopes such as 2000x90.")
+    ] = None,
     columns: Columns = None,
     model: Annotated[
         list[str] | None,
         typer.Option(help="Model's directory or Hub id, NAME=MODEL, or NAME@SPLIT=MODEL (repeatable)."),
     ] = None,
     methods: Annotated[
-        list[str] | None, typer.Option(help="Baseline to compare with (repeatable); `all` for all of them.")
+        list[str] | None, typer.Option(help="Baseline to compare with, or method with --across (repeatable).")
     ] = None,
     window: Annotated[int, typer.Option(help="Records in each window.")] = 8,
-    splits: Annotated[str, typer.Option(callback=numbers, help="Seeds of the splits, comma-separated.")] = "0,1,2",
+    splits: Annotated[str, typer.Option(callback=numbers, help="Seeds of splits, comma-separated.")] = "0,1,2",
     hold_out: Annotated[str, typer.Option(help="Kept on one side: source, prefix or organisation.")] = "source",
     test: Annotated[list[str] | None, typer.Option(help="Other flow-record files as unseen sources.")] = None,
     distinct: Annotated[bool, typer.Option("--distinct", help="Keep one of records that are equal.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the data in tables; default: the first input's.")] = None,
+    data: Annotated[
+        Path, typer.Option(help="With --across: folder that the plan's files lie in.", file_okay=False)
+    ] = Path(),
+    only: Annotated[list[str] | None, typer.Option(help="With --across: telescope to evaluate (repeatable).")] = None,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Learn on the CPU even where there is a GPU.")] = False,
     plots: Annotated[bool, typer.Option(help="Draw the pictures.")] = True,
 ) -> None:
     """Measure models against baselines and controls, on sources that they have not seen.
 
-    Without --model it measures the shipped checkpoint, which has seen the data that its card names: take figures on
-    those from the card.
+    Within one telescope, sources are split. Without --model it measures the shipped checkpoint, which has seen the
+    data that its card names: take figures on those from the card. With --across and with --truth actor, each cell of
+    the tables is a file that is not computed again, so a long evaluation can be done in pieces.
 
     Example: telescope evaluate flows.parquet --model default@0=runs/split-0 --splits 0 --output evaluation
     """
+    from telescope_transformer.evaluation.settings import SHIPPED, model_argument
+
+    seeds = [int(part) for part in splits.split(",")]
+    models = [model_argument(text) for text in model or [SHIPPED]]
+    if across and truth is not None:
+        raise typer.BadParameter("give --across or --truth, not both")
+    if across:
+        _across(inputs, output, data=data, seeds=seeds, only=only or (), methods=methods or (), cpu=cpu)
+        return
+    if truth is not None:
+        if truth != "actor":
+            raise typer.BadParameter(f"--truth is `actor`, not {truth!r}")
+        _actors(inputs, output, models, seeds, cpu=cpu)
+        return
     from telescope_transformer.evaluation.baselines import DEFAULT_BASELINES
     from telescope_transformer.evaluation.measuring import evaluate as measure
     from telescope_transformer.evaluation.measuring import write
-    from telescope_transformer.evaluation.settings import SHIPPED, EvaluationSettings, model_argument
+    from telescope_transformer.evaluation.settings import EvaluationSettings
     from telescope_transformer.records import parse_mapping
 
     settings = EvaluationSettings(
-        models=[model_argument(text) for text in model or [SHIPPED]],
+        models=models,
         methods=tuple(methods or DEFAULT_BASELINES),
         window=window,
-        splits=[int(part) for part in splits.split(",")],
+        splits=seeds,
         hold_out=hold_out,
         columns=parse_mapping(columns) if columns else None,
         distinct=distinct,
@@ -63,3 +91,30 @@ def evaluate(
     metrics, results = measure(inputs, settings)
     write(output, metrics, results if plots else None)
     typer.echo((output / "metrics.md").read_text(), nl=False)
+
+
+def _across(inputs: list[str], output: Path, *, data: Path, **options: Any) -> None:
+    from telescope_transformer.evaluation.across import evaluate_across, method_names
+    from telescope_transformer.evaluation.across_tables import across_tables
+    from telescope_transformer.evaluation.telescopes import read_plan
+
+    if len(inputs) != 1:
+        raise typer.BadParameter("--across takes one plan")
+    plan = read_plan(inputs[0])
+    cells = evaluate_across(plan, data, output, **options)
+    _show(across_tables(cells, method_names(plan), [one.name for one in plan.telescopes]), output / "across.md")
+
+
+def _actors(sizes: list[str], output: Path, models: list[Any], seeds: list[int], *, cpu: bool) -> None:
+    from telescope_transformer.evaluation.actors import actor_tables, evaluate_actors
+    from telescope_transformer.learning.adapt import AdaptSettings
+
+    cells = evaluate_actors(sizes, models, seeds, output, AdaptSettings(device_cpu=cpu))
+    _show(actor_tables(cells), output / "actors.md")
+
+
+def _show(tables: str, path: Path) -> None:
+    from telescope_transformer.files import write_text
+
+    write_text(path, tables)
+    typer.echo(tables, nl=False)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
-from tqdm.auto import tqdm
 
 from telescope_transformer.analysis import Settings, analyze
 from telescope_transformer.errors import InputError
@@ -31,6 +30,7 @@ from telescope_transformer.evaluation.tables import lines
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.metrics.clusters import cluster_scores
 from telescope_transformer.metrics.pairs import cosine_matrix
+from telescope_transformer.progress import progress_bar
 from telescope_transformer.simulation import SimulationSettings, simulate
 from telescope_transformer.windows import cut, source_codes
 
@@ -106,7 +106,7 @@ def evaluate_actors(
     parsed = {size: parse_size(size) for size in sizes}
     cells = Cells(output, SCHEMA, {"adapt": str(settings), "models": [str(model) for model in models]})
     names = [*_baselines(), *(name for model in models for name in _arms(model))]
-    with tqdm(total=len(sizes) * len(seeds) * len(names), unit="cell", disable=None) as bar:
+    with progress_bar(total=len(sizes) * len(seeds) * len(names), unit="cell", description="simulated actors") as bar:
         for size, (sources, records) in parsed.items():
             for seed in seeds:
                 simulated = Simulated(SimulationSettings(sources, seed, records))
@@ -250,7 +250,8 @@ def actor_tables(cells: Sequence[Mapping[str, Any]]) -> str:
         of_size = [cell for cell in cells if cell["size"] == size]
         seeds = sorted({cell["seed"] for cell in of_size})
         rows = [["method", "ARI, all sources", "ARI, placed", "pair F1", "placed", "clusters", "processor seconds"]]
-        for method in dict.fromkeys(cell["method"] for cell in of_size):
+        names = {cell["method"] for cell in of_size}
+        for method in [*(name for name in _baselines() if name in names), *sorted(names - _baselines().keys())]:
             own = [cell for cell in of_size if cell["method"] == method and cell["figures"]]
             if own:
                 told = [

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from telescope_transformer.calibration import Calibration, fit_calibration
+from telescope_transformer.calibration import Calibration, calibrate
 from telescope_transformer.embedding import load_model, without_bars
 from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.files import write_text
@@ -64,6 +64,7 @@ class AdaptSettings:
         hold_out: share of the sources that is kept out.
         min_sources: with fewer sources to learn from, the base is returned as it is.
         length: records in the windows that are compared on the sources kept out.
+        always: take the adapted weights even where they are worse; for evaluations, which measure both.
         device_cpu: use the CPU even where there is a GPU.
 
     Raises:
@@ -79,6 +80,7 @@ class AdaptSettings:
     hold_out: float = 0.1
     min_sources: int = 100
     length: int = 8
+    always: bool = False
     device_cpu: bool = False
 
     def __post_init__(self) -> None:
@@ -183,9 +185,9 @@ def adapt(
         return Adaptation(new, new_tokenizer, facts | {"adapted": True}, kept)
     of_both = held_out.embed(model, tokenizer), held_out.embed(new, new_tokenizer)
     before, after, upper = held_out.compare(*of_both, seed=settings.seed)
-    facts |= {"before": before, "after": after, "adapted": upper >= 0}
+    facts |= {"before": before, "after": after, "adapted": upper >= 0 or settings.always}
     told = ", ".join(f"{name.replace('_', ' ')} {before[name]:.3f} before, {after[name]:.3f} after" for name in after)
-    if upper < 0:
+    if not facts["adapted"]:
         facts["reason"] = f"worse on the sources kept out: {told}"
         say(f"adapted weights are not taken: {facts['reason']}")
         return Adaptation(model, tokenizer, facts, kept, _calibrated(of_both[0], held_out, settings.seed))
@@ -195,7 +197,7 @@ def adapt(
 
 def _calibrated(embeddings: np.ndarray, held_out: HeldOut, seed: int) -> Calibration | None:
     try:
-        return fit_calibration(embeddings, held_out.sources, seed=seed)
+        return calibrate(embeddings, held_out.sources, seed=seed)
     except DatasetError:
         return None
 

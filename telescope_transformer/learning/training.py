@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.tracking import get_available_trackers
@@ -29,7 +30,7 @@ from telescope_transformer.learning.checkpoints import disk_errors
 from telescope_transformer.learning.data import MixedBatches, PairBatches
 from telescope_transformer.learning.loop import Trainer
 from telescope_transformer.learning.sampling import PairOptions, PairSampler
-from telescope_transformer.learning.store import RecordStore, build_store, open_store
+from telescope_transformer.learning.store import RecordStore, build_store, open_store, store_of_windows
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 
 LIBRARIES = ("torch", "transformers", "accelerate", "telescope-transformer")
@@ -78,6 +79,29 @@ def train(paths: TrainingPaths, arguments: TrainingArguments) -> dict[str, Any]:
     save_model(accelerator, trainer, tokenizer, output, facts | {"result": record})
     accelerator.end_training()
     return record
+
+
+def train_on_windows(tables: Sequence[pa.Table], arguments: TrainingArguments, output: Path) -> None:
+    """Train a new model on tables of windows, as `train` does on prepared datasets; a finished run stays as it is.
+
+    Args:
+        tables: windows of any length, a table for each dataset.
+        arguments: options of the run; its model is the architecture.
+        output: directory of the model, checkpoints and logs.
+
+    Raises:
+        TelescopeError: where options or the machine do not allow it.
+    """
+    with disk_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
+    arguments = with_precision_of_device(arguments)
+    accelerator = make_accelerator(arguments, output)
+    set_seed(arguments.seed)
+    model, tokenizer = make_model(arguments)
+    stores = [store_of_windows(table, tokenizer) for table in tables]
+    trainer, facts = make_trainer(accelerator, model, tokenizer, stores, arguments, output, {})
+    save_model(accelerator, trainer, tokenizer, output, facts | {"result": trainer.run()})
+    accelerator.free_memory()
 
 
 def make_trainer(
@@ -218,7 +242,7 @@ def make_batches(
     """Batches of this process from all datasets."""
     names = {entry.name for entry in dataclasses.fields(PairOptions)} - {"seed"}
     told = {name: getattr(arguments, name) for name in names}
-    changes = {"field_dropout": arguments.field_dropout, "time_jitter": arguments.time_jitter}
+    changes: dict[str, Any] = {"field_dropout": arguments.field_dropout, "time_jitter": arguments.time_jitter}
     rank, processes = accelerator.process_index, accelerator.num_processes
     parts = []
     for number, store in enumerate(stores):

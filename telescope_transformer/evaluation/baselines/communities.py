@@ -50,8 +50,8 @@ def leiden(vectors: NDArray, seed: int) -> Iterator[NDArray[np.int64]]:
     graph = igraph.Graph(len(vectors), edges.tolist())
     graph.es["weight"] = weights.tolist()
     graph.simplify(combine_edges="max")
-    igraph.set_random_number_generator(random.Random(seed))
     for resolution in RESOLUTIONS:
+        igraph.set_random_number_generator(random.Random(seed))
         found = graph.community_leiden("modularity", weights="weight", resolution=resolution, n_iterations=10)
         yield np.array(found.membership)
 

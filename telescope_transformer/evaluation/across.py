@@ -1,0 +1,295 @@
+"""Evaluation across telescopes: learn on the others, adapt without labels, measure on unseen sources.
+
+For each telescope and seed: a model that learned on the other telescopes, the same adapted to the telescope's own
+records, and one from scratch on these alone, beside TF-IDF with timing fitted on them and a supervised classifier of
+pairs that learned on the others. Sources are split by /24, and /24s that a model learned from elsewhere are left out
+of what is measured.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from telescope_transformer.calibration import fit_calibration, measured
+from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.evaluation.baselines.communities import hdbscan, leiden, reduced
+from telescope_transformer.evaluation.baselines.pair_classifier import pair_classifier_elsewhere
+from telescope_transformer.evaluation.baselines.services import tfidf_with_timing
+from telescope_transformer.evaluation.cells import Cells
+from telescope_transformer.evaluation.clustering import correlation_clusters, sweep_clusterings
+from telescope_transformer.evaluation.measure import Questions
+from telescope_transformer.evaluation.representation import Representation
+from telescope_transformer.evaluation.telescopes import Parts, Plan, Telescope, Variant, networks, split, windows_of
+from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.learning.adapt import AdaptSettings, adapt
+from telescope_transformer.learning.arguments import arguments_of
+from telescope_transformer.learning.training import train_on_windows
+from telescope_transformer.metrics.bootstrap import percentile_interval
+from telescope_transformer.metrics.clusters import partition_scores
+from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.progress import progress_bar
+from telescope_transformer.threshold import reproducible_threshold
+from telescope_transformer.windows import fixed_windows
+
+SCHEMA = "telescope-across/1"
+# Bootstrap replicates over sources; the seeds add their own spread.
+REPLICATES = 100
+TFIDF, CLASSIFIER = "TF-IDF + timing", "pair classifier, learned elsewhere"
+# Figures of a cell: which set of windows, group and name of `measure.Figures`, and what tables call it.
+FIGURES = {
+    "same_source": ("sample", "same_source", "auroc"),
+    "hard": ("sample", "hard", "auroc"),
+    "prefix": ("sample", "prefix", "auroc"),
+    "organisation": ("labelled", "organisation", "auroc"),
+    "organisation_macro": ("labelled", "organisation", "macro_auroc"),
+    "organisation_other_prefix": ("labelled", "organisation_other_prefix", "auroc"),
+}
+
+Model = tuple[TelescopeForContrastiveLearning, FlowTokenizer]
+Represent = Callable[[WindowSet], Representation]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A telescope that is evaluated, with one seed.
+
+    Args:
+        plan: of the whole evaluation.
+        telescope: the one that is evaluated.
+        seed: of the split and of all learning.
+        data: folder of the telescopes' files.
+        output: folder of the evaluation.
+        cpu: use the CPU even where there is a GPU.
+    """
+
+    plan: Plan
+    telescope: Telescope
+    seed: int
+    data: Path
+    output: Path
+    cpu: bool = False
+
+    @cached_property
+    def elsewhere(self) -> dict[str, pa.Table]:
+        """Windows of the telescopes that are learned from, by name."""
+        return {other.name: self._windows(other) for other in self.plan.others(self.telescope)}
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The split of the telescope."""
+        seen = set().union(*(networks(windows) for windows in self.elsewhere.values()))
+        return split(self._windows(self.telescope), self.telescope.window, self.seed, seen)
+
+    @property
+    def models(self) -> Path:
+        """Folder of the models of this telescope and seed."""
+        return self.output / "models" / self.telescope.name / str(self.seed)
+
+    def _windows(self, telescope: Telescope) -> pa.Table:
+        return windows_of(telescope, self.data, self.output / "windows")
+
+
+def evaluate_across(
+    plan: Plan,
+    data: Path,
+    output: Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    only: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    cpu: bool = False,
+) -> list[dict[str, Any]]:
+    """Measure every cell that is asked for and not there yet; returns all cells that are there.
+
+    Args:
+        plan: telescopes and models.
+        data: folder of the telescopes' files.
+        output: folder of cells, models and windows.
+        seeds: of splits and learning.
+        only: names of the telescopes to evaluate; all where empty.
+        methods: names of methods to measure; all where empty.
+        cpu: use the CPU even where there is a GPU.
+
+    Raises:
+        InputError: where a name is unknown, or a file cannot be read.
+    """
+    _check(only, [telescope.name for telescope in plan.telescopes], "telescope")
+    _check(methods, method_names(plan), "method")
+    cells = Cells(output, SCHEMA, plan.content)
+    places = [(one, seed) for one in plan.telescopes if one.name in (only or [one.name]) for seed in seeds]
+    wanted = [name for name in method_names(plan) if name in (methods or [name])]
+    with progress_bar(total=len(places) * len(wanted), unit="cell", description="across telescopes") as bar:
+        for telescope, seed in places:
+            target = Target(plan, telescope, seed, data, output, cpu)
+            for name in wanted:
+                bar.set_description(f"{telescope.name}, seed {seed}, {name}")
+                key = {"telescope": telescope.name, "seed": seed, "method": name}
+                cells.compute(key, partial(_measured, target, name))
+                bar.update()
+    return cells.all()
+
+
+def method_names(plan: Plan) -> list[str]:
+    """Names of all methods, in the order of the tables."""
+    return [TFIDF, CLASSIFIER, *(name for variant in plan.variants for name in _arms(variant))]
+
+
+def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"the plan has no {what} {unknown[0]!r}; it has {', '.join(known)}")
+
+
+def _measured(target: Target, method: str) -> dict[str, Any]:
+    """Figures of a method on a telescope, or why there are none."""
+    try:
+        parts = target.parts
+    except DatasetError as error:
+        return {"figures": {}, "skipped": str(error)}
+    represent, facts = _fitted(target, method)
+    counts = {"sources": len(parts.sample.source_names), "windows": len(parts.sample)}
+    if parts.labelled is not None:
+        counts["labelled_sources"] = len(parts.labelled.source_names)
+    figures = figures_of(represent, parts, target.seed, communities=method == TFIDF)
+    return {"figures": figures, "counts": counts, "facts": facts}
+
+
+def _fitted(target: Target, method: str) -> tuple[Represent, dict[str, Any]]:
+    """What represents windows, and facts about its fit."""
+    parts = target.parts
+    if method == TFIDF:
+        return partial(tfidf_with_timing, parts.train), {}
+    if method == CLASSIFIER:
+        others = [WindowSet(fixed_windows(windows, target.telescope.window)) for windows in target.elsewhere.values()]
+        return pair_classifier_elsewhere(others, parts.train, target.seed), {}
+    arms = {name: (variant, arm) for variant in target.plan.variants for name, arm in _arms(variant).items()}
+    variant, arm = arms[method]
+    (model, tokenizer), facts = arm(target, variant)
+    return partial(_embedded, model, tokenizer), facts
+
+
+def _embedded(model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, windows: WindowSet) -> Representation:
+    return Representation.of_vectors(embed_windows(model, tokenizer, windows.table, progress=False))
+
+
+Arm = Callable[[Target, Variant], tuple[Model, dict[str, Any]]]
+
+
+def _arms(variant: Variant) -> dict[str, Arm]:
+    """A variant without adaptation, adapted, and from scratch on the telescope alone."""
+    return {
+        variant.name: _elsewhere,
+        f"{variant.name}, adapted": partial(_adapted, from_scratch=False),
+        f"{variant.name}, from scratch": partial(_adapted, from_scratch=True),
+    }
+
+
+def _elsewhere(target: Target, variant: Variant) -> tuple[Model, dict[str, Any]]:
+    place = _learned_elsewhere(target, variant)
+    return load_model(place), {}
+
+
+def _learned_elsewhere(target: Target, variant: Variant) -> str | Path:
+    """The checkpoint of a variant: its own, or one that is trained on the other telescopes."""
+    if variant.checkpoint is not None:
+        return variant.checkpoint
+    folder = target.models / variant.name
+    arguments = arguments_of(variant.recipe, {"seed": target.seed, "cpu": target.cpu, "tracker": "none", "mix": []})
+    train_on_windows(list(target.elsewhere.values()), arguments, folder)
+    return folder
+
+
+def _adapted(target: Target, variant: Variant, *, from_scratch: bool) -> tuple[Model, dict[str, Any]]:
+    """A variant that learned from the telescope's own records."""
+    settings = AdaptSettings(
+        recipe=variant.adapt,
+        from_scratch=from_scratch,
+        seed=target.seed,
+        length=target.telescope.window,
+        always=True,
+        device_cpu=target.cpu,
+    )
+    # From scratch nothing that was learned elsewhere takes part; what it is compared with is the shipped model.
+    base = "shipped" if from_scratch else _learned_elsewhere(target, variant)
+    folder = target.models / f"{variant.name}-{'scratch' if from_scratch else 'adapted'}"
+    adaptation = adapt(target.parts.learning, base, settings, folder=folder)
+    return (adaptation.model, adaptation.tokenizer), adaptation.facts
+
+
+def figures_of(represent: Represent, parts: Parts, seed: int, *, communities: bool = False) -> dict[str, Any]:
+    """All figures of a method.
+
+    Args:
+        represent: windows to their similarity.
+        parts: of the telescope.
+        seed: of the bootstrap and of clusterings.
+        communities: whether Leiden and HDBSCAN cluster the vectors too.
+
+    Returns:
+        By name of `FIGURES`: `value`, `low` and `high`; and `calibration_error`, `ari`, `ari_best`, `threshold`,
+        `ari_leiden` and `ari_hdbscan`, those that can be told.
+    """
+    sample, validation = represent(parts.sample), represent(parts.validation)
+    answers = {"sample": Questions(parts.sample, replicates=REPLICATES, seed=seed).answer(sample.similarity)}
+    labelled = None
+    if parts.labelled is not None:
+        labelled = represent(parts.labelled)
+        answers["labelled"] = Questions(parts.labelled, replicates=REPLICATES, seed=seed).answer(labelled.similarity)
+    found: dict[str, Any] = {}
+    for name, (windows, group, figure) in FIGURES.items():
+        values = answers.get(windows, {}).get(group, {}).get(figure)
+        if values is not None and np.isfinite(values[0]):
+            low, high = percentile_interval(values[1:])
+            found[name] = {"value": values[0], "low": low, "high": high}
+    threshold = None
+    if sample.vectors is not None and validation.vectors is not None:
+        found["calibration_error"] = _calibration_error(validation.vectors, sample.vectors, parts, seed)
+        evidence = reproducible_threshold(sample.vectors, parts.sample.sources, seed=seed)
+        threshold = evidence.threshold if evidence else None
+    if labelled is not None and parts.labelled is not None:
+        found |= _clusters(labelled, parts.labelled, threshold, seed, communities=communities)
+    return found
+
+
+def _calibration_error(validation: NDArray, sample: NDArray, parts: Parts, seed: int) -> float | None:
+    """Expected calibration error on unseen sources, of probabilities that were fitted on validation sources."""
+    try:
+        calibration = fit_calibration(validation, parts.validation.sources, seed=seed)
+    except DatasetError:
+        return None
+    return measured(calibration, sample, parts.sample.sources, seed=seed).expected_calibration_error
+
+
+def _clusters(
+    representation: Representation, windows: WindowSet, threshold: float | None, seed: int, *, communities: bool
+) -> dict[str, float]:
+    """Adjusted Rand index with the organisations, at a threshold without labels and at the best of a sweep."""
+
+    truth = windows.labels if windows.labels is not None else np.zeros(len(windows))
+
+    def ari(labels: NDArray) -> float:
+        return partition_scores(truth, labels, sources=windows.sources)["ari"]
+
+    found: dict[str, float] = {}
+    similarity = representation.similarity
+    if threshold is not None:
+        found |= {"threshold": threshold, "ari": ari(correlation_clusters(similarity, threshold, seed).labels)}
+    found["ari_best"] = max(ari(clustered.labels) for clustered in sweep_clusterings(similarity, seed))
+    if communities and representation.vectors is not None:
+        vectors = reduced(representation.vectors, seed)
+        found["ari_leiden"] = max(ari(labels) for labels in leiden(vectors, seed))
+        found["ari_hdbscan"] = max(ari(labels) for labels in hdbscan(vectors))
+    return found
+
+
+def value_of(cell: Mapping[str, Any], name: str) -> float | None:
+    """A figure of a cell, with or without an interval; None where it is not told."""
+    figure = cell["figures"].get(name)
+    return figure["value"] if isinstance(figure, Mapping) else figure

@@ -1,0 +1,268 @@
+"""Several telescopes to evaluate across: a plan in YAML, their windows, and how each is split by networks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import yaml
+from numpy.typing import NDArray
+
+from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.evaluation.inputs import distinct_records
+from telescope_transformer.evaluation.protocol import MAX_WINDOWS, recurring
+from telescope_transformer.evaluation.windows import WindowSet, prefix_of
+from telescope_transformer.files import replacing
+from telescope_transformer.records import read_records
+from telescope_transformer.windows import WINDOW, cut_windows, fixed_windows, split_of_source
+
+# Sources of the validation set and of each test set; two thousand windows are two million pairs.
+MOST_SOURCES = 500
+# Fewer unseen sources with two windows give figures that say nothing.
+FEWEST_SOURCES = 20
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """Organisations of ranges of addresses, from a Parquet file with the columns first, last, name and list.
+
+    Args:
+        file: its path, from the data's folder.
+        lists: values of `list` that count, the first one that names an address wins.
+    """
+
+    file: str
+    lists: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Telescope:
+    """A set of sensors and a period.
+
+    Args:
+        name: in tables.
+        inputs: flow-record files, from the data's folder.
+        learn: whether models learn from it when another telescope is evaluated.
+        columns: record field to column.
+        distinct: keep one of records that are equal in every field.
+        most_records: of a source; the rest is left out, as one flood would outweigh all others. None is no limit.
+        window: records in the windows that are compared.
+        labels: organisations of its sources; None takes the records' own labels, if there are any.
+    """
+
+    name: str
+    inputs: Sequence[str]
+    learn: bool = True
+    columns: Mapping[str, str] | None = None
+    distinct: bool = False
+    most_records: int | None = None
+    window: int = 8
+    labels: LabelFile | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model to compare: trained on other telescopes, then adapted.
+
+    Args:
+        name: in tables.
+        adapt: recipe of adaptation.
+        recipe: of training on the other telescopes.
+        checkpoint: a model that is taken as it is, in place of one that is trained.
+    """
+
+    name: str
+    adapt: str = "adapt"
+    recipe: str | None = None
+    checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.recipe is None) == (self.checkpoint is None):
+            raise InputError(f"model {self.name} needs either a recipe or a checkpoint")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is evaluated.
+
+    Args:
+        telescopes: in the order of the tables.
+        variants: of models.
+        content: the plan as it was read, which cells depend on.
+    """
+
+    telescopes: Sequence[Telescope]
+    variants: Sequence[Variant]
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    def others(self, telescope: Telescope) -> list[Telescope]:
+        """Telescopes that models learn from when this one is evaluated."""
+        return [other for other in self.telescopes if other.learn and other.name != telescope.name]
+
+
+def read_plan(path: str | Path) -> Plan:
+    """The plan of a YAML file with `telescopes` and `models`, each a mapping of names to options.
+
+    Raises:
+        InputError: where it cannot be read, or an option is unknown or missing.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict) or set(content) != {"telescopes", "models"}:
+        raise InputError(f"{path}: a plan has `telescopes` and `models`, and nothing else")
+    try:
+        telescopes = [_telescope(name, dict(told)) for name, told in content["telescopes"].items()]
+        variants = [Variant(name, **told) for name, told in content["models"].items()]
+    except (TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from error
+    return Plan(telescopes, variants, content)
+
+
+def _telescope(name: str, told: dict[str, Any]) -> Telescope:
+    labels = told.pop("labels", None)
+    return Telescope(name, labels=LabelFile(**labels) if labels else None, **told)
+
+
+def windows_of(telescope: Telescope, data: Path, cache: Path) -> pa.Table:
+    """All windows of a telescope, of up to 128 records, labelled; read once and kept as Parquet.
+
+    Args:
+        data: folder that the telescope's files lie in.
+        cache: folder of the Parquet files.
+
+    Raises:
+        InputError: where a file cannot be read.
+    """
+    path = cache / f"{telescope.name}.parquet"
+    if path.is_file():
+        return pq.read_table(path)
+    paths = [data / name for name in telescope.inputs]
+    records = read_records(paths, columns=telescope.columns).table
+    if telescope.distinct:
+        records = distinct_records(records)
+    windows = cut_windows(records, min_records=1)
+    if telescope.most_records is not None:
+        windows = windows.filter(pa.array(_places(windows) < max(1, telescope.most_records // WINDOW)))
+    if telescope.labels is not None:
+        windows = _with_labels(windows, telescope.labels, data)
+    cache.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        pq.write_table(windows, partial)
+    return windows
+
+
+def _places(windows: pa.Table) -> NDArray[np.int64]:
+    """Place of each window among those of its source, which lie one after the other."""
+    names = windows["source"].to_numpy(zero_copy_only=False)
+    new = np.concatenate(([True], names[1:] != names[:-1]))
+    begins = np.flatnonzero(new)
+    return np.arange(len(names)) - np.repeat(begins, np.diff(np.append(begins, len(names))))
+
+
+def _with_labels(windows: pa.Table, labels: LabelFile, data: Path) -> pa.Table:
+    """The windows with the organisation of each source as `label`."""
+    ranges = pq.read_table(data / labels.file)
+    names = pc.unique(windows["source"])
+    addresses = np.array([int(IPv4Address(name)) if ":" not in name else -1 for name in names.to_pylist()])
+    found = np.full(len(names), None, dtype=object)
+    for part in reversed(labels.lists):
+        for organisation, rows in _by_name(ranges.filter(pc.equal(ranges["list"], part))).items():
+            found[_inside(addresses, *rows)] = organisation
+    label = dict(zip(names.to_pylist(), found.tolist(), strict=True))
+    column = pa.array([label[name] for name in windows["source"].to_pylist()], pa.string())
+    if "label" in windows.column_names:
+        windows = windows.drop_columns(["label"])
+    return windows.append_column("label", column)
+
+
+def _by_name(ranges: pa.Table) -> dict[str, tuple[NDArray, NDArray]]:
+    """First and last addresses of each name's ranges, ascending by the first, with the last so far."""
+    found = {}
+    names = np.array(ranges["name"].to_pylist(), dtype=object)
+    first, last = (ranges[name].to_numpy().astype(np.int64) for name in ("first", "last"))
+    for name in dict.fromkeys(names.tolist()):
+        rows = np.flatnonzero(names == name)
+        rows = rows[np.argsort(first[rows], kind="stable")]
+        found[name] = first[rows], np.maximum.accumulate(last[rows])
+    return found
+
+
+def _inside(addresses: NDArray, first: NDArray, last: NDArray) -> NDArray[np.bool_]:
+    place = np.searchsorted(first, addresses, side="right") - 1
+    return (place >= 0) & (addresses <= last[np.maximum(place, 0)])
+
+
+def networks(windows: pa.Table) -> set[str]:
+    """The /24s (IPv6: /48s) of all sources."""
+    return {prefix_of(name) for name in pc.unique(windows["source"]).to_pylist()}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A telescope, split by networks.
+
+    Args:
+        learning: windows of any length of the networks to learn from.
+        train: the same as windows of one length, for what counts frequencies.
+        validation: to calibrate on.
+        sample: unseen sources, drawn from all of them.
+        labelled: unseen sources whose organisation is known; None where there are too few.
+    """
+
+    learning: pa.Table
+    train: WindowSet
+    validation: WindowSet
+    sample: WindowSet
+    labelled: WindowSet | None
+
+
+def split(windows: pa.Table, length: int, seed: int, seen: set[str]) -> Parts:
+    """Split a telescope by the hash of networks: 70 % to learn from, 10 % to calibrate on, 20 % unseen.
+
+    Args:
+        windows: of any length.
+        length: records in each window of all parts but `learning`.
+        seed: of the hash, and of draws.
+        seen: networks that a model learned from elsewhere; they are left out of what is not learned from.
+
+    Raises:
+        DatasetError: where too few sources are left.
+    """
+    names = pc.unique(windows["source"]).to_pylist()
+    side = {name: split_of_source(prefix_of(name), seed) for name in names}
+    fresh = {name for name in names if prefix_of(name) not in seen}
+
+    def of(wanted: str) -> pa.Table:
+        chosen = [name for name in names if side[name] == wanted and (wanted == "train" or name in fresh)]
+        return windows.filter(pc.is_in(windows["source"], value_set=pa.array(chosen, pa.string())))
+
+    learning, unseen = of("train"), recurring(fixed_windows(of("test"), length))[0]
+    train, validation = (recurring(fixed_windows(of(part), length))[0] for part in ("train", "validation"))
+    labelled = unseen.slice(0, 0)
+    if "label" in unseen.column_names:
+        labelled = unseen.filter(pc.fill_null(pc.not_equal(unseen["label"], ""), False))
+    sizes = {"learned": train, "validation": validation, "unseen": unseen}
+    counts = {name: len(pc.unique(part["source"])) for name, part in sizes.items()}
+    if min(counts.values()) < FEWEST_SOURCES:
+        told = ", ".join(f"{number} {name}" for name, number in counts.items())
+        raise DatasetError(f"sources with two windows of {length} records: {told}; each needs {FEWEST_SOURCES}")
+    drawn = {name: _drawn(part, seed) for name, part in (("validation", validation), ("sample", unseen))}
+    known = WindowSet(_drawn(labelled, seed)) if len(pc.unique(labelled["source"])) >= FEWEST_SOURCES else None
+    return Parts(learning, WindowSet(train), WindowSet(drawn["validation"]), WindowSet(drawn["sample"]), known)
+
+
+def _drawn(windows: pa.Table, seed: int) -> pa.Table:
+    """At most `MAX_WINDOWS` windows of at most `MOST_SOURCES` sources, drawn at random."""
+    names = pc.unique(windows["source"])
+    if len(names) > MOST_SOURCES:
+        rows = np.sort(np.random.default_rng(seed).choice(len(names), MOST_SOURCES, replace=False))
+        windows = windows.filter(pc.is_in(windows["source"], value_set=names.take(pa.array(rows))))
+    length = int(windows["n_records"][0].as_py()) if windows.num_rows else 1
+    return fixed_windows(windows, length, max_per_source=MAX_WINDOWS, seed=seed)

@@ -1,0 +1,198 @@
+"""Evaluation across telescopes: plans, labels by date, splits by network, and cells that are not computed again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.evaluation.across import TFIDF, evaluate_across, method_names
+from telescope_transformer.evaluation.across_tables import across_tables
+from telescope_transformer.evaluation.baselines.communities import hdbscan, leiden, reduced
+from telescope_transformer.evaluation.baselines.pair_classifier import pair_classifier_elsewhere
+from telescope_transformer.evaluation.baselines.pair_features import PairFeatures
+from telescope_transformer.evaluation.cells import Cells, spread
+from telescope_transformer.evaluation.telescopes import (
+    LabelFile,
+    Plan,
+    Telescope,
+    networks,
+    read_plan,
+    split,
+    windows_of,
+)
+from telescope_transformer.evaluation.windows import WindowSet, prefix_of
+from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
+from telescope_transformer.windows import cut_windows
+
+RECIPE = """
+model: {hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 16, projection_size: 8}
+steps: 4
+batch_pairs: 32
+min_records: 4
+max_records: 8
+save_every: 4
+tracker: none
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two simulated telescopes, a recipe and a plan."""
+    folder = tmp_path_factory.mktemp("data")
+    for name, seed in (("a", 1), ("b", 2)):
+        write_simulation(folder / f"{name}.parquet", SimulationSettings(400, seed, 30.0))
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    telescopes = {name: {"inputs": [f"{name}.parquet"], "window": 4} for name in ("a", "b")}
+    models = {"small": {"recipe": str(recipe), "adapt": str(recipe)}}
+    (folder / "plan.yaml").write_text(json.dumps({"telescopes": telescopes, "models": models}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plan(data: Path) -> Plan:
+    return read_plan(data / "plan.yaml")
+
+
+def test_every_cell_is_measured_once_and_tables_come_from_the_cells(data: Path, plan: Plan, tmp_path: Path) -> None:
+    methods = [TFIDF, "small", "small, adapted"]
+    cells = evaluate_across(plan, data, tmp_path, seeds=[0], only=["a"], methods=methods, cpu=True)
+    cells.sort(key=lambda cell: methods.index(cell["method"]))
+    assert [cell["method"] for cell in cells] == methods
+    for cell in cells:
+        figures = cell["figures"]
+        assert 0 <= figures["same_source"]["low"] <= figures["same_source"]["value"] <= 1
+        assert {"organisation", "organisation_macro", "ari_best", "calibration_error"} <= figures.keys()
+    assert cells[0]["figures"]["ari_leiden"] > 0
+    assert cells[2]["facts"]["steps"] == 4
+    assert cells[0]["figures"] != cells[1]["figures"] != cells[2]["figures"]
+    written = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    again = evaluate_across(plan, data, tmp_path, seeds=[0], only=["a"], methods=methods, cpu=True)
+    assert sorted(again, key=lambda cell: methods.index(cell["method"])) == cells
+    assert written == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    text = across_tables(cells, method_names(plan), ["a", "b"])
+    assert "| small, adapted |" in text
+    assert "## b" not in text
+    sources = {source for name in "ab" for source in pq.read_table(data / f"{name}.parquet")["src_ip"].to_pylist()}
+    kept = "".join(path.read_text() for path in tmp_path.rglob("*.json") if path.name != "tokenizer.json")
+    assert not any(source in kept for source in sources)
+
+
+def test_unseen_sources_share_no_network_with_what_was_learned_from() -> None:
+    windows = cut_windows(simulate(600, seed=1, records_per_source=30.0), min_records=1)
+    some = {prefix_of(name) for name in windows["source"].to_pylist()[::7]}
+    parts = split(windows, 4, seed=0, seen=some)
+    learned = networks(parts.learning)
+    for part in (parts.sample, parts.validation):
+        unseen = {prefix_of(name) for name in part.source_names}
+        assert not unseen & learned
+        assert not unseen & some
+    assert parts.labelled is not None
+    assert (parts.labelled.labels != "").all()
+    with pytest.raises(DatasetError, match="each needs 20"):
+        split(windows, 4, seed=0, seen=networks(windows))
+
+
+def test_labels_come_from_the_lists_in_their_order(tmp_path: Path) -> None:
+    first = [0xC0000200, 0xC0000210, 0xC0000200]
+    ranges = {"first": first, "last": [0xC0000203, 0xC0000210, 0xC00002FF], "name": ["one", "two", "all"]}
+    pq.write_table(pa.table(ranges | {"list": ["new", "new", "old"]}), tmp_path / "lists.parquet")
+    lines = ["timestamp,src_ip,dst_ip,protocol,src_port,dst_port"]
+    for host in (1, 16, 99):
+        lines += [f"170000000{second},192.0.2.{host},198.51.100.1,6,1024,23" for second in range(3)]
+    lines.append("1700000000,203.0.113.1,198.51.100.1,6,1024,23")
+    (tmp_path / "flows.csv").write_text("\n".join(lines) + "\n")
+
+    def labels(lists: list[str], cache: str) -> dict[str, str | None]:
+        telescope = Telescope("t", ["flows.csv"], labels=LabelFile("lists.parquet", lists), most_records=2)
+        windows = windows_of(telescope, tmp_path, tmp_path / cache)
+        return dict(zip(windows["source"].to_pylist(), windows["label"].to_pylist(), strict=True))
+
+    of_new = {"192.0.2.1": "one", "192.0.2.16": "two", "192.0.2.99": None, "203.0.113.1": None}
+    assert labels(["new"], "x") == of_new
+    assert labels(["new", "old"], "y") == of_new | {"192.0.2.99": "all"}
+    assert labels(["old", "new"], "z") == dict.fromkeys(of_new, "all") | {"203.0.113.1": None}
+
+
+def test_pair_features_have_the_same_columns_on_every_telescope() -> None:
+    records = simulate(60, seed=1, records_per_source=30.0)
+    bare = records.drop_columns(["src_port", "ttl"]).set_column(
+        records.schema.get_field_index("dst_ip"), "dst_ip", pa.array(["198.18.0.1"] * records.num_rows)
+    )
+    rich, poor = (WindowSet(cut_windows(table, window=4, min_records=4)) for table in (records, bare))
+    pairs = np.arange(5), np.arange(5, 10)
+    full, part = (PairFeatures(windows, windows)(*pairs) for windows in (rich, poor))
+    assert full.shape == part.shape
+    missing = np.isnan(part).all(axis=0)
+    assert 0 < missing.sum() < part.shape[1]
+    assert not np.isnan(full).any()
+    # A classifier that learned from one is asked about the other.
+    represent = pair_classifier_elsewhere([rich, poor], poor, seed=0)
+    assert np.isfinite(represent(poor).similarity).all()
+
+
+def test_communities_find_groups_that_are_apart(rng: np.random.Generator) -> None:
+    groups = np.repeat(np.arange(4), 30)
+    vectors = reduced(np.eye(4)[groups] + 0.05 * rng.normal(size=(120, 4)), 0)
+    for find in (leiden(vectors, 0), hdbscan(vectors)):
+        best = max((len(set(zip(groups.tolist(), labels.tolist(), strict=True))), len(set(labels))) for labels in find)
+        assert best >= (4, 4)
+    assert all(np.array_equal(one, other) for one, other in zip(leiden(vectors, 7), leiden(vectors, 7), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("- 1", "a plan has `telescopes` and `models`"),
+        ("{telescopes: {}, models: {m: {}}}", "model m needs either a recipe or a checkpoint"),
+        ("{telescopes: {t: {inputs: [x], colour: red}}, models: {}}", "colour"),
+        ("{telescopes: {t: 1}, models: {}}", "plan.yaml"),
+        ("{", "cannot be read as YAML"),
+    ],
+)
+def test_wrong_plans_are_refused(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "plan.yaml").write_text(text)
+    with pytest.raises(InputError, match=told):
+        read_plan(tmp_path / "plan.yaml")
+
+
+def test_unknown_names_are_refused(data: Path, plan: Plan, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no telescope 'c'; it has a, b"):
+        evaluate_across(plan, data, tmp_path, only=["c"])
+    with pytest.raises(InputError, match="no method 'magic'"):
+        evaluate_across(plan, data, tmp_path, methods=["magic"])
+
+
+def test_cells_of_other_settings_are_computed_again(tmp_path: Path) -> None:
+    calls = []
+
+    def measure() -> dict[str, float]:
+        calls.append(1)
+        return {"value": np.float64(1 / 3), "missing": float("nan")}
+
+    first = Cells(tmp_path, "s/1", {"a": 1})
+    assert first.compute({"name": "x"}, measure)["value"] == 0.33333
+    assert first.compute({"name": "x"}, measure)["missing"] is None
+    assert len(calls) == 1
+    other = Cells(tmp_path, "s/1", {"a": 2})
+    assert other.all() == []
+    other.compute({"name": "x"}, measure)
+    assert len(calls) == 2
+    (tmp_path / "cells" / "x.json").write_text("{")
+    with pytest.raises(InputError, match="not a cell"):
+        other.all()
+
+
+def test_the_shipped_plan_is_read() -> None:
+    plan = read_plan(Path(__file__).resolve().parents[2] / "training" / "across.yaml")
+    assert {other.name for other in plan.others(plan.telescopes[0])} == {"scanners-2024", "honeypots-2017"}
+
+
+def test_means_are_told_with_their_range() -> None:
+    assert spread([0.5, 0.7]) == ".600 (.500 to .700)"
+    assert spread([0.25]) == ".250"
+    assert spread([None]) == ""
