@@ -241,7 +241,7 @@ class Embedder:
         if 0 in sizes:
             raise FlowRecordError(f"window {sizes.index(0)} has no records")
         empty = self.tokenizer([], return_tensors="np")
-        names = ("input_ids", "inter_arrival", "time_of_day")
+        names = ("input_ids", "inter_arrival")
         flat = {
             name: np.concatenate([empty[name].reshape(0, *empty[name].shape[2:]), *(e[name] for e in each)])
             for name in names

@@ -1,6 +1,6 @@
-"""Encoder layers: attention among the records of a window and a feed-forward block, within each of the towers.
+"""Encoder layers: attention among the records of a window, and a feed-forward block.
 
-B is windows, T records of a window.
+B is windows, T records of a window, H the hidden size.
 """
 
 from typing import Any
@@ -13,7 +13,6 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_telescope import TelescopeConfig
-from .layers_telescope import TelescopeTowerLinear, TelescopeTowerNorm
 
 
 def eager_attention_forward(
@@ -26,7 +25,15 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention written plainly; query, key and value are (B, heads, T, head size), the result (B, T, heads, size)."""
+    """Attention written plainly.
+
+    Args:
+        query, key, value: (B, heads, T, head size).
+        attention_mask: added to the scores; None where every record attends to every other.
+
+    Returns:
+        The attended values (B, T, heads, head size) and the attention weights (B, heads, T, T).
+    """
     scores = query @ key.transpose(2, 3) * scaling
     if attention_mask is not None:
         scores = scores + attention_mask
@@ -36,26 +43,23 @@ def eager_attention_forward(
 
 
 class TelescopeAttention(nn.Module):
-    """Multi-head self-attention through the attention interface of transformers, within each of the towers."""
+    """Multi-head self-attention through the attention interface of transformers."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
         self.config = config
         self.is_causal = config.is_causal
-        self.towers = config.num_towers - config.num_bag_towers
-        self.head_size = config.tower_size // config.num_attention_heads
+        self.head_size = config.hidden_size // config.num_attention_heads
         self.scaling = self.head_size**-0.5
-        width = self.towers * config.tower_size
-        self.qkv = TelescopeTowerLinear(self.towers, width, 3 * width)
-        self.output = TelescopeTowerLinear(self.towers, width, width)
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         batch, length, _ = hidden_states.shape
-        qkv = self.qkv(hidden_states).view(batch, length, self.towers, 3, -1, self.head_size)
-        # Each (B, heads, T, head size), the heads of one tower after those of the other.
-        query, key, value = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3)
+        qkv = self.qkv(hidden_states).view(batch, length, 3, -1, self.head_size)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, head size)
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
         dropout = self.config.attention_probs_dropout_prob if self.training else 0.0
         attended, weights = attend(
@@ -65,21 +69,19 @@ class TelescopeAttention(nn.Module):
 
 
 class TelescopeEncoderLayer(GradientCheckpointingLayer):
-    """Attention and feed-forward, each with a residual and a normalisation after it (post-norm), within each tower."""
+    """Attention and feed-forward, each followed by a residual connection and a normalisation (post-norm)."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
-        towers = config.num_towers - config.num_bag_towers
-        width, inner = towers * config.tower_size, config.intermediate_size
         self.attention = TelescopeAttention(config)
-        self.attention_norm = TelescopeTowerNorm(towers, width, config.layer_norm_eps)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.feed_forward = nn.Sequential(
-            TelescopeTowerLinear(towers, width, inner),
+            nn.Linear(config.hidden_size, config.intermediate_size),
             ACT2FN[config.hidden_act],
             nn.Dropout(config.hidden_dropout_prob),
-            TelescopeTowerLinear(towers, inner, width),
+            nn.Linear(config.intermediate_size, config.hidden_size),
         )
-        self.feed_forward_norm = TelescopeTowerNorm(towers, width, config.layer_norm_eps)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(

@@ -28,7 +28,6 @@ ICMP_PROTOCOLS = (1, 58)
 UNKNOWN_ICMP_TYPE = 65_535
 _MASK = 0xFFFFFFFFFFFFFFFF
 _GOLDEN = 0x9E3779B97F4A7C15
-DAY_MICROSECONDS = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -228,30 +227,6 @@ def seconds_of_table(table: "pa.Table") -> np.ndarray:
     if "timestamp" not in table.column_names:
         raise ValueError(f"records have neither timestamp nor inter_arrival, only {table.column_names}")
     return seconds_between(_table_microseconds(table).to_numpy(), np.array([0, table.num_rows]))
-
-
-def time_of_day(timestamps: np.ndarray) -> np.ndarray:
-    """Seconds since midnight UTC, float32 (n,), of times (n,) int64 in microseconds since 1970."""
-    days = timestamps // DAY_MICROSECONDS
-    return ((timestamps - days * DAY_MICROSECONDS) / 1e6).astype(np.float32)
-
-
-def time_of_day_of_records(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """`time_of_day` of n records, `MISSING` for those without a timestamp."""
-    known = np.array([record.get("timestamp") is not None for record in records], dtype=bool)
-    times = [microseconds(record["timestamp"]) for record, told in zip(records, known, strict=True) if told]
-    seconds = np.full(len(records), MISSING, dtype=np.float32)
-    seconds[known] = time_of_day(np.array(times, dtype=np.int64))
-    return seconds
-
-
-def time_of_day_of_table(table: "pa.Table") -> np.ndarray:
-    """`time_of_day_of_records` of a table of n records."""
-    if "timestamp" not in table.column_names:
-        return np.full(table.num_rows, MISSING, dtype=np.float32)
-    times = _table_microseconds(table)
-    seconds = time_of_day(times.fill_null(0).to_numpy())
-    return np.where(np.asarray(times.is_valid()), seconds, np.float32(MISSING)) if times.null_count else seconds
 
 
 def _table_microseconds(table: "pa.Table") -> "pa.ChunkedArray":

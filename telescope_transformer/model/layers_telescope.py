@@ -1,4 +1,4 @@
-"""What surrounds the encoder: embeddings of fields, times and positions before it, pooling after it.
+"""What surrounds the encoder layers: embeddings of fields, times and positions before them, pooling after them.
 
 B is windows, T records of a window, F fields of a record, H the hidden size.
 """
@@ -22,7 +22,7 @@ TIME_FEATURES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 class TelescopeFieldEmbedding(nn.Module):
-    """One field's ids to vectors; [PAD] and [UNK] become zeros, so that the table has a row per value and no more."""
+    """Embeds the ids of one field; [PAD] and [UNK] become zeros, so the table has one row per value and no more."""
 
     def __init__(self, offset: int, size: int, width: int):
         super().__init__()
@@ -51,17 +51,13 @@ class TelescopeTimeEmbedding(nn.Module):
 
 
 class TelescopeSinusoidalPositions(nn.Module):
-    """Sines and cosines of the position (Vaswani et al. 2017, section 3.5), added to the representations.
-
-    Each tower has the same ones, but for bags of records, which have no order and get none.
-    """
+    """Sines and cosines of a record's position (Vaswani et al. 2017, section 3.5), added to its representation."""
 
     table: torch.Tensor
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
-        self.shape = (config.max_position_embeddings, config.tower_size)
-        self.towers, self.bags = config.num_towers, config.num_bag_towers
+        self.shape = (config.max_position_embeddings, config.hidden_size)
         self.register_buffer("table", self.compute(), persistent=False)
 
     def compute(self) -> torch.Tensor:
@@ -71,50 +67,19 @@ class TelescopeSinusoidalPositions(nn.Module):
         table = torch.zeros(length, width)
         table[:, 0::2] = torch.sin(position * frequency)
         table[:, 1::2] = torch.cos(position * frequency)[:, : width // 2]
-        return torch.cat([torch.zeros(length, self.bags * width), table.repeat(1, self.towers - self.bags)], dim=1)
+        return table
 
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         length = hidden_states.shape[1]
         if length > self.shape[0]:
             raise ValueError(f"a window of {length} records is longer than max_position_embeddings {self.shape[0]}")
-        return hidden_states + self.table[:length].to(hidden_states.dtype)
-
-
-class TelescopeTowerLinear(nn.Linear):
-    """Linear layer of several towers: each maps its share of the channels to its share of the outputs."""
-
-    def __init__(self, towers: int, inputs: int, outputs: int):
-        super().__init__(inputs // towers, outputs)
-        self.towers = towers
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        if self.towers == 1:
-            return super().forward(hidden_states)
-        shares = (
-            hidden_states.chunk(self.towers, dim=-1),
-            self.weight.chunk(self.towers),
-            self.bias.chunk(self.towers),
-        )
-        return torch.cat([F.linear(*share) for share in zip(*shares, strict=True)], dim=-1)
-
-
-class TelescopeTowerNorm(nn.LayerNorm):
-    """LayerNorm of each tower's share of the channels."""
-
-    def __init__(self, towers: int, width: int, eps: float):
-        super().__init__(width, eps=eps)
-        self.towers = towers
-
-    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        if self.towers == 1:
-            return super().forward(hidden_states)
-        shares = hidden_states.unflatten(-1, (self.towers, -1))
-        normed = F.layer_norm(shares, shares.shape[-1:], eps=self.eps).flatten(-2)
-        return normed * self.weight + self.bias
+        # Positions count real records, so padding may stand on either side.
+        positions = (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        return hidden_states + self.table[positions].to(hidden_states.dtype)
 
 
 class TelescopeEmbeddings(nn.Module):
-    """Fields and inter-arrival time of a record, fused by a linear layer and LayerNorm."""
+    """Fuses the fields, the inter-arrival time and the record features of each record into one vector."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
@@ -123,20 +88,13 @@ class TelescopeEmbeddings(nn.Module):
             TelescopeFieldEmbedding(offsets[name], FIELD_SIZES[name], sizes[name]) for name in config.fields
         )
         self.time = TelescopeTimeEmbedding(config)
-        self.features = TelescopeRecordFeatures(config.record_features, offsets) if config.record_features else None
+        self.features = TelescopeRecordFeatures(offsets) if config.record_features else None
         width = sum(sizes.values()) + config.time_embedding_size + (self.features.width if self.features else 0)
         self.fuse = nn.Linear(width, config.hidden_size)
-        towers, hidden = config.num_towers, config.hidden_size
-        self.norm = TelescopeTowerNorm(towers, hidden, config.layer_norm_eps)
-        self.record_layers = nn.Sequential(
-            *(
-                nn.Sequential(ACT2FN[config.hidden_act], TelescopeTowerLinear(towers, hidden, hidden))
-                for _ in range(config.record_layers)
-            )
-        )
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         # A bag of records has no order, so it gets no positions.
-        self.positions = TelescopeSinusoidalPositions(config) if config.num_hidden_layers > 0 else nn.Identity()
+        self.positions = TelescopeSinusoidalPositions(config) if config.num_hidden_layers > 0 else None
 
     def forward(
         self, input_ids: torch.Tensor, inter_arrival: torch.Tensor, attention_mask: torch.Tensor
@@ -144,62 +102,62 @@ class TelescopeEmbeddings(nn.Module):
         parts = [embed(input_ids[..., index]) for index, embed in enumerate(self.fields)]
         parts.append(self.time(inter_arrival))
         if self.features is not None:
-            parts.append(self.features(input_ids, inter_arrival, attention_mask))
-        hidden_states = self.record_layers(self.norm(self.fuse(torch.cat(parts, dim=-1))))  # (B, T, H)
-        return self.dropout(self.positions(hidden_states))
+            # Computed in single precision: products of ports and times overflow half precision.
+            features = self.features(input_ids, inter_arrival, attention_mask)
+            parts.append(features.to(self.fuse.weight.dtype))
+        hidden_states = self.norm(self.fuse(torch.cat(parts, dim=-1)))  # (B, T, H)
+        if self.positions is not None:
+            hidden_states = self.positions(hidden_states, attention_mask)
+        return self.dropout(hidden_states)
 
 
 class TelescopeMeanPooling(nn.Module):
-    """Mean over the real records of a window; a window without any gives zeros."""
+    """Mean over the real records of a window (B, H); a window without any gives zeros."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        # Selected, not multiplied: what stands at a padded place must not count even where it is not a number.
+        # Selected, not multiplied: a padded place must not count even where it holds NaN.
         real = torch.where(attention_mask.unsqueeze(-1).bool(), hidden_states, 0)
         return real.sum(dim=1) / attention_mask.sum(dim=1, keepdim=True).clamp(min=1).to(hidden_states.dtype)
 
 
 class TelescopeMomentPooling(nn.Module):
-    """Mean, standard deviation and maximum over the real records of a window, of each tower together: (B, 3 H)."""
+    """Mean, standard deviation and maximum over the real records of a window (B, 3 H), normalised together."""
 
-    # The root has no slope at zero: the records of a window may all be the same.
+    # The square root has no finite slope at zero, and all records of a window may be the same.
     smallest_variance = 1e-4
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
         self.activation = ACT2FN[config.hidden_act]
         self.mean = TelescopeMeanPooling(config)
-        self.dropout = nn.Dropout(config.pooled_dropout_prob)
-        self.towers = config.num_towers
-        self.norm = TelescopeTowerNorm(self.towers, config.pooled_size, config.layer_norm_eps)
+        self.norm = nn.LayerNorm(config.pooled_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         hidden_states = self.activation(hidden_states)
         mean = self.mean(hidden_states, attention_mask)
         variance = self.mean((hidden_states - mean.unsqueeze(1)) ** 2, attention_mask)
         real = attention_mask.unsqueeze(-1).bool()
-        most = torch.where(real, hidden_states, -torch.inf).amax(dim=1)
-        most = torch.where(real.any(dim=1), most, 0)
-        moments = (mean, (variance + self.smallest_variance).sqrt(), most)
-        pooled = torch.cat([moment.unflatten(-1, (self.towers, -1)) for moment in moments], dim=-1).flatten(-2)
-        return self.norm(self.dropout(pooled))
+        largest = hidden_states.masked_fill(~real, torch.finfo(hidden_states.dtype).min).amax(dim=1)
+        largest = torch.where(real.any(dim=1), largest, 0)
+        return self.norm(torch.cat([mean, (variance + self.smallest_variance).sqrt(), largest], dim=-1))
 
 
-def mean_time_of_day(time_of_day: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-    """The mean over the records of a window of the points that their times of day are on the unit circle: (B, 2).
+class TelescopeProjectionHead(nn.Module):
+    """Two layers from the pooled representation (B, pooled size) to embeddings of unit length (B, projection size)."""
 
-    It has length 1 where all records are of one moment of the day, and is near 0 where they are spread over it.
+    def __init__(self, config: TelescopeConfig):
+        super().__init__()
+        self.hidden = nn.Linear(config.pooled_size, config.hidden_size)
+        self.activation = ACT2FN[config.hidden_act]
+        self.output = nn.Linear(config.hidden_size, config.projection_size)
 
-    Args:
-        time_of_day: (B, T) seconds since midnight, negative where unknown; records of unknown time stand at 0.
-        attention_mask: (B, T).
-    """
-    angles = time_of_day.float() * (2 * math.pi / 86_400)
-    points = torch.stack([angles.cos(), angles.sin()], dim=-1)  # (B, T, 2)
-    known = (attention_mask.bool() & (time_of_day >= 0)).unsqueeze(-1)
-    return torch.where(known, points, 0).sum(dim=1) / attention_mask.sum(dim=1, keepdim=True).clamp(min=1)
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        projected = self.output(self.activation(self.hidden(pooled)))
+        # In single precision: half precision would leave the length off by a per mille.
+        return F.normalize(projected.float(), dim=-1).to(projected.dtype)
 
 
 POOLINGS: dict[str, type[nn.Module]] = {"mean": TelescopeMeanPooling, "moments": TelescopeMomentPooling}

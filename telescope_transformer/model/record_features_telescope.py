@@ -1,7 +1,8 @@
-"""What a record shows beside its own fields: several scales of time and of ports, and its place among its neighbours.
+"""What a record shows beside its own fields: several scales of time, its ports, and its place among its neighbours.
 
-All of it is computed from the tokens and the inter-arrival times, so that the tokenizer stays the same. Destinations
-and ports enter relative to the record before and to the window, which carries over to telescopes never trained on.
+Everything is computed from the tokens and the inter-arrival times, so the tokenizer stays the same. Destinations and
+source ports enter only relative to the other records of the window. Their values tell one host from another, and are
+the same in no two hosts of an actor; how they change from record to record tells one actor's tool from another's.
 B is windows, T records of a window.
 """
 
@@ -13,14 +14,16 @@ from torch import nn
 
 from .configuration_telescope import FIELD_SIZES
 
-# log1p of seconds: from a second to the six weeks that no inter-arrival time of a telescope exceeds by much.
+# log1p of seconds: from none to the six weeks that few inter-arrival times of a telescope exceed.
 LOG_SECONDS = 15.0
-# Frequencies of the sines of a source port: halves of the range down to stretches of 1,024 ports.
-PORT_OCTAVES = 7
+# log1p of the largest port and of the largest difference of two destinations.
+LOG_PORTS, LOG_ADDRESSES = 11.1, 22.2
+# Width of the embedding of each byte of a destination port.
+BYTE_WIDTH = 8
 
 
-class TelescopeColumn(NamedTuple):
-    """Values of one field: integers (B, T), 0 where unknown, and which of them are known, bool (B, T)."""
+class FieldColumn(NamedTuple):
+    """Values of one field, integers (B, T), 0 where unknown, and a mask of the known ones, bool (B, T)."""
 
     values: torch.Tensor
     known: torch.Tensor
@@ -33,102 +36,81 @@ def radial_basis(values: torch.Tensor, low: float, high: float, count: int) -> t
 
 
 def signed_log(values: torch.Tensor) -> torch.Tensor:
-    """log1p of the size, with the sign of the value."""
+    """log1p of the magnitude, with the sign of the value."""
     return torch.sign(values) * torch.log1p(values.abs())
 
 
-def before(values: torch.Tensor) -> torch.Tensor:
-    """The value of the record before, (B, T); of the first record its own."""
+def shifted(values: torch.Tensor) -> torch.Tensor:
+    """The value of the record before, (B, T); the first record keeps its own."""
     return torch.cat([values[:, :1], values[:, :-1]], dim=1)
 
 
-class TelescopeFeatures(nn.Module):
-    """Columns, inter-arrival times (B, T) and which records are real (B, T) to features (B, T, width)."""
+def has_predecessor(real: torch.Tensor) -> torch.Tensor:
+    """Which real records follow another real one, bool (B, T)."""
+    return real & torch.cat([torch.zeros_like(real[:, :1]), real[:, :-1]], dim=1)
 
-    width: int
 
+class TelescopeTimeScales(nn.Module):
+    """Seconds since the record before, until the one after and since the window began, each on a radial basis.
 
-class TelescopeTimeScales(TelescopeFeatures):
-    """Seconds since the record before, to the one after and since the window began, each on a radial basis.
-
-    Ties and the window's two ends, where there is no such time, have flags of their own.
+    Ties, and the two ends of the window where there is no such time, have flags of their own.
     """
 
-    width = 20 + 2 + 20 + 2 + 12
+    gap_centres, elapsed_centres = 20, 12
+    width = 2 * (gap_centres + 2) + elapsed_centres
 
-    def forward(
-        self, columns: dict[str, TelescopeColumn], inter_arrival: torch.Tensor, real: torch.Tensor
-    ) -> torch.Tensor:
-        seconds = inter_arrival.float().clamp(min=0) * real
-        nothing = torch.zeros_like(seconds[:, :1])
-        follows = torch.cat([torch.zeros_like(real[:, :1]), real[:, 1:]], dim=1)
+    def forward(self, inter_arrival: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        follows = has_predecessor(real)
         followed = torch.cat([follows[:, 1:], torch.zeros_like(real[:, :1])], dim=1)
-        since = torch.cat([nothing, seconds[:, 1:]], dim=1)
-        until = torch.cat([since[:, 1:], nothing], dim=1)
+        since = torch.where(follows, inter_arrival.float().clamp(min=0), 0)
+        until = torch.cat([since[:, 1:], torch.zeros_like(since[:, :1])], dim=1)
         parts = []
         for gap, exists in ((since, follows), (until, followed)):
-            parts.append(radial_basis(torch.log1p(gap), 0, LOG_SECONDS, 20) * exists.unsqueeze(-1))
+            parts.append(radial_basis(torch.log1p(gap), 0, LOG_SECONDS, self.gap_centres) * exists.unsqueeze(-1))
             parts.append(torch.stack([(gap == 0) & exists, ~exists], dim=-1).float())
-        parts.append(radial_basis(torch.log1p(since.cumsum(dim=1)), 0, LOG_SECONDS + 1, 12))
+        elapsed = torch.log1p(since.cumsum(dim=1))
+        parts.append(radial_basis(elapsed, 0, LOG_SECONDS + 1, self.elapsed_centres))
         return torch.cat(parts, dim=-1)  # (B, T, width)
 
 
-class TelescopePortScales(TelescopeFeatures):
-    """Ports by their two bytes, which ports too rare for a row of their own share; source ports also by sines."""
+class TelescopePortFeatures(nn.Module):
+    """The destination port by its two bytes, which rare ports share, and how the source port relates to it."""
 
-    bytes_width = 8
-    width = 4 * bytes_width + 1 + 2 * PORT_OCTAVES + 2
+    width = 2 * BYTE_WIDTH + 1 + 2
 
     def __init__(self) -> None:
         super().__init__()
-        self.bytes = nn.ModuleDict(
-            {
-                f"{field}_{part}": nn.Embedding(256, self.bytes_width)
-                for field in ("dst_port", "src_port")
-                for part in ("high", "low")
-            }
-        )
+        self.high, self.low = nn.Embedding(256, BYTE_WIDTH), nn.Embedding(256, BYTE_WIDTH)
 
-    def forward(
-        self, columns: dict[str, TelescopeColumn], inter_arrival: torch.Tensor, real: torch.Tensor
-    ) -> torch.Tensor:
-        parts = []
-        for field in ("dst_port", "src_port"):
-            ports, known = columns[field]
-            shown = known.unsqueeze(-1)
-            parts.append(self.bytes[f"{field}_high"](ports >> 8) * shown)
-            parts.append(self.bytes[f"{field}_low"](ports & 255) * shown)
-        destination, source = columns["dst_port"], columns["src_port"]
-        parts.append(torch.log1p(destination.values.float()).unsqueeze(-1) / math.log(65_536))
-        octaves = 2.0 ** torch.arange(PORT_OCTAVES, device=inter_arrival.device)
-        angles = source.values.float().unsqueeze(-1) * (2 * math.pi / 65_536) * octaves  # (B, T, octaves)
-        parts.append(torch.cat([angles.sin(), angles.cos()], dim=-1) * source.known.unsqueeze(-1))
-        both = source.known & destination.known
-        parts.append(torch.stack([source.known, both & (source.values == destination.values)], dim=-1).float())
-        return torch.cat(parts, dim=-1)  # (B, T, width)
+    def forward(self, destination: FieldColumn, source: FieldColumn) -> torch.Tensor:
+        ports, shown = destination.values, destination.known.unsqueeze(-1)
+        size = torch.log1p(ports.float()).unsqueeze(-1) / math.log(65_536)
+        equal = source.known & destination.known & (source.values == ports)
+        flags = torch.stack([source.known, equal], dim=-1).float()
+        bytes_of_port = torch.cat([self.high(ports >> 8), self.low(ports & 255)], dim=-1).float()
+        return torch.cat([bytes_of_port * shown, size, flags], dim=-1)  # (B, T, width)
 
 
-class TelescopeRelations(TelescopeFeatures):
-    """Ports and destination against the record before, and how often the window has the same, in any order.
+class TelescopeRelations(nn.Module):
+    """Ports and destination against the record before, and how often the window repeats them.
 
-    Of each: the signed difference on a logarithmic radial basis (the stride of a sweep), whether it is the same, the
-    share of the window's records with this value, and whether this record is the first to have it.
+    For each: the signed difference on a logarithmic radial basis (the stride of a sweep), whether it is the same, the
+    share of the window's records with this value, and whether this record is the first with it.
     """
 
-    spans = {"dst_port": (11.1, 12), "src_port": (11.1, 23), "destination": (22.2, 16)}  # noqa: RUF012
-    width = sum(count + 3 for _, count in spans.values())
+    # Largest logarithm of a difference, and centres of the radial basis.
+    scales = {"dst_port": (LOG_PORTS, 12), "src_port": (LOG_PORTS, 23), "destination": (LOG_ADDRESSES, 16)}  # noqa: RUF012
+    width = sum(count + 3 for _, count in scales.values())
 
-    def forward(
-        self, columns: dict[str, TelescopeColumn], inter_arrival: torch.Tensor, real: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, columns: dict[str, FieldColumn], real: torch.Tensor) -> torch.Tensor:
         parts = []
-        follows = torch.cat([torch.zeros_like(real[:, :1]), real[:, 1:]], dim=1)
+        follows = has_predecessor(real)
         records = real.sum(dim=1, keepdim=True).clamp(min=1)
-        for name, (span, count) in self.spans.items():
+        for name, (span, count) in self.scales.items():
             values, known = columns[name]
             known = known & real
-            steps = (values - before(values)).float()
-            comparable = follows & known & before(known)
+            steps = (values - shifted(values)).float()
+            comparable = follows & known & shifted(known)
             parts.append(radial_basis(signed_log(steps), -span, span, count) * comparable.unsqueeze(-1))
             equal = values.unsqueeze(2) == values.unsqueeze(1)
             equal = equal & known.unsqueeze(2) & known.unsqueeze(1)  # (B, T, T)
@@ -138,44 +120,41 @@ class TelescopeRelations(TelescopeFeatures):
         return torch.cat(parts, dim=-1)  # (B, T, width)
 
 
-FEATURES: dict[str, type[TelescopeFeatures]] = {
-    "time_scales": TelescopeTimeScales,
-    "port_scales": TelescopePortScales,
-    "relations": TelescopeRelations,
-}
-
-
 class TelescopeRecordFeatures(nn.Module):
-    """The features that the configuration names, side by side.
+    """All features of a record side by side, float32 (B, T, width).
 
     Args:
-        names: of `FEATURES`.
         offsets: first id of each field that records are spelt with, in order.
     """
 
-    def __init__(self, names: list[str], offsets: dict[str, int]):
+    def __init__(self, offsets: dict[str, int]):
         super().__init__()
         self.offsets = offsets
-        self.parts = nn.ModuleList(FEATURES[name]() for name in names)
-        self.width = sum(FEATURES[name].width for name in names)
+        self.times, self.ports, self.relations = TelescopeTimeScales(), TelescopePortFeatures(), TelescopeRelations()
+        self.width = self.times.width + self.ports.width + self.relations.width
 
-    def columns(self, input_ids: torch.Tensor) -> dict[str, TelescopeColumn]:
+    def columns(self, input_ids: torch.Tensor) -> dict[str, FieldColumn]:
         """Ids (B, T, F) to values, with the four octets as one `destination`; fields not spelt are unknown."""
         nothing = torch.zeros(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
-        columns = {name: TelescopeColumn(nothing, nothing.bool()) for name in ("dst_port", "src_port")}
+        columns = {name: FieldColumn(nothing, nothing.bool()) for name in ("dst_port", "src_port")}
         for index, (name, offset) in enumerate(self.offsets.items()):
             values = input_ids[..., index] - offset
             known = (values >= 0) & (values < FIELD_SIZES[name])
-            columns[name] = TelescopeColumn(torch.where(known, values, 0), known)
+            columns[name] = FieldColumn(torch.where(known, values, 0), known)
         octets = [columns[name] for name in self.offsets if name.startswith("dst_octet_")]
         destination, known = nothing, nothing.bool() if not octets else octets[0].known
         for octet in octets:
             destination, known = destination * 256 + octet.values, known & octet.known
-        columns["destination"] = TelescopeColumn(torch.where(known, destination, 0), known)
+        columns["destination"] = FieldColumn(torch.where(known, destination, 0), known)
         return columns
 
     def forward(
         self, input_ids: torch.Tensor, inter_arrival: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
         columns, real = self.columns(input_ids), attention_mask.bool()
-        return torch.cat([part(columns, inter_arrival, real) for part in self.parts], dim=-1)  # (B, T, width)
+        parts = [
+            self.times(inter_arrival, real),
+            self.ports(columns["dst_port"], columns["src_port"]),
+            self.relations(columns, real),
+        ]
+        return torch.cat(parts, dim=-1)

@@ -28,9 +28,6 @@ from .flow_fields import (
     seconds_between,
     seconds_of_records,
     seconds_of_table,
-    time_of_day,
-    time_of_day_of_records,
-    time_of_day_of_table,
 )
 from .sharing_telescope import SharedWithCode
 
@@ -91,7 +88,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
     """
 
     vocab_files_names = {"tokenizer_file": "tokenizer.json"}  # noqa: RUF012
-    model_input_names = ["input_ids", "inter_arrival", "attention_mask", "time_of_day"]  # noqa: RUF012
+    model_input_names = ["input_ids", "inter_arrival", "attention_mask"]  # noqa: RUF012
     padding_side = "right"
 
     def __init__(
@@ -132,9 +129,8 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             return_tensors: `"pt"` or `"np"` stacks the sequences, also a single one, along a first axis.
 
         Returns:
-            `input_ids` int64 (records, fields), `inter_arrival` float32 (records,) in seconds, `attention_mask` int64
-            (records,) and `time_of_day` float32 (records,), seconds since midnight UTC or -1 for a record without a
-            timestamp; with a first axis of sequences for a batch.
+            `input_ids` int64 (records, fields), `inter_arrival` float32 (records,) in seconds and `attention_mask`
+            int64 (records,); with a first axis of sequences for a batch.
 
         Raises:
             ValueError: if records are not in time order, lack both `timestamp` and `inter_arrival`, or have a field
@@ -161,15 +157,14 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             records = records_of(sequence) if isinstance(sequence, Mapping) else sequence
             ids = self.backend_tokenizer.encode(self.spell(records), add_special_tokens=False).ids
             input_ids = np.array(ids, dtype=np.int64).reshape(len(records), len(self.fields))
-            seconds, clock = seconds_of_records(records), time_of_day_of_records(records)
+            seconds = seconds_of_records(records)
         else:
             input_ids = self.encode_columns(sequence).astype(np.int64)
-            seconds, clock = seconds_of_table(sequence), time_of_day_of_table(sequence)
+            seconds = seconds_of_table(sequence)
         return {
             "input_ids": input_ids,
             "inter_arrival": seconds,
             "attention_mask": np.ones(len(input_ids), dtype=np.int64),
-            "time_of_day": clock,
         }
 
     def spell(self, records: Sequence[Mapping[str, Any]]) -> str:
@@ -196,14 +191,13 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
 
         Returns:
             `input_ids` int32 (total records, fields), `inter_arrival` float32 (total records,), 0 for the first
-            record of each window, `time_of_day` float32 (total records,), and `offsets` int64 (windows + 1,).
+            record of each window, and `offsets` int64 (windows + 1,).
         """
         offsets, flat = flatten_windows(windows)
         times = flat["timestamp"].to_numpy()
         return {
             "input_ids": self.encode_columns(flat),
             "inter_arrival": seconds_between(times, offsets),
-            "time_of_day": time_of_day(times),
             "offsets": offsets,
         }
 
@@ -239,17 +233,14 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             "input_ids": np.full((*shape, len(self.fields)), self.pad_token_id, dtype=np.int64),
             "inter_arrival": np.zeros(shape, dtype=np.float32),
             "attention_mask": (np.arange(length) < lengths[:, None]).astype(np.int64),
-            "time_of_day": np.full(shape, MISSING, dtype=np.float32),
         }
         for row, sequence in enumerate(encoded_inputs):
-            for name in ("input_ids", "inter_arrival", "time_of_day"):
-                # Encodings made elsewhere or by an older version may lack the time of day.
-                if name in sequence:
-                    batch[name][row, : lengths[row]] = sequence[name]
+            for name in ("input_ids", "inter_arrival"):
+                batch[name][row, : lengths[row]] = sequence[name]
         return BatchEncoding(batch, tensor_type=return_tensors)
 
     def collate(self, encoded: Mapping[str, np.ndarray], starts: np.ndarray, lengths: np.ndarray) -> BatchEncoding:
-        """Padded tensors of stretches of records that `encode_windows` gave; no time of day where `encoded` has none.
+        """Padded tensors of stretches of records that `encode_windows` gave.
 
         Args:
             starts: (B,) first record of each stretch.
@@ -266,9 +257,6 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             "inter_arrival": torch.from_numpy(seconds.astype(np.float32)),
             "attention_mask": torch.from_numpy(real.astype(np.int64)),
         }
-        if "time_of_day" in encoded:
-            clock = np.where(real, encoded["time_of_day"][rows], np.float32(MISSING))
-            batch["time_of_day"] = torch.from_numpy(clock)
         return BatchEncoding(batch)
 
     def decode(  # type: ignore[override]
