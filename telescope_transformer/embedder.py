@@ -93,7 +93,7 @@ class Embedder:
     @property
     def dimensions(self) -> int:
         """Length of an embedding."""
-        return int(self.model.config.embedding_size)
+        return int(self.model.config.projection_size)
 
     def encode(
         self,

@@ -137,7 +137,7 @@ def embed_windows(
     """
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
-    embeddings = np.empty((windows.num_rows, model.config.embedding_size), dtype=np.float32)
+    embeddings = np.empty((windows.num_rows, model.config.projection_size), dtype=np.float32)
     with progress_bar(total=windows.num_rows, unit="window", description="embedding", show=progress) as bar:
         for begin in range(0, windows.num_rows, CHUNK_WINDOWS):
             try:
@@ -184,7 +184,7 @@ def embed_encoded(
     autocast = _autocast(device, dtype)
     was_training = model.training
     model.to(device).eval()  # type: ignore[arg-type]
-    embeddings = np.empty((len(lengths), model.config.embedding_size), dtype=np.float32)
+    embeddings = np.empty((len(lengths), model.config.projection_size), dtype=np.float32)
     for rows in length_batches(lengths, batch_records):
         batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
         with torch.inference_mode(), autocast:

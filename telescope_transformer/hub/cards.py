@@ -67,7 +67,7 @@ def model_card(
         "name": name,
         "config": config,
         "architecture": architecture,
-        "embedding_size": described.pooled_size if architecture == "TelescopeModel" else described.embedding_size,
+        "embedding_size": described.pooled_size if architecture == "TelescopeModel" else described.projection_size,
         "parameters": count_parameters(checkpoint / "model.safetensors"),
         "measurements": measurements,
         "measured_on": measured_on,

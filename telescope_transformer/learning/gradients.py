@@ -46,7 +46,6 @@ def cached_backward(
     loss_of: Callable[[torch.Tensor], torch.Tensor],
     backward: Callable[[torch.Tensor], Any] = torch.Tensor.backward,
     *,
-    direct: Sequence[torch.Tensor] = (),
     without_sync: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> torch.Tensor:
     """Loss of a batch and its gradient, with the graph of one chunk in memory at a time (Gao et al. 2021, GradCache).
@@ -58,7 +57,6 @@ def cached_backward(
         embed: a chunk to its embeddings (rows, d).
         loss_of: all embeddings, in the order of the chunks, to the loss.
         backward: what runs the backward pass, for instance `accelerator.backward`.
-        direct: parameters that `loss_of` uses itself, such as a learned temperature.
         without_sync: context for all chunks but the last, such as DDP's `no_sync`.
 
     Returns:
@@ -71,16 +69,13 @@ def cached_backward(
             parts.append(embed(chunk))
     embeddings = torch.cat(parts).requires_grad_()
     loss = loss_of(embeddings)
-    gradient, *direct_gradients = torch.autograd.grad(loss, [embeddings, *direct])
+    (gradient,) = torch.autograd.grad(loss, [embeddings])
     gradients = gradient.split([len(part) for part in parts])
     for index, (chunk, state, part) in enumerate(zip(chunks, states, gradients, strict=True)):
         last = index == len(chunks) - 1
         with nullcontext() if last else without_sync():
             with _replayed(state):
                 surrogate = (embed(chunk) * part).sum()
-            if last:
-                pairs = zip(direct, direct_gradients, strict=True)
-                surrogate = surrogate + sum((value * slope).sum() for value, slope in pairs)
             backward(surrogate)
     return loss.detach()
 

@@ -60,15 +60,14 @@ def check_shardable(accelerator: Accelerator, config: TelescopeConfig) -> None:
     """Refuse what FSDP cannot divide.
 
     Raises:
-        TrainingError: where the model has no encoder layers to divide, or a temperature that is learned beside them.
+        TrainingError: where the model has no encoder layers to divide.
     """
     if accelerator.distributed_type != DistributedType.FSDP:
         return
-    if config.num_hidden_layers == 0 or config.learn_temperature:
-        what = "no encoder layers" if config.num_hidden_layers == 0 else "a learned temperature"
+    if config.num_hidden_layers == 0:
         raise TrainingError(
-            f"a model with {what} does not train under FSDP: use training/accelerate/multi_gpu_ddp.yaml, which suits "
-            "models that fit into one GPU"
+            "a model with no encoder layers does not train under FSDP: use training/accelerate/multi_gpu_ddp.yaml, "
+            "which suits models that fit into one GPU"
         )
 
 
@@ -166,26 +165,23 @@ class Trainer:
         batch = batch.to(self.accelerator.device)
         self.optimizer.zero_grad()
         chunks = chunks_of(batch, 2 * self.arguments.chunk_pairs)
-        model = self.accelerator.unwrap_model(self.model)
+        temperature = self.accelerator.unwrap_model(self.model).config.temperature
 
         def embed(chunk: dict[str, torch.Tensor]) -> torch.Tensor:
             return self.model(**chunk).embeddings
 
         def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
-            pairs = PairFacts(batch["sources"], batch["networks"], model.temperature())
-            return torch.stack([self.objective.loss(tower, pairs) for tower in model.of_towers(embeddings)]).mean()
+            return self.objective.loss(embeddings, PairFacts(batch["sources"], batch["networks"], temperature))
 
         if len(chunks) == 1:
             loss = loss_of(embed(chunks[0]))
             self.accelerator.backward(loss)
         else:
-            learned = [parameter for parameter in [model.head.log_temperature] if parameter is not None]
             loss = cached_backward(
                 embed,
                 chunks,
                 loss_of,
                 self.accelerator.backward,
-                direct=learned,
                 without_sync=lambda: self.accelerator.no_sync(self.model),
             )
         mean = float(self.accelerator.reduce(loss.detach(), "mean"))

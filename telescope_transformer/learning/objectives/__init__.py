@@ -27,12 +27,12 @@ class PairFacts:
     Args:
         sources: (n,) integers, the source of each pair.
         networks: (n,) integers, the /24 (IPv6: /48) of each pair's source.
-        temperature: the model's temperature; a tensor if it is learned.
+        temperature: of the model's configuration.
     """
 
     sources: torch.Tensor
     networks: torch.Tensor
-    temperature: float | torch.Tensor
+    temperature: float
 
 
 @runtime_checkable
