@@ -148,7 +148,7 @@ def test_the_digest_of_a_checkpoint_is_that_of_its_configuration_and_weights(
     model.save_pretrained(tmp_path / "same")
     (tmp_path / "same" / "README.md").write_text("a card")
     other = TelescopeConfig.from_pretrained(tmp_path / "one")
-    other.piece_records = 4
+    other.is_causal = False
     model.save_pretrained(tmp_path / "other")
     other.save_pretrained(tmp_path / "other")
     digests = [checkpoint_digest(tmp_path / name) for name in ("one", "same", "other")]

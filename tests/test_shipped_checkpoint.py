@@ -20,7 +20,7 @@ def recipe(name: str) -> TrainingArguments:
 
 def test_it_is_small_and_in_half_precision() -> None:
     weights = SHIPPED_CHECKPOINT / "model.safetensors"
-    assert weights.stat().st_size <= 8_000_000
+    assert weights.stat().st_size <= 4_000_000
     with safe_open(weights, "np") as file:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
         assert (file.metadata() or {}).keys() <= {"format"}
@@ -38,12 +38,6 @@ def test_training_json_describes_the_model_beside_it() -> None:
     described = TelescopeConfig(**made["model"]).to_dict()
     assert made["model"]
     assert {name: shipped[name] for name in made["model"]} == {name: described[name] for name in made["model"]}
-
-
-def test_its_figures_are_said_to_be_those_of_other_models() -> None:
-    metrics = json.loads((SHIPPED_CHECKPOINT / "metrics.json").read_text())
-    assert "left out" in metrics["measured_on"]
-    assert {row["split"] for row in metrics["results"]} <= {"unseen_sources", "unseen_sequences"}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in data_folder(RECIPES).glob("*.yaml")))

@@ -1,9 +1,9 @@
 """Train the shipped checkpoint: `python -m training.ship DATA --output telescope_transformer/checkpoint`.
 
-DATA is the folder of the real data: `aws-honeypot-2013/marx.csv.gz` and `scanner-orgs-2024/flows.parquet`. The model
-learns from all of their sources and from simulated ones, so it is never evaluated on them: its figures are those of
-the same recipe, trained on the splits (training/RESULTS.md). The weights are stored in half precision, beside nothing
-that was read from the data.
+DATA is a folder with `aws-honeypot-2013/marx.csv.gz`, `scanner-orgs-2024/flows.parquet` and
+`honeypots-mhn/mhn_1718.parquet`. The model learns from their training sources. The calibration is fitted on the
+validation sources of the first one, and its error measured on sources that neither has seen. The weights are stored
+in half precision, and no address beside them.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import torch
 
+from telescope_transformer.cli.calibrate import calibrate
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.evaluation.inputs import distinct_records
 from telescope_transformer.learning.arguments import arguments_of
@@ -24,44 +25,38 @@ from telescope_transformer.learning.training import TrainingPaths, train
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.preparation import PreparationSettings, WindowSettings, prepare
 from telescope_transformer.records import read_records, scan_records
-from telescope_transformer.simulation import SimulationSettings, write_simulation
 
-AWS_COLUMNS = {
-    "timestamp": "datetime",
-    "src_ip": "src",
-    "dst_ip": "host",
-    "protocol": "proto",
-    "src_port": "spt",
-    "dst_port": "dpt",
+# Each dataset's file, and the names of its columns where they are not the usual ones. Its name is that of its folder.
+INPUTS: dict[str, dict[str, str] | None] = {
+    "aws-honeypot-2013/marx.csv.gz": {
+        "timestamp": "datetime",
+        "src_ip": "src",
+        "dst_ip": "host",
+        "protocol": "proto",
+        "src_port": "spt",
+        "dst_port": "dpt",
+    },
+    "scanner-orgs-2024/flows.parquet": None,
+    "honeypots-mhn/mhn_1718.parquet": {"dst_ip": "sensor"},
 }
-# How often each of the datasets comes, real ones first; more steps than for one dataset, as they share them.
-MIX = [2.0, 2.0, 1.0]
-STEPS = 3500
-SIMULATED = SimulationSettings(sources=2000, seed=0, records_per_source=60.0, days=30.0)
+CALIBRATED_ON = "aws-honeypot-2013"
 
 
 def make_datasets(data: Path, work: Path) -> list[Path]:
-    """Prepare the real and the simulated records; returns the datasets' folders.
+    """Prepare each input, without the records that it holds twice; returns the datasets' folders.
 
     Raises:
         TelescopeError: where a file cannot be read.
     """
-    packets = work / "packets.parquet"
-    # The honeypots logged some packets twice.
-    pq.write_table(
-        distinct_records(read_records([data / "aws-honeypot-2013" / "marx.csv.gz"], columns=AWS_COLUMNS).table),
-        packets,
-    )
-    simulated = work / "simulated.parquet"
-    write_simulation(simulated, SIMULATED)
-    inputs = {
-        "honeypots": packets,
-        "organisations": data / "scanner-orgs-2024" / "flows.parquet",
-        "simulated": simulated,
-    }
-    for name, path in inputs.items():
-        prepare(scan_records([path]), work / name, PreparationSettings(WindowSettings(splits=True)), overwrite=True)
-    return [work / name for name in inputs]
+    folders = []
+    for name, columns in INPUTS.items():
+        folder = work / Path(name).parent
+        records = folder.with_suffix(".parquet")
+        pq.write_table(distinct_records(read_records([data / name], columns=columns).table), records)
+        settings = PreparationSettings(WindowSettings(splits=True))
+        prepare(scan_records([records]), folder, settings, overwrite=True)
+        folders.append(folder)
+    return folders
 
 
 def halve(model: Path, output: Path) -> None:
@@ -82,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("data", type=Path, help="folder of the real data")
     command.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
     command.add_argument("--config", default="default", help="recipe, a YAML file or the name of a shipped one")
+    command.add_argument("--steps", type=int, help="training steps; those of the recipe if not given")
     command.add_argument("--work", type=Path, help="folder of the datasets and the run; temporary if not given")
     return command
 
@@ -90,11 +86,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = parser().parse_args(argv)
     work = options.work or Path(tempfile.mkdtemp(prefix="telescope-ship-"))
+    given = {"cpu": True, "tracker": "none"} | ({} if options.steps is None else {"steps": options.steps})
     try:
         work.mkdir(parents=True, exist_ok=True)
-        paths = TrainingPaths(make_datasets(options.data, work), work / "run", split="all")
-        train(paths, arguments_of(options.config, {"steps": STEPS, "mix": MIX, "cpu": True, "tracker": "none"}))
+        datasets = make_datasets(options.data, work)
+        train(TrainingPaths(datasets, work / "run"), arguments_of(options.config, given))
         halve(work / "run", options.output)
+        calibrate(work / CALIBRATED_ON, model=str(options.output))
     except TelescopeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

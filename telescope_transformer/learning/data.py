@@ -17,9 +17,9 @@ from telescope_transformer.model import FlowTokenizer
 class PairBatches(Dataset[BatchEncoding]):
     """Pairs of windows of one dataset; item `step` is this process's share of the step's pairs.
 
-    A batch holds `input_ids` (2n, T, fields), `inter_arrival` (2n, T) and `attention_mask` (2n, T): the first window
-    of each of n pairs, then the second of each. `sources` (n,) are the numbers of the pairs' sources in the store, and
-    `networks` (n,) those of their networks.
+    A batch holds `input_ids` (2n, T, fields) and `inter_arrival` (2n, T): the first window of each of n pairs, then
+    the second of each. All windows of a step have T records, so there is no padding. `sources` (n,) are the numbers of
+    the pairs' sources in the store, and `networks` (n,) those of their networks.
 
     Args:
         store: encoded records of all sources.
@@ -50,9 +50,8 @@ class PairBatches(Dataset[BatchEncoding]):
 
     def __getitem__(self, step: int) -> BatchEncoding:
         pairs = self.sampler.pairs(step)
-        starts = pairs.starts[:, self.own]
-        lengths = np.repeat(pairs.lengths, starts.shape[1])
-        batch = self.tokenizer.collate(self.store.encoded, starts.ravel(), lengths)
+        starts = pairs.starts[:, self.own].ravel()
+        batch = self.tokenizer.collate(self.store.encoded, starts, np.full(len(starts), pairs.length))
         self._drop_fields(step, batch)
         self._change_rates(step, batch)
         sources = pairs.sources[self.own]
@@ -67,12 +66,10 @@ class PairBatches(Dataset[BatchEncoding]):
     def _drop_fields(self, step: int, batch: BatchEncoding) -> None:
         """Show some windows as if their records did not carry a field."""
         random = np.random.default_rng([self.sampler.options.seed, step, 1])
-        real = batch["attention_mask"].bool()
         for name, rate in self.dropped.items():
             hidden = random.random((2, self.sampler.options.batch_pairs))[:, self.own].ravel() < rate
-            hidden_records = torch.from_numpy(hidden).unsqueeze(1) & real  # (2n, T)
             for column in columns_of(name, self.tokenizer):
-                batch["input_ids"][..., column][hidden_records] = self.tokenizer.unk_token_id
+                batch["input_ids"][torch.from_numpy(hidden), :, column] = self.tokenizer.unk_token_id
 
     def _change_rates(self, step: int, batch: BatchEncoding) -> None:
         """Show each window as if its source sent somewhat faster or slower."""
@@ -134,7 +131,7 @@ def batches(dataset: Dataset[BatchEncoding], steps: range, workers: int = 0) -> 
 
 def chunks_of(batch: BatchEncoding, rows: int) -> list[dict[str, torch.Tensor]]:
     """The model's inputs in chunks of at most `rows` windows; all of them in one where `rows` is 0."""
-    inputs = {name: batch[name] for name in ("input_ids", "inter_arrival", "attention_mask")}
+    inputs = {name: batch[name] for name in ("input_ids", "inter_arrival")}
     total = len(inputs["input_ids"])
     size = rows or total
     return [{name: values[at : at + size] for name, values in inputs.items()} for at in range(0, total, size)]

@@ -14,12 +14,12 @@ class Pairs:
     Args:
         sources: (n,) number of each pair's source; the second window may be of a sibling.
         starts: (2, n) first record of each window, counted over all records.
-        lengths: (2,) records of every first and of every second window.
+        length: records of every window.
     """
 
     sources: np.ndarray
     starts: np.ndarray
-    lengths: np.ndarray
+    length: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class PairSampler:
         starts = np.stack([first, second]) + self.offsets[sources]
         if self.families is not None:
             self._draw_siblings(self.families, random, sources, starts, length)
-        return Pairs(sources, starts, np.array([length, length]))
+        return Pairs(sources, starts, length)
 
     def _draw_siblings(
         self, families: "_Families", random: np.random.Generator, sources: np.ndarray, starts: np.ndarray, length: int

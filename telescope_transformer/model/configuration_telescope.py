@@ -37,6 +37,8 @@ FIELD_EMBEDDING_SIZES: dict[str, int] = {
     "ttl": 8,
     "tcp_flags": 8,
 }
+
+
 def field_offsets(fields: list[str] | tuple[str, ...]) -> dict[str, int]:
     """First id of each field, in a vocabulary of [PAD], [UNK] and then the fields in the order given."""
     offsets, next_id = {}, FIRST_FIELD_ID

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 def nt_xent_loss(
     first: torch.Tensor,
     second: torch.Tensor,
-    temperature: float | torch.Tensor,
+    temperature: float,
     groups: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """NT-Xent (Chen et al. 2020, SimCLR, equation 1): mean over both directions of every positive pair.

@@ -69,7 +69,7 @@ class FlowEmbeddingPipeline(Pipeline):
     def _width(self) -> int:
         """Number of dimensions of an embedding: the projected one, or the pooled one of an encoder alone."""
         config = self.model.config
-        return config.embedding_size if hasattr(self.model, "head") else config.pooled_size
+        return config.projection_size if hasattr(self.model, "head") else config.pooled_size
 
     def preprocess(self, sequences: list[Any], truncation: bool = False) -> dict:  # type: ignore[override]
         tokenizer: Any = self.tokenizer

@@ -38,11 +38,6 @@ PAD_TOKEN, UNK_TOKEN = "[PAD]", "[UNK]"
 MODEL_MAX_LENGTH = 512
 
 
-def _check_padding_side(side: str | None) -> None:
-    if side == "left":
-        raise ValueError("padding_side='left' is not supported: padding comes after the records")
-
-
 def build_vocabulary(fields: Sequence[str]) -> dict[str, int]:
     """Words and ids: [PAD] 0, [UNK] 1, then every value of every field, in the order of `fields`."""
     unknown = [name for name in fields if name not in FIELD_SIZES]
@@ -77,8 +72,8 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
     A sequence is a list of records (dictionaries), a dictionary of columns, or an Arrow table, in time order. A record
     has `dst_ip` (text, or an IPv4 address as an integer), `protocol` (a number, or a name such as "tcp"), the other
     fields by name, and `timestamp` (integer microseconds or a `datetime`) or `inter_arrival` (seconds since the record
-    before). A field that a record lacks becomes [UNK]. Padding comes after the records; it cannot come before them,
-    because the first record of a window is a position of its own.
+    before). A field that a record lacks becomes [UNK]. Padding comes after the records, or before them where
+    `padding_side` is "left".
 
     Example:
         >>> tokenizer = FlowTokenizer()
@@ -100,7 +95,6 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             backend.pre_tokenizer = WhitespaceSplit()
             kwargs["tokenizer_object"] = backend
         kwargs.setdefault("model_max_length", MODEL_MAX_LENGTH)
-        _check_padding_side(kwargs.get("padding_side"))
         super().__init__(**{"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN} | kwargs)
         self.field_offsets = read_field_offsets(self.backend_tokenizer.get_vocab(with_added_tokens=False))
 
@@ -124,7 +118,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
 
         Args:
             records: a sequence, or an iterable of sequences; a generator is read to its end.
-            padding: `True` or `"longest"`, or `"max_length"`; [PAD] after the real records.
+            padding: `True` or `"longest"`, or `"max_length"`; [PAD] beside the real records.
             truncation: cut sequences after `max_length` (by default `model_max_length`) records.
             return_tensors: `"pt"` or `"np"` stacks the sequences, also a single one, along a first axis.
 
@@ -134,10 +128,9 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
 
         Raises:
             ValueError: if records are not in time order, lack both `timestamp` and `inter_arrival`, or have a field
-                whose name looks like a misspelt one, or if padding on the left is asked for.
+                whose name looks like a misspelt one.
         """
         records = as_sequences(records)
-        _check_padding_side(kwargs.pop("padding_side", None))
         if isinstance(records, str) or (isinstance(records, list) and records and isinstance(records[0], str)):
             return super().__call__(records, padding=padding, truncation=truncation, max_length=max_length, **kwargs)
         single = is_sequence(records)
@@ -149,7 +142,10 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
             return BatchEncoding(
                 encoded[0] if single else {name: [e[name] for e in encoded] for name in self.model_input_names}
             )
-        return self.pad(encoded, padding, max_length, pad_to_multiple_of, return_tensors=return_tensors)
+        side = kwargs.get("padding_side")
+        return self.pad(
+            encoded, padding, max_length, pad_to_multiple_of, return_tensors=return_tensors, padding_side=side
+        )
 
     def _encode(self, sequence: Any) -> dict[str, np.ndarray]:
         check_names(sequence, self.fields)
@@ -208,15 +204,14 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
         max_length: int | None = None,
         pad_to_multiple_of: int | None = None,
         return_tensors: str | None = None,
+        padding_side: str | None = None,
         **kwargs: Any,
     ) -> BatchEncoding:
         """Stack encoded sequences (a list of encodings, or one encoding of lists) to one length.
 
         Raises:
-            ValueError: if sequences differ in length and `padding` is off, one is longer than `max_length`, or padding
-                on the left is asked for.
+            ValueError: if sequences differ in length and `padding` is off, or one is longer than `max_length`.
         """
-        _check_padding_side(kwargs.pop("padding_side", None) or self.padding_side)
         if isinstance(encoded_inputs, (Mapping, BatchEncoding)):
             names = list(encoded_inputs.keys())
             encoded_inputs = [dict(zip(names, row, strict=True)) for row in zip(*encoded_inputs.values(), strict=True)]
@@ -229,14 +224,16 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
         if lengths.max(initial=0) > length or (not padding and len(set(lengths.tolist())) > 1):
             raise ValueError(f"sequences of {sorted(set(lengths.tolist()))} records do not stack: pad or truncate")
         shape = (len(lengths), length)
+        begins = length - lengths if (padding_side or self.padding_side) == "left" else np.zeros_like(lengths)
+        place = np.arange(length) - begins[:, None]
         batch: dict[str, np.ndarray] = {
             "input_ids": np.full((*shape, len(self.fields)), self.pad_token_id, dtype=np.int64),
             "inter_arrival": np.zeros(shape, dtype=np.float32),
-            "attention_mask": (np.arange(length) < lengths[:, None]).astype(np.int64),
+            "attention_mask": ((place >= 0) & (place < lengths[:, None])).astype(np.int64),
         }
         for row, sequence in enumerate(encoded_inputs):
             for name in ("input_ids", "inter_arrival"):
-                batch[name][row, : lengths[row]] = sequence[name]
+                batch[name][row, begins[row] : begins[row] + lengths[row]] = sequence[name]
         return BatchEncoding(batch, tensor_type=return_tensors)
 
     def collate(self, encoded: Mapping[str, np.ndarray], starts: np.ndarray, lengths: np.ndarray) -> BatchEncoding:
@@ -245,6 +242,10 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
         Args:
             starts: (B,) first record of each stretch.
             lengths: (B,) its number of records, at least one.
+
+        Returns:
+            `input_ids` (B, T, fields) and `inter_arrival` (B, T); and `attention_mask` (B, T), but only where the
+            lengths differ: without a mask the model is faster.
         """
         place = np.arange(int(np.max(lengths, initial=0)))
         real = place < np.asarray(lengths)[:, None]  # (B, T)
@@ -255,8 +256,9 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
         batch = {
             "input_ids": torch.from_numpy(ids.astype(np.int64)),
             "inter_arrival": torch.from_numpy(seconds.astype(np.float32)),
-            "attention_mask": torch.from_numpy(real.astype(np.int64)),
         }
+        if not real.all():
+            batch["attention_mask"] = torch.from_numpy(real.astype(np.int64))
         return BatchEncoding(batch)
 
     def decode(  # type: ignore[override]

@@ -33,14 +33,11 @@ def test_shipped_configurations_load(path: Path) -> None:
         assert config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"] in names
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"), [({"num_hidden_layers": 0}, "no encoder layers"), ({"learn_temperature": True}, "learned")]
-)
-def test_what_fsdp_cannot_divide_is_refused(changes: dict[str, Any], words: str) -> None:
+def test_what_fsdp_cannot_divide_is_refused() -> None:
     accelerator: Any = SimpleNamespace(distributed_type=DistributedType.FSDP)
     check_shardable(accelerator, TelescopeConfig())
-    with pytest.raises(TrainingError, match=words):
-        check_shardable(accelerator, TelescopeConfig(**changes))
+    with pytest.raises(TrainingError, match="no encoder layers"):
+        check_shardable(accelerator, TelescopeConfig(num_hidden_layers=0))
 
 
 def test_the_command_for_two_processes_starts_two(dataset: Path, tmp_path: Path) -> None:

@@ -61,8 +61,7 @@ def test_loss_equals_a_naive_loop(dtype: torch.dtype, tolerance: float, temperat
 
 def test_gradient() -> None:
     first, second = unit(3, 4, seed=1).requires_grad_(), unit(3, 4, seed=2).requires_grad_()
-    temperature = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(nt_xent, (first, second, temperature))
+    assert torch.autograd.gradcheck(partial(nt_xent, temperature=0.3), (first, second))
 
 
 def test_views_are_interchangeable_and_guessing_costs_the_logarithm() -> None:
@@ -95,54 +94,63 @@ def embed(network: nn.Module, rows: torch.Tensor) -> torch.Tensor:
     return F.normalize(network(rows), dim=-1)
 
 
-def test_shared_negatives_equal_a_naive_loop() -> None:
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5])
+def test_ignoring_the_nearest_negatives_equals_a_naive_loop(share: float) -> None:
     first, second, groups = unit(5, 8, seed=1), unit(5, 8, seed=2), torch.tensor([0, 1, 0, 2, 3])
     rows, group = torch.cat([first, second]).tolist(), [*groups.tolist()] * 2
-    exponential = [[math.exp(sum(a * b for a, b in zip(one, two, strict=True)) / 0.1) for two in rows] for one in rows]
-    negatives = [exponential[i][j] for i in range(10) for j in range(10) if group[i] != group[j]]
-    mean = sum(negatives) / 10
-    expected = sum(math.log(1 + mean / exponential[i][(i + 5) % 10]) for i in range(10)) / 10
-    assert float(objective_loss(first, second, 0.1, groups, shared_negatives=1.0)) == pytest.approx(
-        expected, rel=1e-12
-    )
-    of_anchors = float(nt_xent(first, second, 0.1, groups))
-    mixed = float(objective_loss(first, second, 0.1, groups, shared_negatives=0.25))
-    assert mixed == pytest.approx(0.75 * of_anchors + 0.25 * expected, rel=1e-12)
+    # A share of the 8 windows that are neither the anchor nor its partner.
+    ignored, total = round(share * 8), 0.0
+    for anchor in range(10):
+        similarity = [sum(a * b for a, b in zip(rows[anchor], row, strict=True)) / 0.1 for row in rows]
+        positive = similarity[(anchor + 5) % 10]
+        negatives = sorted((similarity[j] for j in range(10) if group[j] != group[anchor]), reverse=True)
+        kept = negatives[ignored:]
+        total += math.log(math.exp(positive) + sum(math.exp(value) for value in kept)) - positive
+    found = float(objective_loss(first, second, 0.1, groups, ignore_nearest=share))
+    assert found == pytest.approx(total / 10, rel=1e-12)
+
+
+def test_negatives_that_are_ignored_get_no_gradient() -> None:
+    angles = torch.tensor([[0.0, 0.2, 2.0], [0.1, 0.3, 2.4]], dtype=torch.float64)
+    first, second = (torch.stack([row.cos(), row.sin()], dim=1) for row in angles)
+    first.requires_grad_()
+    plain = torch.autograd.grad(objective_loss(first, second, 0.1), first)[0]
+    kept = torch.autograd.grad(objective_loss(first, second, 0.1, ignore_nearest=0.5), first)[0]
+    # Pairs 0 and 1 lie close together: ignoring half of the negatives leaves them only the far pair 2.
+    assert float(kept[:2].norm()) < 0.1 * float(plain[:2].norm())
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 16])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_gradient_cache_equals_the_plain_loss(chunk: int, dropout: float) -> None:
     inputs = torch.randn(16, 6, dtype=torch.float64)
-    log_temperature = nn.Parameter(torch.tensor(-1.0, dtype=torch.float64))
     chunks = list(inputs.split(chunk))
 
     def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
         first, second = embeddings.chunk(2)
-        return nt_xent(first, second, log_temperature.exp())
+        return nt_xent(first, second, 0.3)
 
     results = []
     for cached in (False, True):
         network = small_network(dropout)
-        log_temperature.grad = None
         torch.manual_seed(5)
         if cached:
-            loss = cached_backward(partial(embed, network), chunks, loss_of, direct=[log_temperature])
+            loss = cached_backward(partial(embed, network), chunks, loss_of)
         else:
             loss = loss_of(torch.cat([embed(network, rows) for rows in chunks]))
             loss.backward()
-        gradients = [parameter.grad for parameter in [*network.parameters(), log_temperature]]
+        gradients = [parameter.grad for parameter in network.parameters()]
         results.append([loss.detach(), *gradients, torch.rand(1)])
     for plain, in_chunks in zip(*results, strict=True):
         torch.testing.assert_close(in_chunks, plain, rtol=1e-12, atol=1e-14)
 
 
-def mean_loss_and_gradients(network: nn.Module, rows: torch.Tensor, chunk: int, shared: float) -> list[torch.Tensor]:
+def mean_loss_and_gradients(network: nn.Module, rows: torch.Tensor, chunk: int, ignored: float) -> list[torch.Tensor]:
     """The loss of all processes and the gradients, in chunks of rows or (0) at once."""
 
     def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
         first, second = embeddings.chunk(2)
-        return objective_loss(first, second, 0.07, shared_negatives=shared)
+        return objective_loss(first, second, 0.07, ignore_nearest=ignored)
 
     network.zero_grad()
     if chunk:
@@ -164,7 +172,8 @@ def one_of_two(rank: int, folder: str) -> None:
     network = nn.parallel.DistributedDataParallel(small_network())
     rows = torch.load(f"{folder}/views.pt")[:, 4 * rank : 4 * rank + 4].reshape(8, 6)
     results = {
-        shared: [mean_loss_and_gradients(network, rows, chunk, shared) for chunk in (0, 3)] for shared in (0.0, 0.5)
+        ignored: [mean_loss_and_gradients(network, rows, chunk, ignored) for chunk in (0, 3)]
+        for ignored in (0.0, 0.25)
     }
     assert gather_with_gradient(torch.full((1, 1), float(rank))).tolist() == [[0.0], [1.0]]
     if rank == 0:
@@ -183,10 +192,10 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    for shared, results in torch.load(tmp_path / "results.pt").items():
+    for ignored, results in torch.load(tmp_path / "results.pt").items():
         network = small_network()
         first, second = embed(network, views.reshape(16, 6)).chunk(2)
-        loss = objective_loss(first, second, 0.07, shared_negatives=shared)
+        loss = objective_loss(first, second, 0.07, ignore_nearest=ignored)
         loss.backward()
         expected = [loss.detach(), *[parameter.grad for parameter in network.parameters()]]
         for result in results:
@@ -195,13 +204,13 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 
 
 def test_objectives_are_found_by_name_and_told_their_options() -> None:
-    assert make_objective("nt_xent", {"shared_negatives": 0.5}) == NTXent(shared_negatives=0.5)
+    assert make_objective("nt_xent", {"ignore_nearest": 0.5}) == NTXent(ignore_nearest=0.5)
     with pytest.raises(TrainingError, match=r"one of .'nt_xent'., not 'triplet'"):
         make_objective("triplet", {})
     with pytest.raises(TrainingError, match="no option 'colour'; its options are"):
         make_objective("nt_xent", {"colour": 1})
-    with pytest.raises(TrainingError, match="shared_negatives must be between 0 and 1, not 2"):
-        make_objective("nt_xent", {"shared_negatives": 2})
+    with pytest.raises(TrainingError, match="ignore_nearest must be at least 0 and less than 1, not 2"):
+        make_objective("nt_xent", {"ignore_nearest": 2})
 
 
 def test_another_distribution_can_add_an_objective(monkeypatch: pytest.MonkeyPatch) -> None:

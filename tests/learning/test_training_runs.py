@@ -152,8 +152,7 @@ def test_gradient_caching_trains_the_same(dataset: Path, tmp_path: Path) -> None
             recipe.read_text()
             .replace(
                 "projection_size: 8",
-                "num_attention_heads: 2, learn_temperature: "
-                "true, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0",
+                "num_attention_heads: 2, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0",
             )
             .replace("num_attention_heads: 2, ", "", 1)
         )

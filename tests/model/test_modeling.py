@@ -11,38 +11,26 @@ from huggingface_hub.errors import StrictDataclassClassValidationError
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from telescope_transformer import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, TelescopeModel
+from telescope_transformer.learning.arguments import read_recipe
 from telescope_transformer.model import FIELD_SIZES
 from telescope_transformer.model.configuration_telescope import field_offsets
 from telescope_transformer.model.sharing_telescope import bundle_source
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48, "projection_size": 16}
+RECIPE = read_recipe("default")["model"]
 VARIANTS = {
     "paper": {},
     "bidirectional": {"is_causal": False},
     "bag of records": {"num_hidden_layers": 0},
     "more fields": {"fields": ["protocol", "ttl", "dst_port", "tcp_flags"]},
     "seconds": {"time_features": ["log_seconds", "log_microseconds"]},
-    "moments": {"pooling": "moments", "projection_hidden_size": 24, "record_layers": 1},
-    "neighbours": {
-        "fields": ["dst_octet_1", "dst_octet_2", "dst_octet_3", "dst_octet_4", "dst_port", "protocol", "src_port"],
-        "field_embedding_sizes": {"src_port": 0},
-        "record_features": ["time_scales", "port_scales", "relations"],
-        "num_hidden_layers": 0,
-        "pooling": "moments",
-    },
-    "towers and directions": {
-        "num_hidden_layers": 0,
-        "num_towers": 2,
-        "record_layers": 1,
-        "pooling": "moments",
-        "discriminant_size": 5,
-        "discriminant_centres": 3,
-        "time_of_day_weight": 0.25,
-    },
-    "neighbours without destination or source port": {
+    "moments": {"pooling": "moments", "num_hidden_layers": 0},
+    "record features": {"fields": RECIPE["fields"], "field_embedding_sizes": {"src_port": 0}, "record_features": True},
+    "record features without destination or source port": {
         "fields": ["protocol", "dst_port"],
-        "record_features": ["relations", "port_scales"],
+        "record_features": True,
     },
+    "recipe": RECIPE,
 }
 
 
@@ -91,7 +79,7 @@ def test_the_paper_preset_is_the_paper_model() -> None:
 def test_shapes_and_unit_length(changes: dict[str, object]) -> None:
     model = make_model(**changes)
     output = model(**make_batch(model.config), output_hidden_states=True)
-    assert output.embeddings.shape == (3, model.config.embedding_size)
+    assert output.embeddings.shape == (3, model.config.projection_size)
     assert output.pooler_output.shape == (3, model.config.pooled_size)
     assert output.last_hidden_state.shape == (3, 7, 32)
     assert output.loss is None
@@ -109,7 +97,11 @@ def test_padding_changes_no_embedding(changes: dict[str, object], attention: str
     # What stands at a padded place is ignored, even where it looks like a record.
     padded["input_ids"][1, 7:] = batch["input_ids"][0]
     padded["inter_arrival"][1, 7:] = 1e9
-    torch.testing.assert_close(model(**padded, attention_mask=mask).embeddings, model(**batch).embeddings)
+    expected = model(**batch).embeddings
+    # Padding behind the records, before them, and on both sides.
+    for shift in (0, 7, 3):
+        rolled = {name: values.roll(shift, 1) for name, values in padded.items()}
+        torch.testing.assert_close(model(**rolled, attention_mask=mask.roll(shift, 1)).embeddings, expected)
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
@@ -135,15 +127,16 @@ def test_a_record_of_zeros_is_real() -> None:
 
 
 @pytest.mark.parametrize("is_causal", [True, False])
-def test_eager_equals_sdpa(is_causal: bool) -> None:
+@pytest.mark.parametrize("mask", [(torch.arange(7) < torch.tensor([[7], [3], [1]])).long(), None])
+def test_eager_equals_sdpa(is_causal: bool, mask: torch.Tensor | None) -> None:
     model = make_model(is_causal=is_causal)
     batch = make_batch(model.config)
-    mask = (torch.arange(7) < torch.tensor([[7], [3], [1]])).long()
     model.set_attn_implementation("sdpa")
     fused = model(**batch, attention_mask=mask).embeddings
     model.set_attn_implementation("eager")
     output = model(**batch, attention_mask=mask, output_attentions=True)
     torch.testing.assert_close(output.embeddings, fused, atol=1e-6, rtol=1e-5)
+    assert [weights.shape for weights in output.attentions] == [(3, 4, 7, 7)] * 2
 
 
 def test_a_causal_record_does_not_see_later_ones() -> None:
@@ -163,8 +156,9 @@ def test_a_bag_of_records_has_no_order() -> None:
     torch.testing.assert_close(model(**backward).embeddings, model(**batch).embeddings)
 
 
-def test_every_parameter_gets_a_gradient() -> None:
-    model = make_model(learn_temperature=True).train()
+@pytest.mark.parametrize("changes", [{}, RECIPE])
+def test_every_parameter_gets_a_gradient(changes: dict[str, object]) -> None:
+    model = make_model(**changes).train()
     pairs = torch.tensor([[0, 1], [2, 3]])
     model(**make_batch(model.config, batch=4), pairs=pairs).loss.backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
@@ -181,7 +175,7 @@ def test_activation_checkpointing_changes_no_gradient() -> None:
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
-@pytest.mark.parametrize("changes", [{}, {"learn_temperature": True, "num_hidden_layers": 0}])
+@pytest.mark.parametrize("changes", [{}, RECIPE])
 def test_save_and_load(tmp_path: Path, changes: dict[str, object]) -> None:
     model = make_model(**changes)
     model.save_pretrained(tmp_path)
@@ -241,10 +235,6 @@ def test_auto_classes_know_the_model_where_the_package_is_installed(tmp_path: Pa
         ({"fields": ["dst_port", "dst_port"]}, "distinct"),
         ({"hidden_size": 30, "num_attention_heads": 4}, "30"),
         ({"temperature": 0.0}, "temperature"),
-        ({"discriminant_centres": 3}, "need a discriminant_size"),
-        ({"time_of_day_weight": -0.1}, "time_of_day_weight"),
-        ({"discriminant_size": 4, "discriminant_centres": -1}, "discriminant_centres must not be negative"),
-        ({"piece_records": -1}, "piece_records must not be negative"),
     ],
 )
 def test_a_wrong_configuration_is_refused(changes: dict[str, object], words: str) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from telescope_transformer import FlowTokenizer
 from telescope_transformer.model.configuration_telescope import field_offsets
 from telescope_transformer.model.record_features_telescope import (
-    FEATURES,
     TelescopeRecordFeatures,
     radial_basis,
     signed_log,
@@ -33,26 +33,27 @@ def records(count: int = 6, **changes: list) -> list[dict]:
     return rows
 
 
-def features(name: str, rows: list[dict], padding: int = 0) -> torch.Tensor:
-    """Features (T, width) of one window, with so much padding after it."""
+def features(name: str, rows: list[dict], before: int = 0, after: int = 0) -> torch.Tensor:
+    """Features (T, width) of one part, of one window with so much padding before and after it."""
     torch.manual_seed(0)
-    module = TelescopeRecordFeatures([name], field_offsets(FIELDS))
+    module = TelescopeRecordFeatures(field_offsets(FIELDS))
+    parts = {"times": module.times, "ports": module.ports, "relations": module.relations}
     tokens = FlowTokenizer(FIELDS)(rows)
-    ids = torch.as_tensor(tokens["input_ids"]).unsqueeze(0)
-    seconds = torch.as_tensor(tokens["inter_arrival"]).unsqueeze(0)
-    mask = torch.ones(1, len(rows), dtype=torch.long)
-    ids = torch.cat([ids, torch.zeros(1, padding, len(FIELDS), dtype=ids.dtype)], dim=1)
-    seconds = torch.cat([seconds, torch.full((1, padding), 7.0)], dim=1)
-    mask = torch.cat([mask, torch.zeros(1, padding, dtype=torch.long)], dim=1)
+    ids = F.pad(torch.as_tensor(tokens["input_ids"]), (0, 0, before, after)).unsqueeze(0)
+    seconds = F.pad(torch.as_tensor(tokens["inter_arrival"]), (before, after), value=7.0).unsqueeze(0)
+    mask = F.pad(torch.ones(1, len(rows), dtype=torch.long), (before, after))
     with torch.no_grad():
-        return module(ids, seconds, mask)[0, : len(rows)]
+        everything = module(ids, seconds, mask)[0, before : before + len(rows)]
+    widths = [part.width for part in parts.values()]
+    assert everything.shape == (len(rows), module.width)
+    return dict(zip(parts, everything.split(widths, dim=1), strict=True))[name]
 
 
-@pytest.mark.parametrize("name", FEATURES)
-def test_padding_and_width(name: str) -> None:
+@pytest.mark.parametrize("name", ["times", "ports", "relations"])
+@pytest.mark.parametrize(("before", "after"), [(0, 3), (3, 0), (2, 2)])
+def test_padding_on_either_side_changes_nothing(name: str, before: int, after: int) -> None:
     plain = features(name, records())
-    assert plain.shape == (6, FEATURES[name].width)
-    torch.testing.assert_close(features(name, records(), padding=3), plain)
+    torch.testing.assert_close(features(name, records(), before, after), plain)
 
 
 def test_a_radial_basis_is_one_at_its_centres_and_smooth_between() -> None:
@@ -69,7 +70,7 @@ def test_signed_log_keeps_the_sign() -> None:
 
 def test_times_know_ties_and_ends() -> None:
     rows = records(4, timestamp=[0, 0, 5_000_000, 9_000_000])
-    scales = features("time_scales", rows)
+    scales = features("times", rows)
     since_flags, until_flags = scales[:, 20:22], scales[:, 42:44]
     assert since_flags.tolist() == [[0, 1], [1, 0], [0, 0], [0, 0]]  # tie, nothing before
     assert until_flags.tolist() == [[1, 0], [0, 0], [0, 0], [0, 1]]  # tie, nothing after
@@ -93,12 +94,26 @@ def test_a_sweep_shows_its_stride_wherever_it_runs() -> None:
     assert not torch.allclose(back, here)
 
 
+def test_source_ports_show_how_they_change_and_not_their_value() -> None:
+    counting = features("relations", records())
+    torch.testing.assert_close(features("relations", records(src_port=list(range(2000, 2006)))), counting)
+    assert not torch.allclose(features("relations", records(src_port=[9, 700, 3, 52, 1, 80])), counting)
+    torch.testing.assert_close(features("ports", records(src_port=[1, 2, 3, 4, 5, 6])), features("ports", records()))
+
+
+def test_ports_are_shared_by_their_bytes() -> None:
+    ports = features("ports", records(3, dst_port=[0x1234, 0x1256, 0x7834]))
+    assert torch.equal(ports[0, :8], ports[1, :8])
+    assert torch.equal(ports[0, 8:16], ports[2, 8:16])
+    assert not torch.equal(ports[0, :16], ports[1, :16])
+    # A destination port that equals the source port, as reflected traffic has it.
+    assert features("ports", records(2, src_port=[23, 24]))[:, 18].tolist() == [1, 0]
+
+
 def test_what_records_do_not_carry_leaves_no_trace() -> None:
     rows = records()
     for row in rows:
         del row["src_port"], row["dst_ip"]
     relations = features("relations", rows)
     assert relations[:, 15:].abs().sum() == 0
-    scales = features("port_scales", rows)
-    assert scales[:, 16:32].abs().sum() == 0
-    assert scales[:, 33:].abs().sum() == 0
+    assert features("ports", rows)[:, 17:].abs().sum() == 0

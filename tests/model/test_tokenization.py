@@ -76,7 +76,6 @@ def test_windows_have_the_ids_of_their_records(batch: list[list[dict[str, Any]]]
     ]
     np.testing.assert_array_equal(encoded["input_ids"], np.concatenate([e["input_ids"] for e in expected]))
     np.testing.assert_array_equal(encoded["inter_arrival"], np.concatenate([e["inter_arrival"] for e in expected]))
-    np.testing.assert_array_equal(encoded["time_of_day"], np.concatenate([e["time_of_day"] for e in expected]))
     assert sorted(np.diff(encoded["offsets"])) == sorted(len(records) for records in batch)
 
 
@@ -89,8 +88,6 @@ def test_decode_gives_the_records_back(records: list[dict[str, Any]]) -> None:
     again = tokenizer(decoded)
     for name in ("input_ids", "inter_arrival", "attention_mask"):
         np.testing.assert_array_equal(again[name], encoded[name])
-    # Gaps alone do not tell when it was.
-    assert (again["time_of_day"] == -1).all()
     for record, back in zip(records, decoded, strict=True):
         if ":" not in record["dst_ip"]:
             assert back["dst_ip"] == record["dst_ip"]
@@ -151,7 +148,6 @@ def test_batches_pad_and_truncate() -> None:
     assert batch["attention_mask"].tolist() == [[1] * 5, [1, 0, 0, 0, 0]]
     assert batch["inter_arrival"].tolist() == [[0, 2, 2, 2, 2], [0, 0, 0, 0, 0]]
     assert (batch["input_ids"][1, 1:] == tokenizer.pad_token_id).all()
-    assert batch["time_of_day"][1, 1:].tolist() == [-1] * 4
     assert len(tokenizer.decode(batch["input_ids"])[1]) == 1
     assert tokenizer([long, short], truncation=True, max_length=2, padding=True)["input_ids"].shape == (2, 2, 6)
     assert tokenizer(long, padding="max_length", max_length=8)["input_ids"].shape == (1, 8, 6)
@@ -178,14 +174,6 @@ def test_times_of_every_kind() -> None:
     assert tokenizer(records)["inter_arrival"].tolist() == [0, 1.5]
     stamps = pa.table({"timestamp": pa.array([plain, elsewhere], pa.timestamp("ms", "UTC"))})
     assert tokenizer(stamps)["inter_arrival"].tolist() == [0, 1.5]
-    noon = datetime(2026, 1, 1, 12, 0, 0, 250_000, tzinfo=UTC)
-    assert tokenizer([{"timestamp": noon}])["time_of_day"].tolist() == [43_200.25]
-    stamps = pa.table({"timestamp": pa.array([plain, noon], pa.timestamp("us", "UTC"))})
-    assert tokenizer(stamps)["time_of_day"].tolist() == [0, 43_200.25]
-    before_1970 = {"timestamp": -1_000_000, "inter_arrival": 0.0}
-    assert tokenizer([before_1970, {"inter_arrival": 1.0}])["time_of_day"].tolist() == [86_399, -1]
-    gaps = pa.table({"timestamp": pa.array([-1_000_000, None]), "inter_arrival": [0.0, 1.0]})
-    assert tokenizer(gaps)["time_of_day"].tolist() == [86_399, -1]
     with pytest.raises(ValueError, match=r"record 1 of sequence 0 is 5 us earlier"):
         tokenizer([{"timestamp": 5}, {"timestamp": 0}])
     with pytest.raises(ValueError, match="record 1 has neither"):
@@ -211,16 +199,17 @@ def test_an_empty_batch_has_every_input() -> None:
     assert tokenizer.collate(encoded, empty, empty)["input_ids"].shape == (0, 0, 6)
 
 
-def test_padding_on_the_left_is_refused() -> None:
-    with pytest.raises(ValueError, match="padding comes after the records"):
-        FlowTokenizer(padding_side="left")
-    tokenizer = FlowTokenizer()
-    record = {"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 1, "protocol": 6}
-    with pytest.raises(ValueError, match="padding comes after the records"):
-        tokenizer([record], padding=True, padding_side="left")
-    tokenizer.padding_side = "left"
-    with pytest.raises(ValueError, match="padding comes after the records"):
-        tokenizer([record], padding=True)
+def test_padding_on_the_left() -> None:
+    record = {"dst_ip": "192.0.2.1", "dst_port": 22, "protocol": 6}
+    long, short = [record | {"timestamp": 2_000_000 * i} for i in range(3)], [record | {"timestamp": 7}]
+    right = TOKENIZERS["default"]([long, short], padding=True)
+    by_call = TOKENIZERS["default"]([long, short], padding=True, padding_side="left")
+    by_default = FlowTokenizer(padding_side="left")([long, short], padding=True)
+    for left in (by_call, by_default):
+        assert left["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
+        assert (left["input_ids"][0] == right["input_ids"][0]).all()
+        assert (left["input_ids"][1] == right["input_ids"][1][[1, 2, 0]]).all()
+        assert left["inter_arrival"].tolist() == [[0, 2, 2], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("value", ["tcp", " TCP ", "6", 6])
@@ -257,8 +246,8 @@ def test_stretches_collate_to_padded_tensors() -> None:
     for name in tokenizer.model_input_names:
         assert (batch[name] == expected[name]).all()
         assert batch[name].dtype == expected[name].dtype
-    without = tokenizer.collate({"input_ids": encoded["input_ids"], "inter_arrival": encoded["inter_arrival"]}, *rows)
-    assert "time_of_day" not in without
+    alike = tokenizer.collate(encoded, rows[0], np.array([3, 3]))
+    assert set(alike) == {"input_ids", "inter_arrival"}, "without padding there is no mask"
 
 
 def test_save_and_load(tmp_path: Path) -> None:
