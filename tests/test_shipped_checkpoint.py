@@ -45,3 +45,7 @@ def test_every_recipe_describes_a_run(name: str) -> None:
     arguments = recipe(name)
     config = TelescopeConfig(**arguments.model)
     assert arguments.max_records <= config.max_position_embeddings
+
+
+def test_adaptation_from_scratch_has_the_shipped_architecture() -> None:
+    assert recipe("adapt").model == recipe("default").model

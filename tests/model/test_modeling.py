@@ -26,7 +26,7 @@ VARIANTS = {
     "seconds": {"time_features": ["log_seconds", "log_microseconds"]},
     "moments": {"pooling": "moments", "num_hidden_layers": 0},
     "record features": {"fields": RECIPE["fields"], "field_embedding_sizes": {"src_port": 0}, "record_features": True},
-    "record features without destination or source port": {
+    "record features of ports alone": {
         "fields": ["protocol", "dst_port"],
         "record_features": True,
     },
