@@ -49,7 +49,7 @@ class TelescopeAttention(nn.Module):
         super().__init__()
         self.config = config
         self.is_causal = config.is_causal
-        self.head_size = config.hidden_size // config.num_attention_heads
+        self.heads, self.head_size = config.num_attention_heads, config.hidden_size // config.num_attention_heads
         self.scaling = self.head_size**-0.5
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.output = nn.Linear(config.hidden_size, config.hidden_size)
@@ -57,15 +57,15 @@ class TelescopeAttention(nn.Module):
     def forward(
         self, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        batch, length, _ = hidden_states.shape
-        qkv = self.qkv(hidden_states).view(batch, length, 3, -1, self.head_size)
+        batch, length, width = hidden_states.shape
+        qkv = self.qkv(hidden_states).view(batch, length, 3, self.heads, self.head_size)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, head size)
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
         dropout = self.config.attention_probs_dropout_prob if self.training else 0.0
         attended, weights = attend(
             self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **kwargs
         )
-        return self.output(attended.reshape(batch, length, -1)), weights
+        return self.output(attended.reshape(batch, length, width)), weights
 
 
 class TelescopeEncoderLayer(GradientCheckpointingLayer):

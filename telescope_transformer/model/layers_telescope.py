@@ -140,8 +140,10 @@ class TelescopeMomentPooling(nn.Module):
         mean = self.mean(hidden_states, attention_mask)
         variance = self.mean((hidden_states - mean.unsqueeze(1)) ** 2, attention_mask)
         real = attention_mask.unsqueeze(-1).bool()
-        largest = hidden_states.masked_fill(~real, torch.finfo(hidden_states.dtype).min).amax(dim=1)
-        largest = torch.where(real.any(dim=1), largest, 0)
+        largest = torch.zeros_like(mean)
+        if hidden_states.shape[1] > 0:
+            found = hidden_states.masked_fill(~real, torch.finfo(hidden_states.dtype).min).amax(dim=1)
+            largest = torch.where(real.any(dim=1), found, 0)
         return self.norm(torch.cat([mean, (variance + self.smallest_variance).sqrt(), largest], dim=-1))
 
 

@@ -144,7 +144,8 @@ class TelescopeModel(TelescopePreTrainedModel):
             raise ValueError(f"input_ids must be (B, T, {len(self.config.fields)}), not {tuple(input_ids.shape)}")
         real = real_records(input_ids, attention_mask)
         hidden_states = self.embeddings(input_ids, inter_arrival, real)
-        if len(self.layers):
+        # An empty batch is done: the attention of transformers refuses it.
+        if len(self.layers) and input_ids.numel() > 0:
             bias = attention_bias(attention_mask, input_ids.shape[1], self.config.is_causal, hidden_states)
             for layer in self.layers:
                 hidden_states = layer(hidden_states, attention_mask=bias, **kwargs)

@@ -41,13 +41,13 @@ def signed_log(values: torch.Tensor) -> torch.Tensor:
 
 
 def shifted(values: torch.Tensor) -> torch.Tensor:
-    """The value of the record before, (B, T); the first record keeps its own."""
-    return torch.cat([values[:, :1], values[:, :-1]], dim=1)
+    """The value of the record before, (B, T); the first record gets the last one's, which means nothing."""
+    return values.roll(1, dims=1)
 
 
 def has_predecessor(real: torch.Tensor) -> torch.Tensor:
     """Which real records follow another real one, bool (B, T)."""
-    return real & torch.cat([torch.zeros_like(real[:, :1]), real[:, :-1]], dim=1)
+    return real & shifted(real) & (torch.arange(real.shape[1], device=real.device) > 0)
 
 
 class TelescopeTimeScales(nn.Module):
@@ -61,9 +61,11 @@ class TelescopeTimeScales(nn.Module):
 
     def forward(self, inter_arrival: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         follows = has_predecessor(real)
-        followed = torch.cat([follows[:, 1:], torch.zeros_like(real[:, :1])], dim=1)
+        # Whether and how long after a record the next one comes is what that one says of this one. The first record
+        # follows none, so what the last one gets from it is nothing.
+        followed = follows.roll(-1, dims=1)
         since = torch.where(follows, inter_arrival.float().clamp(min=0), 0)
-        until = torch.cat([since[:, 1:], torch.zeros_like(since[:, :1])], dim=1)
+        until = since.roll(-1, dims=1)
         parts = []
         for gap, exists in ((since, follows), (until, followed)):
             parts.append(radial_basis(torch.log1p(gap), 0, LOG_SECONDS, self.gap_centres) * exists.unsqueeze(-1))
