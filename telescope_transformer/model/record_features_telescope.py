@@ -1,8 +1,8 @@
 """What a record shows beside its own fields: several scales of time, its ports, and its place among its neighbours.
 
 Everything is computed from the tokens and the inter-arrival times, so the tokenizer stays the same. Destinations and
-source ports enter only relative to the other records of the window. Their values tell one host from another, and are
-the same in no two hosts of an actor; how they change from record to record tells one actor's tool from another's.
+source ports enter relative to the other records of the window: their values tell one host of an actor from another,
+how they change from record to record tells one tool from another. A source port below 1,024 is a service, and stays.
 B is windows, T records of a window.
 """
 
@@ -20,6 +20,8 @@ LOG_SECONDS = 15.0
 LOG_PORTS, LOG_ADDRESSES = 11.1, 22.2
 # Width of the embedding of each byte of a destination port.
 BYTE_WIDTH = 8
+# System ports (RFC 6335, section 6). As a source port, one is the service of a host that answers spoofed packets.
+SYSTEM_PORTS = 1024
 
 
 class FieldColumn(NamedTuple):
@@ -76,21 +78,24 @@ class TelescopeTimeScales(nn.Module):
 
 
 class TelescopePortFeatures(nn.Module):
-    """The destination port by its two bytes, which rare ports share, and how the source port relates to it."""
+    """The destination port by its two bytes, which rare ports share; the source port if it is a service's."""
 
-    width = 2 * BYTE_WIDTH + 1 + 2
+    width = 3 * BYTE_WIDTH + 1 + 3
 
     def __init__(self) -> None:
         super().__init__()
         self.high, self.low = nn.Embedding(256, BYTE_WIDTH), nn.Embedding(256, BYTE_WIDTH)
+        self.service = nn.Embedding(SYSTEM_PORTS, BYTE_WIDTH)
 
     def forward(self, destination: FieldColumn, source: FieldColumn) -> torch.Tensor:
         ports, shown = destination.values, destination.known.unsqueeze(-1)
         size = torch.log1p(ports.float()).unsqueeze(-1) / math.log(65_536)
         equal = source.known & destination.known & (source.values == ports)
-        flags = torch.stack([source.known, equal], dim=-1).float()
+        answers = source.known & (source.values < SYSTEM_PORTS)
+        flags = torch.stack([source.known, equal, answers], dim=-1).float()
+        service = self.service(torch.where(answers, source.values, 0)).float() * answers.unsqueeze(-1)
         bytes_of_port = torch.cat([self.high(ports >> 8), self.low(ports & 255)], dim=-1).float()
-        return torch.cat([bytes_of_port * shown, size, flags], dim=-1)  # (B, T, width)
+        return torch.cat([bytes_of_port * shown, size, service, flags], dim=-1)  # (B, T, width)
 
 
 class TelescopeRelations(nn.Module):

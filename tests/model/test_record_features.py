@@ -97,8 +97,16 @@ def test_a_sweep_shows_its_stride_wherever_it_runs() -> None:
 def test_source_ports_show_how_they_change_and_not_their_value() -> None:
     counting = features("relations", records())
     torch.testing.assert_close(features("relations", records(src_port=list(range(2000, 2006)))), counting)
-    assert not torch.allclose(features("relations", records(src_port=[9, 700, 3, 52, 1, 80])), counting)
-    torch.testing.assert_close(features("ports", records(src_port=[1, 2, 3, 4, 5, 6])), features("ports", records()))
+    assert not torch.allclose(features("relations", records(src_port=[9_000, 700, 3_000, 52, 1_000, 80])), counting)
+    here, there = features("ports", records(src_port=list(range(50_000, 50_006)))), features("ports", records())
+    torch.testing.assert_close(here, there)
+
+
+def test_a_source_port_of_a_service_is_shown() -> None:
+    """Backscatter comes from the port of the service that is attacked, to ports that mean nothing."""
+    web, names = (features("ports", records(2, src_port=[port, port])) for port in (443, 53))
+    assert not torch.allclose(web[:, 17:25], names[:, 17:25])
+    torch.testing.assert_close(web[0, 17:25], web[1, 17:25])
 
 
 def test_ports_are_shared_by_their_bytes() -> None:
@@ -107,7 +115,7 @@ def test_ports_are_shared_by_their_bytes() -> None:
     assert torch.equal(ports[0, 8:16], ports[2, 8:16])
     assert not torch.equal(ports[0, :16], ports[1, :16])
     # A destination port that equals the source port, as reflected traffic has it.
-    assert features("ports", records(2, src_port=[23, 24]))[:, 18].tolist() == [1, 0]
+    assert features("ports", records(2, src_port=[23, 24]))[:, 26].tolist() == [1, 0]
 
 
 def test_what_records_do_not_carry_leaves_no_trace() -> None:
