@@ -32,8 +32,8 @@ COSINE_BINS = 1024
 RELIABILITY_BINS = 10
 # Pairs whose vectors are gathered at a time, 10 MB of them.
 PIECE = 8_192
-# The middle of the range in which thresholds gave the same clusters on validation telescopes (training/RESULTS.md).
-DEFAULT_THRESHOLD = 0.5
+# In the range of `threshold.GRID`; for telescopes with too few sources to tell.
+DEFAULT_THRESHOLD = 0.6
 
 
 @dataclass(frozen=True)

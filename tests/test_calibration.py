@@ -51,7 +51,7 @@ def test_the_threshold_finds_actors_again(rng: np.random.Generator) -> None:
     labels = sweep(embeddings, [calibration.threshold])[0].labels
     assert adjusted_rand_score(actor, labels) > 0.9
     chosen = {row["threshold"]: row["agreement"] for row in calibration.agreement}
-    assert chosen[calibration.threshold] > max(chosen[0.2], chosen[0.9])
+    assert chosen[calibration.threshold] >= max(chosen.values()) - 0.02
 
 
 def test_a_large_campaign_does_not_move_the_threshold(rng: np.random.Generator) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import torch
 
-from telescope_transformer.cli.calibrate import calibrate
+from telescope_transformer.calibrating import calibrate_dataset
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.evaluation.inputs import distinct_records
 from telescope_transformer.learning.arguments import arguments_of
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         datasets = make_datasets(options.data, work)
         train(TrainingPaths(datasets, work / "run"), arguments_of(options.config, given))
         halve(work / "run", options.output)
-        calibrate(work / CALIBRATED_ON, model=str(options.output))
+        calibrate_dataset(work / CALIBRATED_ON, options.output).save(options.output)
     except TelescopeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -16,7 +16,7 @@ def calibrate(
     test_split: Annotated[str, typer.Option(help="Split on which the error is measured.")] = "unseen_sources",
     seed: Annotated[int, typer.Option(help="Seed of the pairs that are drawn.")] = 0,
 ) -> None:
-    """Fit how likely two windows of a given similarity are the work of one actor; `analyze` then uses it.
+    """Fit how likely two windows of a given similarity are of one source, and the threshold of a model.
 
     Writes calibration.json beside the checkpoint and prints the expected calibration error on sources not fitted. The
     shipped checkpoint's own stays as it is: with it, --output says where the new one goes.
