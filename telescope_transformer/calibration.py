@@ -18,7 +18,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from telescope_transformer.errors import CheckpointError, DatasetError
-from telescope_transformer.threshold import reproducible_threshold
+from telescope_transformer.threshold import DEFAULT_THRESHOLD, reproducible_threshold
 
 FILE_NAME = "calibration.json"
 # At most so many pairs of each source, so that no large source speaks for all.
@@ -32,8 +32,6 @@ COSINE_BINS = 1024
 RELIABILITY_BINS = 10
 # Pairs whose vectors are gathered at a time, 10 MB of them.
 PIECE = 8_192
-# In the range of `threshold.GRID`; for telescopes with too few sources to tell.
-DEFAULT_THRESHOLD = 0.6
 
 
 @dataclass(frozen=True)
