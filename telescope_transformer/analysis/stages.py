@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from telescope_transformer import embedding
 from telescope_transformer.analysis.settings import Say, Settings, counted
 from telescope_transformer.analysis.tables import granularity_table
-from telescope_transformer.calibration import DEFAULT_THRESHOLD, FILE_NAME, Calibration, calibrate
+from telescope_transformer.calibration import FILE_NAME, Calibration, calibrate
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
 from telescope_transformer.errors import DatasetError, FlowRecordError, InputError
 from telescope_transformer.labels import read_owners
@@ -21,6 +21,7 @@ from telescope_transformer.report import profile_clusters
 from telescope_transformer.report.granularity import walk_thresholds
 from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import embedding_matrix
+from telescope_transformer.threshold import DEFAULT_THRESHOLD
 from telescope_transformer.windows import Windows
 from telescope_transformer.windows import cut as cut_records
 
