@@ -53,7 +53,8 @@ def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastive
         model: as `resolve_checkpoint` takes it.
 
     Raises:
-        CheckpointError: if it is missing, damaged or of another architecture, or model and tokenizer do not match.
+        CheckpointError: if it is missing, damaged or of another architecture, if model and tokenizer do not match, or
+            if a weight is not a finite number.
         HubError: if a Hub id cannot be downloaded.
     """
     folder = resolve_checkpoint(model)
@@ -64,6 +65,9 @@ def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastive
         raise CheckpointError(
             f"{folder}: the tokenizer spells {tokenizer.fields}, the model reads {loaded.config.fields}"
         )
+    odd = [name for name, weights in loaded.state_dict().items() if not torch.isfinite(weights).all()]
+    if odd:
+        raise CheckpointError(f"{folder}: the weights {odd[0]} hold values that are not finite numbers")
     return loaded.eval(), tokenizer
 
 

@@ -153,3 +153,13 @@ def test_the_digest_of_a_checkpoint_is_that_of_its_configuration_and_weights(
     other.save_pretrained(tmp_path / "other")
     digests = [checkpoint_digest(tmp_path / name) for name in ("one", "same", "other")]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, model: TelescopeForContrastiveLearning) -> None:
+    broken = TelescopeForContrastiveLearning(model.config)
+    with torch.no_grad():
+        next(broken.parameters()).view(-1)[3] = float("nan")
+    broken.save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="not finite numbers"):
+        load_model(tmp_path)
