@@ -88,10 +88,12 @@ def find_fault(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint, or None."""
     try:
         seal = json.loads((checkpoint / SEAL).read_text())
+        if STATE not in seal:
+            return f"{SEAL} does not name {STATE}"
         for name, digest in seal.items():
             if file_digest(checkpoint / name) != digest:
                 return f"{name} is not what was written"
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         return str(error)
     return None
 

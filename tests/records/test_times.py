@@ -64,6 +64,11 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     assert status.tolist() == [INVALID]
 
 
+@pytest.mark.parametrize("number", [1e308, 3e20, 2.6e20])
+def test_a_number_beyond_all_times_is_none(number: float) -> None:
+    assert parse_times(pa.array([number]))[1].tolist() == [INVALID]
+
+
 def test_missing_and_non_finite_times() -> None:
     assert parse_times(pa.array(["", None, " "]))[1].tolist() == [MISSING] * 3
     assert parse_times(pa.array([None, float("nan"), float("inf"), -1.0]))[1].tolist() == [
