@@ -1,87 +1,202 @@
-"""`telescope serve`: the report on loopback, always that of the folder's present tables."""
+"""`telescope serve`: the reports of one or more analyses on loopback, with a search over all their tables."""
 
+import json
+from collections.abc import Sequence
+from datetime import date
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock
-from typing import Any
-from urllib.parse import urlsplit
+from threading import BoundedSemaphore, Lock
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.report import read_folder, render_report
+from telescope_transformer.report.search import SourceSearch
+from telescope_transformer.report.words import EPOCH
 
 LOOPBACK = "127.0.0.1"
 # What an analysis writes last but for its report: with it, all tables are there.
 NEWEST = "sensors.json"
+# Seconds for which a client may keep a connection waiting, and requests that are answered at a time.
+PATIENCE = 10
+MOST_AT_ONCE = 16
+# Analyses that one server holds in memory.
+MOST_ANALYSES = 60
+
+
+class _Version(NamedTuple):
+    """An analysis as it was at one time."""
+
+    written: int | None
+    page: bytes
+    search: SourceSearch
 
 
 class Served:
-    """The page of an analysis that was written to a folder; rendered anew once the folder's tables are newer.
+    """An analysis that was written to a folder; read anew once the folder's tables are newer.
 
     Raises:
         InputError: if the folder is not the output of an analysis.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, others: Sequence[tuple[str, str, bool]] = ()) -> None:
+        self._folder, self._others = folder, others
         self._lock = Lock()
-        self._written, self._page = self._render()
+        self._version = self._read()
 
     @property
-    def page(self) -> bytes:
-        """The page; where new tables cannot be read, because they are being written, that of the last ones."""
+    def now(self) -> _Version:
+        """The newest version; where new tables cannot be read, because they are being written, the last one."""
         with self._lock:
-            if self._time() != self._written:
+            if self._time() != self._version.written:
                 try:
-                    self._written, self._page = self._render()
+                    self._version = self._read()
                 except InputError:
-                    return self._page
-            return self._page
+                    return self._version
+            return self._version
 
     def _time(self) -> int | None:
         path = self._folder / NEWEST
         return path.stat().st_mtime_ns if path.is_file() else None
 
-    def _render(self) -> tuple[int | None, bytes]:
+    def _read(self) -> _Version:
         written = self._time()
-        return written, render_report(read_folder(self._folder).report_data()).encode()
+        folder = read_folder(self._folder)
+        page = render_report(folder.report_data(), live=True, others=self._others)
+        return _Version(written, page.encode(), SourceSearch(folder))
+
+
+class Analyses:
+    """Several served analyses by number; each is read when it is first asked for.
+
+    Raises:
+        InputError: if there are none or too many, or the first is not the output of an analysis.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = [found for folder in folders for found in _analyses_below(folder)]
+        if not self._folders or len(self._folders) > MOST_ANALYSES:
+            raise InputError(f"{len(self._folders)} analyses: 1 to {MOST_ANALYSES} can be served at once")
+        self._served: dict[int, Served] = {}
+        self._lock = Lock()
+        self.get(0)
+
+    def get(self, number: int) -> Served | None:
+        """The analysis of this number, None where there is none."""
+        if not 0 <= number < len(self._folders):
+            return None
+        with self._lock:
+            if number not in self._served:
+                self._served[number] = Served(self._folders[number], self._choices(number))
+            return self._served[number]
+
+    def _choices(self, here: int) -> list[tuple[str, str, bool]]:
+        if len(self._folders) == 1:
+            return []
+        return [(f"/{i}/", str(folder), i == here) for i, folder in enumerate(self._folders)]
+
+
+def _analyses_below(folder: Path) -> list[Path]:
+    """The folder itself if an analysis was written to it, else the folders in it, the last by name first."""
+    if (folder / "clusters.json").exists() or not folder.is_dir():
+        return [folder]
+    found = sorted((one for one in folder.iterdir() if (one / "clusters.json").is_file()), reverse=True)
+    return found or [folder]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET /, to requests that name the loopback address only."""
+    """Answers GET, to requests that name the loopback address only."""
 
     server: "ReportServer"
+    timeout = PATIENCE
 
     def do_GET(self) -> None:
         # A page elsewhere can point its own name at this address; its requests carry that name.
         if self.headers.get("Host") not in self.server.names:
             self.send_error(HTTPStatus.FORBIDDEN, "only for the loopback address")
             return
-        if urlsplit(self.path).path != "/":
-            self.send_error(HTTPStatus.NOT_FOUND)
+        address = urlsplit(self.path)
+        parts = [part for part in address.path.split("/") if part]
+        number = int(parts.pop(0)) if parts and parts[0].isascii() and parts[0].isdigit() and len(parts[0]) < 4 else 0
+        try:
+            served = self.server.analyses.get(number)
+            answer = None if served is None else _answer(served.now, parts, parse_qs(address.query))
+        except InputError as error:
+            self._send(json.dumps({"error": str(error)}).encode(), "application/json", HTTPStatus.BAD_REQUEST)
             return
-        page = self.server.served.page
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(page)))
+        if answer is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+        elif isinstance(answer, bytes):
+            self._send(answer, "text/html; charset=utf-8")
+        else:
+            self._send(json.dumps(answer).encode(), "application/json")
+
+    def _send(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        self.wfile.write(page)
+        self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Requests are not logged: they hold addresses."""
 
 
+def _answer(version: _Version, parts: list[str], query: dict[str, list[str]]) -> bytes | dict[str, Any] | None:
+    """What is asked for: the page, or what the tables say; None for anything else.
+
+    Raises:
+        InputError: for a value that is none.
+    """
+    values = {name: given[0] for name, given in query.items()}
+    if not parts:
+        return version.page
+    if parts == ["api", "search"]:
+        return version.search.find(values.get("q", ""))
+    if parts == ["api", "members"]:
+        return version.search.members(_number(values.get("cluster", "")), networks=values.get("networks") == "1")
+    if parts == ["api", "period"]:
+        first, last = (_day(values[name]) if values.get(name) else None for name in ("from", "to"))
+        return {
+            "clusters": version.search.period(first if first is not None else 0, last if last is not None else 10**6)
+        }
+    return None
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InputError(f"{text[:20]!r} is no number of a cluster")
+    return int(text)
+
+
+def _day(text: str) -> int:
+    try:
+        return (date.fromisoformat(text) - EPOCH).days
+    except ValueError as error:
+        raise InputError(f"{text[:20]!r} is no day") from error
+
+
 class ReportServer(ThreadingHTTPServer):
-    """Serves one analysis on the loopback address; port 0 takes a free one."""
+    """Serves analyses on the loopback address; port 0 takes a free one."""
 
     daemon_threads = True
 
-    def __init__(self, served: Served, port: int) -> None:
+    def __init__(self, analyses: Analyses, port: int) -> None:
         super().__init__((LOOPBACK, port), Handler)
-        self.served = served
+        self.analyses = analyses
         self.names = {f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost")}
+        self._room = BoundedSemaphore(MOST_AT_ONCE)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer a request once there is room for it."""
+        with self._room:
+            super().process_request_thread(request, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away in the middle is no error of ours."""
 
     @property
     def address(self) -> str:

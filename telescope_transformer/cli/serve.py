@@ -7,24 +7,27 @@ import typer
 
 
 def serve(
-    folder: Annotated[Path, typer.Argument(help="Output folder of analyze or update.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Output folders of analyze or update, or a folder that holds several.")
+    ],
     port: Annotated[
         int, typer.Option(help="Port on the loopback address; 0 takes a free one.", min=0, max=65535)
     ] = 8707,
 ) -> None:
-    """Show the report on this machine only, filtered live by day, service and source; Ctrl-C ends it.
+    """Show reports on this machine only, with a search over every source that was read; Ctrl-C ends it.
 
-    A page that is loaded again shows what `telescope watch` has written since.
+    A page that is loaded again shows what `telescope watch` has written since. Of several analyses, such as those of
+    several days, the page lets choose one.
 
     Example: telescope serve out
     """
     from telescope_transformer.cli.options import tell
     from telescope_transformer.errors import InputError
-    from telescope_transformer.serve import ReportServer, Served
+    from telescope_transformer.serve import Analyses, ReportServer
 
-    served = Served(folder)
+    analyses = Analyses(folders)
     try:
-        server = ReportServer(served, port)
+        server = ReportServer(analyses, port)
     except OSError as error:
         raise InputError(f"port {port}: {error.strerror}; choose another with --port") from error
     with server:

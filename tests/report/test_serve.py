@@ -2,18 +2,24 @@
 
 import json
 import os
+import shutil
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from devtools import BROWSER, Page
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.records.addresses import IPV4, Addresses, format_addresses
 from telescope_transformer.report import ReportData
-from telescope_transformer.serve import ReportServer, Served
+from telescope_transformer.serve import Analyses, ReportServer
 
 SUMMARY: dict = {}
 
@@ -25,7 +31,7 @@ def server(report_data: ReportData, tmp_path: Path) -> Iterator[ReportServer]:
     pq.write_table(report_data.rejects, tmp_path / "rejects.parquet")
     SUMMARY.update(clusters=report_data.profiles, solution=report_data.solution, counts=report_data.counts)
     (tmp_path / "clusters.json").write_text(json.dumps(SUMMARY))
-    with ReportServer(Served(tmp_path), 0) as opened:
+    with ReportServer(Analyses([tmp_path]), 0) as opened:
         threading.Thread(target=opened.serve_forever, daemon=True).start()
         yield opened
         opened.shutdown()
@@ -40,11 +46,11 @@ def get(server: ReportServer, path: str, **headers: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_the_page_is_served_on_loopback_and_may_ask_nobody(server: ReportServer) -> None:
+def test_the_page_is_served_on_loopback_and_may_ask_nobody_else(server: ReportServer) -> None:
     status, page = get(server, "")
     assert status == 200
     assert "default-src &#39;none&#39;" in page
-    assert "connect-src" not in page
+    assert "connect-src &#39;self&#39;;" in page
     assert 'id="search"' in page
     assert server.server_address[0] == "127.0.0.1"
 
@@ -67,4 +73,108 @@ def test_other_paths_and_other_names_are_refused(server: ReportServer) -> None:
 
 def test_a_folder_without_analysis_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not the output of an analysis"):
-        Served(tmp_path)
+        Analyses([tmp_path])
+
+
+def test_the_search_finds_every_source_that_was_read(server: ReportServer) -> None:
+    def found(query: str) -> tuple[int, dict, list]:
+        status, text = get(server, f"api/search?{urllib.parse.urlencode({'q': query})}")
+        assert status == 200
+        answer = json.loads(text)
+        return answer["total"], dict(answer["clusters"]), [row["source"] for row in answer["rows"]]
+
+    assert found("192.0.2.1") == (1, {0: 1}, ["192.0.2.1"])
+    assert found("192.0.2.250") == (1, {}, ["192.0.2.250"])
+    assert found("2001:db8::/32") == (1, {2: 1}, ["2001:db8:1:2::9"])
+    assert found("192.0.2.")[0] == 30
+    assert found("tcp/22")[:2] == (10, {0: 10})
+    assert found("tcp/2")[0] == 0
+    assert found("192.0.2.0/30 ssh") == (1, {0: 1}, ["192.0.2.1"])
+    assert found("' OR 1=1 --")[0] == 0
+    assert found("") == (0, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("api/search?q=192.0.2.0/33", "is no prefix"),
+        ("api/search?q=" + "a" * 300, "at most 200 letters"),
+        ("api/members?cluster=x", "no number of a cluster"),
+        ("api/period?from=yesterday", "no day"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_answered_so(server: ReportServer, path: str, words: str) -> None:
+    status, text = get(server, path)
+    assert status == 400
+    assert words in json.loads(text)["error"]
+
+
+def test_members_and_days_come_from_the_tables(server: ReportServer) -> None:
+    members = json.loads(get(server, "api/members?cluster=0")[1])
+    assert members == {"lines": [f"192.0.2.{1 + 3 * k}" for k in range(10)], "total": 10}
+    assert json.loads(get(server, "api/members?cluster=0&networks=1")[1])["lines"] == ["192.0.2.0/24"]
+    days = json.loads(get(server, "api/period?from=2024-03-04&to=2024-03-04")[1])["clusters"]
+    assert sorted(days) == [[0, 8], [1, 8], [2, 8]]
+
+
+def test_one_of_several_analyses_is_chosen(server: ReportServer, tmp_path: Path) -> None:
+    for day in ("2024-03-04", "2024-03-05"):
+        shutil.copytree(tmp_path, tmp_path / "days" / day, ignore=shutil.ignore_patterns("days"))
+    with ReportServer(Analyses([tmp_path / "days"]), 0) as opened:
+        threading.Thread(target=opened.serve_forever, daemon=True).start()
+        status, page = get(opened, "1/")
+        assert status == 200
+        assert "2024-03-04</option>" in page
+        assert json.loads(get(opened, "1/api/search?q=ssh")[1])["total"] == 10
+        assert get(opened, "2/")[0] == 404
+        opened.shutdown()
+
+
+@pytest.mark.parametrize("text", ["[]", "[" * 100_000, '{"clusters": 7}', '{"clusters": [], "solution": []}'])
+def test_a_summary_of_another_kind_is_named(server: ReportServer, tmp_path: Path, text: str) -> None:
+    (tmp_path / "clusters.json").write_text(text)
+    with pytest.raises(InputError, match=r"clusters\.json: not the output of an analysis"):
+        Analyses([tmp_path])
+
+
+def write_million(folder: Path, data: ReportData) -> pa.Array:
+    """The made analysis with a million more sources that are in no cluster; their addresses, ascending."""
+    n = 1_000_000
+    numbers = np.sort(np.random.default_rng(0).choice(1 << 31, n, replace=False)).astype(np.uint64)
+    addresses = format_addresses(Addresses(np.zeros(n, np.uint64), numbers, np.full(n, IPV4, np.uint8)))
+    times = np.full(n, data.sources["first_seen"][0].as_py())
+    more = {"source": addresses, "n_records": np.ones(n, np.int64), "first_seen": times, "last_seen": times}
+    more["service"] = pa.array(["tcp/22 ssh", "udp/9999"]).take(pa.array((numbers % 2).astype(np.int64)))
+    folder.mkdir()
+    every = pa.concat_tables([data.sources, pa.table(more)], promote_options="permissive")
+    pq.write_table(every, folder / "sources.parquet")
+    pq.write_table(data.windows, folder / "windows.parquet")
+    summary = {"clusters": data.profiles, "solution": data.solution, "counts": data.counts}
+    (folder / "clusters.json").write_text(json.dumps(summary))
+    return addresses
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on the path")
+def test_a_million_sources_are_searched_in_a_browser(chromium: Page, report_data: ReportData, tmp_path: Path) -> None:
+    addresses = write_million(tmp_path / "million", report_data)
+    analyses = Analyses([tmp_path / "million"])
+    assert len(analyses.get(0).now.page) < 5_000_000
+    with ReportServer(analyses, 0) as opened:
+        threading.Thread(target=opened.serve_forever, daemon=True).start()
+        page = chromium.open(opened.address)
+        search = "document.getElementById('search')"
+        told = "document.getElementById('filter-status').textContent"
+        for row in (0, len(addresses) // 2, len(addresses) - 1):
+            page.value(f"{search}.value = {json.dumps(addresses[row].as_py())}; {search}.form.requestSubmit()")
+            page.value("new Promise((done) => setTimeout(done, 700))")
+            assert page.value(told) == "1 source, 0 clusters"
+            assert page.value("document.querySelector('#results-table tbody').textContent").startswith(
+                addresses[row].as_py()
+            )
+        page.value(f"{search}.value = 'udp/9999'; {search}.form.requestSubmit()")
+        page.value("new Promise((done) => setTimeout(done, 1500))")
+        assert "sources, 0 clusters" in page.value(told)
+        assert "the first 100 are shown" in page.value("document.getElementById('results-text').textContent")
+        assert page.problems == []
+        opened.shutdown()

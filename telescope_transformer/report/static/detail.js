@@ -95,12 +95,7 @@ class ClusterDetail {
   }
 
   async members(cluster, aggregated) {
-    if (this.report.live) {
-      const answer = await fetch(`api/members?${new URLSearchParams({ cluster: cluster.cluster, networks: aggregated ? 1 : 0 })}`);
-      const found = await answer.json();
-      if (!answer.ok) throw new Error(found.error);
-      return found;
-    }
+    if (this.report.live) return ask("members", { cluster: cluster.cluster, networks: aggregated ? 1 : 0 });
     const { sources } = this.report;
     this.grouped ??= groupedBy(sources.cluster, sources.count);
     const lines = (this.grouped.get(cluster.cluster) ?? []).map((i) => sources.name(i));

@@ -109,11 +109,16 @@ function searchPage(report, query) {
   return { total: found.length, rows: found.slice(0, SHOWN_SOURCES).map((i) => sourceRow(report, i)), clusters };
 }
 
-// What the server finds in all tables.
-async function searchServer(query) {
-  const answer = await fetch(`api/search?${new URLSearchParams({ q: query.text })}`);
+// What the server says of all tables.
+async function ask(what, values) {
+  const answer = await fetch(`api/${what}?${new URLSearchParams(values)}`);
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.error);
+  return found;
+}
+
+async function searchServer(query) {
+  const found = await ask("search", { q: query.text });
   return { ...found, clusters: new Map(found.clusters) };
 }
 
@@ -152,6 +157,7 @@ class Search {
     let found = null;
     try {
       if (query.text && !query.wrong) found = this.report.live ? await searchServer(query) : searchPage(this.report, query);
+      this.report.periodRecords = this.report.live && this.period() ? new Map((await ask("period", { from: this.values.from, to: this.values.to })).clusters) : null;
     } catch (error) {
       query.wrong = error.message;
     }
@@ -230,6 +236,7 @@ function recordsIn(report, cluster) {
   const { period, days } = report;
   if (!period) return cluster.n_records;
   const counts = daysOf(report, cluster);
+  if (!counts && report.periodRecords) return report.periodRecords.get(cluster.cluster) ?? 0;
   if (!counts) return Date.parse(cluster.first_seen) / 86400000 < period.to + 1 && Date.parse(cluster.last_seen) / 86400000 >= period.from ? cluster.n_records : 0;
   let total = 0;
   counts.forEach((value, i) => { if (days.first + (i + 1) * days.step > period.from && days.first + i * days.step <= period.to) total += value; });

@@ -1,0 +1,173 @@
+"""Search in all tables of an analysis: any address, prefix, service or label, over every source that was read."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.records.addresses import IPV4, parse_addresses
+from telescope_transformer.report.folder import Folder
+from telescope_transformer.report.targets import network_of
+from telescope_transformer.report.timing import DAY
+from telescope_transformer.report.words import day_text
+
+# What one question may hold and one answer gives.
+LONGEST_QUERY = 200
+MOST_ROWS = 100
+MOST_MEMBERS = 1_000_000
+_OCTETS = re.compile(r"(?:\d{1,3}\.){1,3}")
+_HALF = (1 << 64) - 1
+# (version, first address, last address)
+Range = tuple[int, int, int]
+
+
+class SourceSearch:
+    """The sources and windows of one analysis in a database in memory, which reads no file."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._lock = Lock()
+        self._connection = duckdb.connect(config={"enable_external_access": "false"})
+        self._load("sources", _source_table(folder.sources))
+        names = ["source", "cluster", "start", "end", "n_records"]
+        self._load("windows", folder.windows.select(names))
+        self._texts = {
+            name: [row[0] for row in self._rows(f"SELECT DISTINCT {name} FROM sources WHERE {name} IS NOT NULL")]
+            for name in ("service", "label")
+        }
+
+    def _load(self, name: str, table: pa.Table) -> None:
+        self._connection.register("given", table)
+        self._connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
+        self._connection.unregister("given")
+
+    def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(statement, list(parameters)).fetchall()
+
+    def find(self, text: str) -> dict[str, Any]:
+        """Sources that a search fits: how many, the first ones, and how many of each cluster.
+
+        Args:
+            text: addresses and prefixes, of which a source must be in one, and words, all of which its service or its
+                label must have.
+
+        Raises:
+            InputError: for a prefix that is none, or a question that is too long.
+        """
+        condition, parameters = self._condition(text)
+        if condition is None:
+            return {"total": 0, "rows": [], "clusters": []}
+        (total,) = self._rows(f"SELECT count(*) FROM sources WHERE {condition}", parameters)[0]
+        columns = "source, cluster, n_records, first_seen, last_seen, service, label"
+        order = f"ORDER BY version, high, low LIMIT {MOST_ROWS}"
+        rows = self._rows(f"SELECT {columns} FROM sources WHERE {condition} {order}", parameters)
+        clusters = self._rows(
+            f"SELECT cluster, count(*) FROM sources WHERE ({condition}) AND cluster IS NOT NULL GROUP BY cluster",
+            parameters,
+        )
+        return {"total": total, "rows": [_row(row) for row in rows], "clusters": [list(pair) for pair in clusters]}
+
+    def _condition(self, text: str) -> tuple[str | None, list[Any]]:
+        ranges, words = parse_query(text)
+        if not ranges and not words:
+            return None, []
+        parts: list[str] = []
+        parameters: list[Any] = []
+        if ranges:
+            one = "(version = ? AND (high, low) >= (?, ?) AND (high, low) <= (?, ?))"
+            parts.append("(" + " OR ".join([one] * len(ranges)) + ")")
+            for version, first, last in ranges:
+                parameters += [version, first >> 64, first & _HALF, last >> 64, last & _HALF]
+        if words:
+            fitting = {
+                name: [one for one in texts if all(has_word(one.lower(), word) for word in words)]
+                for name, texts in self._texts.items()
+            }
+            parts.append("(list_contains(?, service) OR list_contains(?, label))")
+            parameters += [fitting["service"], fitting["label"]]
+        return " AND ".join(parts), parameters
+
+    def members(self, cluster: int, *, networks: bool) -> dict[str, Any]:
+        """All addresses of a cluster in ascending order, or the /24 and /48 networks that they lie in."""
+        rows = self._rows(
+            f"SELECT source FROM sources WHERE cluster = ? ORDER BY version, high, low LIMIT {MOST_MEMBERS}", [cluster]
+        )
+        (total,) = self._rows("SELECT count(*) FROM sources WHERE cluster = ?", [cluster])[0]
+        lines = [row[0] for row in rows]
+        return {"lines": list(dict.fromkeys(map(network_of, lines))) if networks else lines, "total": total}
+
+    def period(self, first: int, last: int) -> list[list[int]]:
+        """Per cluster the records of its windows that touch these days (since 1970, inclusive)."""
+        rows = self._rows(
+            'SELECT cluster, sum(n_records)::BIGINT FROM windows WHERE "end" >= ? AND start < ? GROUP BY cluster',
+            [first * DAY, (last + 1) * DAY],
+        )
+        return [list(row) for row in rows]
+
+
+def _source_table(sources: pa.Table) -> pa.Table:
+    """The sources with their addresses as numbers: `version`, and the halves `high` and `low`."""
+    parsed = parse_addresses(sources["source"])
+    names = ("source", "cluster", "n_records", "first_seen", "last_seen")
+    columns = {name: sources[name] for name in names}
+    for name in ("service", "label"):
+        present = name in sources.column_names
+        columns[name] = pc.cast(sources[name], pa.string()) if present else pa.nulls(sources.num_rows, pa.string())
+    columns |= {"version": pa.array(np.where(parsed.kind == IPV4, 4, 6), pa.int8())}
+    columns |= {"high": pa.array(parsed.high, pa.uint64()), "low": pa.array(parsed.low, pa.uint64())}
+    return pa.table(columns)
+
+
+def _row(row: tuple[Any, ...]) -> dict[str, Any]:
+    source, cluster, records, first, last, service, label = row
+    days = {"first": day_text(first // DAY), "last": day_text(last // DAY)}
+    return {"source": source, "cluster": cluster, "records": records, **days, "service": service, "label": label}
+
+
+def parse_query(text: str) -> tuple[list[Range], list[str]]:
+    """The addresses and prefixes of a search as ranges, and its words in small letters.
+
+    Raises:
+        InputError: as of `SourceSearch.find`.
+    """
+    if len(text) > LONGEST_QUERY:
+        raise InputError(f"a search has at most {LONGEST_QUERY} letters")
+    ranges, words = [], []
+    for part in text.lower().split():
+        found = _range(part)
+        if found:
+            ranges.append(found)
+        else:
+            words.append(part)
+    return ranges, words
+
+
+def _range(text: str) -> Range | None:
+    """An address, a prefix or the first octets of one ("192.0.2."); None for a word."""
+    if _OCTETS.fullmatch(text):
+        octets = text.rstrip(".").split(".")
+        text = f"{'.'.join([*octets, '0', '0', '0'][:4])}/{8 * len(octets)}"
+    name = text.partition("/")[0]
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return None
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise InputError(f"{text} is no prefix") from error
+    return network.version, int(network.network_address), int(network.broadcast_address)
+
+
+def has_word(text: str, word: str) -> bool:
+    """Whether a word is in a text; one that begins or ends with a digit is a whole number there."""
+    before = r"(?<!\d)" if word[:1].isdigit() else ""
+    after = r"(?!\d)" if word[-1:].isdigit() else ""
+    return re.search(before + re.escape(word) + after, text) is not None
