@@ -78,7 +78,7 @@ print(json.dumps(told))
 """
 TOLD = {
     "bert": "config.json is of a model of type 'bert', not 'telescope'",
-    "newer": "the checkpoint has format 9, from a newer version",
+    "newer": "the checkpoint has format 9, and this version of telescope-transformer reads format 4: upgrade",
     "corrupt": "user/corrupt: model.safetensors is damaged",
     "weightless": "user/weightless does not appear to have a file named",
     "other-shape": "has shape [16], and config.json says [32]",
@@ -97,7 +97,7 @@ def plant_broken(hub: HubServer) -> None:
     config, weights = files["config.json"].decode(), files["model.safetensors"]
     broken = {
         "bert": {"config.json": config.replace('"model_type": "telescope"', '"model_type": "bert"').encode()},
-        "newer": {"config.json": config.replace('format_version": 3', 'format_version": 9').encode()},
+        "newer": {"config.json": config.replace('format_version": 4', 'format_version": 9').encode()},
         "other-shape": {"config.json": config.replace('"hidden_size": 16', '"hidden_size": 32').encode()},
         "half": {"config.json": config.replace('"num_hidden_layers": 1', '"num_hidden_layers": 2').encode()},
         "corrupt": {"model.safetensors": weights[:-100]},
