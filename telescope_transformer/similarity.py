@@ -84,27 +84,84 @@ def window_margins(embeddings: np.ndarray, labels: np.ndarray, threshold: float,
     The mean weight to the other members of its own cluster minus the mean weight to the best other cluster. A
     singleton has no other members and counts 0 for its own side, so its margin is positive where every cluster
     repels it. With a single cluster the alternative is to be alone, at weight 0. Negative: it would rather leave.
+    With many clusters the best other one is looked for among those whose means are near (`Nearest`).
     """
     sums, sizes = cluster_sums(embeddings, labels)
+    means = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
+    search = Nearest(means)
     margins = np.empty(len(labels), dtype=np.float32)
-    for rows in row_blocks(len(labels), len(sizes)):
-        margins[rows] = _block_margins(embeddings[rows], labels[rows], sums, sizes, threshold)
+    for rows in row_blocks(len(labels), max(embeddings.shape[1], search.cells_a_row)):
+        vectors = np.ascontiguousarray(embeddings[rows], dtype=np.float32)
+        margins[rows] = _block_margins(vectors, labels[rows], means, sizes, search, threshold)
     return margins * np.float32(scale)
 
 
 def _block_margins(
-    vectors: np.ndarray, own: np.ndarray, sums: np.ndarray, sizes: np.ndarray, threshold: float
+    vectors: np.ndarray, own: np.ndarray, means: np.ndarray, sizes: np.ndarray, search: "Nearest", threshold: float
 ) -> np.ndarray:
-    totals = vectors @ sums.T
-    here = np.arange(len(own))
     others = sizes[own] - 1
-    to_own = (totals[here, own] - (vectors * vectors).sum(axis=1)) / np.maximum(others, 1) - threshold
+    in_own = np.einsum("ij,ij->i", vectors, means[own]) * sizes[own] - np.einsum("ij,ij->i", vectors, vectors)
+    to_own = in_own / np.maximum(others, 1) - threshold
     to_own[others == 0] = 0.0
     if len(sizes) == 1:
         return to_own
-    means = totals / sizes - threshold
-    means[here, own] = -np.inf
-    return to_own - means.max(axis=1)
+    found, products = search.of(vectors, 2)
+    # The own cluster may be among the two; the other one counts then.
+    first_is_own = found[:, 0] == own
+    best = np.where(first_is_own, products[:, 1], products[:, 0])
+    return to_own - (best - threshold)
+
+
+class Nearest:
+    """Looks for the rows of largest inner product with a query, exactly or, where there are many rows, nearly.
+
+    Beyond `EXACT_UP_TO` rows an inverted file (Jegou, Douze and Schmid 2011) looks through the lists whose centres are
+    nearest, about a tenth of all rows, so that work for each query grows with the root of their number.
+
+    Args:
+        rows: float32 (k, dimensions).
+    """
+
+    EXACT_UP_TO = 4096
+    # Of the lists, so many are looked through.
+    PROBES = 16
+
+    def __init__(self, rows: np.ndarray):
+        self._rows = np.ascontiguousarray(rows, dtype=np.float32)
+        self._index = self._inverted_file() if len(rows) > self.EXACT_UP_TO else None
+
+    @property
+    def cells_a_row(self) -> int:
+        """Numbers that are held for a query."""
+        return len(self._rows) if self._index is None else self._rows.shape[1]
+
+    def of(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and inner products (m, count), best first; -1 and minus infinity where there are fewer rows."""
+        count_found = min(count, len(self._rows))
+        if self._index is not None:
+            products, found = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), count)
+            return found, np.where(found < 0, -np.inf, products)
+        products = queries @ self._rows.T
+        best = np.argpartition(-products, count_found - 1, axis=1)[:, :count_found]
+        values = np.take_along_axis(products, best, axis=1)
+        order = np.lexsort((best, -values), axis=1)
+        best, values = np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
+        room = ((0, 0), (0, count - count_found))
+        return np.pad(best, room, constant_values=-1), np.pad(values, room, constant_values=-np.inf)
+
+    def _inverted_file(self):  # type: ignore[no-untyped-def]
+        import faiss
+
+        lists = round(len(self._rows) ** 0.5)
+        coarse = faiss.IndexFlatIP(self._rows.shape[1])
+        index = faiss.IndexIVFFlat(coarse, self._rows.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
+        index.train(self._rows)
+        index.add(self._rows)
+        index.nprobe = self.PROBES
+        # The lists that are looked through are chosen by inner product; the index must outlive its quantiser.
+        index.own_fields = True
+        coarse.this.disown()
+        return index
 
 
 def cohesion(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:

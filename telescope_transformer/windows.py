@@ -21,6 +21,7 @@ from numba import njit
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.fields import ANNOTATIONS, TIE_ORDER, WINDOW_FIELDS
 from telescope_transformer.records.addresses import fold_address
+from telescope_transformer.records.schema import ICMP, ICMPV6
 
 # The paper's longest window (Section 6) and shortest one.
 WINDOW = 128
@@ -333,6 +334,14 @@ def _sort_key(values: pa.Array) -> np.ndarray:
     if not values.null_count:
         return values.to_numpy(zero_copy_only=False)
     return values.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+
+
+def service_codes(protocol: np.ndarray, src_port: np.ndarray, dst_port: np.ndarray) -> np.ndarray:
+    """One int32 per record: protocol and port, or for ICMP the type, which records keep as source port."""
+    protocol = protocol.astype(np.int32)
+    is_icmp = (protocol == ICMP) | (protocol == ICMPV6)
+    port = np.where(is_icmp, src_port, dst_port).astype(np.int32)
+    return (protocol << 16) | port
 
 
 def majority(values: pa.Array | pa.ChunkedArray, offsets: np.ndarray) -> pa.Array:

@@ -5,6 +5,7 @@ A prepared dataset is a folder:
     manifest.json                      schema version, window settings, counts, files, inputs with digests
     windows/shard-00000.parquet        windows of the sources whose hash falls into the shard, in the order of the hash
     windows/shard-00000-00001.parquet  what the first append added to the shard
+    sources/shard-00000.parquet        every source of the shard, also those in no window
     rejects.parquet                    rows that are no flow records: file, row, field, value, reason
     destinations.parquet               the text of IPv6 destinations, which windows hold folded to 32 bits
 
@@ -21,6 +22,7 @@ from telescope_transformer.preparation.reader import (
     read_blocks,
     read_destinations,
     read_heads,
+    read_sources,
 )
 from telescope_transformer.preparation.settings import (
     SPLITS,
@@ -44,5 +46,6 @@ __all__ = [
     "read_destinations",
     "read_heads",
     "read_manifest",
+    "read_sources",
     "window_schema",
 ]

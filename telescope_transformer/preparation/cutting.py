@@ -13,6 +13,8 @@ from telescope_transformer.windows import (
     LeftOut,
     Windows,
     cut_sorted,
+    majority_codes,
+    service_codes,
     sorted_codes,
     split_of_source,
     window_starts,
@@ -20,6 +22,7 @@ from telescope_transformer.windows import (
 
 # A source with more records than this is cut before its last record has come.
 MOST_CARRIED = 2**21
+DAY_MICROSECONDS = 86_400_000_000
 # The column with the number of records of each record's source, which the cut for training needs.
 OF_SOURCE = "of_source"
 # The first part of a training source as a fraction of whole numbers: the same on every machine.
@@ -29,11 +32,24 @@ _FOLDER_OF = {"train": "train", "validation": "validation", "test": "unseen_sour
 
 @dataclass(frozen=True)
 class Piece:
-    """Windows by folder, what the cut left out, and how many sources ended in this piece."""
+    """What came of some records.
+
+    Attributes:
+        folders: windows by folder.
+        left_out: what the cut left out.
+        n_sources: how many sources ended in this piece.
+        sources: a row per source: `source`, `n_records`, `first_seen`, `last_seen` (us), `service` (of most of its
+            records, as `windows.service_codes`) and its annotations; of all records, also those in no window.
+        continues: whether the first source has rows in the piece before.
+        days: int64 (n, 3): days since 1970, records, sources.
+    """
 
     folders: dict[str, Windows]
     left_out: LeftOut
-    sources: int
+    n_sources: int
+    sources: pa.Table
+    continues: bool
+    days: np.ndarray
 
 
 class Cutter:
@@ -69,13 +85,17 @@ class Cutter:
             carried = records.slice(end)
             if not end:
                 continue
-            windows, owners = self._cut(records.slice(0, end), stretches[:end], sources)
+            piece, continues = records.slice(0, end), cut_before > 0
+            annotations = self._texts(piece)
+            windows, owners = self._cut(piece, stretches[:end], sources, annotations)
             ended = int(codes[end - 1]) + 1 - int(inside)
             kept = np.zeros(int(codes[end - 1]) + 1, dtype=bool)
             kept[owners // 2] = True
             kept[0] |= kept_before
             lost = replace(windows.left_out, sources=int((~kept[:ended]).sum()))
-            yield Piece(self._by_folder(windows, owners), lost, ended)
+            described = describe_sources(codes[:end], sources, piece, annotations)
+            days = days_of(codes[:end], piece["timestamp"].to_numpy())
+            yield Piece(self._by_folder(windows, owners), lost, ended, described, continues, days)
             cut_before, kept_before = (int(number[end - 1]) + 1, bool(kept[-1])) if inside else (0, False)
 
     def _stretches(self, records: pa.Table, codes: np.ndarray, number: np.ndarray, sources: pa.Array) -> np.ndarray:
@@ -102,8 +122,8 @@ class Cutter:
         known = starts[starts <= len(times) - settings.min_records]
         return begin + int(known[-1]), bool(known[-1] > 0)
 
-    def _cut(self, records: pa.Table, stretches: np.ndarray, sources: pa.Array) -> tuple[Windows, np.ndarray]:
-        fields = pa.table({name: records[name].cast(WINDOW_FIELDS[name]) for name in self._fields})
+    def _texts(self, records: pa.Table) -> dict[str, tuple[np.ndarray, pa.Array]]:
+        """Numbers of each record's annotations that sort like their texts, -1 for none, and the sorted texts."""
         annotations = {}
         for name, texts in self._annotations.items():
             if texts is None:
@@ -113,6 +133,16 @@ class Cutter:
             rank, ordered = sorted_codes(pa.array(texts, pa.string()))
             rank = np.append(rank, -1)
             annotations[name] = rank[records[name].fill_null(-1).to_numpy()], ordered
+        return annotations
+
+    def _cut(
+        self,
+        records: pa.Table,
+        stretches: np.ndarray,
+        sources: pa.Array,
+        annotations: dict[str, tuple[np.ndarray, pa.Array]],
+    ) -> tuple[Windows, np.ndarray]:
+        fields = pa.table({name: records[name].cast(WINDOW_FIELDS[name]) for name in self._fields})
         names = sources.cast(pa.string()).take(pa.array(np.repeat(np.arange(len(sources)), 2)))
         settings = self._settings
         return cut_sorted(
@@ -147,3 +177,34 @@ def _runs(sources: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     encoded = sources.dictionary_encode().unify_dictionaries()
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks]).astype(np.int64)
     return codes, encoded.chunk(0).dictionary
+
+
+def describe_sources(
+    codes: np.ndarray, sources: pa.Array, records: pa.Table, annotations: dict[str, tuple[np.ndarray, pa.Array]]
+) -> pa.Table:
+    """A row per source of sorted records, as `Piece.sources` says."""
+    begins = np.flatnonzero(np.diff(codes, prepend=-1))
+    offsets = np.append(begins, len(codes))
+    times = records["timestamp"].to_numpy()
+    services = service_codes(*(records[name].to_numpy() for name in ("protocol", "src_port", "dst_port")))
+    columns = {
+        "source": sources.cast(pa.string()).take(pa.array(codes[begins])),
+        "n_records": pa.array(np.diff(offsets), pa.int64()),
+        "first_seen": pa.array(times[begins], pa.int64()),
+        "last_seen": pa.array(times[offsets[1:] - 1], pa.int64()),
+        "service": majority_codes(services.astype(np.int64), offsets).cast(pa.int32()),
+    }
+    for name, (numbers, texts) in annotations.items():
+        columns[name] = (
+            texts.take(majority_codes(numbers, offsets)) if len(texts) else pa.nulls(len(begins), pa.string())
+        )
+    return pa.table(columns)
+
+
+def days_of(codes: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Days since 1970 with the number of records and of sources on each, int64 (n, 3)."""
+    day = times // DAY_MICROSECONDS
+    days, place, records = np.unique(day, return_inverse=True, return_counts=True)
+    # Sorted by source and time: a source's records of one day are next to each other.
+    first = np.append(True, (codes[1:] != codes[:-1]) | (day[1:] != day[:-1]))
+    return np.column_stack([days, records, np.bincount(place[first], minlength=len(days))])

@@ -26,7 +26,7 @@ from telescope_transformer.preparation.manifest import (
 from telescope_transformer.preparation.reader import DESTINATIONS, read_destinations
 from telescope_transformer.preparation.settings import PreparationSettings
 from telescope_transformer.preparation.staging import Staged, stage
-from telescope_transformer.preparation.writer import ShardFile, Tally, write_shard
+from telescope_transformer.preparation.writer import SOURCES, ShardFile, Tally, add_days, write_shard
 
 
 class Scan(Protocol):
@@ -108,7 +108,7 @@ def prepare(
             seconds=round(time.monotonic() - started, 3),
         )
         _write_destinations(fresh, staged.destinations, output if before and append else None)
-        manifest = _manifest(settings, staged, files, ingest, scan.sensors, before)
+        manifest = _manifest(settings, staged, files, ingest, scan.sensors, tally, before)
         if before is None or overwrite:
             write_manifest(fresh, manifest)
             _replace(output, fresh, work / ASIDE)
@@ -305,6 +305,7 @@ def _manifest(
     files: list[ShardFile],
     ingest: Ingest,
     sensors: dict[str, str],
+    tally: Tally,
     before: Manifest | None,
 ) -> Manifest:
     """The manifest of the dataset after this ingest."""
@@ -320,6 +321,8 @@ def _manifest(
         files=(before.files if before else []) + files,
         ingests=(before.ingests if before else []) + [ingest],
         sensors=(before.sensors if before else {}) | sensors,
+        days=add_days(before.days if before else [], tally.days),
+        source_files=(before.source_files if before else []) + tally.source_files,
     )
 
 
@@ -332,8 +335,8 @@ def _replace(output: Path, fresh: Path, aside: Path) -> None:
 
 def _add(output: Path, fresh: Path, manifest: Manifest) -> None:
     """Moves new files into the dataset, then lets the manifest name them."""
-    named = {file.path for file in manifest.files}
-    for split in manifest.settings.folders:
+    named = {*(file.path for file in manifest.files), *manifest.source_files}
+    for split in (*manifest.settings.folders, SOURCES):
         for left in (output / split).glob("*.parquet"):
             # Of an append that was interrupted here.
             if f"{split}/{left.name}" not in named:

@@ -38,7 +38,11 @@ class Ingest:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A prepared dataset's manifest."""
+    """A prepared dataset's manifest.
+
+    `days` is the traffic that was read: day since 1970, records, and sources (one that two ingests have on one day
+    counts twice); `source_files` are the paths of tables of sources.
+    """
 
     window: int
     min_records: int
@@ -51,6 +55,8 @@ class Manifest:
     sensors: dict[str, str] = field(default_factory=dict)
     session_gap: float | None = None
     has_splits: bool = False
+    days: list[list[int]] = field(default_factory=list)
+    source_files: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -103,7 +109,8 @@ def read_manifest(directory: str | Path) -> Manifest:
     if version != SCHEMA_VERSION:
         raise DatasetError(f"{path} has schema version {version}; this release reads version {SCHEMA_VERSION}")
     manifest = _from_json(path, content)
-    missing = [file.path for file in manifest.files if not (directory / file.path).is_file()]
+    named = [*(file.path for file in manifest.files), *manifest.source_files]
+    missing = [path for path in named if not (directory / path).is_file()]
     if missing:
         raise DatasetError(f"{directory} is incomplete: {missing[0]} and {len(missing) - 1} other files are missing")
     return manifest

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.preparation.manifest import Manifest, read_manifest
 from telescope_transformer.preparation.settings import SPLITS, WHOLE
-from telescope_transformer.preparation.writer import ShardFile, window_schema
+from telescope_transformer.preparation.writer import ShardFile, merged_sources, window_schema
 from telescope_transformer.windows import Windows
 
 if TYPE_CHECKING:
@@ -94,6 +94,20 @@ def read_heads(directory: str | Path) -> pa.Table:
     return pa.concat_tables(
         [schema.empty_table(), *(_read_file(Path(directory), file, schema) for file in manifest.files_of())]
     )
+
+
+def read_sources(directory: str | Path) -> pa.Table:
+    """A row per source with all its records, also those in no window (`cutting.Piece.sources`), in windows' order.
+
+    Raises:
+        DatasetError: if the dataset is none, or a file is damaged.
+    """
+    manifest = read_manifest(directory)
+    try:
+        table = pa.concat_tables([pq.read_table(Path(directory) / path) for path in manifest.source_files])
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(f"{directory}: its sources are damaged: {error}") from error
+    return merged_sources(table) if len(manifest.ingests) > 1 else table
 
 
 def read_destinations(directory: str | Path) -> dict[int, str]:

@@ -1,20 +1,23 @@
 """Windows to the shards of a prepared dataset."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from telescope_transformer.fields import ANNOTATIONS, WINDOW_FIELDS
-from telescope_transformer.preparation.cutting import Cutter
+from telescope_transformer.preparation.cutting import Cutter, Piece
 from telescope_transformer.preparation.settings import WindowSettings
 from telescope_transformer.preparation.staging import Staged
 from telescope_transformer.windows import Windows
 
 # A row group is what a reader of blocks holds at least.
 _WINDOWS_PER_ROW_GROUP = 8192
+# The folder of the sources, with all their records, also those in no window.
+SOURCES = "sources"
 # Columns of few distinct values; times are differences, and a dictionary of the others only costs time and space.
 _DICTIONARY_COLUMNS = [
     *(f"{name}.list.element" for name in ("dst_port", "protocol", "ttl", "tcp_flags")),
@@ -41,18 +44,35 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of a cut: all sources, and the windows and sources left out for being too short."""
+    """Counts of a cut: all sources, the windows and sources left out for being too short, and the traffic by day.
+
+    `days` are [day since 1970, records, sources], ascending; `source_files` are the paths of tables of sources.
+    """
 
     sources: int = 0
     windows_left_out: int = 0
     sources_left_out: int = 0
+    days: list[list[int]] = field(default_factory=list)
+    source_files: list[str] = field(default_factory=list)
 
     def plus(self, other: "Tally") -> "Tally":
         return Tally(
             self.sources + other.sources,
             self.windows_left_out + other.windows_left_out,
             self.sources_left_out + other.sources_left_out,
+            add_days(self.days, other.days),
+            self.source_files + other.source_files,
         )
+
+
+def add_days(some: list[list[int]], more: list[list[int]]) -> list[list[int]]:
+    """The days of both, with their sums."""
+    found = {day: [records, sources] for day, records, sources in some}
+    for day, records, sources in more:
+        known = found.setdefault(day, [0, 0])
+        known[0] += records
+        known[1] += sources
+    return [[day, *found[day]] for day in sorted(found)]
 
 
 def window_schema(fields: Iterable[str], annotations: Iterable[str]) -> pa.Schema:
@@ -85,9 +105,12 @@ def write_shard(
     name = f"shard-{shard:05d}.parquet" if not generation else f"shard-{shard:05d}-{generation:05d}.parquet"
     open_files: dict[str, _OpenFile] = {}
     tally = Tally()
+    described: list[Piece] = []
     try:
         for piece in cutter.pieces(batches):
-            tally = tally.plus(Tally(piece.sources, piece.left_out.windows, piece.left_out.sources))
+            left_out = piece.left_out
+            tally = tally.plus(Tally(piece.n_sources, left_out.windows, left_out.sources, piece.days.tolist()))
+            described.append(piece)
             for folder, windows in piece.folders.items():
                 if folder not in open_files:
                     open_files[folder] = _OpenFile(directory / folder / name, schema)
@@ -95,11 +118,35 @@ def write_shard(
     finally:
         for file in open_files.values():
             file.close()
+    if described:
+        path = directory / SOURCES / name
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(joined_sources(described), path, compression="zstd")
+        tally = replace(tally, source_files=[f"{SOURCES}/{name}"])
     files = [
         ShardFile(f"{folder}/{name}", folder, shard, file.windows, file.records, file.sources, generation)
         for folder, file in open_files.items()
     ]
     return files, tally
+
+
+def joined_sources(pieces: list[Piece]) -> pa.Table:
+    """The sources of the pieces of a shard, one row each; of one in several pieces, what most of its records say."""
+    whole = pa.concat_tables([piece.sources for piece in pieces])
+    if not any(piece.continues for piece in pieces):
+        return whole
+    return merged_sources(whole)
+
+
+def merged_sources(table: pa.Table) -> pa.Table:
+    """Rows of one source made one: sums, first and last, and the other columns of its row with most records."""
+    others = [name for name in table.column_names if name not in ("source", "n_records", "first_seen", "last_seen")]
+    ordered = table.take(pc.sort_indices(table, [("n_records", "descending")]))
+    merged = ordered.group_by("source", use_threads=False).aggregate(
+        [("n_records", "sum"), ("first_seen", "min"), ("last_seen", "max"), *((name, "first") for name in others)]
+    )
+    names = ["source", "n_records", "first_seen", "last_seen", *others]
+    return merged.rename_columns(names).select(table.column_names)
 
 
 @dataclass

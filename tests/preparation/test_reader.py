@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -12,6 +13,8 @@ from telescope_transformer.preparation import (
     read_blocks,
     read_destinations,
     read_heads,
+    read_manifest,
+    read_sources,
 )
 from telescope_transformer.records.addresses import fold_address
 from telescope_transformer.windows import concat_windows
@@ -39,6 +42,23 @@ def test_heads_are_the_windows_without_their_records(whole):
     heads = read_heads(whole)
     assert heads.column_names == ["source", "start", "end", "n_records", "label", "tool"]
     assert heads.equals(load(whole).select(heads.column_names))
+
+
+def test_every_source_is_there_with_all_its_records(whole, records):
+    table = read_sources(whole)
+    expected = records.group_by("src_ip").aggregate(
+        [("timestamp", "count"), ("timestamp", "min"), ("timestamp", "max")]
+    )
+    found = table.select(["source", "n_records", "first_seen", "last_seen"]).sort_by("source")
+    assert found.to_pydict() == expected.sort_by("src_ip").rename_columns(found.column_names).to_pydict()
+    assert table["source"].to_pylist()[:3] == list(dict.fromkeys(load(whole)["source"].to_pylist()))[:3]
+
+
+def test_traffic_by_day_is_of_all_records(whole, records):
+    days = read_manifest(whole).days
+    day = records["timestamp"].to_numpy() // 86_400_000_000
+    sources = records["src_ip"].to_numpy()
+    assert days == [[d, int((day == d).sum()), len(set(sources[day == d]))] for d in np.unique(day).tolist()]
 
 
 def test_a_dataset_that_is_not_split_has_no_splits(whole):
