@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import njit
 from scipy import sparse
 
 from telescope_transformer.errors import InputError
@@ -69,6 +70,14 @@ def membership(labels: np.ndarray) -> sparse.csr_matrix:
 def cluster_sums(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Per cluster the sum of its vectors (k, dimensions) and its number of windows (k,)."""
     return np.asarray(membership(labels) @ embeddings), np.bincount(labels)
+
+
+@njit(cache=True, nogil=True)
+def add_to_sums(sums: np.ndarray, labels: np.ndarray, vectors: np.ndarray) -> None:
+    """Add each vector (m, dimensions) to the sum (k, dimensions) of its label (m,)."""
+    for i in range(labels.size):
+        for j in range(vectors.shape[1]):
+            sums[labels[i], j] += vectors[i, j]
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:

@@ -22,12 +22,12 @@ class Analysis:
     sources: a row per source that was read: `cluster` (of most of its windows; null for a source in no window),
         `n_windows`, `n_records`, `first_seen`, `last_seen`, `agreement` (share of its windows that are in that
         cluster), `service` (of most of its records), and `label` where known.
-    clusters: a profile per cluster, with its name, by its number.
+    clusters: a profile with a name per cluster of two windows or more, by its number; clusters go by size, the
+        largest is 0.
     solution: threshold, cost, lower bound and gap of the clustering (null where nothing was proved), the solver.
     counts: records read, kept, rejected; windows, records left out.
     rejects: rows that are no flow records, with file, row, field, value and reason.
     sensors: pseudo-address of each named sensor.
-    records: the flow records that were analysed.
     calibration: how likely two windows of a given cosine are of one actor; None where the checkpoint has none.
     granularity: each window's cluster at a sweep of thresholds, where the settings ask for it.
     events: births, deaths, merges and splits of clusters by day, of a running analysis.
@@ -42,7 +42,6 @@ class Analysis:
     counts: dict[str, int]
     rejects: pa.Table
     sensors: dict[str, str]
-    records: pa.Table
     calibration: Calibration | None = None
     granularity: pa.Table | None = None
     events: list[dict[str, Any]] | None = None

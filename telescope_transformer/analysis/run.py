@@ -1,77 +1,206 @@
-"""The whole way from flow records to clusters of sources, as one function."""
+"""The whole way from flow records to clusters of sources: the stages over a work folder, one after the other."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from telescope_transformer.analysis.clustering_stage import cluster_stage, read_clusters
+from telescope_transformer.analysis.description import complete_profiles, count_records, explain
+from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage, embed_stage, open_embeddings
 from telescope_transformer.analysis.result import Analysis
-from telescope_transformer.analysis.settings import Say, Settings, say_nothing
-from telescope_transformer.analysis.stages import (
-    as_flow_records,
-    calibration_for,
-    cut,
-    edge_weights,
-    embedder,
-    profile,
-    solve,
-    walked,
+from telescope_transformer.analysis.settings import Say, Settings, counted, say_nothing
+from telescope_transformer.analysis.tables import (
+    every_source,
+    granularity_table,
+    service_texts,
+    sources_table,
+    windows_table,
 )
-from telescope_transformer.analysis.tables import sources_table, windows_table
-from telescope_transformer.records import FlowRecords
-from telescope_transformer.report import all_sources, name_clusters, traffic_by_day
-from telescope_transformer.report.services import with_services
-from telescope_transformer.similarity import window_margins
-from telescope_transformer.windows import Windows
+from telescope_transformer.analysis.work import working_in
+from telescope_transformer.calibration import Calibration
+from telescope_transformer.errors import DatasetError, FlowRecordError
+from telescope_transformer.files import file_digest
+from telescope_transformer.labels import read_owners
+from telescope_transformer.preparation import (
+    EngineSettings,
+    Manifest,
+    PreparationSettings,
+    prepare,
+    read_heads,
+    read_manifest,
+    read_sources,
+)
+from telescope_transformer.preparation.dataset import Scan
+from telescope_transformer.preparation.manifest import MANIFEST
+from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
+from telescope_transformer.records.rejects import REJECTS_SCHEMA
+from telescope_transformer.report import name_clusters
+from telescope_transformer.report.days import main_span
+from telescope_transformer.report.granularity import walk_thresholds
+from telescope_transformer.report.timing import DAY
 
 
-def analyze(records: FlowRecords | pa.Table, settings: Settings | None = None, *, say: Say = say_nothing) -> Analysis:
+def analyze(
+    records: Scan | FlowRecords | pa.Table,
+    settings: Settings | None = None,
+    *,
+    work: str | Path | None = None,
+    engine: EngineSettings | None = None,
+    labels: str | Path | None = None,
+    say: Say = say_nothing,
+) -> Analysis:
     """Cluster the sources of flow records by how they behave (arXiv 2606.04733).
 
     Args:
-        records: what `records.read_records` gives, or a table of its schema.
+        records: what `records.scan_records` or `records.read_records` gives, or a table of flow records.
         settings: see `Settings`.
+        work: folder in which the stages keep what they make, for a next run to use; a temporary one by default.
+        engine: how windows are cut; DuckDB by default.
+        labels: folder of scanner lists that label the sources.
         say: told about each stage, in a sentence.
 
     Raises:
         InputError: if no source has enough records for a window.
+        DatasetError: if the work folder holds windows of other records or settings, or another process works in it.
     """
     settings = settings or Settings()
-    flow = records if isinstance(records, FlowRecords) else as_flow_records(records)
-    cut_out = cut(flow.table, settings, say)
-    windows = cut_out.to_table()
-    embed = embedder(settings)
-    embeddings = embed(windows)
-    calibration = calibration_for(embeddings, windows, settings)
-    threshold, scale = edge_weights(calibration, settings.threshold)
-    labels, solution = solve(embeddings, threshold, scale, settings, say)
+    with _folder(work) as folder:
+        preparation = PreparationSettings(
+            settings.windows, engine or EngineSettings(), labels=Path(labels) if labels else None
+        )
+        windows_stage(folder, _as_scan(records), preparation, say)
+        with working_in(folder):
+            embed = Embedder(adapt_stage(folder, settings, say))
+            vectors = embed_stage(folder, embed, say)
+            cluster_stage(folder, vectors, embed.model, settings, say)
+            return describe(folder, settings, embed=embed, say=say)
 
-    table = windows_table(windows, embeddings, labels, window_margins(embeddings, labels, threshold, scale))
-    table = with_services(table, flow.table)
-    clusters = profile(flow, table, embed, settings, say)
-    name_clusters(clusters)
-    levels = None
+
+@contextmanager
+def _folder(work: str | Path | None) -> Iterator[Path]:
+    if work is not None:
+        yield Path(work)
+        return
+    with TemporaryDirectory(prefix="telescope-") as temporary:
+        yield Path(temporary) / "work"
+
+
+class _InMemory:
+    """Flow records in memory as a scan."""
+
+    def __init__(self, flow: FlowRecords):
+        self.rejects, self.sensors, self.counts = flow.rejects, flow.sensors, flow.counts
+        self.sources = [source for source in flow.sources if Path(source.file).is_file()]
+        self.paths = [Path(source.file) for source in self.sources]
+        self._flow = flow
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        yield from self._flow.table.to_batches()
+
+    def summary(self) -> str:
+        return self._flow.summary()
+
+
+def _as_scan(records: Scan | FlowRecords | pa.Table) -> Scan:
+    if isinstance(records, pa.Table):
+        missing = [name for name in REQUIRED_FIELDS if name not in records.column_names]
+        if missing:
+            raise FlowRecordError(f"the table of flow records has no column {', '.join(missing)}")
+        counts = Counts(records.num_rows, records.num_rows)
+        records = FlowRecords(records, REJECTS_SCHEMA.empty_table(), counts)
+    return _InMemory(records) if isinstance(records, FlowRecords) else records
+
+
+def windows_stage(folder: Path, scan: Scan, settings: PreparationSettings, say: Say) -> Manifest:
+    """Cut the records into windows, or take the windows that are there if they are of these inputs and settings.
+
+    Raises:
+        DatasetError: if the folder holds windows of other inputs or settings.
+    """
+    if (folder / MANIFEST).is_file():
+        manifest = read_manifest(folder)
+        _check_same(folder, manifest, scan, settings)
+        say(f"using the windows that are in {folder}")
+    else:
+        manifest = prepare(scan, folder, settings, say=say)
+    counts = manifest.counts()
+    say(
+        f"{counted(counts['windows'], 'window')} of "
+        f"{counted(counts['sources'] - counts['sources_left_out'], 'source')}; "
+        f"left out for having under {counted(manifest.min_records, 'record')}: "
+        f"{counted(counts['records_left_out'], 'record')}, {counted(counts['sources_left_out'], 'whole source')}"
+    )
+    return manifest
+
+
+def _check_same(folder: Path, manifest: Manifest, scan: Scan, settings: PreparationSettings) -> None:
+    way_out = "take another folder, or prepare it anew with telescope prepare --overwrite"
+    if manifest.settings != settings.windows:
+        raise DatasetError(f"{folder} has {manifest.settings}, not {settings.windows}: {way_out}")
+    known = manifest.digests()
+    paths = scan.paths
+    if not paths or sorted(file_digest(path) for path in paths) != sorted(known):
+        raise DatasetError(f"{folder} holds windows of other inputs: {way_out}")
+
+
+def describe(folder: Path, settings: Settings, *, embed: Embedder, say: Say) -> Analysis:
+    """The tables and profiles of a work folder that has clusters."""
+    manifest = read_manifest(folder)
+    heads = read_heads(folder)
+    vectors = open_embeddings(folder, heads.num_rows)
+    labels, margins, found = read_clusters(folder)
+    table = windows_table(heads, vectors, labels, margins)
+    say("describing the clusters")
+    owners = read_owners(settings.networks) if settings.networks else None
+    counted_records = count_records(folder, table, manifest.sensors, owners, _drawn_span(heads, manifest))
+    profiles = counted_records.profiles
+    complete_profiles(profiles, table, vectors)
+    explain(profiles, table, counted_records, folder, embed, settings)
+    name_clusters(profiles)
+    table = table.append_column("service", service_texts(counted_records.services))
+    solution, levels = found["solution"], None
     if settings.granularity:
         say("walking the thresholds")
-        levels, solution["granularity"] = walked(table, clusters, threshold)
+        levels, solution["granularity"] = walked(table, vectors, profiles, solution["threshold"])
     return Analysis(
         windows=table,
-        sources=all_sources(sources_table(table), flow.table),
-        clusters=clusters,
+        sources=every_source(sources_table(table), read_sources(folder)),
+        clusters=profiles,
         solution=solution,
-        counts=counts_of(flow, cut_out),
-        rejects=flow.rejects,
-        sensors=dict(flow.sensors),
-        records=flow.table,
-        calibration=calibration,
+        counts=manifest.counts(),
+        rejects=_rejects(folder, manifest),
+        sensors=dict(manifest.sensors),
+        calibration=Calibration.from_dict(found["calibration"]) if found["calibration"] else None,
         granularity=levels,
-        traffic=traffic_by_day(flow.table),
+        traffic=manifest.days,
     )
 
 
-def counts_of(flow: FlowRecords, windows: Windows) -> dict[str, int]:
-    """Where every record went: read = kept + rejected, kept = in windows + left out."""
-    lost = windows.left_out
-    return flow.counts._asdict() | {
-        "windows": len(windows),
-        "records_in_windows": int(windows.offsets[-1]),
-        "records_left_out": lost.records,
-        "sources_left_out": lost.sources,
-    }
+def _drawn_span(heads: pa.Table, manifest: Manifest) -> tuple[int, int]:
+    """First and last time of the windows, without the days of clocks that are years wrong."""
+    days, records = np.array(manifest.days)[:, :2].T
+    first, last = main_span(days, records)
+    starts, ends = heads["start"].to_numpy(), heads["end"].to_numpy()
+    begin, end = first * DAY, (last + 1) * DAY - 1
+    return max(int(starts.min()), begin), min(int(ends.max()), end)
+
+
+def _rejects(folder: Path, manifest: Manifest) -> pa.Table:
+    tables = [pq.read_table(folder / ingest.rejects) for ingest in manifest.ingests]
+    return pa.concat_tables([REJECTS_SCHEMA.empty_table(), *(table.cast(REJECTS_SCHEMA) for table in tables)])
+
+
+def walked(
+    windows: pa.Table, vectors: np.ndarray, profiles: list[dict[str, Any]], threshold: float
+) -> tuple[pa.Table, list[dict[str, Any]]]:
+    """Coarser and finer clusterings: their table and a row per level. The profiles are given their stability."""
+    levels = walk_thresholds(np.asarray(vectors), windows["cluster"].to_numpy(), threshold)
+    for profile in profiles:
+        profile["stability"] = float(levels.stability[profile["cluster"]])
+    return granularity_table(windows, levels.thresholds, levels.labels), levels.levels()

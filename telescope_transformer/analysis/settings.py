@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from telescope_transformer.errors import SolverError
+from telescope_transformer.preparation import WindowSettings
 from telescope_transformer.windows import MIN_RECORDS, WINDOW
 
 Say = Callable[[str], None]
@@ -27,6 +28,8 @@ class Settings:
     model: directory or Hub name of a checkpoint; None is the one that the package ships.
     threshold: cosine similarity at which a pair neither attracts nor repels; None takes the calibrated one.
     window, min_records: most and fewest records in a window.
+    session_gap: seconds without a record after which a window may end (`windows.cut`); None cuts by count alone.
+    core_records: windows with fewer records join clusters at the end and decide nothing.
     time_limit: seconds that the lower bound may be proved for; the search itself is bounded in work.
     seed: of the clustering's searches.
     granularity: also solve a sweep of thresholds, for the stability of each cluster.
@@ -40,6 +43,8 @@ class Settings:
     threshold: float | None = None
     window: int = WINDOW
     min_records: int = MIN_RECORDS
+    session_gap: float | None = None
+    core_records: int = MIN_RECORDS
     time_limit: float = 60.0
     seed: int = 0
     granularity: bool = False
@@ -49,3 +54,8 @@ class Settings:
         # The solver would find it as well, but only when all windows have been embedded.
         if self.threshold is not None and not math.isfinite(self.threshold):
             raise SolverError(f"the threshold must be a finite number, not {self.threshold}")
+
+    @property
+    def windows(self) -> WindowSettings:
+        """What the windows are."""
+        return WindowSettings(self.window, self.min_records, self.session_gap)

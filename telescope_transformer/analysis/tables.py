@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.fields import ANNOTATIONS
+from telescope_transformer.report.services import service_name
 from telescope_transformer.windows import majority
 
 
@@ -25,7 +26,7 @@ def windows_table(windows: pa.Table, embeddings: np.ndarray, labels: np.ndarray,
 
 
 def sources_table(windows: pa.Table) -> pa.Table:
-    """The table of sources that `Analysis` describes; a tie between clusters goes to the one of more records."""
+    """The sources of windows; a tie between clusters goes to the one of more records."""
     votes = windows.group_by(["source", "cluster"], use_threads=False).aggregate(
         [("n_records", "count"), ("n_records", "sum"), ("start", "min"), ("end", "max")]
     )
@@ -64,6 +65,40 @@ def sources_table(windows: pa.Table) -> pa.Table:
     return _with_labels(table, windows) if "label" in windows.column_names else table
 
 
+def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
+    """All sources that were read, with the cluster of those that have one.
+
+    Args:
+        clustered: `sources_table`.
+        read: `preparation.read_sources`: all sources with all their records.
+
+    Returns:
+        A row per source by its text: the columns of `clustered`, of which numbers and times count all records of the
+        source, and `service`. A source in no window has no cluster and no agreement (null), and 0 windows.
+    """
+    place = pc.index_in(read["source"], clustered["source"].combine_chunks())
+    columns = {name: clustered[name].take(place) for name in ("cluster", "n_windows", "agreement")}
+    table = {
+        "source": read["source"],
+        "cluster": columns["cluster"],
+        "n_windows": pc.fill_null(columns["n_windows"], 0),
+        "n_records": read["n_records"],
+        "first_seen": read["first_seen"],
+        "last_seen": read["last_seen"],
+        "agreement": columns["agreement"],
+    }
+    if "label" in clustered.column_names:
+        # The majority of a source's windows counts before that of all its records.
+        table["label"] = pc.coalesce(clustered["label"].take(place), read["label"])
+    return pa.table(table | {"service": service_texts(read["service"].to_numpy())}).sort_by("source")
+
+
+def service_texts(codes: np.ndarray) -> pa.Array:
+    """Services (n,) as `windows.service_codes` numbers them, as text."""
+    distinct, place = np.unique(codes, return_inverse=True)
+    return pa.array([service_name(int(code)) for code in distinct], pa.string()).take(pa.array(place))
+
+
 def granularity_table(windows: pa.Table, thresholds: list[float], labels: np.ndarray) -> pa.Table:
     """A row per window: `window_id`, `source`, and its cluster at each threshold, coarsest first (`at_0.450`, ...)."""
     table = windows.select(["window_id", "source"])
@@ -76,6 +111,6 @@ def _with_labels(sources: pa.Table, windows: pa.Table) -> pa.Table:
     ordered = windows.select(["source", "label"]).sort_by("source")
     names = ordered["source"].combine_chunks().dictionary_encode()
     sizes = np.bincount(names.indices.to_numpy(), minlength=len(names.dictionary))
-    labels = majority(ordered["label"], np.concatenate(([0], np.cumsum(sizes))).astype(np.int32))
+    labels = majority(ordered["label"], np.concatenate(([0], np.cumsum(sizes))))
     by_source = pa.table({"source": names.dictionary, "label": labels})
     return sources.join(by_source, "source").sort_by("source").select([*sources.column_names, "label"])

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.errors import DatasetError
+from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.files import file_digest
 from telescope_transformer.labels import add_tools, label_records, read_labels
 from telescope_transformer.preparation.engines import sorted_shards
@@ -45,6 +45,9 @@ class Scan(Protocol):
 
     @property
     def sources(self) -> list[Any]: ...
+
+    @property
+    def paths(self) -> list[Path]: ...
 
     def summary(self) -> str: ...
 
@@ -84,7 +87,7 @@ def prepare(
         DatasetError: if `output` exists and neither `append` nor `overwrite` is given, is no prepared dataset, or is
             being written by another process; if an append disagrees with it or adds a file that it has already; if
             memory or disk do not suffice.
-        InputError: as raised by `scan`.
+        InputError: as raised by `scan`, and if no source has enough records for a window.
     """
     output, settings = Path(output), settings or PreparationSettings()
     with _workplace(output) as work:
@@ -98,7 +101,7 @@ def prepare(
         fresh, generation = work / "dataset", len(before.ingests) if before else 0
         files, tally = _write_shards(staged, fresh, generation, settings, scratch)
         if before is None and not files:
-            raise DatasetError(_why_nothing(scan, output, settings))
+            raise InputError(_why_nothing(scan, output, settings))
         ingest = Ingest(
             generation=generation,
             engine=settings.engine.engine,
@@ -173,7 +176,8 @@ def _dataset_before(output: Path, append: bool, overwrite: bool) -> Manifest | N
 
 def _why_nothing(scan: Scan, output: Path, settings: PreparationSettings) -> str:
     """Why there is no dataset; the rejected rows are written to `output`, for whoever looks into it."""
-    told = f"no source has {settings.windows.min_records} records: there is nothing to prepare"
+    least = settings.windows.min_records
+    told = f"no source has the fewest records that make a window, {least}: there is nothing to prepare"
     if scan.rejects.num_rows:
         output.mkdir(exist_ok=True)
         _write_rejects(output, 0, scan.rejects)

@@ -102,6 +102,11 @@ class RecordScan:
         self.damage: list[DamagedInput] = []
 
     @property
+    def paths(self) -> list[Path]:
+        """The input files, whether read yet or not."""
+        return [Path(file.path) for file in self._files]
+
+    @property
     def rejects(self) -> pa.Table:
         """The rejected rows so far, at most REJECTS_LISTED of them."""
         return self._rejects.table()

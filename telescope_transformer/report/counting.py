@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from telescope_transformer.windows import sorted_codes
+
 
 def codes_of(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, list[str]]:
-    """Integer codes of a text column and its distinct values; a missing value has code -1."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
-    encoded = column.dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, encoded.dictionary.to_pylist()
+    """Integer codes of a text column and its distinct values, sorted; a missing value has code -1."""
+    codes, names = sorted_codes(column)
+    return codes, names.to_pylist()
 
 
 def pair_counts(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

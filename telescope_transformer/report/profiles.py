@@ -29,6 +29,7 @@ def profile_clusters(
     *,
     owners: Owners | None = None,
     sensors: Mapping[str, str] | None = None,
+    span: tuple[int, int] | None = None,
 ) -> list[dict[str, Any]]:
     """Profile every cluster of the windows.
 
@@ -38,6 +39,7 @@ def profile_clusters(
             where present `embedding`, `margin`, `label`, `tool`.
         owners: who announces an address, if known.
         sensors: pseudo-address of each named sensor; targets then go by the name.
+        span: first and last time (us) over which activity is counted; None takes that of these records.
 
     Returns:
         A dict per cluster, by its number: sizes, first and last seen, days with records, services, protocols, source
@@ -58,7 +60,7 @@ def profile_clusters(
         source_profiles(windows, clusters, n_clusters, owners),
         day_profiles(joined, clusters, n_clusters),
         _target_parts(joined, clusters, n_clusters, sensors or {}),
-        _timing_parts(joined, windows, clusters, n_clusters),
+        _timing_parts(joined, windows, clusters, n_clusters, span),
         label_profiles(windows, clusters, n_clusters),
         embedding_profiles(windows, clusters, n_clusters),
     ]
@@ -173,19 +175,23 @@ def _target_parts(
 
 
 def _timing_parts(
-    joined: WindowRecords, windows: pa.Table, clusters: np.ndarray, n_clusters: int
+    joined: WindowRecords,
+    windows: pa.Table,
+    clusters: np.ndarray,
+    n_clusters: int,
+    span: tuple[int, int] | None,
 ) -> list[dict[str, Any]]:
     times, of_record = joined.table["timestamp"].to_numpy(), clusters[joined.window]
     first, last = seen(windows, clusters, n_clusters)
-    activities = activity(of_record, times, n_clusters, _drawn_span(times))
+    activities = activity(of_record, times, n_clusters, span or _drawn_span(times))
     rhythms = rhythm(of_record, times, n_clusters)
     gaps, later = inter_arrivals(times, joined.window)
     owner = of_record[later]
     by_cluster = np.argsort(owner, kind="stable")
     gaps = gaps[by_cluster]
     answer = []
-    for k, span in enumerate(spans(owner[by_cluster], n_clusters)):
-        timing = timing_profile(gaps[span], int(rhythms[k].sum()), int(first[k]), int(last[k]))
+    for k, own in enumerate(spans(owner[by_cluster], n_clusters)):
+        timing = timing_profile(gaps[own], int(rhythms[k].sum()), int(first[k]), int(last[k]))
         answer.append({"timing": timing, "activity": activities[k].tolist(), "rhythm": rhythms[k].tolist()})
     return answer
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
 from telescope_transformer.report.counting import pair_counts
 from telescope_transformer.report.window_records import join_records
+from telescope_transformer.windows import service_codes
 
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 
@@ -84,14 +85,6 @@ _UDP = {
     53413: "netis",
 }
 SERVICE_NAMES = {TCP: _BOTH | _TCP, UDP: _BOTH | _UDP}
-
-
-def service_codes(protocol: np.ndarray, src_port: np.ndarray, dst_port: np.ndarray) -> np.ndarray:
-    """One int32 per record: protocol and port, or for ICMP the type, which records keep as source port."""
-    protocol = protocol.astype(np.int32)
-    is_icmp = (protocol == ICMP) | (protocol == ICMPV6)
-    port = np.where(is_icmp, src_port, dst_port).astype(np.int32)
-    return (protocol << 16) | port
 
 
 def protocol_name(protocol: int) -> str:

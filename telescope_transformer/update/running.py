@@ -258,7 +258,7 @@ def _fixed_threshold(
     stored: dict[str, Any] | None = state.settings()
     if stored is None:
         # A threshold of the user's own shifts the weights; they stay in nats.
-        calibration = calibration_for(vectors, windows, settings)
+        calibration = calibration_for(vectors, windows["source"], settings.model, settings.seed)
         threshold, scale = edge_weights(calibration, settings.threshold)
         stored = {"model": settings.model, "threshold": threshold, "scale": scale, "window": settings.window}
         stored |= {"min_records": settings.min_records, "seed": settings.seed, "checkpoint": checkpoint}

@@ -11,9 +11,6 @@ import pyarrow as pa
 
 from telescope_transformer.analysis import (
     Analysis,
-    Settings,
-    profile,
-    say_nothing,
     solution,
     sources_table,
     walked,
@@ -23,11 +20,13 @@ from telescope_transformer.calibration import Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
+from telescope_transformer.labels import read_owners
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
-from telescope_transformer.report import Days, all_sources, name_clusters
+from telescope_transformer.report import Days, all_sources, name_clusters, profile_clusters
 from telescope_transformer.report.services import with_services
+from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.update.certificate import current
 from telescope_transformer.update.running import Embed, model_embedder
@@ -67,12 +66,15 @@ def summarise(
     flow = _records(state)
     table = windows_table(windows, vectors, labels, margins).set_column(0, "window_id", windows["window_id"])
     table = with_services(table, flow.table)
-    chosen = Settings(model=settings["model"], seed=settings["seed"], networks=networks)
-    profiles = profile(flow, table, embedder or model_embedder(settings["model"]), chosen, say_nothing)
+    owners = read_owners(networks) if networks else None
+    profiles = profile_clusters(flow.table, table, owners=owners, sensors=flow.sensors)
+    embed = embedder or model_embedder(settings["model"])
+    for cluster, why in explain_clusters(embed, flow.table, table, seed=settings["seed"]).items():
+        profiles[cluster]["why"] = why
     found = certificate(state, vectors, time_limit=time_limit)
     stable, levels = pa.array(ids[labels], pa.int32()), None
     if granularity:
-        levels, found["granularity"] = walked(table, profiles, settings["threshold"])
+        levels, found["granularity"] = walked(table, vectors, profiles, settings["threshold"])
         levels = _with_column(levels, f"at_{settings['threshold']:.3f}", stable)
     table, profiles = _with_column(table, "cluster", stable), _by_stable_id(profiles, ids.tolist())
     _name(state, profiles)
@@ -85,7 +87,6 @@ def summarise(
         | {"windows": table.num_rows, "inputs": state.number("SELECT count(*) FROM inputs")},
         rejects=flow.rejects,
         sensors=flow.sensors,
-        records=flow.table,
         calibration=Calibration.from_dict(settings["calibration"]) if settings["calibration"] else None,
         granularity=levels,
         events=state.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist(),

@@ -195,7 +195,7 @@ def test_rejected_rows_are_written_beside(tmp_path):
 
 def test_too_few_records_are_an_error_and_leave_nothing(records, tmp_path):
     tiny = write_records(tmp_path / "tiny.parquet", records.slice(0, 3))
-    with pytest.raises(DatasetError, match="nothing to prepare"):
+    with pytest.raises(InputError, match="nothing to prepare"):
         prepare_files(tmp_path / "dataset", tiny)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.parquet"]
 

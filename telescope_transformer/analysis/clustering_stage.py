@@ -1,0 +1,279 @@
+"""The stage of clusters: correlation clustering of all windows of a work folder, whatever their number.
+
+Up to `MOST_SOLVED` windows of enough records are solved at once, with a lower bound. Of more, a part is solved: since
+windows are in the order of a hash of their source, the first ones are a random part of the sources. The others join
+the cluster that attracts them most; those that none attracts are solved in turn, until all have a cluster. Windows of
+few records join at the end and change nothing: what they say of their source is little.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer import embedding
+from telescope_transformer.analysis.settings import Say, Settings, counted
+from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
+from telescope_transformer.calibration import DEFAULT_THRESHOLD, FILE_NAME, Calibration, calibrate
+from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
+from telescope_transformer.errors import DatasetError
+from telescope_transformer.files import write_text
+from telescope_transformer.preparation import read_heads
+from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks, window_margins
+
+# Restarts of the search times the pairs that each goes through: under a minute on one core.
+SEARCH_CELLS = 2e8
+# Windows that are solved at once: the cost of all their pairs takes seconds.
+MOST_SOLVED = 20_000
+# Bytes that a matrix of all their pairs may take: up to some 8,000 windows. Of more, no matrix is held.
+MATRIX_BYTES = 2**28
+# Of a sum of float32 products.
+ROUNDING = 1e-5
+# Windows that a calibration is fitted to.
+MOST_CALIBRATED = 20_000
+LABELS, MARGINS, SOLUTION = "labels.npy", "margins.npy", "solution.json"
+
+
+def cluster_stage(work: Path, vectors: np.ndarray, model: str | None, settings: Settings, say: Say) -> dict[str, Any]:
+    """Cluster the windows of a work folder, or take what is there; returns what `read_clusters` does as `solution`.
+
+    Args:
+        work: the folder.
+        vectors: float32 (n, dimensions), the embeddings.
+        model: the checkpoint that made them, beside which its calibration is.
+        settings: threshold, seed, time limit, and which windows are solved.
+        say: told about the result.
+    """
+    ingredients: dict[str, Any] = {
+        "embeddings": made_of(work / EMBEDDINGS),
+        "threshold": settings.threshold,
+        "core_records": settings.core_records,
+        "time_limit": settings.time_limit,
+        "seed": settings.seed,
+    }
+
+    def build(partial: Path) -> None:
+        heads = read_heads(work)
+        started = time.monotonic()
+        calibration = calibration_for(vectors, heads["source"], model, settings.seed)
+        threshold, scale = edge_weights(calibration, settings.threshold)
+        core = np.flatnonzero(heads["n_records"].to_numpy() >= settings.core_records)
+        labels, found = cluster(vectors, core, threshold, scale, settings, say)
+        np.save(partial / LABELS, labels)
+        np.save(partial / MARGINS, window_margins(vectors, labels, threshold, scale))
+        found["seconds"] = round(time.monotonic() - started, 2)
+        content = {"solution": found, "calibration": calibration.to_dict() if calibration else None}
+        write_text(partial / SOLUTION, json.dumps(content, indent=1) + "\n")
+
+    if not run_stage(work / CLUSTERS, ingredients, build):
+        say("using the clusters that are there")
+    return read_clusters(work)[2]["solution"]
+
+
+def read_clusters(work: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Labels (n,) and margins (n,) of a work folder's windows, and its `solution` and `calibration`.
+
+    Clusters are 0..k-1, the largest first.
+
+    Raises:
+        DatasetError: if there are none, or they are damaged.
+    """
+    folder = work / CLUSTERS
+    try:
+        labels = np.load(folder / LABELS, allow_pickle=False)
+        margins = np.load(folder / MARGINS, allow_pickle=False)
+        return labels, margins, json.loads((folder / SOLUTION).read_text())
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{folder}: no clusters: {error}; run telescope cluster {work}") from error
+
+
+def calibration_for(
+    embeddings: np.ndarray, sources: pa.ChunkedArray, model: str | None, seed: int
+) -> Calibration | None:
+    """A calibration on these windows; if they are too few, that of the checkpoint, or None where it has none.
+
+    Of very many windows the first ones are taken: in the order of windows, those of a random part of the sources.
+    """
+    some = np.asarray(embeddings[:MOST_CALIBRATED])
+    codes = pc.rank(sources.slice(0, len(some)), tiebreaker="dense").to_numpy().astype(np.int64)
+    try:
+        return calibrate(some, codes, seed=seed)
+    except DatasetError:
+        file = embedding.file_beside(model, FILE_NAME)
+        return Calibration.load(file.parent) if file else None
+
+
+def edge_weights(calibration: Calibration | None, threshold: float | None) -> tuple[float, float]:
+    """Threshold and scale of the signed weights `scale * (cosine - threshold)`.
+
+    A calibration gives weights in nats; a threshold that the user gives shifts them.
+    """
+    if calibration is None:
+        return (DEFAULT_THRESHOLD if threshold is None else threshold), 1.0
+    return (calibration.threshold if threshold is None else threshold), calibration.slope
+
+
+def cluster(
+    vectors: np.ndarray, core: np.ndarray, threshold: float, scale: float, settings: Settings, say: Say
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Cluster all windows; labels (n,) int64, the largest cluster first, and what is known of the clustering.
+
+    Args:
+        vectors: float32 (n, dimensions), rows of length 1.
+        core: rows of the windows that decide what clusters there are.
+        threshold, scale: of the weights.
+        settings: seed and time limit.
+        say: told about the result.
+    """
+    labels = np.full(len(vectors), -1, dtype=np.int64)
+    first, rest = core[:MOST_SOLVED], core[MOST_SOLVED:]
+    solved, proved, graph_says = _solve(vectors[first], threshold, settings, say)
+    labels[first] = solved
+    n_assigned = len(vectors) - len(first)
+    newest = first
+    while len(rest):
+        rest = _join(vectors, labels, rest, _Centres(vectors, labels, newest, threshold))
+        newest, rest = rest[:MOST_SOLVED], rest[MOST_SOLVED:]
+        if len(newest):
+            labels[newest] = labels.max() + 1 + _search(vectors[newest], threshold, settings)[0]
+    if len(core) > len(first):
+        _settle(vectors, labels, core, _Centres(vectors, labels, core, threshold))
+    others = np.setdiff1d(np.arange(len(vectors)), core, assume_unique=True)
+    if len(others):
+        alone = _join(vectors, labels, others, _Centres(vectors, labels, core, threshold)) if len(core) else others
+        labels[alone] = labels.max(initial=-1) + 1 + np.arange(len(alone))
+    labels = by_size(labels)
+    found = solution(proved, threshold, scale) | {
+        "n_clusters": int(labels.max(initial=-1)) + 1,
+        "solver": "local_search+dual" if n_assigned == 0 else "local_search+dual of a part, the others assigned",
+        "outside_pairs": graph_says,
+        "n_solved": len(first),
+        "assigned_share": round(n_assigned / max(1, len(vectors)), 4),
+    }
+    if n_assigned:
+        say(
+            f"{counted(found['n_clusters'], 'cluster')} in all; the proof is of {counted(len(first), 'window')}, "
+            f"the other {found['assigned_share']:.1%} joined the clusters that attract them"
+        )
+    return labels, found
+
+
+def _search(vectors: np.ndarray, threshold: float, settings: Settings) -> tuple[np.ndarray, Any]:
+    """Labels by a search whose work, not its time, is bounded: the same on a slow machine and a fast one."""
+    graph = CorrelationClustering(random_state=settings.seed, memory_limit=MATRIX_BYTES).graph_of(vectors, threshold)
+    restarts = max(1, int(SEARCH_CELLS / max(1, graph.n) ** 2))
+    return refine(graph, seed=settings.seed, restarts=restarts), graph
+
+
+def _solve(vectors: np.ndarray, threshold: float, settings: Settings, say: Say) -> tuple[np.ndarray, Solution, str]:
+    labels, graph = _search(vectors, threshold, settings)
+    n_clusters = int(labels.max(initial=-1)) + 1
+    say(f"{counted(n_clusters, 'cluster')} at cosine threshold {threshold:.3f}; proving how good the clustering is")
+    proved = certify(graph, labels, time_limit=settings.time_limit, seed=settings.seed)
+    gap = proved.summary()["gap"]
+    if proved.cost > 0:
+        proof = "nothing is proved" if gap is None else f"of which no clustering saves more than {gap:.2%}"
+        say(f"cost {proved.cost:.4g}, {proof}")
+    else:
+        say("cost 0: no clustering costs less")
+    return labels, proved, graph.outside_pairs
+
+
+class _Centres:
+    """Clusters as the sums of their members' vectors, and which of them attracts a window most.
+
+    Beyond `similarity.Nearest.EXACT_UP_TO` clusters, only those whose means are nearest come into question.
+
+    Args:
+        vectors: float32 (n, dimensions) of all windows.
+        labels: (n,) clusters.
+        members: rows of the windows whose clusters these are.
+        threshold: the cosine at which a pair neither attracts nor repels.
+    """
+
+    # Nearest means that are weighed: the largest sum of weights is rarely further down.
+    CANDIDATES = 16
+
+    def __init__(self, vectors: np.ndarray, labels: np.ndarray, members: np.ndarray, threshold: float):
+        self.clusters, compact = np.unique(labels[members], return_inverse=True)
+        sums = np.zeros((len(self.clusters), vectors.shape[1]))
+        for block in row_blocks(len(members), vectors.shape[1]):
+            add_to_sums(sums, compact[block], np.asarray(vectors[members[block]]))
+        self._sizes = np.bincount(compact).astype(np.float32)
+        self._sums = sums.astype(np.float32)
+        self._threshold = np.float32(threshold)
+        self._search = Nearest(self._sums / self._sizes[:, None])
+
+    @property
+    def cells_a_row(self) -> int:
+        """Numbers that are held for a window."""
+        return max(self._search.cells_a_row, self.CANDIDATES * self._sums.shape[1])
+
+    def attraction(self, vectors: np.ndarray, own: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The cluster that attracts each window most, and the sum of the weights to its members.
+
+        Args:
+            vectors: float32 (m, dimensions).
+            own: (m,) clusters of windows that are members: a window does not attract itself.
+        """
+        places, _ = self._search.of(vectors, self.CANDIDATES)
+        weights = np.einsum("ij,ikj->ik", vectors, self._sums[places]) - self._threshold * self._sizes[places]
+        weights[places < 0] = -np.inf
+        if own is not None:
+            itself = np.einsum("ij,ij->i", vectors, vectors) - self._threshold
+            weights -= np.where(self.clusters[places] == own[:, None], itself[:, None], 0)
+        best = weights.argmax(axis=1)
+        here = np.arange(len(vectors))
+        return self.clusters[places[here, best]], weights[here, best]
+
+    def to_own(self, vectors: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """The sum of the weights of members to the others of their clusters (m,)."""
+        place = np.searchsorted(self.clusters, own)
+        itself = np.einsum("ij,ij->i", vectors, vectors) - self._threshold
+        inside = np.einsum("ij,ij->i", vectors, self._sums[place]) - self._threshold * self._sizes[place]
+        return inside - itself
+
+
+def _join(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray, centres: _Centres) -> np.ndarray:
+    """Let windows join the clusters that attract them most; returns those that none attracts."""
+    alone = []
+    for block in row_blocks(len(rows), centres.cells_a_row):
+        best, weight = centres.attraction(np.asarray(vectors[rows[block]]))
+        joins = weight > 0
+        labels[rows[block][joins]] = best[joins]
+        alone.append(rows[block][~joins])
+    return np.concatenate(alone)
+
+
+def _settle(vectors: np.ndarray, labels: np.ndarray, core: np.ndarray, centres: _Centres) -> None:
+    """Once more, let each window of the core move to the cluster that attracts it most now that all have one."""
+    for block in row_blocks(len(core), centres.cells_a_row):
+        rows = core[block]
+        some, own = np.asarray(vectors[rows]), labels[rows]
+        best, weight = centres.attraction(some, own)
+        moves = weight > np.maximum(centres.to_own(some, own), 0) + ROUNDING
+        labels[rows[moves]] = best[moves]
+
+
+def by_size(labels: np.ndarray) -> np.ndarray:
+    """The same clusters numbered by size, the largest 0; those of one size in the order of their first members."""
+    if not len(labels):
+        return labels
+    _, first, inverse, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.lexsort((first, -sizes))] = np.arange(len(first))
+    return rank[inverse]
+
+
+def solution(found: Solution, threshold: float, scale: float) -> dict[str, Any]:
+    """What is known of a clustering, in units of edge weight; bound and gap are None where nothing was proved.
+
+    Args:
+        found: in units of cosine.
+        threshold, scale: of the weights, `scale * (cosine - threshold)`.
+    """
+    return {"threshold": float(threshold), "scale": float(scale), **found.scaled(scale).summary()}

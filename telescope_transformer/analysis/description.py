@@ -1,0 +1,281 @@
+"""The stage of the report: tables of windows and sources, and profiles of clusters, in memory that is bounded.
+
+Profiles are counted over records. The records of windows that share a cluster are brought together on disk, so many
+clusters at a time, and of a very large cluster a part of its windows speaks for all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.analysis.embedding_stage import BLOCK, Embed
+from telescope_transformer.analysis.settings import Settings
+from telescope_transformer.labels import Owners
+from telescope_transformer.preparation import read_blocks, read_destinations
+from telescope_transformer.records.addresses import format_ipv4
+from telescope_transformer.report import profile_clusters
+from telescope_transformer.report.why import explain_clusters
+from telescope_transformer.similarity import Nearest, add_to_sums, normalised, row_blocks
+from telescope_transformer.windows import Windows, concat_windows, majority_codes, service_codes
+
+# Records of the clusters that are profiled at a time: some 1 GB with what is counted over them.
+RECORDS_AT_A_TIME = 2_000_000
+# Windows of a cluster that are profiled: the share of a service is then known to within 1 %.
+MOST_PROFILED = 10_000
+# Largest clusters that are explained, windows of each, and windows of other clusters that mask theirs.
+EXPLAINED, WINDOWS_EXPLAINED, DONORS = 60, 50, 2_000
+NEAREST = TYPICAL = 3
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What one pass over the records gives.
+
+    Attributes:
+        services: int32 (n,), the service of most records of each window, as `windows.service_codes`.
+        profiles: a profile per cluster of two windows or more, by its number.
+        explained: windows, and their rows, for `report.why.explain_clusters`.
+    """
+
+    services: np.ndarray
+    profiles: list[dict[str, Any]]
+    explained: tuple[Windows, np.ndarray]
+
+
+def count_records(
+    work: Path, windows: pa.Table, sensors: Mapping[str, str], owners: Owners | None, span: tuple[int, int]
+) -> Counted:
+    """Go through the records of all windows once, and through those of clusters of several windows once more.
+
+    Args:
+        work: the work folder.
+        windows: a row per window in order, with `window_id` 0..n-1 and `cluster`, the largest cluster first.
+        sensors, owners: as `profile_clusters` takes them.
+        span: first and last time of all records that are drawn.
+    """
+    labels = windows["cluster"].to_numpy()
+    sizes = np.bincount(labels)
+    n_several = int((sizes > 1).sum())
+    chosen = _chosen(labels, sizes, n_several)
+    batch_of = _batches(labels, windows["n_records"].to_numpy(), chosen, n_several)
+    explained = _explained(labels, sizes)
+    destinations = read_destinations(work)
+    services = np.empty(len(labels), dtype=np.int32)
+    kept: list[tuple[Windows, np.ndarray]] = []
+    profiles: list[dict[str, Any]] = []
+    with TemporaryDirectory(dir=work, prefix=".records-") as scratch:
+        parts = _Parts(Path(scratch), int(batch_of.max(initial=-1)) + 1)
+        begin = 0
+        for block in read_blocks(work, BLOCK):
+            rows = np.arange(begin, begin + len(block))
+            services[rows] = _main_services(block)
+            parts.add(block, rows, np.where(chosen[rows], batch_of[labels[rows]], -1))
+            if explained[rows].any():
+                own = np.flatnonzero(explained[rows])
+                kept.append((block.take(own), rows[own]))
+            begin += len(block)
+        for part, rows in parts.parts():
+            flow = flow_table(part, rows, destinations)
+            profiles += _profiles(flow, windows, rows, sensors, owners, span)
+    explained_rows = np.concatenate([rows for _, rows in kept])
+    return Counted(services, profiles, (concat_windows([some for some, _ in kept]), explained_rows))
+
+
+def _chosen(labels: np.ndarray, sizes: np.ndarray, n_several: int) -> np.ndarray:
+    """Which windows are profiled, bool (n,): those of several, and evenly spaced ones of very large clusters."""
+    chosen = labels < n_several
+    order = np.argsort(labels, kind="stable")
+    begins = np.cumsum(sizes) - sizes
+    for cluster in np.flatnonzero(sizes > MOST_PROFILED):
+        members = order[begins[cluster] : begins[cluster] + sizes[cluster]]
+        chosen[members] = False
+        chosen[members[np.linspace(0, len(members) - 1, MOST_PROFILED).round().astype(np.int64)]] = True
+    return chosen
+
+
+def _batches(labels: np.ndarray, n_records: np.ndarray, chosen: np.ndarray, n_several: int) -> np.ndarray:
+    """The batch of each cluster of several windows, int64 (k,); -1 for windows that are alone."""
+    records = np.bincount(labels[chosen], weights=n_records[chosen], minlength=int(labels.max(initial=-1)) + 1)
+    batches = np.full(len(records), -1, dtype=np.int64)
+    batches[:n_several] = np.maximum(np.cumsum(records[:n_several]) - 1, 0) // RECORDS_AT_A_TIME
+    # Numbers without gaps.
+    batches[:n_several] = np.unique(batches[:n_several], return_inverse=True)[1]
+    return batches
+
+
+def _explained(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Windows that explain the largest clusters, and others that mask them, bool (n,)."""
+    explained = np.zeros(len(labels), dtype=bool)
+    order = np.argsort(labels, kind="stable")
+    ends = np.cumsum(sizes)
+    for cluster in range(min(EXPLAINED, int((sizes > 1).sum()))):
+        begin = ends[cluster] - sizes[cluster]
+        explained[order[begin : begin + min(sizes[cluster], WINDOWS_EXPLAINED)]] = True
+    explained[np.linspace(0, len(labels) - 1, min(DONORS, len(labels))).astype(np.int64)] = True
+    return explained
+
+
+def _main_services(block: Windows) -> np.ndarray:
+    columns = (block.records[name].to_numpy() for name in ("protocol", "src_port", "dst_port"))
+    return majority_codes(service_codes(*columns).astype(np.int64), block.offsets).to_numpy().astype(np.int32)
+
+
+class _Parts:
+    """Windows by batch of clusters: in memory where there is one batch, else in a file for each."""
+
+    def __init__(self, folder: Path, number: int):
+        self._folder, self._number = folder, number
+        self._held: list[tuple[Windows, np.ndarray]] = []
+        self._writers: dict[int, pa.RecordBatchFileWriter] = {}
+
+    def add(self, block: Windows, rows: np.ndarray, batch_of: np.ndarray) -> None:
+        for batch in np.unique(batch_of[batch_of >= 0]).tolist():
+            own = np.flatnonzero(batch_of == batch)
+            some = block.take(own)
+            if self._number == 1:
+                self._held.append((some, rows[own]))
+                continue
+            table = some.to_table().append_column("row", pa.array(rows[own]))
+            if batch not in self._writers:
+                options = pa.ipc.IpcWriteOptions(compression="lz4")
+                self._writers[batch] = pa.ipc.new_file(self._folder / f"{batch}.arrow", table.schema, options=options)
+            self._writers[batch].write_table(table)
+
+    def parts(self):  # type: ignore[no-untyped-def]
+        """Each batch's windows and their rows."""
+        if self._held:
+            windows = concat_windows([some for some, _ in self._held])
+            rows = np.concatenate([rows for _, rows in self._held])
+            self._held = []
+            yield windows, rows
+        for writer in self._writers.values():
+            writer.close()
+        for batch in sorted(self._writers):
+            with pa.ipc.open_file(self._folder / f"{batch}.arrow") as file:
+                table = file.read_all()
+            yield Windows.from_table(table.drop_columns(["row"])), table["row"].to_numpy()
+
+
+def flow_table(windows: Windows, rows: np.ndarray, destinations: Mapping[int, str]) -> pa.Table:
+    """The records of windows as flow records that name their window in `window_id`.
+
+    Args:
+        windows: with their records.
+        rows: (n,) ids of the windows.
+        destinations: text of IPv6 destinations by their folds.
+    """
+    owner = windows.window_of_record
+    folds, place = np.unique(windows.records["dst_ip"].to_numpy(), return_inverse=True)
+    names = format_ipv4(folds)
+    if destinations:
+        names = pa.array(
+            [destinations.get(fold, name) for fold, name in zip(folds.tolist(), names.to_pylist(), strict=True)]
+        )
+    columns = {
+        "window_id": pa.array(rows[owner]),
+        "timestamp": windows.records["timestamp"],
+        "src_ip": windows.table["source"].combine_chunks().take(pa.array(owner)),
+        "dst_ip": names.take(pa.array(place)),
+    }
+    others = [name for name in windows.records.column_names if name not in columns]
+    return pa.table(columns | {name: windows.records[name] for name in others})
+
+
+def _profiles(
+    flow: pa.Table,
+    windows: pa.Table,
+    rows: np.ndarray,
+    sensors: Mapping[str, str],
+    owners: Owners | None,
+    span: tuple[int, int],
+) -> list[dict[str, Any]]:
+    """Profiles of the clusters that windows are of, by number."""
+    some = windows.take(pa.array(np.sort(rows)))
+    numbers, compact = np.unique(some["cluster"].to_numpy(), return_inverse=True)
+    index = some.column_names.index("cluster")
+    some = some.set_column(index, "cluster", pa.array(compact, pa.int32())).drop_columns(["embedding"])
+    found = profile_clusters(flow, some, owners=owners, sensors=sensors, span=span)
+    for profile, number in zip(found, numbers.tolist(), strict=True):
+        profile["cluster"] = number
+    return found
+
+
+def complete_profiles(profiles: list[dict[str, Any]], windows: pa.Table, vectors: np.ndarray) -> None:
+    """Add what all windows of a cluster say: sizes, times, margin, cohesion, typical windows, nearest clusters.
+
+    Args:
+        profiles: of the clusters 0..m-1, changed in place.
+        windows: all windows, with `cluster` and `margin`.
+        vectors: float32 (n, dimensions), rows of length 1, in their order.
+    """
+    labels = windows["cluster"].to_numpy().astype(np.int64)
+    m = len(profiles)
+    rows = np.flatnonzero(labels < m)
+    own = labels[rows]
+    sizes = np.bincount(own, minlength=m)
+    sums, squares, closeness = _sums(vectors, rows, own, m)
+    means = normalised(sums)
+    for block in row_blocks(len(rows), vectors.shape[1]):
+        closeness[block] = np.einsum("ij,ij->i", vectors[rows[block]], means[own[block]])
+    pairs = sizes * (sizes - 1.0)
+    cohesion = ((sums.astype(np.float64) ** 2).sum(axis=1) - squares) / np.maximum(pairs, 1)
+    margins = np.bincount(own, weights=windows["margin"].to_numpy()[rows], minlength=m) / np.maximum(sizes, 1)
+    records = np.bincount(own, weights=windows["n_records"].to_numpy()[rows], minlength=m)
+    order = np.lexsort((rows, -closeness, own))
+    begins = np.cumsum(sizes) - sizes
+    nearest = _nearest(means)
+    for k, profile in enumerate(profiles):
+        typical = rows[order[begins[k] : begins[k] + min(TYPICAL, sizes[k])]]
+        if profile["n_windows"] < sizes[k]:
+            profile["profiled_windows"] = profile["n_windows"]
+        profile |= {
+            "n_windows": int(sizes[k]),
+            "n_records": int(records[k]),
+            "margin": round(float(margins[k]), 4),
+            "cohesion": round(float(cohesion[k]), 4),
+            "typical_windows": typical.tolist(),
+            "nearest": nearest[k],
+        }
+
+
+def _sums(vectors: np.ndarray, rows: np.ndarray, own: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sums of the vectors of each cluster (m, dimensions) and of their squared lengths (m,), and room for (n,)."""
+    sums, squares = np.zeros((m, vectors.shape[1])), np.zeros(m)
+    for block in row_blocks(len(rows), vectors.shape[1]):
+        some = np.asarray(vectors[rows[block]])
+        add_to_sums(sums, own[block], some)
+        squares += np.bincount(own[block], weights=np.einsum("ij,ij->i", some, some), minlength=m)
+    return sums, squares, np.empty(len(rows), dtype=np.float32)
+
+
+def _nearest(means: np.ndarray) -> list[list[dict[str, Any]]]:
+    """The nearest other clusters of each, by the cosine of their means."""
+    if len(means) < 2:
+        return [[] for _ in means]
+    search = Nearest(means)
+    answer: list[list[dict[str, Any]]] = []
+    for block in row_blocks(len(means), search.cells_a_row):
+        places, cosines = search.of(means[block], NEAREST + 1)
+        for k, (found, values) in enumerate(zip(places.tolist(), cosines.tolist(), strict=True), block.start):
+            others = [(c, value) for c, value in zip(found, values, strict=True) if c not in (k, -1)]
+            answer.append([{"cluster": c, "similarity": round(value, 4)} for c, value in others[:NEAREST]])
+    return answer
+
+
+def explain(
+    profiles: list[dict[str, Any]], windows: pa.Table, counted: Counted, work: Path, embed: Embed, settings: Settings
+) -> None:
+    """Add to the largest clusters which fields hold them together."""
+    some, rows = counted.explained
+    flow = flow_table(some, rows, read_destinations(work))
+    table = windows.take(pa.array(rows))
+    numbers, compact = np.unique(table["cluster"].to_numpy(), return_inverse=True)
+    table = table.set_column(table.column_names.index("cluster"), "cluster", pa.array(compact, pa.int32()))
+    for place, why in explain_clusters(embed, flow, table, seed=settings.seed).items():
+        if numbers[place] < len(profiles):
+            profiles[numbers[place]]["why"] = why
