@@ -15,12 +15,15 @@ from telescope_transformer.analysis import (
     counted,
     description,
     embedding_stage,
+    run,
     sources_table,
 )
 from telescope_transformer.errors import DatasetError, FlowRecordError, InputError
 from telescope_transformer.preparation import EngineSettings, read_manifest, settings, staging
 from telescope_transformer.records import scan_records
+from telescope_transformer.similarity import normalised
 from telescope_transformer.simulation import simulate
+from telescope_transformer.windows import Windows
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +31,31 @@ def records() -> pa.Table:
     return simulate(60, seed=1, records_per_source=30.0)
 
 
+class PortShares(embedding_stage.Embedder):
+    """What share of a window's records goes to which port: quick, and alike for sources that do alike."""
+
+    def __call__(self, windows: pa.Table) -> np.ndarray:
+        some = Windows.from_table(windows)
+        shares = np.zeros((len(some), 32), dtype=np.float32)
+        places = some.records["dst_port"].to_numpy().astype(np.int64) * 2654435761 % 2**32 >> 27
+        np.add.at(shares, (some.window_of_record, places), 1.0)
+        return normalised(shares)
+
+    @property
+    def digest(self) -> str:
+        return "port shares"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_embeddings():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "Embedder", PortShares)
+        yield
+
+
 @pytest.fixture(scope="module")
-def analysis(records: pa.Table):
-    return analyze(records, Settings(time_limit=5.0))
+def analysis(records: pa.Table, quick_embeddings):
+    return analyze(records, Settings(time_limit=5.0, threshold=0.6))
 
 
 def window_rows(rows: list[tuple[str, int, int, int, int]]) -> pa.Table:
@@ -86,7 +111,7 @@ def test_the_certificate_holds(analysis) -> None:
 
 
 def test_the_same_seed_gives_the_same_clusters(analysis, records: pa.Table) -> None:
-    again = analyze(records, Settings(time_limit=5.0))
+    again = analyze(records, Settings(time_limit=5.0, threshold=0.6))
     assert np.array_equal(again.windows["cluster"].to_numpy(), analysis.windows["cluster"].to_numpy())
 
 
@@ -106,12 +131,19 @@ def test_sources_of_too_few_records_end_with_a_message(records: pa.Table) -> Non
         analyze(records.slice(0, 3))
 
 
+def test_the_shipped_checkpoint_embeds(records: pa.Table, monkeypatch) -> None:
+    monkeypatch.setattr(run, "Embedder", embedding_stage.Embedder)
+    found = analyze(records.slice(0, 600), Settings(time_limit=1.0))
+    lengths = np.linalg.norm(np.stack(found.windows["embedding"].to_numpy(zero_copy_only=False)), axis=1)
+    assert lengths == pytest.approx(np.ones(found.windows.num_rows), abs=1e-5)
+
+
 def test_one_thing_is_not_said_to_be_several(records: pa.Table) -> None:
     sources = np.array(records["src_ip"].to_pylist())
     names, counts = np.unique(sources, return_counts=True)
     one_window = records.filter(sources == names[counts.argmax()]).slice(0, 8)
     said: list[str] = []
-    analyze(one_window, Settings(time_limit=1.0), say=said.append)
+    analyze(one_window, Settings(time_limit=5.0, threshold=0.6), say=said.append)
     assert "1 window of 1 source; left out for having under 8 records: 0 records, 0 whole sources" in said
     assert any(line.startswith("1 cluster at cosine threshold") for line in said)
     assert [counted(1, "event"), counted(2_000, "event")] == ["1 event", "2,000 events"]
@@ -129,14 +161,14 @@ def flows(records: pa.Table, tmp_path_factory):
     return path
 
 
-def same(one, other) -> bool:
-    """Whether two analyses agree to the last bit; the time that the solver took aside."""
+def differences(one, other) -> list[str]:
+    """In which parts two analyses differ, to the last bit; the time that the solver took aside."""
     tables = ("windows", "sources", "rejects")
-    solutions = [{**found.solution, "seconds": 0} for found in (one, other)]
-    return all(getattr(one, name).equals(getattr(other, name)) for name in tables) and (
-        (solutions[0], one.clusters, one.counts, one.calibration)
-        == (solutions[1], other.clusters, other.counts, other.calibration)
-    )
+    values = ("clusters", "counts", "calibration", "traffic")
+    found = [name for name in tables if not getattr(one, name).equals(getattr(other, name))]
+    found += [name for name in values if getattr(one, name) != getattr(other, name)]
+    solutions = [{**analysis.solution, "seconds": 0} for analysis in (one, other)]
+    return found + [name for name in solutions[0] if solutions[0][name] != solutions[1][name]]
 
 
 def test_pieces_on_disk_give_what_one_piece_in_memory_gives(analysis, flows, tmp_path, monkeypatch) -> None:
@@ -145,18 +177,20 @@ def test_pieces_on_disk_give_what_one_piece_in_memory_gives(analysis, flows, tmp
     monkeypatch.setattr(settings, "RECORDS_PER_SHARD", 200)
     monkeypatch.setattr(description, "RECORDS_AT_A_TIME", 250)
     engine = EngineSettings(memory_limit="80MB", threads=1)
-    found = analyze(scan_records([flows]), Settings(time_limit=5.0), work=tmp_path / "work", engine=engine)
+    found = analyze(
+        scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=tmp_path / "work", engine=engine
+    )
     assert read_manifest(tmp_path / "work").shards > 4
-    assert same(found, analysis)
+    assert differences(found, analysis) == []
 
 
 def test_a_next_run_uses_what_is_there(flows, tmp_path, monkeypatch) -> None:
     work, said = tmp_path / "work", []
-    first = analyze(scan_records([flows]), Settings(time_limit=1.0), work=work)
+    first = analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=work)
     monkeypatch.setattr(embedding_stage, "embed_blocks", None)
     monkeypatch.setattr(clustering_stage, "cluster", None)
-    again = analyze(scan_records([flows]), Settings(time_limit=1.0), work=work, say=said.append)
-    assert same(again, first)
+    again = analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=work, say=said.append)
+    assert differences(again, first) == []
     assert sum(line.startswith("using the") for line in said) == 3
     with pytest.raises(DatasetError, match="take another folder"):
         analyze(scan_records([flows]), Settings(window=16), work=work)
@@ -164,8 +198,8 @@ def test_a_next_run_uses_what_is_there(flows, tmp_path, monkeypatch) -> None:
 
 def test_an_interrupted_embedding_goes_on_where_it_was(flows, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(embedding_stage, "BLOCK", 10)
-    whole = analyze(scan_records([flows]), Settings(time_limit=1.0), work=tmp_path / "whole")
-    embed, calls = embedding_stage.Embedder.__call__, []
+    whole = analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=tmp_path / "whole")
+    embed, calls = PortShares.__call__, []
 
     def stops(self, windows):
         calls.append(windows.num_rows)
@@ -173,18 +207,18 @@ def test_an_interrupted_embedding_goes_on_where_it_was(flows, tmp_path, monkeypa
             raise KeyboardInterrupt
         return embed(self, windows)
 
-    monkeypatch.setattr(embedding_stage.Embedder, "__call__", stops)
+    monkeypatch.setattr(PortShares, "__call__", stops)
     with pytest.raises(KeyboardInterrupt):
-        analyze(scan_records([flows]), Settings(time_limit=1.0), work=tmp_path / "work")
-    found = analyze(scan_records([flows]), Settings(time_limit=1.0), work=tmp_path / "work")
-    assert same(found, whole)
+        analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=tmp_path / "work")
+    found = analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=tmp_path / "work")
+    assert differences(found, whole) == []
     # Two blocks before the interruption, and none of them again; the last call explains clusters.
     assert sum(calls[:2]) + sum(calls[3:-1]) == whole.windows.num_rows
 
 
 def test_more_windows_than_are_solved_at_once_join_the_clusters(flows, analysis, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(clustering_stage, "MOST_SOLVED", 25)
-    found = analyze(scan_records([flows]), Settings(time_limit=1.0), work=tmp_path / "work")
+    found = analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=tmp_path / "work")
     assert found.solution["n_solved"] == 25
     assert found.solution["assigned_share"] == pytest.approx(1 - 25 / found.windows.num_rows, abs=1e-4)
     whole, part = (one.windows["cluster"].to_numpy() for one in (analysis, found))
@@ -192,7 +226,7 @@ def test_more_windows_than_are_solved_at_once_join_the_clusters(flows, analysis,
 
 
 def test_windows_of_few_records_join_and_change_nothing(records, analysis) -> None:
-    found = analyze(records, Settings(time_limit=5.0, min_records=2, core_records=8))
+    found = analyze(records, Settings(time_limit=5.0, threshold=0.6, min_records=2, core_records=8))
     short = found.windows["n_records"].to_numpy() < 8
     assert short.any()
     core = found.windows.filter(pa.array(~short))
@@ -205,7 +239,7 @@ def test_windows_of_few_records_join_and_change_nothing(records, analysis) -> No
 def test_a_destination_of_ipv6_is_known_by_its_text(records) -> None:
     six = pa.array([f"2001:db8:{i % 3}::1" for i in range(records.num_rows)])
     index = records.column_names.index("dst_ip")
-    found = analyze(records.set_column(index, "dst_ip", six), Settings(time_limit=1.0))
+    found = analyze(records.set_column(index, "dst_ip", six), Settings(time_limit=5.0, threshold=0.6))
     prefixes = {row["prefix"] for one in found.clusters for row in one["targets"]["prefixes"]}
     assert prefixes <= {"2001:db8::/48", "2001:db8:1::/48", "2001:db8:2::/48"}
     assert prefixes

@@ -1,23 +1,30 @@
 """The whole way from flow records to clusters of sources: the stages over a work folder, and what they find."""
 
-from telescope_transformer.analysis.clustering_stage import calibration_for, edge_weights, solution
+from telescope_transformer.analysis.clustering_stage import calibration_for, cluster_stage, edge_weights, solution
+from telescope_transformer.analysis.embedding_stage import Embedder, embed_stage, model_of
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.run import analyze, describe, walked, windows_stage
 from telescope_transformer.analysis.settings import Settings, counted, say_nothing
 from telescope_transformer.analysis.tables import sources_table, windows_table
+from telescope_transformer.analysis.work import working_in
 
 __all__ = [
     "Analysis",
+    "Embedder",
     "Settings",
     "analyze",
     "calibration_for",
+    "cluster_stage",
     "counted",
     "describe",
     "edge_weights",
+    "embed_stage",
+    "model_of",
     "say_nothing",
     "solution",
     "sources_table",
     "walked",
     "windows_stage",
     "windows_table",
+    "working_in",
 ]

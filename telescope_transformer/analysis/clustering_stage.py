@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import embedding
+from telescope_transformer.analysis.embedding_stage import model_of, open_embeddings
 from telescope_transformer.analysis.settings import Say, Settings, counted
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
 from telescope_transformer.calibration import DEFAULT_THRESHOLD, FILE_NAME, Calibration, calibrate
@@ -38,16 +39,15 @@ MOST_CALIBRATED = 20_000
 LABELS, MARGINS, SOLUTION = "labels.npy", "margins.npy", "solution.json"
 
 
-def cluster_stage(work: Path, vectors: np.ndarray, model: str | None, settings: Settings, say: Say) -> dict[str, Any]:
-    """Cluster the windows of a work folder, or take what is there; returns what `read_clusters` does as `solution`.
+def cluster_stage(work: Path, settings: Settings, say: Say) -> dict[str, Any]:
+    """Cluster the windows of a work folder, or take what is there; returns what is known of the clustering.
 
     Args:
-        work: the folder.
-        vectors: float32 (n, dimensions), the embeddings.
-        model: the checkpoint that made them, beside which its calibration is.
+        work: the folder, which has embeddings.
         settings: threshold, seed, time limit, and which windows are solved.
         say: told about the result.
     """
+    model = model_of(work)
     ingredients: dict[str, Any] = {
         "embeddings": made_of(work / EMBEDDINGS),
         "threshold": settings.threshold,
@@ -58,6 +58,7 @@ def cluster_stage(work: Path, vectors: np.ndarray, model: str | None, settings: 
 
     def build(partial: Path) -> None:
         heads = read_heads(work)
+        vectors = open_embeddings(work, heads.num_rows)
         started = time.monotonic()
         calibration = calibration_for(vectors, heads["source"], model, settings.seed)
         threshold, scale = edge_weights(calibration, settings.threshold)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from telescope_transformer import embedding
 from telescope_transformer.analysis.settings import Say, Settings, counted
-from telescope_transformer.analysis.work import EMBEDDINGS, run_stage
+from telescope_transformer.analysis.work import EMBEDDINGS, made_of, run_stage
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
 from telescope_transformer.preparation import read_blocks, read_manifest
@@ -65,7 +65,12 @@ def embed_stage(work: Path, embed: Embedder, say: Say) -> np.ndarray:
     """
     manifest = read_manifest(work)
     number = sum(file.windows for file in manifest.files_of())
-    ingredients = {"dataset": file_digest(work / MANIFEST), "checkpoint": embed.digest, "windows": number}
+    ingredients = {
+        "dataset": file_digest(work / MANIFEST),
+        "model": embed.model,
+        "checkpoint": embed.digest,
+        "windows": number,
+    }
 
     def build(partial: Path) -> None:
         say(f"embedding {counted(number, 'window')}")
@@ -92,6 +97,18 @@ def embed_blocks(work: Path, number: int, embed: Embed, folder: Path) -> None:
             vectors.flush()
             write_text(folder / PROGRESS, json.dumps({"windows": end}))
         begin = end
+
+
+def model_of(work: Path) -> str | None:
+    """The checkpoint that made the embeddings of a work folder.
+
+    Raises:
+        DatasetError: if it has none.
+    """
+    found = made_of(work / EMBEDDINGS)
+    if found is None or "model" not in found:
+        raise DatasetError(f"{work} has no embeddings; run telescope embed {work}")
+    return found["model"]
 
 
 def open_embeddings(work: Path, number: int) -> np.ndarray:

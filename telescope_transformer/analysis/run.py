@@ -77,8 +77,8 @@ def analyze(
         windows_stage(folder, _as_scan(records), preparation, say)
         with working_in(folder):
             embed = Embedder(adapt_stage(folder, settings, say))
-            vectors = embed_stage(folder, embed, say)
-            cluster_stage(folder, vectors, embed.model, settings, say)
+            embed_stage(folder, embed, say)
+            cluster_stage(folder, settings, say)
             return describe(folder, settings, embed=embed, say=say)
 
 

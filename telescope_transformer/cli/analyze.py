@@ -7,14 +7,24 @@ import typer
 
 from telescope_transformer.cli.options import (
     Columns,
+    Engine,
     Format,
+    Granularity,
     Inactivity,
     KeepGoing,
     Labels,
+    Master,
+    MemoryLimit,
+    MinRecords,
+    Model,
     Networks,
     PerPacket,
     Prefixes,
+    Seed,
+    SessionGap,
+    Threshold,
     TimeLimit,
+    Window,
 )
 
 
@@ -32,19 +42,21 @@ def analyze(
     keep_going: KeepGoing = False,
     labels: Labels = None,
     networks: Networks = None,
-    model: Annotated[
-        str | None, typer.Option(help="Checkpoint: a folder or a Hub name; default: the shipped one.")
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels.")
-    ] = None,
-    window: Annotated[int, typer.Option(min=1, help="Most records in a window.")] = 128,
-    min_records: Annotated[int, typer.Option(min=1, help="Fewest records in a window.")] = 8,
-    granularity: Annotated[
-        bool, typer.Option(help="Walk the sweep of thresholds, for the stability of clusters.")
-    ] = False,
+    model: Model = None,
+    threshold: Threshold = None,
+    window: Window = 128,
+    min_records: MinRecords = 8,
+    session_gap: SessionGap = None,
+    granularity: Granularity = False,
     time_limit: TimeLimit = 60.0,
-    seed: Annotated[int, typer.Option(help="Seed of the clustering's searches.")] = 0,
+    seed: Seed = 0,
+    work: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Folder in which a next run finds windows, embeddings and clusters."),
+    ] = None,
+    engine: Engine = "duckdb",
+    master: Master = "local[*]",
+    memory_limit: MemoryLimit = "4GB",
 ) -> None:
     """Cluster the sources of flow records by how they behave, and write a report.
 
@@ -54,20 +66,22 @@ def analyze(
     """
     from telescope_transformer.analysis import Settings
     from telescope_transformer.analysis import analyze as analyze_records
-    from telescope_transformer.cli.options import labelled_reader, tell
+    from telescope_transformer.cli.options import reading, tell
+    from telescope_transformer.preparation import EngineSettings
+    from telescope_transformer.records import scan_records
 
     settings = Settings(
         model=model,
         threshold=threshold,
         window=window,
         min_records=min_records,
+        session_gap=session_gap,
         granularity=granularity,
         time_limit=time_limit,
         seed=seed,
         networks=networks or (),
     )
-    read = labelled_reader(
-        labels,
+    options = reading(
         columns=columns,
         format=format,
         per_packet=per_packet,
@@ -75,8 +89,10 @@ def analyze(
         telescope=telescope,
         keep_going=keep_going,
     )
-    flow = read(inputs)
-    report = analyze_records(flow, settings, say=tell).write(output)
-    tell(f"open {report}")
+    scan = scan_records(inputs, **options)
+    found = analyze_records(
+        scan, settings, work=work, engine=EngineSettings(engine, master, memory_limit), labels=labels, say=tell
+    )
+    tell(f"open {found.write(output)}")
     if not keep_going:
-        flow.raise_if_damaged()
+        scan.raise_if_damaged()

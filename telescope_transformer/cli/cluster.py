@@ -1,4 +1,4 @@
-"""`telescope cluster`: correlation clustering of embeddings alone."""
+"""`telescope cluster`: correlation clustering of the windows of a work folder, or of any embeddings."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,20 +7,48 @@ import typer
 
 
 def cluster(
-    embeddings: Annotated[Path, typer.Argument(help="Parquet file with a column `embedding`.")],
-    output: Annotated[Path, typer.Option(help="Folder for clusters.json and labels.parquet.")],
-    threshold: Annotated[float, typer.Option(help="Similarity above which a pair attracts.")] = 0.5,
-    method: Annotated[str, typer.Option(help="auto, lp, local_search or greedy.")] = "auto",
-    time_limit: Annotated[float | None, typer.Option(help="Seconds that the solver may take.")] = None,
+    embeddings: Annotated[Path, typer.Argument(help="Dataset with embeddings, or a Parquet file with `embedding`.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Of a file: folder for clusters.json and labels.parquet.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Similarity above which a pair attracts; default: calibrated, or 0.5 for a file."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="Of a file: auto, lp, local_search or greedy.")] = "auto",
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds for the proof, or of a file for all; default: 60, or no limit.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
 ) -> None:
     """Cluster embeddings so that similar ones are together, with a proved bound of how far from optimal that is.
 
-    Writes OUTPUT/clusters.json (threshold, cost, lower bound, gap, what ran) and OUTPUT/labels.parquet (the input's
-    columns without the embedding, and `cluster`).
+    Of a dataset, the clusters stay in its folder, where `telescope report` finds them. Of a file, OUTPUT/clusters.json
+    has the threshold, cost, lower bound and gap, and OUTPUT/labels.parquet the input's columns and `cluster`.
 
     Example: telescope cluster embeddings.parquet --output clusters/ --threshold 0.5 --time-limit 60
     """
+    if embeddings.is_dir():
+        _in_folder(embeddings, threshold, 60.0 if time_limit is None else time_limit, seed)
+        return
+    if output is None:
+        raise typer.BadParameter("the clusters of a file need --output")
+    _of_file(embeddings, output, 0.5 if threshold is None else threshold, method, time_limit, seed)
+
+
+def _in_folder(work: Path, threshold: float | None, time_limit: float, seed: int) -> None:
+    """The stage of an analysis that `telescope analyze` runs."""
+    from telescope_transformer.analysis import Settings, cluster_stage, working_in
+    from telescope_transformer.cli.options import tell
+
+    settings = Settings(threshold=threshold, time_limit=time_limit, seed=seed)
+    with working_in(work):
+        cluster_stage(work, settings, tell)
+
+
+def _of_file(
+    embeddings: Path, output: Path, threshold: float, method: str, time_limit: float | None, seed: int
+) -> None:
     import json
     import time
 

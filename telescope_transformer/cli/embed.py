@@ -8,13 +8,18 @@ import typer
 
 def embed(
     windows: Annotated[Path, typer.Argument(help="Prepared dataset, or a Parquet file with a row per window.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Parquet file of the embeddings.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Parquet file of the embeddings; default: in the dataset's folder."),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Directory or Hub id; default: the shipped checkpoint.")] = None,
     split: Annotated[list[str] | None, typer.Option(help="Split of a dataset (repeatable); default: all.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: the first GPU, else the CPU.")] = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16: about 2e-3 less exact.")] = False,
 ) -> None:
-    """Embed windows: one vector of unit length for each, in batches of like length.
+    """Embed windows: one vector of unit length for each.
+
+    Without --output the embeddings stay in the folder of the dataset, where `telescope cluster` finds them.
 
     Example: telescope embed dataset --model user/telescope-base --output embeddings.parquet
     """
@@ -26,6 +31,9 @@ def embed(
     from telescope_transformer.cli.options import tell
     from telescope_transformer.embedding import embed_files, load_model
 
+    if output is None:
+        _into_folder(windows, model)
+        return
     loaded, tokenizer = load_model(model)
     begun = time.perf_counter()
     count = embed_files(
@@ -39,3 +47,12 @@ def embed(
     )
     seconds = time.perf_counter() - begun
     tell(f"{counted(count, 'window')} embedded in {seconds:.1f} s ({count / seconds:,.0f} a second): {output}")
+
+
+def _into_folder(work: Path, model: str | None) -> None:
+    """The stage of an analysis that `telescope analyze` runs."""
+    from telescope_transformer.analysis import Embedder, embed_stage, working_in
+    from telescope_transformer.cli.options import tell
+
+    with working_in(work):
+        embed_stage(work, Embedder(model), tell)

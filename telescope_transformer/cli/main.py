@@ -23,6 +23,7 @@ COMMANDS = (
     "prepare",
     "embed",
     "cluster",
+    "report",
     "calibrate",
     "update",
     "watch",

@@ -36,6 +36,19 @@ Networks = Annotated[
     ),
 ]
 TimeLimit = Annotated[float, typer.Option(min=0.0, help="Seconds that a lower bound may be proved for.")]
+Model = Annotated[str | None, typer.Option(help="Checkpoint: a folder or a Hub name; default: the shipped one.")]
+Threshold = Annotated[float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels.")]
+Window = Annotated[int, typer.Option(min=1, help="Most records in a window.")]
+MinRecords = Annotated[int, typer.Option(min=1, help="Fewest records in a window.")]
+SessionGap = Annotated[
+    float | None,
+    typer.Option(help="Seconds of silence after which a window may end; default: by count alone."),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the clustering's searches.")]
+Granularity = Annotated[bool, typer.Option(help="Walk the sweep of thresholds, for the stability of clusters.")]
+Engine = Annotated[str, typer.Option(help="duckdb (here, spills to disk) or spark.")]
+Master = Annotated[str, typer.Option(help="Spark's master: local[2], spark://host:7077, ...")]
+MemoryLimit = Annotated[str, typer.Option(help="Of DuckDB, or of Spark's driver and executors.")]
 Labels = Annotated[Path | None, typer.Option(help="Folder of scanner lists, one file per organisation.")]
 
 

@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Format, Inactivity, KeepGoing, Labels, PerPacket, Prefixes
+from telescope_transformer.cli.options import (
+    Columns,
+    Engine,
+    Format,
+    Inactivity,
+    KeepGoing,
+    Labels,
+    Master,
+    MemoryLimit,
+    MinRecords,
+    PerPacket,
+    Prefixes,
+    SessionGap,
+    Window,
+)
 
 
 def prepare(
@@ -18,12 +32,9 @@ def prepare(
     telescope: Prefixes = None,
     keep_going: KeepGoing = False,
     labels: Labels = None,
-    window: Annotated[int, typer.Option(help="Most records in a window.")] = 128,
-    min_records: Annotated[int, typer.Option(help="Fewest records in a window.")] = 8,
-    session_gap: Annotated[
-        float | None,
-        typer.Option(help="Seconds of silence after which a window may end; default: by count alone."),
-    ] = None,
+    window: Window = 128,
+    min_records: MinRecords = 8,
+    session_gap: SessionGap = None,
     splits: Annotated[
         bool,
         typer.Option("--splits", help="Cut for training: into train, unseen_sequences, validation, unseen_sources."),
@@ -31,12 +42,14 @@ def prepare(
     seed: Annotated[int, typer.Option(help="Seed of the hash that splits the sources.")] = 0,
     append: Annotated[bool, typer.Option("--append", help="Add to the dataset, with its window and seed.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset.")] = False,
-    engine: Annotated[str, typer.Option(help="duckdb (here, spills to disk) or spark.")] = "duckdb",
-    master: Annotated[str, typer.Option(help="Spark's master: local[2], spark://host:7077, ...")] = "local[*]",
-    memory_limit: Annotated[str, typer.Option(help="Of DuckDB, or of Spark's driver and executors.")] = "4GB",
+    engine: Engine = "duckdb",
+    master: Master = "local[*]",
+    memory_limit: MemoryLimit = "4GB",
     shards: Annotated[int | None, typer.Option(help="Number of shards, a power of two; default: by size.")] = None,
 ) -> None:
     """Prepare a dataset: flow records cut into windows, as Parquet shards with a manifest.
+
+    `telescope embed`, `cluster` and `report` go on in the same folder, and give what `telescope analyze` gives.
 
     Example: telescope prepare captures/ --telescope 198.18.0.0/16 --output dataset
     """
