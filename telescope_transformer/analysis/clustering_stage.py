@@ -19,12 +19,13 @@ from telescope_transformer import embedding
 from telescope_transformer.analysis.embedding_stage import model_of, open_embeddings
 from telescope_transformer.analysis.settings import Say, Settings, counted
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
-from telescope_transformer.calibration import DEFAULT_THRESHOLD, FILE_NAME, Calibration, calibrate
+from telescope_transformer.calibration import FILE_NAME, Calibration, calibrate
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.preparation import read_heads
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks, window_margins
+from telescope_transformer.threshold import DEFAULT_THRESHOLD
 
 # Restarts of the search times the pairs that each goes through: under a minute on one core.
 SEARCH_CELLS = 2e8
