@@ -1,12 +1,16 @@
-"""Pages that mkdocs makes from the code: the command line from Typer, and the notebooks with their outputs."""
+"""What mkdocs makes from the code: the command line, formats and fields, and the notebooks with their outputs."""
 
 import base64
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 from mkdocs.structure.files import File, Files
+
+from telescope_transformer.fields import FIELDS
+from telescope_transformer.records import format_names
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ("analyze", "embeddings", "correlation-clustering")
@@ -21,6 +25,23 @@ def on_files(files: Files, config) -> Files:  # type: ignore[no-untyped-def]
         for number, picture in enumerate(pictures):
             files.append(File.generated(config, f"tutorials/{name}-{number}.png", content=picture))
     return files
+
+
+def on_page_markdown(markdown: str, page, config, files) -> str:  # type: ignore[no-untyped-def]
+    """Fill the tables of formats and fields."""
+    if "<!-- formats -->" in markdown:
+        names = ", ".join(f"`{name}`" for name in format_names())
+        markdown = markdown.replace("<!-- formats -->", names).replace("<!-- fields -->", "\n".join(field_rows()))
+    return markdown
+
+
+def field_rows() -> Iterator[str]:
+    """A Markdown table of the fields of a flow record."""
+    yield "| field | type | required | names of columns |"
+    yield "|---|---|---|---|"
+    for field in FIELDS:
+        names = ", ".join(f"`{name}`" for name in field.aliases.split())
+        yield f"| `{field.name}` | {field.type} | {'yes' if field.required else ''} | {names} |"
 
 
 def command_line() -> str:
