@@ -1,5 +1,6 @@
 """`telescope analyze`: from the files of a telescope to a report."""
 
+from json import loads
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from telescope_transformer.cli.options import (
     Format,
     Granularity,
     Inactivity,
+    Json,
     KeepGoing,
     Labels,
     Master,
@@ -57,6 +59,7 @@ def analyze(
     engine: Engine = "duckdb",
     master: Master = "local[*]",
     memory_limit: MemoryLimit = "4GB",
+    json: Json = False,
 ) -> None:
     """Cluster the sources of flow records by how they behave, and write a report.
 
@@ -66,7 +69,7 @@ def analyze(
     """
     from telescope_transformer.analysis import Settings
     from telescope_transformer.analysis import analyze as analyze_records
-    from telescope_transformer.cli.options import reading, tell
+    from telescope_transformer.cli.options import check_model, print_json, reading, tell
     from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import scan_records
 
@@ -81,6 +84,7 @@ def analyze(
         seed=seed,
         networks=networks or (),
     )
+    check_model(model)
     options = reading(
         columns=columns,
         format=format,
@@ -93,6 +97,10 @@ def analyze(
     found = analyze_records(
         scan, settings, work=work, engine=EngineSettings(engine, master, memory_limit), labels=labels, say=tell
     )
-    tell(f"open {found.write(output)}")
+    report = found.write(output)
+    tell(f"open {report}")
+    if json:
+        summary = loads((output / "clusters.json").read_text(encoding="utf-8"))
+        print_json({"report": report} | {name: value for name, value in summary.items() if name != "clusters"})
     if not keep_going:
         scan.raise_if_damaged()

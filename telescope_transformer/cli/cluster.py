@@ -1,9 +1,11 @@
 """`telescope cluster`: correlation clustering of the windows of a work folder, or of any embeddings."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from telescope_transformer.cli.options import Json, print_json
 
 
 def cluster(
@@ -20,6 +22,7 @@ def cluster(
         float | None, typer.Option(help="Seconds for the proof, or of a file for all; default: 60, or no limit.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
+    json: Json = False,
 ) -> None:
     """Cluster embeddings so that similar ones are together, with a proved bound of how far from optimal that is.
 
@@ -29,26 +32,33 @@ def cluster(
     Example: telescope cluster embeddings.parquet --output clusters/ --threshold 0.5 --time-limit 60
     """
     if embeddings.is_dir():
-        _in_folder(embeddings, threshold, 60.0 if time_limit is None else time_limit, seed)
+        solution = _in_folder(embeddings, threshold, 60.0 if time_limit is None else time_limit, seed)
+        if json:
+            print_json(solution)
         return
     if output is None:
         raise typer.BadParameter("the clusters of a file need --output")
-    _of_file(embeddings, output, 0.5 if threshold is None else threshold, method, time_limit, seed)
+    solution, summary = _of_file(embeddings, output, 0.5 if threshold is None else threshold, method, time_limit, seed)
+    if json:
+        print_json({"solution": solution})
+    else:
+        typer.echo(summary)
 
 
-def _in_folder(work: Path, threshold: float | None, time_limit: float, seed: int) -> None:
-    """The stage of an analysis that `telescope analyze` runs."""
+def _in_folder(work: Path, threshold: float | None, time_limit: float, seed: int) -> dict[str, Any]:
+    """Run the stage of `telescope analyze` that clusters; returns what is known of the clustering."""
     from telescope_transformer.analysis import Settings, cluster_stage, working_in
     from telescope_transformer.cli.options import tell
 
     settings = Settings(threshold=threshold, time_limit=time_limit, seed=seed)
     with working_in(work):
-        cluster_stage(work, settings, tell)
+        return cluster_stage(work, settings, tell)
 
 
 def _of_file(
     embeddings: Path, output: Path, threshold: float, method: str, time_limit: float | None, seed: int
-) -> None:
+) -> tuple[dict[str, Any], str]:
+    """Cluster a file of embeddings; returns what is known of the clustering, and the same in a line."""
     import json
     import time
 
@@ -72,7 +82,7 @@ def _of_file(
     bound = "no bound" if solution["gap"] is None else f"gap {100 * solution['gap']:.3g} %"
     found = f"{counted(len(vectors), 'embedding')} in {counted(solver.n_clusters_, 'cluster')}"
     summary = f"{found}, cost {solver.cost_:.6g}, {bound}"
-    typer.echo(f"{summary} ({solver.solver_})")
+    return solution, f"{summary} ({solver.solver_})"
 
 
 def _read(path: Path):  # type: ignore[no-untyped-def]

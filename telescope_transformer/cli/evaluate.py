@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from telescope_transformer.cli.options import Columns
+from telescope_transformer.cli.options import Columns, Json, print_json
 
 
 def numbers(text: str) -> str:
@@ -48,6 +48,7 @@ def evaluate(
     only: Annotated[list[str] | None, typer.Option(help="With --across: telescope to evaluate (repeatable).")] = None,
     cpu: Annotated[bool, typer.Option("--cpu", help="Learn on the CPU even where there is a GPU.")] = False,
     plots: Annotated[bool, typer.Option(help="Draw the pictures.")] = True,
+    json: Json = False,
 ) -> None:
     """Measure models against baselines and controls, on sources that they have not seen.
 
@@ -90,7 +91,10 @@ def evaluate(
     )
     metrics, results = measure(inputs, settings)
     write(output, metrics, results if plots else None)
-    typer.echo((output / "metrics.md").read_text(), nl=False)
+    if json:
+        print_json({"output": output, "results": metrics["results"]})
+    else:
+        typer.echo((output / "metrics.md").read_text(encoding="utf-8"), nl=False)
 
 
 def _across(inputs: list[str], output: Path, *, data: Path, **options: Any) -> None:

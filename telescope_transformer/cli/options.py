@@ -1,5 +1,6 @@
 """Options that several commands share: how flow records are read, and how a command talks."""
 
+import json as json_module
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,12 +50,31 @@ Granularity = Annotated[bool, typer.Option(help="Walk the sweep of thresholds, f
 Engine = Annotated[str, typer.Option(help="duckdb (here, spills to disk) or spark.")]
 Master = Annotated[str, typer.Option(help="Spark's master: local[2], spark://host:7077, ...")]
 MemoryLimit = Annotated[str, typer.Option(help="Of DuckDB, or of Spark's driver and executors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout; messages stay on stderr.")]
 Labels = Annotated[Path | None, typer.Option(help="Folder of scanner lists, one file per organisation.")]
 
 
 def tell(message: str) -> None:
     """Say what a stage did, on stderr, unless the command is quiet; stdout is for results."""
     say(message)
+
+
+def print_json(summary: Any) -> None:
+    """Print the result of a command as one JSON document on stdout."""
+    typer.echo(json_module.dumps(summary, indent=1, default=str))
+
+
+def check_model(model: str | None) -> None:
+    """Refuse a checkpoint that does not exist, before any record is read.
+
+    Raises:
+        CheckpointError: if there is no such folder.
+        HubError: if a Hub id cannot be downloaded.
+    """
+    if model is not None:
+        from telescope_transformer.embedding import resolve_checkpoint
+
+        resolve_checkpoint(model)
 
 
 def reading(

@@ -1,5 +1,6 @@
 """`telescope update`: new files into a running analysis."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from telescope_transformer.cli.options import (
     Columns,
     Format,
     Inactivity,
+    Json,
     Labels,
     Networks,
     PerPacket,
@@ -45,6 +47,7 @@ def update(
         bool, typer.Option(help="Walk the sweep of thresholds, for the stability of clusters.")
     ] = False,
     time_limit: TimeLimit = 60.0,
+    json: Json = False,
 ) -> None:
     """Take new files into a running analysis: clusters keep their numbers, files seen before are passed over.
 
@@ -53,7 +56,7 @@ def update(
     Example: telescope update state.duckdb monday.csv.gz tuesday.csv.gz --output out
     """
     from telescope_transformer.analysis import Settings
-    from telescope_transformer.cli.options import file_reader, tell
+    from telescope_transformer.cli.options import check_model, file_reader, print_json, tell
     from telescope_transformer.errors import StateError
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
@@ -64,6 +67,7 @@ def update(
         raise typer.BadParameter("give files to take, or --output for the report, or both")
     if not inputs and not state.exists():
         raise StateError(f"{state}: no such state; it begins with the first files")
+    check_model(model)
     files = [file.path for file in find_inputs(inputs)] if inputs else []
     settings = Settings(
         model=model, threshold=threshold, window=window, min_records=min_records, time_limit=time_limit
@@ -71,8 +75,12 @@ def update(
     read = file_reader(
         labels, columns=columns, format=format, per_packet=per_packet, inactivity=inactivity, telescope=telescope
     )
+    report: Path | None = None
     with State(state) as opened:
-        take(opened, files, read, settings, say=tell)
+        steps = take(opened, files, read, settings, say=tell)
         if output is not None:
             whole = summarise(opened, time_limit=time_limit, networks=networks or (), granularity=granularity)
-            tell(f"open {whole.write(output)}")
+            report = whole.write(output)
+            tell(f"open {report}")
+    if json:
+        print_json({"report": report, "files": [asdict(step) for step in steps]})

@@ -41,12 +41,13 @@ def watch(
     Example: telescope watch captures/ --state state.duckdb --output out
     """
     from telescope_transformer.analysis import Settings
-    from telescope_transformer.cli.options import file_reader, tell
+    from telescope_transformer.cli.options import check_model, file_reader, tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.update import State, update
     from telescope_transformer.update.summary import summarise
     from telescope_transformer.update.watching import new_files
 
+    check_model(model)
     settings = Settings(model=model, threshold=threshold)
     read = file_reader(
         labels, columns=columns, format=format, per_packet=per_packet, inactivity=inactivity, telescope=telescope

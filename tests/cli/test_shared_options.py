@@ -1,5 +1,6 @@
 """Options of every command, and where their defaults come from: the command line, variables, telescope.toml."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,31 @@ def test_a_quiet_command_prints_its_result_only(tmp_path: Path) -> None:
     assert pq.read_table("flows.parquet").num_rows
     version = subprocess.run([*run, "--version"], check=True, capture_output=True, text=True)
     assert version.stdout.startswith("telescope ")
+
+
+def test_a_summary_as_json(tmp_path: Path) -> None:
+    simulated(["simulate", "--sources", "60", "--output"])
+    result = CliRunner().invoke(app, ["analyze", "out.parquet", "--output", "a", "--time-limit", "1", "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["report"] == "a/report.html"
+    assert told["counts"]["kept"] > 0
+    assert told["solution"]["n_clusters"] > 0
+    arguments = ["cluster", "a/windows.parquet", "--output", "c", "--threshold", "0.5", "--time-limit", "1", "--json"]
+    told = json.loads(CliRunner().invoke(app, arguments).stdout)
+    assert {"cost", "lower_bound", "gap"} <= told["solution"].keys()
+    told = json.loads(CliRunner().invoke(app, ["update", "state.duckdb", "out.parquet", "--json"]).stdout)
+    assert told["files"][0]["windows"] > 0
+    assert told["report"] is None
+
+
+@pytest.mark.parametrize("command", ["analyze", "update", "watch"])
+def test_a_wrong_model_is_found_before_anything_is_read(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("flows.csv").write_text("no flow records")
+    arguments = {
+        "analyze": ["flows.csv"],
+        "update": ["state.duckdb", "flows.csv"],
+        "watch": [".", "--once", "--interval", "0"],
+    }
+    error = ended(capsys, command, *arguments[command], "--model", "models/nowhere/at/all")
+    assert error.startswith("error: models/nowhere/at/all: no such folder")
