@@ -10,6 +10,8 @@ EXTRAS = {
     "datasets": "hub",
     "evaluate": "hub",
     "fastavro": "flowtuple",
+    "fsspec": "remote",
+    "s3fs": "remote",
     "gensim": "baselines",
     "matplotlib": "train",
     "maxminddb": "mmdb",

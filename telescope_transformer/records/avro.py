@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.extras import require
-from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.rejects import escaped
 
@@ -150,13 +150,14 @@ class AvroFile:
     def _checked(self, schema: Any) -> dict[str, Any]:
         """The fields of a schema by name."""
         if not isinstance(schema, dict) or schema.get("type") != "record":
-            raise InputError(f"{self._file.name}: Avro, but not of records")
+            raise NotFlowRecords(self._file.name, "Avro, but not of records")
         fields = {str(field["name"]): field["type"] for field in schema["fields"]}
         odd = [name for name, kind in fields.items() if not _is_plain(kind)]
         if odd:
-            raise InputError(
-                f"{self._file.name}: Avro, but no FlowTuple of version 3 or 4: the field {escaped(odd[0])} has the "
-                f"type {escaped(fields[odd[0]])[:100]}"
+            raise NotFlowRecords(
+                self._file.name,
+                f"Avro, but no FlowTuple of version 3 or 4: the field {escaped(odd[0])} has the "
+                f"type {escaped(fields[odd[0]])[:100]}",
             )
         return fields
 

@@ -128,9 +128,10 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
     while start < len(head) and seen < _MOST_LEAD_IN:
         end = head.find(b"\n", start)
         end = len(head) if end < 0 else end
-        text = head[start:end].strip()
-        if text[:4].lower() == b"sep=" and len(text) == 5:
-            given = text[4]
+        line = head[start:end].strip(b" ")
+        text = line.strip()
+        if line[:4].lower() == b"sep=" and len(line) == 5:
+            given = line[4]
         elif text:
             stop = _header_ends(head, start, end)
             line = head[start:stop].strip(b" ").lstrip(b"#")

@@ -14,8 +14,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.extras import require
 from telescope_transformer.records.compression import archive_hint, compression_of, decompressed
-from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 from telescope_transformer.records.rejects import escaped
 
 __all__ = ["DamagedInput", "InputFile", "find_inputs"]
@@ -57,7 +58,8 @@ class InputFile:
     def head(self) -> bytes:
         """The first HEAD_BYTES of the content, decompressed; fewer where the file is short or damaged.
 
-        Raises InputError if the file is empty, cannot be read or has to be unpacked by another program.
+        Raises NotFlowRecords if the file is empty or has to be unpacked by another program, and InputError if it
+        cannot be read.
         """
         found = bytearray()
         try:
@@ -69,10 +71,10 @@ class InputFile:
             if not found:
                 raise
         if not found:
-            raise InputError(f"{self.name}: the file is empty")
+            raise NotFlowRecords(self.name, "the file is empty")
         hint = archive_hint(bytes(found[:16]))
         if hint:
-            raise InputError(f"{self.name}: {hint}")
+            raise NotFlowRecords(self.name, hint)
         return bytes(found[:HEAD_BYTES])
 
     @property
@@ -151,8 +153,7 @@ def _from_stream(path: Path) -> InputFile:
 
 def _from_url(url: str) -> list[InputFile]:
     """Copies of the files of a URL that fsspec can open (s3://, https://, ...), globs included."""
-    import fsspec
-
+    fsspec = require("fsspec")
     copies = []
     try:
         for remote in fsspec.open_files(url, "rb"):
@@ -160,7 +161,7 @@ def _from_url(url: str) -> list[InputFile]:
                 copy = _spooled(iter(lambda stream=stream: stream.read(BLOCK_BYTES), b""))  # type: ignore[misc]
             copies.append(InputFile(copy, name=escaped(remote.full_name)))
     except ImportError as error:
-        raise InputError(f"{escaped(url)}: {error}; pip install 'telescope-transformer[remote]' brings it") from error
+        raise InputError(f"{escaped(url)}: {error}") from error
     except Exception as error:  # Each remote file system has errors of its own.
         raise InputError(f"{escaped(url)}: cannot be fetched: {escaped(error)}") from error
     return copies

@@ -17,6 +17,7 @@ from telescope_transformer.analysis import Settings, calibration_for, counted, e
 from telescope_transformer.embedding import checkpoint_digest, embedding_column
 from telescope_transformer.errors import StateError
 from telescope_transformer.records import FlowRecords
+from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.report.words import iso_time
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps
@@ -94,7 +95,14 @@ def update(
             say(f"{path}: already taken")
             continue
         started = time.perf_counter()
-        flow = read(path)
+        try:
+            flow = read(path)
+        except NotFlowRecords as error:
+            # Of a folder or of several files; a single file that was asked for is an error.
+            if len(inputs) == 1:
+                raise
+            say(f"passed over {error}")
+            continue
         with state.transaction():
             result = _take(state, flow, settings, embedder, checkpoint)
             seconds = time.perf_counter() - started

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from telescope_transformer.errors import InputError
 from telescope_transformer.records.avro import AvroFile
 from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.schema import ICMP, TCP
@@ -101,7 +101,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
         context.note("FlowTuple 4 gives a destination only by its /16: the first address stands for it")
     else:
         fields = escaped(sorted(avro.fields))
-        raise InputError(f"{file.name}: Avro, but no FlowTuple of version 3 or 4: fields are {fields}")
+        raise NotFlowRecords(file.name, f"Avro, but no FlowTuple of version 3 or 4: fields are {fields}")
     first, validator = 1, Validator(file.name, context)
     for records in avro.records():
         for start in range(0, len(records), _LONGEST_BATCH):

@@ -18,7 +18,7 @@ from telescope_transformer.records.capture import (
     Windows,
 )
 from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.links import LINK_TYPES, describe_link
 from telescope_transformer.records.packets import NOT_IP, RECORD, number32, read_packet
@@ -98,7 +98,7 @@ def _read_header(file: InputFile, data: np.ndarray) -> tuple[bool, int, int, int
     # The upper bits of the field tell about frame check sequences, not about the link type.
     link_type = struct.unpack_from(">I" if big_endian else "<I", header, 20)[0] & 0xFFFF
     if link_type not in LINK_TYPES:
-        raise InputError(f"{file.name}: {unsupported([link_type])}")
+        raise NotFlowRecords(file.name, unsupported([link_type]))
     return big_endian, per_microsecond, packet_header, link_type
 
 
