@@ -243,3 +243,10 @@ def test_a_destination_of_ipv6_is_known_by_its_text(records) -> None:
     prefixes = {row["prefix"] for one in found.clusters for row in one["targets"]["prefixes"]}
     assert prefixes <= {"2001:db8::/48", "2001:db8:1::/48", "2001:db8:2::/48"}
     assert prefixes
+
+
+@pytest.mark.parametrize("misspelt", ["dst_prot", "dport_number"])
+def test_records_without_a_destination_port_are_refused_and_a_misspelt_column_is_named(records, misspelt: str) -> None:
+    names = [misspelt if name == "dst_port" else name for name in records.column_names]
+    with pytest.raises(FlowRecordError, match="dst_port"):
+        analyze(records.rename_columns(names))

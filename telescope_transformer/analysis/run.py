@@ -24,7 +24,7 @@ from telescope_transformer.analysis.tables import (
 )
 from telescope_transformer.analysis.work import working_in
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.errors import DatasetError, FlowRecordError
+from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest
 from telescope_transformer.labels import read_owners
 from telescope_transformer.preparation import (
@@ -38,7 +38,8 @@ from telescope_transformer.preparation import (
 )
 from telescope_transformer.preparation.dataset import Scan
 from telescope_transformer.preparation.manifest import MANIFEST
-from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
+from telescope_transformer.records import FlowRecords, RecordScan
+from telescope_transformer.records.in_memory import read_table
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import name_clusters
 from telescope_transformer.report.days import main_span
@@ -47,7 +48,7 @@ from telescope_transformer.report.timing import DAY
 
 
 def analyze(
-    records: Scan | FlowRecords | pa.Table,
+    records: Any,
     settings: Settings | None = None,
     *,
     work: str | Path | None = None,
@@ -58,7 +59,8 @@ def analyze(
     """Cluster the sources of flow records by how they behave (arXiv 2606.04733).
 
     Args:
-        records: what `records.scan_records` or `records.read_records` gives, or a table of flow records.
+        records: what `records.scan_records` or `records.read_records` gives, or records in memory: an Arrow table, a
+            data frame, dictionaries.
         settings: see `Settings`.
         work: folder in which the stages keep what they make, for a next run to use; a temporary one by default.
         engine: how windows are cut; DuckDB by default.
@@ -107,14 +109,11 @@ class _InMemory:
         return self._flow.summary()
 
 
-def _as_scan(records: Scan | FlowRecords | pa.Table) -> Scan:
-    if isinstance(records, pa.Table):
-        missing = [name for name in REQUIRED_FIELDS if name not in records.column_names]
-        if missing:
-            raise FlowRecordError(f"the table of flow records has no column {', '.join(missing)}")
-        counts = Counts(records.num_rows, records.num_rows)
-        records = FlowRecords(records, REJECTS_SCHEMA.empty_table(), counts)
-    return _InMemory(records) if isinstance(records, FlowRecords) else records
+def _as_scan(records: Any) -> Scan:
+    """A scan as it is, or records in memory as one; those of no file yet are validated as those of a file are."""
+    if isinstance(records, RecordScan):
+        return records
+    return _InMemory(records if isinstance(records, FlowRecords) else read_table(records))
 
 
 def windows_stage(folder: Path, scan: Scan, settings: PreparationSettings, say: Say) -> Manifest:

@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pyarrow as pa
 from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.records.columns import ALIASES, MAPPABLE_FIELDS, check_mapping, plain_name, resolve_columns
 from telescope_transformer.records.context import ReadContext
-from telescope_transformer.records.reading import Counts, FlowRecords, Source
+from telescope_transformer.records.reading import Counts, FlowRecords
 from telescope_transformer.records.schema import FLOW_SCHEMA
 from telescope_transformer.records.validation import Validator
 
@@ -53,8 +52,7 @@ def read_table(records: Any, *, columns: Mapping[str, str] | None = None) -> Flo
     chunk = Validator(NAME, context, resolved).chunk(raw, np.arange(1, table.num_rows + 1, dtype=np.int64))
     counts = Counts().plus(chunk.batch.num_rows, chunk.rejects.num_rows, chunk.skipped)
     found = pa.Table.from_batches([chunk.batch])
-    source = Source(NAME, "memory", counts, Path())
-    return FlowRecords(found, chunk.rejects, counts, context.sensors.addresses(), [source], notes=context.notes)
+    return FlowRecords(found, chunk.rejects, counts, context.sensors.addresses(), notes=context.notes)
 
 
 def has_source(names: Sequence[str], columns: Mapping[str, str] | None = None) -> bool:
