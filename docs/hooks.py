@@ -1,4 +1,4 @@
-"""What mkdocs makes from the code: the command line, formats and fields, and the notebooks with their outputs."""
+"""What mkdocs makes from the code: the command line, the fields of a record, and the notebooks with their outputs."""
 
 import base64
 import subprocess
@@ -10,7 +10,6 @@ import nbformat
 from mkdocs.structure.files import File, Files
 
 from telescope_transformer.fields import FIELDS
-from telescope_transformer.records import format_names
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ("analyze", "embeddings", "correlation-clustering")
@@ -28,11 +27,8 @@ def on_files(files: Files, config) -> Files:  # type: ignore[no-untyped-def]
 
 
 def on_page_markdown(markdown: str, page, config, files) -> str:  # type: ignore[no-untyped-def]
-    """Fill the tables of formats and fields."""
-    if "<!-- formats -->" in markdown:
-        names = ", ".join(f"`{name}`" for name in format_names())
-        markdown = markdown.replace("<!-- formats -->", names).replace("<!-- fields -->", "\n".join(field_rows()))
-    return markdown
+    """Fill the table of fields."""
+    return markdown.replace("<!-- fields -->", "\n".join(field_rows()))
 
 
 def field_rows() -> Iterator[str]:

@@ -19,6 +19,7 @@ from telescope_transformer.hub.facts import (
     read_config,
     read_json,
     read_training,
+    training_cost,
 )
 from telescope_transformer.model import TelescopeConfig
 from telescope_transformer.preparation.manifest import Manifest
@@ -62,6 +63,7 @@ def model_card(
         eval_results=[_eval_result(row) for row in own] or None,
         metrics=sorted({_metric_type(row) for row in own}) or None,
     )
+    cost = training_cost(training)
     architecture = (config.get("architectures") or ["TelescopeModel"])[0]
     context = {
         "name": name,
@@ -71,6 +73,7 @@ def model_card(
         "parameters": count_parameters(checkpoint / "model.safetensors"),
         "measurements": measurements,
         "measured_on": measured_on,
+        "cost": cost,
         "calibration": read_json(checkpoint / "calibration.json"),
         "training_data": {"flow records": f"{training.pop('records'):,}"} if "records" in training else {},
         "procedure": flat(training) or {"temperature": config["temperature"], "seed": "not recorded"},

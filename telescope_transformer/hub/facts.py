@@ -13,6 +13,8 @@ from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.preparation.manifest import Manifest
 from telescope_transformer.preparation.writer import window_schema
 
+# Power of a machine under load: a small server without a GPU, and one with a GPU of 300 to 400 W.
+ASSUMED_WATTS = {"CPU": 100, "GPU": 500}
 SPLITS = {
     "train": "training sources, the first 80 % of each in time",
     "unseen_sequences": "training sources, the rest",
@@ -104,6 +106,29 @@ def read_training(checkpoint: Path) -> dict[str, Any]:
     if start is None or Path(start).exists() or str(start).strip("./").count("/") != 1:
         training.pop("start_from", None)
     return training
+
+
+def training_cost(training: dict[str, Any]) -> dict[str, Any] | None:
+    """Time and energy of a training, from its recorded steps and speed; None if these are not recorded.
+
+    Args:
+        training: of training.json.
+    """
+    result = training.get("result")
+    speed = result.get("pairs_per_second") if isinstance(result, dict) else None
+    steps, pairs = training.get("steps"), training.get("batch_pairs")
+    if not all(isinstance(value, (int, float)) and value > 0 for value in (speed, steps, pairs)):
+        return None
+    hours = steps * pairs / speed / 3600  # type: ignore[operator]
+    device = "CPU" if training.get("cpu") else "GPU"
+    return {
+        "minutes": f"{60 * hours:,.0f}",
+        "device": device,
+        "steps": f"{steps:,}",
+        "pairs": f"{pairs:,}",
+        "watts": ASSUMED_WATTS[device],
+        "kilowatt_hours": f"{hours * ASSUMED_WATTS[device] / 1000:.2g}",
+    }
 
 
 def read_config(checkpoint: Path) -> dict[str, Any]:

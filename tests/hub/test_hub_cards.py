@@ -99,6 +99,18 @@ def test_a_card_tells_the_layers(checkpoint: Path, changes: dict[str, int], said
     assert all(line.startswith("|") for line in sizes)
 
 
+def test_a_card_tells_the_cost_of_training_and_how_to_adapt(checkpoint: Path) -> None:
+    assert "its energy is not known" in card_of(checkpoint).text
+    recorded = TRAINING | {"steps": 1500, "batch_pairs": 256, "cpu": True, "result": {"pairs_per_second": 1024.0}}
+    (checkpoint / "training.json").write_text(json.dumps(recorded))
+    text = " ".join(card_of(checkpoint).text.split())
+    # 1,500 steps of 256 pairs at 1,024 pairs a second are 375 s, and 0.0104 kWh at 100 W.
+    assert "about 6 minutes of one CPU: 1,500 steps of 256 pairs" in text
+    assert "power of 100 W that is 0.01 kWh" in text
+    assert "telescope adapt FLOWS --telescope 198.51.100.0/24 --base user/telescope-base" in text
+    assert "Wählisch" in text.replace('{\\"a}', "ä")
+
+
 def test_evaluation_results_read_back_from_the_model_index(checkpoint: Path) -> None:
     read = ModelCard(str(card_of(checkpoint))).data
     assert read.model_name == "telescope-base"
