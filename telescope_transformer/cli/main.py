@@ -28,6 +28,7 @@ COMMANDS = (
     "update",
     "watch",
     "export",
+    "compare",
     "serve",
     "train",
     "adapt",

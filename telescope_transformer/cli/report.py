@@ -1,4 +1,4 @@
-"""`telescope report`: the report of a work folder that has clusters."""
+"""`telescope report`: the report of a work folder that has clusters, or of an analysis that was written to a folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,27 +9,58 @@ from telescope_transformer.cli.options import Granularity, Networks, Seed
 
 
 def report(
-    work: Annotated[
-        Path, typer.Argument(file_okay=False, exists=True, help="Folder that prepare, embed and cluster worked in.")
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            file_okay=False,
+            exists=True,
+            help="Folder that prepare, embed and cluster worked in, or output folder of analyze or update.",
+        ),
     ],
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", file_okay=False, writable=True, help="Folder for the report and the tables."),
-    ] = Path("out"),
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            file_okay=False,
+            writable=True,
+            help="Folder for the report and the tables; default: out, or the folder of the analysis itself.",
+        ),
+    ] = None,
     networks: Networks = None,
     granularity: Granularity = False,
     seed: Seed = 0,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print what the first screen tells as JSON on stdout.")
+    ] = False,
 ) -> None:
-    """Describe the clusters of a work folder: the last stage of `telescope analyze`.
+    """Describe the clusters of a work folder, the last stage of `telescope analyze`; or write a page anew.
 
-    Writes report.html, windows.parquet, sources.parquet, clusters.json, rejects.parquet and sensors.json.
+    Of a work folder, writes report.html, windows.parquet, sources.parquet, clusters.json, rejects.parquet and
+    sensors.json. Of an analysis that is written already, its report.html anew, or, with --json, nothing.
 
     Example: telescope report dataset --output out
+    Example: telescope report out --json
     """
-    from telescope_transformer.analysis import Embedder, Settings, describe, model_of, working_in
-    from telescope_transformer.cli.options import tell
+    import json
 
-    settings = Settings(granularity=granularity, networks=networks or (), seed=seed)
-    with working_in(work):
-        found = describe(work, settings, embed=Embedder(model_of(work)), say=tell)
-    tell(f"open {found.write(output)}")
+    from telescope_transformer.cli.options import tell
+    from telescope_transformer.report import read_folder, write_report
+
+    if (folder / "clusters.json").is_file() and (folder / "windows.parquet").is_file():
+        data = read_folder(folder).report_data()
+        if not json_output:
+            target = (output or folder) / "report.html"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_report(target, data)
+            tell(f"open {target}")
+    else:
+        from telescope_transformer.analysis import Embedder, Settings, describe, model_of, working_in
+
+        settings = Settings(granularity=granularity, networks=networks or (), seed=seed)
+        with working_in(folder):
+            found = describe(folder, settings, embed=Embedder(model_of(folder)), say=tell)
+        tell(f"open {found.write(output or Path('out'))}")
+        data = found.report_data()
+    if json_output:
+        typer.echo(json.dumps(data.first_screen(), indent=1))

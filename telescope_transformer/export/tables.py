@@ -33,6 +33,11 @@ def csv_table(members: Members) -> pa.Table:
     for name in TIMES:
         texts = pa.array([iso_time(time) for time in members.sources[name].to_pylist()], pa.string())
         table = table.set_column(table.column_names.index(name), name, texts)
+    return without_formulas(table)
+
+
+def without_formulas(table: pa.Table) -> pa.Table:
+    """A table of which no text would be run by a spreadsheet."""
     for index, field in enumerate(table.schema):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             table = table.set_column(index, field.name, _harmless(table[field.name]))

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from telescope_transformer import __version__
+from telescope_transformer.report.compare import Comparison
 from telescope_transformer.report.counting import codes_of, pair_counts
 from telescope_transformer.report.first_screen import KINDS
 from telescope_transformer.report.page_data import ReportData, page_data
@@ -37,6 +38,8 @@ SCRIPTS = (
 )
 STYLES = ("report.css",)
 EXAMPLE_REJECTS = 20
+# Rows of each kind of change that a page of two analyses shows.
+MAX_CHANGES = 500
 NEAR_OPTIMAL = 0.05
 # Closing tags, comments and the two line ends that JSON allows but scripts did not.
 _SCRIPT_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"}
@@ -93,6 +96,28 @@ def render_report(
         calibration=data.calibration,
         reliability=reliability_picture(data.calibration) if data.calibration else None,
         levels=data.levels or data.solution.get("granularity"),
+    )
+
+
+def render_comparison(found: Comparison) -> str:
+    """What changed between two analyses as an HTML page without script."""
+    style = _joined("static", STYLES)
+    environment = Environment(
+        loader=PackageLoader("telescope_transformer.report"), autoescape=True, undefined=StrictUndefined
+    )
+    totals = found.totals()
+    groups = [
+        (kind, [row for row in found.clusters if row["change"] == kind][:MAX_CHANGES], totals[kind])
+        for kind in totals
+        if totals[kind] and kind != "same"
+    ]
+    return environment.get_template("compare.html.j2").render(
+        version=__version__,
+        policy=f"default-src 'none'; style-src {_source_hash(style)}; base-uri 'none'; form-action 'none'",
+        style=Markup(style),
+        names=found.names,
+        sentences=found.sentences()[:2],
+        groups=groups,
     )
 
 

@@ -1,0 +1,46 @@
+"""`telescope compare`: what changed between two analyses."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    before: Annotated[Path, typer.Argument(help="Output folder of the older analysis.")],
+    after: Annotated[Path, typer.Argument(help="Output folder of the newer analysis.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", file_okay=False, help="Folder for compare.html, changes.csv and moved.csv."),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Say which clusters appeared, went, grew, merged or split between two analyses, and which sources moved.
+
+    Clusters are matched by the sources that they share.
+
+    Example: telescope compare out-monday out-tuesday --output changes
+    """
+    import json
+
+    import pyarrow.csv as pc_csv
+
+    from telescope_transformer.cli.options import tell
+    from telescope_transformer.export.tables import without_formulas
+    from telescope_transformer.progress import printable
+    from telescope_transformer.report import read_folder
+    from telescope_transformer.report.compare import compare as compare_folders
+    from telescope_transformer.report.rendering import render_comparison
+
+    found = compare_folders(read_folder(before, embeddings=False), read_folder(after, embeddings=False))
+    if json_output:
+        summary = {"names": found.names, "totals": found.totals(), "clusters": found.clusters}
+        typer.echo(json.dumps(summary | {"moved": found.moved.to_pylist()}, indent=1))
+    else:
+        typer.echo(printable("\n".join(found.sentences()[:20])))
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "compare.html").write_text(render_comparison(found), encoding="utf-8")
+        pc_csv.write_csv(without_formulas(found.table()), output / "changes.csv")
+        pc_csv.write_csv(found.moved, output / "moved.csv")
+        tell(f"open {output / 'compare.html'}")

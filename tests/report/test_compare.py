@@ -1,0 +1,95 @@
+"""What is said to have changed between two analyses whose clusters are known."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pc_csv
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from telescope_transformer.cli.main import app
+from telescope_transformer.report import read_folder
+from telescope_transformer.report.compare import compare
+
+HOSTILE = "<script>alert(1)</script>\x1b[2J"
+
+
+def write(folder: Path, clusters: dict[int, list[str]]) -> Path:
+    """An analysis with these sources in these clusters, a window each; number 9 is a source in no cluster."""
+    rows = [(f"192.0.2.{source}", cluster) for cluster, sources in clusters.items() for source in sources]
+    n = len(rows)
+    names, numbers = [row[0] for row in rows], pa.array([row[1] for row in rows], pa.int32())
+    folder.mkdir()
+    common = {"source": names, "cluster": numbers, "n_records": [8] * n}
+    windows = pa.table({**common, "window_id": range(n), "start": [0] * n, "end": [1] * n})
+    sources = pa.table({**common, "first_seen": [0] * n, "last_seen": [1] * n})
+    left_out = pa.table({"source": ["203.0.113.9"], "n_records": [1], "first_seen": [0], "last_seen": [0]})
+    pq.write_table(windows, folder / "windows.parquet")
+    pq.write_table(pa.concat_tables([sources, left_out], promote_options="default"), folder / "sources.parquet")
+    profiles = [
+        {
+            "cluster": k,
+            "name": f"name {k} {HOSTILE}",
+            "n_windows": len(v),
+            "n_sources": len(v),
+            "n_records": 8,
+            "services": [],
+        }
+        for k, v in clusters.items()
+    ]
+    (folder / "clusters.json").write_text(json.dumps({"clusters": profiles}))
+    return folder
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> tuple[Path, Path]:
+    """Numbers differ: 0 stays as 5, 1 and 2 merge, 3 splits in two, 4 goes, 8 is new, 6 grows, a source moves."""
+    monday = {0: range(10, 16), 1: range(20, 23), 2: range(30, 33), 3: range(40, 44), 4: range(50, 52), 6: [60, 61]}
+    tuesday = {
+        5: range(10, 15),
+        7: [*range(20, 23), *range(30, 33)],
+        1: [40, 41],
+        2: [42, 43, 15],
+        8: range(70, 75),
+        6: range(60, 65),
+    }
+    return write(tmp_path / "monday", monday), write(tmp_path / "tuesday", tuesday)
+
+
+def test_what_became_of_each_cluster_is_told(days: tuple[Path, Path]) -> None:
+    found = compare(*(read_folder(day, embeddings=False) for day in days))
+    by_kind = {row["change"]: (row["before"], row["after"]) for row in found.clusters}
+    assert by_kind == {
+        "appeared": ([], [8]),
+        "gone": ([4], []),
+        "merged": ([1, 2], [7]),
+        "split": ([3], [1, 2]),
+        "grown": ([6], [6]),
+        "same": ([0], [5]),
+    }
+    told = {row["change"]: row["sentence"].replace(HOSTILE, "").replace("  ", " ") for row in found.clusters}
+    assert told["split"] == 'name 3 split into "name 1 ", "name 2 ".'
+    assert told["grown"] == "name 6 went from 2 to 5 sources."
+    assert found.moved.to_pylist() == [{"source": "192.0.2.15", "before": 0, "after": 2}]
+    assert (found.n_sources, found.n_common) == ((21, 27), 19)
+
+
+def test_an_analysis_is_the_same_as_itself(days: tuple[Path, Path]) -> None:
+    monday = read_folder(days[0], embeddings=False)
+    found = compare(monday, monday)
+    assert {row["change"] for row in found.clusters} == {"same"}
+    assert found.moved.num_rows == 0
+
+
+def test_the_command_writes_a_page_and_tables(days: tuple[Path, Path], tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["compare", *map(str, days), "--output", str(tmp_path / "changes")])
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output
+    page = (tmp_path / "changes" / "compare.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert pc_csv.read_csv(tmp_path / "changes" / "changes.csv").num_rows == 6
+    told = CliRunner().invoke(app, ["compare", *map(str, days), "--json"])
+    assert json.loads(told.stdout)["totals"]["merged"] == 1
