@@ -1,4 +1,4 @@
-"""`telescope report`: the report of a work folder that has clusters, or of an analysis that was written to a folder."""
+"""`telescope report`: the report of a work folder that has clusters, or of an analysis that is written already."""
 
 from pathlib import Path
 from typing import Annotated
