@@ -25,7 +25,7 @@ from telescope_transformer.evaluation.baselines.services import TIME_EDGES
 from telescope_transformer.evaluation.cells import Cells, spread
 from telescope_transformer.evaluation.clustering import sweep_clusterings
 from telescope_transformer.evaluation.oracle import oracle_partition
-from telescope_transformer.evaluation.settings import ModelArgument
+from telescope_transformer.evaluation.settings import SHIPPED, ModelArgument
 from telescope_transformer.evaluation.tables import lines
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.metrics.clusters import cluster_scores
@@ -177,7 +177,9 @@ def _adapted(
 
 def _analysed(place: str | None, simulated: Simulated) -> Iterator[Clusters]:
     """Clusters as `telescope analyze` finds them."""
-    analysis = analyze(simulated.unlabelled, Settings(model=place, seed=simulated.settings.seed))
+    # A model that is named is not adapted.
+    settings = Settings(model=place or SHIPPED, seed=simulated.settings.seed)
+    analysis = analyze(simulated.unlabelled, settings)
     clusters = analysis.sources
     yield dict(zip(clusters["source"].to_pylist(), clusters["cluster"].to_pylist(), strict=True))
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest
 from telescope_transformer.model import FlowTokenizer
-from telescope_transformer.preparation import SPLITS, read_manifest
+from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.writer import ShardFile
 
 DONE = "store.json"
@@ -128,9 +128,11 @@ def find_shards(dataset: Path, split: str) -> list[ShardFile]:
         DatasetError: where the dataset is missing or incomplete, or the split has no windows.
     """
     manifest = read_manifest(dataset)
-    shards = [shard for name in (SPLITS if split == "all" else [split]) for shard in manifest.files_of(name)]
+    shards = manifest.files_of(None if split == "all" else split)
     if not shards:
-        raise DatasetError(f"{dataset} has no windows of split {split!r}")
+        raise DatasetError(
+            f"{dataset} has no windows of split {split!r}: prepare it with --splits, or take all with --split all"
+        )
     return shards
 
 

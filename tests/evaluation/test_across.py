@@ -133,6 +133,8 @@ def test_pair_features_have_the_same_columns_on_every_telescope() -> None:
     # A classifier that learned from one is asked about the other.
     represent = pair_classifier_elsewhere([rich, poor], poor, seed=0)
     assert np.isfinite(represent(poor).similarity).all()
+    represent = pair_classifier_elsewhere([poor], rich, seed=0)
+    assert np.isfinite(represent(rich).similarity).all()
 
 
 def test_communities_find_groups_that_are_apart(rng: np.random.Generator) -> None:

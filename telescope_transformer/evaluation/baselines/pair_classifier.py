@@ -52,7 +52,10 @@ def fit_pairs(telescopes: Sequence[WindowSet], seed: int) -> HistGradientBoostin
     model = HistGradientBoostingClassifier(
         max_iter=300, learning_rate=0.06, max_leaf_nodes=31, min_samples_leaf=40, random_state=seed
     )
-    return model.fit(np.concatenate(features), np.concatenate(same))
+    known = np.concatenate(features)
+    # scikit-learn cannot bin a column without any value. As a constant it is never split on.
+    known[:, np.isnan(known).all(axis=0)] = 0
+    return model.fit(known, np.concatenate(same))
 
 
 def _log_odds(model: HistGradientBoostingClassifier, train: WindowSet, windows: WindowSet) -> Representation:
