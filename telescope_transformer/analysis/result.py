@@ -3,16 +3,20 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.report import Days, ReportData, write_report
+from telescope_transformer.report.notebook import cluster_frame, first_screen_html, frame, one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Analysis:
     """What `analyze` found.
 
@@ -64,6 +68,21 @@ class Analysis:
         (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n")
         write_report(folder / "report.html", self.report_data())
         return folder / "report.html"
+
+    def to_pandas(self) -> "dict[str, pd.DataFrame]":
+        """The tables `windows`, `sources` and `clusters` as data frames; times are timestamps in UTC."""
+        return {
+            "windows": frame(self.windows),
+            "sources": frame(self.sources),
+            "clusters": cluster_frame(self.clusters),
+        }
+
+    def __repr__(self) -> str:
+        return one_line(self.report_data())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what happened, what is new, growing and gone."""
+        return first_screen_html(self.report_data())
 
     def report_data(self) -> ReportData:
         """What the report shows."""

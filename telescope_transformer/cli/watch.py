@@ -31,6 +31,12 @@ def watch(
     threshold: Annotated[
         float | None, typer.Option(help="Cosine at which a pair weighs 0; the first fixes it.")
     ] = None,
+    on_new: Annotated[
+        str | None,
+        typer.Option(
+            help="Command that is run, not by a shell, when clusters are new; it gets them as JSON on its input."
+        ),
+    ] = None,
     interval: Annotated[float, typer.Option(help="Seconds between two looks.")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="End when all files that are there have been taken.")] = False,
 ) -> None:
@@ -38,12 +44,13 @@ def watch(
 
     A file is taken when its size has not changed between two looks; one that cannot be read is named and left.
 
-    Example: telescope watch captures/ --state state.duckdb --output out
+    Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """
     from telescope_transformer.analysis import Settings
     from telescope_transformer.cli.options import check_model, file_reader, tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.update import State, update
+    from telescope_transformer.update.news import NewsTeller
     from telescope_transformer.update.summary import summarise
     from telescope_transformer.update.watching import new_files
 
@@ -53,6 +60,7 @@ def watch(
         labels, columns=columns, format=format, per_packet=per_packet, inactivity=inactivity, telescope=telescope
     )
     looks = iter([False, True])
+    teller = None if on_new is None else NewsTeller(on_new, say=tell)
     with State(state) as opened:
         for path in new_files(folder, interval=interval, stop=lambda: once and next(looks, True)):
             try:
@@ -60,6 +68,9 @@ def watch(
             except (InputError, OSError) as error:
                 tell(f"error: {error}")
                 continue
-            if done and output is not None:
+            if done and (output is not None or teller is not None):
                 whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks or ())
-                tell(f"open {whole.write(output)}")
+                if output is not None:
+                    tell(f"open {whole.write(output)}")
+                if teller is not None:
+                    teller.tell(whole.report_data().first_screen()["new"])

@@ -1,0 +1,62 @@
+"""An analysis in Python: data frames with timestamps, one line, and the first screen for a notebook."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from telescope_transformer.report.first_screen import KINDS
+from telescope_transformer.report.page_data import ReportData
+from telescope_transformer.report.words import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TIMES = ("start", "end", "first_seen", "last_seen")
+# What a data frame of clusters holds of each profile.
+CLUSTER_COLUMNS = ("cluster", "name", "sentence", "n_sources", "n_windows", "n_records", "n_networks", "n_services")
+
+
+def frame(table: pa.Table) -> "pd.DataFrame":
+    """A table as a data frame; times are timestamps in UTC, to the microsecond."""
+    for name in TIMES:
+        if name in table.column_names:
+            times = table[name].cast(pa.timestamp("us", "UTC"))
+            table = table.set_column(table.column_names.index(name), name, times)
+    return table.to_pandas()
+
+
+def cluster_frame(profiles: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
+    """A row per cluster: its name, sizes, when it was seen, and its main service and label."""
+    import pandas as pd
+
+    rows = []
+    for profile in profiles:
+        row = {name: profile.get(name) for name in CLUSTER_COLUMNS}
+        for column, field, key in (("service", "services", "service"), ("label", "labels", "label")):
+            found = profile.get(field) or []
+            row[column] = found[0][key] if found else None
+        for name in ("first_seen", "last_seen"):
+            row[name] = pd.Timestamp(profile[name]) if profile.get(name) else None
+        rows.append(row)
+    columns = [*CLUSTER_COLUMNS, "service", "label", "first_seen", "last_seen"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def one_line(data: ReportData) -> str:
+    """What an analysis holds, in a line."""
+    several = sum(profile["n_windows"] > 1 for profile in data.profiles)
+    sources = data.every_source().num_rows
+    return (
+        f"Analysis({counted(sources, 'source')}, {counted(data.windows.num_rows, 'window')}, "
+        f"{counted(several, 'cluster')} of several windows)"
+    )
+
+
+def first_screen_html(data: ReportData) -> str:
+    """The first screen as a piece of HTML, with everything from the data escaped."""
+    environment = Environment(
+        loader=PackageLoader("telescope_transformer.report"), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("first_screen.html.j2").render(screen=data.first_screen(), kinds=KINDS)

@@ -1,0 +1,36 @@
+"""An analysis in Python: frames, one line, and the first screen in a notebook."""
+
+from made_telescope import HOSTILE
+
+from telescope_transformer.analysis import Analysis
+from telescope_transformer.report import ReportData
+
+
+def as_analysis(data: ReportData) -> Analysis:
+    return Analysis(
+        windows=data.windows,
+        sources=data.sources,
+        clusters=list(data.profiles),
+        solution=dict(data.solution),
+        counts=dict(data.counts),
+        rejects=data.rejects,
+        sensors={},
+        traffic=data.traffic,
+    )
+
+
+def test_frames_have_timestamps(report_data: ReportData) -> None:
+    frames = as_analysis(report_data).to_pandas()
+    assert str(frames["windows"]["start"].dtype) == "datetime64[us, UTC]"
+    assert frames["windows"]["start"].min().isoformat() == "2024-03-04T00:00:00+00:00"
+    assert frames["sources"].set_index("source").loc["192.0.2.1", "cluster"] == 0
+    assert frames["clusters"]["service"].tolist() == ["tcp/22 ssh", "udp/53 dns", "icmp/8"]
+    assert frames["clusters"]["name"].is_unique
+
+
+def test_an_analysis_is_one_line_and_in_a_notebook_its_first_screen(report_data: ReportData) -> None:
+    analysis = as_analysis(report_data)
+    assert repr(analysis) == "Analysis(31 sources, 30 windows, 3 clusters of several windows)"
+    shown = analysis._repr_html_()
+    assert "31 sources sent 241 records" in shown
+    assert HOSTILE not in shown
