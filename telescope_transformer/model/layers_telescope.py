@@ -21,6 +21,12 @@ TIME_FEATURES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+def computed_in(linear: nn.Module) -> torch.dtype:
+    """The dtype that a linear layer takes: that of its weights; float32 if it is quantised, which has none."""
+    weight = linear.weight
+    return weight.dtype if isinstance(weight, torch.Tensor) else torch.float32
+
+
 class TelescopeFieldEmbedding(nn.Module):
     """Embeds the ids of one field; [PAD] and [UNK] become zeros, so the table has one row per value and no more."""
 
@@ -47,7 +53,7 @@ class TelescopeTimeEmbedding(nn.Module):
     def forward(self, inter_arrival: torch.Tensor) -> torch.Tensor:
         seconds = inter_arrival.float()
         features = torch.stack([function(seconds) for function in self.functions], dim=-1)  # (B, T, features)
-        return self.projection(features.to(self.projection.weight.dtype))
+        return self.projection(features.to(computed_in(self.projection)))
 
 
 class TelescopeSinusoidalPositions(nn.Module):
@@ -104,7 +110,7 @@ class TelescopeEmbeddings(nn.Module):
         if self.features is not None:
             # Computed in single precision: products of ports and times overflow half precision.
             features = self.features(input_ids, inter_arrival, attention_mask)
-            parts.append(features.to(self.fuse.weight.dtype))
+            parts.append(features.to(computed_in(self.fuse)))
         hidden_states = self.norm(self.fuse(torch.cat(parts, dim=-1)))  # (B, T, H)
         if self.positions is not None:
             hidden_states = self.positions(hidden_states, attention_mask)

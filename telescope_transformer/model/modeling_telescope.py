@@ -12,10 +12,9 @@ from torch import nn
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
-from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
-from transformers.utils.output_capturing import capture_outputs
 
 from .checkpoint_telescope import CheckedPreTrainedModel
+from .compat_telescope import can_return_tuple, capture_outputs, merge_with_config_defaults
 from .configuration_telescope import TelescopeConfig
 from .contrastive_loss import nt_xent_loss
 from .encoder_telescope import TelescopeAttention, TelescopeEncoderLayer
@@ -177,7 +176,7 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
             input_ids, inter_arrival, attention_mask: as `TelescopeModel.forward` takes them.
             pairs: (N, 2) rows of the batch that are positive pairs, for the loss.
         """
-        outputs = self.model(input_ids, inter_arrival, attention_mask, **kwargs)
+        outputs = self.model(input_ids, inter_arrival, attention_mask, return_dict=True, **kwargs)
         embeddings = self.head(outputs.pooler_output)
         loss = None
         if pairs is not None:
