@@ -69,7 +69,7 @@ def analyze(
     """
     from telescope_transformer.analysis import Settings
     from telescope_transformer.analysis import analyze as analyze_records
-    from telescope_transformer.cli.options import check_model, print_json, reading, tell
+    from telescope_transformer.cli.options import check_model, keeping_rejects, print_json, reading, tell
     from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import scan_records
 
@@ -94,9 +94,9 @@ def analyze(
         keep_going=keep_going,
     )
     scan = scan_records(inputs, **options)
-    found = analyze_records(
-        scan, settings, work=work, engine=EngineSettings(engine, master, memory_limit), labels=labels, say=tell
-    )
+    cut = EngineSettings(engine, master, memory_limit)
+    with keeping_rejects(scan, output):
+        found = analyze_records(scan, settings, work=work, engine=cut, labels=labels, say=tell)
     report = found.write(output)
     tell(f"open {report}")
     if json:

@@ -1,7 +1,8 @@
 """Options that several commands share: how flow records are read, and how a command talks."""
 
 import json as json_module
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +11,11 @@ import typer
 from telescope_transformer.progress import say
 
 if TYPE_CHECKING:
-    from telescope_transformer.records import FlowRecords
+    from telescope_transformer.records import FlowRecords, RecordScan
 
 Columns = Annotated[
     str | None,
-    typer.Option(help="Field=column pairs, comma-separated, for CSV and Parquet: timestamp=ts,src_ip=source,..."),
+    typer.Option(help="Field=column pairs, comma-separated, for tables and JSON: timestamp=ts,src_ip=source,..."),
 ]
 Format = Annotated[str, typer.Option(help="Input format; auto tells by content.")]
 PerPacket = Annotated[bool, typer.Option("--per-packet", help="Keep each packet as a record, not each flow.")]
@@ -137,3 +138,20 @@ def file_reader(labels: Path | None, **options: Any) -> Callable[[Path], "FlowRe
         return flow
 
     return read_file
+
+
+@contextmanager
+def keeping_rejects(scan: "RecordScan", output: Path) -> Iterator[None]:
+    """Write the rejected rows to the output folder even where the block fails because no row was kept."""
+    from telescope_transformer.errors import InputError
+
+    try:
+        yield
+    except InputError:
+        if scan.rejects.num_rows and not scan.counts.kept:
+            import pyarrow.parquet as pq
+
+            output.mkdir(parents=True, exist_ok=True)
+            pq.write_table(scan.rejects, output / "rejects.parquet", compression="zstd")
+            tell(f"{output / 'rejects.parquet'} lists the rejected rows")
+        raise

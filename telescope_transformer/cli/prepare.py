@@ -53,7 +53,7 @@ def prepare(
 
     Example: telescope prepare captures/ --telescope 198.18.0.0/16 --output dataset
     """
-    from telescope_transformer.cli.options import reading, tell
+    from telescope_transformer.cli.options import keeping_rejects, reading, tell
     from telescope_transformer.preparation import EngineSettings, PreparationSettings, WindowSettings, read_manifest
     from telescope_transformer.preparation import prepare as prepare_dataset
     from telescope_transformer.records import scan_records
@@ -71,7 +71,8 @@ def prepare(
         read_manifest(output).settings if append else WindowSettings(window, min_records, session_gap, splits, seed)
     )
     settings = PreparationSettings(windows, EngineSettings(engine, master, memory_limit), shards, labels)
-    manifest = prepare_dataset(scan, output, settings, append=append, overwrite=overwrite, say=tell)
+    with keeping_rejects(scan, output):
+        manifest = prepare_dataset(scan, output, settings, append=append, overwrite=overwrite, say=tell)
     tell(scan.summary())
     counts = manifest.ingests[-1].counts
     tell(

@@ -101,7 +101,7 @@ def prepare(
         fresh, generation = work / "dataset", len(before.ingests) if before else 0
         files, tally = _write_shards(staged, fresh, generation, settings, scratch)
         if before is None and not files:
-            raise InputError(_why_nothing(scan, output, settings))
+            raise InputError(_why_nothing(scan, settings))
         ingest = Ingest(
             generation=generation,
             engine=settings.engine.engine,
@@ -174,14 +174,10 @@ def _dataset_before(output: Path, append: bool, overwrite: bool) -> Manifest | N
     return None
 
 
-def _why_nothing(scan: Scan, output: Path, settings: PreparationSettings) -> str:
-    """Why there is no dataset; the rejected rows are written to `output`, for whoever looks into it."""
+def _why_nothing(scan: Scan, settings: PreparationSettings) -> str:
+    """Why there is no dataset, with the first rejected row of each kind."""
     least = settings.windows.min_records
     told = f"no source has the fewest records that make a window, {least}: there is nothing to prepare"
-    if scan.rejects.num_rows:
-        output.mkdir(exist_ok=True)
-        _write_rejects(output, 0, scan.rejects)
-        told += f"; {output / REJECTS} lists the rejected rows"
     return f"{told}\n{scan.summary()}"
 
 
