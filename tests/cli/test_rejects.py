@@ -15,7 +15,7 @@ def test_rejects_are_written_where_nothing_was_kept(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("timestamp,src_ip,protocol,dst_port\nnoon,192.0.2.1,tcp,1\n")
     scan, output = scan_records(tmp_path / "a.csv"), tmp_path / "out"
     with (
-        pytest.raises(InputError, match="1 rejected: timestamp, not a time \\(first: .*a.csv, row 1, value 'noon'\\)"),
+        pytest.raises(InputError, match=r"1 rejected: timestamp, not a time \(first: .*a\.csv, row 1, value 'noon'\)"),
         keeping_rejects(scan, output),
     ):
         prepare(scan, output)
