@@ -13,6 +13,10 @@ class InputError(TelescopeError):
     """An input file is missing, empty, truncated or not what it claims; the message names it."""
 
 
+class NoRecordsError(InputError):
+    """The inputs are what they claim, and hold no record: headers only."""
+
+
 class FlowRecordError(InputError):
     """A flow record or a column mapping is not valid; the message names the row, the field and the value."""
 

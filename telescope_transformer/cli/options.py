@@ -52,6 +52,10 @@ Engine = Annotated[str, typer.Option(help="duckdb (here, spills to disk) or spar
 Master = Annotated[str, typer.Option(help="Spark's master: local[2], spark://host:7077, ...")]
 MemoryLimit = Annotated[str, typer.Option(help="Of DuckDB, or of Spark's driver and executors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout; messages stay on stderr.")]
+Keep = Annotated[
+    str | None,
+    typer.Option(help="Let windows and records age out, such as 30d or 12h after the newest; default: never."),
+]
 Labels = Annotated[Path | None, typer.Option(help="Folder of scanner lists, one file per organisation.")]
 
 
@@ -98,6 +102,20 @@ def reading(
         "telescope": telescope or (),
         "keep_going": keep_going,
     }
+
+
+def days_of(keep: str | None) -> float | None:
+    """A time such as "30d", "12h" or "4w" in days; raises a usage error for other text."""
+    if keep is None:
+        return None
+    number, unit = keep[:-1], {"h": 1 / 24, "d": 1.0, "w": 7.0}.get(keep[-1:])
+    try:
+        days = float(number) * unit if unit else 0.0
+    except ValueError:
+        days = 0.0
+    if not 0 < days < 1e6:
+        raise typer.BadParameter(f"{keep!r} is no time such as 30d, 12h or 4w")
+    return days
 
 
 def labelled_reader(labels: Path | None, **options: Any) -> Callable[[Sequence[str | Path]], "FlowRecords"]:

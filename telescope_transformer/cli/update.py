@@ -11,6 +11,7 @@ from telescope_transformer.cli.options import (
     Format,
     Inactivity,
     Json,
+    Keep,
     Labels,
     Networks,
     PerPacket,
@@ -39,10 +40,13 @@ def update(
     threshold: Annotated[
         float | None, typer.Option(help="Cosine at which a pair weighs 0; the first fixes it.")
     ] = None,
-    window: Annotated[int, typer.Option(min=1, help="Most records in a window; the first update fixes it.")] = 128,
+    window: Annotated[
+        int | None, typer.Option(min=1, help="Most records in a window; the first update fixes it, or 128.")
+    ] = None,
     min_records: Annotated[
-        int, typer.Option(min=1, help="Fewest records in a window; the first update fixes it.")
-    ] = 8,
+        int | None, typer.Option(min=1, help="Fewest records in a window; the first update fixes it, or 8.")
+    ] = None,
+    keep: Keep = None,
     granularity: Annotated[
         bool, typer.Option(help="Walk the sweep of thresholds, for the stability of clusters.")
     ] = False,
@@ -51,16 +55,17 @@ def update(
 ) -> None:
     """Take new files into a running analysis: clusters keep their numbers, files seen before are passed over.
 
-    Each file is one transaction: after a kill at any moment, run the same command again.
+    Each file is one transaction: after a kill at any moment, run the same command again. Of a file that has grown only
+    what is new is taken; one that cannot be taken does not stop the others.
 
     Example: telescope update state.duckdb monday.csv.gz tuesday.csv.gz --output out
     """
-    from telescope_transformer.analysis import Settings
-    from telescope_transformer.cli.options import check_model, file_reader, print_json, tell
-    from telescope_transformer.errors import StateError
+    from telescope_transformer.cli.options import check_model, days_of, file_reader, print_json, tell
+    from telescope_transformer.errors import InputError, StateError
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
     from telescope_transformer.update import update as take
+    from telescope_transformer.update.running import settings_of
     from telescope_transformer.update.summary import summarise
 
     if not inputs and output is None:
@@ -69,18 +74,19 @@ def update(
         raise StateError(f"{state}: no such state; it begins with the first files")
     check_model(model)
     files = [file.path for file in find_inputs(inputs)] if inputs else []
-    settings = Settings(
-        model=model, threshold=threshold, window=window, min_records=min_records, time_limit=time_limit
-    )
     read = file_reader(
         labels, columns=columns, format=format, per_packet=per_packet, inactivity=inactivity, telescope=telescope
     )
     report: Path | None = None
     with State(state) as opened:
-        steps = take(opened, files, read, settings, say=tell)
+        chosen = settings_of(opened, model=model, threshold=threshold, window=window, min_records=min_records)
+        refused: list[InputError] = []
+        steps = take(opened, files, read, chosen, keep_days=days_of(keep), refused=refused, say=tell)
         if output is not None:
             whole = summarise(opened, time_limit=time_limit, networks=networks or (), granularity=granularity)
             report = whole.write(output)
             tell(f"open {report}")
     if json:
         print_json({"report": report, "files": [asdict(step) for step in steps]})
+    if refused:
+        raise refused[0]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from telescope_transformer.errors import InputError
+from telescope_transformer.errors import InputError, NoRecordsError
 from telescope_transformer.records.columns import check_mapping
 from telescope_transformer.records.context import INACTIVITY_SECONDS, Format, ReadContext
 from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
@@ -155,7 +155,7 @@ class RecordScan:
             raise self.damage[0]
         if self._passed_over and len(self._passed_over) == len(self._files):
             raise self._passed_over[0]
-        raise InputError(f"{', '.join(file.name for file in self._files[:5])}: no records in the input")
+        raise NoRecordsError(f"{', '.join(file.name for file in self._files[:5])}: no records in the input")
 
     def parts(self) -> list["RecordScan"]:
         """A scan of each file by itself, for workers that read files apart; `absorb` takes their accounts back."""

@@ -1,6 +1,5 @@
 """`telescope update`: new inputs into the state, one transaction for each."""
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -15,15 +14,19 @@ import pyarrow.compute as pc
 
 from telescope_transformer.analysis import Settings, calibration_for, counted, edge_weights, say_nothing
 from telescope_transformer.embedding import checkpoint_digest, embedding_column
-from telescope_transformer.errors import StateError
-from telescope_transformer.records import FlowRecords
+from telescope_transformer.errors import InputError, NoRecordsError, StateError
+from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.damage import NotFlowRecords
+from telescope_transformer.report.timing import DAY
 from telescope_transformer.report.words import iso_time
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps
 from telescope_transformer.update.certificate import current, follow
+from telescope_transformer.update.contents import Content, Earlier, content_of, new_part, no_records
+from telescope_transformer.update.retention import age, revive
 from telescope_transformer.update.state import State
 from telescope_transformer.update.tails import Extension, extend
+from telescope_transformer.windows import MIN_RECORDS, WINDOW
 
 Embed = Callable[[pa.Table], np.ndarray]
 Read = Callable[[Path], FlowRecords]
@@ -67,52 +70,102 @@ def update(
     read: Read,
     settings: Settings | None = None,
     *,
+    keep_days: float | None = None,
     embedder: Embed | None = None,
+    refused: list[InputError] | None = None,
     say: Say = say_nothing,
 ) -> list[Step]:
     """Take new inputs into the running analysis, each in one transaction.
 
-    An input that the state has seen, told by its content, is passed over: repeating a call repeats nothing.
+    An input that the state has seen, told by its content, is passed over: repeating a call repeats nothing. Of a file
+    that has grown, only what is new is taken. A file of headers only is a day without traffic.
 
     Args:
         state: an open state.
         inputs: files, in the order in which they are to be taken.
         read: gives the flow records of a file.
         settings: model, window and threshold; the first step fixes them for all later ones.
+        keep_days: windows and records that are so many days older than the newest record age out; None keeps all.
         embedder: windows to embeddings; None is the model of the settings.
+        refused: is given the errors of inputs that cannot be taken, and the others are taken; None raises the first.
         say: told what each input did.
 
     Raises:
+        InputError: if an input cannot be read, or was taken before with other content.
         StateError: if the state was begun with other settings, or with another checkpoint under the model's name.
     """
     settings = settings or Settings()
     checkpoint = None if embedder else partial(_checkpoint, settings.model)
-    embedder = embedder or model_embedder(settings.model)
+    work = _Work(state, settings, embedder or model_embedder(settings.model), checkpoint, keep_days)
     done = []
     for path in inputs:
-        digest = _digest(path)
-        if state.query("SELECT 1 FROM inputs WHERE digest = ?", [digest]).num_rows:
+        try:
+            step = _take_input(work, path, read)
+        except InputError as error:
+            # Of a folder or of several files; a single file that was asked for is an error.
+            if isinstance(error, NotFlowRecords) and len(inputs) > 1:
+                say(f"passed over {error}")
+                continue
+            if refused is None:
+                raise
+            refused.append(error)
+            say(f"error: {error}")
+            continue
+        if step is None:
             say(f"{path}: already taken")
             continue
-        started = time.perf_counter()
-        try:
-            flow = read(path)
-        except NotFlowRecords as error:
-            # Of a folder or of several files; a single file that was asked for is an error.
-            if len(inputs) == 1:
-                raise
-            say(f"passed over {error}")
-            continue
-        with state.transaction():
-            result = _take(state, flow, settings, embedder, checkpoint)
-            seconds = time.perf_counter() - started
-            day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10] if flow.table.num_rows else ""
-            n_clusters = state.number("SELECT count(*) FROM clusters")
-            step = Step(str(path), day, result.windows, n_clusters, result.events, *current(state), seconds)
-            _record_input(state, digest, step, flow, result.nodes)
         done.append(step)
         say(str(step))
     return done
+
+
+def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
+    """Take what is new of one input; None if there is nothing new."""
+    state, started = work.state, time.perf_counter()
+    earlier = _earlier(state, path)
+    content = content_of(path, [earlier.size] if earlier else [])
+    if state.query("SELECT 1 FROM inputs WHERE digest = ?", [content.digest]).num_rows:
+        return None
+    try:
+        flow = new_part(path, content, earlier, read(path))
+    except NoRecordsError:
+        flow = no_records()
+    with state.transaction():
+        result = _take(work, flow)
+        if work.keep_days is not None and flow.table.num_rows:
+            age(state, pc.max(flow.table["timestamp"]).as_py() - round(work.keep_days * DAY))
+        seconds = time.perf_counter() - started
+        day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10] if flow.table.num_rows else ""
+        n_clusters = state.number("SELECT count(*) FROM clusters")
+        step = Step(str(path), day, result.windows, n_clusters, result.events, *current(state), seconds)
+        _record_input(state, content, step, flow, result.nodes)
+    return step
+
+
+def _earlier(state: State, path: Path) -> Earlier | None:
+    """What was taken of this path before."""
+    rows = state.query(
+        "SELECT arg_max(digest, size) AS digest, max(size) AS size, sum(read)::BIGINT AS read, "
+        "sum(kept)::BIGINT AS kept, sum(rejected)::BIGINT AS rejected, sum(skipped)::BIGINT AS skipped "
+        "FROM inputs WHERE path = ?",
+        [str(path)],
+    ).to_pylist()[0]
+    if rows["size"] is None:
+        return None
+    return Earlier(rows["digest"], rows["size"], Counts(rows["read"], rows["kept"], rows["rejected"], rows["skipped"]))
+
+
+def settings_of(
+    state: State, *, model: str | None, threshold: float | None, window: int | None, min_records: int | None
+) -> Settings:
+    """The settings of a step: what is not given is what the state was begun with, or else the default."""
+    stored: dict[str, Any] = state.settings() or {}
+    return Settings(
+        model=stored.get("model") if model is None else model,
+        threshold=threshold,
+        window=stored.get("window", WINDOW) if window is None else window,
+        min_records=stored.get("min_records", MIN_RECORDS) if min_records is None else min_records,
+    )
 
 
 @cache
@@ -136,14 +189,19 @@ class _Taken:
     moved: list[np.ndarray] = field(default_factory=list)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@dataclass(frozen=True)
+class _Work:
+    """What all inputs of one call share."""
+
+    state: State
+    settings: Settings
+    embedder: Embed
+    checkpoint: Callable[[], str] | None
+    keep_days: float | None
 
 
-def _take(
-    state: State, flow: FlowRecords, settings: Settings, embedder: Embed, checkpoint: Callable[[], str] | None
-) -> _Taken:
+def _take(work: _Work, flow: FlowRecords) -> _Taken:
+    state, settings = work.state, work.settings
     taken = _Taken()
     if flow.table.num_rows == 0:
         return taken
@@ -152,14 +210,20 @@ def _take(
     next_id = state.number("SELECT max(window_id) + 1 FROM windows")
     extension = extend(former, state.open_records(sources), flow.table, settings.window, next_id)
     homes = state.homes(sources)
-    _remove_open(state, former)
-    long = extension.windows.filter(pc.greater_equal(extension.windows["n_records"], settings.min_records))
+    carried = _carried(former, extension.windows)
+    changed = former.filter(pc.invert(pc.is_in(former["window_id"], carried["window_id"].combine_chunks())))
+    _remove_open(state, former, changed)
+    enough = pc.greater_equal(extension.windows["n_records"], settings.min_records)
+    kept = pc.is_in(extension.windows["window_id"], carried["window_id"].combine_chunks())
+    long = extension.windows.filter(pc.and_(enough, pc.invert(kept)))
     if long.num_rows == 0:
-        _write_windows(state, extension)
+        _write_windows(state, extension, carried)
         return taken
-    vectors = embedder(long).astype(np.float64)
-    threshold = _fixed_threshold(state, settings, vectors.astype(np.float32), long, checkpoint and checkpoint())
-    _write_windows(state, extension)
+    vectors = work.embedder(long).astype(np.float64)
+    threshold = _fixed_threshold(
+        state, settings, vectors.astype(np.float32), long, work.checkpoint and work.checkpoint()
+    )
+    _write_windows(state, extension, carried)
     identity = dict(zip(former["window_id"].to_pylist(), former["cluster"].fill_null(-1).to_pylist(), strict=True))
     by_time = np.argsort(long["start"].to_numpy(), kind="stable")
     first = state.number("SELECT count(*) FROM clusters") == 0
@@ -172,12 +236,14 @@ def _take(
         new = steps.Free(ids, vectors[rows], np.full(len(rows), -1), carried)
         result, moved = _solve(state, new, start, threshold, settings)
         _write_step(state, result, flow)
-        _write_members(state, new, result.labels[: len(rows)], result.margins[: len(rows)])
+        ends = long["end"].to_numpy()[rows]
+        _write_members(state, new, result.labels[: len(rows)], result.margins[: len(rows)], ends // DAY)
+        revive(state, [event.cluster for event in result.events if event.event == "birth"], threshold)
         taken.windows += len(rows)
         taken.events += len(result.events)
         taken.nodes += result.nodes
         taken.moved.append(moved)
-    grown = former.filter(pc.is_valid(former["cluster"]))
+    grown = changed.filter(pc.is_valid(changed["cluster"]))
     follow(state, grown, long["window_id"].to_numpy(), np.concatenate(taken.moved))
     return taken
 
@@ -215,9 +281,18 @@ def _solve(
     return result, np.union1d(left, changed["window_id"].to_numpy())
 
 
-def _remove_open(state: State, former: pa.Table) -> None:
-    """Take the open windows out of the tables and out of the sums of their clusters."""
-    clustered = former.filter(pc.is_valid(former["cluster"]))
+def _carried(former: pa.Table, windows: pa.Table) -> pa.Table:
+    """Open windows that keep their embedding: they stay open, and it knows of their newest day already."""
+    row = pc.index_in(former["window_id"], windows["window_id"].combine_chunks())
+    ends = windows["end"].take(row).to_numpy()
+    same_day = pa.array(ends // DAY == former["embedded_on"].fill_null(-1).to_numpy())
+    known = pc.and_(pc.is_valid(former["cluster"]), pc.and_(windows["open"].take(row), same_day))
+    return former.filter(known)
+
+
+def _remove_open(state: State, former: pa.Table, changed: pa.Table) -> None:
+    """Take the open windows out of the tables, and those that change out of the sums of their clusters."""
+    clustered = changed.filter(pc.is_valid(changed["cluster"]))
     if clustered.num_rows:
         ids = clustered["cluster"].to_numpy()
         hit = state.groups(np.unique(ids))
@@ -226,14 +301,19 @@ def _remove_open(state: State, former: pa.Table) -> None:
         state.execute(f"DELETE FROM {table} WHERE window_id IN (SELECT window_id FROM gone)", gone=former)
 
 
-def _write_windows(state: State, extension: Extension) -> None:
-    """Windows without cluster as yet, and their records."""
+def _write_windows(state: State, extension: Extension, carried: pa.Table) -> None:
+    """Windows without cluster as yet, those that keep theirs, and their records."""
     names = ("window_id", "source", "start", "end", "n_records", "open", "label", "tool")
     windows = extension.windows.select([name for name in names if name in extension.windows.column_names])
     state.append("windows", windows)
     is_open = pc.is_in(extension.records["window_id"], windows.filter(windows["open"])["window_id"].combine_chunks())
     state.append("open_records", extension.records.filter(is_open))
     state.append("closed_records", extension.records.filter(pc.invert(is_open)))
+    state.execute(
+        "UPDATE windows SET cluster = kept.cluster, margin = kept.margin, embedding = kept.embedding, "
+        "embedded_on = kept.embedded_on FROM kept WHERE windows.window_id = kept.window_id",
+        kept=carried,
+    )
 
 
 def _write_step(state: State, result: steps.StepResult, flow: FlowRecords) -> None:
@@ -248,12 +328,12 @@ def _write_step(state: State, result: steps.StepResult, flow: FlowRecords) -> No
         state.append("events", pa.table(columns, names=["day", "event", "cluster", "others", "windows"]))
 
 
-def _write_members(state: State, new: steps.Free, labels: np.ndarray, margins: np.ndarray) -> None:
-    placed = pa.table(
-        {"id": new.ids, "new_cluster": labels, "new_margin": margins, "vector": embedding_column(new.vectors)}
-    )
+def _write_members(state: State, new: steps.Free, labels: np.ndarray, margins: np.ndarray, days: np.ndarray) -> None:
+    columns = {"id": new.ids, "new_cluster": labels, "new_margin": margins, "new_day": days}
+    placed = pa.table(columns | {"vector": embedding_column(new.vectors)})
     state.execute(
-        "UPDATE windows SET cluster = new_cluster, margin = new_margin, embedding = vector::FLOAT[] "
+        "UPDATE windows SET cluster = new_cluster, margin = new_margin, embedding = vector::FLOAT[], "
+        "embedded_on = new_day "
         "FROM placed WHERE window_id = id",
         placed=placed,
     )
@@ -287,9 +367,19 @@ def _fixed_threshold(
     return float(stored["threshold"])
 
 
-def _record_input(state: State, digest: str, step: Step, flow: FlowRecords, nodes: int) -> None:
+def _record_input(state: State, content: Content, step: Step, flow: FlowRecords, nodes: int) -> None:
     certificate = [step.cost, step.lower_bound]
-    row: list[Any] = [digest, step.path, step.day, *flow.counts, step.windows, nodes, *certificate, step.seconds]
+    row: list[Any] = [
+        content.digest,
+        step.path,
+        content.size,
+        step.day,
+        *flow.counts,
+        step.windows,
+        nodes,
+        *certificate,
+        step.seconds,
+    ]
     state.execute(f"INSERT INTO inputs VALUES ({', '.join('?' * len(row))})", row)
     if flow.rejects.num_rows:
         state.append("rejects", flow.rejects)

@@ -1,6 +1,6 @@
 """The tables of a running analysis, in one DuckDB file."""
 
-VERSION = "2"
+VERSION = "3"
 
 RECORD_COLUMNS = {
     "timestamp": "BIGINT NOT NULL",
@@ -22,16 +22,20 @@ _RECORDS = ", ".join(f"{name} {kind}" for name, kind in RECORD_COLUMNS.items())
 
 # A window is open while records may still join it: the last one of its source. An open window of too few records has
 # neither embedding nor cluster. Records of open windows lie apart, so that a step reads only what it may change.
+# `embedded_on` is the day (since 1970) of the last record that a window's embedding knows of. A cluster all of whose
+# windows have aged out is `retired`, with the mean of its vectors: should its like come again, it gets its id back.
 TABLES = (
     "CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)",
-    "CREATE TABLE inputs (digest VARCHAR PRIMARY KEY, path VARCHAR, day VARCHAR, read BIGINT, kept BIGINT, "
-    "rejected BIGINT, skipped BIGINT, windows BIGINT, nodes BIGINT, cost DOUBLE, lower_bound DOUBLE, seconds DOUBLE)",
+    "CREATE TABLE inputs (digest VARCHAR PRIMARY KEY, path VARCHAR, size BIGINT, day VARCHAR, read BIGINT, "
+    "kept BIGINT, rejected BIGINT, skipped BIGINT, windows BIGINT, nodes BIGINT, cost DOUBLE, lower_bound DOUBLE, "
+    "seconds DOUBLE)",
     "CREATE TABLE windows (window_id BIGINT NOT NULL, source VARCHAR NOT NULL, start BIGINT NOT NULL, "
     '"end" BIGINT NOT NULL, n_records INTEGER NOT NULL, open BOOLEAN NOT NULL, cluster BIGINT, margin FLOAT, '
-    "label VARCHAR, tool VARCHAR, embedding FLOAT[])",
+    "label VARCHAR, tool VARCHAR, embedding FLOAT[], embedded_on BIGINT)",
     f"CREATE TABLE open_records (window_id BIGINT NOT NULL, {_RECORDS})",
     f"CREATE TABLE closed_records (window_id BIGINT NOT NULL, {_RECORDS})",
     "CREATE TABLE clusters (cluster BIGINT NOT NULL, size BIGINT NOT NULL, total DOUBLE[] NOT NULL)",
+    "CREATE TABLE retired (cluster BIGINT PRIMARY KEY, mean DOUBLE[] NOT NULL, last_seen BIGINT NOT NULL)",
     "CREATE TABLE conflicts (a BIGINT NOT NULL, b BIGINT NOT NULL, c BIGINT NOT NULL, amount DOUBLE NOT NULL)",
     "CREATE TABLE events (day VARCHAR, event VARCHAR, cluster BIGINT, others BIGINT[], windows BIGINT)",
     "CREATE TABLE rejects (file VARCHAR, row BIGINT, field VARCHAR, value VARCHAR, reason VARCHAR)",

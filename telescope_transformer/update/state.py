@@ -30,10 +30,17 @@ class State:
         self.path = Path(path)
         _check_kind(self.path)
         try:
-            self._connection = duckdb.connect(str(self.path))
+            # A state may come from elsewhere: no statement in it may read or write other files.
+            self._connection = duckdb.connect(str(self.path), config={"enable_external_access": False})
             names = {row[0] for row in self._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+            foreign = self._connection.execute(
+                "SELECT view_name FROM duckdb_views() WHERE NOT internal "
+                "UNION ALL SELECT function_name FROM duckdb_functions() WHERE NOT internal"
+            ).fetchall()
         except duckdb.Error as error:
-            raise StateError(f"{self.path}: cannot open the state: {str(error).splitlines()[0]}") from error
+            raise StateError(f"{self.path}: cannot open the state: {_first_line(error)}") from error
+        if foreign:
+            raise StateError(f"{self.path}: {foreign[0][0]!r} is a view or macro, which no state of ours has")
         if not names:
             self._create()
         elif "meta" not in names:
@@ -61,21 +68,33 @@ class State:
             yield
             self._connection.execute("COMMIT")
         except duckdb.Error as error:
-            self._connection.execute("ROLLBACK")
-            raise StateError(f"{self.path}: the state was left as it was: {str(error).splitlines()[0]}") from error
+            self._roll_back()
+            raise StateError(f"{self.path}: the state was left as it was: {_first_line(error)}") from error
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
+
+    def _roll_back(self) -> None:
+        # Where a commit failed, as on a full disk, DuckDB has rolled back already and complains.
+        with suppress(duckdb.Error):
+            self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            raise StateError(f"{self.path}: the state was left as it was: {_first_line(error)}") from error
 
     def query(
         self, statement: str, parameters: list[Any] | dict[str, Any] | None = None, **tables: pa.Table
     ) -> pa.Table:
         """The result of a statement that may refer to Arrow tables by keyword."""
-        with self._registered(tables):
+        with self._own_errors(), self._registered(tables):
             return self._connection.sql(statement, params=parameters).to_arrow_table()
 
     def execute(self, statement: str, parameters: list[Any] | None = None, **tables: pa.Table) -> None:
-        with self._registered(tables):
+        with self._own_errors(), self._registered(tables):
             self._connection.execute(statement, parameters)
 
     @contextmanager
@@ -95,16 +114,16 @@ class State:
         self.execute(f"INSERT INTO {table} BY NAME SELECT * FROM added", added=rows)
 
     def setting(self, key: str) -> str | None:
-        found = self._connection.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchall()
-        return found[0][0] if found else None
+        found = self.query("SELECT value FROM meta WHERE key = ?", [key])["value"]
+        return found[0].as_py() if len(found) else None
 
     def set(self, key: str, value: str) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
+        self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
 
     def number(self, statement: str) -> int:
         """A statement's single value, 0 for none."""
-        found = self._connection.execute(statement).fetchall()
-        return int(found[0][0]) if found and found[0][0] is not None else 0
+        found = self.query(statement)
+        return int(found[0][0].as_py() or 0) if found.num_rows else 0
 
     def groups(self, ids: np.ndarray | None = None) -> Groups:
         """All clusters, or those of the given ids, by id."""
@@ -122,9 +141,10 @@ class State:
         self.append("clusters", table)
 
     def open_windows(self, sources: pa.Table) -> pa.Table:
-        """Open windows of the sources (column `source`): id, source, and cluster and embedding or null."""
+        """Open windows of the sources (column `source`): id, source, and what clustered ones have, or null."""
         return self.query(
-            "SELECT window_id, source, cluster, embedding FROM windows SEMI JOIN sources USING (source) "
+            "SELECT window_id, source, cluster, margin, embedding, embedded_on FROM windows "
+            "SEMI JOIN sources USING (source) "
             "WHERE open ORDER BY window_id",
             sources=sources,
         )
@@ -171,6 +191,10 @@ class State:
         """What the first step fixed for all later ones; None before it."""
         stored = self.setting("settings")
         return json.loads(stored) if stored else None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:
