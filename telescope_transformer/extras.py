@@ -15,6 +15,8 @@ EXTRAS = {
     "gensim": "baselines",
     "matplotlib": "train",
     "maxminddb": "mmdb",
+    # With the library `datasets`.
+    "pandas": "hub",
     "pymisp": "export",
     "pyspark": "spark",
     "stix2": "export",

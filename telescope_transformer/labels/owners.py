@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import maxminddb
 import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.extras import require
 from telescope_transformer.labels.prefixes import Intervals, search_intervals
 from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
 
@@ -89,9 +89,11 @@ def _read(path: Path) -> _Table:
 
 class _Mmdb:
     def __init__(self, path: Path) -> None:
+        library = require("maxminddb")
+        self._damaged = library.InvalidDatabaseError
         try:
-            self._reader = maxminddb.open_database(path)
-        except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
+            self._reader = library.open_database(path)
+        except (OSError, ValueError, self._damaged) as error:
             raise InputError(f"{path}: not a readable MMDB file: {error}") from error
         self._path = path
 
@@ -100,10 +102,10 @@ class _Mmdb:
         for address in addresses:
             try:
                 found = self._reader.get(address)
-            except (ValueError, maxminddb.InvalidDatabaseError) as error:
+            except self._damaged as error:
+                raise InputError(f"{self._path}: damaged at {address}: {error}") from error
+            except ValueError:
                 # A file for IPv4 alone knows no IPv6 address.
-                if isinstance(error, maxminddb.InvalidDatabaseError):
-                    raise InputError(f"{self._path}: damaged at {address}: {error}") from error
                 found = None
             answer.append(_owner_of(found) if isinstance(found, Mapping) else Owner())
         return answer

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from telescope_transformer.extras import require
 from telescope_transformer.report.first_screen import KINDS
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.words import counted
@@ -24,13 +25,13 @@ def frame(table: pa.Table) -> "pd.DataFrame":
         if name in table.column_names:
             times = table[name].cast(pa.timestamp("us", "UTC"))
             table = table.set_column(table.column_names.index(name), name, times)
+    require("pandas")
     return table.to_pandas()
 
 
 def cluster_frame(profiles: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
     """A row per cluster: its name, sizes, when it was seen, and its main service and label."""
-    import pandas as pd
-
+    pd = require("pandas")
     rows = []
     for profile in profiles:
         row = {name: profile.get(name) for name in CLUSTER_COLUMNS}
