@@ -69,8 +69,11 @@ def classification_scores(
         averaged: labels that the macro average is over, where they are in `true`; None is all of them.
 
     Returns:
-        `accuracy` and `macro_f1`, which is NaN where there is no label to average.
+        `accuracy` and `macro_f1`; NaN where no window has weight or there is no label to average.
     """
+    if weights is not None and not weights.any():
+        # A bootstrap replicate may draw none of the few labelled sources.
+        return {"accuracy": float("nan"), "macro_f1": float("nan")}
     present = np.unique(true if weights is None else true[weights > 0])
     if averaged is not None:
         present = np.intersect1d(present, averaged)
