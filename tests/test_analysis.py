@@ -1,6 +1,7 @@
 """From flow records to clusters of sources: the tables of an analysis and its folder."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,8 @@ from telescope_transformer.records import scan_records
 from telescope_transformer.similarity import normalised
 from telescope_transformer.simulation import simulate
 from telescope_transformer.windows import Windows
+
+SETTINGS = Settings(adapt=False, time_limit=5.0, threshold=0.6)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def quick_embeddings():
 
 @pytest.fixture(scope="module")
 def analysis(records: pa.Table, quick_embeddings):
-    return analyze(records, Settings(time_limit=5.0, threshold=0.6))
+    return analyze(records, SETTINGS)
 
 
 def window_rows(rows: list[tuple[str, int, int, int, int]]) -> pa.Table:
@@ -111,7 +114,7 @@ def test_the_certificate_holds(analysis) -> None:
 
 
 def test_the_same_seed_gives_the_same_clusters(analysis, records: pa.Table) -> None:
-    again = analyze(records, Settings(time_limit=5.0, threshold=0.6))
+    again = analyze(records, SETTINGS)
     assert np.array_equal(again.windows["cluster"].to_numpy(), analysis.windows["cluster"].to_numpy())
 
 
@@ -128,12 +131,12 @@ def test_the_folder_holds_what_the_analysis_holds(analysis, tmp_path) -> None:
 
 def test_sources_of_too_few_records_end_with_a_message(records: pa.Table) -> None:
     with pytest.raises(InputError, match="fewest records that make a window, 8"):
-        analyze(records.slice(0, 3))
+        analyze(records.slice(0, 3), Settings(min_records=8))
 
 
 def test_the_shipped_checkpoint_embeds(records: pa.Table, monkeypatch) -> None:
     monkeypatch.setattr(run, "Embedder", embedding_stage.Embedder)
-    found = analyze(records.slice(0, 600), Settings(time_limit=1.0))
+    found = analyze(records.slice(0, 600), Settings(adapt=False, time_limit=1.0))
     lengths = np.linalg.norm(np.stack(found.windows["embedding"].to_numpy(zero_copy_only=False)), axis=1)
     assert lengths == pytest.approx(np.ones(found.windows.num_rows), abs=1e-5)
 
@@ -143,8 +146,8 @@ def test_one_thing_is_not_said_to_be_several(records: pa.Table) -> None:
     names, counts = np.unique(sources, return_counts=True)
     one_window = records.filter(sources == names[counts.argmax()]).slice(0, 8)
     said: list[str] = []
-    analyze(one_window, Settings(time_limit=5.0, threshold=0.6), say=said.append)
-    assert "1 window of 1 source; left out for having under 8 records: 0 records, 0 whole sources" in said
+    analyze(one_window, SETTINGS, say=said.append)
+    assert "1 window of 1 source; left out for having under 1 record: 0 records, 0 whole sources" in said
     assert any(line.startswith("1 cluster at cosine threshold") for line in said)
     assert [counted(1, "event"), counted(2_000, "event")] == ["1 event", "2,000 events"]
 
@@ -178,7 +181,10 @@ def test_pieces_on_disk_give_what_one_piece_in_memory_gives(analysis, flows, tmp
     monkeypatch.setattr(description, "RECORDS_AT_A_TIME", 250)
     engine = EngineSettings(memory_limit="80MB", threads=1)
     found = analyze(
-        scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=tmp_path / "work", engine=engine
+        scan_records([flows]),
+        SETTINGS,
+        work=tmp_path / "work",
+        engine=engine,
     )
     assert read_manifest(tmp_path / "work").shards > 4
     assert differences(found, analysis) == []
@@ -186,10 +192,10 @@ def test_pieces_on_disk_give_what_one_piece_in_memory_gives(analysis, flows, tmp
 
 def test_a_next_run_uses_what_is_there(flows, tmp_path, monkeypatch) -> None:
     work, said = tmp_path / "work", []
-    first = analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=work)
+    first = analyze(scan_records([flows]), SETTINGS, work=work)
     monkeypatch.setattr(embedding_stage, "embed_blocks", None)
     monkeypatch.setattr(clustering_stage, "cluster", None)
-    again = analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=work, say=said.append)
+    again = analyze(scan_records([flows]), SETTINGS, work=work, say=said.append)
     assert differences(again, first) == []
     assert sum(line.startswith("using the") for line in said) == 3
     with pytest.raises(DatasetError, match="take another folder"):
@@ -198,7 +204,7 @@ def test_a_next_run_uses_what_is_there(flows, tmp_path, monkeypatch) -> None:
 
 def test_an_interrupted_embedding_goes_on_where_it_was(flows, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(embedding_stage, "BLOCK", 10)
-    whole = analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=tmp_path / "whole")
+    whole = analyze(scan_records([flows]), SETTINGS, work=tmp_path / "whole")
     embed, calls = PortShares.__call__, []
 
     def stops(self, windows):
@@ -209,37 +215,44 @@ def test_an_interrupted_embedding_goes_on_where_it_was(flows, tmp_path, monkeypa
 
     monkeypatch.setattr(PortShares, "__call__", stops)
     with pytest.raises(KeyboardInterrupt):
-        analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=tmp_path / "work")
-    found = analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=tmp_path / "work")
+        analyze(scan_records([flows]), SETTINGS, work=tmp_path / "work")
+    found = analyze(scan_records([flows]), SETTINGS, work=tmp_path / "work")
     assert differences(found, whole) == []
-    # Two blocks before the interruption, and none of them again; the last call explains clusters.
-    assert sum(calls[:2]) + sum(calls[3:-1]) == whole.windows.num_rows
+    # Two blocks before the interruption, and none of them again; later calls place short windows and explain clusters.
+    blocks = -(-whole.windows.num_rows // 10)
+    assert sum(calls[:2]) + sum(calls[3 : 3 + blocks - 2]) == whole.windows.num_rows
 
 
 def test_more_windows_than_are_solved_at_once_join_the_clusters(flows, analysis, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(clustering_stage, "MOST_SOLVED", 25)
-    found = analyze(scan_records([flows]), Settings(time_limit=5.0, threshold=0.6), work=tmp_path / "work")
+    found = analyze(scan_records([flows]), SETTINGS, work=tmp_path / "work")
     assert found.solution["n_solved"] == 25
-    assert found.solution["assigned_share"] == pytest.approx(1 - 25 / found.windows.num_rows, abs=1e-4)
+    core = int((found.windows["n_records"].to_numpy() >= SETTINGS.core_records).sum())
+    assert found.solution["assigned_share"] == pytest.approx(1 - 25 / core, abs=1e-4)
     whole, part = (one.windows["cluster"].to_numpy() for one in (analysis, found))
     assert adjusted_rand_score(whole, part) > 0.8
 
 
-def test_windows_of_few_records_join_and_change_nothing(records, analysis) -> None:
-    found = analyze(records, Settings(time_limit=5.0, threshold=0.6, min_records=2, core_records=8))
-    short = found.windows["n_records"].to_numpy() < 8
+def test_every_source_is_placed_and_short_windows_change_nothing(records, analysis) -> None:
+    long = analyze(records, replace(SETTINGS, min_records=8))
+    short = analysis.windows["n_records"].to_numpy() < 8
     assert short.any()
-    core = found.windows.filter(pa.array(~short))
+    core = analysis.windows.filter(pa.array(~short))
     keys = ["source", "start"]
-    assert core.select(keys).equals(analysis.windows.select(keys))
-    assert adjusted_rand_score(core["cluster"].to_numpy(), analysis.windows["cluster"].to_numpy()) == 1.0
-    assert (np.bincount(found.windows["cluster"].to_numpy()[short]) > 0).any()
+    assert core.select(keys).equals(long.windows.select(keys))
+    assert adjusted_rand_score(core["cluster"].to_numpy(), long.windows["cluster"].to_numpy()) == 1.0
+    assert core["confidence"].null_count == len(core)
+    confidence, clusters = analysis.windows["confidence"].to_numpy()[short], analysis.windows["cluster"].to_numpy()
+    assert np.isfinite(confidence).all()
+    placed = np.isin(clusters[short], clusters[~short])
+    assert np.array_equal(placed, confidence >= 0.5)
+    assert analysis.sources["cluster"].null_count == 0
 
 
 def test_a_destination_of_ipv6_is_known_by_its_text(records) -> None:
     six = pa.array([f"2001:db8:{i % 3}::1" for i in range(records.num_rows)])
     index = records.column_names.index("dst_ip")
-    found = analyze(records.set_column(index, "dst_ip", six), Settings(time_limit=5.0, threshold=0.6))
+    found = analyze(records.set_column(index, "dst_ip", six), SETTINGS)
     prefixes = {row["prefix"] for one in found.clusters for row in one["targets"]["prefixes"]}
     assert prefixes <= {"2001:db8::/48", "2001:db8:1::/48", "2001:db8:2::/48"}
     assert prefixes

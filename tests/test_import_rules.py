@@ -27,6 +27,7 @@ ORDER = (
     "similarity",
     "threshold",
     "calibration",
+    "placement",
     "calibrating",
     "embedder",
     "metrics",

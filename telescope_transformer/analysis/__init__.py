@@ -1,7 +1,7 @@
 """The whole way from flow records to clusters of sources: the stages over a work folder, and what they find."""
 
 from telescope_transformer.analysis.clustering_stage import calibration_for, cluster_stage, edge_weights, solution
-from telescope_transformer.analysis.embedding_stage import Embedder, embed_stage, model_of
+from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage, embed_stage, model_of
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.run import analyze, describe, walked, windows_stage
 from telescope_transformer.analysis.settings import Settings, counted, say_nothing
@@ -12,6 +12,7 @@ __all__ = [
     "Analysis",
     "Embedder",
     "Settings",
+    "adapt_stage",
     "analyze",
     "calibration_for",
     "cluster_stage",

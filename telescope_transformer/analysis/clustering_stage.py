@@ -3,26 +3,28 @@
 Up to `MOST_SOLVED` windows of enough records are solved at once, with a lower bound. Of more, a part is solved: since
 windows are in the order of a hash of their source, the first ones are a random part of the sources. The others join
 the cluster that attracts them most; those that none attracts are solved in turn, until all have a cluster. Windows of
-few records join at the end and change nothing: what they say of their source is little.
+few records are placed at the end and change nothing: what they say of their source is little.
 """
 
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import embedding
-from telescope_transformer.analysis.embedding_stage import model_of, open_embeddings
+from telescope_transformer.analysis.embedding_stage import Embed, Embedder, model_of, open_embeddings, unseen_windows
 from telescope_transformer.analysis.settings import Say, Settings, counted
+from telescope_transformer.analysis.short_windows import place_short_windows
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
 from telescope_transformer.calibration import FILE_NAME, Calibration, calibrate
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
+from telescope_transformer.placement import SMALLEST_CONFIDENCE
 from telescope_transformer.preparation import read_heads
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
@@ -37,16 +39,17 @@ MATRIX_BYTES = 2**28
 ROUNDING = 1e-5
 # Windows that a calibration is fitted to.
 MOST_CALIBRATED = 20_000
-LABELS, MARGINS, SOLUTION = "labels.npy", "margins.npy", "solution.json"
+LABELS, CONFIDENCE, MARGINS, SOLUTION = "labels.npy", "confidence.npy", "margins.npy", "solution.json"
 
 
-def cluster_stage(work: Path, settings: Settings, say: Say) -> dict[str, Any]:
+def cluster_stage(work: Path, settings: Settings, say: Say, embed: Embed | None = None) -> dict[str, Any]:
     """Cluster the windows of a work folder, or take what is there; returns what is known of the clustering.
 
     Args:
         work: the folder, which has embeddings.
         settings: threshold, seed, time limit, and which windows are solved.
         say: told about the result.
+        embed: embeds a table of windows; None does so with the checkpoint that made the embeddings.
     """
     model = model_of(work)
     ingredients: dict[str, Any] = {
@@ -61,11 +64,35 @@ def cluster_stage(work: Path, settings: Settings, say: Say) -> dict[str, Any]:
         heads = read_heads(work)
         vectors = open_embeddings(work, heads.num_rows)
         started = time.monotonic()
-        calibration = calibration_for(vectors, heads["source"], model, settings.seed)
+        n_records = heads["n_records"].to_numpy()
+        core = np.flatnonzero(n_records >= settings.core_records)
+        if not len(core):
+            core = np.arange(len(vectors))
+        calibrated = core[:MOST_CALIBRATED]
+        sources = heads["source"].take(pa.array(calibrated))
+        unseen = unseen_windows(work, model, heads["source"])[calibrated]
+        calibration = calibration_for(vectors[calibrated], sources, model, settings.seed, unseen)
         threshold, scale = edge_weights(calibration, settings.threshold)
-        core = np.flatnonzero(heads["n_records"].to_numpy() >= settings.core_records)
         labels, found = cluster(vectors, core, threshold, scale, settings, say)
+        confidence = place_short_windows(
+            work,
+            vectors,
+            labels,
+            heads,
+            embed or Embedder(model),
+            core_records=settings.core_records,
+            seed=settings.seed,
+        )
+        labels = by_size(labels)
+        found["n_clusters"] = int(labels.max(initial=-1)) + 1
+        if len(core) < len(labels):
+            placed = int((confidence >= SMALLEST_CONFIDENCE).sum())
+            say(
+                f"{counted(placed, 'window')} of fewer than {settings.core_records} records placed in clusters; "
+                f"{counted(len(labels) - len(core) - placed, 'window')} say too little"
+            )
         np.save(partial / LABELS, labels)
+        np.save(partial / CONFIDENCE, confidence)
         np.save(partial / MARGINS, window_margins(vectors, labels, threshold, scale))
         found["seconds"] = round(time.monotonic() - started, 2)
         content = {"solution": found, "calibration": calibration.to_dict() if calibration else None}
@@ -73,11 +100,28 @@ def cluster_stage(work: Path, settings: Settings, say: Say) -> dict[str, Any]:
 
     if not run_stage(work / CLUSTERS, ingredients, build):
         say("using the clusters that are there")
-    return read_clusters(work)[2]["solution"]
+    return read_clusters(work).facts["solution"]
 
 
-def read_clusters(work: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Labels (n,) and margins (n,) of a work folder's windows, and its `solution` and `calibration`.
+class Clusters(NamedTuple):
+    """Clusters of a work folder's windows.
+
+    Attributes:
+        labels: int64 (n,).
+        margins: float32 (n,), by how much each window belongs to its cluster.
+        confidence: float32 (n,), of windows of few records: how likely the cluster most similar to each is its own;
+            NaN of others.
+        facts: `solution` and `calibration`, plain values.
+    """
+
+    labels: np.ndarray
+    margins: np.ndarray
+    confidence: np.ndarray
+    facts: dict[str, Any]
+
+
+def read_clusters(work: Path) -> Clusters:
+    """The clusters of a work folder's windows.
 
     Clusters are 0..k-1, the largest first.
 
@@ -86,24 +130,30 @@ def read_clusters(work: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """
     folder = work / CLUSTERS
     try:
-        labels = np.load(folder / LABELS, allow_pickle=False)
-        margins = np.load(folder / MARGINS, allow_pickle=False)
-        return labels, margins, json.loads((folder / SOLUTION).read_text())
+        arrays = [np.load(folder / name, allow_pickle=False) for name in (LABELS, MARGINS, CONFIDENCE)]
+        return Clusters(*arrays, json.loads((folder / SOLUTION).read_text()))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{folder}: no clusters: {error}; run telescope cluster {work}") from error
 
 
 def calibration_for(
-    embeddings: np.ndarray, sources: pa.ChunkedArray, model: str | None, seed: int
+    embeddings: np.ndarray, sources: pa.ChunkedArray, model: str | None, seed: int, unseen: np.ndarray | None = None
 ) -> Calibration | None:
     """A calibration on these windows; if they are too few, that of the checkpoint, or None where it has none.
 
     Of very many windows the first ones are taken: in the order of windows, those of a random part of the sources.
+
+    Args:
+        embeddings: float32 (n, dimensions).
+        sources: (n,) source of each window.
+        model: the checkpoint that made the embeddings.
+        seed: of the draws.
+        unseen: bool (n,), windows of sources that the model did not learn from; None means all.
     """
     some = np.asarray(embeddings[:MOST_CALIBRATED])
     codes = pc.rank(sources.slice(0, len(some)), tiebreaker="dense").to_numpy().astype(np.int64)
     try:
-        return calibrate(some, codes, seed=seed)
+        return calibrate(some, codes, unseen=None if unseen is None else unseen[: len(some)], seed=seed)
     except DatasetError:
         file = embedding.file_beside(model, FILE_NAME)
         return Calibration.load(file.parent) if file else None
@@ -122,7 +172,7 @@ def edge_weights(calibration: Calibration | None, threshold: float | None) -> tu
 def cluster(
     vectors: np.ndarray, core: np.ndarray, threshold: float, scale: float, settings: Settings, say: Say
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Cluster all windows; labels (n,) int64, the largest cluster first, and what is known of the clustering.
+    """Cluster the windows of the core; labels (n,) int64, -1 for the others, and what is known of the clustering.
 
     Args:
         vectors: float32 (n, dimensions), rows of length 1.
@@ -135,7 +185,7 @@ def cluster(
     first, rest = core[:MOST_SOLVED], core[MOST_SOLVED:]
     solved, proved, graph_says = _solve(vectors[first], threshold, settings, say)
     labels[first] = solved
-    n_assigned = len(vectors) - len(first)
+    n_assigned = len(core) - len(first)
     newest = first
     while len(rest):
         rest = _join(vectors, labels, rest, _Centres(vectors, labels, newest, threshold))
@@ -144,17 +194,12 @@ def cluster(
             labels[newest] = labels.max() + 1 + _search(vectors[newest], threshold, settings)[0]
     if len(core) > len(first):
         _settle(vectors, labels, core, _Centres(vectors, labels, core, threshold))
-    others = np.setdiff1d(np.arange(len(vectors)), core, assume_unique=True)
-    if len(others):
-        alone = _join(vectors, labels, others, _Centres(vectors, labels, core, threshold)) if len(core) else others
-        labels[alone] = labels.max(initial=-1) + 1 + np.arange(len(alone))
-    labels = by_size(labels)
     found = solution(proved, threshold, scale) | {
         "n_clusters": int(labels.max(initial=-1)) + 1,
         "solver": "local_search+dual" if n_assigned == 0 else "local_search+dual of a part, the others assigned",
         "outside_pairs": graph_says,
         "n_solved": len(first),
-        "assigned_share": round(n_assigned / max(1, len(vectors)), 4),
+        "assigned_share": round(n_assigned / max(1, len(core)), 4),
     }
     if n_assigned:
         say(

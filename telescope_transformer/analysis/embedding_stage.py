@@ -1,23 +1,32 @@
 """The stage of embeddings: the windows of a prepared dataset, a block at a time, into one array on disk."""
 
 import json
+import shutil
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telescope_transformer import embedding
 from telescope_transformer.analysis.settings import Say, Settings, counted
-from telescope_transformer.analysis.work import EMBEDDINGS, made_of, run_stage
+from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_stage
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
+from telescope_transformer.learning.adapt import FACTS, AdaptSettings, adapt
+from telescope_transformer.learning.held_out import keep_out
 from telescope_transformer.preparation import read_blocks, read_manifest
 from telescope_transformer.preparation.manifest import MANIFEST
+from telescope_transformer.windows import Windows
 
 # Windows that are embedded at a time. Batches are made within a block, so that the same windows give the same
 # embeddings to the last bit, whatever the shards.
 BLOCK = 16_384
+# Windows that adaptation draws from: some ten for each that it sees in 500 steps of 256 pairs.
+MOST_LEARNED = 10 * BLOCK
 ARRAY, PROGRESS = "embeddings.npy", "progress.json"
 
 Embed = Callable[[pa.Table], np.ndarray]
@@ -47,11 +56,71 @@ class Embedder:
 
 
 def adapt_stage(work: Path, settings: Settings, say: Say) -> str | None:
-    """The checkpoint that embeds the windows of a work folder: that of the settings.
+    """Adapt the shipped model to the windows of a work folder, or take the adapted one that is there.
 
-    Adaptation to the windows at hand goes here: it keeps its checkpoint in `work / "model"` and returns that path.
+    Returns:
+        The checkpoint that embeds the windows: `work / "model"`, or what the settings say if nothing was adapted.
     """
-    return settings.model
+    if settings.model is not None or not settings.adapt:
+        return settings.model
+    ingredients = {
+        "dataset": file_digest(work / MANIFEST),
+        "checkpoint": embedding.checkpoint_digest(None),
+        "steps": settings.adapt_steps,
+        "seed": settings.seed,
+    }
+
+    def build(partial: Path) -> None:
+        say("adapting the model to the telescope")
+        run = partial / "run"
+        adapting = AdaptSettings(steps=settings.adapt_steps, seed=settings.seed)
+        found = adapt(_first_windows(work), settings=adapting, folder=run, say=say)
+        shutil.rmtree(run, ignore_errors=True)
+        if found.adapted:
+            found.save(partial)
+        else:
+            write_text(partial / FACTS, json.dumps(found.facts, indent=1) + "\n")
+
+    if not run_stage(work / MODEL, ingredients, build):
+        say("using the adapted model that is there")
+    return str(work / MODEL) if adaptation_facts(work)["adapted"] else None
+
+
+def adaptation_facts(work: Path) -> dict[str, Any]:
+    """What adaptation to the windows of a work folder brought; says that nothing was adapted if there was none.
+
+    Raises:
+        DatasetError: if the file is damaged.
+    """
+    path = work / MODEL / FACTS
+    if not path.is_file():
+        return {"adapted": False}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DatasetError(f"{path}: no facts of an adaptation: {error}") from error
+
+
+def unseen_windows(work: Path, model: str | None, sources: pa.ChunkedArray) -> np.ndarray:
+    """Which windows are of sources that the model did not learn from, bool (n,).
+
+    Args:
+        work: folder with the windows.
+        model: the checkpoint that embeds them; only the one in the folder learned from any.
+        sources: (n,) their sources, in order.
+    """
+    facts = adaptation_facts(work)
+    if not facts["adapted"] or model != str(work / MODEL):
+        return np.ones(len(sources), dtype=bool)
+    known = pc.unique(sources.slice(0, MOST_LEARNED))
+    learned = known.filter(pa.array(~keep_out(known, facts["hold_out"], facts["seed"])))
+    return ~pc.is_in(sources, value_set=learned).to_numpy()
+
+
+def _first_windows(work: Path) -> Windows:
+    """The first windows of a work folder, those of a random part of the sources where there are very many."""
+    blocks = list(islice(read_blocks(work, BLOCK), -(-MOST_LEARNED // BLOCK)))
+    return Windows.from_table(pa.concat_tables([block.to_table() for block in blocks]))
 
 
 def embed_stage(work: Path, embed: Embedder, say: Say) -> np.ndarray:

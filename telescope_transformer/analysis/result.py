@@ -21,11 +21,12 @@ class Analysis:
     """What `analyze` found.
 
     windows: a row per window: `window_id`, `source`, `start`, `end` (us UTC), `n_records`, `cluster`, `margin` (by how
-        much the window belongs to its cluster), `embedding`, `service` (of most of its records), and `label`, `tool`
+        much the window belongs to its cluster), `confidence` (of a window of few records: how likely the cluster most
+        similar to it is its own; else null), `embedding`, `service` (of most of its records), and `label`, `tool`
         where known.
     sources: a row per source that was read: `cluster` (of most of its windows; null for a source in no window),
         `n_windows`, `n_records`, `first_seen`, `last_seen`, `agreement` (share of its windows that are in that
-        cluster), `service` (of most of its records), and `label` where known.
+        cluster), `confidence` (as of windows), `service` (of most of its records), and `label` where known.
     clusters: a profile with a name per cluster of two windows or more, by its number; clusters go by size, the
         largest is 0.
     solution: threshold, cost, lower bound and gap of the clustering (null where nothing was proved), the solver.
@@ -36,6 +37,7 @@ class Analysis:
     granularity: each window's cluster at a sweep of thresholds, where the settings ask for it.
     events: births, deaths, merges and splits of clusters by day, of a running analysis.
     traffic: records and sources a day of all that was read; None takes those of the clusters.
+    adaptation: what learning from the windows at hand brought (`learning.adapt`); None where it was not tried.
     id: the same for all days of a running analysis, so that exports update what they wrote; empty for a single one.
     """
 
@@ -50,6 +52,7 @@ class Analysis:
     granularity: pa.Table | None = None
     events: list[dict[str, Any]] | None = None
     traffic: Days | None = None
+    adaptation: dict[str, Any] | None = None
     id: str = ""
 
     def write(self, output: str | Path) -> Path:
@@ -63,7 +66,13 @@ class Analysis:
         pq.write_table(self.rejects, folder / "rejects.parquet", compression="zstd")
         calibration = self.calibration.to_dict() if self.calibration else None
         summary: dict[str, Any] = {"solution": self.solution, "counts": self.counts, "calibration": calibration}
-        summary |= {"id": self.id, "events": self.events, "traffic": self.traffic, "clusters": self.clusters}
+        summary |= {
+            "adaptation": self.adaptation,
+            "id": self.id,
+            "events": self.events,
+            "traffic": self.traffic,
+            "clusters": self.clusters,
+        }
         (folder / "clusters.json").write_text(json.dumps(summary, indent=1) + "\n")
         (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n")
         write_report(folder / "report.html", self.report_data())

@@ -12,7 +12,13 @@ import pyarrow.parquet as pq
 
 from telescope_transformer.analysis.clustering_stage import cluster_stage, read_clusters
 from telescope_transformer.analysis.description import complete_profiles, count_records, explain
-from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage, embed_stage, open_embeddings
+from telescope_transformer.analysis.embedding_stage import (
+    Embedder,
+    adapt_stage,
+    adaptation_facts,
+    embed_stage,
+    open_embeddings,
+)
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.settings import Say, Settings, counted, say_nothing
 from telescope_transformer.analysis.tables import (
@@ -22,7 +28,7 @@ from telescope_transformer.analysis.tables import (
     sources_table,
     windows_table,
 )
-from telescope_transformer.analysis.work import working_in
+from telescope_transformer.analysis.work import MODEL, copy_folder, working_in
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest
@@ -54,6 +60,7 @@ def analyze(
     work: str | Path | None = None,
     engine: EngineSettings | None = None,
     labels: str | Path | None = None,
+    keep_model: str | Path | None = None,
     say: Say = say_nothing,
 ) -> Analysis:
     """Cluster the sources of flow records by how they behave (arXiv 2606.04733).
@@ -65,6 +72,7 @@ def analyze(
         work: folder in which the stages keep what they make, for a next run to use; a temporary one by default.
         engine: how windows are cut; DuckDB by default.
         labels: folder of scanner lists that label the sources.
+        keep_model: folder that gets the adapted checkpoint, for `model` of later analyses.
         say: told about each stage, in a sentence.
 
     Raises:
@@ -80,7 +88,9 @@ def analyze(
         with working_in(folder):
             embed = Embedder(adapt_stage(folder, settings, say))
             embed_stage(folder, embed, say)
-            cluster_stage(folder, settings, say)
+            cluster_stage(folder, settings, say, embed)
+            if keep_model is not None and embed.model == str(folder / MODEL):
+                copy_folder(folder / MODEL, Path(keep_model))
             return describe(folder, settings, embed=embed, say=say)
 
 
@@ -153,8 +163,9 @@ def describe(folder: Path, settings: Settings, *, embed: Embedder, say: Say) -> 
     manifest = read_manifest(folder)
     heads = read_heads(folder)
     vectors = open_embeddings(folder, heads.num_rows)
-    labels, margins, found = read_clusters(folder)
-    table = windows_table(heads, vectors, labels, margins)
+    clusters = read_clusters(folder)
+    found = clusters.facts
+    table = windows_table(heads, vectors, clusters.labels, clusters.margins, clusters.confidence)
     say("describing the clusters")
     owners = read_owners(settings.networks) if settings.networks else None
     counted_records = count_records(folder, table, manifest.sensors, owners, _drawn_span(heads, manifest))
@@ -178,6 +189,7 @@ def describe(folder: Path, settings: Settings, *, embed: Embedder, say: Say) -> 
         calibration=Calibration.from_dict(found["calibration"]) if found["calibration"] else None,
         granularity=levels,
         traffic=manifest.days,
+        adaptation=adaptation_facts(folder) if (folder / MODEL).is_dir() and settings.model is None else None,
     )
 
 

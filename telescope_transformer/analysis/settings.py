@@ -25,11 +25,14 @@ def counted(number: int, thing: str) -> str:
 class Settings:
     """How `analyze` works.
 
-    model: directory or Hub name of a checkpoint; None is the one that the package ships.
+    model: directory or Hub name of a checkpoint, which is taken as it is; None is the one that the package ships,
+        adapted to the windows at hand.
+    adapt: whether the shipped model learns from the windows at hand first, where there are enough sources.
+    adapt_steps: steps of that training; None takes the recipe's.
     threshold: cosine similarity at which a pair neither attracts nor repels; None takes the calibrated one.
     window, min_records: most and fewest records in a window.
     session_gap: seconds without a record after which a window may end (`windows.cut`); None cuts by count alone.
-    core_records: windows with fewer records join clusters at the end and decide nothing.
+    core_records: windows with fewer records decide nothing: they are placed at the end (`placement`).
     time_limit: seconds that the lower bound may be proved for; the search itself is bounded in work.
     seed: of the clustering's searches.
     granularity: also solve a sweep of thresholds, for the stability of each cluster.
@@ -40,9 +43,11 @@ class Settings:
     """
 
     model: str | None = None
+    adapt: bool = True
+    adapt_steps: int | None = None
     threshold: float | None = None
     window: int = WINDOW
-    min_records: int = MIN_RECORDS
+    min_records: int = 1
     session_gap: float | None = None
     core_records: int = MIN_RECORDS
     time_limit: float = 60.0

@@ -12,7 +12,13 @@ from telescope_transformer.report.services import service_name
 from telescope_transformer.windows import majority
 
 
-def windows_table(windows: pa.Table, embeddings: np.ndarray, labels: np.ndarray, margins: np.ndarray) -> pa.Table:
+def windows_table(
+    windows: pa.Table,
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    margins: np.ndarray,
+    confidence: np.ndarray | None = None,
+) -> pa.Table:
     """The table of windows that `Analysis` describes."""
     columns: dict[str, Any] = {"window_id": pa.array(np.arange(windows.num_rows), pa.int64())}
     columns |= {name: windows[name] for name in ("source", "start", "end", "n_records")}
@@ -21,14 +27,18 @@ def windows_table(windows: pa.Table, embeddings: np.ndarray, labels: np.ndarray,
         "margin": pa.array(margins, pa.float32()),
         "embedding": embedding_column(embeddings),
     }
+    if confidence is not None:
+        columns["confidence"] = pa.array(confidence, pa.float32(), mask=np.isnan(confidence))
     columns |= {name: windows[name] for name in ANNOTATIONS if name in windows.column_names}
     return pa.table(columns)
 
 
 def sources_table(windows: pa.Table) -> pa.Table:
     """The sources of windows; a tie between clusters goes to the one of more records."""
+    if "confidence" not in windows.column_names:
+        windows = windows.append_column("confidence", pa.nulls(windows.num_rows, pa.float32()))
     votes = windows.group_by(["source", "cluster"], use_threads=False).aggregate(
-        [("n_records", "count"), ("n_records", "sum"), ("start", "min"), ("end", "max")]
+        [("n_records", "count"), ("n_records", "sum"), ("start", "min"), ("end", "max"), ("confidence", "min")]
     )
     votes = votes.sort_by(
         [
@@ -46,6 +56,7 @@ def sources_table(windows: pa.Table) -> pa.Table:
             ("n_records_sum", "sum"),
             ("start_min", "min"),
             ("end_max", "max"),
+            ("confidence_min", "first"),
         ]
     )
     share = pc.divide(
@@ -60,6 +71,7 @@ def sources_table(windows: pa.Table) -> pa.Table:
             "first_seen": whole["start_min_min"],
             "last_seen": whole["end_max_max"],
             "agreement": share,
+            "confidence": whole["confidence_min_first"],
         }
     )
     return _with_labels(table, windows) if "label" in windows.column_names else table
@@ -77,7 +89,7 @@ def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
         source, and `service`. A source in no window has no cluster and no agreement (null), and 0 windows.
     """
     place = pc.index_in(read["source"], clustered["source"].combine_chunks())
-    columns = {name: clustered[name].take(place) for name in ("cluster", "n_windows", "agreement")}
+    columns = {name: clustered[name].take(place) for name in ("cluster", "n_windows", "agreement", "confidence")}
     table = {
         "source": read["source"],
         "cluster": columns["cluster"],
@@ -86,6 +98,7 @@ def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
         "first_seen": read["first_seen"],
         "last_seen": read["last_seen"],
         "agreement": columns["agreement"],
+        "confidence": columns["confidence"],
     }
     if "label" in clustered.column_names:
         # The majority of a source's windows counts before that of all its records.

@@ -22,7 +22,7 @@ from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 
 STAGE = "stage.json"
-EMBEDDINGS, CLUSTERS = "embeddings", "clusters"
+MODEL, EMBEDDINGS, CLUSTERS = "model", "embeddings", "clusters"
 
 
 @contextmanager
@@ -43,6 +43,18 @@ def working_in(work: Path) -> Iterator[None]:
         raise DatasetError(f"{work}: another process works in it") from error
     finally:
         os.close(handle)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a stage's folder, replacing the target as a whole."""
+    partial = target.with_name(f".{target.name}.partial")
+    if partial.is_symlink() or target.is_symlink():
+        raise DatasetError(f"{target} or {partial} is a link, and what it points to is not ours to change")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source, partial, ignore=shutil.ignore_patterns(STAGE))
+    if target.exists():
+        shutil.rmtree(target)
+    os.rename(partial, target)
 
 
 def made_of(folder: Path) -> dict[str, Any] | None:

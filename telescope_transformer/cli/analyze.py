@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from telescope_transformer.cli.options import (
+    Adapt,
+    AdaptSteps,
     Columns,
     Engine,
     Format,
@@ -45,9 +47,11 @@ def analyze(
     labels: Labels = None,
     networks: Networks = None,
     model: Model = None,
+    adapt: Adapt = True,
+    adapt_steps: AdaptSteps = None,
     threshold: Threshold = None,
     window: Window = 128,
-    min_records: MinRecords = 8,
+    min_records: MinRecords = 1,
     session_gap: SessionGap = None,
     granularity: Granularity = False,
     time_limit: TimeLimit = 60.0,
@@ -63,7 +67,9 @@ def analyze(
 ) -> None:
     """Cluster the sources of flow records by how they behave, and write a report.
 
-    Writes report.html, windows.parquet, sources.parquet, clusters.json, rejects.parquet and sensors.json.
+    Writes report.html, windows.parquet, sources.parquet, clusters.json, rejects.parquet and sensors.json. Where there
+    are enough sources, the model first learns from the records, without labels; the adapted checkpoint is in model/,
+    for --model of later analyses.
 
     Example: telescope analyze flows.csv.gz --columns timestamp=ts,src_ip=source,dst_ip=destination --output out
     """
@@ -75,6 +81,8 @@ def analyze(
 
     settings = Settings(
         model=model,
+        adapt=adapt,
+        adapt_steps=adapt_steps,
         threshold=threshold,
         window=window,
         min_records=min_records,
@@ -95,8 +103,9 @@ def analyze(
     )
     scan = scan_records(inputs, **options)
     cut = EngineSettings(engine, master, memory_limit)
+    keep_model = output / "model"
     with keeping_rejects(scan, output):
-        found = analyze_records(scan, settings, work=work, engine=cut, labels=labels, say=tell)
+        found = analyze_records(scan, settings, work=work, engine=cut, labels=labels, keep_model=keep_model, say=tell)
     report = found.write(output)
     tell(f"open {report}")
     if json:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from telescope_transformer.cli.options import Adapt, AdaptSteps
+
 
 def embed(
     windows: Annotated[Path, typer.Argument(help="Prepared dataset, or a Parquet file with a row per window.")],
@@ -13,13 +15,16 @@ def embed(
         typer.Option("--output", "-o", help="Parquet file of the embeddings; default: in the dataset's folder."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Directory or Hub id; default: the shipped checkpoint.")] = None,
+    adapt: Adapt = True,
+    adapt_steps: AdaptSteps = None,
     split: Annotated[list[str] | None, typer.Option(help="Split of a dataset (repeatable); default: all.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: the first GPU, else the CPU.")] = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16: about 2e-3 less exact.")] = False,
 ) -> None:
     """Embed windows: one vector of unit length for each.
 
-    Without --output the embeddings stay in the folder of the dataset, where `telescope cluster` finds them.
+    Without --output the embeddings stay in the folder of the dataset, where `telescope cluster` finds them, and the
+    model is adapted to the windows first. With --output it is taken as it is.
 
     Example: telescope embed dataset --model user/telescope-base --output embeddings.parquet
     """
@@ -32,7 +37,7 @@ def embed(
     from telescope_transformer.embedding import embed_files, load_model
 
     if output is None:
-        _into_folder(windows, model)
+        _into_folder(windows, model, adapt, adapt_steps)
         return
     loaded, tokenizer = load_model(model)
     begun = time.perf_counter()
@@ -49,10 +54,11 @@ def embed(
     tell(f"{counted(count, 'window')} embedded in {seconds:.1f} s ({count / seconds:,.0f} a second): {output}")
 
 
-def _into_folder(work: Path, model: str | None) -> None:
-    """The stage of an analysis that `telescope analyze` runs."""
-    from telescope_transformer.analysis import Embedder, embed_stage, working_in
+def _into_folder(work: Path, model: str | None, adapt: bool, adapt_steps: int | None) -> None:
+    """The stages of an analysis that `telescope analyze` runs."""
+    from telescope_transformer.analysis import Embedder, Settings, adapt_stage, embed_stage, working_in
     from telescope_transformer.cli.options import tell
 
+    settings = Settings(model=model, adapt=adapt, adapt_steps=adapt_steps)
     with working_in(work):
-        embed_stage(work, Embedder(model), tell)
+        embed_stage(work, Embedder(adapt_stage(work, settings, tell)), tell)

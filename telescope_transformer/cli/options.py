@@ -41,6 +41,12 @@ TimeLimit = Annotated[float, typer.Option(min=0.0, help="Seconds that a lower bo
 Model = Annotated[str | None, typer.Option(help="Checkpoint: a folder or a Hub name; default: the shipped one.")]
 Threshold = Annotated[float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels.")]
 Window = Annotated[int, typer.Option(min=1, help="Most records in a window.")]
+Adapt = Annotated[
+    bool, typer.Option(help="Without --model: let the shipped model learn from these records first, without labels.")
+]
+AdaptSteps = Annotated[
+    int | None, typer.Option(min=1, help="Training steps of that; default: 500, a minute or two on two cores.")
+]
 MinRecords = Annotated[int, typer.Option(min=1, help="Fewest records in a window.")]
 SessionGap = Annotated[
     float | None,

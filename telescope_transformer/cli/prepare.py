@@ -33,7 +33,7 @@ def prepare(
     keep_going: KeepGoing = False,
     labels: Labels = None,
     window: Window = 128,
-    min_records: MinRecords = 8,
+    min_records: MinRecords = 1,
     session_gap: SessionGap = None,
     splits: Annotated[
         bool,

@@ -167,6 +167,7 @@ def adapt(
     learning = table.filter(pc.invert(is_kept))
     facts = {"base": "shipped" if base is None else Path(base).name, "from_scratch": settings.from_scratch}
     facts |= {"sources": len(sources) - len(kept), "kept_out": len(kept)}
+    facts |= {"hold_out": settings.hold_out, "seed": settings.seed}
 
     arguments = arguments_of(settings.recipe, {"seed": settings.seed, "cpu": settings.device_cpu})
     able = _able_sources(learning, 2 * arguments.min_records)

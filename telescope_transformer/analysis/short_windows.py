@@ -1,0 +1,79 @@
+"""Windows of few records: each joins the cluster that it most likely belongs to, and changes no other."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.analysis.embedding_stage import BLOCK, Embed
+from telescope_transformer.placement import SMALLEST_CONFIDENCE, Centres, Placement, fit_placement, rows_to_try
+from telescope_transformer.preparation import read_blocks
+from telescope_transformer.windows import Windows
+
+
+def place_short_windows(
+    work: Path, vectors: np.ndarray, labels: np.ndarray, heads: pa.Table, embed: Embed, *, core_records: int, seed: int
+) -> np.ndarray:
+    """Give windows without a cluster one, in place: the most likely one, or one of their own.
+
+    Args:
+        work: folder with the windows.
+        vectors: float32 (n, dimensions), their embeddings.
+        labels: (n,) clusters, -1 for windows that have none yet.
+        heads: table of the windows, without their records.
+        embed: embeds a table of windows.
+        core_records: fewest records of the windows that have a cluster.
+        seed: of the windows that are tried.
+
+    Returns:
+        Confidence float32 (n,): how likely a window belongs to the cluster that is most similar to it. NaN for
+        windows that had a cluster, and where too few windows can be tried to say.
+    """
+    confidence = np.full(len(labels), np.nan, dtype=np.float32)
+    core, short = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    if not len(short):
+        return confidence
+    new = labels.max(initial=-1) + 1
+    placement = centres = None
+    if len(core):
+        core_vectors = np.asarray(vectors[core])
+        centres = Centres.of(core_vectors, labels[core])
+        sources = pc.rank(heads["source"].take(pa.array(core)), tiebreaker="dense").to_numpy().astype(np.int64)
+        tried = core[rows_to_try(sources, labels[core], seed)]
+        placement = _tried(work, vectors, labels, tried, centres, embed, core_records - 1, seed)
+    labels[short] = new + np.arange(len(short))
+    if placement is None or centres is None:
+        return confidence
+    found, similarities = centres.nearest(vectors[short])
+    confidence[short] = placement.confidence(similarities, heads["n_records"].take(pa.array(short)).to_numpy())
+    placed = confidence[short] >= SMALLEST_CONFIDENCE
+    labels[short[placed]] = found[placed]
+    return confidence
+
+
+def _tried(
+    work: Path,
+    vectors: np.ndarray,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    centres: Centres,
+    embed: Embed,
+    longest: int,
+    seed: int,
+) -> Placement | None:
+    if not len(rows) or longest < 1:
+        return None
+    windows = _windows_of(work, rows)
+    return fit_placement(windows, np.asarray(vectors[rows]), labels[rows], centres, embed, longest=longest, seed=seed)
+
+
+def _windows_of(work: Path, rows: np.ndarray) -> Windows:
+    """Some windows of a work folder, by their ascending rows."""
+    found, begin = [], 0
+    for block in read_blocks(work, BLOCK):
+        mine = rows[(rows >= begin) & (rows < begin + len(block))] - begin
+        if len(mine):
+            found.append(block.take(mine).to_table())
+        begin += len(block)
+    return Windows.from_table(pa.concat_tables(found))
