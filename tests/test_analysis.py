@@ -241,8 +241,8 @@ def test_every_source_is_placed_and_short_windows_change_nothing(records, analys
     keys = ["source", "start"]
     assert core.select(keys).equals(long.windows.select(keys))
     assert adjusted_rand_score(core["cluster"].to_numpy(), long.windows["cluster"].to_numpy()) == 1.0
-    assert core["confidence"].null_count == len(core)
-    confidence, clusters = analysis.windows["confidence"].to_numpy()[short], analysis.windows["cluster"].to_numpy()
+    assert core["placement"].null_count == len(core)
+    confidence, clusters = analysis.windows["placement"].to_numpy()[short], analysis.windows["cluster"].to_numpy()
     assert np.isfinite(confidence).all()
     placed = np.isin(clusters[short], clusters[~short])
     assert np.array_equal(placed, confidence >= 0.5)

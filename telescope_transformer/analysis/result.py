@@ -21,12 +21,12 @@ class Analysis:
     """What `analyze` found.
 
     windows: a row per window: `window_id`, `source`, `start`, `end` (us UTC), `n_records`, `cluster`, `margin` (by how
-        much the window belongs to its cluster), `confidence` (of a window of few records: how likely the cluster most
+        much the window belongs to its cluster), `placement` (of a window of few records: how likely the cluster most
         similar to it is its own; else null), `embedding`, `service` (of most of its records), and `label`, `tool`
         where known.
     sources: a row per source that was read: `cluster` (of most of its windows; null for a source in no window),
         `n_windows`, `n_records`, `first_seen`, `last_seen`, `agreement` (share of its windows that are in that
-        cluster), `confidence` (as of windows), `service` (of most of its records), and `label` where known.
+        cluster), `placement` (as of windows), `service` (of most of its records), and `label` where known.
     clusters: a profile with a name per cluster of two windows or more, by its number; clusters go by size, the
         largest is 0.
     solution: threshold, cost, lower bound and gap of the clustering (null where nothing was proved), the solver.

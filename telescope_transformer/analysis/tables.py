@@ -28,17 +28,17 @@ def windows_table(
         "embedding": embedding_column(embeddings),
     }
     if confidence is not None:
-        columns["confidence"] = pa.array(confidence, pa.float32(), mask=np.isnan(confidence))
+        columns["placement"] = pa.array(confidence, pa.float32(), mask=np.isnan(confidence))
     columns |= {name: windows[name] for name in ANNOTATIONS if name in windows.column_names}
     return pa.table(columns)
 
 
 def sources_table(windows: pa.Table) -> pa.Table:
     """The sources of windows; a tie between clusters goes to the one of more records."""
-    if "confidence" not in windows.column_names:
-        windows = windows.append_column("confidence", pa.nulls(windows.num_rows, pa.float32()))
+    if "placement" not in windows.column_names:
+        windows = windows.append_column("placement", pa.nulls(windows.num_rows, pa.float32()))
     votes = windows.group_by(["source", "cluster"], use_threads=False).aggregate(
-        [("n_records", "count"), ("n_records", "sum"), ("start", "min"), ("end", "max"), ("confidence", "min")]
+        [("n_records", "count"), ("n_records", "sum"), ("start", "min"), ("end", "max"), ("placement", "min")]
     )
     votes = votes.sort_by(
         [
@@ -56,7 +56,7 @@ def sources_table(windows: pa.Table) -> pa.Table:
             ("n_records_sum", "sum"),
             ("start_min", "min"),
             ("end_max", "max"),
-            ("confidence_min", "first"),
+            ("placement_min", "first"),
         ]
     )
     share = pc.divide(
@@ -71,7 +71,7 @@ def sources_table(windows: pa.Table) -> pa.Table:
             "first_seen": whole["start_min_min"],
             "last_seen": whole["end_max_max"],
             "agreement": share,
-            "confidence": whole["confidence_min_first"],
+            "placement": whole["placement_min_first"],
         }
     )
     return _with_labels(table, windows) if "label" in windows.column_names else table
@@ -89,7 +89,7 @@ def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
         source, and `service`. A source in no window has no cluster and no agreement (null), and 0 windows.
     """
     place = pc.index_in(read["source"], clustered["source"].combine_chunks())
-    columns = {name: clustered[name].take(place) for name in ("cluster", "n_windows", "agreement", "confidence")}
+    columns = {name: clustered[name].take(place) for name in ("cluster", "n_windows", "agreement", "placement")}
     table = {
         "source": read["source"],
         "cluster": columns["cluster"],
@@ -98,7 +98,7 @@ def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
         "first_seen": read["first_seen"],
         "last_seen": read["last_seen"],
         "agreement": columns["agreement"],
-        "confidence": columns["confidence"],
+        "placement": columns["placement"],
     }
     if "label" in clustered.column_names:
         # The majority of a source's windows counts before that of all its records.

@@ -131,7 +131,10 @@ def _born(summary: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _confidence(sources: pa.Table, windows: pa.Table, *, calibrated: bool) -> pa.Array:
-    """Percent, from the mean margin of a source's windows in its cluster, which is in nats of log-odds."""
+    """Percent, from the mean margin of a source's windows in its cluster, which is in nats of log-odds.
+
+    Of a source of few records, it is how likely its cluster is the right one.
+    """
     if not calibrated or "margin" not in windows.column_names:
         return pa.nulls(sources.num_rows, pa.int32())
     means = windows.group_by(["source", "cluster"], use_threads=False).aggregate([("margin", "mean")])
@@ -139,7 +142,11 @@ def _confidence(sources: pa.Table, windows: pa.Table, *, calibrated: bool) -> pa
     margin = {(source, cluster): mean for source, cluster, mean in rows}
     keys = zip(sources["source"].to_pylist(), sources["cluster"].to_pylist(), strict=True)
     values = np.array([margin[key] for key in keys], dtype=np.float64)
-    return pa.array(np.round(100 * expit(values)).astype(np.int32))
+    shares = expit(values)
+    if "placement" in sources.column_names:
+        placement = sources["placement"].to_numpy().astype(np.float64)
+        shares = np.where(np.isnan(placement), shares, placement)
+    return pa.array(np.round(100 * shares).astype(np.int32))
 
 
 def library(name: str) -> Any:
