@@ -85,11 +85,21 @@ class RecordScan:
     """Iterates over the record batches of all inputs, once; the account is complete when the iteration is.
 
     Batches of one file have one schema; `schema.align` brings those of several to a common one.
+
+    Args:
+        is_part: other scans read the rest of the inputs, so that a part without a single row is no error.
     """
 
     def __init__(
-        self, files: list[InputFile], context: ReadContext, format: str, telescope: Telescope, keep_going: bool
+        self,
+        files: list[InputFile],
+        context: ReadContext,
+        format: str,
+        telescope: Telescope,
+        keep_going: bool,
+        is_part: bool = False,
     ) -> None:
+        self._is_part = is_part
         self._files = files
         self._context = context
         self._format = format
@@ -146,7 +156,7 @@ class RecordScan:
                     self._record(DamagedInput(file.name, None, str(error).removeprefix(f"{file.name}: ")))
                 else:
                     raise
-        if not self.counts.read and not self.counts.skipped:
+        if not self.counts.read and not self.counts.skipped and not self._is_part:
             self._raise_for_nothing()
 
     def _raise_for_nothing(self) -> None:
@@ -167,6 +177,7 @@ class RecordScan:
                 self._format,
                 self._telescope,
                 self._keep_going,
+                is_part=True,
             )
             for file in self._files
         ]
@@ -174,7 +185,10 @@ class RecordScan:
     def account(self) -> dict[str, Any]:
         """What was read, without the rejects, as plain values."""
         return {
-            "sources": [[source.file, source.format, list(source.counts)] for source in self.sources],
+            "sources": [
+                [source.file, source.format, list(source.counts), str(source.path)] for source in self.sources
+            ],
+            "passed_over": [[left.path, left.reason] for left in self._passed_over],
             "damage": [[found.path, found.offset, found.reason] for found in self.damage],
             "notes": self._context.notes,
             "sensors": self.sensors,
@@ -186,11 +200,12 @@ class RecordScan:
         Raises:
             InputError: where two sensor names got one pseudo-address, because they were met by different workers.
         """
-        for file, format, counts in account["sources"]:
-            self.sources.append(Source(file, format, Counts(*counts)))
+        for file, format, counts, path in account["sources"]:
+            self.sources.append(Source(file, format, Counts(*counts), Path(path)))
             self.counts = Counts(*(a + b for a, b in zip(self.counts, counts, strict=True)))
         self._rejects.add(rejects)
         self.damage += [DamagedInput(*found) for found in account["damage"]]
+        self._passed_over += [NotFlowRecords(*left) for left in account["passed_over"]]
         for text in account["notes"]:
             self._context.note(text)
         for name in account["sensors"]:

@@ -1,6 +1,7 @@
 """Formats are told by content, whatever a file is called and however it is compressed."""
 
 import gzip
+import json
 from pathlib import Path
 
 import crafted
@@ -62,3 +63,17 @@ def test_the_list_of_rejects_is_bounded_and_their_count_is_not(
     assert records.counts == (51, 1, 50, 0)
     assert records.rejects.num_rows == 10
     assert "40 further rejected rows" in records.summary()
+
+
+def test_parts_that_are_read_elsewhere_add_up_to_the_whole(tmp_path: Path, csv_file: Path) -> None:
+    (csv_file.parent / "notes.md").write_text("no records, only notes")
+    (csv_file.parent / "b.csv").write_text("timestamp,src_ip,protocol,dst_port\nnoon,192.0.2.1,tcp,1\n")
+    whole, sum_of_parts = scan_records(csv_file.parent), scan_records(csv_file.parent)
+    rows = sum(batch.num_rows for batch in whole)
+    for part in sum_of_parts.parts():
+        rows -= sum(batch.num_rows for batch in part)
+        sum_of_parts.absorb(json.loads(json.dumps(part.account())), part.rejects)
+    assert rows == 0
+    assert sum_of_parts.counts == whole.counts == (301, 300, 1, 0)
+    assert sorted(sum_of_parts.sources) == sorted(whole.sources)
+    assert "passed over 1 files" in sum_of_parts.summary()
