@@ -29,7 +29,7 @@ from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.telescopes import Parts, Plan, Telescope, Variant, networks, split, windows_of
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
-from telescope_transformer.learning.arguments import arguments_of
+from telescope_transformer.learning.arguments import arguments_of, read_recipe
 from telescope_transformer.learning.training import train_on_windows
 from telescope_transformer.metrics.bootstrap import percentile_interval
 from telescope_transformer.metrics.clusters import partition_scores
@@ -122,7 +122,7 @@ def evaluate_across(
     """
     _check(only, [telescope.name for telescope in plan.telescopes], "telescope")
     _check(methods, method_names(plan), "method")
-    cells = Cells(output, SCHEMA, plan.content)
+    cells = Cells(output, SCHEMA)
     places = [(one, seed) for one in plan.telescopes if one.name in (only or [one.name]) for seed in seeds]
     wanted = [name for name in method_names(plan) if name in (methods or [name])]
     with progress_bar(total=len(places) * len(wanted), unit="cell", description="across telescopes") as bar:
@@ -131,7 +131,7 @@ def evaluate_across(
             for name in wanted:
                 bar.set_description(f"{telescope.name}, seed {seed}, {name}")
                 key = {"telescope": telescope.name, "seed": seed, "method": name}
-                cells.compute(key, partial(_measured, target, name))
+                cells.compute(key, partial(_measured, target, name), _depends(target, name))
                 bar.update()
     return cells.all()
 
@@ -139,6 +139,16 @@ def evaluate_across(
 def method_names(plan: Plan) -> list[str]:
     """Names of all methods, in the order of the tables."""
     return [TFIDF, CLASSIFIER, *(name for variant in plan.variants for name in _arms(variant))]
+
+
+def _depends(target: Target, method: str) -> dict[str, Any]:
+    """What a cell depends on: the telescope, those learned from, and the model's recipes."""
+    found: dict[str, Any] = {"telescope": target.telescope, "others": target.plan.others(target.telescope)}
+    for variant in target.plan.variants:
+        if method in _arms(variant):
+            found |= {"model": variant, "adapt": read_recipe(variant.adapt)}
+            found["recipe"] = read_recipe(variant.recipe) if variant.recipe is not None else None
+    return found
 
 
 def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:

@@ -19,6 +19,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
 from telescope_transformer.analysis import Settings, analyze
+from telescope_transformer.embedding import checkpoint_digest
 from telescope_transformer.errors import InputError
 from telescope_transformer.evaluation.baselines.communities import DIMENSIONS, hdbscan, leiden, reduced
 from telescope_transformer.evaluation.baselines.services import TIME_EDGES
@@ -28,6 +29,7 @@ from telescope_transformer.evaluation.oracle import oracle_partition
 from telescope_transformer.evaluation.settings import SHIPPED, ModelArgument
 from telescope_transformer.evaluation.tables import lines
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
+from telescope_transformer.learning.arguments import read_recipe
 from telescope_transformer.metrics.clusters import cluster_scores
 from telescope_transformer.metrics.pairs import cosine_matrix
 from telescope_transformer.progress import progress_bar
@@ -104,19 +106,23 @@ def evaluate_actors(
         TelescopeError: where a size, a model or a recipe cannot be read.
     """
     parsed = {size: parse_size(size) for size in sizes}
-    cells = Cells(output, SCHEMA, {"adapt": str(settings), "models": [str(model) for model in models]})
+    cells = Cells(output, SCHEMA)
     names = [*_baselines(), *(name for model in models for name in _arms(model))]
     with progress_bar(total=len(sizes) * len(seeds) * len(names), unit="cell", description="simulated actors") as bar:
         for size, (sources, records) in parsed.items():
             for seed in seeds:
                 simulated = Simulated(SimulationSettings(sources, seed, records))
                 work = output / "models" / f"{size}_{seed}"
-                methods = _baselines() | {
-                    name: arm for model in models for name, arm in _arms(model, work, settings).items()
-                }
-                for name, method in methods.items():
+                methods: list[tuple[str, Method, dict[str, Any]]] = [
+                    (name, method, {}) for name, method in _baselines().items()
+                ]
+                for model in models:
+                    depends = _depends(model, settings)
+                    methods += [(name, arm, depends) for name, arm in _arms(model, work, settings).items()]
+                for name, method, depends in methods:
                     bar.set_description(f"{size}, seed {seed}, {name}")
-                    cells.compute({"size": size, "seed": seed, "method": name}, partial(_measure, simulated, method))
+                    key = {"size": size, "seed": seed, "method": name}
+                    cells.compute(key, partial(_measure, simulated, method), depends)
                     bar.update()
     return cells.all()
 
@@ -155,6 +161,12 @@ def agreement(truth: Mapping[str, str], clusters: Clusters) -> dict[str, float]:
     whole = cluster_scores(actors, labels)
     scores = cluster_scores(actors[placed], labels[placed]) if placed.any() else whole
     return {name: scores[name] for name in FIGURES} | {"ari_all": whole["ari"], "placed": float(placed.mean())}
+
+
+def _depends(model: ModelArgument, settings: AdaptSettings) -> dict[str, Any]:
+    """What the cells of a model depend on: its weights, and how it is adapted."""
+    weights = checkpoint_digest(model.place)
+    return {"weights": weights, "settings": settings, "recipe": read_recipe(settings.recipe)}
 
 
 def _arms(model: ModelArgument, work: Path = Path(), settings: AdaptSettings | None = None) -> dict[str, Method]:

@@ -23,43 +23,46 @@ class Cells:
     Args:
         output: the evaluation's folder.
         schema: what the files say they are.
-        settings: plain values that every cell depends on; a cell of other settings is computed again.
     """
 
     output: Path
     schema: str
-    settings: Mapping[str, Any]
 
-    def compute(self, key: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """The cell of a key, from its file if that is of these settings.
+    def compute(
+        self, key: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]], depends: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The cell of a key, from its file unless that depended on something else.
 
         Args:
             key: plain values that name the cell.
             measure: its figures and whatever else is told of it.
+            depends: what the cell depends on beside its key, such as settings; values are compared as text.
         """
         path = self._path(key)
         found = read_cell(path) if path.is_file() else {}
-        if found.get("schema") == self.schema and found.get("settings") == self._digest():
+        settings = _digest(depends)
+        if found.get("schema") == self.schema and found.get("settings") == settings:
             return found
         begun = time.process_time()
         told = dict(measure())
-        cell = {"schema": self.schema, "settings": self._digest(), **key, **plain(told)}
+        cell = {"schema": self.schema, "settings": settings, **key, **plain(told)}
         cell["processor_seconds"] = round(time.process_time() - begun, 1)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(cell, indent=1, allow_nan=False) + "\n")
         return cell
 
     def all(self) -> list[dict[str, Any]]:
-        """Every cell of these settings that is there, in the order of their names."""
+        """Every cell that is there, in the order of their names."""
         found = [read_cell(path) for path in sorted((self.output / FOLDER).glob("*.json"))]
-        return [cell for cell in found if (cell.get("schema"), cell.get("settings")) == (self.schema, self._digest())]
+        return [cell for cell in found if cell.get("schema") == self.schema]
 
     def _path(self, key: Mapping[str, Any]) -> Path:
         return self.output / FOLDER / f"{'_'.join(str(value).replace('/', '-') for value in key.values())}.json"
 
-    def _digest(self) -> str:
-        text = json.dumps(self.settings, sort_keys=True, default=str)
-        return blake2b(text.encode(), digest_size=16).hexdigest()
+
+def _digest(depends: Mapping[str, Any]) -> str:
+    text = json.dumps(depends, sort_keys=True, default=str)
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def read_cell(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Several telescopes to evaluate across: a plan in YAML, their windows, and how each is split by networks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -93,12 +93,10 @@ class Plan:
     Args:
         telescopes: in the order of the tables.
         variants: of models.
-        content: the plan as it was read, which cells depend on.
     """
 
     telescopes: Sequence[Telescope]
     variants: Sequence[Variant]
-    content: Mapping[str, Any] = field(default_factory=dict)
 
     def others(self, telescope: Telescope) -> list[Telescope]:
         """Telescopes that models learn from when this one is evaluated."""
@@ -122,7 +120,7 @@ def read_plan(path: str | Path) -> Plan:
         variants = [Variant(name, **told) for name, told in content["models"].items()]
     except (TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from error
-    return Plan(telescopes, variants, content)
+    return Plan(telescopes, variants)
 
 
 def _telescope(name: str, told: dict[str, Any]) -> Telescope:

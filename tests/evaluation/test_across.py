@@ -176,17 +176,17 @@ def test_cells_of_other_settings_are_computed_again(tmp_path: Path) -> None:
         calls.append(1)
         return {"value": np.float64(1 / 3), "missing": float("nan")}
 
-    first = Cells(tmp_path, "s/1", {"a": 1})
-    assert first.compute({"name": "x"}, measure)["value"] == 0.33333
-    assert first.compute({"name": "x"}, measure)["missing"] is None
+    cells = Cells(tmp_path, "s/1")
+    assert cells.compute({"name": "x"}, measure, {"a": 1})["value"] == 0.33333
+    assert cells.compute({"name": "x"}, measure, {"a": 1})["missing"] is None
     assert len(calls) == 1
-    other = Cells(tmp_path, "s/1", {"a": 2})
-    assert other.all() == []
-    other.compute({"name": "x"}, measure)
+    cells.compute({"name": "x"}, measure, {"a": 2})
     assert len(calls) == 2
+    assert len(cells.all()) == 1
+    assert Cells(tmp_path, "other/1").all() == []
     (tmp_path / "cells" / "x.json").write_text("{")
     with pytest.raises(InputError, match="not a cell"):
-        other.all()
+        cells.all()
 
 
 def test_the_shipped_plan_is_read() -> None:
