@@ -31,6 +31,13 @@ _LAST_CUT_SMOOTHING = 1e-5
 _WHEELS_UP_TO = 300
 _REDUCE_UP_TO = 3_000
 _FILL_UP_TO = 2_000
+# Share of the pairs that are there, from which the bounds of all pairs rise faster than those of cycles.
+_FULL = 0.25
+_ALWAYS_FULL = 50
+# Nodes up to which a sparse graph that cycles do not prove is tried with all its pairs.
+_BEYOND_CYCLES_UP_TO = 1_000
+# Smaller matrices are in the cache anyway.
+_ORDER_FROM = 500
 _CERTIFY_UP_TO = 12_000
 # Rounds of ascent before each rounding of a sparse graph; the first roundings gain the most.
 _SPARSE_ROUNDS = (2, 4, 8, 16, None)
@@ -106,8 +113,9 @@ def _reducible(graph: Graph) -> SparseGraph | None:
 
 
 def dense_if_small(graph: SparseGraph) -> SparseGraph | DenseGraph:
-    """The form in which the bounds of a graph are tightest: with all pairs, triangles see every cycle."""
-    return graph.filled() if graph.n <= _FILL_UP_TO else graph
+    """The form in which a kernel is solved: with all its pairs, unless it is large or few of them are there."""
+    full = graph.entries >= _FULL * graph.n**2 or graph.n <= _ALWAYS_FULL
+    return graph.filled() if graph.n <= _FILL_UP_TO and full else graph
 
 
 def _by_components(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
@@ -149,11 +157,35 @@ def prove(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> N
         progress.prove(0.0)
     elif isinstance(graph, DenseGraph):
         if graph.n <= _CERTIFY_UP_TO:
-            _certify_kernel(progress, graph, rng, deadline)
+            _certify_dense(progress, graph, rng, deadline)
     elif isinstance(graph, SparseGraph):
         certify_sparse(progress, graph, rng, deadline)
+        if graph.n <= _BEYOND_CYCLES_UP_TO and not progress.closed and not deadline.passed:
+            # Inequalities beyond cycles need the pairs that are no edges.
+            part = progress.of(graph.filled(), progress.labels, deadline.seconds_left)
+            try:
+                _certify_dense(part, cast(DenseGraph, part.graph), rng, part.part(1.0))
+            finally:
+                progress.offer(part.labels)
+                progress.prove(part.lower_bound)
     elif isinstance(graph, VectorGraph):
         certify_neighbours(progress, graph, rng, deadline)
+
+
+def _certify_dense(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
+    if graph.n < _ORDER_FROM:
+        _certify_kernel(progress, graph, rng, deadline)
+        return
+    # Cluster by cluster, so that nodes that are near to each other have numbers near to each other.
+    order = np.argsort(progress.labels, kind="stable")
+    part = progress.of(graph.part(order), progress.labels[order], deadline.seconds_left)
+    try:
+        _certify_kernel(part, cast(DenseGraph, part.graph), rng, part.part(1.0))
+    finally:
+        labels = np.empty_like(part.labels)
+        labels[order] = part.labels
+        progress.offer(labels)
+        progress.prove(part.lower_bound)
 
 
 def _certify_kernel(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:

@@ -10,6 +10,9 @@ from numba import njit
 
 from telescope_transformer.correlation_clustering.bounds.ascent import fraction, line_search, until_above, until_below
 
+# Columns that are looked over at once: a few vector registers' worth.
+_BLOCK = 64
+
 
 @njit(cache=True, nogil=True, inline="always")
 def pair_index(i, j):
@@ -72,38 +75,63 @@ def ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance):
     return step
 
 
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
+def _most_violated(row, to_centre):
+    """Largest of row[j] - to_centre[j]; a loop without branches, which compiles to vector instructions."""
+    worst = np.float32(-1.0)
+    for q in range(row.size):
+        worst = max(worst, row[q] - to_centre[q])
+    return worst
+
+
+@njit(cache=True, nogil=True)
+def _near_blocks(row, k, limit, near, blocks):
+    """Nodes nearer to k than the limit, and the blocks of nodes in which there are some; returns how many of both."""
+    count, last, height = 0, -1, 0
+    for j in range(row.size):
+        if j != k and row[j] < limit:
+            near[count] = j
+            count += 1
+            if j // _BLOCK != last:
+                last = j // _BLOCK
+                blocks[height] = last
+                height += 1
+    return count, height
+
+
 @njit(cache=True, nogil=True)
 def separate_dense(x, reduced, cut, smoothing, tolerance, centres, triangles, multipliers):
     """Find violated inequalities around ``centres`` and give them multipliers; writes both arrays, returns how many.
 
-    ``x`` is `fractions_dense`, kept up to date. Stops where the arrays are full.
+    ``x`` is `fractions_dense`, kept up to date. Stops where the arrays are full. It is fastest where nodes that are
+    near to each other have numbers near to each other.
     """
     n = x.shape[0]
-    near = np.empty(n, np.int64)
+    near, blocks = np.empty(n, np.int64), np.empty(1 + n // _BLOCK, np.int64)
     found = 0
     for k in centres:
-        count = 0
-        for j in range(n):
-            if j != k and x[k, j] < 1 - tolerance:
-                near[count] = j
-                count += 1
-        for p in range(count):
-            i = near[p]
+        count, height = _near_blocks(x[k], k, 1 - tolerance, near, blocks)
+        for i in near[:count]:
             b = pair_index(i, k)
-            for q in range(p):
-                j = near[q]
-                if x[i, j] - x[i, k] - x[k, j] <= tolerance:
+            for block in blocks[:height]:
+                start, end = block * _BLOCK, min((block + 1) * _BLOCK, i)
+                if start >= i:
+                    break
+                if _most_violated(x[i, start:end], x[k, start:end]) - x[i, k] <= tolerance:
                     continue
-                if found == multipliers.size:
-                    return found
-                a = pair_index(i, j)
-                c = pair_index(j, k)
-                step = ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance)
-                if step > 0:
-                    x[i, j] = x[j, i] = fraction(reduced[a], cut[a], smoothing)
-                    x[i, k] = x[k, i] = fraction(reduced[b], cut[b], smoothing)
-                    x[j, k] = x[k, j] = fraction(reduced[c], cut[c], smoothing)
-                    triangles[found, 0], triangles[found, 1], triangles[found, 2] = a, b, c
-                    multipliers[found] = step
-                    found += 1
+                for j in range(start, end):
+                    if j == k or x[i, j] - x[i, k] - x[k, j] <= tolerance:
+                        continue
+                    if found == multipliers.size:
+                        return found
+                    a = pair_index(i, j)
+                    c = pair_index(j, k)
+                    step = ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance)
+                    if step > 0:
+                        x[i, j] = x[j, i] = fraction(reduced[a], cut[a], smoothing)
+                        x[i, k] = x[k, i] = fraction(reduced[b], cut[b], smoothing)
+                        x[j, k] = x[k, j] = fraction(reduced[c], cut[c], smoothing)
+                        triangles[found, 0], triangles[found, 1], triangles[found, 2] = a, b, c
+                        multipliers[found] = step
+                        found += 1
     return found

@@ -11,7 +11,8 @@ from numba import njit
 
 from telescope_transformer.correlation_clustering.bounds.ascent import fraction, search_row
 
-LONGEST = 16
+# Edges of a cycle; longer ones are not looked for.
+LONGEST = 4_096
 
 
 @njit(cache=True, nogil=True)
