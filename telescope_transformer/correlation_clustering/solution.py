@@ -126,6 +126,10 @@ class Progress:
     def seconds_left(self) -> float:
         return self._limit - (time.monotonic() - self._start)
 
+    def give(self, seconds: float) -> None:
+        """Let the time end in so many seconds."""
+        self._limit = time.monotonic() - self._start + seconds
+
     @property
     def limited(self) -> bool:
         """Whether there is a limit of time."""
