@@ -41,6 +41,10 @@ class WeightsError(SolverError, ValueError):
     """Edge weights are not a valid signed graph; the message names the first offending pair."""
 
 
+class WeightsTypeError(WeightsError, TypeError):
+    """Edge weights hold something that is no number at all."""
+
+
 class StateError(TelescopeError):
     """The state of a running analysis is missing, locked, damaged or of another version."""
 

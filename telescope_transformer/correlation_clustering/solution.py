@@ -162,6 +162,10 @@ class Deadline:
     def __init__(self, seconds: float = float("inf")) -> None:
         self._end = time.monotonic() + seconds
 
+    def stop(self) -> None:
+        """Let the moment be now."""
+        self._end = -np.inf
+
     @property
     def passed(self) -> bool:
         return time.monotonic() >= self._end

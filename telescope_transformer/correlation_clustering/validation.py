@@ -9,7 +9,7 @@ from numba import njit
 from scipy import sparse
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
-from telescope_transformer.errors import SolverError, WeightsError
+from telescope_transformer.errors import SolverError, WeightsError, WeightsTypeError
 
 SYMMETRY_TOLERANCE = 1e-6
 # Squares and sums of weights between these neither overflow nor vanish, whatever the size of the graph.
@@ -102,8 +102,11 @@ def _check_dense(weights: Any) -> tuple[DenseGraph, Pairs, Pairs]:
     none = np.zeros((0, 2), dtype=np.int64)
     if array.size == 0 and array.shape in ((0,), (0, 0)):
         return DenseGraph(np.zeros((0, 0))), none, none
+    if array.ndim == 2 and array.shape[1] == 0:
+        raise WeightsError(f"0 feature(s) (shape={array.shape}) while a minimum of 1 is required: weights are square")
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
-        raise WeightsError(f"weights must be a square matrix (n, n), not of shape {array.shape}")
+        strange = "" if np.isfinite(array).all() else ", and they hold NaN or inf"
+        raise WeightsError(f"weights must be a square matrix (n, n), not of shape {array.shape}{strange}")
     array = np.ascontiguousarray(array, dtype=np.float64)
     same, finite = True, True
     for start in range(0, array.shape[0], _BLOCK):
@@ -162,7 +165,9 @@ def _numbers(values: Any) -> np.ndarray:
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
+        except TypeError as error:
+            raise WeightsTypeError(f"weights and embeddings must be real numbers: {error}") from error
+        except ValueError as error:
             raise WeightsError(f"weights and embeddings must be real numbers: {error}") from error
     _check_numeric(array.dtype)
     return array

@@ -1,7 +1,7 @@
 """Clusterings of the same vectors at many thresholds, which share one matrix of products and their solutions."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,6 +29,9 @@ class SweepPoint:
     n_clusters: int
 
 
+Points = dict[float, SweepPoint]
+
+
 def sweep(
     embeddings: Any,
     thresholds: Sequence[float],
@@ -43,7 +46,7 @@ def sweep(
     next but one higher and from single nodes, and fuses the two. Two threads share the matrix of products, float32
     (n, n); ``"greedy"`` takes one more for each. The labels depend on ``random_state`` alone, not on the threads. The
     points come in the order of ``thresholds``; those that ``time_limit`` (seconds in all) leaves no time for are
-    missing.
+    missing, and so are those of an interrupt (Ctrl-C), which ends the sweep within a second.
     Raises :class:`~telescope_transformer.errors.WeightsError` for vectors or thresholds that are not finite, and
     :class:`~telescope_transformer.errors.SolverError` for another method.
     """
@@ -93,8 +96,18 @@ def _sweep(
         partial(run, matrix, values[first::_RUNS], np.random.default_rng(seed), deadline)
         for first, seed in enumerate(seeds)
     ]
+    points: dict[float, SweepPoint] = {}
     with ThreadPoolExecutor(_RUNS) as pool:
-        points = {point.threshold: point for run in pool.map(lambda start: start(), runs) for point in run}
+        futures = [pool.submit(run, points) for run in runs]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException as error:
+            # The runs look at the clock between calls of kernels: with no time left they end within a second.
+            deadline.stop()
+            wait(futures)
+            if not isinstance(error, KeyboardInterrupt):
+                raise
     return [points[float(threshold)] for threshold in thresholds if float(threshold) in points]
 
 
@@ -103,9 +116,8 @@ def _point(graph: DenseGraph, labels: np.ndarray) -> SweepPoint:
 
 
 def _greedy_run(
-    matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline
-) -> list[SweepPoint]:
-    points = []
+    matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline, points: Points
+) -> None:
     nearest = _nearest_products(matrix)
     scratch = np.empty(matrix.size if thresholds else 0, matrix.dtype)
     for threshold in thresholds:
@@ -117,8 +129,7 @@ def _greedy_run(
         _gather(matrix, attracted, part)
         labels = np.arange(len(matrix))
         labels[attracted] = len(matrix) + roots(contract_greedily(part, threshold))
-        points.append(_point(DenseGraph(matrix, threshold), canonical_labels(labels)))
-    return points
+        points[threshold] = _point(DenseGraph(matrix, threshold), canonical_labels(labels))
 
 
 @njit(cache=True, nogil=True)
@@ -142,18 +153,18 @@ def _gather(matrix, nodes, part):
 
 
 def _refined_run(
-    matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline
-) -> list[SweepPoint]:
-    points: list[SweepPoint] = []
+    matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline, points: Points
+) -> None:
+    before = False
     labels = np.arange(len(matrix), dtype=np.int64)
     for threshold in thresholds:
         if deadline.passed:
             break
         graph = DenseGraph(matrix, threshold)
         fresh = improve(graph, np.arange(graph.n), rng, deadline)
-        warm = improve(graph, labels, rng, deadline) if points else fresh
+        warm = improve(graph, labels, rng, deadline) if before else fresh
         best, other = (warm, fresh) if graph.cost(warm) < graph.cost(fresh) else (fresh, warm)
         fused = fuse(graph, best, other, rng, deadline)
         labels = min(best, fused, key=graph.cost)
-        points.append(_point(graph, labels))
-    return points
+        points[threshold] = _point(graph, labels)
+        before = True

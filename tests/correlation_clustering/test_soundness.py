@@ -1,0 +1,187 @@
+"""Nothing overflows, no certificate is false, links hold: what once went wrong, and what must not."""
+
+import os
+import signal
+import threading
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy import sparse
+from signed_instances import optimum, random_weights
+
+from telescope_transformer.correlation_clustering import CorrelationClustering, SparseGraph, certify, refine, sweep
+from telescope_transformer.correlation_clustering.bounds.ascent import proved_value
+from telescope_transformer.correlation_clustering.bounds.dual import SparseDual
+from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.correlation_clustering.solution import Deadline
+from telescope_transformer.errors import WeightsError
+
+
+def triangle(a: float, b: float, c: float) -> np.ndarray:
+    return np.array([[0.0, a, b], [a, 0.0, c], [b, c, 0.0]])
+
+
+@pytest.mark.parametrize("weight", [1.7e308, 1e307, 1e200, 5e-324, 1e-200])
+def test_weights_whose_sums_are_no_numbers_are_refused(weight: float) -> None:
+    with pytest.raises(WeightsError, match="overflow or vanish"):
+        CorrelationClustering().fit(triangle(weight, -weight, weight))
+    with pytest.raises(WeightsError, match="overflow or vanish"):
+        CorrelationClustering().fit(sparse.csr_array(triangle(weight, -weight, weight)))
+
+
+def test_embeddings_whose_products_are_no_numbers_are_refused() -> None:
+    with pytest.raises(WeightsError, match="too long"):
+        sweep(np.full((3, 2), 1e200), [0.5])
+
+
+def test_a_must_link_hides_no_cost() -> None:
+    solver = CorrelationClustering(random_state=0).fit(triangle(-2.0, 0.3, 1e16))
+    assert solver.labels_.tolist() == [0, 1, 1]
+    assert solver.cost_ == 0.3
+    assert solver.lower_bound_ == pytest.approx(0.3)
+
+
+def test_bounds_of_mixed_magnitudes_are_below_the_optimum() -> None:
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        weights = random_weights(seed, 3 + seed % 5)
+        huge = np.tril(10.0 ** rng.integers(-6, 13, weights.shape), -1)
+        weights = weights * (huge + huge.T)
+        solver = CorrelationClustering(random_state=0).fit(weights)
+        best = optimum(weights)
+        assert solver.lower_bound_ <= best * (1 + 1e-15)
+        assert solver.cost_ >= best * (1 - 1e-15)
+
+
+def exact_value(weights: np.ndarray, dual: SparseDual) -> Fraction:
+    """The dual's value at its multipliers, without rounding."""
+    reduced = [Fraction(float(weight)) for weight in weights]
+    for row, y in zip(dual.triangles, dual.multipliers, strict=True):
+        for edge, sign in zip(row, (1, -1, -1), strict=True):
+            reduced[edge] += sign * Fraction(float(y))
+    rows = dual.rows
+    spent = Fraction(0)
+    for t, y in enumerate(rows.multipliers):
+        spent += Fraction(float(rows.right[t])) * Fraction(float(y))
+        for p in range(rows.starts[t], rows.starts[t + 1]):
+            reduced[rows.edges[p]] += Fraction(float(rows.signs[p])) * Fraction(float(y))
+    paid = sum(
+        min(r, Fraction(0)) - min(Fraction(float(w)), Fraction(0)) for r, w in zip(reduced, weights, strict=True)
+    )
+    return paid - spent
+
+
+def test_the_proved_value_is_not_above_the_exact_one() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        weights = random_weights(seed, 4 + seed % 9, density=0.8)
+        scales = np.tril(10.0 ** rng.integers(-8, 9, weights.shape), -1)
+        graph = SparseGraph.of(DenseGraph(weights * (scales + scales.T)))
+        if not graph.indices.size:
+            continue
+        dual = SparseDual(graph, refine(graph, seed=seed, restarts=1), seed=seed)
+        dual.separate(Deadline(5))
+        dual.multipliers *= rng.random(dual.multipliers.size) * 1.7
+        rows = dual.rows
+        proved, _ = proved_value(
+            dual.weights, dual.triangles, dual.multipliers,
+            rows.starts, rows.edges, rows.signs, rows.right, rows.multipliers,
+        )  # fmt: skip
+        exact = exact_value(dual.weights, dual)
+        assert Fraction(proved) <= exact
+        size = Fraction(float(np.abs(dual.multipliers).sum() + np.abs(rows.multipliers).sum()))
+        assert exact - Fraction(proved) <= Fraction(1, 10**12) * (size + abs(exact))
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
+def test_links_hold_and_do_not_count(form: type) -> None:
+    for seed in range(20):
+        weights = random_weights(seed, 8)
+        linked = weights.copy()
+        linked[0, 1] = linked[1, 0] = np.inf
+        linked[2, 3] = linked[3, 2] = -np.inf
+        solver = CorrelationClustering(random_state=0).fit(form(linked))
+        labels = solver.labels_
+        assert labels[0] == labels[1]
+        assert labels[2] != labels[3]
+        penalty = 1e4
+        hard = weights.copy()
+        hard[0, 1] = hard[1, 0] = penalty
+        hard[2, 3] = hard[3, 2] = -penalty
+        best = optimum(hard)
+        assert solver.cost_ == pytest.approx(best, rel=1e-9)
+        assert solver.lower_bound_ <= best * (1 + 1e-9)
+
+
+def test_links_by_name_and_links_that_contradict() -> None:
+    weights = random_weights(3, 6)
+    solver = CorrelationClustering(random_state=0).fit(weights, must_link=[(0, 5)], cannot_link=[(1, 2)])
+    assert solver.labels_[0] == solver.labels_[5]
+    assert solver.labels_[1] != solver.labels_[2]
+    with pytest.raises(WeightsError, match=r"pair \(0, 2\) must not be in one cluster"):
+        CorrelationClustering().fit(weights, must_link=[(0, 1), (1, 2)], cannot_link=[(0, 2)])
+    with pytest.raises(WeightsError, match="must_link"):
+        CorrelationClustering().fit(weights, must_link=[(0, 6)])
+
+
+def test_huge_repulsion_costs_no_bound() -> None:
+    rng = np.random.default_rng(0)
+    weights = np.zeros((60, 60))
+    for first in range(0, 60, 6):
+        block = rng.standard_normal((6, 6))
+        weights[first : first + 6, first : first + 6] = np.tril(np.where(rng.random((6, 6)) < 0.15, -1e9, block), -1)
+    weights += weights.T
+    soft = np.maximum(weights, -1e3)
+    hard, small = (CorrelationClustering(random_state=0).fit(w) for w in (weights, soft))
+    assert hard.cost_ == pytest.approx(small.cost_)
+    assert hard.gap_ < 1e-6
+
+
+@pytest.mark.parametrize("n", [30, 500, 2_001])
+def test_a_ring_with_one_repulsive_edge_is_proved(n: int) -> None:
+    i = np.arange(n)
+    weights = np.ones(n)
+    weights[0] = -2.0
+    j = (i + 1) % n
+    ring = sparse.coo_array((np.r_[weights, weights], (np.r_[i, j], np.r_[j, i])), shape=(n, n)).tocsr()
+    solver = CorrelationClustering(random_state=0, time_limit=20).fit(ring)
+    assert (solver.cost_, solver.lower_bound_) == (1.0, 1.0)
+
+
+def test_near_duplicates_cost_nothing_without_a_matrix() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.eye(8)[np.arange(400) % 8]
+    vectors = centres + 1e-4 * rng.standard_normal(centres.shape)
+    solver = CorrelationClustering(random_state=0, memory_limit=0, n_neighbors=60).fit_embeddings(vectors, 0.5)
+    assert (solver.n_clusters_, solver.cost_, solver.gap_) == (8, 0.0, 0.0)
+
+
+def test_whole_weights_have_whole_bounds() -> None:
+    weights = np.sign(random_weights(5, 9))
+    solver = CorrelationClustering(random_state=0).fit(weights)
+    assert solver.lower_bound_ == np.floor(solver.lower_bound_)
+    assert solver.lower_bound_ <= optimum(weights)
+
+
+def test_certify_proves_and_does_not_search() -> None:
+    graph = DenseGraph(random_weights(2, 12))
+    worst = np.zeros(12, dtype=np.int64)
+    found = certify(graph, worst)
+    assert found.labels.tolist() == worst.tolist()
+    assert found.cost == graph.cost(worst)
+    best = certify(graph, refine(graph))
+    assert found.bound <= best.cost
+    assert best.gap <= found.gap
+
+
+def test_an_interrupt_ends_a_sweep_and_keeps_its_points() -> None:
+    vectors = np.random.default_rng(0).standard_normal((1_200, 32))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    sweep(vectors[:60], [0.3, 0.2])
+    started = time.monotonic()
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    points = sweep(vectors, np.linspace(0.9, 0.01, 400).tolist(), random_state=0)
+    assert time.monotonic() - started < 4.0
+    assert 0 < len(points) < 400
