@@ -60,7 +60,8 @@ def test_cycles_prove_more_than_triangles_do(monkeypatch: pytest.MonkeyPatch) ->
     graph = check_weights(large_sparse(400, degree=6))
     bounds = []
     for work in (1, 2_000):
-        monkeypatch.setattr("telescope_transformer.correlation_clustering.bounds.dual._FIRST_WORK", work)
+        for name in ("_FIRST_WORK_SMALL", "_MOST_WORK"):
+            monkeypatch.setattr(f"telescope_transformer.correlation_clustering.bounds.dual.{name}", work)
         progress = Progress(graph)
         certify_sparse(progress, graph, np.random.default_rng(0), Deadline(20))
         bounds.append(progress.lower_bound)
