@@ -15,8 +15,8 @@ from sklearn.metrics import adjusted_rand_score
 from telescope_transformer.correlation_clustering import sweep
 from telescope_transformer.windows import position_in_run
 
-# On every telescope and simulation with known actors, the best threshold lay in this range (training/RESULTS.md).
-# Below it, whole kinds of traffic are reproduced as clusters, which is of no use; above it, only near copies are.
+# Where thresholds that agree best with known organisations and simulated actors lie (`telescope evaluate --across` and
+# `--truth actor` give both). Below, whole kinds of traffic are reproduced as clusters; above, only near copies are.
 GRID = np.round(np.arange(0.5, 0.86, 0.05), 2)
 # For telescopes with too few sources to tell, and where the agreement does not depend on the threshold.
 DEFAULT_THRESHOLD = 0.6

@@ -105,4 +105,5 @@ class Analysis:
             events=self.events,
             sources=self.sources,
             traffic=self.traffic,
+            adaptation=self.adaptation,
         )

@@ -59,6 +59,7 @@ class Folder(NamedTuple):
             calibration=self.summary.get("calibration"),
             events=self.summary.get("events"),
             traffic=self.summary.get("traffic"),
+            adaptation=self.summary.get("adaptation"),
             title=f"Telescope report: {self.path.resolve().name}",
         )
 
@@ -116,7 +117,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
     for key, kind in (("clusters", list), ("solution", dict), ("counts", dict)):
         if not isinstance(summary.setdefault(key, kind()), kind):
             raise InputError(f"{path}: not the output of an analysis: {key} is no {kind.__name__}")
-    for key, kind in (("events", list), ("traffic", list), ("calibration", dict)):
+    for key, kind in (("events", list), ("traffic", list), ("calibration", dict), ("adaptation", dict)):
         if summary.get(key) is not None and not isinstance(summary[key], kind):
             raise InputError(f"{path}: not the output of an analysis: {key} is no {kind.__name__}")
     for number, profile in enumerate(summary["clusters"]):

@@ -60,6 +60,7 @@ class ReportData:
         events: births, deaths, merges and splits of clusters from `telescope update`, or None.
         levels: coarser and finer clusterings as `Granularity.levels` gives them, or None.
         traffic: records and sources a day of all that was read; None takes those of the clusters.
+        adaptation: facts of learning from these records (`learning.adapt`), or None if it was not tried.
         title: shown at the top.
     """
 
@@ -73,6 +74,7 @@ class ReportData:
     events: Sequence[Mapping[str, Any]] | None = None
     levels: Sequence[Mapping[str, Any]] | None = None
     traffic: Days | None = None
+    adaptation: Mapping[str, Any] | None = None
     title: str = "Telescope report"
 
     def every_source(self) -> pa.Table:

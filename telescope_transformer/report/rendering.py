@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from telescope_transformer import __version__
+from telescope_transformer.report.adaptation import adaptation_text
 from telescope_transformer.report.compare import Comparison
 from telescope_transformer.report.counting import codes_of, pair_counts
 from telescope_transformer.report.first_screen import KINDS
@@ -93,6 +94,7 @@ def render_report(
         solution=data.solution,
         certificate=certificate_text(data.solution),
         rejects=_reject_summary(data.rejects),
+        adaptation=adaptation_text(data.adaptation),
         calibration=data.calibration,
         reliability=reliability_picture(data.calibration) if data.calibration else None,
         levels=data.levels or data.solution.get("granularity"),

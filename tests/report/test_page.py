@@ -138,3 +138,14 @@ def test_few_or_equal_windows_have_places(n: int) -> None:
     places = map_layout(np.ones((n, 8), dtype=np.float32))
     assert places.shape == (n, 2)
     assert np.isfinite(places).all()
+
+
+def test_what_adaptation_brought_is_told(report_data: ReportData) -> None:
+    facts = {"adapted": True, "sources": 1234, "kept_out": 137}
+    facts |= {"before": {"same_source": 0.9}, "after": {"same_source": 0.95}}
+    page = render_report(replace(report_data, adaptation=facts))
+    assert "The model learned from 1,234 sources of this telescope, without labels." in page
+    assert "windows of one source against windows of two: 0.900 before, 0.950 after" in page
+    few = {"adapted": False, "reason": "3 sources have 8 records or more; <b>100</b> are needed"}
+    page = render_report(replace(report_data, adaptation=few))
+    assert "not adapted to this telescope: 3 sources have 8 records or more; &lt;b&gt;100" in page

@@ -1,0 +1,35 @@
+"""What learning from the telescope's own records brought, in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# What the figures of `learning.held_out` are called in the report.
+NAMES = {
+    "same_source": "windows of one source against windows of two",
+    "hard": "the same among windows to one service",
+    "siblings": "sources of one network against sources of two",
+}
+
+
+def adaptation_text(facts: Mapping[str, Any] | None) -> str | None:
+    """A sentence or two, or None if adaptation was not tried.
+
+    Args:
+        facts: what `learning.adapt.Adaptation.facts` holds.
+    """
+    if not facts:
+        return None
+    if not facts.get("adapted"):
+        return f"The model was not adapted to this telescope: {facts.get('reason', 'no reason is known')}."
+    told = f"The model learned from {facts.get('sources', 0):,} sources of this telescope, without labels."
+    before, after = facts.get("before") or {}, facts.get("after") or {}
+    compared = [
+        f"{name}: {before[key]:.3f} before, {after[key]:.3f} after"
+        for key, name in NAMES.items()
+        if isinstance(before.get(key), float) and isinstance(after.get(key), float)
+    ]
+    if not compared:
+        return told
+    return (
+        f"{told} On {facts.get('kept_out', 0):,} sources that it did not learn from, AUROC of {'; '.join(compared)}."
+    )
