@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import LONGEST_LINE, TextBlocks, as_utf8
 
-_CONTAINERS = ("hits", "Records", "records", "flows", "events", "results", "data")
+_CONTAINERS = frozenset(("hits", "Records", "records", "flows", "events", "results", "data"))
 """Keys under which an object may hold an array of records: those of Elasticsearch, AWS and of common exports."""
 
-_CONTAINER = re.compile(rb'^\s*\{[^\[]{0,4096}?"(?:%s)"\s*:\s*\[' % "|".join(_CONTAINERS).encode())
+_CONTAINER = re.compile(rb'^\s*\{[^\[]{0,4096}?"(?:%s)"\s*:\s*\[' % "|".join(sorted(_CONTAINERS)).encode())
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
 
@@ -24,17 +24,13 @@ class Item(NamedTuple):
     reason: str | None = None
 
 
-def _loads(text: bytes | str) -> Any:
-    """Parses JSON; numbers stay text, so that none is too large and no digit is lost."""
-    return json.loads(text, parse_float=str, parse_int=str)
-
-
+# Numbers stay text, so that none is too large and no digit is lost.
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
 
 
 def _parsed(row: int, text: bytes) -> Item:
     try:
-        return Item(row, _loads(text))
+        return Item(row, _DECODER.decode(text.decode("utf-8")))
     except (ValueError, RecursionError) as error:
         return Item(row, None, text, f"not a JSON object: {error}")
 
@@ -142,8 +138,11 @@ def items(file: InputFile, text: TextBlocks) -> Iterator[list[Item]]:
 def objects(item: Item) -> Iterator[Any]:
     """The objects of a value: itself, the elements of an array, or those of an array that it holds."""
     record = item.record
+    if isinstance(record, dict) and _CONTAINERS.isdisjoint(record):
+        yield record
+        return
     while isinstance(record, dict):
-        inner = next((record[name] for name in _CONTAINERS if isinstance(record.get(name), dict | list)), None)
+        inner = next((record[name] for name in sorted(_CONTAINERS) if isinstance(record.get(name), dict | list)), None)
         # A record of its own has a time; what only holds records has none.
         if inner is None or any(name in record for name in ("timestamp", "@timestamp", "ts", "time")):
             break
