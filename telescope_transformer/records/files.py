@@ -19,7 +19,7 @@ from telescope_transformer.records.compression import archive_hint, compression_
 from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 from telescope_transformer.records.rejects import escaped
 
-__all__ = ["DamagedInput", "InputFile", "find_inputs"]
+__all__ = ["DamagedInput", "InputFile", "find_inputs", "is_unfinished"]
 
 HEAD_BYTES = 1 << 18
 """Bytes by which a format is told: more than the longest first lines met, Suricata's statistics of many threads."""
@@ -27,7 +27,6 @@ HEAD_BYTES = 1 << 18
 BLOCK_BYTES = 1 << 20
 # What Hive writes for a partition without a value.
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-# Names under which programs keep what they have not finished writing.
 _UNFINISHED = (".part", ".tmp", ".partial", ".swp", ".crdownload")
 _CURRENT_CAPTURE = "nfcapd.current"
 
@@ -135,13 +134,14 @@ def _is_hidden(path: Path, root: Path) -> bool:
     return any(part[0] in "._" for part in path.relative_to(root).parts)
 
 
-def _is_unfinished(path: Path) -> bool:
+def is_unfinished(path: Path) -> bool:
+    """Whether a file has a name under which programs keep what they have not finished writing."""
     return path.suffix in _UNFINISHED or path.name.startswith(_CURRENT_CAPTURE)
 
 
 def _files_below(root: Path) -> list[InputFile]:
     paths = sorted(path for path in root.rglob("*") if path.is_file())
-    return [InputFile(path, given=False) for path in paths if not _is_hidden(path, root) and not _is_unfinished(path)]
+    return [InputFile(path, given=False) for path in paths if not _is_hidden(path, root) and not is_unfinished(path)]
 
 
 def _from_stream(path: Path) -> InputFile:

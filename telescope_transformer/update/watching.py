@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# Names under which other programs keep what they have not finished writing.
-UNFINISHED = (".part", ".tmp", ".partial", ".swp", ".crdownload")
+from telescope_transformer.records.files import is_unfinished
 
 
 def new_files(folder: Path, *, interval: float, stop: Callable[[], bool]) -> Iterator[Path]:
@@ -37,4 +36,4 @@ def new_files(folder: Path, *, interval: float, stop: Callable[[], bool]) -> Ite
 def candidates(folder: Path) -> list[Path]:
     """Files that may be inputs: neither hidden nor under a name of unfinished files."""
     paths = sorted(path for path in folder.iterdir() if path.is_file())
-    return [path for path in paths if not path.name.startswith(".") and path.suffix not in UNFINISHED]
+    return [path for path in paths if not path.name.startswith(".") and not is_unfinished(path)]
