@@ -15,7 +15,6 @@ EXTRAS = {
     "gensim": "baselines",
     "matplotlib": "train",
     "maxminddb": "mmdb",
-    # With the library `datasets`.
     "pandas": "hub",
     "pymisp": "export",
     "pyspark": "spark",

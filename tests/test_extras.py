@@ -12,12 +12,12 @@ from telescope_transformer.errors import MissingExtraError
 from telescope_transformer.extras import EXTRAS, missing_extra, require
 
 ROOT = Path(__file__).resolve().parents[1]
-# A process in which none of the optional packages can be imported.
+# A process in which none of the optional packages can be imported, but fsspec, which torch always installs.
 WITHOUT = f"""
 from importlib.machinery import PathFinder
 
 plain = PathFinder.find_spec
-hidden = {sorted(EXTRAS)!r}
+hidden = {sorted(set(EXTRAS) - {"fsspec"})!r}
 
 
 def find_spec(name, path=None, target=None):
