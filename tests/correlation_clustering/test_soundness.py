@@ -11,12 +11,13 @@ import pytest
 from scipy import sparse
 from signed_instances import optimum, random_weights
 
-from telescope_transformer.correlation_clustering import CorrelationClustering, SparseGraph, certify, refine, sweep
-from telescope_transformer.correlation_clustering.bounds.ascent import proved_value
-from telescope_transformer.correlation_clustering.bounds.dual import SparseDual
+from telescope_transformer.correlation_clustering import CorrelationClustering, certify, refine, sweep
+from telescope_transformer.correlation_clustering.bounds.cuts import partition_rows, separate_two_partition
+from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
+from telescope_transformer.correlation_clustering.bounds.verify import Inequality, certificate_of, verify
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.correlation_clustering.solution import Deadline
-from telescope_transformer.errors import WeightsError
+from telescope_transformer.errors import SolverError, WeightsError
 
 
 def triangle(a: float, b: float, c: float) -> np.ndarray:
@@ -55,44 +56,42 @@ def test_bounds_of_mixed_magnitudes_are_below_the_optimum() -> None:
         assert solver.cost_ >= best * (1 - 1e-15)
 
 
-def exact_value(weights: np.ndarray, dual: SparseDual) -> Fraction:
-    """The dual's value at its multipliers, without rounding."""
-    reduced = [Fraction(float(weight)) for weight in weights]
-    for row, y in zip(dual.triangles, dual.multipliers, strict=True):
-        for edge, sign in zip(row, (1, -1, -1), strict=True):
-            reduced[edge] += sign * Fraction(float(y))
-    rows = dual.rows
-    spent = Fraction(0)
-    for t, y in enumerate(rows.multipliers):
-        spent += Fraction(float(rows.right[t])) * Fraction(float(y))
-        for p in range(rows.starts[t], rows.starts[t + 1]):
-            reduced[rows.edges[p]] += Fraction(float(rows.signs[p])) * Fraction(float(y))
-    paid = sum(
-        min(r, Fraction(0)) - min(Fraction(float(w)), Fraction(0)) for r, w in zip(reduced, weights, strict=True)
-    )
-    return paid - spent
+def mixed(seed: int, n: int) -> np.ndarray:
+    """Weights of many magnitudes."""
+    rng = np.random.default_rng(seed)
+    scales = np.tril(10.0 ** rng.integers(-8, 9, (n, n)), -1)
+    return random_weights(seed, n) * (scales + scales.T)
 
 
 def test_the_proved_value_is_not_above_the_exact_one() -> None:
-    for seed in range(200):
+    for seed in range(1_000):
         rng = np.random.default_rng(seed)
-        weights = random_weights(seed, 4 + seed % 9, density=0.8)
-        scales = np.tril(10.0 ** rng.integers(-8, 9, weights.shape), -1)
-        graph = SparseGraph.of(DenseGraph(weights * (scales + scales.T)))
-        if not graph.indices.size:
-            continue
-        dual = SparseDual(graph, refine(graph, seed=seed, restarts=1), seed=seed)
+        n = 4 + seed % 5
+        weights = mixed(seed, n) if seed % 2 else random_weights(seed, n)
+        graph = DenseGraph(weights)
+        labels = rng.integers(0, 3, n)
+        dual = DenseDual(graph, labels, seed=seed)
         dual.separate(Deadline(5))
+        dual.rows.append(*partition_rows(*separate_two_partition(dual.fractions(), 0.02, 20)))
+        dual.sweep(Deadline(5))
+        # Any multipliers prove a bound, not only good ones.
         dual.multipliers *= rng.random(dual.multipliers.size) * 1.7
-        rows = dual.rows
-        proved, _ = proved_value(
-            dual.weights, dual.triangles, dual.multipliers,
-            rows.starts, rows.edges, rows.signs, rows.right, rows.multipliers,
-        )  # fmt: skip
-        exact = exact_value(dual.weights, dual)
-        assert Fraction(proved) <= exact
-        size = Fraction(float(np.abs(dual.multipliers).sum() + np.abs(rows.multipliers).sum()))
+        proved = dual.bound()
+        ends = np.array([(i, j) for i in range(n) for j in range(i)])
+        cost, exact = verify(weights, labels, certificate_of(dual, ends))
+        assert Fraction(proved) <= exact <= cost
+        size = Fraction(float(dual.multipliers.sum() + dual.rows.multipliers.sum()))
         assert exact - Fraction(proved) <= Fraction(1, 10**12) * (size + abs(exact))
+
+
+def test_a_certificate_of_what_is_not_valid_is_refused() -> None:
+    weights = random_weights(0, 4)
+    cut_alone = Inequality(((1, 0),), (1,), 0.0, 1.0)
+    negative = Inequality(((1, 0), (2, 0), (2, 1)), (1, -1, -1), 0.0, -1.0)
+    too_tight = Inequality(((1, 0), (2, 0), (2, 1)), (1, 1, 1), 2.0, 1.0)
+    for row in (cut_alone, negative, too_tight):
+        with pytest.raises(SolverError, match="proves nothing"):
+            verify(weights, np.zeros(4, dtype=int), [row])
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])

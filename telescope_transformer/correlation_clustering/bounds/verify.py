@@ -1,0 +1,107 @@
+"""A checker of certificates in exact arithmetic, which shares no code with what finds them.
+
+A certificate is a list of inequalities, sum of sign * x_e <= right over pairs e, each with a multiplier of at least 0.
+The checker proves every inequality valid for every clustering (x_e is 1 where e is cut, 0 where it is joined), and
+works out the bound that they prove together, in fractions. It is slow: use it on small graphs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from telescope_transformer.correlation_clustering.bounds.dual import Dual
+from telescope_transformer.errors import SolverError
+
+# Nodes of an inequality that is not a cycle, up to which all their partitions are tried: 4,140 of 8 nodes.
+_MOST_NODES = 8
+
+
+@dataclass(frozen=True)
+class Inequality:
+    """Sum of ``signs[p] * x`` of ``pairs[p]`` <= ``right``, with its multiplier."""
+
+    pairs: tuple[tuple[int, int], ...]
+    signs: tuple[int, ...]
+    right: float
+    multiplier: float
+
+
+def certificate_of(dual: Dual, ends: np.ndarray) -> list[Inequality]:
+    """The inequalities of a dual that have a multiplier; ``ends`` (m, 2) are the nodes of each of its pairs."""
+    pairs = [(int(a), int(b)) for a, b in ends]
+    found = [
+        Inequality(tuple(pairs[e] for e in row), (1, -1, -1), 0.0, float(y))
+        for row, y in zip(dual.triangles, dual.multipliers, strict=True)
+        if y != 0
+    ]
+    rows = dual.rows
+    for t in np.flatnonzero(rows.multipliers):
+        row = slice(rows.starts[t], rows.starts[t + 1])
+        signs = tuple(int(sign) for sign in rows.signs[row])
+        members = tuple(pairs[e] for e in rows.edges[row])
+        found.append(Inequality(members, signs, float(rows.right[t]), float(rows.multipliers[t])))
+    return found
+
+
+def verify(weights: np.ndarray, labels: np.ndarray, certificate: list[Inequality]) -> tuple[Fraction, Fraction]:
+    """Exact cost of the clustering ``labels`` (n,) and exact bound that a certificate proves; ``weights`` (n, n).
+
+    Raises :class:`SolverError` where a multiplier is negative or an inequality not valid for every clustering.
+    """
+    n = len(weights)
+    change: dict[tuple[int, int], Fraction] = {}
+    bound = Fraction(0)
+    for row in certificate:
+        if not row.multiplier >= 0 or not _valid(row):
+            raise SolverError(f"the certificate's inequality {row} proves nothing")
+        y = Fraction(row.multiplier)
+        bound -= Fraction(row.right) * y
+        for pair, sign in zip(row.pairs, row.signs, strict=True):
+            key = (max(pair), min(pair))
+            change[key] = change.get(key, Fraction(0)) + sign * y
+    cost = Fraction(0)
+    for i in range(n):
+        for j in range(i):
+            weight = Fraction(float(weights[i, j]))
+            cost += max(-weight, Fraction(0)) if labels[i] == labels[j] else max(weight, Fraction(0))
+            bound += min(weight + change.get((i, j), Fraction(0)), Fraction(0)) - min(weight, Fraction(0))
+    return cost, bound
+
+
+def _valid(row: Inequality) -> bool:
+    """Whether the inequality holds for every clustering."""
+    if row.right >= 0 and row.signs.count(1) == 1 and set(row.signs) <= {1, -1}:
+        target = row.pairs[row.signs.index(1)]
+        others = [pair for pair, sign in zip(row.pairs, row.signs, strict=True) if sign < 0]
+        # Whoever is cut from the other end of a path is so somewhere along it.
+        return _connected(target, others)
+    nodes = sorted({node for pair in row.pairs for node in pair})
+    if len(nodes) > _MOST_NODES:
+        raise SolverError(f"an inequality of {len(nodes)} nodes is too large to be checked")
+    place = {node: p for p, node in enumerate(nodes)}
+    return all(
+        sum(sign for (a, b), sign in zip(row.pairs, row.signs, strict=True) if labels[place[a]] != labels[place[b]])
+        <= row.right
+        for labels in _partitions(len(nodes))
+    )
+
+
+def _connected(target: tuple[int, int], pairs: list[tuple[int, int]]) -> bool:
+    reached, grows = {target[0]}, True
+    while grows:
+        new = {v for pair in pairs for v in pair if set(pair) & reached} - reached
+        reached |= new
+        grows = bool(new)
+    return target[1] in reached
+
+
+def _partitions(n: int) -> Iterator[list[int]]:
+    """All partitions of n nodes, as labels."""
+    if n == 0:
+        yield []
+        return
+    for labels in _partitions(n - 1):
+        for c in range(max(labels, default=-1) + 2):
+            yield [*labels, c]
