@@ -60,8 +60,8 @@ def read_defaults(options: Mapping[str, Mapping[str, bool]], path: Path | None) 
                 raise InputError(f"{place}: no command has an option {key!r}")
             for name in takers:
                 defaults[name][_parameter(key)] = _value(value, options[name][_parameter(key)])
-    for name, table in tables.items():
-        for key, value in table.items():
+    for name, entries in tables.items():
+        for key, value in entries.items():
             if _parameter(key) not in options[name]:
                 known = ", ".join(sorted(option.replace("_", "-") for option in options[name]))
                 raise InputError(f"{place}: [{name}] has no option {key!r}; options are {known}")
