@@ -1,7 +1,7 @@
 """`CorrelationClustering`: the scikit-learn estimator over the solvers."""
 
 import time
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
@@ -217,7 +217,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         if len(checked.must_link) or len(checked.cannot_link):
             if isinstance(graph, VectorGraph):
                 raise SolverError("links need the matrix of all pairs: raise memory_limit, or use pairs='neighbours'")
-            rows = graph if isinstance(graph, SparseGraph) else SparseGraph.of(graph)
+            rows = graph if isinstance(graph, SparseGraph) else SparseGraph.of(cast(DenseGraph, graph))
             linked = link(rows, checked.must_link, checked.cannot_link)
         # Products and neighbours count towards the limit.
         left = None if self.time_limit is None else max(self.time_limit - (time.monotonic() - started), 0.0)

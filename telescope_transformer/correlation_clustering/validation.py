@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import njit
@@ -41,8 +41,8 @@ def check_weights(weights: Any) -> DenseGraph | SparseGraph:
     checked = check_weights_and_links(weights)
     for pairs, weight in ((checked.must_link, np.inf), (checked.cannot_link, -np.inf)):
         if len(pairs):
-            raise _not_finite(*pairs[0], weight)
-    return checked.graph
+            raise _not_finite(int(pairs[0, 0]), int(pairs[0, 1]), weight)
+    return cast(DenseGraph | SparseGraph, checked.graph)
 
 
 def check_weights_and_links(weights: Any, must_link: Any = None, cannot_link: Any = None) -> CheckedWeights:
@@ -50,6 +50,7 @@ def check_weights_and_links(weights: Any, must_link: Any = None, cannot_link: An
 
     ``must_link`` and ``cannot_link`` (m, 2) name more such pairs.
     """
+    graph: Graph
     if sparse.issparse(weights):
         graph, must, cannot = _check_sparse(weights)
     else:
@@ -78,7 +79,7 @@ def check_whole_number(name: str, value: Any, least: int) -> None:
 
 def check_limit(name: str, value: Any) -> None:
     """Raises :class:`SolverError` where the value is neither None nor a number of at least 0."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, Real) or not value >= 0):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0):
         raise SolverError(f"{name} must be None or a number of at least 0, not {value!r}")
 
 
