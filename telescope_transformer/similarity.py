@@ -169,7 +169,7 @@ class Nearest:
         index.nprobe = self.PROBES
         # The lists that are looked through are chosen by inner product; the index must outlive its quantiser.
         index.own_fields = True
-        coarse.this.disown()
+        coarse.this.disown()  # type: ignore[attr-defined]  # SWIG's handle
         return index
 
 

@@ -69,7 +69,10 @@ def reproducible_threshold(embeddings: np.ndarray, sources: np.ndarray, *, seed:
             return None
         kept = rng.permutation(len(first))[:MOST_SOURCES]
         kept = kept[_limited(embeddings[first[kept]], rng)]
-        halves = [sweep(embeddings[half[kept]], GRID, method="greedy", random_state=seed) for half in (first, second)]
+        halves = [
+            sweep(embeddings[half[kept]], GRID.tolist(), method="greedy", random_state=seed)
+            for half in (first, second)
+        ]
         curves.append([adjusted_rand_score(a.labels, b.labels) for a, b in zip(*halves, strict=True)])
         compared = len(kept)
     agreement = np.mean(curves, axis=0)

@@ -130,8 +130,10 @@ def read_clusters(work: Path) -> Clusters:
     """
     folder = work / CLUSTERS
     try:
-        arrays = [np.load(folder / name, allow_pickle=False) for name in (LABELS, MARGINS, CONFIDENCE)]
-        return Clusters(*arrays, json.loads((folder / SOLUTION).read_text()))
+        labels, margins, confidence = (
+            np.load(folder / name, allow_pickle=False) for name in (LABELS, MARGINS, CONFIDENCE)
+        )
+        return Clusters(labels, margins, confidence, json.loads((folder / SOLUTION).read_text()))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{folder}: no clusters: {error}; run telescope cluster {work}") from error
 

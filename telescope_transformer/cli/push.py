@@ -29,5 +29,5 @@ def push(
     if dataset and metric:
         raise typer.BadParameter("give --dataset or --metric, not both")
     what = "dataset" if dataset else "metric" if metric else "model"
-    options = {"private": private, "revision": revision, "licence": licence, "metrics": metrics}
-    typer.echo(push_to_hub(source, name, what=what, **options))
+    url = push_to_hub(source, name, what=what, private=private, revision=revision, licence=licence, metrics=metrics)
+    typer.echo(url)

@@ -1,7 +1,7 @@
 """Addresses of chosen clusters as sets of Linux firewalls (`ipset restore` and `nft -f` read them) and plain lists."""
 
 from collections.abc import Iterator
-from ipaddress import collapse_addresses, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from telescope_transformer.errors import ExportError
 from telescope_transformer.export.members import Members
@@ -59,7 +59,7 @@ def _sets(members: Members, options: ExportOptions | None) -> Iterator[tuple[str
 
 def _prefixes(addresses: list[str]) -> list[str]:
     """The fewest prefixes that hold these addresses and no other; a single address without its length."""
-    networks = collapse_addresses(ip_network(address) for address in addresses)
+    networks: Iterator[IPv4Network | IPv6Network] = collapse_addresses(map(ip_network, addresses))  # type: ignore[type-var]
     return [str(one.network_address) if one.num_addresses == 1 else str(one) for one in networks]
 
 

@@ -26,7 +26,7 @@ def _without_load_report() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):
+class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):  # type: ignore[misc]
     """Refuses weights that are damaged, of other shapes, or lack parameters."""
 
     @classmethod

@@ -129,7 +129,7 @@ class SharedWithCode:
 def _tagged_card(name: str, tags: list[str], token: str | bool | None) -> ModelCard:
     """The card that the repository has, or a minimal new one, with `tags` added."""
     try:
-        card = ModelCard.load(name, token=token)
+        card = ModelCard.load(name, token=token)  # type: ignore[arg-type]  # it takes what HfApi takes
     except EntryNotFoundError:
         card = ModelCard.from_template(
             ModelCardData(library_name="transformers"), template_str="---\n{{card_data}}\n---\n"

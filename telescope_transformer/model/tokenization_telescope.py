@@ -62,7 +62,7 @@ def read_field_offsets(vocabulary: Mapping[str, int]) -> dict[str, int]:
     return field_offsets(fields)
 
 
-class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):
+class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[misc]
     """Tokenizer of flow records.
 
     Args:

@@ -84,7 +84,7 @@ def compare(before: Folder, after: Folder) -> Comparison:
     common = pc.sum(pc.is_in(before.sources["source"], after.sources["source"].combine_chunks())).as_py() or 0
     return Comparison(
         rows,
-        _moved(*tables, heirs),
+        _moved(tables[0], tables[1], heirs),
         (before.path.resolve().name, after.path.resolve().name),
         (before.sources.num_rows, after.sources.num_rows),
         int(common),
