@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import adjusted_rand_score
+from typer.testing import CliRunner
 
+from telescope_transformer import analysis as analysis_package
 from telescope_transformer.analysis import (
     Settings,
     analyze,
@@ -19,6 +21,7 @@ from telescope_transformer.analysis import (
     run,
     sources_table,
 )
+from telescope_transformer.cli.main import app
 from telescope_transformer.errors import DatasetError, FlowRecordError, InputError
 from telescope_transformer.preparation import EngineSettings, read_manifest, settings, staging
 from telescope_transformer.records import scan_records
@@ -263,3 +266,25 @@ def test_records_without_a_destination_port_are_refused_and_a_misspelt_column_is
     names = [misspelt if name == "dst_port" else name for name in records.column_names]
     with pytest.raises(FlowRecordError, match="dst_port"):
         analyze(records.rename_columns(names))
+
+
+def test_the_single_commands_give_what_analyze_gives(flows, tmp_path, monkeypatch) -> None:
+    for module in (analysis_package, clustering_stage):
+        monkeypatch.setattr(module, "Embedder", PortShares)
+    work, options = str(tmp_path / "work"), ["--threshold", "0.6", "--time-limit", "5"]
+    commands = [
+        ["analyze", str(flows), "--output", str(tmp_path / "whole"), *options],
+        ["prepare", str(flows), "--output", work],
+        ["embed", work],
+        ["cluster", work, *options],
+        ["report", work, "--output", str(tmp_path / "single")],
+    ]
+    for command in commands:
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.output
+    for name in ("windows.parquet", "sources.parquet", "rejects.parquet"):
+        assert pq.read_table(tmp_path / "whole" / name).equals(pq.read_table(tmp_path / "single" / name))
+    whole, single = (json.loads((tmp_path / name / "clusters.json").read_text()) for name in ("whole", "single"))
+    for summary in (whole, single):
+        summary["solution"].pop("seconds")
+    assert whole == single
