@@ -138,6 +138,7 @@ def windows_stage(folder: Path, scan: Scan, settings: PreparationSettings, say: 
         say(f"using the windows that are in {folder}")
     else:
         manifest = prepare(scan, folder, settings, say=say)
+        say(scan.summary())
     counts = manifest.counts()
     say(
         f"{counted(counts['windows'], 'window')} of "

@@ -60,6 +60,7 @@ def update(
 
     Example: telescope update state.duckdb monday.csv.gz tuesday.csv.gz --output out
     """
+    from telescope_transformer.analysis import Settings
     from telescope_transformer.cli.options import check_model, days_of, file_reader, print_json, tell
     from telescope_transformer.errors import InputError, StateError
     from telescope_transformer.records.files import find_inputs
@@ -73,6 +74,8 @@ def update(
     if not inputs and not state.exists():
         raise StateError(f"{state}: no such state; it begins with the first files")
     check_model(model)
+    # Checks the threshold before a state is made.
+    Settings(threshold=threshold)
     files = [file.path for file in find_inputs(inputs)] if inputs else []
     read = file_reader(
         labels, columns=columns, format=format, per_packet=per_packet, inactivity=inactivity, telescope=telescope

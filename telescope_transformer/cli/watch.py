@@ -54,6 +54,7 @@ def watch(
 
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """
+    from telescope_transformer.analysis import Settings
     from telescope_transformer.cli.options import check_model, days_of, file_reader, tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.update import State, update
@@ -63,6 +64,8 @@ def watch(
     from telescope_transformer.update.watching import new_files
 
     check_model(model)
+    # Checks the threshold before a state is made.
+    Settings(threshold=threshold)
     read = file_reader(
         labels, columns=columns, format=format, per_packet=per_packet, inactivity=inactivity, telescope=telescope
     )
