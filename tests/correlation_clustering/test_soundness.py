@@ -1,9 +1,7 @@
 """Nothing overflows, no certificate is false, links hold: what once went wrong, and what must not."""
 
-import os
-import signal
-import threading
-import time
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -175,12 +173,28 @@ def test_certify_proves_and_does_not_search() -> None:
     assert best.gap <= found.gap
 
 
+INTERRUPTED = """
+import os, signal, threading, time
+import numpy as np
+from telescope_transformer.correlation_clustering import sweep
+
+vectors = np.random.default_rng(0).standard_normal((1_200, 32))
+vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+sweep(vectors[:60], [0.3, 0.2])
+interrupted = []
+def interrupt():
+    interrupted.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Timer(1.0, interrupt).start()
+points = sweep(vectors, np.linspace(0.9, 0.01, 4_000).tolist(), random_state=0)
+print(len(points), time.monotonic() - interrupted[0])
+"""
+
+
 def test_an_interrupt_ends_a_sweep_and_keeps_its_points() -> None:
-    vectors = np.random.default_rng(0).standard_normal((1_200, 32))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    sweep(vectors[:60], [0.3, 0.2])
-    started = time.monotonic()
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    points = sweep(vectors, np.linspace(0.9, 0.01, 400).tolist(), random_state=0)
-    assert time.monotonic() - started < 4.0
-    assert 0 < len(points) < 400
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    points, seconds = done.stdout.split()
+    assert 0 < int(points) < 4_000
+    # A second where nothing else runs; the tests share the machine.
+    assert float(seconds) < 4.0
