@@ -194,7 +194,7 @@ def test_a_state_keeps_to_the_checkpoint_that_it_was_begun_with(
 
 def test_a_step_of_one_says_so() -> None:
     step = Step("day.csv", "2024-03-04", 1, 1, 1, 0.0, 0.0, 0.1)
-    assert str(step).startswith("day.csv: 1 window, 1 event, 1 cluster, cost 0.0")
+    assert str(step).startswith("day.csv: 1 window, 1 event, 1 cluster, cost 0, the least that is possible")
 
 
 def test_a_neighbourhood_is_a_cluster_and_those_nearest_to_it() -> None:
