@@ -8,7 +8,6 @@ of records, is the confidence of windows that have no more than that.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -85,11 +84,9 @@ class Placement:
 
     Attributes:
         knots: for each number of records, from 1 on, (similarity, confidence) pairs, rising.
-        tried: number of windows that were cut down for each.
     """
 
     knots: Sequence[Sequence[tuple[float, float]]]
-    tried: int
 
     def confidence(self, similarities: np.ndarray, n_records: np.ndarray) -> np.ndarray:
         """How likely windows belong to the cluster that they are so similar to.
@@ -105,10 +102,6 @@ class Placement:
             places, values = np.array(knots).T
             found[mine] = np.interp(similarities[mine], places, values)
         return found
-
-    def summary(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"tried": self.tried, "knots": [[list(knot) for knot in knots] for knots in self.knots]}
 
 
 def fit_placement(
@@ -139,7 +132,7 @@ def fit_placement(
         found, similarities = centres.nearest(embed(cut.to_table()), vectors, labels)
         fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(similarities, found == labels)
         curves.append(list(zip(fitted.X_thresholds_.tolist(), fitted.y_thresholds_.tolist(), strict=True)))
-    return Placement(curves, len(labels))
+    return Placement(curves)
 
 
 def rows_to_try(sources: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:

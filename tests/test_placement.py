@@ -60,7 +60,7 @@ def test_more_records_than_were_tried_count_as_the_most_that_were(rng: np.random
         placement.confidence(similarities, np.array([2, 7]))[0]
         == placement.confidence(similarities, np.array([2, 7]))[1]
     )
-    assert len(placement.summary()["knots"]) == 2
+    assert len(placement.knots) == 2
 
 
 def test_the_window_that_was_cut_is_left_out_of_its_cluster() -> None:
