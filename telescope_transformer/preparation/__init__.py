@@ -5,7 +5,7 @@ A prepared dataset is a folder:
     manifest.json                      schema version, window settings, counts, files, inputs with digests
     windows/shard-00000.parquet        windows of the sources whose hash falls into the shard, in the order of the hash
     windows/shard-00000-00001.parquet  what the first append added to the shard
-    sources/shard-00000.parquet        every source of the shard, also those in no window
+    sources-shard-00000.parquet        every source of the shard, also those in no window
     rejects.parquet                    rows that are no flow records: file, row, field, value, reason
     destinations.parquet               the text of IPv6 destinations, which windows hold folded to 32 bits
 

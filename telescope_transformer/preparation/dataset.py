@@ -336,11 +336,11 @@ def _replace(output: Path, fresh: Path, aside: Path) -> None:
 def _add(output: Path, fresh: Path, manifest: Manifest) -> None:
     """Moves new files into the dataset, then lets the manifest name them."""
     named = {*(file.path for file in manifest.files), *manifest.source_files}
-    for split in (*manifest.settings.folders, SOURCES):
-        for left in (output / split).glob("*.parquet"):
-            # Of an append that was interrupted here.
-            if f"{split}/{left.name}" not in named:
-                left.unlink()
+    written = [*(f"{split}/*.parquet" for split in manifest.settings.folders), f"{SOURCES}-*.parquet"]
+    for left in [path for pattern in written for path in output.glob(pattern)]:
+        # Of an append that was interrupted here.
+        if left.relative_to(output).as_posix() not in named:
+            left.unlink()
     for path in sorted(fresh.rglob("*.parquet")):
         target = output / path.relative_to(fresh)
         target.parent.mkdir(exist_ok=True)

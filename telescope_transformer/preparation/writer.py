@@ -119,10 +119,10 @@ def write_shard(
         for file in open_files.values():
             file.close()
     if described:
-        path = directory / SOURCES / name
-        path.parent.mkdir(exist_ok=True)
+        # Not in a folder: each folder of a dataset is a split.
+        path = directory / f"{SOURCES}-{name}"
         pq.write_table(joined_sources(described), path, compression="zstd")
-        tally = replace(tally, source_files=[f"{SOURCES}/{name}"])
+        tally = replace(tally, source_files=[path.name])
     files = [
         ShardFile(f"{folder}/{name}", folder, shard, file.windows, file.records, file.sources, generation)
         for folder, file in open_files.items()

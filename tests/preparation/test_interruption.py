@@ -71,7 +71,7 @@ def test_killed_in_an_append_leaves_the_dataset_as_it_was(records, tmp_path):
     assert read_manifest(output) == before
     assert load(output, "train").equals(windows)
     manifest = prepare_files(output, second, append=True)
-    files = {str(path.relative_to(output)) for path in output.rglob("shard-*.parquet")}
+    files = {str(path.relative_to(output)) for path in output.rglob("*shard-*.parquet")}
     assert files == {*(file.path for file in manifest.files), *manifest.source_files}
     sources = load(output, "train")["source"]
     assert pc.count_distinct(sources).as_py() >= pc.count_distinct(windows["source"]).as_py()
