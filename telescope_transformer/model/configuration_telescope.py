@@ -6,8 +6,8 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+# Id 1 is [UNK], and the values of the fields follow.
 PAD_TOKEN_ID = 0
-UNK_TOKEN_ID = 1
 FIRST_FIELD_ID = 2
 
 # Raised when older code would read a new checkpoint wrongly, or this code an old one. Format 4 has a single encoder.
