@@ -3,7 +3,7 @@
 Two windows of one source share an actor, which is known without any label. The probability is that of a pair drawn
 from the pairs of one source or from random pairs with equal chance: isotonic regression fits it, and sources that were
 not fitted test it. Which windows belong to one actor is another question: the threshold of the edge weights has
-evidence of its own (`telescope_transformer.threshold`). The edge weights are those of `similarity.signed_weights`.
+evidence of its own (`telescope_transformer.threshold`). The weight of an edge is `slope * (cosine - threshold)`.
 """
 
 import json
@@ -62,10 +62,6 @@ class Calibration:
         """Probability that a pair is of one source, where half of the pairs are and the others are random."""
         places, values = np.array(self.knots).T
         return np.interp(cosine, places, values)
-
-    def edge_weight(self, cosine: np.ndarray) -> np.ndarray:
-        """Signed weight of a pair in nats, `slope * (cosine - threshold)`: its log-odds, straightened."""
-        return self.slope * (np.asarray(cosine) - self.threshold)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON and for the report."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from telescope_transformer.arrays import offsets_of, unit_rows
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import (
     BATCH_RECORDS,
@@ -26,7 +27,6 @@ from telescope_transformer.preparation import load as load_prepared
 from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.records import FlowRecords, read_records
 from telescope_transformer.records.in_memory import as_arrow, has_source, read_table
-from telescope_transformer.similarity import normalised
 from telescope_transformer.windows import WINDOW, cut_windows
 
 Vectors = npt.NDArray[np.float32]
@@ -151,7 +151,7 @@ class Embedder:
             encoded = self._encoded(sequences)
             size = _batch_records(batch_size, np.diff(encoded["offsets"]))
             found = embed_encoded(self.model, self.tokenizer, encoded, batch_records=size, **computing)
-        return normalised(found) if normalize else found
+        return unit_rows(found) if normalize else found
 
     def encode_table(self, records: Any, **options: Any) -> pa.Table:
         """Embed flow records that have sources, and say which window each embedding is of.
@@ -208,7 +208,7 @@ class Embedder:
         left, right = np.asarray(a, dtype=np.float32), np.asarray(b, dtype=np.float32)
         if left.ndim not in (1, 2) or right.ndim not in (1, 2) or left.shape[-1] != right.shape[-1]:
             raise InputError(f"embeddings of shapes {left.shape} and {right.shape} cannot be compared")
-        cosine = normalised(np.atleast_2d(left)) @ normalised(np.atleast_2d(right)).T
+        cosine = unit_rows(np.atleast_2d(left)) @ unit_rows(np.atleast_2d(right)).T
         return np.clip(cosine, -1, 1).reshape(left.shape[:-1] + right.shape[:-1])
 
     def probability(self, a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
@@ -246,7 +246,7 @@ class Embedder:
             name: np.concatenate([empty[name].reshape(0, *empty[name].shape[2:]), *(e[name] for e in each)])
             for name in names
         }
-        return flat | {"offsets": np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])}
+        return flat | {"offsets": offsets_of(np.array(sizes))}
 
 
 def _dtype(dtype: torch.dtype | str) -> torch.dtype:

@@ -39,27 +39,6 @@ def embedding_matrix(table: pa.Table, column: str = "embedding") -> np.ndarray:
     return flat.reshape(table.num_rows, max(lengths, default=0))
 
 
-def normalised(embeddings: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1, float32; a row of zeros stays as it is."""
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return (embeddings / np.where(lengths > 0, lengths, 1.0)).astype(np.float32, copy=False)
-
-
-def signed_weights(embeddings: np.ndarray, threshold: float, scale: float = 1.0) -> np.ndarray:
-    """Edge weights of the complete graph, float32 (n, n), symmetric, 0 on the diagonal.
-
-    Args:
-        embeddings: (n, dimensions), rows of length 1.
-        threshold: the cosine similarity at which a pair neither attracts nor repels.
-        scale: weight per unit of cosine; a calibration's slope makes the weights log-odds in nats.
-    """
-    weights = embeddings @ embeddings.T
-    weights -= np.float32(threshold)
-    weights *= np.float32(scale)
-    np.fill_diagonal(weights, 0.0)
-    return weights
-
-
 def membership(labels: np.ndarray) -> sparse.csr_matrix:
     """Indicator matrix (n_clusters, n) of clusters 0..k-1."""
     n_clusters = int(labels.max()) + 1 if len(labels) else 0

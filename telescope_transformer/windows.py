@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from telescope_transformer.arrays import offsets_of, positions_in_runs
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.fields import ANNOTATIONS, TIE_ORDER, WINDOW_FIELDS
 from telescope_transformer.records.addresses import fold_address
@@ -83,7 +84,7 @@ class Windows:
     def take(self, rows: np.ndarray) -> "Windows":
         """These windows, in this order; a window may come more than once."""
         sizes = self.n_records[rows]
-        offsets = np.concatenate(([0], np.cumsum(sizes)))
+        offsets = offsets_of(sizes)
         places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], sizes) + np.arange(offsets[-1])
         return Windows(self.table.take(pa.array(rows)), self.records.take(pa.array(places)), offsets)
 
@@ -113,7 +114,7 @@ class Windows:
         if missing:
             raise DatasetError(f"a table of windows has no column {sorted(missing)[0]!r}")
         sizes = table["n_records"].to_numpy().astype(np.int64)
-        offsets = np.concatenate(([0], np.cumsum(sizes)))
+        offsets = offsets_of(sizes)
         names = [name for name in WINDOW_FIELDS if name in table.column_names]
         for name in names:
             lengths = pc.list_value_length(table[name]).to_numpy()
@@ -224,7 +225,7 @@ def cut_sorted(
         places = np.flatnonzero(np.repeat(kept, sizes))
         records = records.take(pa.array(places))
         annotations = {name: (numbers[places], names) for name, (numbers, names) in annotations.items()}
-    offsets = np.concatenate(([0], np.cumsum(sizes[kept])))
+    offsets = offsets_of(sizes[kept])
     texts = {name: _named(names, majority_codes(numbers, offsets)) for name, (numbers, names) in annotations.items()}
     source = sources.take(pa.array(owners[kept]))
     found = build_windows(source, offsets, records, texts)
@@ -421,7 +422,7 @@ def fixed_windows(windows: pa.Table, length: int, *, max_per_source: int | None 
     whole = Windows.from_table(windows)
     pieces = whole.n_records // length
     rows = np.repeat(np.arange(len(whole)), pieces)
-    piece = np.arange(len(rows)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    piece = positions_in_runs(pieces)
     if max_per_source is not None:
         codes, _ = source_codes(windows["source"])
         keys = np.random.default_rng(seed).random(len(rows))

@@ -21,11 +21,11 @@ from telescope_transformer.analysis import (
     run,
     sources_table,
 )
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.cli.main import app
 from telescope_transformer.errors import DatasetError, FlowRecordError, InputError
 from telescope_transformer.preparation import EngineSettings, read_manifest, settings, staging
 from telescope_transformer.records import scan_records
-from telescope_transformer.similarity import normalised
 from telescope_transformer.simulation import simulate
 from telescope_transformer.windows import Windows
 
@@ -45,7 +45,7 @@ class PortShares(embedding_stage.Embedder):
         shares = np.zeros((len(some), 32), dtype=np.float32)
         places = some.records["dst_port"].to_numpy().astype(np.int64) * 2654435761 % 2**32 >> 27
         np.add.at(shares, (some.window_of_record, places), 1.0)
-        return normalised(shares)
+        return unit_rows(shares)
 
     @property
     def digest(self) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.calibration import (
     Calibration,
     calibrate,
@@ -20,7 +21,6 @@ from telescope_transformer.calibration import (
 )
 from telescope_transformer.correlation_clustering import sweep
 from telescope_transformer.errors import CheckpointError, DatasetError
-from telescope_transformer.similarity import normalised, signed_weights
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 
 
@@ -28,11 +28,11 @@ def actors(
     rng: np.random.Generator, n_actors: int, sources_each: int = 4, windows_each: int = 4, noise: float = 0.25
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Embeddings, source and actor of each window; actors share two of four services and so resemble each other."""
-    centres = normalised(rng.normal(size=(4, 16)))
-    of_actor = normalised(centres[rng.integers(0, 4, n_actors)] + 0.35 * rng.normal(size=(n_actors, 16)))
+    centres = unit_rows(rng.normal(size=(4, 16)))
+    of_actor = unit_rows(centres[rng.integers(0, 4, n_actors)] + 0.35 * rng.normal(size=(n_actors, 16)))
     sources = np.repeat(np.arange(n_actors * sources_each), windows_each)
     actor = sources // sources_each
-    return normalised(of_actor[actor] + noise * rng.normal(size=(len(actor), 16))), sources, actor
+    return unit_rows(of_actor[actor] + noise * rng.normal(size=(len(actor), 16))), sources, actor
 
 
 def test_probabilities_are_calibrated_on_sources_that_were_not_fitted(rng: np.random.Generator) -> None:
@@ -56,7 +56,7 @@ def test_the_threshold_finds_actors_again(rng: np.random.Generator) -> None:
 
 def test_a_large_campaign_does_not_move_the_threshold(rng: np.random.Generator) -> None:
     embeddings, sources, _ = actors(rng, 30)
-    copies = normalised(embeddings[0] + 0.02 * rng.normal(size=(2_000, 16)))
+    copies = unit_rows(embeddings[0] + 0.02 * rng.normal(size=(2_000, 16)))
     joined = calibrate(np.concatenate([embeddings, copies]), np.concatenate([sources, 1_000 + np.arange(2_000) // 2]))
     assert joined.threshold == pytest.approx(calibrate(embeddings, sources).threshold, abs=0.1)
 
@@ -83,13 +83,6 @@ KNOTS = [(-1.0, 0.0001), (0.5, 0.5), (1.0, 0.9999)]
 
 def made(**changes: float) -> Calibration:
     return Calibration(**{"knots": KNOTS, "slope": 8.0} | changes)
-
-
-def test_weights_of_the_graph_are_those_of_the_calibration() -> None:
-    calibration = made()
-    vectors = normalised(np.array([[1.0, 0.0], [0.8, 0.6]], dtype=np.float32))
-    weight = signed_weights(vectors, calibration.threshold, calibration.slope)[0, 1]
-    assert weight == pytest.approx(calibration.edge_weight(np.array([0.8]))[0], abs=1e-5)
 
 
 def test_probabilities_rise_with_similarity() -> None:
@@ -143,11 +136,11 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
 
 def test_too_few_sources_or_useless_embeddings_are_refused(rng: np.random.Generator) -> None:
     with pytest.raises(DatasetError, match="at least 20 sources"):
-        fit_calibration(normalised(rng.normal(size=(30, 4))), np.repeat(np.arange(10), 3))
-    noise = normalised(rng.normal(size=(400, 4)))
+        fit_calibration(unit_rows(rng.normal(size=(30, 4))), np.repeat(np.arange(10), 3))
+    noise = unit_rows(rng.normal(size=(400, 4)))
     opposite = np.where(np.arange(400) % 2 == 0, 1, -1)[:, None] * np.array([[1.0, 0, 0, 0]]) + 0.01 * noise
     with pytest.raises(DatasetError, match="no more similar"):
-        fit_calibration(normalised(opposite), np.repeat(np.arange(200), 2))
+        fit_calibration(unit_rows(opposite), np.repeat(np.arange(200), 2))
 
 
 def test_the_same_seed_gives_the_same_calibration(rng: np.random.Generator) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.placement import Centres, fit_placement, rows_to_try
-from telescope_transformer.similarity import normalised
 from telescope_transformer.windows import Windows
 
 PORTS = 8
@@ -32,7 +32,7 @@ def made_windows(rng: np.random.Generator, sources: int, length: int) -> tuple[W
 
 def port_shares(table: pa.Table) -> np.ndarray:
     shares = [np.bincount(ports, minlength=PORTS) for ports in table["dst_port"].to_pylist()]
-    return normalised(np.array(shares, dtype=np.float32))
+    return unit_rows(np.array(shares, dtype=np.float32))
 
 
 def test_confidence_is_how_often_short_windows_find_their_cluster(rng: np.random.Generator) -> None:

@@ -34,7 +34,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
         InputError: where it is missing, not JSON, or of another schema.
     """
     try:
-        metrics = json.loads(path.read_text())
+        metrics = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA:

@@ -15,12 +15,13 @@ import pyarrow as pa
 
 from telescope_transformer.analysis.embedding_stage import BLOCK, Embed
 from telescope_transformer.analysis.settings import Settings
+from telescope_transformer.arrays import offsets_of, unit_rows
 from telescope_transformer.labels import Owners
 from telescope_transformer.preparation import read_blocks, read_destinations
 from telescope_transformer.records.addresses import format_ipv4
 from telescope_transformer.report import profile_clusters
 from telescope_transformer.report.why import explain_clusters
-from telescope_transformer.similarity import Nearest, add_to_sums, normalised, row_blocks
+from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks
 from telescope_transformer.windows import Windows, concat_windows, majority_codes, service_codes
 
 # Records of the clusters that are profiled at a time: some 1 GB with what is counted over them.
@@ -90,7 +91,7 @@ def _chosen(labels: np.ndarray, sizes: np.ndarray, n_several: int) -> np.ndarray
     """Which windows are profiled, bool (n,): those of several, and evenly spaced ones of very large clusters."""
     chosen = labels < n_several
     order = np.argsort(labels, kind="stable")
-    begins = np.cumsum(sizes) - sizes
+    begins = offsets_of(sizes)
     for cluster in np.flatnonzero(sizes > MOST_PROFILED):
         members = order[begins[cluster] : begins[cluster] + sizes[cluster]]
         chosen[members] = False
@@ -219,7 +220,7 @@ def complete_profiles(profiles: list[dict[str, Any]], windows: pa.Table, vectors
     own = labels[rows]
     sizes = np.bincount(own, minlength=m)
     sums, squares, closeness = _sums(vectors, rows, own, m)
-    means = normalised(sums)
+    means = unit_rows(sums)
     for block in row_blocks(len(rows), vectors.shape[1]):
         closeness[block] = np.einsum("ij,ij->i", vectors[rows[block]], means[own[block]])
     pairs = sizes * (sizes - 1.0)
@@ -227,7 +228,7 @@ def complete_profiles(profiles: list[dict[str, Any]], windows: pa.Table, vectors
     margins = np.bincount(own, weights=windows["margin"].to_numpy()[rows], minlength=m) / np.maximum(sizes, 1)
     records = np.bincount(own, weights=windows["n_records"].to_numpy()[rows], minlength=m)
     order = np.lexsort((rows, -closeness, own))
-    begins = np.cumsum(sizes) - sizes
+    begins = offsets_of(sizes)
     nearest = _nearest(means)
     for k, profile in enumerate(profiles):
         typical = rows[order[begins[k] : begins[k] + min(TYPICAL, sizes[k])]]

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.arrays import offsets_of
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.fields import ANNOTATIONS
 from telescope_transformer.report.services import service_name
@@ -124,6 +125,6 @@ def _with_labels(sources: pa.Table, windows: pa.Table) -> pa.Table:
     ordered = windows.select(["source", "label"]).sort_by("source")
     names = ordered["source"].combine_chunks().dictionary_encode()
     sizes = np.bincount(names.indices.to_numpy(), minlength=len(names.dictionary))
-    labels = majority(ordered["label"], np.concatenate(([0], np.cumsum(sizes))))
+    labels = majority(ordered["label"], offsets_of(sizes))
     by_source = pa.table({"source": names.dictionary, "label": labels})
     return sources.join(by_source, "source").sort_by("source").select([*sources.column_names, "label"])

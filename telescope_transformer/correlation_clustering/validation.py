@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
+from telescope_transformer.arrays import offsets_of
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
 from telescope_transformer.errors import SolverError, WeightsError, WeightsTypeError
 
@@ -243,7 +244,7 @@ def _check_sparse(weights: Any) -> tuple[SparseGraph, Pairs, Pairs]:
     owners = np.repeat(np.arange(indptr.size - 1, dtype=np.int32), np.diff(indptr))
     off = (owners != indices) & (data != 0.0)
     if not off.all():
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(owners[off], minlength=indptr.size - 1))])
+        indptr = offsets_of(np.bincount(owners[off], minlength=indptr.size - 1))
         indices, data, owners = indices[off], data[off], owners[off]
     bad = np.flatnonzero(np.isnan(data))
     if bad.size:

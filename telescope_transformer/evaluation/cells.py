@@ -72,7 +72,7 @@ def read_cell(path: Path) -> dict[str, Any]:
         InputError: where it is damaged.
     """
     try:
-        cell = json.loads(path.read_text())
+        cell = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a cell of an evaluation: {error}") from error
     if not isinstance(cell, dict):

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from telescope_transformer.arrays import offsets_of
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.windows import WindowSet, prefix_of
 from telescope_transformer.windows import TRAIN_PART, fixed_windows, split_of_source
@@ -126,8 +127,7 @@ def at_most(windows: pa.Table, max_windows: int, seed: int) -> pa.Table:
 def _place_in_source(codes: NDArray) -> NDArray[np.float64]:
     """Share of a source's windows that come before each window; codes ascend, and windows of a source are in order."""
     counts = np.bincount(codes, minlength=1)
-    begins = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    return (np.arange(len(codes)) - begins[codes]) / counts[codes]
+    return (np.arange(len(codes)) - offsets_of(counts)[codes]) / counts[codes]
 
 
 def units_of(sources: Iterable[str], label_of: Mapping[str, str], hold_out: str) -> dict[str, str]:

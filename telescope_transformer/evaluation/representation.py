@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.metrics.pairs import cosine_matrix
 
 
@@ -17,6 +18,5 @@ class Representation(NamedTuple):
     @classmethod
     def of_vectors(cls, vectors: NDArray) -> "Representation":
         """The cosine of the vectors, which are scaled to length 1 where they are not 0."""
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        unit = unit_rows(vectors)
         return cls(cosine_matrix(unit), unit)

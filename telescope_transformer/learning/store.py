@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from telescope_transformer.arrays import offsets_of
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest
 from telescope_transformer.model import FlowTokenizer
@@ -61,7 +62,7 @@ def store_of_windows(windows: pa.Table, tokenizer: FlowTokenizer) -> RecordStore
     total = int(index["n_records"].to_numpy().sum())
     encoded = _empty(total, tokenizer)
     _encode(windows, tokenizer, places, gaps, encoded)
-    return RecordStore(encoded, _offsets(index), index["source"].combine_chunks())
+    return RecordStore(encoded, offsets_of(index["n_records"].to_numpy()), index["source"].combine_chunks())
 
 
 def _empty(total: int, tokenizer: FlowTokenizer) -> dict[str, np.ndarray]:
@@ -71,15 +72,11 @@ def _empty(total: int, tokenizer: FlowTokenizer) -> dict[str, np.ndarray]:
     }
 
 
-def _offsets(index: pa.Table) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(index["n_records"].to_numpy())])
-
-
 def open_store(cache: Path) -> RecordStore:
     """Open what `build_store` wrote."""
     encoded = {name: np.load(cache / f"{name}.npy", mmap_mode="r") for name in ("input_ids", "inter_arrival")}
     index = pq.read_table(cache / "sources.parquet")
-    return RecordStore(encoded, _offsets(index), index["source"].combine_chunks())
+    return RecordStore(encoded, offsets_of(index["n_records"].to_numpy()), index["source"].combine_chunks())
 
 
 def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path) -> None:
@@ -165,7 +162,7 @@ def _arrange(windows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Table]:
     # Windows of two appends may overlap in time, where two sensors recorded at once.
     gap = np.maximum(gap, 0)
     places, gaps = np.empty_like(records), np.empty(len(records), dtype=np.float32)
-    places[order] = np.cumsum(records[order]) - records[order]
+    places[order] = offsets_of(records[order])[:-1]
     gaps[order] = gap / 1e6
     counts = np.bincount(codes, weights=records, minlength=len(encoded.dictionary)).astype(np.int64)
     return places, gaps, pa.table({"source": encoded.dictionary, "n_records": counts})

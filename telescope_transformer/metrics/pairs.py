@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.errors import InputError
 
 # Cosines of equal vectors differ in their last bits by their place in the matrix; without rounding such ties would be
@@ -46,8 +47,7 @@ def cosine_matrix(embeddings: NDArray) -> NDArray[np.float32]:
     finite = np.isfinite(embeddings).all(axis=1)
     if not finite.all():
         raise InputError(f"the embedding of window {int(np.argmin(finite))} is not finite")
-    norm = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    unit = (embeddings / np.where(norm > 0, norm, 1)).astype(np.float32)
+    unit = unit_rows(embeddings)
     return np.round(unit @ unit.T, SCORE_DECIMALS)
 
 

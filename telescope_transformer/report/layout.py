@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from telescope_transformer.similarity import normalised, row_blocks
+from telescope_transformer.arrays import unit_rows
+from telescope_transformer.similarity import row_blocks
 
 LANDMARKS = 1500
 NEIGHBOURS = 4
@@ -23,7 +24,7 @@ def map_layout(embeddings: np.ndarray, *, landmarks: int = LANDMARKS, seed: int 
     if n_windows < 5:
         return np.full((n_windows, 2), 0.5, dtype=np.float32) + np.arange(n_windows, dtype=np.float32)[:, None] / 10
     rng = np.random.default_rng(seed)
-    vectors = normalised(embeddings)
+    vectors = unit_rows(embeddings)
     chosen = np.sort(rng.choice(n_windows, min(landmarks, n_windows), replace=False))
     anchors = _plane(vectors[chosen], seed)
     positions = anchors if len(chosen) == n_windows else _interpolated(vectors, vectors[chosen], anchors)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer import similarity
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.labels import Owner, Owners
 from telescope_transformer.records.schema import PORT_PROTOCOLS
 from telescope_transformer.report.counting import codes_of, pair_counts, spans, top_values
@@ -233,9 +234,9 @@ def embedding_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int)
             part["margin"] = round(margin, 4)
     if "embedding" not in windows.column_names:
         return parts
-    vectors = similarity.normalised(similarity.embedding_matrix(windows))
+    vectors = unit_rows(similarity.embedding_matrix(windows))
     sums, _ = similarity.cluster_sums(vectors, clusters)
-    means = similarity.normalised(sums)
+    means = unit_rows(sums)
     inside = similarity.cohesion(vectors, clusters)
     typical = _typical_windows(vectors, means, clusters, windows["window_id"].to_numpy(), n_clusters)
     nearest = _nearest_clusters(means)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import similarity
+from telescope_transformer.arrays import offsets_of, positions_in_runs, unit_rows
 from telescope_transformer.report.window_records import join_records
 from telescope_transformer.windows import assemble_windows
 
@@ -57,7 +58,7 @@ def explain_clusters(
     masked = [_masked(own, other, FIELD_GROUPS[name]) for name in groups]
     vectors = embed(pa.concat_tables([_table(whole, members, flat) for flat in masked]))
     sums, sizes = similarity.cluster_sums(embeddings, clusters)
-    centres = similarity.normalised(sums / sizes[:, None])[clusters[members]]
+    centres = unit_rows(sums / sizes[:, None])[clusters[members]]
     before = np.einsum("ij,ij->i", embeddings[members], centres)
     after = np.einsum("gij,ij->gi", vectors.reshape(len(groups), len(members), -1), centres)
     return _shares(groups, np.maximum(before - after, 0), clusters[members])
@@ -101,9 +102,8 @@ def _flat(windows: pa.Table, rows: np.ndarray) -> tuple[Flat, np.ndarray]:
 def _masked(own: tuple[Flat, np.ndarray], other: tuple[Flat, np.ndarray], fields: tuple[str, ...]) -> Flat:
     """The members' records with these fields taken from the donors, repeated or cut to the members' lengths."""
     (values, sizes), (foreign, lengths) = own, other
-    ends = np.cumsum(sizes)
-    position = np.arange(int(ends[-1])) - np.repeat(ends - sizes, sizes)
-    source = np.repeat(np.cumsum(lengths) - lengths, sizes) + position % np.repeat(lengths, sizes)
+    position = positions_in_runs(sizes)
+    source = np.repeat(offsets_of(lengths)[:-1], sizes) + position % np.repeat(lengths, sizes)
     answer = dict(values)
     for name in fields:
         if name == "timestamp":
@@ -127,7 +127,7 @@ def _with_gaps(times: np.ndarray, foreign: np.ndarray, source: np.ndarray, posit
 
 def _table(windows: pa.Table, rows: np.ndarray, flat: Flat) -> pa.Table:
     taken = windows.take(pa.array(rows))
-    offsets = np.concatenate([[0], np.cumsum(taken["n_records"].to_numpy())]).astype(np.int32)
+    offsets = offsets_of(taken["n_records"].to_numpy()).astype(np.int32)
     return assemble_windows(taken["source"].combine_chunks(), offsets, flat, {})
 
 

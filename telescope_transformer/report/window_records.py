@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.arrays import offsets_of, positions_in_runs
 from telescope_transformer.errors import InputError
 
 NEEDED = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port")
@@ -55,10 +56,10 @@ def join_records(records: pa.Table, windows: pa.Table) -> WindowRecords:
     starts, sizes = windows["start"].to_numpy(), windows["n_records"].to_numpy().astype(np.int64)
     order = np.lexsort((starts, window_code))
     begins = _first_records(code, time, window_code[order], starts[order], sizes[order])
-    taken = np.repeat(begins, sizes[order]) + _positions(sizes[order])
+    taken = np.repeat(begins, sizes[order]) + positions_in_runs(sizes[order])
     window = np.repeat(order, sizes[order])
     _check_sources(code, taken, window_code[window], windows)
-    offsets = np.concatenate([[0], np.cumsum(sizes[order])])
+    offsets = offsets_of(sizes[order])
     return WindowRecords(records.take(pa.array(rows[taken])), window, offsets, order)
 
 
@@ -72,7 +73,7 @@ def _join_by_id(records: pa.Table, windows: pa.Table) -> WindowRecords:
     place[order] = np.arange(windows.num_rows)
     by_window = np.lexsort((records["timestamp"].to_numpy()[known], place[window]))
     sizes = np.bincount(window, minlength=windows.num_rows)[order]
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    offsets = offsets_of(sizes)
     return WindowRecords(records.take(pa.array(known[by_window])), window[by_window], offsets, order)
 
 
@@ -83,7 +84,7 @@ def _first_records(
     record_keys = np.rec.fromarrays([code, time])
     window_keys = np.rec.fromarrays([window_code, starts])
     earliest = _searchsorted_pairs(record_keys, window_keys)
-    before = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    before = offsets_of(sizes)[:-1]
     return np.maximum.accumulate(earliest - before) + before if len(sizes) else earliest
 
 
@@ -97,12 +98,6 @@ def _searchsorted_pairs(sorted_keys: np.recarray, keys: np.recarray) -> np.ndarr
     found = np.empty(len(order), dtype=np.int64)
     found[order] = records_before
     return found[: len(keys)]
-
-
-def _positions(sizes: np.ndarray) -> np.ndarray:
-    """0..size-1 for each size, end to end."""
-    ends = np.cumsum(sizes)
-    return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - sizes, sizes)
 
 
 def _check_sources(code: np.ndarray, taken: np.ndarray, expected: np.ndarray, windows: pa.Table) -> None:

@@ -5,6 +5,7 @@ from ipaddress import IPv4Network
 
 import numpy as np
 
+from telescope_transformer.arrays import positions_in_runs
 from telescope_transformer.simulation.behaviours import (
     BACKSCATTER,
     BEHAVIOURS,
@@ -114,7 +115,7 @@ def _draw_kind(draft: _Draft, kind: int, count: int, mean_records: float) -> np.
     offered = _register_ports(draft, behaviour)
     chosen = offered[rng.integers(0, len(offered), actors)]
     table["first_port"], table["ports"] = chosen[actor].T
-    table["shard"] = np.arange(count) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    table["shard"] = positions_in_runs(sizes)
     table["shards"] = np.repeat(sizes, sizes)
     table["key"] = rng.integers(0, 2**63, count)
     table["src_port"] = rng.integers(1024, 65536, count)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.correlation_clustering import CorrelationClustering, refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.update.identity import NOBODY, Event, inherit
@@ -140,7 +141,7 @@ def neighbourhood(groups: Groups, most: int, seed: int) -> np.ndarray:
     if not len(groups.ids):
         return groups.ids
     centre = np.random.default_rng(seed).choice(len(groups.ids), p=groups.sizes / groups.sizes.sum())
-    means = groups.sums / np.linalg.norm(groups.sums, axis=1, keepdims=True)
+    means = unit_rows(groups.sums)
     order = np.argsort(-(means @ means[centre]), kind="stable")
     within = np.searchsorted(np.cumsum(groups.sizes[order]), most, side="right")
     return groups.ids[order[: max(1, int(within))]]

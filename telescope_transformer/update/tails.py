@@ -18,12 +18,10 @@ class Extension:
         windows: all windows of the sources from their open one on, short ones too, by source and start
             (`windows.cut_windows`), with `window_id` and `open`.
         records: their records with `window_id`.
-        replaced: ids of the windows that were open before, each of which is among `windows` again.
     """
 
     windows: pa.Table
     records: pa.Table
-    replaced: np.ndarray
 
 
 def extend(open_windows: pa.Table, open_records: pa.Table, new: pa.Table, window: int, next_id: int) -> Extension:
@@ -49,7 +47,7 @@ def extend(open_windows: pa.Table, open_records: pa.Table, new: pa.Table, window
     ids = _ids(source, open_windows, next_id)
     windows = windows.append_column("window_id", pa.array(ids)).append_column("open", pa.array(last & ~full))
     owner = np.repeat(ids, windows["n_records"].to_numpy())
-    return Extension(windows, both.append_column("window_id", pa.array(owner)), open_windows["window_id"].to_numpy())
+    return Extension(windows, both.append_column("window_id", pa.array(owner)))
 
 
 def _ids(source: np.ndarray, open_windows: pa.Table, next_id: int) -> np.ndarray:

@@ -119,7 +119,7 @@ def test_one_thing_is_counted_as_one(tmp_path) -> None:
 
 def head(path: Path, rows: int, target: Path) -> None:
     with gzip.open(path, "rt") as lines:
-        target.write_text("".join(islice(lines, rows + 1)))
+        target.write_text("".join(islice(lines, rows + 1)), encoding="utf-8")
 
 
 @pytest.mark.shared

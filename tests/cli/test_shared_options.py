@@ -36,14 +36,14 @@ def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_the_command_line_wins_over_variables_and_these_over_the_file(here: Path) -> None:
     seeds = {seed: simulated(["simulate", "--seed", str(seed), *SIMULATE[1:]]) for seed in (1, 2, 3, 4)}
-    Path("telescope.toml").write_text("seed = 1\n[simulate]\nseed = 2\n")
+    Path("telescope.toml").write_text("seed = 1\n[simulate]\nseed = 2\n", encoding="utf-8")
     assert simulated(SIMULATE) == seeds[2]
     assert simulated(SIMULATE, TELESCOPE_SEED="3") == seeds[3]
     assert simulated(SIMULATE, TELESCOPE_SEED="3", TELESCOPE_SIMULATE_SEED="4") == seeds[4]
     assert simulated(["simulate", "--seed", "1", *SIMULATE[1:]], TELESCOPE_SEED="3") == seeds[1]
-    Path("telescope.toml").write_text("seed = 1\n")
+    Path("telescope.toml").write_text("seed = 1\n", encoding="utf-8")
     assert simulated(SIMULATE) == seeds[1]
-    Path("other.toml").write_text("[simulate]\nseed = 4\n")
+    Path("other.toml").write_text("[simulate]\nseed = 4\n", encoding="utf-8")
     assert simulated(["--config", "other.toml", *SIMULATE]) == seeds[4]
     assert simulated(SIMULATE, TELESCOPE_CONFIG="other.toml") == seeds[4]
 
@@ -58,7 +58,7 @@ def test_the_command_line_wins_over_variables_and_these_over_the_file(here: Path
     ],
 )
 def test_a_wrong_file_is_explained(content: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("telescope.toml").write_text(content)
+    Path("telescope.toml").write_text(content, encoding="utf-8")
     error = ended(capsys, *SIMULATE, "out.parquet")
     assert error.startswith("error: telescope.toml: ")
     with pytest.raises(AssertionError, match=told):
@@ -71,7 +71,7 @@ def test_a_configuration_that_is_not_there_is_named(capsys: pytest.CaptureFixtur
 
 def test_a_single_value_stands_for_a_list_of_one() -> None:
     simulated(SIMULATE)
-    Path("telescope.toml").write_text('[analyze]\ntelescope = "203.0.113.0/24"\ntime-limit = 1\n')
+    Path("telescope.toml").write_text('[analyze]\ntelescope = "203.0.113.0/24"\ntime-limit = 1\n', encoding="utf-8")
     result = CliRunner().invoke(app, ["analyze", "out.parquet"])
     assert "no records" in str(result.exception or result.output) or "no source" in str(result.exception)
 
@@ -116,7 +116,7 @@ def test_a_summary_as_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["analyze", "update", "watch"])
 def test_a_wrong_model_is_found_before_anything_is_read(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("flows.csv").write_text("no flow records")
+    Path("flows.csv").write_text("no flow records", encoding="utf-8")
     arguments = {
         "analyze": ["flows.csv"],
         "update": ["state.duckdb", "flows.csv"],

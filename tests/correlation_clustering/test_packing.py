@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.correlation_clustering import refine
 from telescope_transformer.correlation_clustering.bounds.packing import pack, packed_bound, paid_pairs
 from telescope_transformer.correlation_clustering.graph import DenseGraph
-from telescope_transformer.similarity import normalised
 
 THRESHOLD = 0.3
 
 
 def vectors_of(seed: int, n: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return normalised(rng.normal(size=(n, 3)) + np.array([0.7, 0, 0]))
+    return unit_rows(rng.normal(size=(n, 3)) + np.array([0.7, 0, 0]))
 
 
 def graph_of(vectors: np.ndarray) -> DenseGraph:

@@ -61,7 +61,7 @@ def test_sections_get_their_tables_and_the_rest_stays(tmp_path: Path, files: lis
 
 def test_condensed_files_give_the_same_tables(tmp_path: Path, files: list[str]) -> None:
     assert main([*files, "--condense"]) == 0
-    assert not any("curious" in Path(file).read_text() for file in files)
+    assert not any("curious" in Path(file).read_text(encoding="utf-8") for file in files)
     document = tmp_path / "README.md"
     document.write_text("<!-- table:simulated sources -->\n<!-- end -->\n")
     assert main([*files, "--into", str(document)]) == 0

@@ -105,7 +105,7 @@ def test_json_is_for_programs(analysis: Path, tmp_path: Path) -> None:
 
 def stix_objects(path: Path) -> dict:
     stix2 = pytest.importorskip("stix2")
-    return {one.id: one for one in stix2.parse(path.read_text(), allow_custom=False).objects}
+    return {one.id: one for one in stix2.parse(path.read_text(encoding="utf-8"), allow_custom=False).objects}
 
 
 def test_stix_is_valid_and_groups_each_cluster(analysis: Path, tmp_path: Path) -> None:

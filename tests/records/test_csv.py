@@ -17,7 +17,7 @@ CSV_HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n"
 
 
 def write(path: Path, *rows: str, header: str = CSV_HEADER) -> Path:
-    path.write_text(header + "".join(f"{row}\n" for row in rows))
+    path.write_text(header + "".join(f"{row}\n" for row in rows), encoding="utf-8")
     return path
 
 

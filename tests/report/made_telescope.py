@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.embedding import embedding_column
-from telescope_transformer.similarity import normalised
 
 HOSTILE = '</script><script>document.title="run"</script><img src=x onerror=alert(1)>'
 # Monday, 4 March 2024, 00:00 UTC.
@@ -66,7 +66,7 @@ def build_telescope(n_windows: int, rng: np.random.Generator) -> Telescope:
             "margin": pa.array(np.full(n_windows, 0.5), pa.float32()),
             "label": [None if w % 3 == 2 else HOSTILE if w % 3 else "benign <b>" for w in range(n_windows)],
             "tool": ["zmap" if w % 3 == 0 else None for w in range(n_windows)],
-            "embedding": embedding_column(normalised(centres[clusters] + 0.1 * rng.normal(size=(n_windows, 8)))),
+            "embedding": embedding_column(unit_rows(centres[clusters] + 0.1 * rng.normal(size=(n_windows, 8)))),
         }
     )
     return Telescope(records.take(pa.array(rng.permutation(len(records)))), windows)

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 from made_telescope import HOSTILE, build_telescope
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.report import ReportData, certificate_text, profile_clusters, render_report, write_report
 from telescope_transformer.report.layout import map_layout
 from telescope_transformer.report.page_data import page_data
 from telescope_transformer.report.rendering import script_json
-from telescope_transformer.similarity import normalised
 
 
 def unpacked(box: dict) -> list:
@@ -124,7 +124,7 @@ def test_a_threshold_that_was_set_by_hand_is_not_said_to_be_learned(
 
 def test_windows_that_behave_alike_lie_together_on_the_map(rng: np.random.Generator) -> None:
     groups = np.arange(400) % 4
-    vectors = normalised(np.eye(4, 16)[groups] + 0.05 * rng.normal(size=(400, 16)))
+    vectors = unit_rows(np.eye(4, 16)[groups] + 0.05 * rng.normal(size=(400, 16)))
     places = map_layout(vectors, landmarks=100)
     assert places.min() >= 0
     assert places.max() <= 1

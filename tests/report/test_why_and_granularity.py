@@ -4,11 +4,11 @@ import made_telescope
 import numpy as np
 import pyarrow as pa
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.report.granularity import walk_thresholds
 from telescope_transformer.report.why import explain_clusters
-from telescope_transformer.similarity import normalised
 from telescope_transformer.windows import cut_windows
 
 
@@ -54,7 +54,7 @@ def test_timing_can_be_masked_without_leaving_the_window(rng: np.random.Generato
 
 def test_levels_are_nested_and_clear_clusters_are_stable(rng: np.random.Generator) -> None:
     groups = np.repeat(np.arange(6), 12)
-    vectors = normalised(np.eye(6, 12)[groups] + 0.18 * rng.normal(size=(72, 12)))
+    vectors = unit_rows(np.eye(6, 12)[groups] + 0.18 * rng.normal(size=(72, 12)))
     labels = CorrelationClustering(method="local_search", random_state=0).fit_embeddings(vectors, 0.5).labels_
     walked = walk_thresholds(vectors, np.asarray(labels), 0.5)
     assert np.all(np.diff(walked.thresholds) > 0)
@@ -68,7 +68,7 @@ def test_levels_are_nested_and_clear_clusters_are_stable(rng: np.random.Generato
 
 
 def test_every_window_alone_or_all_together(rng: np.random.Generator) -> None:
-    vectors = normalised(rng.normal(size=(10, 4)))
+    vectors = unit_rows(rng.normal(size=(10, 4)))
     assert walk_thresholds(vectors, np.arange(10), 0.99).labels.shape == (5, 10)
     same = np.ones((10, 1), dtype=np.float32)
     assert walk_thresholds(same, np.zeros(10, dtype=np.int64), 0.5).stability.tolist() == [1.0]

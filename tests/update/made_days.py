@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.analysis import Settings
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.records import FlowRecords, read_records
-from telescope_transformer.similarity import normalised
 from telescope_transformer.update import State, update
 
 DAY = 86_400_000_000
@@ -52,7 +52,7 @@ def port_shares(windows: pa.Table) -> np.ndarray:
     shares = np.zeros((windows.num_rows, len(PORTS)), dtype=np.float32)
     for row, ports in enumerate(windows["dst_port"].to_pylist()):
         shares[row] = np.bincount(np.searchsorted(PORTS, ports), minlength=len(PORTS))
-    return normalised(shares)
+    return unit_rows(shares)
 
 
 def read(path: Path) -> FlowRecords:

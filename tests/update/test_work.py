@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_days import DAY, FIRST_DAY, SETTINGS, read
 
-from telescope_transformer.similarity import normalised
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.update import State, certificate, step, update
 
 N_DAYS, SOURCES = 12, 40
@@ -42,7 +42,7 @@ def test_a_late_day_touches_and_packs_no_more_than_its_windows_may(
     packed = []
 
     def scattered(windows: pa.Table) -> np.ndarray:
-        return normalised(centres[rng.integers(0, 5, windows.num_rows)] + rng.normal(size=(windows.num_rows, 6)))
+        return unit_rows(centres[rng.integers(0, 5, windows.num_rows)] + rng.normal(size=(windows.num_rows, 6)))
 
     def counting(vectors, labels, pairs, threshold, kept):
         packed.append(len(pairs))
@@ -83,6 +83,6 @@ def test_a_large_input_is_taken_in_steps_of_bounded_size(tmp_path: Path, monkeyp
     rng = np.random.default_rng(0)
     days = days_of_strangers(tmp_path)[:2]
     with State(tmp_path / "state.duckdb") as state:
-        update(state, days, read, SETTINGS, embedder=lambda windows: normalised(rng.normal(size=(len(windows), 4))))
+        update(state, days, read, SETTINGS, embedder=lambda windows: unit_rows(rng.normal(size=(len(windows), 4))))
         assert state.number("SELECT sum(size) FROM clusters") == 2 * SOURCES
     assert sizes == [15, 15, 10]

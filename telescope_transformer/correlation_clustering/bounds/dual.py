@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from telescope_transformer.arrays import offsets_of
 from telescope_transformer.correlation_clustering.bounds.ascent import (
     proved_value,
     sweep_rows,
@@ -93,7 +94,7 @@ class Rows:
         """Forget the rows whose multiplier is 0."""
         keep = self.multipliers > 0
         entries = np.repeat(keep, np.diff(self.starts))
-        starts = np.concatenate([[0], np.cumsum(np.diff(self.starts)[keep])])
+        starts = offsets_of(np.diff(self.starts)[keep])
         edges, signs = self.edges[entries], self.signs[entries]
         right, kept = self.right[keep], self.multipliers[keep]
         self.starts, self.edges, self.signs, self.right, self.multipliers = starts, edges, signs, right, kept

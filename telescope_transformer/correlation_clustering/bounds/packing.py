@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from telescope_transformer.arrays import offsets_of
 from telescope_transformer.correlation_clustering.bounds.conflict_packing import (
     pack_conflicts,
     paid_of_rows,
@@ -90,7 +91,7 @@ def pack(
     room = ROOM_PER_PAIR * len(pairs)
     keys, carried = pair_table(kept.triples, kept.amounts, len(vectors), room)
     members = np.argsort(labels, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(labels))])
+    starts = offsets_of(np.bincount(labels))
     triples, amounts = np.empty((room, 3), dtype=np.int64), np.empty(room)
     found = pack_conflicts(pairs, vectors, labels, members, starts, threshold, keys, carried, triples, amounts)
     return Conflicts(triples[:found], amounts[:found])

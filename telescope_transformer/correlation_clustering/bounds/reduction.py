@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numba import njit
 
+from telescope_transformer.arrays import offsets_of
 from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -346,7 +347,7 @@ def _kernel(owners: np.ndarray, graph: SparseGraph, entries: np.ndarray) -> tupl
     """Nodes of a block and its graph, from its entries in the order of the rows."""
     nodes, counts = np.unique(owners[entries], return_counts=True)
     indices = np.searchsorted(nodes, graph.indices[entries]).astype(np.int32)
-    return nodes, SparseGraph(np.concatenate([[0], np.cumsum(counts)]), indices, graph.data[entries])
+    return nodes, SparseGraph(offsets_of(counts), indices, graph.data[entries])
 
 
 def contracted(graph: SparseGraph, labels: np.ndarray) -> Reduction:

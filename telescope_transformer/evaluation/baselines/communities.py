@@ -11,6 +11,7 @@ from sklearn.cluster import HDBSCAN
 from sklearn.decomposition import TruncatedSVD
 from sklearn.neighbors import NearestNeighbors
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.errors import TrainingError
 
 # Neighbours in the graph, and dimensions that wide vectors are reduced to: usual choices for such graphs.
@@ -24,8 +25,7 @@ def reduced(vectors: NDArray, seed: int) -> NDArray[np.float32]:
     """Vectors of at most `DIMENSIONS` dimensions and of unit length."""
     if min(vectors.shape) > DIMENSIONS:
         vectors = TruncatedSVD(DIMENSIONS, random_state=seed).fit_transform(vectors)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return unit_rows(vectors)
 
 
 def leiden(vectors: NDArray, seed: int) -> Iterator[NDArray[np.int64]]:

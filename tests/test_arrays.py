@@ -1,0 +1,23 @@
+"""Offsets and unit rows, on empty input too."""
+
+import numpy as np
+import pytest
+
+from telescope_transformer.arrays import offsets_of, positions_in_runs, unit_rows
+
+
+@pytest.mark.parametrize(
+    ("sizes", "offsets", "positions"),
+    [([], [0], []), ([2, 0, 3], [0, 2, 2, 5], [0, 1, 0, 1, 2])],
+)
+def test_offsets_and_positions(sizes: list[int], offsets: list[int], positions: list[int]) -> None:
+    counts = np.array(sizes, dtype=np.int32)
+    assert offsets_of(counts).tolist() == offsets
+    assert offsets_of(counts).dtype == np.int64
+    assert positions_in_runs(counts).tolist() == positions
+
+
+def test_rows_have_length_one_and_zeros_stay_zeros() -> None:
+    rows = unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    assert rows.dtype == np.float32
+    assert rows.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0.0, 0.0]]
