@@ -7,11 +7,13 @@ import typer
 
 
 def push(
-    source: Annotated[Path, typer.Argument(help="Checkpoint; with --dataset or --metric, such a folder.")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder of a checkpoint or, with --dataset, of a dataset; or the name of a metric.")
+    ],
     name: Annotated[str, typer.Argument(help="Repository, as user/name; created where it does not exist.")],
     dataset: Annotated[bool, typer.Option("--dataset", help="SOURCE is a prepared dataset.")] = False,
     metric: Annotated[
-        bool, typer.Option("--metric", help="SOURCE is a metric, by name or folder; it becomes a Space.")
+        bool, typer.Option("--metric", help="SOURCE is the name of a metric; it becomes a Space.")
     ] = False,
     metrics: Annotated[Path | None, typer.Option(help="metrics.json of an evaluation, for a model's card.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,

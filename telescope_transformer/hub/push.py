@@ -1,7 +1,6 @@
 """Upload a checkpoint, a prepared dataset or a metric, with a card rendered from what was recorded."""
 
 import tempfile
-from importlib.resources import files
 from pathlib import Path
 
 from telescope_transformer.errors import InputError
@@ -22,7 +21,7 @@ def push(
     """Upload a folder with its card to the Hub as one commit, with HF_TOKEN or the stored token.
 
     Args:
-        source: a checkpoint, a prepared dataset, or a metric's folder or its name in `telescope_transformer.metrics`.
+        source: a checkpoint, a prepared dataset, or the name of a metric in `telescope_transformer.metrics`.
         name: repository, "user/name"; created if it does not exist.
         what: "model", "dataset" or "metric".
         private: whether a new repository is private.
@@ -38,9 +37,7 @@ def push(
         HubError: if the card is not valid, or the Hub refuses or cannot be reached.
     """
     source = Path(source)
-    if what == "metric" and not source.is_dir():
-        source = Path(str(files("telescope_transformer.metrics") / str(source)))
-    if not source.is_dir():
+    if what != "metric" and not source.is_dir():
         raise InputError(f"{source}: no such folder")
     if name.count("/") != 1 or not all(name.split("/")):
         raise InputError(f"{name!r} is not a repository: name it as user/name")

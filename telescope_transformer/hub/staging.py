@@ -15,7 +15,6 @@ from telescope_transformer.hub.facts import read_measured_on, read_measurements,
 from telescope_transformer.preparation.manifest import read_manifest, write_manifest
 
 CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "calibration.json")
-METRIC_FILES = ("README.md", "app.py", "requirements.txt")
 
 
 @dataclass(frozen=True)
@@ -87,16 +86,14 @@ def stage_metric(metric: Path, name: str, folder: Path, options: CardOptions) ->
     """A metric's module, card, demonstration and requirements, as `evaluate.load` looks for them in a Space.
 
     Raises:
-        InputError: if the folder lacks one of them.
+        InputError: if there is no such metric.
     """
-    module = metric / f"{metric.name}.py"
-    for file in (module, *(metric / wanted for wanted in METRIC_FILES)):
-        if not file.is_file():
-            raise InputError(f"{metric}: no {file.name}; a metric's folder has its module, {', '.join(METRIC_FILES)}")
-    # The client derives the module's name from the name of the repository.
-    _place(module, folder / f"{name.split('/')[-1]}.py")
-    for wanted in METRIC_FILES:
-        _place(metric / wanted, folder / wanted)
+    # Imported here because it needs datasets and evaluate, which the upload of a model does not.
+    from telescope_transformer.metrics.modules import MODULES, write_space
+
+    if str(metric) not in MODULES:
+        raise InputError(f"{metric}: no such metric; metrics are {', '.join(MODULES)}")
+    write_space(str(metric), folder, name.split("/")[-1])
     return Staged("space", ["*.py"])
 
 

@@ -10,10 +10,10 @@ import pytest
 
 import telescope_transformer.metrics
 from telescope_transformer.metrics.clusters import cluster_scores
+from telescope_transformer.metrics.modules import MODULES, write_space
 from telescope_transformer.metrics.pairs import same_source_statistics
 
 FOLDER = Path(telescope_transformer.metrics.__file__).parent
-MODULES = sorted(path.parent for path in FOLDER.glob("*/README.md"))
 CARD_PARTS = ("## How to use", "### Inputs", "### Output", "## Limitations", "## Citation")
 
 
@@ -27,30 +27,27 @@ def loaded(folder: Path) -> evaluate.EvaluationModule:
     return evaluate.load(str(folder))
 
 
-def test_there_are_modules() -> None:
-    assert len(MODULES) == 4
+def test_each_folder_is_a_module() -> None:
+    assert {path.stem for path in FOLDER.glob("*/*.py") if path.parent.name == path.stem} == set(MODULES)
 
 
-@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
-def test_the_example_of_a_module_is_true(folder: Path) -> None:
-    module = loaded(folder)
-    here = SimpleNamespace(load=lambda name: loaded(FOLDER / Path(name).name))
-    example = doctest.DocTestParser().get_doctest(module.inputs_description, {"evaluate": here}, folder.name, None, 0)
+@pytest.mark.parametrize("name", MODULES)
+def test_the_example_of_a_module_is_true(name: str) -> None:
+    module = loaded(FOLDER / name)
+    here = SimpleNamespace(load=lambda path: loaded(FOLDER / Path(path).name))
+    example = doctest.DocTestParser().get_doctest(module.inputs_description, {"evaluate": here}, name, None, 0)
     assert example.examples
     assert doctest.DocTestRunner(verbose=False).run(example).failed == 0
 
 
-@pytest.mark.parametrize("folder", MODULES, ids=lambda folder: folder.name)
-def test_a_folder_is_what_a_space_needs(folder: Path) -> None:
-    assert {path.name for path in folder.iterdir()} - {"__pycache__"} == {
-        f"{folder.name}.py",
-        "README.md",
-        "app.py",
-        "requirements.txt",
-    }
-    card = (folder / "README.md").read_text()
+@pytest.mark.parametrize("name", MODULES)
+def test_a_space_has_what_the_hub_needs(name: str, tmp_path: Path) -> None:
+    write_space(name, tmp_path, "my-metric")
+    assert {path.name for path in tmp_path.iterdir()} == {"my-metric.py", "README.md", "app.py", "requirements.txt"}
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "sdk: gradio" in card
     assert all(part in card for part in CARD_PARTS)
+    assert "{{" not in card
 
 
 def test_modules_equal_the_functions(rng: np.random.Generator) -> None:
