@@ -5,17 +5,13 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Format, Inactivity, KeepGoing, PerPacket, Prefixes
+from telescope_transformer.cli.options import KeepGoing, Reading
 
 
 def adapt(
     inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs of flow records or packets.")],
     output: Annotated[Path, typer.Option("--output", "-o", file_okay=False, help="Directory of the checkpoint.")],
-    columns: Columns = None,
-    format: Format = "auto",
-    per_packet: PerPacket = False,
-    inactivity: Inactivity = 60.0,
-    telescope: Prefixes = None,
+    reading: Reading = Reading(),
     keep_going: KeepGoing = False,
     base: Annotated[
         str | None, typer.Option(help="Checkpoint to start from: a folder or Hub name; default: the shipped one.")
@@ -39,7 +35,7 @@ def adapt(
     """
     import shutil
 
-    from telescope_transformer.cli.options import labelled_reader, tell
+    from telescope_transformer.cli.options import tell
     from telescope_transformer.learning.adapt import AdaptSettings
     from telescope_transformer.learning.adapt import adapt as adapt_model
     from telescope_transformer.windows import cut
@@ -47,16 +43,7 @@ def adapt(
     settings = AdaptSettings(
         recipe=recipe, from_scratch=from_scratch, steps=steps, seconds=seconds, seed=seed, device_cpu=cpu
     )
-    read = labelled_reader(
-        None,
-        columns=columns,
-        format=format,
-        per_packet=per_packet,
-        inactivity=inactivity,
-        telescope=telescope,
-        keep_going=keep_going,
-    )
-    flow = read(inputs)
+    flow = reading.reader(keep_going=keep_going)(inputs)
     work = output / "run"
     adaptation = adapt_model(cut(flow.table, min_records=1), base, settings, folder=work, say=tell)
     adaptation.save(output)

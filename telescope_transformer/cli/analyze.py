@@ -9,26 +9,18 @@ import typer
 from telescope_transformer.cli.options import (
     Adapt,
     AdaptSteps,
-    Columns,
-    Engine,
-    Format,
+    Computing,
+    Cutting,
     Granularity,
-    Inactivity,
     Json,
     KeepGoing,
     Labels,
-    Master,
-    MemoryLimit,
-    MinRecords,
     Model,
     Networks,
-    PerPacket,
-    Prefixes,
+    Reading,
     Seed,
-    SessionGap,
     Threshold,
     TimeLimit,
-    Window,
 )
 
 
@@ -38,11 +30,7 @@ def analyze(
         Path,
         typer.Option("--output", "-o", file_okay=False, writable=True, help="Folder for the report and the tables."),
     ] = Path("out"),
-    columns: Columns = None,
-    format: Format = "auto",
-    per_packet: PerPacket = False,
-    inactivity: Inactivity = 60.0,
-    telescope: Prefixes = None,
+    reading: Reading = Reading(),
     keep_going: KeepGoing = False,
     labels: Labels = None,
     networks: Networks = None,
@@ -50,9 +38,7 @@ def analyze(
     adapt: Adapt = True,
     adapt_steps: AdaptSteps = None,
     threshold: Threshold = None,
-    window: Window = 128,
-    min_records: MinRecords = 1,
-    session_gap: SessionGap = None,
+    cutting: Cutting = Cutting(),
     granularity: Granularity = False,
     time_limit: TimeLimit = 60.0,
     seed: Seed = 0,
@@ -60,9 +46,7 @@ def analyze(
         Path | None,
         typer.Option(file_okay=False, help="Folder in which a next run finds windows, embeddings and clusters."),
     ] = None,
-    engine: Engine = "duckdb",
-    master: Master = "local[*]",
-    memory_limit: MemoryLimit = "4GB",
+    computing: Computing = Computing(),
     json: Json = False,
 ) -> None:
     """Cluster the sources of flow records by how they behave, and write a report.
@@ -75,7 +59,7 @@ def analyze(
     """
     from telescope_transformer.analysis import Settings
     from telescope_transformer.analysis import analyze as analyze_records
-    from telescope_transformer.cli.options import check_model, keeping_rejects, print_json, reading, tell
+    from telescope_transformer.cli.options import check_model, keeping_rejects, print_json, tell
     from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import scan_records
 
@@ -84,28 +68,22 @@ def analyze(
         adapt=adapt,
         adapt_steps=adapt_steps,
         threshold=threshold,
-        window=window,
-        min_records=min_records,
-        session_gap=session_gap,
+        window=cutting.window,
+        min_records=cutting.min_records,
+        session_gap=cutting.session_gap,
         granularity=granularity,
         time_limit=time_limit,
         seed=seed,
         networks=networks or (),
     )
     check_model(model)
-    options = reading(
-        columns=columns,
-        format=format,
-        per_packet=per_packet,
-        inactivity=inactivity,
-        telescope=telescope,
-        keep_going=keep_going,
-    )
-    scan = scan_records(inputs, **options)
-    cut = EngineSettings(engine, master, memory_limit)
+    scan = scan_records(inputs, **reading.arguments(keep_going=keep_going))
+    engine = EngineSettings(computing.engine, computing.master, computing.memory_limit)
     keep_model = output / "model"
     with keeping_rejects(scan, output):
-        found = analyze_records(scan, settings, work=work, engine=cut, labels=labels, keep_model=keep_model, say=tell)
+        found = analyze_records(
+            scan, settings, work=work, engine=engine, labels=labels, keep_model=keep_model, say=tell
+        )
     report = found.write(output)
     tell(f"open {report}")
     if json:

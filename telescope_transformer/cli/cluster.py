@@ -38,7 +38,10 @@ def cluster(
         return
     if output is None:
         raise typer.BadParameter("the clusters of a file need --output")
-    solution, summary = _of_file(embeddings, output, 0.5 if threshold is None else threshold, method, time_limit, seed)
+    from telescope_transformer.analysis.embeddings_file import cluster_file
+
+    at = 0.5 if threshold is None else threshold
+    solution, summary = cluster_file(embeddings, output, at, method, time_limit, seed)
     if json:
         print_json({"solution": solution})
     else:
@@ -53,58 +56,3 @@ def _in_folder(work: Path, threshold: float | None, time_limit: float, seed: int
     settings = Settings(threshold=threshold, time_limit=time_limit, seed=seed)
     with working_in(work):
         return cluster_stage(work, settings, tell)
-
-
-def _of_file(
-    embeddings: Path, output: Path, threshold: float, method: str, time_limit: float | None, seed: int
-) -> tuple[dict[str, Any], str]:
-    """Cluster a file of embeddings; returns what is known of the clustering, and the same in a line."""
-    import json
-    import time
-
-    from telescope_transformer.analysis.settings import counted
-    from telescope_transformer.correlation_clustering import CorrelationClustering
-
-    table, vectors = _read(embeddings)
-    started = time.monotonic()
-    solver = CorrelationClustering(method=method, time_limit=time_limit, random_state=seed)
-    solver.fit_embeddings(vectors, threshold)
-    solution = {
-        **solver.solution_.summary(),
-        "solver": solver.solver_,
-        "outside_pairs": solver.outside_pairs_,
-        "threshold": threshold,
-        "seconds": round(time.monotonic() - started, 3),
-    }
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "clusters.json").write_text(json.dumps({"solution": solution}, indent=2) + "\n")
-    _write_labels(table, solver.labels_, output / "labels.parquet")
-    bound = "no bound" if solution["gap"] is None else f"gap {100 * solution['gap']:.3g} %"
-    found = f"{counted(len(vectors), 'embedding')} in {counted(solver.n_clusters_, 'cluster')}"
-    summary = f"{found}, cost {solver.cost_:.6g}, {bound}"
-    return solution, f"{summary} ({solver.solver_})"
-
-
-def _read(path: Path):  # type: ignore[no-untyped-def]
-    """The table without its embeddings, and these as a float32 array (n, d)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from telescope_transformer.errors import InputError
-    from telescope_transformer.similarity import embedding_matrix
-
-    try:
-        table = pq.read_table(path)
-        vectors = embedding_matrix(table)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is not a readable Parquet file: {error}") from error
-    return table.drop_columns(["embedding"]), vectors
-
-
-def _write_labels(table, labels, path: Path) -> None:  # type: ignore[no-untyped-def]
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pq.write_table(table.append_column("cluster", pa.array(labels, type=pa.int32())), path, compression="zstd")

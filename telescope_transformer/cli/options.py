@@ -3,6 +3,7 @@
 import json as json_module
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from telescope_transformer.progress import say
 
 if TYPE_CHECKING:
     from telescope_transformer.records import FlowRecords, RecordScan
+    from telescope_transformer.update import State
 
 Columns = Annotated[
     str | None,
@@ -88,26 +90,118 @@ def check_model(model: str | None) -> None:
         resolve_checkpoint(model)
 
 
-def reading(
-    *,
-    columns: str | None = None,
-    format: str = "auto",
-    per_packet: bool = False,
-    inactivity: float = 60.0,
-    telescope: list[str] | None = None,
-    keep_going: bool = False,
-) -> dict[str, Any]:
-    """The options as arguments of `records.read_records` and `records.scan_records`."""
-    from telescope_transformer.records import parse_mapping
+@dataclass(frozen=True)
+class Reading:
+    """How flow records are read: options of each command that reads them."""
 
-    return {
-        "columns": parse_mapping(columns) if columns else None,
-        "format": format,
-        "per_packet": per_packet,
-        "inactivity_seconds": inactivity,
-        "telescope": telescope or (),
-        "keep_going": keep_going,
-    }
+    columns: Columns = None
+    format: Format = "auto"
+    per_packet: PerPacket = False
+    inactivity: Inactivity = 60.0
+    telescope: Prefixes = None
+
+    def arguments(self, *, keep_going: bool = False) -> dict[str, Any]:
+        """The options as arguments of `records.read_records` and `records.scan_records`."""
+        from telescope_transformer.records import parse_mapping
+
+        return {
+            "columns": parse_mapping(self.columns) if self.columns else None,
+            "format": self.format,
+            "per_packet": self.per_packet,
+            "inactivity_seconds": self.inactivity,
+            "telescope": self.telescope or (),
+            "keep_going": keep_going,
+        }
+
+    def reader(
+        self, labels: Path | None = None, *, keep_going: bool = False
+    ) -> Callable[[Sequence[str | Path]], "FlowRecords"]:
+        """A function that reads inputs, says what was kept, and names sources and tools.
+
+        Args:
+            labels: folder of scanner lists, read once; None names no source.
+            keep_going: whether to read on after damage in a file.
+        """
+        from dataclasses import replace
+
+        from telescope_transformer.labels import add_tools, label_records, read_labels
+        from telescope_transformer.records import read_records
+
+        arguments = self.arguments(keep_going=keep_going)
+        lists = None if labels is None else read_labels(labels)
+        if lists is not None:
+            tell(lists.summary())
+
+        def read(inputs: Sequence[str | Path]) -> "FlowRecords":
+            flow = read_records(inputs, **arguments)
+            tell(flow.summary())
+            # Tools are recognised by these header fields alone.
+            known = not {"ip_id", "tcp_seq"}.isdisjoint(flow.table.column_names)
+            table = add_tools(flow.table) if known else flow.table
+            return replace(flow, table=table if lists is None else label_records(table, lists))
+
+        return read
+
+    def file_reader(self, labels: Path | None) -> Callable[[Path], "FlowRecords"]:
+        """`reader` for one file at a time. A damaged file is refused whole, since it can come again, repaired."""
+        read = self.reader(labels)
+
+        def read_file(path: Path) -> "FlowRecords":
+            flow = read([path])
+            flow.raise_if_damaged()
+            return flow
+
+        return read_file
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How records are cut into windows."""
+
+    window: Window = 128
+    min_records: MinRecords = 1
+    session_gap: SessionGap = None
+
+
+@dataclass(frozen=True)
+class Computing:
+    """Which engine sorts the records."""
+
+    engine: Engine = "duckdb"
+    master: Master = "local[*]"
+    memory_limit: MemoryLimit = "4GB"
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the first step of a running analysis fixes, and how long records stay in it."""
+
+    model: Annotated[str | None, typer.Option(help="Checkpoint; the first file fixes it.")] = None
+    threshold: Annotated[
+        float | None, typer.Option(help="Cosine at which a pair weighs 0; the first file fixes it.")
+    ] = None
+    window: Annotated[
+        int | None, typer.Option(min=1, help="Most records in a window; the first file fixes it, or 128.")
+    ] = None
+    min_records: Annotated[
+        int | None, typer.Option(min=1, help="Fewest records in a window; the first file fixes it, or 8.")
+    ] = None
+    keep: Keep = None
+
+    def check(self) -> None:
+        """Refuse a checkpoint or a threshold that cannot be used, before a state is made."""
+        from telescope_transformer.analysis import Settings
+
+        check_model(self.model)
+        Settings(threshold=self.threshold)
+
+    def settings(self, state: "State") -> Any:
+        """The settings of a step; what is not given is what the state was begun with."""
+        from telescope_transformer.update.running import settings_of
+
+        return settings_of(
+            state, model=self.model, threshold=self.threshold, window=self.window, min_records=self.min_records
+        )
 
 
 def days_of(keep: str | None) -> float | None:
@@ -122,46 +216,6 @@ def days_of(keep: str | None) -> float | None:
     if not 0 < days < 1e6:
         raise typer.BadParameter(f"{keep!r} is no time such as 30d, 12h or 4w")
     return days
-
-
-def labelled_reader(labels: Path | None, **options: Any) -> Callable[[Sequence[str | Path]], "FlowRecords"]:
-    """A function that reads inputs with the options of `reading`, says what was kept, and names sources and tools.
-
-    Args:
-        labels: folder of scanner lists, read once; None names no source.
-        options: as `reading` takes them.
-    """
-    from dataclasses import replace
-
-    from telescope_transformer.labels import add_tools, label_records, read_labels
-    from telescope_transformer.records import read_records
-
-    arguments = reading(**options)
-    lists = None if labels is None else read_labels(labels)
-    if lists is not None:
-        tell(lists.summary())
-
-    def read(inputs: Sequence[str | Path]) -> "FlowRecords":
-        flow = read_records(inputs, **arguments)
-        tell(flow.summary())
-        # Without these header fields no tool leaves a mark.
-        table = flow.table if {"ip_id", "tcp_seq"}.isdisjoint(flow.table.column_names) else add_tools(flow.table)
-        return replace(flow, table=table if lists is None else label_records(table, lists))
-
-    return read
-
-
-def file_reader(labels: Path | None, **options: Any) -> Callable[[Path], "FlowRecords"]:
-    """`labelled_reader` for a file at a time, which refuses a damaged one whole: it can come again, repaired."""
-    read = labelled_reader(labels, **options)
-
-    def read_file(path: Path) -> "FlowRecords":
-        flow = read([path])
-        if not options.get("keep_going"):
-            flow.raise_if_damaged()
-        return flow
-
-    return read_file
 
 
 @contextmanager

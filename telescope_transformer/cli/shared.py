@@ -1,10 +1,11 @@
-"""What every command has in common: options for its messages, and variables that give its options their values."""
+"""What every command has in common: options for its messages, groups of options, and variables for their values."""
 
 import inspect
 import logging
 import sys
 from collections.abc import Callable
 from copy import copy
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -36,7 +37,11 @@ Level = Annotated[
 
 
 def with_shared_options(command: Command) -> Command:
-    """The command with --quiet and --log-level, and with a variable for each option; see `configuration.variables`."""
+    """Add --quiet, --log-level and a variable for each option; see `configuration.variables`.
+
+    A parameter whose type is a dataclass, such as `options.Reading`, becomes an option for each of its fields, so that
+    commands share a group of options by naming it.
+    """
 
     @wraps(command)
     def run(*args: Any, quiet: bool = False, log_level: LogLevel | None = None, **options: Any) -> None:
@@ -44,14 +49,27 @@ def with_shared_options(command: Command) -> Command:
         if log_level is not None:
             logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
             logging.getLogger("telescope_transformer").setLevel(log_level.upper())
+        for name, group in groups.items():
+            options[name] = group(**{entry.name: options.pop(entry.name) for entry in fields(group)})
         command(*args, **options)
 
-    own = list(inspect.signature(command).parameters.values())
     hints = get_type_hints(command, include_extras=True)
-    parameters = [
-        each.replace(annotation=_with_variables(hints[each.name], command.__name__, each.name)) for each in own
-    ]
+    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
     keyword = inspect.Parameter.KEYWORD_ONLY
+    for each in inspect.signature(command).parameters.values():
+        # All but the arguments, which come first, are given by name, so that their order is free.
+        if each.name in groups:
+            group = get_type_hints(groups[each.name], include_extras=True)
+            parameters += [
+                inspect.Parameter(entry.name, keyword, default=entry.default, annotation=group[entry.name])
+                for entry in fields(groups[each.name])
+            ]
+        else:
+            parameters.append(each.replace(kind=keyword, annotation=hints[each.name]))
+    parameters = [
+        each.replace(annotation=_with_variables(each.annotation, command.__name__, each.name)) for each in parameters
+    ]
     parameters += [
         inspect.Parameter("quiet", keyword, default=False, annotation=Quiet),
         inspect.Parameter("log_level", keyword, default=None, annotation=Level),

@@ -6,18 +6,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import (
-    Columns,
-    Format,
-    Inactivity,
-    Json,
-    Keep,
-    Labels,
-    Networks,
-    PerPacket,
-    Prefixes,
-    TimeLimit,
-)
+from telescope_transformer.cli.options import Json, Labels, Networks, Reading, Running, TimeLimit
 
 
 def update(
@@ -29,24 +18,10 @@ def update(
             "--output", "-o", file_okay=False, writable=True, help="Folder for the report and tables of the whole."
         ),
     ] = None,
-    columns: Columns = None,
-    format: Format = "auto",
-    per_packet: PerPacket = False,
-    inactivity: Inactivity = 60.0,
-    telescope: Prefixes = None,
+    reading: Reading = Reading(),
     labels: Labels = None,
     networks: Networks = None,
-    model: Annotated[str | None, typer.Option(help="Checkpoint; the first update fixes it.")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Cosine at which a pair weighs 0; the first fixes it.")
-    ] = None,
-    window: Annotated[
-        int | None, typer.Option(min=1, help="Most records in a window; the first update fixes it, or 128.")
-    ] = None,
-    min_records: Annotated[
-        int | None, typer.Option(min=1, help="Fewest records in a window; the first update fixes it, or 8.")
-    ] = None,
-    keep: Keep = None,
+    running: Running = Running(),
     granularity: Annotated[
         bool, typer.Option(help="Walk the sweep of thresholds, for the stability of clusters.")
     ] = False,
@@ -60,31 +35,25 @@ def update(
 
     Example: telescope update state.duckdb monday.csv.gz tuesday.csv.gz --output out
     """
-    from telescope_transformer.analysis import Settings
-    from telescope_transformer.cli.options import check_model, days_of, file_reader, print_json, tell
+    from telescope_transformer.cli.options import days_of, print_json, tell
     from telescope_transformer.errors import InputError, StateError
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
     from telescope_transformer.update import update as take
-    from telescope_transformer.update.running import settings_of
     from telescope_transformer.update.summary import summarise
 
     if not inputs and output is None:
         raise typer.BadParameter("give files to take, or --output for the report, or both")
     if not inputs and not state.exists():
         raise StateError(f"{state}: no such state; it begins with the first files")
-    check_model(model)
-    # Checks the threshold before a state is made.
-    Settings(threshold=threshold)
+    running.check()
     files = [file.path for file in find_inputs(inputs)] if inputs else []
-    read = file_reader(
-        labels, columns=columns, format=format, per_packet=per_packet, inactivity=inactivity, telescope=telescope
-    )
+    read = reading.file_reader(labels)
     report: Path | None = None
     with State(state) as opened:
-        chosen = settings_of(opened, model=model, threshold=threshold, window=window, min_records=min_records)
+        chosen = running.settings(opened)
         refused: list[InputError] = []
-        steps = take(opened, files, read, chosen, keep_days=days_of(keep), refused=refused, say=tell)
+        steps = take(opened, files, read, chosen, keep_days=days_of(running.keep), refused=refused, say=tell)
         if output is not None:
             whole = summarise(opened, time_limit=time_limit, networks=networks or (), granularity=granularity)
             report = whole.write(output)

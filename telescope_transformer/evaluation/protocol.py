@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from telescope_transformer.arrays import offsets_of
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.evaluation.windows import WindowSet, prefix_of
+from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.records.addresses import network_of
 from telescope_transformer.windows import TRAIN_PART, fixed_windows, split_of_source
 
 HOLD_OUTS = ("source", "prefix", "organisation")
@@ -138,7 +139,7 @@ def units_of(sources: Iterable[str], label_of: Mapping[str, str], hold_out: str)
     """
     if hold_out not in HOLD_OUTS:
         raise DatasetError(f"sources can be held out by {', '.join(HOLD_OUTS)}, not by {hold_out!r}")
-    units = {source: source if hold_out == "source" else prefix_of(source) for source in sources}
+    units = {source: source if hold_out == "source" else network_of(source) for source in sources}
     return units | (dict(label_of) if hold_out == "organisation" else {})
 
 

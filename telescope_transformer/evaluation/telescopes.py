@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.evaluation.inputs import distinct_records
 from telescope_transformer.evaluation.protocol import MAX_WINDOWS, recurring
-from telescope_transformer.evaluation.windows import WindowSet, prefix_of
+from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.files import replacing
 from telescope_transformer.records import read_records
+from telescope_transformer.records.addresses import network_of
 from telescope_transformer.windows import WINDOW, cut_windows, fixed_windows, split_of_source
 
 # Sources of the validation set and of each test set; two thousand windows are two million pairs.
@@ -199,7 +200,7 @@ def _inside(addresses: NDArray, first: NDArray, last: NDArray) -> NDArray[np.boo
 
 def networks(windows: pa.Table) -> set[str]:
     """The /24s (IPv6: /48s) of all sources."""
-    return {prefix_of(name) for name in pc.unique(windows["source"]).to_pylist()}
+    return {network_of(name) for name in pc.unique(windows["source"]).to_pylist()}
 
 
 @dataclass(frozen=True)
@@ -234,8 +235,8 @@ def split(windows: pa.Table, length: int, seed: int, seen: set[str]) -> Parts:
         DatasetError: where too few sources are left.
     """
     names = pc.unique(windows["source"]).to_pylist()
-    side = {name: split_of_source(prefix_of(name), seed) for name in names}
-    fresh = {name for name in names if prefix_of(name) not in seen}
+    side = {name: split_of_source(network_of(name), seed) for name in names}
+    fresh = {name for name in names if network_of(name) not in seen}
 
     def of(wanted: str) -> pa.Table:
         chosen = [name for name in names if side[name] == wanted and (wanted == "train" or name in fresh)]

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_network
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.records.addresses import network_of
 
 SECOND = 1_000_000
 DAY_SECONDS = 86_400
@@ -70,7 +70,7 @@ class WindowSet:
     @cached_property
     def prefixes(self) -> NDArray[np.int64]:
         """Code of each window's /24 (IPv6: /48), (n,)."""
-        networks = np.array([str(prefix_of(name)) for name in self.source_names])
+        networks = np.array([network_of(name) for name in self.source_names])
         return np.unique(networks, return_inverse=True)[1][self.sources]
 
     @cached_property
@@ -102,11 +102,6 @@ class WindowSet:
 
     def take(self, rows: NDArray) -> "WindowSet":
         return WindowSet(self.table.take(pa.array(rows)))
-
-
-def prefix_of(source: str) -> str:
-    """The network that stands for one operator: the /24 of an IPv4 address, the /48 of an IPv6 one."""
-    return str(ip_network(f"{source}/{48 if ':' in source else 24}", strict=False))
 
 
 def indicator(values: NDArray, vocabulary: NDArray | None = None) -> csr_array:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from telescope_transformer.files import file_digest
 from telescope_transformer.model import FlowTokenizer
 from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.writer import ShardFile
+from telescope_transformer.records.addresses import network_of
 
 DONE = "store.json"
 
@@ -192,17 +192,5 @@ def _encode(
 
 
 def networks_of(sources: pa.Array) -> np.ndarray:
-    """A number for each source (S,) that those of one network share: the /24 of an IPv4 address, the /48 of IPv6.
-
-    A source that is no address is a network of its own.
-    """
-    numbers: dict[object, int] = {}
-    return np.array([numbers.setdefault(_network(text), len(numbers)) for text in sources.to_pylist()], dtype=np.int64)
-
-
-def _network(source: str) -> object:
-    try:
-        address = ip_address(source)
-    except ValueError:
-        return source
-    return address.version, int(address) >> (8 if address.version == 4 else 80)
+    """A number for each source (S,) that the sources of one network share; see `addresses.network_of`."""
+    return pa.array(map(network_of, sources.to_pylist())).dictionary_encode().indices.to_numpy().astype(np.int64)

@@ -5,6 +5,7 @@ Text of decimal digits alone is an IPv4 address written as an integer. Leading z
 programs disagree on whether they mean octal.
 """
 
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "fold_address",
     "format_addresses",
     "format_ipv4",
+    "network_of",
     "parse_addresses",
     "parse_ipv4",
 ]
@@ -86,6 +88,27 @@ def format_ipv4(numbers: np.ndarray) -> pa.StringArray:
     """Dotted quads of uint32 addresses (n,)."""
     low = np.asarray(numbers).astype(np.uint64)
     return format_addresses(Addresses(np.zeros_like(low), low, np.full(len(low), IPV4, dtype=np.uint8)))
+
+
+def network_of(address: str) -> str:
+    """The network that stands for one operator: the /24 of an IPv4 address, the /48 of an IPv6 address.
+
+    A name that is no address, such as a pseudonym, is a network of its own.
+
+    Args:
+        address: canonical text, as every stage has it.
+
+    Example:
+        >>> network_of("192.0.2.7"), network_of("2001:db8:1:2::1"), network_of("sensor-1")
+        ('192.0.2.0/24', '2001:db8:1::/48', 'sensor-1')
+    """
+    if ":" in address:
+        try:
+            return f"{IPv6Address(int(IPv6Address(address)) >> 80 << 80)}/48"
+        except ValueError:
+            return address
+    parts = address.split(".")
+    return f"{'.'.join(parts[:3])}.0/24" if len(parts) == 4 and all(map(str.isdigit, parts)) else address
 
 
 def fold_address(values: pa.Array | pa.ChunkedArray) -> np.ndarray:

@@ -1,10 +1,11 @@
 """What a cluster aims at: how many destinations, under which prefixes, and in which order it sweeps them."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import numpy as np
 
+from telescope_transformer.records.addresses import network_of
 from telescope_transformer.records.sensors import ABSENT_DESTINATION
 from telescope_transformer.report.counting import top_values
 from telescope_transformer.report.window_records import WindowRecords
@@ -12,13 +13,6 @@ from telescope_transformer.report.window_records import WindowRecords
 NO_DESTINATION = str(IPv4Address(ABSENT_DESTINATION))
 # Sensors that are named, not addressed, have pseudo-addresses here.
 SENSOR_PREFIX = 240
-
-
-def network_of(address: str) -> str:
-    """The /24 of an IPv4 address, the /48 of an IPv6 address."""
-    if ":" not in address:
-        return address.rpartition(".")[0] + ".0/24"
-    return str(ip_network((int(IPv6Address(address)) >> 80 << 80, 48)))
 
 
 def target_prefix(address: str) -> str:

@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from measuring import measured
 
 from telescope_transformer.preparation import read_blocks, read_manifest
 from telescope_transformer.simulation import SimulationSettings, simulate_batches
@@ -32,20 +32,6 @@ DAYS = 30
 DAY = 86_400_000_000
 BLOCK = 16_384
 TELESCOPE = [sys.executable, "-m", "telescope_transformer.cli.main"]
-
-
-def measured(command: list[str]) -> dict[str, Any]:
-    """Runs a command; seconds by the clock, processor seconds and peak memory of its process."""
-    started = time.monotonic()
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{' '.join(command)} failed")
-    return {
-        "seconds": round(time.monotonic() - started, 1),
-        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_gib": round(usage.ru_maxrss / 2**20, 2),
-    }
 
 
 def with_rate(result: dict[str, Any], count: int, what: str) -> dict[str, Any]:

@@ -16,29 +16,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from measuring import measured
 from sklearn.metrics import adjusted_rand_score
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 TELESCOPE = [sys.executable, "-m", "telescope_transformer.cli.main"]
-
-
-def measured(command: list[str]) -> dict[str, Any]:
-    """Runs a command; seconds by the clock, processor seconds and peak memory of its process."""
-    started = time.monotonic()
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{' '.join(command)} failed")
-    return {
-        "seconds": round(time.monotonic() - started, 1),
-        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_gib": round(usage.ru_maxrss / 2**20, 2),
-    }
 
 
 def run(sources: int, records: int, folder: Path, memory_limit: str) -> dict[str, Any]:

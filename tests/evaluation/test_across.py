@@ -24,7 +24,8 @@ from telescope_transformer.evaluation.telescopes import (
     split,
     windows_of,
 )
-from telescope_transformer.evaluation.windows import WindowSet, prefix_of
+from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.records.addresses import network_of
 from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
 from telescope_transformer.windows import cut_windows
 
@@ -84,11 +85,11 @@ def test_every_cell_is_measured_once_and_tables_come_from_the_cells(data: Path, 
 
 def test_unseen_sources_share_no_network_with_what_was_learned_from() -> None:
     windows = cut_windows(simulate(600, seed=1, records_per_source=30.0), min_records=1)
-    some = {prefix_of(name) for name in windows["source"].to_pylist()[::7]}
+    some = {network_of(name) for name in windows["source"].to_pylist()[::7]}
     parts = split(windows, 4, seed=0, seen=some)
     learned = networks(parts.learning)
     for part in (parts.sample, parts.validation):
-        unseen = {prefix_of(name) for name in part.source_names}
+        unseen = {network_of(name) for name in part.source_names}
         assert not unseen & learned
         assert not unseen & some
     assert parts.labelled is not None

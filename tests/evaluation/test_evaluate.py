@@ -34,9 +34,10 @@ from telescope_transformer.evaluation.settings import EvaluationSettings, ModelA
 from telescope_transformer.evaluation.summary import Run, average, differences, summarise
 from telescope_transformer.evaluation.tables import CLUSTER_NOTE, HEADINGS
 from telescope_transformer.evaluation.targets import large_organisations, pair_targets, told_by_neighbours
-from telescope_transformer.evaluation.windows import WindowSet, prefix_of
+from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.metrics.bootstrap import percentile_interval, source_multiplicities
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.records.addresses import network_of
 from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
 from telescope_transformer.windows import cut_windows
 
@@ -97,11 +98,6 @@ def test_targets_choose_the_pairs_that_they_name() -> None:
     assert chosen["organisation_other_prefix"] == [False, False, True, False, True, True]
 
 
-def test_prefixes_of_both_families() -> None:
-    assert prefix_of("198.51.100.77") == "198.51.100.0/24"
-    assert prefix_of("2001:db8:1:2::3") == "2001:db8:1::/48"
-
-
 def test_all_labelled_windows_vote_and_large_organisations_are_averaged() -> None:
     labels = [*"aaaabbb", "alone", None]
     rows = [window(f"192.0.2.{n}", n, 1, 22, label) for n, label in enumerate(labels)]
@@ -126,7 +122,7 @@ def test_splits_keep_sources_apart_and_draw_few_windows(split: Split) -> None:
 def test_held_out_units_are_whole(windows: pa.Table, hold_out: str) -> None:
     split = make_split(windows, LENGTH, seed=1, hold_out=hold_out)
     units = {
-        name: {prefix_of(source) for source in split.part(name).source_names}
+        name: {network_of(source) for source in split.part(name).source_names}
         if hold_out == "prefix"
         else set(split.part(name).labels) - {""}
         for name in ("train", "unseen_sources")

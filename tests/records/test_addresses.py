@@ -14,6 +14,7 @@ from telescope_transformer.records.addresses import (
     canonical_addresses,
     fold_address,
     format_ipv4,
+    network_of,
     parse_addresses,
     parse_ipv4,
 )
@@ -115,3 +116,16 @@ def test_sensor_names_that_hash_alike_are_kept_apart(monkeypatch: pytest.MonkeyP
 )
 def test_a_misspelt_address_is_no_sensor_name(text: str, expected: bool) -> None:
     assert is_sensor_name(text) is expected
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.one_of(st.ip_addresses(), sparse_6))
+def test_a_network_is_that_of_the_standard_library(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    text = canonical(address)
+    expected = ipaddress.ip_network(f"{text}/{48 if ':' in text else 24}", strict=False)
+    assert ipaddress.ip_network(network_of(text)) == expected
+
+
+@pytest.mark.parametrize("name", ["sensor-1", "a.b.c.d", "not:an:address", "", "1.2.3"])
+def test_what_is_no_address_is_a_network_of_its_own(name: str) -> None:
+    assert network_of(name) == name

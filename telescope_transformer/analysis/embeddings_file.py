@@ -1,0 +1,67 @@
+"""Correlation clustering of a Parquet file of embeddings, wherever they come from."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from telescope_transformer.analysis.settings import counted
+from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.errors import InputError
+from telescope_transformer.files import write_text
+from telescope_transformer.similarity import embedding_matrix
+
+
+def cluster_file(
+    embeddings: Path, output: Path, threshold: float, method: str, time_limit: float | None, seed: int
+) -> tuple[dict[str, Any], str]:
+    """Cluster a file of embeddings, and write `clusters.json` and `labels.parquet`.
+
+    Args:
+        embeddings: Parquet file with a column `embedding`; its other columns are kept in `labels.parquet`.
+        output: folder, made if absent.
+        threshold: inner product at which a pair neither attracts nor repels.
+        method: "auto", "lp", "local_search" or "greedy".
+        time_limit: seconds for all; None is no limit.
+        seed: of the search.
+
+    Returns:
+        What is known of the clustering, and the same in a line.
+
+    Raises:
+        InputError: if the file is not Parquet or its embeddings are damaged, naming the file.
+    """
+    table, vectors = _read(embeddings)
+    started = time.monotonic()
+    solver = CorrelationClustering(method=method, time_limit=time_limit, random_state=seed)
+    solver.fit_embeddings(vectors, threshold)
+    solution = {
+        **solver.solution_.summary(),
+        "solver": solver.solver_,
+        "outside_pairs": solver.outside_pairs_,
+        "threshold": threshold,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    write_text(output / "clusters.json", json.dumps({"solution": solution}, indent=2) + "\n")
+    labels = table.append_column("cluster", pa.array(solver.labels_, type=pa.int32()))
+    pq.write_table(labels, output / "labels.parquet", compression="zstd")
+    bound = "no bound" if solution["gap"] is None else f"gap {100 * solution['gap']:.3g} %"
+    found = f"{counted(len(vectors), 'embedding')} in {counted(solver.n_clusters_, 'cluster')}"
+    return solution, f"{found}, cost {solver.cost_:.6g}, {bound} ({solver.solver_})"
+
+
+def _read(path: Path) -> tuple[pa.Table, np.ndarray]:
+    """The table without its embeddings, and these as a float32 array (n, d)."""
+    try:
+        table = pq.read_table(path)
+        vectors = embedding_matrix(table)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is not a readable Parquet file: {error}") from error
+    return table.drop_columns(["embedding"]), vectors
