@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from telescope_transformer.compiled import ensure_cache
 
 if TYPE_CHECKING:
-    from telescope_transformer.analysis import Analysis, Settings, analyze
+    from telescope_transformer.analysis import Analysis, AnalysisSettings, analyze
     from telescope_transformer.correlation_clustering import CorrelationClustering
     from telescope_transformer.embedder import Embedder, load
     from telescope_transformer.model import (
@@ -32,7 +32,7 @@ ensure_cache()
 # Each public name is imported on first use: `telescope --help` must not wait for torch.
 _HOME = {
     "Analysis": "telescope_transformer.analysis",
-    "Settings": "telescope_transformer.analysis",
+    "AnalysisSettings": "telescope_transformer.analysis",
     "CorrelationClustering": "telescope_transformer.correlation_clustering",
     "Embedder": "telescope_transformer.embedder",
     "FlowTokenizer": "telescope_transformer.model",
@@ -45,10 +45,10 @@ _HOME = {
 
 __all__ = [
     "Analysis",
+    "AnalysisSettings",
     "CorrelationClustering",
     "Embedder",
     "FlowTokenizer",
-    "Settings",
     "TelescopeConfig",
     "TelescopeForContrastiveLearning",
     "TelescopeModel",

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from telescope_transformer.calibration import Calibration, calibrate, measured
 from telescope_transformer.embedding import embed_windows, load_model
-from telescope_transformer.preparation import load
+from telescope_transformer.preparation import load_split
 from telescope_transformer.windows import fixed_windows
 
 # Windows are cut again to these lengths, and pairs have one length, because the length of a window often gives its
@@ -49,5 +49,5 @@ def calibrate_dataset(
             sources.append([f"{source}/{length}" for source in cut["source"].to_pylist()])
         return np.concatenate(vectors), np.concatenate(sources)
 
-    fitted = calibrate(*embedded(load(dataset, fit_split)), seed=seed)
-    return measured(fitted, *embedded(load(dataset, test_split)), seed=seed)
+    fitted = calibrate(*embedded(load_split(dataset, fit_split)), seed=seed)
+    return measured(fitted, *embedded(load_split(dataset, test_split)), seed=seed)

@@ -23,7 +23,7 @@ from telescope_transformer.embedding import (
 from telescope_transformer.errors import CheckpointError, FlowRecordError, InputError
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
-from telescope_transformer.preparation import load as load_prepared
+from telescope_transformer.preparation import load_split
 from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.records import FlowRecords, read_records
 from telescope_transformer.records.in_memory import as_arrow, has_source, read_table
@@ -183,7 +183,7 @@ class Embedder:
             return records
         paths = _paths(records)
         if paths is not None and len(paths) == 1 and (Path(paths[0]) / MANIFEST).is_file():
-            return load_prepared(paths[0])
+            return load_split(paths[0])
         if isinstance(records, FlowRecords):
             found = records
         elif paths is not None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from telescope_transformer import analysis as analysis_package
 from telescope_transformer.analysis import (
-    Settings,
+    AnalysisSettings,
     analyze,
     clustering_stage,
     counted,
@@ -29,7 +29,7 @@ from telescope_transformer.records import scan_records
 from telescope_transformer.simulation import simulate
 from telescope_transformer.windows import Windows
 
-SETTINGS = Settings(adapt=False, time_limit=5.0, threshold=0.6)
+SETTINGS = AnalysisSettings(adapt=False, time_limit=5.0, threshold=0.6)
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +134,12 @@ def test_the_folder_holds_what_the_analysis_holds(analysis, tmp_path) -> None:
 
 def test_sources_of_too_few_records_end_with_a_message(records: pa.Table) -> None:
     with pytest.raises(InputError, match="fewest records that make a window, 8"):
-        analyze(records.slice(0, 3), Settings(min_records=8))
+        analyze(records.slice(0, 3), AnalysisSettings(min_records=8))
 
 
 def test_the_shipped_checkpoint_embeds(records: pa.Table, monkeypatch) -> None:
     monkeypatch.setattr(run, "Embedder", embedding_stage.Embedder)
-    found = analyze(records.slice(0, 600), Settings(adapt=False, time_limit=1.0))
+    found = analyze(records.slice(0, 600), AnalysisSettings(adapt=False, time_limit=1.0))
     lengths = np.linalg.norm(np.stack(found.windows["embedding"].to_numpy(zero_copy_only=False)), axis=1)
     assert lengths == pytest.approx(np.ones(found.windows.num_rows), abs=1e-5)
 
@@ -202,7 +202,7 @@ def test_a_next_run_uses_what_is_there(flows, tmp_path, monkeypatch) -> None:
     assert differences(again, first) == []
     assert sum(line.startswith("using the") for line in said) == 3
     with pytest.raises(DatasetError, match="take another folder"):
-        analyze(scan_records([flows]), Settings(window=16), work=work)
+        analyze(scan_records([flows]), AnalysisSettings(window=16), work=work)
 
 
 def test_an_interrupted_embedding_goes_on_where_it_was(flows, tmp_path, monkeypatch) -> None:

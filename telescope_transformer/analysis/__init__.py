@@ -3,15 +3,15 @@
 from telescope_transformer.analysis.clustering_stage import calibration_for, cluster_stage, edge_weights, solution
 from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage, embed_stage, model_of
 from telescope_transformer.analysis.result import Analysis
-from telescope_transformer.analysis.run import analyze, describe, walked, windows_stage
-from telescope_transformer.analysis.settings import Settings, counted, say_nothing
+from telescope_transformer.analysis.run import analyze, describe, threshold_sweep, windows_stage
+from telescope_transformer.analysis.settings import AnalysisSettings, counted, say_nothing
 from telescope_transformer.analysis.tables import sources_table, windows_table
 from telescope_transformer.analysis.work import working_in
 
 __all__ = [
     "Analysis",
+    "AnalysisSettings",
     "Embedder",
-    "Settings",
     "adapt_stage",
     "analyze",
     "calibration_for",
@@ -24,7 +24,7 @@ __all__ = [
     "say_nothing",
     "solution",
     "sources_table",
-    "walked",
+    "threshold_sweep",
     "windows_stage",
     "windows_table",
     "working_in",

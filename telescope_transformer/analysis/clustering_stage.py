@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer import embedding
 from telescope_transformer.analysis.embedding_stage import Embed, Embedder, model_of, open_embeddings, unseen_windows
-from telescope_transformer.analysis.settings import Say, Settings, counted
+from telescope_transformer.analysis.settings import AnalysisSettings, Say, counted
 from telescope_transformer.analysis.short_windows import place_short_windows
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
 from telescope_transformer.calibration import FILE_NAME, Calibration, calibrate
@@ -44,7 +44,7 @@ MOST_CALIBRATED = 20_000
 LABELS, CONFIDENCE, MARGINS, SOLUTION = "labels.npy", "confidence.npy", "margins.npy", "solution.json"
 
 
-def cluster_stage(work: Path, settings: Settings, say: Say, embed: Embed | None = None) -> dict[str, Any]:
+def cluster_stage(work: Path, settings: AnalysisSettings, say: Say, embed: Embed | None = None) -> dict[str, Any]:
     """Cluster the windows of a work folder, or take what is there; returns what is known of the clustering.
 
     Args:
@@ -174,7 +174,7 @@ def edge_weights(calibration: Calibration | None, threshold: float | None) -> tu
 
 
 def cluster(
-    vectors: np.ndarray, core: np.ndarray, threshold: float, scale: float, settings: Settings, say: Say
+    vectors: np.ndarray, core: np.ndarray, threshold: float, scale: float, settings: AnalysisSettings, say: Say
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Cluster the windows of the core; labels (n,) int64, -1 for the others, and what is known of the clustering.
 
@@ -213,14 +213,16 @@ def cluster(
     return labels, found
 
 
-def _search(vectors: np.ndarray, threshold: float, settings: Settings) -> tuple[np.ndarray, Any]:
+def _search(vectors: np.ndarray, threshold: float, settings: AnalysisSettings) -> tuple[np.ndarray, Any]:
     """Labels by a search whose work, not its time, is bounded: the same on a slow machine and a fast one."""
     graph = CorrelationClustering(random_state=settings.seed, memory_limit=MATRIX_BYTES).graph_of(vectors, threshold)
     restarts = max(1, int(SEARCH_CELLS / max(1, graph.n) ** 2))
     return refine(graph, seed=settings.seed, restarts=restarts), graph
 
 
-def _solve(vectors: np.ndarray, threshold: float, settings: Settings, say: Say) -> tuple[np.ndarray, Solution, str]:
+def _solve(
+    vectors: np.ndarray, threshold: float, settings: AnalysisSettings, say: Say
+) -> tuple[np.ndarray, Solution, str]:
     labels, graph = _search(vectors, threshold, settings)
     n_clusters = int(labels.max(initial=-1)) + 1
     say(f"{counted(n_clusters, 'cluster')} at cosine threshold {threshold:.3f}; proving how good the clustering is")

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.analysis.embedding_stage import BLOCK, Embed
-from telescope_transformer.analysis.settings import Settings
+from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.arrays import offsets_of, unit_rows
 from telescope_transformer.labels import Owners
 from telescope_transformer.preparation import read_blocks, read_destinations
@@ -269,7 +269,12 @@ def _nearest(means: np.ndarray) -> list[list[dict[str, Any]]]:
 
 
 def explain(
-    profiles: list[dict[str, Any]], windows: pa.Table, counted: Counted, work: Path, embed: Embed, settings: Settings
+    profiles: list[dict[str, Any]],
+    windows: pa.Table,
+    counted: Counted,
+    work: Path,
+    embed: Embed,
+    settings: AnalysisSettings,
 ) -> None:
     """Add to the largest clusters which fields hold them together."""
     some, rows = counted.explained

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import embedding
-from telescope_transformer.analysis.settings import Say, Settings, counted
+from telescope_transformer.analysis.settings import AnalysisSettings, Say, counted
 from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_stage
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
@@ -55,7 +55,7 @@ class Embedder:
         return embedding.checkpoint_digest(self.model)
 
 
-def adapt_stage(work: Path, settings: Settings, say: Say) -> str | None:
+def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
     """Adapt the shipped model to the windows of a work folder, or take the adapted one that is there.
 
     Returns:

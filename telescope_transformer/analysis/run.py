@@ -20,7 +20,7 @@ from telescope_transformer.analysis.embedding_stage import (
     open_embeddings,
 )
 from telescope_transformer.analysis.result import Analysis
-from telescope_transformer.analysis.settings import Say, Settings, counted, say_nothing
+from telescope_transformer.analysis.settings import AnalysisSettings, Say, counted, say_nothing
 from telescope_transformer.analysis.tables import (
     every_source,
     granularity_table,
@@ -55,7 +55,7 @@ from telescope_transformer.report.timing import DAY
 
 def analyze(
     records: Any,
-    settings: Settings | None = None,
+    settings: AnalysisSettings | None = None,
     *,
     work: str | Path | None = None,
     engine: EngineSettings | None = None,
@@ -68,7 +68,7 @@ def analyze(
     Args:
         records: what `records.scan_records` or `records.read_records` gives, or records in memory: an Arrow table, a
             data frame, dictionaries.
-        settings: see `Settings`.
+        settings: see `AnalysisSettings`.
         work: folder in which the stages keep what they make, for a next run to use; a temporary one by default.
         engine: how windows are cut; DuckDB by default.
         labels: folder of scanner lists that label the sources.
@@ -79,7 +79,7 @@ def analyze(
         InputError: if no source has enough records for a window.
         DatasetError: if the work folder holds windows of other records or settings, or another process works in it.
     """
-    settings = settings or Settings()
+    settings = settings or AnalysisSettings()
     with _folder(work) as folder:
         preparation = PreparationSettings(
             settings.windows, engine or EngineSettings(), labels=Path(labels) if labels else None
@@ -159,7 +159,7 @@ def _check_same(folder: Path, manifest: Manifest, scan: Scan, settings: Preparat
         raise DatasetError(f"{folder} holds windows of other inputs: {way_out}")
 
 
-def describe(folder: Path, settings: Settings, *, embed: Embedder, say: Say) -> Analysis:
+def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: Say) -> Analysis:
     """The tables and profiles of a work folder that has clusters."""
     manifest = read_manifest(folder)
     heads = read_heads(folder)
@@ -178,7 +178,7 @@ def describe(folder: Path, settings: Settings, *, embed: Embedder, say: Say) -> 
     solution, levels = found["solution"], None
     if settings.granularity:
         say("walking the thresholds")
-        levels, solution["granularity"] = walked(table, vectors, profiles, solution["threshold"])
+        levels, solution["granularity"] = threshold_sweep(table, vectors, profiles, solution["threshold"])
     return Analysis(
         windows=table,
         sources=every_source(sources_table(table), read_sources(folder)),
@@ -208,7 +208,7 @@ def _rejects(folder: Path, manifest: Manifest) -> pa.Table:
     return pa.concat_tables([REJECTS_SCHEMA.empty_table(), *(table.cast(REJECTS_SCHEMA) for table in tables)])
 
 
-def walked(
+def threshold_sweep(
     windows: pa.Table, vectors: np.ndarray, profiles: list[dict[str, Any]], threshold: float
 ) -> tuple[pa.Table, list[dict[str, Any]]]:
     """Coarser and finer clusterings: their table and a row per level. The profiles are given their stability."""

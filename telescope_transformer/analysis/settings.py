@@ -22,7 +22,7 @@ def counted(number: int, thing: str) -> str:
 
 
 @dataclass(frozen=True)
-class Settings:
+class AnalysisSettings:
     """How `analyze` works.
 
     model: directory or Hub name of a checkpoint, which is taken as it is; None is the one that the package ships,

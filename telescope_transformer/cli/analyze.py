@@ -57,13 +57,13 @@ def analyze(
 
     Example: telescope analyze flows.csv.gz --columns timestamp=ts,src_ip=source,dst_ip=destination --output out
     """
-    from telescope_transformer.analysis import Settings
+    from telescope_transformer.analysis import AnalysisSettings
     from telescope_transformer.analysis import analyze as analyze_records
     from telescope_transformer.cli.options import check_model, keeping_rejects, print_json, tell
     from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import scan_records
 
-    settings = Settings(
+    settings = AnalysisSettings(
         model=model,
         adapt=adapt,
         adapt_steps=adapt_steps,

@@ -50,9 +50,9 @@ def cluster(
 
 def _in_folder(work: Path, threshold: float | None, time_limit: float, seed: int) -> dict[str, Any]:
     """Run the stage of `telescope analyze` that clusters; returns what is known of the clustering."""
-    from telescope_transformer.analysis import Settings, cluster_stage, working_in
+    from telescope_transformer.analysis import AnalysisSettings, cluster_stage, working_in
     from telescope_transformer.cli.options import tell
 
-    settings = Settings(threshold=threshold, time_limit=time_limit, seed=seed)
+    settings = AnalysisSettings(threshold=threshold, time_limit=time_limit, seed=seed)
     with working_in(work):
         return cluster_stage(work, settings, tell)

@@ -46,11 +46,11 @@ def train(dataset: Path, checkpoint: Path, seed: int) -> None:
 
 def analyse(flows: Path, checkpoint: Path, output: Path, seed: int) -> dict[str, float]:
     """Analyse as `telescope analyze` does; agreement of the sources' clusters with their actors."""
-    from telescope_transformer.analysis import Settings, analyze
+    from telescope_transformer.analysis import AnalysisSettings, analyze
     from telescope_transformer.metrics.clusters import edge_scores, partition_scores
     from telescope_transformer.records import read_records
 
-    settings = Settings(model=str(checkpoint), seed=seed)
+    settings = AnalysisSettings(model=str(checkpoint), seed=seed)
     analysis = analyze(read_records([flows]), settings, say=tell)
     analysis.write(output)
     placed = analysis.sources.filter(analysis.sources["cluster"].is_valid())

@@ -56,9 +56,9 @@ def embed(
 
 def _into_folder(work: Path, model: str | None, adapt: bool, adapt_steps: int | None) -> None:
     """The stages of an analysis that `telescope analyze` runs."""
-    from telescope_transformer.analysis import Embedder, Settings, adapt_stage, embed_stage, working_in
+    from telescope_transformer.analysis import AnalysisSettings, Embedder, adapt_stage, embed_stage, working_in
     from telescope_transformer.cli.options import tell
 
-    settings = Settings(model=model, adapt=adapt, adapt_steps=adapt_steps)
+    settings = AnalysisSettings(model=model, adapt=adapt, adapt_steps=adapt_steps)
     with working_in(work):
         embed_stage(work, Embedder(adapt_stage(work, settings, tell)), tell)

@@ -190,10 +190,10 @@ class Running:
 
     def check(self) -> None:
         """Refuse a checkpoint or a threshold that cannot be used, before a state is made."""
-        from telescope_transformer.analysis import Settings
+        from telescope_transformer.analysis import AnalysisSettings
 
         check_model(self.model)
-        Settings(threshold=self.threshold)
+        AnalysisSettings(threshold=self.threshold)
 
     def settings(self, state: "State") -> Any:
         """The settings of a step; what is not given is what the state was begun with."""

@@ -55,9 +55,9 @@ def report(
             write_report(target, data)
             tell(f"open {target}")
     else:
-        from telescope_transformer.analysis import Embedder, Settings, describe, model_of, working_in
+        from telescope_transformer.analysis import AnalysisSettings, Embedder, describe, model_of, working_in
 
-        settings = Settings(granularity=granularity, networks=networks or (), seed=seed)
+        settings = AnalysisSettings(granularity=granularity, networks=networks or (), seed=seed)
         with working_in(folder):
             found = describe(folder, settings, embed=Embedder(model_of(folder)), say=tell)
         tell(f"open {found.write(output or Path('out'))}")

@@ -24,7 +24,7 @@ from telescope_transformer.evaluation.baselines.pair_classifier import pair_clas
 from telescope_transformer.evaluation.baselines.services import tfidf_with_timing
 from telescope_transformer.evaluation.cells import Cells
 from telescope_transformer.evaluation.clustering import correlation_clusters, sweep_clusterings
-from telescope_transformer.evaluation.measure import Questions
+from telescope_transformer.evaluation.measure import EvaluationSuite
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.telescopes import Parts, Plan, Telescope, Variant, networks, split, windows_of
 from telescope_transformer.evaluation.windows import WindowSet
@@ -247,11 +247,13 @@ def figures_of(represent: Represent, parts: Parts, seed: int, *, communities: bo
         `ari_leiden` and `ari_hdbscan`, those that can be told.
     """
     sample, validation = represent(parts.sample), represent(parts.validation)
-    answers = {"sample": Questions(parts.sample, replicates=REPLICATES, seed=seed).answer(sample.similarity)}
+    answers = {"sample": EvaluationSuite(parts.sample, replicates=REPLICATES, seed=seed).answer(sample.similarity)}
     labelled = None
     if parts.labelled is not None:
         labelled = represent(parts.labelled)
-        answers["labelled"] = Questions(parts.labelled, replicates=REPLICATES, seed=seed).answer(labelled.similarity)
+        answers["labelled"] = EvaluationSuite(parts.labelled, replicates=REPLICATES, seed=seed).answer(
+            labelled.similarity
+        )
     found: dict[str, Any] = {}
     for name, (windows, group, figure) in FIGURES.items():
         values = answers.get(windows, {}).get(group, {}).get(figure)

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array, hstack
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
-from telescope_transformer.analysis import Settings, analyze
+from telescope_transformer.analysis import AnalysisSettings, analyze
 from telescope_transformer.embedding import checkpoint_digest
 from telescope_transformer.errors import InputError
 from telescope_transformer.evaluation.baselines.communities import DIMENSIONS, hdbscan, leiden, reduced
@@ -190,7 +190,7 @@ def _adapted(
 def _analysed(place: str | None, simulated: Simulated) -> Iterator[Clusters]:
     """Clusters as `telescope analyze` finds them."""
     # A model that is named is not adapted.
-    settings = Settings(model=place or SHIPPED, seed=simulated.settings.seed)
+    settings = AnalysisSettings(model=place or SHIPPED, seed=simulated.settings.seed)
     analysis = analyze(simulated.unlabelled, settings)
     clusters = analysis.sources
     yield dict(zip(clusters["source"].to_pylist(), clusters["cluster"].to_pylist(), strict=True))

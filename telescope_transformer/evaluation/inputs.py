@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from telescope_transformer.evaluation.protocol import MAX_WINDOWS, Split, at_most, recurring
 from telescope_transformer.evaluation.windows import WindowSet
-from telescope_transformer.preparation import load
+from telescope_transformer.preparation import load_split
 from telescope_transformer.records import read_records
 from telescope_transformer.windows import cut_windows, fixed_windows
 
@@ -48,7 +48,7 @@ def read_split(dataset: str | Path, length: int, *, max_windows: int = MAX_WINDO
     """
     parts = {}
     for name in ("train", "validation", "unseen_sources", "unseen_sequences"):
-        table = load(dataset, name).sort_by([("source", "ascending"), ("start", "ascending")])
+        table = load_split(dataset, name).sort_by([("source", "ascending"), ("start", "ascending")])
         table = recurring(fixed_windows(table, length))[0]
         parts[name] = WindowSet(table if name == "train" else at_most(table, max_windows, seed))
     return Split(**parts).checked()

@@ -21,7 +21,7 @@ REPLICATES = 200
 NEIGHBOURS = 5
 
 
-class Questions:
+class EvaluationSuite:
     """What is asked of every method on one set of windows: prepared once, answered for each similarity.
 
     Arguments:

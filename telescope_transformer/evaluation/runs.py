@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from telescope_transformer.evaluation.baselines.methods import Method
 from telescope_transformer.evaluation.clustering import Curves, clusterings, proved, score_clusterings, truths
-from telescope_transformer.evaluation.measure import Figures, Questions
+from telescope_transformer.evaluation.measure import EvaluationSuite, Figures
 from telescope_transformer.evaluation.protocol import UNSEEN, Split
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.summary import Run
@@ -41,7 +41,7 @@ def measure_split(
         seed: number of the split; it also seeds the methods and the bootstrap.
         methods: by name, its variants on this split (a model's seeds); their figures are averaged later.
     """
-    parts = {part: Questions(split.part(part), replicates=replicates, seed=seed) for part in UNSEEN}
+    parts = {part: EvaluationSuite(split.part(part), replicates=replicates, seed=seed) for part in UNSEEN}
     results.counts[str(seed)] = {part: questions.counts() for part, questions in parts.items()}
     results.shown_windows = results.shown_windows or split.unseen_sources
     with tqdm(total=sum(len(list(variants)) for variants in methods.values()), unit="method") as bar:
@@ -53,7 +53,7 @@ def measure_split(
 
 
 def _measure(
-    results: Results, split: Split, seed: int, name: str, method: Method, parts: Mapping[str, Questions]
+    results: Results, split: Split, seed: int, name: str, method: Method, parts: Mapping[str, EvaluationSuite]
 ) -> None:
     represent = method.fit(split, seed)
     validation = None if method.kind == "control" else represent(split.validation)
@@ -70,7 +70,7 @@ def _measure(
 
 
 def _clusters(
-    split: Split, seed: int, representation: Representation, validation: Representation, questions: Questions
+    split: Split, seed: int, representation: Representation, validation: Representation, questions: EvaluationSuite
 ) -> tuple[Figures, dict[str, Curves]]:
     figures: Figures = {}
     curves: dict[str, Curves] = {}

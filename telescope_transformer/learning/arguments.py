@@ -13,7 +13,7 @@ from telescope_transformer.files import data_folder
 RECIPES = "training/recipes"
 
 
-def explained(text: str, choices: Sequence[str] = ()) -> dict[str, Any]:
+def option(text: str, choices: Sequence[str] = ()) -> dict[str, Any]:
     """Metadata of a field: its help text, and its allowed values if they are few."""
     return {"help": text, "choices": choices}
 
@@ -27,62 +27,60 @@ class TrainingArguments:
     """
 
     model: dict[str, Any] = field(
-        default_factory=dict, metadata=explained("fields of TelescopeConfig that differ from its defaults")
+        default_factory=dict, metadata=option("fields of TelescopeConfig that differ from its defaults")
     )
-    objective: str = field(default="nt_xent", metadata=explained("name of the training objective"))
-    objective_options: dict[str, Any] = field(default_factory=dict, metadata=explained("options of the objective"))
-    steps: int = field(default=150_000, metadata=explained("number of training steps"))
-    batch_pairs: int = field(default=512, metadata=explained("positive pairs in a step, over all processes"))
+    objective: str = field(default="nt_xent", metadata=option("name of the training objective"))
+    objective_options: dict[str, Any] = field(default_factory=dict, metadata=option("options of the objective"))
+    steps: int = field(default=150_000, metadata=option("number of training steps"))
+    batch_pairs: int = field(default=512, metadata=option("positive pairs in a step, over all processes"))
     chunk_pairs: int = field(
-        default=0, metadata=explained("pairs in memory at a time, by gradient caching; 0 holds the whole batch")
+        default=0, metadata=option("pairs in memory at a time, by gradient caching; 0 holds the whole batch")
     )
     alpha: float = field(
-        default=0.5, metadata=explained("sources are drawn with probability proportional to (records)^alpha")
+        default=0.5, metadata=option("sources are drawn with probability proportional to (records)^alpha")
     )
-    min_records: int = field(default=8, metadata=explained("fewest records in a window"))
-    max_records: int = field(default=128, metadata=explained("most records in a window"))
+    min_records: int = field(default=8, metadata=option("fewest records in a window"))
+    max_records: int = field(default=128, metadata=option("most records in a window"))
     lengths: str = field(
-        default="uniform", metadata=explained("distribution of window lengths", ("uniform", "log_uniform"))
+        default="uniform", metadata=option("distribution of window lengths", ("uniform", "log_uniform"))
     )
     sibling_pairs: float = field(
-        default=0.0, metadata=explained("share of pairs that join two sources of one /24 (IPv6: /48)")
+        default=0.0, metadata=option("share of pairs that join two sources of one /24 (IPv6: /48)")
     )
     field_dropout: dict[str, float] = field(
-        default_factory=dict, metadata=explained("NAME=PROBABILITY that a window is shown without a field")
+        default_factory=dict, metadata=option("NAME=PROBABILITY that a window is shown without a field")
     )
     time_jitter: float = field(
         default=0.0,
-        metadata=explained("standard deviation of the logarithm of a factor on all inter-arrival times of a window"),
+        metadata=option("standard deviation of the logarithm of a factor on all inter-arrival times of a window"),
     )
     mix: list[float] = field(
-        default_factory=list, metadata=explained("relative frequency of each dataset; equal if not given")
+        default_factory=list, metadata=option("relative frequency of each dataset; equal if not given")
     )
-    learning_rate: float = field(default=1e-3, metadata=explained("learning rate of AdamW"))
-    weight_decay: float = field(default=0.01, metadata=explained("weight decay of AdamW"))
+    learning_rate: float = field(default=1e-3, metadata=option("learning rate of AdamW"))
+    weight_decay: float = field(default=0.01, metadata=option("weight decay of AdamW"))
     schedule: str = field(
-        default="constant", metadata=explained("schedule of the learning rate", ("constant", "linear", "cosine"))
+        default="constant", metadata=option("schedule of the learning rate", ("constant", "linear", "cosine"))
     )
-    warmup_steps: int = field(default=0, metadata=explained("steps over which the learning rate rises from 0"))
-    max_grad_norm: float = field(default=1.0, metadata=explained("largest norm of the gradient; 0 sets no limit"))
-    freeze: list[str] = field(
-        default_factory=list, metadata=explained("pattern of parameter names that are not trained")
-    )
-    seed: int = field(default=0, metadata=explained("seed of weights, batches and dropout"))
-    workers: int = field(default=0, metadata=explained("worker processes that prepare batches, per training process"))
+    warmup_steps: int = field(default=0, metadata=option("steps over which the learning rate rises from 0"))
+    max_grad_norm: float = field(default=1.0, metadata=option("largest norm of the gradient; 0 sets no limit"))
+    freeze: list[str] = field(default_factory=list, metadata=option("pattern of parameter names that are not trained"))
+    seed: int = field(default=0, metadata=option("seed of weights, batches and dropout"))
+    workers: int = field(default=0, metadata=option("worker processes that prepare batches, per training process"))
     mixed_precision: str = field(
-        default="", metadata=explained("precision; the launcher decides if not given", ("", "no", "fp16", "bf16"))
+        default="", metadata=option("precision; the launcher decides if not given", ("", "no", "fp16", "bf16"))
     )
     attention: str = field(
         default="sdpa",
-        metadata=explained("attention kernel; eager is faster for short windows on a CPU", ("sdpa", "eager")),
+        metadata=option("attention kernel; eager is faster for short windows on a CPU", ("sdpa", "eager")),
     )
-    cpu: bool = field(default=False, metadata=explained("train on the CPU even if there is a GPU"))
-    log_every: int = field(default=10, metadata=explained("steps between lines of the log"))
-    save_every: int = field(default=1000, metadata=explained("steps between checkpoints"))
-    keep_checkpoints: int = field(default=3, metadata=explained("number of checkpoints that are kept"))
+    cpu: bool = field(default=False, metadata=option("train on the CPU even if there is a GPU"))
+    log_every: int = field(default=10, metadata=option("steps between lines of the log"))
+    save_every: int = field(default=1000, metadata=option("steps between checkpoints"))
+    keep_checkpoints: int = field(default=3, metadata=option("number of checkpoints that are kept"))
     tracker: str = field(
         default="auto",
-        metadata=explained("a tracker that Accelerate knows by name, none, or auto: TensorBoard if it is installed"),
+        metadata=option("a tracker that Accelerate knows by name, none, or auto: TensorBoard if it is installed"),
     )
 
     def __post_init__(self) -> None:

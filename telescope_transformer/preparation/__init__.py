@@ -17,8 +17,8 @@ A file that the manifest does not name does not belong to the dataset.
 from telescope_transformer.preparation.dataset import prepare
 from telescope_transformer.preparation.manifest import SCHEMA_VERSION, Manifest, read_manifest
 from telescope_transformer.preparation.reader import (
-    load,
     load_datasets,
+    load_split,
     read_blocks,
     read_destinations,
     read_heads,
@@ -39,8 +39,8 @@ __all__ = [
     "Manifest",
     "PreparationSettings",
     "WindowSettings",
-    "load",
     "load_datasets",
+    "load_split",
     "prepare",
     "read_blocks",
     "read_destinations",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DESTINATIONS = "destinations.parquet"
 
 
-def load(directory: str | Path, split: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+def load_split(directory: str | Path, split: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """The windows of a split, or all, in the form of `windows.cut_windows`; all columns or those named.
 
     Raises:
@@ -66,10 +66,10 @@ def read_blocks(directory: str | Path, size: int, columns: Sequence[str] | None 
     Args:
         directory: of a prepared dataset.
         size: windows of a block.
-        columns: as `load` takes them; those of `Windows.table` among them.
+        columns: as `load_split` takes them; those of `Windows.table` among them.
 
     Raises:
-        DatasetError: as `load` does.
+        DatasetError: as `load_split` does.
     """
     manifest = read_manifest(directory)
     schema = _schema(directory, manifest, columns)

@@ -30,7 +30,7 @@ MAX_PROFILES = 1500
 MIN_PROFILES = 100
 MAX_ROWS = 20_000
 # Letters of the packed data, of 5 MB less the styles and scripts.
-PAGE_LETTERS = 4_700_000
+MAX_PAGE_CHARS = 4_700_000
 # The last ones; all are in `clusters.json`.
 MAX_EVENTS = 200
 MAX_DAYS = 400
@@ -136,7 +136,7 @@ def page_data(data: ReportData, *, seed: int = 0) -> dict[str, Any]:
     }
     if len(chosen) < shown:
         parts["grid"] = _grid(data.windows, places, several)
-    return parts | _profile_parts(several, period, chosen, data.windows, PAGE_LETTERS - len(json.dumps(parts)))
+    return parts | _profile_parts(several, period, chosen, data.windows, MAX_PAGE_CHARS - len(json.dumps(parts)))
 
 
 def _places(windows: pa.Table, seed: int) -> np.ndarray:

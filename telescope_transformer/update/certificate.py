@@ -41,7 +41,7 @@ def current(state: State) -> Certificate:
     return Certificate(*json.loads(state.setting("certificate") or "[]"))
 
 
-def follow(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> Certificate:
+def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> Certificate:
     """Bring the kept certificate to the state's present windows and clusters.
 
     Args:
@@ -82,7 +82,7 @@ def follow(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> 
 
 def _placed(state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ids of all windows that have a cluster, in order; their vectors, float32 (n, dimensions); labels 0..k-1."""
-    windows = state.query("SELECT window_id, cluster, embedding FROM windows WHERE cluster IS NOT NULL")
+    windows = state.clustered_embeddings()
     order = np.argsort(windows["window_id"].to_numpy())
     ids, vectors = windows["window_id"].to_numpy()[order], embedding_matrix(windows)[order]
     labels = np.unique(windows["cluster"].to_numpy()[order], return_inverse=True)[1]
@@ -96,14 +96,13 @@ def _forget(state: State, gone: pa.Table, ids: np.ndarray) -> tuple[Conflicts, n
         The conflicts that are left, and the pairs (p, 2) of others for whose sake those taken out had been packed,
         those first that lose most; both by place among the ids.
     """
-    rows = state.query("SELECT a, b, c, amount, rowid FROM conflicts")
+    rows = state.conflicts()
     place = np.full(1 + max(ids[-1], pc.max(gone["window_id"]).as_py() or 0), -1)
     place[ids] = np.arange(len(ids))
     place[gone["window_id"].to_numpy()] = -1
     triples, amounts = place[np.column_stack([rows[name].to_numpy() for name in "abc"])], rows["amount"].to_numpy()
     taken = (triples < 0).any(axis=1)
-    out = pa.table({"id": rows["rowid"].to_numpy()[taken]})
-    state.execute("DELETE FROM conflicts WHERE rowid IN (SELECT id FROM out)", out=out)
+    state.remove_conflicts(rows["rowid"].to_numpy()[taken])
     pairs, covered = triples[taken][:, :2], amounts[taken]
     whole = (pairs >= 0).all(axis=1)
     pairs, which = np.unique(pairs[whole], axis=0, return_inverse=True)

@@ -20,27 +20,27 @@ RESTARTS = 1
 
 
 @dataclass(frozen=True)
-class Groups:
+class ClusterSums:
     """Clusters as single nodes: `ids` (k,), `sizes` (k,) in windows, `sums` (k, dimensions) of their vectors."""
 
     ids: np.ndarray
     sizes: np.ndarray
     sums: np.ndarray
 
-    def without(self, ids: np.ndarray, vectors: np.ndarray) -> "Groups":
+    def without(self, ids: np.ndarray, vectors: np.ndarray) -> "ClusterSums":
         """The same clusters after windows of clusters `ids` with these vectors left; empty ones disappear."""
         row = {int(group): i for i, group in enumerate(self.ids)}
         rows = np.array([row[int(group)] for group in ids], dtype=np.int64)
         sizes, sums = self.sizes.copy(), self.sums.astype(np.float64)
         np.subtract.at(sizes, rows, 1)
         np.subtract.at(sums, rows, vectors)
-        return Groups(self.ids[sizes > 0], sizes[sizes > 0], sums[sizes > 0])
+        return ClusterSums(self.ids[sizes > 0], sizes[sizes > 0], sums[sizes > 0])
 
-    def take(self, rows: np.ndarray) -> "Groups":
-        return Groups(self.ids[rows], self.sizes[rows], self.sums[rows])
+    def take(self, rows: np.ndarray) -> "ClusterSums":
+        return ClusterSums(self.ids[rows], self.sizes[rows], self.sums[rows])
 
 
-def touched(groups: Groups, vectors: np.ndarray, threshold: float, most: int) -> np.ndarray:
+def attracting(groups: ClusterSums, vectors: np.ndarray, threshold: float, most: int) -> np.ndarray:
     """Which groups are among the ``most`` that attract one of the windows most, bool (k,)."""
     chosen = np.zeros(len(groups.ids), dtype=bool)
     if len(groups.ids) and len(vectors):
@@ -52,13 +52,13 @@ def touched(groups: Groups, vectors: np.ndarray, threshold: float, most: int) ->
     return chosen
 
 
-def affinities(groups: Groups, vectors: np.ndarray, threshold: float) -> np.ndarray:
+def affinities(groups: ClusterSums, vectors: np.ndarray, threshold: float) -> np.ndarray:
     """Total weight of each window to each group, (m, k)."""
     return vectors @ groups.sums.T - threshold * groups.sizes
 
 
 def solve_touched(
-    groups: Groups, vectors: np.ndarray, start: np.ndarray, threshold: float, *, seed: int = 0
+    groups: ClusterSums, vectors: np.ndarray, start: np.ndarray, threshold: float, *, seed: int = 0
 ) -> np.ndarray:
     """Cluster groups and free windows together.
 
@@ -77,7 +77,7 @@ def solve_touched(
     return refine(DenseGraph(nodes @ nodes.T, threshold, sizes), start, seed=seed, restarts=RESTARTS)
 
 
-def first_places(groups: Groups, vectors: np.ndarray, homes: np.ndarray, threshold: float) -> np.ndarray:
+def initial_labels(groups: ClusterSums, vectors: np.ndarray, homes: np.ndarray, threshold: float) -> np.ndarray:
     """Where new windows (m,) start: row of their home if that attracts them, else of the best group, else alone.
 
     Args:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.similarity import embedding_matrix
-from telescope_transformer.update.certificate import follow
+from telescope_transformer.update.certificate import update_certificate
 from telescope_transformer.update.state import State
 
 NO_IDS = np.zeros(0, dtype=np.int64)
@@ -17,14 +17,11 @@ NO_IDS = np.zeros(0, dtype=np.int64)
 
 def age(state: State, before: int) -> None:
     """Take out the windows that ended before a time (us), in the step's transaction."""
-    old = state.query(
-        'SELECT window_id, "end", cluster, embedding FROM windows WHERE "end" < ? ORDER BY window_id', [before]
-    )
+    old = state.windows_before(before)
     if not old.num_rows:
         return
     clustered = old.filter(pc.is_valid(old["cluster"]))
-    for table in ("windows", "open_records", "closed_records"):
-        state.execute(f"DELETE FROM {table} WHERE window_id IN (SELECT window_id FROM gone)", gone=old)
+    state.remove_windows(old, ["windows", "open_records", "closed_records"])
     if not clustered.num_rows:
         return
     ids = clustered["cluster"].to_numpy()
@@ -32,8 +29,8 @@ def age(state: State, before: int) -> None:
     rest = hit.without(ids, embedding_matrix(clustered))
     state.replace_groups(hit.ids, rest)
     _retire(state, hit.ids[~np.isin(hit.ids, rest.ids)], hit.ids, hit.sums / hit.sizes[:, None], clustered)
-    if state.number("SELECT count(*) FROM windows WHERE cluster IS NOT NULL"):
-        follow(state, clustered.select(["window_id", "embedding"]), NO_IDS, NO_IDS)
+    if state.n_clusters:
+        update_certificate(state, clustered.select(["window_id", "embedding"]), NO_IDS, NO_IDS)
 
 
 def _retire(state: State, empty: np.ndarray, ids: np.ndarray, means: np.ndarray, windows: pa.Table) -> None:
@@ -59,7 +56,7 @@ def revive(state: State, born: list[int], threshold: float) -> None:
         threshold: the cosine at which a pair neither attracts nor repels; the mean weight of the pairs of one window
             of each cluster is the product of their means less this.
     """
-    retired = state.query("SELECT cluster, mean FROM retired ORDER BY cluster")
+    retired = state.retired()
     if not born or not retired.num_rows:
         return
     groups = state.groups(np.array(born))
@@ -67,11 +64,7 @@ def revive(state: State, born: list[int], threshold: float) -> None:
     weights = (groups.sums / groups.sizes[:, None]) @ flat.reshape(retired.num_rows, -1).T - threshold
     old_ids = retired["cluster"].to_numpy()
     for new, old in _pairs(weights):
-        now, then = int(groups.ids[new]), int(old_ids[old])
-        for table in ("clusters", "windows"):
-            state.execute(f"UPDATE {table} SET cluster = ? WHERE cluster = ?", [then, now])
-        state.execute("UPDATE events SET cluster = ?, event = 'return' WHERE cluster = ?", [then, now])
-        state.execute("DELETE FROM retired WHERE cluster = ?", [then])
+        state.revive(int(groups.ids[new]), int(old_ids[old]))
 
 
 def _pairs(weights: np.ndarray) -> list[tuple[int, int]]:

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis import Settings, calibration_for, counted, edge_weights, say_nothing
-from telescope_transformer.embedding import checkpoint_digest, embedding_column
+from telescope_transformer.analysis import (
+    AnalysisSettings,
+    Embedder,
+    calibration_for,
+    counted,
+    edge_weights,
+    say_nothing,
+)
+from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import InputError, NoRecordsError, StateError
 from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.damage import NotFlowRecords
@@ -21,7 +27,7 @@ from telescope_transformer.report.timing import DAY
 from telescope_transformer.report.words import iso_time
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps
-from telescope_transformer.update.certificate import current, follow
+from telescope_transformer.update.certificate import current, update_certificate
 from telescope_transformer.update.contents import Content, Earlier, content_of, new_part, no_records
 from telescope_transformer.update.retention import age, revive
 from telescope_transformer.update.state import State
@@ -43,7 +49,7 @@ class Step:
         windows: that were new or grew.
         clusters: after it.
         events: births, deaths, merges and splits.
-        cost, lower_bound: the certificate after it (`certificate.follow`), in units of edge weight.
+        cost, lower_bound: the certificate after it (`certificate.update_certificate`), in units of edge weight.
         seconds: that it took.
     """
 
@@ -68,7 +74,7 @@ def update(
     state: State,
     inputs: Sequence[Path],
     read: Read,
-    settings: Settings | None = None,
+    settings: AnalysisSettings | None = None,
     *,
     keep_days: float | None = None,
     embedder: Embed | None = None,
@@ -86,7 +92,7 @@ def update(
         read: gives the flow records of a file.
         settings: model, window and threshold; the first step fixes them for all later ones.
         keep_days: windows and records that are so many days older than the newest record age out; None keeps all.
-        embedder: windows to embeddings; None is the model of the settings.
+        embedder: windows to embeddings; None loads the model of the settings.
         refused: is given the errors of inputs that cannot be taken, and the others are taken; None raises the first.
         say: told what each input did.
 
@@ -94,9 +100,11 @@ def update(
         InputError: if an input cannot be read, or was taken before with other content.
         StateError: if the state was begun with other settings, or with another checkpoint under the model's name.
     """
-    settings = settings or Settings()
-    checkpoint = None if embedder else partial(_checkpoint, settings.model)
-    work = _Work(state, settings, embedder or model_embedder(settings.model), checkpoint, keep_days)
+    settings = settings or AnalysisSettings()
+    embedder = embedder or Embedder(settings.model)
+    checkpoint = embedder.digest if isinstance(embedder, Embedder) else None
+    _check_settings(state, settings, checkpoint)
+    work = _Work(state, settings, embedder, checkpoint, keep_days)
     done = []
     for path in inputs:
         try:
@@ -124,7 +132,7 @@ def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
     state, started = work.state, time.perf_counter()
     earlier = _earlier(state, path)
     content = content_of(path, [earlier.size] if earlier else [])
-    if state.query("SELECT 1 FROM inputs WHERE digest = ?", [content.digest]).num_rows:
+    if state.has_input(content.digest):
         return None
     try:
         flow = new_part(path, content, earlier, read(path))
@@ -136,49 +144,31 @@ def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
             age(state, pc.max(flow.table["timestamp"]).as_py() - round(work.keep_days * DAY))
         seconds = time.perf_counter() - started
         day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10] if flow.table.num_rows else ""
-        n_clusters = state.number("SELECT count(*) FROM clusters")
-        step = Step(str(path), day, result.windows, n_clusters, result.events, *current(state), seconds)
+        step = Step(str(path), day, result.windows, state.n_clusters, result.events, *current(state), seconds)
         _record_input(state, content, step, flow, result.nodes)
     return step
 
 
 def _earlier(state: State, path: Path) -> Earlier | None:
     """What was taken of this path before."""
-    rows = state.query(
-        "SELECT arg_max(digest, size) AS digest, max(size) AS size, sum(read)::BIGINT AS read, "
-        "sum(kept)::BIGINT AS kept, sum(rejected)::BIGINT AS rejected, sum(skipped)::BIGINT AS skipped "
-        "FROM inputs WHERE path = ?",
-        [str(path)],
-    ).to_pylist()[0]
-    if rows["size"] is None:
+    taken = state.taken_of(str(path))
+    if taken is None:
         return None
-    return Earlier(rows["digest"], rows["size"], Counts(rows["read"], rows["kept"], rows["rejected"], rows["skipped"]))
+    counts = Counts(taken["read"], taken["kept"], taken["rejected"], taken["skipped"])
+    return Earlier(taken["digest"], taken["size"], counts)
 
 
 def settings_of(
     state: State, *, model: str | None, threshold: float | None, window: int | None, min_records: int | None
-) -> Settings:
+) -> AnalysisSettings:
     """The settings of a step: what is not given is what the state was begun with, or else the default."""
     stored: dict[str, Any] = state.settings() or {}
-    return Settings(
+    return AnalysisSettings(
         model=stored.get("model") if model is None else model,
         threshold=threshold,
         window=stored.get("window", WINDOW) if window is None else window,
         min_records=stored.get("min_records", MIN_RECORDS) if min_records is None else min_records,
     )
-
-
-@cache
-def model_embedder(model: str | None) -> Embed:
-    """Windows to embeddings by a checkpoint that is loaded once, at the first window."""
-    from telescope_transformer import embedding
-
-    loaded = cache(embedding.load_model)
-    return lambda windows: embedding.embed_windows(*loaded(model), windows, progress=False)
-
-
-# A checkpoint is read once, as `model_embedder` loads it once.
-_checkpoint = cache(checkpoint_digest)
 
 
 @dataclass
@@ -194,9 +184,9 @@ class _Work:
     """What all inputs of one call share."""
 
     state: State
-    settings: Settings
+    settings: AnalysisSettings
     embedder: Embed
-    checkpoint: Callable[[], str] | None
+    checkpoint: str | None
     keep_days: float | None
 
 
@@ -207,7 +197,7 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
         return taken
     sources = pa.table({"source": pc.unique(flow.table["src_ip"])})
     former = state.open_windows(sources)
-    next_id = state.number("SELECT max(window_id) + 1 FROM windows")
+    next_id = state.next_window
     extension = extend(former, state.open_records(sources), flow.table, settings.window, next_id)
     homes = state.homes(sources)
     carried = _carried(former, extension.windows)
@@ -220,20 +210,18 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
         _write_windows(state, extension, carried)
         return taken
     vectors = work.embedder(long).astype(np.float64)
-    threshold = _fixed_threshold(
-        state, settings, vectors.astype(np.float32), long, work.checkpoint and work.checkpoint()
-    )
+    threshold = _fixed_threshold(work, vectors.astype(np.float32), long["source"])
     _write_windows(state, extension, carried)
     identity = dict(zip(former["window_id"].to_pylist(), former["cluster"].fill_null(-1).to_pylist(), strict=True))
     by_time = np.argsort(long["start"].to_numpy(), kind="stable")
-    first = state.number("SELECT count(*) FROM clusters") == 0
+    first = state.n_clusters == 0
     size = len(by_time) if first else steps.LARGEST_STEP
     for begin in range(0, len(by_time), size):
         rows = by_time[begin : begin + size]
         start = np.array([homes.get(name, -1) for name in long["source"].take(pa.array(rows)).to_pylist()])
         ids = long["window_id"].to_numpy()[rows]
         carried = np.array([identity.get(number, -1) for number in ids.tolist()])
-        new = steps.Free(ids, vectors[rows], np.full(len(rows), -1), carried)
+        new = steps.MovableWindows(ids, vectors[rows], np.full(len(rows), -1), carried)
         result, moved = _solve(state, new, start, threshold, settings)
         _write_step(state, result, flow)
         ends = long["end"].to_numpy()[rows]
@@ -244,41 +232,34 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
         taken.nodes += result.nodes
         taken.moved.append(moved)
     grown = changed.filter(pc.is_valid(changed["cluster"]))
-    follow(state, grown, long["window_id"].to_numpy(), np.concatenate(taken.moved))
+    update_certificate(state, grown, long["window_id"].to_numpy(), np.concatenate(taken.moved))
     return taken
 
 
 def _solve(
-    state: State, new: steps.Free, homes: np.ndarray, threshold: float, settings: Settings
+    state: State, new: steps.MovableWindows, homes: np.ndarray, threshold: float, settings: AnalysisSettings
 ) -> tuple[steps.StepResult, np.ndarray]:
     """Solve the new windows with what they touch; old windows that moved are written here, and their ids returned."""
     groups = state.groups()
     if not len(groups.ids):
         first = steps.first_step(new, threshold, seed=settings.seed, time_limit=settings.time_limit)
         return first, new.ids[:0]
-    near = steps.touching(groups, new.vectors, threshold, np.concatenate([homes, new.former]))
+    near = steps.attracted_clusters(groups, new.vectors, threshold, np.concatenate([homes, new.former]))
     number, draw = steps.budget(len(new.ids)), settings.seed + int(new.ids.max())
     around = steps.neighbourhood(near, number // 2, draw)
     old = state.movable(near.ids, around, number, draw)
     vectors = np.concatenate([new.vectors, embedding_matrix(old).reshape(-1, new.vectors.shape[1])])
     clusters = np.concatenate([new.clusters, old["cluster"].to_numpy()])
     former = np.concatenate([new.former, old["cluster"].to_numpy()])
-    free = steps.Free(np.concatenate([new.ids, old["window_id"].to_numpy()]), vectors, clusters, former)
+    free = steps.MovableWindows(np.concatenate([new.ids, old["window_id"].to_numpy()]), vectors, clusters, former)
     starts = np.concatenate([homes, old["cluster"].to_numpy()])
-    next_id = state.number("SELECT value::BIGINT FROM meta WHERE key = 'next_cluster'")
-    result = steps.next_step(near, free, starts, threshold, next_id=next_id, seed=settings.seed)
+    result = steps.next_step(near, free, starts, threshold, next_id=state.next_cluster, seed=settings.seed)
     m = len(new.ids)
     moved = pa.table({"id": free.ids[m:], "new_cluster": result.labels[m:], "new_margin": result.margins[m:]})
-    names = pa.table(
-        {"old": pa.array(result.renamed, pa.int64()), "new": pa.array(result.renamed.values(), pa.int64())}
-    )
-    changed = state.query("SELECT window_id FROM windows JOIN names ON cluster = old", names=names)
-    state.execute("UPDATE windows SET cluster = new FROM names WHERE cluster = old", names=names)
-    state.execute(
-        "UPDATE windows SET cluster = new_cluster, margin = new_margin FROM moved WHERE window_id = id", moved=moved
-    )
+    changed = state.rename_clusters(result.renamed)
+    state.move_windows(moved)
     left = free.ids[m:][result.labels[m:] != old["cluster"].to_numpy()]
-    return result, np.union1d(left, changed["window_id"].to_numpy())
+    return result, np.union1d(left, changed)
 
 
 def _carried(former: pa.Table, windows: pa.Table) -> pa.Table:
@@ -297,8 +278,7 @@ def _remove_open(state: State, former: pa.Table, changed: pa.Table) -> None:
         ids = clustered["cluster"].to_numpy()
         hit = state.groups(np.unique(ids))
         state.replace_groups(hit.ids, hit.without(ids, embedding_matrix(clustered)))
-    for table in ("windows", "open_records"):
-        state.execute(f"DELETE FROM {table} WHERE window_id IN (SELECT window_id FROM gone)", gone=former)
+    state.remove_windows(former, ["windows", "open_records"])
 
 
 def _write_windows(state: State, extension: Extension, carried: pa.Table) -> None:
@@ -309,17 +289,12 @@ def _write_windows(state: State, extension: Extension, carried: pa.Table) -> Non
     is_open = pc.is_in(extension.records["window_id"], windows.filter(windows["open"])["window_id"].combine_chunks())
     state.append("open_records", extension.records.filter(is_open))
     state.append("closed_records", extension.records.filter(pc.invert(is_open)))
-    state.execute(
-        "UPDATE windows SET cluster = kept.cluster, margin = kept.margin, embedding = kept.embedding, "
-        "embedded_on = kept.embedded_on FROM kept WHERE windows.window_id = kept.window_id",
-        kept=carried,
-    )
+    state.keep_clusters(carried)
 
 
 def _write_step(state: State, result: steps.StepResult, flow: FlowRecords) -> None:
     state.replace_groups(result.former, result.groups)
-    next_id = state.number("SELECT value::BIGINT FROM meta WHERE key = 'next_cluster'")
-    state.set("next_cluster", str(max(next_id, int(result.groups.ids.max()) + 1)))
+    state.set("next_cluster", str(max(state.next_cluster, int(result.groups.ids.max()) + 1)))
     day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10]
     if result.events:
         rows = [(day, e.event, e.cluster, list(e.others), e.windows) for e in result.events]
@@ -328,42 +303,48 @@ def _write_step(state: State, result: steps.StepResult, flow: FlowRecords) -> No
         state.append("events", pa.table(columns, names=["day", "event", "cluster", "others", "windows"]))
 
 
-def _write_members(state: State, new: steps.Free, labels: np.ndarray, margins: np.ndarray, days: np.ndarray) -> None:
+def _write_members(
+    state: State, new: steps.MovableWindows, labels: np.ndarray, margins: np.ndarray, days: np.ndarray
+) -> None:
     columns = {"id": new.ids, "new_cluster": labels, "new_margin": margins, "new_day": days}
-    placed = pa.table(columns | {"vector": embedding_column(new.vectors)})
-    state.execute(
-        "UPDATE windows SET cluster = new_cluster, margin = new_margin, embedding = vector::FLOAT[], "
-        "embedded_on = new_day "
-        "FROM placed WHERE window_id = id",
-        placed=placed,
-    )
+    state.place_windows(pa.table(columns | {"vector": embedding_column(new.vectors)}))
 
 
-def _fixed_threshold(
-    state: State, settings: Settings, vectors: np.ndarray, windows: pa.Table, checkpoint: str | None
-) -> float:
-    """The threshold of the state; the first step takes it from the settings or the calibration and fixes both."""
-    stored: dict[str, Any] | None = state.settings()
+def _check_settings(state: State, settings: AnalysisSettings, checkpoint: str | None) -> None:
+    """Refuse settings other than those that the state was begun with.
+
+    Raises:
+        StateError: naming the setting and both values.
+    """
+    stored = state.settings()
     if stored is None:
-        # A threshold of the user's own shifts the weights; they stay in nats.
-        calibration = calibration_for(vectors, windows["source"], settings.model, settings.seed)
-        threshold, scale = edge_weights(calibration, settings.threshold)
-        stored = {"model": settings.model, "threshold": threshold, "scale": scale, "window": settings.window}
-        stored |= {"min_records": settings.min_records, "seed": settings.seed, "checkpoint": checkpoint}
-        stored["calibration"] = calibration.to_dict() if calibration else None
-        state.set("settings", json.dumps(stored))
+        return
     asked: dict[str, Any] = {"model": settings.model, "window": settings.window, "min_records": settings.min_records}
     if settings.threshold is not None:
         asked["threshold"] = settings.threshold
     for name, value in asked.items():
         if stored[name] != value:
             raise StateError(f"{state.path}: begun with {name} {stored[name]}, not {value}")
-    # Embeddings of two checkpoints are no neighbours of each other, even where both are called by one name.
+    # Embeddings of two checkpoints cannot be compared, even if both have the same name.
     if checkpoint and stored.get("checkpoint") not in (None, checkpoint):
         raise StateError(
             f"{state.path}: begun with another checkpoint than what {settings.model or 'the shipped model'} is now: "
             "begin a new state, or go on with the version that it was begun with"
         )
+
+
+def _fixed_threshold(work: _Work, vectors: np.ndarray, sources: pa.ChunkedArray) -> float:
+    """The threshold of the state. The first step takes it from the settings or a calibration, and stores both."""
+    stored: dict[str, Any] | None = work.state.settings()
+    if stored is None:
+        settings = work.settings
+        # A threshold that the user gives shifts the weights; they stay in nats.
+        calibration = calibration_for(vectors, sources, settings.model, settings.seed)
+        threshold, scale = edge_weights(calibration, settings.threshold)
+        stored = {"model": settings.model, "threshold": threshold, "scale": scale, "window": settings.window}
+        stored |= {"min_records": settings.min_records, "seed": settings.seed, "checkpoint": work.checkpoint}
+        stored["calibration"] = calibration.to_dict() if calibration else None
+        work.state.set("settings", json.dumps(stored))
     return float(stored["threshold"])
 
 
@@ -380,7 +361,7 @@ def _record_input(state: State, content: Content, step: Step, flow: FlowRecords,
         *certificate,
         step.seconds,
     ]
-    state.execute(f"INSERT INTO inputs VALUES ({', '.join('?' * len(row))})", row)
+    state.record_input(row)
     if flow.rejects.num_rows:
         state.append("rejects", flow.rejects)
     known = json.loads(state.setting("sensors") or "{}")

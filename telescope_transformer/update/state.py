@@ -5,7 +5,7 @@ Every step is one transaction: after a kill at any moment the file holds all of 
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.errors import StateError
-from telescope_transformer.update.resolving import Groups
+from telescope_transformer.update.resolving import ClusterSums
 from telescope_transformer.update.schema import RECORD_COLUMNS, TABLES, VERSION
 
 
@@ -121,19 +121,21 @@ class State:
         self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
 
     def number(self, statement: str) -> int:
-        """A statement's single value, 0 for none."""
+        """The single value of a statement's result; 0 if there is none or it is null."""
         found = self.query(statement)
         return int(found[0][0].as_py() or 0) if found.num_rows else 0
 
-    def groups(self, ids: np.ndarray | None = None) -> Groups:
+    def groups(self, ids: np.ndarray | None = None) -> ClusterSums:
         """All clusters, or those of the given ids, by id."""
         chosen, tables = "", {}
         if ids is not None:
             chosen, tables = "WHERE cluster IN (SELECT id FROM wanted)", {"wanted": pa.table({"id": ids})}
         rows = self.query(f"SELECT cluster, size, total FROM clusters {chosen} ORDER BY cluster", **tables)
-        return Groups(rows["cluster"].to_numpy(), rows["size"].to_numpy().astype(np.float64), _matrix(rows["total"]))
+        return ClusterSums(
+            rows["cluster"].to_numpy(), rows["size"].to_numpy().astype(np.float64), _matrix(rows["total"])
+        )
 
-    def replace_groups(self, former: np.ndarray, groups: Groups) -> None:
+    def replace_groups(self, former: np.ndarray, groups: ClusterSums) -> None:
         """Put these clusters in the place of those of the given ids."""
         self.execute("DELETE FROM clusters WHERE cluster IN (SELECT id FROM gone)", gone=pa.table({"id": former}))
         total = pa.ListArray.from_arrays(_offsets(groups.sums.shape), pa.array(groups.sums.ravel(), pa.float64()))
@@ -191,6 +193,150 @@ class State:
         """What the first step fixed for all later ones; None before it."""
         stored = self.setting("settings")
         return json.loads(stored) if stored else None
+
+    def has_input(self, digest: str) -> bool:
+        """Whether an input of this content was taken."""
+        return self.query("SELECT 1 FROM inputs WHERE digest = ?", [digest]).num_rows > 0
+
+    def taken_of(self, path: str) -> dict[str, Any] | None:
+        """Digest and size of the largest content that was taken of a path, and the counts of all; None for none."""
+        rows = self.query(
+            "SELECT arg_max(digest, size) AS digest, max(size) AS size, sum(read)::BIGINT AS read, "
+            "sum(kept)::BIGINT AS kept, sum(rejected)::BIGINT AS rejected, sum(skipped)::BIGINT AS skipped "
+            "FROM inputs WHERE path = ?",
+            [path],
+        ).to_pylist()[0]
+        return None if rows["size"] is None else rows
+
+    def record_input(self, row: list[Any]) -> None:
+        """Add a row to `inputs`, its values in the order of `schema.TABLES`."""
+        self.execute(f"INSERT INTO inputs VALUES ({', '.join('?' * len(row))})", row)
+
+    def inputs(self) -> pa.Table:
+        """All inputs in the order in which they were taken."""
+        return self.query("SELECT * FROM inputs ORDER BY rowid")
+
+    @property
+    def n_clusters(self) -> int:
+        return self.number("SELECT count(*) FROM clusters")
+
+    @property
+    def next_window(self) -> int:
+        """The first window id that no present window reaches."""
+        return self.number("SELECT max(window_id) + 1 FROM windows")
+
+    @property
+    def next_cluster(self) -> int:
+        """The first cluster id that was never used."""
+        return int(self.setting("next_cluster") or 0)
+
+    def clustered_windows(self) -> pa.Table:
+        """The windows that have a cluster, by source and start."""
+        return self.query("SELECT * FROM windows WHERE cluster IS NOT NULL ORDER BY source, start, window_id")
+
+    def clustered_embeddings(self) -> pa.Table:
+        """Id, cluster and embedding of the windows that have a cluster, in no order."""
+        return self.query("SELECT window_id, cluster, embedding FROM windows WHERE cluster IS NOT NULL")
+
+    def windows_before(self, time: int) -> pa.Table:
+        """Id, end, cluster and embedding of the windows that ended before a time (us)."""
+        return self.query(
+            'SELECT window_id, "end", cluster, embedding FROM windows WHERE "end" < ? ORDER BY window_id', [time]
+        )
+
+    def remove_windows(self, windows: pa.Table, tables: Sequence[str]) -> None:
+        """Delete the rows of windows (column `window_id`) from tables."""
+        gone = windows.select(["window_id"])
+        for table in tables:
+            self.execute(f"DELETE FROM {table} WHERE window_id IN (SELECT window_id FROM gone)", gone=gone)
+
+    def keep_clusters(self, windows: pa.Table) -> None:
+        """Give rewritten windows the cluster, margin and embedding that they had.
+
+        Args:
+            windows: window_id, cluster, margin, embedding and embedded_on.
+        """
+        self.execute(
+            "UPDATE windows SET cluster = kept.cluster, margin = kept.margin, embedding = kept.embedding, "
+            "embedded_on = kept.embedded_on FROM kept WHERE windows.window_id = kept.window_id",
+            kept=windows,
+        )
+
+    def place_windows(self, placed: pa.Table) -> None:
+        """Write cluster, margin and embedding of windows.
+
+        Args:
+            placed: id, new_cluster, new_margin, new_day and vector.
+        """
+        self.execute(
+            "UPDATE windows SET cluster = new_cluster, margin = new_margin, embedding = vector::FLOAT[], "
+            "embedded_on = new_day FROM placed WHERE window_id = id",
+            placed=placed,
+        )
+
+    def move_windows(self, moved: pa.Table) -> None:
+        """Write cluster and margin of windows that were placed before.
+
+        Args:
+            moved: id, new_cluster and new_margin.
+        """
+        self.execute(
+            "UPDATE windows SET cluster = new_cluster, margin = new_margin FROM moved WHERE window_id = id",
+            moved=moved,
+        )
+
+    def rename_clusters(self, renamed: Mapping[int, int]) -> np.ndarray:
+        """Give the windows of some clusters other cluster ids; returns the ids of these windows."""
+        names = pa.table({"old": pa.array(renamed, pa.int64()), "new": pa.array(renamed.values(), pa.int64())})
+        changed = self.query("SELECT window_id FROM windows JOIN names ON cluster = old", names=names)
+        self.execute("UPDATE windows SET cluster = new FROM names WHERE cluster = old", names=names)
+        return changed["window_id"].to_numpy()
+
+    def retired(self) -> pa.Table:
+        """Clusters whose windows have all aged out: id and mean."""
+        return self.query("SELECT cluster, mean FROM retired ORDER BY cluster")
+
+    def revive(self, born: int, retired: int) -> None:
+        """Give a cluster that was just born the id of a retired one."""
+        for table in ("clusters", "windows"):
+            self.execute(f"UPDATE {table} SET cluster = ? WHERE cluster = ?", [retired, born])
+        self.execute("UPDATE events SET cluster = ?, event = 'return' WHERE cluster = ?", [retired, born])
+        self.execute("DELETE FROM retired WHERE cluster = ?", [retired])
+
+    def conflicts(self) -> pa.Table:
+        """The packed conflicts: windows a, b and c, the amount, and the row's id."""
+        return self.query("SELECT a, b, c, amount, rowid FROM conflicts")
+
+    def remove_conflicts(self, rows: np.ndarray) -> None:
+        """Delete packed conflicts by the ids of their rows."""
+        self.execute("DELETE FROM conflicts WHERE rowid IN (SELECT id FROM gone)", gone=pa.table({"id": rows}))
+
+    def events(self) -> list[dict[str, Any]]:
+        return self.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist()
+
+    def rejects(self) -> pa.Table:
+        return self.query("SELECT * FROM rejects")
+
+    def clustered_records(self) -> pa.Table:
+        """Records of the windows that have a cluster, each with its `window_id`."""
+        columns = ", ".join(f"r.{name}" for name in RECORD_COLUMNS)
+        return self.query(
+            f"SELECT r.window_id, {columns} FROM (FROM closed_records UNION ALL FROM open_records) r "
+            "JOIN windows w USING (window_id) WHERE w.cluster IS NOT NULL"
+        )
+
+    def waiting_records(self) -> pa.Table:
+        """Records of the windows that have too few for a cluster yet, each with its `window_id`."""
+        return self.query("SELECT r.* FROM open_records r JOIN windows w USING (window_id) WHERE w.cluster IS NULL")
+
+    def traffic(self) -> list[list[int]]:
+        """For each day since 1970 that has records: the day, its records and its sources."""
+        rows = self.query(
+            "SELECT timestamp // 86400000000 AS day, count(*) AS records, count(DISTINCT src_ip) AS sources "
+            "FROM (SELECT timestamp, src_ip FROM closed_records UNION ALL SELECT timestamp, src_ip FROM open_records) "
+            "GROUP BY day ORDER BY day"
+        )
+        return [list(row.values()) for row in rows.to_pylist()]
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ from telescope_transformer.arrays import unit_rows
 from telescope_transformer.correlation_clustering import CorrelationClustering, refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.update.identity import NOBODY, Event, inherit
-from telescope_transformer.update.resolving import Groups, affinities, first_places, solve_touched, touched
+from telescope_transformer.update.resolving import ClusterSums, affinities, attracting, initial_labels, solve_touched
 
 # Old windows that a step may move, beside the new ones: half those that belong to their cluster least, half those of
 # clusters that are near to each other, whole where they fit, so that clusters can change places. These are drawn: over
@@ -24,7 +24,7 @@ LARGEST_FIRST = 2_000
 
 
 @dataclass(frozen=True)
-class Free:
+class MovableWindows:
     """Windows that a step may place.
 
     Attributes:
@@ -55,7 +55,7 @@ class StepResult:
     """
 
     former: np.ndarray
-    groups: Groups
+    groups: ClusterSums
     labels: np.ndarray
     margins: np.ndarray
     renamed: dict[int, int]
@@ -68,19 +68,19 @@ def budget(n_new: int) -> int:
     return max(FREE_WINDOWS, FREE_PER_NEW * n_new)
 
 
-def first_step(free: Free, threshold: float, *, seed: int, time_limit: float) -> StepResult:
+def first_step(free: MovableWindows, threshold: float, *, seed: int, time_limit: float) -> StepResult:
     """The step of an empty state: the whole problem at once; only a large one meets the limit of time."""
     if len(free.ids) <= LARGEST_FIRST:
         labels = refine(DenseGraph(free.vectors @ free.vectors.T, threshold), seed=seed)
     else:
         solver = CorrelationClustering(method="local_search", time_limit=time_limit, random_state=seed)
         labels = solver.fit_embeddings(free.vectors, threshold).labels_
-    empty = Groups(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, free.vectors.shape[1])))
+    empty = ClusterSums(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, free.vectors.shape[1])))
     return _finished(empty, empty, free, np.asarray(labels), threshold, next_id=0)
 
 
 def next_step(
-    groups: Groups, free: Free, homes: np.ndarray, threshold: float, *, next_id: int, seed: int
+    groups: ClusterSums, free: MovableWindows, homes: np.ndarray, threshold: float, *, next_id: int, seed: int
 ) -> StepResult:
     """Solve the touched clusters and the free windows together.
 
@@ -96,14 +96,14 @@ def next_step(
     rest = groups.without(free.clusters[old], free.vectors[old])
     start = np.empty(len(free.ids), dtype=np.int64)
     start[old] = np.searchsorted(groups.ids, free.clusters[old])
-    start[~old] = first_places(groups, free.vectors[~old], homes[~old], threshold)
+    start[~old] = initial_labels(groups, free.vectors[~old], homes[~old], threshold)
     start = np.concatenate([np.searchsorted(groups.ids, rest.ids), start])
     labels = solve_touched(rest, free.vectors, start, threshold, seed=seed)
     return _finished(groups, rest, free, labels, threshold, next_id)
 
 
 def _finished(
-    groups: Groups, rest: Groups, free: Free, labels: np.ndarray, threshold: float, next_id: int
+    groups: ClusterSums, rest: ClusterSums, free: MovableWindows, labels: np.ndarray, threshold: float, next_id: int
 ) -> StepResult:
     former = np.concatenate([rest.ids, free.former])
     sizes = np.concatenate([rest.sizes, np.ones(len(free.ids))])
@@ -111,7 +111,7 @@ def _finished(
     nodes = np.concatenate([rest.sums.reshape(len(rest.ids), free.vectors.shape[1]), free.vectors])
     sums = np.zeros((len(heirs.ids), free.vectors.shape[1]))
     np.add.at(sums, labels, nodes)
-    after = Groups(heirs.ids, np.bincount(labels, weights=sizes), sums)
+    after = ClusterSums(heirs.ids, np.bincount(labels, weights=sizes), sums)
     whole = heirs.ids[labels[: len(rest.ids)]]
     renamed = {int(a): int(b) for a, b in zip(rest.ids, whole, strict=True) if a != b}
     own = labels[len(rest.ids) :]
@@ -119,7 +119,7 @@ def _finished(
     return StepResult(groups.ids, after, heirs.ids[own], margins, renamed, heirs.events, len(nodes))
 
 
-def _margins(groups: Groups, vectors: np.ndarray, own: np.ndarray, threshold: float) -> np.ndarray:
+def _margins(groups: ClusterSums, vectors: np.ndarray, own: np.ndarray, threshold: float) -> np.ndarray:
     """Margins among the clusters that took part: no other attracts these windows."""
     here, others = np.arange(len(own)), groups.sizes[own] - 1
     weight = affinities(groups, vectors, threshold)
@@ -130,13 +130,13 @@ def _margins(groups: Groups, vectors: np.ndarray, own: np.ndarray, threshold: fl
     return (to_own - np.maximum(means.max(axis=1), -1.0)).astype(np.float32)
 
 
-def touching(groups: Groups, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> Groups:
+def attracted_clusters(groups: ClusterSums, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> ClusterSums:
     """The clusters that attract one of the windows, or are the home of one."""
-    chosen = touched(groups, vectors, threshold, CLUSTERS_PER_NEW) | np.isin(groups.ids, homes)
+    chosen = attracting(groups, vectors, threshold, CLUSTERS_PER_NEW) | np.isin(groups.ids, homes)
     return groups.take(np.flatnonzero(chosen))
 
 
-def neighbourhood(groups: Groups, most: int, seed: int) -> np.ndarray:
+def neighbourhood(groups: ClusterSums, most: int, seed: int) -> np.ndarray:
     """Ids of a cluster, drawn by its size, and those nearest to it that have at most so many windows together."""
     if not len(groups.ids):
         return groups.ids

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from telescope_transformer.analysis import (
     Analysis,
+    Embedder,
     solution,
     sources_table,
-    walked,
+    threshold_sweep,
     windows_table,
 )
 from telescope_transformer.calibration import Calibration
@@ -24,16 +25,13 @@ from telescope_transformer.labels import read_owners
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
-from telescope_transformer.report import Days, all_sources, name_clusters, profile_clusters
+from telescope_transformer.report import all_sources, name_clusters, profile_clusters
 from telescope_transformer.report.services import with_services
 from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.update.certificate import current
-from telescope_transformer.update.running import Embed, model_embedder
-from telescope_transformer.update.schema import RECORD_COLUMNS
+from telescope_transformer.update.running import Embed
 from telescope_transformer.update.state import State
-
-_FLAT = ", ".join(f"r.{name}" for name in RECORD_COLUMNS)
 
 
 def summarise(
@@ -50,31 +48,32 @@ def summarise(
     one that is found within `time_limit` seconds.
 
     Args:
-        networks, granularity: as in `Settings`.
+        networks, granularity: as in `AnalysisSettings`.
         embedder: windows to embeddings, as for `update`.
 
     Raises:
         StateError: if no window has been clustered yet.
     """
     settings = state.settings()
-    windows = state.query("SELECT * FROM windows WHERE cluster IS NOT NULL ORDER BY source, start, window_id")
+    windows = state.clustered_windows()
     if settings is None or windows.num_rows == 0:
         raise StateError(f"{state.path}: no window has been clustered yet")
     vectors = embedding_matrix(windows)
     ids, labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)
     margins = window_margins(vectors, labels, settings["threshold"], settings["scale"])
-    flow = _records(state)
+    inputs = state.inputs()
+    flow = _records(state, inputs)
     table = windows_table(windows, vectors, labels, margins).set_column(0, "window_id", windows["window_id"])
     table = with_services(table, flow.table)
     owners = read_owners(networks) if networks else None
     profiles = profile_clusters(flow.table, table, owners=owners, sensors=flow.sensors)
-    embed = embedder or model_embedder(settings["model"])
+    embed = embedder or Embedder(settings["model"])
     for cluster, why in explain_clusters(embed, flow.table, table, seed=settings["seed"]).items():
         profiles[cluster]["why"] = why
     found = certificate(state, vectors, time_limit=time_limit)
     stable, levels = pa.array(ids[labels], pa.int32()), None
     if granularity:
-        levels, found["granularity"] = walked(table, vectors, profiles, settings["threshold"])
+        levels, found["granularity"] = threshold_sweep(table, vectors, profiles, settings["threshold"])
         levels = _with_column(levels, f"at_{settings['threshold']:.3f}", stable)
     table, profiles = _with_column(table, "cluster", stable), _by_stable_id(profiles, ids.tolist())
     _name(state, profiles)
@@ -83,15 +82,14 @@ def summarise(
         sources=all_sources(sources_table(table), _sources_without_window(state, flow.table)),
         clusters=profiles,
         solution=found,
-        counts=flow.counts._asdict()
-        | {"windows": table.num_rows, "inputs": state.number("SELECT count(*) FROM inputs")},
+        counts=flow.counts._asdict() | {"windows": table.num_rows, "inputs": inputs.num_rows},
         rejects=flow.rejects,
         sensors=flow.sensors,
         calibration=Calibration.from_dict(settings["calibration"]) if settings["calibration"] else None,
         granularity=levels,
-        events=state.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist(),
-        traffic=_traffic(state),
-        id=state.query("SELECT digest FROM inputs ORDER BY rowid LIMIT 1")["digest"][0].as_py(),
+        events=state.events(),
+        traffic=state.traffic(),
+        id=inputs["digest"][0].as_py(),
     )
 
 
@@ -105,22 +103,8 @@ def _name(state: State, profiles: list[dict[str, Any]]) -> None:
 
 def _sources_without_window(state: State, clustered: pa.Table) -> pa.Table:
     """The records of all sources, also of those that have too few for a window yet."""
-    columns = ", ".join(clustered.column_names)
-    few = state.query(
-        f"SELECT {columns} FROM open_records SEMI JOIN (SELECT window_id FROM windows WHERE cluster IS NULL) "
-        "USING (window_id)"
-    )
-    return pa.concat_tables([clustered, few.cast(clustered.schema)])
-
-
-def _traffic(state: State) -> Days:
-    """Records and sources a day of all that was taken."""
-    rows = state.query(
-        "SELECT timestamp // 86400000000 AS day, count(*) AS records, count(DISTINCT src_ip) AS sources "
-        "FROM (SELECT timestamp, src_ip FROM closed_records UNION ALL SELECT timestamp, src_ip FROM open_records) "
-        "GROUP BY day ORDER BY day"
-    )
-    return [list(row.values()) for row in rows.to_pylist()]
+    waiting = state.waiting_records().select(clustered.column_names)
+    return pa.concat_tables([clustered, waiting.cast(clustered.schema)])
 
 
 def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
@@ -153,21 +137,15 @@ def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict
         bound = min(float(np.fmax(bound, solver.lower_bound_)), cost)
         anew["cost_at_once"] = scale * float(solver.cost_)
     found = solution(Solution(np.zeros(0, np.int64), cost, bound), threshold, scale) | {"solver": "day by day"}
-    found["n_clusters"] = state.number("SELECT count(*) FROM clusters")
+    found["n_clusters"] = state.n_clusters
     return found | anew | {"seconds": round(time.monotonic() - started, 2)}
 
 
-def _records(state: State) -> FlowRecords:
+def _records(state: State, inputs: pa.Table) -> FlowRecords:
     """The records of all clustered windows, each with its window."""
-    table = state.query(
-        f"SELECT r.window_id, {_FLAT} FROM (FROM closed_records UNION ALL FROM open_records) r "
-        "JOIN windows w USING (window_id) WHERE w.cluster IS NOT NULL"
-    )
+    table = state.clustered_records()
     optional = [name for name in table.column_names if table[name].null_count < table.num_rows]
-    totals = state.query(
-        "SELECT sum(read)::BIGINT, sum(kept)::BIGINT, sum(rejected)::BIGINT, sum(skipped)::BIGINT FROM inputs"
-    )
-    counts = Counts(*(column[0].as_py() for column in totals.columns))
-    rejects = state.query("SELECT * FROM rejects").cast(REJECTS_SCHEMA)
+    counts = Counts(*(sum(inputs[name].to_pylist()) for name in Counts._fields))
+    rejects = state.rejects().cast(REJECTS_SCHEMA)
     sensors = json.loads(state.setting("sensors") or "{}")
     return FlowRecords(table.select(optional), rejects, counts, sensors)

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.analysis import Settings
+from telescope_transformer.analysis import AnalysisSettings
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.records import FlowRecords, read_records
@@ -47,7 +47,7 @@ def read(path: Path) -> FlowRecords:
     return read_records([path])
 
 
-def take_days(state: State, files: list[Path], settings: Settings) -> tuple[list[Step], np.ndarray]:
+def take_days(state: State, files: list[Path], settings: AnalysisSettings) -> tuple[list[Step], np.ndarray]:
     """The steps, and the processor seconds of each."""
     steps, clock = [], [time.process_time()]
     for file in files:
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--time-limit", type=float, default=120.0, help="seconds of the search at once")
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
-    settings = Settings(model=given.model)
+    settings = AnalysisSettings(model=given.model)
     with tempfile.TemporaryDirectory() as folder:
         files = daily_files(given.records, Path(folder), given.days)
         with State(Path(folder) / "state.duckdb") as state:

@@ -7,7 +7,7 @@ import pytest
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.baselines import METHODS, pair_features, word2vec
 from telescope_transformer.evaluation.baselines.services import tfidf
-from telescope_transformer.evaluation.measure import Questions
+from telescope_transformer.evaluation.measure import EvaluationSuite
 from telescope_transformer.evaluation.protocol import Split, make_split
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.simulation import simulate
@@ -40,7 +40,7 @@ def test_a_method_gives_a_symmetric_similarity_and_repeats_itself(split: Split, 
 
 
 def test_length_alone_tells_nothing_and_supervision_tells_most(split: Split) -> None:
-    questions = Questions(split.unseen_sources, replicates=0)
+    questions = EvaluationSuite(split.unseen_sources, replicates=0)
     auroc = {}
     for name in ("length_only", "tfidf_with_timing", "pair_classifier"):
         figures = questions.answer(METHODS[name].fit(split, 0)(split.unseen_sources).similarity)

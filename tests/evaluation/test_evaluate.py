@@ -26,7 +26,7 @@ from telescope_transformer.evaluation.clustering import (
     sweep_thresholds,
 )
 from telescope_transformer.evaluation.inputs import read_windows
-from telescope_transformer.evaluation.measure import Questions
+from telescope_transformer.evaluation.measure import EvaluationSuite
 from telescope_transformer.evaluation.measuring import evaluate, write
 from telescope_transformer.evaluation.protocol import PARTS, Split, make_split, with_test_windows
 from telescope_transformer.evaluation.representation import Representation
@@ -147,7 +147,7 @@ def test_windows_of_several_lengths_are_refused(windows: pa.Table) -> None:
 
 
 def test_figures_equal_scikit_learn(split: Split, rng: np.random.Generator) -> None:
-    questions = Questions(split.unseen_sources, replicates=3)
+    questions = EvaluationSuite(split.unseen_sources, replicates=3)
     vectors = rng.normal(size=(len(split.unseen_sources), 3))
     representation = Representation.of_vectors(vectors)
     figures = questions.answer(representation.similarity)

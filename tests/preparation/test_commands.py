@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from telescope_transformer.cli.main import app
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.preparation import load, read_manifest
+from telescope_transformer.preparation import load_split, read_manifest
 
 
 def invoke(*arguments: object):
@@ -26,7 +26,7 @@ def test_simulated_records_are_prepared_and_appended(tmp_path):
     appended = invoke("prepare", day, "--output", output, "--append")
     assert appended.exit_code == 0, appended.output
     assert [ingest.inputs[0]["file"] for ingest in read_manifest(output).ingests] == ["flows.parquet", "day.parquet"]
-    assert load(output, "train").num_rows > 0
+    assert load_split(output, "train").num_rows > 0
 
 
 def test_columns_and_telescope_reach_the_readers(tmp_path):

@@ -15,8 +15,8 @@ from telescope_transformer.preparation import (
     EngineSettings,
     PreparationSettings,
     WindowSettings,
-    load,
     load_datasets,
+    load_split,
     prepare,
     read_manifest,
 )
@@ -54,7 +54,7 @@ def sorted_windows(windows: pa.Table) -> list[dict]:
 def test_windows_equal_those_of_a_plain_cut(records, dataset):
     for split, expected in expected_splits(records, WINDOW).items():
         windows = expected.to_table()
-        found = load(dataset, split)
+        found = load_split(dataset, split)
         assert found.num_rows > 0
         assert sorted_windows(found) == sorted_windows(windows.select(found.schema.names))
         assert found.schema.equals(windows.schema)
@@ -65,7 +65,7 @@ def test_inputs_with_different_columns_are_one_dataset(records, tmp_path):
     bare = write_records(tmp_path / "bare.parquet", records.slice(0, half).drop_columns(["ttl", "label"]))
     full = write_records(tmp_path / "full.parquet", records.slice(half))
     prepare_files(tmp_path / "dataset", bare, full)
-    ttl = [value for row in load(tmp_path / "dataset", "train")["ttl"].to_pylist() for value in row]
+    ttl = [value for row in load_split(tmp_path / "dataset", "train")["ttl"].to_pylist() for value in row]
     assert None in ttl
     assert any(ttl)
 
@@ -102,7 +102,7 @@ def test_datasets_loads_it_with_declared_features(dataset):
     train = loaded["train"]
     assert train.features["dst_ip"] == datasets.List(datasets.Value("uint32"))
     assert train.features["label"] == datasets.Value("string")
-    assert train.num_rows == load(dataset, "train").num_rows
+    assert train.num_rows == load_split(dataset, "train").num_rows
 
 
 def test_a_stock_client_loads_all_splits_of_the_folder(dataset, tmp_path):
@@ -118,7 +118,7 @@ def test_a_stock_client_loads_all_splits_of_the_folder(dataset, tmp_path):
 def test_number_of_shards_does_not_change_the_windows(recording, dataset, tmp_path):
     prepare_files(tmp_path / "one", recording, settings=replace(SETTINGS, shards=1))
     for split in SPLITS:
-        assert sorted_windows(load(tmp_path / "one", split)) == sorted_windows(load(dataset, split))
+        assert sorted_windows(load_split(tmp_path / "one", split)) == sorted_windows(load_split(dataset, split))
 
 
 def test_appending_a_day_adds_files_and_moves_no_source(records, tmp_path):
@@ -135,7 +135,7 @@ def test_appending_a_day_adds_files_and_moves_no_source(records, tmp_path):
     assert manifest.counts()["read"] == records.num_rows
     for split in ("validation", "unseen_sources"):
         whole = {row["source"] for row in expected_splits(records, WINDOW)[split].table.to_pylist()}
-        assert {row["source"] for row in load(output, split).to_pylist()} <= whole
+        assert {row["source"] for row in load_split(output, split).to_pylist()} <= whole
     with pytest.raises(DatasetError, match=r"second\.parquet: the dataset holds these records already"):
         prepare_files(output, second, append=True)
     assert read_manifest(output) == manifest
@@ -154,7 +154,7 @@ def test_appended_records_take_the_columns_of_the_dataset(records, tmp_path):
     full = write_records(tmp_path / "full.parquet", records.slice(0, 2000))
     prepare_files(tmp_path / "dataset", bare)
     prepare_files(tmp_path / "dataset", full, append=True)
-    assert "ttl" not in load(tmp_path / "dataset", "train").schema.names
+    assert "ttl" not in load_split(tmp_path / "dataset", "train").schema.names
 
 
 def test_an_existing_dataset_is_kept_unless_told(recording, records, tmp_path):
@@ -175,7 +175,7 @@ def test_scanner_lists_label_the_windows_and_never_move_them(recording, dataset,
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "lower.txt").write_text("10.0.0.0/9\n")
     prepare_files(tmp_path / "dataset", recording, settings=replace(SETTINGS, labels=tmp_path / "lists"))
-    before, labelled = load(dataset, "train"), load(tmp_path / "dataset", "train")
+    before, labelled = load_split(dataset, "train"), load_split(tmp_path / "dataset", "train")
     assert before.drop_columns(["label"]).equals(labelled.drop_columns(["label"]))
     for old, new in zip(before.to_pylist(), labelled.to_pylist(), strict=True):
         in_list = new["source"].startswith("10.") and int(new["source"].split(".")[1]) < 128
@@ -222,7 +222,7 @@ def test_a_damaged_dataset_is_refused(recording, tmp_path, damage, message):
     prepare_files(tmp_path / "dataset", recording)
     damage(tmp_path / "dataset" / "manifest.json")
     with pytest.raises(DatasetError, match=message):
-        load(tmp_path / "dataset", "train")
+        load_split(tmp_path / "dataset", "train")
 
 
 @pytest.mark.parametrize(

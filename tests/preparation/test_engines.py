@@ -15,7 +15,7 @@ from telescope_transformer.preparation import (
     PreparationSettings,
     cutting,
     engines,
-    load,
+    load_split,
     prepare,
     read_manifest,
 )
@@ -48,7 +48,7 @@ def digest(dataset) -> str:
     total = hashlib.blake2b(digest_size=16)
     for split in SPLITS:
         sink = pa.BufferOutputStream()
-        table = load(dataset, split).combine_chunks()
+        table = load_split(dataset, split).combine_chunks()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
         total.update(sink.getvalue())
@@ -98,7 +98,7 @@ def test_a_source_that_is_cut_before_its_last_record_has_come_has_the_same_windo
     monkeypatch.setattr(cutting, "MOST_CARRIED", 100)
     settings = replace(SETTINGS, windows=windows, engine=EngineSettings(memory_limit="80MB"))
     prepare_files(tmp_path / "pieces", recording, settings=settings)
-    assert load(tmp_path / "pieces").equals(load(tmp_path / "whole"))
+    assert load_split(tmp_path / "pieces").equals(load_split(tmp_path / "whole"))
     assert read_manifest(tmp_path / "pieces").counts() == read_manifest(tmp_path / "whole").counts()
     counts = {file.path: file.sources for file in read_manifest(tmp_path / "pieces").files}
     assert counts == {file.path: file.sources for file in read_manifest(tmp_path / "whole").files}
@@ -108,7 +108,7 @@ def test_any_number_of_shards_gives_the_windows_of_a_plain_cut_in_their_order(re
     for shards in (1, 8):
         settings = replace(SETTINGS, windows=replace(WINDOW, splits=False), shards=shards)
         prepare_files(tmp_path / f"{shards}", recording, settings=settings)
-        found = load(tmp_path / f"{shards}")
+        found = load_split(tmp_path / f"{shards}")
         assert found.equals(cut_windows(add_tools(records), window=32, min_records=4))
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.preparation import load, read_manifest
+from telescope_transformer.preparation import load_split, read_manifest
 
 from .conftest import prepare_files, write_records
 
@@ -57,7 +57,7 @@ def test_killed_before_the_end_leaves_no_dataset(recording, tmp_path):
     with pytest.raises(DatasetError, match="no prepared dataset"):
         read_manifest(output)
     prepare_files(output, recording)
-    assert load(output, "train").num_rows > 0
+    assert load_split(output, "train").num_rows > 0
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
@@ -66,14 +66,14 @@ def test_killed_in_an_append_leaves_the_dataset_as_it_was(records, tmp_path):
     second = write_records(tmp_path / "second.parquet", records.slice(2000))
     output = tmp_path / "dataset"
     before = prepare_files(output, first)
-    windows = load(output, "train")
+    windows = load_split(output, "train")
     kill_at("write_shard", tmp_path, output, second, append=True)
     assert read_manifest(output) == before
-    assert load(output, "train").equals(windows)
+    assert load_split(output, "train").equals(windows)
     manifest = prepare_files(output, second, append=True)
     files = {str(path.relative_to(output)) for path in output.rglob("*shard-*.parquet")}
     assert files == {*(file.path for file in manifest.files), *manifest.source_files}
-    sources = load(output, "train")["source"]
+    sources = load_split(output, "train")["source"]
     assert pc.count_distinct(sources).as_py() >= pc.count_distinct(windows["source"]).as_py()
 
 

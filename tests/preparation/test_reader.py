@@ -8,8 +8,8 @@ import pytest
 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.preparation import (
-    load,
     load_datasets,
+    load_split,
     read_blocks,
     read_destinations,
     read_heads,
@@ -35,13 +35,13 @@ def whole(recording, tmp_path_factory):
 def test_blocks_are_of_one_size_and_hold_all_windows_in_order(whole, size):
     blocks = list(read_blocks(whole, size))
     assert {len(block) for block in blocks[:-1]} <= {size}
-    assert concat_windows(blocks).to_table().equals(load(whole))
+    assert concat_windows(blocks).to_table().equals(load_split(whole))
 
 
 def test_heads_are_the_windows_without_their_records(whole):
     heads = read_heads(whole)
     assert heads.column_names == ["source", "start", "end", "n_records", "label", "tool"]
-    assert heads.equals(load(whole).select(heads.column_names))
+    assert heads.equals(load_split(whole).select(heads.column_names))
 
 
 def test_every_source_is_there_with_all_its_records(whole, records):
@@ -51,7 +51,7 @@ def test_every_source_is_there_with_all_its_records(whole, records):
     )
     found = table.select(["source", "n_records", "first_seen", "last_seen"]).sort_by("source")
     assert found.to_pydict() == expected.sort_by("src_ip").rename_columns(found.column_names).to_pydict()
-    assert table["source"].to_pylist()[:3] == list(dict.fromkeys(load(whole)["source"].to_pylist()))[:3]
+    assert table["source"].to_pylist()[:3] == list(dict.fromkeys(load_split(whole)["source"].to_pylist()))[:3]
 
 
 def test_traffic_by_day_is_of_all_records(whole, records):
@@ -63,15 +63,15 @@ def test_traffic_by_day_is_of_all_records(whole, records):
 
 def test_a_dataset_that_is_not_split_has_no_splits(whole):
     with pytest.raises(DatasetError, match="prepare it with --splits"):
-        load(whole, "train")
+        load_split(whole, "train")
     assert set(load_datasets(whole)) == {"windows"}
 
 
 def test_a_column_or_split_that_is_absent_is_named(dataset):
     with pytest.raises(DatasetError, match="no column 'payload'"):
-        load(dataset, "train", ["payload"])
+        load_split(dataset, "train", ["payload"])
     with pytest.raises(DatasetError, match="no split 'dev'"):
-        load(dataset, "dev")
+        load_split(dataset, "dev")
 
 
 def test_a_damaged_shard_is_named(whole, recording, tmp_path):

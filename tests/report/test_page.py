@@ -97,7 +97,7 @@ def test_profiles_give_way_where_the_page_would_be_too_large(
     data = replace(report_data, windows=windows, profiles=[*report_data.profiles, *many], events=events)
     whole = page_data(data)
     assert (whole["n_profiles"], len(unpacked(whole["clusters"]))) == (400, 400)
-    monkeypatch.setattr("telescope_transformer.report.page_data.PAGE_LETTERS", 0)
+    monkeypatch.setattr("telescope_transformer.report.page_data.MAX_PAGE_CHARS", 0)
     tight = page_data(data)
     shown = unpacked(tight["clusters"])
     assert [profile["cluster"] for profile in shown[:3]] == [0, 1, 2]

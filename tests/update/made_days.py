@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.analysis import Settings
+from telescope_transformer.analysis import AnalysisSettings
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.records import FlowRecords, read_records
 from telescope_transformer.update import State, update
 
 DAY = 86_400_000_000
 FIRST_DAY = 1_709_510_400_000_000
-SETTINGS = Settings(threshold=0.6, window=16, min_records=8)
+SETTINGS = AnalysisSettings(threshold=0.6, window=16, min_records=8)
 PORTS = np.array([22, 23, 80, 443, 445, 1433, 3389, 5060])
 
 

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from made_days import SETTINGS, port_shares, read, run, write_days
 
-from telescope_transformer.analysis import Settings
+from telescope_transformer.analysis import AnalysisSettings
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import State, running, update
-from telescope_transformer.update.resolving import Groups
+from telescope_transformer.update.resolving import ClusterSums
 from telescope_transformer.update.running import Step
 from telescope_transformer.update.step import neighbourhood
 from telescope_transformer.windows import cut_windows
@@ -165,7 +165,7 @@ def test_other_settings_and_files_that_are_no_state_are_refused(
 ) -> None:
     more = write_days(tmp_path, 9)[-1:]
     with State(finished) as state, pytest.raises(StateError, match="begun with window 16, not 32"):
-        update(state, more, read, Settings(threshold=0.6, window=32), embedder=port_shares)
+        update(state, more, read, AnalysisSettings(threshold=0.6, window=32), embedder=port_shares)
     wrong = tmp_path / "wrong.duckdb"
     wrong.write_bytes(b"no database" * 100)
     for path in (wrong, *more):
@@ -177,9 +177,18 @@ def test_a_state_keeps_to_the_checkpoint_that_it_was_begun_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, third = write_days(tmp_path, 3)
-    digests = iter(["one", "one", "another"])
-    monkeypatch.setattr(running, "model_embedder", lambda model: port_shares)
-    monkeypatch.setattr(running, "_checkpoint", lambda model: next(digests))
+    digests = iter(["one", "another"])
+
+    class Embedder:
+        """Stands for a checkpoint whose weights change under the same name."""
+
+        def __init__(self, model: str | None) -> None:
+            self.digest = next(digests)
+
+        def __call__(self, windows: pa.Table) -> np.ndarray:
+            return port_shares(windows)
+
+    monkeypatch.setattr(running, "Embedder", Embedder)
     path = tmp_path / "state.duckdb"
     with State(path) as state:
         update(state, [first, second], read, SETTINGS)
@@ -201,7 +210,7 @@ def test_a_neighbourhood_is_a_cluster_and_those_nearest_to_it() -> None:
     angles = np.radians([0, 20, 90, 110])
     sizes = np.array([10, 5, 10, 5])
     sums = sizes[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    groups = Groups(np.array([3, 4, 7, 9]), sizes, sums)
+    groups = ClusterSums(np.array([3, 4, 7, 9]), sizes, sums)
     found = {frozenset(neighbourhood(groups, 15, seed).tolist()) for seed in range(40)}
     assert found == {frozenset({3, 4}), frozenset({7, 9})}
     assert len(neighbourhood(groups, 1, 0)) == 1

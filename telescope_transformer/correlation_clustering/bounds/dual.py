@@ -24,8 +24,8 @@ from telescope_transformer.correlation_clustering.bounds.separation_cycles impor
 from telescope_transformer.correlation_clustering.bounds.separation_sparse import (
     edge_fractions,
     edge_ids,
+    edge_positions,
     edges_cut,
-    first_places,
     separate_sparse,
 )
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
@@ -220,7 +220,7 @@ class SparseDual(Dual):
         self._graph = graph
         self._work = _FIRST_WORK_SMALL if graph.entries < _SMALL else _FIRST_WORK
         self._ids = edge_ids(graph.indptr, graph.indices)
-        weights = graph.data[first_places(graph.indptr, graph.indices)]
+        weights = graph.data[edge_positions(graph.indptr, graph.indices)]
         super().__init__(weights, graph.scale, labels, seed=seed, capacity=capacity)
         self.smoothing = _FIRST_SMOOTHING_SPARSE * self.scale
 

@@ -8,7 +8,7 @@ from telescope_transformer.correlation_clustering.bounds.separation import ascen
 
 
 @njit(cache=True, nogil=True)
-def first_places(indptr, indices):
+def edge_positions(indptr, indices):
     """Place in the compressed rows of each edge (m,), in the row of its larger end."""
     places = np.empty(indices.size // 2, np.int64)
     e = 0
