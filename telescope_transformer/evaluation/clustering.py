@@ -22,7 +22,7 @@ from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.summary import number
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.metrics.clusters import cluster_scores
-from telescope_transformer.metrics.pairs import condensed, pair_index
+from telescope_transformer.metrics.pairs import all_pairs, condensed
 from telescope_transformer.threshold import reproducible_threshold
 
 SWEEP_POINTS = 24
@@ -129,7 +129,7 @@ def _weights(similarity: NDArray, threshold: float) -> NDArray[np.float64]:
 
 def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
     """The similarity above which the share of same-source pairs exceeds that of other pairs by most."""
-    first, second = pair_index(len(sources))
+    first, second = all_pairs(len(sources))
     scores, same = condensed(similarity), sources[first] == sources[second]
     if not same.any() or same.all():
         raise DatasetError("a threshold needs validation pairs of one source and of two")

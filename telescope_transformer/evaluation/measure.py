@@ -13,7 +13,7 @@ from telescope_transformer.evaluation.targets import PairTarget, large_organisat
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.metrics.bootstrap import source_multiplicities, weighted_mean
 from telescope_transformer.metrics.neighbours import classification_scores, neighbour_labels, retrieval
-from telescope_transformer.metrics.pairs import PairRanking, condensed, pair_index
+from telescope_transformer.metrics.pairs import PairRanking, all_pairs, condensed
 
 Figures = dict[str, dict[str, NDArray[np.float64]]]
 
@@ -33,7 +33,7 @@ class EvaluationSuite:
         self.windows = windows
         self.targets = pair_targets(windows)
         self.told_by_neighbours = told_by_neighbours(windows, NEIGHBOURS)
-        self.first, self.second = pair_index(len(windows))
+        self.first, self.second = all_pairs(len(windows))
         drawn = source_multiplicities(len(windows.source_names), replicates, seed=seed)
         # The sample itself comes first: every source once.
         self.multiplicities = np.vstack([np.ones((1, drawn.shape[1])), drawn])

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telescope_transformer.evaluation.windows import DAY_SECONDS, WindowSet, indicator
-from telescope_transformer.metrics.pairs import pair_index
+from telescope_transformer.metrics.pairs import all_pairs
 
 LARGE_ORGANISATION = 4
 
 
 class PairTarget(NamedTuple):
-    """One question about pairs, in the order of `pair_index(n)`.
+    """One question about pairs, in the order of `all_pairs(n)`.
 
     chosen: (pairs,) bool, the pairs that it is asked of.
     positive: (pairs,) bool, those that belong together.
@@ -33,7 +33,7 @@ def pair_targets(windows: WindowSet) -> dict[str, PairTarget]:
     one organisation against different organisations, and `organisation_other_prefix` the same without the positive
     pairs of one /24, which address tools would find anyway.
     """
-    first, second = pair_index(len(windows))
+    first, second = all_pairs(len(windows))
     same = windows.sources[first] == windows.sources[second]
     services = windows.dominant_services
     targets = {

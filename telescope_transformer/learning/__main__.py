@@ -1,4 +1,4 @@
-"""`python -m telescope_transformer.learning`: `telescope train` in a form that `accelerate launch` takes."""
+"""`python -m telescope_transformer.learning`: `telescope train` as a module, for `accelerate launch -m`."""
 
 import sys
 

@@ -1,7 +1,7 @@
 """Adaptation: the training loop on the records of the telescope at hand, without labels.
 
-A share of the sources is kept out. The adapted weights are taken unless they are worse on these sources, by more than
-the interval of the difference.
+A share of the sources is held out. The adapted weights replace the base's unless they are significantly worse on the
+held-out sources: unless the 95 % interval of the difference lies below zero.
 """
 
 import copy
@@ -40,11 +40,11 @@ from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLe
 from telescope_transformer.windows import Windows
 
 FACTS = "adaptation.json"
-# Steps that are timed, on a copy of the model, where a budget is given in seconds. The first warms caches up.
+# To turn a budget in seconds into steps, this many steps are timed on a copy of the model. The first fills caches.
 TIMED_STEPS = 5
-# Fewer steps leave the learning rate's schedule no time to fall.
+# With fewer steps the learning-rate schedule has no time to decay.
 FEWEST_STEPS = 20
-# Of a budget in seconds, the share for training; the rest is for comparing weights and writing them.
+# Share of a budget in seconds that goes to training; the rest is for comparing the weights and saving them.
 TRAINING_SHARE = 0.85
 
 Say = Callable[[str], None]
@@ -52,23 +52,23 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """How a model is adapted; the recipe says everything else.
+    """How a model is adapted. Everything else comes from the recipe.
 
     Args:
         recipe: YAML file of options of training, or the name of a shipped recipe.
-        from_scratch: start from random weights of the recipe's model, not from the base's weights.
-        steps: of training; None takes the recipe's.
-        seconds: budget of wall-clock time, which bounds the steps; None is no bound.
-        batch_pairs: pairs in a step; None takes the recipe's, or half of the sources where those are fewer.
-        seed: of weights, batches and of what is kept out.
-        hold_out: share of the sources that is kept out.
-        min_sources: with fewer sources to learn from, the base is returned as it is.
-        length: records in the windows that are compared on the sources kept out.
-        always: take the adapted weights even where they are worse; for evaluations, which measure both.
-        device_cpu: use the CPU even where there is a GPU.
+        from_scratch: start from random weights of the recipe's architecture instead of the base's weights.
+        steps: number of training steps; None takes the recipe's.
+        seconds: budget of wall-clock time, which limits the steps; None is no limit.
+        batch_pairs: pairs per step; None takes the recipe's, or half the number of sources if that is smaller.
+        seed: seed of the weights, the batches and the choice of held-out sources.
+        hold_out: share of the sources that is held out.
+        min_sources: with fewer sources to learn from, the base is returned unchanged.
+        length: records per window when weights are compared on the held-out sources.
+        always: keep the adapted weights even if they are worse; for evaluations, which measure both.
+        device_cpu: use the CPU even if there is a GPU.
 
     Raises:
-        TrainingError: where a value is out of its range.
+        TrainingError: if a value is out of range.
     """
 
     recipe: str | Path = "adapt"
@@ -98,14 +98,14 @@ class AdaptSettings:
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What adaptation gave.
+    """The result of an adaptation.
 
     Attributes:
         model, tokenizer: the better of base and adapted weights.
-        facts: what the report says of it, plain values: `adapted`, `reason` where not, `base`, `sources`,
-            `kept_out`, `steps`, `seconds`, and `before` and `after` with AUROCs on the sources kept out.
-        kept_out: addresses of the sources that took no part.
-        calibration: fitted on the windows of these sources; None where they are too few.
+        facts: plain values for the report: `adapted`, `reason` if not adapted, `base`, `sources`, `kept_out`,
+            `steps`, `seconds`, and `before` and `after` with AUROCs on the held-out sources.
+        kept_out: addresses of the held-out sources.
+        calibration: fitted on the windows of the held-out sources; None if they are too few.
     """
 
     model: TelescopeForContrastiveLearning
@@ -120,7 +120,7 @@ class Adaptation:
         return bool(self.facts["adapted"])
 
     def save(self, folder: str | Path) -> None:
-        """Write a checkpoint that `from_pretrained` loads, with `adaptation.json`; no address is in it."""
+        """Write a checkpoint for `from_pretrained`, and `adaptation.json`. Neither contains an address."""
         folder = Path(folder)
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -143,20 +143,19 @@ def adapt(
 ) -> Adaptation:
     """Adapt a model to a telescope by training it on its windows.
 
-    Deterministic: the same windows, settings and number of threads give the same weights, whatever was interrupted in
-    between. With a budget in seconds the number of steps depends on the machine.
+    The result is deterministic: the same windows, settings and number of threads give the same weights, even after an
+    interruption. With a budget in seconds the number of steps depends on the machine.
 
     Args:
         windows: windows of any length.
-        base: directory or Hub id of a checkpoint, which adapted weights are compared with and start from; None is
-            the one that the package ships.
+        base: directory or Hub id of the checkpoint to start from and compare with; None is the shipped one.
         settings: how it is adapted.
-        folder: where checkpoints of the training lie, so that the same call continues after a kill; None keeps none.
-        progress: whether a bar is shown on a terminal.
-        say: told what is done, a sentence at a time.
+        folder: folder for training checkpoints, so that the same call continues after a kill; None keeps none.
+        progress: whether to show a progress bar on a terminal.
+        say: called with each progress message.
 
     Raises:
-        TelescopeError: where the base or the recipe cannot be read, or the folder holds another adaptation.
+        TelescopeError: if the base or the recipe cannot be read, or the folder holds another adaptation.
     """
     settings = settings or AdaptSettings()
     table = windows.to_table() if isinstance(windows, Windows) else windows
@@ -204,15 +203,15 @@ def _calibrated(embeddings: np.ndarray, held_out: HeldOut, seed: int) -> Calibra
 
 
 def _able_sources(windows: pa.Table, records: int) -> int:
-    """Sources with at least so many records."""
+    """Sources with at least `min_records` records."""
     counts = windows.group_by("source").aggregate([("n_records", "sum")])["n_records_sum"].to_numpy()
     return int((counts >= records).sum())
 
 
 def _fitted(arguments: TrainingArguments, settings: AdaptSettings, able: int) -> TrainingArguments:
-    """The recipe's arguments with the settings' own, and a batch that the sources can fill.
+    """The recipe's arguments, overridden by the settings, with a batch size that the sources can fill.
 
-    At most half of the sources are in a batch: with all of them in each, every step has the same negatives.
+    A batch has at most half of the sources: if it had all of them, every step would have the same negatives.
     """
     pairs = settings.batch_pairs or min(arguments.batch_pairs, able // 2)
     steps = settings.steps or arguments.steps
@@ -249,7 +248,7 @@ def _train(
         trainer.run()
         trained: Any = accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         accelerator.free_memory()
-    # What suits short windows in training need not suit long ones later.
+    # The kernel that is fastest for short windows in training may be slow for long windows later.
     trained.set_attn_implementation("sdpa")
     return trained.to("cpu").eval(), tokenizer, arguments.steps
 
@@ -261,7 +260,7 @@ def _affordable_steps(
     work: Path,
     trainer_of: Callable[[TelescopeForContrastiveLearning, TrainingArguments, Path], Trainer],
 ) -> int:
-    """Steps that fit into the budget, by timing some on a copy of the model; kept in the folder for a continuation."""
+    """Steps that fit into the budget, measured on a copy of the model; stored for a continuation."""
     plan = work / "plan.json"
     if plan.is_file():
         return int(_read_plan(plan)["steps"])
@@ -286,7 +285,7 @@ def _read_plan(path: Path) -> Mapping[str, Any]:
 
 
 def _digest(store: RecordStore) -> str:
-    """Digest of everything that is learned from."""
+    """Digest of the training data."""
     digest = blake2b(digest_size=16)
     for values in (store.encoded["input_ids"], store.encoded["inter_arrival"], store.offsets, store.networks):
         digest.update(np.ascontiguousarray(values).tobytes())

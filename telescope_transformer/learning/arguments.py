@@ -20,10 +20,10 @@ def option(text: str, choices: Sequence[str] = ()) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainingArguments:
-    """Options of a run, without its paths. The defaults are the paper's (arXiv 2606.04733).
+    """Options of a run, without its paths. The defaults are those of the paper (arXiv 2606.04733).
 
     Raises:
-        TrainingError: where a value is out of its range, naming the option and the value.
+        TrainingError: if a value is out of range; the message names the option and the value.
     """
 
     model: dict[str, Any] = field(
@@ -110,10 +110,10 @@ class TrainingArguments:
         """Arguments from names and values, each value converted to the type of its field.
 
         Args:
-            origin: where the values come from, for error messages.
+            origin: name of the source of the values, for error messages.
 
         Raises:
-            TrainingError: where an option is unknown, or a value is of another type or out of range.
+            TrainingError: if an option is unknown, or a value has the wrong type or is out of range.
         """
         known = {entry.name: entry for entry in fields(cls)}
         unknown = sorted(set(values) - set(known))
@@ -132,10 +132,10 @@ def default_of(entry: Field[Any]) -> Any:
 
 
 def convert(name: str, value: Any, default: Any, origin: str) -> Any:
-    """Convert `value` to the type of `default`: YAML reads 1e-3 as text, and so does a command line.
+    """Convert `value` to the type of `default`. YAML and the command line give numbers such as 1e-3 as text.
 
     Raises:
-        TrainingError: where it cannot be converted.
+        TrainingError: if it cannot be converted.
     """
     kind = type(default)
     fault = TrainingError(f"{origin}: {name} must be of type {kind.__name__}, not {value!r}")
@@ -164,7 +164,7 @@ def read_recipe(name: str | Path) -> dict[str, Any]:
     """Options of a recipe: a YAML file, or the bare name of a shipped recipe such as `tiny`.
 
     Raises:
-        TrainingError: where it is missing, or not a mapping in YAML.
+        TrainingError: if it is missing or not a YAML mapping.
     """
     path = Path(name)
     shipped = data_folder(RECIPES) / f"{path}.yaml"
@@ -178,6 +178,6 @@ def read_recipe(name: str | Path) -> dict[str, Any]:
 
 
 def arguments_of(recipe: str | Path | None, given: Mapping[str, Any]) -> TrainingArguments:
-    """Arguments from a recipe and the options that were given; an option overrides the recipe."""
+    """Arguments from a recipe, overridden by the options that were given."""
     values = read_recipe(recipe) if recipe else {}
     return TrainingArguments.from_mapping(values | dict(given), str(recipe or "command line"))

@@ -1,7 +1,7 @@
-"""Checkpoints that are whole or absent: written aside, sealed with digests, then renamed.
+"""Atomic checkpoints: written to a temporary folder, sealed with digests, then renamed.
 
-A process that is killed at any moment leaves the last sealed checkpoint as it was. One that was damaged later does
-not match its seal, and the one before it is used.
+A process that is killed at any moment leaves the last sealed checkpoint intact. A checkpoint that was damaged later
+does not match its seal; then the previous one is used.
 """
 
 import json
@@ -22,7 +22,7 @@ PREFIX = "checkpoint-"
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
-    """Where the checkpoint after `step` steps lies."""
+    """Path of the checkpoint after `step` steps."""
     return folder / f"{PREFIX}{step:08d}"
 
 
@@ -39,14 +39,14 @@ def write_checkpoint(
     """Write a checkpoint of all processes together.
 
     Args:
-        save: writes what a process holds into the directory that it is given; every process calls it.
-        state: what goes on with the run, kept as JSON.
-        keep: newest checkpoints that stay.
+        save: writes the state of this process to the given directory; every process calls it.
+        state: state of the run, stored as JSON.
+        keep: number of newest checkpoints to keep.
         main: whether this process seals and renames.
-        wait: returns when every process has called it.
+        wait: barrier: returns when every process has called it.
 
     Raises:
-        TrainingError: where the disk is full or not writable; the checkpoints before stay.
+        TrainingError: if the disk is full or not writable; earlier checkpoints stay.
     """
     final = checkpoint_path(folder, step)
     aside = folder / f".{final.name}.partial"
@@ -75,7 +75,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """The newest checkpoint that matches its seal, with a warning for each that does not; None where there is none."""
+    """The newest checkpoint that matches its seal, or None; warns about each that does not match."""
     for checkpoint in list_checkpoints(folder):
         fault = find_fault(checkpoint)
         if fault is None:
@@ -99,10 +99,10 @@ def find_fault(checkpoint: Path) -> str | None:
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
-    """The state that a checkpoint was written with.
+    """The state that was stored in a checkpoint.
 
     Raises:
-        CheckpointError: where it cannot be read.
+        CheckpointError: if it cannot be read.
     """
     try:
         return json.loads((checkpoint / STATE).read_text())
@@ -112,17 +112,17 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
 
 @contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
-    """Turn what a full or unwritable disk raises into one error that names the target.
+    """Turn the errors of a full or unwritable disk into one error that names the target.
 
     Raises:
-        TrainingError: with the cause, and the room that is left.
+        TrainingError: with the cause and the free space.
     """
     try:
         yield
     except OSError as error:
         raise TrainingError(_disk_message(target, error)) from error
     except Exception as error:
-        # torch and safetensors write below Python, and report what the system said as text.
+        # torch and safetensors write in native code and report the system's error as text.
         words = ("No space left", "File too large", "write failed", "I/O error", "PytorchStreamWriter", "iostream")
         if not any(word in str(error) for word in words):
             raise
@@ -136,7 +136,7 @@ def _disk_message(target: Path, error: Exception) -> str:
 
 
 def _seal(folder: Path) -> None:
-    """Write the digest of every file, and have all of them on the disk before the rename."""
+    """Write the digest of every file, and flush all files to the disk before the rename."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     (folder / SEAL).write_text(json.dumps({str(path.relative_to(folder)): file_digest(path) for path in files}))
     for path in [*files, folder / SEAL, folder]:

@@ -1,4 +1,4 @@
-"""Batches of pairs for one process: the same sequence whatever the number of workers, from any step on."""
+"""Batches of pairs for one process. The sequence does not depend on the number of workers or the first step."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from telescope_transformer.model import FlowTokenizer
 
 
 class PairBatches(Dataset[BatchEncoding]):
-    """Pairs of windows of one dataset; item `step` is this process's share of the step's pairs.
+    """Pairs of windows of one dataset. Item `step` is this process's share of the pairs of that step.
 
     A batch holds `input_ids` (2n, T, fields) and `inter_arrival` (2n, T): the first window of each of n pairs, then
     the second of each. All windows of a step have T records, so there is no padding. `sources` (n,) are the numbers of
@@ -25,10 +25,10 @@ class PairBatches(Dataset[BatchEncoding]):
         store: encoded records of all sources.
         sampler: draws the pairs of a step.
         tokenizer: of the model that is trained.
-        rank, processes: the pairs of a step are divided evenly among the processes, without repeats.
-        field_dropout: probability that a window is shown without a field: names of fields, or `dst_ip` for all octets.
-        time_jitter: standard deviation of the logarithm of a factor on all inter-arrival times of a window. Hosts of
-            one actor send at different rates.
+        rank, processes: the pairs of a step are divided evenly among the processes, without duplicates.
+        field_dropout: for each field, the probability that a window is shown without it; `dst_ip` is all octets.
+        time_jitter: standard deviation of the logarithm of a random factor on all inter-arrival times of a window,
+            because hosts of one actor send at different rates.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class PairBatches(Dataset[BatchEncoding]):
         return [self.store.sources[int(number)].as_py() for number in numbers]
 
     def _drop_fields(self, step: int, batch: BatchEncoding) -> None:
-        """Show some windows as if their records did not carry a field."""
+        """Hide a field in some windows, as if their records did not have it."""
         random = np.random.default_rng([self.sampler.options.seed, step, 1])
         for name, rate in self.dropped.items():
             hidden = random.random((2, self.sampler.options.batch_pairs))[:, self.own].ravel() < rate
@@ -72,7 +72,7 @@ class PairBatches(Dataset[BatchEncoding]):
                 batch["input_ids"][torch.from_numpy(hidden), :, column] = self.tokenizer.unk_token_id
 
     def _change_rates(self, step: int, batch: BatchEncoding) -> None:
-        """Show each window as if its source sent somewhat faster or slower."""
+        """Scale the inter-arrival times of each window by a random factor."""
         if not self.time_jitter:
             return
         random = np.random.default_rng([self.sampler.options.seed, step, 3])
@@ -81,15 +81,15 @@ class PairBatches(Dataset[BatchEncoding]):
 
 
 class MixedBatches(Dataset[BatchEncoding]):
-    """Batches from several datasets in turn: each step's are of one of them, so that its negatives are hard.
+    """Batches from several datasets. Each step uses one dataset, so that its negatives are hard.
 
     Args:
         parts: batches of each dataset.
-        weights: (parts,) how often each comes, in proportion; all alike where empty.
-        seed: of the draw of the dataset.
+        weights: (parts,) relative frequency of each dataset; uniform if empty.
+        seed: seed of the choice of datasets.
 
     Raises:
-        TrainingError: where the weights are not one positive number a dataset.
+        TrainingError: if there is not one positive weight per dataset.
     """
 
     def __init__(self, parts: Sequence[PairBatches], weights: Sequence[float] = (), seed: int = 0):
@@ -110,27 +110,27 @@ class MixedBatches(Dataset[BatchEncoding]):
 
 
 def columns_of(field: str, tokenizer: FlowTokenizer) -> list[int]:
-    """Columns of a field in the tokens; all octets for `dst_ip`, none where records are not spelt with it."""
+    """Columns of a field in the tokens: all octets for `dst_ip`, none if the tokens do not have the field."""
     stem = "dst_octet_" if field == "dst_ip" else field
     return [index for index, name in enumerate(tokenizer.fields) if name.startswith(stem)]
 
 
 def batches(dataset: Dataset[BatchEncoding], steps: range, workers: int = 0) -> Iterator[Any]:
-    """The batches of `steps`, in order, prepared by `workers` processes (0: by this one)."""
+    """The batches of `steps`, in order, prepared by `workers` processes; 0 prepares them in this process."""
     loader = DataLoader(
         dataset,
         batch_size=None,
         sampler=steps,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
-        # Its own generator: the loader would otherwise draw from the one that dropout continues from.
+        # A generator of its own: otherwise the loader would advance the one that dropout uses.
         generator=torch.Generator(),
     )
     return iter(loader)
 
 
 def chunks_of(batch: BatchEncoding, rows: int) -> list[dict[str, torch.Tensor]]:
-    """The model's inputs in chunks of at most `rows` windows; all of them in one where `rows` is 0."""
+    """The model's inputs in chunks of at most `rows` windows; one chunk if `rows` is 0."""
     inputs = {name: batch[name] for name in ("input_ids", "inter_arrival")}
     total = len(inputs["input_ids"])
     size = rows or total

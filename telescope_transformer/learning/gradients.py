@@ -1,7 +1,7 @@
-"""Embeddings of all processes with their gradients, and gradients of batches that do not fit into memory.
+"""Embeddings of all processes with gradients, and gradients of batches that do not fit into memory.
 
-Both are exact: a loss over gathered embeddings has the gradient of one process with all pairs, and a batch in chunks
-has the gradient of the whole batch.
+Both are exact: a loss over gathered embeddings has the same gradient as in one process with all pairs, and a batch in
+chunks has the same gradient as the whole batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from torch import distributed
 
 
 class _Gather(torch.autograd.Function):
-    """All processes' rows, in the order of ranks; the gradients that they give a row are summed."""
+    """Rows of all processes in the order of ranks. The backward pass sums the gradients of each row over processes."""
 
     @staticmethod
     def forward(context: Any, local: torch.Tensor) -> torch.Tensor:
@@ -31,12 +31,12 @@ class _Gather(torch.autograd.Function):
 
 
 def world_size() -> int:
-    """Processes that train together; 1 outside of `torch.distributed`."""
+    """Number of processes that train together; 1 without `torch.distributed`."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def gather_with_gradient(local: torch.Tensor) -> torch.Tensor:
-    """Rows (n, d) of this process to those of all processes (processes x n, d), differentiably."""
+    """Gather the rows (n, d) of all processes into (processes x n, d), with gradients."""
     return local if world_size() == 1 else _Gather.apply(local)
 
 
@@ -48,16 +48,16 @@ def cached_backward(
     *,
     without_sync: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> torch.Tensor:
-    """Loss of a batch and its gradient, with the graph of one chunk in memory at a time (Gao et al. 2021, GradCache).
+    """Loss and gradient of a batch, with the graph of one chunk in memory at a time (Gao et al. 2021, GradCache).
 
-    The chunks are embedded without a graph, the loss is differentiated by the embeddings, and each chunk is embedded
-    again, from the same state of the random numbers, to carry its gradient on to the parameters.
+    First all chunks are embedded without a graph, and the loss is differentiated with respect to the embeddings. Then
+    each chunk is embedded again, with the same random numbers, to propagate its gradient to the parameters.
 
     Args:
-        embed: a chunk to its embeddings (rows, d).
-        loss_of: all embeddings, in the order of the chunks, to the loss.
-        backward: what runs the backward pass, for instance `accelerator.backward`.
-        without_sync: context for all chunks but the last, such as DDP's `no_sync`.
+        embed: maps a chunk to its embeddings (rows, d).
+        loss_of: maps all embeddings, in the order of the chunks, to the loss.
+        backward: runs the backward pass, for example `accelerator.backward`.
+        without_sync: context for all chunks except the last, such as `no_sync` of DDP.
 
     Returns:
         The loss, detached.
@@ -87,7 +87,7 @@ def _random_state() -> tuple[torch.Tensor, torch.Tensor | None]:
 
 @contextmanager
 def _replayed(state: tuple[torch.Tensor, torch.Tensor | None]) -> Iterator[None]:
-    """Random numbers as they were at `state`; afterwards as they were before."""
+    """Set the random number generators to `state` inside the block, and restore them afterwards."""
     host, device = state
     with torch.random.fork_rng(devices=[] if device is None else [torch.cuda.current_device()]):
         torch.set_rng_state(host)

@@ -1,4 +1,4 @@
-"""Figures on sources that took no part in learning: the only ones that say whether it helped."""
+"""Metrics on held-out sources, which decide whether learning helped."""
 
 from dataclasses import dataclass
 
@@ -9,40 +9,40 @@ import pyarrow.compute as pc
 from telescope_transformer.embedding import embed_windows
 from telescope_transformer.learning.store import networks_of
 from telescope_transformer.metrics.bootstrap import source_multiplicities
-from telescope_transformer.metrics.pairs import PairRanking, condensed, cosine_matrix, pair_index
+from telescope_transformer.metrics.pairs import PairRanking, all_pairs, condensed, cosine_matrix
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.windows import fixed_windows, source_digest
 
 # A thousand windows are half a million pairs, which gives an AUROC to about .01.
 MOST_SOURCES = 250
 WINDOWS_PER_SOURCE = 4
-# Fewer sources, or fewer pairs that belong together, say nothing about which weights are better.
+# With fewer sources or fewer positive pairs, the metrics cannot tell which weights are better.
 FEWEST_SOURCES = 10
 FEWEST_PAIRS = 20
-# Bootstrap replicates over sources, and the upper end of a 95 % interval of them.
+# Number of bootstrap replicates over sources, and the quantile that ends their 95 % interval.
 REPLICATES = 200
 UPPER_END = 0.975
-# What decides: telling a source apart, and relating different sources of one network, which are often one actor's.
+# The metrics that decide: recognising a source, and relating different sources of one network, often one actor's.
 SCORED = ("same_source", "siblings")
 
-# AUROCs by name: `same_source` of pairs of one source against pairs of two; `hard` the same among windows of one
-# dominant service; `siblings` of pairs of two sources of one network against those of two networks.
+# AUROCs by name. `same_source`: pairs of one source against pairs of two sources. `hard`: the same among windows with
+# the same dominant service. `siblings`: pairs of two sources of one network against pairs of two networks.
 Figures = dict[str, float]
 
 
 def keep_out(sources: pa.Array, share: float, seed: int) -> np.ndarray:
-    """Which sources are kept out of learning, bool (S,): whole networks, in the order of a hash, up to the share.
+    """Choose the held-out sources, bool (S,): whole networks in the order of a hash, up to the share.
 
-    Sources of one /24 (IPv6: /48) are pairs in training, so a network is kept out as a whole. One that would exceed
-    the share is passed over.
+    A network (/24, IPv6: /48) is held out as a whole, since training pairs its sources with each other. A network that
+    would exceed the share is skipped.
 
     Args:
         sources: (S,) distinct addresses.
-        share: of the sources, from 0 to 1.
+        share: share of the sources to hold out, from 0 to 1.
     """
     networks = networks_of(sources)
     names = sources.to_pylist()
-    # The first source of a network, as text, names it.
+    # A network is named by its first source in the order of text.
     first = np.full(networks.max(initial=-1) + 1, "", dtype=object)
     for name, network in sorted(zip(names, networks.tolist(), strict=True), reverse=True):
         first[network] = name
@@ -58,13 +58,13 @@ def keep_out(sources: pa.Array, share: float, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Windows of sources that are kept out, all of one length, and the pairs that are asked about.
+    """Windows of the held-out sources, all of one length, and the pairs that the metrics compare.
 
     Args:
         windows: a row per window.
         sources: (n,) code of each window's source.
         networks: (n,) code of the network of each window's source.
-        services: (n,) most frequent service of each window, protocol and destination port as one number.
+        services: (n,) dominant service of each window: protocol and destination port as one number.
     """
 
     windows: pa.Table
@@ -74,10 +74,10 @@ class HeldOut:
 
     @classmethod
     def of(cls, windows: pa.Table, length: int, seed: int) -> "HeldOut | None":
-        """Windows of `length` records of at most `MOST_SOURCES` sources with two of them; None where they are few.
+        """Windows of `length` records of at most `MOST_SOURCES` sources with two windows; None if there are too few.
 
         Args:
-            windows: of the sources that are kept out, those of a source one after the other.
+            windows: windows of the held-out sources, grouped by source.
         """
         cut = fixed_windows(windows, length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
         counts = cut["source"].combine_chunks().value_counts()
@@ -92,16 +92,16 @@ class HeldOut:
         return cls(cut, codes, networks_of(pa.array(names))[codes], _dominant_services(cut, length))
 
     def compare(self, before: np.ndarray, after: np.ndarray, seed: int) -> tuple[Figures, Figures, float]:
-        """Figures of two representations of the windows, and the most by which the second may be ahead.
+        """Compare two representations of the windows.
 
         Args:
             before, after: embeddings of the windows (n, d), rows of unit length.
-            seed: of the bootstrap over sources.
+            seed: seed of the bootstrap over sources.
 
         Returns:
-            Figures of each, and the upper end of the 95 % interval of the difference of their scores, second minus
-            first, by paired bootstrap: below 0 the second is worse. The score is the mean of `same_source` and, where
-            it is told, `siblings`.
+            The metrics of each, and the upper end of the 95 % interval of the difference of their scores (second
+            minus first) by paired bootstrap. If it is below 0, the second is worse. The score is the mean of
+            `same_source` and, if it is defined, `siblings`.
         """
         drawn = source_multiplicities(int(self.sources.max()) + 1, REPLICATES, seed=seed)
         multiplicities = np.vstack([np.ones((1, drawn.shape[1])), drawn])
@@ -116,13 +116,13 @@ class HeldOut:
         return embed_windows(model, tokenizer, self.windows, progress=False)
 
     def _figures(self, embeddings: np.ndarray, multiplicities: np.ndarray) -> dict[str, np.ndarray]:
-        """AUROCs (1 + replicates,) by name, those that can be told."""
+        """AUROCs (1 + replicates,) by name, of the metrics that have enough pairs."""
         scores = condensed(cosine_matrix(embeddings))
-        first, second = pair_index(len(self.sources))
+        first, second = all_pairs(len(self.sources))
         one, two = self.sources[first], self.sources[second]
         same, hard = one == two, self.services[first] == self.services[second]
         siblings = self.networks[first] == self.networks[second]
-        # Name, pairs that it is asked of, and those that belong together.
+        # Name, the pairs that are compared, and which of them are positive.
         questions = {"same_source": (np.ones_like(same), same), "hard": (hard, same), "siblings": (~same, siblings)}
         found = {}
         for name, (asked, together) in questions.items():
@@ -134,7 +134,7 @@ class HeldOut:
 
 
 def _dominant_services(windows: pa.Table, length: int) -> np.ndarray:
-    """The most frequent service of each window of `length` records, the smallest of equally frequent ones, (n,)."""
+    """The most frequent service of each window of `length` records, (n,); ties go to the smallest number."""
     protocols, ports = (
         pc.list_flatten(windows[name]).to_numpy().astype(np.int64) for name in ("protocol", "dst_port")
     )

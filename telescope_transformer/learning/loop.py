@@ -1,4 +1,4 @@
-"""The training loop: a step, what is logged of it, when it stops, and how it continues after a kill."""
+"""The training loop: steps, logging, stopping, and continuing after a kill."""
 
 import json
 import math
@@ -29,9 +29,9 @@ from telescope_transformer.learning.objectives import PairFacts, make_objective
 from telescope_transformer.learning.state import load_state, save_state
 from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning
 
-# Options that may differ between a run and its continuation: they change no batch and no gradient.
+# Options that may differ between a run and its continuation, because they change neither batches nor gradients.
 FREE_TO_CHANGE = {"steps", "workers", "cpu", "log_every", "save_every", "keep_checkpoints", "tracker"}
-# A loss of this many times that of guessing ends the run: it has diverged.
+# If the loss exceeds that of random guessing by this factor, the run has diverged and ends.
 DIVERGED = 3.0
 
 
@@ -39,7 +39,7 @@ def trained_parameters(model: nn.Module, freeze: list[str]) -> list[nn.Parameter
     """Freeze the parameters whose names match a pattern, and return the others.
 
     Raises:
-        TrainingError: where a pattern matches no parameter, or nothing is left to train.
+        TrainingError: if a pattern matches no parameter, or no parameter is left to train.
     """
     names = [name for name, _ in model.named_parameters()]
     for pattern in freeze:
@@ -57,10 +57,10 @@ def trained_parameters(model: nn.Module, freeze: list[str]) -> list[nn.Parameter
 
 
 def check_shardable(accelerator: Accelerator, config: TelescopeConfig) -> None:
-    """Refuse what FSDP cannot divide.
+    """Refuse models that FSDP cannot shard.
 
     Raises:
-        TrainingError: where the model has no encoder layers to divide.
+        TrainingError: if the model has no encoder layers to shard.
     """
     if accelerator.distributed_type != DistributedType.FSDP:
         return
@@ -72,16 +72,16 @@ def check_shardable(accelerator: Accelerator, config: TelescopeConfig) -> None:
 
 
 class Trainer:
-    """A run of training, from its newest checkpoint if it has one.
+    """A training run, which continues from its newest checkpoint if it has one.
 
     Args:
         accelerator: devices and processes.
-        model: whose parameters are trained, in place.
+        model: trained in place.
         data: batches of this process.
         arguments: options of the run.
         output: directory of checkpoints and logs.
-        identity: what must be the same when the run is continued, beside the options.
-        progress: whether a bar is shown on a terminal.
+        identity: facts beside the options that must be the same when the run is continued.
+        progress: whether to show a progress bar on a terminal.
     """
 
     def __init__(
@@ -117,14 +117,14 @@ class Trainer:
         self.log_path = output / "log.jsonl"
 
     def run(self) -> dict[str, Any]:
-        """Train to the last step; returns what the last line of the log says.
+        """Train to the last step; returns the last line of the log.
 
         Raises:
-            TrainingError: where the loss is not finite or exploded, the disk is full, or OUTPUT holds another run.
+            TrainingError: if the loss is not finite or diverges, the disk is full, or OUTPUT holds another run.
         """
         first, last = self._resume(), self.arguments.steps
         self.model.train()
-        # A run that was killed after its last step returns what was logged then.
+        # The run was killed after its last step: its result is in the log.
         record = self._last_logged() if first >= last else {}
         steps, since, begun = range(first, last), first, time.perf_counter()
         with self._bar(first) as bar:
@@ -144,7 +144,7 @@ class Trainer:
         return record
 
     def time_steps(self, steps: int) -> float:
-        """Seconds that a step takes, the fastest of some first ones; the weights of this run change by it."""
+        """Seconds per step: the fastest of the first few. This changes the weights of the run."""
         self.model.train()
         taken, begun = [], time.perf_counter()
         for step, batch in enumerate(batches(self.data, range(steps))):
@@ -154,14 +154,14 @@ class Trainer:
         return min(taken)
 
     def _bar(self, first: int) -> tqdm:
-        """A progress bar of the main process; without a terminal there is none."""
+        """A progress bar in the main process, if stderr is a terminal."""
         shown = self.progress and self.accelerator.is_main_process
         return tqdm(
             total=self.arguments.steps, initial=first, unit="step", desc="training", disable=None if shown else True
         )
 
     def _step(self, step: int, batch: BatchEncoding) -> tuple[float, float]:
-        """One update of the weights; returns the loss of all processes and the norm of the gradient."""
+        """Update the weights once; returns the loss over all processes and the norm of the gradient."""
         batch = batch.to(self.accelerator.device)
         self.optimizer.zero_grad()
         chunks = chunks_of(batch, 2 * self.arguments.chunk_pairs)
@@ -188,7 +188,7 @@ class Trainer:
         if not mean <= self.limit:
             self._stop(step, batch, mean)
         norm = self._clip()
-        # In half precision the scaler leaves out steps whose gradient overflowed; else such a step ends the run.
+        # In half precision the scaler skips steps whose gradient overflows. Otherwise such a step ends the run.
         if not math.isfinite(norm) and self.accelerator.mixed_precision != "fp16":
             self._stop(step, batch, mean, norm)
         self.optimizer.step()
@@ -201,7 +201,7 @@ class Trainer:
         return float(norm) if norm is not None else math.nan
 
     def _stop(self, step: int, batch: BatchEncoding, loss: float, norm: float | None = None) -> None:
-        """Write this process's batch out and end the run."""
+        """Save this process's batch for inspection and end the run."""
         path = self.output / f"failed-step-{step:08d}-process-{self.accelerator.process_index}.npz"
         arrays = {name: values.cpu().numpy() for name, values in batch.items()}
         addresses = self.data.addresses(step, arrays["sources"])
@@ -230,7 +230,7 @@ class Trainer:
         )
 
     def _resume(self) -> int:
-        """Load the newest whole checkpoint, if there is one; returns the step to go on with."""
+        """Load the newest valid checkpoint, if there is one; returns the next step."""
         found = newest_whole(self.output / "checkpoints") if self.accelerator.is_main_process else None
         step = torch.tensor(read_state(found)["step"] if found else 0, device=self.accelerator.device)
         first = int(self.accelerator.reduce(step, "sum"))
@@ -258,7 +258,7 @@ class Trainer:
         return json.loads(lines[-1]) if lines else {}
 
     def _cut_log(self, step: int) -> None:
-        """Drop what was logged after the checkpoint that the run goes on from; it will be logged again."""
+        """Drop the log entries after the checkpoint that the run continues from; they will be written again."""
         if not self.accelerator.is_main_process or not self.log_path.exists():
             return
         kept = []
@@ -267,6 +267,6 @@ class Trainer:
                 if json.loads(line)["step"] <= step:
                     kept.append(line + "\n")
             except ValueError:
-                # A kill can leave half a line, and only as the last one.
+                # A kill can leave half a line at the end.
                 break
         self.log_path.write_text("".join(kept))

@@ -1,4 +1,4 @@
-"""Which pairs of windows a step trains on: a function of the seed and the step alone."""
+"""The pairs of windows that a step trains on. They depend only on the seed and the step."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class Pairs:
     """n positive pairs: two disjoint windows of each of n distinct sources.
 
     Args:
-        sources: (n,) number of each pair's source; the second window may be of a sibling.
+        sources: (n,) number of each pair's source; the second window may be of another source of the same network.
         starts: (2, n) first record of each window, counted over all records.
         length: records of every window.
     """
@@ -27,12 +27,12 @@ class PairOptions:
     """How pairs are drawn.
 
     Args:
-        batch_pairs: pairs of a step, over all processes.
-        alpha: 0 draws all sources alike, 1 in proportion to their records; the paper's is 0.5.
-        min_records, max_records: bounds of a window's length, both included.
-        lengths: `"uniform"` or `"log_uniform"` between the bounds.
+        batch_pairs: pairs per step over all processes.
+        alpha: sources are drawn with probability proportional to (records)^alpha; the paper uses 0.5.
+        min_records, max_records: bounds of the length of a window, inclusive.
+        lengths: distribution of lengths, `"uniform"` or `"log_uniform"`.
         sibling_pairs: share of the pairs whose second window is of another source of the network, if there is one.
-        seed: of all draws.
+        seed: seed of all draws.
     """
 
     batch_pairs: int
@@ -47,24 +47,24 @@ class PairOptions:
 class PairSampler:
     """Draws the pairs of a step.
 
-    The length is drawn first, once for all windows of a step: a length that told its source would be learned instead
-    of the traffic. Sources that are long enough for two windows are then drawn without replacement, with probability
-    proportional to (records)^alpha, so that no negative is of the anchor's own source. Last, two windows that do not
-    overlap are drawn uniformly from all records of the source.
+    First one length is drawn for all windows of the step. If lengths differed, the model could learn them instead of
+    the traffic. Then sources that are long enough for two windows are drawn without replacement, with probability
+    proportional to (records)^alpha, so that no negative is of the anchor's own source. Finally two windows that do not
+    overlap are drawn uniformly from the records of each source.
 
     Args:
-        offsets: (S + 1,) first record of each source, and the number of all records.
+        offsets: (S + 1,) first record of each source, and the total number of records.
         options: how pairs are drawn.
-        siblings: (S,) numbers that sources of one network share; None where no pair is of two sources.
+        siblings: (S,) numbers that sources of one network share; None if no pair joins two sources.
 
     Raises:
-        TrainingError: where fewer than `batch_pairs` sources have twice `min_records` records.
+        TrainingError: if fewer than `batch_pairs` sources have twice `min_records` records.
     """
 
     def __init__(self, offsets: np.ndarray, options: PairOptions, siblings: np.ndarray | None = None):
         self.offsets, self.options, self.counts = offsets, options, np.diff(offsets)
         batch_pairs, min_records, counts = options.batch_pairs, options.min_records, self.counts
-        # Longest first: the sources that are long enough for a length are then the first ones.
+        # Sorted by length, longest first, so that the sources with enough records are a prefix.
         self.order = np.argsort(-counts, kind="stable")
         self.descending = -counts[self.order]
         self.log_weights = options.alpha * np.log(np.maximum(counts[self.order], 1))
@@ -77,16 +77,17 @@ class PairSampler:
         self.families = None
         if siblings is not None and options.sibling_pairs > 0:
             self.families = _Families(siblings, counts >= 2 * min_records)
-        # No length is drawn that leaves too few sources to fill the batch.
+        # Lengths that leave too few sources to fill the batch are excluded.
         self.shortest = min_records
         self.longest = min(options.max_records, int(-self.descending[batch_pairs - 1]) // 2)
 
     def pairs(self, step: int) -> Pairs:
-        """The pairs of a step, whatever was drawn before."""
+        """The pairs of a step; earlier draws have no influence."""
         random = np.random.default_rng([self.options.seed, step])
         length = self._draw_length(random)
         able = int(np.searchsorted(self.descending, -2 * length, side="right"))
-        # The largest of log weight plus Gumbel noise are a draw without replacement (Efraimidis and Spirakis 2006).
+        # Taking the largest values of log weight plus Gumbel noise draws without replacement (Efraimidis and Spirakis
+        # 2006).
         pairs = self.options.batch_pairs
         keys = self.log_weights[:able] + random.gumbel(size=able)
         sources = self.order[np.argpartition(-keys, pairs - 1)[:pairs]]
@@ -104,7 +105,7 @@ class PairSampler:
     def _draw_siblings(
         self, families: "_Families", random: np.random.Generator, sources: np.ndarray, starts: np.ndarray, length: int
     ) -> None:
-        """Replace the second window of some pairs by a sibling's, in place; each window is from all of its source."""
+        """Replace the second window of some pairs, in place, by a window of another source of the same network."""
         partners = families.draw(random, sources)
         chosen = random.random(len(sources)) < self.options.sibling_pairs
         chosen &= (partners != sources) & (self.counts[partners] >= length)
@@ -120,11 +121,11 @@ class PairSampler:
 
 
 class _Families:
-    """Sources of one network, so that another one can be drawn for each.
+    """Groups of sources of one network, to draw another source of the same network.
 
     Args:
         siblings: (S,) numbers that sources of one network share.
-        able: (S,) bool, which sources have records enough to be drawn.
+        able: (S,) bool, which sources have enough records.
     """
 
     def __init__(self, siblings: np.ndarray, able: np.ndarray):
@@ -136,7 +137,7 @@ class _Families:
         self.begins, self.sizes = begins[row], sizes[row]
 
     def draw(self, random: np.random.Generator, sources: np.ndarray) -> np.ndarray:
-        """Another member of each source's family, (n,); the source itself where it is alone."""
+        """Another source of each source's network, (n,); the source itself if it is the only one."""
         begins, sizes = self.begins[sources], self.sizes[sources]
         step = 1 + random.integers(0, np.maximum(sizes - 1, 1))
         drawn = self.members[begins + (self.place[sources] - begins + step) % sizes]

@@ -1,4 +1,4 @@
-"""The state of a run in a checkpoint: JSON and safetensors only, so that nothing is unpickled when a run goes on.
+"""The state of a run in a checkpoint. It is JSON and safetensors, so that continuing a run unpickles nothing.
 
 `model.safetensors` and `optimizer.safetensors` hold tensors, `state.json` the plain values of optimizer, learning-rate
 schedule and gradient scaler, and `random-N.safetensors` the random numbers of process N.
@@ -25,9 +25,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from telescope_transformer.errors import CheckpointError
 
 MODEL, OPTIMIZER, PLAIN = "model.safetensors", "optimizer.safetensors", "state.json"
-# Between the name of a parameter and that of its moment.
+# Separates the name of a parameter from the name of its optimizer state.
 OF = "/"
-# Whole tensors in every layout: plain, DDP, and weights that FSDP divides among processes.
+# Ask for full tensors on the CPU, whether the model is plain, in DDP, or sharded by FSDP.
 OPTIONS = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
@@ -37,9 +37,9 @@ def save_state(
     """Write the state of a run; every process calls this.
 
     Args:
-        folder: directory that exists.
-        model, optimizer: as `accelerator.prepare` gave them.
-        scheduler: steps with the optimizer.
+        folder: an existing directory.
+        model, optimizer: as returned by `accelerator.prepare`.
+        scheduler: learning-rate scheduler of the optimizer.
     """
     weights = get_model_state_dict(model, options=OPTIONS)
     moments: dict[str, Any] = get_optimizer_state_dict(model, _bare(optimizer), options=OPTIONS)
@@ -63,7 +63,7 @@ def load_state(
     """Restore what `save_state` wrote, in place; every process calls this.
 
     Raises:
-        CheckpointError: where a file is missing or damaged, or is of another model.
+        CheckpointError: if a file is missing or damaged, or belongs to another model.
     """
     try:
         plain = json.loads((folder / PLAIN).read_text())
@@ -79,7 +79,7 @@ def load_state(
         if accelerator.scaler is not None and plain["scaler"]:
             accelerator.scaler.load_state_dict(plain["scaler"])
         numbers = load_file(folder / f"random-{accelerator.process_index}.safetensors")
-    # Damaged tensors, missing names and other shapes are reported by classes that have no common base.
+    # The errors for damaged tensors, missing names and wrong shapes have no common base class.
     except Exception as error:
         raise CheckpointError(f"cannot go on from {folder}: {str(error).splitlines()[0]}") from error
     torch.set_rng_state(numbers["cpu"])
@@ -93,7 +93,7 @@ def _bare(optimizer: Any) -> Optimizer:
 
 
 def _random_numbers() -> dict[str, torch.Tensor]:
-    """State of the random numbers that dropout draws from; batches have generators of their own."""
+    """State of the random number generators that dropout uses. Batches have generators of their own."""
     states = {"cpu": torch.get_rng_state()}
     return states | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
 

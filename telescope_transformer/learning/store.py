@@ -1,6 +1,6 @@
-"""The records of a prepared split as tokens in memory-mapped files, the records of a source one after the other.
+"""The records of a prepared split as tokens in memory-mapped files, grouped by source.
 
-Any stretch of a source is then one slice, whatever the number of shards, and a split may be larger than memory.
+Any run of records of a source is then one slice, and a split may be larger than memory.
 """
 
 import json
@@ -31,7 +31,7 @@ class RecordStore:
     """N records of S sources.
 
     Args:
-        encoded: `input_ids` int32 (N, fields) and `inter_arrival` float32 (N,), seconds since the record before of
+        encoded: `input_ids` int32 (N, fields) and `inter_arrival` float32 (N,), seconds since the previous record of
             the same source.
         offsets: int64 (S + 1,); the records of source s are `offsets[s]:offsets[s + 1]`, in time order.
         sources: (S,) addresses.
@@ -80,15 +80,15 @@ def open_store(cache: Path) -> RecordStore:
 
 
 def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path) -> None:
-    """Write the store of a split to `cache`, unless it holds just that already.
+    """Write the store of a split to `cache`, unless it is there already.
 
     Args:
         dataset: directory of a prepared dataset.
-        split: its split, a folder of Parquet shards; "all" for all of them.
-        cache: directory that is made, and emptied where it holds another store.
+        split: name of a split; "all" for all of them.
+        cache: directory to write to; it is created, and emptied if it holds another store.
 
     Raises:
-        DatasetError: where the dataset or the split is missing, or a shard is damaged.
+        DatasetError: if the dataset or the split is missing, or a shard is damaged.
     """
     shards = find_shards(dataset, split)
     fingerprint = _fingerprint(dataset, tokenizer, split)
@@ -122,7 +122,7 @@ def find_shards(dataset: Path, split: str) -> list[ShardFile]:
     """Files of a split that the dataset's manifest names.
 
     Raises:
-        DatasetError: where the dataset is missing or incomplete, or the split has no windows.
+        DatasetError: if the dataset is missing or incomplete, or the split has no windows.
     """
     manifest = read_manifest(dataset)
     shards = manifest.files_of(None if split == "all" else split)
@@ -146,10 +146,10 @@ def _read(shard: Path, columns: list[str]) -> pa.Table:
 
 
 def _arrange(windows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Table]:
-    """Where the records of each window go, so that sources are contiguous and in time order.
+    """Compute the place of each window's records, such that sources are contiguous and in time order.
 
     Returns:
-        Place of each window's first record (W,), seconds between that record and the source's record before (W,),
+        Place of each window's first record (W,), seconds between that record and the previous one of the source (W,),
         and the sources with their numbers of records, in the order of the store.
     """
     encoded = windows["source"].combine_chunks().dictionary_encode()
@@ -159,7 +159,7 @@ def _arrange(windows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Table]:
     order = np.lexsort((start, codes))
     gap = start[order] - np.concatenate([[0], end[order][:-1]])
     gap[np.flatnonzero(np.diff(codes[order], prepend=-1))] = 0
-    # Windows of two appends may overlap in time, where two sensors recorded at once.
+    # Windows of two appends may overlap in time if two sensors recorded at once.
     gap = np.maximum(gap, 0)
     places, gaps = np.empty_like(records), np.empty(len(records), dtype=np.float32)
     places[order] = offsets_of(records[order])[:-1]
@@ -182,7 +182,7 @@ def _write_shard(
 def _encode(
     windows: pa.Table, tokenizer: FlowTokenizer, places: np.ndarray, gaps: np.ndarray, target: Mapping[str, np.ndarray]
 ) -> None:
-    """Write the records of windows to their places, in place."""
+    """Encode the records of windows and write them to their places in `target`."""
     encoded = tokenizer.encode_windows(windows)
     offsets = encoded["offsets"]
     encoded["inter_arrival"][offsets[:-1]] = gaps

@@ -43,10 +43,10 @@ class TrainingPaths:
     Args:
         datasets: directories that `telescope prepare` wrote.
         output: directory of the model, checkpoints and logs.
-        start_from: directory or Hub id of the model to start from; None makes a new one from the recipe.
-        revision: of that model on the Hub.
+        start_from: directory or Hub id of the model to start from; None creates one from the recipe.
+        revision: revision of that model on the Hub.
         split: split of the datasets; "all" is all of them.
-        cache: directory of the encoded records; OUTPUT/cache where None.
+        cache: directory of the encoded records; None is OUTPUT/cache.
     """
 
     datasets: Sequence[Path]
@@ -58,17 +58,17 @@ class TrainingPaths:
 
 
 def train(paths: TrainingPaths, arguments: TrainingArguments) -> dict[str, Any]:
-    """Train as told; returns the last line of the log.
+    """Train a model; returns the last line of the log.
 
     Raises:
-        TelescopeError: where inputs, options or the machine do not allow it; the message says which.
+        TelescopeError: if an input, an option or the machine does not allow it; the message names it.
     """
     output = paths.output
     with disk_errors(output):
         output.mkdir(parents=True, exist_ok=True)
     arguments = with_precision_of_device(arguments)
     accelerator = make_accelerator(arguments, output)
-    # The same weights in every process.
+    # The same seed, so that every process has the same initial weights.
     set_seed(arguments.seed)
     model, tokenizer = make_model(arguments, paths.start_from, paths.revision)
     stores = open_stores(accelerator, paths, tokenizer)
@@ -82,15 +82,15 @@ def train(paths: TrainingPaths, arguments: TrainingArguments) -> dict[str, Any]:
 
 
 def train_on_windows(tables: Sequence[pa.Table], arguments: TrainingArguments, output: Path) -> None:
-    """Train a new model on tables of windows, as `train` does on prepared datasets; a finished run stays as it is.
+    """Train a new model on tables of windows, as `train` does on prepared datasets. A finished run is not repeated.
 
     Args:
-        tables: windows of any length, a table for each dataset.
-        arguments: options of the run; its model is the architecture.
+        tables: windows of any length, one table per dataset.
+        arguments: options of the run, with the architecture of the model.
         output: directory of the model, checkpoints and logs.
 
     Raises:
-        TelescopeError: where options or the machine do not allow it.
+        TelescopeError: if an option or the machine does not allow it.
     """
     with disk_errors(output):
         output.mkdir(parents=True, exist_ok=True)
@@ -115,13 +115,13 @@ def make_trainer(
     *,
     progress: bool = True,
 ) -> tuple[Trainer, dict[str, Any]]:
-    """A run on encoded records, with the facts that identify it: options, what it starts from, number of records.
+    """Create a run on encoded records, with the facts that identify it: options, base model, number of records.
 
     Raises:
-        TrainingError: where windows are longer than the model takes, or sources are too few.
+        TrainingError: if windows are longer than the model accepts, or there are too few sources.
     """
     model.set_attn_implementation(arguments.attention)
-    # Dropout differs between processes from here on.
+    # From here on, processes have different seeds, so that their dropout differs.
     set_seed(arguments.seed, device_specific=True)
     if arguments.max_records > model.config.max_position_embeddings:
         raise TrainingError(
@@ -135,7 +135,7 @@ def make_trainer(
 
 
 def with_precision_of_device(arguments: TrainingArguments) -> TrainingArguments:
-    """The options, in full precision where the device would compute bfloat16 in software."""
+    """The options, with full precision instead of bfloat16 if the device would emulate it in software."""
     wanted = arguments.mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     if wanted != "bf16" or computes_bf16(PartialState(cpu=arguments.cpu).device):
         return arguments
@@ -144,10 +144,10 @@ def with_precision_of_device(arguments: TrainingArguments) -> TrainingArguments:
 
 
 def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
-    """Devices and processes, as the launcher set them up.
+    """Create the accelerator with the devices and processes that the launcher set up.
 
     Raises:
-        TrainingError: where the launcher started other processes than it was asked for, or the tracker is unknown.
+        TrainingError: if the launcher started another number of processes than asked for, or the tracker is unknown.
     """
     name = arguments.tracker
     trackers = [str(tracker) for tracker in get_available_trackers()]
@@ -171,11 +171,11 @@ def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
 
 
 def check_world_size(started: int, environment: Mapping[str, str]) -> None:
-    """Compare the processes that train together with those that the launcher was asked for.
+    """Compare the number of processes that train together with the number that the launcher was asked for.
 
     Raises:
-        TrainingError: where they differ. Accelerate starts one process, or several that do not know of one another,
-            where its configuration and the machine do not fit, and says nothing.
+        TrainingError: if they differ. If its configuration does not fit the machine, Accelerate silently starts a
+            single process, or several that do not know of each other.
     """
     launched = int(environment.get("WORLD_SIZE", 1))
     if launched != started:
@@ -183,7 +183,7 @@ def check_world_size(started: int, environment: Mapping[str, str]) -> None:
             f"the launcher started {launched} processes, but each would train alone: the configuration is for GPUs "
             "that this machine does not have; the configuration cpu_two_processes.yaml with --cpu is for the CPU"
         )
-    # The launcher sets the address only where it was asked for several processes.
+    # The launcher sets the address only if it was asked for several processes.
     if "MASTER_ADDR" in environment and "WORLD_SIZE" not in environment and started == 1:
         raise TrainingError(
             "several processes were asked for, but `accelerate launch --cpu` starts one: use "
@@ -194,17 +194,17 @@ def check_world_size(started: int, environment: Mapping[str, str]) -> None:
 def make_model(
     arguments: TrainingArguments, start_from: str | None = None, revision: str | None = None
 ) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:
-    """A new model as the recipe describes it, or one that exists.
+    """Create a new model as the recipe describes it, or load the model to start from.
 
     Raises:
-        CheckpointError: where the model to start from cannot be loaded.
-        TrainingError: where the recipe's model is not a valid configuration.
+        CheckpointError: if the model to start from cannot be loaded.
+        TrainingError: if the recipe's model is not a valid configuration.
     """
     if start_from is not None:
         try:
             model = TelescopeForContrastiveLearning.from_pretrained(start_from, revision=revision or "main")
             tokenizer = FlowTokenizer.from_pretrained(start_from, revision=revision or "main")
-        # What the libraries raise has no common base, down to the parser's own errors.
+        # The libraries' errors have no common base class.
         except Exception as error:
             raise CheckpointError(f"cannot start from {start_from}: {str(error).splitlines()[0]}") from error
         if arguments.model:
@@ -221,10 +221,10 @@ def make_model(
 
 
 def open_stores(accelerator: Accelerator, paths: TrainingPaths, tokenizer: FlowTokenizer) -> list[RecordStore]:
-    """Encoded records of each dataset, built by the first process of each machine.
+    """Open the encoded records of each dataset; the first process of each machine builds them.
 
     Raises:
-        DatasetError: where a dataset is missing or damaged.
+        DatasetError: if a dataset is missing or damaged.
     """
     cache = paths.cache or paths.output / "cache"
     several = len(paths.datasets) > 1
@@ -267,7 +267,7 @@ def save_model(
 
 
 def end_processes() -> None:
-    """Leave the group of processes that trained together, if there is one."""
+    """Leave the process group, if there is one."""
     if torch.distributed.is_initialized():
         # A wrapped model that outlives the group ends it while it holds the interpreter's lock, for which the group's
         # own thread may be waiting: the process would never end.

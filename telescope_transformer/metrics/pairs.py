@@ -1,6 +1,6 @@
 """Pairs of windows as a ranking problem: does a pair of the same group score above one of different groups?
 
-A set of n windows has n (n - 1) / 2 unordered pairs; every array of pairs is in the order of `pair_index(n)`, the rows
+A set of n windows has n (n - 1) / 2 unordered pairs; every array of pairs is in the order of `all_pairs(n)`, the rows
 of the upper triangle, which is also the order of SciPy's condensed distance matrices.
 
 `PairRanking` places every pair among the scores of the positive ones once. A bootstrap replicate over sources is then
@@ -27,14 +27,14 @@ BLOCK_REPLICATES = 16
 FALSE_POSITIVE_RATES = {"tpr_at_1pct": 0.01, "tpr_at_01pct": 0.001}
 
 
-def pair_index(n: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def all_pairs(n: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """First and second window of every unordered pair of n windows, each of shape (n (n - 1) / 2,)."""
     first, second = np.triu_indices(n, k=1)
     return first.astype(np.int32), second.astype(np.int32)
 
 
 def condensed(matrix: NDArray) -> NDArray:
-    """The upper triangle of a symmetric (n, n) matrix without its diagonal, in the order of `pair_index`."""
+    """The upper triangle of a symmetric (n, n) matrix without its diagonal, in the order of `all_pairs`."""
     return matrix[np.triu_indices(len(matrix), k=1)]
 
 
@@ -145,7 +145,7 @@ def pair_statistics(
 def same_source_statistics(embeddings: NDArray, sources: NDArray) -> Mapping[str, float]:
     """Same source or not, over all pairs of windows by their cosine: embeddings (n, d), sources (n,) of any kind."""
     codes = np.unique(sources, return_inverse=True)[1]
-    first, second = (codes[side] for side in pair_index(len(codes)))
+    first, second = (codes[side] for side in all_pairs(len(codes)))
     scores = condensed(cosine_matrix(embeddings))
     return pair_statistics(scores, first == second, first_source=first, second_source=second)
 

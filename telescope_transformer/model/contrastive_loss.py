@@ -30,7 +30,7 @@ def nt_xent_loss(
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
     both = torch.cat([first, second])
-    # In single precision at least: exp(1 / 0.07) leaves half precision no digits.
+    # At least float32: exp(1 / 0.07) overflows half precision.
     both = both.to(torch.promote_types(both.dtype, torch.float32))
     logits = both @ both.T / temperature  # (2N, 2N)
     itself = torch.arange(len(both), device=both.device)

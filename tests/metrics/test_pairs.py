@@ -9,9 +9,9 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from telescope_transformer.errors import InputError
 from telescope_transformer.metrics.pairs import (
     PairRanking,
+    all_pairs,
     condensed,
     cosine_matrix,
-    pair_index,
     pair_statistics,
     same_source_statistics,
 )
@@ -26,7 +26,7 @@ def samples(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     sources = np.array(draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)))
     n_pairs = n * (n - 1) // 2
     scores = np.array(draw(st.lists(st.integers(-4, 4), min_size=n_pairs, max_size=n_pairs))) / 4
-    return scores, *(sources[side] for side in pair_index(n))
+    return scores, *(sources[side] for side in all_pairs(n))
 
 
 def repeated(first: np.ndarray, second: np.ndarray, multiplicity: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_equal_vectors_tie(rng: np.random.Generator) -> None:
 
 def test_condensed_is_in_the_order_of_the_pairs(rng: np.random.Generator) -> None:
     matrix = rng.normal(size=(5, 5))
-    first, second = pair_index(5)
+    first, second = all_pairs(5)
     np.testing.assert_array_equal(condensed(matrix), matrix[first, second])
 
 

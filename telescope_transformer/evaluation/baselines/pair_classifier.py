@@ -15,7 +15,7 @@ from telescope_transformer.evaluation.baselines.pair_features import PairFeature
 from telescope_transformer.evaluation.protocol import Split
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.windows import WindowSet
-from telescope_transformer.metrics.pairs import pair_index
+from telescope_transformer.metrics.pairs import all_pairs
 from telescope_transformer.windows import fixed_windows
 
 WINDOWS_PER_SOURCE = 6
@@ -59,7 +59,7 @@ def fit_pairs(telescopes: Sequence[WindowSet], seed: int) -> HistGradientBoostin
 
 
 def _log_odds(model: HistGradientBoostingClassifier, train: WindowSet, windows: WindowSet) -> Representation:
-    features, pairs = PairFeatures(train, windows), pair_index(len(windows))
+    features, pairs = PairFeatures(train, windows), all_pairs(len(windows))
     scores = []
     for begin in range(0, len(pairs[0]), BLOCK_PAIRS):
         first, second = (side[begin : begin + BLOCK_PAIRS] for side in pairs)

@@ -1,9 +1,8 @@
-"""Training objectives: each is one class in one file of this folder.
+"""Training objectives, one class per file of this folder.
 
-To add one, put a module here with a frozen dataclass that has a class attribute `name` and a method `loss`; its
-fields are its options. Another distribution adds one by an entry point of the group
-`telescope_transformer.objectives`. A recipe chooses it by `objective: NAME` and sets its options by
-`objective_options`.
+To add one, add a module with a frozen dataclass that has a class attribute `name` and a method `loss`; its fields are
+its options. Other packages register objectives as entry points of the group `telescope_transformer.objectives`. A
+recipe selects an objective with `objective: NAME` and sets its options with `objective_options`.
 """
 
 from collections.abc import Mapping
@@ -22,12 +21,12 @@ GROUP = "telescope_transformer.objectives"
 
 @dataclass(frozen=True)
 class PairFacts:
-    """What an objective is told of this process's n pairs beside their embeddings.
+    """What an objective gets for this process's n pairs beside their embeddings.
 
     Args:
         sources: (n,) integers, the source of each pair.
         networks: (n,) integers, the /24 (IPv6: /48) of each pair's source.
-        temperature: of the model's configuration.
+        temperature: temperature from the model's configuration.
     """
 
     sources: torch.Tensor
@@ -37,22 +36,22 @@ class PairFacts:
 
 @runtime_checkable
 class Objective(Protocol):
-    """A training objective; the fields of the dataclass that implements it are its options."""
+    """A training objective. The fields of the implementing dataclass are its options."""
 
     name: ClassVar[str]
 
     def loss(self, embeddings: torch.Tensor, pairs: PairFacts) -> torch.Tensor:
-        """The loss of this process's pairs, a scalar; data parallelism averages it over processes.
+        """The loss of this process's pairs, a scalar. Data parallelism averages it over processes.
 
         Args:
             embeddings: (2n, d) of unit length: the first window of each pair, then the second of each.
-            pairs: facts about the n pairs.
+            pairs: sources and networks of the n pairs, and the temperature.
         """
         ...
 
 
 def find_objectives() -> dict[str, type]:
-    """Classes of all objectives by name: those of this folder, and those of entry points."""
+    """Classes of all objectives by name, from this folder and from entry points."""
     modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
     own = [value for module in modules for value in vars(module).values() if _defined_in(value, module.__name__)]
     others = [point.load() for point in entry_points(group=GROUP)]
@@ -60,10 +59,10 @@ def find_objectives() -> dict[str, type]:
 
 
 def make_objective(name: str, options: Mapping[str, Any]) -> Objective:
-    """The objective of a name with its options.
+    """Create the objective of the given name with its options.
 
     Raises:
-        TrainingError: where the name or an option is unknown, or a value is refused.
+        TrainingError: if the name or an option is unknown, or a value is invalid.
     """
     found = find_objectives()
     if name not in found:

@@ -1,6 +1,6 @@
 """NT-Xent over the batches of all processes, the default objective.
 
-It is exact: N processes with B / N pairs each get the loss and the gradient of one process with B pairs.
+It is exact: N processes with B / N pairs each get the same loss and gradient as one process with B pairs.
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,16 @@ from telescope_transformer.model.contrastive_loss import left_out
 
 @dataclass(frozen=True)
 class NTXent:
-    """NT-Xent (Chen et al. 2020, SimCLR): each window finds its partner among the windows of other pairs.
+    """NT-Xent (Chen et al. 2020, SimCLR): each window must identify its partner among the windows of the batch.
 
-    The other pairs of a batch are of other sources, but not all of them are of other actors: a botnet may have sent a
-    tenth of a batch. Two options keep an actor's windows from being pushed apart.
+    The other pairs of a batch are of other sources, but not necessarily of other actors: a botnet may have sent a
+    tenth of the batch. Two options keep windows of one actor from being pushed apart.
 
     Args:
-        ignore_siblings: sources of one /24 (IPv6: /48) are no negatives of each other; one actor often uses several.
-        ignore_nearest: share of an anchor's negatives, the most similar ones, that are ignored, because they may well
-            be of its own actor.
+        ignore_siblings: do not use sources of one /24 (IPv6: /48) as negatives of each other, because one actor often
+            uses several addresses of a network.
+        ignore_nearest: share of an anchor's negatives to ignore, the most similar ones, because they may be of the
+            same actor.
     """
 
     name: ClassVar[str] = "nt_xent"
@@ -53,11 +54,11 @@ def _compare(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits of this process's anchors and the windows of all processes (2n, 2 x total), and the partners' columns.
 
-    A window that is neither a negative of an anchor nor its partner has the logit -inf.
+    Windows that are neither a negative nor the partner of an anchor get the logit -inf.
     """
     anchors = torch.cat([first, second])
     everyone = torch.cat([gather_with_gradient(first), gather_with_gradient(second)])
-    # In single precision at least: exp(1 / 0.07) leaves half precision no digits.
+    # At least float32: exp(1 / 0.07) overflows half precision.
     precision = torch.promote_types(anchors.dtype, torch.float32)
     anchors, everyone = anchors.to(precision), everyone.to(precision)
     pairs, total, device = len(first), len(everyone) // 2, first.device
