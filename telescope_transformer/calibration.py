@@ -81,7 +81,7 @@ class Calibration:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self | None:
-        """Read the calibration beside a checkpoint; None where it has none.
+        """Read the calibration beside a checkpoint; None if it has none.
 
         Raises:
             CheckpointError: if the file is damaged or its values are not possible.

@@ -24,7 +24,7 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _user_cache() -> Path | None:
-    """The folder of numba's own second choice, None where there is no home."""
+    """The folder of numba's own second choice, None if there is no home."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
     except RuntimeError:

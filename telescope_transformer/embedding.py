@@ -277,8 +277,8 @@ def embed_files(
         Number of windows.
 
     Raises:
-        InputError: where a file is missing, damaged or not one of windows, or there is no window.
-        DatasetError: where the directory is no prepared dataset.
+        InputError: if a file is missing, damaged or not one of windows, or there is no window.
+        DatasetError: if the directory is no prepared dataset.
     """
     paths = _window_files(Path(source), splits)
     total = sum(_open_windows(path).metadata.num_rows for path in paths)

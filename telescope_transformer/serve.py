@@ -83,7 +83,7 @@ class Analyses:
         self.get(0)
 
     def get(self, number: int) -> Served | None:
-        """The analysis of this number, None where there is none."""
+        """The analysis of this number, None if there is none."""
         if not 0 <= number < len(self._folders):
             return None
         with self._lock:

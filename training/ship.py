@@ -46,7 +46,7 @@ def make_datasets(data: Path, work: Path) -> list[Path]:
     """Prepare each input, without the records that it holds twice; returns the datasets' folders.
 
     Raises:
-        TelescopeError: where a file cannot be read.
+        TelescopeError: if a file cannot be read.
     """
     folders = []
     for name, columns in INPUTS.items():

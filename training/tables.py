@@ -31,7 +31,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """A metrics file.
 
     Raises:
-        InputError: where it is missing, not JSON, or of another schema.
+        InputError: if it is missing, not JSON, or of another schema.
     """
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
@@ -60,7 +60,7 @@ def filled(text: str, metrics: Mapping[tuple[str, int], Mapping[str, Any]], plac
     """The document with every marked section replaced by its table.
 
     Raises:
-        InputError: where a section asks for data or a table that is not there, or none is marked.
+        InputError: if a section asks for data or a table that is not there, or none is marked.
     """
 
     def section(match: re.Match[str]) -> str:

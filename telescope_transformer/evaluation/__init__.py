@@ -1,6 +1,6 @@
-"""Evaluation: windows of one length, sources apart, controls in every table.
+"""Evaluation on windows of one length, split by source, with controls in every table.
 
-`inputs` reads windows, `protocol` splits them, `windows` holds a set of them as arrays, `targets` names the pairs that
-each figure is about, `measure` takes the figures with their bootstrap replicates, `clustering` sweeps thresholds,
+`inputs` reads windows, `protocol` splits them, `windows` holds a set of them as arrays, `targets` defines the pairs
+that each metric compares, `measure` computes the metrics with bootstrap replicates, `clustering` sweeps thresholds,
 `summary` averages splits and `plots` draws. `measuring` is `telescope evaluate` within one telescope.
 """

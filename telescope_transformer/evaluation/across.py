@@ -1,9 +1,9 @@
 """Evaluation across telescopes: learn on the others, adapt without labels, measure on unseen sources.
 
-For each telescope and seed: a model that learned on the other telescopes, the same adapted to the telescope's own
-records, and one from scratch on these alone, beside TF-IDF with timing fitted on them and a supervised classifier of
-pairs that learned on the others. Sources are split by /24, and /24s that a model learned from elsewhere are left out
-of what is measured.
+For each telescope and seed, these are compared: a model trained on the other telescopes, the same model adapted to the
+telescope's own records, and a model trained from scratch on these records alone; TF-IDF with timing, fitted on these
+records; and a supervised pair classifier trained on the other telescopes. Sources are split by /24. Networks that a
+model has seen in training elsewhere are excluded from the measurement.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,10 +39,10 @@ from telescope_transformer.threshold import reproducible_threshold
 from telescope_transformer.windows import fixed_windows
 
 SCHEMA = "telescope-across/1"
-# Bootstrap replicates over sources; the seeds add their own spread.
+# Bootstrap replicates over sources. The spread over seeds is reported separately.
 REPLICATES = 100
 TFIDF, CLASSIFIER = "TF-IDF + timing", "pair classifier, learned elsewhere"
-# Figures of a cell: which set of windows, group and name of `measure.Figures`, and what tables call it.
+# Metrics of a cell by their name in the tables: set of windows, group and name in `measure.Figures`.
 FIGURES = {
     "same_source": ("sample", "same_source", "auroc"),
     "hard": ("sample", "hard", "auroc"),
@@ -61,12 +61,12 @@ class Target:
     """A telescope that is evaluated, with one seed.
 
     Args:
-        plan: of the whole evaluation.
-        telescope: the one that is evaluated.
-        seed: of the split and of all learning.
-        data: folder of the telescopes' files.
+        plan: plan of the whole evaluation.
+        telescope: the telescope to evaluate.
+        seed: seed of the split and of all training.
+        data: folder with the files of the telescopes.
         output: folder of the evaluation.
-        cpu: use the CPU even where there is a GPU.
+        cpu: use the CPU even if there is a GPU.
     """
 
     plan: Plan
@@ -78,7 +78,7 @@ class Target:
 
     @cached_property
     def elsewhere(self) -> dict[str, pa.Table]:
-        """Windows of the telescopes that are learned from, by name."""
+        """Windows of the telescopes that models are trained on, by name."""
         return {other.name: self._windows(other) for other in self.plan.others(self.telescope)}
 
     @cached_property
@@ -106,19 +106,19 @@ def evaluate_across(
     methods: Sequence[str] = (),
     cpu: bool = False,
 ) -> list[dict[str, Any]]:
-    """Measure every cell that is asked for and not there yet; returns all cells that are there.
+    """Measure every requested cell that has no result yet; returns all cells with results.
 
     Args:
         plan: telescopes and models.
-        data: folder of the telescopes' files.
+        data: folder with the files of the telescopes.
         output: folder of cells, models and windows.
-        seeds: of splits and learning.
-        only: names of the telescopes to evaluate; all where empty.
-        methods: names of methods to measure; all where empty.
-        cpu: use the CPU even where there is a GPU.
+        seeds: seeds of splits and training.
+        only: names of the telescopes to evaluate; empty means all.
+        methods: names of methods to measure; empty means all.
+        cpu: use the CPU even if there is a GPU.
 
     Raises:
-        InputError: where a name is unknown, or a file cannot be read.
+        InputError: if a name is unknown, or a file cannot be read.
     """
     _check(only, [telescope.name for telescope in plan.telescopes], "telescope")
     _check(methods, method_names(plan), "method")
@@ -142,7 +142,7 @@ def method_names(plan: Plan) -> list[str]:
 
 
 def _depends(target: Target, method: str) -> dict[str, Any]:
-    """What a cell depends on: the telescope, those learned from, and the model's recipes."""
+    """What a cell depends on: the telescope, the training telescopes, and the recipes of the model."""
     found: dict[str, Any] = {"telescope": target.telescope, "others": target.plan.others(target.telescope)}
     for variant in target.plan.variants:
         if method in _arms(variant):
@@ -158,7 +158,7 @@ def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
 
 
 def _measured(target: Target, method: str) -> dict[str, Any]:
-    """Figures of a method on a telescope, or why there are none."""
+    """Metrics of a method on a telescope, or the reason why there are none."""
     try:
         parts = target.parts
     except DatasetError as error:
@@ -172,7 +172,7 @@ def _measured(target: Target, method: str) -> dict[str, Any]:
 
 
 def _fitted(target: Target, method: str) -> tuple[Represent, dict[str, Any]]:
-    """What represents windows, and facts about its fit."""
+    """A function that represents windows, and facts about how it was fitted."""
     parts = target.parts
     if method == TFIDF:
         return partial(tfidf_with_timing, parts.train), {}
@@ -193,7 +193,7 @@ Arm = Callable[[Target, Variant], tuple[Model, dict[str, Any]]]
 
 
 def _arms(variant: Variant) -> dict[str, Arm]:
-    """A variant without adaptation, adapted, and from scratch on the telescope alone."""
+    """Three methods of a variant: without adaptation, adapted, and trained from scratch on the telescope alone."""
     return {
         variant.name: _elsewhere,
         f"{variant.name}, adapted": partial(_adapted, from_scratch=False),
@@ -207,7 +207,7 @@ def _elsewhere(target: Target, variant: Variant) -> tuple[Model, dict[str, Any]]
 
 
 def _learned_elsewhere(target: Target, variant: Variant) -> str | Path:
-    """The checkpoint of a variant: its own, or one that is trained on the other telescopes."""
+    """The checkpoint of a variant: the given one, or one trained on the other telescopes."""
     if variant.checkpoint is not None:
         return variant.checkpoint
     folder = target.models / variant.name
@@ -217,7 +217,7 @@ def _learned_elsewhere(target: Target, variant: Variant) -> str | Path:
 
 
 def _adapted(target: Target, variant: Variant, *, from_scratch: bool) -> tuple[Model, dict[str, Any]]:
-    """A variant that learned from the telescope's own records."""
+    """A variant that was adapted to, or trained from scratch on, the telescope's own records."""
     settings = AdaptSettings(
         recipe=variant.adapt,
         from_scratch=from_scratch,
@@ -226,7 +226,7 @@ def _adapted(target: Target, variant: Variant, *, from_scratch: bool) -> tuple[M
         always=True,
         device_cpu=target.cpu,
     )
-    # From scratch nothing that was learned elsewhere takes part; what it is compared with is the shipped model.
+    # From scratch, no weights from elsewhere are used; the shipped model is only compared with.
     base = "shipped" if from_scratch else _learned_elsewhere(target, variant)
     folder = target.models / f"{variant.name}-{'scratch' if from_scratch else 'adapted'}"
     adaptation = adapt(target.parts.learning, base, settings, folder=folder)
@@ -234,17 +234,17 @@ def _adapted(target: Target, variant: Variant, *, from_scratch: bool) -> tuple[M
 
 
 def figures_of(represent: Represent, parts: Parts, seed: int, *, communities: bool = False) -> dict[str, Any]:
-    """All figures of a method.
+    """All metrics of a method.
 
     Args:
-        represent: windows to their similarity.
-        parts: of the telescope.
-        seed: of the bootstrap and of clusterings.
-        communities: whether Leiden and HDBSCAN cluster the vectors too.
+        represent: maps windows to their similarity.
+        parts: the split of the telescope.
+        seed: seed of the bootstrap and of clusterings.
+        communities: whether to cluster the vectors with Leiden and HDBSCAN as well.
 
     Returns:
-        By name of `FIGURES`: `value`, `low` and `high`; and `calibration_error`, `ari`, `ari_best`, `threshold`,
-        `ari_leiden` and `ari_hdbscan`, those that can be told.
+        For each name of `FIGURES`: `value`, `low` and `high`. Also `calibration_error`, `ari`, `ari_best`,
+        `threshold`, `ari_leiden` and `ari_hdbscan`, if they are defined.
     """
     sample, validation = represent(parts.sample), represent(parts.validation)
     answers = {"sample": EvaluationSuite(parts.sample, replicates=REPLICATES, seed=seed).answer(sample.similarity)}
@@ -271,7 +271,7 @@ def figures_of(represent: Represent, parts: Parts, seed: int, *, communities: bo
 
 
 def _calibration_error(validation: NDArray, sample: NDArray, parts: Parts, seed: int) -> float | None:
-    """Expected calibration error on unseen sources, of probabilities that were fitted on validation sources."""
+    """Expected calibration error on unseen sources, with probabilities fitted on validation sources."""
     try:
         calibration = fit_calibration(validation, parts.validation.sources, seed=seed)
     except DatasetError:
@@ -282,7 +282,7 @@ def _calibration_error(validation: NDArray, sample: NDArray, parts: Parts, seed:
 def _clusters(
     representation: Representation, windows: WindowSet, threshold: float | None, seed: int, *, communities: bool
 ) -> dict[str, float]:
-    """Adjusted Rand index with the organisations, at a threshold without labels and at the best of a sweep."""
+    """Adjusted Rand index with the organisations, at a threshold chosen without labels and at the best threshold."""
 
     truth = windows.labels if windows.labels is not None else np.zeros(len(windows))
 
@@ -302,6 +302,6 @@ def _clusters(
 
 
 def value_of(cell: Mapping[str, Any], name: str) -> float | None:
-    """A figure of a cell, with or without an interval; None where it is not told."""
+    """A metric of a cell, with or without an interval; None if it is missing."""
     figure = cell["figures"].get(name)
     return figure["value"] if isinstance(figure, Mapping) else figure

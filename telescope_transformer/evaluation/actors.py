@@ -1,7 +1,7 @@
 """Clusters of sources against true actors, on simulated telescopes: `telescope evaluate --truth actor`.
 
-A model is measured as `telescope analyze` uses it, without labels. The clusterers that it is compared with get the
-setting that agrees best with the truth, and the oracle is the ceiling.
+Models are measured as `telescope analyze` uses them, without labels. The clusterers that they are compared with use
+the setting that agrees best with the truth. The oracle is an upper bound.
 """
 
 import re
@@ -37,7 +37,7 @@ from telescope_transformer.simulation import SimulationSettings, simulate
 from telescope_transformer.windows import cut, source_codes
 
 SCHEMA = "telescope-actors/1"
-# The complete graph of more sources does not fit into the memory of a small machine several times over.
+# With more sources, a small machine's memory cannot hold several complete graphs.
 MOST_DENSE = 5_000
 ORACLE, THRESHOLD, LEIDEN, HDBSCAN = "oracle", "TF-IDF + timing, best threshold", "TF-IDF + Leiden", "TF-IDF + HDBSCAN"
 FIGURES = ("ari", "join_f1", "n_clusters", "n_classes")
@@ -75,7 +75,7 @@ def parse_size(text: str) -> tuple[int, float]:
     """Sources and records a source of a size such as 2000x90.
 
     Raises:
-        InputError: where it is not one.
+        InputError: if it is not one.
     """
     match = _SIZE.fullmatch(text)
     if match is None:
@@ -103,7 +103,7 @@ def evaluate_actors(
         The cells.
 
     Raises:
-        TelescopeError: where a size, a model or a recipe cannot be read.
+        TelescopeError: if a size, a model or a recipe cannot be read.
     """
     parsed = {size: parse_size(size) for size in sizes}
     cells = Cells(output, SCHEMA)
@@ -127,13 +127,13 @@ def evaluate_actors(
     return cells.all()
 
 
-# A method gives one or several clusterings, by source; of several the best counts.
+# A method gives one or several clusterings by source; the best of several counts.
 Clusters = Mapping[str, int]
 Method = Callable[[Simulated], Iterator[Clusters]]
 
 
 def _measure(simulated: Simulated, method: Method) -> dict[str, Any]:
-    """The best of a method's clusterings: figures of the sources with a cluster, and of all, the others alone."""
+    """Metrics of a method's best clustering, over the sources with a cluster, and over all sources."""
     best: dict[str, float] = {}
     for clusters in method(simulated):
         found = agreement(simulated.truth, clusters)
@@ -147,11 +147,11 @@ def agreement(truth: Mapping[str, str], clusters: Clusters) -> dict[str, float]:
 
     Args:
         truth: actor by source.
-        clusters: cluster by source, of some sources; of those left out each is a cluster of its own in `ari_all`.
+        clusters: cluster by source, for some sources. In `ari_all`, each other source is a cluster of its own.
 
     Returns:
-        `ari`, `join_f1`, `n_clusters` and `n_classes` of the sources with a cluster, the share of these as `placed`,
-        and `ari_all`.
+        `ari`, `join_f1`, `n_clusters` and `n_classes` over the sources with a cluster; `placed`, the share of these
+        sources; and `ari_all`.
     """
     names = list(truth)
     actors = np.unique([truth[name] for name in names], return_inverse=True)[1]
@@ -164,7 +164,7 @@ def agreement(truth: Mapping[str, str], clusters: Clusters) -> dict[str, float]:
 
 
 def _depends(model: ModelArgument, settings: AdaptSettings) -> dict[str, Any]:
-    """What the cells of a model depend on: its weights, and how it is adapted."""
+    """What the cells of a model depend on: its weights and the settings of adaptation."""
     weights = checkpoint_digest(model.place)
     return {"weights": weights, "settings": settings, "recipe": read_recipe(settings.recipe)}
 
@@ -189,7 +189,7 @@ def _adapted(
 
 def _analysed(place: str | None, simulated: Simulated) -> Iterator[Clusters]:
     """Clusters as `telescope analyze` finds them."""
-    # A model that is named is not adapted.
+    # A model that is given by name is used without adaptation.
     settings = AnalysisSettings(model=place or SHIPPED, seed=simulated.settings.seed)
     analysis = analyze(simulated.unlabelled, settings)
     clusters = analysis.sources

@@ -1,4 +1,4 @@
-"""Long evaluations in pieces: each figure's cell is a JSON file, written when it is done and not computed again."""
+"""Long evaluations in pieces: each cell of a table is a JSON file, written once and not computed again."""
 
 import json
 import time
@@ -22,7 +22,7 @@ class Cells:
 
     Args:
         output: the evaluation's folder.
-        schema: what the files say they are.
+        schema: identifies the kind of evaluation in the files.
     """
 
     output: Path
@@ -31,11 +31,11 @@ class Cells:
     def compute(
         self, key: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]], depends: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The cell of a key, from its file unless that depended on something else.
+        """Read the cell of a key from its file, or compute it if there is none or its dependencies changed.
 
         Args:
             key: plain values that name the cell.
-            measure: its figures and whatever else is told of it.
+            measure: computes the content of the cell.
             depends: what the cell depends on beside its key, such as settings; values are compared as text.
         """
         path = self._path(key)
@@ -52,7 +52,7 @@ class Cells:
         return cell
 
     def all(self) -> list[dict[str, Any]]:
-        """Every cell that is there, in the order of their names."""
+        """Every cell that has a file, in the order of file names."""
         found = [read_cell(path) for path in sorted((self.output / FOLDER).glob("*.json"))]
         return [cell for cell in found if cell.get("schema") == self.schema]
 
@@ -69,7 +69,7 @@ def read_cell(path: Path) -> dict[str, Any]:
     """A cell's file.
 
     Raises:
-        InputError: where it is damaged.
+        InputError: if it is damaged.
     """
     try:
         cell = json.loads(path.read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ def read_cell(path: Path) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Values for JSON: floats to five digits, what is not a number as null."""
+    """Values for JSON: floats with five digits, NaN as null."""
     if isinstance(value, Mapping):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
@@ -92,7 +92,7 @@ def plain(value: Any) -> Any:
 
 
 def spread(values: Iterable[float | None]) -> str:
-    """Mean and range over seeds as a table's cell: `.873 (.865 to .881)`; empty where nothing is told."""
+    """Mean and range over seeds for a table, such as `.873 (.865 to .881)`; empty if there are no values."""
     told = [value for value in values if value is not None]
     if not told:
         return ""

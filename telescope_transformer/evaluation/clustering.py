@@ -1,11 +1,12 @@
 """Clusterings of a representation, scored against organisations and against sources.
 
-Correlation clustering takes the similarity minus a threshold as weights. Nobody has labels to choose the threshold by,
-so two choices are measured that need none, and the best of the sweep, which needs them, as their yardstick:
+Correlation clustering uses the similarity minus a threshold as edge weight. In practice there are no labels to choose
+the threshold, so two choices are measured that need none. The best threshold of a sweep, which needs labels, is the
+reference:
 
 - `calibrated`: what `telescope analyze` does (`telescope_transformer.calibration`), fitted on the validation sources;
-- `balanced`: the threshold that keeps the largest share of the validation sources' own pairs less the share of other
-  pairs that it joins (Youden's index).
+- `balanced`: the threshold that maximises, on the validation sources, the share of same-source pairs above it minus
+  the share of other pairs above it (Youden's index).
 """
 
 from collections.abc import Callable, Iterator
@@ -26,18 +27,18 @@ from telescope_transformer.metrics.pairs import all_pairs, condensed
 from telescope_transformer.threshold import reproducible_threshold
 
 SWEEP_POINTS = 24
-# Above this number of windows nothing is bounded; `tables.CLUSTER_NOTE` names it.
+# Above this number of windows no lower bound is computed; `tables.CLUSTER_NOTE` says so.
 PROVED_WINDOWS = 600
-# Labels come from a search that ends by itself, so they do not depend on the machine; only the proof is timed.
+# The search has a fixed amount of work, so labels do not depend on the machine. Only the proof has a time limit.
 BOUND_SECONDS = 2.0
 SMALLEST_CLUSTER = 5
-# A bootstrap replicate has some 63 % of the sources, so what grows with their number has no interval from it.
+# A bootstrap replicate has about 63 % of the sources, so metrics that grow with their number get no interval from it.
 COUNTS = frozenset({"n_clusters", "n_classes"})
 ENTROPIES = frozenset({"homogeneity", "completeness", "v_measure", "variation_of_information"})
 WIDEST = 128
 
 
-# A list for each figure, with an element for each threshold of the sweep; None where it is not defined.
+# For each metric a list with an element per threshold of the sweep; None if it is not defined.
 Curves = dict[str, list[float | None]]
 
 
@@ -59,7 +60,7 @@ class Clustered:
 
 
 def truths(windows: WindowSet) -> dict[str, Truth]:
-    """`organisations`, of the labelled windows and where there are any, and `sources`, of all windows."""
+    """`organisations` of the labelled windows, if there are any, and `sources` of all windows."""
     found = {}
     if windows.labels is not None:
         rows = np.flatnonzero(windows.labels != "")
@@ -111,13 +112,13 @@ def _facts(threshold: float, cost: float) -> dict[str, float]:
 def proved(clustered: Clustered, similarity: NDArray, seed: int) -> Clustered:
     """A correlation clustering with a lower bound of its cost, and the gap between the two.
 
-    They stay NaN above `PROVED_WINDOWS`, and where `BOUND_SECONDS` do not suffice.
+    They stay NaN above `PROVED_WINDOWS` windows, or if `BOUND_SECONDS` are not enough.
     """
     if len(similarity) > PROVED_WINDOWS:
         return clustered
     weights, cost = _weights(similarity, clustered.facts["threshold"]), clustered.facts["cost"]
     solver = CorrelationClustering(time_limit=BOUND_SECONDS, random_state=seed).fit(weights)
-    # The two are sums in another order: a bound above the cost is their rounding.
+    # Cost and bound are sums in different orders: a bound above the cost is a rounding error.
     bound = float(np.minimum(solver.lower_bound_, cost))
     gap = (cost - bound) / cost if cost > 0 else 0.0
     return Clustered(clustered.labels, clustered.facts | {"lower_bound": bound, "gap": gap})
@@ -135,7 +136,7 @@ def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
         raise DatasetError("a threshold needs validation pairs of one source and of two")
     order = np.argsort(-scores, kind="stable")
     lead = np.cumsum(np.where(same[order], 1 / same.sum(), -1 / (~same).sum()))
-    # Only between different scores does a threshold lie.
+    # Thresholds lie between different scores only.
     ordered = scores[order]
     best = int(np.argmax(np.where(np.append(ordered[1:] != ordered[:-1], True), lead, -np.inf)))
     below = ordered[best + 1] if best + 1 < len(ordered) else ordered[best]
@@ -145,18 +146,18 @@ def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
 def calibrated_threshold(
     validation: NDArray, validation_sources: NDArray, vectors: NDArray, sources: NDArray
 ) -> float | None:
-    """The threshold that clusters of these windows are reproduced at; of the validation windows if these are too few.
+    """The threshold at which clusters are reproducible, of these windows or, if they are too few, the validation ones.
 
-    None where both are too few.
+    None if both are too few.
     """
     evidence = reproducible_threshold(vectors, sources) or reproducible_threshold(validation, validation_sources)
     return evidence.threshold if evidence else None
 
 
 def sweep_thresholds(similarity: NDArray) -> NDArray[np.float64]:
-    """Ascending thresholds: half of them evenly spaced from the lowest to the highest similarity, half at quantiles.
+    """Ascending thresholds, half of them evenly spaced from the lowest to the highest similarity, half at quantiles.
 
-    The quantiles are for representations whose similarities crowd together, as an untrained network's do.
+    The quantiles serve representations with nearly equal similarities, such as that of an untrained network.
     """
     scores = condensed(similarity)
     even = np.linspace(scores.min(), scores.max(), SWEEP_POINTS // 2, endpoint=False)
@@ -172,13 +173,14 @@ def score_clusterings(
 ) -> tuple[dict[str, dict[str, NDArray]], Curves]:
     """Scores of each clustering with its replicates, and the curves over the sweep.
 
-    Arguments:
+    Args:
         multiplicities: (1 + replicates, sources); the first row counts every source once.
-        prove: bounds a clustering of the truth's windows, here the best of the sweep alone.
+        prove: computes the lower bound of a clustering; used for the best of the sweep only.
 
     Returns:
-        Figures by clustering, `best` being the highest adjusted Rand index of the sweep, with NaN for replicates of
-        what grows with the number of sources; and the curves, a list for each figure with an element per threshold.
+        Metrics by clustering, where `best` is the one with the highest adjusted Rand index of the sweep, with NaN for
+        replicates of metrics that grow with the number of sources. And the curves: for each metric a list with an
+        element per threshold.
     """
     figures: dict[str, dict[str, NDArray]] = {}
     sweep: list[tuple[Clustered, dict[str, float]]] = []
@@ -199,10 +201,10 @@ def _scores(clustered: Clustered, truth: Truth, drawn: NDArray) -> dict[str, flo
 
 
 def _replicated(clustered: Clustered, truth: Truth, multiplicities: NDArray) -> dict[str, NDArray]:
-    """Scores, (1 + replicates,) each; replicates are NaN where drawing sources says nothing of the figure."""
+    """Scores, (1 + replicates,) each; replicates are NaN for metrics that drawing sources cannot estimate."""
     rows = [_scores(clustered, truth, drawn) for drawn in multiplicities]
     figures = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    # Classes that are sources are as many as are drawn.
+    # If the classes are the sources, their number is that of the sources drawn.
     of_sources = np.array_equal(truth.classes, truth.sources)
     for name in COUNTS | ENTROPIES if of_sources else COUNTS:
         figures[name][1:] = np.nan
@@ -210,7 +212,7 @@ def _replicated(clustered: Clustered, truth: Truth, multiplicities: NDArray) -> 
 
 
 def _reduced(vectors: NDArray, seed: int) -> NDArray:
-    """Vectors of at most `WIDEST` dimensions, for clusterers whose time grows with them: TF-IDF has thousands."""
+    """Vectors of at most `WIDEST` dimensions, since the time of these clusterers grows with the dimensions."""
     if min(vectors.shape) <= WIDEST:
         return vectors
     return TruncatedSVD(WIDEST, random_state=seed).fit_transform(vectors)
@@ -219,14 +221,14 @@ def _reduced(vectors: NDArray, seed: int) -> NDArray:
 def _k_means(vectors: NDArray, classes: int, seed: int) -> NDArray[np.int64]:
     """k-means with the true number of classes, or with as many as there are distinct vectors."""
     distinct = len(np.unique(vectors, axis=0))
-    # With hundreds of clusters the starts hardly differ, and each takes long.
+    # With hundreds of clusters, restarts hardly differ and take long.
     starts = 4 if classes < 100 else 1
     return KMeans(min(classes, distinct), n_init=starts, random_state=seed).fit_predict(vectors)
 
 
 def _hdbscan(vectors: NDArray) -> NDArray[np.int64]:
-    """HDBSCAN's labels, each window that it calls noise a cluster of its own."""
-    # It refuses fewer windows than make a cluster.
+    """Labels of HDBSCAN; each noise window is a cluster of its own."""
+    # HDBSCAN raises an error for fewer windows than the smallest cluster has.
     if len(vectors) < SMALLEST_CLUSTER:
         return np.arange(len(vectors))
     labels = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, copy=True).fit_predict(vectors)

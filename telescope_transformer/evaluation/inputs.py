@@ -22,11 +22,11 @@ def read_windows(
 ) -> pa.Table:
     """Windows of `length` records of flow-record files.
 
-    Arguments:
-        distinct: keep one of records that are equal in every field, for loggers that write some twice.
+    Args:
+        distinct: drop records that equal another in every field, for loggers that write some records twice.
 
     Raises:
-        InputError: where a file cannot be read.
+        InputError: if a file cannot be read.
     """
     table = read_records(inputs, columns=columns).table
     if distinct:
@@ -35,8 +35,8 @@ def read_windows(
 
 
 def distinct_records(table: pa.Table) -> pa.Table:
-    """One of each set of records that are equal in every field."""
-    # With threads the order of the rows would change from run to run.
+    """Drop records that equal another in every field."""
+    # With threads, the order of the rows would differ from run to run.
     return table.group_by(table.column_names, use_threads=False).aggregate([])
 
 
@@ -44,7 +44,7 @@ def read_split(dataset: str | Path, length: int, *, max_windows: int = MAX_WINDO
     """The split of a prepared dataset, its windows recut to `length` records.
 
     Raises:
-        DatasetError: where there is no complete prepared dataset.
+        DatasetError: if there is no complete prepared dataset.
     """
     parts = {}
     for name in ("train", "validation", "unseen_sources", "unseen_sequences"):

@@ -1,8 +1,8 @@
-"""The figures of one similarity between windows, each with its bootstrap replicates over sources.
+"""The metrics of one similarity between windows, with bootstrap replicates over sources.
 
-A `Figures` maps a target ("same_source", "retrieval", ...) to its figures, and each to an array (1 + replicates,) that
-begins with the figure of the sample itself. Replicates stay with their figure until `summary` has averaged the splits,
-so that means of splits and differences of methods get intervals of their own.
+`Figures` maps a target ("same_source", "retrieval", ...) to its metrics, and each metric to an array (1 + replicates,)
+whose first element is the value on the sample itself. Replicates are kept until `summary` has averaged the splits, so
+that means over splits and differences between methods get intervals of their own.
 """
 
 import numpy as np
@@ -22,9 +22,9 @@ NEIGHBOURS = 5
 
 
 class EvaluationSuite:
-    """What is asked of every method on one set of windows: prepared once, answered for each similarity.
+    """All metrics on one set of windows. Prepared once, and computed for the similarity of each method.
 
-    Arguments:
+    Args:
         windows: n windows of one length.
         replicates: bootstrap replicates; the same sources are drawn for every method.
     """
@@ -35,7 +35,7 @@ class EvaluationSuite:
         self.told_by_neighbours = told_by_neighbours(windows, NEIGHBOURS)
         self.first, self.second = all_pairs(len(windows))
         drawn = source_multiplicities(len(windows.source_names), replicates, seed=seed)
-        # The sample itself comes first: every source once.
+        # The first row is the sample itself, with every source once.
         self.multiplicities = np.vstack([np.ones((1, drawn.shape[1])), drawn])
 
     def counts(self) -> dict[str, int]:
@@ -47,10 +47,10 @@ class EvaluationSuite:
         return counts
 
     def answer(self, similarity: NDArray) -> Figures:
-        """All figures of a similarity (n, n), higher for what belongs together.
+        """All metrics of a similarity (n, n), where higher means more alike.
 
         Raises:
-            InputError: where the similarity does not fit the windows or is not finite.
+            InputError: if the similarity has another shape or is not finite.
         """
         if similarity.shape != (len(self.windows),) * 2:
             raise InputError(f"a similarity of shape {similarity.shape} does not fit {len(self.windows)} windows")
@@ -71,12 +71,12 @@ class EvaluationSuite:
         return figures
 
     def _macro(self, scores: NDArray, target: PairTarget, codes: NDArray) -> NDArray:
-        """Mean over groups of the AUROC of a group's own pairs against those of one member and one outsider."""
+        """Mean over groups of the AUROC of pairs inside the group against pairs of a member and an outsider."""
         sides = [side[target.chosen] for side in (self.first, self.second)]
         first, second = (self.windows.sources[side] for side in sides)
         groups = [codes[side] for side in sides]
         inside = target.positive[target.chosen]
-        # A pair of two groups is a negative of both; a pair within a group is given once.
+        # A pair across two groups is a negative of both groups; a pair within a group counts once.
         outside = np.flatnonzero(~inside)
         rows = np.concatenate([np.arange(len(scores)), outside])
         group = np.concatenate([groups[0], groups[1][outside]])

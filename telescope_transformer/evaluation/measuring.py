@@ -1,7 +1,8 @@
 """Measure models against baselines and controls within one telescope, on sources that they have not seen.
 
-The output's metrics.json holds every figure with its 95 % interval (its layout: README.md in this folder), metrics.md
-the tables, plots/ the similarity histograms, the threshold curves and a map of the windows, report.html all of them.
+The output has metrics.json with every metric and its 95 % interval (README.md in this folder describes the layout),
+metrics.md with the tables, plots/ with similarity histograms, threshold curves and a map of the windows, and
+report.html with all of them.
 """
 
 import json
@@ -25,13 +26,13 @@ def evaluate(inputs: Sequence[str | Path], settings: EvaluationSettings) -> tupl
     """Measure everything that the settings ask for.
 
     Args:
-        inputs: flow-record files, which are split here, or the directory of one prepared dataset, whose split is used.
+        inputs: flow-record files, which are split here, or the directory of one prepared dataset with its own split.
 
     Returns:
-        The content of metrics.json, and what the pictures show.
+        The content of metrics.json, and the data of the pictures.
 
     Raises:
-        TelescopeError: where inputs or models cannot be read, or are too small.
+        TelescopeError: if inputs or models cannot be read, or are too small.
     """
     splits = read_splits(inputs, settings)
     models = {model: Method(model.name, "model", _fitted(model.place)) for model in settings.models}
@@ -57,11 +58,11 @@ def evaluate(inputs: Sequence[str | Path], settings: EvaluationSettings) -> tupl
 
 
 def read_splits(inputs: Sequence[str | Path], settings: EvaluationSettings) -> dict[int, Split]:
-    """The splits by seed; a prepared dataset has one, its own.
+    """The splits by seed. A prepared dataset has only its own.
 
     Raises:
-        DatasetError: where `hold_out` is asked of a prepared dataset, or sources are too few.
-        InputError: where a file cannot be read.
+        DatasetError: if `hold_out` is asked of a prepared dataset, or sources are too few.
+        InputError: if a file cannot be read.
     """
     length, most = settings.window, settings.max_windows
     if is_prepared(inputs):
@@ -86,7 +87,7 @@ def read_splits(inputs: Sequence[str | Path], settings: EvaluationSettings) -> d
 def describe(
     inputs: Sequence[str | Path], settings: EvaluationSettings, name: str, splits: list[int]
 ) -> dict[str, Any]:
-    """How the figures were taken: names of files, never their folders or what is in them."""
+    """How the metrics were measured. Names files, but never their folders or content."""
     return {
         "name": name,
         "inputs": [Path(path).name for path in inputs],
@@ -102,13 +103,13 @@ def describe(
 
 
 def write(output: Path, metrics: dict[str, Any], results: Results | None) -> None:
-    """Write metrics.json and metrics.md, draw the results where there are any, and put all into report.html."""
+    """Write metrics.json, metrics.md, the pictures if there are results to draw, and report.html with all of them."""
     output.mkdir(parents=True, exist_ok=True)
     (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
     (output / "metrics.md").write_text(markdown(metrics))
     pictures = []
     if results is not None:
-        # Imported here: with its first use Matplotlib looks for fonts, which takes a while.
+        # Imported here because Matplotlib searches for fonts on first use, which takes a while.
         from telescope_transformer.evaluation.plots import draw_all
 
         pictures = draw_all(output / "plots", results, metrics["methods"])
@@ -116,6 +117,6 @@ def write(output: Path, metrics: dict[str, Any], results: Results | None) -> Non
 
 
 def _fitted(place: str | None) -> Any:
-    """A trained model as a method: it learns nothing from the evaluation's training windows."""
+    """A trained model as a method; it does not use the training windows of the evaluation."""
     represent = trained(place)
     return lambda split, seed: represent

@@ -1,8 +1,8 @@
-"""The ceiling on a simulated telescope: a partition by one who knows what the generator drew.
+"""An upper bound on a simulated telescope: the partition found with knowledge of the generator's parameters.
 
-Scanners, backscatter and misconfigured hosts keep their actor's own schedule, walk or timer, which tell actors apart.
-Sources of a worm begin when they are infected and send at their own rate, so sources of two worms with the same ports
-can only be told apart by how likely their begin and volume are under each.
+Scanners, backscatter and misconfigured hosts follow the schedule, walk or timer of their actor, which identifies it.
+Sources of a worm begin when they are infected and send at their own rate. If two worms have the same ports, their
+sources can be told apart only by the likelihood of their begin and volume.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ from telescope_transformer.simulation.behaviours import HOUR, WORM
 from telescope_transformer.simulation.population import draw_population
 from telescope_transformer.simulation.telescope import START
 
-# What `simulation.population` draws: the mean delay of an infection in parts of the recording, and the spread of the
-# logarithm of a source's volume.
+# Parameters of `simulation.population`: mean delay of an infection as a share of the recording, and standard deviation
+# of the logarithm of a source's volume.
 INFECTION_DELAY, VOLUME_SPREAD = 0.15, 0.4
 
 
@@ -24,8 +24,8 @@ def oracle_partition(settings: SimulationSettings) -> tuple[pa.Array, NDArray[np
     """Sources of a simulation with their actors and the oracle's clusters.
 
     Returns:
-        Addresses (n,), codes of the true actors (n,), and the clusters (n,): each source is with the actor that is
-        most likely to have it.
+        Addresses (n,), codes of the true actors (n,), and clusters (n,): each source is assigned to the most likely
+        actor.
     """
     duration = int(settings.days * 24 * HOUR)
     population = draw_population(
@@ -48,9 +48,9 @@ def oracle_partition(settings: SimulationSettings) -> tuple[pa.Array, NDArray[np
 
 
 def _log_likelihood(begin: NDArray, volume: NDArray, members: NDArray) -> NDArray[np.float64]:
-    """How likely each source is one of an actor's, whose parameters follow from its members, log (n,).
+    """Log-likelihood (n,) that each source belongs to an actor, whose parameters are estimated from its members.
 
-    An infection comes after the worm's begin, which is that of its first member, by an exponential delay.
+    The delay of an infection after the begin of the worm, that of its first member, is exponential.
     """
     delay = begin - begin[members].min()
     infected = np.where(delay >= 0, -np.maximum(delay, 0) / INFECTION_DELAY, -np.inf)

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that opens offline: the tables, and the pictures inside it."""
+"""An evaluation as one HTML page that works offline, with the tables and pictures."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from telescope_transformer.evaluation.tables import NOTES, sections
 
 
 def page(metrics: Mapping[str, Any], pictures: Sequence[Path]) -> str:
-    """The page; everything that came from data or options is escaped."""
+    """Render the page; everything from data or options is escaped."""
     drawn = [(path.stem.replace("_", " "), b64encode(path.read_bytes()).decode()) for path in pictures]
     template = files("telescope_transformer.evaluation").joinpath("page.html.jinja").read_text()
     return (

@@ -1,6 +1,6 @@
 """Pictures of an evaluation as PNG: similarity histograms, threshold curves and a map of the windows.
 
-They show the first split's unseen sources and name methods and organisations, never a source.
+They show the unseen sources of the first split. They name methods and organisations, never sources.
 """
 
 from collections.abc import Mapping
@@ -36,9 +36,9 @@ CURVES = {
 
 
 def draw_all(folder: Path, results: Results, methods: Mapping[str, Any]) -> list[Path]:
-    """Draw every picture that the results have the data for; returns the files.
+    """Draw every picture for which there is data; returns the files.
 
-    Arguments:
+    Args:
         methods: by name, with `title` and `kind`, as `summary.summarise` gives them.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def draw_all(folder: Path, results: Results, methods: Mapping[str, Any]) -> list
 
 
 def histograms(representation: Representation, windows: WindowSet, title: str) -> Figure:
-    """Densities of the similarity of pairs that belong together and of those that do not."""
+    """Densities of the similarity of positive and of negative pairs."""
     targets = pair_targets(windows)
     shown = [name for name in ("same_source", "organisation") if name in targets]
     figure = Figure(figsize=(5 * len(shown), 3.4), layout="constrained")
@@ -90,9 +90,9 @@ def threshold_curves(curves: Curves, title: str) -> Figure:
 
 
 def window_map(vectors: NDArray, windows: WindowSet, title: str) -> Figure:
-    """t-SNE of the windows, coloured by organisation, or by the sources with most windows where none is known."""
+    """t-SNE of the windows, coloured by organisation, or by the sources with most windows if none is known."""
     rows = np.random.default_rng(0).permutation(len(windows))[:MAPPED_WINDOWS]
-    # Neighbourhoods of more windows than a third of them have no meaning.
+    # A perplexity above a third of the number of windows has no meaning.
     perplexity = min(30.0, (len(rows) - 1) / 3)
     places = TSNE(metric="cosine", init="random", random_state=0, perplexity=perplexity).fit_transform(vectors[rows])
     names = map_groups(windows)[rows]
@@ -109,7 +109,7 @@ def window_map(vectors: NDArray, windows: WindowSet, title: str) -> Figure:
 
 
 def map_groups(windows: WindowSet) -> NDArray:
-    """What a map tells apart by colour: organisations, or numbered sources; "" is grey, (n,)."""
+    """The group of each window that a map colours, (n,): organisations or numbered sources; "" is grey."""
     if windows.labels is not None:
         return windows.labels
     shown = np.argsort(-np.bincount(windows.sources), kind="stable")[:SOURCES_IN_COLOUR]
@@ -118,6 +118,6 @@ def map_groups(windows: WindowSet) -> NDArray:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    # Without its software's name the file is the same for the same figures.
+    # Without the name of the software, equal data gives equal files.
     figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
     return path

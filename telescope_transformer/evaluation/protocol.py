@@ -1,4 +1,4 @@
-"""Splits for evaluation: sources are split, never windows."""
+"""Splits for evaluation. Sources are split, so that no source has windows on both sides."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -19,15 +19,15 @@ HOLD_OUTS = ("source", "prefix", "organisation")
 UNSEEN = ("unseen_sources", "unseen_sequences")
 PARTS = ("train", "validation", *UNSEEN)
 MAX_WINDOWS = 4
-# Two thousand windows are two million pairs; more would only make the intervals narrower.
+# Two thousand windows give two million pairs; more would only narrow the intervals.
 MAX_SOURCES = 1_000
 
 
 @dataclass(frozen=True)
 class Split:
-    """The windows of one split; those of `train` are all that a method may learn from.
+    """The windows of one split. Methods may learn from `train` only.
 
-    The other parts have at most `max_windows` windows a source and `MAX_SOURCES` sources, drawn at random.
+    The other parts have at most `max_windows` windows per source and `MAX_SOURCES` sources, drawn at random.
     """
 
     train: WindowSet
@@ -39,7 +39,7 @@ class Split:
         """The split itself.
 
         Raises:
-            DatasetError: where a part has fewer than two sources.
+            DatasetError: if a part has fewer than two sources.
         """
         parts = {name: len(self.part(name).source_names) for name in PARTS}
         if min(parts.values()) < 2:
@@ -58,18 +58,18 @@ def make_split(
 ) -> Split:
     """Recut windows to one length and split them.
 
-    Of sources with at least two windows, 20 % are test and 10 % validation sources by hash. Of a training source the
-    first 80 % of the windows are for training, the rest are unseen sequences.
+    Of the sources with at least two windows, 20 % are test and 10 % are validation sources, by hash. The first 80 % of
+    the windows of a training source are for training, the rest are unseen sequences.
 
-    Arguments:
-        windows: windows of any length, those of a source one after the other in time order.
+    Args:
+        windows: windows of any length, grouped by source and in time order.
         length: records in each window of the result.
-        seed: of the hash that splits and of the draw of windows.
-        hold_out: "source"; or "prefix" or "organisation" to keep all sources of one /24, or of one organisation (of
-            one /24 where unknown), on one side.
+        seed: seed of the hash and of the draw of windows.
+        hold_out: what is kept on one side of the split: "source", "prefix" (all sources of a /24) or "organisation"
+            (all sources of an organisation, or of a /24 if it is unknown).
 
     Raises:
-        DatasetError: where `hold_out` is none of these, or too few sources are left to compare any.
+        DatasetError: if `hold_out` is none of these, or too few sources are left to compare any.
     """
     cut, codes = recurring(fixed_windows(windows, length))
     split = _split_of_rows(cut, seed, hold_out)
@@ -89,10 +89,10 @@ def make_split(
 def with_test_windows(
     split: Split, windows: pa.Table, length: int, *, seed: int = 0, max_windows: int = MAX_WINDOWS
 ) -> Split:
-    """The split with other data's windows as its unseen sources, without any source that it trains or chooses on.
+    """The split with windows from elsewhere as unseen sources, without any training or validation source.
 
     Raises:
-        DatasetError: where fewer than two sources are left.
+        DatasetError: if fewer than two sources are left.
     """
     seen = pa.concat_arrays([part.table["source"].combine_chunks() for part in (split.train, split.validation)])
     fresh = windows.filter(pc.invert(pc.is_in(windows["source"], value_set=seen)))
@@ -106,7 +106,7 @@ def recurring(windows: pa.Table) -> tuple[pa.Table, NDArray]:
     """The windows of sources that have at least two, with the codes of their sources, (n,), ascending.
 
     Args:
-        windows: the windows of a source one after the other.
+        windows: grouped by source.
     """
     names = np.array(windows["source"].to_pylist(), dtype=str)
     codes = np.cumsum(np.concatenate(([0], names[1:] != names[:-1]))) if len(names) else np.zeros(0, int)
@@ -115,7 +115,7 @@ def recurring(windows: pa.Table) -> tuple[pa.Table, NDArray]:
 
 
 def at_most(windows: pa.Table, max_windows: int, seed: int) -> pa.Table:
-    """At most so many windows a source, and `MAX_SOURCES` sources, drawn at random."""
+    """At most `max_windows` windows per source and `MAX_SOURCES` sources, drawn at random."""
     names = np.unique(np.array(windows["source"].to_pylist(), dtype=str))
     if len(names) > MAX_SOURCES:
         drawn = np.random.default_rng(seed).choice(names, MAX_SOURCES, replace=False)
@@ -126,16 +126,16 @@ def at_most(windows: pa.Table, max_windows: int, seed: int) -> pa.Table:
 
 
 def _place_in_source(codes: NDArray) -> NDArray[np.float64]:
-    """Share of a source's windows that come before each window; codes ascend, and windows of a source are in order."""
+    """Share of a source's windows that precede each window, for ascending codes and windows in time order."""
     counts = np.bincount(codes, minlength=1)
     return (np.arange(len(codes)) - offsets_of(counts)[codes]) / counts[codes]
 
 
 def units_of(sources: Iterable[str], label_of: Mapping[str, str], hold_out: str) -> dict[str, str]:
-    """What is split in place of each source: itself, its network, or its organisation where that is known.
+    """The unit that each source is split with: itself, its network, or its organisation if that is known.
 
     Raises:
-        DatasetError: where `hold_out` is none of `HOLD_OUTS`.
+        DatasetError: if `hold_out` is none of `HOLD_OUTS`.
     """
     if hold_out not in HOLD_OUTS:
         raise DatasetError(f"sources can be held out by {', '.join(HOLD_OUTS)}, not by {hold_out!r}")

@@ -1,4 +1,4 @@
-"""What a method makes of n windows: a similarity of all pairs, and the vectors that it comes from if there are any."""
+"""A method's representation of n windows: the similarity of all pairs, and the vectors behind it if there are any."""
 
 from typing import NamedTuple
 
@@ -10,13 +10,13 @@ from telescope_transformer.metrics.pairs import cosine_matrix
 
 
 class Representation(NamedTuple):
-    """similarity: (n, n) float32, higher for what belongs together; vectors: (n, d) float32, or None."""
+    """similarity: (n, n) float32, higher means more alike; vectors: (n, d) float32, or None."""
 
     similarity: NDArray[np.float32]
     vectors: NDArray[np.float32] | None = None
 
     @classmethod
     def of_vectors(cls, vectors: NDArray) -> "Representation":
-        """The cosine of the vectors, which are scaled to length 1 where they are not 0."""
+        """The cosine similarity of vectors; vectors of zeros stay zeros."""
         unit = unit_rows(vectors)
         return cls(cosine_matrix(unit), unit)

@@ -19,10 +19,10 @@ from telescope_transformer.evaluation.windows import WindowSet
 
 @dataclass
 class Results:
-    """What all runs found.
+    """Results of all runs.
 
-    counts: by split and part, windows, sources and pairs. curves: by method, part and truth, the sweep over thresholds
-    on the first split. shown: by method, its representation of the first split's unseen sources, which the plots show.
+    counts: windows, sources and pairs by split and part. curves: the sweep over thresholds on the first split, by
+    method, part and truth. shown: by method, the representation of the first split's unseen sources, for the plots.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -35,11 +35,11 @@ class Results:
 def measure_split(
     results: Results, split: Split, seed: int, methods: Mapping[str, Iterable[Method]], *, replicates: int
 ) -> None:
-    """Add the figures of the methods on one split.
+    """Add the metrics of the methods on one split.
 
-    Arguments:
+    Args:
         seed: number of the split; it also seeds the methods and the bootstrap.
-        methods: by name, its variants on this split (a model's seeds); their figures are averaged later.
+        methods: by name, its variants on this split (such as seeds of a model); their metrics are averaged later.
     """
     parts = {part: EvaluationSuite(split.part(part), replicates=replicates, seed=seed) for part in UNSEEN}
     results.counts[str(seed)] = {part: questions.counts() for part, questions in parts.items()}
@@ -84,7 +84,7 @@ def _clusters(
 
 
 def report_rows(methods: Mapping[str, Any], dataset: str, names: Mapping[str, Iterable[str]]) -> list[dict[str, Any]]:
-    """The models' main figures as rows for a card: dataset, split, metric, value, low, high."""
+    """The main metrics of the models as rows for a card: dataset, split, metric, value, low, high."""
     rows = []
     for method in methods.values():
         for part, groups in method["parts"].items() if method["kind"] == "model" else ():

@@ -1,4 +1,4 @@
-"""What an evaluation is asked for: inputs, models, baselines, and how sources are split."""
+"""Settings of an evaluation: models, baselines, and how sources are split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class ModelArgument:
     Args:
         name: in the tables.
         split: the split that it was trained on; None evaluates it on every split.
-        place: directory or Hub id; None is the checkpoint that the package ships.
+        place: directory or Hub id; None is the shipped checkpoint.
     """
 
     name: str
@@ -35,17 +35,17 @@ class EvaluationSettings:
         models: models to evaluate.
         methods: names of baselines to compare with, or `all`.
         window: records in each window.
-        max_windows: windows of a source, drawn at random.
+        max_windows: most windows per source, drawn at random.
         splits: seeds of the splits.
-        hold_out: what is kept whole on one side of a split, one of `HOLD_OUTS`.
+        hold_out: what is kept on one side of a split, one of `HOLD_OUTS`.
         columns: record field to column, for CSV and Parquet.
-        distinct: keep one of records that are equal in every field.
+        distinct: drop records that equal another in every field.
         test: other flow-record files to use as unseen sources, with their own `test_columns`.
-        replicates: bootstrap replicates over sources.
-        name: of the data in tables and cards; the first input's if None.
+        replicates: number of bootstrap replicates over sources.
+        name: name of the data in tables and cards; None is that of the first input.
 
     Raises:
-        InputError: where an option has a value that it does not allow.
+        InputError: if an option has a value that it does not allow.
     """
 
     models: Sequence[ModelArgument] = ()
@@ -76,10 +76,10 @@ class EvaluationSettings:
 
 
 def model_argument(text: str) -> ModelArgument:
-    """The model that NAME@SPLIT=MODEL, NAME=MODEL or MODEL names; `shipped` is the package's checkpoint.
+    """Parse NAME@SPLIT=MODEL, NAME=MODEL or MODEL; `shipped` is the shipped checkpoint.
 
     Raises:
-        InputError: where the split is not a number.
+        InputError: if the split is not a number.
     """
     label, equals, place = text.rpartition("=")
     if not equals:
@@ -93,7 +93,7 @@ def model_argument(text: str) -> ModelArgument:
 def methods_on(
     split: int, names: Sequence[str], models: Sequence[ModelArgument], loaded: Mapping[ModelArgument, Method]
 ) -> dict[str, list[Method]]:
-    """The controls, the baselines and the models that are evaluated on a split, each with its variants."""
+    """The controls, baselines and models to evaluate on a split, each with its variants."""
     wanted = list(METHODS) if ALL in names else [*CONTROLS, *names]
     methods: dict[str, list[Method]] = {name: [METHODS[name]] for name in METHODS if name in wanted}
     for model in models:

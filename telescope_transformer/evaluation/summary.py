@@ -1,7 +1,7 @@
-"""From the figures of single runs to the file that tables and cards are rendered from.
+"""From the metrics of single runs to the file that tables and cards are rendered from.
 
-A run is one method on one split; a method may have several runs of a split, with other seeds. Runs of a split are
-averaged, then the splits, replicate by replicate, so that the interval is that of the mean.
+A run is one method on one split. A method may have several runs per split, with different seeds. Runs of a split are
+averaged first, then splits, replicate by replicate, so that the interval is that of the mean.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ SCHEMA = "telescope-evaluation/1"
 
 
 class Run(NamedTuple):
-    """Figures of one method on one part ("unseen_sources", "unseen_sequences") of one split."""
+    """Metrics of one method on one part ("unseen_sources" or "unseen_sequences") of one split."""
 
     method: str
     part: str
@@ -26,7 +26,7 @@ class Run(NamedTuple):
 
 
 class Averaged(NamedTuple):
-    """A figure averaged over splits: itself and its replicates, (1 + replicates,), and its value on each split."""
+    """A metric averaged over splits, with its replicates, (1 + replicates,), and its value on each split."""
 
     values: NDArray[np.float64]
     splits: dict[int, float]
@@ -36,7 +36,7 @@ Averages = dict[tuple[str, str, str, str], Averaged]
 
 
 def average(runs: Iterable[Run]) -> Averages:
-    """Every figure by method, part, group and name; a split in which it is not defined is left out of its mean."""
+    """Every metric by method, part, group and name. Splits in which it is not defined do not count in its mean."""
     collected: dict[tuple[str, str, str, str], dict[int, list[NDArray]]] = {}
     for run in runs:
         for group, figures in run.figures.items():
@@ -47,10 +47,10 @@ def average(runs: Iterable[Run]) -> Averages:
 
 
 def summarise(averages: Averages, titles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """The `methods` of a metrics file: by method its title and kind, and its figures by part, group and name.
+    """The `methods` of a metrics file: for each method its title, kind, and metrics by part, group and name.
 
-    Each figure has `mean`, `low` and `high` (the 95 % interval of the mean over splits) and its value on every split;
-    what is not defined is null.
+    Each metric has `mean`, `low` and `high` (the 95 % interval of the mean over splits) and its value on every split.
+    Undefined values are null.
     """
     methods: dict[str, Any] = {}
     for (method, part, group, name), averaged in averages.items():
@@ -64,10 +64,10 @@ def summarise(averages: Averages, titles: Mapping[str, tuple[str, str]]) -> dict
 
 
 def differences(averages: Averages, models: Iterable[str], names: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-    """How far each model is ahead of every other method, with the interval of the difference.
+    """Difference between each model and every other method, with its interval.
 
-    Both are drawn on the same sources, replicate by replicate. Only figures in `names` (group to names) on the splits
-    that both have in common are compared; without the same splits there is no difference.
+    Replicates of both use the same sources. Only metrics in `names` (group to names) are compared, on the splits that
+    both have; methods without a common split are not compared.
     """
     result: dict[str, Any] = {}
     methods = list(dict.fromkeys(key[0] for key in averages))
@@ -84,7 +84,7 @@ def differences(averages: Averages, models: Iterable[str], names: Mapping[str, I
 
 
 def number(value: float) -> float | None:
-    """A float for JSON, to six digits; null where it is not defined."""
+    """A float for JSON with six digits; None if it is not defined."""
     return None if not np.isfinite(value) else float(f"{value:.6g}")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-# The figures of the targets: cards list them, and differences between methods are taken of them.
+# Metrics of each target that cards list and that differences between methods are computed for.
 MAIN_FIGURES: dict[str, tuple[str, ...]] = {
     "same_source": ("auroc", "macro_auroc", "tpr_at_1pct", "tpr_at_01pct", "intra", "inter"),
     "hard": ("auroc",),
@@ -21,7 +21,7 @@ MAIN_FIGURES: dict[str, tuple[str, ...]] = {
 
 
 class Column(NamedTuple):
-    """A column of a table: its heading and the figure that fills it."""
+    """A column of a table: its heading and metric."""
 
     heading: str
     group: str
@@ -119,7 +119,7 @@ def markdown(metrics: Mapping[str, Any]) -> str:
 
 
 def sections(metrics: Mapping[str, Any]) -> list[tuple[str, Cells]]:
-    """Heading and cells of every table that has any figure."""
+    """Heading and cells of every table that is not empty."""
     found = [(heading, table(metrics, name)) for name, heading in HEADINGS.items()]
     return [(heading, cells) for heading, cells in found if cells]
 
@@ -131,9 +131,9 @@ def lines(cells: Cells) -> str:
 
 
 def table(metrics: Mapping[str, Any], name: str, *, intervals: bool = True) -> Cells:
-    """The cells of a table of `HEADINGS`, its heading row first; empty where no method has any of its figures.
+    """The cells of a table of `HEADINGS`, heading row first; empty if no method has any of its metrics.
 
-    The interval stands with the first column, and with all where `intervals` is true.
+    The first column shows the interval; all columns do if `intervals` is true.
     """
     if name == "ahead":
         return _cells(_differences(metrics), AHEAD_COLUMNS, intervals=True)
@@ -143,7 +143,7 @@ def table(metrics: Mapping[str, Any], name: str, *, intervals: bool = True) -> C
 
 
 def _differences(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """By "model - other method", the figures of the difference."""
+    """Metrics of the difference by "model - other method"."""
     titles = {name: method["title"] for name, method in metrics["methods"].items()}
     return {
         f"{titles[model]} - {titles.get(other, other)}": parts.get("unseen_sources", {})

@@ -1,4 +1,4 @@
-"""Which pairs of windows a figure is about, and which of them belong together."""
+"""Which pairs of windows a metric compares, and which of them are positive."""
 
 from typing import NamedTuple
 
@@ -12,11 +12,11 @@ LARGE_ORGANISATION = 4
 
 
 class PairTarget(NamedTuple):
-    """One question about pairs, in the order of `all_pairs(n)`.
+    """A set of pairs with positives, in the order of `all_pairs(n)`.
 
-    chosen: (pairs,) bool, the pairs that it is asked of.
-    positive: (pairs,) bool, those that belong together.
-    groups: (n,) codes over which a macro average is taken, or None for none.
+    chosen: (pairs,) bool, the pairs to compare.
+    positive: (pairs,) bool, the positive pairs.
+    groups: (n,) codes for a macro average, or None.
     """
 
     chosen: NDArray[np.bool_]
@@ -25,13 +25,13 @@ class PairTarget(NamedTuple):
 
 
 def pair_targets(windows: WindowSet) -> dict[str, PairTarget]:
-    """The questions that these windows can answer, by name.
+    """The targets for which these windows have positive and negative pairs, by name.
 
-    `same_source`: one source against different sources; `hard`: the same among windows of one dominant service;
-    `day_apart`: among windows with more than a day between them; `no_common_sensor`: among windows that no sensor
-    saw both of; `prefix`: different sources of one /24 against different /24s; `organisation`: different sources of
-    one organisation against different organisations, and `organisation_other_prefix` the same without the positive
-    pairs of one /24, which address tools would find anyway.
+    `same_source`: same source against different sources; `hard`: the same among windows with one dominant service;
+    `day_apart`: among windows more than a day apart; `no_common_sensor`: among windows without a common sensor;
+    `prefix`: different sources of one /24 against different /24s; `organisation`: different sources of one
+    organisation against different organisations; `organisation_other_prefix`: the same without the positive pairs of
+    one /24, which an address tool would find as well.
     """
     first, second = all_pairs(len(windows))
     same = windows.sources[first] == windows.sources[second]
@@ -56,7 +56,7 @@ def pair_targets(windows: WindowSet) -> dict[str, PairTarget]:
 
 
 def told_by_neighbours(windows: WindowSet, k: int) -> NDArray[np.int64]:
-    """Rows of the labelled windows; none where some window would have fewer than k neighbours from other sources."""
+    """Rows of the labelled windows; none if some window would have fewer than k neighbours of other sources."""
     none = np.zeros(0, np.int64)
     if windows.labels is None:
         return none
@@ -67,9 +67,10 @@ def told_by_neighbours(windows: WindowSet, k: int) -> NDArray[np.int64]:
 
 
 def large_organisations(windows: WindowSet) -> NDArray:
-    """Names of the organisations with at least four sources: without its own, a window has three others to vote.
+    """Names of the organisations with at least four sources.
 
-    Three are a majority of five neighbours; what has fewer can hardly be told, whatever the method.
+    A window of such an organisation has three other sources of it to vote, the majority of five neighbours. No method
+    can do well on smaller organisations.
     """
     if windows.labels is None:
         return np.zeros(0, str)
@@ -79,12 +80,12 @@ def large_organisations(windows: WindowSet) -> NDArray:
 
 
 def _gap_seconds(windows: WindowSet, first: NDArray, second: NDArray) -> NDArray[np.float64]:
-    """Seconds from the end of the earlier window to the start of the later; negative where they overlap."""
+    """Seconds from the end of the earlier window to the start of the later one; negative if they overlap."""
     starts, ends = windows.seconds[:, 0], windows.seconds[:, -1]
     return np.maximum(starts[first], starts[second]) - np.minimum(ends[first], ends[second])
 
 
 def _common_sensor(sensors: NDArray) -> NDArray[np.bool_]:
-    """Whether some sensor saw both windows, (n, n)."""
+    """Whether two windows have a common sensor, (n, n)."""
     seen = (indicator(sensors) > 0).astype(np.float32)
     return (seen @ seen.T).toarray() > 0

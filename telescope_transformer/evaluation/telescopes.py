@@ -1,4 +1,4 @@
-"""Several telescopes to evaluate across: a plan in YAML, their windows, and how each is split by networks."""
+"""Telescopes of an evaluation across telescopes: the plan in YAML, their windows, and the split by networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from telescope_transformer.records import read_records
 from telescope_transformer.records.addresses import network_of
 from telescope_transformer.windows import WINDOW, cut_windows, fixed_windows, split_of_source
 
-# Sources of the validation set and of each test set; two thousand windows are two million pairs.
+# Most sources of the validation set and of each test set; two thousand windows give two million pairs.
 MOST_SOURCES = 500
-# Fewer unseen sources with two windows give figures that say nothing.
+# With fewer unseen sources with two windows, metrics say nothing.
 FEWEST_SOURCES = 20
 
 
@@ -33,8 +33,8 @@ class LabelFile:
     """Organisations of ranges of addresses, from a Parquet file with the columns first, last, name and list.
 
     Args:
-        file: its path, from the data's folder.
-        lists: values of `list` that count, the first one that names an address wins.
+        file: path relative to the data folder.
+        lists: values of `list` to use; the first one that names an address wins.
     """
 
     file: str
@@ -46,14 +46,14 @@ class Telescope:
     """A set of sensors and a period.
 
     Args:
-        name: in tables.
-        inputs: flow-record files, from the data's folder.
-        learn: whether models learn from it when another telescope is evaluated.
+        name: name in tables.
+        inputs: flow-record files, relative to the data folder.
+        learn: whether models are trained on it when another telescope is evaluated.
         columns: record field to column.
-        distinct: keep one of records that are equal in every field.
-        most_records: of a source; the rest is left out, as one flood would outweigh all others. None is no limit.
+        distinct: drop records that equal another in every field.
+        most_records: most records per source, so that one flood does not outweigh all others; None is no limit.
         window: records in the windows that are compared.
-        labels: organisations of its sources; None takes the records' own labels, if there are any.
+        labels: organisations of its sources; None uses the labels of the records, if there are any.
     """
 
     name: str
@@ -71,10 +71,10 @@ class Variant:
     """A model to compare: trained on other telescopes, then adapted.
 
     Args:
-        name: in tables.
+        name: name in tables.
         adapt: recipe of adaptation.
-        recipe: of training on the other telescopes.
-        checkpoint: a model that is taken as it is, in place of one that is trained.
+        recipe: recipe of training on the other telescopes.
+        checkpoint: an existing model to use instead of training one.
     """
 
     name: str
@@ -89,26 +89,26 @@ class Variant:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is evaluated.
+    """What to evaluate.
 
     Args:
-        telescopes: in the order of the tables.
-        variants: of models.
+        telescopes: telescopes in the order of the tables.
+        variants: models to compare.
     """
 
     telescopes: Sequence[Telescope]
     variants: Sequence[Variant]
 
     def others(self, telescope: Telescope) -> list[Telescope]:
-        """Telescopes that models learn from when this one is evaluated."""
+        """Telescopes that models are trained on when this one is evaluated."""
         return [other for other in self.telescopes if other.learn and other.name != telescope.name]
 
 
 def read_plan(path: str | Path) -> Plan:
-    """The plan of a YAML file with `telescopes` and `models`, each a mapping of names to options.
+    """Read a plan: a YAML file with `telescopes` and `models`, each a mapping of names to options.
 
     Raises:
-        InputError: where it cannot be read, or an option is unknown or missing.
+        InputError: if it cannot be read, or an option is unknown or missing.
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -130,14 +130,14 @@ def _telescope(name: str, told: dict[str, Any]) -> Telescope:
 
 
 def windows_of(telescope: Telescope, data: Path, cache: Path) -> pa.Table:
-    """All windows of a telescope, of up to 128 records, labelled; read once and kept as Parquet.
+    """All labelled windows of a telescope, of up to 128 records; read once and cached as Parquet.
 
     Args:
-        data: folder that the telescope's files lie in.
-        cache: folder of the Parquet files.
+        data: folder with the files of the telescope.
+        cache: folder for the Parquet files.
 
     Raises:
-        InputError: where a file cannot be read.
+        InputError: if a file cannot be read.
     """
     path = cache / f"{telescope.name}.parquet"
     if path.is_file():
@@ -158,7 +158,7 @@ def windows_of(telescope: Telescope, data: Path, cache: Path) -> pa.Table:
 
 
 def _places(windows: pa.Table) -> NDArray[np.int64]:
-    """Place of each window among those of its source, which lie one after the other."""
+    """Index of each window among those of its source, for windows grouped by source."""
     names = windows["source"].to_numpy(zero_copy_only=False)
     new = np.concatenate(([True], names[1:] != names[:-1]))
     begins = np.flatnonzero(new)
@@ -182,7 +182,7 @@ def _with_labels(windows: pa.Table, labels: LabelFile, data: Path) -> pa.Table:
 
 
 def _by_name(ranges: pa.Table) -> dict[str, tuple[NDArray, NDArray]]:
-    """First and last addresses of each name's ranges, ascending by the first, with the last so far."""
+    """First and last addresses of each name's ranges, ascending by the first, with the running maximum of the last."""
     found = {}
     names = np.array(ranges["name"].to_pylist(), dtype=object)
     first, last = (ranges[name].to_numpy().astype(np.int64) for name in ("first", "last"))
@@ -208,11 +208,11 @@ class Parts:
     """A telescope, split by networks.
 
     Args:
-        learning: windows of any length of the networks to learn from.
-        train: the same as windows of one length, for what counts frequencies.
-        validation: to calibrate on.
-        sample: unseen sources, drawn from all of them.
-        labelled: unseen sources whose organisation is known; None where there are too few.
+        learning: windows of any length of the training networks.
+        train: the same as windows of one length, to count frequencies.
+        validation: windows to calibrate on.
+        sample: a sample of the unseen sources.
+        labelled: unseen sources with a known organisation; None if there are too few.
     """
 
     learning: pa.Table
@@ -223,16 +223,16 @@ class Parts:
 
 
 def split(windows: pa.Table, length: int, seed: int, seen: set[str]) -> Parts:
-    """Split a telescope by the hash of networks: 70 % to learn from, 10 % to calibrate on, 20 % unseen.
+    """Split a telescope by a hash of networks: 70 % for training, 10 % for calibration, 20 % unseen.
 
     Args:
-        windows: of any length.
-        length: records in each window of all parts but `learning`.
-        seed: of the hash, and of draws.
-        seen: networks that a model learned from elsewhere; they are left out of what is not learned from.
+        windows: windows of any length.
+        length: records per window in all parts except `learning`.
+        seed: seed of the hash and of draws.
+        seen: networks that a model has seen in training elsewhere; they are excluded from all other parts.
 
     Raises:
-        DatasetError: where too few sources are left.
+        DatasetError: if too few sources are left.
     """
     names = pc.unique(windows["source"]).to_pylist()
     side = {name: split_of_source(network_of(name), seed) for name in names}

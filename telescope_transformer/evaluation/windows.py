@@ -1,4 +1,4 @@
-"""Windows of one length as dense arrays, with what the targets and the baselines ask about them."""
+"""Windows of one length as dense arrays, with derived values for targets and baselines."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,11 +19,11 @@ DAY_SECONDS = 86_400
 class WindowSet:
     """n windows of exactly `length` records each.
 
-    Arguments:
+    Args:
         table: a row per window, as `windows.fixed_windows` gives it.
 
     Raises:
-        DatasetError: where the windows are not all of one length; their length would tell their source.
+        DatasetError: if the windows differ in length, since their length could give their source away.
     """
 
     table: pa.Table
@@ -41,7 +41,7 @@ class WindowSet:
         return int(self.table["n_records"][0].as_py()) if len(self) else 0
 
     def field(self, name: str) -> NDArray | None:
-        """A record field as an array (n, length), or None where the records do not carry it or it is null."""
+        """A record field as an array (n, length); None if the records do not have it or a value is null."""
         if name not in self.table.column_names:
             return None
         values = self.table[name].combine_chunks().flatten()
@@ -62,7 +62,7 @@ class WindowSet:
 
     @cached_property
     def labels(self) -> NDArray | None:
-        """Organisation of each window, (n,) of text, "" where unknown; None where no window has one."""
+        """Organisation of each window, (n,) of text, "" where unknown; None if no window has one."""
         if "label" not in self.table.column_names or self.table["label"].null_count == len(self):
             return None
         return np.array(self.table["label"].fill_null("").to_pylist())
@@ -89,14 +89,14 @@ class WindowSet:
 
     @cached_property
     def dominant_services(self) -> NDArray[np.int64]:
-        """The most frequent service of each window, the smallest of equally frequent ones, (n,)."""
+        """The most frequent service of each window, (n,); ties go to the smallest number."""
         ordered = np.sort(self.services, axis=1)
         counts = (ordered[:, :, None] == ordered[:, None, :]).sum(axis=2)
         return np.take_along_axis(ordered, counts.argmax(axis=1)[:, None], axis=1)[:, 0]
 
     @cached_property
     def sensors(self) -> NDArray | None:
-        """Destination of each record, (n, length); None where there is but one."""
+        """Destination of each record, (n, length); None if there is only one."""
         destinations = self.field("dst_ip")
         return None if destinations is None or len(np.unique(destinations)) < 2 else destinations
 
@@ -105,11 +105,11 @@ class WindowSet:
 
 
 def indicator(values: NDArray, vocabulary: NDArray | None = None) -> csr_array:
-    """How often each of the values occurs in each window, sparse (n, distinct values).
+    """Count how often each value occurs in each window, sparse (n, distinct values).
 
-    Arguments:
+    Args:
         values: (n, length).
-        vocabulary: sorted distinct values that give the columns; those of `values` where None.
+        vocabulary: sorted distinct values, one per column; None uses those of `values`.
     """
     columns_of = np.unique(values) if vocabulary is None else vocabulary
     columns = np.searchsorted(columns_of, values.ravel())

@@ -47,7 +47,7 @@ def model_card(
             and the figures stay out of the metadata, which would give them as the checkpoint's own.
 
     Raises:
-        CheckpointError: where the checkpoint is not whole.
+        CheckpointError: if the checkpoint is not whole.
     """
     config = read_config(checkpoint)
     described = TelescopeConfig.from_dict(config)

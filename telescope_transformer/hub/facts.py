@@ -48,10 +48,10 @@ class Split:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file, or None where there is no such file.
+    """The content of a JSON file, or None if there is no such file.
 
     Raises:
-        InputError: where it is not JSON.
+        InputError: if it is not JSON.
     """
     if not path.is_file():
         return None
@@ -96,7 +96,7 @@ def read_training(checkpoint: Path) -> dict[str, Any]:
     """training.json of a checkpoint, empty where there is none; a folder that training started from is left out.
 
     Raises:
-        InputError: where it is not a JSON object.
+        InputError: if it is not a JSON object.
     """
     training = read_json(checkpoint / "training.json") or {}
     if not isinstance(training, dict):
@@ -135,7 +135,7 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
     """config.json of a checkpoint directory, after a check that it is one of ours.
 
     Raises:
-        CheckpointError: where a file is missing, or the model is another one.
+        CheckpointError: if a file is missing, or the model is another one.
     """
     for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
         if not (checkpoint / name).is_file():
@@ -152,7 +152,7 @@ def count_parameters(weights: Path) -> int:
     """Number of parameters in a safetensors file, from its header.
 
     Raises:
-        CheckpointError: where the file is damaged or shorter than its header says.
+        CheckpointError: if the file is damaged or shorter than its header says.
     """
     try:
         with weights.open("rb") as file:

@@ -1,20 +1,20 @@
-"""Intervals by resampling sources: windows of one source are not independent, sources are taken to be."""
+"""Confidence intervals by resampling sources, because windows of one source are not independent."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def source_multiplicities(n_sources: int, replicates: int, *, seed: int = 0) -> NDArray[np.float64]:
-    """How often each replicate draws each source, (replicates, sources): n draws with replacement from n sources.
+    """Draw n sources with replacement per replicate; returns how often each is drawn, (replicates, sources).
 
-    The same seed draws the same sources for every method that is compared, so differences can be bootstrapped too.
+    The same seed draws the same sources for every method, so that differences can be bootstrapped too.
     """
     rng = np.random.default_rng(seed)
     return rng.multinomial(n_sources, np.full(n_sources, 1 / n_sources), size=replicates).astype(np.float64)
 
 
 def percentile_interval(replicates: NDArray, *, level: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of the replicates that are defined; NaN where none is."""
+    """The percentile interval of the defined replicates; NaN if there are none."""
     defined = replicates[~np.isnan(replicates)]
     if not len(defined):
         return float("nan"), float("nan")
@@ -23,6 +23,6 @@ def percentile_interval(replicates: NDArray, *, level: float = 0.95) -> tuple[fl
 
 
 def weighted_mean(values: NDArray, weights: NDArray) -> float:
-    """Mean of the values that are defined, each counted by its weight; NaN where no weight is left."""
+    """Weighted mean of the defined values; NaN if they have no weight."""
     defined = ~np.isnan(values) & (weights > 0)
     return float(np.average(values[defined], weights=weights[defined])) if defined.any() else float("nan")

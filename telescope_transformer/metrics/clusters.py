@@ -1,9 +1,9 @@
-"""Agreement of a clustering with a ground truth: edges joined and cut, and the usual scores of partitions.
+"""Agreement of a clustering with a ground truth: scores of joined and cut edges, and common scores of partitions.
 
-All scores come from the contingency table, so pairs are never enumerated, and take weights, which scikit-learn's do
-not: in a bootstrap replicate over sources a window counts as often as its source was drawn. A pair of one source then
-counts that often, and not its square: each draw has its own pairs, and two draws of a source have none between them
-(as in `pairs`).
+All scores are computed from the contingency table, without enumerating pairs. Unlike those of scikit-learn they accept
+weights: in a bootstrap replicate over sources, a window counts as often as its source was drawn. A pair inside a
+source counts as often as the source was drawn, not its square, because two draws of a source form no pairs (as in
+`pairs`).
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def cluster_scores(
     """`edge_scores` and `partition_scores` in one.
 
     Raises:
-        InputError: where lengths differ, or there is nothing to compare.
+        InputError: if lengths differ, or there is nothing to compare.
     """
     return edge_scores(truth, clusters, weights, sources) | partition_scores(truth, clusters, weights, sources)
 
@@ -52,13 +52,13 @@ def edge_scores(
 ) -> dict[str, float]:
     """Precision, recall and F1 of the joined and of the cut edges of the complete graph (the paper's evaluation).
 
-    A precision of no edges, and a recall of none to find, is NaN, and so is their F1.
+    Precision is NaN if no edges are predicted, recall is NaN if there are none to find; then F1 is NaN too.
 
-    Arguments:
+    Args:
         truth, clusters: (n,) labels of any kind.
-        weights: (n,) at least 0, how often each window counts; a pair counts as often as the product of its two.
-        sources: (n,) labels of windows that are drawn together, and so have one weight; a pair of one source counts as
-            often as that weight says. None: each window is drawn by itself.
+        weights: (n,) at least 0, how often each window counts; the weight of a pair is the product of the two.
+        sources: (n,) labels of windows that are drawn together and so have equal weights; the weight of a pair inside
+            a source is that weight, not its square. None: each window is drawn on its own.
 
     Returns:
         `join_precision`, `join_recall`, `join_f1` and the same for `cut_`.
@@ -73,10 +73,10 @@ def partition_scores(
 ) -> dict[str, float]:
     """Adjusted Rand index, V-measure with its parts, variation of information in bits, and numbers of clusters.
 
-    The V-measure flatters many small clusters; the adjusted Rand index and the variation of information do not.
-    Sources: Hubert and Arabie, "Comparing partitions", 1985; Rosenberg and Hirschberg, 2007; Meila, "Comparing
-    clusterings", 2007, H(truth | clusters) + H(clusters | truth). Arguments are those of `edge_scores`; sources matter
-    to the adjusted Rand index alone, the others having no pairs.
+    The V-measure favours many small clusters; the adjusted Rand index and the variation of information do not.
+    References: Hubert and Arabie, "Comparing partitions", 1985; Rosenberg and Hirschberg, 2007; Meila, "Comparing
+    clusterings", 2007, H(truth | clusters) + H(clusters | truth). Arguments are those of `edge_scores`; `sources`
+    affects only the adjusted Rand index, which alone is about pairs.
     """
     table = _contingency(truth, clusters, weights, sources)
     joint, classes, groups = (_entropy(part.sizes) for part in (table.cells, table.classes, table.clusters))
@@ -105,7 +105,7 @@ def _contingency(truth: NDArray, clusters: NDArray, weights: NDArray | None, sou
 
 
 def _crossed(first: NDArray, second: NDArray) -> NDArray:
-    """Codes from 0 of what two arrays of codes say together."""
+    """Codes, from 0, of the combinations of two arrays of codes."""
     return np.unique(first * (second.max() + 1) + second, return_inverse=True)[1]
 
 

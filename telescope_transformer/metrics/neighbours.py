@@ -1,4 +1,4 @@
-"""Nearest windows: retrieval of a window's own source, and organisations told by neighbours from other sources."""
+"""Nearest windows: retrieval of windows of the same source, and labels predicted by neighbours of other sources."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,15 @@ from telescope_transformer.errors import InputError
 def retrieval(similarity: NDArray, sources: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Whether the nearest other window is of the same source, and the average precision of the whole ranking.
 
-    Windows that are equally near share their places: recall at 1 is then the share of the source's own among the
-    nearest, and average precision counts a tie as one step, as scikit-learn's does.
+    Equally near windows share their ranks: recall at 1 is the share of the source's windows among the nearest, and
+    average precision treats a tie as one step, as scikit-learn does.
 
-    Arguments:
+    Args:
         similarity: (n, n), higher is nearer; the diagonal is left out.
         sources: (n,) int codes.
 
     Returns:
-        Recall at 1 and average precision of every window as query, each (n,); NaN where its source has no other.
+        Recall at 1 and average precision of every window as query, each (n,); NaN if its source has no other window.
     """
     n = _checked_size(similarity, sources)
     recall, precision = np.full(n, np.nan), np.full(n, np.nan)
@@ -34,15 +34,15 @@ def retrieval(similarity: NDArray, sources: NDArray) -> tuple[NDArray[np.float64
 def neighbour_labels(similarity: NDArray, labels: NDArray, sources: NDArray, *, k: int = 5) -> NDArray:
     """Label of each window by majority of its k nearest windows of *other* sources (DarkVec, section 5, k-NN).
 
-    A source's own windows never vote: they would tell the label by telling the source. A tie goes to the label of the
-    larger summed similarity, then to the first in sorted order.
+    Windows of the same source never vote, because recognising the source would give the label away. A tie goes to the
+    label with the larger sum of similarities, then to the first in sorted order.
 
-    Arguments:
+    Args:
         similarity: (n, n), higher is nearer.
         labels, sources: (n,).
 
     Raises:
-        InputError: where some window has fewer than k windows of other sources.
+        InputError: if some window has fewer than k windows of other sources.
     """
     n = _checked_size(similarity, labels)
     names, codes = np.unique(labels, return_inverse=True)
@@ -64,12 +64,12 @@ def classification_scores(
 ) -> dict[str, float]:
     """Accuracy (micro F1) over all windows, and the mean F1 of the labels.
 
-    Arguments:
+    Args:
         weights: (n,) bootstrap multiplicities.
-        averaged: labels that the macro average is over, where they are in `true`; None is all of them.
+        averaged: labels to average over, if they occur in `true`; None is all labels.
 
     Returns:
-        `accuracy` and `macro_f1`; NaN where no window has weight or there is no label to average.
+        `accuracy` and `macro_f1`; NaN if no window has weight or there is no label to average.
     """
     if weights is not None and not weights.any():
         # A bootstrap replicate may draw none of the few labelled sources.
@@ -91,7 +91,7 @@ def _checked_size(similarity: NDArray, labels: NDArray) -> int:
 
 
 def _average_precision(scores: NDArray, relevant: NDArray[np.bool_]) -> float:
-    """Sum over distinct scores, from the highest, of precision times the recall that the step adds."""
+    """Average precision: the sum over distinct scores, from the highest, of precision times the increase in recall."""
     order = np.argsort(-scores, kind="stable")
     scores, hits = scores[order], np.cumsum(relevant[order])
     last_of_tie = np.append(scores[1:] != scores[:-1], True)

@@ -1,10 +1,10 @@
-"""Pairs of windows as a ranking problem: does a pair of the same group score above one of different groups?
+"""Pairs of windows as a ranking problem: do pairs of one group score above pairs of different groups?
 
-A set of n windows has n (n - 1) / 2 unordered pairs; every array of pairs is in the order of `all_pairs(n)`, the rows
-of the upper triangle, which is also the order of SciPy's condensed distance matrices.
+A set of n windows has n (n - 1) / 2 unordered pairs. Every array of pairs is in the order of `all_pairs(n)`: the rows
+of the upper triangle, as in SciPy's condensed distance matrices.
 
-`PairRanking` places every pair among the scores of the positive ones once. A bootstrap replicate over sources is then
-one pass over the pairs with new weights, without a sort: about a millisecond for a million pairs.
+`PairRanking` ranks every pair among the scores of the positive pairs once. A bootstrap replicate over sources is then
+one pass over the pairs with new weights, without sorting: about a millisecond for a million pairs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.errors import InputError
 
-# Cosines of equal vectors differ in their last bits by their place in the matrix; without rounding such ties would be
-# broken by chance, and a representation of few distinct vectors would get a TPR at 1 % that it does not have.
+# Cosines of equal vectors differ in their last bits, depending on their place in the matrix. Without rounding, such
+# ties would be broken by chance, and a representation with few distinct vectors would get a wrong TPR at 1 %.
 SCORE_DECIMALS = 6
 
-# Replicates that are weighed in one pass over the pairs: their weights per bin stay in the processor's cache.
+# Replicates per pass over the pairs, so that their weights per bin fit into the processor's cache.
 BLOCK_REPLICATES = 16
 
 FALSE_POSITIVE_RATES = {"tpr_at_1pct": 0.01, "tpr_at_01pct": 0.001}
@@ -42,7 +42,7 @@ def cosine_matrix(embeddings: NDArray) -> NDArray[np.float32]:
     """Cosine similarity of all windows, (n, d) to (n, n), rounded to six decimals so that ties are ties.
 
     Raises:
-        InputError: where a value is not finite.
+        InputError: if a value is not finite.
     """
     finite = np.isfinite(embeddings).all(axis=1)
     if not finite.all():
@@ -63,15 +63,15 @@ class _Side(NamedTuple):
 class PairRanking:
     """Positive and negative pairs, ranked once and weighed many times.
 
-    Arguments:
+    Args:
         scores: (pairs,) similarity, higher is more alike.
         positive: (pairs,) bool.
         first_source, second_source: (pairs,) int, codes from 0 of the sources of a pair's two windows.
-        groups: (pairs,) int or None. With groups, each is ranked by itself and `aurocs` tells them apart; a pair that
-            counts in two groups is given twice.
+        groups: (pairs,) int or None. Groups are ranked separately, see `aurocs`; a pair that counts in two groups
+            appears twice.
 
     Raises:
-        InputError: where lengths differ or a score is not a number.
+        InputError: if lengths differ or a score is not a number.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class PairRanking:
     def statistics(self, multiplicities: NDArray) -> dict[str, NDArray[np.float64]]:
         """AUROC, TPR at 1 % and 0.1 % false positives, and the mean score of positive and of negative pairs.
 
-        Arguments:
+        Args:
             multiplicities: (replicates, sources), how often each bootstrap replicate drew each source; ones for the
                 sample itself. A pair within a source counts that often, a pair of two sources the product of both.
 
         Returns:
-            `auroc`, `tpr_at_1pct`, `tpr_at_01pct`, `intra` and `inter`, each (replicates,); NaN where there are no
-            pairs to tell.
+            `auroc`, `tpr_at_1pct`, `tpr_at_01pct`, `intra` and `inter`, each (replicates,); NaN if there are no
+            positive or no negative pairs.
         """
         blocks = []
         for positive, intra, negative, inter in self._blocks(multiplicities):
@@ -122,12 +122,12 @@ class PairRanking:
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
     def aurocs(self, multiplicities: NDArray) -> NDArray[np.float64]:
-        """AUROC of each group, (replicates, groups); NaN where it lacks positives or negatives."""
+        """AUROC of each group, (replicates, groups); NaN if it has no positives or no negatives."""
         blocks = self._blocks(multiplicities)
         return np.concatenate([_aurocs(positive, negative, self._first_bins) for positive, _, negative, _ in blocks])
 
     def _blocks(self, multiplicities: NDArray) -> Iterator[tuple[NDArray, NDArray, NDArray, NDArray]]:
-        """Positive weights per bin and mean score, and negative ones, of some replicates at a time."""
+        """Weights per bin and mean score of positive and of negative pairs, for a block of replicates at a time."""
         for begin in range(0, len(multiplicities), BLOCK_REPLICATES):
             drawn = np.ascontiguousarray(multiplicities[begin : begin + BLOCK_REPLICATES].T, dtype=np.float32)
             yield *_weigh(*self._positive, drawn, self._n_bins), *_weigh(*self._negative, drawn, self._n_bins)
@@ -184,7 +184,7 @@ def _weigh(
 ) -> tuple[NDArray, NDArray]:
     """Weight of the pairs in each bin, (replicates, bins), and their weighted mean score, (replicates,).
 
-    Replicates are the inner loop: a pair is read from memory once for all of them.
+    The inner loop is over replicates, so that a pair is read from memory once for all of them.
     """
     replicates = drawn.shape[1]
     totals = np.zeros((n_bins, replicates))
@@ -213,7 +213,7 @@ def _aurocs(positive: NDArray, negative: NDArray, first_bins: NDArray) -> NDArra
 
 
 def _true_positive_rates(positive: NDArray, negative: NDArray, false_positive_rate: float) -> NDArray[np.float64]:
-    """Highest share of positives above a threshold that at most this share of the negatives reaches, (replicates,)."""
+    """Highest true-positive rate among thresholds with at most the given false-positive rate, (replicates,)."""
     n_positive, n_negative = positive.sum(axis=1), negative.sum(axis=1)
     reached = np.cumsum(negative[:, ::-1], axis=1)[:, ::-1]
     found = np.where(reached <= false_positive_rate * n_negative[:, None], positive, 0).sum(axis=1)

@@ -135,7 +135,7 @@ class TelescopeConfig(PreTrainedConfig):
         """As transformers', after a check of what the configuration says it is.
 
         Raises:
-            ValueError: where `model_type` is another model's, or the format is not the one that this code reads.
+            ValueError: if `model_type` is another model's, or the format is not the one that this code reads.
         """
         if config_dict.get("model_type") != cls.model_type:
             raise ValueError(f"config.json is of a model of type {config_dict.get('model_type')!r}, not 'telescope'")

@@ -21,7 +21,7 @@ def nt_xent_loss(
             be of one actor. None means that every pair is a group of its own.
 
     Raises:
-        ValueError: where the shapes differ, N < 2 (no negatives), or the temperature is not positive.
+        ValueError: if the shapes differ, N < 2 (no negatives), or the temperature is not positive.
     """
     if first.shape != second.shape or first.dim() != 2:
         raise ValueError(f"embeddings must be two (N, P), not {tuple(first.shape)} and {tuple(second.shape)}")
@@ -44,7 +44,7 @@ def left_out(itself: torch.Tensor, partner: torch.Tensor, groups: torch.Tensor |
 
     Args:
         itself, partner: (A,) columns of each anchor and of its partner.
-        groups: (C,) integers of the columns; None where the anchors are all the columns, each a group of its own.
+        groups: (C,) integers of the columns; None if the anchors are all the columns, each a group of its own.
 
     Returns:
         bool (A, C).

@@ -29,7 +29,7 @@ def eager_attention_forward(
 
     Args:
         query, key, value: (B, heads, T, head size).
-        attention_mask: added to the scores; None where every record attends to every other.
+        attention_mask: added to the scores; None if every record attends to every other.
 
     Returns:
         The attended values (B, T, heads, head size) and the attention weights (B, heads, T, T).

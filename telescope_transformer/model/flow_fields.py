@@ -47,7 +47,7 @@ def _mix(value: int) -> int:
 
 
 def fold_address(address: str | int | None) -> int | None:
-    """An address as an unsigned 32-bit number, or None where it is no address.
+    """An address as an unsigned 32-bit number, or None if it is no address.
 
     Args:
         address: IPv4 or IPv6 text, or a number that is already folded (an IPv4 address is its own fold).
@@ -209,7 +209,7 @@ def seconds_of_records(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """Inter-arrival times (n,) float32 in seconds, as the records give them or between their timestamps.
 
     Raises:
-        ValueError: where a record has neither, or the timestamps are not in order.
+        ValueError: if a record has neither, or the timestamps are not in order.
     """
     if records and all("inter_arrival" in record for record in records):
         return np.array([record["inter_arrival"] for record in records], dtype=np.float32)

@@ -55,13 +55,13 @@ def attention_bias(attention_mask: torch.Tensor | None, length: int, causal: boo
     """What is added to attention scores: the lowest number where a record must not attend, else 0.
 
     Args:
-        attention_mask: (B, T), or None where all records are real.
+        attention_mask: (B, T), or None if all records are real.
         length: T.
         causal: whether a record attends only to itself and to earlier ones.
         like: a tensor with the result's dtype and device.
 
     Returns:
-        (B or 1, 1, T, T); None where every record attends to every other, for which kernels have a faster path.
+        (B or 1, 1, T, T); None if every record attends to every other, for which kernels have a faster path.
     """
     if attention_mask is None and not causal:
         return None
@@ -137,7 +137,7 @@ class TelescopeModel(TelescopePreTrainedModel):
             `last_hidden_state` (B, T, H) and `pooler_output` (B, pooled size).
 
         Raises:
-            ValueError: where records have another number of fields than the configuration, or are too many.
+            ValueError: if records have another number of fields than the configuration, or are too many.
         """
         if input_ids.dim() != 3 or input_ids.shape[-1] != len(self.config.fields):
             raise ValueError(f"input_ids must be (B, T, {len(self.config.fields)}), not {tuple(input_ids.shape)}")

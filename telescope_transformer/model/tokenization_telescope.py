@@ -53,7 +53,7 @@ def read_field_offsets(vocabulary: Mapping[str, int]) -> dict[str, int]:
     """First id of each field of a vocabulary, in the order of their ids.
 
     Raises:
-        ValueError: where a field's words are not the contiguous range that the model reads values from.
+        ValueError: if a field's words are not the contiguous range that the model reads values from.
     """
     firsts = sorted((word_id, word) for word, word_id in vocabulary.items() if word.endswith(":0"))
     fields = [word.removesuffix(":0") for _, word in firsts]

@@ -198,7 +198,7 @@ class RecordScan:
         """Add the `account` and the rejects of a part that was read elsewhere.
 
         Raises:
-            InputError: where two sensor names got one pseudo-address, because they were met by different workers.
+            InputError: if two sensor names got one pseudo-address, because they were met by different workers.
         """
         for file, format, counts, path in account["sources"]:
             self.sources.append(Source(file, format, Counts(*counts), Path(path)))

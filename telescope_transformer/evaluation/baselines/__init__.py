@@ -1,7 +1,7 @@
-"""What the model is compared with, on the same windows: controls, vectors of services, Word2Vec, a pair classifier.
+"""Methods that the model is compared with on the same windows: controls, service vectors, Word2Vec, a pair classifier.
 
-Every method learns from training windows alone and then represents others. A transductive one, which cannot embed what
-it has not seen, also learns from the windows that it represents, and says so.
+A method learns from training windows only and then represents other windows. Transductive methods, which cannot embed
+unseen windows, also learn from the windows that they represent; tables mark them.
 """
 
 from telescope_transformer.evaluation.baselines.methods import CONTROLS, DEFAULT_BASELINES, METHODS, Method

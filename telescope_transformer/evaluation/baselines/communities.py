@@ -1,6 +1,6 @@
-"""Clusterers that users would pick for vectors: Leiden on a graph of nearest neighbours, and HDBSCAN.
+"""Common clusterers for vectors: Leiden on a graph of nearest neighbours, and HDBSCAN.
 
-Both are given every advantage: of several settings the caller keeps the one that agrees best with the truth.
+They get an advantage: the caller keeps the setting that agrees best with the truth.
 """
 
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from sklearn.neighbors import NearestNeighbors
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.errors import TrainingError
 
-# Neighbours in the graph, and dimensions that wide vectors are reduced to: usual choices for such graphs.
+# Number of neighbours in the graph, and dimensions that wide vectors are reduced to: common choices.
 NEIGHBOURS, DIMENSIONS = 15, 64
-# From coarse to fine clusters: resolutions of modularity, and HDBSCAN's smallest clusters.
+# Settings from coarse to fine: resolutions of modularity, and smallest cluster sizes of HDBSCAN.
 RESOLUTIONS = (0.5, 1.0, 2.0, 4.0, 8.0)
 SMALLEST_CLUSTERS = (3, 5, 10, 20)
 
@@ -35,7 +35,7 @@ def leiden(vectors: NDArray, seed: int) -> Iterator[NDArray[np.int64]]:
         vectors: (n, d) of unit length.
 
     Raises:
-        TrainingError: where igraph is not installed.
+        TrainingError: if igraph is not installed.
     """
     try:
         import igraph
@@ -44,7 +44,7 @@ def leiden(vectors: NDArray, seed: int) -> Iterator[NDArray[np.int64]]:
     import random
 
     distances, places = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(vectors) - 1)).fit(vectors).kneighbors()
-    # Of unit vectors, cosine is 1 - distance^2 / 2; a weight must be positive.
+    # For unit vectors, the cosine is 1 - distance^2 / 2. Weights must be positive.
     weights = np.maximum(1 - distances.ravel() ** 2 / 2, 1e-6)
     edges = np.stack([np.repeat(np.arange(len(vectors)), places.shape[1]), places.ravel()], axis=1)
     graph = igraph.Graph(len(vectors), edges.tolist())
@@ -57,7 +57,7 @@ def leiden(vectors: NDArray, seed: int) -> Iterator[NDArray[np.int64]]:
 
 
 def hdbscan(vectors: NDArray) -> Iterator[NDArray[np.int64]]:
-    """HDBSCAN's labels for each of the smallest clusters; what it calls noise are clusters of one."""
+    """Labels of HDBSCAN for each smallest cluster size; each noise point is a cluster of its own."""
     for smallest in SMALLEST_CLUSTERS:
         if len(vectors) >= smallest:
             labels = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(vectors).astype(np.int64)

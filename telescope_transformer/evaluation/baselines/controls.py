@@ -1,7 +1,6 @@
-"""Controls: what length, time of day and the sensor tell by themselves.
+"""Controls: how well length, time of day and sensor alone identify sources.
 
-A window's length must tell nothing (AUROC 0.5); what time of day and sensor tell, a method has not learnt from
-behaviour.
+Length alone must give an AUROC of 0.5. What time of day and sensor alone achieve is not evidence of learned behaviour.
 """
 
 import numpy as np
@@ -11,7 +10,7 @@ from telescope_transformer.evaluation.windows import DAY_SECONDS, WindowSet, ind
 
 
 def length_only(windows: WindowSet) -> Representation:
-    """Minus the difference of the numbers of records."""
+    """Similarity by length: the negative difference of the numbers of records."""
     lengths = windows.table["n_records"].to_numpy().astype(np.float32)
     return Representation(-np.abs(lengths[:, None] - lengths[None, :]))
 
@@ -23,6 +22,6 @@ def time_of_day(windows: WindowSet) -> Representation:
 
 
 def sensor_only(windows: WindowSet) -> Representation:
-    """The windows' counts of records per sensor; all windows are alike where there is but one sensor."""
+    """Counts of records per sensor; all windows are equal if there is only one sensor."""
     counts = np.ones((len(windows), 1)) if windows.sensors is None else indicator(windows.sensors).toarray()
     return Representation.of_vectors(counts)

@@ -20,7 +20,8 @@ class Method:
     title: as the tables print it.
     kind: "control"; "baseline"; "transductive", which learns from the very windows that it represents, though not
         which are of one source; "ceiling", supervised on pairs and without vectors; or "model".
-    fit: (split, seed) to a function that represents windows. It learns from `split.train` alone unless transductive.
+    fit: maps (split, seed) to a function that represents windows. It learns from `split.train` only, unless the method
+        is transductive.
     """
 
     title: str
@@ -51,5 +52,5 @@ METHODS = {
     "pair_classifier": Method("supervised pair classifier", "ceiling", pair_classifier.pair_classifier),
 }
 CONTROLS = tuple(name for name, method in METHODS.items() if method.kind == "control")
-# What an evaluation of a model compares with unless told otherwise: the strongest that fit within seconds.
+# Default baselines: the strongest ones that fit within seconds.
 DEFAULT_BASELINES = ("tfidf_services", "tfidf_with_timing", "untrained")

@@ -25,7 +25,7 @@ def trained(model: str | Path | None) -> Callable[[WindowSet], Representation]:
     """A trained model by directory or Hub id; None is the checkpoint that the package ships.
 
     Raises:
-        CheckpointError: where the model cannot be loaded.
+        CheckpointError: if the model cannot be loaded.
     """
     return partial(_embed, *load_model(model))
 

@@ -1,6 +1,6 @@
-"""A supervised classifier of pairs on hand-made features: the ceiling for telling sources apart.
+"""A supervised classifier of pairs on hand-made features: a reference for how well sources can be told apart.
 
-It gives no vectors, so nothing can be searched or clustered in linear memory by it; it says how much the records hold.
+It gives no vectors, so it supports neither search nor clustering in linear memory.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,16 +31,16 @@ def pair_classifier(split: Split, seed: int) -> Callable[[WindowSet], Representa
 def pair_classifier_elsewhere(
     telescopes: Sequence[WindowSet], frequencies: WindowSet, seed: int
 ) -> Callable[[WindowSet], Representation]:
-    """The same, learned from pairs within each of some other telescopes.
+    """The same, trained on pairs within each of some other telescopes.
 
     Args:
-        frequencies: windows of the telescope at hand, whose services are weighed by; no pair of them is learned from.
+        frequencies: windows of the telescope at hand, used only for the document frequencies of services.
     """
     return partial(_log_odds, fit_pairs(telescopes, seed), frequencies)
 
 
 def fit_pairs(telescopes: Sequence[WindowSet], seed: int) -> HistGradientBoostingClassifier:
-    """A classifier of pairs of windows; every pair is of two windows of one telescope."""
+    """Fit a classifier of pairs of windows; both windows of a pair are of one telescope."""
     rng = np.random.default_rng(seed)
     features, same = [], []
     for windows in telescopes:
@@ -53,7 +53,7 @@ def fit_pairs(telescopes: Sequence[WindowSet], seed: int) -> HistGradientBoostin
         max_iter=300, learning_rate=0.06, max_leaf_nodes=31, min_samples_leaf=40, random_state=seed
     )
     known = np.concatenate(features)
-    # scikit-learn cannot bin a column without any value. As a constant it is never split on.
+    # scikit-learn cannot bin a column that has no value. A constant column is never used for a split.
     known[:, np.isnan(known).all(axis=0)] = 0
     return model.fit(known, np.concatenate(same))
 
@@ -68,7 +68,7 @@ def _log_odds(model: HistGradientBoostingClassifier, train: WindowSet, windows: 
 
 
 def _training_pairs(train: WindowSet, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """All pairs within sources, and for each some random ones, half of them of one dominant service."""
+    """All pairs within sources, and for each some random pairs, half of them with the same dominant service."""
     order = np.argsort(train.sources, kind="stable")
     positives = []
     for shift in range(1, WINDOWS_PER_SOURCE):
@@ -85,7 +85,7 @@ def _training_pairs(train: WindowSet, rng: np.random.Generator) -> tuple[NDArray
 
 
 def _alike(services: NDArray, rows: NDArray, rng: np.random.Generator) -> NDArray:
-    """For each of the rows a random window of the same dominant service, perhaps itself."""
+    """For each row a random window with the same dominant service, possibly itself."""
     order = np.argsort(services, kind="stable")
     begins = np.searchsorted(services[order], services[rows])
     ends = np.searchsorted(services[order], services[rows], side="right")

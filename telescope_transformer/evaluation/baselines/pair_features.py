@@ -1,4 +1,4 @@
-"""Hand-made features of a pair of windows: overlaps of what they probe, and differences of how."""
+"""Hand-made features of a pair of windows: overlaps of targets, and differences in timing and ports."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ PORT_SCALARS, TTL_SCALARS = 7, 2
 class PairFeatures:
     """Features of pairs of some windows; the frequencies that weigh services are the training windows'.
 
-    The columns are always the same: what the records of a telescope do not carry is NaN, which gradient boosting
-    takes as missing. A classifier that learned from one telescope can so be asked about another.
+    The columns are always the same. Fields that a telescope does not have are NaN, which gradient boosting treats as
+    missing, so that a classifier trained on one telescope works on another.
 
     Overlaps: cosine and Jaccard index of services, sensors and source ports, cosine of the histograms of inter-arrival
     times, same dominant service. Differences, each beside the pair's smaller value: numbers of distinct values, span
@@ -48,15 +48,15 @@ class PairFeatures:
 
 
 def source_ports(windows: WindowSet) -> NDArray | None:
-    """Source ports (n, length), or None where records do not carry them or all are 0."""
+    """Source ports (n, length); None if the records do not have them or all are 0."""
     ports = windows.field("src_port")
     return ports if ports is not None and ports.any() else None
 
 
 def window_scalars(windows: WindowSet) -> NDArray[np.float32]:
-    """What describes a window by one number each, (n, scalars): counts, logs of seconds, source ports, TTL.
+    """Scalar features of each window, (n, scalars): counts, logarithms of seconds, source ports, TTL.
 
-    Columns of what the records do not carry are NaN.
+    Columns of fields that the records do not have are NaN.
     """
     gaps = np.diff(windows.seconds, axis=1)
     columns = [_distinct(windows.services)]

@@ -23,9 +23,9 @@ def tfidf_services(train: WindowSet, windows: WindowSet) -> Representation:
 
 
 def tfidf_with_timing(train: WindowSet, windows: WindowSet) -> Representation:
-    """TF-IDF of services beside that of sensors, where there are several, and a histogram of inter-arrival times.
+    """TF-IDF of services and, if there are several, of sensors, beside a histogram of inter-arrival times.
 
-    Each part has length 1 and so the same weight.
+    Each part has length 1 and thus the same weight.
     """
     parts = [tfidf(train.services, windows.services), time_histogram(windows)]
     if train.sensors is not None and windows.sensors is not None:
@@ -36,7 +36,7 @@ def tfidf_with_timing(train: WindowSet, windows: WindowSet) -> Representation:
 def tfidf(train: NDArray, values: NDArray) -> csr_array:
     """Counts times smoothed inverse document frequency of the training windows, rows of length 1.
 
-    Arguments:
+    Args:
         train: (training windows, length) values that document frequencies are counted in.
         values: (n, length).
 
@@ -45,7 +45,7 @@ def tfidf(train: NDArray, values: NDArray) -> csr_array:
     """
     vocabulary = np.unique(values)
     known = np.isin(train, vocabulary)
-    # What no evaluated window has shares a last column, which is dropped.
+    # Values that no evaluated window has share a last column, which is dropped.
     places = np.where(known, np.searchsorted(vocabulary, train), len(vocabulary))
     present = indicator(places, np.arange(len(vocabulary) + 1)) > 0
     frequency = np.asarray(present.sum(axis=0)).ravel()[:-1]

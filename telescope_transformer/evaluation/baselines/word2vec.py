@@ -3,8 +3,9 @@
 DANTE: Cohen et al., "DANTE: A framework for mining and monitoring darknet traffic", 2020.  DarkVec: Gioacchini et al.,
 CoNEXT 2021. i-DarkVec: Gioacchini et al., ACM TOIT 2023. All take gensim (extra `baselines`), one thread and a seed.
 
-A sender of DarkVec has a vector only if it was in the corpus.  So the windows that are evaluated are in it, each as a
-sender of its own (else all windows of a source would be equal): these methods are transductive, which favours them.
+A sender has a vector in DarkVec only if it was in the corpus. Therefore the evaluated windows are in the corpus, each
+as a sender of its own (otherwise all windows of a source would be equal). These methods are transductive, which
+favours them.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ HOUR_SECONDS = 3600
 TRANSDUCTIVE_PARTS = ("validation", "unseen_sources", "unseen_sequences")
 
 TCP, UDP, ICMP = 6, 17, 1
-# DarkVec's domain-knowledge services, table 3: class by ports; ports that none names fall into ranges.
+# Service classes of DarkVec (table 3): class by port; other ports are classed by range.
 SERVICE_PORTS = {
     "telnet": (23, 992),
     "ssh": (22,),
@@ -76,7 +77,7 @@ def darkvec_hour(split: Split, seed: int) -> Callable[[WindowSet], Representatio
 
 
 def i_darkvec(split: Split, seed: int) -> Callable[[WindowSet], Representation]:
-    """i-DarkVec: the model of all days before is trained on with each day's sentences."""
+    """i-DarkVec: each day's sentences continue the training of the previous days' model."""
     model = _word2vec(seed, window=DARKVEC_CONTEXT)
     for day, (_, sentences) in enumerate(groupby(_sentences(split, HOUR_SECONDS), key=lambda item: item[0])):
         _train(model, [sentence for _, sentence in sentences], update=day > 0)
@@ -90,10 +91,10 @@ def _darkvec(split: Split, seed: int, seconds: int) -> Callable[[WindowSet], Rep
 
 
 def _senders(split: Split, model: Any, windows: WindowSet) -> Representation:
-    """The vectors of the windows of one part; others were not in the corpus.
+    """The vectors of the windows of one part of the split.
 
     Raises:
-        DatasetError: where the windows are no part of the split.
+        DatasetError: if the windows are not a part of the split, and so were not in the corpus.
     """
     for name in TRANSDUCTIVE_PARTS:
         if split.part(name) is windows:
@@ -109,7 +110,7 @@ def _sentences(split: Split, seconds: int) -> Iterator[tuple[int, list[str]]]:
     """Day and sequence of senders of every service class and span of `seconds`, in the order of time."""
     parts = {name: split.part(name) for name in TRANSDUCTIVE_PARTS}
     corpus = WindowSet(pa.concat_tables([split.train.table, *(windows.table for windows in parts.values())]))
-    # A training source is one sender, which makes it a better context for the windows that are evaluated.
+    # A training source is one sender, which gives the evaluated windows a better context.
     words = [f"train {source}" for source in split.train.sources]
     words += [word for name, windows in parts.items() for word in _words(name, len(windows))]
     times = corpus.seconds.ravel()
@@ -123,7 +124,7 @@ def _sentences(split: Split, seconds: int) -> Iterator[tuple[int, list[str]]]:
 
 
 def service_classes(services: NDArray) -> NDArray[np.int64]:
-    """DarkVec's class of each service: named ones first, then ICMP, then system, user and ephemeral ports."""
+    """DarkVec's class of each service: named ports, then ICMP, then system, user and ephemeral ports."""
     protocols, ports = services >> 16, services & 0xFFFF
     named = len(SERVICE_PORTS)
     classes = named + 1 + np.digitize(ports, [1024, 49152])
@@ -134,7 +135,7 @@ def service_classes(services: NDArray) -> NDArray[np.int64]:
 
 
 def _word2vec(seed: int, *, window: int) -> Any:
-    """A skip-gram model; its random vectors follow the seed alone, not Python's salted hash of a word."""
+    """A skip-gram model whose initial vectors depend only on the seed, not on Python's salted hash."""
     try:
         from gensim.models import Word2Vec
     except ImportError as error:
