@@ -135,7 +135,7 @@ class Embedder:
 
         Example:
             >>> load().encode([{"time": 1767225600, "src": "192.0.2.1", "proto": "tcp", "dport": 23}]).shape
-            (1, 514)
+            (1, 128)
         """
         if isinstance(records, Iterator):
             records = list(records)

@@ -1,1 +1,1 @@
-"""The command line: one file and one function a command."""
+"""The command line: one file and one function per command."""

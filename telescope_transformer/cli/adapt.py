@@ -17,19 +17,19 @@ def adapt(
         str | None, typer.Option(help="Checkpoint to start from: a folder or Hub name; default: the shipped one.")
     ] = None,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Start from random weights; the base is only compared with.")
+        bool, typer.Option("--from-scratch", help="Start from random weights; the base only serves as a comparison.")
     ] = False,
     recipe: Annotated[str, typer.Option(help="Recipe: a YAML file, or the name of a shipped recipe.")] = "adapt",
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Budget of time, which bounds the steps.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, batches and of what is kept out.")] = 0,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Use the CPU even where there is a GPU.")] = False,
+    seconds: Annotated[float | None, typer.Option(help="Time budget in seconds, which limits the steps.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the weights, the batches and the held-out sources.")] = 0,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Use the CPU even if there is a GPU.")] = False,
 ) -> None:
     """Adapt a model to a telescope by learning from its own records, without labels.
 
-    A tenth of the sources is kept out of learning. The checkpoint holds the adapted weights if they are no worse on
-    those sources, or else the base's; adaptation.json says which, and by how much. Use it with `telescope analyze
-    --model`. The same command continues an adaptation that was interrupted.
+    A tenth of the sources is held out. The checkpoint has the adapted weights if they are no worse on these sources,
+    and the base's weights otherwise; adaptation.json says which, and by how much. Use the checkpoint with `telescope
+    analyze --model`. The same command continues an interrupted adaptation.
 
     Example: telescope adapt flows.csv.gz --telescope 198.51.100.0/24 --output adapted
     """

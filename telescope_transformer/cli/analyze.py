@@ -44,16 +44,19 @@ def analyze(
     seed: Seed = 0,
     work: Annotated[
         Path | None,
-        typer.Option(file_okay=False, help="Folder in which a next run finds windows, embeddings and clusters."),
+        typer.Option(
+            file_okay=False,
+            help="Folder to keep windows, embeddings and clusters in, so that a later run reuses them.",
+        ),
     ] = None,
     computing: Computing = Computing(),
     json: Json = False,
 ) -> None:
-    """Cluster the sources of flow records by how they behave, and write a report.
+    """Cluster the sources of flow records by their behaviour, and write a report.
 
-    Writes report.html, windows.parquet, sources.parquet, clusters.json, rejects.parquet and sensors.json. Where there
-    are enough sources, the model first learns from the records, without labels; the adapted checkpoint is in model/,
-    for --model of later analyses.
+    Writes report.html, windows.parquet, sources.parquet, clusters.json, rejects.parquet and sensors.json. If there are
+    enough sources, the model is first adapted to the records, without labels. The adapted checkpoint is in model/; use
+    it with --model in later analyses.
 
     Example: telescope analyze flows.csv.gz --columns timestamp=ts,src_ip=source,dst_ip=destination --output out
     """

@@ -7,19 +7,21 @@ import typer
 
 
 def calibrate(
-    dataset: Annotated[Path, typer.Argument(help="Prepared dataset; its validation sources are fitted.")],
+    dataset: Annotated[
+        Path, typer.Argument(help="Prepared dataset; the calibration is fitted on its validation sources.")
+    ],
     model: Annotated[str | None, typer.Option(help="Checkpoint; default: the shipped one.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for calibration.json; default: that of --model.")
     ] = None,
-    fit_split: Annotated[str, typer.Option(help="Split that is fitted.")] = "validation",
+    fit_split: Annotated[str, typer.Option(help="Split that the calibration is fitted on.")] = "validation",
     test_split: Annotated[str, typer.Option(help="Split on which the error is measured.")] = "unseen_sources",
-    seed: Annotated[int, typer.Option(help="Seed of the pairs that are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draw of pairs.")] = 0,
 ) -> None:
-    """Fit how likely two windows of a given similarity are of one source, and the threshold of a model.
+    """Fit the probability that two windows of a given similarity are of one source, and the threshold of a model.
 
-    Writes calibration.json beside the checkpoint and prints the expected calibration error on sources not fitted. The
-    shipped checkpoint's own stays as it is: with it, --output says where the new one goes.
+    Writes calibration.json beside the checkpoint, and prints the expected calibration error on held-out sources. The
+    calibration of the shipped checkpoint is never overwritten; give --output for it.
 
     Example: telescope calibrate dataset --model checkpoint
     """

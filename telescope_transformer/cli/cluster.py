@@ -11,23 +11,25 @@ from telescope_transformer.cli.options import Json, print_json
 def cluster(
     embeddings: Annotated[Path, typer.Argument(help="Dataset with embeddings, or a Parquet file with `embedding`.")],
     output: Annotated[
-        Path | None, typer.Option(help="Of a file: folder for clusters.json and labels.parquet.")
+        Path | None, typer.Option(help="Folder for clusters.json and labels.parquet, for a file.")
     ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(help="Similarity above which a pair attracts; default: calibrated, or 0.5 for a file."),
     ] = None,
-    method: Annotated[str, typer.Option(help="Of a file: auto, lp, local_search or greedy.")] = "auto",
+    method: Annotated[str, typer.Option(help="Solver, for a file: auto, lp, local_search or greedy.")] = "auto",
     time_limit: Annotated[
-        float | None, typer.Option(help="Seconds for the proof, or of a file for all; default: 60, or no limit.")
+        float | None,
+        typer.Option(help="Seconds for the proof (default: 60); for a file, seconds in all (default: no limit)."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
     json: Json = False,
 ) -> None:
-    """Cluster embeddings so that similar ones are together, with a proved bound of how far from optimal that is.
+    """Cluster embeddings by correlation clustering, with a proved bound on the distance to the optimum.
 
-    Of a dataset, the clusters stay in its folder, where `telescope report` finds them. Of a file, OUTPUT/clusters.json
-    has the threshold, cost, lower bound and gap, and OUTPUT/labels.parquet the input's columns and `cluster`.
+    For a dataset, the clusters are stored in its folder, where `telescope report` finds them. For a file,
+    OUTPUT/clusters.json has the threshold, cost, lower bound and gap, and OUTPUT/labels.parquet the columns of the
+    input and `cluster`.
 
     Example: telescope cluster embeddings.parquet --output clusters/ --threshold 0.5 --time-limit 60
     """
@@ -49,7 +51,7 @@ def cluster(
 
 
 def _in_folder(work: Path, threshold: float | None, time_limit: float, seed: int) -> dict[str, Any]:
-    """Run the stage of `telescope analyze` that clusters; returns what is known of the clustering."""
+    """Run the clustering stage of `telescope analyze`; returns facts about the clustering."""
     from telescope_transformer.analysis import AnalysisSettings, cluster_stage, working_in
     from telescope_transformer.cli.options import tell
 

@@ -15,9 +15,9 @@ def compare(
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Say which clusters appeared, went, grew, merged or split between two analyses, and which sources moved.
+    """Compare two analyses: clusters that appeared, disappeared, grew, merged or split, and sources that moved.
 
-    Clusters are matched by the sources that they share.
+    Clusters are matched by their common sources.
 
     Example: telescope compare out-monday out-tuesday --output changes
     """

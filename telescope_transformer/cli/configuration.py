@@ -13,7 +13,7 @@ VARIABLE = "TELESCOPE_CONFIG"
 
 
 def variables(command: str, option: str) -> list[str]:
-    """Names of the variables that give an option's value, the more specific one first.
+    """Names of the environment variables for an option, the more specific one first.
 
     Example:
         >>> variables("analyze", "labels")
@@ -25,18 +25,18 @@ def variables(command: str, option: str) -> list[str]:
 def read_defaults(options: Mapping[str, Mapping[str, bool]], path: Path | None) -> dict[str, dict[str, Any]]:
     """Read defaults of every command from a configuration file.
 
-    A table with a command's name, such as `[analyze]`, holds options of that command. Keys outside of any table hold
-    for every command that has such an option. A key is an option's name without the leading dashes.
+    A table named after a command, such as `[analyze]`, sets options of that command. Keys outside of tables apply to
+    every command with that option. A key is the name of an option without the leading dashes.
 
     Args:
         options: for each command its options, and whether each can be given several times.
-        path: the file; None is that of TELESCOPE_CONFIG, or telescope.toml in the current folder if there is one.
+        path: the file; None is the one named by TELESCOPE_CONFIG, or telescope.toml in the current folder.
 
     Returns:
-        For each command, values of its parameters.
+        For each command, default values of its parameters.
 
     Raises:
-        InputError: naming the file, and the key or the place that is wrong.
+        InputError: if the file is missing or wrong; the message names the file and the key or line.
     """
     given = path or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     place = given or Path(FILE_NAME)
@@ -74,5 +74,5 @@ def _parameter(key: str) -> str:
 
 
 def _value(value: Any, several: bool) -> Any:
-    """A value as the option takes it: a single one stands for a list of one."""
+    """Convert a value for an option: a single value becomes a list if the option takes several."""
     return [value] if several and not isinstance(value, list) else value

@@ -13,12 +13,12 @@ from telescope_transformer.learning.arguments import default_of
 def with_options_of(settings: type, *, leave_out: Collection[str] = ()) -> Callable[[Callable[..., None]], Any]:
     """Replace the parameter `options` of a command by an option for each field of a dataclass.
 
-    The command receives a dict `options` of those that were given. A field's metadata has its `help`, and `choices`
-    where its values are few. A list or a dict becomes an option that can be repeated.
+    The command receives the given options as the dict `options`. The metadata of a field has its `help` and, if it has
+    few values, `choices`. A list or a dict becomes a repeatable option.
 
     Args:
         settings: the dataclass.
-        leave_out: names of fields that are no options.
+        leave_out: names of fields that do not become options.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -49,7 +49,7 @@ def _parameter(entry: Field[Any]) -> inspect.Parameter:
         text += f": {', '.join(choices)}"
     if not several and default != "":
         text += f" (default: {default})"
-    # None and not the default: a recipe counts where the option is not given.
+    # The default is None, so that the recipe applies if the option is not given.
     kind: Any = list[str] if several else type(default)
     annotation = Annotated[kind | None, typer.Option(help=f"{text}.")]
     return inspect.Parameter(entry.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

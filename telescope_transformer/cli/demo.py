@@ -11,9 +11,9 @@ def demo(
     sources: Annotated[int, typer.Option(help="Sources that the simulated telescope sees.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the simulation, the training and the clustering.")] = 0,
 ) -> None:
-    """Simulate a telescope, train a small model, cluster, compare with the truth, write the report.
+    """Simulate a telescope, train a small model, cluster, compare with the truth, and write the report.
 
-    Takes about three minutes on two cores and needs no input and no network.
+    Takes about three minutes on two cores, without input and without a network.
 
     Example: telescope demo --output demo
     """

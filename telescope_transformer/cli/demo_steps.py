@@ -1,4 +1,4 @@
-"""The stages of `telescope demo`, each the very command that a user would give."""
+"""The stages of `telescope demo`, each of which is a command that a user could run."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def train(dataset: Path, checkpoint: Path, seed: int) -> None:
 
 
 def analyse(flows: Path, checkpoint: Path, output: Path, seed: int) -> dict[str, float]:
-    """Analyse as `telescope analyze` does; agreement of the sources' clusters with their actors."""
+    """Analyse as `telescope analyze` does; returns the agreement of clusters of sources with their actors."""
     from telescope_transformer.analysis import AnalysisSettings, analyze
     from telescope_transformer.metrics.clusters import edge_scores, partition_scores
     from telescope_transformer.records import read_records

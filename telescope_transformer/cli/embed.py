@@ -19,12 +19,14 @@ def embed(
     adapt_steps: AdaptSteps = None,
     split: Annotated[list[str] | None, typer.Option(help="Split of a dataset (repeatable); default: all.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: the first GPU, else the CPU.")] = None,
-    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16: about 2e-3 less exact.")] = False,
+    bf16: Annotated[
+        bool, typer.Option("--bf16", help="Compute in bfloat16; embeddings differ by about 2e-3.")
+    ] = False,
 ) -> None:
-    """Embed windows: one vector of unit length for each.
+    """Embed windows as vectors of unit length.
 
-    Without --output the embeddings stay in the folder of the dataset, where `telescope cluster` finds them, and the
-    model is adapted to the windows first. With --output it is taken as it is.
+    Without --output, the model is first adapted to the windows, and the embeddings are stored in the folder of the
+    dataset, where `telescope cluster` finds them. With --output, the model is used without adaptation.
 
     Example: telescope embed dataset --model user/telescope-base --output embeddings.parquet
     """
@@ -55,7 +57,7 @@ def embed(
 
 
 def _into_folder(work: Path, model: str | None, adapt: bool, adapt_steps: int | None) -> None:
-    """The stages of an analysis that `telescope analyze` runs."""
+    """Run the adaptation and embedding stages of `telescope analyze`."""
     from telescope_transformer.analysis import AnalysisSettings, Embedder, adapt_stage, embed_stage, working_in
     from telescope_transformer.cli.options import tell
 

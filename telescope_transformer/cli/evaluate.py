@@ -9,7 +9,7 @@ from telescope_transformer.cli.options import Columns, Json, print_json
 
 
 def numbers(text: str) -> str:
-    """The text, if it is whole numbers with commas between them."""
+    """Check that the text is a comma-separated list of whole numbers."""
     if not all(part.strip().isdecimal() for part in text.split(",")):
         raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0,1,2")
     return text
@@ -23,10 +23,10 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory for metrics, tables and pictures.")],
     across: Annotated[
         bool,
-        typer.Option("--across", help="INPUT is a plan of telescopes (YAML): learn on the others, adapt, measure."),
+        typer.Option("--across", help="INPUT is a plan of telescopes (YAML): train on the others, adapt, measure."),
     ] = False,
     truth: Annotated[
-        str | None, typer.Option(help="`actor`: INPUT are sizes of simulated telescopes such as 2000x90.")
+        str | None, typer.Option(help="`actor`: INPUTS are sizes of simulated telescopes such as 2000x90.")
     ] = None,
     columns: Columns = None,
     model: Annotated[
@@ -38,23 +38,25 @@ def evaluate(
     ] = None,
     window: Annotated[int, typer.Option(help="Records in each window.")] = 8,
     splits: Annotated[str, typer.Option(callback=numbers, help="Seeds of splits, comma-separated.")] = "0,1,2",
-    hold_out: Annotated[str, typer.Option(help="Kept on one side: source, prefix or organisation.")] = "source",
+    hold_out: Annotated[
+        str, typer.Option(help="What a split keeps on one side: source, prefix or organisation.")
+    ] = "source",
     test: Annotated[list[str] | None, typer.Option(help="Other flow-record files as unseen sources.")] = None,
-    distinct: Annotated[bool, typer.Option("--distinct", help="Keep one of records that are equal.")] = False,
+    distinct: Annotated[bool, typer.Option("--distinct", help="Drop records that equal another.")] = False,
     name: Annotated[str | None, typer.Option(help="Name of the data in tables; default: the first input's.")] = None,
     data: Annotated[
-        Path, typer.Option(help="With --across: folder that the plan's files lie in.", file_okay=False)
+        Path, typer.Option(help="With --across: folder with the files of the plan.", file_okay=False)
     ] = Path(),
     only: Annotated[list[str] | None, typer.Option(help="With --across: telescope to evaluate (repeatable).")] = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Learn on the CPU even where there is a GPU.")] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Train on the CPU even if there is a GPU.")] = False,
     plots: Annotated[bool, typer.Option(help="Draw the pictures.")] = True,
     json: Json = False,
 ) -> None:
-    """Measure models against baselines and controls, on sources that they have not seen.
+    """Compare models with baselines and controls, on unseen sources.
 
-    Within one telescope, sources are split. Without --model it measures the shipped checkpoint, which has seen the
-    data that its card names: take figures on those from the card. With --across and with --truth actor, each cell of
-    the tables is a file that is not computed again, so a long evaluation can be done in pieces.
+    Within one telescope, sources are split. Without --model, the shipped checkpoint is measured. It was trained on the
+    data that its card lists, so use the figures of the card for these. With --across and with --truth actor, each cell
+    of the tables is stored in a file and not computed again, so a long evaluation can run in pieces.
 
     Example: telescope evaluate flows.parquet --model default@0=runs/split-0 --splits 0 --output evaluation
     """

@@ -13,25 +13,28 @@ def export(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
     cluster: Annotated[list[int] | None, typer.Option(help="Only this cluster (repeatable); default: all.")] = None,
-    tlp: Annotated[str, typer.Option(help="How far it may go: clear, green, amber, amber+strict or red.")] = "amber",
+    tlp: Annotated[
+        str, typer.Option(help="Traffic Light Protocol: clear, green, amber, amber+strict or red.")
+    ] = "amber",
     author: Annotated[
-        str, typer.Option(help="Your organisation, in STIX and MISP; ids follow from it.")
+        str, typer.Option(help="Your organisation in STIX and MISP; object ids are derived from it.")
     ] = "telescope",
-    valid_days: Annotated[int, typer.Option(help="Days after its last record for which an indicator holds.")] = 30,
+    valid_days: Annotated[int, typer.Option(help="Days after the last record for which an indicator is valid.")] = 30,
     unlabelled: Annotated[
-        bool, typer.Option("--unlabelled", help="Leave out sources that a scanner list names.")
+        bool, typer.Option("--unlabelled", help="Leave out sources that are on a scanner list.")
     ] = False,
     min_confidence: Annotated[int, typer.Option(help="Leave out sources below this confidence, in percent.")] = 0,
     aggregate: Annotated[
-        bool, typer.Option("--aggregate", help="Lists: the fewest prefixes that hold just these addresses.")
+        bool, typer.Option("--aggregate", help="In lists, combine the addresses into as few prefixes as possible.")
     ] = False,
     observed: Annotated[
-        bool, typer.Option("--observed", help="STIX: observed data in the place of indicators (MISP: not to_ids).")
+        bool, typer.Option("--observed", help="STIX: write observed data instead of indicators (MISP: clear to_ids).")
     ] = False,
 ) -> None:
-    """Write sources and their clusters for a spreadsheet, a program, STIX 2.1, MISP, ipset, nftables or a plain list.
+    """Export sources and clusters to CSV, Parquet, JSON, STIX 2.1, MISP, ipset, nftables or a plain list.
 
-    Repeating an export, also on the next day of a running analysis, updates objects in MISP and STIX and doubles none.
+    Repeating an export, even on the next day of a running analysis, updates objects in MISP and STIX without creating
+    duplicates.
 
     Example: telescope export out --format stix --output clusters.json --author "Example CERT" --tlp green
     Example: telescope export out -f nftables -o block.nft --cluster 3 --unlabelled --min-confidence 80 --aggregate

@@ -1,4 +1,4 @@
-"""`telescope`: registers every command, reads defaults, and turns the package's errors into a message and a status."""
+"""`telescope`: registers the commands, reads defaults, and reports errors as a message and an exit status."""
 
 import os
 import sys
@@ -83,13 +83,13 @@ for _name, _run in RUN.items():
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; print `error: <message>` and exit 1 for the package's own errors and the file system's."""
-    # The progress bars of `datasets` would hide ours; a user's setting wins.
+    """Run the command line. Errors of the package or the file system print `error: <message>` and exit with 1."""
+    # The progress bars of `datasets` would hide ours, unless the user wants them.
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     try:
         app(arguments, prog_name="telescope")
     except BrokenPipeError:
-        # The reader of stdout, such as `head`, has ended; Python would complain once more at exit.
+        # The reader of stdout, such as `head`, has closed it. Without this, Python would report another error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Options that several commands share: how flow records are read, and how a command talks."""
+"""Options and helpers that several commands share."""
 
 import json as json_module
 from collections.abc import Callable, Iterator, Sequence
@@ -20,15 +20,15 @@ Columns = Annotated[
     typer.Option(help="Field=column pairs, comma-separated, for tables and JSON: timestamp=ts,src_ip=source,..."),
 ]
 Format = Annotated[str, typer.Option(help="Input format; auto tells by content.")]
-PerPacket = Annotated[bool, typer.Option("--per-packet", help="Keep each packet as a record, not each flow.")]
+PerPacket = Annotated[bool, typer.Option("--per-packet", help="Make a record of each packet instead of each flow.")]
 Inactivity = Annotated[
     float, typer.Option(min=0.0, help="Seconds of silence that end a flow record of packets.", show_default=True)
 ]
 Prefixes = Annotated[
     list[str] | None,
-    typer.Option(help="Prefix of the telescope (repeatable): only what is sent to it counts."),
+    typer.Option(help="Prefix of the telescope (repeatable); only traffic to it is read."),
 ]
-KeepGoing = Annotated[bool, typer.Option("--keep-going", help="End with success in spite of damaged files.")]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Continue after damaged files, and exit with success.")]
 Networks = Annotated[
     list[Path] | None,
     typer.Option(
@@ -36,39 +36,40 @@ Networks = Annotated[
         "--mmdb",
         exists=True,
         dir_okay=False,
-        help="Who announces an address (repeatable): MMDB file, iptoasn TSV, or CSV of prefix,name.",
+        help="Who announces each address (repeatable): MMDB file, iptoasn TSV, or CSV of prefix,name.",
     ),
 ]
-TimeLimit = Annotated[float, typer.Option(min=0.0, help="Seconds that a lower bound may be proved for.")]
+TimeLimit = Annotated[float, typer.Option(min=0.0, help="Seconds to spend on proving the lower bound.")]
 Model = Annotated[str | None, typer.Option(help="Checkpoint: a folder or a Hub name; default: the shipped one.")]
 Threshold = Annotated[float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels.")]
 Window = Annotated[int, typer.Option(min=1, help="Most records in a window.")]
 Adapt = Annotated[
-    bool, typer.Option(help="Without --model: let the shipped model learn from these records first, without labels.")
+    bool, typer.Option(help="Without --model: first adapt the shipped model to these records, without labels.")
 ]
 AdaptSteps = Annotated[
-    int | None, typer.Option(min=1, help="Training steps of that; default: 500, a minute or two on two cores.")
+    int | None,
+    typer.Option(min=1, help="Training steps of the adaptation; default: 500, a minute or two on two cores."),
 ]
 MinRecords = Annotated[int, typer.Option(min=1, help="Fewest records in a window.")]
 SessionGap = Annotated[
     float | None,
     typer.Option(help="Seconds of silence after which a window may end; default: by count alone."),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of the clustering's searches.")]
-Granularity = Annotated[bool, typer.Option(help="Walk the sweep of thresholds, for the stability of clusters.")]
-Engine = Annotated[str, typer.Option(help="duckdb (here, spills to disk) or spark.")]
+Seed = Annotated[int, typer.Option(help="Seed of the clustering.")]
+Granularity = Annotated[bool, typer.Option(help="Cluster at several thresholds, to show which clusters are stable.")]
+Engine = Annotated[str, typer.Option(help="duckdb (in this process, spills to disk) or spark.")]
 Master = Annotated[str, typer.Option(help="Spark's master: local[2], spark://host:7077, ...")]
-MemoryLimit = Annotated[str, typer.Option(help="Of DuckDB, or of Spark's driver and executors.")]
+MemoryLimit = Annotated[str, typer.Option(help="Memory limit of DuckDB, or of Spark's driver and executors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout; messages stay on stderr.")]
 Keep = Annotated[
     str | None,
-    typer.Option(help="Let windows and records age out, such as 30d or 12h after the newest; default: never."),
+    typer.Option(help="Drop windows and records this long after the newest one, such as 30d or 12h; default: never."),
 ]
 Labels = Annotated[Path | None, typer.Option(help="Folder of scanner lists, one file per organisation.")]
 
 
 def tell(message: str) -> None:
-    """Say what a stage did, on stderr, unless the command is quiet; stdout is for results."""
+    """Print a message to stderr, unless the command is quiet. stdout is for results."""
     say(message)
 
 
@@ -78,7 +79,7 @@ def print_json(summary: Any) -> None:
 
 
 def check_model(model: str | None) -> None:
-    """Refuse a checkpoint that does not exist, before any record is read.
+    """Check that a checkpoint exists before records are read.
 
     Raises:
         CheckpointError: if there is no such folder.
@@ -92,7 +93,7 @@ def check_model(model: str | None) -> None:
 
 @dataclass(frozen=True)
 class Reading:
-    """How flow records are read: options of each command that reads them."""
+    """Options for reading flow records."""
 
     columns: Columns = None
     format: Format = "auto"
@@ -116,11 +117,11 @@ class Reading:
     def reader(
         self, labels: Path | None = None, *, keep_going: bool = False
     ) -> Callable[[Sequence[str | Path]], "FlowRecords"]:
-        """A function that reads inputs, says what was kept, and names sources and tools.
+        """Create a function that reads inputs, prints a summary, and adds labels and tools.
 
         Args:
-            labels: folder of scanner lists, read once; None names no source.
-            keep_going: whether to read on after damage in a file.
+            labels: folder of scanner lists, read once; None adds no labels.
+            keep_going: whether to continue after damage in a file.
         """
         from dataclasses import replace
 
@@ -143,7 +144,7 @@ class Reading:
         return read
 
     def file_reader(self, labels: Path | None) -> Callable[[Path], "FlowRecords"]:
-        """`reader` for one file at a time. A damaged file is refused whole, since it can come again, repaired."""
+        """Create a function that reads one file, and rejects it as a whole if it is damaged."""
         read = self.reader(labels)
 
         def read_file(path: Path) -> "FlowRecords":
@@ -156,7 +157,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Cutting:
-    """How records are cut into windows."""
+    """Options for cutting records into windows."""
 
     window: Window = 128
     min_records: MinRecords = 1
@@ -165,7 +166,7 @@ class Cutting:
 
 @dataclass(frozen=True)
 class Computing:
-    """Which engine sorts the records."""
+    """Options of the engine that sorts the records."""
 
     engine: Engine = "duckdb"
     master: Master = "local[*]"
@@ -174,11 +175,11 @@ class Computing:
 
 @dataclass(frozen=True)
 class Running:
-    """What the first step of a running analysis fixes, and how long records stay in it."""
+    """Options that the first step of a running analysis fixes, and the retention time."""
 
     model: Annotated[str | None, typer.Option(help="Checkpoint; the first file fixes it.")] = None
     threshold: Annotated[
-        float | None, typer.Option(help="Cosine at which a pair weighs 0; the first file fixes it.")
+        float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels; the first file fixes it.")
     ] = None
     window: Annotated[
         int | None, typer.Option(min=1, help="Most records in a window; the first file fixes it, or 128.")
@@ -189,14 +190,14 @@ class Running:
     keep: Keep = None
 
     def check(self) -> None:
-        """Refuse a checkpoint or a threshold that cannot be used, before a state is made."""
+        """Check the model and the threshold before a state is created."""
         from telescope_transformer.analysis import AnalysisSettings
 
         check_model(self.model)
         AnalysisSettings(threshold=self.threshold)
 
     def settings(self, state: "State") -> Any:
-        """The settings of a step; what is not given is what the state was begun with."""
+        """The settings of a step; options that are not given come from the state."""
         from telescope_transformer.update.running import settings_of
 
         return settings_of(
@@ -205,7 +206,7 @@ class Running:
 
 
 def days_of(keep: str | None) -> float | None:
-    """A time such as "30d", "12h" or "4w" in days; raises a usage error for other text."""
+    """Convert a time such as "30d", "12h" or "4w" to days; other text is a usage error."""
     if keep is None:
         return None
     number, unit = keep[:-1], {"h": 1 / 24, "d": 1.0, "w": 7.0}.get(keep[-1:])
@@ -220,7 +221,7 @@ def days_of(keep: str | None) -> float | None:
 
 @contextmanager
 def keeping_rejects(scan: "RecordScan", output: Path) -> Iterator[None]:
-    """Write the rejected rows to the output folder even where the block fails because no row was kept."""
+    """Write the rejected rows to the output folder even if the block fails because no row was kept."""
     from telescope_transformer.errors import InputError
 
     try:

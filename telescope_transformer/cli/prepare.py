@@ -17,17 +17,19 @@ def prepare(
     cutting: Cutting = Cutting(),
     splits: Annotated[
         bool,
-        typer.Option("--splits", help="Cut for training: into train, unseen_sequences, validation, unseen_sources."),
+        typer.Option(
+            "--splits", help="Split for training into train, unseen_sequences, validation and unseen_sources."
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the hash that splits the sources.")] = 0,
-    append: Annotated[bool, typer.Option("--append", help="Add to the dataset, with its window and seed.")] = False,
+    append: Annotated[bool, typer.Option("--append", help="Append to the dataset, with its window and seed.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset.")] = False,
     computing: Computing = Computing(),
     shards: Annotated[int | None, typer.Option(help="Number of shards, a power of two; default: by size.")] = None,
 ) -> None:
     """Prepare a dataset: flow records cut into windows, as Parquet shards with a manifest.
 
-    `telescope embed`, `cluster` and `report` go on in the same folder, and give what `telescope analyze` gives.
+    `telescope embed`, `cluster` and `report` continue in the same folder, with the same result as `telescope analyze`.
 
     Example: telescope prepare captures/ --telescope 198.18.0.0/16 --output dataset
     """

@@ -10,7 +10,7 @@ def push(
     source: Annotated[
         Path, typer.Argument(help="Folder of a checkpoint or, with --dataset, of a dataset; or the name of a metric.")
     ],
-    name: Annotated[str, typer.Argument(help="Repository, as user/name; created where it does not exist.")],
+    name: Annotated[str, typer.Argument(help="Repository as user/name; created if it does not exist.")],
     dataset: Annotated[bool, typer.Option("--dataset", help="SOURCE is a prepared dataset.")] = False,
     metric: Annotated[
         bool, typer.Option("--metric", help="SOURCE is the name of a metric; it becomes a Space.")
@@ -18,11 +18,11 @@ def push(
     metrics: Annotated[Path | None, typer.Option(help="metrics.json of an evaluation, for a model's card.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
     revision: Annotated[str | None, typer.Option(help="Branch to push to, instead of main.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Licence of what is pushed, as the Hub names it.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the upload, as the Hub names it.")] = None,
 ) -> None:
-    """Upload a checkpoint, a prepared dataset or a metric to the Hub, with a card made from what was recorded.
+    """Upload a checkpoint, a prepared dataset or a metric to the Hub, with a card generated from recorded facts.
 
-    The token is taken from HF_TOKEN, or from `hf auth login`.
+    The token comes from HF_TOKEN or from `hf auth login`.
 
     Example: telescope push runs/base user/telescope-base --private
     """

@@ -1,4 +1,4 @@
-"""`telescope report`: the report of a work folder that has clusters, or of an analysis that is written already."""
+"""`telescope report`: the report of a work folder with clusters, or of an existing analysis."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,13 +31,13 @@ def report(
     granularity: Granularity = False,
     seed: Seed = 0,
     json_output: Annotated[
-        bool, typer.Option("--json", help="Print what the first screen tells as JSON on stdout.")
+        bool, typer.Option("--json", help="Print the content of the first screen as JSON on stdout.")
     ] = False,
 ) -> None:
-    """Describe the clusters of a work folder, the last stage of `telescope analyze`; or write a page anew.
+    """Describe the clusters of a work folder (the last stage of `telescope analyze`), or rewrite a report.
 
-    Of a work folder, writes report.html, windows.parquet, sources.parquet, clusters.json, rejects.parquet and
-    sensors.json. Of an analysis that is written already, its report.html anew, or, with --json, nothing.
+    For a work folder, writes report.html, windows.parquet, sources.parquet, clusters.json, rejects.parquet and
+    sensors.json. For the output of an analysis, rewrites report.html, or nothing with --json.
 
     Example: telescope report dataset --output out
     Example: telescope report out --json

@@ -14,10 +14,10 @@ def serve(
         int, typer.Option(help="Port on the loopback address; 0 takes a free one.", min=0, max=65535)
     ] = 8707,
 ) -> None:
-    """Show reports on this machine only, with a search over every source that was read; Ctrl-C ends it.
+    """Serve reports on the loopback address, with a search over all sources; Ctrl-C ends it.
 
-    A page that is loaded again shows what `telescope watch` has written since. Of several analyses, such as those of
-    several days, the page lets choose one.
+    Reload the page to see what `telescope watch` has written in the meantime. With several analyses, for example of
+    several days, the page has a list to choose from.
 
     Example: telescope serve out
     """

@@ -1,4 +1,4 @@
-"""What every command has in common: options for its messages, groups of options, and variables for their values."""
+"""Options that every command has, groups of options, and environment variables for options."""
 
 import inspect
 import logging
@@ -58,7 +58,7 @@ def with_shared_options(command: Command) -> Command:
     parameters: list[inspect.Parameter] = []
     keyword = inspect.Parameter.KEYWORD_ONLY
     for each in inspect.signature(command).parameters.values():
-        # All but the arguments, which come first, are given by name, so that their order is free.
+        # Typer passes everything by name. Keyword-only parameters may have and lack defaults in any order.
         if each.name in groups:
             group = get_type_hints(groups[each.name], include_extras=True)
             parameters += [
@@ -95,7 +95,7 @@ def _with_variables(hint: Any, command: str, option: str) -> Any:
     kind, *metadata = get_args(hint)
     for place, each in enumerate(metadata):
         if isinstance(each, OptionInfo) and each.envvar is None:
-            # The declaration may be shared by several commands, each of which has variables of its own.
+            # Several commands may share the declaration, but each has its own variables.
             metadata[place] = copy(each)
             metadata[place].envvar = variables(command, option)
             metadata[place].show_envvar = False

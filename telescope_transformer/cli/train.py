@@ -27,10 +27,10 @@ def train(
     ] = None,
     options: dict[str, Any],
 ) -> None:
-    """Train a model without labels on prepared datasets, or fine-tune one that exists.
+    """Train a model without labels on prepared datasets, or fine-tune an existing one.
 
-    An option overrides the recipe. The same command continues a run that was killed. For several processes or GPUs
-    use `accelerate launch -m telescope_transformer.learning`, which takes the same options.
+    Options override the recipe. The same command continues a run that was killed. For several processes or GPUs, use
+    `accelerate launch -m telescope_transformer.learning` with the same options.
 
     Example: telescope train --dataset dataset --config default --output run
     """

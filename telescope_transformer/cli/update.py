@@ -1,4 +1,4 @@
-"""`telescope update`: new files into a running analysis."""
+"""`telescope update`: add new files to a running analysis."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +10,16 @@ from telescope_transformer.cli.options import Json, Labels, Networks, Reading, R
 
 
 def update(
-    state: Annotated[Path, typer.Argument(help="State file of the running analysis; it is made where there is none.")],
+    state: Annotated[Path, typer.Argument(help="State file of the running analysis; created if it does not exist.")],
     inputs: Annotated[list[str] | None, typer.Argument(help="New files, folders or globs, oldest first.")] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", file_okay=False, writable=True, help="Folder for the report and tables of the whole."
+            "--output",
+            "-o",
+            file_okay=False,
+            writable=True,
+            help="Folder for the report and tables of the whole analysis.",
         ),
     ] = None,
     reading: Reading = Reading(),
@@ -23,15 +27,15 @@ def update(
     networks: Networks = None,
     running: Running = Running(),
     granularity: Annotated[
-        bool, typer.Option(help="Walk the sweep of thresholds, for the stability of clusters.")
+        bool, typer.Option(help="Cluster at several thresholds, to show which clusters are stable.")
     ] = False,
     time_limit: TimeLimit = 60.0,
     json: Json = False,
 ) -> None:
-    """Take new files into a running analysis: clusters keep their numbers, files seen before are passed over.
+    """Add new files to a running analysis. Clusters keep their numbers, and known files are skipped.
 
-    Each file is one transaction: after a kill at any moment, run the same command again. Of a file that has grown only
-    what is new is taken; one that cannot be taken does not stop the others.
+    Each file is one transaction: after a kill at any moment, run the same command again. If a known file has grown,
+    only the new part is added. A file that cannot be read does not stop the others.
 
     Example: telescope update state.duckdb monday.csv.gz tuesday.csv.gz --output out
     """

@@ -1,4 +1,4 @@
-"""`telescope watch`: a running analysis that takes files as they appear."""
+"""`telescope watch`: add files to a running analysis as they appear."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from telescope_transformer.cli.options import Labels, Networks, Reading, Running
 
-# A bound is proved anew for each file, while the next one may be waiting.
+# Short, because the bound is proved again for each file while the next one may be waiting.
 SECONDS_FOR_BOUND = 5.0
 
 
@@ -17,7 +17,11 @@ def watch(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", file_okay=False, writable=True, help="Write the report and tables anew after each file."
+            "--output",
+            "-o",
+            file_okay=False,
+            writable=True,
+            help="Folder to write the report and tables to after each file.",
         ),
     ] = None,
     reading: Reading = Reading(),
@@ -27,15 +31,16 @@ def watch(
     on_new: Annotated[
         str | None,
         typer.Option(
-            help="Command that is run, not by a shell, when clusters are new; it gets them as JSON on its input."
+            help="Command to run (without a shell) when there are new clusters; it gets them as JSON on its stdin."
         ),
     ] = None,
-    interval: Annotated[float, typer.Option(help="Seconds between two looks.")] = 10.0,
-    once: Annotated[bool, typer.Option("--once", help="End when all files that are there have been taken.")] = False,
+    interval: Annotated[float, typer.Option(help="Seconds between two checks.")] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="End when all present files have been added.")] = False,
 ) -> None:
-    """Take files into a running analysis as they appear; Ctrl-C ends it, and the next run goes on where it was.
+    """Add files to a running analysis as they appear; Ctrl-C ends it, and the next run continues.
 
-    A file is taken when its size has not changed between two looks; one that cannot be read is named and left.
+    A file is added when its size has not changed between two checks. A file that cannot be read is reported and
+    skipped.
 
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """

@@ -48,14 +48,14 @@ class TrainingArguments:
         default=0.0, metadata=option("share of pairs that join two sources of one /24 (IPv6: /48)")
     )
     field_dropout: dict[str, float] = field(
-        default_factory=dict, metadata=option("NAME=PROBABILITY that a window is shown without a field")
+        default_factory=dict, metadata=option("NAME=PROBABILITY of hiding a field in a window")
     )
     time_jitter: float = field(
         default=0.0,
         metadata=option("standard deviation of the logarithm of a factor on all inter-arrival times of a window"),
     )
     mix: list[float] = field(
-        default_factory=list, metadata=option("relative frequency of each dataset; equal if not given")
+        default_factory=list, metadata=option("relative frequency of each dataset; uniform if not given")
     )
     learning_rate: float = field(default=1e-3, metadata=option("learning rate of AdamW"))
     weight_decay: float = field(default=0.01, metadata=option("weight decay of AdamW"))
@@ -77,7 +77,7 @@ class TrainingArguments:
     cpu: bool = field(default=False, metadata=option("train on the CPU even if there is a GPU"))
     log_every: int = field(default=10, metadata=option("steps between lines of the log"))
     save_every: int = field(default=1000, metadata=option("steps between checkpoints"))
-    keep_checkpoints: int = field(default=3, metadata=option("number of checkpoints that are kept"))
+    keep_checkpoints: int = field(default=3, metadata=option("number of checkpoints to keep"))
     tracker: str = field(
         default="auto",
         metadata=option("a tracker that Accelerate knows by name, none, or auto: TensorBoard if it is installed"),
