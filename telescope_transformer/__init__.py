@@ -29,7 +29,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 ensure_cache()
 
-# Each public name is imported on first use: `telescope --help` must not wait for torch.
+# Public names are imported on first use, so that `telescope --help` does not wait for torch.
 _HOME = {
     "Analysis": "telescope_transformer.analysis",
     "AnalysisSettings": "telescope_transformer.analysis",

@@ -1,4 +1,4 @@
-"""Fit a calibration to a prepared dataset: on sources that the model was not trained on, and tested on others."""
+"""Fit a calibration on a prepared dataset, with sources that the model was not trained on, and test it on others."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from telescope_transformer.embedding import embed_windows, load_model
 from telescope_transformer.preparation import load_split
 from telescope_transformer.windows import fixed_windows
 
-# Windows are cut again to these lengths, and pairs have one length, because the length of a window often gives its
-# source away.
+# Windows are recut to these lengths, and both windows of a pair have the same length, because the length of a window
+# often gives its source away.
 LENGTHS = (8, 16, 32, 64, 128)
-# As many pairs of a source as are used at most.
+# `calibration` uses at most as many pairs of a source.
 WINDOWS_PER_SOURCE = 8
 
 

@@ -1,8 +1,8 @@
-"""Where numba keeps compiled kernels when neither the package's folder nor the home can be written.
+"""A cache folder for compiled kernels if neither the package's folder nor the home folder is writable.
 
-numba looks for a place for its cache when a function is decorated and raises where it finds none: in a container,
-under a service account or in a Spark executor the package could then not even be imported. A private temporary folder
-is the way out. numba's cache files are pickles, so the folder must belong to this user alone.
+numba looks for a cache folder when a function is decorated, and raises an error if it finds none. In a container,
+under a service account or in a Spark executor, the package could then not be imported. A private temporary folder
+solves this. It must belong to this user alone, because numba's cache files are pickles.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether a file can be made in `folder`, which is made if it is absent."""
+    """Whether files can be created in `folder`, which is created if it does not exist."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -24,7 +24,7 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _user_cache() -> Path | None:
-    """The folder of numba's own second choice, None if there is no home."""
+    """The folder that numba tries second; None if there is no home folder."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
     except RuntimeError:
@@ -32,9 +32,9 @@ def _user_cache() -> Path | None:
 
 
 def _private_folder() -> str:
-    """A folder in the temporary one that nobody else can write: kept between runs, or new if that one is not ours."""
+    """A temporary folder that only this user can write: always the same one, or a new one if that is not ours."""
     folder = Path(tempfile.gettempdir()) / f"telescope-transformer-{os.getuid()}"
-    # Another user's file may hold the name; a new folder does as well.
+    # Another user may have taken the name; then a new folder is used.
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
@@ -44,7 +44,7 @@ def _private_folder() -> str:
 
 
 def ensure_cache() -> None:
-    """Points numba to a folder that can be written, unless it has one; called when the package is imported."""
+    """Point numba to a writable cache folder, unless it finds one itself. Called when the package is imported."""
     if os.environ.get("NUMBA_CACHE_DIR") or _is_writable(Path(__file__).parent / "__pycache__"):
         return
     user_cache = _user_cache()

@@ -1,4 +1,4 @@
-"""Flow records to embeddings in one call, and how likely two windows are the work of one actor."""
+"""Embed flow records in one call, and compute how likely two windows are of one source."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,8 +71,8 @@ class Embedder:
     Attributes:
         model: the network, in evaluation mode.
         tokenizer: spells flow records for it.
-        calibration: from cosine similarities to probabilities; None if the checkpoint has none.
-        name: where the checkpoint came from.
+        calibration: maps cosine similarities to probabilities; None if the checkpoint has none.
+        name: the checkpoint as it was given to `load`.
     """
 
     def __init__(
@@ -109,22 +109,21 @@ class Embedder:
     ) -> Vectors:
         """Embed flow records, one row for each window.
 
-        Records with a source address are grouped by it, sorted by time and cut into windows as `telescope analyze`
-        does, except that short windows are kept. Windows of a source follow one another in time; `encode_table` also
-        says which is which. Records without a source are one window, and several lists of records are one window
-        each, in their order.
+        Records with a source address are grouped by source, sorted by time and cut into windows, as in `telescope
+        analyze`. Windows of a source are in time order; `encode_table` also says which window is which. Records
+        without a source are one window. Several lists of records are one window each, in the given order.
 
         Args:
-            records: a path, glob or list of paths that `telescope analyze` reads, or a prepared dataset's folder; a
+            records: a path, glob or list of paths, as for `telescope analyze`, or the folder of a prepared dataset; a
                 data frame, an Arrow table, a list of dictionaries or a dictionary of columns; an iterable of such
                 windows; or a table of windows.
-            columns: field to column name; without it, columns are found by their common names.
-            window: most records of a window.
-            batch_size: windows that are embedded at once; None bounds the records of a batch instead.
-            device: where to compute; None is what `load` was given.
-            dtype: float32, float16 or bfloat16, to compute in; the result is float32.
+            columns: field to column name; None finds columns by their common names.
+            window: most records in a window.
+            batch_size: windows to embed at once; None limits the records of a batch instead.
+            device: where to compute; None is the device given to `load`.
+            dtype: float32, float16 or bfloat16 to compute in; the result is float32.
             show_progress: whether to show a bar on stderr; None shows it on a terminal.
-            normalize: scale rows to length 1; the network does so up to rounding in any case.
+            normalize: scale rows to exact unit length; the network already does so up to rounding.
 
         Returns:
             float32 (windows, dimensions).
@@ -154,7 +153,7 @@ class Embedder:
         return unit_rows(found) if normalize else found
 
     def encode_table(self, records: Any, **options: Any) -> pa.Table:
-        """Embed flow records that have sources, and say which window each embedding is of.
+        """Embed flow records with sources; returns a table that says which window each embedding is of.
 
         Args:
             records: as for `encode`.
@@ -169,7 +168,7 @@ class Embedder:
         return embeddings_table(windows, self.encode(windows, **options))
 
     def windows(self, records: Any, *, columns: Mapping[str, str] | None = None, window: int = WINDOW) -> pa.Table:
-        """Cut flow records that have sources into the windows that `encode` embeds.
+        """Cut flow records with sources into the windows that `encode` embeds.
 
         Args:
             records: as for `encode`.
@@ -177,7 +176,7 @@ class Embedder:
             window: as for `encode`.
 
         Returns:
-            A row for each window, as of `telescope_transformer.windows.cut_windows`.
+            A row per window, as `telescope_transformer.windows.cut_windows` returns it.
         """
         if isinstance(records, pa.Table) and {"source", "n_records", "timestamp"} <= set(records.column_names):
             return records
@@ -193,7 +192,7 @@ class Embedder:
         return cut_windows(_valid(found), window=window, min_records=1)
 
     def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
-        """Cosine similarity of every embedding in `a` with every one in `b`.
+        """Cosine similarity of every embedding in `a` with every embedding in `b`.
 
         Args:
             a: (n, dimensions), or one embedding (dimensions,).
@@ -212,10 +211,10 @@ class Embedder:
         return np.clip(cosine, -1, 1).reshape(left.shape[:-1] + right.shape[:-1])
 
     def probability(self, a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
-        """How likely two windows are of one source, where half of the pairs are, by the checkpoint's calibration.
+        """Probability that two windows are of one source, if half of all pairs are, by the checkpoint's calibration.
 
-        It was fitted where the checkpoint was trained; `telescope calibrate` and `telescope analyze` fit it to the
-        records at hand.
+        The calibration was fitted on the telescope that the checkpoint was trained on. `telescope calibrate` and
+        `telescope analyze` fit it to other records.
 
         Args:
             a: as for `similarity`.
@@ -266,7 +265,7 @@ def _batch_records(batch_size: int | None, lengths: np.ndarray) -> int:
 
 
 def _paths(records: Any) -> list[str | Path] | None:
-    """The paths that `records` consists of; None if it is something else."""
+    """`records` as a list of paths; None if it is something else."""
     if isinstance(records, (str, Path)):
         return [records]
     if isinstance(records, (list, tuple)) and records and all(isinstance(each, (str, Path)) for each in records):
@@ -275,7 +274,7 @@ def _paths(records: Any) -> list[str | Path] | None:
 
 
 def _sequences(records: Any, columns: Mapping[str, str] | None) -> list[Any] | None:
-    """Windows without sources, in the forms that the tokenizer takes; None if there are sources, or files."""
+    """Windows without sources, in a form that the tokenizer accepts; None if there are sources or files."""
     if isinstance(records, (str, Path, FlowRecords)) or _paths(records) is not None:
         return None
     if isinstance(records, (list, tuple)) and not all(isinstance(record, Mapping) for record in records):
@@ -289,7 +288,7 @@ def _sequences(records: Any, columns: Mapping[str, str] | None) -> list[Any] | N
 
 
 def _valid(found: FlowRecords) -> pa.Table:
-    """The valid records; warns of rejected ones, and refuses when there are no others."""
+    """The valid records. Warns about rejected ones, and raises an error if none is valid."""
     found.raise_if_damaged()
     if found.counts.rejected:
         first = found.rejects.slice(0, 1).to_pylist()[0]

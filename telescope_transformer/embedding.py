@@ -1,4 +1,4 @@
-"""Windows to embeddings, in batches of windows of similar length so that little padding is computed."""
+"""Compute embeddings of windows, in batches of similar length so that there is little padding."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ from telescope_transformer.preparation.reader import files_of
 from telescope_transformer.progress import progress_bar
 
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
-# Records of a batch, padding included: enough to keep two cores busy, and small enough for their caches.
+# Records per batch, padding included: enough to keep two cores busy, and few enough for their caches.
 BATCH_RECORDS = 8_192
-# A batch's shortest window has at least this share of the longest one's records, which bounds its padding.
+# The shortest window of a batch has at least this share of the longest one's records, which limits padding.
 SHORTEST_SHARE = 0.9
-# Windows that are encoded at a time; bounds the memory of the encoded records.
+# Windows that are encoded at a time, to limit the memory of the encoded records.
 CHUNK_WINDOWS = 65_536
 BF16_IN_SOFTWARE = "this processor has no instructions for bfloat16 and is faster in float32, which is used instead"
 FP16_IN_SOFTWARE = "processors are faster in float32 than in float16; float32 is used instead"
@@ -73,7 +73,7 @@ def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastive
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Hide the progress bars of transformers: a small model is loaded before anyone could read them."""
+    """Hide the progress bars of transformers, since a small model loads in an instant."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -84,7 +84,7 @@ def without_bars() -> Iterator[None]:
 
 
 def file_beside(model: str | Path | None, file_name: str) -> Path | None:
-    """A file of a checkpoint such as calibration.json, or None if the checkpoint has no such file.
+    """Path of a file of a checkpoint, such as calibration.json; None if the checkpoint does not have it.
 
     Raises:
         CheckpointError, HubError: if there is no such checkpoint.
@@ -94,7 +94,7 @@ def file_beside(model: str | Path | None, file_name: str) -> Path | None:
 
 
 def checkpoint_digest(model: str | Path | None) -> str:
-    """Digests of the files that embeddings depend on: a checkpoint's configuration and weights.
+    """Digest of the files of a checkpoint that embeddings depend on: configuration and weights.
 
     Raises:
         CheckpointError, HubError: if there is no such checkpoint.
@@ -104,7 +104,7 @@ def checkpoint_digest(model: str | Path | None) -> str:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 pays on a device: not on an x86 processor without AVX-512, where it is computed in software."""
+    """Whether bfloat16 is fast on a device; an x86 processor without AVX-512 emulates it in software."""
     return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("NO AVX", "AVX2")
 
 
@@ -126,18 +126,18 @@ def embed_windows(
 
     Args:
         windows: a row per window, as `windows.cut_windows` gives it.
-        batch_records: records of a batch, padding included.
+        batch_records: records per batch, padding included.
         device: where the model runs; None is the first GPU, or else the CPU.
-        dtype: float32; or float16 or bfloat16, which compute under autocast: faster, and about 2e-3 less exact. On a
-            device without fast instructions for it, a warning says so and float32 is used.
-        progress: whether a bar goes to stderr; None shows it if stderr is a terminal.
+        dtype: float32, or float16 or bfloat16 to compute under autocast: faster, with differences of about 2e-3. If
+            the device has no fast instructions for it, float32 is used with a warning.
+        progress: whether to show a bar on stderr; None shows it if stderr is a terminal.
 
     Returns:
         float32 (windows, embedding size), each row of unit length, in the order of `windows`.
 
     Raises:
-        InputError: if a window is longer than the model takes, its records are not in time order, or `dtype` is
-            another one.
+        InputError: if a window is longer than the model accepts, its records are not in time order, or `dtype` is not
+            one of these.
     """
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
@@ -168,7 +168,7 @@ def embed_encoded(
     """Embed windows that the tokenizer has encoded.
 
     Args:
-        model: left in the mode that it was in, on `device`.
+        model: its training mode is restored; it stays on `device`.
         tokenizer: pads the batches.
         encoded: flat arrays and `offsets`, as `FlowTokenizer.encode_windows` returns them.
         batch_records: as for `embed_windows`.
@@ -180,7 +180,7 @@ def embed_encoded(
         float32 (windows, embedding size).
 
     Raises:
-        InputError: if a window is longer than the model takes, or `dtype` is not supported.
+        InputError: if a window is longer than the model accepts, or `dtype` is not supported.
     """
     lengths = np.diff(encoded["offsets"])
     _check_lengths(model, lengths)
@@ -210,7 +210,7 @@ def _check_lengths(model: TelescopeForContrastiveLearning, lengths: np.ndarray) 
 
 
 def _autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """The context to compute in: half precision if it is asked for, and fast on the device."""
+    """Autocast in half precision, if that is asked for and fast on the device."""
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
     half = dtype != torch.float32
@@ -221,7 +221,7 @@ def _autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
 
 
 def length_batches(lengths: np.ndarray, batch_records: int = BATCH_RECORDS) -> Iterator[np.ndarray]:
-    """Rows of batches of like length, longest first; less than a tenth of each batch is padding.
+    """Split windows into batches of similar length, longest first; less than a tenth of each batch is padding.
 
     Args:
         lengths: (n,) records of each window.
@@ -249,7 +249,7 @@ def embedding_column(embeddings: np.ndarray) -> pa.FixedSizeListArray:
 
 
 def embeddings_table(windows: pa.Table, embeddings: np.ndarray) -> pa.Table:
-    """The windows' identifying columns with their embeddings."""
+    """The identifying columns of the windows with their embeddings."""
     kept = windows.select([name for name in KEPT_COLUMNS if name in windows.column_names])
     return kept.append_column("embedding", embedding_column(embeddings))
 
@@ -265,20 +265,20 @@ def embed_files(
     dtype: torch.dtype = torch.float32,
     progress: bool | None = None,
 ) -> int:
-    """Embed a prepared dataset, or a Parquet file of windows, piece by piece; the output appears when it is whole.
+    """Embed a prepared dataset or a Parquet file of windows, piece by piece. The output appears when it is complete.
 
     Args:
         source: directory of a prepared dataset, or a Parquet file with a row per window.
         output: Parquet file of `embeddings_table`.
-        splits: of a dataset, in this order; all of it by default.
-        device, dtype: as `embed_windows` takes them.
+        splits: splits of a dataset, in this order; all of them by default.
+        device, dtype: as for `embed_windows`.
 
     Returns:
         Number of windows.
 
     Raises:
-        InputError: if a file is missing, damaged or not one of windows, or there is no window.
-        DatasetError: if the directory is no prepared dataset.
+        InputError: if a file is missing, damaged or has no windows.
+        DatasetError: if the directory is not a prepared dataset.
     """
     paths = _window_files(Path(source), splits)
     total = sum(_open_windows(path).metadata.num_rows for path in paths)
@@ -319,7 +319,7 @@ def _open_windows(path: Path) -> pq.ParquetFile:
 
 
 def _read_windows(path: Path, tokenizer: FlowTokenizer) -> Iterator[pa.Table]:
-    """The windows of a file, so many at a time, with no more columns than are needed."""
+    """Read the needed columns of a file of windows in blocks."""
     file = _open_windows(path)
     spelt = {"dst_ip" if name.startswith("dst_octet_") else name for name in tokenizer.fields}
     wanted = {*KEPT_COLUMNS, "timestamp", *spelt}

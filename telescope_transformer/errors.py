@@ -1,7 +1,7 @@
-"""The errors that a user can cause, each a subclass of `TelescopeError`.
+"""Errors that a user can cause, all subclasses of `TelescopeError`.
 
-The command line prints their message, or an `OSError`'s (a full disk, a folder that cannot be written), and exits with
-status 1; any other exception is a defect of the package.
+The command line prints the message of such an error, or of an `OSError` (a full disk, a folder that cannot be
+written), and exits with status 1. Any other exception is a defect of the package.
 """
 
 
@@ -14,7 +14,7 @@ class InputError(TelescopeError):
 
 
 class NoRecordsError(InputError):
-    """The inputs are what they claim, and hold no record: headers only."""
+    """The inputs are valid but contain no records, only headers."""
 
 
 class FlowRecordError(InputError):
@@ -30,11 +30,11 @@ class CheckpointError(TelescopeError):
 
 
 class TrainingError(TelescopeError):
-    """Training cannot start or go on: a wrong option, a wrong world size, a loss that is not finite."""
+    """Training cannot start or continue: a wrong option, a wrong world size, a loss that is not finite."""
 
 
 class SolverError(TelescopeError):
-    """A clustering solver failed or was asked for something that it cannot do."""
+    """A clustering solver failed or does not support what was asked for."""
 
 
 class WeightsError(SolverError, ValueError):
@@ -42,7 +42,7 @@ class WeightsError(SolverError, ValueError):
 
 
 class WeightsTypeError(WeightsError, TypeError):
-    """Edge weights hold something that is no number at all."""
+    """Edge weights contain something that is not a number."""
 
 
 class StateError(TelescopeError):
@@ -50,7 +50,7 @@ class StateError(TelescopeError):
 
 
 class ExportError(TelescopeError):
-    """A cluster or a format that was asked for cannot be exported."""
+    """The requested cluster or format cannot be exported."""
 
 
 class HubError(TelescopeError):
@@ -58,4 +58,4 @@ class HubError(TelescopeError):
 
 
 class MissingExtraError(TelescopeError):
-    """An optional dependency is not installed; the message names the extra that brings it."""
+    """An optional dependency is not installed; the message names the extra that installs it."""

@@ -1,11 +1,11 @@
-"""Optional dependencies: imported where they are used, with a message that says how to install them."""
+"""Optional dependencies: imported on use, with a message that says how to install them."""
 
 from importlib import import_module
 from types import ModuleType
 
 from telescope_transformer.errors import MissingExtraError
 
-# Optional packages that are imported, and the extra that installs each.
+# Optional packages and the extra that installs each.
 EXTRAS = {
     "datasets": "hub",
     "evaluate": "hub",
@@ -15,6 +15,9 @@ EXTRAS = {
     "gensim": "baselines",
     "matplotlib": "train",
     "maxminddb": "mmdb",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
     "pandas": "hub",
     "pymisp": "export",
     "pyspark": "spark",
@@ -24,7 +27,7 @@ EXTRAS = {
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
-    """An error that says which extra to install; None if the module that is missing is no optional package."""
+    """An error that says which extra to install; None if the missing module is not an optional package."""
     package = (error.name or "").partition(".")[0]
     if package not in EXTRAS:
         return None
@@ -37,10 +40,10 @@ def require(module: str) -> ModuleType:
     """Import an optional module.
 
     Args:
-        module: its name, such as "stix2" or "fastavro.schema"; its package is a key of `EXTRAS`.
+        module: name such as "stix2" or "fastavro.schema"; its package is a key of `EXTRAS`.
 
     Raises:
-        MissingExtraError: when it is not installed, with the extra that installs it.
+        MissingExtraError: if it is not installed; the message names the extra that installs it.
 
     Example:
         >>> fastavro = require("fastavro")

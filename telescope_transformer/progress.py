@@ -1,10 +1,10 @@
-"""Messages and progress bars on stderr: bars on a terminal only, and neither when a command is quiet."""
+"""Messages and progress bars on stderr. Bars appear on a terminal only, and quiet commands show neither."""
 
 import sys
 from collections.abc import Iterable
 from typing import Any
 
-# Set once by the command line, before any work begins.
+# Set by the command line before any work begins.
 _quiet = False
 
 
@@ -15,12 +15,12 @@ def set_quiet(quiet: bool) -> None:
 
 
 def printable(text: str) -> str:
-    """Text without letters that steer a terminal: labels and file names come from elsewhere."""
+    """Remove control characters, because labels and file names are untrusted input."""
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def say(message: str) -> None:
-    """Print a message about the work to stderr; stdout is for results."""
+    """Print a message to stderr. stdout is for results."""
     if not _quiet:
         sys.stderr.write(f"{printable(message)}\n")
         sys.stderr.flush()
@@ -37,12 +37,12 @@ def progress_bar(
     """A progress bar of tqdm.
 
     Args:
-        iterable: what to step through; None leaves the steps to the bar's `update`.
-        unit: of a step, such as "window".
-        description: what is done.
-        total: number of steps, if the iterable does not tell.
-        show: whether to show it; None shows it if stderr is a terminal, so that logs have no control characters. A
-            quiet command shows none.
+        iterable: what to iterate over; None if the caller calls the bar's `update`.
+        unit: unit of a step, such as "window".
+        description: text in front of the bar.
+        total: number of steps, if the iterable has no length.
+        show: whether to show the bar; None shows it if stderr is a terminal, so that logs have no control characters.
+            Quiet commands show none.
     """
     from tqdm import tqdm
 

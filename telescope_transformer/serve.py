@@ -1,4 +1,4 @@
-"""`telescope serve`: the reports of one or more analyses on loopback, with a search over all their tables."""
+"""`telescope serve`: reports of one or more analyses on the loopback address, with a search over all sources."""
 
 import json
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from telescope_transformer.report.search import SourceSearch
 from telescope_transformer.report.words import EPOCH
 
 LOOPBACK = "127.0.0.1"
-# What an analysis writes last but for its report: with it, all tables are there.
+# Written after all tables, so its presence means they are complete.
 NEWEST = "sensors.json"
-# Seconds for which a client may keep a connection waiting, and requests that are answered at a time.
+# Seconds before an idle connection is closed, and requests that are answered at a time.
 PATIENCE = 10
 MOST_AT_ONCE = 16
 # Analyses that one server holds in memory.
@@ -26,7 +26,7 @@ MOST_ANALYSES = 60
 
 
 class _Version(NamedTuple):
-    """An analysis as it was at one time."""
+    """An analysis as it was when it was read."""
 
     written: int | None
     page: bytes
@@ -34,7 +34,7 @@ class _Version(NamedTuple):
 
 
 class Served:
-    """An analysis that was written to a folder; read anew once the folder's tables are newer.
+    """The analysis of a folder, which is read again when the tables have changed.
 
     Raises:
         InputError: if the folder is not the output of an analysis.
@@ -47,7 +47,7 @@ class Served:
 
     @property
     def now(self) -> _Version:
-        """The newest version; where new tables cannot be read, because they are being written, the last one."""
+        """The newest version, or the previous one if the new tables cannot be read because they are being written."""
         with self._lock:
             if self._time() != self._version.written:
                 try:
@@ -68,7 +68,7 @@ class Served:
 
 
 class Analyses:
-    """Several served analyses by number; each is read when it is first asked for.
+    """Several served analyses by number. Each is read on first use.
 
     Raises:
         InputError: if there are none or too many, or the first is not the output of an analysis.
@@ -98,7 +98,7 @@ class Analyses:
 
 
 def _analyses_below(folder: Path) -> list[Path]:
-    """The folder itself if an analysis was written to it, else the folders in it, the last by name first."""
+    """The folder itself if it has an analysis, or else its subfolders in descending order of names."""
     if (folder / "clusters.json").exists() or not folder.is_dir():
         return [folder]
     found = sorted((one for one in folder.iterdir() if (one / "clusters.json").is_file()), reverse=True)
@@ -106,13 +106,14 @@ def _analyses_below(folder: Path) -> list[Path]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET, to requests that name the loopback address only."""
+    """Answers GET requests, if their Host header names the loopback address."""
 
     server: "ReportServer"
     timeout = PATIENCE
 
     def do_GET(self) -> None:
-        # A page elsewhere can point its own name at this address; its requests carry that name.
+        # DNS rebinding: another website can let its own name resolve to this address, but then the header has that
+        # name.
         if self.headers.get("Host") not in self.server.names:
             self.send_error(HTTPStatus.FORBIDDEN, "only for the loopback address")
             return
@@ -142,14 +143,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Requests are not logged: they hold addresses."""
+        """Do not log requests, because they contain addresses."""
 
 
 def _answer(version: _Version, parts: list[str], query: dict[str, list[str]]) -> bytes | dict[str, Any] | None:
-    """What is asked for: the page, or what the tables say; None for anything else.
+    """The requested page or data; None for an unknown path.
 
     Raises:
-        InputError: for a value that is none.
+        InputError: if a parameter is invalid.
     """
     values = {name: given[0] for name, given in query.items()}
     if not parts:
@@ -191,12 +192,12 @@ class ReportServer(ThreadingHTTPServer):
         self._room = BoundedSemaphore(MOST_AT_ONCE)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer a request once there is room for it."""
+        """Answer a request as soon as fewer than the maximum are in progress."""
         with self._room:
             super().process_request_thread(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away in the middle is no error of ours."""
+        """Ignore clients that disconnect during an answer."""
 
     @property
     def address(self) -> str:

@@ -25,6 +25,7 @@ ORDER = (
     "model",
     "hub",
     "embedding",
+    "onnx_export",
     "correlation_clustering",
     "similarity",
     "threshold",

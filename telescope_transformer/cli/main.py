@@ -34,6 +34,7 @@ COMMANDS = (
     "adapt",
     "evaluate",
     "push",
+    "onnx",
 )
 EPILOG = (
     "Exit status: 0 success; 1 an input, a file or a result is at fault, and stderr says which; 2 wrong usage; "

@@ -1,4 +1,4 @@
-"""Cards of models and datasets, from templates and recorded facts, with the card classes of huggingface_hub."""
+"""Model cards and dataset cards, rendered from templates and recorded facts with the classes of huggingface_hub."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ from telescope_transformer.model import TelescopeConfig
 from telescope_transformer.preparation.manifest import Manifest
 
 TAGS = ["network-telescope", "darknet", "flow-records", "contrastive-learning", "correlation-clustering"]
-# The Hub knows no task of its own for this; embeddings of inputs are what its widget calls feature extraction.
+# The Hub has no task for flow records; the closest is feature extraction, its name for embeddings of inputs.
 PIPELINE_TAG = "feature-extraction"
 TASK_NAME = "Similarity of windows of flow records"
 
@@ -42,12 +42,12 @@ def model_card(
 
     Args:
         name: repository, "user/name".
-        measurements: what its evaluation found.
-        measured_on: the models that were measured, where they are not the checkpoint itself; the card then says so,
-            and the figures stay out of the metadata, which would give them as the checkpoint's own.
+        measurements: results of its evaluation.
+        measured_on: the models that were measured, if they are not the checkpoint itself. The card then says so, and
+            the results stay out of its metadata, which would attribute them to the checkpoint.
 
     Raises:
-        CheckpointError: if the checkpoint is not whole.
+        CheckpointError: if the checkpoint is incomplete.
     """
     config = read_config(checkpoint)
     described = TelescopeConfig.from_dict(config)
@@ -109,10 +109,10 @@ def dataset_card(manifest: Manifest, name: str, *, licence: str = "other") -> Da
 
 
 def check_card(card: ModelCard | DatasetCard, measurements: Sequence[Measurement] = ()) -> None:
-    """Check a card without the network: its metadata reads back as it was meant, and its text is whole.
+    """Check a card offline: the metadata must read back unchanged, and the text must be complete.
 
     Raises:
-        HubError: naming what is wrong.
+        HubError: if the card is wrong; the message says what.
     """
     read_back = type(card)(str(card)).data
     if read_back.to_dict() != card.data.to_dict():
@@ -143,12 +143,12 @@ def _eval_result(row: Measurement) -> EvalResult:
 
 
 def _metric_type(row: Measurement) -> str:
-    """The metric as one word, without the model that stands before the colon."""
+    """The name of the metric as one word, without the model's name before the colon."""
     return "_".join(row.metric.rpartition(": ")[2].split())
 
 
 def _identifier(name: str) -> str:
-    """A dataset's name with the characters that the Hub allows in an identifier."""
+    """The name of a dataset, reduced to the characters that the Hub allows in an identifier."""
     return "".join(letter if letter.isalnum() or letter in "-_./" else "-" for letter in name).strip("-./") or "own"
 
 
@@ -162,14 +162,14 @@ def size_category(rows: int) -> str:
 
 
 def _render(template: str, data: Any, context: dict[str, Any]) -> str:
-    # Cards are Markdown: a value is plain text, so what could end a table cell or begin a tag is escaped.
+    # Cards are Markdown. Values are plain text, so characters that end a table cell or begin a tag are escaped.
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, finalize=_plain)
     text = (data_folder("hub_cards") / template).read_text(encoding="utf-8")
     return environment.from_string(text).render(card_data=_Verbatim(data.to_yaml()), **context)
 
 
 class _Verbatim(str):
-    """Text that is rendered as it is."""
+    """Text that is rendered without escaping."""
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What cards say, read from the files that preparation, training and evaluation left; nothing is typed in by hand."""
+"""Facts for cards, read from the files that preparation, training and evaluation wrote."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.preparation.manifest import Manifest
 from telescope_transformer.preparation.writer import window_schema
 
-# Power of a machine under load: a small server without a GPU, and one with a GPU of 300 to 400 W.
+# Assumed power of a machine under load in watts: a small server without a GPU, and one with a GPU of 300 to 400 W.
 ASSUMED_WATTS = {"CPU": 100, "GPU": 500}
 SPLITS = {
     "train": "training sources, the first 80 % of each in time",
@@ -26,7 +26,7 @@ SPLITS = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure of an evaluation, with its 95 % interval where it has one."""
+    """One result of an evaluation, with its 95 % interval if it has one."""
 
     dataset: str
     split: str
@@ -62,12 +62,12 @@ def read_json(path: Path) -> Any:
 
 
 def read_measurements(path: Path) -> list[Measurement]:
-    """Figures of a metrics.json of `telescope evaluate`: its `results`, or a list of such objects.
+    """Results in a metrics.json of `telescope evaluate`: its `results`, or a list of such objects.
 
-    Each has dataset, split, metric, value and, where there is an interval, low and high.
+    Each has dataset, split, metric, value and, if there is an interval, low and high.
 
     Raises:
-        InputError: naming the file, the place and the value of what is not a figure.
+        InputError: if a result is malformed; the message names the file, the position and the value.
     """
     rows = read_json(path) or []
     if isinstance(rows, dict):
@@ -87,13 +87,13 @@ def read_measurements(path: Path) -> list[Measurement]:
 
 
 def read_measured_on(path: Path) -> str | None:
-    """What the figures of a metrics.json were measured on, where it says so: another model than the one beside it."""
+    """The models that a metrics.json was measured on, if it names others than the checkpoint beside it."""
     content = read_json(path)
     return str(content["measured_on"]) if isinstance(content, dict) and content.get("measured_on") else None
 
 
 def read_training(checkpoint: Path) -> dict[str, Any]:
-    """training.json of a checkpoint, empty where there is none; a folder that training started from is left out.
+    """training.json of a checkpoint, empty if there is none, without the folder that training started from.
 
     Raises:
         InputError: if it is not a JSON object.
@@ -102,17 +102,17 @@ def read_training(checkpoint: Path) -> dict[str, Any]:
     if not isinstance(training, dict):
         raise InputError(f"{checkpoint / 'training.json'}: not what training writes")
     start = training.get("start_from")
-    # A path of somebody's machine is nobody else's business.
+    # A local path is private, and of no use to others.
     if start is None or Path(start).exists() or str(start).strip("./").count("/") != 1:
         training.pop("start_from", None)
     return training
 
 
 def training_cost(training: dict[str, Any]) -> dict[str, Any] | None:
-    """Time and energy of a training, from its recorded steps and speed; None if these are not recorded.
+    """Time and energy of a training run, from its recorded steps and speed; None if they are not recorded.
 
     Args:
-        training: of training.json.
+        training: content of training.json.
     """
     result = training.get("result")
     speed = result.get("pairs_per_second") if isinstance(result, dict) else None
@@ -132,10 +132,10 @@ def training_cost(training: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def read_config(checkpoint: Path) -> dict[str, Any]:
-    """config.json of a checkpoint directory, after a check that it is one of ours.
+    """config.json of a checkpoint directory.
 
     Raises:
-        CheckpointError: if a file is missing, or the model is another one.
+        CheckpointError: if a file is missing, or the checkpoint is of another model type.
     """
     for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
         if not (checkpoint / name).is_file():
@@ -181,7 +181,7 @@ def describe_columns(manifest: Manifest) -> list[dict[str, str]]:
 
 
 def describe_preparation(manifest: Manifest) -> dict[str, Any]:
-    """How a dataset was made: its account of records, its engines and formats; no names of files or sensors."""
+    """How a dataset was prepared: counts of records, engines and formats, but no names of files or sensors."""
     counts = {f"records and sources, {name.replace('_', ' ')}": count for name, count in manifest.counts().items()}
     formats = sorted({str(entry.get("format")) for ingest in manifest.ingests for entry in ingest.inputs})
     engines = sorted({ingest.engine for ingest in manifest.ingests})
@@ -190,7 +190,7 @@ def describe_preparation(manifest: Manifest) -> dict[str, Any]:
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level, keys joined by dots; lists by commas; what is empty is left out."""
+    """Flatten nested settings: keys are joined by dots, lists by commas, and empty values are dropped."""
     result: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Upload a checkpoint, a prepared dataset or a metric, with a card rendered from what was recorded."""
+"""Upload a checkpoint, a prepared dataset or a metric, with a card generated from recorded facts."""
 
 import tempfile
 from pathlib import Path

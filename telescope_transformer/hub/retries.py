@@ -1,4 +1,4 @@
-"""Calls to the Hub: bounded retries, one clear error for each failure, and never a token in a message."""
+"""Calls to the Hub with bounded retries, one clear error per failure, and no token in any message."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +18,12 @@ from huggingface_hub.errors import (
 
 from telescope_transformer.errors import HubError
 
-# The client retries transfers of files itself, but neither the creation of a repository nor a commit. Four attempts
-# that start 1, 2 and 4 seconds apart outlast a restart of a web server.
+# The client itself retries file transfers, but not the creation of a repository or a commit. Four attempts, with
+# pauses of 1, 2 and 4 seconds, outlast the restart of a web server.
 ATTEMPTS = 4
-# A server that asks for a longer pause (seconds) has a rate limit that a command should report, not wait for.
+# If a server asks for a longer pause (in seconds), the command reports the rate limit instead of waiting.
 LONGEST_WAIT = 120.0
-# Statuses that may go away: time-outs, rate limits, and errors of gateways and servers.
+# Temporary errors: time-outs, rate limits, and errors of gateways and servers.
 TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
 UNREACHABLE = (httpx2.TransportError, ConnectionError, TimeoutError)
 
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 
 def redact(text: str, token: str | None = None) -> str:
-    """Replace the given token and the stored one by `<token>`, with and without surrounding white space."""
+    """Replace the given token and the stored token by `<token>`, with and without surrounding white space."""
     known = {secret for given in (token, get_token()) if given for secret in (given, given.strip())}
     for secret in sorted(known, key=len, reverse=True):
         text = text.replace(secret, "<token>")
@@ -39,7 +39,7 @@ def redact(text: str, token: str | None = None) -> str:
 
 
 def check_token(token: str | None) -> None:
-    """Refuse a token that no request header can carry; the client's own error would print it.
+    """Refuse a token that cannot be sent in a request header, because the client's own error would print it.
 
     Raises:
         HubError: if it has characters other than visible ASCII.
@@ -53,12 +53,12 @@ def with_retries(what: str, call: Callable[[], Result], *, token: str | None = N
 
     Args:
         what: the action, for the error message, such as "push to user/name".
-        call: must be safe to repeat.
-        token: the token that the call was given, to keep it out of messages.
+        call: function to call; it must be safe to repeat.
+        token: the token that the call uses, to keep it out of messages.
         wait: seconds before the second attempt, doubled for each further one. A `Retry-After` header overrides it.
 
     Raises:
-        HubError: one line that says what went wrong and what to do.
+        HubError: if the call fails; the message is one line that says what went wrong and what to do.
     """
     check_token(token or get_token())
     attempt = 1
@@ -67,11 +67,11 @@ def with_retries(what: str, call: Callable[[], Result], *, token: str | None = N
             return call()
         except HubError:
             raise
-        # The client raises errors of several libraries that share no base class, some wrapped in others.
+        # The client raises errors of several libraries without a common base class, some of them nested.
         except Exception as error:
             pause = _pause(error, wait * 2 ** (attempt - 1))
             if attempt == ATTEMPTS or pause is None or pause > LONGEST_WAIT:
-                # A traceback would show the client's error, so it is dropped if it contains the token.
+                # The cause would appear in a traceback, so it is dropped if it contains the token.
                 leaks = any(redact(repr(cause), token) != repr(cause) for cause in _causes(error))
                 raise HubError(redact(f"cannot {what}: {_explain(error)}", token)) from (None if leaks else error)
         time.sleep(pause)
@@ -79,7 +79,7 @@ def with_retries(what: str, call: Callable[[], Result], *, token: str | None = N
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and everything that it was raised from."""
+    """The error and the errors that caused it."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -101,9 +101,9 @@ def _pause(error: BaseException, default: float) -> float | None:
 
 
 def _explain(error: BaseException) -> str:
-    """One line about what the client raised."""
+    """Describe an error of the client in one line."""
     refusal = _status_error(error)
-    # Status 400 means that the content is not valid, which the client's own message describes best.
+    # Status 400 means invalid content, which the client's own message describes best.
     if refusal is not None and refusal.response.status_code != 400:
         return _explain_refusal(refusal)
     for cause in _causes(error):

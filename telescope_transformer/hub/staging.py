@@ -1,6 +1,6 @@
-"""Assemble the folder that is uploaded: a checkpoint with its code, a prepared dataset, or a metric, each with a card.
+"""Assemble the folder to upload: a checkpoint with its code, a prepared dataset, or a metric, each with a card.
 
-Weights and shards are linked, not copied.
+Weights and shards are symbolic links, not copies.
 """
 
 import json
@@ -19,7 +19,7 @@ CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "calibrat
 
 @dataclass(frozen=True)
 class CardOptions:
-    """What a card says beside recorded facts: a licence other than the default, and where the evaluation lies."""
+    """Options of a card beside recorded facts: another licence than the default, and the file with the evaluation."""
 
     licence: str | None = None
     metrics: Path | None = None
@@ -31,7 +31,7 @@ class CardOptions:
 
 @dataclass(frozen=True)
 class Staged:
-    """The kind of repository, and which files of an earlier push are deleted unless they come again."""
+    """The kind of repository, and patterns of files that are deleted from it unless they are uploaded again."""
 
     kind: str
     replaces: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ def stage_model(checkpoint: Path, name: str, folder: Path, options: CardOptions)
         CheckpointError: if the checkpoint is incomplete.
         InputError: if the metrics are not what an evaluation writes.
     """
-    # Imported here because it imports torch, which the upload of a dataset or a metric need not wait for.
+    # Imported here because it imports torch, which takes a while and is not needed to upload a dataset or a metric.
     from telescope_transformer.model.sharing_telescope import bundle_source
 
     metrics = options.metrics or checkpoint / "metrics.json"
@@ -64,7 +64,7 @@ def stage_model(checkpoint: Path, name: str, folder: Path, options: CardOptions)
 
 
 def stage_dataset(dataset: Path, name: str, folder: Path, options: CardOptions) -> Staged:
-    """The files of every split, the manifest without the paths of inputs, and the card whose `configs` name the files.
+    """The files of every split, the manifest without paths of inputs, and a card whose `configs` list the files.
 
     Raises:
         DatasetError: if there is no prepared dataset, or a file of it is missing.
@@ -78,7 +78,7 @@ def stage_dataset(dataset: Path, name: str, folder: Path, options: CardOptions) 
     ]
     write_manifest(folder, replace(manifest, ingests=ingests))
     dataset_card(manifest, name, **options.licence_argument).save(folder / "README.md")
-    # Shards that an earlier preparation left beside the new ones would be read as part of the dataset.
+    # Otherwise shards of an earlier preparation would remain and be read as part of the dataset.
     return Staged("dataset", ["*.parquet"])
 
 

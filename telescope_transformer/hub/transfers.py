@@ -1,4 +1,4 @@
-"""Folders to the Hub and back."""
+"""Upload folders to the Hub and download them."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +8,7 @@ from huggingface_hub import HfApi
 from telescope_transformer.errors import CheckpointError, HubError
 from telescope_transformer.hub.retries import with_retries
 
-# Everything that a checkpoint consists of; a repository may hold other formats and training states beside it.
+# The files of a checkpoint; a repository may also hold other formats and training states.
 CHECKPOINT_PATTERNS = ["*.json", "*.safetensors", "*.py"]
 
 Model = TypeVar("Model")
@@ -27,7 +27,7 @@ def push_folder(
     """Upload a folder as one commit. Files that an interrupted upload has already sent are not sent again.
 
     Args:
-        folder: its files are uploaded with their paths relative to it.
+        folder: folder to upload; paths in the repository are relative to it.
         name: repository, "user/name"; created if it does not exist.
         kind: "model", "dataset" or "space".
         private: whether a new repository is private.
@@ -78,19 +78,19 @@ def download(
     patterns: list[str] | None = None,
     token: str | None = None,
 ) -> Path:
-    """Return a local copy of a repository; an existing directory is returned as it is.
+    """Return a local copy of a repository; an existing directory is returned unchanged.
 
-    An interrupted download continues within the file; complete files are not fetched again.
+    An interrupted download continues within a file, and complete files are not downloaded again.
 
     Args:
         name: directory, or repository "user/name".
         kind: "model", "dataset" or "space".
         revision: branch, tag or commit; None is main.
-        patterns: which files, as in `["*.json"]`; None is all.
+        patterns: patterns of the files to download, such as `["*.json"]`; None is all files.
         token: None takes HF_TOKEN or the stored token.
 
     Raises:
-        HubError: if the repository, the revision or the Hub is not there, or access is refused.
+        HubError: if the repository, the revision or the Hub cannot be reached, or access is refused.
     """
     if Path(name).is_dir():
         return Path(name)
@@ -111,8 +111,8 @@ def checkpoint_folder(name: str | Path, *, revision: str | None = None, token: s
         token: None takes HF_TOKEN or the stored token.
 
     Raises:
-        CheckpointError: if it can only be a directory, and there is none.
-        HubError: if it is neither a directory nor a repository that can be downloaded.
+        CheckpointError: if the name is not a Hub id, and there is no such directory.
+        HubError: if the repository cannot be downloaded.
     """
     text = str(name)
     if Path(text).is_dir():
@@ -144,7 +144,7 @@ def load_pretrained(
     token: str | None = None,
     **options: Any,
 ) -> Model:
-    """Call `model_class.from_pretrained` on a directory or a Hub repository, with one clear error for every fault.
+    """Call `model_class.from_pretrained` on a directory or a Hub repository, with a clear error for every fault.
 
     Args:
         model_class: a model, configuration or tokenizer class of `telescope_transformer`, or an Auto class.
@@ -160,7 +160,7 @@ def load_pretrained(
     folder = checkpoint_folder(name, revision=revision, token=token)
     try:
         return model_class.from_pretrained(folder, **options)  # type: ignore[attr-defined]
-    # The libraries' errors for damaged files share no base class, down to those of the JSON parser.
+    # The libraries' errors for damaged files have no common base class.
     except Exception as error:
         where = str(name) if revision is None else f"{name}@{revision}"
         reason = " ".join(str(error).replace(f"{folder}: ", "").split()) or type(error).__name__
