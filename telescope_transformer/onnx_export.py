@@ -1,6 +1,7 @@
 """Export a model to ONNX: one graph for any number of windows and records, checked against PyTorch."""
 
 import logging
+import warnings
 from pathlib import Path
 
 import torch
@@ -70,25 +71,28 @@ def export_onnx(model: str | Path | None, output: Path) -> float:
 def _write(network: _Embeddings, config: TelescopeConfig, path: Path) -> None:
     example = _windows(config, 3, min(6, config.max_position_embeddings))
     windows, records = Dim("windows"), Dim("records", max=config.max_position_embeddings)
-    # The exporter warns of operators of packages that are not installed here.
+    # The exporter logs operators of packages that are not installed.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        program = torch.onnx.export(
-            network,
-            (),
-            kwargs=example,
-            dynamo=True,
-            dynamic_shapes={name: {0: windows, 1: records} for name in INPUTS},
-            input_names=list(INPUTS),
-            output_names=["embeddings"],
-            opset_version=OPSET,
-            verbose=False,
-        )
+        with warnings.catch_warnings():
+            # PyTorch's exporter calls deprecated functions of PyTorch.
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                (),
+                kwargs=example,
+                dynamo=True,
+                dynamic_shapes={name: {0: windows, 1: records} for name in INPUTS},
+                input_names=list(INPUTS),
+                output_names=["embeddings"],
+                opset_version=OPSET,
+                verbose=False,
+            )
         if program is None:
             raise ExportError("the exporter returned no graph")
         program.save(path)
-    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-        raise ExportError(f"the model cannot be exported to ONNX: {error}") from error
+    except RuntimeError as error:
+        raise ExportError(f"the model cannot be exported to ONNX: {str(error).splitlines()[0]}") from error
 
 
 def _difference(network: _Embeddings, config: TelescopeConfig, path: Path) -> float:
