@@ -44,7 +44,8 @@ FIELDS = (
             "timestamp ts time datetime starttime start firstseen first date stime timestampstart "
             "flowstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds "
             "flowstartseconds firstswitched eventstart eventtime timestampstr timestampts epoch "
-            "frametimeepoch timereceived stampinserted"
+            "frametimeepoch timereceived stampinserted logtime eventstarttime starttimestamp firstpacket startedat "
+            "createdat datetimeutc timestamputc timeutc utctime epochtime unixtime timestampus timestampms"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),

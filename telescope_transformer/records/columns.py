@@ -16,9 +16,12 @@ _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 
 # In order of preference; compared without case and with "_", "-", " ", "." and "@" taken out.
 ALIASES: dict[str, tuple[str, ...]] = {row.name: tuple(row.aliases.split()) for row in FIELDS} | {
-    "icmp_type": ("icmptype", "itype", "icmptypeipv4", "icmptypeipv6"),
+    "icmp_type": (
+        *("icmptype", "itype", "icmptypeipv4", "icmptypeipv6"),
+        *("icmptypecode", "icmptypecodeipv4", "icmptypecodeipv6"),
+    ),
     "icmp_code": ("icmpcode", "icode", "icmpcodeipv4", "icmpcodeipv6"),
-    "date": ("date", "day", "startdate", "flowdate", "logdate"),
+    "date": ("date", "day", "startdate", "flowdate", "logdate", "eventdate"),
 }
 
 

@@ -4,22 +4,41 @@ Such text is rare enough that each distinct value is rewritten in Python.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
-_CLOCK = r"(?P<h>\d{1,2}):(?P<min>\d{2})(?::(?P<s>\d{2})(?:[.,](?P<f>\d+))?)?\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
-_ZONE = r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})?"
-_END = rf"(?:[\sT,@:]+{_CLOCK}{_ZONE})?$"
+# RFC 5322, section 4.3, and European zones; CST, IST and BST each stand for several zones and are not read.
+_ZONES = {
+    **{"Z": "+00:00", "UTC": "+00:00", "UT": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00"},
+    **{"CET": "+01:00", "CEST": "+02:00", "EET": "+02:00", "EEST": "+03:00", "MSK": "+03:00", "JST": "+09:00"},
+    **{"EST": "-05:00", "EDT": "-04:00", "CDT": "-05:00", "MST": "-07:00", "MDT": "-06:00"},
+    **{"PST": "-08:00", "PDT": "-07:00"},
+}
+_CLOCK = r"(?P<h>\d{1,2})[:.](?P<min>\d{2})(?:[:.](?P<s>\d{2})(?:[.,](?P<f>\d+))?)?\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
+_ZONE = rf"\s*\[?(?P<zone>{'|'.join(sorted(_ZONES, reverse=True))}|[+-]\d{{2}}(?::?\d{{2}})?)?\]?"
+_END = rf"(?:[\sT,@:_\-]+{_CLOCK}{_ZONE})?$"
 _NUMBERS = re.compile(rf"^(?P<a>\d{{1,2}})(?P<sep>[/.\-])(?P<b>\d{{1,2}})(?P=sep)(?P<y>\d{{4}}){_END}")
+_SHORT_YEAR = re.compile(rf"^(?P<a>\d{{1,2}})/(?P<b>\d{{1,2}})/(?P<y>\d{{2}}){_END}")
 _YEAR_FIRST = re.compile(rf"^(?P<y>\d{{4}})(?P<sep>[/.\-])(?P<m>\d{{1,2}})(?P=sep)(?P<d>\d{{1,2}}){_END}")
-_WEEKDAY, _MONTH = r"(?:[A-Za-z]{3,9},?\s+)?", r"(?P<m>[A-Za-z]{3,9})"
-_DAY_NAME = re.compile(rf"^{_WEEKDAY}(?P<d>\d{{1,2}})[\s/\-]+{_MONTH}[\s/\-,]+(?P<y>\d{{4}}){_END}")
-_NAME_DAY = re.compile(rf"^{_WEEKDAY}{_MONTH}\s+(?P<d>\d{{1,2}}),?\s+(?P<y>\d{{4}}){_END}")
+_COMPACT = re.compile(
+    r"^(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?:[\sT_\-]+(?P<h>\d{2}):?(?P<min>\d{2})(?::?(?P<s>\d{2})(?:[.,]?(?P<f>\d+))?)?"
+    rf"(?P<half>){_ZONE}|(?P<digits>\d{{12}}))$"
+)
+_WEEKDAY, _MONTH = r"(?:[A-Za-z]{3,9},?\s+)?", r"(?P<m>[A-Za-z]{3,9})\.?"
+_DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
+_DAY_NAME = re.compile(rf"^{_WEEKDAY}{_DAY}[\s/\-]*{_MONTH}[\s/\-,]*(?P<y>\d{{4}}){_END}")
+_NAME_DAY = re.compile(rf"^{_WEEKDAY}{_MONTH}\s+{_DAY},?\s+(?P<y>\d{{4}}){_END}")
 _UNIX = re.compile(
     rf"^(?:[A-Za-z]{{3}}\s+)?(?P<m>[A-Za-z]{{3}})\s+(?P<d>\d{{1,2}})\s+{_CLOCK}{_ZONE}\s+(?P<y>\d{{4}})$"
 )
-_TIME_OF_DAY = re.compile(r"^\s*\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?$")
+_TIME_OF_DAY = re.compile(rf"^\s*\d{{1,2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?{_ZONE}$")
+_COMPACT_CLOCK = re.compile(r"^(\d{2})(\d{2})(\d{2}(?:\.\d+)?)$")
+_SCIENTIFIC = re.compile(r"^\d(?:[.,](?P<digits>\d+))?[eE]\+?(?P<exponent>\d{1,2})$")
+_COMMA = re.compile(r"^(\d{9,}),(\d+)$")
+_SECONDS_DIGITS = 9
+"""Digits behind the point of `1.469123456e9` that tell seconds; spreadsheets write five, and lose hours."""
 
 
 def is_time_of_day(text: str) -> bool:
@@ -27,28 +46,64 @@ def is_time_of_day(text: str) -> bool:
     return _TIME_OF_DAY.match(text) is not None
 
 
+def clock_text(text: str) -> str | None:
+    """A time of day beside a date in a column of its own, also if written as `175056`; None for other text."""
+    compact = _COMPACT_CLOCK.match(text)
+    if compact:
+        return f"{compact[1]}:{compact[2]}:{compact[3]}"
+    return text if is_time_of_day(text) else None
+
+
 def day_comes_first(texts: Iterable[str]) -> bool | None:
     """Whether dates such as 21/07/2016 begin with the day; None if no value tells, or if values contradict."""
     day, month = False, False
     for text in texts:
-        found = _NUMBERS.match(text)
+        found, short = _NUMBERS.match(text), _SHORT_YEAR.match(text)
         if found:
             day |= int(found["a"]) > 12
-            month |= int(found["b"]) > 12
+        if found or short:
+            month |= int((found or short)["b"]) > 12  # type: ignore[index]
     return None if day == month else day
+
+
+def plain_numbers(texts: Sequence[str]) -> list[str | None]:
+    """Numbers in scientific notation or with a decimal comma as plain ones, None for other text.
+
+    Where no value of a column has enough digits to tell seconds, its times are lost, and none is taken.
+    """
+    found = [_SCIENTIFIC.match(text) for text in texts]
+    precise = any(match and len(match["digits"] or "") >= _SECONDS_DIGITS for match in found)
+    plain: list[str | None] = []
+    for text, match in zip(texts, found, strict=True):
+        comma = _COMMA.match(text)
+        if match and precise:
+            plain.append(format(Decimal(text.replace(",", ".")), "f"))
+        else:
+            plain.append(f"{comma[1]}.{comma[2]}" if comma else None)
+    return plain
 
 
 def iso_text(text: str, day_first: bool | None) -> str | None:
     """`text` as ISO 8601, None if it is of no form known here or its day and month cannot be told apart."""
+    text = text.strip("[] ")
     found = _NUMBERS.match(text)
     if found:
         if day_first is None and found["a"] != found["b"]:
             return None
         day, month = (found["a"], found["b"]) if day_first else (found["b"], found["a"])
         return _joined(found, int(month), int(day))
+    found = _SHORT_YEAR.match(text)
+    # 16/07/21 may begin with the year; with the day in the middle it cannot.
+    if found and day_first is False:
+        return _joined(found, int(found["a"]), int(found["b"]), "20")
     found = _YEAR_FIRST.match(text)
     if found:
         return _joined(found, int(found["m"]), int(found["d"]))
+    found = _COMPACT.match(text)
+    if found:
+        digits = found["digits"]
+        clock = f"T{digits[:2]}:{digits[2:4]}:{digits[4:6]}.{digits[6:]}" if digits else ""
+        return (_joined(found, int(found["m"]), int(found["d"])) or "") + clock
     for form in (_DAY_NAME, _NAME_DAY, _UNIX):
         found = form.match(text)
         if found and found["m"][:3].lower() in _MONTHS:
@@ -56,8 +111,8 @@ def iso_text(text: str, day_first: bool | None) -> str | None:
     return None
 
 
-def _joined(found: "re.Match[str]", month: int, day: int) -> str | None:
-    date = f"{found['y']}-{month:02d}-{day:02d}"
+def _joined(found: "re.Match[str]", month: int, day: int, century: str = "") -> str | None:
+    date = f"{century}{found['y']}-{month:02d}-{day:02d}"
     if found["h"] is None:
         return date
     hour = int(found["h"])
@@ -67,4 +122,4 @@ def _joined(found: "re.Match[str]", month: int, day: int) -> str | None:
         hour = hour % 12 + (12 if found["half"][0] in "Pp" else 0)
     zone = found["zone"] or ""
     fraction = f".{found['f']}" if found["f"] else ""
-    return f"{date}T{hour:02d}:{found['min']}:{found['s'] or '00'}{fraction}{zone if zone[:1] in '+-' else ''}"
+    return f"{date}T{hour:02d}:{found['min']}:{found['s'] or '00'}{fraction}{_ZONES.get(zone, zone)}"

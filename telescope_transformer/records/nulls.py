@@ -5,8 +5,9 @@
 _NULLS = r"""
 - -- (empty) (null) (none) <na> <null> <nil> <none> #n/a #na n/a na nan -nan nat nil none null undefined \n
 1.#ind -1.#ind 1.#qnan -1.#qnan
+unknown (unknown) <unknown> missing unset undef void (none) (nil) none. nil. (undefined) (blank) <empty> [null] {}  []
 """
-NULL_TEXTS = frozenset(_NULLS.split())
+NULL_TEXTS = frozenset((*_NULLS.split(), "not available", "not applicable", "no value"))
 
 
 def is_null(text: str) -> bool:

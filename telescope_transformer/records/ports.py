@@ -5,8 +5,9 @@ Files write the ICMP type and code in several ways. They are told apart row by r
 - in columns of their own;
 - as source and destination port (Zeek, Suricata, packets);
 - as one number, type * 256 + code, in the destination port, the source port being 0 or absent (NetFlow and IPFIX
-  exporters, nfdump up to 1.7.1, SiLK, pmacct), or in the source port, the destination port being 0;
-- as `type.code` in the destination port (nfdump).
+  exporters, nfdump up to 1.7.1, SiLK, pmacct), or in the source port, the destination port being 0, or in both;
+- as `type.code` or `type/code` in one of the ports (nfdump);
+- as one number in a column of its own (ICMP_TYPE of NetFlow version 9, icmpTypeCodeIPv4 of IPFIX).
 
 A type or code above 255 after that is no ICMP, and the row is rejected. A type that the file does not give is
 `UNKNOWN_ICMP_TYPE`: type 0 is an echo reply.
@@ -53,30 +54,33 @@ def _column(raw: Mapping[str, pa.Array], field: str, rows: int) -> Parsed:
 
 def _icmp(raw: Mapping[str, pa.Array], src: Parsed, dst: Parsed, places: np.ndarray) -> tuple[Parsed, Parsed]:
     """Types and codes of the ICMP rows at `places`; `raw` holds these rows alone."""
-    rows = len(places)
     kinds, kind_status = np.array(src.values)[places], src.status[places]
     codes, code_status = np.array(dst.values)[places], dst.status[places]
-    if "dst_port" in raw and is_text(raw["dst_port"].type):
-        _split_dotted(raw, kinds, kind_status, codes, code_status)
+    _split_dotted(raw, kinds, kind_status, codes, code_status)
     no_kind = (kind_status == MISSING) | ((kind_status == VALID) & (kinds == 0))
     no_code = (code_status == MISSING) | ((code_status == VALID) & (codes == 0))
     in_dst = no_kind & (code_status == VALID) & (codes > _LARGEST_BYTE)
     in_src = no_code & (kind_status == VALID) & (kinds > _LARGEST_BYTE) & (kinds != UNKNOWN_ICMP_TYPE)
-    # Some exporters give the type and, again with it, the code.
-    in_both = (kind_status == VALID) & (code_status == VALID) & (codes > _LARGEST_BYTE) & (codes >> 8 == kinds)
+    # Some exporters give the type, or the same number, and again with it the code.
+    repeated = (codes >> 8 == kinds) | (codes == kinds)
+    in_both = (kind_status == VALID) & (code_status == VALID) & (codes > _LARGEST_BYTE) & repeated
     joint = np.where(in_src, kinds, codes)
     split = in_dst | in_src | in_both
     kinds, codes = np.where(split, joint >> 8, kinds), np.where(split, joint & 0xFF, codes)
     kind_status, code_status = np.where(split, VALID, kind_status), np.where(split, VALID, code_status)
-    own_kind, own_code = _own(raw, "icmp_type", rows), _own(raw, "icmp_code", rows)
-    if own_kind is not None:
-        use = own_kind.status != MISSING
+    if "icmp_type" in raw:
+        own = parse_numbers(raw["icmp_type"], _LARGEST_PORT)
+        use, joint = own.status != MISSING, np.asarray(own.values)
         # A type without a code: the port may hold the identifier of an echo request, which is no code.
         codes = np.where(use & (codes > _LARGEST_BYTE), 0, codes)
-        kinds, kind_status = np.where(use, own_kind.values, kinds), np.where(use, own_kind.status, kind_status)
-    if own_code is not None:
-        use = own_code.status != MISSING
-        codes, code_status = np.where(use, own_code.values, codes), np.where(use, own_code.status, code_status)
+        joined = use & (own.status == VALID) & (joint > _LARGEST_BYTE)
+        codes, code_status = np.where(joined, joint & 0xFF, codes), np.where(joined, VALID, code_status)
+        kinds = np.where(use, np.where(joined, joint >> 8, joint), kinds)
+        kind_status = np.where(use, own.status, kind_status)
+    if "icmp_code" in raw:
+        own = parse_numbers(raw["icmp_code"], _LARGEST_BYTE)
+        use = own.status != MISSING
+        codes, code_status = np.where(use, own.values, codes), np.where(use, own.status, code_status)
     kinds = np.where(kind_status == MISSING, UNKNOWN_ICMP_TYPE, kinds)
     good_kind = (kind_status != INVALID) & ((kinds <= _LARGEST_BYTE) | (kinds == UNKNOWN_ICMP_TYPE))
     good_code = (code_status != INVALID) & (codes <= _LARGEST_BYTE)
@@ -86,10 +90,6 @@ def _icmp(raw: Mapping[str, pa.Array], src: Parsed, dst: Parsed, places: np.ndar
     )
 
 
-def _own(raw: Mapping[str, pa.Array], field: str, rows: int) -> Parsed | None:
-    return parse_numbers(raw[field], _LARGEST_BYTE) if field in raw else None
-
-
 def _split_dotted(
     raw: Mapping[str, pa.Array],
     kinds: np.ndarray,
@@ -97,21 +97,29 @@ def _split_dotted(
     codes: np.ndarray,
     code_status: np.ndarray,
 ) -> None:
-    """Reads `type.code` in the destination port, in place.
+    """Reads `type.code` or `type/code` in one port, in place, where the other is 0 or missing.
 
-    `8.0` is also how 8 is written where a table of numbers went through floats; but then the source port has a point
-    too.
+    `8.0` is also how 8 is written where a table of numbers went through floats; but then both ports have a point.
     """
-    parts = pc.extract_regex(_text(raw["dst_port"]), r"^\s*(?P<kind>\d{1,3})\.(?P<code>\d{1,3})\s*$")
-    dotted = np.asarray(parts.is_valid())
-    if "src_port" in raw and is_text(raw["src_port"].type):
-        pointed = pc.match_substring(_text(raw["src_port"]), ".").fill_null(False)
-        dotted &= ~np.asarray(pointed)
-    dotted &= (kind_status == MISSING) | (kinds == 0)
-    kind = parse_numbers(pc.struct_field(parts, "kind"), _LARGEST_PORT).values
-    code = parse_numbers(pc.struct_field(parts, "code"), _LARGEST_PORT).values
-    kinds[dotted], codes[dotted] = np.asarray(kind)[dotted], np.asarray(code)[dotted]
-    kind_status[dotted], code_status[dotted] = VALID, VALID
+    found = {}
+    for field in ("src_port", "dst_port"):
+        if field not in raw or not is_text(raw[field].type):
+            continue
+        parts = pc.extract_regex(_text(raw[field]), r"^\s*(?P<kind>\d{1,3})[./](?P<code>\d{1,3})\s*$")
+        kind = np.asarray(parse_numbers(pc.struct_field(parts, "kind"), _LARGEST_PORT).values)
+        code = np.asarray(parse_numbers(pc.struct_field(parts, "code"), _LARGEST_PORT).values)
+        found[field] = np.asarray(parts.is_valid()), kind, code
+    for field, other, numbers, status in (
+        ("dst_port", "src_port", kinds, kind_status),
+        ("src_port", "dst_port", codes, code_status),
+    ):
+        if field in found:
+            dotted, kind, code = found[field]
+            if other in found:
+                dotted = dotted & ~found[other][0]
+            dotted = dotted & ((status == MISSING) | ((status == VALID) & (numbers == 0)))
+            kinds[dotted], codes[dotted] = kind[dotted], code[dotted]
+            kind_status[dotted], code_status[dotted] = VALID, VALID
 
 
 def _text(values: pa.Array) -> pa.Array:

@@ -1,15 +1,17 @@
 """IP protocols and TCP flags by all the names that exporters write."""
 
+import re
+
 # A line for each number: the keyword of IANA's "Assigned Internet Protocol Numbers", then the names of nfdump, of
 # /etc/protocols and of Argus, Zeek and Suricata where they differ.
 _NAMES = """
-0 hopopt ip6-hop
+0 hopopt ip6-hop hopopts ipv6-hopopts
 1 icmp icmp4 icmpv4
 2 igmp
 3 ggp
 4 ipv4 ipip ipencap ip-in-ip ip
 5 st st2
-6 tcp
+6 tcp tcp4 tcp6
 7 cbt
 8 egp
 9 igp igrp
@@ -20,7 +22,7 @@ _NAMES = """
 14 emcon encom
 15 xnet
 16 chaos
-17 udp
+17 udp udp4 udp6
 18 mux
 19 dcn-meas dcn
 20 hmp
@@ -53,8 +55,8 @@ _NAMES = """
 47 gre
 48 dsr mhrp
 49 bna
-50 esp
-51 ah
+50 esp ipsec-esp
+51 ah ipsec-ah
 52 i-nlsp inlsp
 53 swipe
 54 narp
@@ -163,18 +165,29 @@ _NUMBERS = {
 }
 
 
+_WITH_NAME = re.compile(r"^([\w.\-]+)\s*\(\s*([\w.\-]+)\s*\)$")
+
+
 def protocol_number(text: str) -> int | None:
-    """The number of a protocol given by number (`6`, `6.0`, `0x06`) or name, None if it is neither."""
+    """The number of a protocol given by number (`6`, `6.0`, `0x06`), name or both (`TCP (6)`), None if it is none."""
     whole, _, fraction = text.partition(".")
     if whole.isascii() and whole.isdigit() and not fraction.strip("0"):
         return int(whole) if len(whole) <= 9 and int(whole) <= 255 else None
     if text[:2].lower() == "0x":
-        try:
-            number = int(text, 16)
-        except ValueError:
-            return None
-        return number if number <= 255 else None
-    return _NUMBERS.get(_plain(text))
+        number = _hexadecimal(text)
+        return number if number is not None and number <= 255 else None
+    both = _WITH_NAME.match(text)
+    if both:
+        one, other = protocol_number(both[1]), protocol_number(both[2])
+        return one if one == other else None
+    return _NUMBERS.get(_plain(text).removeprefix("ipproto"))
+
+
+def _hexadecimal(text: str) -> int | None:
+    try:
+        return int(text, 16)
+    except ValueError:
+        return None
 
 
 # Letters of Argus, nfdump, SiLK, tcpdump and Zeek: E and C (tcpdump: W) are the bits of RFC 3168.
@@ -196,26 +209,48 @@ _FLAG_WORDS = {
     "NONE": 0,
     "NULL": 0,
 }
-_BETWEEN_WORDS = str.maketrans(",|+/;&", "      ")
-_NO_FLAG = str.maketrans("", "", ".-_*· ")
+_JOINED_WORDS = re.compile(f"(?:{'|'.join(_FLAG_WORDS)})+")
+_WORD = re.compile("|".join(_FLAG_WORDS))
+_HEXADECIMAL = re.compile(r"\b0x[0-9a-f]{1,8}\b", re.IGNORECASE)
+_AROUND = "<>[](){}'\" "
+_BETWEEN_WORDS = str.maketrans(",|+/;&'\"-", " " * 9)
+_NO_FLAG = str.maketrans("", "", ".-_*·, |+;&'\"")
+# How many digits a number of flags has if it is binary: six flags, eight, with the nonce sum, with the reserved bits.
+_BINARY_DIGITS = (6, 8, 9, 12)
+_LARGEST_FLAGS = 0xFFF
 
 
 def flags_number(text: str) -> int | None:
     """TCP flags from a number (`2`, `0x12`), letters (`S`, `.AP.SF`) or words (`SYN,ACK`); None if none fits."""
     whole, _, fraction = text.partition(".")
     if whole.isascii() and whole.isdigit() and not fraction.strip("0"):
+        if len(whole) in _BINARY_DIGITS and set(text) <= {"0", "1"}:
+            return int(text, 2)
         number = int(whole) if len(whole) <= 9 else -1
-        return number if 0 <= number <= 0xFFF else None
-    if text[:2].lower() == "0x":
-        try:
-            number = int(text, 16)
-        except ValueError:
-            return None
-        return number if number <= 0xFFF else None
-    words = text.strip("<>[](){} ").upper().translate(_BETWEEN_WORDS).replace("-", " ").split()
-    if words and all(word in _FLAG_WORDS for word in words):
-        return sum({_FLAG_WORDS[word] for word in words})
-    letters = text.strip("<>[](){} ").upper().translate(_BETWEEN_WORDS).translate(_NO_FLAG)
+        return number if 0 <= number <= _LARGEST_FLAGS else None
+    written = _HEXADECIMAL.search(text)
+    if written:
+        number = int(written[0], 16)
+        return number if number <= _LARGEST_FLAGS else None
+    inner = text.strip(_AROUND).upper()
+    words = inner.translate(_BETWEEN_WORDS).split()
+    if words and all(_JOINED_WORDS.fullmatch(word) for word in words):
+        return sum({_FLAG_WORDS[found] for word in words for found in _WORD.findall(word)})
+    return _flags_of_letters(inner)
+
+
+def _flags_of_letters(text: str) -> int | None:
+    if "*" in text:
+        # Snort writes the bits of RFC 3168 as 1 and 2.
+        text = text.replace("1", "C").replace("2", "E")
+    if text.endswith(".") and text.count(".") == 1 and len(text) <= 5:
+        # tcpdump's dot is an acknowledgement; the dots of nfdump fill a place each.
+        text = text[:-1] + "A"
+    flags, _, mask = text.partition("/")
+    if set(flags) <= set(mask):
+        # A filter's "S/SA": of SYN and ACK, SYN is set.
+        text = flags
+    letters = text.replace("/", "").translate(_NO_FLAG)
     if not set(letters) <= set(_FLAG_LETTERS):
         return None
     found = 0

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.records import time_kernels as kernels
-from telescope_transformer.records.dates import day_comes_first, iso_text
+from telescope_transformer.records.dates import day_comes_first, iso_text, plain_numbers
 from telescope_transformer.records.text import INVALID, MISSING, VALID, text_view
 from telescope_transformer.records.time_kernels import LAST, MICROS_FROM, MILLIS_FROM, NANOS_FROM, NumberForm
 
@@ -136,6 +136,10 @@ class TimeReader:
         rewritten = text_view(pa.array([iso_text(text, self.day_first) for text in texts], pa.string()))
         found, how = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=np.uint8)
         kernels.parse_times(rewritten.data, rewritten.offsets, int(NumberForm.EPOCH), found, how)
+        plain = plain_numbers(texts)
+        if any(plain):
+            others = [place for place, number in enumerate(plain) if number is not None]
+            found[others], how[others] = self._from_text(pa.array([plain[place] for place in others], pa.string()))
         codes = encoded.indices.to_numpy(zero_copy_only=False)
         good = how[codes] == VALID
         numbers[odd[good]] = found[codes[good]]

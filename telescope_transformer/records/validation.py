@@ -12,7 +12,7 @@ from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.fields import FIELDS
 from telescope_transformer.records.addresses import IPV6, format_addresses, parse_addresses
 from telescope_transformer.records.context import ReadContext
-from telescope_transformer.records.dates import is_time_of_day
+from telescope_transformer.records.dates import clock_text, is_time_of_day
 from telescope_transformer.records.parsing import (
     Parsed,
     distinct_texts,
@@ -242,12 +242,13 @@ def _with_dates(raw: Mapping[str, pa.Array]) -> pa.Array:
     if "date" not in raw or not is_text(times.type):
         return times
     texts, codes = distinct_texts(times)
-    alone = np.array([is_time_of_day(text) for text in texts], dtype=bool)[codes]
-    if not alone.any():
+    clocks = [clock_text(text) for text in texts]
+    if not any(clocks):
         return times
     days = raw["date"].cast(pa.string()).cast(pa.binary())
-    joined = pc.binary_join_element_wise(days, times.cast(pa.binary()), pa.scalar(b" ", pa.binary()))
-    return pc.if_else(pa.array(alone), joined, times.cast(pa.binary()))
+    clock = pa.array([text and text.encode() for text in clocks], pa.binary()).take(pa.array(codes))
+    joined = pc.binary_join_element_wise(days, clock, pa.scalar(b" ", pa.binary()))
+    return pc.coalesce(joined, times.cast(pa.binary()))
 
 
 def _reason(field: str, value: object, missing: bool, icmp: bool) -> str:
