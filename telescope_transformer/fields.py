@@ -21,7 +21,8 @@ class RecordField(NamedTuple):
         largest: the largest value that a reader accepts, for numbers that have such a bound.
         aliases: names of columns that are read as this field, without case and separators, the preferred first. Beside
             common names these are those of the Elastic Common Schema (source.ip), IPFIX (RFC 5102 and 7011), NetFlow
-            version 9 as nProbe writes it, SiLK, pmacct, the AWS flow logs and the data sets of CIC and UNSW.
+            version 9 as nProbe writes it, SiLK, pmacct, GoFlow2, ElastiFlow, the flow logs of AWS and Google, and the
+            data sets of CIC and UNSW.
         metadata: of the schema.
     """
 
@@ -41,11 +42,13 @@ FIELDS = (
         required=True,
         window_type=pa.int64(),
         aliases=(
-            "timestamp ts time datetime starttime start firstseen first date stime timestampstart "
-            "flowstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds "
-            "flowstartseconds firstswitched eventstart eventtime timestampstr timestampts epoch "
-            "frametimeepoch timereceived stampinserted logtime eventstarttime starttimestamp firstpacket startedat "
-            "createdat datetimeutc timestamputc timeutc utctime epochtime unixtime timestampus timestampms"
+            # Where a record also tells when it was written, its own beginning comes first.
+            "eventstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds flowstartseconds flowstart "
+            "flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched timestampstart "
+            "jsonpayloadstarttime timestamp ts time datetime starttime start firstseen first date stime "
+            "firstswitched eventtime eventstarttime starttimestamp timestampstr timestampts epoch epochtime unixtime "
+            "frametimeepoch timereceivedns timereceived stampinserted logtime firstpacket startedat createdat "
+            "datetimeutc timestamputc timeutc utctime timestampus timestampms"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),
@@ -56,7 +59,7 @@ FIELDS = (
         aliases=(
             "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh sip "
             "sourceipv4address sourceipv6address ipv4srcaddr ipv6srcaddr remoteip remotehost "
-            "attackerip clientip peerip ip"
+            "attackerip clientip peerip ipipsrc ipv6ipv6src flowsrcipaddr flowclientipaddr ip"
         ),
     ),
     # In windows a destination is 32 bits: an IPv4 address, or the fold of an IPv6 one (records.addresses).
@@ -68,7 +71,8 @@ FIELDS = (
         aliases=(
             "dstip dst daddr dstaddr destip destinationip destination da ipdst destinationaddress "
             "idresph dip destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr "
-            "localip localhost destaddress host sensor sensorname"
+            "localip localhost destaddress target targetip targetaddress ipipdst "
+            "ipv6ipv6dst serverip flowdstipaddr flowserveripaddr host sensor sensorname"
         ),
     ),
     RecordField(
@@ -79,7 +83,8 @@ FIELDS = (
         largest=2**8 - 1,
         aliases=(
             "protocol proto pr prot ipproto ipprotocol transport pro networktransport "
-            "networkiananumber protocolidentifier connectiontransport l4proto"
+            "networkiananumber protocolidentifier connectiontransport l4proto "
+            "l4protonum l4protoname ipipproto ipv6ipv6nxt"
         ),
     ),
     RecordField(
@@ -88,7 +93,10 @@ FIELDS = (
         required=True,
         window_type=pa.uint16(),
         largest=2**16 - 1,
-        aliases=("srcport sport spt sp sourceport idorigp portsrc sourcetransportport l4srcport remoteport"),
+        aliases=(
+            "srcport sport spt sp sourceport idorigp portsrc sourcetransportport l4srcport remoteport "
+            "tcptcpsrcport udpudpsrcport flowsrcl4portid"
+        ),
         metadata={"icmp": "type"},
     ),
     RecordField(
@@ -99,7 +107,8 @@ FIELDS = (
         largest=2**16 - 1,
         aliases=(
             "dstport dport dpt dp destport destinationport port idrespp portdst "
-            "destinationtransportport l4dstport localport dsport"
+            "destinationtransportport l4dstport localport dsport targetport "
+            "tcptcpdstport udpudpdstport flowdstl4portid"
         ),
         metadata={"icmp": "code"},
     ),
@@ -131,7 +140,10 @@ FIELDS = (
         pa.uint32(),
         window_type=pa.uint32(),
         largest=2**32 - 1,
-        aliases=("packets pkts packetcount totpkts ipkt packetdeltacount packettotalcount inpkts sourcepackets pkt"),
+        aliases=(
+            "packets pkts packetcount totpkts ipkt packetdeltacount packettotalcount inpkts sourcepackets pkt "
+            "numpackets"
+        ),
     ),
     # Engines without unsigned 64-bit numbers hold it as a signed one.
     RecordField(
@@ -139,7 +151,7 @@ FIELDS = (
         pa.uint64(),
         window_type=pa.uint64(),
         largest=2**63 - 1,
-        aliases="bytes octets totbytes ibyt octetdeltacount octettotalcount inbytes sourcebytes oct",
+        aliases="bytes octets totbytes ibyt octetdeltacount octettotalcount inbytes sourcebytes oct numbytes",
     ),
     RecordField("label", pa.string(), aliases="label"),
     RecordField("tool", pa.string(), aliases="tool"),

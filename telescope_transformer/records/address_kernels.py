@@ -13,7 +13,8 @@ EMPTY, IPV4, IPV6, MALFORMED = 0, 4, 6, 255
 
 @njit(cache=True, nogil=True)
 def _parse_dotted(data: np.ndarray, start: int, stop: int) -> int:
-    """A dotted quad without leading zeros (which some programs read as octal), or -1."""
+    """A dotted quad, or -1. Leading zeros, which some read as octal, only where all octets have three digits."""
+    padded = stop - start == 15
     value = 0
     octets = 0
     position = start
@@ -24,7 +25,7 @@ def _parse_dotted(data: np.ndarray, start: int, stop: int) -> int:
             octet = octet * 10 + (data[position] - 48)
             digits += 1
             position += 1
-        if digits == 0 or octet > 255 or (digits > 1 and data[position - digits] == 48):
+        if digits == 0 or octet > 255 or (digits > 1 and data[position - digits] == 48 and not padded):
             return -1
         value = value * 256 + octet
         octets += 1

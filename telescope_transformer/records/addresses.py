@@ -2,7 +2,7 @@
 
 Canonical IPv4 is a dotted quad; canonical IPv6 follows RFC 5952; an IPv4-mapped IPv6 address is the IPv4 address.
 Text of decimal digits alone is an IPv4 address written as an integer. Leading zeros in an octet are refused, because
-programs disagree on whether they mean octal.
+programs disagree on whether they mean octal, unless every octet is padded to three digits (`192.000.002.001`).
 """
 
 from ipaddress import IPv6Address

@@ -10,14 +10,14 @@ from decimal import Decimal
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
 # RFC 5322, section 4.3, and European zones; CST, IST and BST each stand for several zones and are not read.
-_ZONES = {
+ZONES = {
     **{"Z": "+00:00", "UTC": "+00:00", "UT": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00"},
     **{"CET": "+01:00", "CEST": "+02:00", "EET": "+02:00", "EEST": "+03:00", "MSK": "+03:00", "JST": "+09:00"},
     **{"EST": "-05:00", "EDT": "-04:00", "CDT": "-05:00", "MST": "-07:00", "MDT": "-06:00"},
     **{"PST": "-08:00", "PDT": "-07:00"},
 }
 _CLOCK = r"(?P<h>\d{1,2})[:.](?P<min>\d{2})(?:[:.](?P<s>\d{2})(?:[.,](?P<f>\d+))?)?\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
-_ZONE = rf"\s*\[?(?P<zone>{'|'.join(sorted(_ZONES, reverse=True))}|[+-]\d{{2}}(?::?\d{{2}})?)?\]?"
+_ZONE = rf"\s*\[?(?P<zone>{'|'.join(sorted(ZONES, reverse=True))}|[+-]\d{{2}}(?::?\d{{2}})?)?\]?"
 _END = rf"(?:[\sT,@:_\-]+{_CLOCK}{_ZONE})?$"
 _NUMBERS = re.compile(rf"^(?P<a>\d{{1,2}})(?P<sep>[/.\-])(?P<b>\d{{1,2}})(?P=sep)(?P<y>\d{{4}}){_END}")
 _SHORT_YEAR = re.compile(rf"^(?P<a>\d{{1,2}})/(?P<b>\d{{1,2}})/(?P<y>\d{{2}}){_END}")
@@ -122,4 +122,4 @@ def _joined(found: "re.Match[str]", month: int, day: int, century: str = "") -> 
         hour = hour % 12 + (12 if found["half"][0] in "Pp" else 0)
     zone = found["zone"] or ""
     fraction = f".{found['f']}" if found["f"] else ""
-    return f"{date}T{hour:02d}:{found['min']}:{found['s'] or '00'}{fraction}{_ZONES.get(zone, zone)}"
+    return f"{date}T{hour:02d}:{found['min']}:{found['s'] or '00'}{fraction}{ZONES.get(zone, zone)}"

@@ -1,5 +1,6 @@
 """Delimited text in batches of byte columns, every row with its number; what all text table formats share."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,6 +26,7 @@ _MOST_LEAD_IN = 30
 """Lines before the header, titles and comments, among which it is looked for."""
 
 _MOST_COLUMNS = 10_000
+_DATE_AND_TIME = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d) +(\d\d:\d\d)")
 
 
 @dataclass(frozen=True)
@@ -165,10 +167,23 @@ class Table:
         self._wanted = np.array([layout.names.index(column) for column in self._columns], dtype=np.int64)
         self._name = name
         self._in_trailer = False
+        self._joins: bool | None = None
         self.next_row = first_row
+
+    def _joined_dates(self, block: bytes) -> bytes:
+        """A block whose times of the form `2016-07-21 17:50:56` count as one value although blanks divide values."""
+        if self._layout.delimiter != BLANKS:
+            return block
+        if self._joins is None and block.strip():
+            lines = (line for line in block.split(b"\n") if line.strip() and not line.startswith(b"#"))
+            first = next(lines, b"")
+            width = len(self._layout.names)
+            self._joins = len(first.split()) > width == len(_DATE_AND_TIME.sub(rb"\1T\2", first).split())
+        return _DATE_AND_TIME.sub(rb"\1T\2", block) if self._joins else block
 
     def split(self, block: bytes, final: bool = True) -> tuple[RawBatch, bytes]:
         """The rows of a block of whole lines, and what belongs to the next block: a row whose quote is still open."""
+        block = self._joined_dates(block)
         lines = block.count(b"\n") + 1
         width = len(self._wanted)
         data = np.frombuffer(block, dtype=np.uint8)

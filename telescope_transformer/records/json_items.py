@@ -8,11 +8,21 @@ from typing import Any, NamedTuple
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import LONGEST_LINE, TextBlocks, as_utf8
 
-_CONTAINERS = frozenset(("hits", "Records", "records", "flows", "events", "results", "data"))
+_CONTAINERS = frozenset(("hits", "Records", "records", "flows", "events", "logEvents", "results", "data"))
 """Keys under which an object may hold an array of records: those of Elasticsearch, AWS and of common exports."""
 
 _CONTAINER = re.compile(rb'^\s*\{[^\[]{0,4096}?"(?:%s)"\s*:\s*\[' % "|".join(sorted(_CONTAINERS)).encode())
+_WRAPPERS = ("_source", "fields", "result")
+"""Keys under which an object may hold the record: those of Elasticsearch, Kibana's exports and Splunk's."""
+
+_TEXTS = ("log", "message", "_raw", "MESSAGE", "payload")
+"""Keys that may hold the record as text: those of Docker, Filebeat, Splunk, journald and hpfeeds."""
+
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
+
+
+_LONGEST_PREFIX = 512
+"""Bytes that syslog may write before an object: a time, a host, a program and its number."""
 
 
 class Item(NamedTuple):
@@ -36,16 +46,27 @@ def _parsed(row: int, text: bytes) -> Item:
 
 
 def line_items(block: bytes, first: int) -> Iterator[Item]:
-    """The values of a block of lines; brackets and commas of an array with a value a line are passed over."""
+    """The values of a block of lines; brackets and commas of an array with a value a line are passed over.
+
+    What syslog or Docker write before an object is passed over too, and the record separators of RFC 7464.
+    """
     for row, line in enumerate(block.split(b"\n"), start=first):
-        text = line.strip().rstrip(b",")
+        text = line.strip(b" \t\x1e\r,")
         if not text or text in (b"[", b"]", b"[]"):
             continue
         if text[:1] == b"[" and text[-1:] != b"]":
-            text = text[1:]
+            text = text[1:].lstrip()
         elif text[-1:] == b"]" and text[:1] == b"{":
             text = text[:-1]
+        if text[:1] not in b"{[":
+            text = _behind_prefix(text)
         yield _parsed(row, text)
+
+
+def _behind_prefix(text: bytes) -> bytes:
+    """The object at the end of a line of a log; the whole line where none is."""
+    at = text.find(b'{"', 0, _LONGEST_PREFIX)
+    return text[at:] if at > 0 and text[:at].rstrip()[-1:] in (b":", b"|", b"]", b"-") else text
 
 
 class Stream:
@@ -158,9 +179,17 @@ def objects(item: Item) -> Iterator[Any]:
 
 
 def unwrapped(record: Any) -> Any:
-    """The document of a hit: Elasticsearch keeps it as `_source`, Kibana's exports give its `fields`."""
-    if isinstance(record, dict):
-        for name in ("_source", "fields"):
-            if isinstance(record.get(name), dict) and ("_index" in record or name == "_source"):
-                return record[name]
+    """The record itself where a program that stores or sends logs has wrapped it."""
+    if not isinstance(record, dict):
+        return record
+    for name in _WRAPPERS:
+        if isinstance(record.get(name), dict) and (name == "_source" or "_index" in record or "preview" in record):
+            return unwrapped(record[name])
+    for name in _TEXTS:
+        inner = record.get(name)
+        if isinstance(inner, str) and inner.startswith('{"'):
+            inner = _parsed(0, inner.strip().encode("utf-8", "replace")).record
+        if isinstance(inner, dict) and (inner is not record.get(name) or "channel" in record):
+            # hpfeeds has the time beside the record.
+            return {"timestamp": record["timestamp"], **inner} if "timestamp" in record else inner
     return record

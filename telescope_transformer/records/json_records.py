@@ -6,9 +6,10 @@ another kind does no harm. An object that no dialect knows, or that is known to 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ from telescope_transformer.records.validation import Chunk, Validator
 BLOCK_BYTES = 4 << 20
 _REQUIRED = ("timestamp", "src_ip", "protocol", "dst_port")
 _NO_TEXT = "a value holds half of a surrogate pair, which is no character"
-_DIALECT_OBJECTS = 200
-"""Objects at the beginning of a file by which its format gets its name."""
+_SNIFFED_VALUES = 200
+"""Values at the beginning of a file by which its format gets its name."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Dialect:
     Attributes:
         name: of the format.
         matches: whether an object is of this program.
-        fields: raw values of the fields of a flow record; None if the object is no flow record.
+        fields: raw values of the fields of a flow record, or of several; None if the object is no flow record.
         complete: adds to or changes the columns of many records at once.
         note: what the user must be told about records of this dialect.
         fallback: what `fields` is for objects that `fields` leaves out, used only where a file has no others.
@@ -53,7 +54,7 @@ class Dialect:
 
     name: str
     matches: Callable[[Mapping[str, Any]], bool]
-    fields: Callable[[Mapping[str, Any]], dict[str, Any] | None]
+    fields: Callable[[Mapping[str, Any]], dict[str, Any] | list[dict[str, Any]] | None]
     complete: Callable[[dict[str, pa.Array]], dict[str, pa.Array]] | None = None
     note: str | None = None
     fallback: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = None
@@ -65,32 +66,25 @@ def _dialect_of(record: Any, dialects: Sequence[Dialect]) -> Dialect | None:
     return next((dialect for dialect in dialects if dialect.matches(record)), None)
 
 
-def _first_known(found: Iterator[Item], dialects: Sequence[Dialect]) -> Dialect | None:
-    """The first dialect but the last, which takes any object, that one of the first objects is of."""
-    for count, item in enumerate(found):
-        for record in map(unwrapped, objects(item)):
-            dialect = _dialect_of(record, dialects[:-1])
-            if dialect is not None:
-                return dialect
-        if count >= _DIALECT_OBJECTS:
-            break
-    return None
+def _first_known(found: Iterable[Item], dialects: Sequence[Dialect]) -> Dialect | None:
+    """The first dialect but the last, which takes any object, that one of some values is of."""
+    records = (record for item in found for record in map(unwrapped, objects(item)))
+    return next(filter(None, (_dialect_of(record, dialects[:-1]) for record in records)), None)
 
 
 @lru_cache(maxsize=4)
 def _first_dialect(head: bytes, dialects: tuple[Dialect, ...]) -> Dialect | None:
-    """The dialect of the first object of a head that one knows."""
+    """The dialect of the first object of a head that one knows; the last, which takes any, where the head is JSON."""
     text = as_utf8(head)
-    if text.lstrip()[:1] not in (b"{", b"[") and b"\n{" not in text:
+    begins_so = re.match(rb'\s*(?:\[\s*)?\{\s*"', text) is not None
+    if b"\0" in text[:512] or (not begins_so and b'{"' not in text):
         return None
     start = goes_over_lines(text)
-    return _first_known(line_items(text, 1) if start is None else Stream(start).feed(text, final=False), dialects)
-
-
-def _is_json(head: bytes) -> bool:
-    """Whether a text begins as JSON does, even if its first line is cut or longer than the head."""
-    text = as_utf8(head).lstrip()
-    return bool(re.match(rb'(?:\[\s*)?\{\s*"', text)) and b"\0" not in head[:512]
+    found = list(islice(line_items(text, 1) if start is None else Stream(start).feed(text, False), _SNIFFED_VALUES))
+    known = _first_known(found, dialects)
+    # The first line may be cut, or longer than the head.
+    is_json = begins_so or any(isinstance(item.record, dict) for item in found)
+    return known or (dialects[-1] if is_json else None)
 
 
 def json_formats(dialects: Sequence[Dialect], general: Callable[[Mapping[str, str] | None], Dialect]) -> list[Format]:
@@ -104,8 +98,7 @@ def json_formats(dialects: Sequence[Dialect], general: Callable[[Mapping[str, st
 
     def sniffer(dialect: Dialect) -> Callable[[bytes], bool]:
         def sniff(head: bytes) -> bool:
-            first = _first_dialect(head, known)
-            return first is dialect or (dialect is known[-1] and first is None and _is_json(head))
+            return _first_dialect(head, known) is dialect
 
         return sniff
 
@@ -164,17 +157,20 @@ class _Reading:
                 fields = self._fields(dialect, record, fallback)
                 if dialect is None or fields is None:
                     skipped += not self._is_for_later(dialect, record, fallback)
-                elif not batches.setdefault(dialect.name, _Batch()).add(item.row, fields):
-                    bad.append(item._replace(text=repr(fields).encode()[:400], reason=_NO_TEXT))
+                    continue
+                for values in fields:
+                    if not batches.setdefault(dialect.name, _Batch()).add(item.row, values):
+                        bad.append(item._replace(text=repr(values).encode()[:400], reason=_NO_TEXT))
         if not fallback and (bad or skipped):
             yield Chunk(Validator.empty(), self._rejects(bad), skipped)
         for name, batch in batches.items():
             if batch.rows:
                 yield self._chunk(name, batch)
 
-    def _fields(self, dialect: Dialect | None, record: Any, fallback: bool) -> dict[str, Any] | None:
+    def _fields(self, dialect: Dialect | None, record: Any, fallback: bool) -> list[dict[str, Any]] | None:
         take = None if dialect is None else (dialect.fallback if fallback else dialect.fields)
-        return take(record) if take else None
+        found = take(record) if take else None
+        return [found] if isinstance(found, dict) else found
 
     def _is_for_later(self, dialect: Dialect | None, record: Any, fallback: bool) -> bool:
         """Whether an object that gave no fields would give some as a fallback; they are counted."""

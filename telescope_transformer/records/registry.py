@@ -18,6 +18,7 @@ from telescope_transformer.records.formats import (
     cowrie,
     csv,
     dionaea,
+    dshield,
     firewall_logs,
     flowtuple,
     honeytrap,
@@ -31,7 +32,9 @@ from telescope_transformer.records.formats import (
     pcapng,
     programs,
     suricata,
+    yafscii,
     zeek,
+    zmap,
 )
 from telescope_transformer.records.json_records import json_formats
 
@@ -48,6 +51,9 @@ _JSON_DIALECTS = (
     ipfix_json.PMACCT_DIALECT,
     ipfix_json.NFDUMP_DIALECT,
     masscan.DIALECT,
+    zmap.DIALECT,
+    aws_vpc.MESSAGE_DIALECT,
+    firewall_logs.MESSAGE_DIALECT,
 )
 
 # Binary formats first, then text with marks of its own, and CSV, which nearly any text passes for, last.
@@ -66,8 +72,12 @@ _BUILT_IN = (
     nfdump.PIPE_FORMAT,
     masscan.LIST_FORMAT,
     *programs.FORMATS,
+    zmap.FORMAT,
+    dshield.FORMAT,
+    nfdump.LINE_FORMAT,
     aws_vpc.FORMAT,
     firewall_logs.FORMAT,
+    yafscii.FORMAT,
     csv.FORMAT,
 )
 

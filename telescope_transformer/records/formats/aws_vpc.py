@@ -2,11 +2,14 @@
 
 Format: docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html. Rows whose status is NODATA or SKIPDATA are no
 flows. A flow log does not tell the ICMP type: both ports are 0 there, and the type is taken as not known. Of packets
-that pass an intermediate layer `pkt_srcaddr` and `pkt_dstaddr` are the true ends.
+that pass an intermediate layer `pkt_srcaddr` and `pkt_dstaddr` are the true ends. Exports of CloudWatch hold the lines
+of the default format as messages of JSON.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +18,7 @@ import pyarrow.compute as pc
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.formats.text_tables import Raw, TextTable, read_table
+from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.lines import as_utf8
 from telescope_transformer.records.validation import Chunk
 
@@ -34,7 +38,11 @@ _DEFAULT_NAMES = (
     *("version", "account-id", "interface-id", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets"),
     *("bytes", "start", "end", "action", "log-status"),
 )
-_DEFAULT_LINE = re.compile(rb"2 \d{12} eni-\w+ \S+ \S+ \S+ \S+ \S+ \S+ \S+ \d+ \d+ \S+ (?:OK|NODATA|SKIPDATA)\s*$")
+# CloudWatch's command line puts the time of the event, or the names of group and stream, before the record.
+_DEFAULT_LINE = re.compile(
+    rb"^(?P<before>(?:\S+\s+){0,4})2 (?:\d{12}|-|unknown) \S+(?: \S+){7} \d{10} \d{10} \S+ (?:OK|NODATA|SKIPDATA)"
+    rb"(?P<after>(?:\s+\S+)?)\s*$"
+)
 _NO_FLOWS = pa.array([b"NODATA", b"SKIPDATA"], pa.binary())
 _ICMP = pa.array([b"1", b"58"], pa.binary())
 
@@ -58,29 +66,47 @@ _WITH_HEADER = TextTable(
     keep=_are_flows,
     complete=_without_icmp_type,
 )
-_WITHOUT_HEADER = TextTable(
-    "aws-vpc",
-    _COLUMNS,
-    names=_DEFAULT_NAMES,
-    delimiters=b"",
-    keep=_are_flows,
-    complete=_without_icmp_type,
-)
 
 
-def _has_no_header(head: bytes) -> bool:
-    return _DEFAULT_LINE.match(as_utf8(head).lstrip().split(b"\n", 1)[0]) is not None
+def _headless(head: bytes) -> TextTable | None:
+    """The table of a text whose first line is a record in the default format."""
+    line = _DEFAULT_LINE.match(as_utf8(head).lstrip().split(b"\n", 1)[0])
+    if line is None:
+        return None
+    before, after = (tuple(f"({end} {n})" for n in range(len(line[end].split()))) for end in ("before", "after"))
+    names = (*before, *_DEFAULT_NAMES, *after)
+    return replace(_WITH_HEADER, marks=(), names=names, delimiters=b"")
 
 
 def sniff(head: bytes) -> bool:
     """Whether the first line is a flow log's header, or a record in the default format."""
     first = as_utf8(head).lstrip().split(b"\n", 1)[0].split()
-    return {b"srcaddr", b"dstaddr", b"start"} <= set(first) or _has_no_header(head)
+    return {b"srcaddr", b"dstaddr", b"start"} <= set(first) or _headless(head) is not None
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of a flow log."""
-    yield from read_table(_WITHOUT_HEADER if _has_no_header(file.head) else _WITH_HEADER, file, context)
+    yield from read_table(_headless(file.head) or _WITH_HEADER, file, context)
 
 
 FORMAT = Format("aws-vpc", sniff, read)
+
+
+def matches_message(record: Mapping[str, Any]) -> bool:
+    """Whether an object is an event of CloudWatch whose message is a record in the default format."""
+    message = record.get("message")
+    return isinstance(message, str) and _DEFAULT_LINE.match(message.encode("utf-8", "replace")) is not None
+
+
+def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of the message of an event."""
+    values = dict(zip(_DEFAULT_NAMES, str(record["message"]).split(), strict=False))
+    if values["log-status"] != "OK":
+        return None
+    fields = {field: values[columns[-1]] for field, columns in _COLUMNS.items() if columns[-1] in values}
+    if values["protocol"].encode() in _ICMP.to_pylist():
+        fields |= {"src_port": None, "dst_port": None}
+    return fields
+
+
+MESSAGE_DIALECT = Dialect("aws-vpc-json", matches_message, message_fields)

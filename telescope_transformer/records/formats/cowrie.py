@@ -1,7 +1,8 @@
 """Cowrie's JSON log: a record for each connection (`cowrie.session.connect`); what happens in a session is skipped.
 
 Fields: src/cowrie/ssh/transport.py and src/cowrie/telnet/transport.py of github.com/cowrie/cowrie. `protocol` there is
-ssh or telnet, both over TCP. Where the destination is not known, the sensor's name stands for it.
+ssh or telnet, both over TCP. Where the destination is not known, the sensor's name stands for it. The sessions that
+Cowrie and Kippo send by hpfeeds (src/cowrie/output/hpfeeds3.py) have names of their own.
 """
 
 from collections.abc import Mapping
@@ -14,12 +15,16 @@ _CONNECT = "cowrie.session.connect"
 
 
 def matches(record: Mapping[str, Any]) -> bool:
-    """Whether an object is an event of Cowrie."""
-    return str(record.get("eventid", "")).startswith("cowrie.")
+    """Whether an object is an event of Cowrie, or a session that it sends by hpfeeds."""
+    return str(record.get("eventid", "")).startswith("cowrie.") or ("peerIP" in record and "hostIP" in record)
 
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of the beginning of a session."""
+    if "peerIP" in record:
+        names = {"src_ip": "peerIP", "dst_ip": "hostIP", "src_port": "peerPort", "dst_port": "hostPort"}
+        session = {field: record.get(name) for field, name in names.items()}
+        return session | {"timestamp": record.get("startTime", record.get("timestamp")), "protocol": TCP}
     if record["eventid"] != _CONNECT:
         return None
     return {

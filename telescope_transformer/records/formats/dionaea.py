@@ -1,7 +1,7 @@
 """Dionaea's JSON logs: the connections that it accepted or rejected, of its handlers log_json and hpfeeds.
 
-What Dionaea connects to itself, and the sockets that it opens to listen, are skipped. Fields:
-modules/python/dionaea/log_json.py and hpfeeds.py of github.com/DinoTools/dionaea.
+T-Pot calls the destination `dest_ip`. What Dionaea connects to itself, and the sockets that it opens to listen, are
+skipped. Fields: modules/python/dionaea/log_json.py and hpfeeds.py of github.com/DinoTools/dionaea.
 """
 
 from collections.abc import Mapping
@@ -34,11 +34,11 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         "timestamp": record.get("timestamp", record.get("@timestamp")),
         "src_ip": src,
-        "dst_ip": dst or record.get("sensor"),
+        "dst_ip": dst or record.get("dest_ip") or record.get("sensor"),
         # TLS runs over TCP.
         "protocol": "tcp" if transport == "tls" else transport,
         "src_port": src_port,
-        "dst_port": dst_port,
+        "dst_port": record.get("dest_port") if dst_port is None else dst_port,
     }
 
 

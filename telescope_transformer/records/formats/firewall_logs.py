@@ -1,31 +1,30 @@
 """Firewall logs by syslog: iptables and nftables (LOG), UFW, DShield sensors, pfSense (filterlog), Cisco ASA (denies).
 
 Other lines of the same file are skipped. Times of traditional syslog have no year and no zone: the year is the latest
-in which they do not lie after the file's last change, and the zone is taken as UTC.
+in which they do not lie after the file's last change, and the zone is taken as UTC. The same messages are read where
+journald (`journalctl -o json`) or a collector of logs keeps them in JSON.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
 from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.dates import ZONES
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.lines import TextBlocks, as_utf8
-from telescope_transformer.records.parsing import encoded, record_columns
-from telescope_transformer.records.rejects import rejects_table
-from telescope_transformer.records.validation import Chunk, Validator
-
-Fields = dict[str, Any]
+from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.log_lines import Fields, LineParser, has_records, read_lines
+from telescope_transformer.records.validation import Chunk
 
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _STAMP = re.compile(
-    r"^(?:<\d{1,3}>)?(?:1 )?(?:"
-    r"(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?)"
+    # A length (RFC 6587), a priority, a version (RFC 5424); Cisco's star and dot mean a clock that is not set.
+    r"^(?:\d{1,5} (?=<))?(?:<\d{1,3}>)?[:\s]*(?:1 )?[*.\[]?(?:"
+    r"(?P<iso>\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d(?::?\d\d)?)(?!\d))?)"
     r"|(?P<epoch>\d{10}(?:\.\d+)?)\s"
-    r"|(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)"
+    r"|(?:[A-Z][a-z]{2} )?(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?"
+    rf"(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)(?: (?P<zone>{'|'.join(ZONES)})\b)?(?: (?P<last>(?:19|20)\d\d)(?=[\s:\]]))?"
     r")"
 )
 
@@ -47,8 +46,8 @@ class _Clock:
         if found["month"] not in _MONTH_NAMES:
             return None
         month, day = _MONTH_NAMES.index(found["month"]) + 1, int(found["day"])
-        year = int(found["year"]) if found["year"] else self._year(month, day)
-        return f"{year}-{month:02d}-{day:02d}T{found['clock']}"
+        year = int(found["year"] or found["last"] or self._year(month, day))
+        return f"{year}-{month:02d}-{day:02d}T{found['clock']}{ZONES.get(found['zone'], '')}"
 
     def _year(self, month: int, day: int) -> int:
         self.guessed = True
@@ -103,7 +102,7 @@ _ICMP_NAMES = {
     "tstampreply": (14, 0),
     "maskreply": (18, 0),
 }
-_FILTERLOG = re.compile(r"filterlog(?:\[\d+\])?(?:: | \d+ - - )(.*)$")
+_FILTERLOG = re.compile(r"filterlog(?:\[\d+\])?(?:: | \S+ \S+ (?:-|\[.*?\]) \ufeff?)(.*)$")
 
 
 def filterlog_fields(line: str) -> Fields | None:
@@ -136,8 +135,9 @@ _END = r"(?P<{0}>[0-9a-fA-F.:]+?)"
 _ASA_FORMS = [
     re.compile(form.replace("SRC", _END.format("src")).replace("DST", _END.format("dst")))
     for form in (
-        # 106023, 106010, 106014
-        r"Deny (?:inbound )?(?:protocol )?(?P<proto>\S+) src \S+?:SRC(?:/(?P<sport>\d+))?(?:\(.*?\))? "
+        # 106023, 106010, 106011, 106014
+        r"Deny (?:inbound )?(?:\(No xlate\) )?(?:protocol )?(?P<proto>\S+) "
+        r"src \S+?:SRC(?:/(?P<sport>\d+))?(?:\(.*?\))? "
         r"dst \S+?:DST(?:/(?P<dport>\d+))?(?:\(.*?\))?(?: \(type (?P<type>\d+), code (?P<code>\d+)\)|\s|$)",
         # 106001
         r"Inbound (?P<proto>\w+) connection denied from SRC/(?P<sport>\d+) to DST/(?P<dport>\d+)"
@@ -145,17 +145,17 @@ _ASA_FORMS = [
         # 106006, 106007, 106015
         r"Deny (?:inbound )?(?P<proto>\w+)(?: \(no connection\))? from SRC/(?P<sport>\d+) to DST/(?P<dport>\d+)"
         r"(?: flags (?P<flags>[A-Z ]+?) on)?",
-        # 106100
-        r"access-list \S+ denied (?P<proto>\S+) \S+/SRC\((?P<sport>\d+)\)(?:\(.*?\))? -> "
+        # 106100, 106102
+        r"access-list \S+ denied (?P<proto>\S+) (?:for user \S+ )?\S+/SRC\((?P<sport>\d+)\)(?:\(.*?\))? -> "
         r"\S+/DST\((?P<dport>\d+)\)",
-        # 710003, 710005
-        r"(?P<proto>TCP|UDP) (?:access denied by ACL|request discarded) from SRC/(?P<sport>\d+) to "
-        r"\S+?:DST/(?P<dport>\d+)",
+        # 710003, 710005, 710006
+        r"(?P<proto>\S+) (?:access denied by ACL|request discarded) from SRC(?:/(?P<sport>\d+))? to "
+        r"\S+?:DST(?:/(?P<dport>\d+)|\s|$)",
         # 313001: the destination is the interface itself.
         r"Denied ICMP type=(?P<type>\d+), code=(?P<code>\d+) from SRC on interface (?P<name>\S+)",
     )
 ]
-_ASA_DENIES = re.compile(r"%(?:ASA|FTD|PIX)-(?:\w+-)?\d-(106\d{3}|710003|710005|313001):")
+_ASA_DENIES = re.compile(r"%(?:ASA|FTD|PIX)-(?:\w+-)?\d-(106\d{3}|71000[356]|313001):")
 
 
 def asa_fields(line: str) -> Fields | None:
@@ -181,8 +181,8 @@ def asa_fields(line: str) -> Fields | None:
     return {}
 
 
-_KINDS: tuple[Callable[[str], Fields | None], ...] = (netfilter_fields, filterlog_fields, asa_fields)
-_SNIFFED_LINES = 200
+_OPTIONAL = ("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "bytes")
+_KINDS: tuple[LineParser, ...] = (netfilter_fields, filterlog_fields, asa_fields)
 
 
 def _fields(line: str) -> Fields | None:
@@ -191,45 +191,39 @@ def _fields(line: str) -> Fields | None:
 
 def sniff(head: bytes) -> bool:
     """Whether one of the first lines is of a firewall, behind a time as syslog writes it."""
-    if b"\0" in head[:512]:
-        return False
-    for line in as_utf8(head).split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]:
-        text = line.decode("utf-8", "replace")
-        if _STAMP.match(text) and _fields(text) is not None:
-            return True
-    return False
+    return has_records(head, lambda line: _fields(line) if _STAMP.match(line) else None)
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of the lines of firewalls; other lines are skipped."""
-    validator, clock, row = Validator(file.name, context), _Clock(file.path.stat().st_mtime), 1
-    text = TextBlocks(file.blocks(), file.name)
-    for block in text:
-        rows, records, bad, skipped = [], [], [], 0
-        lines = block.decode("utf-8", "replace").split("\n")
-        for number, line in enumerate(lines, start=row):
-            fields = _fields(line) if line else None
-            if fields is None:
-                skipped += bool(line.strip())
-            elif not fields:
-                bad.append((number, line))
-            else:
-                rows.append(number)
-                records.append(encoded({"timestamp": clock.read(line), **_EMPTY, **fields}))
-        row += block.count(b"\n")
-        malformed = rejects_table(
-            file.name,
-            [number for number, _ in bad],
-            ["row"] * len(bad),
-            [line for _, line in bad],
-            ["a message of a known number, but of a form that is not known"] * len(bad),
-        )
-        yield validator.chunk(record_columns(records, _NAMES), np.array(rows, dtype=np.int64), malformed, skipped)
+    clock = _Clock(file.path.stat().st_mtime)
+
+    def parse(line: str) -> Fields | None:
+        fields = _fields(line)
+        return {"timestamp": clock.read(line), **fields} if fields else fields
+
+    yield from read_lines(file, context, parse, _OPTIONAL)
     if clock.guessed:
         context.note("times without a year or a zone are taken as UTC, before the file's last change", file.name)
-    text.raise_damage()
 
 
-_EMPTY: Fields = dict.fromkeys(("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "bytes"))
-_NAMES = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port", *_EMPTY)
 FORMAT = Format("firewall-log", sniff, read)
+
+
+def _message(record: Mapping[str, Any]) -> str:
+    text = record.get("MESSAGE", record.get("message"))
+    return text if isinstance(text, str) else ""
+
+
+def matches_message(record: Mapping[str, Any]) -> bool:
+    """Whether an object is an entry of journald, or of a collector of logs, whose message is a firewall's."""
+    return bool(_fields(_message(record)))
+
+
+def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of the message of an entry, with the time of the entry."""
+    times = (record.get(name) for name in ("__REALTIME_TIMESTAMP", "@timestamp", "timestamp"))
+    return {"timestamp": next((time for time in times if time), None), **(_fields(_message(record)) or {})}
+
+
+MESSAGE_DIALECT = Dialect("firewall-json", matches_message, message_fields)

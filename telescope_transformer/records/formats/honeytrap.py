@@ -14,13 +14,14 @@ def matches(record: Mapping[str, Any]) -> bool:
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of the connection of the attacker; the one that honeytrap proxies is its own."""
     connection = record["attack_connection"]
+    # T-Pot moves the ends out of the connection.
     return {
         "timestamp": record.get("@timestamp", record.get("timestamp")),
-        "src_ip": connection.get("remote_ip"),
-        "dst_ip": connection.get("local_ip"),
+        "src_ip": connection.get("remote_ip", record.get("src_ip")),
+        "dst_ip": connection.get("local_ip", record.get("dest_ip")),
         "protocol": connection.get("protocol"),
-        "src_port": connection.get("remote_port"),
-        "dst_port": connection.get("local_port"),
+        "src_port": connection.get("remote_port", record.get("src_port")),
+        "dst_port": connection.get("local_port", record.get("dest_port")),
     }
 
 

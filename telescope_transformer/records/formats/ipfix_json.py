@@ -120,7 +120,7 @@ def matches_pmacct(record: Mapping[str, Any]) -> bool:
 def pmacct_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields by pmacct's names; the time needs the primitive timestamp_start, else it is the time bin's."""
     return {
-        "timestamp": _first(record, "timestamp_start", "timestamp_min", "stamp_inserted"),
+        "timestamp": _first(record, "timestamp_start", "timestamp_min", "timestamp_arrival", "stamp_inserted"),
         "src_ip": record["ip_src"],
         "dst_ip": record["ip_dst"],
         "protocol": record.get("ip_proto"),

@@ -1,4 +1,4 @@
-"""Results of a scan by masscan: its JSON (`-oJ`) and its list (`-oL`).
+"""Results of a scan by masscan: its JSON (`-oJ`, `-oD`) and its list (`-oL`).
 
 These are not what a telescope receives but what a scanner measured: the source is the host that answered and the
 destination port the one that was scanned on it, so that hosts group by the services that they offer.
@@ -21,24 +21,30 @@ _NOTE = "results of a scan, not traffic of a telescope: sources are the hosts th
 
 
 def matches(record: Mapping[str, Any]) -> bool:
-    """Whether an object is a host that masscan found, or the mark that ends its file."""
-    return ("ip" in record and isinstance(record.get("ports"), list)) or set(record) == {"finished"}
+    """Whether an object is a host that masscan found (`-oJ` or `-oD`), or the mark that ends its file."""
+    found = "ip" in record and (isinstance(record.get("ports"), list) or "rec_type" in record)
+    return found or set(record) == {"finished"}
 
 
-def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of a host's first port; masscan writes an object for each."""
-    ports = record.get("ports")
-    if not ports or not isinstance(ports[0], dict):
-        return None
-    port = ports[0]
-    return {
-        "timestamp": record.get("timestamp"),
-        "src_ip": record["ip"],
-        "dst_ip": None,
-        "protocol": port.get("proto"),
-        "dst_port": port.get("port"),
-        "ttl": port.get("ttl"),
-    }
+def fields(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The fields of the open ports of a host; banners, which masscan writes besides, are left out."""
+    if "rec_type" in record:
+        open_ports = [record] if record["rec_type"] == "status" else []
+    else:
+        ports = record.get("ports") or []
+        open_ports = [port for port in ports if isinstance(port, dict) and "service" not in port]
+    found = [
+        {
+            "timestamp": record.get("timestamp"),
+            "src_ip": record["ip"],
+            "dst_ip": None,
+            "protocol": port.get("proto"),
+            "dst_port": port.get("port"),
+            "ttl": port.get("ttl"),
+        }
+        for port in open_ports
+    ]
+    return found or None
 
 
 DIALECT = Dialect("masscan", matches, fields, note=_NOTE)

@@ -1,4 +1,4 @@
-"""NetFlow and IPFIX as nfdump keeps them: its CSV and pipe exports, and its binary files where nfdump is installed.
+"""NetFlow and IPFIX as nfdump keeps them: its exports, and its binary files where nfdump is installed.
 
 The CSV export writes local time; it is read as UTC, so export with `TZ=UTC`. Both layouts of it are known, that of
 nfdump up to 1.7.2 and the short one since. `tcp_flags` are those of all packets of a flow together.
@@ -21,9 +21,11 @@ from telescope_transformer.records.delimited import Layout, Table, text_rows
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.formats.text_tables import Raw, TextTable, table_format
 from telescope_transformer.records.lines import TextBlocks, as_utf8
+from telescope_transformer.records.log_lines import Fields, has_records, read_lines
 from telescope_transformer.records.parsing import parse_numbers
 from telescope_transformer.records.validation import Chunk, Validator
 
+_NO_ZONE = "times of an nfdump export without a zone are taken as UTC"
 _TRAILERS = (b"Summary", b"No matching flows")
 
 _CSV_HEADERS = (b"ts,te,td,sa,da,sp,dp,pr", b"firstSeen,duration,proto,srcAddr,srcPort")
@@ -51,7 +53,7 @@ CSV_FORMAT = table_format(
             "packets": ["ipkt", "packets"],
             "bytes": ["ibyt", "bytes"],
         },
-        note="times of an nfdump export without a zone are taken as UTC",
+        note=_NO_ZONE,
         complete=_without_icmp_sources,
         trailers=_TRAILERS,
         delimiters=b",",
@@ -102,6 +104,34 @@ def read_pipe(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 
 
 PIPE_FORMAT = Format("nfdump-pipe", sniff_pipe, read_pipe)
+
+# `-o line`, which is nfdump's default, `-o long` and `-o extended`. IPv6 addresses end at a dot.
+_LINE = re.compile(
+    r"^(?P<timestamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\s+[\d.]+\s+(?P<protocol>\S+)\s+"
+    r"(?P<src_ip>[^\s:]+|[0-9a-f:]+(?:\.[^\s:]*)??)[:.](?P<src_port>\d+)\s+<?->\s+"
+    r"(?P<dst_ip>[^\s:]+|[0-9a-f:]+(?:\.[^\s:]*)??)[:.](?P<dst_port>\d+(?:\.\d+)?)\s+"
+    r"(?:(?P<tcp_flags>[.A-Z]{6,8})\s+\d+\s+)?(?P<packets>\d+)\s+(?P<bytes>\d+)\s"
+)
+_LINE_OPTIONAL = ("tcp_flags", "packets", "bytes")
+
+
+def _line_fields(line: str) -> Fields | None:
+    found = _LINE.match(line)
+    return None if found is None else found.groupdict()
+
+
+def sniff_lines(head: bytes) -> bool:
+    """Whether one of the first lines is a flow of nfdump's text output."""
+    return has_records(head, _line_fields)
+
+
+def read_flow_lines(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of nfdump's text output; the header and the summary are skipped."""
+    context.note(_NO_ZONE, file.name)
+    yield from read_lines(file, context, _line_fields, _LINE_OPTIONAL)
+
+
+LINE_FORMAT = Format("nfdump-line", sniff_lines, read_flow_lines)
 
 # Raw times and unscaled numbers, so that nothing depends on the zone or on rounding.
 _BINARY_FIELDS = {

@@ -1,15 +1,16 @@
-"""Text tables of flow programs that need little code: SiLK, yaf, pmacct, nProbe, tshark, CICFlowMeter, zmap, DShield.
+"""Text tables of flow programs that need little code: SiLK, yaf, pmacct, nProbe, tshark, CICFlowMeter.
 
 Each entry says which columns hold which field. Common tables need no entry: `csv.py` finds columns by their names.
 """
 
-import re
+from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.records.formats.text_tables import Raw, TextTable, table_format
-from telescope_transformer.records.lines import as_utf8
+from telescope_transformer.records.formats.text_tables import Raw, TextTable, sniffer, table_format
 
 # rwcut (https://tools.netsa.cert.org/silk/rwcut.html): ICMP type and code are one number in dPort, or iType and iCode.
 SILK = TextTable(
@@ -23,12 +24,21 @@ SILK = TextTable(
         "dst_port": ["dPort"],
         "packets": ["packets"],
         "bytes": ["bytes"],
-        "tcp_flags": ["initialFlags", "flags"],
-        "icmp_type": ["iType"],
-        "icmp_code": ["iCode"],
+        "tcp_flags": ["initialFlags", "initialF", "flags"],
+        "icmp_type": ["iType", "iTy"],
+        "icmp_code": ["iCode", "iCo"],
     },
-    marks=("sIP", "sTime"),
+    marks=("sIP", "dIP"),
 )
+
+
+def _yaf_completed(raw: Raw) -> Raw:
+    """Sequence numbers as hexadecimal, which yaf writes without a prefix."""
+    if "tcp_seq" in raw:
+        prefix, nothing = pa.scalar(b"0x", pa.binary()), pa.scalar(b"", pa.binary())
+        raw = raw | {"tcp_seq": pc.binary_join_element_wise(prefix, raw["tcp_seq"], nothing)}
+    return raw
+
 
 # yafscii --tabular --print-header (https://tools.netsa.cert.org/yaf/yafscii.html); ICMP is in dp, as in NetFlow.
 YAF = TextTable(
@@ -47,13 +57,14 @@ YAF = TextTable(
     },
     marks=("start-time", "sip", "dip"),
     delimiters=b"|",
+    complete=_yaf_completed,
 )
 
 # pmacct's print plugin (CONFIG-KEYS, print_output: csv); without timestamp_start the time is that of the time bin.
 PMACCT = TextTable(
     "pmacct",
     {
-        "timestamp": ["TIMESTAMP_START", "TIMESTAMP_MIN", "STAMP_INSERTED"],
+        "timestamp": ["TIMESTAMP_START", "TIMESTAMP_MIN", "TIMESTAMP_ARRIVAL", "STAMP_INSERTED"],
         "src_ip": ["SRC_IP"],
         "dst_ip": ["DST_IP"],
         "protocol": ["PROTOCOL"],
@@ -113,14 +124,19 @@ def _first_value(column: pa.Array) -> pa.Array:
     return pc.list_element(pc.if_else(pc.is_valid(parts), parts, pa.scalar([""])), 0).cast(pa.binary())
 
 
+def _are_ip(raw: Mapping[str, pa.Array]) -> np.ndarray:
+    """Packets with an address; of those that are not IP tshark writes empty fields."""
+    return np.asarray(pc.greater(pc.binary_length(raw["src_ip"].fill_null(b"")), 0))
+
+
 # tshark -T fields -E header=y -e frame.time_epoch -e ip.src ... (https://www.wireshark.org/docs/man-pages/tshark.html).
 TSHARK = TextTable(
     "tshark",
     {
-        "timestamp": ["frame.time_epoch", "frame.time"],
+        "timestamp": ["frame.time_epoch", "frame.time_utc", "frame.time"],
         "src_ip": ["ip.src", "ipv6.src"],
         "dst_ip": ["ip.dst", "ipv6.dst"],
-        "protocol": ["ip.proto", "ipv6.nxt"],
+        "protocol": ["ip.proto", "ipv6.nxt", "_ws.col.protocol", "_ws.col.Protocol"],
         "src_port": ["tcp.srcport", "udp.srcport", "sctp.srcport", "dccp.srcport"],
         "dst_port": ["tcp.dstport", "udp.dstport", "sctp.dstport", "dccp.dstport"],
         "icmp_type": ["icmp.type", "icmpv6.type"],
@@ -131,8 +147,8 @@ TSHARK = TextTable(
         "tcp_seq": ["tcp.seq_raw"],
         "bytes": ["ip.len"],
     },
-    marks=("ip.src",),
     delimiters=b"\t,;|",
+    keep=_are_ip,
     complete=lambda raw: {
         field: column if field == "timestamp" else _first_value(column) for field, column in raw.items()
     },
@@ -157,54 +173,13 @@ CICFLOWMETER = TextTable(
     note="dates of CICFlowMeter begin with the day, and its times are taken as UTC",
 )
 
-# zmap -O csv -f saddr,daddr,sport,dport,timestamp_ts,...: the answers to a scan, as they came. TCP unless said.
-ZMAP = TextTable(
-    "zmap",
-    {
-        "timestamp": ["timestamp_ts", "timestamp_str", "timestamp-ts", "timestamp-str"],
-        "src_ip": ["saddr"],
-        "dst_ip": ["daddr"],
-        "protocol": ["protocol"],
-        "src_port": ["sport"],
-        "dst_port": ["dport"],
-        "ttl": ["ttl"],
-        "ip_id": ["ipid"],
-        "tcp_seq": ["seqnum"],
-        "icmp_type": ["icmp_type"],
-        "icmp_code": ["icmp_code"],
-    },
-    marks=("saddr", "classification"),
-    note="results of a scan, not traffic of a telescope: sources are the hosts that answered",
-    constants={"protocol": "tcp"},
-)
 
-# DShield's format of firewall reports (https://www.dshield.org/specs.html): tabs, no header.
-DSHIELD = TextTable(
-    "dshield",
-    {
-        "timestamp": ["timestamp"],
-        "src_ip": ["src_ip"],
-        "dst_ip": ["dst_ip"],
-        "protocol": ["protocol"],
-        "src_port": ["src_port"],
-        "dst_port": ["dst_port"],
-        "packets": ["packets"],
-        "tcp_flags": ["tcp_flags"],
-    },
-    delimiters=b"\t",
-    names=("timestamp", "author", "packets", "src_ip", "src_port", "dst_ip", "dst_port", "protocol", "tcp_flags"),
-)
-
-_DSHIELD_LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d\d:?\d\d\t\d+\t\d+\t[0-9a-fA-F.:]+\t")
-
-
-def sniff_dshield(head: bytes) -> bool:
-    """Whether the first line of a head that is no comment is a report in DShield's format."""
-    lines = (line for line in as_utf8(head).split(b"\n", 30) if line.strip() and not line.startswith(b"#"))
-    return _DSHIELD_LINE.match(next(lines, b"")) is not None
+def sniff_tshark(head: bytes) -> bool:
+    """Whether one of the first lines of a head names fields of tshark, of IPv4 or IPv6."""
+    return any(sniffer(replace(TSHARK, marks=(mark,)))(head) for mark in ("ip.src", "ipv6.src"))
 
 
 FORMATS = [
-    *(table_format(table) for table in (SILK, YAF, PMACCT, NPROBE, TSHARK, CICFLOWMETER, ZMAP)),
-    table_format(DSHIELD, sniff_dshield),
+    *(table_format(table) for table in (SILK, YAF, PMACCT, NPROBE, CICFLOWMETER)),
+    table_format(TSHARK, sniff_tshark),
 ]

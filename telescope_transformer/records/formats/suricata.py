@@ -28,7 +28,8 @@ def _hexadecimal(flags: Any) -> str | None:
 def matches(record: Mapping[str, Any]) -> bool:
     """Whether an object is an event of Suricata."""
     event = _event(record)
-    return "event_type" in event and "timestamp" in event
+    # Conpot has types too, in capitals.
+    return str(event.get("event_type", "-")).islower() and "timestamp" in event
 
 
 def _tuple(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,12 +45,13 @@ _NEEDED = ("timestamp", "src_ip", "src_port", "dst_ip", "dst_port", "protocol")
 # The labelled logs of the IoT-23 data set put three spaces, not tabs, between their last three columns.
 _JOINED = "   "
 _ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+_FIRST_LINE = re.compile(rb"#(?:separator |(?:set_separator|empty_field|unset_field|path|open|fields)\t)")
 _HEADER_LINE = re.compile(rb"^[\t ]*#.*$", re.MULTILINE)
 
 
 def sniff_text(head: bytes) -> bool:
-    """Whether the head is that of a Zeek log in text form (a stray tab may come first)."""
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"#separator")
+    """Whether the head is that of a Zeek log in text form (a stray tab may come first, or header lines be cut)."""
+    return _FIRST_LINE.match(head.removeprefix(b"\xef\xbb\xbf").lstrip()) is not None
 
 
 class _Section:
@@ -59,6 +60,8 @@ class _Section:
     def __init__(self, file: InputFile) -> None:
         self._file = file
         self._entries: dict[str, str] = {}
+        self._separator = "\t"
+        self.other = ""
         self.resolved: dict[str, str] = {}
         self.table: Table | None = None
         self.next_row = 1
@@ -66,34 +69,31 @@ class _Section:
     def take(self, line: bytes) -> None:
         """Takes in a header line, which is counted as a row."""
         text = line.decode("utf-8", "replace").strip("\t ")[1:]
-        key, _, value = text.partition(" " if text.startswith("separator") else "\t")
+        key, _, value = text.partition(" " if text.startswith("separator") else self._separator)
         self._entries[key] = value
         if key == "separator":
+            self._separator = chr(delimiter_named(_unescaped(value), self._file.name))
             self._entries.pop("path", None)
         if key == "fields":
-            self._describe(value)
+            self._describe(value.split(self._separator))
         self.next_row += 1
 
-    def _describe(self, fields: str) -> None:
+    def _describe(self, names: list[str]) -> None:
         file = self._file.name
         path = self._entries.get("path", "conn")
-        if path != "conn":
-            if self.table is None:
-                raise NotFlowRecords(file, f"a Zeek log of {escaped(path)!r}, not of connections")
-            self.resolved = {}
-            return
-        separator = delimiter_named(_unescaped(self._entries.get("separator", r"\x09")), file)
-        names = fields.split(chr(separator))
         self.resolved = {field: column for field, column in _COLUMNS.items() if column in names}
         missing = [_COLUMNS[field] for field in _NEEDED if field not in self.resolved]
-        if missing:
+        if path != "conn":
+            self.other = f"a Zeek log of {escaped(path)!r}, not of connections"
+            self.resolved = {}
+        elif missing:
             told = f"a Zeek log without the field {', '.join(missing)}; fields are {escaped(names)}"
             raise NotFlowRecords(file, told) if self.table is None else InputError(f"{file}: {told}")
-        if _JOINED in names[-1] and "label" in names[-1]:
+        elif _JOINED in names[-1] and "label" in names[-1]:
             self.resolved["label"] = names[-1]
-        if _PROTOCOL_NUMBER in names:
+        if self.resolved and _PROTOCOL_NUMBER in names:
             self.resolved["number"] = _PROTOCOL_NUMBER
-        layout = Layout(tuple(names), separator, quoted=False, comment=ord("#"))
+        layout = Layout(tuple(names), ord(self._separator), quoted=False, comment=ord("#"))
         self.table = Table(layout, list(self.resolved.values()), file)
 
     def unset(self) -> pa.Array:
@@ -151,15 +151,24 @@ def read_text(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of a conn.log in text form."""
     section, validator = _Section(file), Validator(file.name, context, _COLUMNS)
     text = TextBlocks(file.blocks(), file.name)
+    # A file that holds no connections at all is none of ours, and its rows are not counted.
+    of_others, has_connections = 0, False
     for block in text:
         for segment, is_header in _segments(block):
             if is_header:
                 section.take(segment)
+                has_connections |= bool(section.resolved)
             elif section.table is None:
                 if segment.strip():
                     raise InputError(f"{file.name}: a Zeek log whose rows come before its #fields line")
             else:
-                yield _read_segment(segment, section, validator)
+                chunk = _read_segment(segment, section, validator)
+                of_others += chunk.skipped
+                if has_connections:
+                    yield chunk._replace(skipped=of_others)
+                    of_others = 0
+    if section.other and not has_connections:
+        raise NotFlowRecords(file.name, section.other)
     text.raise_damage()
 
 

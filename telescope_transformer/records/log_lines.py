@@ -1,0 +1,60 @@
+"""Logs with a record a line of free text: a function says what the fields of a line are."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from telescope_transformer.records.context import ReadContext
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.lines import TextBlocks, as_utf8
+from telescope_transformer.records.parsing import encoded, record_columns
+from telescope_transformer.records.rejects import rejects_table
+from telescope_transformer.records.validation import Chunk, Validator
+
+Fields = dict[str, Any]
+LineParser = Callable[[str], Fields | None]
+"""The fields of a line; None if it is no flow record, and empty if it is one of a form that is not known."""
+
+TUPLE = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port")
+_SNIFFED_LINES = 200
+
+
+def has_records(head: bytes, parse: LineParser) -> bool:
+    """Whether one of the first lines of a text is a record."""
+    if b"\0" in head[:512]:
+        return False
+    lines = as_utf8(head).split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]
+    return any(parse(line.decode("utf-8", "replace")) is not None for line in lines)
+
+
+def read_lines(file: InputFile, context: ReadContext, parse: LineParser, optional: Sequence[str]) -> Iterator[Chunk]:
+    """Flow records of the lines of a log; other lines are skipped.
+
+    Args:
+        optional: names of the fields beside those of TUPLE that `parse` may give.
+    """
+    validator, row = Validator(file.name, context), 1
+    text = TextBlocks(file.blocks(), file.name)
+    for block in text:
+        rows, records, bad, skipped = [], [], [], 0
+        for number, line in enumerate(block.decode("utf-8", "replace").split("\n"), start=row):
+            fields = parse(line) if line else None
+            if fields is None:
+                skipped += bool(line.strip())
+            elif not fields:
+                bad.append((number, line))
+            else:
+                rows.append(number)
+                records.append(encoded(fields))
+        row += block.count(b"\n")
+        malformed = rejects_table(
+            file.name,
+            [number for number, _ in bad],
+            ["row"] * len(bad),
+            [line for _, line in bad],
+            ["a message of a known number, but of a form that is not known"] * len(bad),
+        )
+        columns = record_columns(records, (*TUPLE, *optional))
+        yield validator.chunk(columns, np.array(rows, dtype=np.int64), malformed, skipped)
+    text.raise_damage()
