@@ -1,0 +1,429 @@
+# ruff: noqa: E501 - lines of logs are as long as their programs write them.
+"""JSON of no program in particular, in the shapes and wrappings that it comes in."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from variants import PING, SECOND, TCP, Variant, Variants, json_lines
+
+VARIANTS = Variants()
+ISO = "2016-07-21T17:50:56.123456Z"
+# ---- generic JSON
+base = {
+    "timestamp": ISO,
+    "src_ip": "192.0.2.1",
+    "dst_ip": "198.51.100.7",
+    "protocol": 6,
+    "src_port": 40000,
+    "dst_port": 23,
+}
+VARIANTS.add("flat", json_lines(base), [TCP])
+ecs = {
+    "@timestamp": ISO,
+    "source": {"ip": "192.0.2.1", "port": 40000},
+    "destination": {"ip": "198.51.100.7", "port": 23},
+    "network": {"transport": "tcp"},
+}
+VARIANTS.add(
+    "ecs bytes/packets",
+    json_lines(
+        {
+            **ecs,
+            "network": {"transport": "tcp", "bytes": 40, "packets": 1},
+            "source": {"ip": "192.0.2.1", "port": 40000, "bytes": 40, "packets": 1},
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "ecs address",
+    json_lines(
+        {
+            "@timestamp": ISO,
+            "source": {"address": "192.0.2.1", "port": 40000},
+            "destination": {"address": "198.51.100.7", "port": 23},
+            "network": {"iana_number": "6"},
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "ecs both",
+    json_lines({**ecs, "network": {"transport": "tcp", "iana_number": "6", "protocol": "http", "type": "ipv4"}}),
+    [TCP],
+)
+VARIANTS.add(
+    "ecs protocol=app only", json_lines({**ecs, "network": {"protocol": "telnet", "transport": "tcp"}}), [TCP]
+)
+VARIANTS.add(
+    "packetbeat flow",
+    json_lines(
+        {
+            "@timestamp": "2016-07-21T17:51:00.000Z",
+            "type": "flow",
+            "event": {"start": ISO, "end": "2016-07-21T17:50:59.000Z", "dataset": "flow", "duration": 1},
+            "source": {"ip": "192.0.2.1", "port": 40000, "packets": 1, "bytes": 60},
+            "destination": {"ip": "198.51.100.7", "port": 23},
+            "network": {"type": "ipv4", "transport": "tcp", "bytes": 60, "packets": 1},
+            "flow": {"id": "x", "final": True},
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "filebeat netflow",
+    json_lines(
+        {
+            "@timestamp": "2016-07-21T17:51:00.000Z",
+            "netflow": {
+                "type": "netflow_flow",
+                "source_ipv4_address": "192.0.2.1",
+                "destination_ipv4_address": "198.51.100.7",
+                "source_transport_port": 40000,
+                "destination_transport_port": 23,
+                "protocol_identifier": 6,
+                "packet_delta_count": 1,
+                "octet_delta_count": 40,
+                "tcp_control_bits": 2,
+                "flow_start_sys_up_time": 1,
+            },
+            "event": {"start": ISO, "end": ISO, "created": ISO},
+            "source": {"ip": "192.0.2.1", "port": 40000, "packets": 1, "bytes": 40},
+            "destination": {"ip": "198.51.100.7", "port": 23},
+            "network": {"transport": "tcp", "iana_number": 6, "direction": "inbound"},
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "logstash netflow codec",
+    json_lines(
+        {
+            "@timestamp": ISO,
+            "netflow": {
+                "version": 9,
+                "ipv4_src_addr": "192.0.2.1",
+                "ipv4_dst_addr": "198.51.100.7",
+                "l4_src_port": 40000,
+                "l4_dst_port": 23,
+                "protocol": 6,
+                "in_pkts": 1,
+                "in_bytes": 40,
+                "tcp_flags": 2,
+                "first_switched": "2016-07-21T17:50:56.999Z",
+                "last_switched": "2016-07-21T17:51:56.999Z",
+            },
+            "host": "10.0.0.1",
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "elastiflow",
+    json_lines(
+        {
+            "@timestamp": ISO,
+            "flow.src.ip.addr": "192.0.2.1",
+            "flow.dst.ip.addr": "198.51.100.7",
+            "flow.src.l4.port.id": 40000,
+            "flow.dst.l4.port.id": 23,
+            "l4.proto.name": "TCP",
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "goflow2",
+    json_lines(
+        {
+            "type": "NETFLOW_V9",
+            "time_received_ns": 1469123456123456789,
+            "sequence_num": 1,
+            "sampling_rate": 0,
+            "sampler_address": "10.0.0.1",
+            "time_flow_start_ns": 1469123456123456789,
+            "time_flow_end_ns": 1469123457123456789,
+            "bytes": 40,
+            "packets": 1,
+            "src_addr": "192.0.2.1",
+            "dst_addr": "198.51.100.7",
+            "etype": "IPv4",
+            "proto": "TCP",
+            "src_port": 40000,
+            "dst_port": 23,
+            "in_if": 0,
+            "out_if": 0,
+            "tcp_flags": 2,
+            "icmp_type": 0,
+            "icmp_code": 0,
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "goflow2 icmp",
+    json_lines(
+        {
+            "type": "NETFLOW_V9",
+            "time_flow_start_ns": 1469123456123456789,
+            "bytes": 40,
+            "packets": 1,
+            "src_addr": "192.0.2.1",
+            "dst_addr": "198.51.100.7",
+            "proto": "ICMP",
+            "src_port": 0,
+            "dst_port": 2048,
+            "icmp_type": 8,
+            "icmp_code": 0,
+        }
+    ),
+    [PING],
+)
+VARIANTS.add(
+    "vflow ipfix",
+    json_lines(
+        {
+            "AgentID": "10.0.0.1",
+            "Header": {"Version": 10},
+            "DataSets": [[{"I": 8, "V": "192.0.2.1"}, {"I": 12, "V": "198.51.100.7"}]],
+        }
+    ),
+    [],
+    second=None,
+)
+VARIANTS.add(
+    "aws vpc json",
+    json_lines(
+        {
+            "version": 2,
+            "account_id": "1",
+            "interface_id": "eni",
+            "srcaddr": "192.0.2.1",
+            "dstaddr": "198.51.100.7",
+            "srcport": 40000,
+            "dstport": 23,
+            "protocol": 6,
+            "packets": 1,
+            "bytes": 40,
+            "start": SECOND,
+            "end": SECOND + 60,
+            "action": "REJECT",
+            "log_status": "OK",
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "aws cloudwatch export",
+    json_lines(
+        {
+            "events": [
+                {
+                    "timestamp": 1469123500000,
+                    "message": "2 123456789010 eni-0a 192.0.2.1 198.51.100.7 40000 23 6 1 40 1469123456 1469123500 REJECT OK",
+                    "ingestionTime": 1469123510000,
+                }
+            ]
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "azure nsg / gcp vpc",
+    json_lines(
+        {
+            "jsonPayload": {
+                "connection": {
+                    "src_ip": "192.0.2.1",
+                    "src_port": 40000,
+                    "dest_ip": "198.51.100.7",
+                    "dest_port": 23,
+                    "protocol": 6,
+                },
+                "start_time": ISO,
+                "end_time": ISO,
+                "bytes_sent": "40",
+                "packets_sent": "1",
+                "reporter": "DEST",
+            },
+            "timestamp": "2016-07-21T17:51:00Z",
+            "logName": "x",
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add("single object pretty", json.dumps(base, indent=2), [TCP])
+VARIANTS.add("two pretty objects", json.dumps(base, indent=2) + "\n" + json.dumps(base, indent=2) + "\n", [TCP, TCP])
+VARIANTS.add("concatenated no newline", json.dumps(base) + json.dumps(base), [TCP, TCP])
+VARIANTS.add("array one line w/ newline", json.dumps([base, base]) + "\n", [TCP, TCP])
+VARIANTS.add(
+    "array objects per line leading comma", "[\n" + json.dumps(base) + "\n," + json.dumps(base) + "\n]\n", [TCP, TCP]
+)
+VARIANTS.add("RS 7464", "\x1e" + json.dumps(base) + "\n\x1e" + json.dumps(base) + "\n", [TCP, TCP])
+VARIANTS.add("CRLF", json_lines(base, base).replace("\n", "\r\n"), [TCP, TCP])
+VARIANTS.add("utf16", json_lines(base, base).encode("utf-16"), [TCP, TCP])
+VARIANTS.add("blank lines", "\n\n" + json_lines(base) + "\n\n" + json_lines(base), [TCP, TCP])
+VARIANTS.add("comment lines", "# export\n" + json_lines(base), [TCP])
+VARIANTS.add("// comment", "// export\n" + json_lines(base), [TCP])
+VARIANTS.add("syslog prefix", "Jul 21 17:50:56 host suricata[1]: " + json_lines(base), [TCP])
+VARIANTS.add("epoch_ms", json_lines({**base, "timestamp": 1469123456123}), [TCP])
+VARIANTS.add("epoch str", json_lines({**base, "timestamp": "1469123456.123"}), [TCP])
+VARIANTS.add("mongo date", json_lines({**base, "timestamp": {"$date": ISO}}), [TCP])
+VARIANTS.add(
+    "mongo date long",
+    json_lines(
+        {**base, "timestamp": {"$date": {"$numberLong": "1469123456123"}}, "src_port": {"$numberInt": "40000"}}
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "mhn hpfeed",
+    json_lines(
+        {
+            "_id": {"$oid": "57910b40"},
+            "protocol": "tcp",
+            "hpfeed_id": {"$oid": "x"},
+            "timestamp": {"$date": ISO},
+            "source_ip": "192.0.2.1",
+            "session_http": None,
+            "honeypot": "dionaea",
+            "source_port": 40000,
+            "destination_ip": "198.51.100.7",
+            "destination_port": 23,
+            "identifier": "uuid",
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "mhn pcap proto",
+    json_lines(
+        {
+            "protocol": "pcap",
+            "timestamp": {"$date": ISO},
+            "source_ip": "192.0.2.1",
+            "honeypot": "dionaea",
+            "source_port": 40000,
+            "destination_port": 23,
+            "identifier": "uuid",
+        }
+    ),
+    [],
+    second=None,
+)
+VARIANTS.add("epoch arr", json_lines({**base, "timestamp": [1469123456]}), [TCP])
+VARIANTS.add("bool port", json_lines({**base, "dst_port": True}), [], rejected=1)
+VARIANTS.add("float port", json_lines({**base, "dst_port": 23.0, "protocol": 6.0}), [TCP])
+VARIANTS.add("null dst", json_lines({**base, "dst_ip": None}), [], rejected=1)
+VARIANTS.add("dst 'NULL'", json_lines({**base, "dst_ip": "NULL"}), [], rejected=1)
+VARIANTS.add(
+    "missing dst in one", json_lines(base, {k: v for k, v in base.items() if k != "dst_ip"}), [TCP], rejected=1
+)
+VARIANTS.add(
+    "no dst at all", json_lines({k: v for k, v in base.items() if k != "dst_ip"}), [(*TCP[:1], "240.0.0.0", *TCP[2:])]
+)
+VARIANTS.add(
+    "NaN port",
+    '{"timestamp":1469123456,"src_ip":"192.0.2.1","dst_ip":"198.51.100.7","protocol":6,"src_port":NaN,"dst_port":23}\n',
+    [],
+    rejected=1,
+)
+VARIANTS.add(
+    "dup keys",
+    '{"timestamp":1469123456,"src_ip":"1.1.1.1","src_ip":"192.0.2.1","dst_ip":"198.51.100.7","protocol":6,"src_port":40000,"dst_port":23}\n',
+    [TCP],
+)
+VARIANTS.add("cut last", json_lines(base) + json.dumps(base)[:60], [TCP], rejected=1)
+VARIANTS.add("cut first", json.dumps(base)[40:] + "\n" + json_lines(base), [TCP], rejected=1)
+VARIANTS.add("cut first deep", json.dumps(base)[90:] + "\n" + json_lines(base), [TCP], rejected=1)
+VARIANTS.add("long first line", json_lines({"stats": {"x": ["y" * 300000]}}) + json_lines(base), [TCP], skipped=1)
+VARIANTS.add("long first line array", json_lines({"stats": ["y" * 1000] * 300}) + json_lines(base), [TCP], skipped=1)
+VARIANTS.add(
+    "first line very long, event",
+    json_lines({"timestamp": ISO, "event_type": "stats", "stats": {"a": "z" * 400000}})
+    + json_lines(
+        {
+            "timestamp": ISO,
+            "event_type": "flow",
+            "src_ip": "192.0.2.1",
+            "src_port": 40000,
+            "dest_ip": "198.51.100.7",
+            "dest_port": 23,
+            "proto": "TCP",
+            "flow": {"start": ISO},
+        }
+    ),
+    [TCP],
+    skipped=1,
+)
+VARIANTS.add("gz empty lines", gzip.compress(json_lines(base).encode()), [TCP])
+VARIANTS.add("trailing comma", json_lines(base).strip() + ",\n" + json_lines(base).strip() + ",\n", [TCP, TCP])
+VARIANTS.add(
+    "json mixed case",
+    json_lines(
+        {
+            "Timestamp": ISO,
+            "SrcIP": "192.0.2.1",
+            "DstIP": "198.51.100.7",
+            "Protocol": "TCP",
+            "SrcPort": 40000,
+            "DstPort": 23,
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "splunk export",
+    json_lines(
+        {
+            "preview": False,
+            "offset": 0,
+            "result": {
+                "_time": "2016-07-21T17:50:56.000+00:00",
+                "src_ip": "192.0.2.1",
+                "dest_ip": "198.51.100.7",
+                "transport": "tcp",
+                "src_port": "40000",
+                "dest_port": "23",
+            },
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "graylog",
+    json_lines(
+        {
+            "timestamp": "2016-07-21 17:50:56.000",
+            "source": "host1",
+            "src_ip": "192.0.2.1",
+            "dst_ip": "198.51.100.7",
+            "proto": "TCP",
+            "src_port": "40000",
+            "dst_port": "23",
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "ts + src as host string",
+    json_lines(
+        {
+            "timestamp": ISO,
+            "source": "host1",
+            "source_ip": "192.0.2.1",
+            "destination_ip": "198.51.100.7",
+            "protocol": "tcp",
+            "source_port": 40000,
+            "destination_port": 23,
+        }
+    ),
+    [TCP],
+)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_variant(tmp_path: Path, variant: Variant) -> None:
+    variant.check(tmp_path)
