@@ -45,10 +45,10 @@ FIELDS = (
             # Where a record also tells when it was written, its own beginning comes first.
             "eventstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds flowstartseconds flowstart "
             "flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched timestampstart "
-            "jsonpayloadstarttime timestamp ts time datetime starttime start firstseen first date stime "
+            "jsonpayloadstarttime timestamp ts time datetime starttime start firstseen first logtime stime "
             "firstswitched eventtime eventstarttime starttimestamp timestampstr timestampts epoch epochtime unixtime "
-            "frametimeepoch timereceivedns timereceived stampinserted logtime firstpacket startedat createdat "
-            "datetimeutc timestamputc timeutc utctime timestampus timestampms"
+            "frametimeepoch timereceivedns timereceived stampinserted firstpacket startedat createdat "
+            "datetimeutc timestamputc timeutc utctime timestampus timestampms date"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),

@@ -52,7 +52,8 @@ _LARGEST = {row.name: row.largest for row in FIELDS if row.largest is not None a
 _EARLIEST_PLAUSIBLE = 631_152_000_000_000
 """1990-01-01 in microseconds: before it there were no telescopes."""
 
-_AHEAD = 2 * 86_400_000_000
+_DAY = 86_400_000_000
+_AHEAD = 2 * _DAY
 """Microseconds by which a record may lie ahead of this machine's clock: two days, for clocks and zones in disorder."""
 
 
@@ -228,6 +229,8 @@ class Validator:
         form = self._times.form or NumberForm.EPOCH
         if form != NumberForm.EPOCH:
             self._context.note(f"times written as numbers are read as {FORM_MEANING[form]}", self._file)
+        if len(times) and not (times % _DAY).any():
+            self._context.note("all times are midnight: is the time of day in another column?", self._file)
         if len(times) and (times.min() < _EARLIEST_PLAUSIBLE or times.max() > self._last_plausible):
             odd = times[(times < _EARLIEST_PLAUSIBLE) | (times > self._last_plausible)]
             self._context.note(
