@@ -21,8 +21,8 @@ class RecordField(NamedTuple):
         largest: the largest value that a reader accepts, for numbers that have such a bound.
         aliases: names of columns that are read as this field, without case and separators, the preferred first. Beside
             common names these are those of the Elastic Common Schema (source.ip), IPFIX (RFC 5102 and 7011), NetFlow
-            version 9 as nProbe writes it, SiLK, pmacct, GoFlow2, ElastiFlow, the flow logs of AWS and Google, and the
-            data sets of CIC and UNSW.
+            version 9 as nProbe writes it, SiLK, pmacct, GoFlow2, ElastiFlow, OCSF, the flow
+            logs of AWS and Google, and the data sets of CIC and UNSW.
         metadata: of the schema.
     """
 
@@ -45,7 +45,7 @@ FIELDS = (
             # Where a record also tells when it was written, its own beginning comes first.
             "eventstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds flowstartseconds flowstart "
             "flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched timestampstart "
-            "jsonpayloadstarttime timestamp ts time datetime starttime start firstseen first logtime stime "
+            "jsonpayloadstarttime starttime timestamp ts time datetime start firstseen first logtime stime "
             "firstswitched eventtime eventstarttime starttimestamp timestampstr timestampts epoch epochtime unixtime "
             "frametimeepoch timereceivedns timereceived stampinserted firstpacket startedat createdat "
             "datetimeutc timestamputc timeutc utctime timestampus timestampms date"
@@ -59,7 +59,7 @@ FIELDS = (
         aliases=(
             "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh sip "
             "sourceipv4address sourceipv6address ipv4srcaddr ipv6srcaddr remoteip remotehost "
-            "attackerip clientip peerip ipipsrc ipv6ipv6src flowsrcipaddr flowclientipaddr ip"
+            "attackerip clientip peerip srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr flowclientipaddr ip"
         ),
     ),
     # In windows a destination is 32 bits: an IPv4 address, or the fold of an IPv6 one (records.addresses).
@@ -71,7 +71,7 @@ FIELDS = (
         aliases=(
             "dstip dst daddr dstaddr destip destinationip destination da ipdst destinationaddress "
             "idresph dip destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr "
-            "localip localhost destaddress target targetip targetaddress ipipdst "
+            "localip localhost destaddress target targetip targetaddress dstendpointip ipipdst "
             "ipv6ipv6dst serverip flowdstipaddr flowserveripaddr host sensor sensorname"
         ),
     ),
@@ -84,7 +84,8 @@ FIELDS = (
         aliases=(
             "protocol proto pr prot ipproto ipprotocol transport pro networktransport "
             "networkiananumber protocolidentifier connectiontransport l4proto "
-            "l4protonum l4protoname ipipproto ipv6ipv6nxt"
+            "l4protonum l4protoname ipipproto ipv6ipv6nxt "
+            "connectioninfoprotocolnum connectioninfoprotocolname"
         ),
     ),
     RecordField(
@@ -95,7 +96,7 @@ FIELDS = (
         largest=2**16 - 1,
         aliases=(
             "srcport sport spt sp sourceport idorigp portsrc sourcetransportport l4srcport remoteport "
-            "tcptcpsrcport udpudpsrcport flowsrcl4portid"
+            "tcptcpsrcport udpudpsrcport srcendpointport flowsrcl4portid"
         ),
         metadata={"icmp": "type"},
     ),
@@ -108,7 +109,7 @@ FIELDS = (
         aliases=(
             "dstport dport dpt dp destport destinationport port idrespp portdst "
             "destinationtransportport l4dstport localport dsport targetport "
-            "tcptcpdstport udpudpdstport flowdstl4portid"
+            "tcptcpdstport udpudpdstport dstendpointport flowdstl4portid"
         ),
         metadata={"icmp": "code"},
     ),

@@ -1,9 +1,12 @@
 """What the columnar formats share: record batches of any schema to flow records."""
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.records.columns import resolve_columns
@@ -16,6 +19,7 @@ from telescope_transformer.records.schema import FLOW_SCHEMA, REQUIRED_FIELDS
 from telescope_transformer.records.validation import Chunk, Validator
 
 ROWS_PER_BATCH = 1 << 18
+_DEEPEST = 6
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeError, ValueError, OverflowError)
 """What pyarrow raises on a damaged file."""
 
@@ -23,18 +27,43 @@ READ_ERRORS = (pa.ArrowException, OSError, UnicodeError, ValueError, OverflowErr
 _OWN_TIME = FLOW_SCHEMA.field("timestamp")
 
 
+class Leaf(NamedTuple):
+    """A column that holds values, or one within nested columns: the names on the way to it, and its field."""
+
+    path: tuple[str, ...]
+    field: pa.Field
+
+
+def leaves(schema: pa.Schema) -> dict[str, Leaf]:
+    """The columns of a schema by their names, those within structs with dots (`source.ip`)."""
+    found: dict[str, Leaf] = {}
+
+    def descend(field: pa.Field, path: tuple[str, ...]) -> None:
+        if pa.types.is_struct(field.type) and len(path) < _DEEPEST:
+            for inner in field.type:
+                descend(inner, (*path, inner.name))
+        else:
+            found.setdefault(".".join(path), Leaf(path, field))
+
+    for field in schema:
+        descend(field, (field.name,))
+    return found
+
+
 def resolve_schema(file: InputFile, schema: pa.Schema, context: ReadContext) -> dict[str, str]:
-    """The column, or partition, of each field; raises FlowRecordError where a needed one is absent or nested."""
+    """The column, or partition, of each field; raises FlowRecordError where a needed one is absent or a list."""
     try:
-        names = list(schema.names)
+        found = leaves(schema)
     except UnicodeError as error:
         raise InputError(f"{file.name}: names of columns that are not UTF-8: {escaped(error)}") from error
+    # A name that is there twice is listed twice, for which `resolve_columns` refuses it where it is needed.
+    names = [*found, *(name for name, times in Counter(schema.names).items() if times > 1)]
     own = [name for name in file.partitions if name not in names]
     resolved = resolve_columns([*names, *own], context.columns, file.name)
     for field, column in list(resolved.items()):
-        if column in names and pa.types.is_nested(schema.field(column).type):
+        if column in found and pa.types.is_nested(found[column].field.type):
             if field in REQUIRED_FIELDS:
-                kind = schema.field(column).type
+                kind = found[column].field.type
                 told = f"the column {escaped(column)!r} for the field {field} is nested ({kind})"
                 raise FlowRecordError(f"{file.name}: {told}")
             del resolved[field]
@@ -44,8 +73,16 @@ def resolve_schema(file: InputFile, schema: pa.Schema, context: ReadContext) -> 
 
 
 def stored_columns(resolved: dict[str, str], schema: pa.Schema) -> list[str]:
-    """The columns to read."""
-    return [column for column in dict.fromkeys(resolved.values()) if column in schema.names]
+    """The columns of the file to read."""
+    found = leaves(schema)
+    return list(dict.fromkeys(found[column].path[0] for column in resolved.values() if column in found))
+
+
+def _values(batch: pa.RecordBatch, leaf: Leaf) -> pa.Array:
+    values = batch.column(leaf.path[0])
+    for name in leaf.path[1:]:
+        values = pc.struct_field(values, name)
+    return values
 
 
 def _as_stored(values: pa.Array, field: pa.Field) -> pa.Array:
@@ -76,7 +113,7 @@ def read_batches(
     context: ReadContext,
 ) -> Iterator[Chunk]:
     """Flow records of record batches; raises DamagedInput, with the row, where the batches end in an error."""
-    validator, first = Validator(file.name, context, resolved), 1
+    validator, first, found = Validator(file.name, context, resolved), 1, leaves(schema)
     while True:
         try:
             batch = next(batches, None)
@@ -89,9 +126,9 @@ def read_batches(
             return
         rows = np.arange(first, first + batch.num_rows, dtype=np.int64)
         first += batch.num_rows
-        raw = partition_columns(file, resolved, batch.schema.names, batch.num_rows) | {
-            field: _as_stored(batch.column(column), schema.field(column))
+        raw = partition_columns(file, resolved, found, batch.num_rows) | {
+            field: _as_stored(_values(batch, found[column]), found[column].field)
             for field, column in resolved.items()
-            if column in batch.schema.names
+            if column in found
         }
         yield validator.chunk(raw, rows)

@@ -1,5 +1,6 @@
 """Which column of a file is which field of a flow record: as the user says, or by the names in common use."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from telescope_transformer.errors import FlowRecordError
@@ -12,6 +13,8 @@ EXTRA_FIELDS = ("icmp_type", "icmp_code", "date")
 
 MAPPABLE_FIELDS = (*FLOW_SCHEMA.names, *EXTRA_FIELDS)
 _LONGEST_LISTING = 500
+_UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
+_SEPARATORS = re.compile(r"[_\-. @]")
 _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 
 # In order of preference; compared without case and with "_", "-", " ", "." and "@" taken out.
@@ -53,8 +56,8 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
 
 
 def plain_name(name: str) -> str:
-    """A column's name as `ALIASES` writes it."""
-    return "".join(character for character in name.lower() if character not in "_-. @")
+    """A column's name as `ALIASES` writes it, without a unit behind it such as `(s)` or `[UTC]`."""
+    return _SEPARATORS.sub("", _UNIT.sub("", name.lower()))
 
 
 def _by_alias(field: str, plain: Mapping[str, str]) -> str | None:

@@ -23,7 +23,7 @@ from telescope_transformer.records.splitting import (
 
 _DELIMITERS = b",\t;|"
 _MOST_LEAD_IN = 30
-"""Lines before the header, titles and comments, among which it is looked for."""
+"""Titles before the header; comments, which begin with `#`, may be any number."""
 
 _MOST_COLUMNS = 10_000
 _DATE_AND_TIME = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d) +(\d\d:\d\d)")
@@ -97,8 +97,19 @@ def _delimiters_of(line: bytes, given: int | None) -> list[int]:
 
 def has_delimiter(head: bytes) -> bool:
     """Whether one of the first lines has a delimiter other than blanks."""
-    lines = head.split(b"\n", _MOST_LEAD_IN)[:_MOST_LEAD_IN]
-    return any(delimiter in line for line in lines for delimiter in _DELIMITERS)
+    return any(delimiter in line for line in first_lines(head) for delimiter in _DELIMITERS)
+
+
+def first_lines(head: bytes) -> list[bytes]:
+    """The lines of a head in which a header may be: all comments, and the first lines that are none."""
+    found: list[bytes] = []
+    seen = 0
+    for line in head.split(b"\n"):
+        seen += bool(line.strip()) and not line.lstrip().startswith(b"#")
+        found.append(line)
+        if seen >= _MOST_LEAD_IN:
+            break
+    return found
 
 
 def _header_ends(head: bytes, start: int, end: int) -> int:
@@ -126,14 +137,14 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
     """
     given: int | None = None
     first: FlowRecordError | None = None
-    seen, start = 0, 0
-    while start < len(head) and seen < _MOST_LEAD_IN:
+    lead_in, titles, start = 0, 0, 0
+    while start < len(head) and titles < _MOST_LEAD_IN:
         end = head.find(b"\n", start)
         end = len(head) if end < 0 else end
         line = head[start:end].strip(b" ")
         text = line.strip()
-        if line[:4].lower() == b"sep=" and len(line) == 5:
-            given = line[4]
+        if line.strip(b'"\r')[:4].lower() == b"sep=" and len(line.strip(b'"\r')) == 5:
+            given = line.strip(b'"\r')[4]
         elif text:
             stop = _header_ends(head, start, end)
             line = head[start:stop].strip(b" ").lstrip(b"#")
@@ -145,8 +156,9 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
                     if first is None and not text.startswith(b"#"):
                         first = error
                     continue
-                return Header(tuple(names), delimiter, stop + 1, seen)
-        seen += bool(text)
+                return Header(tuple(names), delimiter, stop + 1, lead_in)
+        lead_in += bool(text)
+        titles += bool(text) and not text.startswith(b"#")
         start = end + 1
     raise first or NotFlowRecords(name, "not delimited text with a line that names its columns")
 

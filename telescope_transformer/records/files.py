@@ -44,7 +44,7 @@ class InputFile:
     def __init__(self, path: Path, *, name: str | None = None, given: bool = True) -> None:
         self.path = path
         self.name = escaped(path) if name is None else name
-        self.partitions: Mapping[str, str | None] = _partitions_of(path if name is None else Path(name))
+        self.partitions: Mapping[str, str | None] = _partitions_of(path.absolute() if name is None else Path(name))
         self.given = given
 
     @cached_property

@@ -195,10 +195,11 @@ class _Reading:
         raw = batch.columns()
         if dialect.complete:
             raw = dialect.complete(raw)
-        for field in [field for field in raw if field not in _REQUIRED and raw[field].null_count == len(batch.rows)]:
-            # No record has it.
-            del raw[field]
-        raw = fields_of_partitions(self.file, raw, len(batch.rows)) | raw
+        # What no record has, a partition may give.
+        absent = [field for field in raw if raw[field].null_count == len(batch.rows)]
+        found = {field: column for field, column in raw.items() if field not in absent}
+        found |= fields_of_partitions(self.file, found, len(batch.rows))
+        raw = {field: raw[field] for field in absent if field in _REQUIRED} | found
         if "dst_ip" not in raw:
             self.context.note(NO_DESTINATION, self.file.name)
         return self.validators[name].chunk(raw, np.array(batch.rows, dtype=np.int64))

@@ -22,8 +22,11 @@ def partition_columns(
 
 
 def fields_of_partitions(file: InputFile, known: Collection[str], rows: int) -> dict[str, pa.Array]:
-    """Columns of `rows` equal values for the fields, found by their common names, that only a partition gives."""
-    plain = {plain_name(key): value for key, value in file.partitions.items()}
+    """Columns of `rows` equal values for the fields, found by their common names, that only a partition gives.
+
+    A partition without a value gives missing ones.
+    """
+    plain = {plain_name(key): value or "" for key, value in file.partitions.items()}
     found = {
         field: next((plain[alias] for alias in aliases if alias in plain), None) for field, aliases in ALIASES.items()
     }

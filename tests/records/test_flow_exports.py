@@ -10,14 +10,14 @@ from variants import PING, SECOND, TCP, TCP6, Variant, Variants, json_lines
 VARIANTS = Variants()
 
 
-def v(h, r):
+def table(h, r):
     return h + "\n" + r + "\n"
 
 
 # ---- AWS VPC
 V2 = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
 R2 = "2 123456789010 eni-0a1 192.0.2.1 198.51.100.7 40000 23 6 1 40 1469123456 1469123500 REJECT OK"
-VARIANTS.add("v2", v(V2, R2), [TCP], format="aws-vpc")
+VARIANTS.add("v2", table(V2, R2), [TCP], format="aws-vpc")
 VARIANTS.add("v2 noheader", R2 + "\n", [TCP], format="aws-vpc")
 VARIANTS.add(
     "v2 noheader account -",
@@ -40,10 +40,10 @@ VARIANTS.add(
 )
 VARIANTS.add("v2 cloudwatch ts prefix", "2016-07-21T17:51:40.000Z " + R2 + "\n", [TCP], format="aws-vpc")
 VARIANTS.add("v2 cloudwatch EVENTS", "EVENTS\t1469123510000\t" + R2 + "\t1469123500000\n", [TCP])
-VARIANTS.add("v2 gz", gzip.compress(v(V2, R2).encode()), [TCP])
+VARIANTS.add("v2 gz", gzip.compress(table(V2, R2).encode()), [TCP])
 VARIANTS.add(
     "v3",
-    v(
+    table(
         V2 + " vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr",
         R2 + " vpc-1 subnet-1 i-1 2 IPv4 192.0.2.1 198.51.100.7",
     ),
@@ -51,7 +51,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "v3 nat",
-    v(
+    table(
         V2 + " vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr",
         R2.replace("192.0.2.1", "10.0.0.5") + " vpc-1 subnet-1 i-1 2 IPv4 192.0.2.1 198.51.100.7",
     ),
@@ -59,7 +59,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "v5 custom order",
-    v(
+    table(
         "tcp-flags action dstport srcport dstaddr srcaddr protocol start end flow-direction traffic-path region az-id",
         "2 REJECT 23 40000 198.51.100.7 192.0.2.1 6 1469123456 1469123500 ingress 1 eu-1 az1",
     ),
@@ -68,7 +68,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "v5 tcpflags absent -",
-    v(
+    table(
         "tcp-flags dstport srcport dstaddr srcaddr protocol start log-status",
         "- 23 40000 198.51.100.7 192.0.2.1 6 1469123456 OK",
     ),
@@ -76,18 +76,20 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "v7 ecs",
-    v(
+    table(
         "version ecs-cluster-arn srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status",
         "7 - 192.0.2.1 198.51.100.7 40000 23 6 1 40 1469123456 1469123500 REJECT OK",
     ),
     [TCP],
 )
-VARIANTS.add("vpc ipv6", v(V2, R2.replace("192.0.2.1", "2001:db8::1").replace("198.51.100.7", "2001:db8::7")), [TCP6])
-VARIANTS.add("vpc icmp", v(V2, R2.replace("40000 23 6", "0 0 1")), [(*TCP[:2], 1, 65535, 0)])
-VARIANTS.add("vpc proto -1?", v(V2, R2.replace(" 6 ", " - ")), [], rejected=1)
+VARIANTS.add(
+    "vpc ipv6", table(V2, R2.replace("192.0.2.1", "2001:db8::1").replace("198.51.100.7", "2001:db8::7")), [TCP6]
+)
+VARIANTS.add("vpc icmp", table(V2, R2.replace("40000 23 6", "0 0 1")), [(*TCP[:2], 1, 65535, 0)])
+VARIANTS.add("vpc proto -1?", table(V2, R2.replace(" 6 ", " - ")), [], rejected=1)
 VARIANTS.add(
     "vpc skipdata",
-    v(V2, R2 + "\n2 123456789010 eni-0a1 - - - - - - - 1469123456 1469123500 - SKIPDATA"),
+    table(V2, R2 + "\n2 123456789010 eni-0a1 - - - - - - - 1469123456 1469123500 - SKIPDATA"),
     [TCP],
     skipped=1,
 )
@@ -96,16 +98,16 @@ VARIANTS.add(
     '"version","account","interfaceid","sourceaddress","destinationaddress","sourceport","destinationport","protocol","numpackets","numbytes","starttime","endtime","action","logstatus"\n"2","1","eni","192.0.2.1","198.51.100.7","40000","23","6","1","40","1469123456","1469123500","REJECT","OK"\n',
     [TCP],
 )
-VARIANTS.add("vpc csv comma", v(V2, R2).replace(" ", ","), [TCP])
+VARIANTS.add("vpc csv comma", table(V2, R2).replace(" ", ","), [TCP])
 VARIANTS.add(
     "vpc no start (capture window)",
-    v("srcaddr dstaddr srcport dstport protocol end", "192.0.2.1 198.51.100.7 40000 23 6 1469123500"),
+    table("srcaddr dstaddr srcport dstport protocol end", "192.0.2.1 198.51.100.7 40000 23 6 1469123500"),
     None,
 )
-VARIANTS.add("vpc egress", v(V2 + " flow-direction", R2 + " egress\n" + R2 + " ingress"), [TCP, TCP])
+VARIANTS.add("vpc egress", table(V2 + " flow-direction", R2 + " egress\n" + R2 + " ingress"), [TCP, TCP])
 VARIANTS.add(
     "tgw",
-    v(
+    table(
         "version resource-type account-id tgw-id srcaddr dstaddr srcport dstport protocol packets bytes start end log-status type packets-lost-no-route",
         "6 TransitGateway 1 tgw 192.0.2.1 198.51.100.7 40000 23 6 1 40 1469123456 1469123500 OK IPv4 0",
     ),
@@ -114,36 +116,40 @@ VARIANTS.add(
 # ---- SiLK
 SH = "            sIP|            dIP|sPort|dPort|pro|   packets|     bytes|   flags|                  sTime| duration|                  eTime|sen|"
 SR = "      192.0.2.1|   198.51.100.7|40000|   23|  6|         1|        40| S      |2016/07/21T17:50:56.123|    0.000|2016/07/21T17:50:56.123| S0|"
-VARIANTS.add("rwcut default", v(SH, SR), [TCP], format="silk")
-VARIANTS.add("rwcut no-columns", v(SH, SR).replace(" ", ""), [TCP], format="silk")
-VARIANTS.add("rwcut no-final-delim", v(SH[:-1], SR[:-1]), [TCP], format="silk")
-VARIANTS.add("rwcut delim comma", v(SH, SR).replace(" ", "").replace("|", ","), [TCP], format="silk")
-VARIANTS.add("rwcut delim comma nofinal", v(SH[:-1], SR[:-1]).replace(" ", "").replace("|", ","), [TCP], format="silk")
-VARIANTS.add("rwcut tab", v(SH, SR).replace(" ", "").replace("|", "\t"), [TCP], format="silk")
-VARIANTS.add("rwcut epoch", v(SH, SR).replace("2016/07/21T17:50:56.123", "     1469123456.123"), [TCP], format="silk")
-VARIANTS.add("rwcut iso", v(SH, SR).replace("2016/07/21T", "2016-07-21 "), [TCP], format="silk")
+VARIANTS.add("rwcut default", table(SH, SR), [TCP], format="silk")
+VARIANTS.add("rwcut no-columns", table(SH, SR).replace(" ", ""), [TCP], format="silk")
+VARIANTS.add("rwcut no-final-delim", table(SH[:-1], SR[:-1]), [TCP], format="silk")
+VARIANTS.add("rwcut delim comma", table(SH, SR).replace(" ", "").replace("|", ","), [TCP], format="silk")
 VARIANTS.add(
-    "rwcut m/d/y", v(SH, SR).replace("2016/07/21T17:50:56.123", "07/21/2016 17:50:56.123"), [TCP], format="silk"
+    "rwcut delim comma nofinal", table(SH[:-1], SR[:-1]).replace(" ", "").replace("|", ","), [TCP], format="silk"
+)
+VARIANTS.add("rwcut tab", table(SH, SR).replace(" ", "").replace("|", "\t"), [TCP], format="silk")
+VARIANTS.add(
+    "rwcut epoch", table(SH, SR).replace("2016/07/21T17:50:56.123", "     1469123456.123"), [TCP], format="silk"
+)
+VARIANTS.add("rwcut iso", table(SH, SR).replace("2016/07/21T", "2016-07-21 "), [TCP], format="silk")
+VARIANTS.add(
+    "rwcut m/d/y", table(SH, SR).replace("2016/07/21T17:50:56.123", "07/21/2016 17:50:56.123"), [TCP], format="silk"
 )
 VARIANTS.add(
     "rwcut int ip",
-    v(SH, SR).replace("      192.0.2.1", "     3221225985").replace("198.51.100.7", "  3325256711"),
+    table(SH, SR).replace("      192.0.2.1", "     3221225985").replace("198.51.100.7", "  3325256711"),
     [TCP],
     format="silk",
 )
 VARIANTS.add(
     "rwcut zero padded",
-    v(SH, SR).replace("192.0.2.1", "192.000.002.001").replace("198.51.100.7", "198.051.100.007"),
+    table(SH, SR).replace("192.0.2.1", "192.000.002.001").replace("198.51.100.7", "198.051.100.007"),
     [TCP],
     format="silk",
 )
 VARIANTS.add(
-    "rwcut hex ip", v(SH, SR).replace("192.0.2.1", "c0000201").replace("198.51.100.7", "c6336407"), [], rejected=1
+    "rwcut hex ip", table(SH, SR).replace("192.0.2.1", "c0000201").replace("198.51.100.7", "c6336407"), [], rejected=1
 )
-VARIANTS.add("rwcut icmp", v(SH, SR).replace("40000|   23|  6", "    0| 2048|  1"), [PING], format="silk")
+VARIANTS.add("rwcut icmp", table(SH, SR).replace("40000|   23|  6", "    0| 2048|  1"), [PING], format="silk")
 VARIANTS.add(
     "rwcut icmp-type-and-code",
-    v(
+    table(
         "            sIP|            dIP|iTy|iCo|sPort|dPort|pro|sTime|",
         "      192.0.2.1|   198.51.100.7|  8|  0|    0| 2048|  1|2016/07/21T17:50:56|",
     ),
@@ -151,19 +157,21 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "rwcut iType iCode names",
-    v("sIP|dIP|iType|iCode|sPort|dPort|protocol|sTime|", "192.0.2.1|198.51.100.7|8|0|0|2048|1|2016/07/21T17:50:56|"),
+    table(
+        "sIP|dIP|iType|iCode|sPort|dPort|protocol|sTime|", "192.0.2.1|198.51.100.7|8|0|0|2048|1|2016/07/21T17:50:56|"
+    ),
     [PING],
 )
 VARIANTS.add(
     "rwcut icmpTypeCode old",
-    v("sIP|dIP|sPort|dPort|pro|sTime|", "192.0.2.1|198.51.100.7|0|8/0|1|2016/07/21T17:50:56|"),
+    table("sIP|dIP|sPort|dPort|pro|sTime|", "192.0.2.1|198.51.100.7|0|8/0|1|2016/07/21T17:50:56|"),
     [PING],
 )
-VARIANTS.add("rwcut legacy flags", v(SH, SR).replace(" S      ", " 2      "), [TCP])
+VARIANTS.add("rwcut legacy flags", table(SH, SR).replace(" S      ", " 2      "), [TCP])
 VARIANTS.add("rwcut no header", SR + "\n", None)
 VARIANTS.add(
     "rwcut init flags",
-    v(
+    table(
         "sIP|dIP|sPort|dPort|protocol|initialF|sessionF|sTime|",
         "192.0.2.1|198.51.100.7|40000|23|6| S      | SRPA   |2016/07/21T17:50:56|",
     ),
@@ -177,11 +185,11 @@ VARIANTS.add(
 # ---- yaf
 Y = "start-time|end-time|duration|rtt|proto|sip|sp|dip|dp|srcMacAddress|destMacAddress|iflags|uflags|riflags|ruflags|isn|risn|tag|rtag|pkt|oct|rpkt|roct|app|entropy|rentropy|end-reason"
 YR = "2016-07-21 17:50:56.123|2016-07-21 17:50:57.000|   0.877|   0.000|  6|                               192.0.2.1|40000|                            198.51.100.7|   23|00:00:00:00:00:00|00:00:00:00:00:00|       S|       0|       0|       0|abcd0123|00000000|000|000|       1|      40|       0|       0|    0|  0|  0|idle"
-VARIANTS.add("yafscii tabular", v(Y, YR), [TCP], format="yaf")
-VARIANTS.add("yafscii tabular spaces header", v(" | ".join(Y.split("|")), YR), [TCP])
+VARIANTS.add("yafscii tabular", table(Y, YR), [TCP], format="yaf")
+VARIANTS.add("yafscii tabular spaces header", table(" | ".join(Y.split("|")), YR), [TCP])
 VARIANTS.add(
     "yafscii icmp",
-    v(Y, YR).replace("|  6|", "|  1|").replace("|40000|", "|    0|").replace("|   23|", "| 2048|"),
+    table(Y, YR).replace("|  6|", "|  1|").replace("|40000|", "|    0|").replace("|   23|", "| 2048|"),
     [PING],
 )
 VARIANTS.add(
@@ -200,19 +208,21 @@ PC = (
 )
 VARIANTS.add(
     "pmacct csv",
-    v(PC, "0,1,192.0.2.1,198.51.100.7,40000,23,2,tcp,2016-07-21 17:50:56.123456,2016-07-21 17:50:57.000000,1,1,40"),
+    table(
+        PC, "0,1,192.0.2.1,198.51.100.7,40000,23,2,tcp,2016-07-21 17:50:56.123456,2016-07-21 17:50:57.000000,1,1,40"
+    ),
     [TCP],
     format="pmacct",
 )
 VARIANTS.add(
     "pmacct csv epoch",
-    v(PC, "0,1,192.0.2.1,198.51.100.7,40000,23,2,6,1469123456.123456,1469123457.000000,1,1,40"),
+    table(PC, "0,1,192.0.2.1,198.51.100.7,40000,23,2,6,1469123456.123456,1469123457.000000,1,1,40"),
     [TCP],
     format="pmacct",
 )
 VARIANTS.add(
     "pmacct formatted",
-    v(
+    table(
         "SRC_IP           DST_IP           SRC_PORT  DST_PORT  PROTOCOL    TIMESTAMP_START                PACKETS               BYTES",
         "192.0.2.1        198.51.100.7     40000     23        tcp         2016-07-21T17:50:56Z           1                     40",
     ),
@@ -221,7 +231,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "pmacct formatted blank in time",
-    v(
+    table(
         "SRC_IP           DST_IP           SRC_PORT  DST_PORT  PROTOCOL    TIMESTAMP_START                PACKETS               BYTES",
         "192.0.2.1        198.51.100.7     40000     23        tcp         2016-07-21 17:50:56.000000     1                     40",
     ),
@@ -230,7 +240,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "pmacct stamp_inserted",
-    v(
+    table(
         "SRC_IP,DST_IP,SRC_PORT,DST_PORT,PROTOCOL,PACKETS,BYTES,STAMP_INSERTED,STAMP_UPDATED",
         "192.0.2.1,198.51.100.7,40000,23,tcp,1,40,2016-07-21 17:50:56,2016-07-21 17:51:00",
     ),
@@ -238,12 +248,12 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "pmacct semi",
-    v(PC, "0,1,192.0.2.1,198.51.100.7,40000,23,2,tcp,2016-07-21 17:50:56.123456,x,1,1,40").replace(",", ";"),
+    table(PC, "0,1,192.0.2.1,198.51.100.7,40000,23,2,tcp,2016-07-21 17:50:56.123456,x,1,1,40").replace(",", ";"),
     [TCP],
 )
 VARIANTS.add(
     "pmacct timestamp_arrival/export",
-    v(
+    table(
         "SRC_IP,DST_IP,SRC_PORT,DST_PORT,PROTOCOL,TIMESTAMP_ARRIVAL,PACKETS,BYTES",
         "192.0.2.1,198.51.100.7,40000,23,tcp,2016-07-21 17:50:56.123456,1,40",
     ),
@@ -283,24 +293,24 @@ VARIANTS.add(
 NP = "IPV4_SRC_ADDR|IPV4_DST_ADDR|INPUT_SNMP|OUTPUT_SNMP|IN_PKTS|IN_BYTES|FIRST_SWITCHED|LAST_SWITCHED|L4_SRC_PORT|L4_DST_PORT|TCP_FLAGS|PROTOCOL|SRC_TOS|SRC_AS|DST_AS"
 VARIANTS.add(
     "nprobe dump",
-    v(NP, "192.0.2.1|198.51.100.7|0|0|1|40|1469123456|1469123456|40000|23|2|6|0|0|0"),
+    table(NP, "192.0.2.1|198.51.100.7|0|0|1|40|1469123456|1469123456|40000|23|2|6|0|0|0"),
     [TCP],
     format="nprobe",
 )
 VARIANTS.add(
     "nprobe csv %names",
-    v("#" + NP, "192.0.2.1|198.51.100.7|0|0|1|40|1469123456|1469123456|40000|23|2|6|0|0|0"),
+    table("#" + NP, "192.0.2.1|198.51.100.7|0|0|1|40|1469123456|1469123456|40000|23|2|6|0|0|0"),
     [TCP],
     format="nprobe",
 )
 VARIANTS.add(
     "nprobe comma",
-    v(NP, "192.0.2.1|198.51.100.7|0|0|1|40|1469123456|1469123456|40000|23|2|6|0|0|0").replace("|", ","),
+    table(NP, "192.0.2.1|198.51.100.7|0|0|1|40|1469123456|1469123456|40000|23|2|6|0|0|0").replace("|", ","),
     [TCP],
 )
 VARIANTS.add(
     "nprobe uptime FIRST_SWITCHED",
-    v(NP, "192.0.2.1|198.51.100.7|0|0|1|40|12345|12399|40000|23|2|6|0|0|0"),
+    table(NP, "192.0.2.1|198.51.100.7|0|0|1|40|12345|12399|40000|23|2|6|0|0|0"),
     [TCP],
     second=None,
 )

@@ -10,27 +10,27 @@ from variants import PING, PING6, SECOND, TCP, TCP6, Variant, Variants, json_lin
 VARIANTS = Variants()
 
 
-def v(h, *r):
+def table(h, *r):
     return "\n".join([h, *r]) + "\n"
 
 
 # nfdump csv of versions
 L = "ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt,in,out,sas,das"
 R = "2016-07-21 17:50:56,2016-07-21 17:50:57,0.500,192.0.2.1,198.51.100.7,40000,23,TCP,......S.,0,0,3,180,0,0,1,2,0,0"
-VARIANTS.add("nf csv", v(L, R), [TCP], format="nfdump-csv")
-VARIANTS.add("nf csv +ms", v(L, R.replace("17:50:56,", "17:50:56.123,")), [TCP])
+VARIANTS.add("nf csv", table(L, R), [TCP], format="nfdump-csv")
+VARIANTS.add("nf csv +ms", table(L, R.replace("17:50:56,", "17:50:56.123,")), [TCP])
 VARIANTS.add(
     "nf csv summary",
-    v(L, R, "Summary", "flows,bytes,packets,avg_bps,avg_pps,avg_bpp", "1,180,3,0,0,0"),
+    table(L, R, "Summary", "flows,bytes,packets,avg_bps,avg_pps,avg_bpp", "1,180,3,0,0,0"),
     [TCP],
     rejected=0,
 )
-VARIANTS.add("nf csv icmp 8.0", v(L, R.replace("40000,23,TCP", "0,8.0,ICMP")), [PING])
-VARIANTS.add("nf csv icmp 2048", v(L, R.replace("40000,23,TCP", "0,2048,ICMP")), [PING])
-VARIANTS.add("nf csv icmp padded", v(L, R.replace("40000,23,TCP", "    0,  8.0,ICMP ")), [PING])
+VARIANTS.add("nf csv icmp 8.0", table(L, R.replace("40000,23,TCP", "0,8.0,ICMP")), [PING])
+VARIANTS.add("nf csv icmp 2048", table(L, R.replace("40000,23,TCP", "0,2048,ICMP")), [PING])
+VARIANTS.add("nf csv icmp padded", table(L, R.replace("40000,23,TCP", "    0,  8.0,ICMP ")), [PING])
 VARIANTS.add(
     "nf csv icmp6",
-    v(
+    table(
         L,
         R.replace("40000,23,TCP", "0,128.0,ICMP6")
         .replace("192.0.2.1", "2001:db8::1")
@@ -38,11 +38,11 @@ VARIANTS.add(
     ),
     [PING6],
 )
-VARIANTS.add("nf csv icmp in sp?", v(L, R.replace("40000,23,TCP", "8,0,ICMP")), [(*TCP[:2], 1, 65535, 0)])
-VARIANTS.add("nf csv proto num", v(L, R.replace("TCP", "6")), [TCP])
+VARIANTS.add("nf csv icmp in sp?", table(L, R.replace("40000,23,TCP", "8,0,ICMP")), [(*TCP[:2], 1, 65535, 0)])
+VARIANTS.add("nf csv proto num", table(L, R.replace("TCP", "6")), [TCP])
 VARIANTS.add(
     "nf csv -o csv 1.7.3 short",
-    v(
+    table(
         "firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,bps,pps,bpp,flows",
         "2016-07-21 17:50:56.123,0.000,TCP,192.0.2.1,40000,198.51.100.7,23,1,60,0,0,60,1",
     ),
@@ -51,7 +51,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "nf csv reordered custom csv:",
-    v(
+    table(
         "firstSeen,srcAddr,dstAddr,srcPort,dstPort,proto,packets",
         "2016-07-21 17:50:56.123,192.0.2.1,198.51.100.7,40000,23,TCP,1",
     ),
@@ -59,7 +59,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "nf csv custom icmp",
-    v(
+    table(
         "firstSeen,srcAddr,dstAddr,srcPort,dstPort,proto,packets",
         "2016-07-21 17:50:56.123,192.0.2.1,198.51.100.7,0,8.0,ICMP,1",
     ),
@@ -67,7 +67,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "nf -o long text",
-    v(
+    table(
         "Date first seen          Duration Proto      Src IP Addr:Port          Dst IP Addr:Port   Flags Tos  Packets    Bytes Flows",
         "2016-07-21 17:50:56.123     0.000 TCP         192.0.2.1:40000 ->     198.51.100.7:23    ......S.   0        1       60     1",
         "Summary: total flows: 1, total bytes: 60, total packets: 1",
@@ -78,7 +78,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "nf -o line text",
-    v(
+    table(
         "Date first seen          Duration Proto      Src IP Addr:Port          Dst IP Addr:Port   Packets    Bytes Flows",
         "2016-07-21 17:50:56.123     0.000 TCP         192.0.2.1:40000 ->     198.51.100.7:23           1       60     1",
     ),
@@ -86,7 +86,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "nf -o line icmp",
-    v(
+    table(
         "Date first seen          Event  XEvent Proto      Src IP Addr:Port          Dst IP Addr:Port     X-Src IP Addr:Port",
         "x",
     ),
@@ -156,38 +156,43 @@ VARIANTS.add(
 A = "StartTime,Flgs,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,TotPkts,TotBytes,State"
 VARIANTS.add(
     "ra default date",
-    v(A, "2016/07/21 17:50:56.123456, e        ,tcp,192.0.2.1,40000,   ->,198.51.100.7,23,1,60,REQ"),
+    table(A, "2016/07/21 17:50:56.123456, e        ,tcp,192.0.2.1,40000,   ->,198.51.100.7,23,1,60,REQ"),
     [TCP],
 )
-VARIANTS.add("ra -u", v(A, "1469123456.123456, e        ,tcp,192.0.2.1,40000,   ->,198.51.100.7,23,1,60,REQ"), [TCP])
+VARIANTS.add(
+    "ra -u", table(A, "1469123456.123456, e        ,tcp,192.0.2.1,40000,   ->,198.51.100.7,23,1,60,REQ"), [TCP]
+)
 VARIANTS.add(
     "ra time only",
-    v(A, "17:50:56.123456, e        ,tcp,192.0.2.1,40000,   ->,198.51.100.7,23,1,60,REQ"),
+    table(A, "17:50:56.123456, e        ,tcp,192.0.2.1,40000,   ->,198.51.100.7,23,1,60,REQ"),
     [],
     rejected=1,
 )
 VARIANTS.add(
     "ra lower-case",
-    v(
+    table(
         "stime,proto,saddr,sport,dir,daddr,dport,pkts,bytes,state",
         "1469123456.1,tcp,192.0.2.1,40000,->,198.51.100.7,23,1,60,REQ",
     ),
     [TCP],
 )
 VARIANTS.add(
-    "ra named ports", v(A, "1469123456.1, e,tcp,192.0.2.1,40000,   ->,198.51.100.7,telnet,1,60,REQ"), [], rejected=1
+    "ra named ports",
+    table(A, "1469123456.1, e,tcp,192.0.2.1,40000,   ->,198.51.100.7,telnet,1,60,REQ"),
+    [],
+    rejected=1,
 )
 VARIANTS.add(
-    "ra icmp 0x0008", v(A, "1469123456.1, e,icmp,192.0.2.1,0x0008,  <->,198.51.100.7,0x1234,1,60,ECO"), [PING]
+    "ra icmp 0x0008", table(A, "1469123456.1, e,icmp,192.0.2.1,0x0008,  <->,198.51.100.7,0x1234,1,60,ECO"), [PING]
 )
 VARIANTS.add(
     "ra icmp echo default",
-    v(A, "1469123456.1, e,icmp,192.0.2.1,,  <->,198.51.100.7,,1,60,ECO"),
+    table(A, "1469123456.1, e,icmp,192.0.2.1,,  <->,198.51.100.7,,1,60,ECO"),
     [(*TCP[:2], 1, 65535, 0)],
 )
 VARIANTS.add(
     "ra man",
-    v(
+    table(
         A,
         "1469123456.1, ,man,0,0,  ,0,0,0,0,STA",
         "1469123456.1, e,tcp,192.0.2.1,40000,   ->,198.51.100.7,23,1,60,REQ",
@@ -196,16 +201,16 @@ VARIANTS.add(
     skipped=1,
 )
 VARIANTS.add(
-    "ra tab", v(A, "1469123456.1, e,tcp,192.0.2.1,40000,   ->,198.51.100.7,23,1,60,REQ").replace(",", "\t"), [TCP]
+    "ra tab", table(A, "1469123456.1, e,tcp,192.0.2.1,40000,   ->,198.51.100.7,23,1,60,REQ").replace(",", "\t"), [TCP]
 )
 VARIANTS.add(
     "ra dir <- reversed",
-    v(A, "1469123456.1, e,tcp,198.51.100.7,23,   <-,192.0.2.1,40000,1,60,RST"),
+    table(A, "1469123456.1, e,tcp,198.51.100.7,23,   <-,192.0.2.1,40000,1,60,RST"),
     [("198.51.100.7", "192.0.2.1", 6, 23, 40000)],
 )
 VARIANTS.add(
     "unsw",
-    v(
+    table(
         "srcip,sport,dstip,dsport,proto,state,dur,sbytes,dbytes,Stime,Ltime,label",
         "192.0.2.1,40000,198.51.100.7,23,tcp,FIN,0.1,60,0,1469123456,1469123457,0",
     ),
@@ -216,7 +221,7 @@ F = "frame.time_epoch ip.src ip.dst ip.proto tcp.srcport tcp.dstport udp.srcport
 for nm, sep in {"tab": "\t", "comma": ",", "semi": ";", "bar": "|"}.items():
     VARIANTS.add(
         "tshark " + nm,
-        v(
+        table(
             sep.join(F.split()),
             sep.join(
                 [
@@ -241,7 +246,7 @@ for nm, sep in {"tab": "\t", "comma": ",", "semi": ";", "bar": "|"}.items():
     )
 VARIANTS.add(
     "tshark quoted",
-    v(
+    table(
         ",".join(F.split()),
         ",".join(
             f'"{x}"'
@@ -266,7 +271,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark quoted hdr",
-    v(
+    table(
         ",".join(f'"{x}"' for x in F.split()),
         ",".join(
             f'"{x}"'
@@ -296,7 +301,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark space sep",
-    v(
+    table(
         "frame.time_epoch ip.src ip.dst ip.proto tcp.srcport tcp.dstport",
         "1469123456.123456000 192.0.2.1 198.51.100.7 6 40000 23",
     ),
@@ -304,7 +309,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark frame.time",
-    v(
+    table(
         "frame.time\tip.src\tip.dst\tip.proto\ttcp.srcport\ttcp.dstport",
         "Jul 21, 2016 17:50:56.123456000 UTC\t192.0.2.1\t198.51.100.7\t6\t40000\t23",
     ),
@@ -312,7 +317,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark frame.time_utc",
-    v(
+    table(
         "frame.time_utc\tip.src\tip.dst\tip.proto\ttcp.srcport\ttcp.dstport",
         "Jul 21, 2016 17:50:56.123456000 UTC\t192.0.2.1\t198.51.100.7\t6\t40000\t23",
     ),
@@ -320,7 +325,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark iso 4.4",
-    v(
+    table(
         "frame.time\tip.src\tip.dst\tip.proto\ttcp.srcport\ttcp.dstport",
         "2016-07-21T17:50:56.123456000Z\t192.0.2.1\t198.51.100.7\t6\t40000\t23",
     ),
@@ -328,7 +333,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark icmp err",
-    v(
+    table(
         "\t".join(F.split()),
         "\t".join(
             [
@@ -352,7 +357,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark flags hex8",
-    v(
+    table(
         "\t".join(F.split()),
         "\t".join(
             [
@@ -376,7 +381,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark arp row",
-    v(
+    table(
         "\t".join(F.split()),
         "\t".join(["1469123456.1"] + [""] * 12),
         "\t".join(
@@ -401,7 +406,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark _ws.col.Protocol",
-    v(
+    table(
         "frame.time_epoch\tip.src\tip.dst\t_ws.col.Protocol\ttcp.srcport\ttcp.dstport",
         "1469123456.1\t192.0.2.1\t198.51.100.7\tTCP\t40000\t23",
     ),
@@ -409,7 +414,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark ipv6",
-    v(
+    table(
         "frame.time_epoch\tipv6.src\tipv6.dst\tipv6.nxt\ttcp.srcport\ttcp.dstport",
         "1469123456.1\t2001:db8::1\t2001:db8::7\t6\t40000\t23",
     ),
@@ -417,7 +422,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "tshark both",
-    v(
+    table(
         "frame.time_epoch\tip.src\tip.dst\tipv6.src\tipv6.dst\tip.proto\tipv6.nxt\ttcp.srcport\ttcp.dstport",
         "1469123456.1\t\t\t2001:db8::1\t2001:db8::7\t\t6\t40000\t23",
     ),
@@ -494,26 +499,26 @@ for ts in [
 ]:
     VARIANTS.add(
         "cic " + ts,
-        v(C, f"x,192.0.2.1,40000,198.51.100.7,23,6,{ts},1,1,BENIGN"),
+        table(C, f"x,192.0.2.1,40000,198.51.100.7,23,6,{ts},1,1,BENIGN"),
         [TCP],
         format="cicflowmeter",
         second=SECOND - 56 if ts.endswith("50") else SECOND,
     )
 VARIANTS.add(
     "cic ambiguous is day first",
-    v(C, "x,192.0.2.1,40000,198.51.100.7,23,6,05/07/2016 17:50:56,1,1,BENIGN"),
+    table(C, "x,192.0.2.1,40000,198.51.100.7,23,6,05/07/2016 17:50:56,1,1,BENIGN"),
     [TCP],
     second=SECOND - 16 * 86400,
 )
 VARIANTS.add(
     "cic 12h AM",
-    v(C, "x,192.0.2.1,40000,198.51.100.7,23,6,21/07/2016 12:50:56 AM,1,1,BENIGN"),
+    table(C, "x,192.0.2.1,40000,198.51.100.7,23,6,21/07/2016 12:50:56 AM,1,1,BENIGN"),
     [TCP],
     second=SECOND - 17 * 3600,
 )
 VARIANTS.add(
     "cic 2017 padded",
-    v(
+    table(
         "Flow ID, Source IP, Source Port, Destination IP, Destination Port, Protocol, Timestamp, Flow Duration, Total Fwd Packets, Label",
         "x,192.0.2.1,40000,198.51.100.7,23,6,21/7/2016 5:50:56,1,1,BENIGN",
     ),
@@ -522,7 +527,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "cic python cicflowmeter",
-    v(
+    table(
         "src_ip,dst_ip,src_port,dst_port,protocol,timestamp,flow_duration",
         "192.0.2.1,198.51.100.7,40000,23,6,2016-07-21 17:50:56,1",
     ),
@@ -530,7 +535,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "cic no flow id",
-    v(
+    table(
         "Src IP,Src Port,Dst IP,Dst Port,Protocol,Timestamp,Label",
         "192.0.2.1,40000,198.51.100.7,23,6,21/07/2016 05:50:56 PM,Benign",
     ),
@@ -538,7 +543,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "cic no flow id ambiguous",
-    v(
+    table(
         "Src IP,Src Port,Dst IP,Dst Port,Protocol,Timestamp,Label",
         "192.0.2.1,40000,198.51.100.7,23,6,05/07/2016 05:50:56 PM,Benign",
     ),
@@ -547,7 +552,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "cic no IPs (ids2018)",
-    v("Dst Port,Protocol,Timestamp,Flow Duration,Label", "23,6,21/07/2016 05:50:56 PM,1,Benign"),
+    table("Dst Port,Protocol,Timestamp,Flow Duration,Label", "23,6,21/07/2016 05:50:56 PM,1,Benign"),
     None,
 )
 # masscan / zmap
@@ -619,7 +624,7 @@ VARIANTS.add(
 Z = ("192.0.2.1", "198.51.100.7", 6, 23, 40000)
 VARIANTS.add(
     "zmap full",
-    v(
+    table(
         "saddr,daddr,sport,dport,seqnum,acknum,window,classification,success,repeat,cooldown,timestamp_str,timestamp_ts,timestamp_us",
         "192.0.2.1,198.51.100.7,23,40000,1,2,3,synack,1,0,0,2016-07-21T17:50:56.000+0000,1469123456,123",
     ),
@@ -628,7 +633,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "zmap str only",
-    v(
+    table(
         "saddr,daddr,sport,dport,classification,timestamp_str",
         "192.0.2.1,198.51.100.7,23,40000,synack,2016-07-21T17:50:56.000+0000",
     ),
@@ -653,7 +658,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "zmap icmp",
-    v(
+    table(
         "saddr,daddr,icmp_type,icmp_code,classification,timestamp_ts,ttl",
         "192.0.2.1,198.51.100.7,0,0,echoreply,1469123456,50",
     ),
@@ -661,7 +666,7 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "zmap udp",
-    v(
+    table(
         "saddr,daddr,sport,dport,classification,udp_pkt_size,timestamp_ts",
         "192.0.2.1,198.51.100.7,53,40000,udp,8,1469123456",
     ),

@@ -12,7 +12,7 @@ VARIANTS = Variants()
 ISO = "2016-07-21T17:50:56.123456Z"
 
 
-def zl(fields, *rows, path="conn", sep="\t", hdr=True, close=True):
+def zeek_log(fields, *rows, path="conn", sep="\t", hdr=True, close=True):
     h = [
         "#separator \\x09",
         "#set_separator\t,",
@@ -31,11 +31,11 @@ def zl(fields, *rows, path="conn", sep="\t", hdr=True, close=True):
 
 CF = "ts uid id.orig_h id.orig_p id.resp_h id.resp_p proto service duration orig_bytes resp_bytes conn_state local_orig local_resp missed_bytes history orig_pkts orig_ip_bytes resp_pkts resp_ip_bytes tunnel_parents"
 CR = "1469123456.123456 CaB 192.0.2.1 40000 198.51.100.7 23 tcp - - - - S0 F F 0 S 1 40 0 0 -"
-VARIANTS.add("zeek", zl(CF, CR), [TCP], format="zeek")
-VARIANTS.add("zeek 8", zl(CF + " ip_proto", CR + " 6"), [TCP])
+VARIANTS.add("zeek", zeek_log(CF, CR), [TCP], format="zeek")
+VARIANTS.add("zeek 8", zeek_log(CF + " ip_proto", CR + " 6"), [TCP])
 VARIANTS.add(
     "zeek 8 unknown_transport",
-    zl(CF + " ip_proto", CR.replace("40000", "0").replace(" 23 tcp", " 0 unknown_transport") + " 47"),
+    zeek_log(CF + " ip_proto", CR.replace("40000", "0").replace(" 23 tcp", " 0 unknown_transport") + " 47"),
     [(*TCP[:2], 47, 0, 0)],
 )
 VARIANTS.add(
@@ -56,28 +56,38 @@ VARIANTS.add(
     [(*TCP[:2], 47, 0, 0)],
 )
 VARIANTS.add(
-    "zeek 8 ip_proto icmp", zl(CF + " ip_proto", CR.replace("40000", "8").replace(" 23 tcp", " 0 icmp") + " 1"), [PING]
+    "zeek 8 ip_proto icmp",
+    zeek_log(CF + " ip_proto", CR.replace("40000", "8").replace(" 23 tcp", " 0 icmp") + " 1"),
+    [PING],
 )
-VARIANTS.add("zeek unknown_transport no ip_proto", zl(CF, CR.replace(" tcp ", " unknown_transport ")), [], rejected=1)
-VARIANTS.add("zeek ISO ts", zl(CF, CR.replace("1469123456.123456", ISO)), [TCP])
-VARIANTS.add("zeek concat plain", zl(CF, CR) + zl(CF, CR), [TCP, TCP])
-VARIANTS.add("zeek concat fewer cols", zl(CF, CR) + zl(" ".join(CF.split()[:7]), " ".join(CR.split()[:7])), [TCP, TCP])
+VARIANTS.add(
+    "zeek unknown_transport no ip_proto", zeek_log(CF, CR.replace(" tcp ", " unknown_transport ")), [], rejected=1
+)
+VARIANTS.add("zeek ISO ts", zeek_log(CF, CR.replace("1469123456.123456", ISO)), [TCP])
+VARIANTS.add("zeek concat plain", zeek_log(CF, CR) + zeek_log(CF, CR), [TCP, TCP])
+VARIANTS.add(
+    "zeek concat fewer cols",
+    zeek_log(CF, CR) + zeek_log(" ".join(CF.split()[:7]), " ".join(CR.split()[:7])),
+    [TCP, TCP],
+)
 VARIANTS.add(
     "zeek concat dns then conn",
-    zl(
+    zeek_log(
         "ts uid id.orig_h id.orig_p id.resp_h id.resp_p proto query",
         "1469123456 C 192.0.2.1 5 198.51.100.7 53 udp x",
         path="dns",
     )
-    + zl(CF, CR),
+    + zeek_log(CF, CR),
     [TCP],
     skipped=1,
 )
-VARIANTS.add("zeek concat no close", zl(CF, CR, close=False) + zl(CF, CR, close=False), [TCP, TCP])
+VARIANTS.add("zeek concat no close", zeek_log(CF, CR, close=False) + zeek_log(CF, CR, close=False), [TCP, TCP])
 VARIANTS.add(
-    "zeek concat gz members", gzip.compress(zl(CF, CR).encode()) + gzip.compress(zl(CF, CR).encode()), [TCP, TCP]
+    "zeek concat gz members",
+    gzip.compress(zeek_log(CF, CR).encode()) + gzip.compress(zeek_log(CF, CR).encode()),
+    [TCP, TCP],
 )
-VARIANTS.add("zeek header w/o separator line", "\n".join(zl(CF, CR).split("\n")[1:]), [TCP])
+VARIANTS.add("zeek header w/o separator line", "\n".join(zeek_log(CF, CR).split("\n")[1:]), [TCP])
 VARIANTS.add("zeek only #fields", "#fields\t" + "\t".join(CF.split()) + "\n" + "\t".join(CR.split()) + "\n", [TCP])
 VARIANTS.add("zeek no header rows only", "\t".join(CR.split()) + "\n", None)
 VARIANTS.add(
@@ -90,17 +100,17 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "zeek comma sep",
-    zl(CF, CR).replace("\t", ",").replace("\\x09", "\\x2c").replace("#set_separator,,", "#set_separator,;"),
+    zeek_log(CF, CR).replace("\t", ",").replace("\\x09", "\\x2c").replace("#set_separator,,", "#set_separator,;"),
     [TCP],
     format="zeek",
 )
-VARIANTS.add("zeek CRLF", zl(CF, CR).replace("\n", "\r\n"), [TCP])
-VARIANTS.add("zeek cut last row", zl(CF, CR, close=False) + "1469123456.1\tCx\t192.0", [TCP], rejected=1)
+VARIANTS.add("zeek CRLF", zeek_log(CF, CR).replace("\n", "\r\n"), [TCP])
+VARIANTS.add("zeek cut last row", zeek_log(CF, CR, close=False) + "1469123456.1\tCx\t192.0", [TCP], rejected=1)
 VARIANTS.add("zeek conn-summary text", ">== Total === 2016-07-21-17-00-00\n - Connections 1.0 -\n", None)
-VARIANTS.add("zeek icmp", zl(CF, CR.replace("40000", "8").replace(" 23 tcp", " 0 icmp")), [PING])
+VARIANTS.add("zeek icmp", zeek_log(CF, CR.replace("40000", "8").replace(" 23 tcp", " 0 icmp")), [PING])
 VARIANTS.add(
     "zeek icmp v6",
-    zl(
+    zeek_log(
         CF,
         CR.replace("192.0.2.1", "2001:db8::1")
         .replace("198.51.100.7", "2001:db8::7")

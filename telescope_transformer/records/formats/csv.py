@@ -16,7 +16,8 @@ from telescope_transformer.records.validation import Chunk, Validator
 
 
 def _is_text(head: bytes) -> bool:
-    return encoding_of(head) != "utf-8" or b"\0" not in head
+    # Behind the first lines, NULs are what a crash left of a log.
+    return encoding_of(head) != "utf-8" or b"\0" not in head[:512]
 
 
 def sniff(head: bytes) -> bool:

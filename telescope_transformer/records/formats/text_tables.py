@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.records.delimited import BLANKS, Layout, Table, find_header, text_rows
+from telescope_transformer.records.delimited import BLANKS, Layout, Table, find_header, first_lines, text_rows
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import TextBlocks, as_utf8
 from telescope_transformer.records.nulls import NULL_TEXTS
-from telescope_transformer.records.partitions import NO_DESTINATION
+from telescope_transformer.records.partitions import NO_DESTINATION, fields_of_partitions
 from telescope_transformer.records.validation import Chunk, Validator
 
 Raw = dict[str, pa.Array]
@@ -77,7 +77,7 @@ def sniffer(table: TextTable) -> Callable[[bytes], bool]:
         if b"\0" in head[:512]:
             return False
         text = as_utf8(head)
-        for line in text.split(b"\n", 5)[:5]:
+        for line in first_lines(text):
             if all(mark in line for mark in marks):
                 for delimiter in [*table.delimiters, BLANKS]:
                     parts = line.lstrip(b"#").split(None if delimiter == BLANKS else bytes([delimiter]))
@@ -105,7 +105,7 @@ def read_table(table: TextTable, file: InputFile, context: ReadContext) -> Itera
         header = find_header(as_utf8(file.head), lambda names: table.check(names, file.name), file.name)
         names, delimiter, start, lead_in = header
     resolved = table.resolved(names)
-    if "dst_ip" not in resolved:
+    if "dst_ip" not in resolved and "dst_ip" not in fields_of_partitions(file, resolved, 0):
         context.note(NO_DESTINATION, file.name)
     if table.note:
         context.note(table.note, file.name)
@@ -128,6 +128,7 @@ def read_table(table: TextTable, file: InputFile, context: ReadContext) -> Itera
             raw, rows = {name: column.filter(pa.array(mask)) for name, column in raw.items()}, rows[mask]
             left_out = count - len(rows)
         raw = {name: column for name, column in raw.items() if not name.startswith("_")}
+        raw |= fields_of_partitions(file, raw, len(rows))
         if table.complete is not None:
             raw = table.complete(raw)
         yield validator.chunk(raw, rows, batch.malformed, batch.skipped + left_out + lead_in)
