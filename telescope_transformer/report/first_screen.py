@@ -14,10 +14,10 @@ from scipy.special import expit
 
 from telescope_transformer.report.days import Days
 from telescope_transformer.report.names import MAJORITY, SPELT_SERVICES, plain_name
-from telescope_transformer.report.news import Change, Period, change_of, period_of, traffic_of
-from telescope_transformer.report.words import counted, day_text, duration, joined
+from telescope_transformer.report.news import KINDS, Change, Period, change_of, period_of, traffic_of
+from telescope_transformer.report.sentences import sentence_of, sentences
+from telescope_transformer.report.words import counted, day_text
 
-KINDS = ("new", "growing", "gone")
 # Lines of each kind that the first screen shows; all are in the table.
 SHOWN = 8
 SPARK_BINS = 60
@@ -58,11 +58,11 @@ def first_screen(
     lines = {kind: _lines(several, changes, kind, period) for kind in KINDS}
     shown = {kind: lines[kind][:SHOWN] for kind in KINDS}
     known = _known(several)
-    listed = {cluster for group in known for cluster in group["clusters"]}
+    listed = {row["cluster"] for group in known for row in group["clusters"]}
     gone = {line["cluster"] for line in lines["gone"]}
     return {
         "period": _period_values(period),
-        "sentences": _sentences(days, period, several, sources, counts, lines),
+        "sentences": sentences(days, period, several, sources, counts, lines),
         "totals": {kind: len(lines[kind]) for kind in KINDS},
         **shown,
         "known": known,
@@ -116,89 +116,6 @@ def spark(days: Days, period: Period) -> list[int]:
     return bins.tolist()
 
 
-def sentence_of(profile: Mapping[str, Any], change: Change) -> str:
-    """News of one cluster in a sentence."""
-    who = counted(profile["n_sources"], "source")
-    if profile.get("n_networks", 0) > 1:
-        who += f" in {counted(profile['n_networks'], 'network')}"
-    services = joined([row["service"].split()[0] for row in profile.get("services", [])[:SPELT_SERVICES]])
-    timing = profile.get("timing", {})
-    steps = f" in steps of {duration(timing['median_inter_arrival_s'])}" if timing.get("pattern") == "regular" else ""
-    does = f"{services}{steps}"
-    if change.kind == "new":
-        return f"A new cluster of {who} probes {does} since {day_text(change.since)}."
-    if change.kind == "gone":
-        return f"A cluster of {who} that probed {does} was last seen on {day_text(change.since)}."
-    if change.kind == "growing":
-        return f"A cluster of {who} that probes {does} has {change.factor:.1f} times as many sources a day as before."
-    return f"A cluster of {who} probes {does}."
-
-
-def _sentences(
-    days: Days,
-    period: Period | None,
-    several: Sequence[Mapping[str, Any]],
-    sources: pa.Table,
-    counts: Mapping[str, int],
-    lines: Mapping[str, Sequence[Mapping[str, Any]]],
-) -> list[str]:
-    n_records = counts.get("kept", pc.sum(sources["n_records"]).as_py() or 0)
-    if period is None:
-        return [f"{counted(n_records, 'record')} were kept; none is in a window."]
-    n_left = sources["cluster"].null_count
-    numbers = pa.array([profile["cluster"] for profile in several], sources["cluster"].type)
-    n_grouped = pc.sum(pc.is_in(sources["cluster"], numbers)).as_py() or 0
-    n_alone = sources.num_rows - n_left - n_grouped
-    said = [
-        f"From {day_text(period.first)} to {day_text(period.last)}, {counted(sources.num_rows, 'source')} sent "
-        f"{counted(n_records, 'record')}."
-    ]
-    outside = sum(row[1] for row in days if not period.first <= row[0] <= period.last)
-    if outside:
-        said.append(f"{counted(outside, 'record')} lie years away from all others: some clock is wrong.")
-    rest = [f"{counted(n_alone, 'source')} {_are(n_alone)} alone: no other behaves like them"] if n_alone else []
-    rest += (
-        [f"{counted(n_left, 'source')} {_are(n_left)} in no cluster, for having sent too few records"]
-        if n_left
-        else []
-    )
-    holds = "holds" if len(several) == 1 else "hold"
-    grouped = f"{counted(len(several), 'cluster')} of several windows {holds} {n_grouped:,} of them"
-    said.append("; ".join([grouped, *rest]) + ".")
-    if period.n_recent:
-        said += [_against_before(days, period), _news_counts(lines)]
-    said += [lines[kind][0]["text"] for kind in KINDS if lines[kind]]
-    return said
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
-def _against_before(days: Days, period: Period) -> str:
-    table = np.asarray(days, dtype=np.int64)
-    table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
-    recent = table[:, 0] >= period.recent
-    n_before = period.n_days - period.n_recent
-    rates = [
-        (table[recent, column].sum() / period.n_recent, table[~recent, column].sum() / n_before) for column in (1, 2)
-    ]
-    (records, records_before), (active, active_before) = rates
-    since = f"On the last {counted(period.n_recent, 'day')}, from {day_text(period.recent)},"
-    return (
-        f"{since} {records:,.0f} records a day came from {active:,.0f} sources a day; on the "
-        f"{counted(n_before, 'day')} before, {records_before:,.0f} from {active_before:,.0f}."
-    )
-
-
-def _news_counts(lines: Mapping[str, Sequence[Any]]) -> str:
-    new, growing, gone = (len(lines[kind]) for kind in KINDS)
-    return (
-        f"Since then {counted(new, 'cluster')} {_are(new)} new, {growing:,} {'grows' if growing == 1 else 'grow'}, "
-        f"and {gone:,} {'has' if gone == 1 else 'have'} fallen silent."
-    )
-
-
 def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Clusters that labels name, one group a label, then those that a tool's mark names."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
@@ -213,7 +130,7 @@ def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "kind": kind,
             "who": who,
             "n_sources": sum(profile["n_sources"] for profile in members),
-            "clusters": [profile["cluster"] for profile in members],
+            "clusters": [{"cluster": one["cluster"], "name": one.get("name") or plain_name(one)} for one in members],
         }
         for (kind, who), members in groups.items()
     ]

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from telescope_transformer.report.words import counted, duration, joined
+from telescope_transformer.report.words import counted, duration, joined, rounded
 
 # Half of the windows carry a label or the mark of a tool: then the cluster is named after it.
 MAJORITY = 0.5
@@ -91,7 +91,7 @@ def _still_fits(name: str, profile: Profile) -> bool:
 
 
 def service_words(profile: Profile) -> str:
-    """The services in a few words: "telnet 23/2323", "icmp/8", "14 ports, mostly tcp/443 https"."""
+    """The services in a few words: "telnet 23/2323", "icmp/8", "14 tcp ports, mostly tcp/443 https"."""
     services = profile.get("services") or []
     n_services = profile.get("n_services", len(services))
     main = [row["service"] for row in services if row["share"] >= NAMED_SHARE]
@@ -100,8 +100,11 @@ def service_words(profile: Profile) -> str:
     are_all = len(main) == n_services or sum(row["share"] for row in services[: len(main)]) >= 0.95
     if main and are_all and len(main) <= SPELT_SERVICES:
         return _merged(main)
-    kind = "ports" if all("/" in row["service"] for row in services) else "services"
-    return f"{n_services:,} {kind}" + (f", mostly {main[0]}" if main else f", {services[0]['service']} among them")
+    of_port = [row["service"].split("/")[0] for row in services if "/" in row["service"]]
+    kind = "services" if len(of_port) < len(services) else "ports"
+    if len(set(of_port)) == 1 and kind == "ports":
+        kind = f"{of_port[0]} ports"
+    return f"{rounded(n_services)} {kind}" + (f", mostly {main[0]}" if main else "")
 
 
 def _merged(services: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 
 from telescope_transformer.report.days import Days, main_span, recent_days, summed
 
+# What a cluster can be in the newest part of the time, besides steady.
+KINDS = ("new", "growing", "gone")
 # Twice as many sources a day as before is growth, where chance alone hardly gives it: a deviance of 10 or more has
 # less than 2 in 1,000 of a Poisson variable (chi-squared with one degree of freedom).
 GROWTH = 2.0

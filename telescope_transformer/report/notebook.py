@@ -7,7 +7,7 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from telescope_transformer.extras import require
-from telescope_transformer.report.first_screen import KINDS
+from telescope_transformer.report.news import KINDS
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.words import counted
 

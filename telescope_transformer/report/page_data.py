@@ -19,6 +19,7 @@ from telescope_transformer.report.first_screen import first_screen
 from telescope_transformer.report.layout import map_layout
 from telescope_transformer.report.names import difference
 from telescope_transformer.report.news import Period, change_of, period_of, traffic_of
+from telescope_transformer.report.services import service_hint
 from telescope_transformer.report.timing import DAY, MICROSECONDS
 
 # What a page holds at most, so that it stays under 5 MB and is soon drawn; `telescope serve` asks the tables.
@@ -262,9 +263,16 @@ def _profile_parts(
         rows = [_page_row(profile, period) for profile in several[number:n_rows]]
         days = _day_matrix([profile.get("days") or [] for profile in several[:number]], period)
         parts = {"clusters": packed_json([*shown, *rows]), "n_profiles": len(shown), "days": days}
+        parts["hints"] = _hints(shown)
         if number <= MIN_PROFILES or len(json.dumps(parts)) <= room:
             return parts
         number, n_rows = max(MIN_PROFILES, 3 * number // 4), max(MIN_PROFILES, 3 * n_rows // 4)
+
+
+def _hints(profiles: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the services of the profiles usually mean, of those that the table of ports has."""
+    named = sorted({row["service"] for profile in profiles for row in profile["services"]})
+    return {service: hint for service in named if (hint := service_hint(service))}
 
 
 def _page_profile(

@@ -18,7 +18,7 @@ from telescope_transformer import __version__
 from telescope_transformer.report.adaptation import adaptation_text
 from telescope_transformer.report.compare import Comparison
 from telescope_transformer.report.counting import codes_of, pair_counts
-from telescope_transformer.report.first_screen import KINDS
+from telescope_transformer.report.news import KINDS
 from telescope_transformer.report.page_data import ReportData, page_data
 from telescope_transformer.report.reliability import reliability_picture
 from telescope_transformer.report.words import counted, percent
@@ -37,7 +37,7 @@ SCRIPTS = (
     "time.js",
     "main.js",
 )
-STYLES = ("report.css",)
+STYLES = ("page.css", "parts.css")
 EXAMPLE_REJECTS = 20
 # Rows of each kind of change that a page of two analyses shows.
 MAX_CHANGES = 500

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -34,6 +34,7 @@ class SourceSearch:
         self._lock = Lock()
         self._connection = duckdb.connect(config={"enable_external_access": "false"})
         self._load("sources", _source_table(folder.sources))
+        self._clusters = [(profile["cluster"], who_text(profile)) for profile in folder.profiles]
         names = ["source", "cluster", "start", "end", "n_records"]
         self._load("windows", folder.windows.select(names))
         self._texts = {
@@ -54,8 +55,8 @@ class SourceSearch:
         """Sources that a search fits: how many, the first ones, and how many of each cluster.
 
         Args:
-            text: addresses and prefixes, of which a source must be in one, and words, all of which its service or its
-                label must have.
+            text: addresses and prefixes, of which a source must be in one, and words, each of which must be in its
+                service, in its label, or in what its cluster is called (`who_text`).
 
         Raises:
             InputError: for a prefix that is none, or a question that is too long.
@@ -84,13 +85,11 @@ class SourceSearch:
             parts.append("(" + " OR ".join([one] * len(ranges)) + ")")
             for version, first, last in ranges:
                 parameters += [version, first >> 64, first & _HALF, last >> 64, last & _HALF]
-        if words:
-            fitting = {
-                name: [one for one in texts if all(has_word(one.lower(), word) for word in words)]
-                for name, texts in self._texts.items()
-            }
-            parts.append("(list_contains(?, service) OR list_contains(?, label))")
-            parameters += [fitting["service"], fitting["label"]]
+        for word in words:
+            parts.append("(list_contains(?, service) OR list_contains(?, label) OR list_contains(?, cluster))")
+            for name in ("service", "label"):
+                parameters.append([one for one in self._texts[name] if has_word(one.lower(), word)])
+            parameters.append([number for number, text in self._clusters if has_word(text, word)])
         return " AND ".join(parts), parameters
 
     def members(self, cluster: int, *, networks: bool) -> dict[str, Any]:
@@ -109,6 +108,15 @@ class SourceSearch:
             [first * DAY, (last + 1) * DAY],
         )
         return [list(row) for row in rows]
+
+
+def who_text(profile: Mapping[str, Any]) -> str:
+    """What holds of every member of a cluster, in small letters: its name, tools, and where its sources are."""
+    parts = [str(profile.get("name") or ""), f"cluster {profile['cluster']}"]
+    parts += [str(row.get("tool") or "") for row in profile.get("tools") or []]
+    parts += [f"as{row.get('asn') or ''} {row.get('name') or ''}" for row in profile.get("owners") or []]
+    parts += [str(row.get("country") or "") for row in profile.get("countries") or []]
+    return " ".join(parts).lower()
 
 
 def _source_table(sources: pa.Table) -> pa.Table:

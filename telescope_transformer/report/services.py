@@ -5,10 +5,11 @@ import pyarrow as pa
 
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
 from telescope_transformer.report.counting import pair_counts
+from telescope_transformer.report.ports import PORTS, TCP, UDP, port_hint
 from telescope_transformer.report.window_records import join_records
 from telescope_transformer.windows import service_codes
 
-ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+ICMP, ICMPV6 = 1, 58
 
 PROTOCOL_NAMES = {
     ICMP: "icmp",
@@ -25,67 +26,6 @@ PROTOCOL_NAMES = {
     132: "sctp",
 }
 
-_BOTH = {53: "dns", 123: "ntp", 161: "snmp", 389: "ldap", 443: "https", 500: "ike", 5060: "sip", 11211: "memcached"}
-_TCP = {
-    20: "ftp-data",
-    21: "ftp",
-    22: "ssh",
-    23: "telnet",
-    25: "smtp",
-    80: "http",
-    110: "pop3",
-    111: "rpcbind",
-    135: "msrpc",
-    139: "netbios",
-    143: "imap",
-    445: "smb",
-    465: "smtps",
-    502: "modbus",
-    554: "rtsp",
-    587: "submission",
-    873: "rsync",
-    993: "imaps",
-    995: "pop3s",
-    1080: "socks",
-    1433: "mssql",
-    1521: "oracle",
-    1723: "pptp",
-    1883: "mqtt",
-    2222: "ssh-alt",
-    2323: "telnet-alt",
-    2375: "docker",
-    3128: "squid",
-    3306: "mysql",
-    3389: "rdp",
-    4899: "radmin",
-    5432: "postgresql",
-    5555: "adb",
-    5900: "vnc",
-    5985: "winrm",
-    6379: "redis",
-    7547: "cwmp",
-    8080: "http-alt",
-    8443: "https-alt",
-    8728: "mikrotik",
-    9200: "elasticsearch",
-    27017: "mongodb",
-    37215: "huawei-hg",
-    52869: "realtek-upnp",
-}
-_UDP = {
-    19: "chargen",
-    67: "dhcp",
-    69: "tftp",
-    137: "netbios-ns",
-    1434: "mssql-monitor",
-    1900: "ssdp",
-    3702: "ws-discovery",
-    5353: "mdns",
-    5683: "coap",
-    53413: "netis",
-}
-SERVICE_NAMES = {TCP: _BOTH | _TCP, UDP: _BOTH | _UDP}
-
 
 def protocol_name(protocol: int) -> str:
     return PROTOCOL_NAMES.get(protocol, f"proto{protocol}")
@@ -99,8 +39,15 @@ def service_name(code: int) -> str:
         return name
     if protocol not in (TCP, UDP, ICMP, ICMPV6) and port == 0:
         return name
-    known = SERVICE_NAMES.get(protocol, {}).get(port)
-    return f"{name}/{port} {known}" if known else f"{name}/{port}"
+    known = PORTS.get(protocol, {}).get(port)
+    return f"{name}/{port} {known.name}" if known else f"{name}/{port}"
+
+
+def service_hint(service: str) -> str:
+    """What a service that `service_name` spelt usually means; "" where the table of ports does not have it."""
+    protocol, _, port = service.partition(" ")[0].partition("/")
+    number = {"tcp": TCP, "udp": UDP}.get(protocol)
+    return port_hint(number, int(port)) if number and port.isascii() and port.isdigit() else ""
 
 
 def with_services(windows: pa.Table, records: pa.Table) -> pa.Table:

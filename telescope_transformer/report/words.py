@@ -4,11 +4,21 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 EPOCH = date(1970, 1, 1)
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August")
+MONTHS += ("September", "October", "November", "December")
 
 
 def counted(number: int, thing: str) -> str:
     """A number with what it counts: "1 cluster", "2,000 clusters"."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def rounded(number: int) -> str:
+    """A number that a name can bear for some days: two digits of it from 100 on, "about 990"."""
+    if number < 100:
+        return str(number)
+    step = 10 ** (len(str(number)) - 2)
+    return f"about {round(number / step) * step:,}"
 
 
 def joined(parts: Sequence[str]) -> str:
@@ -33,6 +43,24 @@ def day_text(day: int) -> str:
         return (EPOCH + timedelta(days=day)).isoformat()
     except OverflowError:
         return f"day {day}"
+
+
+def spoken_day(day: int, *, year: bool = True) -> str:
+    """Days since 1970 as a date that can be read aloud: "14 March 2024", or "14 March"."""
+    try:
+        date_of_day = EPOCH + timedelta(days=day)
+    except OverflowError:
+        return f"day {day}"
+    spoken = f"{date_of_day.day} {MONTHS[date_of_day.month - 1]}"
+    return f"{spoken} {date_of_day.year}" if year else spoken
+
+
+def spoken_days(first: int, last: int) -> str:
+    """A span of days in a sentence: "On 14 March 2024", "From 1 January to 7 March 2024"."""
+    if first == last:
+        return f"On {spoken_day(first)}"
+    same_year = spoken_day(first)[-4:] == spoken_day(last)[-4:]
+    return f"From {spoken_day(first, year=not same_year)} to {spoken_day(last)}"
 
 
 def iso_time(microseconds: int) -> str:

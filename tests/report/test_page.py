@@ -108,8 +108,8 @@ def test_profiles_give_way_where_the_page_would_be_too_large(
 def test_the_first_screen_says_what_happened_and_what_is_in_no_cluster(report_data: ReportData) -> None:
     page = render_report(report_data)
     first = page.split('id="clusters"')[0]
-    assert "From 2024-03-04 to 2024-03-13, 31 sources sent 241 records." in first
-    assert "3 clusters of several windows hold 30 of them; 1 source is in no cluster" in first
+    assert "From 4 March to 13 March 2024, 31 sources sent 241 records." in first
+    assert "30 of them form 3 clusters; 1 sent too few records to be in a cluster." in first
     assert "242 records were read: 241 kept, 1 rejected" in page
 
 

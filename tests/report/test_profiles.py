@@ -15,7 +15,8 @@ from telescope_transformer.report import name_clusters, profile_clusters
 from telescope_transformer.report.days import days_of_groups, summed
 from telescope_transformer.report.first_screen import label_words
 from telescope_transformer.report.news import period_of
-from telescope_transformer.report.services import service_name
+from telescope_transformer.report.ports import PORTS
+from telescope_transformer.report.services import service_hint, service_name
 from telescope_transformer.report.targets import NO_DESTINATION, network_of, target_prefix
 from telescope_transformer.report.window_records import join_records
 
@@ -140,3 +141,12 @@ def test_names_of_services_and_networks() -> None:
     assert service_name((200 << 16) | 0) == "proto200"
     assert network_of("2001:db8:1:2::9") == "2001:db8:1::/48"
     assert (target_prefix("240.1.2.3"), target_prefix("192.0.2.3")) == ("240.1.2.3", "192.0.2.0/24")
+
+
+def test_ports_have_hints_with_sources_and_no_vulnerabilities() -> None:
+    assert service_hint("tcp/445 smb") == "Windows file sharing (IANA: microsoft-ds)"
+    assert service_hint("udp/161 snmp").startswith("management of network devices")
+    assert [service_hint(name) for name in ("tcp/40000", "icmp/8", "gre", "tcp/x")] == [""] * 4
+    rows = [row for ports in PORTS.values() for row in ports.values()]
+    assert all(row.source and row.hint for row in rows)
+    assert not any("CVE" in text for row in rows for text in row)

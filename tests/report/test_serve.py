@@ -40,7 +40,7 @@ def server(report_data: ReportData, tmp_path: Path) -> Iterator[ReportServer]:
 def get(server: ReportServer, path: str, **headers: str) -> tuple[int, str]:
     request = urllib.request.Request(server.address + path, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -89,6 +89,9 @@ def test_the_search_finds_every_source_that_was_read(server: ReportServer) -> No
     assert found("192.0.2.")[0] == 30
     assert found("tcp/22")[:2] == (10, {0: 10})
     assert found("tcp/2")[0] == 0
+    assert found("zmap")[:2] == (10, {0: 10})
+    assert found("zmap 192.0.2.0/29")[2] == ["192.0.2.1", "192.0.2.4", "192.0.2.7"]
+    assert found("zmap dns")[0] == 0
     assert found("192.0.2.0/30 ssh") == (1, {0: 1}, ["192.0.2.1"])
     assert found("' OR 1=1 --")[0] == 0
     assert found("") == (0, {}, [])

@@ -15,7 +15,8 @@ async function unpack(box) {
 async function unpackCategories(packed) {
   const categories = {};
   for (const name of ["service", "label"])
-    if (packed[name]) categories[name] = { codes: await unpack(packed[name].codes), names: await unpack(packed[name].names) };
+    if (packed[name])
+      categories[name] = { codes: await unpack(packed[name].codes), names: await unpack(packed[name].names) };
   return categories;
 }
 
@@ -37,12 +38,34 @@ const dottedQuad = (number) => [24, 16, 8, 0].map((shift) => (number >>> shift) 
 
 async function loadReport() {
   const payload = JSON.parse(document.getElementById("report-data").textContent);
-  const windows = await unpackColumns(payload.windows, ["source", "x", "y", "cluster", "start", "seconds", "records", "margin"]);
-  const report = { ...payload, windows, sources: await unpackSources(payload.sources), clusters: await unpack(payload.clusters),
-    events: await unpack(payload.events), live: document.body.dataset.live === "yes", shown: null, found: null };
-  for (const name of ["days", "traffic"]) report[name] = { ...payload[name], counts: await unpack(payload[name].counts) };
-  report.grid = payload.grid ? { counts: await unpack(payload.grid.counts), ranks: await unpack(payload.grid.ranks) } : null;
-  report.clusters.forEach((cluster, rank) => { cluster.rank = rank; });
+  const windows = await unpackColumns(payload.windows, [
+    "source",
+    "x",
+    "y",
+    "cluster",
+    "start",
+    "seconds",
+    "records",
+    "margin",
+  ]);
+  const report = {
+    ...payload,
+    windows,
+    sources: await unpackSources(payload.sources),
+    clusters: await unpack(payload.clusters),
+    events: await unpack(payload.events),
+    live: document.body.dataset.live === "yes",
+    shown: null,
+    found: null,
+  };
+  for (const name of ["days", "traffic"])
+    report[name] = { ...payload[name], counts: await unpack(payload[name].counts) };
+  report.grid = payload.grid
+    ? { counts: await unpack(payload.grid.counts), ranks: await unpack(payload.grid.ranks) }
+    : null;
+  report.clusters.forEach((cluster, rank) => {
+    cluster.rank = rank;
+  });
   report.byNumber = new Map(report.clusters.map((cluster) => [cluster.cluster, cluster]));
   report.members = groupedBy(windows.cluster, windows.count);
   return report;
@@ -61,19 +84,30 @@ function groupedBy(values, count) {
 // Records of a cluster by day; null where the page does not hold them.
 function daysOf(report, cluster) {
   const { days } = report;
-  return cluster.rank < report.n_profiles ? days.counts.subarray(cluster.rank * days.n, (cluster.rank + 1) * days.n) : null;
+  return cluster.rank < report.n_profiles
+    ? days.counts.subarray(cluster.rank * days.n, (cluster.rank + 1) * days.n)
+    : null;
 }
 
 const nameOf = (report, number) => report.byNumber.get(number)?.name ?? `cluster ${number}`;
 const integer = new Intl.NumberFormat("en-GB");
 const counted = (number, thing) => `${integer.format(number)} ${thing}${number === 1 ? "" : "s"}`;
-const share = (value) => (value >= 0.9995 ? "100\u00a0%" : value < 0.001 ? "<\u00a00.1\u00a0%" : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}\u00a0%`);
+const share = (value) =>
+  value >= 0.9995
+    ? "100\u00a0%"
+    : value < 0.001
+      ? "<\u00a00.1\u00a0%"
+      : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}\u00a0%`;
 const day = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 10);
 const minute = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 16).replace("T", " ");
 
 function duration(seconds) {
   if (seconds === 0) return "0 s";
-  for (const [name, size] of [["d", 86400], ["h", 3600], ["min", 60]])
+  for (const [name, size] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+  ])
     if (seconds >= size) return `${(seconds / size).toFixed(seconds < 10 * size ? 1 : 0)} ${name}`;
   return seconds >= 1 ? `${seconds.toFixed(seconds < 10 ? 1 : 0)} s` : `${(1000 * seconds).toFixed(1)} ms`;
 }

@@ -12,20 +12,64 @@ class ClusterDetail {
   }
 
   sections(cluster) {
-    const head = element("div", { class: "detail-head" }, element("h3", {}, symbolPicture(symbolOf(cluster.rank)), cluster.name), element("span", { class: "quiet" }, `cluster ${cluster.cluster}`),
-      element("button", { type: "button", on: { click: () => this.onChoose(null) } }, "Close"));
+    const head = element(
+      "div",
+      { class: "detail-head" },
+      element("h3", {}, symbolPicture(symbolOf(cluster.rank)), cluster.name),
+      element("span", { class: "quiet" }, `cluster ${cluster.cluster}`),
+      element("button", { type: "button", on: { click: () => this.onChoose(null) } }, "Close"),
+    );
     const why = element("p", { class: "lead" }, cluster.sentence ?? "Its profile is in clusters.json.");
-    const blocks = [this.facts(cluster), ...this.counted(cluster), ...this.shape(cluster), ...this.near(cluster), ...this.history(cluster)];
-    return [head, why, ...this.timeline(cluster), element("div", { class: "detail-grid" }, ...blocks), this.addresses(cluster)];
+    const blocks = [
+      this.facts(cluster),
+      ...this.counted(cluster),
+      ...this.shape(cluster),
+      ...this.near(cluster),
+      ...this.history(cluster),
+    ];
+    return [
+      head,
+      why,
+      ...this.timeline(cluster),
+      element("div", { class: "detail-grid" }, ...blocks),
+      this.addresses(cluster),
+    ];
   }
 
   facts(cluster) {
-    const rows = [["sources", integer.format(cluster.n_sources)], ["windows", integer.format(cluster.n_windows)], ["records", integer.format(cluster.n_records)],
-      ["first seen", minute(Date.parse(cluster.first_seen) / 1000)], ["last seen", minute(Date.parse(cluster.last_seen) / 1000)],
-      ["inter-arrival time", cluster.timing && `${duration(cluster.timing.median_inter_arrival_s)} in the median${cluster.timing.pattern ? `, ${cluster.timing.pattern}` : ""}`],
-      ["destinations", cluster.targets && (cluster.targets.n_destinations ? integer.format(cluster.targets.n_destinations) : "not known")], ["cohesion", cluster.cohesion?.toFixed(3)], ["margin", cluster.margin?.toFixed(3)],
-      ["stability", (cluster.stability ?? null) === null ? undefined : share(cluster.stability)], ["since yesterday", this.yesterday(cluster)]];
-    return block("Figures", element("dl", {}, ...rows.filter((row) => row[1] !== undefined).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])));
+    const rows = [
+      ["sources", integer.format(cluster.n_sources)],
+      ["windows", integer.format(cluster.n_windows)],
+      ["records", integer.format(cluster.n_records)],
+      ["first seen", minute(Date.parse(cluster.first_seen) / 1000)],
+      ["last seen", minute(Date.parse(cluster.last_seen) / 1000)],
+      [
+        "inter-arrival time",
+        cluster.timing &&
+          [`${duration(cluster.timing.median_inter_arrival_s)} in the median`, cluster.timing.pattern]
+            .filter(Boolean)
+            .join(", "),
+      ],
+      [
+        "destinations",
+        cluster.targets &&
+          (cluster.targets.n_destinations ? integer.format(cluster.targets.n_destinations) : "not known"),
+      ],
+      ["cohesion", cluster.cohesion?.toFixed(3)],
+      ["margin", cluster.margin?.toFixed(3)],
+      ["stability", (cluster.stability ?? null) === null ? undefined : share(cluster.stability)],
+      ["since yesterday", this.yesterday(cluster)],
+    ];
+    return block(
+      "Figures",
+      element(
+        "dl",
+        {},
+        ...rows
+          .filter((row) => row[1] !== undefined)
+          .flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+      ),
+    );
   }
 
   // The last day with records against the day before it.
@@ -33,65 +77,192 @@ class ClusterDetail {
     const days = cluster.last_days ?? [];
     if (!days.length) return undefined;
     const [date, records, sources] = days.at(-1);
-    const before = days.length > 1 && days[0][0] === date - 1 ? `${counted(days[0][1], "record")} of ${counted(days[0][2], "source")}` : "none";
-    return `${day(86400 * date)}: ${counted(records, "record")} of ${counted(sources, "source")}; the day before: ${before}`;
+    const before =
+      days.length > 1 && days[0][0] === date - 1
+        ? `${counted(days[0][1], "record")} of ${counted(days[0][2], "source")}`
+        : "none";
+    const last = `${counted(records, "record")} of ${counted(sources, "source")}`;
+    return `${day(86400 * date)}: ${last}; the day before: ${before}`;
   }
 
   counted(cluster) {
-    return [...part("Services", cluster.services, () => this.ranked(cluster.services, "service", "records", cluster.n_services)),
-      ...part("Networks of the sources", cluster.networks, () => this.ranked(cluster.networks, "network", "sources", cluster.n_networks)),
-      ...part("Autonomous systems", cluster.owners, () => this.ranked(cluster.owners.map((o) => ({ ...o, owner: o.name ?? `AS${o.asn}`, name: o.asn ? `AS${o.asn}` : "" })), "owner", "sources", cluster.n_owners)),
-      ...part("Countries", cluster.countries, () => this.ranked(cluster.countries, "country", "sources", cluster.n_countries)),
-      ...part(`Targets, order ${cluster.targets?.order}`, cluster.targets?.prefixes, () => this.ranked(cluster.targets.prefixes, "prefix", "records", cluster.targets.n_prefixes)),
-      ...part(`Labels: ${integer.format(cluster.n_labelled ?? 0)} of ${counted(cluster.n_windows, "window")} labelled`, cluster.labels, () => this.ranked(cluster.labels, "label", "windows")),
-      ...part(`Tools: ${integer.format(cluster.n_with_tool ?? 0)} of ${counted(cluster.n_windows, "window")} with a mark`, cluster.tools, () => this.ranked(cluster.tools, "tool", "windows"))];
+    return [
+      ...part("Services", cluster.services, () =>
+        this.ranked(cluster.services, "service", "records", cluster.n_services),
+      ),
+      ...part("Networks of the sources", cluster.networks, () =>
+        this.ranked(cluster.networks, "network", "sources", cluster.n_networks),
+      ),
+      ...part("Autonomous systems", cluster.owners, () =>
+        this.ranked(
+          cluster.owners.map((o) => ({ ...o, owner: o.name ?? `AS${o.asn}`, name: o.asn ? `AS${o.asn}` : "" })),
+          "owner",
+          "sources",
+          cluster.n_owners,
+        ),
+      ),
+      ...part("Countries", cluster.countries, () =>
+        this.ranked(cluster.countries, "country", "sources", cluster.n_countries),
+      ),
+      ...part(`Targets, order ${cluster.targets?.order}`, cluster.targets?.prefixes, () =>
+        this.ranked(cluster.targets.prefixes, "prefix", "records", cluster.targets.n_prefixes),
+      ),
+      ...part(
+        `Labels: ${integer.format(cluster.n_labelled ?? 0)} of ${counted(cluster.n_windows, "window")} labelled`,
+        cluster.labels,
+        () => this.ranked(cluster.labels, "label", "windows"),
+      ),
+      ...part(
+        `Tools: ${integer.format(cluster.n_with_tool ?? 0)} of ${counted(cluster.n_windows, "window")} with a mark`,
+        cluster.tools,
+        () => this.ranked(cluster.tools, "tool", "windows"),
+      ),
+    ];
   }
 
   ranked(rows, key, count, total = rows.length) {
-    const list = element("ul", { class: "counts" }, ...rows.map((row) => element("li", {},
-      element("button", { type: "button", class: "link", title: `Search for ${row[key]}`, on: { click: () => this.onSearch(String(row[key]).split(" ")[0]) } }, row[key]),
-      element("span", { class: "quiet" }, ` ${row.name ? `${row.name} ` : ""}${row.hint ? `${row.hint} ` : ""}${integer.format(row[count])} (${share(row.share)})`))));
-    return total > rows.length ? element("div", {}, list, element("p", { class: "hint" }, `and ${integer.format(total - rows.length)} more`)) : list;
+    const list = element(
+      "ul",
+      { class: "counts" },
+      ...rows.map((row) =>
+        element(
+          "li",
+          {},
+          this.searchable(key, String(row[key])),
+          this.report.hints[row[key]] ? element("span", {}, ` ${this.report.hints[row[key]]}`) : null,
+          element(
+            "span",
+            { class: "quiet" },
+            ` ${[row.name, integer.format(row[count]), `(${share(row.share)})`].filter(Boolean).join(" ")}`,
+          ),
+        ),
+      ),
+    );
+    return total > rows.length
+      ? element("div", {}, list, element("p", { class: "hint" }, `and ${integer.format(total - rows.length)} more`))
+      : list;
+  }
+
+  // A value that searches for itself. Destinations do not: the search is for sources.
+  searchable(key, value) {
+    if (key === "prefix") return element("span", {}, value);
+    const wanted = key === "service" ? value.split(" ")[0] : value;
+    const on = { click: () => this.onSearch(wanted) };
+    return element("button", { type: "button", class: "link", title: `Search for ${wanted}`, on }, value);
   }
 
   shape(cluster) {
-    return [...part("Hour (UTC) by weekday", cluster.rhythm, () => heatMap(cluster.rhythm)),
-      ...part("What carries the similarity", cluster.why, () => bars(cluster.why, (r) => r.field, (r) => share(r.share)))];
+    return [
+      ...part("Hour (UTC) by weekday", cluster.rhythm, () => heatMap(cluster.rhythm)),
+      ...part("What carries the similarity", cluster.why, () =>
+        bars(
+          cluster.why,
+          (r) => r.field,
+          (r) => share(r.share),
+        ),
+      ),
+    ];
   }
 
   near(cluster) {
-    return [...part("Most typical windows", cluster.typical_windows, () => element("p", {}, ...cluster.typical_windows.map((row, i) =>
-      element("button", { type: "button", class: "link", on: { click: () => this.onWindow(row) } }, `window ${i + 1}`)))),
-      ...part("Nearest clusters, and what tells this one apart", cluster.nearest, () => element("ul", { class: "lines" }, ...cluster.nearest.map((row) => element("li", {},
-        element("button", { type: "button", class: "link", on: { click: () => this.onChoose(row.cluster, true) } }, nameOf(this.report, row.cluster)), element("span", { class: "quiet" }, ` similarity ${row.similarity.toFixed(2)}: ${row.apart}`)))))];
+    return [
+      ...part("Most typical windows", cluster.typical_windows, () =>
+        element(
+          "p",
+          {},
+          ...cluster.typical_windows.map((row, i) =>
+            element(
+              "button",
+              { type: "button", class: "link", on: { click: () => this.onWindow(row) } },
+              `window ${i + 1}`,
+            ),
+          ),
+        ),
+      ),
+      ...part("Nearest clusters, and what tells this one apart", cluster.nearest, () =>
+        element(
+          "ul",
+          { class: "lines" },
+          ...cluster.nearest.map((row) =>
+            element(
+              "li",
+              {},
+              element(
+                "button",
+                { type: "button", class: "link", on: { click: () => this.onChoose(row.cluster, true) } },
+                nameOf(this.report, row.cluster),
+              ),
+              element("span", { class: "quiet" }, ` similarity ${row.similarity.toFixed(2)}: ${row.apart}`),
+            ),
+          ),
+        ),
+      ),
+    ];
   }
 
   history(cluster) {
-    const mine = this.report.events.filter((event) => event.cluster === cluster.cluster || (event.others ?? []).includes(cluster.cluster));
-    return part("History", mine, () => element("ul", { class: "lines" }, ...mine.map((event) => eventSentence(this.report, event, this.onChoose))));
+    const mine = this.report.events.filter(
+      (event) => event.cluster === cluster.cluster || (event.others ?? []).includes(cluster.cluster),
+    );
+    return part("History", mine, () =>
+      element("ul", { class: "lines" }, ...mine.map((event) => eventSentence(this.report, event, this.onChoose))),
+    );
   }
 
   timeline(cluster) {
     const days = daysOf(this.report, cluster);
-    return days && days.length > 1 ? [timeAxis(document.getElementById("traffic"), days, this.report.days, `Records of ${cluster.name} by day`)] : [];
+    return days && days.length > 1
+      ? [timeAxis(document.getElementById("traffic"), days, this.report.days, `Records of ${cluster.name} by day`)]
+      : [];
   }
 
   // All addresses to copy or to save, one a line, as they are or as /24 and /48 networks.
   addresses(cluster) {
-    const area = element("textarea", { readonly: "", rows: 6, "aria-label": `Addresses of ${cluster.name}`, hidden: "" });
+    const area = element("textarea", {
+      readonly: "",
+      rows: 6,
+      "aria-label": `Addresses of ${cluster.name}`,
+      hidden: "",
+    });
     const told = element("span", { role: "status", class: "quiet" });
     const show = async (aggregated) => {
       try {
         const { lines, total } = await this.members(cluster, aggregated);
         area.value = lines.join("\n");
         area.hidden = false;
-        told.textContent = lines.length < total && !aggregated ? `${integer.format(lines.length)} of ${counted(total, "address")} that this page holds; telescope serve has all.`.replace("addresss", "addresses") : counted(lines.length, aggregated ? "network" : "line");
-      } catch (error) { told.textContent = error.message; }
+        const held = `This page holds ${integer.format(lines.length)} of ${integer.format(total)} addresses;`;
+        told.textContent =
+          lines.length < total && !aggregated
+            ? `${held} telescope serve has all.`
+            : counted(lines.length, aggregated ? "network" : "line");
+      } catch (error) {
+        told.textContent = error.message;
+      }
     };
     const button = (name, click) => element("button", { type: "button", on: { click } }, name);
-    return element("div", { class: "addresses" }, element("h4", {}, "Addresses"), element("div", { class: "controls" }, button("Show all", () => show(false)), button("Show /24 networks", () => show(true)),
-      button("Copy", async () => { if (area.hidden) await show(false); area.select(); document.execCommand("copy"); told.textContent = "copied"; }),
-      button("Save as text", async () => { if (area.hidden) await show(false); save(`cluster-${cluster.cluster}.txt`, `${area.value}\n`); }), told), area);
+    return element(
+      "div",
+      { class: "addresses" },
+      element("h4", {}, "Addresses"),
+      element(
+        "div",
+        { class: "controls" },
+        button("Show all", () => show(false)),
+        button("Show /24 networks", () => show(true)),
+        button("Copy", async () => {
+          if (area.hidden) await show(false);
+          area.select();
+          document.execCommand("copy");
+          told.textContent = "copied";
+        }),
+        button("Save as text", async () => {
+          if (area.hidden) await show(false);
+          save(`cluster-${cluster.cluster}.txt`, `${area.value}\n`);
+        }),
+        told,
+      ),
+      area,
+    );
   }
 
   async members(cluster, aggregated) {

@@ -4,11 +4,18 @@ const LEGEND = 16;
 
 function drawLegend(map) {
   const { report } = map;
-  const names = map.colourBy === "cluster" ? report.clusters.map((cluster) => cluster.name) : report.windows.categories[map.colourBy].names;
+  const names =
+    map.colourBy === "cluster"
+      ? report.clusters.map((cluster) => cluster.name)
+      : report.windows.categories[map.colourBy].names;
   const items = names.slice(0, LEGEND).map((name, rank) => {
     const choose = map.colourBy === "cluster" ? () => map.onChoose(report.clusters[rank].cluster) : null;
     const inside = [symbolPicture(symbolOf(rank)), name];
-    return element("li", {}, choose ? element("button", { type: "button", on: { click: choose } }, ...inside) : element("span", {}, ...inside));
+    return element(
+      "li",
+      {},
+      choose ? element("button", { type: "button", on: { click: choose } }, ...inside) : element("span", {}, ...inside),
+    );
   });
   const total = map.colourBy === "cluster" ? report.n_clusters : names.length;
   if (total > LEGEND) items.push(element("li", {}, symbolPicture(OTHER), `and ${integer.format(total - LEGEND)} more`));
@@ -20,7 +27,12 @@ function readAddress() {
   const hash = decodeURIComponent(location.hash);
   const values = new URLSearchParams(hash.startsWith("#?") ? hash.slice(2) : "");
   const cluster = /^#cluster-(\d+)$/.exec(hash)?.[1] ?? values.get("cluster");
-  return { cluster: cluster === null || cluster === undefined ? null : Number(cluster), q: values.get("q") ?? "", from: values.get("from") ?? "", to: values.get("to") ?? "" };
+  return {
+    cluster: cluster === null || cluster === undefined ? null : Number(cluster),
+    q: values.get("q") ?? "",
+    from: values.get("from") ?? "",
+    to: values.get("to") ?? "",
+  };
 }
 
 function writeAddress(chosen, values) {
@@ -39,7 +51,12 @@ class Page {
     this.chosen = null;
     const choose = (cluster, show = false) => this.choose(cluster, show);
     this.map = new WindowMap(report, choose);
-    this.detail = new ClusterDetail(report, choose, (row) => this.showWindow(row), (text) => this.search.set(text));
+    this.detail = new ClusterDetail(
+      report,
+      choose,
+      (row) => this.showWindow(row),
+      (text) => this.search.set(text),
+    );
     this.table = new ClusterTable(report, choose, this.detail);
     this.traffic = new Traffic(report);
     this.search = new Search(report, () => this.redraw(), choose);
@@ -50,13 +67,23 @@ class Page {
 
   listen() {
     const colourBy = document.getElementById("colour-by");
-    for (const name of Object.keys(this.report.windows.categories)) colourBy.append(element("option", { value: name }, name));
-    colourBy.addEventListener("input", () => { this.map.colourBy = colourBy.value; drawLegend(this.map); this.map.draw(); });
+    for (const name of Object.keys(this.report.windows.categories))
+      colourBy.append(element("option", { value: name }, name));
+    colourBy.addEventListener("input", () => {
+      this.map.colourBy = colourBy.value;
+      drawLegend(this.map);
+      this.map.draw();
+    });
     drawLegend(this.map);
-    document.addEventListener("keydown", (event) => { if (event.key === "Escape" && this.chosen !== null) this.choose(null); });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.chosen !== null) this.choose(null);
+    });
     window.addEventListener("hashchange", () => this.follow());
-    document.getElementById("analysis")?.addEventListener("input", (event) => { location.href = event.target.value; });
-    for (const button of document.querySelectorAll("[data-news]")) button.addEventListener("click", () => this.search.set(button.dataset.news));
+    document.getElementById("analysis")?.addEventListener("input", (event) => {
+      location.href = event.target.value;
+    });
+    for (const button of document.querySelectorAll("[data-news]"))
+      button.addEventListener("click", () => this.search.set(button.dataset.news));
   }
 
   choose(cluster, show) {
@@ -68,8 +95,10 @@ class Page {
     for (const part of [this.detail, this.map, this.table]) part.choose(cluster);
     this.traffic.draw(cluster);
     this.showChosen();
-    if (show && panel.isConnected) { panel.scrollIntoView({ block: "start", behavior: "instant" }); panel.focus({ preventScroll: true }); }
-    else if (cluster === null && inside) this.leave(before);
+    if (show && panel.isConnected) {
+      panel.scrollIntoView({ block: "start", behavior: "instant" });
+      panel.focus({ preventScroll: true });
+    } else if (cluster === null && inside) this.leave(before);
     writeAddress(cluster, this.search.values);
   }
 
@@ -81,9 +110,23 @@ class Page {
 
   showChosen() {
     const cluster = this.report.byNumber.get(this.chosen);
-    document.getElementById("map-chosen").replaceChildren(...(cluster
-      ? ["Chosen: ", element("button", { type: "button", class: "link", on: { click: () => this.choose(cluster.cluster, true) } }, cluster.name), ` ${counted(cluster.n_sources, "source")}`]
-      : this.chosen === null ? [] : [`Cluster ${this.chosen} is a single window, or is not held in this page.`]));
+    document
+      .getElementById("map-chosen")
+      .replaceChildren(
+        ...(cluster
+          ? [
+              "Chosen: ",
+              element(
+                "button",
+                { type: "button", class: "link", on: { click: () => this.choose(cluster.cluster, true) } },
+                cluster.name,
+              ),
+              ` ${counted(cluster.n_sources, "source")}`,
+            ]
+          : this.chosen === null
+            ? []
+            : [`Cluster ${this.chosen} is a single window, or is not held in this page.`]),
+      );
   }
 
   showWindow(row) {
@@ -123,5 +166,7 @@ async function main() {
 }
 
 main().catch((error) => {
-  document.querySelector("main").prepend(element("p", { class: "warning", role: "alert" }, `The page's data could not be shown: ${error.message}`));
+  document
+    .querySelector("main")
+    .prepend(element("p", { class: "warning", role: "alert" }, `The page's data could not be shown: ${error.message}`));
 });

@@ -24,11 +24,16 @@ class WindowMap {
   }
 
   nameOf(rank) {
-    const name = this.colourBy === "cluster" ? this.report.clusters[rank].name : this.report.windows.categories[this.colourBy].names[rank];
+    const name =
+      this.colourBy === "cluster"
+        ? this.report.clusters[rank].name
+        : this.report.windows.categories[this.colourBy].names[rank];
     return name.length > LABEL_LETTERS ? `${name.slice(0, LABEL_LETTERS - 1)}…` : name;
   }
 
-  place(i) { return [this.report.windows.x[i] / 65535, this.report.windows.y[i] / 65535]; }
+  place(i) {
+    return [this.report.windows.x[i] / 65535, this.report.windows.y[i] / 65535];
+  }
 
   seen() {
     const [x0, y1] = this.view.toMap(0, 0, this.width, this.height);
@@ -49,12 +54,16 @@ class WindowMap {
     else this.drawDensity();
     drawLabels(this);
     this.drawMarked();
-    document.getElementById("map-status").textContent = this.focus === null ? this.status(asPoints) : this.describe(this.focus).replaceAll("\n", ", ");
+    document.getElementById("map-status").textContent =
+      this.focus === null ? this.status(asPoints) : this.describe(this.focus).replaceAll("\n", ", ");
   }
 
   status(asPoints) {
     const { windows, n_windows: total } = this.report;
-    const held = windows.count < total ? `${integer.format(windows.count)} of ${integer.format(total)} windows, drawn evenly from all clusters,` : counted(total, "window");
+    const held =
+      windows.count < total
+        ? `${integer.format(windows.count)} of ${integer.format(total)} windows, drawn evenly from all clusters,`
+        : counted(total, "window");
     return `${held} ${asPoints ? "as points" : "as density; zoom in for points"}.`;
   }
 
@@ -75,7 +84,8 @@ class WindowMap {
     for (const [key, items] of [...groups].sort((a, b) => b[0].at(-1).localeCompare(a[0].at(-1)))) {
       const [colour, shape, dim] = key.split("|");
       this.context.beginPath();
-      for (const i of items) tracePoint(this.context, shape, ...this.view.toScreen(...this.place(i), this.width, this.height), radius);
+      for (const i of items)
+        tracePoint(this.context, shape, ...this.view.toScreen(...this.place(i), this.width, this.height), radius);
       this.context.globalAlpha = dim === "1" ? 0.13 : 0.78;
       this.context.fillStyle = colour;
       this.context.fill();
@@ -101,7 +111,7 @@ class WindowMap {
     for (const cell of cells.values()) top = Math.max(top, cell.total);
     for (const [at, cell] of cells) {
       const rank = [...cell.ranks].reduce((best, entry) => (entry[1] > best[1] ? entry : best), [undefined, 0])[0];
-      this.context.globalAlpha = cell.total ? 0.3 + 0.7 * Math.log1p(cell.total) / Math.log1p(top) : 0.16;
+      this.context.globalAlpha = cell.total ? 0.3 + (0.7 * Math.log1p(cell.total)) / Math.log1p(top) : 0.16;
       this.context.fillStyle = symbolOf(rank).colour;
       this.context.fillRect((at % columns) * CELL, Math.floor(at / columns) * CELL, CELL - 0.5, CELL - 0.5);
     }
@@ -115,8 +125,13 @@ class WindowMap {
     const top = counts.reduce((most, value) => Math.max(most, value), 1);
     for (let cell = 0; cell < counts.length; cell++) {
       if (!counts[cell]) continue;
-      const [x, y] = this.view.toScreen((cell % GRID) / GRID, (Math.floor(cell / GRID) + 1) / GRID, this.width, this.height);
-      this.context.globalAlpha = 0.3 + 0.7 * Math.log1p(counts[cell]) / Math.log1p(top);
+      const [x, y] = this.view.toScreen(
+        (cell % GRID) / GRID,
+        (Math.floor(cell / GRID) + 1) / GRID,
+        this.width,
+        this.height,
+      );
+      this.context.globalAlpha = 0.3 + (0.7 * Math.log1p(counts[cell])) / Math.log1p(top);
       this.context.fillStyle = symbolOf(ranks[cell] === NO_CATEGORY ? undefined : ranks[cell]).colour;
       this.context.fillRect(x, y, side, side);
     }
@@ -152,8 +167,12 @@ class WindowMap {
 
   describe(i) {
     const w = this.report.windows;
-    const lines = [`source ${this.report.sources.name(w.source[i])}`, `${minute(w.first + w.start[i])} UTC, ${counted(w.records[i], "record")} in ${duration(w.seconds[i])}`,
-      `${this.report.byNumber.get(w.cluster[i])?.name ?? "alone"}${w.margin ? `, margin ${(w.margin[i] / 1000).toFixed(2)}` : ""}`];
+    const margin = w.margin ? `, margin ${(w.margin[i] / 1000).toFixed(2)}` : "";
+    const lines = [
+      `source ${this.report.sources.name(w.source[i])}`,
+      `${minute(w.first + w.start[i])} UTC, ${counted(w.records[i], "record")} in ${duration(w.seconds[i])}`,
+      `${this.report.byNumber.get(w.cluster[i])?.name ?? "alone"}${margin}`,
+    ];
     for (const [name, { codes, names }] of Object.entries(w.categories))
       if (codes[i] !== NO_CATEGORY) lines.push(`${name} ${names[codes[i]]}`);
     return lines.join("\n");
@@ -165,14 +184,19 @@ class WindowMap {
     if (i === null) return;
     this.tip.textContent = this.describe(i);
     this.tip.style.left = `${Math.min(px + 14, this.width - this.tip.offsetWidth - 4)}px`;
-    this.tip.style.top = `${py + 14 + this.tip.offsetHeight > this.height ? py - 14 - this.tip.offsetHeight : py + 14}px`;
+    const above = py + 14 + this.tip.offsetHeight > this.height;
+    this.tip.style.top = `${above ? py - 14 - this.tip.offsetHeight : py + 14}px`;
   }
 
   listen() {
     const canvas = this.canvas;
     let held = null;
     let moved = false;
-    canvas.addEventListener("pointerdown", (e) => { held = [e.offsetX, e.offsetY]; moved = false; canvas.setPointerCapture(e.pointerId); });
+    canvas.addEventListener("pointerdown", (e) => {
+      held = [e.offsetX, e.offsetY];
+      moved = false;
+      canvas.setPointerCapture(e.pointerId);
+    });
     canvas.addEventListener("pointermove", (e) => {
       if (!held) return this.showTip(this.nearest(e.offsetX, e.offsetY), e.offsetX, e.offsetY);
       const [dx, dy] = [e.offsetX - held[0], e.offsetY - held[1]];
@@ -182,9 +206,19 @@ class WindowMap {
       this.view.pan(dx, dy, this.width, this.height);
       return this.draw();
     });
-    canvas.addEventListener("pointerup", (e) => { if (held && !moved) this.click(e); held = null; });
+    canvas.addEventListener("pointerup", (e) => {
+      if (held && !moved) this.click(e);
+      held = null;
+    });
     canvas.addEventListener("pointerleave", () => this.showTip(null));
-    canvas.addEventListener("wheel", (e) => { e.preventDefault(); this.zoom(1.0015 ** -e.deltaY, e.offsetX, e.offsetY); }, { passive: false });
+    canvas.addEventListener(
+      "wheel",
+      (e) => {
+        e.preventDefault();
+        this.zoom(1.0015 ** -e.deltaY, e.offsetX, e.offsetY);
+      },
+      { passive: false },
+    );
     canvas.addEventListener("keydown", (e) => this.key(e));
     document.getElementById("zoom-in").addEventListener("click", () => this.zoom(1.6));
     document.getElementById("zoom-out").addEventListener("click", () => this.zoom(1 / 1.6));
@@ -222,7 +256,8 @@ class WindowMap {
   }
 
   step(by) {
-    const members = this.report.members.get(this.chosen) || Array.from({ length: this.report.windows.count }, (_, i) => i);
+    const members =
+      this.report.members.get(this.chosen) || Array.from({ length: this.report.windows.count }, (_, i) => i);
     if (!members.length) return;
     const at = members.indexOf(this.focus);
     this.focus = members[(Math.max(at, by > 0 ? at : 0) + by + members.length) % members.length];

@@ -36,6 +36,8 @@ function densestPlaces(map) {
   });
   const best = new Map();
   for (const cell of cells.values()) if (cell.n > (best.get(cell.rank)?.n ?? 0)) best.set(cell.rank, cell);
-  return [...best.values()].sort((a, b) => a.rank - b.rank).slice(0, MOST_LABELS)
+  return [...best.values()]
+    .sort((a, b) => a.rank - b.rank)
+    .slice(0, MOST_LABELS)
     .map(({ rank, n, x, y }) => ({ name: map.nameOf(rank), x: x / n, y: y / n - LABEL_RISE }));
 }

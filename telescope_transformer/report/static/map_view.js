@@ -1,12 +1,18 @@
 // Which part of the map is seen, and which windows lie where.
 
 class MapView {
-  constructor() { this.reset(); }
+  constructor() {
+    this.reset();
+  }
 
-  reset() { Object.assign(this, { centreX: 0.5, centreY: 0.5, zoom: 1 }); }
+  reset() {
+    Object.assign(this, { centreX: 0.5, centreY: 0.5, zoom: 1 });
+  }
 
   // The unit square fills the smaller side of the canvas, with a margin.
-  scale(width, height) { return 0.94 * Math.min(width, height) * this.zoom; }
+  scale(width, height) {
+    return 0.94 * Math.min(width, height) * this.zoom;
+  }
 
   toScreen(x, y, width, height) {
     const s = this.scale(width, height);
@@ -50,7 +56,8 @@ class PlaceIndex {
   within(x0, y0, x1, y1, visit) {
     const clamp = (v) => Math.min(255, Math.max(0, Math.floor(v * 256)));
     for (let row = clamp(y0); row <= clamp(y1); row++)
-      for (let k = this.first[(row << 8) | clamp(x0)]; k < this.first[((row << 8) | clamp(x1)) + 1]; k++) visit(this.items[k]);
+      for (let k = this.first[(row << 8) | clamp(x0)]; k < this.first[((row << 8) | clamp(x1)) + 1]; k++)
+        visit(this.items[k]);
   }
 
   count(x0, y0, x1, y1) {

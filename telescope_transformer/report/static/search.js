@@ -5,7 +5,10 @@ const SHOWN_SOURCES = 100;
 // The bits of an address, and how many there are; null for what is no address.
 function addressBits(text) {
   const four = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
-  if (four) return four.every((part) => part < 256) ? { size: 32, bits: four.reduce((bits, part) => (bits << 8n) | BigInt(part), 0n) } : null;
+  if (four)
+    return four.every((part) => part < 256)
+      ? { size: 32, bits: four.reduce((bits, part) => (bits << 8n) | BigInt(part), 0n) }
+      : null;
   if (!text.includes(":")) return null;
   const halves = text.split("::").map((half) => half.split(":").filter(Boolean));
   const missing = 8 - halves.flat().length;
@@ -23,7 +26,8 @@ function addressRange(text) {
   const network = addressBits(name);
   if (!network) return null;
   if (length === undefined) return { size: network.size, first: network.bits, last: network.bits };
-  if (rest.length || !/^\d{1,3}$/.test(length) || Number(length) > network.size) return { wrong: `${text} is no prefix` };
+  if (rest.length || !/^\d{1,3}$/.test(length) || Number(length) > network.size)
+    return { wrong: `${text} is no prefix` };
   const shift = BigInt(network.size - Number(length));
   const first = (network.bits >> shift) << shift;
   return { size: network.size, first, last: first + (1n << shift) - 1n };
@@ -41,28 +45,53 @@ function parseSearch(text) {
   return query;
 }
 
-// Rows of the sources in the ranges, and of those whose service or label has all words.
+// Rows of the sources in the ranges that fit all words: by service, by label, or by what their cluster is called.
 function findSources(report, query) {
   const { sources } = report;
   const inside = sourcesInRanges(sources, query.ranges);
   if (!query.words.length) return inside;
-  const fits = Object.values(sources.categories).map(({ codes, names }) => {
-    const wanted = names.map((name) => query.words.every((word) => hasWord(name.toLowerCase(), word)));
+  const fits = query.words.map((word) => sourceFits(report, word));
+  const rows = query.ranges.length ? inside : Array.from({ length: sources.count }, (_, i) => i);
+  return rows.filter((i) => fits.every((fit) => fit(i)));
+}
+
+function sourceFits(report, word) {
+  const { sources, clusters } = report;
+  const values = Object.values(sources.categories).map(({ codes, names }) => {
+    const wanted = names.map((name) => hasWord(name.toLowerCase(), word));
     return (i) => wanted[codes[i]] === true;
   });
-  const rows = query.ranges.length ? inside : Array.from({ length: sources.count }, (_, i) => i);
-  return rows.filter((i) => fits.some((fit) => fit(i)));
+  const called = new Set(clusters.filter((c) => hasWord(whoText(c), word)).map((c) => c.cluster));
+  return (i) => called.has(sources.cluster[i]) || values.some((fit) => fit(i));
+}
+
+// What holds of every member of a cluster: its name, its tools, and where its sources are.
+function whoText(cluster) {
+  const parts = [
+    cluster.name ?? "",
+    `cluster ${cluster.cluster}`,
+    ...(cluster.tools ?? []).map((row) => row.tool),
+    ...(cluster.owners ?? []).map((row) => `as${row.asn ?? ""} ${row.name ?? ""}`),
+    ...(cluster.countries ?? []).map((row) => row.country),
+  ];
+  return parts.join(" ").toLowerCase();
 }
 
 function sourcesInRanges(sources, ranges) {
   const rows = new Set();
   for (const { size, first, last } of ranges) {
     if (size === 32) {
-      for (let i = lowerBound(sources.four, Number(first)); i < sources.four.length && sources.four[i] <= Number(last); i++) rows.add(i);
-    } else sources.six.forEach((name, i) => {
-      const { bits } = addressBits(name);
-      if (bits >= first && bits <= last) rows.add(sources.four.length + i);
-    });
+      for (
+        let i = lowerBound(sources.four, Number(first));
+        i < sources.four.length && sources.four[i] <= Number(last);
+        i++
+      )
+        rows.add(i);
+    } else
+      sources.six.forEach((name, i) => {
+        const { bits } = addressBits(name);
+        if (bits >= first && bits <= last) rows.add(sources.four.length + i);
+      });
   }
   return [...rows];
 }
@@ -87,25 +116,40 @@ function hasWord(text, word) {
 }
 
 function searchText(cluster) {
-  const parts = [cluster.name ?? "", `cluster ${cluster.cluster}`, cluster.news ?? "", ...(cluster.services ?? []).map((s) => s.service),
-    ...(cluster.networks ?? []).map((n) => n.network), ...(cluster.owners ?? []).map((o) => `as${o.asn ?? ""} ${o.name ?? ""}`),
-    ...(cluster.countries ?? []).map((c) => c.country), ...(cluster.labels ?? []).map((l) => l.label), ...(cluster.tools ?? []).map((t) => t.tool),
-    cluster.targets?.order ?? "", cluster.timing?.pattern ?? "", ...(cluster.targets?.prefixes ?? []).map((p) => p.prefix)];
+  const parts = [
+    whoText(cluster),
+    cluster.news ?? "",
+    ...(cluster.services ?? []).map((row) => row.service),
+    ...(cluster.networks ?? []).map((row) => row.network),
+    ...(cluster.labels ?? []).map((row) => row.label),
+    cluster.targets?.order ?? "",
+    cluster.timing?.pattern ?? "",
+    ...(cluster.targets?.prefixes ?? []).map((row) => row.prefix),
+  ];
   return parts.join(" ").toLowerCase();
 }
 
 const sourceRow = (report, i) => {
   const { sources } = report;
   const category = (name) => sources.categories[name]?.names[sources.categories[name].codes[i]] ?? "";
-  return { source: sources.name(i), cluster: sources.cluster[i] === NO_CLUSTER ? null : sources.cluster[i], records: sources.records[i],
-    first: day(86400 * (sources.first_day + sources.from[i])), last: day(86400 * (sources.first_day + sources.to[i])), service: category("service"), label: category("label") };
+  return {
+    source: sources.name(i),
+    cluster: sources.cluster[i] === NO_CLUSTER ? null : sources.cluster[i],
+    records: sources.records[i],
+    first: day(86400 * (sources.first_day + sources.from[i])),
+    last: day(86400 * (sources.first_day + sources.to[i])),
+    service: category("service"),
+    label: category("label"),
+  };
 };
 
 // What the page itself finds: {total, rows, clusters: number -> sources}.
 function searchPage(report, query) {
   const found = findSources(report, query);
   const clusters = new Map();
-  for (const i of found) if (report.sources.cluster[i] !== NO_CLUSTER) clusters.set(report.sources.cluster[i], (clusters.get(report.sources.cluster[i]) ?? 0) + 1);
+  for (const i of found)
+    if (report.sources.cluster[i] !== NO_CLUSTER)
+      clusters.set(report.sources.cluster[i], (clusters.get(report.sources.cluster[i]) ?? 0) + 1);
   return { total: found.length, rows: found.slice(0, SHOWN_SOURCES).map((i) => sourceRow(report, i)), clusters };
 }
 
@@ -130,7 +174,10 @@ class Search {
     this.dates = ["from", "to"].map((name) => document.getElementById(`filter-${name}`));
     this.status = document.getElementById("filter-status");
     this.form.addEventListener("input", () => this.later());
-    this.form.addEventListener("submit", (event) => { event.preventDefault(); this.apply(); });
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.apply();
+    });
     this.form.addEventListener("reset", () => setTimeout(() => this.apply()));
   }
 
@@ -148,7 +195,9 @@ class Search {
     this.input.focus();
   }
 
-  get values() { return { q: this.input.value.trim(), from: this.dates[0].value, to: this.dates[1].value }; }
+  get values() {
+    return { q: this.input.value.trim(), from: this.dates[0].value, to: this.dates[1].value };
+  }
 
   async apply() {
     const query = parseSearch(this.input.value);
@@ -156,8 +205,12 @@ class Search {
     this.input.setCustomValidity(query.wrong);
     let found = null;
     try {
-      if (query.text && !query.wrong) found = this.report.live ? await searchServer(query) : searchPage(this.report, query);
-      this.report.periodRecords = this.report.live && this.period() ? new Map((await ask("period", { from: this.values.from, to: this.values.to })).clusters) : null;
+      if (query.text && !query.wrong)
+        found = this.report.live ? await searchServer(query) : searchPage(this.report, query);
+      this.report.periodRecords =
+        this.report.live && this.period()
+          ? new Map((await ask("period", { from: this.values.from, to: this.values.to })).clusters)
+          : null;
     } catch (error) {
       query.wrong = error.message;
     }
@@ -204,30 +257,53 @@ class Search {
     section.hidden = !found || (!found.total && !query.ranges.length);
     if (section.hidden) return;
     const beyond = found.total - found.rows.length;
+    const shown = beyond > 0 ? `; the first ${integer.format(found.rows.length)} are shown` : "";
     const alone = found.rows.length === 1 ? ` ${this.aboutOne(found.rows[0])}` : "";
     document.getElementById("results-text").textContent = found.total
-      ? `${counted(found.total, "source")} found${beyond > 0 ? `; the first ${integer.format(found.rows.length)} are shown` : ""}.${alone}` : this.nothing(query);
+      ? `${counted(found.total, "source")} found${shown}.${alone}`
+      : this.nothing(query);
     document.getElementById("results-scroll").hidden = !found.total;
     document.querySelector("#results-table tbody").replaceChildren(...found.rows.map((row) => this.row(row)));
   }
 
   aboutOne(row) {
-    if (row.cluster === null) return `It sent ${counted(row.records, "record")}, too few to compare it with others: it is in no cluster.`;
+    if (row.cluster === null)
+      return `It sent ${counted(row.records, "record")}, too few to compare it with others: it is in no cluster.`;
     if (!this.report.byNumber.has(row.cluster)) return "It is alone: no other source behaves like it.";
     return `It belongs to "${nameOf(this.report, row.cluster)}".`;
   }
 
   nothing(query) {
-    const held = this.report.live || this.report.sources.count === this.report.n_sources;
-    return held ? `No source of ${query.text} was read.` : `No source of ${query.text} is among the ${integer.format(this.report.sources.count)} of ${integer.format(this.report.n_sources)} sources that this page holds; telescope serve searches all of them.`;
+    const all = this.report.live || this.report.sources.count === this.report.n_sources;
+    if (all) return `No source of ${query.text} was read.`;
+    const sizes = [this.report.sources.count, this.report.n_sources].map((number) => integer.format(number));
+    const held = `the ${sizes.join(" of ")} sources that this page holds`;
+    return `No source of ${query.text} is among ${held}; telescope serve searches all.`;
   }
 
   row(row) {
     const known = row.cluster !== null && this.report.byNumber.has(row.cluster);
-    const cluster = row.cluster === null ? "none: too few records" : known
-      ? element("button", { type: "button", class: "link", on: { click: () => this.onChoose(row.cluster, true) } }, nameOf(this.report, row.cluster)) : "alone";
-    return element("tr", {}, element("td", {}, row.source), element("td", {}, cluster), element("td", { class: "number" }, integer.format(row.records)),
-      element("td", {}, row.service ?? ""), element("td", { class: "nowrap" }, row.first), element("td", { class: "nowrap" }, row.last), element("td", {}, row.label ?? ""));
+    const cluster =
+      row.cluster === null
+        ? "none: too few records"
+        : known
+          ? element(
+              "button",
+              { type: "button", class: "link", on: { click: () => this.onChoose(row.cluster, true) } },
+              nameOf(this.report, row.cluster),
+            )
+          : "alone";
+    return element(
+      "tr",
+      {},
+      element("td", {}, row.source),
+      element("td", {}, cluster),
+      element("td", { class: "number" }, integer.format(row.records)),
+      element("td", {}, row.service ?? ""),
+      element("td", { class: "nowrap" }, row.first),
+      element("td", { class: "nowrap" }, row.last),
+      element("td", {}, row.label ?? ""),
+    );
   }
 }
 
@@ -237,9 +313,15 @@ function recordsIn(report, cluster) {
   if (!period) return cluster.n_records;
   const counts = daysOf(report, cluster);
   if (!counts && report.periodRecords) return report.periodRecords.get(cluster.cluster) ?? 0;
-  if (!counts) return Date.parse(cluster.first_seen) / 86400000 < period.to + 1 && Date.parse(cluster.last_seen) / 86400000 >= period.from ? cluster.n_records : 0;
+  if (!counts)
+    return Date.parse(cluster.first_seen) / 86400000 < period.to + 1 &&
+      Date.parse(cluster.last_seen) / 86400000 >= period.from
+      ? cluster.n_records
+      : 0;
   let total = 0;
-  counts.forEach((value, i) => { if (days.first + (i + 1) * days.step > period.from && days.first + i * days.step <= period.to) total += value; });
+  counts.forEach((value, i) => {
+    if (days.first + (i + 1) * days.step > period.from && days.first + i * days.step <= period.to) total += value;
+  });
   return total;
 }
 

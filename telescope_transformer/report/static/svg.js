@@ -24,14 +24,22 @@ function sparkline(values, width = 132, height = 26, label = "Activity over time
     const y = (height - (height - 2) * Math.sqrt(value / top)).toFixed(1);
     path += `L${(i * step).toFixed(1)} ${y}L${((i + 1) * step).toFixed(1)} ${y}`;
   });
-  return svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label },
-    svg("path", { d: `${path}L${width} ${height}Z` }));
+  return svg(
+    "svg",
+    { class: "spark", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label },
+    svg("path", { d: `${path}L${width} ${height}Z` }),
+  );
 }
 
 function heatMap(rhythm) {
   const days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
   const top = Math.max(1, ...rhythm.flat());
-  const picture = svg("svg", { class: "heat", viewBox: "0 0 400 128", role: "img", "aria-label": busiest(rhythm, days) });
+  const picture = svg("svg", {
+    class: "heat",
+    viewBox: "0 0 400 128",
+    role: "img",
+    "aria-label": busiest(rhythm, days),
+  });
   rhythm.forEach((hours, d) => {
     picture.append(svg("text", { x: 0, y: 11 + 15 * d }, days[d]));
     hours.forEach((value, h) => {
@@ -55,10 +63,15 @@ function bars(rows, name, number) {
   const list = element("div", { class: "bars" });
   for (const row of rows) {
     const width = Math.max(0.5, 100 * row.share);
-    list.append(element("span", {}, name(row)),
-      svg("svg", { class: "bar", viewBox: "0 0 100 9", preserveAspectRatio: "none", "aria-hidden": "true" },
-        svg("rect", { x: 0, y: 0, width, height: 9 })),
-      element("span", {}, number(row)));
+    list.append(
+      element("span", {}, name(row)),
+      svg(
+        "svg",
+        { class: "bar", viewBox: "0 0 100 9", preserveAspectRatio: "none", "aria-hidden": "true" },
+        svg("rect", { x: 0, y: 0, width, height: 9 }),
+      ),
+      element("span", {}, number(row)),
+    );
   }
   return list;
 }

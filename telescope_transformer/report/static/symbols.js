@@ -13,12 +13,42 @@ function symbolOf(rank) {
 function outline(shape, x, y, r) {
   const s = 0.9 * r;
   const corners = {
-    square: [[-s, -s], [s, -s], [s, s], [-s, s]],
-    triangle: [[0, -1.2 * r], [1.1 * r, r], [-1.1 * r, r]],
-    wedge: [[0, 1.2 * r], [1.1 * r, -r], [-1.1 * r, -r]],
-    diamond: [[0, -1.35 * r], [1.35 * r, 0], [0, 1.35 * r], [-1.35 * r, 0]],
-    cross: [[-s, -s / 3], [-s / 3, -s / 3], [-s / 3, -s], [s / 3, -s], [s / 3, -s / 3], [s, -s / 3],
-      [s, s / 3], [s / 3, s / 3], [s / 3, s], [-s / 3, s], [-s / 3, s / 3], [-s, s / 3]],
+    square: [
+      [-s, -s],
+      [s, -s],
+      [s, s],
+      [-s, s],
+    ],
+    triangle: [
+      [0, -1.2 * r],
+      [1.1 * r, r],
+      [-1.1 * r, r],
+    ],
+    wedge: [
+      [0, 1.2 * r],
+      [1.1 * r, -r],
+      [-1.1 * r, -r],
+    ],
+    diamond: [
+      [0, -1.35 * r],
+      [1.35 * r, 0],
+      [0, 1.35 * r],
+      [-1.35 * r, 0],
+    ],
+    cross: [
+      [-s, -s / 3],
+      [-s / 3, -s / 3],
+      [-s / 3, -s],
+      [s / 3, -s],
+      [s / 3, -s / 3],
+      [s, -s / 3],
+      [s, s / 3],
+      [s / 3, s / 3],
+      [s / 3, s],
+      [-s / 3, s],
+      [-s / 3, s / 3],
+      [-s, s / 3],
+    ],
   }[shape];
   return corners && corners.map(([dx, dy]) => [x + dx, y + dy]);
 }
@@ -37,7 +67,8 @@ function tracePoint(context, shape, x, y, r) {
 
 function symbolPicture({ colour, shape }) {
   const corners = outline(shape, 7, 7, 5);
-  const mark = corners ? svg("polygon", { points: corners.map((c) => c.join(",")).join(" "), fill: colour })
+  const mark = corners
+    ? svg("polygon", { points: corners.map((c) => c.join(",")).join(" "), fill: colour })
     : svg("circle", { cx: 7, cy: 7, r: 5, fill: colour });
   return svg("svg", { class: "symbol", viewBox: "0 0 14 14", "aria-hidden": "true" }, mark);
 }

@@ -4,25 +4,72 @@ const PAGE = 50;
 
 const COLUMNS = [
   { name: "Name", key: (c) => c.name, cell: nameCell, wide: true },
-  { name: "Sources", key: (c) => c.n_sources, text: (c) => integer.format(c.n_sources), number: true, first: "descending" },
-  { name: "Records", key: (c) => c.shown_records, text: (c) => integer.format(c.shown_records), number: true, first: "descending" },
-  { name: "Windows", key: (c) => c.n_windows, text: (c) => integer.format(c.n_windows), number: true, first: "descending" },
+  {
+    name: "Sources",
+    key: (c) => c.n_sources,
+    text: (c) => integer.format(c.n_sources),
+    number: true,
+    first: "descending",
+  },
+  {
+    name: "Records",
+    key: (c) => c.shown_records,
+    text: (c) => integer.format(c.shown_records),
+    number: true,
+    first: "descending",
+  },
   { name: "Services", key: (c) => c.services[0]?.service ?? "", text: servicesText, wide: true },
   { name: "Activity", key: (c) => c.active, cell: (c, report) => activityCell(c, report), first: "descending" },
   { name: "News", key: (c) => ["new", "growing", "gone", "steady"].indexOf(c.news), cell: newsCell },
   { name: "First seen", key: (c) => c.first_seen, text: (c) => c.first_seen.slice(0, 10), nowrap: true },
-  { name: "Last seen", key: (c) => c.last_seen, text: (c) => c.last_seen.slice(0, 10), nowrap: true, first: "descending" },
-  { name: "Apart", key: (c) => c.timing?.median_inter_arrival_s ?? -1, text: (c) => (c.timing ? duration(c.timing.median_inter_arrival_s) : ""), nowrap: true },
+  {
+    name: "Last seen",
+    key: (c) => c.last_seen,
+    text: (c) => c.last_seen.slice(0, 10),
+    nowrap: true,
+    first: "descending",
+  },
   { name: "Networks", key: (c) => c.n_networks ?? 0, text: networksText, first: "descending" },
-  { name: "Label", key: (c) => c.labels?.[0]?.label ?? "", text: (c) => labelText(c, "labels", "label", c.n_labelled, "labelled"), optional: (c) => c.labels?.length },
-  { name: "Tool", key: (c) => c.tools?.[0]?.tool ?? "", text: (c) => labelText(c, "tools", "tool", c.n_with_tool, "marked"), optional: (c) => c.tools?.length },
-  { name: "Stability", key: (c) => c.stability ?? -1, text: (c) => (c.stability ?? null) === null ? "" : share(c.stability), number: true, first: "descending", optional: (c) => (c.stability ?? null) !== null },
+  {
+    name: "Label",
+    key: (c) => c.labels?.[0]?.label ?? "",
+    text: (c) => labelText(c, "labels", "label", c.n_labelled, "labelled"),
+    optional: (c) => c.labels?.length,
+  },
+  {
+    name: "Tool",
+    key: (c) => c.tools?.[0]?.tool ?? "",
+    text: (c) => labelText(c, "tools", "tool", c.n_with_tool, "marked"),
+    optional: (c) => c.tools?.length,
+  },
+  {
+    name: "Stability",
+    key: (c) => c.stability ?? -1,
+    text: (c) => ((c.stability ?? null) === null ? "" : share(c.stability)),
+    number: true,
+    first: "descending",
+    optional: (c) => (c.stability ?? null) !== null,
+  },
 ];
 
 function nameCell(cluster, report, table) {
   const open = cluster.cluster === table.chosen;
-  return element("button", { type: "button", class: "link name", tabindex: "-1", "aria-expanded": String(open), "data-open": cluster.cluster,
-    on: { click: () => table.onChoose(open ? null : cluster.cluster, !open), focus: (event) => table.focused(event.currentTarget) } }, symbolPicture(symbolOf(cluster.rank)), cluster.name);
+  return element(
+    "button",
+    {
+      type: "button",
+      class: "link name",
+      tabindex: "-1",
+      "aria-expanded": String(open),
+      "data-open": cluster.cluster,
+      on: {
+        click: () => table.onChoose(open ? null : cluster.cluster, !open),
+        focus: (event) => table.focused(event.currentTarget),
+      },
+    },
+    symbolPicture(symbolOf(cluster.rank)),
+    cluster.name,
+  );
 }
 
 function newsCell(cluster) {
@@ -31,14 +78,20 @@ function newsCell(cluster) {
 
 function activityCell(cluster, report) {
   const days = daysOf(report, cluster);
-  return days && days.length > 2 ? sparkline(binned(days, 60), 84) : cluster.activity ? sparkline(cluster.activity, 84) : "";
+  return days && days.length > 2
+    ? sparkline(binned(days, 60), 84)
+    : cluster.activity
+      ? sparkline(cluster.activity, 84)
+      : "";
 }
 
 // Equal parts of the days, summed.
 function binned(values, most) {
   if (values.length <= most) return Array.from(values);
   const bins = new Array(most).fill(0);
-  values.forEach((value, i) => { bins[Math.floor(i * most / values.length)] += value; });
+  values.forEach((value, i) => {
+    bins[Math.floor((i * most) / values.length)] += value;
+  });
   return bins;
 }
 
@@ -52,24 +105,32 @@ function servicesText(cluster) {
 function networksText(cluster) {
   const owner = cluster.owners?.[0];
   if (owner && owner.sources >= 0.8 * cluster.n_sources) return owner.name ?? `AS${owner.asn}`;
-  return cluster.n_networks === 1 && cluster.networks ? cluster.networks[0].network : integer.format(cluster.n_networks ?? 0);
+  return cluster.n_networks === 1 && cluster.networks
+    ? cluster.networks[0].network
+    : integer.format(cluster.n_networks ?? 0);
 }
 
 // "1 of 1,841 labelled: alphastrike"
 function labelText(cluster, field, key, number, word) {
   const rows = cluster[field] ?? [];
-  return rows.length ? `${integer.format(number)} of ${integer.format(cluster.n_windows)} ${word}: ${rows[0][key]}${rows.length > 1 ? ` and ${rows.length - 1} more` : ""}` : "";
+  if (!rows.length) return "";
+  const others = rows.length > 1 ? ` and ${rows.length - 1} more` : "";
+  return `${integer.format(number)} of ${integer.format(cluster.n_windows)} ${word}: ${rows[0][key]}${others}`;
 }
 
 class ClusterTable {
   constructor(report, onChoose, detail) {
     Object.assign(this, { report, onChoose, detail, shown: PAGE, chosen: null });
-    for (const cluster of report.clusters) cluster.active = daysOf(report, cluster)?.filter((value) => value > 0).length ?? 0;
+    for (const cluster of report.clusters)
+      cluster.active = daysOf(report, cluster)?.filter((value) => value > 0).length ?? 0;
     this.columns = COLUMNS.filter((column) => !column.optional || report.clusters.some(column.optional));
     this.sorted = { column: this.columns[1], direction: "descending" };
     this.body = document.querySelector("#cluster-table tbody");
     this.more = document.getElementById("more");
-    this.more.addEventListener("click", () => { this.shown += PAGE; this.draw(); });
+    this.more.addEventListener("click", () => {
+      this.shown += PAGE;
+      this.draw();
+    });
     this.body.addEventListener("keydown", (event) => this.key(event));
     this.drawHead();
     this.draw();
@@ -88,7 +149,7 @@ class ClusterTable {
 
   sortBy(column) {
     const other = { ascending: "descending", descending: "ascending" };
-    const direction = this.sorted.column === column ? other[this.sorted.direction] : column.first ?? "ascending";
+    const direction = this.sorted.column === column ? other[this.sorted.direction] : (column.first ?? "ascending");
     this.sorted = { column, direction };
     this.drawHead();
     this.draw();
@@ -97,7 +158,8 @@ class ClusterTable {
 
   matching() {
     const { shown, clusters } = this.report;
-    const rows = clusters.filter((cluster) => !shown || shown.has(cluster.cluster))
+    const rows = clusters
+      .filter((cluster) => !shown || shown.has(cluster.cluster))
       .map((cluster) => ({ ...cluster, shown_records: shown ? shown.get(cluster.cluster) : cluster.n_records }));
     const sign = this.sorted.direction === "ascending" ? 1 : -1;
     const key = this.sorted.column.key;
@@ -112,35 +174,61 @@ class ClusterTable {
     const seen = rows.slice(0, this.shown);
     const chosen = this.report.byNumber.get(this.chosen);
     // A cluster that was chosen elsewhere stands first where its own place is not shown.
-    if (chosen && !seen.some((cluster) => cluster.cluster === this.chosen)) seen.unshift({ ...chosen, shown_records: recordsIn(this.report, chosen) });
+    if (chosen && !seen.some((cluster) => cluster.cluster === this.chosen))
+      seen.unshift({ ...chosen, shown_records: recordsIn(this.report, chosen) });
     this.body.replaceChildren(...seen.flatMap((cluster) => this.rows(cluster)));
     this.body.querySelector("button.name")?.setAttribute("tabindex", "0");
     this.more.hidden = rows.length <= this.shown;
-    if (!seen.length) this.body.append(element("tr", {}, element("td", { colspan: this.columns.length }, this.empty())));
+    if (!seen.length)
+      this.body.append(element("tr", {}, element("td", { colspan: this.columns.length }, this.empty())));
     document.getElementById("table-status").textContent = this.status(rows.length);
   }
 
   empty() {
     const { found } = this.report;
-    if (found?.total) return `No cluster fits; ${counted(found.total, "source")} that ${found.total === 1 ? "is" : "are"} in none ${found.total === 1 ? "is" : "are"} listed above.`;
+    if (found?.total)
+      return `No cluster fits. ${counted(found.total, "source")} outside all clusters: see the list above.`;
     return this.report.clusters.length ? "No cluster fits." : "No two windows are alike: there is no cluster.";
   }
 
   status(number) {
     const { n_clusters: total, clusters, n_profiles: full } = this.report;
-    const parts = [number === total ? counted(total, "cluster") : `${integer.format(number)} of ${counted(total, "cluster")}`];
+    const parts = [
+      number === total ? counted(total, "cluster") : `${integer.format(number)} of ${counted(total, "cluster")}`,
+    ];
     if (this.report.period) parts.push("records count the chosen days, all else the whole cluster");
-    if (clusters.length > full) parts.push(`details of the largest ${integer.format(full)} are in this page, of all in clusters.json`);
-    if (total > clusters.length) parts.push(`the smallest ${integer.format(total - clusters.length)} are in clusters.json only`);
+    if (clusters.length > full)
+      parts.push(`details of the largest ${integer.format(full)} are in this page, of all in clusters.json`);
+    if (total > clusters.length)
+      parts.push(`the smallest ${integer.format(total - clusters.length)} are in clusters.json only`);
     return parts.join("; ");
   }
 
   rows(cluster) {
-    const cells = this.columns.map((column) => element("td", { class: column.number ? "number" : column.nowrap ? "nowrap" : column.wide ? "wide" : null },
-      column.cell ? column.cell(cluster, this.report, this) : column.text(cluster)));
+    const cells = this.columns.map((column) =>
+      element(
+        "td",
+        { class: column.number ? "number" : column.nowrap ? "nowrap" : column.wide ? "wide" : null },
+        column.cell ? column.cell(cluster, this.report, this) : column.text(cluster),
+      ),
+    );
     const open = cluster.cluster === this.chosen;
-    const row = element("tr", { class: open ? "open" : null, "data-cluster": cluster.cluster, on: { click: (event) => { if (!event.target.closest("button, a")) this.onChoose(open ? null : cluster.cluster, !open); } } }, ...cells);
-    return open ? [row, element("tr", { class: "detail" }, element("td", { colspan: this.columns.length }, this.detail.panel))] : [row];
+    const row = element(
+      "tr",
+      {
+        class: open ? "open" : null,
+        "data-cluster": cluster.cluster,
+        on: {
+          click: (event) => {
+            if (!event.target.closest("button, a")) this.onChoose(open ? null : cluster.cluster, !open);
+          },
+        },
+      },
+      ...cells,
+    );
+    return open
+      ? [row, element("tr", { class: "detail" }, element("td", { colspan: this.columns.length }, this.detail.panel))]
+      : [row];
   }
 
   focused(button) {
@@ -152,7 +240,9 @@ class ClusterTable {
     if (!event.target.matches("button.name")) return;
     const buttons = [...this.body.querySelectorAll("button.name")];
     const at = buttons.indexOf(event.target);
-    const target = { ArrowDown: buttons[at + 1], ArrowUp: buttons[at - 1], Home: buttons[0], End: buttons.at(-1) }[event.key];
+    const target = { ArrowDown: buttons[at + 1], ArrowUp: buttons[at - 1], Home: buttons[0], End: buttons.at(-1) }[
+      event.key
+    ];
     if (!target) return;
     target.focus();
     event.preventDefault();
@@ -168,9 +258,22 @@ class ClusterTable {
     const { alone } = this.report;
     if (!alone.n) return;
     const beyond = alone.n_services - alone.services.length;
-    document.getElementById("alone").replaceChildren(element("details", { class: "card" },
-      element("summary", {}, `${counted(alone.n, "window")} ${alone.n === 1 ? "is" : "are"} alone: no other behaves alike. The search finds their sources.`),
-      element("ul", { class: "lines columns-list" }, ...alone.services.map(([service, n]) => element("li", {}, `${service || "no service"}: ${integer.format(n)}`))),
-      beyond > 0 ? element("p", { class: "hint" }, `and ${counted(beyond, "more service")}`) : null));
+    document
+      .getElementById("alone")
+      .replaceChildren(
+        element(
+          "details",
+          { class: "card" },
+          element("summary", {}, `${counted(alone.n, "window")} like no other. The search finds the sources.`),
+          element(
+            "ul",
+            { class: "lines columns-list" },
+            ...alone.services.map(([service, n]) =>
+              element("li", {}, `${service || "no service"}: ${integer.format(n)}`),
+            ),
+          ),
+          beyond > 0 ? element("p", { class: "hint" }, `and ${counted(beyond, "more service")}`) : null,
+        ),
+      );
   }
 }

@@ -13,7 +13,9 @@ class Traffic {
     const own = cluster && daysOf(this.report, cluster);
     this.figure.querySelector("svg")?.remove();
     if (!traffic.n) return;
-    this.figure.append(timeAxis(this.figure, traffic.counts, traffic, "Records by day", own && days.n === traffic.n ? own : null));
+    this.figure.append(
+      timeAxis(this.figure, traffic.counts, traffic, "Records by day", own && days.n === traffic.n ? own : null),
+    );
     this.note.textContent = cluster ? `"${cluster.name}" marked` : "";
   }
 }
@@ -26,30 +28,68 @@ function timeAxis(place, counts, days, label, marked = null) {
   const [width, height, left, below] = [Math.max(280, place.clientWidth - 34), 120, 52, 18];
   const top = Math.max(1, ...counts);
   const step = (width - left) / counts.length;
-  const picture = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height + below}`, role: "img", "aria-label": `${label}; at most ${integer.format(top)}` });
-  const bar = (name, value, i) => svg("rect", { class: name, x: (left + i * step).toFixed(2), width: Math.max(0.6, 0.88 * step).toFixed(2), y: (height - (height - 12) * value / top).toFixed(2), height: ((height - 12) * value / top).toFixed(2) });
-  const dates = days.step === 1 ? (i) => day(86400 * (days.first + i)) : (i) => `${day(86400 * (days.first + i * days.step))} and ${days.step - 1} more days`;
+  const picture = svg("svg", {
+    class: "chart",
+    viewBox: `0 0 ${width} ${height + below}`,
+    role: "img",
+    "aria-label": `${label}; at most ${integer.format(top)}`,
+  });
+  const bar = (name, value, i) =>
+    svg("rect", {
+      class: name,
+      x: (left + i * step).toFixed(2),
+      width: Math.max(0.6, 0.88 * step).toFixed(2),
+      y: (height - ((height - 12) * value) / top).toFixed(2),
+      height: (((height - 12) * value) / top).toFixed(2),
+    });
+  const dates =
+    days.step === 1
+      ? (i) => day(86400 * (days.first + i))
+      : (i) => `${day(86400 * (days.first + i * days.step))} and ${days.step - 1} more days`;
   counts.forEach((value, i) => {
     const own = marked ? `, ${integer.format(marked[i])} of the chosen cluster` : "";
-    picture.append(svg("g", {}, svg("title", {}, `${dates(i)}: ${counted(value, "record")}${own}`), bar("all", value, i), marked ? bar("chosen", marked[i], i) : null));
+    picture.append(
+      svg(
+        "g",
+        {},
+        svg("title", {}, `${dates(i)}: ${counted(value, "record")}${own}`),
+        bar("all", value, i),
+        marked ? bar("chosen", marked[i], i) : null,
+      ),
+    );
   });
-  picture.append(svg("line", { x1: left, x2: width, y1: height, y2: height }), svg("text", { x: left - 6, y: 16, "text-anchor": "end" }, integer.format(top)), svg("text", { x: left - 6, y: height, "text-anchor": "end" }, "0"));
+  picture.append(
+    svg("line", { x1: left, x2: width, y1: height, y2: height }),
+    svg("text", { x: left - 6, y: 16, "text-anchor": "end" }, integer.format(top)),
+    svg("text", { x: left - 6, y: height, "text-anchor": "end" }, "0"),
+  );
   const every = Math.max(1, Math.ceil(DATE_WIDTH / step));
-  for (let i = 0; i < counts.length; i += every) picture.append(svg("text", { x: (left + i * step).toFixed(1), y: height + 14 }, day(86400 * (days.first + i * days.step))));
+  for (let i = 0; i < counts.length; i += every)
+    picture.append(
+      svg("text", { x: (left + i * step).toFixed(1), y: height + 14 }, day(86400 * (days.first + i * days.step))),
+    );
   return picture;
 }
 
 // What happened to the grouping, not to the traffic: a cluster that dissolves may send on, in another.
 function eventSentence(report, event, onChoose) {
-  const link = (number) => report.byNumber.has(number)
-    ? element("button", { type: "button", class: "link", on: { click: () => onChoose(number, true) } }, nameOf(report, number)) : `cluster ${number}`;
+  const link = (number) =>
+    report.byNumber.has(number)
+      ? element(
+          "button",
+          { type: "button", class: "link", on: { click: () => onChoose(number, true) } },
+          nameOf(report, number),
+        )
+      : `cluster ${number}`;
   const others = (event.others ?? []).flatMap((number, i) => [i ? ", " : "", link(number)]);
   const sized = ` (${counted(event.windows, "window")})`;
   const words = {
     birth: [link(event.cluster), " appeared", sized],
     merge: [link(event.cluster), " took in ", ...others, sized],
     split: [link(event.cluster), " split off ", ...others, sized],
-    death: others.length ? [link(event.cluster), " was divided among ", ...others] : [link(event.cluster), " dissolved"],
+    death: others.length
+      ? [link(event.cluster), " was divided among ", ...others]
+      : [link(event.cluster), " dissolved"],
   }[event.event] ?? [`${event.event}: `, link(event.cluster)];
   return element("li", {}, element("span", { class: "quiet" }, `${event.day} `), ...words, ".");
 }
@@ -57,9 +97,21 @@ function eventSentence(report, event, onChoose) {
 function drawHistory(report, onChoose) {
   const place = document.getElementById("events");
   if (!report.events.length) {
-    place.replaceChildren(element("p", { class: "quiet" }, "One analysis has no history; telescope update keeps one, day by day."));
+    place.replaceChildren(
+      element("p", { class: "quiet" }, "One analysis has no history; telescope update keeps one, day by day."),
+    );
     return;
   }
-  const beyond = report.n_events > report.events.length ? `The last ${integer.format(report.events.length)} of ${integer.format(report.n_events)}; all are in clusters.json.` : "The last ones first.";
-  place.replaceChildren(element("p", { class: "hint" }, beyond), element("ul", { class: "lines" }, ...[...report.events].reverse().map((event) => eventSentence(report, event, onChoose))));
+  const beyond =
+    report.n_events > report.events.length
+      ? `The last ${report.events.length} of ${integer.format(report.n_events)}; all are in clusters.json.`
+      : "The last ones first.";
+  place.replaceChildren(
+    element("p", { class: "hint" }, beyond),
+    element(
+      "ul",
+      { class: "lines" },
+      ...[...report.events].reverse().map((event) => eventSentence(report, event, onChoose)),
+    ),
+  );
 }

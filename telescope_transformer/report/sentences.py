@@ -1,0 +1,119 @@
+"""What happened, in sentences: of the whole telescope and of one cluster."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.report.days import Days
+from telescope_transformer.report.names import NAMED_SHARE, SPELT_SERVICES
+from telescope_transformer.report.news import KINDS, Change, Period
+from telescope_transformer.report.words import counted, duration, joined, spoken_day, spoken_days
+
+
+def sentence_of(profile: Mapping[str, Any], change: Change) -> str:
+    """What one cluster did, in a sentence."""
+    who = counted(profile["n_sources"], "source")
+    if profile.get("n_networks", 0) > 1:
+        who += f" in {counted(profile['n_networks'], 'network')}"
+    does = _what_it_probes(profile)
+    if change.kind == "new":
+        return f"A new cluster of {who} probes {does} since {spoken_day(change.since, year=False)}."
+    if change.kind == "gone":
+        return f"A cluster of {who} that probed {does} was last seen on {spoken_day(change.since, year=False)}."
+    if change.kind == "growing":
+        return f"A cluster of {who} that probes {does} has {change.factor:.1f} times as many sources a day as before."
+    return f"A cluster of {who} probes {does}."
+
+
+def _what_it_probes(profile: Mapping[str, Any]) -> str:
+    services = profile.get("services", [])
+    spelt = [row["service"].split()[0] for row in services if row["share"] >= NAMED_SHARE][:SPELT_SERVICES]
+    beyond = profile.get("n_services", len(services)) - len(spelt)
+    kinds = "ports" if all("/" in row["service"] for row in services) else "services"
+    does = joined(spelt) if spelt and not beyond else f"{joined(spelt)} and {beyond:,} more" if spelt else ""
+    does = does or f"{profile.get('n_services', len(services)):,} {kinds}"
+    timing = profile.get("timing", {})
+    regular = timing.get("pattern") == "regular"
+    return does + (f" in steps of {duration(timing['median_inter_arrival_s'])}" if regular else "")
+
+
+def sentences(
+    days: Days,
+    period: Period | None,
+    several: Sequence[Mapping[str, Any]],
+    sources: pa.Table,
+    counts: Mapping[str, int],
+    lines: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> list[str]:
+    """What happened in the whole telescope, the most important first.
+
+    Args:
+        days: records and sources a day of all that was read.
+        period: of these days; None where there are none.
+        several: profiles of the clusters of several windows.
+        sources: a row per source that was read, `cluster` null where it is in none.
+        counts: as an analysis gives them.
+        lines: clusters that are new, growing and gone, the most unusual first.
+    """
+    n_records = counts.get("kept", pc.sum(sources["n_records"]).as_py() or 0)
+    if period is None:
+        return [f"{counted(n_records, 'record')} were kept; none is in a window."]
+    said = [
+        f"{spoken_days(period.first, period.last)}, {counted(sources.num_rows, 'source')} sent "
+        f"{counted(n_records, 'record')}."
+    ]
+    outside = sum(row[1] for row in days if not period.first <= row[0] <= period.last)
+    if outside:
+        said.append(f"{counted(outside, 'record')} lie years away from all others: some clock is wrong.")
+    said.append(_where_sources_are(several, sources))
+    if period.n_recent:
+        said += [_against_before(days, period), _news_counts(lines)]
+    said += [lines[kind][0]["text"] for kind in KINDS if lines[kind]]
+    return said
+
+
+def _where_sources_are(several: Sequence[Mapping[str, Any]], sources: pa.Table) -> str:
+    """How many sources are in clusters, how many behave like no other, and how many sent too little to say."""
+    n_unplaced = sources["cluster"].null_count
+    numbers = pa.array([profile["cluster"] for profile in several], sources["cluster"].type)
+    n_grouped = pc.sum(pc.is_in(sources["cluster"], numbers)).as_py() or 0
+    n_alone = sources.num_rows - n_unplaced - n_grouped
+    parts = [f"{n_grouped:,} of them {'forms' if n_grouped == 1 else 'form'} {counted(len(several), 'cluster')}"]
+    if n_alone:
+        parts.append(f"{n_alone:,} {'behaves' if n_alone == 1 else 'behave'} like no other source")
+    if n_unplaced:
+        parts.append(f"{n_unplaced:,} sent too few records to be in a cluster")
+    return "; ".join(parts) + "."
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _against_before(days: Days, period: Period) -> str:
+    """Records and sources a day in the newest part of the time and before it."""
+    table = np.asarray(days, dtype=np.int64)
+    table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
+    recent = table[:, 0] >= period.recent
+    n_before = period.n_days - period.n_recent
+    rates = [
+        (table[recent, column].sum() / period.n_recent, table[~recent, column].sum() / n_before) for column in (1, 2)
+    ]
+    (records, records_before), (active, active_before) = rates
+    since = spoken_day(period.recent, year=False)
+    when, a_day = (f"On the last day, {since},", "")
+    if period.n_recent > 1:
+        when, a_day = f"In the last {period.n_recent} days, since {since},", " a day"
+    before = f"in the {counted(n_before, 'day')} before, {records_before:,.0f} a day from {active_before:,.0f}"
+    return f"{when} {records:,.0f} records{a_day} came from {active:,.0f} sources; {before}."
+
+
+def _news_counts(lines: Mapping[str, Sequence[Any]]) -> str:
+    new, growing, gone = (len(lines[kind]) for kind in KINDS)
+    return (
+        f"Of the clusters, {new:,} {_are(new)} new since then, {growing:,} {_are(growing)} growing, and "
+        f"{gone:,} {'has' if gone == 1 else 'have'} gone quiet."
+    )
