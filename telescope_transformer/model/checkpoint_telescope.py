@@ -1,7 +1,7 @@
-"""Checks while weights are loaded; every fault ends in one error that names the checkpoint.
+"""Checks when weights are loaded. Every fault raises one error that names the checkpoint.
 
-transformers loads weights that lack parameters with a warning and leaves those parameters random. The embeddings of
-such a model look like any others, so here it is an error.
+If weights lack parameters, transformers prints a warning and leaves the parameters random. The embeddings of such a
+model look like any others, so here it is an error.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from .sharing_telescope import SharedWithCode
 
 @contextmanager
 def _without_load_report() -> Iterator[None]:
-    """Hide the warnings of transformers, which list missing and unexpected parameters; here they become errors."""
+    """Hide the warnings of transformers about missing and unexpected parameters, which become errors here."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -27,7 +27,7 @@ def _without_load_report() -> Iterator[None]:
 
 
 class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):  # type: ignore[misc]
-    """Refuses weights that are damaged, of other shapes, or lack parameters."""
+    """Refuses weights that are damaged, have other shapes, or lack parameters."""
 
     @classmethod
     def from_pretrained(
@@ -39,7 +39,7 @@ class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):  # type: ignore[m
         new_head: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """As in transformers, but no parameter stays random, unless `new_head` asks for a new projection head.
+        """Load as in transformers, but refuse to leave parameters random, except for the head if `new_head` is true.
 
         Raises:
             OSError: if a file is missing or damaged, or the Hub has no such file, revision or repository.

@@ -1,4 +1,4 @@
-"""Configuration of the telescope model, and the fields that a flow record is spelt with."""
+"""Configuration of the telescope model, and the fields of a token."""
 
 from dataclasses import field
 from typing import Any, Literal
@@ -6,11 +6,11 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-# Id 1 is [UNK], and the values of the fields follow.
+# Id 1 is [UNK]. The values of the fields follow.
 PAD_TOKEN_ID = 0
 FIRST_FIELD_ID = 2
 
-# Raised when older code would read a new checkpoint wrongly, or this code an old one. Format 4 has a single encoder.
+# Increased when old code would misread new checkpoints, or new code old ones. Format 4 has a single encoder.
 FORMAT_VERSION = 4
 
 # Each field's values are 0 .. size - 1; its ids are one contiguous range of the vocabulary.
@@ -53,7 +53,7 @@ class TelescopeConfig(PreTrainedConfig):
     r"""Configuration of a `TelescopeModel`; the defaults are the model of arXiv 2606.04733.
 
     fields (`list[str]`, *optional*, defaults to destination octets, destination port and protocol):
-        What a flow record is spelt with, in order; names of `FIELD_SIZES`. The tokenizer must spell the same.
+        Fields of a token, in order; names of `FIELD_SIZES`. The tokenizer must have the same.
     field_embedding_sizes (`dict[str, int]`, *optional*, defaults to `FIELD_EMBEDDING_SIZES`):
         Width of each field's embedding; fields that are not named keep their default width.
     time_features (`list[str]`, *optional*, defaults to `["log_microseconds"]`):
@@ -62,12 +62,12 @@ class TelescopeConfig(PreTrainedConfig):
     time_embedding_size (`int`, *optional*, defaults to 16):
         Width that the time features are projected to.
     record_features (`bool`, *optional*, defaults to `False`):
-        Whether scales of time, bytes of ports and relations to the other records of the window, computed from the
-        tokens and times, join the embeddings of a record's fields.
+        Whether to add features that are computed from tokens and times: time scales, bytes of ports, and relations to
+        the other records of the window.
     hidden_size (`int`, *optional*, defaults to 128):
         Width of a record's representation.
     num_hidden_layers (`int`, *optional*, defaults to 4):
-        Encoder layers; 0 is a bag of records: no attention and no positions.
+        Number of encoder layers; 0 makes a bag of records, without attention and positions.
     num_attention_heads (`int`, *optional*, defaults to 4):
         Attention heads; must divide `hidden_size`. Attention is scaled by 1/sqrt(hidden_size / num_attention_heads).
     intermediate_size (`int`, *optional*, defaults to 256):
@@ -81,7 +81,7 @@ class TelescopeConfig(PreTrainedConfig):
     max_position_embeddings (`int`, *optional*, defaults to 512):
         Longest sequence, in records.
     pooling (`str`, *optional*, defaults to `"mean"`):
-        How the records of a window become one vector; `"mean"` is over real records, `"moments"` is their mean,
+        How the records of a window become one vector: `"mean"` of the real records, or `"moments"`, their mean,
         standard deviation and maximum, normalised together.
     projection_size (`int`, *optional*, defaults to 128):
         Width of the embedding.
@@ -90,7 +90,7 @@ class TelescopeConfig(PreTrainedConfig):
     layer_norm_eps (`float`, *optional*, defaults to 1e-05):
         Epsilon of the layer normalisations.
     telescope_format_version (`int`, *optional*, defaults to 4):
-        Format of the checkpoint; the code refuses any other.
+        Format of the checkpoint; other formats are refused.
     """
 
     model_type = "telescope"
@@ -132,7 +132,7 @@ class TelescopeConfig(PreTrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As transformers', after a check of what the configuration says it is.
+        """Create a configuration as transformers does, after checking the model type and the format.
 
         Raises:
             ValueError: if `model_type` is another model's, or the format is not the one that this code reads.
@@ -151,14 +151,14 @@ class TelescopeConfig(PreTrainedConfig):
 
     @classmethod
     def paper(cls, **overrides: Any) -> "TelescopeConfig":
-        """The paper's model: the defaults of every field, whatever later versions ship as their own choice."""
+        """The model of the paper: the default of every field. The shipped checkpoint has other values."""
         return cls(**overrides)
 
     def validate_architecture(self) -> None:
-        """Check what no single field's type can tell.
+        """Check values that the type of a field does not restrict.
 
         Raises:
-            ValueError: naming the field and its value; `strict` reports it as a `StrictDataclassClassValidationError`.
+            ValueError: names the field and its value; `strict` raises it as a `StrictDataclassClassValidationError`.
         """
         unknown = [name for name in self.fields if name not in FIELD_SIZES]
         if unknown or len(set(self.fields)) != len(self.fields):

@@ -17,8 +17,8 @@ def nt_xent_loss(
     Args:
         first, second: (N, P) embeddings of unit length.
         temperature: positive divisor of the cosine similarities.
-        groups: (N,) integers of the pairs; windows of the anchor's own group are no negatives of it, as they may well
-            be of one actor. None means that every pair is a group of its own.
+        groups: (N,) integer group of each pair. Windows of the same group are not used as negatives of each other,
+            because they may be of one actor. None means that every pair is a group of its own.
 
     Raises:
         ValueError: if the shapes differ, N < 2 (no negatives), or the temperature is not positive.
@@ -40,11 +40,11 @@ def nt_xent_loss(
 
 
 def left_out(itself: torch.Tensor, partner: torch.Tensor, groups: torch.Tensor | None) -> torch.Tensor:
-    """What the denominator leaves out: the anchor itself and, but for its partner, the windows of its group.
+    """Mask of the windows that the denominator excludes: the anchor, and the windows of its group except its partner.
 
     Args:
         itself, partner: (A,) columns of each anchor and of its partner.
-        groups: (C,) integers of the columns; None if the anchors are all the columns, each a group of its own.
+        groups: (C,) integer group of each column; None if the anchors are the columns, each a group of its own.
 
     Returns:
         bool (A, C).

@@ -25,7 +25,7 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention written plainly.
+    """Attention without fused kernels.
 
     Args:
         query, key, value: (B, heads, T, head size).

@@ -1,9 +1,9 @@
-"""Flow records of any shape to columns of numbers, one per field; what is missing or out of range is `MISSING`.
+"""Convert flow records of any form to columns of numbers, one per field; missing or invalid values become `MISSING`.
 
-A destination is four octets: those of its IPv4 address, or of a fold of its IPv6 address into 32 bits: 240 plus 4
-hashed bits of its /32, then 8 hashed bits each of its /48, its /64 and all of it. The hash is the finaliser of
-SplitMix64. Addresses of one prefix share leading octets, as in IPv4, and 240.0.0.0/4 is reserved (RFC 1112), so that
-no fold meets a public IPv4 address. The fold is one way.
+A destination is four octets: those of its IPv4 address, or of its IPv6 address folded to 32 bits. The fold is 240 plus
+4 hashed bits of the /32, then 8 hashed bits each of the /48, the /64 and the whole address, with the finaliser of
+SplitMix64 as hash. Addresses of one prefix share leading octets, as in IPv4. 240.0.0.0/4 is reserved (RFC 1112), so a
+folded address never equals a public IPv4 address. The fold cannot be inverted.
 """
 
 import difflib
@@ -23,7 +23,7 @@ except ImportError:  # Records as dictionaries need no Arrow.
     pa = None
 
 MISSING = -1
-# ICMP and ICMPv6 have their type in the place of the source port; readers put this number where it is not known.
+# For ICMP and ICMPv6, the source port is the type; readers write this number if it is unknown.
 ICMP_PROTOCOLS = (1, 58)
 UNKNOWN_ICMP_TYPE = 65_535
 _MASK = 0xFFFFFFFFFFFFFFFF
@@ -31,10 +31,10 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-# Names of protocols (IANA) that carry nearly all traffic of a telescope.
+# Names (IANA) of the protocols of nearly all telescope traffic.
 PROTOCOL_NUMBERS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "icmpv6": 58, "ipv6-icmp": 58, "sctp": 132}
-# Names that agree by this ratio of difflib count as a misspelling: "dport" and "dst_port" have 0.77, "dst" and
-# "dst_ip" 0.67, "src_asn" and "src_port" 0.53.
+# Names with at least this difflib ratio count as misspelt: "dport" and "dst_port" have 0.77, "dst" and "dst_ip" 0.67,
+# but "src_asn" and "src_port" 0.53.
 ALIKE = 0.6
 
 
@@ -107,14 +107,14 @@ def number_of(value: Any, field: str) -> int:
 
 
 def check_names(sequence: Any, fields: Sequence[str]) -> None:
-    """Refuse a sequence in which a field is absent while another name looks like a misspelling of it.
+    """Refuse a sequence that lacks a field and has another name that looks like a misspelling of it.
 
     Args:
         sequence: a list of records, a dictionary of columns, or an Arrow table.
-        fields: what records are spelt with.
+        fields: the fields of a token.
 
     Raises:
-        ValueError: naming both.
+        ValueError: names the missing field and the likely misspelling.
     """
     if hasattr(sequence, "column_names"):
         names = set(sequence.column_names)
@@ -133,7 +133,7 @@ def check_names(sequence: Any, fields: Sequence[str]) -> None:
 
 
 def as_sequences(records: Any) -> Any:
-    """The same, with a generator of sequences read into a list, so that looking at its first one loses none."""
+    """Read a generator of sequences into a list, so that inspecting its first element loses nothing."""
     return list(records) if isinstance(records, Iterator) else records
 
 
@@ -159,7 +159,7 @@ def column_values(column: "pa.Array | pa.ChunkedArray", field: str) -> np.ndarra
     """Values of a field (n,) from an Arrow column, with `MISSING` for nulls and values out of range.
 
     Args:
-        column: (n,) integers; of an octet, addresses as text or folded to integers.
+        column: (n,) integers; for an octet, addresses as text or as folded integers.
     """
     octet = field.startswith("dst_octet_")
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -175,14 +175,14 @@ def column_values(column: "pa.Array | pa.ChunkedArray", field: str) -> np.ndarra
         inside = (values >= 0) & (values < limit)
         known = inside if known is None else known & inside
     if octet:
-        # The octets of a whole column of 32-bit numbers are bytes at a stride of four: nothing is computed.
+        # An octet of a column of 32-bit numbers is a view of its bytes with a stride of four.
         octets = np.ascontiguousarray(values.astype("<u4", copy=False)).view(np.uint8)
         values = octets[4 - int(field[-1]) :: 4]
     return values if known is None or known.all() else np.where(known, values.astype(np.int64), MISSING)
 
 
 def _folded(column: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.ChunkedArray":
-    """Addresses as text to uint32, each distinct one parsed once; null where it is none."""
+    """Addresses as text to uint32, parsing each distinct one once; null if it is not an address."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     encoded = whole.dictionary_encode()
     folds = pa.array([fold_address(text) for text in encoded.dictionary.to_pylist()], pa.uint32())
@@ -190,7 +190,7 @@ def _folded(column: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.ChunkedArray
 
 
 def _parsed(column: "pa.Array | pa.ChunkedArray", field: str) -> "pa.Array":
-    """Numbers and names of protocols as text to int64, each distinct one parsed once."""
+    """Numbers and protocol names as text to int64, parsing each distinct one once."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     encoded = whole.dictionary_encode()
     numbers = pa.array([number_of(text, field) for text in encoded.dictionary.to_pylist()], pa.int64())
@@ -206,7 +206,7 @@ def is_sequence(records: Any) -> bool:
 
 
 def seconds_of_records(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Inter-arrival times (n,) float32 in seconds, as the records give them or between their timestamps.
+    """Inter-arrival times (n,) float32 in seconds, from the field `inter_arrival` or from timestamps.
 
     Raises:
         ValueError: if a record has neither, or the timestamps are not in order.
@@ -237,14 +237,14 @@ def _table_microseconds(table: "pa.Table") -> "pa.ChunkedArray":
 
 
 def seconds_between(timestamps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Seconds since the record before, float32 (n,), 0 for the first of each sequence.
+    """Seconds since the previous record, float32 (n,), 0 for the first of each sequence.
 
     Args:
         timestamps: (n,) int64 microseconds.
         offsets: (sequences + 1,) where each sequence begins, and n.
 
     Raises:
-        ValueError: naming the first record that is earlier than the one before it.
+        ValueError: names the first record that is earlier than its predecessor.
     """
     differences = np.diff(timestamps, prepend=timestamps[:1])
     differences[offsets[:-1][offsets[:-1] < len(timestamps)]] = 0
@@ -271,7 +271,7 @@ def flatten_windows(windows: "pa.Table") -> tuple[np.ndarray, "pa.Table"]:
 
 
 def _known_icmp_types(src_ports: "pa.Array", protocols: "pa.Array") -> "pa.Array":
-    """Source ports (n,) with 0 for ICMP types that are not known: so the shipped model has learned them."""
+    """Source ports (n,) with 0 for unknown ICMP types, as in the training of the shipped model."""
     icmp = pc.is_in(protocols, pa.array(ICMP_PROTOCOLS, protocols.type))
     unknown = pc.and_(icmp, pc.equal(src_ports, pa.scalar(UNKNOWN_ICMP_TYPE, src_ports.type)))
     return pc.if_else(unknown, pa.scalar(0, src_ports.type), src_ports)

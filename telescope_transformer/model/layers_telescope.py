@@ -1,4 +1,4 @@
-"""What surrounds the encoder layers: embeddings of fields, times and positions before them, pooling after them.
+"""Layers around the encoder: embeddings of fields, times and positions before it, and pooling after it.
 
 B is windows, T records of a window, F fields of a record, H the hidden size.
 """
@@ -22,13 +22,13 @@ TIME_FEATURES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 def computed_in(linear: nn.Module) -> torch.dtype:
-    """The dtype that a linear layer takes: that of its weights; float32 if it is quantised, which has none."""
+    """The dtype of a linear layer's input: that of its weights, or float32 if the layer is quantised."""
     weight = linear.weight
     return weight.dtype if isinstance(weight, torch.Tensor) else torch.float32
 
 
 class TelescopeFieldEmbedding(nn.Module):
-    """Embeds the ids of one field; [PAD] and [UNK] become zeros, so the table has one row per value and no more."""
+    """Embeds the ids of one field. [PAD] and [UNK] become zeros, so that the table has exactly one row per value."""
 
     def __init__(self, offset: int, size: int, width: int):
         super().__init__()
@@ -43,7 +43,7 @@ class TelescopeFieldEmbedding(nn.Module):
 
 
 class TelescopeTimeEmbedding(nn.Module):
-    """Inter-arrival times in seconds (B, T) to vectors (B, T, time_embedding_size)."""
+    """Embeds inter-arrival times in seconds (B, T) as vectors (B, T, time_embedding_size)."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
@@ -79,7 +79,7 @@ class TelescopeSinusoidalPositions(nn.Module):
         length = hidden_states.shape[1]
         if length > self.shape[0]:
             raise ValueError(f"a window of {length} records is longer than max_position_embeddings {self.shape[0]}")
-        # Positions count real records, so padding may stand on either side.
+        # Only real records are counted, so padding may be on either side.
         positions = (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
         return hidden_states + self.table[positions].to(hidden_states.dtype)
 
@@ -99,7 +99,7 @@ class TelescopeEmbeddings(nn.Module):
         self.fuse = nn.Linear(width, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        # A bag of records has no order, so it gets no positions.
+        # Without encoder layers the model is a bag of records, which has no order.
         self.positions = TelescopeSinusoidalPositions(config) if config.num_hidden_layers > 0 else None
 
     def forward(
@@ -108,7 +108,7 @@ class TelescopeEmbeddings(nn.Module):
         parts = [embed(input_ids[..., index]) for index, embed in enumerate(self.fields)]
         parts.append(self.time(inter_arrival))
         if self.features is not None:
-            # Computed in single precision: products of ports and times overflow half precision.
+            # Computed in float32, since products of ports and times overflow half precision.
             features = self.features(input_ids, inter_arrival, attention_mask)
             parts.append(features.to(computed_in(self.fuse)))
         hidden_states = self.norm(self.fuse(torch.cat(parts, dim=-1)))  # (B, T, H)
@@ -118,13 +118,13 @@ class TelescopeEmbeddings(nn.Module):
 
 
 class TelescopeMeanPooling(nn.Module):
-    """Mean over the real records of a window (B, H); a window without any gives zeros."""
+    """Mean over the real records of a window (B, H); zeros if it has none."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        # Selected, not multiplied: a padded place must not count even where it holds NaN.
+        # Selected instead of multiplied, because NaN at a padded position must not count.
         real = torch.where(attention_mask.unsqueeze(-1).bool(), hidden_states, 0)
         return real.sum(dim=1) / attention_mask.sum(dim=1, keepdim=True).clamp(min=1).to(hidden_states.dtype)
 
@@ -132,7 +132,7 @@ class TelescopeMeanPooling(nn.Module):
 class TelescopeMomentPooling(nn.Module):
     """Mean, standard deviation and maximum over the real records of a window (B, 3 H), normalised together."""
 
-    # The square root has no finite slope at zero, and all records of a window may be the same.
+    # All records of a window may be equal, and the square root has no finite gradient at zero.
     smallest_variance = 1e-4
 
     def __init__(self, config: TelescopeConfig):
@@ -164,7 +164,7 @@ class TelescopeProjectionHead(nn.Module):
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
         projected = self.output(self.activation(self.hidden(pooled)))
-        # In single precision: half precision would leave the length off by a per mille.
+        # In float32, since in half precision the length would be off by 0.1 %.
         return F.normalize(projected.float(), dim=-1).to(projected.dtype)
 
 

@@ -20,7 +20,7 @@ from .contrastive_loss import nt_xent_loss
 from .encoder_telescope import TelescopeAttention, TelescopeEncoderLayer
 from .layers_telescope import POOLINGS, TelescopeEmbeddings, TelescopeProjectionHead, TelescopeSinusoidalPositions
 
-# PyTorch's own default; smaller ones learn more slowly here.
+# The default of PyTorch; smaller values learn more slowly here.
 EMBEDDING_STD = 1.0
 
 
@@ -29,11 +29,11 @@ class TelescopeContrastiveOutput(ModelOutput):
     """Output of `TelescopeForContrastiveLearning`.
 
     Args:
-        loss: NT-Xent over the pairs that were given, else None.
+        loss: NT-Xent over the given pairs; None without pairs.
         embeddings: (B, P), of unit length.
         pooler_output: (B, pooled size), before the projection head.
         last_hidden_state: (B, T, H).
-        hidden_states, attentions: of every layer, where asked for.
+        hidden_states, attentions: of every layer, if requested.
     """
 
     loss: torch.Tensor | None = None
@@ -45,14 +45,14 @@ class TelescopeContrastiveOutput(ModelOutput):
 
 
 def real_records(input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-    """The mask that was given (B, T), or that of windows without padding."""
+    """The given mask (B, T), or a mask of ones if there is none."""
     if attention_mask is not None:
         return attention_mask
     return torch.ones(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
 
 
 def attention_bias(attention_mask: torch.Tensor | None, length: int, causal: bool, like: torch.Tensor) -> Any:
-    """What is added to attention scores: the lowest number where a record must not attend, else 0.
+    """The term added to attention scores: 0, or the lowest number where a record must not attend.
 
     Args:
         attention_mask: (B, T), or None if all records are real.
@@ -61,7 +61,7 @@ def attention_bias(attention_mask: torch.Tensor | None, length: int, causal: boo
         like: a tensor with the result's dtype and device.
 
     Returns:
-        (B or 1, 1, T, T); None if every record attends to every other, for which kernels have a faster path.
+        (B or 1, 1, T, T); None if every record attends to every other, which is faster.
     """
     if attention_mask is None and not causal:
         return None
@@ -70,7 +70,7 @@ def attention_bias(attention_mask: torch.Tensor | None, length: int, causal: boo
         allowed = allowed.tril()
     if attention_mask is not None:
         allowed = allowed & attention_mask[:, None, None, :].bool()
-    # Not minus infinity: a window of padding alone would become NaN.
+    # Minus infinity would turn a window that is all padding into NaN.
     return torch.zeros_like(allowed, dtype=like.dtype).masked_fill(~allowed, torch.finfo(like.dtype).min)
 
 
@@ -80,7 +80,7 @@ class TelescopePreTrainedModel(CheckedPreTrainedModel):
     config: TelescopeConfig
     base_model_prefix = "model"
     main_input_name = "input_ids"
-    # An encoder of its own leaves the projection head of its checkpoint aside.
+    # `TelescopeModel` has no projection head and ignores the one in the checkpoint.
     _keys_to_ignore_on_load_unexpected = [r"^head\."]  # noqa: RUF012
     supports_gradient_checkpointing = True
     _no_split_modules = ["TelescopeEmbeddings", "TelescopeEncoderLayer"]  # noqa: RUF012
@@ -90,7 +90,8 @@ class TelescopePreTrainedModel(CheckedPreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        # The layers are narrow: the usual standard deviation of 0.02 would start every window at nearly one point.
+        # The layers are narrow. With the usual standard deviation of 0.02, all windows would start at nearly one
+        # point.
         if isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
             init.zeros_(module.bias)
@@ -103,7 +104,7 @@ class TelescopePreTrainedModel(CheckedPreTrainedModel):
 
 
 class TelescopeModel(TelescopePreTrainedModel):
-    """Encoder: a window of flow records to a vector per record and a pooled one."""
+    """Encodes a window of flow records as a vector per record and a pooled vector."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__(config)
@@ -114,7 +115,7 @@ class TelescopeModel(TelescopePreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        # All of them: sharding and hooks need a module that is called.
+        # The module of all embeddings, because sharding and hooks need a module that is called.
         return self.embeddings
 
     @merge_with_config_defaults
@@ -129,21 +130,21 @@ class TelescopeModel(TelescopePreTrainedModel):
         """Encode windows.
 
         Args:
-            input_ids: (B, T, F) int64, as the tokenizer gives them.
-            inter_arrival: (B, T) seconds since the record before, 0 for the first.
+            input_ids: (B, T, F) int64, from the tokenizer.
+            inter_arrival: (B, T) seconds since the previous record, 0 for the first.
             attention_mask: (B, T), 1 for real records, 0 for padding on either side; None means all are real.
 
         Returns:
             `last_hidden_state` (B, T, H) and `pooler_output` (B, pooled size).
 
         Raises:
-            ValueError: if records have another number of fields than the configuration, or are too many.
+            ValueError: if records have another number of fields than the configuration, or there are too many.
         """
         if input_ids.dim() != 3 or input_ids.shape[-1] != len(self.config.fields):
             raise ValueError(f"input_ids must be (B, T, {len(self.config.fields)}), not {tuple(input_ids.shape)}")
         real = real_records(input_ids, attention_mask)
         hidden_states = self.embeddings(input_ids, inter_arrival, real)
-        # An empty batch is done: the attention of transformers refuses it.
+        # Empty batches skip the layers, since the attention of transformers does not support them.
         if len(self.layers) and input_ids.numel() > 0:
             bias = attention_bias(attention_mask, input_ids.shape[1], self.config.is_causal, hidden_states)
             for layer in self.layers:
@@ -153,7 +154,7 @@ class TelescopeModel(TelescopePreTrainedModel):
 
 
 class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
-    """Encoder and projection head: a window to an embedding of unit length, and NT-Xent where pairs are given."""
+    """Encoder with projection head: embeds windows as vectors of unit length, and computes NT-Xent for given pairs."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__(config)
@@ -173,8 +174,9 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
         """Embed windows, and compare pairs of them.
 
         Args:
-            input_ids, inter_arrival, attention_mask: as `TelescopeModel.forward` takes them.
-            pairs: (N, 2) rows of the batch that are positive pairs, for the loss.
+            input_ids, inter_arrival, attention_mask: as for `TelescopeModel.forward`.
+            pairs: (N, 2) rows of the batch that are positive pairs, for the loss. With the `Trainer` of transformers,
+                set `label_names=["pairs"]` to get the loss in evaluation.
         """
         outputs = self.model(input_ids, inter_arrival, attention_mask, return_dict=True, **kwargs)
         embeddings = self.head(outputs.pooler_output)

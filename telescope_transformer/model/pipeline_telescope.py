@@ -15,9 +15,8 @@ TASK = "flow-embedding"
 class FlowEmbeddingPipeline(Pipeline):
     """Embed windows of flow records as vectors of unit length.
 
-    The input is what the tokenizer takes: one sequence (a list of records, a dictionary of columns or an Arrow table,
-    in time order), or an iterable of sequences. Sequences longer than the model reads are an error unless
-    `truncation=True`.
+    The input is one sequence (a list of records, a dictionary of columns or an Arrow table, in time order), or an
+    iterable of sequences. Sequences that are too long for the model are an error unless `truncation=True`.
 
     Example:
         >>> embed = pipeline("flow-embedding", model="user/telescope-base", trust_remote_code=True)
@@ -41,8 +40,8 @@ class FlowEmbeddingPipeline(Pipeline):
 
         Args:
             records: a sequence, or an iterable of N sequences; a generator is read to its end.
-            batch_size: sequences that are embedded at once, 32 by default.
-            truncation: whether longer sequences are cut instead of refused.
+            batch_size: sequences to embed at once; 32 by default.
+            truncation: whether to truncate long sequences instead of raising an error.
 
         Returns:
             float32 (d,) for one sequence, (N, d) for N sequences, also for N = 0; rows have unit length.
@@ -58,7 +57,7 @@ class FlowEmbeddingPipeline(Pipeline):
         if not sequences:
             return np.empty((0, self._width()), dtype=np.float32)
         size = batch_size or self._batch_size or 32
-        # Sequences of similar length share a batch, so that little of it is padding.
+        # Batches have sequences of similar length, so that there is little padding.
         order = np.argsort([_length(sequence) for sequence in sequences], kind="stable")
         batches = [[sequences[row] for row in order[start : start + size]] for start in range(0, len(order), size)]
         found = np.concatenate(super().__call__(batches, *args, batch_size=1, **kwargs))
@@ -67,7 +66,7 @@ class FlowEmbeddingPipeline(Pipeline):
         return embeddings[0] if single else embeddings
 
     def _width(self) -> int:
-        """Number of dimensions of an embedding: the projected one, or the pooled one of an encoder alone."""
+        """Number of dimensions of an embedding: of the projection head, or of the pooled vector without a head."""
         config = self.model.config
         return config.projection_size if hasattr(self.model, "head") else config.pooled_size
 
@@ -77,7 +76,7 @@ class FlowEmbeddingPipeline(Pipeline):
 
     def _forward(self, inputs: dict, **parameters: Any) -> torch.Tensor:  # type: ignore[override]
         outputs = self.model(**inputs)
-        # A model with a projection head returns embeddings; an encoder alone returns its pooled vectors.
+        # A model with a projection head returns embeddings, an encoder without one returns pooled vectors.
         projected = outputs.get("embeddings")
         # In float16, the squares of a vector's norm could overflow.
         return F.normalize((outputs.pooler_output if projected is None else projected).float(), dim=-1)

@@ -1,8 +1,8 @@
-"""What a record shows beside its own fields: several scales of time, its ports, and its place among its neighbours.
+"""Features of a record beside its field embeddings: time scales, bytes of ports, and relations to other records.
 
-Everything is computed from the tokens and the inter-arrival times, so the tokenizer stays the same. Destinations and
-source ports enter relative to the other records of the window: their values tell one host of an actor from another,
-how they change from record to record tells one tool from another. A source port below 1,024 is a service, and stays.
+Everything is computed from the tokens and the inter-arrival times, so the tokenizer is unchanged. Destinations and
+source ports are compared with those of the other records of the window: their values identify one host of an actor,
+but their changes from record to record identify a tool. Source ports below 1,024 are services, and are used as values.
 B is windows, T records of a window.
 """
 
@@ -14,13 +14,13 @@ from torch import nn
 
 from .configuration_telescope import FIELD_SIZES
 
-# log1p of seconds: from none to the six weeks that few inter-arrival times of a telescope exceed.
+# Range of log1p(seconds): from 0 to six weeks, which few inter-arrival times exceed.
 LOG_SECONDS = 15.0
-# log1p of the largest port and of the largest difference of two destinations.
+# log1p of the largest port, and of the largest difference between two destinations.
 LOG_PORTS, LOG_ADDRESSES = 11.1, 22.2
 # Width of the embedding of each byte of a destination port.
 BYTE_WIDTH = 8
-# System ports (RFC 6335, section 6). As a source port, one is the service of a host that answers spoofed packets.
+# System ports (RFC 6335, section 6). As a source port, such a port is a service that answers spoofed packets.
 SYSTEM_PORTS = 1024
 
 
@@ -32,7 +32,7 @@ class FieldColumn(NamedTuple):
 
 
 def radial_basis(values: torch.Tensor, low: float, high: float, count: int) -> torch.Tensor:
-    """Gaussian bumps at `count` centres from `low` to `high`, as wide as the centres are apart: (..., count)."""
+    """Gaussian radial basis with `count` centres from `low` to `high`, as wide as their spacing: (..., count)."""
     centres = torch.linspace(low, high, count, device=values.device)
     return torch.exp(-(((values.unsqueeze(-1) - centres) * ((count - 1) / (high - low))) ** 2))
 
@@ -43,19 +43,19 @@ def signed_log(values: torch.Tensor) -> torch.Tensor:
 
 
 def shifted(values: torch.Tensor) -> torch.Tensor:
-    """The value of the record before, (B, T); the first record gets the last one's, which means nothing."""
+    """The value of the previous record, (B, T). The first record gets that of the last, which has no meaning."""
     return values.roll(1, dims=1)
 
 
 def has_predecessor(real: torch.Tensor) -> torch.Tensor:
-    """Which real records follow another real one, bool (B, T)."""
+    """Which real records have a real predecessor, bool (B, T)."""
     return real & shifted(real) & (torch.arange(real.shape[1], device=real.device) > 0)
 
 
 class TelescopeTimeScales(nn.Module):
-    """Seconds since the record before, until the one after and since the window began, each on a radial basis.
+    """Seconds since the previous record, until the next record, and since the begin of the window, on a radial basis.
 
-    Ties, and the two ends of the window where there is no such time, have flags of their own.
+    Flags mark equal times, and the two ends of the window, where there is no previous or next record.
     """
 
     gap_centres, elapsed_centres = 20, 12
@@ -63,8 +63,8 @@ class TelescopeTimeScales(nn.Module):
 
     def forward(self, inter_arrival: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         follows = has_predecessor(real)
-        # Whether and how long after a record the next one comes is what that one says of this one. The first record
-        # follows none, so what the last one gets from it is nothing.
+        # The time until the next record is the next record's inter-arrival time, shifted back by one. The last record
+        # gets the value of the first, which is marked as having no predecessor.
         followed = follows.roll(-1, dims=1)
         since = torch.where(follows, inter_arrival.float().clamp(min=0), 0)
         until = since.roll(-1, dims=1)
@@ -78,7 +78,7 @@ class TelescopeTimeScales(nn.Module):
 
 
 class TelescopePortFeatures(nn.Module):
-    """The destination port by its two bytes, which rare ports share; the source port if it is a service's."""
+    """The two bytes of the destination port, which rare ports share, and the source port if it is a system port."""
 
     width = 3 * BYTE_WIDTH + 1 + 3
 
@@ -99,10 +99,10 @@ class TelescopePortFeatures(nn.Module):
 
 
 class TelescopeRelations(nn.Module):
-    """Ports and destination against the record before, and how often the window repeats them.
+    """Ports and destination compared with the previous record and with the whole window.
 
-    For each: the signed difference on a logarithmic radial basis (the stride of a sweep), whether it is the same, the
-    share of the window's records with this value, and whether this record is the first with it.
+    For each: the signed difference to the previous record on a logarithmic radial basis (the stride of a sweep),
+    whether it is equal, the share of the window's records with this value, and whether this record is the first.
     """
 
     # Largest logarithm of a difference, and centres of the radial basis.
@@ -131,7 +131,7 @@ class TelescopeRecordFeatures(nn.Module):
     """All features of a record side by side, float32 (B, T, width).
 
     Args:
-        offsets: first id of each field that records are spelt with, in order.
+        offsets: first id of each field of the tokens, in order.
     """
 
     def __init__(self, offsets: dict[str, int]):
@@ -141,7 +141,7 @@ class TelescopeRecordFeatures(nn.Module):
         self.width = self.times.width + self.ports.width + self.relations.width
 
     def columns(self, input_ids: torch.Tensor) -> dict[str, FieldColumn]:
-        """Ids (B, T, F) to values, with the four octets as one `destination`; fields not spelt are unknown."""
+        """Ids (B, T, F) to values, with the four octets as one `destination`; missing fields are unknown."""
         nothing = torch.zeros(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
         columns = {name: FieldColumn(nothing, nothing.bool()) for name in ("dst_port", "src_port")}
         for index, (name, offset) in enumerate(self.offsets.items()):

@@ -1,4 +1,4 @@
-"""Make a folder loadable by stock clients without this package: put the source code beside the weights.
+"""Bundle the source code with the weights, so that stock clients can load a folder without this package.
 
 With `trust_remote_code=True`, `AutoModel`, `AutoConfig`, `AutoTokenizer` and `pipeline` read the names of classes from
 `auto_map` and `custom_pipelines` in the configuration files, and the modules from files in the same flat folder.
@@ -20,20 +20,20 @@ MODEL_CLASSES = {
     "AutoConfig": "configuration_telescope.TelescopeConfig",
     "AutoModel": "modeling_telescope.TelescopeModel",
 }
-# A pair of slow and fast class; transformers expects a class whose name does not end in "Fast" in the first place.
+# (slow class, fast class). transformers expects a class whose name does not end in "Fast" in the first position.
 TOKENIZER_CLASSES = {"AutoTokenizer": ["tokenization_telescope.FlowTokenizer", None]}
 UPLOAD_OPTIONS = ("repo_id", "commit_message", "private", "token", "revision", "create_pr", "tags")
 PIPELINE = "pipeline_telescope.FlowEmbeddingPipeline"
 
 
 def bundle_source(folder: str | Path) -> list[Path]:
-    """Copy the modules of `model/` into a folder, and name their classes in its configuration files.
+    """Copy the modules of `model/` into a folder, and register their classes in its configuration files.
 
     Args:
         folder: a saved model or tokenizer; its config.json and tokenizer_config.json are extended if they exist.
 
     Returns:
-        The copies.
+        Paths of the copies.
     """
     target = Path(folder)
     modules = sorted(path for path in HERE.glob("*.py") if path.name != "__init__.py")
@@ -60,18 +60,18 @@ def _extend(path: Path, entries: Callable[[dict[str, Any]], dict[str, Any]]) -> 
 
 
 class SharedWithCode:
-    """Mixin for models and tokenizers: what they push to the Hub includes the code that loads it."""
+    """Mixin for models and tokenizers, whose uploads to the Hub include the code that loads them."""
 
     def save_pretrained(
         self, save_directory: str | Path, *args: Any, push_to_hub: bool = False, **options: Any
     ) -> Any:
-        """As in transformers; `push_to_hub=True` then uploads by `push_to_hub` below, which takes the same options.
+        """Save as in transformers. `push_to_hub=True` then uploads with `push_to_hub` below.
 
         Args:
-            save_directory: folder; its name is that of the repository unless `repo_id` is given.
-            args: passed on.
-            push_to_hub: whether to upload what was saved.
-            options: of `save_pretrained`, and with `push_to_hub` those of an upload.
+            save_directory: folder; also the name of the repository, unless `repo_id` is given.
+            args: passed on to transformers.
+            push_to_hub: whether to upload the folder.
+            options: options of `save_pretrained` and, with `push_to_hub`, of the upload.
         """
         upload = {name: options.pop(name) for name in UPLOAD_OPTIONS if name in options} if push_to_hub else {}
         saved = super().save_pretrained(save_directory, *args, **options)  # type: ignore[misc]
@@ -103,7 +103,7 @@ class SharedWithCode:
             revision: branch, created if it does not exist; None is main.
             create_pr: open a pull request instead of committing.
             tags: tags of the model card, which is created if the repository has none.
-            save_options: of `save_pretrained`, such as `max_shard_size`.
+            save_options: options of `save_pretrained`, such as `max_shard_size`.
 
         Returns:
             The commit, whose `oid` can be used as a `revision`.
@@ -127,7 +127,7 @@ class SharedWithCode:
 
 
 def _tagged_card(name: str, tags: list[str], token: str | bool | None) -> ModelCard:
-    """The card that the repository has, or a minimal new one, with `tags` added."""
+    """The card of the repository, or a new minimal card, with `tags` added."""
     try:
         card = ModelCard.load(name, token=token)  # type: ignore[arg-type]  # it takes what HfApi takes
     except EntryNotFoundError:

@@ -1,8 +1,8 @@
-"""Flow records to tokens: a fixed number of words for each record, and the inter-arrival time beside them.
+"""Tokens of flow records: a fixed number of words per record, with the inter-arrival time beside them.
 
-The record `{"dst_ip": "192.0.2.1", "dst_port": 443, "protocol": 6}` is spelt `dst_octet_1:192 dst_octet_2:0
-dst_octet_3:2 dst_octet_4:1 dst_port:443 protocol:6`. The ids are those of a word-level vocabulary of the `tokenizers`
-library. The words of a field have one contiguous range of ids, so a column of numbers becomes ids by adding an offset.
+The record `{"dst_ip": "192.0.2.1", "dst_port": 443, "protocol": 6}` becomes the words `dst_octet_1:192 dst_octet_2:0
+dst_octet_3:2 dst_octet_4:1 dst_port:443 protocol:6`. The ids come from a word-level vocabulary of the `tokenizers`
+library. The words of a field have a contiguous range of ids, so a column of numbers becomes ids by adding an offset.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ MODEL_MAX_LENGTH = 512
 
 
 def build_vocabulary(fields: Sequence[str]) -> dict[str, int]:
-    """Words and ids: [PAD] 0, [UNK] 1, then every value of every field, in the order of `fields`."""
+    """Map words to ids: [PAD] 0, [UNK] 1, then every value of every field, in the order of `fields`."""
     unknown = [name for name in fields if name not in FIELD_SIZES]
     if unknown or len(set(fields)) != len(fields):
         raise ValueError(f"fields must be distinct names of {sorted(FIELD_SIZES)}, not {list(fields)}")
@@ -50,10 +50,10 @@ def build_vocabulary(fields: Sequence[str]) -> dict[str, int]:
 
 
 def read_field_offsets(vocabulary: Mapping[str, int]) -> dict[str, int]:
-    """First id of each field of a vocabulary, in the order of their ids.
+    """First id of each field of a vocabulary, in ascending order.
 
     Raises:
-        ValueError: if a field's words are not the contiguous range that the model reads values from.
+        ValueError: if the words of a field do not have the contiguous range of ids that the model expects.
     """
     firsts = sorted((word_id, word) for word, word_id in vocabulary.items() if word.endswith(":0"))
     fields = [word.removesuffix(":0") for _, word in firsts]
@@ -66,14 +66,14 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
     """Tokenizer of flow records.
 
     Args:
-        fields: what a record is spelt with; names of `FIELD_SIZES`, by default the destination's octets and port, and
+        fields: the fields of a token, names of `FIELD_SIZES`; by default the octets and port of the destination, and
             the protocol.
 
     A sequence is a list of records (dictionaries), a dictionary of columns, or an Arrow table, in time order. A record
     has `dst_ip` (text, or an IPv4 address as an integer), `protocol` (a number, or a name such as "tcp"), the other
-    fields by name, and `timestamp` (integer microseconds or a `datetime`) or `inter_arrival` (seconds since the record
-    before). A field that a record lacks becomes [UNK]. Padding comes after the records, or before them where
-    `padding_side` is "left".
+    fields by name, and `timestamp` (integer microseconds or a `datetime`) or `inter_arrival` (seconds since the
+    previous record). Missing fields become [UNK]. Padding follows the records, or precedes them if `padding_side` is
+    "left".
 
     Example:
         >>> tokenizer = FlowTokenizer()
@@ -100,7 +100,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
 
     @property
     def fields(self) -> list[str]:
-        """What a record is spelt with, in order."""
+        """The fields of a token, in order."""
         return list(self.field_offsets)
 
     def __call__(  # type: ignore[override]
@@ -114,12 +114,12 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
         return_tensors: str | None = None,
         **kwargs: Any,
     ) -> BatchEncoding:
-        """Encode one sequence or several; text (records that are already spelt) goes to the library's own method.
+        """Encode one sequence or several. Text (the words of records) goes to the method of transformers.
 
         Args:
             records: a sequence, or an iterable of sequences; a generator is read to its end.
-            padding: `True` or `"longest"`, or `"max_length"`; [PAD] beside the real records.
-            truncation: cut sequences after `max_length` (by default `model_max_length`) records.
+            padding: `True` or `"longest"`, or `"max_length"`.
+            truncation: truncate sequences after `max_length` (by default `model_max_length`) records.
             return_tensors: `"pt"` or `"np"` stacks the sequences, also a single one, along a first axis.
 
         Returns:
@@ -128,7 +128,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
 
         Raises:
             ValueError: if records are not in time order, lack both `timestamp` and `inter_arrival`, or have a field
-                whose name looks like a misspelt one.
+                that looks misspelt.
         """
         records = as_sequences(records)
         if isinstance(records, str) or (isinstance(records, list) and records and isinstance(records[0], str)):
@@ -237,21 +237,22 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
         return BatchEncoding(batch, tensor_type=return_tensors)
 
     def collate(self, encoded: Mapping[str, np.ndarray], starts: np.ndarray, lengths: np.ndarray) -> BatchEncoding:
-        """Padded tensors of stretches of records that `encode_windows` gave.
+        """Padded tensors of runs of records.
 
         Args:
-            starts: (B,) first record of each stretch.
-            lengths: (B,) its number of records, at least one.
+            encoded: the result of `encode_windows`.
+            starts: (B,) first record of each run.
+            lengths: (B,) number of records of each run, at least one.
 
         Returns:
-            `input_ids` (B, T, fields) and `inter_arrival` (B, T); and `attention_mask` (B, T), but only where the
-            lengths differ: without a mask the model is faster.
+            `input_ids` (B, T, fields) and `inter_arrival` (B, T). Also `attention_mask` (B, T), but only if the
+            lengths differ, because the model is faster without a mask.
         """
         place = np.arange(int(np.max(lengths, initial=0)))
         real = place < np.asarray(lengths)[:, None]  # (B, T)
         rows = np.where(real, np.asarray(starts)[:, None] + place, 0)
         ids = np.where(real[..., None], encoded["input_ids"][rows], self.pad_token_id)
-        # A stretch's first record has none before it, wherever the stretch was cut.
+        # The first record of a run has no inter-arrival time, wherever the run was cut.
         seconds = np.where(real & (place > 0), encoded["inter_arrival"][rows], 0)
         batch = {
             "input_ids": torch.from_numpy(ids.astype(np.int64)),
@@ -264,10 +265,10 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
     def decode(  # type: ignore[override]
         self, token_ids: Any, inter_arrival: Any = None, **kwargs: Any
     ) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
-        """Records of ids (records, fields) or (batch, records, fields); [PAD] is left out, an [UNK] field is None.
+        """Records from ids (records, fields) or (batch, records, fields). [PAD] is left out, and [UNK] becomes None.
 
-        A destination comes back as a dotted quad, which for IPv6 is its fold. `inter_arrival`, of the same shape
-        without the last axis, is put into the records where it is given.
+        Destinations become dotted quads; for IPv6 that is the folded address. `inter_arrival`, of the same shape
+        without the last axis, is added to the records if given.
         """
         ids = np.asarray(token_ids)
         if ids.ndim == 3:

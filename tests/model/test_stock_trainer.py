@@ -45,7 +45,6 @@ def trainer(tmp_path: Path) -> Trainer:
         per_device_train_batch_size=4,
         per_device_eval_batch_size=4,
         max_steps=3,
-        learning_rate=1e-2,
         remove_unused_columns=False,
         use_cpu=True,
         report_to=[],
@@ -57,10 +56,15 @@ def trainer(tmp_path: Path) -> Trainer:
 
 
 def test_it_trains_and_evaluates_with_pairs_as_labels(trainer: Trainer) -> None:
-    before = trainer.evaluate()["eval_loss"]
-    trainer.train()
-    assert np.isfinite(before)
-    assert trainer.evaluate()["eval_loss"] < before
+    model, batch = trainer.model, collate([Pairs()[source] for source in range(4)])
+    with torch.no_grad():
+        expected = [
+            float(model.eval()(**collate([Pairs()[s] for s in part])).loss) for part in (range(4), range(4, 8))
+        ]
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(np.mean(expected), abs=1e-5)
+    before = model(**batch).embeddings.detach()
+    assert np.isfinite(trainer.train().training_loss)
+    assert not torch.allclose(model.eval()(**batch).embeddings, before, atol=1e-3)
 
 
 def test_it_predicts_embeddings_without_pairs(trainer: Trainer) -> None:
