@@ -4,20 +4,25 @@
 FROM python:3.12-slim AS build
 RUN python -m venv /opt/telescope
 ENV PATH=/opt/telescope/bin:$PATH PIP_NO_CACHE_DIR=1
-RUN pip install torch --index-url https://download.pytorch.org/whl/cpu
+# The range of pyproject.toml: another release would be replaced by the CUDA build below.
+RUN pip install "torch>=2.6,<2.14" --index-url https://download.pytorch.org/whl/cpu
 COPY . /source
+# hadolint ignore=DL3013
 RUN pip install '/source[export,flowtuple,mmdb]'
 
 FROM python:3.12-slim
-# OpenMP, which PyTorch and faiss load.
+# OpenMP, which PyTorch and faiss load. Security updates come with the base image and this package alike.
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/telescope /opt/telescope
 ENV PATH=/opt/telescope/bin:$PATH HF_HUB_OFFLINE=1 NUMBA_CACHE_DIR=/var/cache/telescope
-# Compile the kernels now, so that the first run starts at once and any user can read them.
-RUN mkdir -p "$NUMBA_CACHE_DIR" /data && cd /tmp \
+# Compile the kernels now, so that the first run starts at once. numba uses only a cache that it can write to, so the
+# cache belongs to the user of the container; other users compile once more, into a temporary folder.
+WORKDIR /tmp
+RUN mkdir -p "$NUMBA_CACHE_DIR" /data \
     && telescope simulate --output flows.parquet --sources 60 --quiet \
     && telescope analyze flows.parquet --output out --time-limit 1 --quiet \
-    && rm -r flows.parquet out && chmod -R a+rX "$NUMBA_CACHE_DIR" && chmod a+rwx /data
+    && rm -r flows.parquet out && chown -R 65534:65534 "$NUMBA_CACHE_DIR" && chmod a+rwx /data
 WORKDIR /data
 USER 65534:65534
 ENTRYPOINT ["telescope"]

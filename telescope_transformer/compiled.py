@@ -45,10 +45,10 @@ def _private_folder() -> str:
 
 def ensure_cache() -> None:
     """Point numba to a writable cache folder, unless it finds one itself. Called when the package is imported."""
-    if os.environ.get("NUMBA_CACHE_DIR") or _is_writable(Path(__file__).parent / "__pycache__"):
-        return
-    user_cache = _user_cache()
-    if user_cache is not None and _is_writable(user_cache):
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    # The folders that numba tries, in its order. A folder that the user names may be read-only, too.
+    tried = [Path(given) if given else None, Path(__file__).parent / "__pycache__", _user_cache()]
+    if any(folder is not None and _is_writable(folder) for folder in tried):
         return
     os.environ["NUMBA_CACHE_DIR"] = _private_folder()
     if "numba" in sys.modules:

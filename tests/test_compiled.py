@@ -14,7 +14,10 @@ from telescope_transformer import compiled
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_kernels_run_without_a_home_and_with_a_package_that_cannot_be_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [{}, {"NUMBA_CACHE_DIR": "/proc/none"}], ids=["none named", "a read-only one named"])
+def test_kernels_run_without_a_home_and_with_a_package_that_cannot_be_written(
+    tmp_path: Path, given: dict[str, str]
+) -> None:
     """The folders are refused by name, because root can write everywhere."""
     program = (
         "import pathlib, tempfile\n"
@@ -29,6 +32,7 @@ def test_kernels_run_without_a_home_and_with_a_package_that_cannot_be_written(tm
         "print(os.environ['NUMBA_CACHE_DIR'])\n"
     )
     environment = {"PATH": os.environ["PATH"], "HOME": "/proc/none", "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment |= given
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     (folder,) = tmp_path.iterdir()
     assert done.stdout.strip() == str(folder)
