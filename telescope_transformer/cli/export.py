@@ -28,7 +28,7 @@ def export(
         bool, typer.Option("--aggregate", help="In lists, combine the addresses into as few prefixes as possible.")
     ] = False,
     observed: Annotated[
-        bool, typer.Option("--observed", help="STIX: write observed data instead of indicators (MISP: clear to_ids).")
+        bool, typer.Option("--observed", help="In STIX, leave out the indicators: only what was seen.")
     ] = False,
 ) -> None:
     """Export sources and clusters to CSV, Parquet, JSON, STIX 2.1, MISP, ipset, nftables or a plain list.

@@ -21,7 +21,7 @@ class ExportOptions:
         unlabelled: leave out sources that a scanner list names.
         min_confidence: leave out sources below this confidence, in percent.
         aggregate: join addresses of firewall and plain lists to the prefixes that hold just them.
-        observed: STIX says that sources were seen (observed data), not that they are to be detected (indicators).
+        observed: STIX without indicators: only that sources were seen (observed data).
 
     Raises:
         ExportError: for a value that is none of these.

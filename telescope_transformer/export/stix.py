@@ -1,4 +1,8 @@
-"""STIX 2.1: what was seen of each source, and a grouping for each cluster.
+"""STIX 2.1: what was seen of each source, an indicator of its address, and a grouping for each cluster.
+
+A grouping refers to what was seen, not to the indicators, and an indicator matches its address as a prefix of one
+(ISSUBSET). MISP (misp-stix) imports what a grouping refers to and marks what an indicator equals for detection.
+So the addresses arrive as seen (`to_ids` false), as with our MISP export: behaving alike is no reason for an alarm.
 
 Ids follow from what a thing is: an indicator from its address, a grouping from the lasting number of its cluster. A
 repeated export and that of the next day update the objects and double none. `created` is when a thing was first seen
@@ -80,8 +84,8 @@ def stix_bundle(members: Members, options: ExportOptions | None = None) -> str:
 def _cluster_objects(bundle: _Bundle, cluster: int) -> list[Any]:
     members = bundle.members
     rows = members.of(cluster)
-    make = _observations if bundle.options.observed else _indicators
-    objects = make(bundle, cluster, rows)
+    seen = _observations(bundle, cluster, rows)
+    indicators = [] if bundle.options.observed else _indicators(bundle, cluster, rows)
     first = min(utc(row["first_seen"]) for row in rows)
     if cluster in members.born:
         first = _day(members.born[cluster])
@@ -90,11 +94,11 @@ def _cluster_objects(bundle: _Bundle, cluster: int) -> list[Any]:
         name=members.name(cluster),
         description=members.describe(cluster),
         context="suspicious-activity",
-        object_refs=[one["id"] for one in objects],
+        object_refs=[one["id"] for one in seen],
         labels=_labels(bundle, cluster, None),
         **bundle.common(first, max(utc(row["last_seen"]) for row in rows)),
     )
-    return [*objects, grouping]
+    return [*seen, *indicators, grouping]
 
 
 def _day(text: str) -> datetime:
@@ -124,14 +128,14 @@ def _indicators(bundle: _Bundle, cluster: int, rows: list[dict[str, Any]]) -> li
     answer = []
     for row in rows:
         first, last = utc(row["first_seen"]), utc(row["last_seen"])
-        kind = "ipv6-addr" if ":" in row["source"] else "ipv4-addr"
+        kind, length = ("ipv6-addr", 128) if ":" in row["source"] else ("ipv4-addr", 32)
         answer.append(
             bundle.stix2.Indicator(
                 id=bundle.id("indicator", row["source"]),
                 name=f"{row['source']}: {name}",
                 description=_described(row, name),
                 indicator_types=["anomalous-activity"],
-                pattern=f"[{kind}:value = '{row['source']}']",
+                pattern=f"[{kind}:value ISSUBSET '{row['source']}/{length}']",
                 pattern_type="stix",
                 valid_from=first,
                 valid_until=min(last, LAST_TIME - life) + life,

@@ -113,8 +113,9 @@ def test_stix_is_valid_and_groups_each_cluster(analysis: Path, tmp_path: Path) -
     objects = stix_objects(tmp_path / "x.json")
     groupings = [one for one in objects.values() if one.type == "grouping"]
     assert [one.name for one in groupings] == NAMES
-    indicators = [objects[ref] for ref in groupings[0].object_refs]
-    assert indicators[2].pattern == "[ipv6-addr:value = '2001:db8::7']"
+    assert {objects[ref].type for ref in groupings[0].object_refs} == {"ipv4-addr", "ipv6-addr", "observed-data"}
+    indicators = [one for one in objects.values() if one.type == "indicator"][:3]
+    assert indicators[2].pattern == "[ipv6-addr:value ISSUBSET '2001:db8::7/128']"
     assert [one.confidence for one in indicators] == [88, 50, 27]
     assert indicators[0].labels == ["telescope-cluster:0", 'known-scanner:=cmd|"Org"; drop', "tool:zmap"]
     assert (indicators[0].valid_until - indicators[0].modified).days == 30
@@ -142,16 +143,21 @@ def test_the_next_day_doubles_nothing_and_keeps_what_was_created(analysis: Path,
     write_analysis(tmp_path / "next", sources, CLUSTERS, [2.0, 0.0, -1.0, 4.0])
     export_clusters(tmp_path / "next", "stix", tmp_path / "b")
     before, after = stix_objects(tmp_path / "a"), stix_objects(tmp_path / "b")
-    assert {one.type for one in after.values() if one.id not in before} == {"indicator"}
-    assert len(set(after) - set(before)) == len(set(before) - set(after)) == 1
-    assert all(before[i].created == after[i].created for i in set(before) & set(after))
+    assert sorted(after[i].type for i in set(after) - set(before)) == ["indicator", "ipv4-addr", "observed-data"]
+    assert len(set(before) - set(after)) == 3
+    lasting = [i for i in set(before) & set(after) if "created" in before[i]]
+    assert all(before[i].created == after[i].created for i in lasting)
 
 
 def test_authors_have_ids_of_their_own(analysis: Path, tmp_path: Path) -> None:
     for name in ("Example CERT", "Other CERT"):
         export_clusters(analysis, "stix", tmp_path / name, None, ExportOptions(author=name))
     one, other = (stix_objects(tmp_path / name) for name in ("Example CERT", "Other CERT"))
-    assert {objects.type for i, objects in one.items() if i in other} == {"marking-definition"}
+    assert {objects.type for i, objects in one.items() if i in other} == {
+        "ipv4-addr",
+        "ipv6-addr",
+        "marking-definition",
+    }
 
 
 def test_misp_loads_the_event(analysis: Path, tmp_path: Path) -> None:
@@ -181,13 +187,18 @@ def test_the_event_of_the_next_day_updates_that_of_the_day_before(analysis: Path
     assert uuids[1]["192.0.2.50"] not in uuids[0].values()
 
 
-def test_observed_stix_comes_into_misp_as_the_misp_export_does(analysis: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("observed", [False, True])
+@pytest.mark.parametrize("single_event", [False, True])
+def test_stix_comes_into_misp_as_the_misp_export_does(
+    analysis: Path, tmp_path: Path, observed: bool, single_event: bool
+) -> None:
     misp_stix, stix2 = pytest.importorskip("misp_stix_converter"), pytest.importorskip("stix2")
-    export_clusters(analysis, "stix", tmp_path / "x.json", None, ExportOptions(observed=True))
+    export_clusters(analysis, "stix", tmp_path / "x.json", None, ExportOptions(observed=observed))
     parser = misp_stix.ExternalSTIX2toMISPParser()
     parser.load_stix_bundle(stix2.parse((tmp_path / "x.json").read_text(), allow_custom=True))
-    parser.parse_stix_bundle(single_event=True)
-    attributes = parser.misp_event.attributes
+    parser.parse_stix_bundle(single_event=single_event)
+    events = [parser.misp_event] if single_event else parser.misp_events
+    attributes = [attribute for event in events for attribute in event.attributes]
     assert {a.value for a in attributes} == set(SOURCES)
     assert not any(a.to_ids for a in attributes)
     assert not parser.errors

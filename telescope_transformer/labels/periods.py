@@ -1,0 +1,57 @@
+"""When a scanner list held: an address may be a scanner's this year and somebody else's the next."""
+
+import re
+from calendar import monthrange
+from datetime import date, timedelta
+from typing import NamedTuple
+
+EPOCH = date(1970, 1, 1)
+# A dated list says who had an address on the days it was made. It labels records this near to its period: of two lists
+# that cover the same record, the nearer one holds. Half a year, so that yearly lists meet.
+REACH_DAYS = 183
+_DAY = r"\d{4}(?:-\d{2}(?:-\d{2})?)?"
+_PERIOD = re.compile(rf"({_DAY})(?:(?:_to_|\.\.|/)({_DAY})|-(\d{{4}}))?")
+
+
+class Period(NamedTuple):
+    """Days since 1970, inclusive."""
+
+    first: int
+    last: int
+
+
+def parse_period(text: str) -> Period:
+    """A day, month or year, or two of them: `2024-03-14`, `2024-03`, `2021-2025`, `2024-01..2024-06`.
+
+    Raises:
+        ValueError: for text that is no period.
+    """
+    found = _PERIOD.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text[:50]!r} is no period such as 2024-03-14, 2024-03, 2024 or 2024-01..2024-06")
+    first, last = _days(found[1])[0], _days(found[2] or found[3] or found[1])[1]
+    if first > last:
+        raise ValueError(f"{text[:50]!r} ends before it begins")
+    return Period((first - EPOCH).days, (last - EPOCH).days)
+
+
+def period_of_name(name: str) -> tuple[str, Period | None]:
+    """The name of a list without the date at its end, and that date: `censys_2024-03` is censys in March 2024."""
+    found = re.fullmatch(rf"(.+?)[-_.]({_DAY}(?:(?:_to_|\.\.){_DAY})?)", name)
+    if not found:
+        return name, None
+    try:
+        return found[1], parse_period(found[2])
+    except ValueError:
+        return name, None
+
+
+def _days(text: str) -> tuple[date, date]:
+    """First and last day of a day, month or year."""
+    parts = [int(part) for part in text.split("-")]
+    if len(parts) == 3:
+        day = date(*parts)
+        return day, day
+    if len(parts) == 2:
+        return date(*parts, 1), date(*parts, monthrange(*parts)[1])
+    return date(parts[0], 1, 1), date(parts[0] + 1, 1, 1) - timedelta(days=1)
