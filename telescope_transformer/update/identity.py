@@ -1,4 +1,4 @@
-"""Which cluster is still which after a step, and what happened to those that are not.
+"""The identity of clusters after a step, and events such as births and merges.
 
 A cluster keeps its id while more than half of its windows stay together. Where two such halves meet, the larger one's
 id stays and the other is merged into it; windows together without any such half are a new cluster.

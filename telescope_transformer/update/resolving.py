@@ -1,10 +1,10 @@
-"""One step of the running clustering: new windows come, and only what they touch is solved again.
+"""One step of the running clustering: only the clusters that attract new windows are solved again.
 
-Clusters that the new windows do not attract stay as they are. A touched cluster enters the problem as one node, the
-sum of its vectors, beside the new windows and those of its own windows that belong to it least; the weights of this
-contracted graph are sums of the pairs' weights, so that every change of cost in it is a change of the whole cost.
-A new window touches so many clusters at most, and old windows are free in proportion to the new ones: the problem does
-not grow with the days.
+All other clusters stay as they are. An attracted cluster enters the problem as one node, the sum of its vectors.
+Beside it are the new windows, and those windows of the cluster that belong to it least. The weights of this contracted
+graph are sums of the weights of pairs, so every change of its cost is a change of the whole cost. A new window
+attracts a limited number of clusters, and the number of movable old windows is proportional to the new ones, so the
+problem does not grow with the days.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ import numpy as np
 from telescope_transformer.correlation_clustering import refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 
-# Fresh starts of a step's search, which begins near its end: more take time in which little is gained, and the next
-# steps go on from here anyway.
+# Restarts of the search of a step. It starts near its end, so more restarts gain little, and later steps continue
+# anyway.
 RESTARTS = 1
 
 
@@ -41,7 +41,7 @@ class ClusterSums:
 
 
 def attracting(groups: ClusterSums, vectors: np.ndarray, threshold: float, most: int) -> np.ndarray:
-    """Which groups are among the ``most`` that attract one of the windows most, bool (k,)."""
+    """Which clusters are among the `most` that attract one of the windows most, bool (k,)."""
     chosen = np.zeros(len(groups.ids), dtype=bool)
     if len(groups.ids) and len(vectors):
         weight = vectors.astype(np.float32) @ groups.sums.astype(np.float32).T - threshold * groups.sizes
@@ -78,14 +78,14 @@ def solve_touched(
 
 
 def initial_labels(groups: ClusterSums, vectors: np.ndarray, homes: np.ndarray, threshold: float) -> np.ndarray:
-    """Where new windows (m,) start: row of their home if that attracts them, else of the best group, else alone.
+    """Initial labels of new windows: the source's cluster if it attracts them, else the best cluster, else alone.
 
     Args:
         groups: whole clusters, by id.
-        homes: (m,) id of the cluster of each window's source; one that is not among the groups for none.
+        homes: (m,) id of the cluster of each window's source; an id that is not among the groups for none.
 
     Returns:
-        Rows of groups; k + i for window i alone.
+        (m,) rows of groups; k + i for window i alone.
     """
     here, alone = np.arange(len(vectors)), len(groups.ids) + np.arange(len(vectors))
     if not len(groups.ids):

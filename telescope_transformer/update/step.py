@@ -1,4 +1,4 @@
-"""One step: new windows find their clusters, the touched part is solved again, ids are inherited."""
+"""One step: new windows are assigned, the attracted clusters are solved again, and ids are inherited."""
 
 from dataclasses import dataclass
 
@@ -10,28 +10,29 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.update.identity import NOBODY, Event, inherit
 from telescope_transformer.update.resolving import ClusterSums, affinities, attracting, initial_labels, solve_touched
 
-# Old windows that a step may move, beside the new ones: half those that belong to their cluster least, half those of
-# clusters that are near to each other, whole where they fit, so that clusters can change places. These are drawn: over
-# the days every cluster has its turn. Constant but for a very large day.
+# Old windows that a step may move beside the new ones. Half of them are those that belong to their cluster least. The
+# other half are of a random group of neighbouring clusters, whole clusters if they fit, so that every cluster has its
+# turn over the days. The number is constant except on a very large day.
 FREE_WINDOWS = 800
 FREE_PER_NEW = 6
-# Clusters that a new window brings into the problem at most, those that attract it most; beside its home.
+# Most clusters that a new window brings into the problem: those that attract it most, beside the cluster of its
+# source.
 CLUSTERS_PER_NEW = 8
-# New windows of one step: more are taken in several, each of bounded size, so that time stays in proportion.
+# Most new windows per step. More are split into several steps of bounded size, so that time grows linearly.
 LARGEST_STEP = 500
-# A first input of more windows is solved under the limit of time.
+# A first input with more windows than this is solved under the time limit.
 LARGEST_FIRST = 2_000
 
 
 @dataclass(frozen=True)
 class MovableWindows:
-    """Windows that a step may place.
+    """Windows that a step may assign to another cluster.
 
     Attributes:
-        ids: (m,) of the windows.
+        ids: (m,) ids of the windows.
         vectors: (m, dimensions), rows of length 1.
-        clusters: (m,) the cluster in whose sum a window is counted; -1 for new windows and for those that grew.
-        former: (m,) the cluster whose identity a window carries on: also that of a window that grew.
+        clusters: (m,) the cluster whose sum includes the window; -1 for new windows and for windows that grew.
+        former: (m,) the cluster that the window was in before, also for a window that grew; -1 for new windows.
     """
 
     ids: np.ndarray
@@ -64,12 +65,12 @@ class StepResult:
 
 
 def budget(n_new: int) -> int:
-    """How many old windows a step of so many new ones may move."""
+    """Number of old windows that a step with `n_new` new windows may move."""
     return max(FREE_WINDOWS, FREE_PER_NEW * n_new)
 
 
 def first_step(free: MovableWindows, threshold: float, *, seed: int, time_limit: float) -> StepResult:
-    """The step of an empty state: the whole problem at once; only a large one meets the limit of time."""
+    """The first step of a state: solves the whole problem, under the time limit if it is large."""
     if len(free.ids) <= LARGEST_FIRST:
         labels = refine(DenseGraph(free.vectors @ free.vectors.T, threshold), seed=seed)
     else:
@@ -82,12 +83,12 @@ def first_step(free: MovableWindows, threshold: float, *, seed: int, time_limit:
 def next_step(
     groups: ClusterSums, free: MovableWindows, homes: np.ndarray, threshold: float, *, next_id: int, seed: int
 ) -> StepResult:
-    """Solve the touched clusters and the free windows together.
+    """Solve the attracted clusters and the movable windows together.
 
     Args:
-        groups: the clusters that the new windows touch, their free windows included.
-        free: new windows, and old ones of these clusters.
-        homes: (m,) the cluster in which each free window starts, -1 for none.
+        groups: the clusters that attract new windows, including their movable windows.
+        free: new windows, and old windows of these clusters.
+        homes: (m,) the cluster in which each movable window starts, -1 for none.
         threshold: the cosine at which a pair neither attracts nor repels.
         next_id: the first cluster id that was never used.
         seed: of the search.
@@ -120,7 +121,7 @@ def _finished(
 
 
 def _margins(groups: ClusterSums, vectors: np.ndarray, own: np.ndarray, threshold: float) -> np.ndarray:
-    """Margins among the clusters that took part: no other attracts these windows."""
+    """Margins among the clusters of the step; no other cluster attracts these windows."""
     here, others = np.arange(len(own)), groups.sizes[own] - 1
     weight = affinities(groups, vectors, threshold)
     squares = (vectors * vectors).sum(axis=1)
@@ -131,13 +132,13 @@ def _margins(groups: ClusterSums, vectors: np.ndarray, own: np.ndarray, threshol
 
 
 def attracted_clusters(groups: ClusterSums, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> ClusterSums:
-    """The clusters that attract one of the windows, or are the home of one."""
+    """The clusters that attract one of the windows, or that are the cluster of its source."""
     chosen = attracting(groups, vectors, threshold, CLUSTERS_PER_NEW) | np.isin(groups.ids, homes)
     return groups.take(np.flatnonzero(chosen))
 
 
 def neighbourhood(groups: ClusterSums, most: int, seed: int) -> np.ndarray:
-    """Ids of a cluster, drawn by its size, and those nearest to it that have at most so many windows together."""
+    """Ids of a random cluster, drawn by size, and of its nearest clusters, with at most `most` windows in total."""
     if not len(groups.ids):
         return groups.ids
     centre = np.random.default_rng(seed).choice(len(groups.ids), p=groups.sizes / groups.sizes.sum())

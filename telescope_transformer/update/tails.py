@@ -1,4 +1,4 @@
-"""New records of known sources: they first fill the open window of their source, then begin new ones."""
+"""New records of known sources fill the open window of their source first, then begin new windows."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from telescope_transformer.windows import cut_windows, record_field, record_orde
 
 @dataclass(frozen=True)
 class Extension:
-    """What new records make of the open windows of their sources.
+    """The windows of some sources after new records were added to their open windows.
 
     Attributes:
         windows: all windows of the sources from their open one on, short ones too, by source and start

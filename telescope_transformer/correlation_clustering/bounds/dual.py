@@ -87,7 +87,7 @@ class Rows:
         starts = np.concatenate([self.starts, self.starts[-1] + starts[1:]])
         edges, signs = np.concatenate([self.edges, edges]), np.concatenate([self.signs, signs])
         right, added = np.concatenate([self.right, right]), np.concatenate([self.multipliers, added])
-        # At once, since an interrupt proves its bound by what it finds here.
+        # Assign together: an interrupt may read these mid-update.
         self.starts, self.edges, self.signs, self.right, self.multipliers = starts, edges, signs, right, added
 
     def drop_idle(self) -> None:
