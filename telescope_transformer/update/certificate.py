@@ -1,11 +1,11 @@
-"""The certificate that every step shows: the cost of the running clustering, and a lower bound that steps extend.
+"""The certificate that every step shows: the cost of the running clustering, and a lower bound that steps add to.
 
 The bound is a packing of conflicts (`correlation_clustering.bounds.packing`), kept in the state. Every partition of
-the windows pays for each conflict, so the bound stays valid while clusters change. A step removes the conflicts of
-windows that grew, since their embeddings changed. It then packs pairs of new windows, of windows that changed their
-cluster, and pairs whose conflict was removed, with a maximum number of pairs per window of the step. Two parts grow
-with the number of days: the product of the step's windows with all windows, which the exact cost needs, and one pass
-over the kept conflicts.
+the windows pays for each conflict, so the bound stays valid while clusters change. A step takes out the conflicts of
+windows that grew, whose embeddings are others now, and packs pairs of new windows, of windows that changed their
+cluster, and those for whose sake a conflict taken out had been packed: so many pairs for each window of the step at
+most. What also grows with the days so far is one product of the step's windows with all, which the exact cost needs,
+and one pass over the kept conflicts.
 """
 
 import json
@@ -21,8 +21,8 @@ from telescope_transformer.correlation_clustering.vectors import attraction_betw
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update.state import State
 
-# Most pairs that a step packs per window, the most expensive ones: pairs of the window itself, and as many pairs of
-# moved windows and of pairs whose conflict was removed.
+# Pairs that a step packs for each of its windows at most, those that cost most: of the window itself, and as many of
+# windows that moved and of those left uncovered.
 PAIRS_PER_WINDOW = 128
 
 # Of a sum of weights, relative to it.
@@ -42,7 +42,7 @@ def current(state: State) -> Certificate:
 
 
 def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> Certificate:
-    """Update the stored certificate to the present windows and clusters of the state.
+    """Bring the kept certificate to the state's present windows and clusters.
 
     Args:
         state: in the step's transaction, its windows and clusters written.
@@ -90,11 +90,11 @@ def _placed(state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _forget(state: State, gone: pa.Table, ids: np.ndarray) -> tuple[Conflicts, np.ndarray]:
-    """Remove the conflicts of windows that are gone.
+    """Take out the conflicts of windows that are gone.
 
     Returns:
-        The remaining conflicts, and the pairs (p, 2) of present windows whose conflict was removed, in descending
-        order of the amount that they lose. Both refer to positions in `ids`.
+        The conflicts that are left, and the pairs (p, 2) of others for whose sake those taken out had been packed,
+        those first that lose most; both by place among the ids.
     """
     rows = state.conflicts()
     place = np.full(1 + max(ids[-1], pc.max(gone["window_id"]).as_py() or 0), -1)

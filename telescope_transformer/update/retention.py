@@ -1,8 +1,7 @@
-"""Retention in a running analysis: old windows are dropped, and clusters that return get their old id.
+"""What ages out of a running analysis, and clusters that come back.
 
-Windows and records of old days are deleted. Events stay, and so does the mean of each cluster that loses its last
-window. A new cluster near the mean of a retired one gets the retired id, so that an actor that returns after a year is
-recognised.
+Windows and records of old days go; the events stay, and so does the mean of each cluster that loses its last window.
+A cluster that is born where a retired one was gets the old id: an actor that returns after a year is known.
 """
 
 import numpy as np
@@ -17,7 +16,7 @@ NO_IDS = np.zeros(0, dtype=np.int64)
 
 
 def age(state: State, before: int) -> None:
-    """Delete the windows that ended before a time (us), in the transaction of the step."""
+    """Take out the windows that ended before a time (us), in the step's transaction."""
     old = state.windows_before(before)
     if not old.num_rows:
         return
@@ -35,7 +34,7 @@ def age(state: State, before: int) -> None:
 
 
 def _retire(state: State, empty: np.ndarray, ids: np.ndarray, means: np.ndarray, windows: pa.Table) -> None:
-    """Store the means of clusters that have no windows left."""
+    """Keep the means of clusters that have no windows any more."""
     if not len(empty):
         return
     last = windows.group_by("cluster").aggregate([("end", "max")])
@@ -49,7 +48,7 @@ def _retire(state: State, empty: np.ndarray, ids: np.ndarray, means: np.ndarray,
 
 
 def revive(state: State, born: list[int], threshold: float) -> None:
-    """Give new clusters the ids of retired clusters whose windows would attract theirs.
+    """Give clusters that were just born the ids of retired ones whose windows would attract theirs.
 
     Args:
         state: in the step's transaction.
@@ -69,7 +68,7 @@ def revive(state: State, born: list[int], threshold: float) -> None:
 
 
 def _pairs(weights: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of a new (row) and an old (column) cluster that attract each other, strongest first, each used once."""
+    """Pairs of a new (row) and an old cluster (column) that attract, the strongest first, each at most once."""
     pairs: list[tuple[int, int]] = []
     for place in np.argsort(-weights, axis=None, kind="stable"):
         new, old = divmod(int(place), weights.shape[1])

@@ -1,4 +1,4 @@
-"""`telescope update`: add inputs to the state, with one transaction per input."""
+"""`telescope update`: new inputs into the state, one transaction for each."""
 
 import json
 import time
@@ -41,14 +41,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Step:
-    """The result of adding one input.
+    """What one input did.
 
     Attributes:
         path: the input.
         day: of its last record.
-        windows: number of windows that are new or grew.
-        clusters: number of clusters afterwards.
-        events: number of births, deaths, merges and splits.
+        windows: that were new or grew.
+        clusters: after it.
+        events: births, deaths, merges and splits.
         cost, lower_bound: the certificate after it (`certificate.update_certificate`), in units of edge weight.
         seconds: that it took.
     """
@@ -81,23 +81,23 @@ def update(
     refused: list[InputError] | None = None,
     say: Say = say_nothing,
 ) -> list[Step]:
-    """Add new inputs to the running analysis, each in one transaction.
+    """Take new inputs into the running analysis, each in one transaction.
 
-    Inputs are recognised by their content, and known ones are skipped, so repeating a call has no effect. If a known
-    file has grown, only the new part is added. A file with headers only counts as a day without traffic.
+    An input that the state has seen, told by its content, is passed over: repeating a call repeats nothing. Of a file
+    that has grown, only what is new is taken. A file of headers only is a day without traffic.
 
     Args:
         state: an open state.
-        inputs: files, in the order in which to add them.
-        read: returns the flow records of a file.
+        inputs: files, in the order in which they are to be taken.
+        read: gives the flow records of a file.
         settings: model, window and threshold; the first step fixes them for all later ones.
-        keep_days: windows and records older than the newest record by this many days are deleted; None keeps all.
-        embedder: maps windows to embeddings; None loads the model of the settings.
-        refused: list that collects the errors of inputs that cannot be added; None raises the first error.
-        say: called with a message about each input.
+        keep_days: windows and records that are so many days older than the newest record age out; None keeps all.
+        embedder: windows to embeddings; None loads the model of the settings.
+        refused: is given the errors of inputs that cannot be taken, and the others are taken; None raises the first.
+        say: told what each input did.
 
     Raises:
-        InputError: if an input cannot be read, or was added before with other content.
+        InputError: if an input cannot be read, or was taken before with other content.
         StateError: if the state was begun with other settings, or with another checkpoint under the model's name.
     """
     settings = settings or AnalysisSettings()
@@ -128,7 +128,7 @@ def update(
 
 
 def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
-    """Add the new part of one input; None if there is nothing new."""
+    """Take what is new of one input; None if there is nothing new."""
     state, started = work.state, time.perf_counter()
     earlier = _earlier(state, path)
     content = content_of(path, [earlier.size] if earlier else [])
@@ -150,7 +150,7 @@ def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
 
 
 def _earlier(state: State, path: Path) -> Earlier | None:
-    """What was added from this path before."""
+    """What was taken of this path before."""
     taken = state.taken_of(str(path))
     if taken is None:
         return None
@@ -161,7 +161,7 @@ def _earlier(state: State, path: Path) -> Earlier | None:
 def settings_of(
     state: State, *, model: str | None, threshold: float | None, window: int | None, min_records: int | None
 ) -> AnalysisSettings:
-    """The settings of a step. Values that are not given come from the state, or are the defaults for a new state."""
+    """The settings of a step: what is not given is what the state was begun with, or else the default."""
     stored: dict[str, Any] = state.settings() or {}
     return AnalysisSettings(
         model=stored.get("model") if model is None else model,
@@ -181,7 +181,7 @@ class _Taken:
 
 @dataclass(frozen=True)
 class _Work:
-    """Values that all inputs of one call share."""
+    """What all inputs of one call share."""
 
     state: State
     settings: AnalysisSettings
@@ -239,7 +239,7 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
 def _solve(
     state: State, new: steps.MovableWindows, homes: np.ndarray, threshold: float, settings: AnalysisSettings
 ) -> tuple[steps.StepResult, np.ndarray]:
-    """Solve new windows with the clusters that attract them; writes old windows that moved and returns their ids."""
+    """Solve the new windows with what they touch; old windows that moved are written here, and their ids returned."""
     groups = state.groups()
     if not len(groups.ids):
         first = steps.first_step(new, threshold, seed=settings.seed, time_limit=settings.time_limit)
@@ -263,7 +263,7 @@ def _solve(
 
 
 def _carried(former: pa.Table, windows: pa.Table) -> pa.Table:
-    """Open windows that keep their embedding: they stay open, and the embedding already includes their newest day."""
+    """Open windows that keep their embedding: they stay open, and it knows of their newest day already."""
     row = pc.index_in(former["window_id"], windows["window_id"].combine_chunks())
     ends = windows["end"].take(row).to_numpy()
     same_day = pa.array(ends // DAY == former["embedded_on"].fill_null(-1).to_numpy())
@@ -272,7 +272,7 @@ def _carried(former: pa.Table, windows: pa.Table) -> pa.Table:
 
 
 def _remove_open(state: State, former: pa.Table, changed: pa.Table) -> None:
-    """Delete the open windows from the tables, and subtract those that change from the sums of their clusters."""
+    """Take the open windows out of the tables, and those that change out of the sums of their clusters."""
     clustered = changed.filter(pc.is_valid(changed["cluster"]))
     if clustered.num_rows:
         ids = clustered["cluster"].to_numpy()
@@ -282,7 +282,7 @@ def _remove_open(state: State, former: pa.Table, changed: pa.Table) -> None:
 
 
 def _write_windows(state: State, extension: Extension, carried: pa.Table) -> None:
-    """Write windows without a cluster, windows that keep their cluster, and their records."""
+    """Windows without cluster as yet, those that keep theirs, and their records."""
     names = ("window_id", "source", "start", "end", "n_records", "open", "label", "tool")
     windows = extension.windows.select([name for name in names if name in extension.windows.column_names])
     state.append("windows", windows)

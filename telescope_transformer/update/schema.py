@@ -20,10 +20,10 @@ RECORD_COLUMNS = {
 }
 _RECORDS = ", ".join(f"{name} {kind}" for name, kind in RECORD_COLUMNS.items())
 
-# The last window of a source is open: further records may join it. An open window with too few records has neither
-# embedding nor cluster. Records of open windows are in a table of their own, so that a step reads only what it may
-# change. `embedded_on` is the day (since 1970) of the last record that a window's embedding includes. A cluster whose
-# windows have all been deleted is `retired`, with the mean of its vectors; a similar new cluster gets its id.
+# A window is open while records may still join it: the last one of its source. An open window of too few records has
+# neither embedding nor cluster. Records of open windows lie apart, so that a step reads only what it may change.
+# `embedded_on` is the day (since 1970) of the last record that a window's embedding knows of. A cluster all of whose
+# windows have aged out is `retired`, with the mean of its vectors: should its like come again, it gets its id back.
 TABLES = (
     "CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)",
     "CREATE TABLE inputs (digest VARCHAR PRIMARY KEY, path VARCHAR, size BIGINT, day VARCHAR, read BIGINT, "

@@ -1,6 +1,6 @@
-"""The state of a running analysis: all queries of its DuckDB file.
+"""The state of a running analysis: what is read from and written to its DuckDB file.
 
-Every step is one transaction: after a kill at any moment, the file has all of a step or nothing of it.
+Every step is one transaction: after a kill at any moment the file holds all of a step or nothing of it.
 """
 
 import json
@@ -62,7 +62,7 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what is written inside, or nothing if it raises."""
+        """All or nothing of what is written inside."""
         self._connection.execute("BEGIN")
         try:
             yield
@@ -75,7 +75,7 @@ class State:
             raise
 
     def _roll_back(self) -> None:
-        # If a commit fails, for example on a full disk, DuckDB has already rolled back and raises an error here.
+        # Where a commit failed, as on a full disk, DuckDB has rolled back already and complains.
         with suppress(duckdb.Error):
             self._connection.execute("ROLLBACK")
 
@@ -104,8 +104,7 @@ class State:
         try:
             yield
         finally:
-            # A failed statement aborts its transaction, and then nothing can be unregistered. The names are reused
-            # anyway.
+            # A failed statement aborts its transaction, in which nothing can be unregistered; names are reused anyway.
             with suppress(duckdb.TransactionException):
                 for name in tables:
                     self._connection.unregister(name)
@@ -137,14 +136,14 @@ class State:
         )
 
     def replace_groups(self, former: np.ndarray, groups: ClusterSums) -> None:
-        """Replace the clusters with the given ids by these clusters."""
+        """Put these clusters in the place of those of the given ids."""
         self.execute("DELETE FROM clusters WHERE cluster IN (SELECT id FROM gone)", gone=pa.table({"id": former}))
         total = pa.ListArray.from_arrays(_offsets(groups.sums.shape), pa.array(groups.sums.ravel(), pa.float64()))
         table = pa.table({"cluster": groups.ids, "size": groups.sizes.astype(np.int64), "total": total})
         self.append("clusters", table)
 
     def open_windows(self, sources: pa.Table) -> pa.Table:
-        """Open windows of the sources (column `source`): id, source, and cluster, margin and embedding or null."""
+        """Open windows of the sources (column `source`): id, source, and what clustered ones have, or null."""
         return self.query(
             "SELECT window_id, source, cluster, margin, embedding, embedded_on FROM windows "
             "SEMI JOIN sources USING (source) "
@@ -153,7 +152,7 @@ class State:
         )
 
     def open_records(self, sources: pa.Table) -> pa.Table:
-        """Records of the open windows of the sources, in the order in which they were added."""
+        """Records of the open windows of the sources, in the order in which they came."""
         columns = ", ".join(RECORD_COLUMNS)
         return self.query(
             f"SELECT {columns} FROM open_records WHERE src_ip IN (SELECT source FROM sources) ORDER BY rowid",
@@ -173,8 +172,8 @@ class State:
         """Windows of clusters, about `number` of them: id, cluster and embedding.
 
         Args:
-            clusters: ids; half of the windows are those that belong to these clusters least.
-            around: ids of some of these clusters, whose windows are the other half, sampled if there are too many.
+            clusters: ids; half of the windows are those that belong to their cluster least.
+            around: ids of some of these, whose windows are the other half; drawn by seed where they are too many.
         """
         return self.query(
             "WITH members AS (SELECT window_id, cluster, margin FROM windows "
@@ -357,7 +356,7 @@ def _offsets(shape: tuple[int, ...]) -> pa.Array:
 
 
 def _check_kind(path: Path) -> None:
-    """Refuse other files: DuckDB would open a data file as an in-memory database and lose everything written to it."""
+    """DuckDB opens files of data as a database in memory, which would be lost with all that is written to it."""
     if path.is_file() and path.stat().st_size:
         with path.open("rb") as file:
             if file.read(12)[8:] != b"DUCK":

@@ -1,4 +1,4 @@
-"""The running analysis as an `Analysis`, with the same tables and report as `telescope analyze`."""
+"""The whole running analysis as an `Analysis`: the same tables and report as of `telescope analyze`."""
 
 import json
 import time
@@ -44,8 +44,8 @@ def summarise(
 ) -> Analysis:
     """The state's windows, clusters, certificate and events.
 
-    Clusters have their stable ids. The certificate is about all pairs: the stored bound of the steps, or a better one
-    that is found within `time_limit` seconds.
+    Clusters go by their stable ids. The certificate is that of all pairs: the bound that the steps kept, or a higher
+    one that is found within `time_limit` seconds.
 
     Args:
         networks, granularity: as in `AnalysisSettings`.
@@ -102,7 +102,7 @@ def _name(state: State, profiles: list[dict[str, Any]]) -> None:
 
 
 def _sources_without_window(state: State, clustered: pa.Table) -> pa.Table:
-    """The records of all sources, including those with too few records for a window."""
+    """The records of all sources, also of those that have too few for a window yet."""
     waiting = state.waiting_records().select(clustered.column_names)
     return pa.concat_tables([clustered, waiting.cast(clustered.schema)])
 
@@ -120,9 +120,9 @@ def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[s
 
 
 def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict[str, Any]:
-    """The solution in the state, with the better of its stored bound and a newly proved one.
+    """The solution that the state holds, with the better of its kept bound and one that is proved anew.
 
-    If the matrix of all pairs is too large for a new proof, only the stored bound is used.
+    Where the matrix of all pairs would be too large to prove anything anew, the kept bound stands alone.
     """
     started = time.monotonic()
     settings: dict[str, Any] = state.settings() or {}
@@ -133,7 +133,7 @@ def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict
     graph = solver.graph_of(vectors, threshold)
     if isinstance(graph, DenseGraph):
         solver.fit_graph(graph)
-        # Cost and bound are sums in different orders: a bound above the cost is a rounding error.
+        # The two are sums in another order: a bound above the cost is their rounding.
         bound = min(float(np.fmax(bound, solver.lower_bound_)), cost)
         anew["cost_at_once"] = scale * float(solver.cost_)
     found = solution(Solution(np.zeros(0, np.int64), cost, bound), threshold, scale) | {"solver": "day by day"}
