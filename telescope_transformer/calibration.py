@@ -1,9 +1,9 @@
-"""How likely two windows of a given cosine similarity are of one source, and from where on windows attract each other.
+"""The probability that two windows of a given cosine similarity are of one source, and the threshold of edge weights.
 
-Two windows of one source share an actor, which is known without any label. The probability is that of a pair drawn
-from the pairs of one source or from random pairs with equal chance: isotonic regression fits it, and sources that were
-not fitted test it. Which windows belong to one actor is another question: the threshold of the edge weights has
-evidence of its own (`telescope_transformer.threshold`). The weight of an edge is `slope * (cosine - threshold)`.
+Two windows of one source share an actor, which is known without labels. The probability is about a pair that is drawn,
+with equal chance, from the pairs of one source or from random pairs. It is fitted by isotonic regression and tested on
+held-out sources. Which windows belong to one actor is another question, so the threshold of the edge weights is chosen
+by other evidence (`telescope_transformer.threshold`). The weight of an edge is `slope * (cosine - threshold)`.
 """
 
 import json
@@ -21,16 +21,16 @@ from telescope_transformer.errors import CheckpointError, DatasetError
 from telescope_transformer.threshold import DEFAULT_THRESHOLD, reproducible_threshold
 
 FILE_NAME = "calibration.json"
-# At most so many pairs of each source, so that no large source speaks for all.
+# Most pairs of a source, so that large sources do not dominate.
 PAIRS_PER_SOURCE = 8
-# Random pairs: their histogram is smooth at this number, and it takes a tenth of a second.
+# Number of random pairs: enough for a smooth histogram, in a tenth of a second.
 RANDOM_PAIRS = 200_000
-# Fewer sources give no curve, only a few steps.
+# With fewer sources, the fitted curve has only a few steps.
 FEWEST_SOURCES = 20
-# Bins of the cosine, finer than any difference that matters here.
+# Bins of the cosine, finer than any relevant difference.
 COSINE_BINS = 1024
 RELIABILITY_BINS = 10
-# Pairs whose vectors are gathered at a time, 10 MB of them.
+# Pairs whose vectors are gathered at a time: 10 MB.
 PIECE = 8_192
 
 
@@ -39,15 +39,15 @@ class Calibration:
     """A fitted calibration.
 
     Attributes:
-        knots: (cosine, probability) pairs, rising: how likely a pair is of one source, where half of the pairs are and
-            the other half are random; straight lines between them.
-        slope: log-odds per unit of cosine, by logistic regression; the scale of the edge weights, in nats.
-        threshold: the cosine above which two windows attract each other.
-        agreement: why that threshold was chosen, as `threshold.ThresholdEvidence` has it; empty for a default.
-        expected_calibration_error: on sources that were not fitted, positive and random pairs in equal number; None
-            if it was not measured.
-        reliability: per bin the mean predicted and the observed probability, and the number of pairs.
-        pairs: number of same-source pairs that were fitted.
+        knots: ascending (cosine, probability) pairs, interpolated linearly: the probability that a pair is of one
+            source, if half of the pairs are and the other half are random.
+        slope: log-odds per unit of cosine, by logistic regression; the scale of the edge weights, in nats. threshold:
+        the cosine above which two windows attract each other. agreement: the evidence for the threshold, see
+        `threshold.ThresholdEvidence`; empty for the default. expected_calibration_error: on held-out sources, with
+        equally many positive and random pairs; None if it was not
+            measured.
+        reliability: for each bin the mean predicted and the observed probability, and the number of pairs.
+        pairs: number of same-source pairs in the fit.
     """
 
     knots: Sequence[tuple[float, float]]
@@ -59,7 +59,7 @@ class Calibration:
     pairs: int = 0
 
     def probability(self, cosine: np.ndarray) -> np.ndarray:
-        """Probability that a pair is of one source, where half of the pairs are and the others are random."""
+        """Probability that a pair is of one source, if half of the pairs are and the others are random."""
         places, values = np.array(self.knots).T
         return np.interp(cosine, places, values)
 
@@ -107,14 +107,14 @@ class Calibration:
 def calibrate(
     embeddings: np.ndarray, sources: np.ndarray, *, unseen: np.ndarray | None = None, seed: int = 0
 ) -> Calibration:
-    """Fit the probabilities, test them on sources that were not fitted, and choose the threshold.
+    """Fit the probabilities, test them on held-out sources, and choose the threshold.
 
     Args:
         embeddings: (n, dimensions), rows of length 1.
         sources: (n,) code or name of each window's source; at least 20 sources with several windows.
-        unseen: (n,) bool, windows of sources that the model did not learn from. Probabilities are fitted and tested on
-            these alone, if they are enough. None means all.
-        seed: of the draws.
+        unseen: (n,) bool, windows of sources that the model was not trained on. If there are enough, probabilities are
+            fitted and tested on these alone. None means all.
+        seed: seed of the draws.
 
     Raises:
         DatasetError: if there are too few sources, or similarity does not tell them apart.
@@ -163,12 +163,12 @@ def fit_calibration(embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 
 
 
 def _sources_with_pairs(codes: np.ndarray) -> int:
-    """How many sources have two windows or more."""
+    """Number of sources with at least two windows."""
     return int((np.bincount(codes, minlength=1) > 1).sum())
 
 
 def measured(calibration: Calibration, embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 0) -> Calibration:
-    """The calibration with its error and reliability on the windows of sources that it was not fitted on."""
+    """The calibration with its error and reliability on windows of held-out sources."""
     rng = np.random.default_rng(seed)
     sources = np.unique(np.asarray(sources), return_inverse=True)[1]
     positive = same_source_pairs(sources, rng)
@@ -191,7 +191,7 @@ def reliability(predicted: np.ndarray, observed: np.ndarray) -> list[dict[str, f
 
 
 def calibration_error(rows: Sequence[dict[str, float]]) -> float:
-    """Expected calibration error: mean over pairs of the distance between predicted and observed per bin."""
+    """Expected calibration error: mean over pairs of the difference of predicted and observed shares per bin."""
     total = sum(row["pairs"] for row in rows)
     return float(sum(row["pairs"] * abs(row["predicted"] - row["observed"]) for row in rows) / max(total, 1))
 
@@ -239,7 +239,7 @@ def _centres() -> np.ndarray:
 
 
 def _slope(of_one: np.ndarray, of_random: np.ndarray) -> float:
-    """Log-odds per unit of cosine by logistic regression of two densities, in equal parts."""
+    """Log-odds per unit of cosine, by logistic regression on two densities with equal weight."""
     places = np.concatenate([_centres(), _centres()])[:, None]
     weight = np.concatenate([of_one, of_random]) * COSINE_BINS
     model = LogisticRegression(C=1e4).fit(places, np.repeat([1, 0], COSINE_BINS), sample_weight=weight)
@@ -247,7 +247,7 @@ def _slope(of_one: np.ndarray, of_random: np.ndarray) -> float:
 
 
 def _isotonic(of_one: np.ndarray, of_random: np.ndarray, n_positive: int) -> list[tuple[float, float]]:
-    """Rising probability that a pair is of one source, as knots; never surer than the number of pairs allows."""
+    """Isotonic probability that a pair is of one source, as knots, bounded by what the number of pairs supports."""
     both = of_one + of_random
     seen = both > 0
     share = of_one[seen] / both[seen]

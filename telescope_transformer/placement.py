@@ -1,9 +1,9 @@
-"""Which cluster a window of few records belongs to, and how likely that is right.
+"""Assignment of short windows to clusters, and the probability that it is right.
 
-What a few records say of their source is little, and how little is measured on the telescope at hand: windows of many
-records whose cluster is known are cut down to a few records, embedded again and compared with the clusters, without
-the window they were cut from. How often the nearest cluster is then the right one, by similarity and for each number
-of records, is the confidence of windows that have no more than that.
+A few records say little about their source. How much they say is measured on the same telescope: long windows with a
+known cluster are cut down to a few records, embedded again, and compared with the clusters without the window that
+they were cut from. The share of windows whose nearest cluster is the right one, as a function of similarity and number
+of records, is the confidence of short windows.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,13 +16,13 @@ from sklearn.isotonic import IsotonicRegression
 from telescope_transformer.similarity import Nearest
 from telescope_transformer.windows import Windows
 
-# Windows that are cut down for each number of records: the confidence is then known to some 2 %.
+# Windows that are cut down for each number of records; the standard error of the confidence is then about 2 %.
 MOST_TRIED = 1_000
-# Below, no cluster is known to be the right one: the window stays alone.
+# Below this, the nearest cluster is more likely wrong than right, and the window stays alone.
 SMALLEST_CONFIDENCE = 0.5
-# With fewer windows to try, nothing is known of short ones.
+# With fewer windows to cut down, the confidence cannot be estimated.
 FEWEST_TRIED = 30
-# Rows of vectors that are compared with all clusters at a time.
+# Vectors that are compared with all clusters at a time.
 BLOCK = 8_192
 
 Embed = Callable[[pa.Table], np.ndarray]
@@ -30,11 +30,11 @@ Embed = Callable[[pa.Table], np.ndarray]
 
 @dataclass(frozen=True)
 class Centres:
-    """Clusters of windows of many records, by the mean of their embeddings.
+    """Clusters of long windows, represented by the mean of their embeddings.
 
     Attributes:
-        clusters: (k,) their numbers.
-        sums: float64 (k, dimensions), the sums of their members' embeddings.
+        clusters: (k,) numbers of the clusters.
+        sums: float64 (k, dimensions), sums of the embeddings of the members.
         sizes: (k,) numbers of members.
     """
 
@@ -58,8 +58,8 @@ class Centres:
 
         Args:
             vectors: (m, dimensions), rows of length 1.
-            cut_from: (m, dimensions), embeddings of the members that the vectors were cut from, which are left out.
-            own: (m,) their clusters.
+            cut_from: (m, dimensions), embeddings of the members that the vectors were cut from, which are excluded.
+            own: (m,) clusters of these members.
         """
         search = Nearest((self.sums / self.sizes[:, None]).astype(np.float32))
         labels, similarities = np.empty(len(vectors), dtype=np.int64), np.empty(len(vectors))
@@ -80,20 +80,20 @@ class Centres:
 
 @dataclass(frozen=True)
 class Placement:
-    """How often the nearest cluster is right, by number of records and similarity.
+    """Probability that the nearest cluster is right, by number of records and similarity.
 
     Attributes:
-        knots: for each number of records, from 1 on, (similarity, confidence) pairs, rising.
+        knots: for each number of records, from 1 on, ascending (similarity, confidence) pairs.
     """
 
     knots: Sequence[Sequence[tuple[float, float]]]
 
     def confidence(self, similarities: np.ndarray, n_records: np.ndarray) -> np.ndarray:
-        """How likely windows belong to the cluster that they are so similar to.
+        """Probability that windows belong to their nearest cluster.
 
         Args:
             similarities: (m,) to the nearest cluster.
-            n_records: (m,) at least 1; more than was tried counts as the most that was.
+            n_records: (m,) at least 1; larger numbers count as the largest that was tried.
         """
         found = np.zeros(len(similarities))
         of_window = np.clip(n_records, 1, len(self.knots)) - 1
@@ -114,7 +114,7 @@ def fit_placement(
     longest: int,
     seed: int = 0,
 ) -> Placement:
-    """Try how often windows that are cut down to a few records find back to their cluster.
+    """Measure how often windows that are cut down to a few records are nearest to their own cluster.
 
     Args:
         windows: members of the clusters, each with at least `longest` records; `rows_to_try` chooses them.
@@ -123,7 +123,7 @@ def fit_placement(
         centres: of all clusters.
         embed: embeds a table of windows.
         longest: most records that a window is cut down to.
-        seed: of what is cut from the windows.
+        seed: seed of the cuts.
     """
     rng = np.random.default_rng(seed)
     curves = []
@@ -136,9 +136,9 @@ def fit_placement(
 
 
 def rows_to_try(sources: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Rows of up to 1,000 windows to cut down, ascending; none if fewer than 30 can be tried.
+    """Rows of up to 1,000 windows to cut down, ascending; none if fewer than 30 can be used.
 
-    Only windows in whose cluster there is another source are tried: of others, nothing would be left to find.
+    Only clusters with several sources can be used: others would be empty without the window.
 
     Args:
         sources: (n,) code of each window's source.
@@ -154,7 +154,7 @@ def rows_to_try(sources: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.nd
 
 
 def _cut_down(windows: Windows, length: int, rng: np.random.Generator) -> Windows:
-    """Of each window, `length` records in a row."""
+    """A random run of `length` records of each window."""
     starts = windows.offsets[:-1] + rng.integers(0, windows.n_records - length + 1)
     records = windows.records.take(pa.array((starts[:, None] + np.arange(length)).ravel()))
     times = records["timestamp"].to_numpy().reshape(-1, length)

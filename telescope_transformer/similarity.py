@@ -1,8 +1,8 @@
-"""Embeddings to signed edge weights: how strongly each pair of windows attracts or repels.
+"""Similarities and signed edge weights of embeddings, and sums of them over clusters.
 
-The weight of a pair is affine in its cosine similarity, `scale * (cosine - threshold)`: with `scale` 1 as in the paper
-(Section 5, the similarity minus an offset), and with the slope of a fitted `Calibration` it is the log-odds that one
-actor sent both windows. All sums of weights over clusters then follow from sums of vectors.
+The weight of a pair is `scale * (cosine - threshold)`. With `scale` 1 it is that of the paper (section 5, the
+similarity minus an offset); with the slope of a fitted `Calibration` it is a log-odds. Since weights are affine in the
+cosine, sums of weights over clusters follow from sums of vectors.
 """
 
 from collections.abc import Iterator
@@ -67,12 +67,12 @@ def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
 
 
 def window_margins(embeddings: np.ndarray, labels: np.ndarray, threshold: float, scale: float = 1.0) -> np.ndarray:
-    """By how much each window belongs to its cluster, float32 (n,), in units of edge weight.
+    """How clearly each window belongs to its cluster, float32 (n,), in units of edge weight.
 
-    The mean weight to the other members of its own cluster minus the mean weight to the best other cluster. A
-    singleton has no other members and counts 0 for its own side, so its margin is positive where every cluster
-    repels it. With a single cluster the alternative is to be alone, at weight 0. Negative: it would rather leave.
-    With many clusters the best other one is looked for among those whose means are near (`Nearest`).
+    The margin is the mean weight to the other members of the own cluster minus the mean weight to the best other
+    cluster. For a singleton the first term is 0, so its margin is positive if every cluster repels it. With a single
+    cluster the second term is 0, the weight of being alone. A negative margin means that another cluster would be
+    better. With many clusters, the best other one is searched among those with the nearest means (`Nearest`).
     """
     sums, sizes = cluster_sums(embeddings, labels)
     means = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
@@ -94,24 +94,24 @@ def _block_margins(
     if len(sizes) == 1:
         return to_own
     found, products = search.of(vectors, 2)
-    # The own cluster may be among the two; the other one counts then.
+    # If the own cluster is among the two, the other one counts.
     first_is_own = found[:, 0] == own
     best = np.where(first_is_own, products[:, 1], products[:, 0])
     return to_own - (best - threshold)
 
 
 class Nearest:
-    """Looks for the rows of largest inner product with a query, exactly or, where there are many rows, nearly.
+    """Finds the rows with the largest inner products with a query, exactly or, among many rows, approximately.
 
-    Beyond `EXACT_UP_TO` rows an inverted file (Jegou, Douze and Schmid 2011) looks through the lists whose centres are
-    nearest, about a tenth of all rows, so that work for each query grows with the root of their number.
+    Beyond `EXACT_UP_TO` rows, an inverted file (Jegou, Douze and Schmid 2011) searches the lists with the nearest
+    centres, about a tenth of all rows, so that the work per query grows with the square root of their number.
 
     Args:
         rows: float32 (k, dimensions).
     """
 
     EXACT_UP_TO = 4096
-    # Of the lists, so many are looked through.
+    # Number of lists that are searched.
     PROBES = 16
 
     def __init__(self, rows: np.ndarray):
@@ -120,7 +120,7 @@ class Nearest:
 
     @property
     def cells_a_row(self) -> int:
-        """Numbers that are held for a query."""
+        """Numbers in memory per query."""
         return len(self._rows) if self._index is None else self._rows.shape[1]
 
     def of(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +146,7 @@ class Nearest:
         index.train(self._rows)
         index.add(self._rows)
         index.nprobe = self.PROBES
-        # The lists that are looked through are chosen by inner product; the index must outlive its quantiser.
+        # Lists are chosen by inner product. The index owns the quantiser, since it must not outlive it.
         index.own_fields = True
         coarse.this.disown()  # type: ignore[attr-defined]  # SWIG's handle
         return index

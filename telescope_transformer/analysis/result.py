@@ -1,4 +1,4 @@
-"""What an analysis found, and the folder that it is written to."""
+"""The result of an analysis, and its output folder."""
 
 import json
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Analysis:
-    """What `analyze` found.
+    """The result of `analyze`.
 
-    windows: a row per window: `window_id`, `source`, `start`, `end` (us UTC), `n_records`, `cluster`, `margin` (by how
-        much the window belongs to its cluster), `placement` (of a window of few records: how likely the cluster most
-        similar to it is its own; else null), `embedding`, `service` (of most of its records), and `label`, `tool`
-        where known.
-    sources: a row per source that was read: `cluster` (of most of its windows; null for a source in no window),
-        `n_windows`, `n_records`, `first_seen`, `last_seen`, `agreement` (share of its windows that are in that
-        cluster), `placement` (as of windows), `service` (of most of its records), and `label` where known.
-    clusters: a profile with a name per cluster of two windows or more, by its number; clusters go by size, the
-        largest is 0.
-    solution: threshold, cost, lower bound and gap of the clustering (null where nothing was proved), the solver.
-    counts: records read, kept, rejected; windows, records left out.
-    rejects: rows that are no flow records, with file, row, field, value and reason.
+    windows: a row per window: `window_id`, `source`, `start`, `end` (us UTC), `n_records`, `cluster`, `margin` (how
+        clearly the window belongs to its cluster), `placement` (for a short window: the probability that the most
+        similar cluster is the right one; null for others), `embedding`, `service` (most frequent), and `label` and
+        `tool` if known.
+    sources: a row per source: `cluster` (of most of its windows; null if it has no window), `n_windows`, `n_records`,
+        `first_seen`, `last_seen`, `agreement` (share of its windows in that cluster), `placement` (as for windows),
+        `service` (most frequent), and `label` if known.
+    clusters: a profile with a name for each cluster of two or more windows, by number; clusters are numbered by size,
+        the largest is 0.
+    solution: threshold, cost, lower bound and gap of the clustering (null if nothing was proved), and the solver.
+    counts: records read, kept and rejected; windows; records left out.
+    rejects: rejected rows with file, row, field, value and reason.
     sensors: pseudo-address of each named sensor.
-    calibration: how likely two windows of a given cosine are of one actor; None where the checkpoint has none.
-    granularity: each window's cluster at a sweep of thresholds, where the settings ask for it.
-    events: births, deaths, merges and splits of clusters by day, of a running analysis.
-    traffic: records and sources a day of all that was read; None takes those of the clusters.
-    adaptation: what learning from the windows at hand brought (`learning.adapt`); None where it was not tried.
-    id: the same for all days of a running analysis, so that exports update what they wrote; empty for a single one.
+    calibration: probability that two windows of a given cosine are of one source; None if the checkpoint has none.
+    granularity: cluster of each window at several thresholds, if the settings ask for it.
+    events: births, deaths, merges and splits of clusters by day, in a running analysis.
+    traffic: records and sources per day of all input; None uses those of the clusters.
+    adaptation: result of the adaptation (`learning.adapt`); None if it was not tried.
+    id: the same for all days of a running analysis, so that exports update earlier ones; empty for a single analysis.
     """
 
     windows: pa.Table
@@ -90,11 +90,11 @@ class Analysis:
         return one_line(self.report_data())
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: what happened, what is new, growing and gone."""
+        """The view in a notebook: what happened, and which clusters are new, growing or gone."""
         return first_screen_html(self.report_data())
 
     def report_data(self) -> ReportData:
-        """What the report shows."""
+        """The data of the report."""
         return ReportData(
             windows=self.windows,
             profiles=self.clusters,

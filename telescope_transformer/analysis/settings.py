@@ -1,4 +1,4 @@
-"""How an analysis works, as the user sets it, and how it says what it does."""
+"""Settings of an analysis, and its messages."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ Say = Callable[[str], None]
 
 
 def say_nothing(message: str) -> None:
-    """The default of every `say`: a library call prints nothing."""
+    """The default of every `say`, so that library calls print nothing."""
 
 
 def counted(number: int, thing: str) -> str:
@@ -23,23 +23,23 @@ def counted(number: int, thing: str) -> str:
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """How `analyze` works.
+    """Settings of `analyze`.
 
-    model: directory or Hub name of a checkpoint, which is taken as it is; None is the one that the package ships,
-        adapted to the windows at hand.
-    adapt: whether the shipped model learns from the windows at hand first, where there are enough sources.
-    adapt_steps: steps of that training; None takes the recipe's.
+    model: directory or Hub name of a checkpoint to use without adaptation; None is the shipped checkpoint, adapted to
+        the windows.
+    adapt: whether to adapt the shipped model to the windows first, if there are enough sources.
+    adapt_steps: training steps of the adaptation; None takes the recipe's.
     threshold: cosine similarity at which a pair neither attracts nor repels; None takes the calibrated one.
     window, min_records: most and fewest records in a window.
     session_gap: seconds without a record after which a window may end (`windows.cut`); None cuts by count alone.
-    core_records: windows with fewer records decide nothing: they are placed at the end (`placement`).
-    time_limit: seconds that the lower bound may be proved for; the search itself is bounded in work.
-    seed: of the clustering's searches.
-    granularity: also solve a sweep of thresholds, for the stability of each cluster.
-    networks: files that say who announces an address, for the report (`labels.read_owners`).
+    core_records: windows with fewer records do not influence the clusters and are assigned afterwards (`placement`).
+    time_limit: seconds to spend on the proof of the lower bound; the search has a fixed amount of work.
+    seed: seed of the search.
+    granularity: whether to cluster at several thresholds, for the stability of each cluster.
+    networks: files that say who announces each address, for the report (`labels.read_owners`).
 
     Raises:
-        SolverError: if the threshold is no finite number.
+        SolverError: if the threshold is not a finite number.
     """
 
     model: str | None = None
@@ -56,7 +56,7 @@ class AnalysisSettings:
     networks: Sequence[str | Path] = ()
 
     def __post_init__(self) -> None:
-        # The solver would find it as well, but only when all windows have been embedded.
+        # The solver would refuse it too, but only after all windows have been embedded.
         if self.threshold is not None and not math.isfinite(self.threshold):
             raise SolverError(f"the threshold must be a finite number, not {self.threshold}")
 

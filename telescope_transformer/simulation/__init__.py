@@ -1,4 +1,4 @@
-"""A synthetic telescope with ground truth: every source has an actor, and actors share behaviour across sources."""
+"""A synthetic telescope with ground truth: every source has an actor, and the sources of an actor behave alike."""
 
 from telescope_transformer.simulation.telescope import (
     SimulationSettings,

@@ -1,4 +1,4 @@
-"""What the actors of a synthetic telescope do: kinds of behaviour, their shares and their ports, with sources.
+"""Behaviours of the actors of a synthetic telescope, with their shares and ports, and references.
 
 The mix follows what telescopes report: scanning dominates (Durumeric et al., "An Internet-Wide View of Internet-Wide
 Scanning", USENIX Security 2014), worms of Mirai's kind have many sources (Antonakakis et al., "Understanding the Mirai

@@ -1,6 +1,6 @@
 """Compiled emission of flow records: what the sources of a population send within one slice of time.
 
-Everything random is a hash of the source's key and a counter, so a slice is generated without those before it.
+Random numbers are hashes of the source's key and a counter, so a slice of time does not depend on earlier slices.
 """
 
 from typing import Any

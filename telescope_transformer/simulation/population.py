@@ -1,4 +1,4 @@
-"""Actors and their sources: who sends, when, how fast, to which ports, in which order."""
+"""Actors and their sources: when they send, how fast, to which ports, and in which order."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -28,13 +28,13 @@ from telescope_transformer.simulation.orders import (
     zmap_walk,
 )
 
-# Private and shared address space: nobody's address is simulated.
+# Private and shared address space, so that no real address is simulated.
 SOURCES = IPv4Network("10.0.0.0/8")
 RESEARCH_SOURCES = IPv4Network("100.64.0.0/10")
 # Hop counts and initial values of the time to live, per source.
 _HOPS = (6, 25)
 _INITIAL_TTL = (64, 128, 255)
-# So many entries of walks are kept at most; actors beyond that share walks at different origins.
+# Most entries of walks in memory; further actors share walks, with different origins.
 _WALK_ENTRIES = 2**23
 _MOST_WALKS = 32
 # Spread of the volume among actors and among the sources of an actor (standard deviation of the logarithm).
@@ -55,7 +55,7 @@ class Population:
 
 @dataclass
 class _Draft:
-    """What is collected while the kinds are drawn one after the other."""
+    """The population while its behaviours are drawn one after the other."""
 
     rng: np.random.Generator
     targets: np.ndarray
@@ -130,7 +130,7 @@ def _draw_kind(draft: _Draft, kind: int, count: int, mean_records: float) -> np.
         records = records * np.exp(_SOURCE_SPREAD * rng.standard_normal(count) - _SOURCE_SPREAD**2 / 2)
     table["rate"] = records / (table["end"] - table["begin"])
     if kind == MISCONFIGURATION:
-        # All devices of an actor keep the timer of their model.
+        # All devices of an actor have the same timer.
         table["period"] = (draft.duration / 2 / (mean_records * spread / PACKETS_PER_TRY))[actor]
     if kind in draft.walks:
         _assign_walks(draft, table, kind, actor)
@@ -138,7 +138,7 @@ def _draw_kind(draft: _Draft, kind: int, count: int, mean_records: float) -> np.
 
 
 def _group_sizes(rng: np.random.Generator, behaviour: Behaviour, count: int) -> np.ndarray:
-    """Sizes of actors that add up to `count`, so that even a small population has some actors of the kind."""
+    """Sizes of actors with sum `count`, such that even a small population has some actors of each behaviour."""
     largest = min(behaviour.largest, max(behaviour.smallest, count // 3, 1))
     sizes = rng.integers(min(behaviour.smallest, largest), largest + 1, max(count, 1))
     ends = np.minimum(np.cumsum(sizes), count)
@@ -156,7 +156,7 @@ def _register_ports(draft: _Draft, behaviour: Behaviour) -> np.ndarray:
 
 
 def _schedule(draft: _Draft, table: np.ndarray, kind: int, actor: np.ndarray) -> None:
-    """Sets when each source is active: an actor's campaign, within which worms spread and victims answer briefly."""
+    """Set when sources are active: during the campaign of their actor; worms spread, and victims answer briefly."""
     rng, count = draft.rng, len(table)
     actors = int(actor[-1]) + 1 if count else 0
     begin = rng.uniform(0.0, 0.6, actors)

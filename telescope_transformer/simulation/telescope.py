@@ -67,7 +67,7 @@ class SimulationSettings:
 
     @property
     def slices(self) -> int:
-        """The parts of time that are generated and written one after the other, which bounds memory."""
+        """The slices of time, which are generated and written one after the other to limit memory."""
         return max(1, round(self.sources * self.records_per_source / _RECORDS_PER_SLICE))
 
 
@@ -112,7 +112,7 @@ def write_simulation(path: str | Path, settings: SimulationSettings) -> int:
     batches = simulate_batches(settings)
     first = next(batches)
     try:
-        # A dictionary page of the default size would not hold the addresses of a large telescope.
+        # The default size of a dictionary page is too small for the addresses of a large telescope.
         with (
             pq.ParquetWriter(
                 partial,
