@@ -30,6 +30,8 @@ CHUNK_WINDOWS = 65_536
 BF16_IN_SOFTWARE = "this processor has no instructions for bfloat16 and is faster in float32, which is used instead"
 FP16_IN_SOFTWARE = "processors are faster in float32 than in float16; float32 is used instead"
 EMBEDDING_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json")
+# Names of `torch.cpu.get_capabilities`, of x86 and of ARM.
+BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
 KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
 
 
@@ -104,8 +106,12 @@ def checkpoint_digest(model: str | Path | None) -> str:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is fast on a device; an x86 processor without AVX-512 emulates it in software."""
-    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("NO AVX", "AVX2")
+    """Whether a device has instructions for bfloat16; a processor without them computes it in software."""
+    if device.type != "cpu":
+        return True
+    # PyTorch before 2.11 does not say.
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(capabilities.get(name) for name in BF16_INSTRUCTIONS)
 
 
 def _computes_half(device: torch.device, dtype: torch.dtype) -> bool:

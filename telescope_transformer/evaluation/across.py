@@ -30,7 +30,7 @@ from telescope_transformer.evaluation.telescopes import Parts, Plan, Telescope, 
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.learning.arguments import arguments_of, read_recipe
-from telescope_transformer.learning.training import train_on_windows
+from telescope_transformer.learning.training import fastest_precision, train_on_windows
 from telescope_transformer.metrics.bootstrap import percentile_interval
 from telescope_transformer.metrics.clusters import partition_scores
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
@@ -210,9 +210,10 @@ def _learned_elsewhere(target: Target, variant: Variant) -> str | Path:
     """The checkpoint of a variant: the given one, or one trained on the other telescopes."""
     if variant.checkpoint is not None:
         return variant.checkpoint
-    folder = target.models / variant.name
+    # Telescopes that leave the same others to learn from share the model.
+    folder = target.output / "models" / "+".join(target.elsewhere) / str(target.seed) / variant.name
     arguments = arguments_of(variant.recipe, {"seed": target.seed, "cpu": target.cpu, "tracker": "none", "mix": []})
-    train_on_windows(list(target.elsewhere.values()), arguments, folder)
+    train_on_windows(list(target.elsewhere.values()), fastest_precision(arguments), folder)
     return folder
 
 

@@ -49,6 +49,7 @@ class Telescope:
         name: name in tables.
         inputs: flow-record files, relative to the data folder.
         learn: whether models are trained on it when another telescope is evaluated.
+        without: telescopes that models are not trained on when this one is evaluated, because they share its sources.
         columns: record field to column.
         distinct: drop records that equal another in every field.
         most_records: most records per source, so that one flood does not outweigh all others; None is no limit.
@@ -59,6 +60,7 @@ class Telescope:
     name: str
     inputs: Sequence[str]
     learn: bool = True
+    without: Sequence[str] = ()
     columns: Mapping[str, str] | None = None
     distinct: bool = False
     most_records: int | None = None
@@ -101,7 +103,8 @@ class Plan:
 
     def others(self, telescope: Telescope) -> list[Telescope]:
         """Telescopes that models are trained on when this one is evaluated."""
-        return [other for other in self.telescopes if other.learn and other.name != telescope.name]
+        left_out = {telescope.name, *telescope.without}
+        return [other for other in self.telescopes if other.learn and other.name not in left_out]
 
 
 def read_plan(path: str | Path) -> Plan:

@@ -31,6 +31,7 @@ from telescope_transformer.learning.held_out import HeldOut, keep_out
 from telescope_transformer.learning.loop import Trainer
 from telescope_transformer.learning.store import RecordStore, store_of_windows
 from telescope_transformer.learning.training import (
+    fastest_precision,
     make_accelerator,
     make_model,
     make_trainer,
@@ -78,7 +79,7 @@ class AdaptSettings:
     batch_pairs: int | None = None
     seed: int = 0
     hold_out: float = 0.1
-    min_sources: int = 100
+    min_sources: int = 40
     length: int = 8
     always: bool = False
     device_cpu: bool = False
@@ -215,7 +216,8 @@ def _fitted(arguments: TrainingArguments, settings: AdaptSettings, able: int) ->
     """
     pairs = settings.batch_pairs or min(arguments.batch_pairs, able // 2)
     steps = settings.steps or arguments.steps
-    return with_precision_of_device(replace(arguments, batch_pairs=max(2, pairs), steps=steps))
+    arguments = fastest_precision(replace(arguments, batch_pairs=max(2, pairs), steps=steps))
+    return with_precision_of_device(arguments)
 
 
 def _train(

@@ -166,9 +166,12 @@ class Trainer:
         self.optimizer.zero_grad()
         chunks = chunks_of(batch, 2 * self.arguments.chunk_pairs)
         temperature = self.accelerator.unwrap_model(self.model).config.temperature
+        bf16 = self.arguments.mixed_precision == "bf16"
 
         def embed(chunk: dict[str, torch.Tensor]) -> torch.Tensor:
-            return self.model(**chunk).embeddings
+            # Not through Accelerate, whose precision is set once for the whole process.
+            with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=bf16):
+                return self.model(**chunk).embeddings.float()
 
         def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
             return self.objective.loss(embeddings, PairFacts(batch["sources"], batch["networks"], temperature))

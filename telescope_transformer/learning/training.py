@@ -143,6 +143,12 @@ def with_precision_of_device(arguments: TrainingArguments) -> TrainingArguments:
     return dataclasses.replace(arguments, mixed_precision="no")
 
 
+def fastest_precision(arguments: TrainingArguments) -> TrainingArguments:
+    """The options, in bfloat16 where the device has instructions for it and they leave the precision open."""
+    native = computes_bf16(PartialState(cpu=arguments.cpu).device)
+    return dataclasses.replace(arguments, mixed_precision=arguments.mixed_precision or ("bf16" if native else "no"))
+
+
 def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
     """Create the accelerator with the devices and processes that the launcher set up.
 
@@ -155,9 +161,11 @@ def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
         name = "tensorboard" if "tensorboard" in trackers else "none"
     if name != "none" and name not in trackers:
         raise TrainingError(f"tracker {name!r} is not known or not installed; there are {['none', *trackers]}")
+    # The loop computes bfloat16 itself, so that a process can train in several precisions.
+    precision = {"": None, "bf16": "no"}.get(arguments.mixed_precision, arguments.mixed_precision)
     accelerator = Accelerator(
         cpu=arguments.cpu,
-        mixed_precision=arguments.mixed_precision or None,
+        mixed_precision=precision,
         log_with=None if name == "none" else name,
         project_config=ProjectConfiguration(project_dir=str(output), logging_dir=str(output / "logs")),
         step_scheduler_with_optimizer=False,

@@ -24,7 +24,7 @@ import pyarrow as pa
 import torch
 from torch.nn import functional as F
 
-from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.embedding import computes_bf16, embed_windows, load_model
 from telescope_transformer.learning.data import PairBatches
 from telescope_transformer.learning.sampling import PairOptions, PairSampler
 from telescope_transformer.learning.store import RecordStore
@@ -177,7 +177,7 @@ def main() -> None:
             for length in (8, 64)
         },
     }
-    bf16 = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
+    bf16 = computes_bf16(torch.device("cpu"))
     results["machine"] = {"processor": platform.machine(), "bf16_instructions": bf16, "torch": torch.__version__}
     text = json.dumps(results, indent=2)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

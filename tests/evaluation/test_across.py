@@ -199,3 +199,9 @@ def test_means_are_told_with_their_range() -> None:
     assert spread([0.5, 0.7]) == ".600 (.500 to .700)"
     assert spread([0.25]) == ".250"
     assert spread([None]) == ""
+
+
+def test_telescopes_that_share_sources_are_not_learned_from() -> None:
+    plan = read_plan(Path(__file__).resolve().parents[2] / "training" / "across.yaml")
+    by_name = {telescope.name: telescope for telescope in plan.telescopes}
+    assert {other.name for other in plan.others(by_name["scanners-2023"])} == {"honeypots-2013", "honeypots-2017"}

@@ -25,27 +25,23 @@ class NTXent:
     Args:
         ignore_siblings: do not use sources of one /24 (IPv6: /48) as negatives of each other, because one actor often
             uses several addresses of a network.
-        ignore_nearest: share of an anchor's negatives to ignore, the most similar ones, because they may be of the
-            same actor.
+        ignore_nearer: do not use windows as negatives of an anchor that are more similar to it than its partner is.
+            Two windows of one actor are as similar as two of one source, so half of the actor's other windows are
+            ignored; windows of other actors are ignored only until the model tells them apart.
     """
 
     name: ClassVar[str] = "nt_xent"
 
     ignore_siblings: bool = False
-    ignore_nearest: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.ignore_nearest < 1:
-            raise ValueError(f"ignore_nearest must be at least 0 and less than 1, not {self.ignore_nearest}")
+    ignore_nearer: bool = False
 
     def loss(self, embeddings: torch.Tensor, pairs: PairFacts) -> torch.Tensor:
         """Mean over this process's anchors, with the windows of all processes as negatives."""
         first, second = embeddings.chunk(2)
         logits, partner = _compare(first, second, pairs.temperature, pairs.networks if self.ignore_siblings else None)
-        ignored = round(self.ignore_nearest * (logits.shape[1] - 2))
-        if ignored:
-            negatives = logits.detach().scatter(1, partner.unsqueeze(1), -torch.inf)
-            logits = logits.scatter(1, negatives.topk(ignored, dim=1).indices, -torch.inf)
+        if self.ignore_nearer:
+            known = logits.detach()
+            logits = logits.masked_fill(known > known.gather(1, partner.unsqueeze(1)), -torch.inf)
         return F.cross_entropy(logits, partner)
 
 

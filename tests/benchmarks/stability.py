@@ -1,0 +1,124 @@
+"""How far clusters stay the same where the input changes in a way that should not matter.
+
+Run: python -m tests.benchmarks.stability INPUT... [--columns FIELD=COLUMN,...] [--model CHECKPOINT] [--output FILE.json]
+
+INPUT is flow-record files, or the size of a simulated telescope such as 2000x90. The model is adapted once, unless
+one is given; each variation is then analysed with the same weights and compared with the original by the adjusted Rand
+index of the sources that both have.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sklearn.metrics import adjusted_rand_score
+
+from telescope_transformer.analysis import Analysis, Settings, analyze
+from telescope_transformer.records.columns import parse_mapping
+from telescope_transformer.evaluation.actors import Simulated, parse_size
+from telescope_transformer.learning.adapt import AdaptSettings, adapt
+from telescope_transformer.records import read_records
+from telescope_transformer.simulation import SimulationSettings
+from telescope_transformer.windows import cut
+
+RESULTS = Path(__file__).parent / "results" / "stability.json"
+# The bound is not what is measured here.
+PROOF_SECONDS = 1.0
+SECOND = 1_000_000
+# Addresses of copies: the first of the reserved block 240.0.0.0/4, which no telescope records as a source.
+COPIES = 240 << 24
+
+Variation = tuple[pa.Table, Settings]
+
+
+def variations(records: pa.Table, settings: Settings, original: Analysis) -> Iterator[tuple[str, Callable[[], Variation]]]:
+    """Name and content of each variation."""
+    clusters = original.sources.filter(pc.is_valid(original.sources["cluster"]))
+    sizes = clusters["cluster"].combine_chunks().value_counts()
+    cluster = sizes.field("values")[int(np.argmax(sizes.field("counts").to_numpy()))]
+    largest = clusters["source"].filter(pc.equal(clusters["cluster"], cluster))
+    inside = pc.is_in(records["src_ip"], value_set=largest.combine_chunks())
+    threshold = original.solution["threshold"]
+    yield "another seed of the search", lambda: (records, replace(settings, seed=1))
+    yield "threshold + .001", lambda: (records, replace(settings, threshold=threshold + 0.001))
+    yield "order within a second", lambda: (_shuffled(records), settings)
+    yield "one source more", lambda: (_with_copies(records, largest[:1]), settings)
+    yield "largest cluster removed", lambda: (records.filter(pc.invert(inside)), settings)
+    yield "largest cluster twice", lambda: (_with_copies(records, largest), settings)
+    yield "without short windows", lambda: (records, replace(settings, min_records=settings.core_records))
+
+
+def _shuffled(records: pa.Table) -> pa.Table:
+    """The records in another order among those of one second."""
+    seconds = pc.divide(records["timestamp"].cast(pa.int64()), SECOND).to_numpy()
+    return records.take(pa.array(np.lexsort((np.random.default_rng(0).random(len(seconds)), seconds))))
+
+
+def _with_copies(records: pa.Table, sources: pa.ChunkedArray) -> pa.Table:
+    """The records, and those of some sources again under addresses of their own."""
+    names = sources.combine_chunks()
+    copied = records.filter(pc.is_in(records["src_ip"], value_set=names))
+    code = pc.index_in(copied["src_ip"], value_set=names).to_numpy()
+    new = pa.array([f"240.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in range(len(names))], names.type)
+    place = copied.column_names.index("src_ip")
+    copied = copied.set_column(place, "src_ip", pa.chunked_array([new.take(pa.array(code))]))
+    both = pa.concat_tables([records, copied.cast(records.schema)])
+    return both.take(pc.sort_indices(both["timestamp"]))
+
+
+def agreement(first: Analysis, second: Analysis, settings: Settings) -> tuple[float, int]:
+    """Adjusted Rand index of the windows of enough records that both have, by source and start; and their number."""
+    found = []
+    for analysis in (first, second):
+        long = analysis.windows.filter(pc.greater_equal(analysis.windows["n_records"], settings.core_records))
+        keys = zip(long["source"].to_pylist(), long["start"].cast(pa.int64()).to_pylist(), strict=True)
+        found.append(dict(zip(keys, long["cluster"].to_pylist(), strict=True)))
+    common = sorted(found[0].keys() & found[1].keys())
+    return float(adjusted_rand_score(*([labels[key] for key in common] for labels in found))), len(common)
+
+
+def measure(records: pa.Table, model: str) -> dict[str, dict[str, float]]:
+    """Agreement of each variation with the original."""
+    settings = Settings(model=model, time_limit=PROOF_SECONDS)
+    original = analyze(records, settings)
+    found: dict[str, dict[str, float]] = {}
+    for name, make in variations(records, settings, original):
+        changed, its_settings = make()
+        ari, windows = agreement(original, analyze(changed, its_settings), settings)
+        found[name] = {"ari": ari, "windows": windows}
+        print(f"{name:30s} ARI {ari:.3f} of {windows:,} windows", flush=True)
+    return found
+
+
+def main() -> None:
+    """Measure one telescope and record it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("inputs", nargs="+")
+    parser.add_argument("--columns")
+    parser.add_argument("--model")
+    parser.add_argument("--name")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    if len(options.inputs) == 1 and not Path(options.inputs[0]).exists():
+        sources, volume = parse_size(options.inputs[0])
+        records = Simulated(SimulationSettings(sources, 0, volume)).unlabelled
+    else:
+        columns = parse_mapping(options.columns) if options.columns else None
+        records = read_records([Path(name) for name in options.inputs], columns=columns).table
+    with tempfile.TemporaryDirectory() as folder:
+        if options.model is None:
+            adapt(cut(records, min_records=1), settings=AdaptSettings(), progress=False).save(folder)
+        found = measure(records, options.model or folder)
+    recorded = json.loads(options.output.read_text(encoding="utf-8")) if options.output.is_file() else {}
+    recorded[options.name or Path(options.inputs[0]).name] = found
+    options.output.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
