@@ -17,9 +17,12 @@ from telescope_transformer.windows import position_in_run
 
 # Where thresholds that agree best with known organisations and simulated actors lie (`telescope evaluate --across` and
 # `--truth actor` give both). Below, whole kinds of traffic are reproduced as clusters; above, only near copies are.
-GRID = np.round(np.arange(0.5, 0.86, 0.05), 2)
+GRID = np.round(np.arange(0.35, 0.86, 0.05), 2)
 # For telescopes with too few sources to tell, and where the agreement does not depend on the threshold.
-DEFAULT_THRESHOLD = 0.6
+DEFAULT_THRESHOLD = 0.45
+# One cluster of everything is found again whatever the windows. A threshold at which a cluster has more than this share
+# of the sources is taken only if all thresholds have such a cluster.
+MOST_JOINED = 0.5
 # Differences of agreement that repeated draws have.
 TOLERANCE = 0.03
 # A sweep of this many windows takes a second, and more sources change the curve by less than repeated draws do.
@@ -61,7 +64,7 @@ def reproducible_threshold(embeddings: np.ndarray, sources: np.ndarray, *, seed:
         fewer than 50 sources have two windows.
     """
     codes = np.unique(np.asarray(sources), return_inverse=True)[1]
-    curves, compared = [], 0
+    curves, joined, compared = [], [], 0
     for draw in range(DRAWS):
         rng = np.random.default_rng([seed, draw])
         first, second = _two_windows(codes, rng)
@@ -74,11 +77,15 @@ def reproducible_threshold(embeddings: np.ndarray, sources: np.ndarray, *, seed:
             for half in (first, second)
         ]
         curves.append([adjusted_rand_score(a.labels, b.labels) for a, b in zip(*halves, strict=True)])
+        largest = [max(np.bincount(point.labels).max() for point in pair) for pair in zip(*halves, strict=True)]
+        joined.append(np.array(largest) / len(kept))
         compared = len(kept)
     agreement = np.mean(curves, axis=0)
     # The mean of three neighbours: no single lucky point is chosen.
     smooth = np.convolve(np.pad(agreement, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
-    as_good = GRID[smooth >= smooth.max() - TOLERANCE]
+    apart = np.mean(joined, axis=0) <= MOST_JOINED
+    candidates = np.where(apart | ~apart.any(), smooth, -np.inf)
+    as_good = GRID[candidates >= candidates.max() - TOLERANCE]
     chosen = float(as_good[np.abs(as_good - DEFAULT_THRESHOLD).argmin()])
     rows = [{"threshold": float(t), "agreement": float(a)} for t, a in zip(GRID, agreement, strict=True)]
     return ThresholdEvidence(chosen, rows, compared)

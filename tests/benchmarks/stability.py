@@ -1,6 +1,6 @@
 """How far clusters stay the same where the input changes in a way that should not matter.
 
-Run: python -m tests.benchmarks.stability INPUT... [--columns FIELD=COLUMN,...] [--model CHECKPOINT] [--output FILE.json]
+Run: python -m tests.benchmarks.stability INPUT... [--columns FIELD=COLUMN,...] [--model CHECKPOINT]
 
 INPUT is flow-record files, or the size of a simulated telescope such as 2000x90. The model is adapted once, unless
 one is given; each variation is then analysed with the same weights and compared with the original by the adjusted Rand
@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.metrics import adjusted_rand_score
 
-from telescope_transformer.analysis import Analysis, Settings, analyze
-from telescope_transformer.records.columns import parse_mapping
+from telescope_transformer.analysis import Analysis, AnalysisSettings, analyze
 from telescope_transformer.evaluation.actors import Simulated, parse_size
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.records import read_records
+from telescope_transformer.records.columns import parse_mapping
 from telescope_transformer.simulation import SimulationSettings
 from telescope_transformer.windows import cut
 
@@ -34,10 +34,12 @@ SECOND = 1_000_000
 # Addresses of copies: the first of the reserved block 240.0.0.0/4, which no telescope records as a source.
 COPIES = 240 << 24
 
-Variation = tuple[pa.Table, Settings]
+Variation = tuple[pa.Table, AnalysisSettings]
 
 
-def variations(records: pa.Table, settings: Settings, original: Analysis) -> Iterator[tuple[str, Callable[[], Variation]]]:
+def variations(
+    records: pa.Table, settings: AnalysisSettings, original: Analysis
+) -> Iterator[tuple[str, Callable[[], Variation]]]:
     """Name and content of each variation."""
     clusters = original.sources.filter(pc.is_valid(original.sources["cluster"]))
     sizes = clusters["cluster"].combine_chunks().value_counts()
@@ -72,7 +74,7 @@ def _with_copies(records: pa.Table, sources: pa.ChunkedArray) -> pa.Table:
     return both.take(pc.sort_indices(both["timestamp"]))
 
 
-def agreement(first: Analysis, second: Analysis, settings: Settings) -> tuple[float, int]:
+def agreement(first: Analysis, second: Analysis, settings: AnalysisSettings) -> tuple[float, int]:
     """Adjusted Rand index of the windows of enough records that both have, by source and start; and their number."""
     found = []
     for analysis in (first, second):
@@ -85,7 +87,7 @@ def agreement(first: Analysis, second: Analysis, settings: Settings) -> tuple[fl
 
 def measure(records: pa.Table, model: str) -> dict[str, dict[str, float]]:
     """Agreement of each variation with the original."""
-    settings = Settings(model=model, time_limit=PROOF_SECONDS)
+    settings = AnalysisSettings(model=model, time_limit=PROOF_SECONDS)
     original = analyze(records, settings)
     found: dict[str, dict[str, float]] = {}
     for name, make in variations(records, settings, original):
