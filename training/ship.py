@@ -21,7 +21,7 @@ from telescope_transformer.calibrating import calibrate_dataset
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.evaluation.inputs import distinct_records
 from telescope_transformer.learning.arguments import arguments_of
-from telescope_transformer.learning.training import TrainingPaths, train
+from telescope_transformer.learning.training import TrainingPaths, fastest_precision, train
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.preparation import PreparationSettings, WindowSettings, prepare
 from telescope_transformer.records import read_records, scan_records
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         work.mkdir(parents=True, exist_ok=True)
         datasets = make_datasets(options.data, work)
-        train(TrainingPaths(datasets, work / "run"), arguments_of(options.config, given))
+        train(TrainingPaths(datasets, work / "run"), fastest_precision(arguments_of(options.config, given)))
         halve(work / "run", options.output)
         calibrate_dataset(work / CALIBRATED_ON, options.output).save(options.output)
     except TelescopeError as error:

@@ -13,10 +13,6 @@ from telescope_transformer.learning.sampling import PairSampler
 from telescope_transformer.learning.store import RecordStore
 from telescope_transformer.model import FlowTokenizer
 
-# Standard deviation of the logarithm of a changed rate: most are within a factor of three. With .3 on every window
-# instead, real telescopes lose .03 of the AUROC of one source, and simulated actors .05 of the ARI.
-RATE_SPREAD = 0.6
-
 
 class PairBatches(Dataset[BatchEncoding]):
     """Pairs of windows of one dataset. Item `step` is this process's share of the pairs of that step.
@@ -31,8 +27,8 @@ class PairBatches(Dataset[BatchEncoding]):
         tokenizer: of the model that is trained.
         rank, processes: the pairs of a step are divided evenly among the processes, without duplicates.
         field_dropout: for each field, the probability that a window is shown without it; `dst_ip` is all octets.
-        rate_changes: share of the pairs whose windows are shown as if sent at other rates, each its own, because
-            hosts of one actor send at different rates.
+        time_jitter: standard deviation of the logarithm of a random factor on all inter-arrival times of a window,
+            because hosts of one actor send at different rates.
     """
 
     def __init__(
@@ -44,11 +40,11 @@ class PairBatches(Dataset[BatchEncoding]):
         processes: int = 1,
         *,
         field_dropout: Mapping[str, float] | None = None,
-        rate_changes: float = 0.0,
+        time_jitter: float = 0.0,
     ):
         self.store, self.sampler, self.tokenizer = store, sampler, tokenizer
         self.dropped = {name: rate for name, rate in (field_dropout or {}).items() if columns_of(name, tokenizer)}
-        self.rate_changes = rate_changes
+        self.time_jitter = time_jitter
         share = sampler.options.batch_pairs // processes
         self.own = slice(rank * share, (rank + 1) * share)
 
@@ -76,12 +72,11 @@ class PairBatches(Dataset[BatchEncoding]):
                 batch["input_ids"][torch.from_numpy(hidden), :, column] = self.tokenizer.unk_token_id
 
     def _change_rates(self, step: int, batch: BatchEncoding) -> None:
-        """Scale the inter-arrival times of both windows of some pairs, each by its own random factor."""
-        if not self.rate_changes:
+        """Scale the inter-arrival times of each window by a random factor."""
+        if not self.time_jitter:
             return
-        random, pairs = np.random.default_rng([self.sampler.options.seed, step, 3]), self.sampler.options.batch_pairs
-        factors = np.exp(RATE_SPREAD * random.standard_normal((2, pairs)))
-        factors[:, random.random(pairs) >= self.rate_changes] = 1
+        random = np.random.default_rng([self.sampler.options.seed, step, 3])
+        factors = np.exp(self.time_jitter * random.standard_normal((2, self.sampler.options.batch_pairs)))
         batch["inter_arrival"] *= torch.from_numpy(factors[:, self.own].reshape(-1, 1).astype(np.float32))
 
 
