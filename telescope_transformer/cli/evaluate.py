@@ -1,5 +1,6 @@
 """`telescope evaluate`: measure models against baselines and controls."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +35,7 @@ def evaluate(
         typer.Option(help="Model's directory or Hub id, NAME=MODEL, or NAME@SPLIT=MODEL (repeatable)."),
     ] = None,
     methods: Annotated[
-        list[str] | None, typer.Option(help="Baseline to compare with, or method with --across (repeatable).")
+        list[str] | None, typer.Option(help="Baseline to compare with; a row with --across and --truth (repeatable).")
     ] = None,
     window: Annotated[int, typer.Option(help="Records in each window.")] = 8,
     splits: Annotated[str, typer.Option(callback=numbers, help="Seeds of splits, comma-separated.")] = "0,1,2",
@@ -72,7 +73,7 @@ def evaluate(
     if truth is not None:
         if truth != "actor":
             raise typer.BadParameter(f"--truth is `actor`, not {truth!r}")
-        _actors(inputs, output, models, seeds, cpu=cpu)
+        _actors(inputs, output, models, seeds, methods or (), cpu=cpu)
         return
     from telescope_transformer.evaluation.baselines import DEFAULT_BASELINES
     from telescope_transformer.evaluation.measuring import evaluate as measure
@@ -111,11 +112,14 @@ def _across(inputs: list[str], output: Path, *, data: Path, **options: Any) -> N
     _show(across_tables(cells, method_names(plan), [one.name for one in plan.telescopes]), output / "across.md")
 
 
-def _actors(sizes: list[str], output: Path, models: list[Any], seeds: list[int], *, cpu: bool) -> None:
+def _actors(
+    sizes: list[str], output: Path, models: list[Any], seeds: list[int], methods: Sequence[str], *, cpu: bool
+) -> None:
     from telescope_transformer.evaluation.actors import actor_tables, evaluate_actors
     from telescope_transformer.learning.adapt import AdaptSettings
 
-    cells = evaluate_actors(sizes, models, seeds, output, AdaptSettings(device_cpu=cpu))
+    settings = AdaptSettings(device_cpu=cpu)
+    cells = evaluate_actors(sizes, models, seeds, output, settings, methods)
     _show(actor_tables(cells), output / "actors.md")
 
 

@@ -89,6 +89,7 @@ def evaluate_actors(
     seeds: Sequence[int],
     output: Path,
     settings: AdaptSettings,
+    wanted: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Measure models, baselines and the oracle on simulated telescopes, cell by cell.
 
@@ -98,6 +99,7 @@ def evaluate_actors(
         seeds: of the simulations.
         output: folder of the cells and of adapted checkpoints.
         settings: of adaptation.
+        wanted: names of methods to measure; all if empty.
 
     Returns:
         The cells.
@@ -108,6 +110,10 @@ def evaluate_actors(
     parsed = {size: parse_size(size) for size in sizes}
     cells = Cells(output, SCHEMA)
     names = [*_baselines(), *(name for model in models for name in _arms(model))]
+    unknown = sorted(set(wanted) - set(names))
+    if unknown:
+        raise InputError(f"there is no method {unknown[0]!r}; there are {', '.join(names)}")
+    names = [name for name in names if name in (wanted or names)]
     with progress_bar(total=len(sizes) * len(seeds) * len(names), unit="cell", description="simulated actors") as bar:
         for size, (sources, records) in parsed.items():
             for seed in seeds:
@@ -120,6 +126,8 @@ def evaluate_actors(
                     depends = _depends(model, settings)
                     methods += [(name, arm, depends) for name, arm in _arms(model, work, settings).items()]
                 for name, method, depends in methods:
+                    if name not in names:
+                        continue
                     bar.set_description(f"{size}, seed {seed}, {name}")
                     key = {"size": size, "seed": seed, "method": name}
                     cells.compute(key, partial(_measure, simulated, method), depends)
