@@ -20,8 +20,8 @@ from telescope_transformer.windows import position_in_run
 GRID = np.round(np.arange(0.35, 0.86, 0.05), 2)
 # For telescopes with too few sources to tell, and where the agreement does not depend on the threshold.
 DEFAULT_THRESHOLD = 0.45
-# One cluster of everything is found again whatever the windows. A threshold at which a cluster has more than this share
-# of the sources is taken only if all thresholds have such a cluster.
+# One cluster of everything is found again whatever the windows. A threshold at which a cluster has more than this
+# share of the sources is taken only if all thresholds have such a cluster.
 MOST_JOINED = 0.5
 # Differences of agreement that repeated draws have.
 TOLERANCE = 0.03

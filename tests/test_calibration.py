@@ -61,6 +61,16 @@ def test_a_large_campaign_does_not_move_the_threshold(rng: np.random.Generator) 
     assert joined.threshold == pytest.approx(calibrate(embeddings, sources).threshold, abs=0.1)
 
 
+def test_one_cluster_of_everything_is_no_evidence(rng: np.random.Generator) -> None:
+    """A model that is not adapted puts all windows into one cone, where low thresholds join everything."""
+    embeddings, sources, _ = actors(rng, 30, noise=0.12)
+    cone = unit_rows(unit_rows(embeddings - embeddings.mean(axis=0)) + 1.5 * np.eye(16)[0])
+    calibration = calibrate(cone, sources)
+    assert calibration.agreement[0]["agreement"] == pytest.approx(1.0)
+    labels = sweep(cone, [calibration.threshold])[0].labels
+    assert np.bincount(labels).max() <= 0.6 * len(labels)
+
+
 def test_few_sources_keep_the_default_threshold(rng: np.random.Generator) -> None:
     embeddings, sources, _ = actors(rng, 10)
     calibration = calibrate(embeddings, sources)
