@@ -1,0 +1,82 @@
+"""What adaptation brings, by number of steps and by number of sources that it learns from.
+
+Run: python -m tests.benchmarks.adaptation INPUT... [--columns FIELD=COLUMN,...] [--name NAME] [--output FILE.json]
+
+A fifth of the networks is held out. The model is adapted to the others, and measured on the sources held out:
+the AUROC of pairs of windows of one source against pairs of two, and of pairs of sources of one /24.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.embedding import load_model
+from telescope_transformer.learning.adapt import AdaptSettings, adapt
+from telescope_transformer.learning.held_out import HeldOut, keep_out
+from telescope_transformer.records import read_records
+from telescope_transformer.records.columns import parse_mapping
+from telescope_transformer.windows import cut
+
+RESULTS = Path(__file__).parent / "results" / "adaptation.json"
+STEPS = (50, 100, 200, 500, 1000)
+SOURCES = (20, 40, 80, 160, 320)
+LENGTH = 8
+
+
+def subset(windows: pa.Table, sources: int, seed: int) -> pa.Table:
+    """Windows of so many of the sources that have two windows of four records."""
+    counts = windows.group_by("source").aggregate([("n_records", "sum")])
+    able = counts.filter(pc.greater_equal(counts["n_records_sum"], LENGTH))["source"].combine_chunks().sort()
+    chosen = np.random.default_rng(seed).permutation(len(able))[:sources]
+    return windows.filter(pc.is_in(windows["source"], value_set=able.take(pa.array(chosen))))
+
+
+def measure(windows: pa.Table, seed: int) -> list[dict[str, float]]:
+    """A row per adaptation: steps, sources, seconds, and the figures on held-out sources before and after."""
+    names = pc.unique(windows["source"])
+    out = pc.is_in(windows["source"], value_set=names.filter(pa.array(keep_out(names, 0.2, seed))))
+    held_out = HeldOut.of(windows.filter(out), LENGTH, seed)
+    if held_out is None:
+        raise SystemExit("too few sources to hold out")
+    learning = windows.filter(pc.invert(out))
+    before = held_out.embed(*load_model())
+    settings = AdaptSettings(seed=seed, hold_out=0.0, min_sources=4, always=True, device_cpu=True)
+    plans = [(learning, steps) for steps in STEPS]
+    plans += [(subset(learning, sources, seed), STEPS[-2]) for sources in SOURCES]
+    rows = []
+    for table, steps in plans:
+        begun = time.process_time()
+        adapted = adapt(table, settings=replace(settings, steps=steps), progress=False)
+        seconds = time.process_time() - begun
+        _, figures, _ = held_out.compare(before, held_out.embed(adapted.model, adapted.tokenizer), seed)
+        base, _, _ = held_out.compare(before, before, seed)
+        row = {"steps": steps, "sources": adapted.facts["sources"], "seconds": round(seconds, 1)}
+        rows.append(row | {"before": base, "after": figures})
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def main() -> None:
+    """Measure one telescope and record it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("inputs", nargs="+", type=Path)
+    parser.add_argument("--columns")
+    parser.add_argument("--name")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    columns = parse_mapping(options.columns) if options.columns else None
+    windows = cut(read_records(options.inputs, columns=columns).table, min_records=1).to_table()
+    recorded = json.loads(options.output.read_text(encoding="utf-8")) if options.output.is_file() else {}
+    recorded[options.name or options.inputs[0].name] = measure(windows, options.seed)
+    options.output.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
