@@ -273,9 +273,9 @@ def test_the_single_commands_give_what_analyze_gives(flows, tmp_path, monkeypatc
         monkeypatch.setattr(module, "Embedder", PortShares)
     work, options = str(tmp_path / "work"), ["--threshold", "0.6", "--time-limit", "5"]
     commands = [
-        ["analyze", str(flows), "--output", str(tmp_path / "whole"), *options],
+        ["analyze", str(flows), "--output", str(tmp_path / "whole"), "--no-adapt", *options],
         ["prepare", str(flows), "--output", work],
-        ["embed", work],
+        ["embed", work, "--no-adapt"],
         ["cluster", work, *options],
         ["report", work, "--output", str(tmp_path / "single")],
     ]
