@@ -5,16 +5,27 @@
 - MISP warning list (JSON with a `list`; github.com/MISP/misp-warninglists): the label is the file's name, or for a
   `list.json` its folder's. Entries that are no addresses (some lists mix in host names) are passed over and counted.
 - ipset (`ipset save`): the label is the set's name; `nomatch` entries are passed over and counted.
+- A table (CSV or Parquet) with a header: `name`, `period`, and `prefix` or `first` and `last`.
+
+A date at the end of a file's or a folder's name (`censys_2024-03.txt`, `2024-03-14/censys.txt`) or in the column
+`period` says when the entries held: `labels.periods`.
 """
 
+import csv
+import io
 import ipaddress
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from telescope_transformer.errors import InputError
+from telescope_transformer.labels.periods import Period, parse_period, period_of_name
 from telescope_transformer.labels.prefixes import Network, PrefixLabels
 
 _NO_LISTS = re.compile(r"(licen[cs]e|readme|changelog|copying)(\..*)?|.*\.md", re.IGNORECASE)
@@ -23,7 +34,12 @@ _COMMENT = re.compile(r"[#;].*|//.*")
 _RANGE = re.compile(r"[0-9a-f.:]+\s*-\s*[0-9a-f.:]+", re.IGNORECASE)
 _LONGEST_FILE = 256 << 20
 
+# Columns of a table of dated entries, and the first bytes of a Parquet file.
+_TABLE_HEADER = re.compile(r"(?=.*\bname\b)(?=.*\bperiod\b).*\b(prefix|first)\b.*", re.IGNORECASE)
+_PARQUET = b"PAR1"
+
 Entry = tuple[Network, str]
+Dated = tuple[Entry, Period | None]
 
 
 def parse_networks(text: str) -> list[Network]:
@@ -37,8 +53,18 @@ def parse_networks(text: str) -> list[Network]:
 
 def _label_of(path: Path) -> str:
     stem = path.name.split(".")[0]
-    label = _FAMILY_SUFFIX.sub("", stem)
-    return path.parent.name if stem == "list" else (label or stem)
+    named = path.parent.name if stem == "list" else stem
+    label = period_of_name(_FAMILY_SUFFIX.sub("", named))[0]
+    return _FAMILY_SUFFIX.sub("", label) or named
+
+
+def _period_of(path: Path, root: Path) -> Period | None:
+    """The date at the end of the file's name, or of the nearest folder below the root."""
+    for name in (_FAMILY_SUFFIX.sub("", path.name.split(".")[0]), *(one.name for one in path.parents)):
+        found = period_of_name(f"list_{name}")[1] or period_of_name(name)[1]
+        if found or name == root.name:
+            return found
+    return None
 
 
 def _text_entries(path: Path, text: str) -> Iterator[Entry]:
@@ -86,10 +112,47 @@ def _ipset_entries(path: Path, text: str, notes: list[str]) -> Iterator[Entry]:
         notes.append(f"{path}: {passed_over} `nomatch` entries were passed over")
 
 
-def _file_entries(path: Path, notes: list[str]) -> Iterator[Entry]:
+def _table_entries(path: Path, table: pa.Table) -> Iterator[Dated]:
+    """A row each: who had a prefix or a range, and when."""
+    columns = {name.lower(): table[name].to_pylist() for name in table.column_names}
+    bounds = ["prefix"] if "prefix" in columns else ["first", "last"]
+    missing = {"name", "period", *bounds} - set(columns)
+    if missing:
+        raise InputError(f"{path}: a table of dated lists has no column {', '.join(sorted(missing))}")
+    rows = zip(*(columns[name] for name in (*bounds, "name", "period")), strict=True)
+    for number, (*ends, name, period) in enumerate(rows, start=1):
+        try:
+            networks = (
+                parse_networks("-".join(str(ipaddress.ip_address(end)) for end in ends[:2]))
+                if ends[1:]
+                else (parse_networks(str(ends[0])))
+            )
+            held = parse_period(str(period)) if period else None
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: row {number}: {error}") from error
+        yield from (((network, str(name)), held) for network in networks)
+
+
+def _file_entries(path: Path, root: Path, notes: list[str]) -> Iterator[Dated]:
     if path.stat().st_size > _LONGEST_FILE:
         raise InputError(f"{path}: longer than {_LONGEST_FILE >> 20} MiB: this is no list of addresses")
-    text = path.read_bytes().decode("utf-8-sig", "replace")
+    content = path.read_bytes()
+    if content.startswith(_PARQUET):
+        try:
+            yield from _table_entries(path, pq.read_table(io.BytesIO(content)))
+        except pa.ArrowException as error:
+            raise InputError(f"{path}: cannot be read as Parquet: {error}") from error
+        return
+    text = content.decode("utf-8-sig", "replace")
+    if _TABLE_HEADER.fullmatch(text.partition("\n")[0].strip()):
+        rows = list(csv.DictReader(io.StringIO(text)))
+        yield from _table_entries(path, pa.Table.from_pylist(rows) if rows else pa.table({}))
+        return
+    period = _period_of(path, root)
+    yield from ((entry, period) for entry in _plain_entries(path, text, notes))
+
+
+def _plain_entries(path: Path, text: str, notes: list[str]) -> Iterator[Entry]:
     start = text.lstrip()
     if start.startswith("{"):
         try:
@@ -114,12 +177,16 @@ def read_labels(folder: str | Path) -> PrefixLabels:
     candidates = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
     paths = [path for path in candidates if path.name[0] not in "._" and not _NO_LISTS.fullmatch(path.name)]
     notes: list[str] = []
-    entries: list[Entry] = []
+    entries: dict[Period | None, list[Entry]] = defaultdict(list)
     for path in paths:
-        found = list(_file_entries(path, notes))
-        if not found:
+        n_found = 0
+        for entry, period in _file_entries(path, root, notes):
+            entries[period].append(entry)
+            n_found += 1
+        if not n_found:
             notes.append(f"{path}: holds no addresses")
-        entries += found
     if not entries:
         raise InputError(f"{folder}: no scanner list with an address in it")
-    return PrefixLabels.from_entries(entries, notes)
+    labels = PrefixLabels.from_entries(entries.pop(None, []), notes)
+    labels.dated = [(period, PrefixLabels.from_entries(entries[period])) for period in sorted(entries)]
+    return labels

@@ -15,10 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from telescope_transformer.labels.periods import REACH_DAYS, Period
 from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _HALF = 0xFFFFFFFFFFFFFFFF
+# Microseconds.
+_DAY = 24 * 3600 * 1_000_000
 
 
 class Tie(NamedTuple):
@@ -113,14 +116,15 @@ def _search(
 class PrefixLabels:
     """Labels of prefixes of both families.
 
-    `names` are the labels in the order of their codes, `ties` the prefixes that several labels claim, and `notes`
-    tell of list entries that were passed over.
+    `names` are the labels in the order of their codes, `ties` the prefixes that several labels claim, `notes` tell of
+    list entries that were passed over, and `dated` holds the entries that a list gives for a period only.
     """
 
     names: list[str]
     ties: list[Tie]
     prefix_count: int
     notes: list[str] = field(default_factory=list)
+    dated: list[tuple[Period, "PrefixLabels"]] = field(default_factory=list, repr=False)
     _four: Intervals = field(default=Intervals.nested([]), repr=False)
     _six: Intervals = field(default=Intervals.nested([]), repr=False)
 
@@ -141,13 +145,16 @@ class PrefixLabels:
                 ties.append(Tie(str(network), tuple(labels)))
             bounds = int(network.network_address), int(network.broadcast_address)
             by_version[network.version].append((*bounds, codes[labels[0]]))
-        return cls(
-            names, ties, len(claims), list(notes), Intervals.nested(by_version[4]), Intervals.nested(by_version[6])
-        )
+        four, six = (Intervals.nested(by_version[version]) for version in (4, 6))
+        return cls(names, ties, len(claims), list(notes), _four=four, _six=six)
 
     def summary(self) -> str:
         """What was read, in lines of text: prefixes, labels, ties and what was passed over."""
-        lines = [f"{self.prefix_count:,} prefixes of {len(self.names):,} labels"]
+        every = [self, *(labels for _, labels in self.dated)]
+        names = {name for labels in every for name in labels.names}
+        lines = [f"{sum(labels.prefix_count for labels in every):,} prefixes of {len(names):,} labels"]
+        if self.dated:
+            lines[0] += f", {sum(labels.prefix_count for _, labels in self.dated):,} of them dated"
         if self.ties:
             first = self.ties[0]
             lines.append(
@@ -173,9 +180,40 @@ class PrefixLabels:
 
 
 def label_records(table: pa.Table, labels: PrefixLabels, address: str = "src_ip") -> pa.Table:
-    """`table` with `label` set from the column `address`; a label of the input stays where no prefix matches."""
+    """`table` with `label` set from the column `address`; a label of the input stays where no prefix matches.
+
+    A dated entry labels records within `REACH_DAYS` of its period, the nearest one first; where none does, an entry
+    without date labels them.
+    """
     found = pa.chunked_array([labels.label(chunk) for chunk in table.column(address).chunks], pa.string())
+    if labels.dated and table.num_rows and "timestamp" in table.column_names:
+        found = pc.coalesce(_dated_labels(table, labels, address), found)
     index = table.schema.get_field_index("label")
     if index < 0:
         return table.append_column(pa.field("label", pa.string()), found)
     return table.set_column(index, pa.field("label", pa.string()), pc.coalesce(found, table.column(index)))
+
+
+def _dated_labels(table: pa.Table, labels: PrefixLabels, address: str) -> pa.ChunkedArray:
+    """The label of each record by the dated list that is nearest to its day, null where none is near."""
+    encoded = pc.dictionary_encode(table[address].cast(pa.string()).combine_chunks())
+    code = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
+    day = table["timestamp"].to_numpy() // _DAY
+    distance = np.full(table.num_rows, REACH_DAYS + 1, dtype=np.int64)
+    names: dict[str, int] = {}
+    answer = np.full(table.num_rows, -1, dtype=np.int32)
+    for period, lists in labels.dated:
+        if period.first - REACH_DAYS > day.max() or period.last + REACH_DAYS < day.min():
+            continue
+        known = np.append(lists.codes(encoded.dictionary), np.int32(-1))
+        rows = np.flatnonzero(known[code] >= 0)
+        away = np.maximum(np.maximum(period.first - day[rows], day[rows] - period.last), 0)
+        nearer = away < distance[rows]
+        rows = rows[nearer]
+        distance[rows] = away[nearer]
+        numbers = np.array([names.setdefault(name, len(names)) for name in lists.names], dtype=np.int32)
+        answer[rows] = numbers[known[code[rows]]]
+    indices = pa.array(answer, mask=answer < 0)
+    return pa.chunked_array(
+        [pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string())).dictionary_decode()]
+    )
