@@ -54,7 +54,7 @@ def with_shared_options(command: Command) -> Command:
         command(*args, **options)
 
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
     keyword = inspect.Parameter.KEYWORD_ONLY
     for each in inspect.signature(command).parameters.values():

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pyarrow.csv as pc_csv
@@ -16,7 +18,7 @@ from telescope_transformer.export.options import TLP, ExportOptions
 from telescope_transformer.export.stix import stix_bundle
 from telescope_transformer.export.tables import csv_table, json_text, source_table
 
-__all__ = ["FORMATS", "TLP", "ExportOptions", "Members", "export_clusters", "load_members"]
+__all__ = ["FORMATS", "TLP", "ExportOptions", "Members", "export_clusters", "formats", "load_members"]
 
 Writer = Callable[[Members, ExportOptions, Path], None]
 
@@ -38,8 +40,26 @@ FORMATS: dict[str, Writer] = {
     "nftables": _text(nftables_list),
     "list": _text(plain_list),
 }
-# A list that blocks must be asked for by cluster: most sources of a telescope are no attackers.
+# Other packages add formats by entry points of this group; each is a `Writer`.
+ENTRY_POINTS = "telescope_transformer.exporters"
+# Lists for firewalls are written only for named clusters, since most sources of a telescope are not attackers.
 NEED_CLUSTERS = ("ipset", "nftables", "list")
+
+
+@cache
+def formats() -> dict[str, Writer]:
+    """All formats by name: those of other packages, and those of this folder, which cannot be replaced.
+
+    Raises:
+        ExportError: if an exporter of another package cannot be loaded.
+    """
+    found: dict[str, Writer] = {}
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            found[entry.name] = entry.load()
+        except Exception as error:  # The code of another package may fail in any way.
+            raise ExportError(f"the exporter {entry.name} ({entry.value}) cannot be loaded: {error}") from error
+    return found | FORMATS
 
 
 def export_clusters(
@@ -49,13 +69,13 @@ def export_clusters(
     clusters: Sequence[int] | None = None,
     options: ExportOptions | None = None,
 ) -> int:
-    """Write the sources of clusters in a format of `FORMATS`; returns how many sources were written.
+    """Write the sources of clusters in one of the `formats`; returns how many sources were written.
 
-    The file is written beside its place and moved there whole: a full disk leaves the one that was there.
+    The file is written beside its target and then renamed, so a full disk leaves an existing file as it was.
 
     Args:
         folder: output of `telescope analyze` or `telescope update`.
-        format: csv, parquet, json, stix, misp, ipset, nftables or list.
+        format: csv, parquet, json, stix, misp, ipset, nftables, list, or a format of another package.
         output: the file to write.
         clusters: only these; the lists for firewalls need at least one.
         options: what is left out, whose name the export bears, and how far it may go.
@@ -63,8 +83,8 @@ def export_clusters(
     Raises:
         ExportError: for an unknown format or cluster, a missing library, or a folder that is no analysis.
     """
-    if format not in FORMATS:
-        raise ExportError(f"unknown format {format!r}; one of {', '.join(FORMATS)}")
+    if format not in formats():
+        raise ExportError(f"unknown format {format!r}; one of {', '.join(formats())}")
     if format in NEED_CLUSTERS and not clusters:
         raise ExportError(f"{format} needs the clusters to list; choose them with --cluster")
     options = options or ExportOptions()
@@ -72,7 +92,7 @@ def export_clusters(
     target = Path(output)
     unfinished = target.with_name(target.name + ".part")
     try:
-        FORMATS[format](members, options, unfinished)
+        formats()[format](members, options, unfinished)
         unfinished.replace(target)
     except OSError as error:
         with suppress(OSError):
