@@ -8,7 +8,6 @@ few records are placed at the end and change nothing: what they say of their sou
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +21,7 @@ from telescope_transformer.analysis.settings import AnalysisSettings, Say, count
 from telescope_transformer.analysis.short_windows import place_short_windows
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
 from telescope_transformer.calibration import FILE_NAME, Calibration, calibrate
-from telescope_transformer.correlation_clustering import CorrelationClustering, DenseGraph, Solution, certify, refine
-from telescope_transformer.correlation_clustering.bounds.packing import packed_bound
+from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.placement import SMALLEST_CONFIDENCE
@@ -227,10 +225,6 @@ def _solve(
     n_clusters = int(labels.max(initial=-1)) + 1
     say(f"{counted(n_clusters, 'cluster')} at cosine threshold {threshold:.3f}; proving how good the clustering is")
     proved = certify(graph, labels, time_limit=settings.time_limit, seed=settings.seed)
-    if not isinstance(graph, DenseGraph) and proved.cost > 0:
-        # Without the matrix, conflicts packed in seconds prove more than the dual does in a minute.
-        packed = packed_bound(np.asarray(vectors), labels, threshold)
-        proved = replace(proved, bound=float(np.fmax(proved.bound, packed)))
     gap = proved.summary()["gap"]
     if proved.cost > 0:
         proof = "nothing is proved" if gap is None else f"of which no clustering saves more than {gap:.2%}"

@@ -1,9 +1,10 @@
 """`CorrelationClustering`: the scikit-learn estimator over the solvers."""
 
 import time
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import _check_feature_names
@@ -17,6 +18,7 @@ from telescope_transformer.correlation_clustering.validation import (
     CheckedWeights,
     check_embeddings,
     check_limit,
+    check_samples,
     check_scale,
     check_weights_and_links,
     check_whole_number,
@@ -27,6 +29,7 @@ from telescope_transformer.errors import SolverError
 # Products in float64 keep a certificate of small graphs exact; beyond, float32 halves the time and the memory.
 _DOUBLE_UP_TO = 4_096
 _PAIRS = ("all", "neighbours")
+_AFFINITIES = ("precomputed", "inner_product")
 
 
 class CorrelationClustering(ClusterMixin, BaseEstimator):
@@ -43,28 +46,43 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
     - ``"greedy"`` is greedy additive edge contraction (GAEC) alone: the fastest, and deterministic.
     - ``"lp"`` solves the linear programming relaxation with HiGHS and rounds it, for up to 2,000 nodes.
 
-    The certificate: no clustering of the same graph costs less than ``lower_bound_``, so that no other saves more
-    than the share ``gap_`` of the cost. A gap of 0 means that the clustering is optimal.
+    What the certificate means: no clustering of the same graph costs less than ``lower_bound_``, so no other saves
+    more than the share ``gap_`` of the cost. A gap of 0 means that the clustering is optimal. A gap of 0.02 means
+    that the best clustering costs at least 98 % of this one; it may well be this one. The certificate is of the
+    weights alone: it does not say that the weights are right.
+
+    What to give:
+
+    - A graph: ``fit(weights)`` with a symmetric array or a SciPy sparse matrix. A networkx graph is
+      ``networkx.to_scipy_sparse_array(graph, weight="weight")``.
+    - Vectors: ``fit_embeddings(vectors, threshold)``, or ``affinity="inner_product"`` and ``fit(vectors)`` where
+      scikit-learn calls `fit`. Pairs weigh <x_i, x_j> - threshold. Divide vectors by their lengths for cosines.
+    - Pairs that must or must not be together: ``must_link`` and ``cannot_link``, or weights of inf and -inf.
 
     Parameters
     ----------
     method : {"auto", "lp", "local_search", "greedy"}, default="auto"
         What runs, see above.
     time_limit : float, default=None
-        Seconds that a fit may take; None until nothing improves.
+        Seconds that a fit may take; None until nothing improves. The time that the cost of all pairs takes at the end
+        is kept back, but a fit of vectors without a matrix takes at least as long as that.
     gap : float, default=None
         Relative gap at which to stop; None asks for a proof of optimality within what the method does.
     random_state : int, RandomState instance or None, default=None
         The same seed gives the same labels unless a time limit cuts the search.
     memory_limit : int, default=2147483648
-        Bytes that the matrix of all pairs may take in `fit_embeddings`. Beyond it, none is held.
+        Bytes that the matrix of all pairs of vectors may take. Beyond it, none is held.
     pairs : {"all", "neighbours"}, default="all"
-        Which pairs `fit_embeddings` weighs where the matrix would be larger than ``memory_limit``. ``"all"`` weighs
-        all of them by sums over clusters, in O(n d) memory; the pairs of nearest neighbours prove the lower bound,
-        and the cost takes a pass of O(n^2 d) time. ``"neighbours"`` weighs only the pairs of nearest neighbours, and
-        all others 0: another objective, which joins much less.
+        Which pairs of vectors are weighed where the matrix would be larger than ``memory_limit``. ``"all"`` weighs
+        all of them by sums over clusters, in O(n d) memory; packed conflicts and the pairs of nearest neighbours
+        prove the lower bound, and the cost takes a pass of O(n^2 d) time. ``"neighbours"`` weighs only the pairs of
+        nearest neighbours, and all others 0: another objective, which joins much less.
     n_neighbors : int, default=50
         Neighbours of each vector in that graph.
+    affinity : {"precomputed", "inner_product"}, default="precomputed"
+        What `fit` takes: weights of pairs, or vectors that weigh <x_i, x_j> - ``threshold``.
+    threshold : float, default=0.0
+        The product at which a pair of vectors neither attracts nor repels, with ``affinity="inner_product"``.
 
     Attributes
     ----------
@@ -114,12 +132,19 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
     >>> solver.fit(weights, must_link=[(0, 3)]).labels_.tolist()
     [0, 0, 0, 0]
 
-    A networkx graph is given by ``networkx.to_scipy_sparse_array(graph, weight="weight")``. Vectors are clustered by
-    their products:
+    Vectors are clustered by their products:
 
     >>> vectors = np.array([[1.0, 0.0], [0.9, 0.4], [0.0, 1.0]])
     >>> CorrelationClustering(random_state=0).fit_embeddings(vectors, threshold=0.5).labels_.tolist()
     [0, 0, 1]
+    >>> CorrelationClustering(affinity="inner_product", threshold=0.5).fit_predict(vectors).tolist()
+    [0, 0, 1]
+
+    A SciPy sparse matrix, in which absent pairs weigh 0, and a gap that suffices:
+
+    >>> from scipy import sparse
+    >>> CorrelationClustering(gap=0.01, random_state=0).fit(sparse.csr_array(weights)).n_clusters_
+    2
     """
 
     def __init__(
@@ -131,6 +156,8 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         memory_limit: int = 2 << 30,
         pairs: str = "all",
         n_neighbors: int = 50,
+        affinity: str = "precomputed",
+        threshold: float = 0.0,
     ) -> None:
         self.method = method
         self.time_limit = time_limit
@@ -139,16 +166,18 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         self.memory_limit = memory_limit
         self.pairs = pairs
         self.n_neighbors = n_neighbors
+        self.affinity = affinity
+        self.threshold = threshold
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = True
-        tags.input_tags.sparse = True
+        tags.input_tags.pairwise = tags.input_tags.sparse = self.affinity == "precomputed"
         return tags
 
-    def fit(self, weights: Any, y: None = None, *, must_link: Any = None, cannot_link: Any = None) -> Self:
-        """Cluster a dense symmetric array (n, n) or a SciPy sparse matrix of weights (an absent pair weighs 0).
+    def fit(self, X: Any, y: None = None, *, must_link: Any = None, cannot_link: Any = None) -> Self:
+        """Cluster weights of pairs, or vectors if ``affinity`` says so.
 
+        ``X`` is a dense symmetric array (n, n) or a SciPy sparse matrix of weights, in which an absent pair weighs 0.
         Positive weights attract, negative ones repel, the diagonal is ignored. Pairs that ``must_link`` (m, 2) names,
         or that weigh inf, end up together; those that ``cannot_link`` names, or that weigh -inf, apart; neither
         counts in the cost. Raises :class:`~telescope_transformer.errors.WeightsError` naming the first offending
@@ -156,10 +185,11 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         """
         started = time.monotonic()
         self._check_options()
-        checked = check_weights_and_links(weights, must_link, cannot_link)
-        _check_feature_names(self, weights, reset=True)
-        self.n_features_in_ = checked.graph.n
-        return self._solve(checked, started)
+        _check_feature_names(self, X, reset=True)
+        if self.affinity == "inner_product":
+            return self.fit_embeddings(check_samples(X), self.threshold, must_link=must_link, cannot_link=cannot_link)
+        checked = check_weights_and_links(X, must_link, cannot_link)
+        return self._solve(X, checked, started)
 
     def fit_embeddings(
         self, embeddings: Any, threshold: float, *, must_link: Any = None, cannot_link: Any = None
@@ -171,15 +201,14 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         """
         started = time.monotonic()
         graph = self.graph_of(embeddings, threshold)
-        self.n_features_in_ = int(np.shape(embeddings)[1])
         links = check_weights_and_links(SparseGraph.empty(graph.n).rows(), must_link, cannot_link)
-        return self._solve(CheckedWeights(graph, links.must_link, links.cannot_link), started)
+        return self._solve(embeddings, CheckedWeights(graph, links.must_link, links.cannot_link), started)
 
     def fit_graph(self, graph: Graph) -> Self:
         """Cluster a graph that `graph_of` gave."""
         started = time.monotonic()
         self._check_options()
-        return self._solve(CheckedWeights(graph), started)
+        return self._solve(np.empty((0, graph.n)), CheckedWeights(graph), started)
 
     def graph_of(self, embeddings: Any, threshold: float) -> Graph:
         """The graph that `fit_embeddings` solves: with a matrix, without one, or of nearest neighbours."""
@@ -197,7 +226,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         return DenseGraph(vectors @ vectors.T, float(threshold))
 
     def _check_options(self) -> None:
-        for name, known in (("method", METHODS), ("pairs", _PAIRS)):
+        for name, known in (("method", METHODS), ("pairs", _PAIRS), ("affinity", _AFFINITIES)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
                 raise SolverError(f"{name} must be one of {', '.join(known)}, not {value!r}")
@@ -210,15 +239,14 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         except ValueError as error:
             raise SolverError(f"random_state must be None, a seed or a generator: {error}") from error
 
-    def _solve(self, checked: CheckedWeights, started: float) -> Self:
+    def _solve(self, given: Any, checked: CheckedWeights, started: float) -> Self:
+        """Fit the graph that ``given`` is, since ``started``."""
+        self.n_features_in_ = int(np.shape(given)[1]) if np.ndim(given) == 2 or sparse.issparse(given) else 0
         graph = checked.graph
         check_scale(graph)
         linked = None
         if len(checked.must_link) or len(checked.cannot_link):
-            if isinstance(graph, VectorGraph):
-                raise SolverError("links need the matrix of all pairs: raise memory_limit, or use pairs='neighbours'")
-            rows = graph if isinstance(graph, SparseGraph) else SparseGraph.of(cast(DenseGraph, graph))
-            linked = link(rows, checked.must_link, checked.cannot_link)
+            linked = link(graph.as_sparse(), checked.must_link, checked.cannot_link)
         # Products and neighbours count towards the limit.
         left = None if self.time_limit is None else max(self.time_limit - (time.monotonic() - started), 0.0)
         progress = Progress(linked.reduction.graph if linked else graph, left, self.gap)

@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
+from telescope_transformer.correlation_clustering.forest import dense_components
 from telescope_transformer.correlation_clustering.search.greedy import contract_greedily
 from telescope_transformer.correlation_clustering.search.greedy_sparse import contract_greedily_sparse
 from telescope_transformer.correlation_clustering.search.moves import move_dense, move_sparse
@@ -108,12 +109,22 @@ def _all_whole(values):
 
 # Whole numbers below this are exact in float64.
 _EXACT = 2.0**53
+# Share of the pairs that have an edge, from which the bounds of all pairs rise faster than those of cycles; and nodes
+# up to which they always do. Measured on kernels of neighbour graphs and of signed networks.
+_FULL, _ALWAYS_FULL = 0.25, 50
+# The matrix of more nodes, and the triangles among them, take longer than the cycles.
+_FILL_UP_TO = 2_000
 
 
 class Graph(ABC):
     """What the searches need of a signed graph."""
 
+    # Whether `score` is the cost itself.
     scores_are_costs = True
+    # Whether every pair has a weight of its own in a matrix.
+    complete = False
+    # Nodes up to which reducing the graph takes less time than it saves.
+    reduce_up_to = 0
 
     @property
     @abstractmethod
@@ -149,6 +160,30 @@ class Graph(ABC):
         return self.cost(labels)
 
     @abstractmethod
+    def weights(self) -> np.ndarray:
+        """All weights as a float64 matrix (n, n) with a diagonal of 0."""
+
+    def filled(self) -> "DenseGraph":
+        """The same graph with its matrix."""
+        return DenseGraph(self.weights())
+
+    def as_sparse(self) -> "SparseGraph":
+        """The same graph in compressed rows, without its pairs of weight 0."""
+        return sparse_graph(sparse.csr_array(self.weights()))
+
+    def as_kernel(self) -> "Graph":
+        """The form in which the graph is solved fastest."""
+        return self
+
+    def attractive_parts(self) -> np.ndarray:
+        """Part (n,) of each node, canonical: no attractive pair joins two parts. A graph may call all one part."""
+        return np.zeros(self.n, dtype=np.int64)
+
+    @abstractmethod
+    def part(self, nodes: np.ndarray) -> Self:
+        """The graph among some of the nodes."""
+
+    @abstractmethod
     def contract(self, labels: np.ndarray) -> Self:
         """The graph whose nodes are the clusters of ``labels`` (0..k-1) and whose weights are sums of weights."""
 
@@ -180,6 +215,9 @@ class DenseGraph(Graph):
     threshold: float = 0.0
     sizes: np.ndarray = field(default=None)  # type: ignore[assignment, arg-type]
 
+    complete = True
+    reduce_up_to = 3_000
+
     def __post_init__(self) -> None:
         if self.sizes is None:
             object.__setattr__(self, "sizes", np.ones(self.n))
@@ -204,8 +242,13 @@ class DenseGraph(Graph):
     def whole(self) -> bool:
         return self.scale * self.n**2 < _EXACT and self.threshold == 0 and _all_whole(self.matrix.reshape(-1))
 
+    def filled(self) -> "DenseGraph":
+        return self
+
+    def attractive_parts(self) -> np.ndarray:
+        return canonical_labels(dense_components(self.matrix, self.threshold, self.sizes))
+
     def weights(self) -> np.ndarray:
-        """All weights as a float64 matrix (n, n) with a diagonal of 0."""
         weights = self.matrix - self.threshold * np.outer(self.sizes, self.sizes)
         np.fill_diagonal(weights, 0.0)
         return weights
@@ -221,7 +264,6 @@ class DenseGraph(Graph):
         return DenseGraph(_contract_dense(self.matrix, labels, k), self.threshold, sizes)
 
     def part(self, nodes: np.ndarray) -> "DenseGraph":
-        """The graph among some of the nodes."""
         rows = np.ascontiguousarray(self.matrix[np.ix_(nodes, nodes)])
         return DenseGraph(rows, self.threshold, self.sizes[nodes])
 
@@ -245,6 +287,8 @@ class SparseGraph(Graph):
     indptr: np.ndarray
     indices: np.ndarray
     data: np.ndarray
+
+    reduce_up_to = np.iinfo(np.int32).max
 
     @property
     def n(self) -> int:
@@ -274,27 +318,28 @@ class SparseGraph(Graph):
         k = int(labels.max()) + 1 if labels.size else 0
         return SparseGraph(*_contract_sparse(self.indptr, self.indices, self.data, labels, k))
 
-    def permuted(self, order: np.ndarray) -> "SparseGraph":
-        """The same graph with node ``order[i]`` of this one as its node i."""
-        return sparse_graph(self.rows()[order][:, order])
+    def part(self, nodes: np.ndarray) -> "SparseGraph":
+        return sparse_graph(self.rows()[nodes][:, nodes])
+
+    def weights(self) -> np.ndarray:
+        return self.rows().toarray()
+
+    def as_sparse(self) -> "SparseGraph":
+        return self
+
+    def as_kernel(self) -> "SparseGraph | DenseGraph":
+        """With all its pairs, unless it is large or few of them are there."""
+        full = self.entries >= _FULL * self.n**2 or self.n <= _ALWAYS_FULL
+        return self.filled() if self.n <= _FILL_UP_TO and full else self
 
     @classmethod
     def empty(cls, n: int) -> "SparseGraph":
         """The graph of n nodes without an edge."""
         return cls(np.zeros(n + 1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0))
 
-    @classmethod
-    def of(cls, graph: "DenseGraph") -> "SparseGraph":
-        """The same graph without its pairs of weight 0."""
-        return sparse_graph(sparse.csr_array(graph.weights()))
-
     def rows(self) -> sparse.csr_array:
         """The weights as a SciPy array (n, n), of which nothing may be written to."""
         return sparse.csr_array((self.data, self.indices, self.indptr), shape=(self.n, self.n))
-
-    def filled(self) -> DenseGraph:
-        """The same graph with a weight of 0 for every absent pair."""
-        return DenseGraph(self.rows().toarray())
 
     def greedy_parents(self) -> np.ndarray:
         return contract_greedily_sparse(self.indptr, self.indices, self.data)

@@ -6,11 +6,15 @@ from functools import partial
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.bounds.certify import by_kernels, prove, relax_and_round
-from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
-from telescope_transformer.correlation_clustering.search.local_search import evolve, gaec
-from telescope_transformer.correlation_clustering.search.neighbourhoods import RESOLVE_UP_TO, resolve_neighbourhoods
-from telescope_transformer.correlation_clustering.search.tabu import TABU_UP_TO, breed, search_tabu
+from telescope_transformer.correlation_clustering.bounds.certify import prove, relax_and_round
+from telescope_transformer.correlation_clustering.bounds.kernels import by_kernels
+from telescope_transformer.correlation_clustering.search.annealing import ANNEAL_UP_TO, Annealer, breed
+from telescope_transformer.correlation_clustering.search.local_search import (
+    RESOLVE_UP_TO,
+    evolve,
+    gaec,
+    resolve_neighbourhoods,
+)
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 from telescope_transformer.errors import SolverError
 
@@ -18,12 +22,15 @@ METHODS = ("auto", "lp", "local_search", "greedy")
 
 # One variable for each pair: HiGHS takes minutes beyond.
 _RELAX_UP_TO = 2_000
-# Someone who gives a limit wants it used.
+# Restarts without gain after which a search ends that has a limit of time: someone who gives one wants it used.
 _PATIENCE_WITH_LIMIT = 1_000
-# Shares of the time left that the first search and the proof may take.
+# Restarts before annealing is tried: where weights are as good as random, it gains more at once than they ever do.
+_FIRST_RESTARTS = 3
+# Share of the time left that the first search may take where a matrix of all pairs is there.
 _SEARCH_SHARE = 0.4
+# Share of the time left that the proof may take of a complete graph; the rest is for populations and restarts.
 _CERTIFY_SHARE = 0.8
-# Seconds; a bound of a large graph rises for hours if one lets it.
+# Seconds; the bound of a large graph rises for hours if one lets it.
 _LONGEST_CERTIFICATE = 300.0
 
 Stage = Callable[[Progress, np.random.Generator], None]
@@ -34,6 +41,7 @@ def solve(progress: Progress, method: str, rng: np.random.Generator) -> dict[str
     if method == "lp":
         _check_relaxable(progress)
     clock = _Clock()
+    progress.keep_time_for_cost()
     try:
         clock.run("greedy", _greedy, progress, rng)
         if method == "lp":
@@ -78,8 +86,10 @@ def _greedy(progress: Progress, rng: np.random.Generator) -> None:
 
 def _search(progress: Progress, rng: np.random.Generator) -> None:
     # On sparse graphs, the roundings of the dual's estimate get further than restarts.
-    most = 1 if isinstance(progress.graph, SparseGraph) else None
-    _search_until(progress, rng, progress.part(_SEARCH_SHARE), most)
+    if progress.graph.complete:
+        _search_until(progress, rng, progress.part(_SEARCH_SHARE))
+    else:
+        evolve(progress, rng, progress.part(_SEARCH_SHARE), most=1)
 
 
 def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
@@ -87,39 +97,41 @@ def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
     _restart(progress, rng)
 
 
-def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadline, most: int | None = None) -> None:
+def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Restarts and annealing; where annealing gains nothing on the restarts, these go on."""
+    graph = progress.graph
     # From single nodes first: it takes less time and mostly gets further than a refinement of GAEC.
-    evolve(progress, rng, deadline, most=most)
-    if isinstance(progress.graph, DenseGraph) and progress.graph.n <= RESOLVE_UP_TO:
-        resolve_neighbourhoods(progress, progress.graph, rng, deadline)
-        if progress.graph.n <= TABU_UP_TO:
-            progress.offer(search_tabu(progress.graph, progress.labels, rng, deadline))
+    annealable = graph.complete and graph.n <= ANNEAL_UP_TO
+    if annealable:
+        evolve(progress, rng, deadline, most=_FIRST_RESTARTS)
+        if deadline.passed or progress.offer(Annealer(graph, rng, deadline).run(progress.labels)):
+            return
+    evolve(progress, rng, deadline)
+    if graph.complete and graph.n <= RESOLVE_UP_TO:
+        resolve_neighbourhoods(progress, rng, deadline)
 
 
 def _restart(progress: Progress, rng: np.random.Generator) -> None:
-    limited = np.isfinite(progress.seconds_left)
     deadline = progress.part(1.0)
-    if isinstance(progress.graph, DenseGraph) and progress.graph.n <= TABU_UP_TO:
-        breed(progress, progress.graph, rng, deadline, rounds=None if limited else 1)
-    elif limited:
+    if progress.graph.complete and progress.graph.n <= ANNEAL_UP_TO:
+        breed(progress, rng, deadline, rounds=None if progress.limited else 1)
+    elif progress.limited:
         evolve(progress, rng, deadline, patience=_PATIENCE_WITH_LIMIT)
 
 
 def _check_relaxable(progress: Progress) -> None:
     graph = progress.graph
-    if graph.n <= _RELAX_UP_TO and isinstance(graph, SparseGraph):
-        progress.graph = graph.filled()
-    if graph.n > _RELAX_UP_TO or not isinstance(progress.graph, DenseGraph):
+    if graph.n > _RELAX_UP_TO:
         raise SolverError(
             f"method 'lp' has a variable for each pair: at most {_RELAX_UP_TO} nodes, not {graph.n}; use 'auto'"
         )
+    progress.graph = graph.filled()
 
 
 def _relax(progress: Progress, rng: np.random.Generator) -> None:
-    if isinstance(progress.graph, DenseGraph):
-        relax_and_round(progress, progress.graph, rng)
+    relax_and_round(progress, progress.graph.filled(), rng)
 
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:
-    share = 1.0 if isinstance(progress.graph, SparseGraph) else _CERTIFY_SHARE
+    share = _CERTIFY_SHARE if progress.graph.complete else 1.0
     prove(progress, rng, progress.part(share, at_most=_LONGEST_CERTIFICATE))

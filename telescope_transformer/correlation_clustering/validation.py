@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numba import njit
 from scipy import sparse
+from sklearn.utils import check_array
 
 from telescope_transformer.arrays import offsets_of
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
@@ -148,6 +149,19 @@ def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
     if lengths.max(initial=0.0) > _SINGLE:
         return array.astype(np.float64)
     return array
+
+
+def check_samples(samples: Any) -> np.ndarray:
+    """Vectors (n, d) as scikit-learn checks what an estimator fits: dense, finite, at least one.
+
+    Raises :class:`WeightsError` with its message.
+    """
+    try:
+        return check_array(samples)
+    except TypeError as error:
+        raise WeightsTypeError(str(error)) from error
+    except ValueError as error:
+        raise WeightsError(str(error)) from error
 
 
 def check_threshold(threshold: float) -> None:

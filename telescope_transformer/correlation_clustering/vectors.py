@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from telescope_transformer.correlation_clustering.graph import Graph, SparseGraph
+from telescope_transformer.errors import SolverError
 
 _BLOCK = 4_096
 # A node sees the clusters of its nearest neighbours, and so many of the largest.
@@ -198,6 +199,8 @@ class VectorGraph(Graph):
     near: SparseGraph
     sizes: np.ndarray = field(default=None)  # type: ignore[assignment, arg-type]
 
+    scores_are_costs = False
+
     def __post_init__(self) -> None:
         if self.sizes is None:
             object.__setattr__(self, "sizes", np.ones(self.n))
@@ -205,8 +208,6 @@ class VectorGraph(Graph):
     @property
     def n(self) -> int:
         return self.vectors.shape[0]
-
-    scores_are_costs = False
 
     @property
     def outside_pairs(self) -> str:
@@ -230,6 +231,18 @@ class VectorGraph(Graph):
     def score(self, labels: np.ndarray) -> float:
         """Less the weight inside clusters, by sums of vectors: the cost less the attractive weight of all pairs."""
         return -inside(self.vectors, self.sizes, self.threshold, labels)
+
+    def weights(self) -> np.ndarray:
+        weights = self.vectors @ self.vectors.T - self.threshold * np.outer(self.sizes, self.sizes)
+        np.fill_diagonal(weights, 0.0)
+        return weights
+
+    def as_sparse(self) -> SparseGraph:
+        """Raises :class:`SolverError`, since all pairs may be too many."""
+        raise SolverError("links need the matrix of all pairs: raise memory_limit, or use pairs='neighbours'")
+
+    def part(self, nodes: np.ndarray) -> "VectorGraph":
+        return VectorGraph(self.vectors[nodes], self.threshold, self.near.part(nodes), self.sizes[nodes])
 
     def contract(self, labels: np.ndarray) -> "VectorGraph":
         sums, mass = cluster_sums(self.vectors, self.sizes, labels, int(labels.max(initial=-1)) + 1)

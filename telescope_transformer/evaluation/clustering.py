@@ -18,6 +18,7 @@ from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.decomposition import TruncatedSVD
 
 from telescope_transformer.correlation_clustering import CorrelationClustering, sweep_similarities
+from telescope_transformer.correlation_clustering.solution import relative_gap
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.summary import number
@@ -120,7 +121,7 @@ def proved(clustered: Clustered, similarity: NDArray, seed: int) -> Clustered:
     solver = CorrelationClustering(time_limit=BOUND_SECONDS, random_state=seed).fit(weights)
     # Cost and bound are sums in different orders: a bound above the cost is a rounding error.
     bound = float(np.minimum(solver.lower_bound_, cost))
-    gap = (cost - bound) / cost if cost > 0 else 0.0
+    gap = relative_gap(cost, bound)
     return Clustered(clustered.labels, clustered.facts | {"lower_bound": bound, "gap": gap})
 
 

@@ -19,6 +19,7 @@ from telescope_transformer.analysis import (
     edge_weights,
     say_nothing,
 )
+from telescope_transformer.correlation_clustering.solution import relative_gap
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import InputError, NoRecordsError, StateError
 from telescope_transformer.records import Counts, FlowRecords
@@ -63,7 +64,7 @@ class Step:
     seconds: float
 
     def __str__(self) -> str:
-        gap = max(0.0, self.cost - self.lower_bound) / self.cost if self.cost > 0 else 0.0
+        gap = relative_gap(self.cost, self.lower_bound)
         proof = f"of which another clustering could save {gap:.1%} at most" if gap else "the least that is possible"
         named = {"window": self.windows, "event": self.events, "cluster": self.clusters}
         counts = ", ".join(counted(number, thing) for thing, number in named.items())

@@ -6,8 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from telescope_transformer.correlation_clustering.bounds.cuts import partition_rows, separate_two_partition
-from telescope_transformer.correlation_clustering.bounds.odd_wheels import separate_odd_wheels, wheel_rows
+from telescope_transformer.correlation_clustering.bounds.cuts import (
+    partition_rows,
+    separate_odd_wheels,
+    separate_two_partition,
+    wheel_rows,
+)
 from telescope_transformer.correlation_clustering.bounds.separation import pair_index, pairs_cut
 
 N = 7

@@ -1,21 +1,24 @@
-"""scikit-learn's own checks of an estimator."""
+"""scikit-learn's own checks of an estimator, the examples of its docstring, and a quiet standard output."""
 
+import doctest
 import warnings
 
 import pytest
+from signed_instances import random_weights
 from sklearn.utils.estimator_checks import check_estimator
 
-from telescope_transformer.correlation_clustering import CorrelationClustering
+from telescope_transformer.correlation_clustering import CorrelationClustering, estimator
 
-# Its points are 50 vectors of two numbers, which are no weights of pairs: they would be fitted by `fit_embeddings`.
-NOT_PAIRWISE = {"check_clustering": "fits vectors, whatever the pairwise tag says"}
+# Its points are 50 vectors of two numbers, which are no weights of pairs.
+OF_VECTORS = {"check_clustering": "fits vectors, whatever the pairwise tag says"}
 
 
-def test_it_passes_the_checks_of_scikit_learn() -> None:
+@pytest.mark.parametrize(("affinity", "but"), [("inner_product", {}), ("precomputed", OF_VECTORS)])
+def test_it_passes_the_checks_of_scikit_learn(affinity: str, but: dict[str, str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = check_estimator(
-            CorrelationClustering(), expected_failed_checks=NOT_PAIRWISE, on_fail=None, on_skip=None
+            CorrelationClustering(affinity=affinity), expected_failed_checks=but, on_fail=None, on_skip=None
         )
     failed = [(found["check_name"], found["exception"]) for found in results if found["status"] == "failed"]
     assert not failed
@@ -25,3 +28,15 @@ def test_it_passes_the_checks_of_scikit_learn() -> None:
 @pytest.mark.parametrize("name", ["labels_", "cost_", "lower_bound_", "gap_", "n_features_in_"])
 def test_nothing_is_there_before_a_fit(name: str) -> None:
     assert not hasattr(CorrelationClustering(), name)
+
+
+def test_the_examples_of_the_docstring_are_true() -> None:
+    results = doctest.testmod(estimator)
+    assert results.attempted > 10
+    assert results.failed == 0
+
+
+def test_no_solver_writes_to_the_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    for method in ("auto", "lp", "local_search", "greedy"):
+        CorrelationClustering(method=method, random_state=0).fit(random_weights(1, 12))
+    assert capfd.readouterr() == ("", "")

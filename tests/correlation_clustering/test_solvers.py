@@ -25,7 +25,7 @@ from telescope_transformer.correlation_clustering import (
 )
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, SparseDual, ascend
 from telescope_transformer.correlation_clustering.graph import canonical_labels
-from telescope_transformer.correlation_clustering.search.neighbourhoods import resolve_neighbourhoods
+from telescope_transformer.correlation_clustering.search.local_search import resolve_neighbourhoods
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 from telescope_transformer.errors import InputError, SolverError, WeightsError
 
@@ -117,7 +117,7 @@ def test_neighbourhoods_never_raise_the_cost() -> None:
         progress = Progress(graph)
         progress.offer(gaec(graph))
         before = progress.cost
-        resolve_neighbourhoods(progress, graph, np.random.default_rng(seed), Deadline(5))
+        resolve_neighbourhoods(progress, np.random.default_rng(seed), Deadline(5))
         assert progress.cost <= before
         assert progress.cost == pytest.approx(graph.cost(progress.labels))
 

@@ -15,8 +15,9 @@ from telescope_transformer.correlation_clustering import (
     gaec,
     neighbour_graph,
 )
+from telescope_transformer.correlation_clustering import graph as graph_module
 from telescope_transformer.correlation_clustering.bounds import certify as certificate_module
-from telescope_transformer.correlation_clustering.bounds.certify import certify_sparse
+from telescope_transformer.correlation_clustering.bounds.certify import prove
 from telescope_transformer.correlation_clustering.bounds.dual import SparseDual
 from telescope_transformer.correlation_clustering.search.local_search import improve
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
@@ -41,7 +42,7 @@ def test_a_long_bad_cycle_has_no_triangle_and_is_proved(length: int) -> None:
     edges = [(i, i + 1, 2.0 + i) for i in range(length - 1)] + [(0, length - 1, -5.0)]
     graph = check_weights(sparse.csr_array(graph_of_edges(length, edges)))
     progress = Progress(graph)
-    certify_sparse(progress, graph, np.random.default_rng(0), Deadline(5))
+    prove(progress, np.random.default_rng(0), Deadline(5))
     assert progress.lower_bound == pytest.approx(2.0, rel=1e-6)
     assert progress.cost == pytest.approx(2.0)
 
@@ -63,7 +64,7 @@ def test_cycles_prove_more_than_triangles_do(monkeypatch: pytest.MonkeyPatch) ->
         for name in ("_FIRST_WORK_SMALL", "_MOST_WORK"):
             monkeypatch.setattr(f"telescope_transformer.correlation_clustering.bounds.dual.{name}", work)
         progress = Progress(graph)
-        certify_sparse(progress, graph, np.random.default_rng(0), Deadline(20))
+        prove(progress, np.random.default_rng(0), Deadline(20))
         bounds.append(progress.lower_bound)
         assert progress.lower_bound <= progress.cost
     assert bounds[1] > 1.5 * bounds[0]
@@ -146,7 +147,7 @@ def test_an_interrupt_of_the_sparse_ascent_keeps_cost_and_bound(monkeypatch: pyt
         raise KeyboardInterrupt
 
     monkeypatch.setattr(certificate_module, "_round_sparse", interrupt)
-    monkeypatch.setattr(certificate_module, "_FILL_UP_TO", 0)
+    monkeypatch.setattr(graph_module, "_FILL_UP_TO", 0)
     solver = CorrelationClustering(random_state=0).fit(large_sparse(300))
     assert solver.solver_.endswith("interrupted")
     assert 0 < solver.lower_bound_ <= solver.cost_

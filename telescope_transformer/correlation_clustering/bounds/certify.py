@@ -4,19 +4,21 @@ First triangles alone, then inequalities beyond triangles where these leave a ga
 is rounded and searched from; a better clustering becomes the new guide of the ascent.
 """
 
-import math
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import cast
+from functools import singledispatch
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.bounds.cuts import partition_rows, separate_two_partition
+from telescope_transformer.correlation_clustering.bounds.cuts import (
+    partition_rows,
+    separate_odd_wheels,
+    separate_two_partition,
+    wheel_rows,
+)
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, SparseDual, ascend
+from telescope_transformer.correlation_clustering.bounds.kernels import by_kernels
 from telescope_transformer.correlation_clustering.bounds.lp import relax_from
-from telescope_transformer.correlation_clustering.bounds.odd_wheels import separate_odd_wheels, wheel_rows
-from telescope_transformer.correlation_clustering.bounds.reduction import EPSILON, dense_components, reduce_graph
+from telescope_transformer.correlation_clustering.bounds.packing import packed_bound
 from telescope_transformer.correlation_clustering.bounds.rounding import round_fractions
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.search.local_search import fuse, gaec, improve
@@ -25,28 +27,27 @@ from telescope_transformer.correlation_clustering.vectors import VectorGraph
 
 # Sweeps after which an estimate belongs to its smoothing, and may be cut off.
 _SETTLING_SWEEPS = 20
-_CUT_ROUNDS = 60
-_CUTS_AT_ONCE = 20_000
+# Rounds of inequalities beyond triangles, and how many are added at a time: they bound the time and the memory.
+_CUT_ROUNDS, _CUTS_AT_ONCE = 60, 20_000
+# Violations below this are left to later rounds, where smoothing is less.
 _CUT_TOLERANCE = 0.02
+# Smoothing of the first rounds of cuts, relative to the scale: as wide as the gap, between these. New inequalities
+# take over from old ones in steps as large as the smoothing.
+_LEAST_CUT_SMOOTHING, _MOST_CUT_SMOOTHING = 0.012, 0.05
+# Below this the rounds end.
 _LAST_CUT_SMOOTHING = 1e-5
 # The search for odd wheels takes time in proportion to the fourth power of the nodes whose pairs are undecided.
 _WHEELS_UP_TO = 300
-_REDUCE_UP_TO = 3_000
-_FILL_UP_TO = 2_000
-# Share of the pairs that are there, from which the bounds of all pairs rise faster than those of cycles.
-_FULL = 0.25
-_ALWAYS_FULL = 50
-# Nodes up to which a sparse graph that cycles do not prove is tried with all its pairs.
+# Nodes of a sparse graph that is tried with all its pairs where cycles do not prove it: beyond, these take too long.
 _BEYOND_CYCLES_UP_TO = 1_000
-# Share of the time, in entries, that even the smallest kernel has: about 20 ms of a second on 100,000 entries.
-_LEAST_SHARE = 2_000
-# Smaller matrices are in the cache anyway.
-_ORDER_FROM = 500
-_CERTIFY_UP_TO = 12_000
+# Nodes whose pairs the ascent holds in memory: about 25 bytes a pair, 1.8 GB.
+_MATRIX_UP_TO = 12_000
+# Vectors all pairs of which are looked at for conflicts: a pass of 3e11 multiplications at 128 dimensions.
+_PACK_UP_TO = 50_000
+# Shares of the time until the relaxation ends that the dual ascent, and HiGHS after it, may take.
+_ASCENT_SHARE, _HIGHS_SHARE = 0.3, 0.9
 # Rounds of ascent before each rounding of a sparse graph; the first roundings gain the most.
 _SPARSE_ROUNDS = (2, 4, 8, 16, None)
-
-Part = Callable[[Progress, np.random.Generator, Deadline], None]
 
 
 def certify(
@@ -65,108 +66,11 @@ def certify(
     given = canonical_labels(labels)
     progress = Progress(graph, time_limit, gap)
     progress.offer(given)
+    progress.keep_time_for_cost()
     by_kernels(progress, prove, np.random.default_rng(seed), progress.part(1.0))
-    return replace(progress.solution(), labels=given, cost=graph.cost(given))
-
-
-def by_kernels(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Call ``solve_part`` for each hard kernel of the graph, and put clusterings and bounds together.
-
-    A kernel has its share of the time, by its size; what one leaves is there for those after it, which are larger.
-    """
-    graph = progress.graph
-    rows = _reducible(graph)
-    if graph.n < 2 or progress.finished:
-        return
-    if rows is None:
-        _by_components(progress, solve_part, rng, deadline)
-        return
-    reduction = reduce_graph(rows, progress.cost)
-    kernels = reduction.kernels()
-    if len(kernels) == 1 and kernels[0][0].size == graph.n:
-        if isinstance(graph, SparseGraph):
-            progress.graph = dense_if_small(graph)
-        solve_part(progress, rng, deadline)
-        return
-    labels = np.empty(reduction.graph.n, dtype=np.int64)
-    labels[reduction.pieces] = progress.labels
-    parts: list[tuple[np.ndarray, SparseGraph, Progress]] = []
-    try:
-        for nodes, kernel in kernels:
-            part = progress.of(dense_if_small(kernel), canonical_labels(labels[nodes]), 0.0)
-            parts.append((nodes, kernel, part))
-        _in_turn([part for _, _, part in parts], solve_part, rng, deadline)
-        unproved = [part for _, _, part in parts if not part.closed]
-        if progress.limited and 0 < len(unproved) < len(parts):
-            # What the others left.
-            _in_turn(unproved, solve_part, rng, deadline)
-    finally:
-        solved = [(nodes, kernel, part.labels) for nodes, kernel, part in parts]
-        rest = [(nodes, kernel, labels[nodes]) for nodes, kernel in kernels[len(parts) :]]
-        progress.offer(reduction.combined(solved + rest))
-        bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for _, _, part in parts]
-        progress.prove(math.fsum([reduction.offset, -reduction.drift, *bounds]) * (1.0 - EPSILON))
-
-
-def _in_turn(parts: list[Progress], solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Give each part its share of the time that is left."""
-    left = sum(_share(part) for part in parts)
-    for part in parts:
-        part.give(deadline.seconds_left * _share(part) / left)
-        left -= _share(part)
-        if not part.closed:
-            solve_part(part, rng, part.part(1.0))
-
-
-def _share(part: Progress) -> float:
-    return part.graph.entries + _LEAST_SHARE
-
-
-def _reducible(graph: Graph) -> SparseGraph | None:
-    """The graph in the form that is reduced, where that pays."""
-    if isinstance(graph, SparseGraph):
-        return graph
-    if isinstance(graph, DenseGraph) and graph.n <= _REDUCE_UP_TO:
-        return SparseGraph.of(graph)
-    return None
-
-
-def dense_if_small(graph: SparseGraph) -> SparseGraph | DenseGraph:
-    """The form in which a kernel is solved: with all its pairs, unless it is large or few of them are there."""
-    full = graph.entries >= _FULL * graph.n**2 or graph.n <= _ALWAYS_FULL
-    return graph.filled() if graph.n <= _FILL_UP_TO and full else graph
-
-
-def _by_components(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
-    """The parts of a large complete graph that attractive pairs connect, one by one."""
-    graph = progress.graph
-    component = canonical_labels(_dense_components(graph)) if isinstance(graph, DenseGraph) else np.zeros(graph.n)
-    sizes = np.bincount(component.astype(np.int64), minlength=1)
-    if not isinstance(graph, DenseGraph) or sizes.max() == graph.n:
-        solve_part(progress, rng, deadline)
-        return
-    labels, parts = progress.labels.copy(), []
-    left = float((sizes[sizes > 1] ** 2).sum())
-    try:
-        for c in np.argsort(sizes, kind="stable"):
-            nodes = np.flatnonzero(component == c)
-            if nodes.size == 1:
-                continue
-            seconds = deadline.seconds_left * sizes[c] ** 2 / left
-            part = progress.of(graph.part(nodes), canonical_labels(labels[nodes]), seconds)
-            parts.append(part)
-            by_kernels(part, solve_part, rng, part.part(1.0))
-            # Clusters of two components may share a label until then.
-            labels[nodes] = part.labels + graph.n * (1 + c)
-            left -= sizes[c] ** 2
-    finally:
-        progress.offer(canonical_labels(labels + graph.n**2 * component))
-        bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for part in parts]
-        progress.prove(math.fsum(bounds) * (1.0 - EPSILON))
-
-
-def _dense_components(graph: DenseGraph) -> np.ndarray:
-    return dense_components(graph.matrix, graph.threshold, graph.sizes)
+    cost = graph.cost(given)
+    # No clustering costs less than one of cost 0, which proves itself.
+    return Solution(given, cost, 0.0 if cost == 0 else progress.lower_bound)
 
 
 def prove(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
@@ -174,32 +78,13 @@ def prove(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> N
     graph = progress.graph
     if graph.n < 2:
         progress.prove(0.0)
-    elif isinstance(graph, DenseGraph):
-        if graph.n <= _CERTIFY_UP_TO:
-            _certify_dense(progress, graph, rng, deadline)
-    elif isinstance(graph, SparseGraph):
-        certify_sparse(progress, graph, rng, deadline)
-        if graph.n <= _BEYOND_CYCLES_UP_TO and not progress.closed and not deadline.passed:
-            # Inequalities beyond cycles need the pairs that are no edges.
-            part = progress.of(graph.filled(), progress.labels, deadline.seconds_left)
-            try:
-                _certify_dense(part, cast(DenseGraph, part.graph), rng, part.part(1.0))
-            finally:
-                progress.offer(part.labels)
-                progress.prove(part.lower_bound)
-    elif isinstance(graph, VectorGraph):
-        certify_neighbours(progress, graph, rng, deadline)
-
-
-def _certify_dense(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
-    if graph.n < _ORDER_FROM:
-        _certify_kernel(progress, graph, rng, deadline)
         return
-    # Cluster by cluster, so that nodes that are near to each other have numbers near to each other.
+    # Cluster by cluster, so that nodes that are near to each other have numbers near to each other: searches for
+    # violated inequalities wait for memory more than for anything else.
     order = np.argsort(progress.labels, kind="stable")
     part = progress.of(graph.part(order), progress.labels[order], deadline.seconds_left)
     try:
-        _certify_kernel(part, cast(DenseGraph, part.graph), rng, part.part(1.0))
+        _prove(part.graph, part, rng, part.part(1.0))
     finally:
         labels = np.empty_like(part.labels)
         labels[order] = part.labels
@@ -207,14 +92,23 @@ def _certify_dense(progress: Progress, graph: DenseGraph, rng: np.random.Generat
         progress.prove(part.lower_bound)
 
 
-def _certify_kernel(progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
+@singledispatch
+def _prove(graph: Graph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Raise the lower bound by what suits this form of graph."""
+    raise NotImplementedError(type(graph))
+
+
+@_prove.register
+def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Triangles, then inequalities beyond them."""
+    if graph.n > _MATRIX_UP_TO:
+        return
     started = time.monotonic()
     dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)))
     deadline = _before_last_pass(deadline, started)
     ascend(dual, progress, deadline)
     _round(dual, progress, graph, rng, deadline)
-    # New inequalities take over from old ones in steps as large as the smoothing: a wide gap needs a wide one.
-    smoothing = float(np.clip(progress.gap, 0.012, 0.05))
+    smoothing = float(np.clip(progress.gap, _LEAST_CUT_SMOOTHING, _MOST_CUT_SMOOTHING))
     for _ in range(_CUT_ROUNDS):
         if deadline.passed or progress.closed or smoothing < _LAST_CUT_SMOOTHING:
             return
@@ -232,22 +126,20 @@ def _before_last_pass(deadline: Deadline, started: float) -> Deadline:
     return Deadline(deadline.seconds_left - (time.monotonic() - started))
 
 
-def certify_sparse(progress: Progress, graph: SparseGraph, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Raise the lower bound of a sparse graph by its cycles, and improve its clustering by what the ascent finds."""
-    # Cluster by cluster, since the searches for cycles wait for memory more than for anything else.
-    order = np.argsort(progress.labels, kind="stable")
-    part = progress.of(graph.permuted(order), progress.labels[order], deadline.seconds_left)
-    try:
-        _certify_in_order(part, rng, deadline)
-    finally:
-        labels = np.empty_like(part.labels)
-        labels[order] = part.labels
-        progress.offer(labels)
-        progress.prove(part.lower_bound)
+@_prove.register
+def prove_sparse(graph: SparseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Cycles; then, in a small graph, what its absent pairs prove beyond them."""
+    _prove_by_cycles(graph, progress, rng, deadline)
+    if graph.n <= _BEYOND_CYCLES_UP_TO and not progress.closed and not deadline.passed:
+        part = progress.of(graph.filled(), progress.labels, deadline.seconds_left)
+        try:
+            prove_dense(graph.filled(), part, rng, part.part(1.0))
+        finally:
+            progress.offer(part.labels)
+            progress.prove(part.lower_bound)
 
 
-def _certify_in_order(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    graph = cast(SparseGraph, progress.graph)
+def _prove_by_cycles(graph: SparseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
     capacity = min(max(1 << 16, 2 * graph.indices.size), 1 << 24)
     started = time.monotonic()
     dual = SparseDual(graph, progress.labels, seed=int(rng.integers(2**31)), capacity=capacity)
@@ -264,11 +156,17 @@ def _certify_in_order(progress: Progress, rng: np.random.Generator, deadline: De
         longest = max(longest, time.monotonic() - started)
 
 
-def certify_neighbours(progress: Progress, graph: VectorGraph, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Prove for all pairs what the graph of nearest neighbours proves: no other pair costs less than nothing."""
+@_prove.register
+def prove_vectors(graph: VectorGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Packed conflicts of all pairs; then the cycles of the nearest neighbours, since no other pair costs less than 0.
+
+    What the ascent finds on the way is improved on all pairs.
+    """
+    if graph.n <= _PACK_UP_TO:
+        progress.prove(packed_bound(graph.vectors, progress.labels, graph.threshold, deadline))
     near = progress.of(graph.near, progress.labels, deadline.seconds_left)
     try:
-        certify_sparse(near, graph.near, rng, deadline)
+        _prove_by_cycles(graph.near, near, rng, near.part(1.0))
     finally:
         progress.prove(near.lower_bound)
     progress.offer(improve(graph, near.labels, rng, deadline))
@@ -277,10 +175,10 @@ def certify_neighbours(progress: Progress, graph: VectorGraph, rng: np.random.Ge
 def relax_and_round(progress: Progress, graph: DenseGraph, rng: np.random.Generator) -> None:
     """Bound by the linear programming relaxation of a dense graph, then round its solution and search from there."""
     dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)))
-    ascend(dual, progress, progress.part(0.3))
+    ascend(dual, progress, progress.part(_ASCENT_SHARE))
     if progress.finished:
         return
-    relaxation = relax_from(dual, progress, progress.part(0.9))
+    relaxation = relax_from(dual, progress, progress.part(_HIGHS_SHARE))
     start = round_fractions(graph, relaxation.x, rng)
     progress.offer(start)
     progress.offer(fuse(graph, progress.labels, start, rng, progress.part(1.0)))

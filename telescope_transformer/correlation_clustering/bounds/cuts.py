@@ -1,4 +1,4 @@
-"""Separation of two-partition inequalities, which go beyond triangles.
+"""Separation of inequalities beyond triangles: two-partition inequalities and odd wheels.
 
 With z = 1 - x for joined pairs, a node s and a set T of nodes satisfy
 
@@ -6,6 +6,14 @@ With z = 1 - x for joined pairs, a node s and a set T of nodes satisfy
 
 (Grötschel and Wakabayashi, *Facets of the clique partitioning polytope*, 1990; |T| = 2 is the triangle). They are
 grown greedily from every pair.
+
+An odd wheel is a cycle C of odd length around a hub c (Chopra and Rao, *The partition problem*, 1993):
+
+    sum of x_uv over the rim C  -  sum of x_cu over the nodes of C  <=  (|C| - 1) / 2
+
+With lengths 1/2 - x_uv + (x_cu + x_cv) / 2, which no solution of the triangle inequalities makes negative, it is
+violated where the rim is shorter than 1/2. Shortest rims of odd length are shortest paths from a node to its twin in
+the graph that has each node twice and each edge from one side to the other.
 """
 
 import numpy as np
@@ -13,7 +21,9 @@ from numba import njit
 
 from telescope_transformer.correlation_clustering.bounds.separation import pair_index
 
+# Most members of T and most nodes of a rim: they bound the memory of a row. Longer ones are not looked for.
 _LONGEST = 24
+LONGEST_RIM = 25
 
 
 @njit(cache=True, nogil=True)
@@ -78,5 +88,96 @@ def partition_rows(members: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, 
         pairs += [pair_index(t, u) for t, u in inner] + [pair_index(s, t) for t in part]
         signs += [1.0] * len(inner) + [-1.0] * len(part)
         right.append(1.0 + len(inner) - len(part))
+        starts.append(len(pairs))
+    return np.array(starts), np.array(pairs, dtype=np.int64), np.array(signs), np.array(right)
+
+
+@njit(cache=True, nogil=True)
+def _rim_lengths(x, hub, tolerance):
+    """Nodes (m,) that may be on a violated rim around the hub, and lengths (m, m) between them; inf where too long."""
+    near = np.flatnonzero(x[hub] < 1.0 - 1e-3)
+    near = near[near != hub]
+    lengths = np.full((near.size, near.size), np.inf)
+    for p in range(near.size):
+        for q in range(p):
+            length = 0.5 - x[near[p], near[q]] + 0.5 * (x[hub, near[p]] + x[hub, near[q]])
+            if length < 0.5 - tolerance:
+                lengths[p, q] = lengths[q, p] = max(length, 0.0)
+    return near, lengths
+
+
+@njit(cache=True, nogil=True)
+def _odd_path(lengths, source, tolerance, distance, before):
+    """Whether a path shorter than 1/2 leads from the source (even side, first half) to its twin; ``before`` has it."""
+    m = lengths.shape[0]
+    distance[:] = np.inf
+    done = np.zeros(2 * m, np.bool_)
+    distance[source] = 0.0
+    while True:
+        here = -1
+        for v in range(2 * m):
+            if not done[v] and (here < 0 or distance[v] < distance[here]):
+                here = v
+        if here < 0 or distance[here] >= 0.5 - tolerance:
+            return False
+        if here == source + m:
+            return True
+        done[here] = True
+        other = m if here < m else 0
+        for v in range(m):
+            reached = distance[here] + lengths[here % m, v]
+            if reached < distance[other + v]:
+                distance[other + v] = reached
+                before[other + v] = here
+
+
+@njit(cache=True, nogil=True)
+def separate_odd_wheels(x, tolerance, limit):
+    """Violated odd wheels, at most ``limit``; a node is on one rim around a hub at most.
+
+    ``x`` (n, n) is the primal estimate: 1 cut, 0 joined. Returns hubs (k,), rims (k, LONGEST_RIM) in their cyclic
+    order, and their sizes (k,).
+    """
+    n = x.shape[0]
+    hubs, sizes = np.empty(limit, np.int64), np.empty(limit, np.int64)
+    rims = np.empty((limit, LONGEST_RIM), np.int64)
+    distance, before = np.empty(2 * n), np.empty(2 * n, np.int64)
+    found = 0
+    for hub in range(n):
+        near, lengths = _rim_lengths(x, hub, tolerance)
+        m = near.size
+        taken = np.zeros(m, np.bool_)
+        for source in range(m):
+            if taken[source] or not _odd_path(lengths, source, tolerance, distance[: 2 * m], before):
+                continue
+            size, step = 0, source + m
+            on_rim = np.zeros(m, np.bool_)
+            while step != source and size < LONGEST_RIM and not on_rim[step % m]:
+                rims[found, size] = near[step % m]
+                on_rim[step % m] = True
+                size += 1
+                step = before[step]
+            # A walk that meets itself holds a shorter odd rim, which its own nodes find.
+            if step != source:
+                continue
+            taken |= on_rim
+            hubs[found], sizes[found] = hub, size
+            found += 1
+            if found == limit:
+                return hubs, rims, sizes
+    return hubs[:found], rims[:found], sizes[:found]
+
+
+def wheel_rows(
+    hubs: np.ndarray, rims: np.ndarray, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Compressed rows (starts, pairs, signs, right) of odd wheels in terms of x."""
+    starts, pairs, signs, right = [0], [], [], []
+    for hub, rim, size in zip(hubs.tolist(), rims.tolist(), sizes.tolist(), strict=True):
+        nodes = rim[:size]
+        pairs += [pair_index(u, v) for u, v in zip(nodes, nodes[1:] + nodes[:1], strict=True)]
+        pairs += [pair_index(hub, u) for u in nodes]
+        signs += [1.0] * size + [-1.0] * size
+        right.append((size - 1) / 2)
         starts.append(len(pairs))
     return np.array(starts), np.array(pairs, dtype=np.int64), np.array(signs), np.array(right)

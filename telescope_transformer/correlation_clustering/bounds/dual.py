@@ -15,19 +15,17 @@ from telescope_transformer.correlation_clustering.bounds.ascent import (
     value_of,
 )
 from telescope_transformer.correlation_clustering.bounds.separation import (
-    fractions_dense,
-    pack_pairs,
-    pairs_cut,
-    separate_dense,
-)
-from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles, ways_out
-from telescope_transformer.correlation_clustering.bounds.separation_sparse import (
     edge_fractions,
     edge_ids,
     edge_positions,
     edges_cut,
+    fractions_dense,
+    pack_pairs,
+    pairs_cut,
+    separate_dense,
     separate_sparse,
 )
+from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles, ways_out
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress
 

@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 
 from telescope_transformer.arrays import offsets_of
+from telescope_transformer.correlation_clustering.forest import attractive_components, find, join, roots
 from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -29,47 +30,6 @@ _SMALL = 200_000
 # Repulsion beyond so many times the attraction of a node is clamped to it: it is cut in every optimum either way, and
 # smoothing and tolerances are not to see how huge it was.
 _CLAMP = 4.0
-
-
-@njit(cache=True, nogil=True)
-def find(parent, a):
-    """Root of a node in a forest of parents; halves the path."""
-    while parent[a] != a:
-        parent[a] = parent[parent[a]]
-        a = parent[a]
-    return a
-
-
-@njit(cache=True, nogil=True)
-def _join(parent, a, b):
-    a, b = find(parent, a), find(parent, b)
-    parent[max(a, b)] = min(a, b)
-
-
-@njit(cache=True, nogil=True)
-def attractive_components(indptr, indices, data):
-    """Smallest node (n,) of the part of each that attractive edges connect."""
-    parent = np.arange(indptr.size - 1)
-    for i in range(parent.size):
-        for p in range(indptr[i], indptr[i + 1]):
-            if data[p] > 0 and indices[p] < i:
-                _join(parent, i, indices[p])
-    for i in range(parent.size):
-        parent[i] = find(parent, i)
-    return parent
-
-
-@njit(cache=True, nogil=True)
-def dense_components(matrix, threshold, sizes):
-    """The same of a complete graph."""
-    parent = np.arange(matrix.shape[0])
-    for i in range(parent.size):
-        for j in range(i):
-            if matrix[i, j] > threshold * sizes[i] * sizes[j]:
-                _join(parent, i, j)
-    for i in range(parent.size):
-        parent[i] = find(parent, i)
-    return parent
 
 
 @njit(cache=True, nogil=True)
@@ -120,7 +80,7 @@ def _leaf_joins(indptr, indices, data, parent):
         safe = others * (1.0 + (indptr[i + 1] - indptr[i]) * EPSILON)
         if heaviest >= safe or (heaviest >= others and _whole(indptr, data, i)):
             touched[i] = touched[mate] = True
-            _join(parent, i, mate)
+            join(parent, i, mate)
             joined += 1
     return joined
 
@@ -168,7 +128,7 @@ def _certain_joins(indptr, indices, data, parent, most):
             if j > i or data[p] <= 0 or find(parent, i) == find(parent, j):
                 continue
             if data[p] > most or _twins(indptr, indices, data, i, j, data[p]):
-                _join(parent, i, j)
+                join(parent, i, j)
                 joined += 1
     return joined
 
@@ -293,7 +253,7 @@ def _join_uncut(nodes, indptr, indices, labels, parent):
     for i in range(nodes.size):
         for p in range(indptr[i], indptr[i + 1]):
             if labels[i] == labels[indices[p]]:
-                _join(parent, nodes[i], nodes[indices[p]])
+                join(parent, nodes[i], nodes[indices[p]])
 
 
 @dataclass
@@ -334,13 +294,13 @@ class Reduction:
         owners = np.repeat(np.arange(self.graph.n), np.diff(self.graph.indptr))
         easy = self._easy & (self.graph.data > 0)
         _join_all(owners[easy], self.graph.indices[easy], parent)
-        return canonical_labels(_roots(parent)[self.pieces])
+        return canonical_labels(roots(parent)[self.pieces])
 
 
 @njit(cache=True, nogil=True)
 def _join_all(left, right, parent):
     for p in range(left.size):
-        _join(parent, left[p], right[p])
+        join(parent, left[p], right[p])
 
 
 def _kernel(owners: np.ndarray, graph: SparseGraph, entries: np.ndarray) -> tuple[np.ndarray, SparseGraph]:
@@ -380,7 +340,7 @@ def reduce_graph(graph: SparseGraph, known_cost: float = np.inf) -> Reduction:
         few = 0 if graph.indices.size <= _SMALL else _LEAST_CONTRACTED * graph.n
         barren = barren + 1 if joined <= few else 0
         if joined:
-            step = contracted(graph, canonical_labels(_roots(parent)))
+            step = contracted(graph, canonical_labels(roots(parent)))
             found.drift += step.drift
             found.offset += step.offset
             found.pieces = step.pieces[found.pieces]
@@ -389,10 +349,3 @@ def reduce_graph(graph: SparseGraph, known_cost: float = np.inf) -> Reduction:
     found.graph = SparseGraph(*_drop_and_clamp(*rows, attractive_components(*rows), _CLAMP)) if graph.n else graph
     found.drift = found.drift * (1.0 + rounding) + found.offset * rounding
     return found
-
-
-@njit(cache=True, nogil=True)
-def _roots(parent):
-    for i in range(parent.size):
-        parent[i] = find(parent, i)
-    return parent

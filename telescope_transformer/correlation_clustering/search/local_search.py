@@ -1,16 +1,20 @@
-"""Local search: one-element moves, joins of clusters, and restarts that fuse clusterings.
+"""Local search: moves of nodes, joins of clusters, restarts that fuse clusterings, and neighbourhoods solved anew.
 
 Where a search starts matters more than its neighbourhood, so several starts are run: GAEC, moves from singletons in
 random orders. Two clusterings are fused by contracting their common refinement, on which the search goes on from the
 better of the two (cf. Kappes et al., *Fusion moves for correlation clustering*, CVPR 2015): what they agree on is
 settled, what they differ in is searched at once.
+
+Last, a cluster and its nearest ones are taken apart and clustered anew. The neighbourhood contains that of Kernighan
+and Lin with joins (Keuper et al., *Efficient decomposition of image and mesh graphs by lifted multicuts*, ICCV 2015),
+which exchanges nodes of two clusters, joins them or splits one.
 """
 
 import numpy as np
-from numba import njit
 
+from telescope_transformer.correlation_clustering.forest import roots
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels, common_refinement
-from telescope_transformer.correlation_clustering.solution import Deadline, Progress
+from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress
 
 # A move must gain more than this, relative to the largest weight: more than what rounding of a sum of 10,000 weights
 # can feign, so that a search ends.
@@ -19,19 +23,11 @@ TOLERANCE = 1e-10
 _ENTRIES_A_CALL = 20_000_000
 # Keeping up the slack of each node pays once most nodes stay where they are; measured on embeddings of 2,000 nodes.
 _TRACK_BELOW = 0.05
+# Fresh starts of a fusion: each takes as long as the search from the better clustering.
 _FRESH_STARTS = 2
-
-
-@njit(cache=True, nogil=True)
-def roots(parent):
-    """Root of each node in a forest of parents (n,), which is overwritten."""
-    for a in range(parent.size):
-        root = a
-        while parent[root] != root:
-            root = parent[root]
-        while parent[a] != root:
-            parent[a], a = root, parent[a]
-    return parent
+# Nodes up to which all neighbourhoods are tried: each takes apart up to so many clusters.
+RESOLVE_UP_TO = 5_000
+_MOST_TOGETHER = 6
 
 
 def gaec(graph: Graph) -> np.ndarray:
@@ -115,6 +111,44 @@ def evolve(
         better = progress.offer(fuse(graph, progress.labels, other, rng, deadline)) or better
         failures = 0 if better else failures + 1
         restarts += 1
+
+
+def resolve_neighbourhoods(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Improve the best clustering of ``progress`` until no neighbourhood of any cluster brings anything."""
+    graph, labels = progress.graph, progress.labels
+    changed = True
+    while changed and not deadline.passed and not progress.closed:
+        changed = False
+        sizes = np.bincount(labels)
+        # Mean weight between the members of two clusters.
+        nearness = graph.contract(labels).weights() / np.outer(sizes, sizes)
+        np.fill_diagonal(nearness, np.inf)
+        for c in rng.permutation(sizes.size):
+            if deadline.passed:
+                break
+            size = min(sizes.size, int(rng.integers(2, _MOST_TOGETHER + 1)))
+            around = np.argpartition(-nearness[c], size - 1)[:size]
+            better = _resolve(graph, labels, np.flatnonzero(np.isin(labels, around)), rng, deadline)
+            if better is not None:
+                labels, changed = better, True
+                break
+    progress.offer(labels)
+
+
+def _resolve(
+    graph: Graph, labels: np.ndarray, nodes: np.ndarray, rng: np.random.Generator, deadline: Deadline
+) -> np.ndarray | None:
+    """All labels with those of ``nodes`` improved; None where they are not."""
+    part = graph.part(nodes)
+    before = canonical_labels(labels[nodes])
+    fresh = improve(part, np.arange(part.n), rng, deadline)
+    found = fuse(part, before, fresh, rng, deadline)
+    old = part.cost(before)
+    if part.cost(found) >= old - PROVED * max(old, part.scale):
+        return None
+    better = labels.copy()
+    better[nodes] = labels.size + found
+    return canonical_labels(better)
 
 
 def refine(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy import sparse
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.search.greedy import contract_greedily, first_largest
@@ -16,6 +17,7 @@ from telescope_transformer.correlation_clustering.solution import Deadline
 from telescope_transformer.correlation_clustering.validation import check_embeddings, check_threshold, check_weights
 from telescope_transformer.errors import SolverError, WeightsError
 
+# Threads of a sweep, whatever the machine has: the clusterings depend on how many there are.
 _RUNS = 2
 
 
@@ -69,10 +71,10 @@ def sweep_similarities(
     finite, and what :func:`sweep` raises.
     """
     deadline = _begun(thresholds, method, time_limit)
-    graph = check_weights(similarity)
-    if not isinstance(graph, DenseGraph):
+    if sparse.issparse(similarity):
         raise WeightsError("a sweep needs the similarities of all pairs: a dense array, not a sparse matrix")
-    return _sweep(graph.matrix.astype(np.float32), thresholds, method, deadline, random_state)
+    matrix = check_weights(similarity).weights().astype(np.float32)
+    return _sweep(matrix, thresholds, method, deadline, random_state)
 
 
 def _begun(thresholds: Sequence[float], method: str, time_limit: float | None) -> Deadline:

@@ -1,0 +1,95 @@
+"""A graph in pieces that are solved one by one: its hard kernels, or the parts that attractive pairs connect."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from telescope_transformer.correlation_clustering.bounds.reduction import EPSILON, reduce_graph
+from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
+
+# Added to the entries of a kernel for its share of the time, so that even the smallest has about 20 ms of a second
+# that is shared with 100,000 entries.
+_LEAST_SHARE = 2_000
+
+Part = Callable[[Progress, np.random.Generator, Deadline], None]
+
+
+def by_kernels(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Call ``solve_part`` for each hard kernel of the graph, and put clusterings and bounds together.
+
+    A kernel has its share of the time, by its size; what one leaves is there for those after it, which are larger.
+    """
+    graph = progress.graph
+    if graph.n < 2 or progress.finished:
+        return
+    if graph.n > graph.reduce_up_to:
+        _by_parts(progress, solve_part, rng, deadline)
+        return
+    reduction = reduce_graph(graph.as_sparse(), progress.cost)
+    kernels = reduction.kernels()
+    if len(kernels) == 1 and kernels[0][0].size == graph.n:
+        progress.graph = graph.as_kernel()
+        solve_part(progress, rng, deadline)
+        return
+    labels = np.empty(reduction.graph.n, dtype=np.int64)
+    labels[reduction.pieces] = progress.labels
+    parts: list[tuple[np.ndarray, SparseGraph, Progress]] = []
+    try:
+        for nodes, kernel in kernels:
+            part = progress.of(kernel.as_kernel(), canonical_labels(labels[nodes]), 0.0)
+            parts.append((nodes, kernel, part))
+        _in_turn([part for _, _, part in parts], solve_part, rng, deadline)
+        unproved = [part for _, _, part in parts if not part.closed]
+        if progress.limited and 0 < len(unproved) < len(parts):
+            # What the others left.
+            _in_turn(unproved, solve_part, rng, deadline)
+    finally:
+        solved = [(nodes, kernel, part.labels) for nodes, kernel, part in parts]
+        rest = [(nodes, kernel, labels[nodes]) for nodes, kernel in kernels[len(parts) :]]
+        progress.offer(reduction.combined(solved + rest))
+        bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for _, _, part in parts]
+        progress.prove(math.fsum([reduction.offset, -reduction.drift, *bounds]) * (1.0 - EPSILON))
+
+
+def _in_turn(parts: list[Progress], solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Give each part its share of the time that is left."""
+    left = sum(_share(part) for part in parts)
+    for part in parts:
+        part.give(deadline.seconds_left * _share(part) / left)
+        left -= _share(part)
+        if not part.closed:
+            solve_part(part, rng, part.part(1.0))
+
+
+def _share(part: Progress) -> float:
+    return part.graph.entries + _LEAST_SHARE
+
+
+def _by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+    """The parts of a large graph that attractive pairs connect, one by one."""
+    graph = progress.graph
+    component = graph.attractive_parts()
+    sizes = np.bincount(component)
+    if sizes.size == 1:
+        solve_part(progress, rng, deadline)
+        return
+    labels, parts = progress.labels.copy(), []
+    left = float((sizes[sizes > 1] ** 2).sum())
+    try:
+        for c in np.argsort(sizes, kind="stable"):
+            nodes = np.flatnonzero(component == c)
+            if nodes.size == 1:
+                continue
+            seconds = deadline.seconds_left * sizes[c] ** 2 / left
+            part = progress.of(graph.part(nodes), canonical_labels(labels[nodes]), seconds)
+            parts.append(part)
+            by_kernels(part, solve_part, rng, part.part(1.0))
+            # Clusters of two components may share a label until then.
+            labels[nodes] = part.labels + graph.n * (1 + c)
+            left -= sizes[c] ** 2
+    finally:
+        progress.offer(canonical_labels(labels + graph.n**2 * component))
+        bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for part in parts]
+        progress.prove(math.fsum(bounds) * (1.0 - EPSILON))

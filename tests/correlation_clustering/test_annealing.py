@@ -1,0 +1,65 @@
+"""Annealing and its populations: never worse, deterministic, and as good as the optimum where that is known."""
+
+import numpy as np
+import pytest
+from signed_instances import disagreement, optimum, random_weights
+
+from telescope_transformer.correlation_clustering import DenseGraph
+from telescope_transformer.correlation_clustering.search import annealing
+from telescope_transformer.correlation_clustering.search.annealing import Annealer, breed, cross
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
+
+
+@pytest.mark.parametrize("scale", [1e-60, 1.0, 1e60])
+def test_a_population_finds_optima_of_any_scale(scale: float) -> None:
+    for seed in range(20):
+        weights = random_weights(seed, 1 + seed % 8, scale=scale)
+        progress = Progress(DenseGraph(weights))
+        breed(progress, np.random.default_rng(seed), Deadline(), rounds=1)
+        assert disagreement(weights, progress.labels) == pytest.approx(optimum(weights), rel=1e-9)
+
+
+def test_sums_and_counts_are_kept_up_while_clusters_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = random_weights(3, 60).astype(np.float32)
+    labels = np.random.default_rng(0).integers(0, 4, 60)
+    for temperature in (100.0, 1.0, 0.01):
+        annealing._anneal(weights, labels, 6, np.full(40, temperature, np.float32), 1)
+        present = np.unique(labels)
+        # Numbers without gaps, no more than there is room for.
+        assert present.tolist() == list(range(present.size))
+        assert present.size <= 6
+    # Cold: no single move gains anything any more.
+    members = np.eye(7)[labels]
+    sums = weights @ members
+    stay = sums[np.arange(60), labels]
+    assert (sums.max(axis=1) <= stay + 1e-4).all()
+
+
+def test_annealing_gets_out_of_a_local_optimum_and_works_without_weights() -> None:
+    graph = DenseGraph(random_weights(7, 120))
+    rng = np.random.default_rng(1)
+    annealer = Annealer(graph, rng, Deadline())
+    start = rng.integers(0, 5, 120)
+    assert graph.cost(annealer.run(start, annealing._HOT)) < graph.cost(start)
+    assert Annealer(DenseGraph(np.zeros((4, 4))), rng, Deadline()).run(np.zeros(4, dtype=int)).size == 4
+
+
+def test_children_keep_the_large_pieces_that_their_parents_share() -> None:
+    first, second = np.repeat([0, 1, 2], 10), np.repeat([0, 1, 2], [8, 12, 10])
+    child = cross(first, second, 3, np.random.default_rng(0))
+    assert sorted(set(child)) == [0, 1, 2]
+    for part in (slice(0, 8), slice(10, 20), slice(20, 30)):
+        assert len(set(child[part])) == 1
+
+
+def test_a_population_is_the_same_for_a_seed_and_its_history_descends() -> None:
+    graph = DenseGraph(random_weights(7, 120))
+    runs = []
+    for _ in range(2):
+        progress = Progress(graph)
+        breed(progress, np.random.default_rng(1), Deadline(), rounds=1)
+        runs.append(progress)
+    np.testing.assert_array_equal(runs[0].labels, runs[1].labels)
+    seconds, costs = zip(*runs[0].scores, strict=True)
+    assert list(seconds) == sorted(seconds)
+    assert list(costs) == sorted(costs, reverse=True)
