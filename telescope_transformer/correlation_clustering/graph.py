@@ -110,7 +110,7 @@ def _all_whole(values):
 # Whole numbers below this are exact in float64.
 _EXACT = 2.0**53
 # Share of the pairs that have an edge, from which the bounds of all pairs rise faster than those of cycles; and nodes
-# up to which they always do. Measured on kernels of neighbour graphs and of signed networks.
+# up to which they always do.
 _FULL, _ALWAYS_FULL = 0.25, 50
 # The matrix of more nodes, and the triangles among them, take longer than the cycles.
 _FILL_UP_TO = 2_000

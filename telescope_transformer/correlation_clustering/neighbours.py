@@ -10,8 +10,14 @@ from telescope_transformer.correlation_clustering.graph import SparseGraph
 if TYPE_CHECKING:
     import faiss
 
+# Vectors up to which the search is exact: 2.6e10 multiplications at 64 dimensions.
 _EXACT_UP_TO = 20_000
+# Vectors that are searched for at a time: 30 MB of results.
 _BLOCK = 65_536
+# An inverted file has so many cells for the square root of the number of vectors, is trained on so many vectors a cell
+# in so many rounds, and searches so many cells for a vector. The first two are the least that Faiss advises; what the
+# last one misses is the `recall` of the benchmark's section `sparse`.
+_CELLS_A_ROOT, _TRAINED_A_CELL, _TRAINING_ROUNDS, _SEARCHED_CELLS = 4, 40, 8, 12
 
 
 @njit(cache=True, nogil=True)
@@ -62,7 +68,8 @@ def neighbour_graph(vectors: np.ndarray, threshold: float, neighbours: int = 50,
     """Graph of the ``neighbours`` largest inner products of each vector (n, d), weighed <x_i, x_j> - threshold.
 
     Pairs outside it weigh 0. Exact search up to 20,000 vectors; an inverted file of sqrt(n) or more cells beyond
-    (Douze et al., *The Faiss library*, 2024), which misses a few per cent of the neighbours.
+    (Douze et al., *The Faiss library*, 2024), which finds
+    84 % of the neighbours of 100,000 embeddings and 75 % of those of a million.
     """
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     n = vectors.shape[0]
@@ -105,12 +112,12 @@ def _index(vectors: np.ndarray, seed: int) -> "faiss.Index":
     if n <= _EXACT_UP_TO:
         flat.add(vectors)
         return flat
-    cells = int(4 * np.sqrt(n))
+    cells = int(_CELLS_A_ROOT * np.sqrt(n))
     index = faiss.IndexIVFFlat(flat, d, cells, faiss.METRIC_INNER_PRODUCT)
     index.cp.seed = 1234 + seed
-    index.cp.niter = 8
-    sample = np.random.default_rng(seed).choice(n, min(n, 40 * cells), replace=False)
+    index.cp.niter = _TRAINING_ROUNDS
+    sample = np.random.default_rng(seed).choice(n, min(n, _TRAINED_A_CELL * cells), replace=False)
     index.train(vectors[np.sort(sample)])
     index.add(vectors)
-    index.nprobe = 12
+    index.nprobe = _SEARCHED_CELLS
     return index

@@ -14,6 +14,7 @@ from numba import njit
 from telescope_transformer.correlation_clustering.graph import Graph, SparseGraph
 from telescope_transformer.errors import SolverError
 
+# Rows of a block of products: 128 MB in float64.
 _BLOCK = 4_096
 # A node sees the clusters of its nearest neighbours, and so many of the largest.
 _LARGEST = 512

@@ -2,10 +2,13 @@
 
 Run: python tests/benchmarks/clustering.py [section ...]
 
-Sections: gaec, quality, certificates, modularity, cliques, sweep, sparse. The instances are those of the shared folder
-(TELESCOPE_SHARED, or `shared` beside the checkout); peers' figures were taken on the same kind of machine, idle, and
-stand beside ours. W is the sum of weights inside clusters, higher is better. Seconds are by the clock; `cpu` is what
-the process used, which a loaded machine changes less.
+Sections: gaec, quality, certificates, modularity, cliques, search, signed, bounds, sweep, sparse. The instances are
+those of the shared folder (TELESCOPE_SHARED, or `shared` beside the checkout) or made here; peers' figures were taken
+on the same kind of machine, idle, and stand beside ours. W is the sum of weights inside clusters, higher is better.
+Seconds are by the clock; `cpu` is what the process used, which a loaded machine changes less.
+
+CPU_CLOCK=1 lets limits of time be those of the processor's clock. CPP_P3 names the program of
+github.com/joey001/clique-partitioning (a tabu search in three phases), which `search` then runs beside ours.
 """
 
 import gzip
@@ -13,6 +16,7 @@ import importlib.util
 import json
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from telescope_transformer.correlation_clustering import (
     CorrelationClustering,
@@ -42,6 +47,20 @@ RESULTS = Path(__file__).parent / "results" / "clustering.json"
 FOLDER = SHARED / "clustering"
 
 CLIQUE_SECONDS = float(os.environ.get("CLIQUE_SECONDS", "60"))
+if os.environ.get("CPU_CLOCK"):
+    time.monotonic = time.process_time
+
+# Instances as Zhou, Hao and Goeffon (2016) and Palubeckis et al. (2015) publish them: kind and nodes.
+SEARCH = [("gauss", 500), ("uniform", 800), ("uniform", 1000)]
+# kind, threshold, n, seconds, and the gap that is aimed at.
+BOUNDS = [
+    ("b", 0.27, 2000, 4, 0.01),
+    ("b", 0.25, 3000, 30, 0.002),
+    ("a", 0.2, 5000, 30, 0.005),
+    ("b", 0.25, 5000, 30, 0.01),
+    ("a", 0.5, 10000, 30, 0.02),
+    ("b", 0.25, 10000, 30, 0.05),
+]
 
 # kind, threshold, n, best W of the peers, what found it, and in how many seconds.
 QUALITY = [
@@ -197,6 +216,104 @@ def bench_cliques() -> list[dict[str, Any]]:
     return rows
 
 
+def random_instance(kind: str, n: int) -> np.ndarray:
+    """Whole weights: Gaussian of deviation 50, or uniform from -100 to 100."""
+    rng = np.random.default_rng(n)
+    values = np.rint(rng.normal(0, 50, (n, n))) if kind == "gauss" else rng.integers(-100, 101, (n, n)).astype(float)
+    lower = np.tril(values, -1)
+    return lower + lower.T
+
+
+def three_phase_tabu(program: str, weights: np.ndarray, seconds: int) -> float:
+    """W that the peer's program finds; it measures the processor's time."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(f"{len(weights)}\n")
+        for i, row in enumerate(weights):
+            file.write(" ".join(str(-int(weight)) for weight in row[i:]) + "\n")
+        file.flush()
+        done = subprocess.run(
+            [program, "-f", file.name, "-s", str(seconds)], capture_output=True, text=True, check=True
+        )
+    return float(next(line for line in done.stdout.splitlines() if line.startswith("best result")).split(":")[1])
+
+
+def bench_search() -> list[dict[str, Any]]:
+    rows = []
+    for kind, n in SEARCH:
+        weights = random_instance(kind, n)
+        for limit in (4, 12, 60):
+            row: dict[str, Any] = {"instance": kind, "n": n, "time_limit": limit}
+            solver = CorrelationClustering(method="local_search", random_state=0, time_limit=limit)
+            with timed(row):
+                solver.fit(weights)
+            row["W"] = float(np.maximum(weights, 0).sum() / 2 - solver.cost_)
+            if "CPP_P3" in os.environ:
+                row["CPP-P3"] = three_phase_tabu(os.environ["CPP_P3"], weights, limit)
+            rows.append(row)
+    return rows
+
+
+def signed_network(name: str) -> sparse.csr_array:
+    """Signs of the sums of both directions, without loops."""
+    table = np.loadtxt(FOLDER / "signed" / f"{name}.csv", delimiter=",", skiprows=1).astype(np.int64)
+    table = table[table[:, 0] != table[:, 1]]
+    _, ends = np.unique(table[:, :2], return_inverse=True)
+    ends = ends.reshape(-1, 2)
+    n = int(ends.max()) + 1
+    half = sparse.coo_array((table[:, 2].astype(float), (ends[:, 0], ends[:, 1])), shape=(n, n)).tocsr()
+    both = (half + half.T).sign()
+    both.eliminate_zeros()
+    return both.tocsr()
+
+
+def leiden_cost(rows: sparse.csr_array) -> float | None:
+    """Cost of Leiden's clustering of the signed graph by CPM with resolution 0; None where it is not installed."""
+    try:
+        import igraph
+        import leidenalg
+    except ImportError:
+        return None
+    upper = sparse.triu(rows, 1).tocoo()
+    graph = igraph.Graph(n=rows.shape[0], edges=np.column_stack(upper.coords).tolist())
+    found = leidenalg.find_partition(
+        graph, leidenalg.CPMVertexPartition, weights=upper.data.tolist(), resolution_parameter=0.0, seed=0
+    )
+    indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int32)
+    return SparseGraph(indptr, indices, rows.data).cost(np.array(found.membership))
+
+
+def bench_signed() -> list[dict[str, Any]]:
+    rows = []
+    for name in ("bitcoin_alpha", "bitcoin_otc"):
+        network = signed_network(name)
+        row: dict[str, Any] = {"instance": name, "n": network.shape[0], "time_limit": 10}
+        solver = CorrelationClustering(random_state=0, time_limit=10)
+        with timed(row):
+            solver.fit(network)
+        rows.append(row | {"cost": solver.cost_, "gap": solver.gap_, "leiden": leiden_cost(network)})
+    for n in (30, 500, 2001):
+        i, weights = np.arange(n), np.ones(n)
+        weights[0] = -2.0
+        half = sparse.coo_array((weights, (i, (i + 1) % n)), shape=(n, n))
+        row = {"instance": "ring with one repulsive edge", "n": n, "time_limit": 10}
+        solver = CorrelationClustering(random_state=0, time_limit=10)
+        with timed(row):
+            solver.fit((half + half.T).tocsr())
+        rows.append(row | {"cost": solver.cost_, "gap": solver.gap_})
+    return rows
+
+
+def bench_bounds() -> list[dict[str, Any]]:
+    rows = []
+    for kind, threshold, n, limit, aim in BOUNDS:
+        row: dict[str, Any] = {"instance": f"{kind} {threshold}", "n": n, "time_limit": limit, "aim": aim}
+        solver = CorrelationClustering(random_state=0, time_limit=limit)
+        with timed(row):
+            solver.fit_embeddings(embeddings(n, kind), threshold)
+        rows.append(row | {"cost": solver.cost_, "gap": solver.gap_})
+    return rows
+
+
 def bench_sweep() -> list[dict[str, Any]]:
     vectors = embeddings(10000, "a")
     rows = []
@@ -261,6 +378,9 @@ SECTIONS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "certificates": bench_certificates,
     "modularity": bench_modularity,
     "cliques": bench_cliques,
+    "search": bench_search,
+    "signed": bench_signed,
+    "bounds": bench_bounds,
     "sweep": bench_sweep,
     "sparse": bench_sparse,
 }

@@ -69,10 +69,24 @@ def clustering(found: dict[str, Any]) -> Iterator[Row]:
     yield from cliques(found.get("cliques", []))
     yield from certificates(found.get("certificates", []))
     yield from modularity(found.get("modularity", []))
+    for run in found.get("search", []):
+        what = f"clique partitioning of {run['n']} nodes, {run['instance']} weights, {run['time_limit']} s"
+        yield what, f"W = {run['W']:,.0f}", f"CPP-P3: W = {run['CPP-P3']:,.0f}" if "CPP-P3" in run else ""
+    for run in found.get("signed", []):
+        peer = run.get("leiden")
+        measured = f"cost {run['cost']:,.0f}, {proof(run['gap'])}, {run['cpu']:.1f} s of processor time"
+        yield f"{run['instance']} (n = {run['n']:,})", measured, f"Leiden: cost {peer:,.0f}" if peer else ""
+    for run in found.get("bounds", []):
+        what = f"{run['n']:,} embeddings ({run['instance']}), {run['time_limit']} s"
+        yield what, proof(run["gap"]), f"aim: {run['aim']:.1%}"
     for run in found.get("sparse", []):
         what = f"{run['n']:,} nodes, {run['edges'] / 1e6:.1f} million edges of nearest neighbours, found, solved"
         measured = f"{run['seconds']:.0f} s, bounded with a gap of {run['gap']:.1%}, {run['peak_mb'] / 1024:.1f} GiB"
         yield what, f"{measured}; GAEC of it {run['stages']['greedy']:.1f} s", run["peer"]
+
+
+def proof(gap: float) -> str:
+    return "proved optimal" if gap < PROVED else f"gap {gap:.2%}"
 
 
 def cliques(runs: list[dict[str, Any]]) -> Iterator[Row]:
@@ -95,8 +109,7 @@ def certificates(runs: list[dict[str, Any]]) -> Iterator[Row]:
 
 def modularity(runs: list[dict[str, Any]]) -> Iterator[Row]:
     for run in runs:
-        proof = "proved optimal" if run["gap"] < PROVED else f"gap {run['gap']:.2%}"
-        measured = f"W = {run['W']:,.0f}, {proof}, {run['seconds']} s"
+        measured = f"W = {run['W']:,.0f}, {proof(run['gap'])}, {run['seconds']} s"
         yield f"modularity of {run['instance']} (n = {run['n']})", measured, f"best known {run['best_known']:,}"
 
 

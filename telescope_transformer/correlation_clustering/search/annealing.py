@@ -31,9 +31,9 @@ _HOT, _WARM, _COLD = 0.2, 0.1, 0.03
 _SWEEPS, _PROPOSALS = 1_000, 100_000_000
 # A loss of so many times the temperature is accepted with a probability of e^-16: never, in a run.
 _NEVER = 16.0
-_POPULATION = 10
-# Children in a row that bring nothing, after which a population has converged.
-_BARREN = 30
+# Members, whose first runs take about a second for 1,000 nodes; and children in a row that bring nothing, three for
+# each, after which a population has converged.
+_POPULATION, _BARREN = 10, 30
 # Work between two looks at the clock: about 0.1 s.
 _PROPOSALS_A_CALL = 10_000_000
 

@@ -14,7 +14,9 @@ are rounded in the matrix's precision, so that clusterings with ties may differ 
 import numpy as np
 from numba import njit
 
+# The matrix is packed when so many of its clusters are left: packing then costs less than a quarter of what it held.
 _PACK_BELOW = 0.5
+# Values whose largest is found by vector instructions before the next block: a few registers' worth.
 _BLOCK = 64
 
 
