@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,12 @@ from telescope_transformer.correlation_clustering.graph import Graph, canonical_
 
 # A gap below this is rounding: costs are sums of up to 10^8 terms in float64.
 PROVED = 1e-9
-# Nodes whose cost tells how long that of a whole graph takes, where it is not known while one searches.
-_SAMPLE = 4_096
+# Nodes whose cost tells how long that of a whole graph takes, where it is not known while one searches; and the share
+# of a limit of time that is left for the search whatever the cost takes.
+_SAMPLE, _LEAST_SHARE = 4_096, 0.1
+# A cost by the difference of two sums is right to a gap that counts as none, where it is more than this share of them:
+# sums of products are right to about 1e-13.
+_CANCELS = 1e-4
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,9 @@ class Progress:
         self._gap = PROVED if gap is None else max(gap, PROVED)
         self._limit = float("inf") if time_limit is None else time_limit
         self.scores: list[tuple[float, float]] = []
+        # What scores are less than costs, where that is known, and the time that is kept back for working it out.
+        self._constant = 0.0 if graph.scores_are_costs else None
+        self._kept = 0.0
 
     def keep_time_for_cost(self) -> None:
         """Let the time end earlier by what the cost of the solution will take, if searches do without it."""
@@ -89,18 +95,17 @@ class Progress:
         part = self.graph.part(np.arange(some))
         started = time.monotonic()
         part.cost(np.zeros(some, dtype=np.int64))
-        self._limit -= (time.monotonic() - started) * (self.graph.n / some) ** 2
+        needed = (time.monotonic() - started) * (self.graph.n / some) ** 2
+        self._kept = min(needed, (1.0 - _LEAST_SHARE) * max(self.seconds_left, 0.0))
+        self._limit -= self._kept
 
     @property
     def cost(self) -> float:
-        """Disagreement of the best clustering."""
-        return self.score + self._offset
-
-    @cached_property
-    def _offset(self) -> float:
-        # A graph whose scores are costs has none; otherwise one pass over all pairs tells it.
-        cost = self.graph.cost(self.labels)
-        return 0.0 if cost == self.score else cost - self.score
+        """Disagreement of the best clustering; the first time, it may take a pass over all pairs."""
+        if self._constant is None:
+            self._constant = self.graph.cost(self.labels) - self.score
+            self._limit, self._kept = self._limit + self._kept, 0.0
+        return self.score + self._constant
 
     def offer(self, labels: np.ndarray) -> bool:
         """Keep ``labels`` if it costs less than the best so far; says whether it did."""
@@ -124,9 +129,10 @@ class Progress:
             self.lower_bound = max(bound, 0.0)
 
     def solution(self) -> Solution:
-        """The best so far, its cost summed anew."""
+        """The best so far. Its cost is summed anew, unless a difference of sums tells it well enough."""
+        known = not self.graph.scores_are_costs and self._constant is not None
+        cost = self.cost if known and self.cost > _CANCELS * abs(self.score) else self.graph.cost(self.labels)
         # No clustering costs less than one of cost 0, which proves itself.
-        cost = self.graph.cost(self.labels)
         return Solution(self.labels, cost, 0.0 if cost == 0 else self.lower_bound)
 
     @property

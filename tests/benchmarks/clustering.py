@@ -226,7 +226,7 @@ def random_instance(kind: str, n: int) -> np.ndarray:
 
 def three_phase_tabu(program: str, weights: np.ndarray, seconds: int) -> float:
     """W that the peer's program finds; it measures the processor's time."""
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
         file.write(f"{len(weights)}\n")
         for i, row in enumerate(weights):
             file.write(" ".join(str(-int(weight)) for weight in row[i:]) + "\n")
