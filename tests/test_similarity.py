@@ -7,7 +7,7 @@ import pytest
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import InputError
-from telescope_transformer.similarity import cohesion, embedding_matrix, window_margins
+from telescope_transformer.similarity import Nearest, cohesion, embedding_matrix, window_margins
 
 
 def unit_vectors(rng: np.random.Generator, n: int = 30, d: int = 8) -> np.ndarray:
@@ -28,6 +28,25 @@ def test_margins_equal_the_loop_over_pairs(rng: np.random.Generator, n_clusters:
     margins = window_margins(vectors, labels, 0.2, scale=3.0)
     expected = [3.0 * naive_margin(vectors, labels, i, 0.2) for i in range(30)]
     assert margins == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_many_rows_are_searched_through_lists_and_hardly_any_is_missed(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    centres = unit_vectors(rng, 40, 16)
+    rows = unit_rows(centres[np.arange(800) % 40] + 0.1 * rng.normal(size=(800, 16)))
+    queries = unit_rows(rows[:100] + 0.05 * rng.normal(size=(100, 16)))
+    exact, products = Nearest(rows).of(queries, 5)
+    monkeypatch.setattr(Nearest, "EXACT_UP_TO", 100)
+    nearly = Nearest(rows)
+    found, found_products = nearly.of(queries, 5)
+    assert nearly.cells_a_row == 16
+    assert (found[:, 0] == exact[:, 0]).mean() > 0.95
+    same = found == exact
+    np.testing.assert_allclose(found_products[same], products[same], atol=1e-5)
+    # More than there are in the lists that are looked through.
+    places, values = nearly.of(queries[:1], 800)
+    assert ((places < 0) == np.isneginf(values)).all()
 
 
 def test_cohesion_is_the_mean_similarity_of_pairs_and_one_for_singletons(rng: np.random.Generator) -> None:

@@ -16,6 +16,7 @@ from telescope_transformer.correlation_clustering import (
     neighbour_graph,
 )
 from telescope_transformer.correlation_clustering import graph as graph_module
+from telescope_transformer.correlation_clustering import neighbours as neighbours_module
 from telescope_transformer.correlation_clustering.bounds import certify as certificate_module
 from telescope_transformer.correlation_clustering.bounds.certify import prove
 from telescope_transformer.correlation_clustering.bounds.dual import SparseDual
@@ -80,6 +81,31 @@ def test_a_graph_of_vectors_costs_what_its_matrix_costs() -> None:
     a, b = np.random.default_rng(3).integers(0, 3, (2, 40))
     small = without.contract(pieces)
     assert small.cost(a) - small.cost(b) == pytest.approx(dense.cost(a[pieces]) - dense.cost(b[pieces]), rel=1e-5)
+
+
+def test_an_inverted_file_finds_most_of_the_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = embeddings(900, clusters=30)
+    exact = neighbour_graph(vectors, 0.4, 8)
+    monkeypatch.setattr(neighbours_module, "_EXACT_UP_TO", 500)
+    nearly = neighbour_graph(vectors, 0.4, 8)
+    pairs = [set(zip(*graph.rows().nonzero(), strict=True)) for graph in (exact, nearly)]
+    assert len(pairs[0] & pairs[1]) > 0.8 * len(pairs[0])
+    rows = nearly.rows()
+    assert abs(rows - rows.T).max() == 0
+    solver = CorrelationClustering(random_state=0, memory_limit=0, time_limit=2).fit_embeddings(vectors, 0.4)
+    assert 0 <= solver.lower_bound_ <= solver.cost_
+
+
+def test_packed_conflicts_of_vectors_of_any_length_are_below_the_optimum() -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        vectors = rng.standard_normal((7, 3)) * 10.0 ** rng.integers(-3, 4)
+        threshold = 0.2 * float(np.square(vectors).sum(axis=1).mean())
+        graph = vector_graph(vectors, threshold, 2)
+        progress = Progress(graph)
+        progress.offer(gaec(DenseGraph(graph.weights())))
+        prove(progress, rng, Deadline(5))
+        assert 0 <= progress.lower_bound <= optimum(graph.weights())
 
 
 def test_moves_of_vectors_never_raise_the_cost() -> None:
