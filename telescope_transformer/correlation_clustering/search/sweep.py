@@ -1,7 +1,7 @@
 """Clusterings of the same vectors at many thresholds, which share one matrix of products and their solutions."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -100,14 +100,14 @@ def _sweep(
     ]
     points: dict[float, SweepPoint] = {}
     with ThreadPoolExecutor(_RUNS) as pool:
-        futures = [pool.submit(run, points) for run in runs]
         try:
-            for future in futures:
+            # An interrupt may come while the threads are being started, too.
+            for future in [pool.submit(run, points) for run in runs]:
                 future.result()
         except BaseException as error:
-            # The runs look at the clock between calls of kernels: with no time left they end within a second.
+            # The runs look at the clock between calls of kernels: with no time left they end within a second, and the
+            # pool waits for them.
             deadline.stop()
-            wait(futures)
             if not isinstance(error, KeyboardInterrupt):
                 raise
     return [points[float(threshold)] for threshold in thresholds if float(threshold) in points]
