@@ -200,7 +200,7 @@ def test_a_next_run_uses_what_is_there(flows, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(clustering_stage, "cluster", None)
     again = analyze(scan_records([flows]), SETTINGS, work=work, say=said.append)
     assert differences(again, first) == []
-    assert sum(line.startswith("using the") for line in said) == 3
+    assert sum(line.startswith("using the") for line in said) == 4
     with pytest.raises(DatasetError, match="take another folder"):
         analyze(scan_records([flows]), AnalysisSettings(window=16), work=work)
 

@@ -61,29 +61,30 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
     Returns:
         The checkpoint that embeds the windows: `work / "model"`, or what the settings say if nothing was adapted.
     """
-    if settings.model is not None or not settings.adapt:
+    if settings.model is not None:
         return settings.model
+    steps = settings.adapt_steps if settings.adapt else 0
     ingredients = {
         "dataset": file_digest(work / MANIFEST),
         "checkpoint": embedding.checkpoint_digest(None),
-        "steps": settings.adapt_steps,
+        "steps": steps,
         "seed": settings.seed,
     }
 
     def build(partial: Path) -> None:
         say("adapting the model to the telescope")
         run = partial / "run"
-        adapting = AdaptSettings(steps=settings.adapt_steps, seed=settings.seed)
+        adapting = AdaptSettings(steps=steps, seed=settings.seed)
         found = adapt(_first_windows(work), settings=adapting, folder=run, say=say)
         shutil.rmtree(run, ignore_errors=True)
-        if found.adapted:
+        if found.changed:
             found.save(partial)
         else:
             write_text(partial / FACTS, json.dumps(found.facts, indent=1) + "\n")
 
     if not run_stage(work / MODEL, ingredients, build):
         say("using the adapted model that is there")
-    return str(work / MODEL) if adaptation_facts(work)["adapted"] else None
+    return str(work / MODEL) if (work / MODEL / "config.json").is_file() else None
 
 
 def adaptation_facts(work: Path) -> dict[str, Any]:

@@ -20,7 +20,9 @@ def adapt(
         bool, typer.Option("--from-scratch", help="Start from random weights; the base only serves as a comparison.")
     ] = False,
     recipe: Annotated[str, typer.Option(help="Recipe: a YAML file, or the name of a shipped recipe.")] = "adapt",
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: the recipe's.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=0, help="Training steps; 0 only centres the model; default: the recipe's.")
+    ] = None,
     seconds: Annotated[float | None, typer.Option(help="Time budget in seconds, which limits the steps.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights, the batches and the held-out sources.")] = 0,
     cpu: Annotated[bool, typer.Option("--cpu", help="Use the CPU even if there is a GPU.")] = False,

@@ -44,7 +44,8 @@ Model = Annotated[str | None, typer.Option(help="Checkpoint: a folder or a Hub n
 Threshold = Annotated[float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels.")]
 Window = Annotated[int, typer.Option(min=1, help="Most records in a window.")]
 Adapt = Annotated[
-    bool, typer.Option(help="Without --model: first adapt the shipped model to these records, without labels.")
+    bool,
+    typer.Option(help="Without --model: first train the shipped model on these records, or else only centre it."),
 ]
 AdaptSteps = Annotated[
     int | None,

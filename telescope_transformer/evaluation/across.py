@@ -193,9 +193,10 @@ Arm = Callable[[Target, Variant], tuple[Model, dict[str, Any]]]
 
 
 def _arms(variant: Variant) -> dict[str, Arm]:
-    """Three methods of a variant: without adaptation, adapted, and trained from scratch on the telescope alone."""
+    """Methods of a variant: as it is, only centred, adapted, and trained from scratch on the telescope alone."""
     return {
         variant.name: _elsewhere,
+        f"{variant.name}, centred": partial(_adapted, from_scratch=False, steps=0),
         f"{variant.name}, adapted": partial(_adapted, from_scratch=False),
         f"{variant.name}, from scratch": partial(_adapted, from_scratch=True),
     }
@@ -217,10 +218,13 @@ def _learned_elsewhere(target: Target, variant: Variant) -> str | Path:
     return folder
 
 
-def _adapted(target: Target, variant: Variant, *, from_scratch: bool) -> tuple[Model, dict[str, Any]]:
+def _adapted(
+    target: Target, variant: Variant, *, from_scratch: bool, steps: int | None = None
+) -> tuple[Model, dict[str, Any]]:
     """A variant that was adapted to, or trained from scratch on, the telescope's own records."""
     settings = AdaptSettings(
         recipe=variant.adapt,
+        steps=steps,
         from_scratch=from_scratch,
         seed=target.seed,
         length=target.telescope.window,

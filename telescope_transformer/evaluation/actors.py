@@ -178,18 +178,22 @@ def _depends(model: ModelArgument, settings: AdaptSettings) -> dict[str, Any]:
 
 
 def _arms(model: ModelArgument, work: Path = Path(), settings: AdaptSettings | None = None) -> dict[str, Method]:
-    """A model as it is, adapted from its weights, and from scratch."""
+    """A model as it is, only centred, adapted from its weights, and from scratch."""
+    told = settings or AdaptSettings()
     return {
         model.name: partial(_analysed, model.place),
-        f"{model.name}, adapted": partial(_adapted, model, work / model.name, settings, False),
-        f"{model.name}, from scratch": partial(_adapted, model, work / f"{model.name}-scratch", settings, True),
+        f"{model.name}, centred": partial(_adapted, model, work / f"{model.name}-centred", told, {"steps": 0}),
+        f"{model.name}, adapted": partial(_adapted, model, work / model.name, told, {}),
+        f"{model.name}, from scratch": partial(
+            _adapted, model, work / f"{model.name}-scratch", told, {"from_scratch": True}
+        ),
     }
 
 
 def _adapted(
-    model: ModelArgument, folder: Path, settings: AdaptSettings | None, from_scratch: bool, simulated: Simulated
+    model: ModelArgument, folder: Path, settings: AdaptSettings, changes: dict[str, Any], simulated: Simulated
 ) -> Iterator[Clusters]:
-    told = replace(settings or AdaptSettings(), from_scratch=from_scratch, seed=simulated.settings.seed)
+    told = replace(settings, seed=simulated.settings.seed, **changes)
     windows = cut(simulated.unlabelled, min_records=1)
     adapt(windows, model.place, told, folder=folder / "run").save(folder)
     yield from _analysed(str(folder), simulated)

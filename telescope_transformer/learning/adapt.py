@@ -26,6 +26,7 @@ from telescope_transformer.embedding import load_model, without_bars
 from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.files import write_text
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
+from telescope_transformer.learning.centring import centred
 from telescope_transformer.learning.checkpoints import disk_errors
 from telescope_transformer.learning.held_out import HeldOut, keep_out
 from telescope_transformer.learning.loop import Trainer
@@ -58,7 +59,7 @@ class AdaptSettings:
     Args:
         recipe: YAML file of options of training, or the name of a shipped recipe.
         from_scratch: start from random weights of the recipe's architecture instead of the base's weights.
-        steps: number of training steps; None takes the recipe's.
+        steps: number of training steps; None takes the recipe's, 0 only centres the model.
         seconds: budget of wall-clock time, which limits the steps; None is no limit.
         batch_pairs: pairs per step; None takes the recipe's, or half the number of sources if that is smaller.
         seed: seed of the weights, the batches and the choice of held-out sources.
@@ -87,6 +88,8 @@ class AdaptSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.hold_out < 1:
             raise TrainingError(f"hold_out must be at least 0 and less than 1, not {self.hold_out}")
+        if self.steps is not None and self.steps < 0:
+            raise TrainingError(f"steps must not be negative, but is {self.steps}")
         if self.seconds is not None and not self.seconds > 0:
             raise TrainingError(f"seconds must be positive, not {self.seconds}")
         if self.min_sources < 4:
@@ -119,6 +122,11 @@ class Adaptation:
     def adapted(self) -> bool:
         """Whether `model` has the adapted weights."""
         return bool(self.facts["adapted"])
+
+    @property
+    def changed(self) -> bool:
+        """Whether `model` is not the base as it was, but adapted or centred."""
+        return self.adapted or bool(self.facts.get("centred"))
 
     def save(self, folder: str | Path) -> None:
         """Write a checkpoint for `from_pretrained`, and `adaptation.json`. Neither contains an address."""
@@ -173,8 +181,9 @@ def adapt(
     able = _able_sources(learning, 2 * arguments.min_records)
     if able < settings.min_sources:
         reason = f"{able} sources have {2 * arguments.min_records} records or more; {settings.min_sources} are needed"
-        say(f"not adapted: {reason}")
-        return Adaptation(model, tokenizer, facts | {"adapted": False, "reason": reason}, kept)
+        return _only_centred(model, tokenizer, learning, facts | {"reason": reason}, kept, say)
+    if settings.steps == 0:
+        return _only_centred(model, tokenizer, learning, facts | {"reason": "training is turned off"}, kept, say)
     arguments = _fitted(arguments, settings, able)
     held_out = HeldOut.of(table.filter(is_kept), settings.length, settings.seed)
     begun = time.perf_counter()
@@ -194,6 +203,21 @@ def adapt(
         return Adaptation(model, tokenizer, facts, kept, _calibrated(of_both[0], held_out, settings.seed))
     say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources kept out: {told}")
     return Adaptation(new, new_tokenizer, facts, kept, _calibrated(of_both[1], held_out, settings.seed))
+
+
+def _only_centred(
+    model: TelescopeForContrastiveLearning,
+    tokenizer: FlowTokenizer,
+    learning: pa.Table,
+    facts: dict[str, Any],
+    kept: pa.Array,
+    say: Say,
+) -> Adaptation:
+    """The model centred on the telescope; as it is where there are too few windows even for that."""
+    better = centred(model, tokenizer, learning)
+    what = "left as it is" if better is None else "only centred on the telescope"
+    say(f"not trained on the telescope, {what}: {facts['reason']}")
+    return Adaptation(better or model, tokenizer, facts | {"adapted": False, "centred": better is not None}, kept)
 
 
 def _calibrated(embeddings: np.ndarray, held_out: HeldOut, seed: int) -> Calibration | None:

@@ -20,7 +20,8 @@ def adaptation_text(facts: Mapping[str, Any] | None) -> str | None:
     if not facts:
         return None
     if not facts.get("adapted"):
-        return f"The model was not adapted to this telescope: {facts.get('reason', 'no reason is known')}."
+        what = "only centred on" if facts.get("centred") else "not adapted to"
+        return f"The model was {what} this telescope: {facts.get('reason', 'no reason is known')}."
     told = f"The model learned from {facts.get('sources', 0):,} sources of this telescope, without labels."
     before, after = facts.get("before") or {}, facts.get("after") or {}
     compared = [

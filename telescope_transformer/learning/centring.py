@@ -1,0 +1,59 @@
+"""Fit a model to a telescope without training: centre and scale the directions of its embeddings.
+
+On a telescope that a model was not trained on, its embeddings lie in a narrow cone: all pairs are similar, and no
+threshold separates actors. The mean and covariance of the embeddings, before they get unit length, describe the cone.
+Both are folded into the last layer of the head, so the checkpoint keeps its form (whitening: Su et al. 2021, Whitening
+Sentence Representations for Better Semantics and Faster Retrieval, arXiv 2103.15316).
+"""
+
+import copy
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from sklearn.covariance import ledoit_wolf
+
+from telescope_transformer.embedding import embed_windows
+from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+
+# Windows of fewer records say more of their length than of their source.
+SHORTEST = 4
+# One window per source: the covariance of 128 dimensions changes little with more.
+MOST_WINDOWS = 4_000
+# With fewer, the covariance is mostly that of the shrinkage's target.
+FEWEST_WINDOWS = 10
+# Whitening divides by the root of the variance of each direction. Half of this exponent, since directions of little
+# variance are mostly noise: on simulated telescopes ARI .70 (of .20 without), with full whitening less.
+EXPONENT = 0.25
+# Of the largest variance: smaller ones are rounding.
+SMALLEST_VARIANCE = 1e-6
+
+
+def centred(
+    model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, windows: pa.Table
+) -> TelescopeForContrastiveLearning | None:
+    """A copy of the model whose embeddings of the windows are centred and scaled; None if there are too few windows.
+
+    Args:
+        windows: of any length; one window of each source counts.
+    """
+    long = windows.filter(pc.greater_equal(windows["n_records"], SHORTEST))
+    first = np.unique(long["source"].to_numpy(zero_copy_only=False), return_index=True)[1]
+    if len(first) < FEWEST_WINDOWS:
+        return None
+    outputs: list[torch.Tensor] = []
+    adjusted = copy.deepcopy(model)
+    layer = adjusted.head.output
+    hook = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output.detach().float().cpu()))
+    embed_windows(adjusted, tokenizer, long.take(pa.array(np.sort(first)[:MOST_WINDOWS])), progress=False)
+    hook.remove()
+    vectors = torch.cat(outputs).double().numpy()
+    mean, covariance = vectors.mean(axis=0), ledoit_wolf(vectors)[0]
+    variances, directions = np.linalg.eigh(covariance)
+    variances = np.maximum(variances, SMALLEST_VARIANCE * variances[-1])
+    scaling = torch.from_numpy(directions * variances**-EXPONENT @ directions.T)
+    with torch.no_grad():
+        layer.weight.copy_(scaling @ layer.weight.double())
+        layer.bias.copy_(scaling @ (layer.bias.double() - torch.from_numpy(mean)))
+    return adjusted
