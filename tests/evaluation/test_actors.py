@@ -61,15 +61,15 @@ def test_cells_of_methods_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyP
     models = [ModelArgument("shipped", None, None)]
     cells = evaluate_actors(["150x30"], models, [0], tmp_path, settings)
     of = {cell["method"]: cell["figures"] for cell in cells}
-    models = {"shipped", "shipped, centred", "shipped, adapted", "shipped, from scratch"}
-    assert set(of) == {ORACLE, THRESHOLD, LEIDEN, HDBSCAN} | models
+    rows = {"shipped", "shipped, centred", "shipped, adapted", "shipped, from scratch"}
+    assert set(of) == {ORACLE, THRESHOLD, LEIDEN, HDBSCAN} | rows
     assert of[ORACLE]["ari"] > 0.9
     assert 0.3 < of[THRESHOLD]["ari"] <= 1
     assert of["shipped"]["ari"] < 0.2
     assert calls[0] is None
-    assert [Path(place).name for place in calls[1:]] == ["shipped", "shipped-scratch"]
+    assert [Path(place).name for place in calls[1:]] == ["shipped-centred", "shipped", "shipped-scratch"]
     assert evaluate_actors(["150x30"], models, [0], tmp_path, settings) == cells
-    assert len(calls) == 3, "cells are not computed again"
+    assert len(calls) == 4, "cells are not computed again"
     text = actor_tables(cells)
     assert "## 150x30 records a source, seeds 0" in text
     assert "| oracle |" in text
