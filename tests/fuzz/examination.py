@@ -9,7 +9,11 @@ from telescope_transformer.records.reading import REJECTS_LISTED, RecordScan
 
 # Formats whose rows are lines, and the lines that are no rows: the one that names the columns.
 _LINE_FORMATS = {"csv": 1, "zeek": 0, "zeek-json": 0, "suricata": 0, "json": 0, "aws-vpc": 0, "firewall-log": 0}
-_LINE_FORMATS |= {"nfdump-csv": 1, "binetflow": 1, "silk": 1}
+_LINE_FORMATS |= {"nfdump-csv": 1, "binetflow": 1, "silk": 1, "yaf": 1, "pmacct": 1, "nprobe": 1, "tshark": 1}
+_LINE_FORMATS |= {"cicflowmeter": 1, "zmap": 1, "dshield": 0, "yafscii": 0, "nfdump-line": 0, "nfdump-pipe": 0}
+_LINE_FORMATS |= {"masscan-list": 0, "cowrie": 0, "dionaea": 0, "honeytrap": 0, "nprobe-json": 0, "pmacct-json": 0}
+_LINE_FORMATS |= {"nfdump-json": 0, "ipfix-json": 0, "masscan": 0, "zmap-json": 0, "aws-vpc-json": 0}
+_LINE_FORMATS |= {"firewall-json": 0}
 
 
 def examine(path: Path, content: bytes, *, per_packet: bool = False) -> str | None:

@@ -144,12 +144,114 @@ def _columnar(kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def _nested() -> bytes:
+    rows = [
+        {
+            "@timestamp": row["timestamp"],
+            "source": {"ip": row["src_ip"], "port": row["src_port"]},
+            "destination": {"ip": row["dst_ip"], "port": row["dst_port"]},
+            "network": {"transport": row["protocol"]},
+        }
+        for row in _rows()
+    ]
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), out, row_group_size=7)
+    return out.getvalue()
+
+
 _VPC = "2 123456789010 eni-0a 192.0.2.{} 203.0.113.1 {} 23 6 1 40 1469123456 1469123500 REJECT OK\n"
 _KERNEL = "2023-11-14T22:13:20Z h kernel: IN=e OUT= SRC=192.0.2.{} DST=203.0.113.1 LEN=40 PROTO=TCP SPT={} DPT=23\n"
 _NFDUMP = "2023-11-14 22:13:20,2023-11-14 22:13:21,0.1,192.0.2.{},203.0.113.1,{},23,TCP,....S.,0,0,1,40\n"
 _ARGUS = "2023/11/14 22:13:20.250000,1.0,tcp,192.0.2.{},{},   ->,203.0.113.1,23,S0,0,0,1,60,60,x\n"
 _ARGUS_HEADER = "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,a,b,TotPkts,c,SrcBytes,Label\n"
 _SILK = "192.0.2.{}|203.0.113.1|{}|23|6|1|40|S|2023/11/14T22:13:20.250|\n"
+
+
+# A header line and a row each; the row's places are the last octet of the source and the source port.
+_PROGRAMS = {
+    "yaf": (
+        "start-time|sip|sp|dip|dp|proto|iflags|isn|pkt|oct\n",
+        "2023-11-14 22:13:20.250|192.0.2.{}|{}|203.0.113.1|23|  6|S|0000abcd|1|40\n",
+    ),
+    "yafscii": ("", "2023-11-14 22:13:20.250 tcp 192.0.2.{}:{} => 203.0.113.1:23 0000abcd S/0 (1/40 ->)\n"),
+    "pmacct": (
+        "SRC_IP,DST_IP,SRC_PORT,DST_PORT,PROTOCOL,TIMESTAMP_START,PACKETS,BYTES\n",
+        "192.0.2.{},203.0.113.1,{},23,tcp,2023-11-14 22:13:20.250,1,40\n",
+    ),
+    "nprobe": (
+        "FIRST_SWITCHED|IPV4_SRC_ADDR|IPV6_SRC_ADDR|IPV4_DST_ADDR|PROTOCOL|L4_SRC_PORT|L4_DST_PORT|ICMP_TYPE\n",
+        "1700000000|192.0.2.{}|::|203.0.113.1|6|{}|23|0\n",
+    ),
+    "tshark": (
+        "frame.time_epoch\tip.src\tipv6.src\tip.dst\tip.proto\ttcp.srcport\ttcp.dstport\tip.ttl\n",
+        "1700000000.25\t192.0.2.{}\t\t203.0.113.1\t6\t{}\t23\t50,64\n",
+    ),
+    "cicflowmeter": (
+        "Flow ID,Src IP,Src Port,Dst IP,Dst Port,Protocol,Timestamp,Label\n",
+        "x,192.0.2.{},{},203.0.113.1,23,6,14/11/2023 10:13:20 PM,Benign\n",
+    ),
+    "zmap": (
+        "saddr,sport,daddr,dport,classification,timestamp_ts\n",
+        "192.0.2.{},{},203.0.113.1,23,synack,1700000000\n",
+    ),
+    "dshield": ("", "2023-11-14 22:13:20 +00:00\t1\t1\t192.0.2.{}\t{}\t203.0.113.1\t23\tTCP\tS\n"),
+    "nfdump-line": ("", "2023-11-14 22:13:20.250  0.000 TCP  192.0.2.{}:{} ->  203.0.113.1:23  1  60  1\n"),
+    "nfdump-pipe": ("", "2|1700000000250|1700000001000|6|0|0|0|3221225{}|{}|0|0|0|3405803777|23|0|0|1|2|2|0|1|60\n"),
+    "masscan-list": ("#masscan\n", "open tcp 23 192.0.2.{} 17000{}\n"),
+    "pfsense": (
+        "",
+        "<134>1 2023-11-14T22:13:20Z pf filterlog 1 - - 5,,,1,em0,match,block,in,4,0x0,,50,1,0,none,6,tcp,40,"
+        "192.0.2.{},203.0.113.1,{},23,0,S,7,,1,,\n",
+    ),
+    "asa": ("", 'Nov 14 2023 22:13:20: %ASA-4-106023: Deny tcp src o:192.0.2.{}/{} dst i:203.0.113.1/23 by "a"\n'),
+    "cowrie": (
+        "",
+        '{{"eventid": "cowrie.session.connect", "timestamp": "2023-11-14T22:13:20Z", "src_ip": "192.0.2.{}", '
+        '"src_port": {}, "dst_ip": "203.0.113.1", "dst_port": 23, "protocol": "ssh"}}\n',
+    ),
+    "dionaea": (
+        "",
+        '{{"connection": {{"transport": "tcp", "type": "accept"}}, "timestamp": "2023-11-14T22:13:20", '
+        '"src_ip": "192.0.2.{}", "src_port": {}, "dst_ip": "203.0.113.1", "dst_port": 23}}\n',
+    ),
+    "honeytrap": (
+        "",
+        '{{"@timestamp": "2023-11-14T22:13:20Z", "attack_connection": {{"protocol": "tcp", "remote_ip": "192.0.2.{}", '
+        '"remote_port": {}, "local_ip": "203.0.113.1", "local_port": 23}}}}\n',
+    ),
+    "nprobe-json": ("", '{{"22": 1700000000, "4": 6, "7": {1}, "8": "192.0.2.{0}", "11": 23, "12": "203.0.113.1"}}\n'),
+    "pmacct-json": (
+        "",
+        '{{"ip_src": "192.0.2.{}", "port_src": {}, "ip_dst": "203.0.113.1", "port_dst": 23, "ip_proto": "tcp", '
+        '"timestamp_start": "2023-11-14 22:13:20.25"}}\n',
+    ),
+    "nfdump-json": (
+        "",
+        '{{"first": "2023-11-14T22:13:20.250", "proto": 6, "src4_addr": "192.0.2.{}", "src_port": {}, '
+        '"dst4_addr": "203.0.113.1", "dst_port": 23}}\n',
+    ),
+    "ipfix-json": (
+        "",
+        '{{"flows": {{"flowStartMilliseconds": "2023-11-14 22:13:20.250", "sourceIPv4Address": "192.0.2.{}", '
+        '"sourceTransportPort": {}, "destinationIPv4Address": "203.0.113.1", "protocolIdentifier": 6, '
+        '"destinationTransportPort": 23}}}}\n',
+    ),
+    "masscan": (
+        "",
+        '{{"ip": "192.0.2.{}", "timestamp": "17000{}", "ports": [{{"port": 23, "proto": "tcp", "ttl": 50}}]}}\n',
+    ),
+    "zmap-json": (
+        "",
+        '{{"saddr": "192.0.2.{}", "sport": {}, "daddr": "203.0.113.1", "dport": 23, "classification": "synack", '
+        '"timestamp_ts": 1700000000}}\n',
+    ),
+    "aws-vpc-json": ("", json.dumps({"message": _VPC.strip()}).replace("{", "{{", 1)[:-1] + "}}\n"),
+    "firewall-json": (
+        "",
+        '{{"__REALTIME_TIMESTAMP": "1700000000250000", '
+        '"MESSAGE": "IN=e OUT= SRC=192.0.2.{} DST=203.0.113.1 LEN=40 PROTO=TCP SPT={} DPT=23"}}\n',
+    ),
+}
 
 
 def _table(header: str, row: str) -> bytes:
@@ -173,6 +275,7 @@ def text_seeds() -> dict[str, bytes]:
             "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,a,b,TotPkts,c,SrcBytes,Label\n", _ARGUS
         ),
         "silk": _table("sIP|dIP|sPort|dPort|pro|packets|bytes|flags|sTime|\n", _SILK),
+        **{name: _table(header, row) for name, (header, row) in _PROGRAMS.items()},
     }
 
 
@@ -181,6 +284,9 @@ def seeds() -> dict[str, bytes]:
     text = text_seeds()
     return text | {
         "json-array": json.dumps(_rows(), indent=1).encode(),
+        "json-search": json.dumps({"hits": {"hits": [{"_index": "a", "_source": row} for row in _rows()]}}).encode(),
+        "json-wrapped": _lines([{"log": json.dumps(row)} for row in _rows()]),
+        "parquet-nested": _nested(),
         "pcap": _pcap(),
         "pcap-big-endian": _pcap(">", 0xA1B23C4D),
         "pcap-modified": _pcap("<", 0xA1B2CD34, 8),
