@@ -1,4 +1,4 @@
-"""`telescope update` as it is called: what each step says, and files that come damaged."""
+"""`telescope update` and `watch` as they are called: what each step says, and files that come damaged."""
 
 import gzip
 from pathlib import Path
@@ -43,3 +43,21 @@ def test_each_step_says_its_certificate_and_a_damaged_file_is_left_whole(tmp_pat
         assert opened.number("SELECT count(*) FROM inputs") == 2
         kept = opened.number("SELECT sum(kept) FROM inputs")
     assert kept == sum(pq.read_table(path).num_rows for path in sorted(tmp_path.glob("*.parquet")))
+
+
+def test_watch_names_a_file_that_it_cannot_read_and_goes_on(tmp_path: Path) -> None:
+    folder, state = tmp_path / "in", tmp_path / "state.duckdb"
+    folder.mkdir()
+    write_days(folder, 1)
+    (folder / "a-poisoned.json").write_bytes(b'{"ts": 1' + b"0" * 40 + b', "label": "\\ud800", "\xff": [[[[\n' * 3)
+    (folder / "b-notes.txt").write_text("Nothing to read here.\n")
+    command = ["watch", str(folder), "--state", str(state), "--once", "--interval", "0", "--window", "16"]
+    for _ in range(2):
+        # The second run is a restart: it meets the same files and must not stand still at the first one either.
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.output
+        assert "error: " in done.output
+        assert "b-notes.txt" in done.output
+        assert "Traceback" not in done.output
+    with State(state) as opened:
+        assert opened.number("SELECT count(*) FROM inputs WHERE kept > 0") == 1
