@@ -25,7 +25,11 @@ def _parse_dotted(data: np.ndarray, start: int, stop: int) -> int:
             octet = octet * 10 + (data[position] - 48)
             digits += 1
             position += 1
-        if digits == 0 or octet > 255 or (digits > 1 and data[position - digits] == 48 and not padded):
+        if (
+            digits == 0
+            or octet > 255
+            or (digits > 1 and data[position - digits] == 48 and not (padded and digits == 3))
+        ):
             return -1
         value = value * 256 + octet
         octets += 1

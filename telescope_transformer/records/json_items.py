@@ -66,7 +66,11 @@ def line_items(block: bytes, first: int) -> Iterator[Item]:
 def _behind_prefix(text: bytes) -> bytes:
     """The object at the end of a line of a log; the whole line where none is."""
     at = text.find(b'{"', 0, _LONGEST_PREFIX)
-    return text[at:] if at > 0 and text[:at].rstrip()[-1:] in (b":", b"|", b"]", b"-") else text
+    prefix = text[: max(at, 0)]
+    # An object in a column of a table is no record of its own.
+    if prefix.rstrip()[-1:] not in (b":", b"|", b"]", b"-") or prefix.count(b"|") > 1 or set(prefix) & set(b",;\t"):
+        return text
+    return text[at:]
 
 
 class Stream:

@@ -18,6 +18,8 @@ LineParser = Callable[[str], Fields | None]
 
 TUPLE = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 _SNIFFED_LINES = 200
+_LONGEST_LINE = 1 << 14
+"""Characters of a line that are looked at; syslog lines are shorter (RFC 5424, section 6.1, asks for 2,048 octets)."""
 
 
 def has_records(head: bytes, parse: LineParser) -> bool:
@@ -25,7 +27,7 @@ def has_records(head: bytes, parse: LineParser) -> bool:
     if b"\0" in head[:512]:
         return False
     lines = as_utf8(head).split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]
-    return any(parse(line.decode("utf-8", "replace")) is not None for line in lines)
+    return any(parse(line[:_LONGEST_LINE].decode("utf-8", "replace")) is not None for line in lines)
 
 
 def read_lines(file: InputFile, context: ReadContext, parse: LineParser, optional: Sequence[str]) -> Iterator[Chunk]:
@@ -39,7 +41,7 @@ def read_lines(file: InputFile, context: ReadContext, parse: LineParser, optiona
     for block in text:
         rows, records, bad, skipped = [], [], [], 0
         for number, line in enumerate(block.decode("utf-8", "replace").split("\n"), start=row):
-            fields = parse(line) if line else None
+            fields = parse(line[:_LONGEST_LINE]) if line else None
             if fields is None:
                 skipped += bool(line.strip())
             elif not fields:

@@ -31,6 +31,7 @@ LIBRARY_ERRORS = (pa.ArrowException, ArithmeticError, LookupError, RecursionErro
 into rejects or an InputError that says more; this is the last boundary, so that no traceback reaches a user."""
 
 _SKIPPED_NAMED = 5
+_SENSORS_NAMED = 5
 
 
 class Counts(NamedTuple):
@@ -130,6 +131,10 @@ class RecordScan:
     def notes(self) -> list[str]:
         """What the user must be told beside the counts."""
         notes = [*self._context.notes, self._telescope.note()]
+        if self.sensors:
+            named = ", ".join(list(self.sensors)[:_SENSORS_NAMED])
+            more = f" and {len(self.sensors) - _SENSORS_NAMED:,} more" if len(self.sensors) > _SENSORS_NAMED else ""
+            notes.append(f"destinations that are names stand as sensors with pseudo-addresses: {escaped(named)}{more}")
         notes += [f"the sensor name {name!r} hashes like another" for name in self._context.sensors.collisions]
         if self._passed_over:
             named = "; ".join(f"{Path(left.path).name}: {left.reason}" for left in self._passed_over[:_SKIPPED_NAMED])

@@ -58,7 +58,9 @@ def test_a_misspelt_destination_is_no_sensor(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("name", ["hp-1", "pot.example.org", "1.2.3.4.static.example.org", "eu_west"])
 def test_a_name_of_a_sensor_is_one(tmp_path: Path, name: str) -> None:
-    assert list(read(tmp_path, HEADER + f"1469123456,192.0.2.1,{name},6,1,2\n").sensors) == [name]
+    records = read(tmp_path, HEADER + f"1469123456,192.0.2.1,{name},6,1,2\n")
+    assert list(records.sensors) == [name]
+    assert f"stand as sensors with pseudo-addresses: {name}" in records.summary()
 
 
 @pytest.mark.parametrize(

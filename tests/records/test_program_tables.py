@@ -85,6 +85,13 @@ VARIANTS.add(
     [TCP],
 )
 VARIANTS.add(
+    "nf -o line IPv6 and ICMP",
+    "2016-07-21 17:50:56.123     0.000 TCP   2001:db8::1.40000 ->  2001:db8::7.23     1   60   1\n"
+    "2016-07-21 17:50:56.123     0.000 ICMP  192.0.2.1:0 ->  198.51.100.7:8.0     1   60   1\n",
+    [TCP6, PING],
+    format="nfdump-line",
+)
+VARIANTS.add(
     "nf -o line icmp",
     table(
         "Date first seen          Event  XEvent Proto      Src IP Addr:Port          Dst IP Addr:Port     X-Src IP Addr:Port",
