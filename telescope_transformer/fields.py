@@ -71,8 +71,8 @@ FIELDS = (
         aliases=(
             "dstip dst daddr dstaddr destip destinationip destination da ipdst destinationaddress "
             "idresph dip destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr "
-            "localip localhost destaddress target targetip targetaddress dstendpointip ipipdst "
-            "ipv6ipv6dst serverip flowdstipaddr flowserveripaddr host sensor sensorname"
+            "localip localhost destaddress targetip targetaddress dstendpointip ipipdst "
+            "ipv6ipv6dst flowdstipaddr flowserveripaddr host sensor sensorname"
         ),
     ),
     RecordField(
@@ -141,10 +141,7 @@ FIELDS = (
         pa.uint32(),
         window_type=pa.uint32(),
         largest=2**32 - 1,
-        aliases=(
-            "packets pkts packetcount totpkts ipkt packetdeltacount packettotalcount inpkts sourcepackets pkt "
-            "numpackets"
-        ),
+        aliases=("packets pkts packetcount totpkts ipkt packetdeltacount packettotalcount inpkts sourcepackets pkt"),
     ),
     # Engines without unsigned 64-bit numbers hold it as a signed one.
     RecordField(
@@ -152,7 +149,7 @@ FIELDS = (
         pa.uint64(),
         window_type=pa.uint64(),
         largest=2**63 - 1,
-        aliases="bytes octets totbytes ibyt octetdeltacount octettotalcount inbytes sourcebytes oct numbytes",
+        aliases="bytes octets totbytes ibyt octetdeltacount octettotalcount inbytes sourcebytes oct",
     ),
     RecordField("label", pa.string(), aliases="label"),
     RecordField("tool", pa.string(), aliases="tool"),

@@ -24,7 +24,7 @@ ALIASES: dict[str, tuple[str, ...]] = {row.name: tuple(row.aliases.split()) for 
         *("icmptypecode", "icmptypecodeipv4", "icmptypecodeipv6"),
     ),
     "icmp_code": ("icmpcode", "icode", "icmpcodeipv4", "icmpcodeipv6"),
-    "date": ("date", "day", "startdate", "flowdate", "logdate", "eventdate"),
+    "date": ("date", "day", "startdate", "flowdate", "logdate"),
 }
 
 

@@ -690,22 +690,6 @@ VARIANTS.add("dshield udp", D.replace("\tTCP\tS", "\tUDP\t") + "\n", [("192.0.2.
 VARIANTS.add("dshield icmp", D.replace("\t40000\t", "\t8\t").replace("\t23\tTCP\tS", "\t0\tICMP\t") + "\n", [PING])
 VARIANTS.add("dshield sourceport ???", D.replace("\t40000\t", "\t???\t") + "\n", [], rejected=1)
 VARIANTS.add(
-    "dshield json api firewall",
-    json_lines(
-        {
-            "date": "2016-07-21",
-            "time": "17:50:56",
-            "source": "192.0.2.1",
-            "sourceport": 40000,
-            "target": "198.51.100.7",
-            "targetport": 23,
-            "protocol": "TCP",
-            "flags": "S",
-        }
-    ),
-    [TCP],
-)
-VARIANTS.add(
     "dshield raw tsv",
     "date\ttime\tsource_ip\tsource_port\ttarget_ip\ttarget_port\tprotocol\tflags\n2016-07-21\t17:50:56\t192.0.2.1\t40000\t198.51.100.7\t23\t6\tS\n",
     [TCP],

@@ -13,7 +13,7 @@ _PRESENT = ("timestamp", "src_ip")
 _VAGUE_NAMES = """
 ip src source dst dest destination host sensor sensorname port time start first date day epoch ts label tool flags flg
 seq bytes packets octets oct pkt pkts sa da sp dp sip dip ttl pr pro prot transport isn ipid datetime timestamp
-serverip clientip localip localhost localport remoteip remotehost remoteport
+clientip localip localhost localport remoteip remotehost remoteport
 """
 _VAGUE = frozenset(_VAGUE_NAMES.split())
 # A program that sends on the flows of others calls itself so.
