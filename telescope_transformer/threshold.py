@@ -19,7 +19,7 @@ from telescope_transformer.windows import position_in_run
 # `--truth actor` give both). Below, whole kinds of traffic are reproduced as clusters; above, only near copies are.
 GRID = np.round(np.arange(0.35, 0.86, 0.05), 2)
 # For telescopes with too few sources to tell, and where the agreement does not depend on the threshold.
-DEFAULT_THRESHOLD = 0.45
+DEFAULT_THRESHOLD = 0.5
 # One cluster of everything is found again whatever the windows. A threshold at which a cluster has more than this
 # share of the sources is taken only if all thresholds have such a cluster.
 MOST_JOINED = 0.5
