@@ -31,4 +31,5 @@ def positions_in_runs(sizes: np.ndarray) -> np.ndarray:
         [0, 1, 2, 0, 0, 1]
     """
     offsets = offsets_of(sizes)
-    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
+    positions: np.ndarray = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
+    return positions

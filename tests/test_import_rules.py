@@ -103,3 +103,13 @@ def test_correlation_clustering_knows_nothing_of_torch_or_networks(path: Path) -
     names = imported_modules(path)
     assert not {name.split(".")[0] for name in names} & CLUSTERING_MAY_NOT_IMPORT
     assert own_stages(names) <= {"arrays", "errors", "correlation_clustering"}
+
+
+@pytest.mark.parametrize("path", [*modules(PACKAGE), *modules(ROOT / "training")], ids=lambda path: path.name)
+def test_text_is_read_and_written_with_an_encoding(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            given = {keyword.arg for keyword in node.keywords}
+            # `files.write_text(path, text)` and its like have more arguments, and an encoding of their own.
+            text = (node.func.attr, len(node.args)) in {("read_text", 0), ("write_text", 1)}
+            assert not text or "encoding" in given, f"line {node.lineno}: {ast.unparse(node)}"

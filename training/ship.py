@@ -68,7 +68,9 @@ def halve(model: Path, output: Path) -> None:
     shutil.copy(model / "training.json", output)
     # The vocabulary is a third smaller without its indentation.
     vocabulary = output / "tokenizer.json"
-    vocabulary.write_text(json.dumps(json.loads(vocabulary.read_text()), separators=(",", ":")))
+    vocabulary.write_text(
+        json.dumps(json.loads(vocabulary.read_text(encoding="utf-8")), separators=(",", ":")), encoding="utf-8"
+    )
 
 
 def parser() -> argparse.ArgumentParser:

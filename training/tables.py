@@ -115,13 +115,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = {path: read_metrics(path) for path in options.metrics}
         tables = joined(files.values())
         for path in options.into:
-            path.write_text(filled(path.read_text(), tables, str(path)))
+            path.write_text(filled(path.read_text(encoding="utf-8"), tables, str(path)), encoding="utf-8")
         for path in files if options.condense else ():
-            path.write_text(condensed(files[path]))
+            path.write_text(condensed(files[path]), encoding="utf-8")
         if options.card:
             rows = [row for metrics in files.values() for row in metrics.get("results", [])]
             about = {"measured_on": options.measured_on} if options.measured_on else {}
-            options.card.write_text(json.dumps(about | {"results": rows}, indent=1) + "\n")
+            options.card.write_text(json.dumps(about | {"results": rows}, indent=1) + "\n", encoding="utf-8")
     except (TelescopeError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

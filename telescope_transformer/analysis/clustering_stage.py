@@ -133,7 +133,7 @@ def read_clusters(work: Path) -> Clusters:
         labels, margins, confidence = (
             np.load(folder / name, allow_pickle=False) for name in (LABELS, MARGINS, CONFIDENCE)
         )
-        return Clusters(labels, margins, confidence, json.loads((folder / SOLUTION).read_text()))
+        return Clusters(labels, margins, confidence, json.loads((folder / SOLUTION).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{folder}: no clusters: {error}; run telescope cluster {work}") from error
 

@@ -153,7 +153,9 @@ def embed_stage(work: Path, embed: Embedder, say: Say) -> np.ndarray:
 
 def embed_blocks(work: Path, number: int, embed: Embed, folder: Path) -> None:
     """Write `ARRAY` into the folder; blocks that an interrupted run wrote are not computed again."""
-    done = json.loads((folder / PROGRESS).read_text())["windows"] if (folder / PROGRESS).is_file() else 0
+    done = (
+        json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["windows"] if (folder / PROGRESS).is_file() else 0
+    )
     vectors = np.load(folder / ARRAY, mmap_mode="r+") if done else None
     begin = 0
     for block in read_blocks(work, BLOCK):

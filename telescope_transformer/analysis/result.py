@@ -73,8 +73,8 @@ class Analysis:
             "traffic": self.traffic,
             "clusters": self.clusters,
         }
-        (folder / "clusters.json").write_text(json.dumps(summary, indent=1) + "\n")
-        (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n")
+        (folder / "clusters.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n", encoding="utf-8")
         write_report(folder / "report.html", self.report_data())
         return folder / "report.html"
 

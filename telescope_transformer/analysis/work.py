@@ -60,7 +60,7 @@ def copy_folder(source: Path, target: Path) -> None:
 def made_of(folder: Path) -> dict[str, Any] | None:
     """What a stage's folder says that it was made of; None where there is no such folder or it is damaged."""
     try:
-        found = json.loads((folder / STAGE).read_text())
+        found = json.loads((folder / STAGE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

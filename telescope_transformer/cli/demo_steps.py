@@ -29,7 +29,7 @@ def run(output: Path, sources: int, seed: int) -> None:
     tell("5. embed, cluster, report")
     agreement = analyse(flows, checkpoint, output, seed)
     tell("6. compare with the truth")
-    (output / "metrics.json").write_text(json.dumps(agreement, indent=1) + "\n")
+    (output / "metrics.json").write_text(json.dumps(agreement, indent=1) + "\n", encoding="utf-8")
     for name, value in agreement.items():
         typer.echo(f"{name:26} {value:8.3f}")
     typer.echo(f"open {output / 'report.html'}")

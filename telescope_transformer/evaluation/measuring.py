@@ -105,15 +105,15 @@ def describe(
 def write(output: Path, metrics: dict[str, Any], results: Results | None) -> None:
     """Write metrics.json, metrics.md, the pictures if there are results to draw, and report.html with all of them."""
     output.mkdir(parents=True, exist_ok=True)
-    (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
-    (output / "metrics.md").write_text(markdown(metrics))
+    (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (output / "metrics.md").write_text(markdown(metrics), encoding="utf-8")
     pictures = []
     if results is not None:
         # Imported here because Matplotlib searches for fonts on first use, which takes a while.
         from telescope_transformer.evaluation.plots import draw_all
 
         pictures = draw_all(output / "plots", results, metrics["methods"])
-    (output / "report.html").write_text(page(metrics, pictures))
+    (output / "report.html").write_text(page(metrics, pictures), encoding="utf-8")
 
 
 def _fitted(place: str | None) -> Any:

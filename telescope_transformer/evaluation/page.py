@@ -14,7 +14,7 @@ from telescope_transformer.evaluation.tables import NOTES, sections
 def page(metrics: Mapping[str, Any], pictures: Sequence[Path]) -> str:
     """Render the page; everything from data or options is escaped."""
     drawn = [(path.stem.replace("_", " "), b64encode(path.read_bytes()).decode()) for path in pictures]
-    template = files("telescope_transformer.evaluation").joinpath("page.html.jinja").read_text()
+    template = files("telescope_transformer.evaluation").joinpath("page.html.jinja").read_text(encoding="utf-8")
     return (
         Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         .from_string(template)

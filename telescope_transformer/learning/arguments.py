@@ -169,7 +169,9 @@ def read_recipe(name: str | Path) -> dict[str, Any]:
     path = Path(name)
     shipped = data_folder(RECIPES) / f"{path}.yaml"
     try:
-        values = yaml.safe_load((shipped if not path.exists() and shipped.is_file() else path).read_text())
+        values = yaml.safe_load(
+            (shipped if not path.exists() and shipped.is_file() else path).read_text(encoding="utf-8")
+        )
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise TrainingError(f"cannot read the recipe {path}: {error}") from error
     if not isinstance(values, dict):

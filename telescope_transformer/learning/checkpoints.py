@@ -58,7 +58,7 @@ def write_checkpoint(
         save(aside)
         wait()
         if main:
-            (aside / STATE).write_text(json.dumps(state))
+            (aside / STATE).write_text(json.dumps(state), encoding="utf-8")
             _seal(aside)
             shutil.rmtree(final, ignore_errors=True)
             aside.rename(final)
@@ -87,7 +87,7 @@ def newest_whole(folder: Path) -> Path | None:
 def find_fault(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint, or None."""
     try:
-        seal = json.loads((checkpoint / SEAL).read_text())
+        seal = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
         if STATE not in seal:
             return f"{SEAL} does not name {STATE}"
         for name, digest in seal.items():
@@ -105,8 +105,8 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
         CheckpointError: if it cannot be read.
     """
     try:
-        return json.loads((checkpoint / STATE).read_text())
-    except (OSError, ValueError) as error:
+        return dict(json.loads((checkpoint / STATE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{checkpoint / STATE}: {error}") from error
 
 
@@ -138,7 +138,9 @@ def _disk_message(target: Path, error: Exception) -> str:
 def _seal(folder: Path) -> None:
     """Write the digest of every file, and flush all files to the disk before the rename."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    (folder / SEAL).write_text(json.dumps({str(path.relative_to(folder)): file_digest(path) for path in files}))
+    (folder / SEAL).write_text(
+        json.dumps({str(path.relative_to(folder)): file_digest(path) for path in files}), encoding="utf-8"
+    )
     for path in [*files, folder / SEAL, folder]:
         _flush(path)
 

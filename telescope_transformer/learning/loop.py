@@ -218,7 +218,7 @@ class Trainer:
     def _log(self, record: dict[str, Any]) -> None:
         self.accelerator.log({name: value for name, value in record.items() if name != "step"}, step=record["step"])
         if self.accelerator.is_main_process:
-            with disk_errors(self.log_path), self.log_path.open("a") as file:
+            with disk_errors(self.log_path), self.log_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
 
     def _save(self, done: int) -> None:
@@ -257,7 +257,7 @@ class Trainer:
         return first
 
     def _last_logged(self) -> dict[str, Any]:
-        lines = self.log_path.read_text().splitlines() if self.log_path.exists() else []
+        lines = self.log_path.read_text(encoding="utf-8").splitlines() if self.log_path.exists() else []
         return json.loads(lines[-1]) if lines else {}
 
     def _cut_log(self, step: int) -> None:
@@ -265,11 +265,11 @@ class Trainer:
         if not self.accelerator.is_main_process or not self.log_path.exists():
             return
         kept = []
-        for line in self.log_path.read_text().splitlines():
+        for line in self.log_path.read_text(encoding="utf-8").splitlines():
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line + "\n")
             except ValueError:
                 # A kill can leave half a line at the end.
                 break
-        self.log_path.write_text("".join(kept))
+        self.log_path.write_text("".join(kept), encoding="utf-8")

@@ -54,7 +54,7 @@ def save_state(
         "scheduler": scheduler.state_dict(),
         "scaler": accelerator.scaler.state_dict() if accelerator.scaler is not None else None,
     }
-    (folder / PLAIN).write_text(json.dumps(plain))
+    (folder / PLAIN).write_text(json.dumps(plain), encoding="utf-8")
 
 
 def load_state(
@@ -66,7 +66,7 @@ def load_state(
         CheckpointError: if a file is missing or damaged, or belongs to another model.
     """
     try:
-        plain = json.loads((folder / PLAIN).read_text())
+        plain = json.loads((folder / PLAIN).read_text(encoding="utf-8"))
         moments: dict[str, dict[str, torch.Tensor]] = {}
         for place, value in load_file(folder / OPTIMIZER).items():
             name, _, key = place.rpartition(OF)

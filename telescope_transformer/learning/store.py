@@ -93,7 +93,7 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
     shards = find_shards(dataset, split)
     fingerprint = _fingerprint(dataset, tokenizer, split)
     done = cache / DONE
-    if done.is_file() and json.loads(done.read_text()) == fingerprint:
+    if done.is_file() and json.loads(done.read_text(encoding="utf-8")) == fingerprint:
         return
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
@@ -115,7 +115,7 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
         begin += head.num_rows
     for array in target.values():
         array.flush()
-    done.write_text(json.dumps(fingerprint))
+    done.write_text(json.dumps(fingerprint), encoding="utf-8")
 
 
 def find_shards(dataset: Path, split: str) -> list[ShardFile]:

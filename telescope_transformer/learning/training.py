@@ -271,7 +271,7 @@ def save_model(
             accelerator.unwrap_model(trainer.model).save_pretrained(output, state_dict=weights)
         tokenizer.save_pretrained(output)
         versions = {name: version(name) for name in LIBRARIES}
-        (output / "training.json").write_text(json.dumps({**facts, "versions": versions}, indent=2))
+        (output / "training.json").write_text(json.dumps({**facts, "versions": versions}, indent=2), encoding="utf-8")
 
 
 def end_processes() -> None:

@@ -102,7 +102,7 @@ def read_manifest(directory: str | Path) -> Manifest:
     if not path.is_file():
         raise DatasetError(f"{directory} is no prepared dataset: it has no {MANIFEST}")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         version = content["schema_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"{path} is damaged: {error}") from error

@@ -153,7 +153,7 @@ def stage(scan: Any, directory: Path, scratch: Path, settings: PreparationSettin
     present: set[str] = set()
     destinations: dict[int, str] = {}
     for path in sorted(accounts.glob("*.json")):
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         scan.absorb(found["account"], pq.read_table(path.with_suffix(".parquet")))
         present.update(found["present"])
         destinations |= {int(fold): text for fold, text in found["destinations"].items()}
