@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from telescope_transformer.errors import InputError
-from telescope_transformer.report import read_folder, render_report
+from telescope_transformer.report import analyses_below, read_folder, render_report
 from telescope_transformer.report.search import SourceSearch
 from telescope_transformer.report.words import EPOCH
 
@@ -75,7 +75,7 @@ class Analyses:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = [found for folder in folders for found in _analyses_below(folder)]
+        self._folders = [found for folder in folders for found in analyses_below(folder)]
         if not self._folders or len(self._folders) > MOST_ANALYSES:
             raise InputError(f"{len(self._folders)} analyses: 1 to {MOST_ANALYSES} can be served at once")
         self._served: dict[int, Served] = {}
@@ -95,14 +95,6 @@ class Analyses:
         if len(self._folders) == 1:
             return []
         return [(f"/{i}/", str(folder), i == here) for i, folder in enumerate(self._folders)]
-
-
-def _analyses_below(folder: Path) -> list[Path]:
-    """The folder itself if it has an analysis, or else its subfolders in descending order of names."""
-    if (folder / "clusters.json").exists() or not folder.is_dir():
-        return [folder]
-    found = sorted((one for one in folder.iterdir() if (one / "clusters.json").is_file()), reverse=True)
-    return found or [folder]
 
 
 class Handler(BaseHTTPRequestHandler):

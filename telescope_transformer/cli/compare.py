@@ -7,8 +7,10 @@ import typer
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(help="Output folder of the older analysis.")],
-    after: Annotated[Path, typer.Argument(help="Output folder of the newer analysis.")],
+    before: Annotated[
+        Path, typer.Argument(help="Output folder of the older analysis, or one of update --daily: its last two days.")
+    ],
+    after: Annotated[Path | None, typer.Argument(help="Output folder of the newer analysis.")] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", file_okay=False, help="Folder for compare.html, changes.csv and moved.csv."),
@@ -20,18 +22,26 @@ def compare(
     Clusters are matched by their common sources.
 
     Example: telescope compare out-monday out-tuesday --output changes
+    Example: telescope compare out/2026-01-14 out/2026-01-15
+    Example: telescope compare out
     """
     import json
 
     import pyarrow.csv as pc_csv
 
     from telescope_transformer.cli.options import tell
+    from telescope_transformer.errors import InputError
     from telescope_transformer.export.tables import without_formulas
     from telescope_transformer.progress import printable
-    from telescope_transformer.report import read_folder
+    from telescope_transformer.report import analyses_below, read_folder
     from telescope_transformer.report.compare import compare as compare_folders
     from telescope_transformer.report.rendering import render_comparison
 
+    if after is None:
+        days = analyses_below(before)
+        if len(days) < 2:
+            raise InputError(f"{before}: give two analyses, or a folder with several days (update --daily)")
+        before, after = days[1], days[0]
     found = compare_folders(read_folder(before, embeddings=False), read_folder(after, embeddings=False))
     if json_output:
         summary = {"names": found.names, "totals": found.totals(), "clusters": found.clusters}

@@ -29,6 +29,12 @@ Prefixes = Annotated[
     typer.Option(help="Prefix of the telescope (repeatable); only traffic to it is read."),
 ]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Continue after damaged files, and exit with success.")]
+Daily = Annotated[
+    bool,
+    typer.Option(
+        "--daily", help="Write to a folder for each day below --output, named by its date."
+    ),
+]
 Networks = Annotated[
     list[Path] | None,
     typer.Option(

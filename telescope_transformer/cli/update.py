@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Json, Labels, Networks, Reading, Running, TimeLimit
+from telescope_transformer.cli.options import Daily, Json, Labels, Networks, Reading, Running, TimeLimit
 
 
 def update(
@@ -22,6 +22,7 @@ def update(
             help="Folder for the report and tables of the whole analysis.",
         ),
     ] = None,
+    daily: Daily = False,
     reading: Reading = Reading(),
     labels: Labels = None,
     networks: Networks = None,
@@ -44,7 +45,7 @@ def update(
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
     from telescope_transformer.update import update as take
-    from telescope_transformer.update.summary import summarise
+    from telescope_transformer.update.summary import folder_of, summarise
 
     if not inputs and output is None:
         raise typer.BadParameter("give files to take, or --output for the report, or both")
@@ -60,7 +61,7 @@ def update(
         steps = take(opened, files, read, chosen, keep_days=days_of(running.keep), refused=refused, say=tell)
         if output is not None:
             whole = summarise(opened, time_limit=time_limit, networks=networks or (), granularity=granularity)
-            report = whole.write(output)
+            report = whole.write(folder_of(whole, output, daily=daily))
             tell(f"open {report}")
     if json:
         print_json({"report": report, "files": [asdict(step) for step in steps]})

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Labels, Networks, Reading, Running
+from telescope_transformer.cli.options import Daily, Labels, Networks, Reading, Running
 
 # Short, because the bound is proved again for each file while the next one may be waiting.
 SECONDS_FOR_BOUND = 5.0
@@ -24,6 +24,7 @@ def watch(
             help="Folder to write the report and tables to after each file.",
         ),
     ] = None,
+    daily: Daily = False,
     reading: Reading = Reading(),
     labels: Labels = None,
     networks: Networks = None,
@@ -48,7 +49,7 @@ def watch(
     from telescope_transformer.errors import InputError
     from telescope_transformer.update import State, update
     from telescope_transformer.update.news import NewsTeller
-    from telescope_transformer.update.summary import summarise
+    from telescope_transformer.update.summary import folder_of, summarise
     from telescope_transformer.update.watching import new_files
 
     running.check()
@@ -67,6 +68,6 @@ def watch(
             if done and (output is not None or teller is not None):
                 whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks or ())
                 if output is not None:
-                    tell(f"open {whole.write(output)}")
+                    tell(f"open {whole.write(folder_of(whole, output, daily=daily))}")
                 if teller is not None:
                     teller.tell(whole.report_data().first_screen()["new"])

@@ -1,7 +1,7 @@
 """Profiles and names of clusters, what is new, and the report, one self-contained HTML page."""
 
 from telescope_transformer.report.days import Days, traffic_by_day
-from telescope_transformer.report.folder import Folder, read_folder
+from telescope_transformer.report.folder import Folder, analyses_below, read_folder
 from telescope_transformer.report.names import name_clusters
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.profiles import profile_clusters
@@ -13,6 +13,7 @@ __all__ = [
     "Folder",
     "ReportData",
     "all_sources",
+    "analyses_below",
     "certificate_text",
     "name_clusters",
     "profile_clusters",

@@ -91,6 +91,14 @@ def read_folder(path: str | os.PathLike[str], *, embeddings: bool = True) -> Fol
     return Folder(root, summary, windows, sources)
 
 
+def analyses_below(folder: Path) -> list[Path]:
+    """The folder itself if it holds an analysis, else those folders in it that do, the last name first."""
+    if (folder / "clusters.json").exists() or not folder.is_dir():
+        return [folder]
+    found = sorted((one for one in folder.iterdir() if (one / "clusters.json").is_file()), reverse=True)
+    return found or [folder]
+
+
 def _read_table(path: Path, without: set[str] | None = None) -> pa.Table:
     try:
         names = [name for name in pq.read_schema(path).names if name not in (without or ())]

@@ -26,8 +26,10 @@ from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import all_sources, name_clusters, profile_clusters
+from telescope_transformer.report.news import period_of
 from telescope_transformer.report.services import with_services
 from telescope_transformer.report.why import explain_clusters
+from telescope_transformer.report.words import day_text
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.update.certificate import current
 from telescope_transformer.update.running import Embed
@@ -91,6 +93,12 @@ def summarise(
         traffic=state.traffic(),
         id=inputs["digest"][0].as_py(),
     )
+
+
+def folder_of(whole: Analysis, output: Path, *, daily: bool) -> Path:
+    """Where a running analysis is written: `output`, or below it a folder named by the last day of the records."""
+    period = period_of(whole.traffic or []) if daily else None
+    return output if period is None else output / day_text(period.last)
 
 
 def _name(state: State, profiles: list[dict[str, Any]]) -> None:

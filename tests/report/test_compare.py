@@ -93,3 +93,15 @@ def test_the_command_writes_a_page_and_tables(days: tuple[Path, Path], tmp_path:
     assert pc_csv.read_csv(tmp_path / "changes" / "changes.csv").num_rows == 6
     told = CliRunner().invoke(app, ["compare", *map(str, days), "--json"])
     assert json.loads(told.stdout)["totals"]["merged"] == 1
+
+
+def test_the_last_two_days_of_a_folder_are_compared(tmp_path: Path) -> None:
+    for day, members in (("2024-03-03", [1]), ("2024-03-04", [1, 2]), ("2024-03-05", range(1, 9))):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        write(tmp_path / "out" / day, {0: members})
+    told = CliRunner().invoke(app, ["compare", str(tmp_path / "out"), "--json"])
+    found = json.loads(told.stdout)
+    assert found["names"] == ["2024-03-04", "2024-03-05"]
+    assert [row["change"] for row in found["clusters"]] == ["grown"]
+    alone = CliRunner().invoke(app, ["compare", str(tmp_path / "out" / "2024-03-03")])
+    assert "several days" in str(alone.exception)

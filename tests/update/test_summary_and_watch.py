@@ -10,9 +10,10 @@ from made_days import SETTINGS, port_shares, run, write_days
 
 from telescope_transformer.errors import StateError
 from telescope_transformer.export.members import load_members
+from telescope_transformer.report import analyses_below
 from telescope_transformer.update import State, watching
 from telescope_transformer.update.identity import Event, inherit
-from telescope_transformer.update.summary import summarise
+from telescope_transformer.update.summary import folder_of, summarise
 from telescope_transformer.update.watching import candidates, new_files
 
 
@@ -37,6 +38,25 @@ def test_the_summary_has_the_tables_of_an_analysis_by_stable_ids(tmp_path: Path)
     assert levels["at_0.600"].to_pylist() == windows["cluster"].to_pylist()
     assert summary["solution"]["cost"] >= (summary["solution"]["lower_bound"] or 0) - 1e-6
     assert 'id="history"' in report.read_text()
+
+
+def test_names_of_clusters_last_and_each_day_has_its_folder(tmp_path: Path) -> None:
+    state_file, days = tmp_path / "state.duckdb", write_days(tmp_path, 3)
+    names = []
+    for taken in (days[:2], days[2:]):
+        run(state_file, taken)
+        with State(state_file) as state:
+            whole = summarise(state, time_limit=1, embedder=port_shares)
+            whole.write(folder_of(whole, tmp_path / "out", daily=True))
+        names.append({profile["cluster"]: profile["name"] for profile in whole.clusters})
+    first, second = names
+    assert len(set(second.values())) == len(second)
+    lasting = first.keys() & second.keys()
+    assert lasting
+    assert {cluster: second[cluster] for cluster in lasting} == {cluster: first[cluster] for cluster in lasting}
+    assert [one.name for one in analyses_below(tmp_path / "out")] == ["2024-03-06", "2024-03-05"]
+    kept = load_members(tmp_path / "out" / "2024-03-05")
+    assert {kept.name(cluster) for cluster in kept.clusters} <= set(first.values())
 
 
 def test_a_threshold_of_the_users_own_keeps_the_calibration(tmp_path: Path) -> None:
