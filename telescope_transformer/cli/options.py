@@ -31,9 +31,7 @@ Prefixes = Annotated[
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Continue after damaged files, and exit with success.")]
 Daily = Annotated[
     bool,
-    typer.Option(
-        "--daily", help="Write to a folder for each day below --output, named by its date."
-    ),
+    typer.Option("--daily", help="Write to a folder for each day below --output, named by its date."),
 ]
 Networks = Annotated[
     list[Path] | None,
