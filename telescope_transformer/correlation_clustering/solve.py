@@ -104,7 +104,7 @@ def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadli
     annealable = graph.complete and graph.n <= ANNEAL_UP_TO
     if annealable:
         evolve(progress, rng, deadline, most=_FIRST_RESTARTS)
-        if deadline.passed or progress.offer(Annealer(graph, rng, deadline).run(progress.labels)):
+        if deadline.passed or progress.offer(Annealer(graph, rng, deadline).run(progress.labels, room=1)):
             return
     evolve(progress, rng, deadline)
     if graph.complete and graph.n <= RESOLVE_UP_TO:

@@ -46,6 +46,13 @@ def test_greedy_contraction_takes_the_first_of_equal_pairs() -> None:
     path = graph_of_edges(3, [(0, 1, 1.0), (1, 2, 1.0), (0, 2, -3.0)])
     for graph in (DenseGraph(path), DenseGraph(path.astype(np.float32)), check_weights(sparse.csr_array(path))):
         assert gaec(graph).tolist() == [0, 0, 1]
+    # The same a hundred times over: the order of equal weights is that of the edges.
+    many = np.kron(np.eye(100), path)
+    expected = [2 * copy + own for copy in range(100) for own in (0, 0, 1)]
+    assert gaec(check_weights(sparse.csr_array(many))).tolist() == expected
+    # Nodes 2 and 3 become one, which then attracts node 0 as much as node 1 does: the older partner is kept.
+    older = graph_of_edges(4, [(0, 1, 3.0), (2, 3, 5.0), (0, 2, 1.0), (0, 3, 2.0), (1, 2, -9.0), (1, 3, -9.0)])
+    assert gaec(DenseGraph(older)).tolist() == [0, 0, 1, 1]
     star = graph_of_edges(4, [(0, 3, 1.0), (1, 3, 1.0), (2, 3, 1.0), (0, 1, -3.0), (0, 2, -3.0), (1, 2, -3.0)])
     for graph in (DenseGraph(star), check_weights(sparse.csr_array(star))):
         assert gaec(graph).tolist() == [0, 1, 2, 0]

@@ -24,8 +24,8 @@ from telescope_transformer.correlation_clustering.solution import Deadline, Prog
 ANNEAL_UP_TO = 2_000
 # Temperatures in units of the root mean square length of a node's row of weights: that of random starts, that of
 # children, and the last one. Measured on random weights of 500 and 1,000 nodes: hotter starts gain nothing, colder
-# ones end in local optima; below the last, nothing moves any more.
-_HOT, _WARM, _COLD = 0.2, 0.1, 0.03
+# ones end in local optima; below the last, moves that only gain do as well.
+_HOT, _WARM, _COLD = 0.2, 0.1, 0.05
 # Sweeps of one run: 3,000 get further than 1,000 in one run, but three runs and their children get further than one.
 # Fewer where there are many clusters, so that a run takes about a second.
 _SWEEPS, _PROPOSALS = 1_000, 100_000_000
@@ -115,13 +115,13 @@ class Annealer:
         self._weights = (graph.weights() / 2.0 ** np.floor(np.log2(graph.scale))).astype(np.float32)
         self._unit = float(np.sqrt(np.square(self._weights, dtype=np.float64).sum() / max(graph.n, 1)))
 
-    def run(self, labels: np.ndarray, hottest: float = _WARM) -> np.ndarray:
-        """Canonical labels (n,) after annealing ``labels`` with room for one more cluster, and moves until none helps.
+    def run(self, labels: np.ndarray, hottest: float = _WARM, room: int = 0) -> np.ndarray:
+        """Canonical labels (n,) after annealing ``labels`` with ``room`` for more clusters, and then moves of nodes.
 
         ``hottest`` is the first temperature, in units of a node's row of weights.
         """
         labels = canonical_labels(labels)
-        most = int(labels.max(initial=0)) + 2
+        most = int(labels.max(initial=0)) + 1 + room
         proposals = max(labels.size, 1) * most
         sweeps = min(_SWEEPS, 1 + _PROPOSALS // proposals)
         temperatures = (np.geomspace(hottest, _COLD, sweeps) * self._unit).astype(np.float32)
