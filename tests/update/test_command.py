@@ -1,18 +1,19 @@
 """`telescope update` and `watch` as they are called: what each step says, and files that come damaged."""
 
 import gzip
+from functools import partial
 from pathlib import Path
 
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from made_days import write_days
+from made_days import port_shares, write_days
 from typer.testing import CliRunner
 
 from telescope_transformer.cli.main import app
 from telescope_transformer.embedding import SHIPPED_CHECKPOINT
 from telescope_transformer.records.files import DamagedInput
-from telescope_transformer.update import State
+from telescope_transformer.update import State, update
 
 pytestmark = pytest.mark.skipif(
     not (SHIPPED_CHECKPOINT / "model.safetensors").is_file(), reason="no checkpoint is shipped"
@@ -45,13 +46,15 @@ def test_each_step_says_its_certificate_and_a_damaged_file_is_left_whole(tmp_pat
     assert kept == sum(pq.read_table(path).num_rows for path in sorted(tmp_path.glob("*.parquet")))
 
 
-def test_watch_names_a_file_that_it_cannot_read_and_goes_on(tmp_path: Path) -> None:
+def test_watch_names_a_file_that_it_cannot_read_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telescope_transformer.update.update", partial(update, embedder=port_shares))
     folder, state = tmp_path / "in", tmp_path / "state.duckdb"
     folder.mkdir()
     write_days(folder, 1)
     (folder / "a-poisoned.json").write_bytes(b'{"ts": 1' + b"0" * 40 + b', "label": "\\ud800", "\xff": [[[[\n' * 3)
     (folder / "b-notes.txt").write_text("Nothing to read here.\n")
-    command = ["watch", str(folder), "--state", str(state), "--once", "--interval", "0", "--window", "16"]
+    command = ["watch", str(folder), "--state", str(state), "--once", "--interval", "0"]
+    command += ["--window", "16", "--threshold", "0.6"]
     for _ in range(2):
         # The second run is a restart: it meets the same files and must not stand still at the first one either.
         done = CliRunner().invoke(app, command)
