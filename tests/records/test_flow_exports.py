@@ -10,8 +10,8 @@ from variants import PING, SECOND, TCP, TCP6, Variant, Variants, json_lines
 VARIANTS = Variants()
 
 
-def table(h, r):
-    return h + "\n" + r + "\n"
+def table(header: str, row: str) -> str:
+    return header + "\n" + row + "\n"
 
 
 # ---- AWS VPC

@@ -10,8 +10,8 @@ from variants import PING, PING6, SECOND, TCP, TCP6, Variant, Variants, json_lin
 VARIANTS = Variants()
 
 
-def table(h, *r):
-    return "\n".join([h, *r]) + "\n"
+def table(header: str, *rows: str) -> str:
+    return "\n".join([header, *rows]) + "\n"
 
 
 # nfdump csv of versions

@@ -12,11 +12,11 @@ VARIANTS = Variants()
 ISO = "2016-07-21T17:50:56.123456Z"
 
 
-def zeek_log(fields, *rows, path="conn", sep="\t", hdr=True, close=True):
+def zeek_log(fields: str, *rows: str, path: str = "conn", hdr: bool = True, close: bool = True) -> str:
     h = [
         "#separator \\x09",
         "#set_separator\t,",
-        r"#empty_field\VARIANTS.add(empty)",
+        "#empty_field\t(empty)",
         "#unset_field\t-",
         f"#path\t{path}",
         "#open\t2016-07-21-17-00-00",

@@ -5,7 +5,7 @@ import bz2
 import decimal
 import gzip
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +160,7 @@ base = {
 }
 
 
-def with_column(expected: list[Tuple] | None = (TCP,), **column: pa.Array) -> None:
+def with_column(expected: Sequence[Tuple] | None = (TCP,), **column: pa.Array) -> None:
     """Adds a Parquet file in which one column is another."""
     ((name, values),) = column.items()
     wanted = None if expected is None else list(expected)

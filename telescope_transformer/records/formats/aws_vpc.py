@@ -103,7 +103,9 @@ def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     values = dict(zip(_DEFAULT_NAMES, str(record["message"]).split(), strict=False))
     if values["log-status"] != "OK":
         return None
-    fields = {field: values[columns[-1]] for field, columns in _COLUMNS.items() if columns[-1] in values}
+    fields: dict[str, Any] = {
+        field: values[columns[-1]] for field, columns in _COLUMNS.items() if columns[-1] in values
+    }
     if values["protocol"].encode() in _ICMP.to_pylist():
         fields |= {"src_port": None, "dst_port": None}
     return fields
