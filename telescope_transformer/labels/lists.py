@@ -188,5 +188,8 @@ def read_labels(folder: str | Path) -> PrefixLabels:
     if not entries:
         raise InputError(f"{folder}: no scanner list with an address in it")
     labels = PrefixLabels.from_entries(entries.pop(None, []), notes)
-    labels.dated = [(period, PrefixLabels.from_entries(entries[period])) for period in sorted(entries)]
+    dated = [(period, found) for period, found in entries.items() if period is not None]
+    labels.dated = [
+        (period, PrefixLabels.from_entries(found)) for period, found in sorted(dated, key=lambda one: one[0])
+    ]
     return labels
