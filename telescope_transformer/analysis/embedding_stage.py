@@ -14,10 +14,9 @@ import pyarrow.compute as pc
 from telescope_transformer import embedding
 from telescope_transformer.analysis.settings import AnalysisSettings, Say, counted
 from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_stage
+from telescope_transformer.embedding import ADAPTATION_FILE
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
-from telescope_transformer.learning.adapt import FACTS, AdaptSettings, adapt
-from telescope_transformer.learning.held_out import keep_out
 from telescope_transformer.preparation import read_blocks, read_manifest
 from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.windows import Windows
@@ -72,6 +71,9 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
     }
 
     def build(partial: Path) -> None:
+        # Training brings libraries that an analysis with a given model does without.
+        from telescope_transformer.learning.adapt import AdaptSettings, adapt
+
         say("adapting the model to the telescope")
         run = partial / "run"
         adapting = AdaptSettings(steps=steps, seed=settings.seed)
@@ -80,7 +82,7 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
         if found.changed:
             found.save(partial)
         else:
-            write_text(partial / FACTS, json.dumps(found.facts, indent=1) + "\n")
+            write_text(partial / ADAPTATION_FILE, json.dumps(found.facts, indent=1) + "\n")
 
     if not run_stage(work / MODEL, ingredients, build):
         say("using the adapted model that is there")
@@ -93,7 +95,7 @@ def adaptation_facts(work: Path) -> dict[str, Any]:
     Raises:
         DatasetError: if the file is damaged.
     """
-    path = work / MODEL / FACTS
+    path = work / MODEL / ADAPTATION_FILE
     if not path.is_file():
         return {"adapted": False}
     try:
@@ -113,6 +115,8 @@ def unseen_windows(work: Path, model: str | None, sources: pa.ChunkedArray) -> n
     facts = adaptation_facts(work)
     if not facts["adapted"] or model != str(work / MODEL):
         return np.ones(len(sources), dtype=bool)
+    from telescope_transformer.learning.held_out import keep_out
+
     known = pc.unique(sources.slice(0, MOST_LEARNED))
     learned = known.filter(pa.array(~keep_out(known, facts["hold_out"], facts["seed"])))
     return ~pc.is_in(sources, value_set=learned).to_numpy()

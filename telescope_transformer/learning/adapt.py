@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import torch
 
 from telescope_transformer.calibration import Calibration, calibrate
-from telescope_transformer.embedding import load_model, without_bars
+from telescope_transformer.embedding import ADAPTATION_FILE, load_model, without_bars
 from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.files import write_text
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
@@ -41,7 +41,6 @@ from telescope_transformer.learning.training import (
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.windows import Windows
 
-FACTS = "adaptation.json"
 # To turn a budget in seconds into steps, this many steps are timed on a copy of the model. The first fills caches.
 TIMED_STEPS = 5
 # With fewer steps the learning-rate schedule has no time to decay.
@@ -138,7 +137,7 @@ class Adaptation:
             self.tokenizer.save_pretrained(folder)
             if self.calibration is not None:
                 self.calibration.save(folder)
-            write_text(folder / FACTS, json.dumps(self.facts, indent=1) + "\n")
+            write_text(folder / ADAPTATION_FILE, json.dumps(self.facts, indent=1) + "\n")
 
 
 def adapt(
