@@ -53,5 +53,6 @@ def _days(text: str) -> tuple[date, date]:
         day = date(*parts)
         return day, day
     if len(parts) == 2:
-        return date(*parts, 1), date(*parts, monthrange(*parts)[1])
+        year, month = parts
+        return date(year, month, 1), date(year, month, monthrange(year, month)[1])
     return date(parts[0], 1, 1), date(parts[0] + 1, 1, 1) - timedelta(days=1)

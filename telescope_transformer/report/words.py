@@ -4,8 +4,20 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 EPOCH = date(1970, 1, 1)
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August")
-MONTHS += ("September", "October", "November", "December")
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 
 
 def counted(number: int, thing: str) -> str:
