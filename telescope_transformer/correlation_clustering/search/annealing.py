@@ -34,8 +34,8 @@ _NEVER = 16.0
 # Members, whose first runs take about a second for 1,000 nodes; and children in a row that bring nothing, three for
 # each, after which a population has converged.
 _POPULATION, _BARREN = 10, 30
-# Work between two looks at the clock: about 0.1 s.
-_PROPOSALS_A_CALL = 10_000_000
+# Proposals between two looks at the clock: at most 0.1 s if all are accepted, and more than the sums of a call cost.
+_PROPOSALS_A_CALL = 1_000_000
 
 
 @njit(cache=True, nogil=True)
@@ -125,7 +125,7 @@ class Annealer:
         proposals = max(labels.size, 1) * most
         sweeps = min(_SWEEPS, 1 + _PROPOSALS // proposals)
         temperatures = (np.geomspace(hottest, _COLD, sweeps) * self._unit).astype(np.float32)
-        calls = 1 + sweeps * proposals // _PROPOSALS_A_CALL
+        calls = 1 + sweeps * proposals // max(_PROPOSALS_A_CALL, 2 * labels.size**2)
         for part in np.array_split(temperatures, calls) if self._unit > 0 else ():
             if self._deadline.passed:
                 break
