@@ -1,6 +1,12 @@
 """The whole way from flow records to clusters of sources: the stages over a work folder, and what they find."""
 
-from telescope_transformer.analysis.clustering_stage import calibration_for, cluster_stage, edge_weights, solution
+from telescope_transformer.analysis.clustering_stage import (
+    calibration_for,
+    cluster,
+    cluster_stage,
+    edge_weights,
+    solution,
+)
 from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage, embed_stage, model_of
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.run import analyze, describe, threshold_sweep, windows_stage
@@ -15,6 +21,7 @@ __all__ = [
     "adapt_stage",
     "analyze",
     "calibration_for",
+    "cluster",
     "cluster_stage",
     "counted",
     "describe",

@@ -8,6 +8,9 @@ few records are placed at the end and change nothing: what they say of their sou
 
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import embedding
-from telescope_transformer.analysis.embedding_stage import Embed, Embedder, model_of, open_embeddings, unseen_windows
+from telescope_transformer.analysis.embedding_stage import (
+    ARRAY,
+    Embed,
+    Embedder,
+    model_of,
+    open_embeddings,
+    unseen_windows,
+)
 from telescope_transformer.analysis.settings import AnalysisSettings, Say, counted
 from telescope_transformer.analysis.short_windows import place_short_windows
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
@@ -25,7 +35,7 @@ from telescope_transformer.correlation_clustering import CorrelationClustering, 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.placement import SMALLEST_CONFIDENCE
-from telescope_transformer.preparation import read_heads
+from telescope_transformer.preparation import EngineSettings, read_heads
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 
@@ -39,10 +49,15 @@ MATRIX_BYTES = 2**29
 ROUNDING = 1e-5
 # Windows that a calibration is fitted to.
 MOST_CALIBRATED = 20_000
+# Of the vectors (m, dimensions) and numbers (m,) of some rows, arrays (m,).
+Task = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
+Assign = Callable[[Task, np.ndarray, int], Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]]
 LABELS, CONFIDENCE, MARGINS, SOLUTION = "labels.npy", "confidence.npy", "margins.npy", "solution.json"
 
 
-def cluster_stage(work: Path, settings: AnalysisSettings, say: Say, embed: Embed | None = None) -> dict[str, Any]:
+def cluster_stage(
+    work: Path, settings: AnalysisSettings, say: Say, embed: Embed | None = None, engine: EngineSettings | None = None
+) -> dict[str, Any]:
     """Cluster the windows of a work folder, or take what is there; returns what is known of the clustering.
 
     Args:
@@ -50,6 +65,7 @@ def cluster_stage(work: Path, settings: AnalysisSettings, say: Say, embed: Embed
         settings: threshold, seed, time limit, and which windows are solved.
         say: told about the result.
         embed: embeds a table of windows; None does so with the checkpoint that made the embeddings.
+        engine: where windows beyond those that are solved find their clusters: on the executors of Spark, or here.
     """
     model = model_of(work)
     ingredients: dict[str, Any] = {
@@ -73,7 +89,8 @@ def cluster_stage(work: Path, settings: AnalysisSettings, say: Say, embed: Embed
         unseen = unseen_windows(work, model, heads["source"])[calibrated]
         calibration = calibration_for(vectors[calibrated], sources, model, settings.seed, unseen)
         threshold, scale = edge_weights(calibration, settings.threshold)
-        labels, found = cluster(vectors, core, threshold, scale, settings, say)
+        with _assigners(work, vectors, len(core), engine) as assign:
+            labels, found = cluster(vectors, core, threshold, scale, settings, say, assign)
         confidence = place_short_windows(
             work,
             vectors,
@@ -101,6 +118,33 @@ def cluster_stage(work: Path, settings: AnalysisSettings, say: Say, embed: Embed
     if not run_stage(work / CLUSTERS, ingredients, build):
         say("using the clusters that are there")
     return read_clusters(work).facts["solution"]
+
+
+@contextmanager
+def _assigners(work: Path, vectors: np.ndarray, n_core: int, engine: EngineSettings | None) -> Iterator[Assign]:
+    """What runs a task over the rows of the vectors: Spark's executors, if there is more than is solved, or this."""
+    if engine is None or engine.engine != "spark" or n_core <= MOST_SOLVED:
+        yield by_blocks(vectors)
+        return
+    from telescope_transformer.analysis.spark_stages import Executors, spark_over
+
+    with spark_over(work, engine, "cluster") as session:
+        yield Executors(work, work / EMBEDDINGS / ARRAY, session)
+
+
+def by_blocks(vectors: np.ndarray) -> Assign:
+    """Runs a task over rows of the vectors, so many at a time as memory holds.
+
+    Returns:
+        A function of a task, rows (m,) and the numbers that the task holds for each row. It yields parts of the rows,
+        and what the task returns for the vectors and numbers of these rows.
+    """
+
+    def each(task: Task, rows: np.ndarray, cells_a_row: int) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
+        for block in row_blocks(len(rows), cells_a_row):
+            yield rows[block], task(np.asarray(vectors[rows[block]]), rows[block])
+
+    return each
 
 
 class Clusters(NamedTuple):
@@ -172,7 +216,13 @@ def edge_weights(calibration: Calibration | None, threshold: float | None) -> tu
 
 
 def cluster(
-    vectors: np.ndarray, core: np.ndarray, threshold: float, scale: float, settings: AnalysisSettings, say: Say
+    vectors: np.ndarray,
+    core: np.ndarray,
+    threshold: float,
+    scale: float,
+    settings: AnalysisSettings,
+    say: Say,
+    assign: Assign | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Cluster the windows of the core; labels (n,) int64, -1 for the others, and what is known of the clustering.
 
@@ -182,7 +232,9 @@ def cluster(
         threshold, scale: of the weights.
         settings: seed and time limit.
         say: told about the result.
+        assign: runs tasks over rows of the vectors; None is `by_blocks`.
     """
+    assign = assign or by_blocks(vectors)
     labels = np.full(len(vectors), -1, dtype=np.int64)
     first, rest = core[:MOST_SOLVED], core[MOST_SOLVED:]
     solved, proved, graph_says = _solve(vectors[first], threshold, settings, say)
@@ -190,12 +242,12 @@ def cluster(
     n_assigned = len(core) - len(first)
     newest = first
     while len(rest):
-        rest = _join(vectors, labels, rest, _Centres(vectors, labels, newest, threshold))
+        rest = _join(assign, labels, rest, _Centres(vectors, labels, newest, threshold))
         newest, rest = rest[:MOST_SOLVED], rest[MOST_SOLVED:]
         if len(newest):
             labels[newest] = labels.max() + 1 + _search(vectors[newest], threshold, settings)[0]
     if len(core) > len(first):
-        _settle(vectors, labels, core, _Centres(vectors, labels, core, threshold))
+        _settle(assign, labels, core, _Centres(vectors, labels, core, threshold))
     found = solution(proved, threshold, scale) | {
         "n_clusters": int(labels.max(initial=-1)) + 1,
         "solver": "local_search+dual" if n_assigned == 0 else "local_search+dual of a part, the others assigned",
@@ -257,7 +309,14 @@ class _Centres:
         self._sizes = np.bincount(compact).astype(np.float32)
         self._sums = sums.astype(np.float32)
         self._threshold = np.float32(threshold)
-        self._search = Nearest(self._sums / self._sizes[:, None])
+
+    @cached_property
+    def _search(self) -> Nearest:
+        return Nearest(self._sums / self._sizes[:, None])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The index of a search does not travel to an executor, which builds its own.
+        return {name: value for name, value in self.__dict__.items() if name != "_search"}
 
     @property
     def cells_a_row(self) -> int:
@@ -289,25 +348,32 @@ class _Centres:
         return inside - itself
 
 
-def _join(vectors: np.ndarray, labels: np.ndarray, rows: np.ndarray, centres: _Centres) -> np.ndarray:
+def _join(assign: Assign, labels: np.ndarray, rows: np.ndarray, centres: _Centres) -> np.ndarray:
     """Let windows join the clusters that attract them most; returns those that none attracts."""
+
+    def attraction(vectors: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, ...]:
+        return centres.attraction(vectors)
+
     alone = []
-    for block in row_blocks(len(rows), centres.cells_a_row):
-        best, weight = centres.attraction(np.asarray(vectors[rows[block]]))
+    for some, (best, weight) in assign(attraction, rows, centres.cells_a_row):
         joins = weight > 0
-        labels[rows[block][joins]] = best[joins]
-        alone.append(rows[block][~joins])
+        labels[some[joins]] = best[joins]
+        alone.append(some[~joins])
     return np.concatenate(alone)
 
 
-def _settle(vectors: np.ndarray, labels: np.ndarray, core: np.ndarray, centres: _Centres) -> None:
+def _settle(assign: Assign, labels: np.ndarray, core: np.ndarray, centres: _Centres) -> None:
     """Once more, let each window of the core move to the cluster that attracts it most now that all have one."""
-    for block in row_blocks(len(core), centres.cells_a_row):
-        rows = core[block]
-        some, own = np.asarray(vectors[rows]), labels[rows]
-        best, weight = centres.attraction(some, own)
-        moves = weight > np.maximum(centres.to_own(some, own), 0) + ROUNDING
-        labels[rows[moves]] = best[moves]
+    before = labels.copy()
+
+    def move(vectors: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, ...]:
+        own = before[some]
+        best, weight = centres.attraction(vectors, own)
+        moves = weight > np.maximum(centres.to_own(vectors, own), 0) + ROUNDING
+        return (np.where(moves, best, own),)
+
+    for some, (moved,) in assign(move, core, centres.cells_a_row):
+        labels[some] = moved
 
 
 def by_size(labels: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_
 from telescope_transformer.embedding import ADAPTATION_FILE
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
-from telescope_transformer.preparation import read_blocks, read_manifest
+from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.windows import Windows
 
@@ -26,7 +26,7 @@ from telescope_transformer.windows import Windows
 BLOCK = 16_384
 # Windows that adaptation draws from: some ten for each that it sees in 500 steps of 256 pairs.
 MOST_LEARNED = 10 * BLOCK
-ARRAY, PROGRESS = "embeddings.npy", "progress.json"
+ARRAY, PROGRESS, PARTS = "embeddings.npy", "progress.json", "parts"
 
 Embed = Callable[[pa.Table], np.ndarray]
 
@@ -128,8 +128,14 @@ def _first_windows(work: Path) -> Windows:
     return Windows.from_table(pa.concat_tables([block.to_table() for block in blocks]))
 
 
-def embed_stage(work: Path, embed: Embedder, say: Say) -> np.ndarray:
+def embed_stage(work: Path, embed: Embedder, say: Say, engine: EngineSettings | None = None) -> np.ndarray:
     """Embed the windows of a work folder, or take what is there.
+
+    Args:
+        work: the folder.
+        embed: the checkpoint.
+        say: told what is done.
+        engine: where windows are embedded: on the executors of Spark, or here.
 
     Returns:
         float32 (n_windows, dimensions), in the order of the windows, mapped from the disk.
@@ -148,7 +154,10 @@ def embed_stage(work: Path, embed: Embedder, say: Say) -> np.ndarray:
 
     def build(partial: Path) -> None:
         say(f"embedding {counted(number, 'window')}")
-        embed_blocks(work, number, embed, partial)
+        if engine is not None and engine.engine == "spark":
+            _embed_on_spark(work, number, embed, partial, engine)
+        else:
+            embed_blocks(work, number, embed, partial)
 
     if not run_stage(work / EMBEDDINGS, ingredients, build):
         say(f"using the embeddings of {counted(number, 'window')} that are there")
@@ -173,6 +182,24 @@ def embed_blocks(work: Path, number: int, embed: Embed, folder: Path) -> None:
             vectors.flush()
             write_text(folder / PROGRESS, json.dumps({"windows": end}))
         begin = end
+
+
+def _embed_on_spark(work: Path, number: int, embed: Embedder, folder: Path, engine: EngineSettings) -> None:
+    """Write `ARRAY` into the folder from what the executors made; they go on with what an interrupted run left."""
+    from telescope_transformer.analysis.spark_stages import embed_on_spark
+
+    files = embed_on_spark(work, embed.model, engine, folder / PARTS, BLOCK)
+    begin, vectors = 0, None
+    for file in files:
+        values = np.load(file, mmap_mode="r", allow_pickle=False)
+        if vectors is None:
+            shape = (number, values.shape[1])
+            vectors = np.lib.format.open_memmap(folder / ARRAY, mode="w+", dtype=np.float32, shape=shape)
+        vectors[begin : begin + len(values)] = values
+        begin += len(values)
+    if vectors is not None:
+        vectors.flush()
+    shutil.rmtree(folder / PARTS)
 
 
 def model_of(work: Path) -> str | None:

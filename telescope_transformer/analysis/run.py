@@ -70,7 +70,7 @@ def analyze(
             data frame, dictionaries.
         settings: see `AnalysisSettings`.
         work: folder in which the stages keep what they make, for a next run to use; a temporary one by default.
-        engine: how windows are cut; DuckDB by default.
+        engine: how windows are cut, embedded and assigned: by DuckDB and this process, or on Spark.
         labels: folder of scanner lists that label the sources.
         keep_model: folder that gets the adapted checkpoint, for `model` of later analyses.
         say: told about each stage, in a sentence.
@@ -87,8 +87,8 @@ def analyze(
         windows_stage(folder, _as_scan(records), preparation, say)
         with working_in(folder):
             embed = Embedder(adapt_stage(folder, settings, say))
-            embed_stage(folder, embed, say)
-            cluster_stage(folder, settings, say, embed)
+            embed_stage(folder, embed, say, engine)
+            cluster_stage(folder, settings, say, embed, engine)
             if keep_model is not None and embed.model == str(folder / MODEL):
                 copy_folder(folder / MODEL, Path(keep_model))
             return describe(folder, settings, embed=embed, say=say)

@@ -1,11 +1,14 @@
 """`telescope cluster`: correlation clustering of the windows of a work folder, or of any embeddings."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from telescope_transformer.cli.options import Json, print_json
+from telescope_transformer.cli.options import Engine, Json, Master, MemoryLimit, print_json
+
+if TYPE_CHECKING:
+    from telescope_transformer.preparation import EngineSettings
 
 
 def cluster(
@@ -23,18 +26,24 @@ def cluster(
         typer.Option(help="Seconds for the proof (default: 60); for a file, seconds in all (default: no limit)."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
+    engine: Engine = "duckdb",
+    master: Master = "local[*]",
+    memory_limit: MemoryLimit = "4GB",
     json: Json = False,
 ) -> None:
     """Cluster embeddings by correlation clustering, with a proved bound on the distance to the optimum.
 
-    For a dataset, the clusters are stored in its folder, where `telescope report` finds them. For a file,
-    OUTPUT/clusters.json has the threshold, cost, lower bound and gap, and OUTPUT/labels.parquet the columns of the
-    input and `cluster`.
+    For a dataset, the clusters are stored in its folder, where `telescope report` finds them; with --engine spark,
+    executors assign the windows beyond those that are solved. For a file, OUTPUT/clusters.json has the threshold, cost,
+    lower bound and gap, and OUTPUT/labels.parquet the columns of the input and `cluster`.
 
     Example: telescope cluster embeddings.parquet --output clusters/ --threshold 0.5 --time-limit 60
     """
     if embeddings.is_dir():
-        solution = _in_folder(embeddings, threshold, 60.0 if time_limit is None else time_limit, seed)
+        from telescope_transformer.preparation import EngineSettings
+
+        where = EngineSettings(engine, master, memory_limit)
+        solution = _in_folder(embeddings, threshold, 60.0 if time_limit is None else time_limit, seed, where)
         if json:
             print_json(solution)
         return
@@ -50,11 +59,13 @@ def cluster(
         typer.echo(summary)
 
 
-def _in_folder(work: Path, threshold: float | None, time_limit: float, seed: int) -> dict[str, Any]:
+def _in_folder(
+    work: Path, threshold: float | None, time_limit: float, seed: int, engine: "EngineSettings"
+) -> dict[str, Any]:
     """Run the clustering stage of `telescope analyze`; returns facts about the clustering."""
     from telescope_transformer.analysis import AnalysisSettings, cluster_stage, working_in
     from telescope_transformer.cli.options import tell
 
     settings = AnalysisSettings(threshold=threshold, time_limit=time_limit, seed=seed)
     with working_in(work):
-        return cluster_stage(work, settings, tell)
+        return cluster_stage(work, settings, tell, engine=engine)

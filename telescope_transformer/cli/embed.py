@@ -1,11 +1,14 @@
 """`telescope embed`: windows to embeddings."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Adapt, AdaptSteps
+from telescope_transformer.cli.options import Adapt, AdaptSteps, Engine, Master, MemoryLimit
+
+if TYPE_CHECKING:
+    from telescope_transformer.preparation import EngineSettings
 
 
 def embed(
@@ -22,11 +25,15 @@ def embed(
     bf16: Annotated[
         bool, typer.Option("--bf16", help="Compute in bfloat16; embeddings differ by about 2e-3.")
     ] = False,
+    engine: Engine = "duckdb",
+    master: Master = "local[*]",
+    memory_limit: MemoryLimit = "4GB",
 ) -> None:
     """Embed windows as vectors of unit length.
 
     Without --output, the model is first adapted to the windows, and the embeddings are stored in the folder of the
-    dataset, where `telescope cluster` finds them. With --output, the model is used without adaptation.
+    dataset, where `telescope cluster` finds them. With --output, the model is used without adaptation. With
+    --engine spark, executors embed the windows of a dataset.
 
     Example: telescope embed dataset --model user/telescope-base --output embeddings.parquet
     """
@@ -37,9 +44,10 @@ def embed(
     from telescope_transformer.analysis.settings import counted
     from telescope_transformer.cli.options import tell
     from telescope_transformer.embedding import embed_files, load_model
+    from telescope_transformer.preparation import EngineSettings
 
     if output is None:
-        _into_folder(windows, model, adapt, adapt_steps)
+        _into_folder(windows, model, adapt, adapt_steps, EngineSettings(engine, master, memory_limit))
         return
     loaded, tokenizer = load_model(model)
     begun = time.perf_counter()
@@ -56,11 +64,13 @@ def embed(
     tell(f"{counted(count, 'window')} embedded in {seconds:.1f} s ({count / seconds:,.0f} a second): {output}")
 
 
-def _into_folder(work: Path, model: str | None, adapt: bool, adapt_steps: int | None) -> None:
+def _into_folder(
+    work: Path, model: str | None, adapt: bool, adapt_steps: int | None, engine: "EngineSettings"
+) -> None:
     """Run the adaptation and embedding stages of `telescope analyze`."""
     from telescope_transformer.analysis import AnalysisSettings, Embedder, adapt_stage, embed_stage, working_in
     from telescope_transformer.cli.options import tell
 
     settings = AnalysisSettings(model=model, adapt=adapt, adapt_steps=adapt_steps)
     with working_in(work):
-        embed_stage(work, Embedder(adapt_stage(work, settings, tell)), tell)
+        embed_stage(work, Embedder(adapt_stage(work, settings, tell)), tell, engine)

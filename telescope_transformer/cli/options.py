@@ -62,7 +62,7 @@ SessionGap = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the clustering.")]
 Granularity = Annotated[bool, typer.Option(help="Cluster at several thresholds, to show which clusters are stable.")]
-Engine = Annotated[str, typer.Option(help="duckdb (in this process, spills to disk) or spark.")]
+Engine = Annotated[str, typer.Option(help="duckdb (in this process, spills to disk) or spark (on a cluster).")]
 Master = Annotated[str, typer.Option(help="Spark's master: local[2], spark://host:7077, ...")]
 MemoryLimit = Annotated[str, typer.Option(help="Memory limit of DuckDB, or of Spark's driver and executors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout; messages stay on stderr.")]

@@ -60,13 +60,16 @@ def files_of(manifest: Manifest, split: str | None = None) -> list[ShardFile]:
     return manifest.files_of(split)
 
 
-def read_blocks(directory: str | Path, size: int, columns: Sequence[str] | None = None) -> Iterator[Windows]:
+def read_blocks(
+    directory: str | Path, size: int, columns: Sequence[str] | None = None, *, file: int | None = None
+) -> Iterator[Windows]:
     """All windows in order, `size` at a time but for the last: the same blocks whatever the number of shards.
 
     Args:
         directory: of a prepared dataset.
         size: windows of a block.
         columns: as `load_split` takes them; those of `Windows.table` among them.
+        file: number of the one file to read, in the order of the windows; None reads all.
 
     Raises:
         DatasetError: as `load_split` does.
@@ -75,8 +78,9 @@ def read_blocks(directory: str | Path, size: int, columns: Sequence[str] | None 
     schema = _schema(directory, manifest, columns)
     pending: list[pa.Table] = []
     waiting = 0
-    for file in manifest.files_of():
-        for batch in _batches(Path(directory), file, schema, size):
+    files = manifest.files_of()
+    for one in files if file is None else files[file : file + 1]:
+        for batch in _batches(Path(directory), one, schema, size):
             pending.append(batch)
             waiting += batch.num_rows
             while waiting >= size:

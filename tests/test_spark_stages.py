@@ -1,0 +1,56 @@
+"""Embedding and clustering on Spark give what one machine gives."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from telescope_transformer.analysis import (
+    AnalysisSettings,
+    Embedder,
+    cluster_stage,
+    embed_stage,
+    say_nothing,
+    spark_stages,
+)
+from telescope_transformer.analysis import clustering_stage as stage
+from telescope_transformer.analysis.clustering_stage import read_clusters
+from telescope_transformer.preparation import EngineSettings, PreparationSettings, WindowSettings, prepare
+from telescope_transformer.records import scan_records
+from telescope_transformer.simulation import SimulationSettings, write_simulation
+
+SETTINGS = AnalysisSettings(adapt=False, threshold=0.6, core_records=1, time_limit=0.0)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    flows = tmp_path / "flows.parquet"
+    write_simulation(flows, SimulationSettings(sources=300, records_per_source=12.0))
+    settings = PreparationSettings(WindowSettings(min_records=1), shards=4)
+    prepare(scan_records([flows]), tmp_path / "here", settings)
+    return tmp_path / "here"
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java")
+@pytest.mark.spark
+def test_spark_embeds_and_assigns_as_one_machine_does(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyspark")
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+    # Most windows are assigned, not solved, in several ranges.
+    monkeypatch.setattr(stage, "MOST_SOLVED", 100)
+    monkeypatch.setattr(spark_stages, "RANGE", 64)
+    there = work.with_name("there")
+    shutil.copytree(work, there)
+    here = embed_stage(work, Embedder(None), say_nothing)
+    cluster_stage(work, SETTINGS, say_nothing)
+    engine = EngineSettings("spark", master="local[1]", memory_limit="1GB")
+    found = embed_stage(there, Embedder(None), say_nothing, engine)
+    assert np.abs(np.asarray(found) - np.asarray(here)).max() < 1e-6
+    cluster_stage(there, SETTINGS, say_nothing, engine=engine)
+    one, other = read_clusters(work).labels, read_clusters(there).labels
+    assert len(one) > 3 * stage.MOST_SOLVED
+    assert adjusted_rand_score(one, other) == 1.0
+    assert not list(there.glob(".spark-*"))
+    assert not list(there.glob(".assigned-*"))
