@@ -34,8 +34,8 @@ def cluster(
     """Cluster embeddings by correlation clustering, with a proved bound on the distance to the optimum.
 
     For a dataset, the clusters are stored in its folder, where `telescope report` finds them; with --engine spark,
-    executors assign the windows beyond those that are solved. For a file, OUTPUT/clusters.json has the threshold, cost,
-    lower bound and gap, and OUTPUT/labels.parquet the columns of the input and `cluster`.
+    executors assign the windows beyond those that are solved. For a file, OUTPUT/clusters.json has the threshold,
+    cost, lower bound and gap, and OUTPUT/labels.parquet the columns of the input and `cluster`.
 
     Example: telescope cluster embeddings.parquet --output clusters/ --threshold 0.5 --time-limit 60
     """

@@ -184,13 +184,22 @@ class Running:
 
     model: Annotated[str | None, typer.Option(help="Checkpoint; the first file fixes it.")] = None
     threshold: Annotated[
-        float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels; the first file fixes it.")
+        float | None,
+        typer.Option(help="Cosine at which a pair neither attracts nor repels; default: calibrated."),
     ] = None
     window: Annotated[
         int | None, typer.Option(min=1, help="Most records in a window; the first file fixes it, or 128.")
     ] = None
     min_records: Annotated[
         int | None, typer.Option(min=1, help="Fewest records in a window; the first file fixes it, or 8.")
+    ] = None
+    adapt: Annotated[
+        bool | None,
+        typer.Option(
+            "--adapt/--no-adapt",
+            help="Without --model: let the shipped model learn from the records, without labels; "
+            "default: as before, or --adapt.",
+        ),
     ] = None
     keep: Keep = None
 
@@ -206,7 +215,12 @@ class Running:
         from telescope_transformer.update.running import settings_of
 
         return settings_of(
-            state, model=self.model, threshold=self.threshold, window=self.window, min_records=self.min_records
+            state,
+            model=self.model,
+            threshold=self.threshold,
+            window=self.window,
+            min_records=self.min_records,
+            adapt=self.adapt,
         )
 
 

@@ -1,11 +1,13 @@
 """The certificate that every step shows: the cost of the running clustering, and a lower bound that steps add to.
 
-The bound is a packing of conflicts (`correlation_clustering.bounds.packing`), kept in the state. Every partition of
-the windows pays for each conflict, so the bound stays valid while clusters change. A step takes out the conflicts of
-windows that grew, whose embeddings are others now, and packs pairs of new windows, of windows that changed their
-cluster, and those for whose sake a conflict taken out had been packed: so many pairs for each window of the step at
-most. What also grows with the days so far is one product of the step's windows with all, which the exact cost needs,
-and one pass over the kept conflicts.
+It is about the newest `MOST_CERTIFIED` clustered windows and all their pairs, so that a day's certificate takes no
+longer after a year than after a week. The bound is a packing of conflicts (`correlation_clustering.bounds.packing`),
+kept in the state. Every partition of the windows pays for each conflict, so the bound stays valid while clusters
+change.
+
+A step takes out the windows that grew, because their embeddings have changed, and the oldest windows beyond that
+number. It then packs the pairs of new windows, of windows that moved to another cluster, and the pairs that lost a
+conflict because its third window was taken out: so many pairs at most for each window of the step.
 """
 
 import json
@@ -13,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from telescope_transformer.correlation_clustering.bounds.packing import Conflicts, pack, paid_pairs
 from telescope_transformer.correlation_clustering.vectors import attraction as among_each_other
@@ -21,19 +22,35 @@ from telescope_transformer.correlation_clustering.vectors import attraction_betw
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update.state import State
 
-# Pairs that a step packs for each of its windows at most, those that cost most: of the window itself, and as many of
-# windows that moved and of those left uncovered.
+# Windows that the certificate is about. A step multiplies its windows with all of these: 500 with 20,000 of 128
+# dimensions take about a tenth of a second.
+MOST_CERTIFIED = 20_000
+# Pairs that a step packs for each of its windows, those that cost most: so many of the window itself, so many of
+# windows that moved, and so many of pairs that lost a conflict.
 PAIRS_PER_WINDOW = 128
-
 # Of a sum of weights, relative to it.
 ROUNDING = 1e-9
 
 
 class Certificate(NamedTuple):
-    """Cost of the running clustering and a proved lower bound of that of any, in units of edge weight."""
+    """Cost of the running clustering of the certified windows, and a proved lower bound of that of any clustering.
+
+    Attributes:
+        cost, lower_bound: in units of edge weight.
+        windows: how many windows are certified.
+    """
 
     cost: float = 0.0
     lower_bound: float = 0.0
+    windows: int = 0
+
+
+class _Placed(NamedTuple):
+    """Windows that have a cluster: ids (n,), ascending; vectors float32 (n, dimensions); labels (n,), 0..k-1."""
+
+    ids: np.ndarray
+    vectors: np.ndarray
+    labels: np.ndarray
 
 
 def current(state: State) -> Certificate:
@@ -46,65 +63,107 @@ def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.
 
     Args:
         state: in the step's transaction, its windows and clusters written.
-        gone: `window_id` and `embedding` of the windows that were clustered before and have grown.
+        gone: `window_id` and `embedding` of the windows that were clustered before and have grown or aged out.
         new: ids of the windows that were placed for the first time or anew.
         moved: ids of other windows that changed their cluster.
     """
     settings: dict[str, Any] = state.settings() or {}
     threshold, scale = settings["threshold"], settings["scale"]
-    ids, vectors, labels = _placed(state)
-    fresh = np.isin(ids, new)
+    first = int(state.setting("certified_from") or 0)
+    windows = _placed(state, first)
+    if not len(windows.ids):
+        forget(state)
+        return Certificate()
+    taken_out, former = _former(gone, first)
+    begin = max(0, len(windows.ids) - MOST_CERTIFIED)
+    if begin:
+        oldest = ~np.isin(windows.ids[:begin], new)
+        taken_out = np.concatenate([taken_out, windows.ids[:begin][oldest]])
+        former = np.concatenate([former.reshape(-1, windows.vectors.shape[1]), windows.vectors[:begin][oldest]])
+        labels = np.unique(windows.labels[begin:], return_inverse=True)[1]
+        windows = _Placed(windows.ids[begin:], windows.vectors[begin:], labels)
+        state.set("certified_from", str(windows.ids[0]))
+    fresh = np.isin(windows.ids, new)
     attraction = float(state.setting("attraction") or 0.0)
-    if gone.num_rows:
-        former = embedding_matrix(gone)
-        attraction -= among_each_other(former, threshold) + attraction_between(former, vectors[~fresh], threshold)
-    paid, attracted = paid_pairs(vectors, labels, np.flatnonzero(fresh), threshold, PAIRS_PER_WINDOW)
+    if len(taken_out):
+        stayed = windows.vectors[~fresh]
+        attraction -= among_each_other(former, threshold) + attraction_between(former, stayed, threshold)
+    paid, attracted = paid_pairs(
+        windows.vectors, windows.labels, np.flatnonzero(fresh), threshold, most=PAIRS_PER_WINDOW
+    )
     attraction += attracted
-    again = np.flatnonzero(np.isin(ids, moved) & ~fresh)[: len(new)]
-    moved_pairs, _ = paid_pairs(vectors, labels, again, threshold, PAIRS_PER_WINDOW)
-    kept, lost = _forget(state, gone, ids)
-    pairs = np.concatenate([paid, moved_pairs, lost[: PAIRS_PER_WINDOW * len(new)]])
-    more = pack(vectors, labels, pairs, threshold, kept)
-    places = {name: ids[more.triples[:, i]] for i, name in enumerate("abc")}
-    state.append("conflicts", pa.table(places | {"amount": more.amounts}))
-    bound = float(kept.amounts.sum() + more.amounts.sum())
+    bound = _bound(state, windows, fresh, moved, taken_out, paid, threshold)
     # The cost is the small difference of two large sums: rounding can take it below its bound, or leave a trace of it
     # where nothing is paid for.
-    joined = inside(vectors, np.ones(len(ids)), threshold, labels)
+    joined = inside(windows.vectors, np.ones(len(windows.ids)), threshold, windows.labels)
     cost = attraction - joined
     if cost - bound < ROUNDING * attraction:
         cost = bound
-    certificate = Certificate(scale * cost, scale * bound)
+    certificate = Certificate(scale * cost, scale * bound, len(windows.ids))
     state.set("attraction", repr(attraction))
     state.set("certificate", json.dumps(certificate))
     return certificate
 
 
-def _placed(state: State) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ids of all windows that have a cluster, in order; their vectors, float32 (n, dimensions); labels 0..k-1."""
-    windows = state.clustered_embeddings()
-    order = np.argsort(windows["window_id"].to_numpy())
-    ids, vectors = windows["window_id"].to_numpy()[order], embedding_matrix(windows)[order]
-    labels = np.unique(windows["cluster"].to_numpy()[order], return_inverse=True)[1]
-    return ids, vectors, labels
+def forget(state: State) -> None:
+    """Drop the certificate, for a state whose embeddings, clusters and threshold are all replaced."""
+    state.clear("conflicts")
+    for key in ("attraction", "certified_from", "certificate"):
+        state.unset(key)
 
 
-def _forget(state: State, gone: pa.Table, ids: np.ndarray) -> tuple[Conflicts, np.ndarray]:
-    """Take out the conflicts of windows that are gone.
+def _bound(
+    state: State,
+    windows: _Placed,
+    fresh: np.ndarray,
+    moved: np.ndarray,
+    taken_out: np.ndarray,
+    paid: np.ndarray,
+    threshold: float,
+) -> float:
+    """Pack the pairs of a step in the state; the sum of all kept conflicts, in units of cosine."""
+    n_new = int(fresh.sum())
+    again = np.flatnonzero(np.isin(windows.ids, moved) & ~fresh)[:n_new]
+    moved_pairs, _ = paid_pairs(windows.vectors, windows.labels, again, threshold, PAIRS_PER_WINDOW)
+    kept, lost = _without(state, taken_out, windows.ids)
+    pairs = np.concatenate([paid, moved_pairs, lost[: PAIRS_PER_WINDOW * n_new]])
+    more = pack(windows.vectors, windows.labels, pairs, threshold, kept)
+    places = {name: windows.ids[more.triples[:, i]] for i, name in enumerate("abc")}
+    state.append("conflicts", pa.table(places | {"amount": more.amounts}))
+    return float(kept.amounts.sum() + more.amounts.sum())
+
+
+def _placed(state: State, first: int) -> _Placed:
+    """The windows that have a cluster, from an id on."""
+    windows = state.clustered_embeddings(first)
+    labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)[1]
+    return _Placed(windows["window_id"].to_numpy(), embedding_matrix(windows), labels)
+
+
+def _former(gone: pa.Table, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (m,) and former vectors (m, dimensions) of the windows that are gone, those that were certified."""
+    if not gone.num_rows:
+        return np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.float32)
+    ids = gone["window_id"].to_numpy()
+    return ids[ids >= first], embedding_matrix(gone)[ids >= first]
+
+
+def _without(state: State, taken_out: np.ndarray, ids: np.ndarray) -> tuple[Conflicts, np.ndarray]:
+    """Delete the conflicts of windows that were taken out.
 
     Returns:
-        The conflicts that are left, and the pairs (p, 2) of others for whose sake those taken out had been packed,
-        those first that lose most; both by place among the ids.
+        The conflicts that are left, and the pairs (p, 2) of other windows that the deleted conflicts had been packed
+        for, those that lose most first; both by place among the ids.
     """
     rows = state.conflicts()
-    place = np.full(1 + max(ids[-1], pc.max(gone["window_id"]).as_py() or 0), -1)
+    place = np.full(1 + max(ids[-1], taken_out.max(initial=0)), -1)
     place[ids] = np.arange(len(ids))
-    place[gone["window_id"].to_numpy()] = -1
+    place[taken_out] = -1
     triples, amounts = place[np.column_stack([rows[name].to_numpy() for name in "abc"])], rows["amount"].to_numpy()
-    taken = (triples < 0).any(axis=1)
-    state.remove_conflicts(rows["rowid"].to_numpy()[taken])
-    pairs, covered = triples[taken][:, :2], amounts[taken]
+    deleted = (triples < 0).any(axis=1)
+    state.remove_conflicts(rows["rowid"].to_numpy()[deleted])
+    pairs, covered = triples[deleted][:, :2], amounts[deleted]
     whole = (pairs >= 0).all(axis=1)
     pairs, which = np.unique(pairs[whole], axis=0, return_inverse=True)
     order = np.argsort(-np.bincount(which.ravel(), covered[whole], len(pairs)), kind="stable")
-    return Conflicts(triples[~taken], amounts[~taken]), pairs[order]
+    return Conflicts(triples[~deleted], amounts[~deleted]), pairs[order]

@@ -1,7 +1,8 @@
 """What ages out of a running analysis, and clusters that come back.
 
-Windows and records of old days go; the events stay, and so does the mean of each cluster that loses its last window.
-A cluster that is born where a retired one was gets the old id: an actor that returns after a year is known.
+Windows and records of old days go. The events stay, and so does the mean of each cluster that loses its last window,
+with the records of its most typical window. When a new cluster is born where a retired one was, it gets the old id: an
+actor that returns after a year is known.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update.certificate import update_certificate
-from telescope_transformer.update.state import State
+from telescope_transformer.update.state import State, vector_column, vectors_of
 
 NO_IDS = np.zeros(0, dtype=np.int64)
 
@@ -21,30 +22,39 @@ def age(state: State, before: int) -> None:
     if not old.num_rows:
         return
     clustered = old.filter(pc.is_valid(old["cluster"]))
-    state.remove_windows(old, ["windows", "open_records", "closed_records"])
-    if not clustered.num_rows:
-        return
-    ids = clustered["cluster"].to_numpy()
-    hit = state.groups(np.unique(ids))
-    rest = hit.without(ids, embedding_matrix(clustered))
-    state.replace_groups(hit.ids, rest)
-    _retire(state, hit.ids[~np.isin(hit.ids, rest.ids)], hit.ids, hit.sums / hit.sizes[:, None], clustered)
-    if state.n_clusters:
+    typical = _leave_clusters(state, clustered) if clustered.num_rows else NO_IDS
+    state.remove_windows(old, ["windows"])
+    # The records of a typical window of a retired cluster stay, as those of a closed window.
+    state.close_records(typical)
+    state.remove_windows(old, ["open_records"])
+    others = ~np.isin(old["window_id"].to_numpy(), typical)
+    state.remove_windows(old.filter(pa.array(others)), ["closed_records"])
+    if clustered.num_rows and state.n_clusters:
         update_certificate(state, clustered.select(["window_id", "embedding"]), NO_IDS, NO_IDS)
 
 
-def _retire(state: State, empty: np.ndarray, ids: np.ndarray, means: np.ndarray, windows: pa.Table) -> None:
-    """Keep the means of clusters that have no windows any more."""
+def _leave_clusters(state: State, windows: pa.Table) -> np.ndarray:
+    """Take windows out of the sums of their clusters; ids of the typical windows of clusters that are empty now."""
+    ids, vectors = windows["cluster"].to_numpy(), embedding_matrix(windows)
+    hit = state.groups(np.unique(ids))
+    rest = hit.without(ids, vectors)
+    state.replace_groups(hit.ids, rest)
+    empty = hit.ids[~np.isin(hit.ids, rest.ids)]
     if not len(empty):
-        return
-    last = windows.group_by("cluster").aggregate([("end", "max")])
-    seen = dict(zip(last["cluster"].to_pylist(), last["end_max"].to_pylist(), strict=True))
-    rows = np.searchsorted(ids, empty)
-    offsets = pa.array(np.arange(len(empty) + 1) * means.shape[1], pa.int32())
-    mean = pa.ListArray.from_arrays(offsets, pa.array(means[rows].ravel()))
-    state.append(
-        "retired", pa.table({"cluster": empty, "mean": mean, "last_seen": [seen[one] for one in empty.tolist()]})
-    )
+        return NO_IDS
+    means = hit.sums / hit.sizes[:, None]
+    place = np.searchsorted(hit.ids, ids)
+    closeness = np.einsum("ij,ij->i", vectors, means[place])
+    # The last of each cluster in this order is the window nearest to its mean; of equal ones the newest.
+    order = np.lexsort((closeness, place))
+    last = order[np.append(place[order][1:] != place[order][:-1], True)]
+    typical = windows["window_id"].to_numpy()[last]
+    seen = np.zeros(len(hit.ids), dtype=np.int64)
+    np.maximum.at(seen, place, windows["end"].to_numpy())
+    rows = np.searchsorted(hit.ids, empty)
+    columns = {"cluster": empty, "mean": vector_column(means[rows]), "last_seen": seen[rows]}
+    state.append("retired", pa.table(columns | {"window_id": typical[rows]}))
+    return typical[rows]
 
 
 def revive(state: State, born: list[int], threshold: float) -> None:
@@ -60,8 +70,7 @@ def revive(state: State, born: list[int], threshold: float) -> None:
     if not born or not retired.num_rows:
         return
     groups = state.groups(np.array(born))
-    flat = retired["mean"].combine_chunks().flatten().to_numpy()
-    weights = (groups.sums / groups.sizes[:, None]) @ flat.reshape(retired.num_rows, -1).T - threshold
+    weights = (groups.sums / groups.sizes[:, None]) @ vectors_of(retired["mean"]).T - threshold
     old_ids = retired["cluster"].to_numpy()
     for new, old in _pairs(weights):
         state.revive(int(groups.ids[new]), int(old_ids[old]))

@@ -11,17 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis import (
-    AnalysisSettings,
-    Embedder,
-    calibration_for,
-    counted,
-    edge_weights,
-    say_nothing,
-)
+from telescope_transformer.analysis import AnalysisSettings, counted, say_nothing
 from telescope_transformer.correlation_clustering.solution import relative_gap
-from telescope_transformer.embedding import embedding_column
-from telescope_transformer.errors import InputError, NoRecordsError, StateError
+from telescope_transformer.errors import InputError, NoRecordsError
 from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.report.timing import DAY
@@ -30,14 +22,15 @@ from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps
 from telescope_transformer.update.certificate import current, update_certificate
 from telescope_transformer.update.contents import Content, Earlier, content_of, new_part, no_records
+from telescope_transformer.update.model import Embed, Say, StateModel
+from telescope_transformer.update.renewal import check_settings, fix_settings, placed_table, review, write_events
 from telescope_transformer.update.retention import age, revive
+from telescope_transformer.update.schema import CLOSED_COLUMNS
 from telescope_transformer.update.state import State
 from telescope_transformer.update.tails import Extension, extend
-from telescope_transformer.windows import MIN_RECORDS, WINDOW
+from telescope_transformer.windows import MIN_RECORDS, WINDOW, Windows
 
-Embed = Callable[[pa.Table], np.ndarray]
 Read = Callable[[Path], FlowRecords]
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -91,9 +84,10 @@ def update(
         state: an open state.
         inputs: files, in the order in which they are to be taken.
         read: gives the flow records of a file.
-        settings: model, window and threshold; the first step fixes them for all later ones.
+        settings: model, window and threshold; the first step fixes them for all later ones. A threshold that was
+            calibrated, and adapted weights, are renewed when they no longer fit (`update.renewal`).
         keep_days: windows and records that are so many days older than the newest record age out; None keeps all.
-        embedder: windows to embeddings; None loads the model of the settings.
+        embedder: windows to embeddings; None loads the model of the settings, and adapts it where they say so.
         refused: is given the errors of inputs that cannot be taken, and the others are taken; None raises the first.
         say: told what each input did.
 
@@ -102,10 +96,9 @@ def update(
         StateError: if the state was begun with other settings, or with another checkpoint under the model's name.
     """
     settings = settings or AnalysisSettings()
-    embedder = embedder or Embedder(settings.model)
-    checkpoint = embedder.digest if isinstance(embedder, Embedder) else None
-    _check_settings(state, settings, checkpoint)
-    work = _Work(state, settings, embedder, checkpoint, keep_days)
+    embed = embedder or StateModel(state, settings)
+    check_settings(state, settings, embed)
+    work = _Work(state, settings, embed, keep_days, say)
     done = []
     for path in inputs:
         try:
@@ -141,11 +134,17 @@ def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
         flow = no_records()
     with state.transaction():
         result = _take(work, flow)
-        if work.keep_days is not None and flow.table.num_rows:
-            age(state, pc.max(flow.table["timestamp"]).as_py() - round(work.keep_days * DAY))
+        if flow.table.num_rows:
+            newest = pc.max(flow.table["timestamp"]).as_py()
+            if work.keep_days is not None:
+                age(state, newest - round(work.keep_days * DAY))
+            review(state, work.settings, work.embed, newest // DAY, work.say)
         seconds = time.perf_counter() - started
         day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10] if flow.table.num_rows else ""
-        step = Step(str(path), day, result.windows, state.n_clusters, result.events, *current(state), seconds)
+        proved = current(state)
+        step = Step(
+            str(path), day, result.windows, state.n_clusters, result.events, proved.cost, proved.lower_bound, seconds
+        )
         _record_input(state, content, step, flow, result.nodes)
     return step
 
@@ -160,7 +159,13 @@ def _earlier(state: State, path: Path) -> Earlier | None:
 
 
 def settings_of(
-    state: State, *, model: str | None, threshold: float | None, window: int | None, min_records: int | None
+    state: State,
+    *,
+    model: str | None,
+    threshold: float | None,
+    window: int | None,
+    min_records: int | None,
+    adapt: bool | None = None,
 ) -> AnalysisSettings:
     """The settings of a step: what is not given is what the state was begun with, or else the default."""
     stored: dict[str, Any] = state.settings() or {}
@@ -169,6 +174,7 @@ def settings_of(
         threshold=threshold,
         window=stored.get("window", WINDOW) if window is None else window,
         min_records=stored.get("min_records", MIN_RECORDS) if min_records is None else min_records,
+        adapt=stored.get("adapt", True) if adapt is None else adapt,
     )
 
 
@@ -186,9 +192,9 @@ class _Work:
 
     state: State
     settings: AnalysisSettings
-    embedder: Embed
-    checkpoint: str | None
+    embed: Embed
     keep_days: float | None
+    say: Say
 
 
 def _take(work: _Work, flow: FlowRecords) -> _Taken:
@@ -210,8 +216,13 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
     if long.num_rows == 0:
         _write_windows(state, extension, carried)
         return taken
-    vectors = work.embedder(long).astype(np.float64)
-    threshold = _fixed_threshold(work, vectors.astype(np.float32), long["source"])
+    stored = state.settings()
+    if stored is None and isinstance(work.embed, StateModel) and work.embed.adapts:
+        work.embed.adapt(Windows.from_table(extension.windows), work.say)
+    vectors = work.embed(long).astype(np.float64)
+    if stored is None:
+        stored = fix_settings(state, settings, work.embed, vectors.astype(np.float32), long["source"])
+    threshold = float(stored["threshold"])
     _write_windows(state, extension, carried)
     identity = dict(zip(former["window_id"].to_pylist(), former["cluster"].fill_null(-1).to_pylist(), strict=True))
     by_time = np.argsort(long["start"].to_numpy(), kind="stable")
@@ -225,8 +236,8 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
         new = steps.MovableWindows(ids, vectors[rows], np.full(len(rows), -1), carried)
         result, moved = _solve(state, new, start, threshold, settings)
         _write_step(state, result, flow)
-        ends = long["end"].to_numpy()[rows]
-        _write_members(state, new, result.labels[: len(rows)], result.margins[: len(rows)], ends // DAY)
+        days, m = long["end"].to_numpy()[rows] // DAY, len(rows)
+        state.place_windows(placed_table(new.ids, new.vectors, result.labels[:m], result.margins[:m], days))
         revive(state, [event.cluster for event in result.events if event.event == "birth"], threshold)
         taken.windows += len(rows)
         taken.events += len(result.events)
@@ -289,64 +300,15 @@ def _write_windows(state: State, extension: Extension, carried: pa.Table) -> Non
     state.append("windows", windows)
     is_open = pc.is_in(extension.records["window_id"], windows.filter(windows["open"])["window_id"].combine_chunks())
     state.append("open_records", extension.records.filter(is_open))
-    state.append("closed_records", extension.records.filter(pc.invert(is_open)))
+    fields = ["window_id", *(name for name in CLOSED_COLUMNS if name in extension.records.column_names)]
+    state.append("closed_records", extension.records.filter(pc.invert(is_open)).select(fields))
     state.keep_clusters(carried)
 
 
 def _write_step(state: State, result: steps.StepResult, flow: FlowRecords) -> None:
     state.replace_groups(result.former, result.groups)
     state.set("next_cluster", str(max(state.next_cluster, int(result.groups.ids.max()) + 1)))
-    day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10]
-    if result.events:
-        rows = [(day, e.event, e.cluster, list(e.others), e.windows) for e in result.events]
-        columns = [pa.array(column) for column in zip(*rows, strict=True)]
-        columns[3] = columns[3].cast(pa.list_(pa.int64()))
-        state.append("events", pa.table(columns, names=["day", "event", "cluster", "others", "windows"]))
-
-
-def _write_members(
-    state: State, new: steps.MovableWindows, labels: np.ndarray, margins: np.ndarray, days: np.ndarray
-) -> None:
-    columns = {"id": new.ids, "new_cluster": labels, "new_margin": margins, "new_day": days}
-    state.place_windows(pa.table(columns | {"vector": embedding_column(new.vectors)}))
-
-
-def _check_settings(state: State, settings: AnalysisSettings, checkpoint: str | None) -> None:
-    """Refuse settings other than those that the state was begun with.
-
-    Raises:
-        StateError: naming the setting and both values.
-    """
-    stored = state.settings()
-    if stored is None:
-        return
-    asked: dict[str, Any] = {"model": settings.model, "window": settings.window, "min_records": settings.min_records}
-    if settings.threshold is not None:
-        asked["threshold"] = settings.threshold
-    for name, value in asked.items():
-        if stored[name] != value:
-            raise StateError(f"{state.path}: begun with {name} {stored[name]}, not {value}")
-    # Embeddings of two checkpoints cannot be compared, even if both have the same name.
-    if checkpoint and stored.get("checkpoint") not in (None, checkpoint):
-        raise StateError(
-            f"{state.path}: begun with another checkpoint than what {settings.model or 'the shipped model'} is now: "
-            "begin a new state, or go on with the version that it was begun with"
-        )
-
-
-def _fixed_threshold(work: _Work, vectors: np.ndarray, sources: pa.ChunkedArray) -> float:
-    """The threshold of the state. The first step takes it from the settings or a calibration, and stores both."""
-    stored: dict[str, Any] | None = work.state.settings()
-    if stored is None:
-        settings = work.settings
-        # A threshold that the user gives shifts the weights; they stay in nats.
-        calibration = calibration_for(vectors, sources, settings.model, settings.seed)
-        threshold, scale = edge_weights(calibration, settings.threshold)
-        stored = {"model": settings.model, "threshold": threshold, "scale": scale, "window": settings.window}
-        stored |= {"min_records": settings.min_records, "seed": settings.seed, "checkpoint": work.checkpoint}
-        stored["calibration"] = calibration.to_dict() if calibration else None
-        work.state.set("settings", json.dumps(stored))
-    return float(stored["threshold"])
+    write_events(state, result.events, pc.max(flow.table["timestamp"]).as_py() // DAY)
 
 
 def _record_input(state: State, content: Content, step: Step, flow: FlowRecords, nodes: int) -> None:

@@ -1,6 +1,6 @@
 """The tables of a running analysis, in one DuckDB file."""
 
-VERSION = "3"
+VERSION = "4"
 
 RECORD_COLUMNS = {
     "timestamp": "BIGINT NOT NULL",
@@ -19,11 +19,17 @@ RECORD_COLUMNS = {
     "tool": "VARCHAR",
 }
 _RECORDS = ", ".join(f"{name} {kind}" for name, kind in RECORD_COLUMNS.items())
+# A closed window names its source once, and its records do not repeat it.
+CLOSED_COLUMNS = tuple(name for name in RECORD_COLUMNS if name != "src_ip")
+_CLOSED = ", ".join(f"{name} {RECORD_COLUMNS[name]}" for name in CLOSED_COLUMNS)
 
-# A window is open while records may still join it: the last one of its source. An open window of too few records has
-# neither embedding nor cluster. Records of open windows lie apart, so that a step reads only what it may change.
-# `embedded_on` is the day (since 1970) of the last record that a window's embedding knows of. A cluster all of whose
-# windows have aged out is `retired`, with the mean of its vectors: should its like come again, it gets its id back.
+# A window is open while records may still join it: it is the last one of its source. An open window of too few records
+# has neither embedding nor cluster. Records of open windows have a table of their own, so that a step reads only what
+# it may change. `embedded_on` is the day (since 1970) of the last record that a window's embedding knows of.
+#
+# A cluster whose windows have all aged out is `retired`, with the mean of its vectors. Should similar windows come
+# again, they get its id. The records of its most typical window stay in `closed_records`, to be embedded again when
+# the model is renewed. `model` holds the files of the checkpoint that was adapted to this telescope, if one was.
 TABLES = (
     "CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)",
     "CREATE TABLE inputs (digest VARCHAR PRIMARY KEY, path VARCHAR, size BIGINT, day VARCHAR, read BIGINT, "
@@ -33,9 +39,11 @@ TABLES = (
     '"end" BIGINT NOT NULL, n_records INTEGER NOT NULL, open BOOLEAN NOT NULL, cluster BIGINT, margin FLOAT, '
     "label VARCHAR, tool VARCHAR, embedding FLOAT[], embedded_on BIGINT)",
     f"CREATE TABLE open_records (window_id BIGINT NOT NULL, {_RECORDS})",
-    f"CREATE TABLE closed_records (window_id BIGINT NOT NULL, {_RECORDS})",
+    f"CREATE TABLE closed_records (window_id BIGINT NOT NULL, {_CLOSED})",
     "CREATE TABLE clusters (cluster BIGINT NOT NULL, size BIGINT NOT NULL, total DOUBLE[] NOT NULL)",
-    "CREATE TABLE retired (cluster BIGINT PRIMARY KEY, mean DOUBLE[] NOT NULL, last_seen BIGINT NOT NULL)",
+    "CREATE TABLE retired (cluster BIGINT PRIMARY KEY, mean DOUBLE[] NOT NULL, last_seen BIGINT NOT NULL, "
+    "window_id BIGINT NOT NULL)",
+    "CREATE TABLE model (name VARCHAR PRIMARY KEY, content BLOB NOT NULL)",
     "CREATE TABLE conflicts (a BIGINT NOT NULL, b BIGINT NOT NULL, c BIGINT NOT NULL, amount DOUBLE NOT NULL)",
     "CREATE TABLE events (day VARCHAR, event VARCHAR, cluster BIGINT, others BIGINT[], windows BIGINT)",
     "CREATE TABLE rejects (file VARCHAR, row BIGINT, field VARCHAR, value VARCHAR, reason VARCHAR)",

@@ -16,7 +16,16 @@ import pyarrow as pa
 
 from telescope_transformer.errors import StateError
 from telescope_transformer.update.resolving import ClusterSums
-from telescope_transformer.update.schema import RECORD_COLUMNS, TABLES, VERSION
+from telescope_transformer.update.schema import CLOSED_COLUMNS, RECORD_COLUMNS, TABLES, VERSION
+
+_FIELDS = ", ".join(f"r.{name}" for name in CLOSED_COLUMNS)
+_NAMES = ", ".join(("window_id", *CLOSED_COLUMNS))
+# The records of all windows, each with the source of its window.
+_RECORDS_OF_WINDOWS = (
+    f"SELECT r.window_id, w.source AS src_ip, {_FIELDS} "
+    f"FROM (SELECT {_NAMES} FROM closed_records UNION ALL SELECT {_NAMES} FROM open_records) r "
+    "JOIN windows w USING (window_id)"
+)
 
 
 class State:
@@ -132,15 +141,14 @@ class State:
             chosen, tables = "WHERE cluster IN (SELECT id FROM wanted)", {"wanted": pa.table({"id": ids})}
         rows = self.query(f"SELECT cluster, size, total FROM clusters {chosen} ORDER BY cluster", **tables)
         return ClusterSums(
-            rows["cluster"].to_numpy(), rows["size"].to_numpy().astype(np.float64), _matrix(rows["total"])
+            rows["cluster"].to_numpy(), rows["size"].to_numpy().astype(np.float64), vectors_of(rows["total"])
         )
 
     def replace_groups(self, former: np.ndarray, groups: ClusterSums) -> None:
         """Put these clusters in the place of those of the given ids."""
         self.execute("DELETE FROM clusters WHERE cluster IN (SELECT id FROM gone)", gone=pa.table({"id": former}))
-        total = pa.ListArray.from_arrays(_offsets(groups.sums.shape), pa.array(groups.sums.ravel(), pa.float64()))
-        table = pa.table({"cluster": groups.ids, "size": groups.sizes.astype(np.int64), "total": total})
-        self.append("clusters", table)
+        columns = {"cluster": groups.ids, "size": groups.sizes.astype(np.int64), "total": vector_column(groups.sums)}
+        self.append("clusters", pa.table(columns))
 
     def open_windows(self, sources: pa.Table) -> pa.Table:
         """Open windows of the sources (column `source`): id, source, and what clustered ones have, or null."""
@@ -234,14 +242,75 @@ class State:
         """The windows that have a cluster, by source and start."""
         return self.query("SELECT * FROM windows WHERE cluster IS NOT NULL ORDER BY source, start, window_id")
 
-    def clustered_embeddings(self) -> pa.Table:
-        """Id, cluster and embedding of the windows that have a cluster, in no order."""
-        return self.query("SELECT window_id, cluster, embedding FROM windows WHERE cluster IS NOT NULL")
+    @property
+    def n_clustered(self) -> int:
+        return self.number("SELECT count(*) FROM windows WHERE cluster IS NOT NULL")
+
+    def clustered_embeddings(self, first: int = 0) -> pa.Table:
+        """Id, source, end, cluster and embedding of the windows that have a cluster, by id, from an id on."""
+        return self.query(
+            'SELECT window_id, source, "end", cluster, embedding FROM windows '
+            "WHERE cluster IS NOT NULL AND window_id >= ? ORDER BY window_id",
+            [first],
+        )
+
+    def newest_embeddings(self, number: int) -> pa.Table:
+        """Source and embedding of the newest windows that have a cluster."""
+        return self.query(
+            "SELECT source, embedding FROM windows WHERE cluster IS NOT NULL ORDER BY window_id DESC LIMIT ?", [number]
+        )
+
+    def records_of(self, ids: np.ndarray, fields: Sequence[str]) -> pa.Table:
+        """Some fields of the records of windows, each with its `window_id`, in no order."""
+        names = ", ".join(("window_id", *fields))
+        return self.query(
+            f"SELECT {names} FROM (SELECT {names} FROM closed_records UNION ALL SELECT {names} FROM open_records) "
+            "SEMI JOIN wanted USING (window_id)",
+            wanted=pa.table({"window_id": ids}),
+        )
+
+    def sources_of(self, ids: np.ndarray) -> dict[int, str]:
+        """The sources of windows by their ids."""
+        rows = self.query(
+            "SELECT window_id, source FROM windows SEMI JOIN wanted USING (window_id)",
+            wanted=pa.table({"window_id": ids}),
+        )
+        return dict(zip(rows["window_id"].to_pylist(), rows["source"].to_pylist(), strict=True))
+
+    def clear(self, table: str) -> None:
+        """Delete all rows of a table."""
+        self.execute(f"DELETE FROM {table}")
+
+    def unset(self, key: str) -> None:
+        self.execute("DELETE FROM meta WHERE key = ?", [key])
+
+    def model_files(self) -> dict[str, bytes]:
+        """The files of the checkpoint that was adapted to this telescope, by name; none if there is none."""
+        rows = self.query("SELECT name, content FROM model")
+        return dict(zip(rows["name"].to_pylist(), rows["content"].to_pylist(), strict=True))
+
+    @property
+    def has_model(self) -> bool:
+        return self.number("SELECT count(*) FROM model") > 0
+
+    def set_model(self, files: Mapping[str, bytes]) -> None:
+        """Put a checkpoint in the place of the one that is there."""
+        self.clear("model")
+        self.append("model", pa.table({"name": list(files), "content": pa.array(list(files.values()), pa.binary())}))
 
     def windows_before(self, time: int) -> pa.Table:
         """Id, end, cluster and embedding of the windows that ended before a time (us)."""
         return self.query(
             'SELECT window_id, "end", cluster, embedding FROM windows WHERE "end" < ? ORDER BY window_id', [time]
+        )
+
+    def close_records(self, ids: np.ndarray) -> None:
+        """Keep the records of open windows as those of closed ones."""
+        columns = ", ".join(CLOSED_COLUMNS)
+        self.execute(
+            f"INSERT INTO closed_records SELECT window_id, {columns} FROM open_records "
+            "WHERE window_id IN (SELECT id FROM wanted)",
+            wanted=pa.table({"id": ids}),
         )
 
     def remove_windows(self, windows: pa.Table, tables: Sequence[str]) -> None:
@@ -293,14 +362,18 @@ class State:
         return changed["window_id"].to_numpy()
 
     def retired(self) -> pa.Table:
-        """Clusters whose windows have all aged out: id and mean."""
-        return self.query("SELECT cluster, mean FROM retired ORDER BY cluster")
+        """Clusters whose windows have all aged out: cluster, mean, last_seen and window_id of a typical window."""
+        return self.query("SELECT cluster, mean, last_seen, window_id FROM retired ORDER BY cluster")
 
     def revive(self, born: int, retired: int) -> None:
         """Give a cluster that was just born the id of a retired one."""
         for table in ("clusters", "windows"):
             self.execute(f"UPDATE {table} SET cluster = ? WHERE cluster = ?", [retired, born])
         self.execute("UPDATE events SET cluster = ?, event = 'return' WHERE cluster = ?", [retired, born])
+        self.execute(
+            "DELETE FROM closed_records WHERE window_id IN (SELECT window_id FROM retired WHERE cluster = ?)",
+            [retired],
+        )
         self.execute("DELETE FROM retired WHERE cluster = ?", [retired])
 
     def conflicts(self) -> pa.Table:
@@ -319,11 +392,7 @@ class State:
 
     def clustered_records(self) -> pa.Table:
         """Records of the windows that have a cluster, each with its `window_id`."""
-        columns = ", ".join(f"r.{name}" for name in RECORD_COLUMNS)
-        return self.query(
-            f"SELECT r.window_id, {columns} FROM (FROM closed_records UNION ALL FROM open_records) r "
-            "JOIN windows w USING (window_id) WHERE w.cluster IS NOT NULL"
-        )
+        return self.query(f"{_RECORDS_OF_WINDOWS} WHERE w.cluster IS NOT NULL")
 
     def waiting_records(self) -> pa.Table:
         """Records of the windows that have too few for a cluster yet, each with its `window_id`."""
@@ -333,8 +402,7 @@ class State:
         """For each day since 1970 that has records: the day, its records and its sources."""
         rows = self.query(
             "SELECT timestamp // 86400000000 AS day, count(*) AS records, count(DISTINCT src_ip) AS sources "
-            "FROM (SELECT timestamp, src_ip FROM closed_records UNION ALL SELECT timestamp, src_ip FROM open_records) "
-            "GROUP BY day ORDER BY day"
+            f"FROM ({_RECORDS_OF_WINDOWS}) GROUP BY day ORDER BY day"
         )
         return [list(row.values()) for row in rows.to_pylist()]
 
@@ -343,16 +411,19 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+def vectors_of(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of lists of one length as an array (n, dimensions)."""
     if not len(column):
         return np.zeros((0, 0))
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(column), -1)
 
 
-def _offsets(shape: tuple[int, ...]) -> pa.Array:
-    rows, columns = shape
-    return pa.array(np.arange(rows + 1) * columns, pa.int32())
+def vector_column(vectors: np.ndarray) -> pa.ListArray:
+    """Vectors (n, dimensions) as lists of float64."""
+    rows, columns = vectors.shape
+    offsets = pa.array(np.arange(rows + 1) * columns, pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(vectors.ravel(), pa.float64()))
 
 
 def _check_kind(path: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from telescope_transformer.analysis import (
     Analysis,
-    Embedder,
+    AnalysisSettings,
     solution,
     sources_table,
     threshold_sweep,
@@ -32,7 +32,7 @@ from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.report.words import day_text
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.update.certificate import current
-from telescope_transformer.update.running import Embed
+from telescope_transformer.update.model import Embed, StateModel, adaptation_of
 from telescope_transformer.update.state import State
 
 
@@ -69,7 +69,7 @@ def summarise(
     table = with_services(table, flow.table)
     owners = read_owners(networks) if networks else None
     profiles = profile_clusters(flow.table, table, owners=owners, sensors=flow.sensors)
-    embed = embedder or Embedder(settings["model"])
+    embed = embedder or StateModel(state, AnalysisSettings(model=settings["model"], adapt=False))
     for cluster, why in explain_clusters(embed, flow.table, table, seed=settings["seed"]).items():
         profiles[cluster]["why"] = why
     found = certificate(state, vectors, time_limit=time_limit)
@@ -91,6 +91,7 @@ def summarise(
         granularity=levels,
         events=state.events(),
         traffic=state.traffic(),
+        adaptation=adaptation_of(state),
         id=inputs["digest"][0].as_py(),
     )
 
@@ -130,22 +131,29 @@ def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[s
 def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict[str, Any]:
     """The solution that the state holds, with the better of its kept bound and one that is proved anew.
 
-    Where the matrix of all pairs would be too large to prove anything anew, the kept bound stands alone.
+    Where the certificate is about a part of the windows only, or the matrix of all pairs is too large to prove
+    anything anew, the kept bound stands alone.
     """
     started = time.monotonic()
     settings: dict[str, Any] = state.settings() or {}
     threshold, scale = settings["threshold"], settings["scale"]
-    cost, bound = (value / scale for value in current(state))
+    kept = current(state)
+    cost, bound = kept.cost / scale, kept.lower_bound / scale
     anew: dict[str, Any] = {}
-    solver = CorrelationClustering(time_limit=time_limit, random_state=settings["seed"])
-    graph = solver.graph_of(vectors, threshold)
-    if isinstance(graph, DenseGraph):
-        solver.fit_graph(graph)
-        # The two are sums in another order: a bound above the cost is their rounding.
-        bound = min(float(np.fmax(bound, solver.lower_bound_)), cost)
-        anew["cost_at_once"] = scale * float(solver.cost_)
-    found = solution(Solution(np.zeros(0, np.int64), cost, bound), threshold, scale) | {"solver": "day by day"}
-    found["n_clusters"] = state.n_clusters
+    if kept.windows == len(vectors):
+        solver = CorrelationClustering(time_limit=time_limit, random_state=settings["seed"])
+        graph = solver.graph_of(vectors, threshold)
+        if isinstance(graph, DenseGraph):
+            solver.fit_graph(graph)
+            # The two are sums in another order: a bound above the cost is their rounding.
+            bound = min(float(np.fmax(bound, solver.lower_bound_)), cost)
+            anew["cost_at_once"] = scale * float(solver.cost_)
+    found = solution(Solution(np.zeros(0, np.int64), cost, bound), threshold, scale) | {
+        "solver": "day by day",
+        "n_clusters": state.n_clusters,
+        "n_solved": kept.windows,
+        "assigned_share": round(1 - kept.windows / max(1, len(vectors)), 4),
+    }
     return found | anew | {"seconds": round(time.monotonic() - started, 2)}
 
 

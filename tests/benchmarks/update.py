@@ -1,9 +1,15 @@
-"""Six months day by day: the final cost against solving at once, the certificate, and what a day costs.
+"""Day by day: the final cost against solving at once, the certificate, what a day costs, and how the state grows.
 
-Run: python tests/benchmarks/update.py marx.csv.gz [--model CHECKPOINT] [--days N] [--time-limit SECONDS]
+Run: python tests/benchmarks/update.py marx.csv.gz
+     telescope simulate --output flows.parquet --sources 3000 --records-per-source 60 --days 60
+     python tests/benchmarks/update.py flows.parquet --name constant --no-adapt
 
-Windows are embedded by the shipped checkpoint, or the one that is given; the threshold is the calibrated one of the
-first day. Writes results/update.json.
+The records of each day are a file. Windows are embedded by the shipped checkpoint, adapted as `telescope update` does,
+or by the one that is given. Writes results/update.json, where results of other names stay.
+
+`slope` is the processor time that a day costs more at the end than at the beginning, by a straight line through all
+days but the first, as a share of the mean; `slope_of_windows` is the same of the windows that days have, which it must
+be compared with. `bytes_a_record` is the size of the state.
 """
 
 import argparse
@@ -25,8 +31,6 @@ from telescope_transformer.records import FlowRecords, read_records
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import State, Step, update
 
-COLUMNS = {"timestamp": "datetime", "src_ip": "src", "dst_ip": "host"}
-COLUMNS |= {"protocol": "proto", "src_port": "spt", "dst_port": "dpt"}
 DAY = 86_400_000_000
 PARTS = 6
 RESULTS = Path(__file__).parent / "results" / "update.json"
@@ -34,7 +38,7 @@ RESULTS = Path(__file__).parent / "results" / "update.json"
 
 def daily_files(path: str, folder: Path, n_days: int | None) -> list[Path]:
     """The records of each day as a file of its own, in order."""
-    table = read_records([path], columns=COLUMNS).table
+    table = read_records([path]).table
     day = table["timestamp"].to_numpy() // DAY
     files = []
     for number in np.unique(day)[:n_days]:
@@ -47,11 +51,13 @@ def read(path: Path) -> FlowRecords:
     return read_records([path])
 
 
-def take_days(state: State, files: list[Path], settings: AnalysisSettings) -> tuple[list[Step], np.ndarray]:
+def take_days(
+    state: State, files: list[Path], settings: AnalysisSettings, keep_days: float | None
+) -> tuple[list[Step], np.ndarray]:
     """The steps, and the processor seconds of each."""
     steps, clock = [], [time.process_time()]
     for file in files:
-        steps += update(state, [file], read, settings)
+        steps += update(state, [file], read, settings, keep_days=keep_days, say=print)
         clock.append(time.process_time())
     return steps, np.array([after - before for before, after in pairwise(clock)])
 
@@ -66,6 +72,12 @@ def parts(steps: list[Step], seconds: np.ndarray) -> list[dict[str, Any]]:
         row |= {"milliseconds_a_window": round(1000 * float(seconds[days].sum()) / max(windows, 1), 2)}
         rows.append(row | {"cost": round(last.cost, 1), "gap": round((last.cost - last.lower_bound) / last.cost, 4)})
     return rows
+
+
+def slope(values: np.ndarray) -> float:
+    """How much more the last value of a straight line is than the first, as a share of the mean."""
+    days = np.arange(len(values))
+    return round(float(np.polyfit(days, values, 1)[0] * (len(values) - 1) / values.mean()), 3)
 
 
 def against_at_once(state: State, time_limit: float) -> dict[str, Any]:
@@ -96,19 +108,27 @@ def main() -> None:
     parser.add_argument("records")
     parser.add_argument("--model", help="default: the shipped checkpoint")
     parser.add_argument("--days", type=int, help="only the first so many")
+    parser.add_argument("--name", default="months", help="of the result")
+    parser.add_argument("--no-adapt", action="store_true")
+    parser.add_argument("--keep-days", type=float, help="let windows age out")
     parser.add_argument("--time-limit", type=float, default=120.0, help="seconds of the search at once")
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
-    settings = AnalysisSettings(model=given.model)
+    settings = AnalysisSettings(model=given.model, adapt=not given.no_adapt)
     with tempfile.TemporaryDirectory() as folder:
-        files = daily_files(given.records, Path(folder), given.days)
-        with State(Path(folder) / "state.duckdb") as state:
-            steps, seconds = take_days(state, files, settings)
+        files, path = daily_files(given.records, Path(folder), given.days), Path(folder) / "state.duckdb"
+        with State(path) as state:
+            steps, seconds = take_days(state, files, settings, given.keep_days)
+            windows = np.array([step.windows for step in steps], dtype=float)
             found = {"days": len(steps), "seconds": round(float(seconds.sum()), 1), "parts": parts(steps, seconds)}
+            found |= {"slope": slope(seconds[1:]), "slope_of_windows": slope(windows[1:])}
             found |= {"gap": found["parts"][-1]["gap"]} | against_at_once(state, given.time_limit)
-    text = json.dumps(found, indent=1)
-    print(text)
-    given.output.write_text(text + "\n")
+            records = state.number("SELECT sum(kept) FROM inputs")
+        found |= {"records": records, "bytes_a_record": round(path.stat().st_size / records, 1)}
+    results = json.loads(given.output.read_text()) if given.output.is_file() else {}
+    results[given.name] = found
+    print(json.dumps(found, indent=1))
+    given.output.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -74,21 +74,6 @@ def test_a_threshold_of_the_users_own_keeps_the_calibration(tmp_path: Path) -> N
     assert load_members(out).sources["confidence"].null_count == 0
 
 
-def test_a_state_goes_on_with_the_scale_that_it_was_begun_with(tmp_path: Path) -> None:
-    """Also one of a version that dropped the calibration where a threshold was given."""
-    state_file, days = tmp_path / "state.duckdb", write_days(tmp_path, 3)
-    run(state_file, days[:1])
-    with State(state_file) as state:
-        begun = state.settings() | {"scale": 1.0, "calibration": None}
-        state.set("settings", json.dumps(begun))
-    run(state_file, days)
-    with State(state_file) as state:
-        assert state.settings() == begun
-        whole = summarise(state, time_limit=1, embedder=port_shares)
-    assert whole.calibration is None
-    assert whole.solution["scale"] == 1.0
-
-
 def test_an_empty_state_has_no_summary(tmp_path: Path) -> None:
     with State(tmp_path / "state.duckdb") as state, pytest.raises(StateError, match="no window has been clustered"):
         summarise(state)

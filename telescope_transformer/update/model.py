@@ -1,0 +1,106 @@
+"""The model of a running analysis: the checkpoint that its settings name, or one that was adapted to the telescope.
+
+An adapted checkpoint lies in the state itself, so that the state stays one file that is complete after a kill.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.analysis import AnalysisSettings, Embedder
+from telescope_transformer.analysis.embedding_stage import MOST_LEARNED
+from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.errors import StateError
+from telescope_transformer.update.state import State
+from telescope_transformer.windows import Windows
+
+Embed = Callable[[pa.Table], np.ndarray]
+Say = Callable[[str], None]
+
+
+class StateModel:
+    """Windows to embeddings by the model of a state.
+
+    Args:
+        state: an open state.
+        settings: `model`, and whether and how the shipped one is adapted.
+    """
+
+    def __init__(self, state: State, settings: AnalysisSettings):
+        self._state, self._settings = state, settings
+        self._named, self._adapted = Embedder(settings.model), None
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the model may be adapted to the telescope."""
+        return self._settings.model is None and self._settings.adapt
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether the state has a checkpoint of its own."""
+        return self._state.has_model
+
+    @property
+    def digest(self) -> str | None:
+        """Digest of the named checkpoint; None where the state has its own, which no other can replace."""
+        return None if self.is_adapted else self._named.digest
+
+    def __call__(self, windows: pa.Table) -> np.ndarray:
+        """Embeddings float32 (n_windows, dimensions)."""
+        if not self.is_adapted:
+            return self._named(windows)
+        if self._adapted is None:
+            with TemporaryDirectory(prefix="telescope-model-") as folder:
+                for name, content in self._state.model_files().items():
+                    (Path(folder) / _plain_name(name)).write_bytes(content)
+                loaded = load_model(folder)
+            self._adapted = lambda table: embed_windows(*loaded, table, progress=False)
+        return self._adapted(windows)
+
+    def adapt(self, windows: Windows, say: Say) -> bool:
+        """Adapt the shipped model to the last of these windows, in the step's transaction; whether that helped.
+
+        Where adapted weights are not worse than the shipped ones, they are the state's model from then on.
+        """
+        # Training brings libraries that most updates do without.
+        from telescope_transformer.learning.adapt import AdaptSettings, adapt
+
+        say("adapting the model to the telescope")
+        settings = AdaptSettings(steps=self._settings.adapt_steps, seed=self._settings.seed)
+        found = adapt(windows.slice(max(0, len(windows) - MOST_LEARNED), len(windows)), settings=settings, say=say)
+        if found.adapted or not self.is_adapted:
+            self._state.set("adaptation", json.dumps({"facts": found.facts, "kept_out": found.kept_out.to_pylist()}))
+        if found.adapted:
+            with TemporaryDirectory(prefix="telescope-model-") as folder:
+                found.save(folder)
+                files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file()}
+            self._state.set_model(files)
+            self._adapted = None
+        return found.adapted
+
+    def unseen(self, sources: pa.ChunkedArray) -> np.ndarray | None:
+        """Which windows are of sources that the model surely did not learn from, bool (n,); None for all."""
+        if not self.is_adapted:
+            return None
+        kept_out = json.loads(self._state.setting("adaptation") or "{}")["kept_out"]
+        return pc.is_in(sources, value_set=pa.array(kept_out, pa.string())).to_numpy(zero_copy_only=False)
+
+
+def adaptation_of(state: State) -> dict[str, Any] | None:
+    """The facts of the adaptation that a state's model had, for the report; None where none was tried."""
+    stored = state.setting("adaptation")
+    return json.loads(stored)["facts"] if stored else None
+
+
+def _plain_name(name: str) -> str:
+    """A name that was stored, if it is one of a file and no path: a state may come from elsewhere."""
+    if name != os.path.basename(name) or name in ("", ".", ".."):
+        raise StateError(f"the state's model has a file {name!r}, which is no plain name")
+    return name

@@ -1,0 +1,239 @@
+"""Threshold, scale and model of a running analysis: fixed by its first windows, renewed when they fit no longer.
+
+The first file of a state says little: a threshold that is calibrated on 400 windows can be far from that of 4,000. So
+the calibration is checked when the number of windows has doubled, and once a month. Where it has drifted, the model is
+adapted again, all kept windows are embedded and clustered anew, and clusters carry their ids over.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from telescope_transformer.analysis import AnalysisSettings, calibration_for, cluster, edge_weights, say_nothing
+from telescope_transformer.analysis.embedding_stage import BLOCK, MOST_LEARNED
+from telescope_transformer.arrays import offsets_of
+from telescope_transformer.calibration import Calibration
+from telescope_transformer.embedding import embedding_column
+from telescope_transformer.errors import StateError
+from telescope_transformer.fields import WINDOW_FIELDS
+from telescope_transformer.report.timing import DAY
+from telescope_transformer.similarity import embedding_matrix, window_margins
+from telescope_transformer.update.certificate import forget, update_certificate
+from telescope_transformer.update.identity import Event, inherit
+from telescope_transformer.update.model import Embed, Say, StateModel
+from telescope_transformer.update.resolving import ClusterSums
+from telescope_transformer.update.state import State, vector_column
+from telescope_transformer.windows import Windows, build_windows, record_field, record_order
+
+# The candidates of a threshold are .05 apart (`threshold.GRID`): one step is chance, two are not.
+DRIFT_OF_THRESHOLD = 0.075
+# Log-odds per unit of cosine that change by half change which of two clusters attracts a window more by little.
+DRIFT_OF_SCALE = 1.5
+# Windows of the newest that a calibration is checked on, as many as `calibration_for` takes.
+MOST_CHECKED = 20_000
+DAYS_BETWEEN_CHECKS = 30
+NO_IDS = np.zeros(0, dtype=np.int64)
+
+
+def fix_settings(
+    state: State, settings: AnalysisSettings, embed: Embed, vectors: np.ndarray, sources: pa.ChunkedArray
+) -> dict[str, Any]:
+    """Fix the settings of a state by its first windows; returns them.
+
+    Args:
+        state: in the step's transaction.
+        settings: of the first update.
+        embed: what made the vectors.
+        vectors: float32 (n, dimensions) of the first windows.
+        sources: (n,) their sources.
+    """
+    # A threshold of the user's own shifts the weights; they stay in nats.
+    calibration = _calibration(vectors, sources, settings, embed)
+    threshold, scale = edge_weights(calibration, settings.threshold)
+    stored = {
+        "model": settings.model,
+        "adapt": settings.adapt,
+        "window": settings.window,
+        "min_records": settings.min_records,
+        "seed": settings.seed,
+        "checkpoint": embed.digest if isinstance(embed, StateModel) else None,
+        "chosen_threshold": settings.threshold,
+        "threshold": threshold,
+        "scale": scale,
+        "calibration": calibration.to_dict() if calibration else None,
+    }
+    state.set("settings", json.dumps(stored))
+    return stored
+
+
+def _calibration(
+    vectors: np.ndarray, sources: pa.ChunkedArray, settings: AnalysisSettings, embed: Embed
+) -> Calibration | None:
+    unseen = embed.unseen(sources) if isinstance(embed, StateModel) else None
+    return calibration_for(vectors, sources, settings.model, settings.seed, unseen)
+
+
+def check_settings(state: State, settings: AnalysisSettings, embed: Embed) -> None:
+    """Refuse settings other than those that the state was begun with, but for whether it adapts.
+
+    Raises:
+        StateError: naming the setting and both values.
+    """
+    stored = state.settings()
+    if stored is None:
+        return
+    asked: dict[str, Any] = {"model": settings.model, "window": settings.window, "min_records": settings.min_records}
+    for name, value in asked.items():
+        if stored[name] != value:
+            raise StateError(f"{state.path}: begun with {name} {stored[name]}, not {value}")
+    chosen = stored["chosen_threshold"]
+    if settings.threshold is not None and settings.threshold != chosen:
+        begun = "a calibrated threshold" if chosen is None else f"threshold {chosen}"
+        raise StateError(f"{state.path}: begun with {begun}, not {settings.threshold}")
+    # Embeddings of two checkpoints cannot be compared, even if both have the same name.
+    digest = embed.digest if isinstance(embed, StateModel) else None
+    if digest and stored["checkpoint"] not in (None, digest):
+        raise StateError(
+            f"{state.path}: begun with another checkpoint than what {settings.model or 'the shipped model'} is now: "
+            "begin a new state, or go on with the version that it was begun with"
+        )
+    if stored["adapt"] != settings.adapt:
+        state.set("settings", json.dumps(stored | {"adapt": settings.adapt}))
+
+
+def review(state: State, settings: AnalysisSettings, embed: Embed, day: int, say: Say) -> None:
+    """Check the calibration where that is due, and renew what does not fit any more.
+
+    Args:
+        state: in the step's transaction, with windows and clusters of the step.
+        settings: of the state.
+        embed: windows to embeddings; a `StateModel` may be adapted.
+        day: since 1970, of the newest record.
+        say: told what is done.
+    """
+    stored = state.settings()
+    if stored is None:
+        return
+    number = state.n_clustered
+    checked = json.loads(state.setting("checked") or "null")
+    if checked is None:
+        # The settings were fixed by these very windows.
+        state.set("checked", json.dumps({"windows": number, "day": day}))
+        return
+    if number < 2 * checked["windows"] and day < checked["day"] + DAYS_BETWEEN_CHECKS:
+        return
+    state.set("checked", json.dumps({"windows": max(number, checked["windows"]), "day": day}))
+    rows = state.newest_embeddings(MOST_CHECKED)
+    found = _calibration(embedding_matrix(rows), rows["source"], settings, embed)
+    drifted = found is not None and _has_drifted(stored, found)
+    if drifted or (isinstance(embed, StateModel) and embed.adapts and not embed.is_adapted):
+        _renew(state, settings, embed, drifted, say)
+
+
+def _has_drifted(stored: dict[str, Any], found: Calibration) -> bool:
+    threshold, scale = edge_weights(found, stored["chosen_threshold"])
+    ratio = scale / stored["scale"]
+    return abs(threshold - stored["threshold"]) > DRIFT_OF_THRESHOLD or not (
+        1 / DRIFT_OF_SCALE <= ratio <= DRIFT_OF_SCALE
+    )
+
+
+def _renew(state: State, settings: AnalysisSettings, embed: Embed, drifted: bool, say: Say) -> None:
+    """Adapt the model again, embed what is kept, calibrate, cluster all windows, and carry the ids over.
+
+    Args:
+        state: in the step's transaction.
+        settings: of the state.
+        embed: windows to embeddings.
+        drifted: whether the calibration has. If not, nothing is renewed unless adaptation gave a better model.
+        say: told what is done.
+    """
+    rows = state.clustered_embeddings()
+    ids, vectors = rows["window_id"].to_numpy(), embedding_matrix(rows)
+    if isinstance(embed, StateModel) and embed.adapts:
+        if embed.adapt(windows_of(state, ids[-MOST_LEARNED:]), say):
+            vectors = np.concatenate([embed(block.to_table()) for block in _blocks(state, ids)])
+            _embed_retired(state, embed)
+        elif not drifted:
+            return
+    say("the calibration has drifted: clustering all windows anew" if drifted else "clustering all windows anew")
+    calibration = _calibration(vectors, rows["source"], settings, embed)
+    stored: dict[str, Any] = state.settings() or {}
+    threshold, scale = edge_weights(calibration, stored["chosen_threshold"])
+    # The proof is that of the certificate, so no time goes into another one.
+    labels = cluster(vectors, np.arange(len(ids)), threshold, scale, replace(settings, time_limit=0.0), say_nothing)[0]
+    stored |= {"threshold": threshold, "scale": scale, "calibration": calibration.to_dict() if calibration else None}
+    if isinstance(embed, StateModel):
+        stored["checkpoint"] = embed.digest
+    state.set("settings", json.dumps(stored))
+    _put_clusters(state, rows, vectors, np.unique(labels, return_inverse=True)[1], threshold)
+    forget(state)
+    update_certificate(state, rows.slice(0, 0).select(["window_id", "embedding"]), ids, NO_IDS)
+
+
+def _put_clusters(state: State, rows: pa.Table, vectors: np.ndarray, labels: np.ndarray, threshold: float) -> None:
+    """Write clusters 0..k-1 of all clustered windows, by the ids of the clusters that they continue."""
+    next_id = state.next_cluster
+    heirs = inherit(labels, rows["cluster"].to_numpy(), np.ones(len(labels)), next_id)
+    sums = np.zeros((len(heirs.ids), vectors.shape[1]))
+    np.add.at(sums, labels, vectors)
+    state.clear("clusters")
+    order = np.argsort(heirs.ids)
+    groups = ClusterSums(heirs.ids[order], np.bincount(labels).astype(np.float64)[order], sums[order])
+    state.replace_groups(NO_IDS, groups)
+    state.set("next_cluster", str(max(next_id, int(heirs.ids.max()) + 1)))
+    ends = rows["end"].to_numpy()
+    margins = window_margins(vectors, labels, threshold)
+    ids = rows["window_id"].to_numpy()
+    state.place_windows(placed_table(ids, vectors, heirs.ids[labels], margins, ends // DAY))
+    write_events(state, heirs.events, int(ends.max()) // DAY)
+
+
+def placed_table(
+    ids: np.ndarray, vectors: np.ndarray, clusters: np.ndarray, margins: np.ndarray, days: np.ndarray
+) -> pa.Table:
+    """Windows with their embeddings and clusters for `State.place_windows`; `days` is what `embedded_on` says."""
+    columns = {"id": ids, "new_cluster": clusters, "new_margin": margins, "new_day": days}
+    return pa.table(columns | {"vector": embedding_column(vectors)})
+
+
+def write_events(state: State, events: list[Event], day: int) -> None:
+    """Write what happened to clusters on a day (since 1970)."""
+    if not events:
+        return
+    text = str(np.datetime64(day, "D"))
+    rows = [(text, e.event, e.cluster, list(e.others), e.windows) for e in events]
+    columns = [pa.array(column) for column in zip(*rows, strict=True)]
+    columns[3] = columns[3].cast(pa.list_(pa.int64()))
+    state.append("events", pa.table(columns, names=["day", "event", "cluster", "others", "windows"]))
+
+
+def windows_of(state: State, ids: np.ndarray) -> Windows:
+    """Windows of a state with their records, by ascending id; their source is empty text where it is not kept."""
+    records = state.records_of(ids, list(WINDOW_FIELDS))
+    found, codes = np.unique(records["window_id"].to_numpy(), return_inverse=True)
+    present = [name for name in WINDOW_FIELDS if records[name].null_count < records.num_rows]
+    columns = {name: record_field(records, name) for name in present}
+    order = pa.array(record_order(codes, columns))
+    flat = pa.table({name: values.take(order) for name, values in columns.items()})
+    known = state.sources_of(ids)
+    source = pa.array([known.get(one, "") for one in found.tolist()], pa.string())
+    return build_windows(source, offsets_of(np.bincount(codes)), flat, {})
+
+
+def _blocks(state: State, ids: np.ndarray):  # type: ignore[no-untyped-def]
+    for first in range(0, len(ids), BLOCK):
+        yield windows_of(state, ids[first : first + BLOCK])
+
+
+def _embed_retired(state: State, embed: Embed) -> None:
+    """Let retired clusters be known by the present model: by the embedding of their typical window."""
+    retired = state.retired().sort_by("window_id").drop_columns(["mean"])
+    if not retired.num_rows:
+        return
+    vectors = embed(windows_of(state, retired["window_id"].to_numpy()).to_table())
+    state.clear("retired")
+    state.append("retired", retired.append_column("mean", vector_column(vectors.astype(np.float64))))
