@@ -130,7 +130,12 @@ def test_old_windows_age_out_and_an_actor_that_returns_gets_its_id(tmp_path: Pat
         for day in (5, 20, 30):
             take(state, write(day), keep_days=10)
         assert state.number(f'SELECT count(*) FROM windows WHERE "end" < {FIRST_DAY + 20 * DAY}') == 0
-        assert state.number("SELECT count(*) FROM closed_records ANTI JOIN windows USING (window_id)") == 0
+        # Beside the windows' own, the records of a typical window of each cluster that has gone.
+        without = "closed_records ANTI JOIN windows USING (window_id)"
+        assert state.number(f"SELECT count(*) FROM {without} ANTI JOIN retired USING (window_id)") == 0
+        kept = f"SELECT count(DISTINCT window_id) FROM {without}"
+        n_retired = state.number("SELECT count(*) FROM retired")
+        assert state.number(kept) == n_retired > 0
         assert state.query("SELECT cluster FROM retired WHERE cluster = ?", [actor]).num_rows == 1
         step = take(state, write(40, port=5060), keep_days=10)[0]
         assert step.cost >= step.lower_bound >= 0
@@ -141,6 +146,7 @@ def test_old_windows_age_out_and_an_actor_that_returns_gets_its_id(tmp_path: Pat
         events = state.query("SELECT event FROM events WHERE cluster = ? ORDER BY rowid", [actor])["event"].to_pylist()
         assert events[0] == "birth"
         assert events[-1] == "return"
+        assert state.number(kept) == state.number("SELECT count(*) FROM retired")
         assert state.number(f"SELECT size FROM clusters WHERE cluster = {actor}") > 0
 
 
