@@ -35,7 +35,9 @@ class StateModel:
 
     def __init__(self, state: State, settings: AnalysisSettings):
         self._state, self._settings = state, settings
-        self._named, self._adapted = Embedder(settings.model), None
+        self._named = Embedder(settings.model)
+        # The adaptation that the loaded checkpoint is of: a step that fails takes a newer one back.
+        self._adapted: tuple[str | None, Embed] | None = None
 
     @property
     def adapts(self) -> bool:
@@ -56,13 +58,17 @@ class StateModel:
         """Embeddings float32 (n_windows, dimensions)."""
         if not self.is_adapted:
             return self._named(windows)
-        if self._adapted is None:
-            with TemporaryDirectory(prefix="telescope-model-") as folder:
-                for name, content in self._state.model_files().items():
-                    (Path(folder) / _plain_name(name)).write_bytes(content)
-                loaded = load_model(folder)
-            self._adapted = lambda table: embed_windows(*loaded, table, progress=False)
-        return self._adapted(windows)
+        adaptation = self._state.setting("adaptation")
+        if self._adapted is None or self._adapted[0] != adaptation:
+            self._adapted = adaptation, self._load()
+        return self._adapted[1](windows)
+
+    def _load(self) -> Embed:
+        with TemporaryDirectory(prefix="telescope-model-") as folder:
+            for name, content in self._state.model_files().items():
+                (Path(folder) / _plain_name(name)).write_bytes(content)
+            loaded = load_model(folder)
+        return lambda table: embed_windows(*loaded, table, progress=False)
 
     def adapt(self, windows: Windows, say: Say) -> bool:
         """Adapt the shipped model to the last of these windows, in the step's transaction; whether that helped.
@@ -82,7 +88,6 @@ class StateModel:
                 found.save(folder)
                 files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file()}
             self._state.set_model(files)
-            self._adapted = None
         return found.adapted
 
     def unseen(self, sources: pa.ChunkedArray) -> np.ndarray | None:

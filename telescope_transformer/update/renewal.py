@@ -160,7 +160,8 @@ def _renew(state: State, settings: AnalysisSettings, embed: Embed, drifted: bool
         elif not drifted:
             return
     say("the calibration has drifted: clustering all windows anew" if drifted else "clustering all windows anew")
-    calibration = _calibration(vectors, rows["source"], settings, embed)
+    newest = slice(max(0, len(ids) - MOST_CHECKED), None)
+    calibration = _calibration(vectors[newest], rows["source"].slice(newest.start), settings, embed)
     stored: dict[str, Any] = state.settings() or {}
     threshold, scale = edge_weights(calibration, stored["chosen_threshold"])
     # The proof is that of the certificate, so no time goes into another one.
