@@ -41,22 +41,27 @@ class StateModel:
 
     @property
     def adapts(self) -> bool:
-        """Whether the model may be adapted to the telescope."""
-        return self._settings.model is None and self._settings.adapt
+        """Whether the model may be adapted to the telescope: trained on it, or at least centred."""
+        return self._settings.model is None
 
     @property
-    def is_adapted(self) -> bool:
+    def wants_training(self) -> bool:
+        """Whether the model may be trained on the telescope, and was not yet."""
+        return self.adapts and self._settings.adapt and not (adaptation_of(self._state) or {}).get("adapted")
+
+    @property
+    def is_own(self) -> bool:
         """Whether the state has a checkpoint of its own."""
         return self._state.has_model
 
     @property
     def digest(self) -> str | None:
         """Digest of the named checkpoint; None where the state has its own, which no other can replace."""
-        return None if self.is_adapted else self._named.digest
+        return None if self.is_own else self._named.digest
 
     def __call__(self, windows: pa.Table) -> np.ndarray:
         """Embeddings float32 (n_windows, dimensions)."""
-        if not self.is_adapted:
+        if not self.is_own:
             return self._named(windows)
         adaptation = self._state.setting("adaptation")
         if self._adapted is None or self._adapted[0] != adaptation:
@@ -70,32 +75,39 @@ class StateModel:
             loaded = load_model(folder)
         return lambda table: embed_windows(*loaded, table, progress=False)
 
-    def adapt(self, windows: Windows, say: Say) -> bool:
-        """Adapt the shipped model to the last of these windows, in the step's transaction; whether that helped.
+    def adapt(self, windows: Windows, say: Say, *, only_trained: bool = False) -> bool:
+        """Adapt the shipped model to the last of these windows, in the step's transaction; whether the model changed.
 
-        Where adapted weights are not worse than the shipped ones, they are the state's model from then on.
+        Args:
+            windows: of any length.
+            say: told what is done.
+            only_trained: keep the present model where the shipped one could only be centred.
         """
         # Training brings libraries that most updates do without.
         from telescope_transformer.learning.adapt import AdaptSettings, adapt
 
         say("adapting the model to the telescope")
-        settings = AdaptSettings(steps=self._settings.adapt_steps, seed=self._settings.seed)
+        steps = self._settings.adapt_steps if self._settings.adapt else 0
+        settings = AdaptSettings(steps=steps, seed=self._settings.seed)
         found = adapt(windows.slice(max(0, len(windows) - MOST_LEARNED), len(windows)), settings=settings, say=say)
-        if found.adapted or not self.is_adapted:
-            self._state.set("adaptation", json.dumps({"facts": found.facts, "kept_out": found.kept_out.to_pylist()}))
-        if found.adapted:
+        changed = found.adapted or (found.changed and not only_trained)
+        if changed or not self.is_own:
+            facts = {"facts": found.facts, "kept_out": found.kept_out.to_pylist()}
+            self._state.set("adaptation", json.dumps(facts))
+        if changed:
             with TemporaryDirectory(prefix="telescope-model-") as folder:
                 found.save(folder)
                 files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file()}
             self._state.set_model(files)
-        return found.adapted
+        return changed
 
     def unseen(self, sources: pa.ChunkedArray) -> np.ndarray | None:
         """Which windows are of sources that the model surely did not learn from, bool (n,); None for all."""
-        if not self.is_adapted:
+        stored = json.loads(self._state.setting("adaptation") or "{}")
+        if not stored or not stored["facts"]["adapted"]:
             return None
-        kept_out = json.loads(self._state.setting("adaptation") or "{}")["kept_out"]
-        return pc.is_in(sources, value_set=pa.array(kept_out, pa.string())).to_numpy(zero_copy_only=False)
+        kept_out = pa.array(stored["kept_out"], pa.string())
+        return pc.is_in(sources, value_set=kept_out).to_numpy(zero_copy_only=False)
 
 
 def adaptation_of(state: State) -> dict[str, Any] | None:

@@ -129,7 +129,7 @@ def review(state: State, settings: AnalysisSettings, embed: Embed, day: int, say
     rows = state.newest_embeddings(MOST_CHECKED)
     found = _calibration(embedding_matrix(rows), rows["source"], settings, embed)
     drifted = found is not None and _has_drifted(stored, found)
-    if drifted or (isinstance(embed, StateModel) and embed.adapts and not embed.is_adapted):
+    if drifted or (isinstance(embed, StateModel) and embed.wants_training):
         _renew(state, settings, embed, drifted, say)
 
 
@@ -154,7 +154,7 @@ def _renew(state: State, settings: AnalysisSettings, embed: Embed, drifted: bool
     rows = state.clustered_embeddings()
     ids, vectors = rows["window_id"].to_numpy(), embedding_matrix(rows)
     if isinstance(embed, StateModel) and embed.adapts:
-        if embed.adapt(windows_of(state, ids[-MOST_LEARNED:]), say):
+        if embed.adapt(windows_of(state, ids[-MOST_LEARNED:]), say, only_trained=not drifted):
             vectors = np.concatenate([embed(block.to_table()) for block in _blocks(state, ids)])
             _embed_retired(state, embed)
         elif not drifted:

@@ -113,7 +113,7 @@ def test_an_adapted_model_lies_in_the_state_and_embeds_what_comes_later(
     with State(path) as state:
         update(state, days[:1], read, SETTINGS)
         assert len(told) == 1
-        assert not model.StateModel(state, SETTINGS).is_adapted
+        assert not model.StateModel(state, SETTINGS).is_own
         before = members(state)
         update(state, days[1:4], read, SETTINGS)
         assert len(told) == 2

@@ -190,13 +190,13 @@ def test_a_state_keeps_to_the_checkpoint_that_it_was_begun_with(
             return port_shares(windows)
 
     monkeypatch.setattr(model, "Embedder", Embedder)
-    path, settings = tmp_path / "state.duckdb", replace(SETTINGS, adapt=False)
+    path, settings = tmp_path / "state.duckdb", replace(SETTINGS, model="shipped")
     with State(path) as state:
         update(state, [first, second], read, settings)
     before = contents(path)
     with (
         State(path) as state,
-        pytest.raises(StateError, match="another checkpoint than what the shipped model is now"),
+        pytest.raises(StateError, match="another checkpoint than what shipped is now"),
     ):
         update(state, [third], read, settings)
     assert all(before[name].equals(rows) for name, rows in contents(path).items())
