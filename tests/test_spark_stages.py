@@ -1,7 +1,9 @@
 """Embedding and clustering on Spark give what one machine gives."""
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,6 +35,42 @@ def work(tmp_path: Path) -> Path:
     return tmp_path / "here"
 
 
+class Broadcast:
+    """A broadcast value as executors see it: a copy for each task."""
+
+    def __init__(self, value: object):
+        self.value = value
+
+
+# Spark pickles tasks with a copy of it.
+cloudpickle = pytest.importorskip("cloudpickle")
+
+
+def run_here(session: SimpleNamespace, task, number: int) -> list[dict]:
+    """Runs tasks as `preparation.spark.run_tasks` does, each from its pickled form, without a cluster."""
+    return [cloudpickle.loads(cloudpickle.dumps(task))(at) for at in range(number)]
+
+
+def test_pickled_tasks_embed_and_assign_as_one_machine_does(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = SimpleNamespace(sparkContext=SimpleNamespace(broadcast=Broadcast))
+    monkeypatch.setattr(stage, "MOST_SOLVED", 100)
+    monkeypatch.setattr(spark_stages, "RANGE", 64)
+    monkeypatch.setattr(spark_stages, "run_tasks", run_here)
+    monkeypatch.setattr(spark_stages, "spark_over", lambda *_: nullcontext(session))
+    there = work.with_name("there")
+    shutil.copytree(work, there)
+    engine = EngineSettings("spark")
+    here = embed_stage(work, Embedder(None), say_nothing)
+    found = embed_stage(there, Embedder(None), say_nothing, engine)
+    assert np.abs(np.asarray(found) - np.asarray(here)).max() < 1e-6
+    cluster_stage(work, SETTINGS, say_nothing)
+    cluster_stage(there, SETTINGS, say_nothing, engine=engine)
+    one, other = read_clusters(work).labels, read_clusters(there).labels
+    assert len(one) > 2 * stage.MOST_SOLVED
+    assert adjusted_rand_score(one, other) == 1.0
+    assert not list(there.glob(".assigned-*"))
+
+
 @pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java")
 @pytest.mark.spark
 def test_spark_embeds_and_assigns_as_one_machine_does(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +88,7 @@ def test_spark_embeds_and_assigns_as_one_machine_does(work: Path, monkeypatch: p
     assert np.abs(np.asarray(found) - np.asarray(here)).max() < 1e-6
     cluster_stage(there, SETTINGS, say_nothing, engine=engine)
     one, other = read_clusters(work).labels, read_clusters(there).labels
-    assert len(one) > 3 * stage.MOST_SOLVED
+    assert len(one) > 2 * stage.MOST_SOLVED
     assert adjusted_rand_score(one, other) == 1.0
     assert not list(there.glob(".spark-*"))
     assert not list(there.glob(".assigned-*"))
