@@ -168,12 +168,13 @@ def flows(records: pa.Table, tmp_path_factory):
 
 
 def differences(one, other) -> list[str]:
-    """In which parts two analyses differ, to the last bit; the time that the solver took aside."""
+    """In which parts two analyses differ, to the last bit; what a limit of time lets the solver prove aside."""
     tables = ("windows", "sources", "rejects")
     values = ("clusters", "counts", "calibration", "traffic")
     found = [name for name in tables if not getattr(one, name).equals(getattr(other, name))]
     found += [name for name in values if getattr(one, name) != getattr(other, name)]
-    solutions = [{**analysis.solution, "seconds": 0} for analysis in (one, other)]
+    timed = {"seconds": 0, "lower_bound": 0, "gap": 0}
+    solutions = [{**analysis.solution, **timed} for analysis in (one, other)]
     return found + [name for name in solutions[0] if solutions[0][name] != solutions[1][name]]
 
 

@@ -109,14 +109,12 @@ class Executors:
         """Rows and what the task gives for them, range by range; see `clustering_stage.by_blocks`."""
         array, ranges = self._array, [rows[first : first + RANGE] for first in range(0, len(rows), RANGE)]
         with TemporaryDirectory(prefix=".assigned-", dir=self._work) as folder:
-            shared = self._session.sparkContext.broadcast((task, ranges, cells_a_row))
-
+            # Spark pickles the function with what it uses, and broadcasts that if it is large.
             def assign(at: int) -> dict[str, Any]:
                 from telescope_transformer.analysis.clustering_stage import by_blocks
 
-                what, pieces, cells = shared.value
                 vectors = np.load(array, mmap_mode="r", allow_pickle=False)
-                found = [values for _, values in by_blocks(vectors)(what, pieces[at], cells)]
+                found = [values for _, values in by_blocks(vectors)(task, ranges[at], cells_a_row)]
                 for place, values in enumerate(zip(*found, strict=True)):
                     _save(Path(folder) / f"{at:06d}-{place}.npy", np.concatenate(values))
                 return {"arrays": len(found[0])}

@@ -138,10 +138,10 @@ class RecordScan:
         notes += [f"the sensor name {name!r} hashes like another" for name in self._context.sensors.collisions]
         if self._passed_over:
             named = "; ".join(f"{Path(left.path).name}: {left.reason}" for left in self._passed_over[:_SKIPPED_NAMED])
-            more = len(self._passed_over) - _SKIPPED_NAMED
+            others = len(self._passed_over) - _SKIPPED_NAMED
             notes.append(
                 f"passed over {len(self._passed_over):,} files that hold no flow records ({escaped(named)[:1000]}"
-                f"{f'; and {more:,} more' if more > 0 else ''})"
+                f"{f'; and {others:,} more' if others > 0 else ''})"
             )
         notes += self._rejects.kinds()
         if self._rejects.unlisted:
