@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from telescope_transformer.learning import arguments
+
 SHARED = Path(os.environ.get("TELESCOPE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
@@ -20,3 +22,14 @@ def shared() -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def short_adaptations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole analyses adapt for a few steps only: what adaptation brings is measured, not tested."""
+    read = arguments.read_recipe
+
+    def shortened(recipe: str | Path) -> dict[str, object]:
+        return read(recipe) | ({"steps": 10, "warmup_steps": 2} if recipe == "adapt" else {})
+
+    monkeypatch.setattr(arguments, "read_recipe", shortened)

@@ -9,8 +9,8 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -151,7 +151,7 @@ def adapt(
 ) -> Adaptation:
     """Adapt a model to a telescope by training it on its windows.
 
-    The result is deterministic: the same windows, settings and number of threads give the same weights, even after an
+    The result is deterministic: the same windows and settings give the same weights on a machine, even after an
     interruption. With a budget in seconds the number of steps depends on the machine.
 
     Args:
@@ -270,12 +270,24 @@ def _train(
             steps = _affordable_steps(settings.seconds, model, arguments, work, trainer_of)
             arguments = replace(arguments, steps=steps, warmup_steps=min(arguments.warmup_steps, steps // 4))
         trainer = trainer_of(model, arguments, work)
-        trainer.run()
+        with one_thread():
+            trainer.run()
         trained: Any = accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         accelerator.free_memory()
     # The kernel that is fastest for short windows in training may be slow for long windows later.
     trained.set_attn_implementation("sdpa")
     return trained.to("cpu").eval(), tokenizer, arguments.steps
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: several add numbers in an order that differs from run to run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _affordable_steps(

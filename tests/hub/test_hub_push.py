@@ -176,7 +176,7 @@ def test_what_cannot_be_pushed_is_told_in_one_line(
     with pytest.raises(InputError, match="is not a repository: name it as user/name"):
         push(checkpoint, "telescope-base")
     (tmp_path / "absent").mkdir()
-    with pytest.raises(InputError, match=r"no absent\.py; a metric's folder has"):
+    with pytest.raises(InputError, match="no such metric; metrics are"):
         push(tmp_path / "absent", "user/metric", what="metric")
     with pytest.raises(InputError, match=r"nothing\.json: no such file"):
         push(checkpoint, "user/a", metrics=tmp_path / "nothing.json")

@@ -117,7 +117,8 @@ def filterlog_fields(line: str) -> Fields | None:
         ttl, ip_id, number, length, rest = values[11], values[12], values[15], values[17:18], values[18:]
     else:
         ttl, ip_id, number, length, rest = values[11], None, values[13], values[14:15], values[15:]
-    rest += [""] * 6
+    # Cut lines lack fields at the end: two addresses, and up to five fields of the transport protocol.
+    rest += [""] * 7
     src, dst, *transport = rest
     fields: Fields = {"src_ip": src, "dst_ip": dst, "protocol": number, "ttl": ttl, "ip_id": ip_id}
     fields |= {"bytes": length[0] if length else None, "src_port": None, "dst_port": None}
