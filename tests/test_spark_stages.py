@@ -68,6 +68,7 @@ def test_pickled_tasks_embed_and_assign_as_one_machine_does(work: Path, monkeypa
     one, other = read_clusters(work).labels, read_clusters(there).labels
     assert len(one) > 2 * stage.MOST_SOLVED
     assert adjusted_rand_score(one, other) == 1.0
+    assert not list(there.glob(".spark*"))
     assert not list(there.glob(".assigned-*"))
 
 
@@ -90,4 +91,5 @@ def test_spark_embeds_and_assigns_as_one_machine_does(work: Path, monkeypatch: p
     one, other = read_clusters(work).labels, read_clusters(there).labels
     assert len(one) > 2 * stage.MOST_SOLVED
     assert adjusted_rand_score(one, other) == 1.0
+    assert not list(there.glob(".spark*"))
     assert not list(there.glob(".assigned-*"))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp, mkstemp
+from tempfile import TemporaryDirectory, mkstemp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +34,9 @@ Task = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
 @contextmanager
 def spark_over(work: Path, engine: EngineSettings, what: str) -> Iterator["SparkSession"]:
     """A session whose spilled data lie in the work folder."""
-    scratch = Path(mkdtemp(prefix=".spark-", dir=work))
+    # One name for all sessions: Spark's JVM makes the folder of its first session again for later ones.
+    scratch = work / ".spark"
+    scratch.mkdir(exist_ok=True)
     try:
         with session_at(engine, scratch, f"telescope {what}") as session:
             yield session

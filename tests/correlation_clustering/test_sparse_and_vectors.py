@@ -58,6 +58,20 @@ def test_multipliers_of_cycles_prove_a_bound_whatever_they_are() -> None:
         assert dual.bound() <= optimum(weights)
 
 
+def test_cycles_prove_more_than_triangles_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = check_weights(large_sparse(400, degree=6))
+    bounds = []
+    for work in (1, 2_000):
+        for name in ("_FIRST_WORK_SMALL", "_MOST_WORK"):
+            monkeypatch.setattr(f"telescope_transformer.correlation_clustering.bounds.dual.{name}", work)
+        progress = Progress(graph)
+        # A proof of so small a graph would go on with its absent pairs, and find the cycles there.
+        certificate_module._prove_by_cycles(graph, progress, np.random.default_rng(0), Deadline(20))
+        bounds.append(progress.lower_bound)
+        assert progress.lower_bound <= progress.cost
+    assert bounds[1] > 1.5 * bounds[0]
+
+
 def test_a_graph_of_vectors_costs_what_its_matrix_costs() -> None:
     vectors = embeddings(5_000 // 16)
     dense, without = DenseGraph(vectors @ vectors.T, 0.4), vector_graph(vectors, 0.4)
