@@ -122,7 +122,7 @@ def cluster_stage(
 
 @contextmanager
 def _assigners(work: Path, vectors: np.ndarray, n_core: int, engine: EngineSettings | None) -> Iterator[Assign]:
-    """What runs a task over the rows of the vectors: Spark's executors, if there is more than is solved, or this."""
+    """Runs tasks over rows of the vectors: on Spark's executors if more windows than are solved wait, or else here."""
     if engine is None or engine.engine != "spark" or n_core <= MOST_SOLVED:
         yield by_blocks(vectors)
         return
@@ -133,7 +133,7 @@ def _assigners(work: Path, vectors: np.ndarray, n_core: int, engine: EngineSetti
 
 
 def by_blocks(vectors: np.ndarray) -> Assign:
-    """Runs a task over rows of the vectors, so many at a time as memory holds.
+    """Runs tasks over rows of the vectors here, in blocks that fit into memory.
 
     Returns:
         A function of a task, rows (m,) and the numbers that the task holds for each row. It yields parts of the rows,

@@ -62,7 +62,7 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
     """
     if settings.model is not None:
         return settings.model
-    steps = settings.adapt_steps if settings.adapt else 0
+    steps = settings.training_steps
     ingredients = {
         "dataset": file_digest(work / MANIFEST),
         "checkpoint": embedding.checkpoint_digest(None),

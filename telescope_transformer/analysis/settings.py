@@ -61,6 +61,11 @@ class AnalysisSettings:
             raise SolverError(f"the threshold must be a finite number, not {self.threshold}")
 
     @property
+    def training_steps(self) -> int | None:
+        """Steps of the adaptation: 0 only centres the model, None takes the recipe's."""
+        return self.adapt_steps if self.adapt else 0
+
+    @property
     def windows(self) -> WindowSettings:
         """What the windows are."""
         return WindowSettings(self.window, self.min_records, self.session_gap)

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from telescope_transformer.calibration import fit_calibration, measured
 from telescope_transformer.embedding import embed_windows, load_model
-from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.baselines.communities import hdbscan, leiden, reduced
 from telescope_transformer.evaluation.baselines.pair_classifier import pair_classifier_elsewhere
 from telescope_transformer.evaluation.baselines.services import tfidf_with_timing
-from telescope_transformer.evaluation.cells import Cells
+from telescope_transformer.evaluation.cells import Cells, check_known
 from telescope_transformer.evaluation.clustering import correlation_clusters, sweep_clusterings
 from telescope_transformer.evaluation.measure import EvaluationSuite
 from telescope_transformer.evaluation.representation import Representation
@@ -120,8 +120,8 @@ def evaluate_across(
     Raises:
         InputError: if a name is unknown, or a file cannot be read.
     """
-    _check(only, [telescope.name for telescope in plan.telescopes], "telescope")
-    _check(methods, method_names(plan), "method")
+    check_known(only, [telescope.name for telescope in plan.telescopes], "the plan", "telescope")
+    check_known(methods, method_names(plan), "the plan", "method")
     cells = Cells(output, SCHEMA)
     places = [(one, seed) for one in plan.telescopes if one.name in (only or [one.name]) for seed in seeds]
     wanted = [name for name in method_names(plan) if name in (methods or [name])]
@@ -149,12 +149,6 @@ def _depends(target: Target, method: str) -> dict[str, Any]:
             found |= {"model": variant, "adapt": read_recipe(variant.adapt)}
             found["recipe"] = read_recipe(variant.recipe) if variant.recipe is not None else None
     return found
-
-
-def _check(names: Sequence[str], known: Sequence[str], what: str) -> None:
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InputError(f"the plan has no {what} {unknown[0]!r}; it has {', '.join(known)}")
 
 
 def _measured(target: Target, method: str) -> dict[str, Any]:

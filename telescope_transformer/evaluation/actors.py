@@ -23,7 +23,7 @@ from telescope_transformer.embedding import checkpoint_digest
 from telescope_transformer.errors import InputError
 from telescope_transformer.evaluation.baselines.communities import DIMENSIONS, hdbscan, leiden, reduced
 from telescope_transformer.evaluation.baselines.services import TIME_EDGES
-from telescope_transformer.evaluation.cells import Cells, spread
+from telescope_transformer.evaluation.cells import Cells, check_known, spread
 from telescope_transformer.evaluation.clustering import sweep_clusterings
 from telescope_transformer.evaluation.oracle import oracle_partition
 from telescope_transformer.evaluation.settings import SHIPPED, ModelArgument
@@ -109,25 +109,16 @@ def evaluate_actors(
     """
     parsed = {size: parse_size(size) for size in sizes}
     cells = Cells(output, SCHEMA)
-    names = [*_baselines(), *(name for model in models for name in _arms(model))]
-    unknown = sorted(set(wanted) - set(names))
-    if unknown:
-        raise InputError(f"there is no method {unknown[0]!r}; there are {', '.join(names)}")
+    names = [name for name, *_ in _methods(models, output, settings)]
+    check_known(wanted, names, "the evaluation", "method")
     names = [name for name in names if name in (wanted or names)]
     with progress_bar(total=len(sizes) * len(seeds) * len(names), unit="cell", description="simulated actors") as bar:
         for size, (sources, records) in parsed.items():
             for seed in seeds:
                 simulated = Simulated(SimulationSettings(sources, seed, records))
                 work = output / "models" / f"{size}_{seed}"
-                methods: list[tuple[str, Method, dict[str, Any]]] = [
-                    (name, method, {}) for name, method in _baselines().items()
-                ]
-                for model in models:
-                    depends = _depends(model, settings)
-                    methods += [(name, arm, depends) for name, arm in _arms(model, work, settings).items()]
-                for name, method, depends in methods:
-                    if name not in names:
-                        continue
+                chosen = [found for found in _methods(models, work, settings) if found[0] in names]
+                for name, method, depends in chosen:
                     bar.set_description(f"{size}, seed {seed}, {name}")
                     key = {"size": size, "seed": seed, "method": name}
                     cells.compute(key, partial(_measure, simulated, method), depends)
@@ -138,6 +129,17 @@ def evaluate_actors(
 # A method gives one or several clusterings by source; the best of several counts.
 Clusters = Mapping[str, int]
 Method = Callable[[Simulated], Iterator[Clusters]]
+
+
+def _methods(
+    models: Sequence[ModelArgument], work: Path, settings: AdaptSettings
+) -> list[tuple[str, Method, dict[str, Any]]]:
+    """Name, method and dependencies of every row of the tables, in their order."""
+    found: list[tuple[str, Method, dict[str, Any]]] = [(name, method, {}) for name, method in _baselines().items()]
+    for model in models:
+        depends = _depends(model, settings)
+        found += [(name, arm, depends) for name, arm in _arms(model, work, settings).items()]
+    return found
 
 
 def _measure(simulated: Simulated, method: Method) -> dict[str, Any]:
@@ -177,15 +179,14 @@ def _depends(model: ModelArgument, settings: AdaptSettings) -> dict[str, Any]:
     return {"weights": weights, "settings": settings, "recipe": read_recipe(settings.recipe)}
 
 
-def _arms(model: ModelArgument, work: Path = Path(), settings: AdaptSettings | None = None) -> dict[str, Method]:
+def _arms(model: ModelArgument, work: Path, settings: AdaptSettings) -> dict[str, Method]:
     """A model as it is, only centred, adapted from its weights, and from scratch."""
-    told = settings or AdaptSettings()
     return {
         model.name: partial(_analysed, model.place),
-        f"{model.name}, centred": partial(_adapted, model, work / f"{model.name}-centred", told, {"steps": 0}),
-        f"{model.name}, adapted": partial(_adapted, model, work / model.name, told, {}),
+        f"{model.name}, centred": partial(_adapted, model, work / f"{model.name}-centred", settings, {"steps": 0}),
+        f"{model.name}, adapted": partial(_adapted, model, work / model.name, settings, {}),
         f"{model.name}, from scratch": partial(
-            _adapted, model, work / f"{model.name}-scratch", told, {"from_scratch": True}
+            _adapted, model, work / f"{model.name}-scratch", settings, {"from_scratch": True}
         ),
     }
 

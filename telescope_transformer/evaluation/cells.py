@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -98,6 +98,22 @@ def spread(values: Iterable[float | None]) -> str:
         return ""
     mean = short(float(np.mean(told)))
     return mean if len(told) == 1 else f"{mean} ({short(min(told))} to {short(max(told))})"
+
+
+def check_known(names: Iterable[str], known: Collection[str], owner: str, what: str) -> None:
+    """Refuse names that nothing has.
+
+    Args:
+        names: names to look up.
+        known: all names that there are.
+        owner, what: for the message, as in "the plan has no telescope 'x'".
+
+    Raises:
+        InputError: naming the first unknown name.
+    """
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(f"{owner} has no {what} {unknown[0]!r}; it has {', '.join(known)}")
 
 
 def short(value: float) -> str:

@@ -266,11 +266,11 @@ def _train(
                 accelerator, model, tokenizer, [store], arguments, folder, identity, progress=progress
             )[0]
 
-        if settings.seconds is not None:
-            steps = _affordable_steps(settings.seconds, model, arguments, work, trainer_of)
-            arguments = replace(arguments, steps=steps, warmup_steps=min(arguments.warmup_steps, steps // 4))
-        trainer = trainer_of(model, arguments, work)
         with one_thread():
+            if settings.seconds is not None:
+                steps = _affordable_steps(settings.seconds, model, arguments, work, trainer_of)
+                arguments = replace(arguments, steps=steps, warmup_steps=min(arguments.warmup_steps, steps // 4))
+            trainer = trainer_of(model, arguments, work)
             trainer.run()
         trained: Any = accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
         accelerator.free_memory()

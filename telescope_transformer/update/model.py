@@ -31,18 +31,19 @@ class StateModel:
     Args:
         state: an open state.
         settings: `model`, and whether and how the shipped one is adapted.
+        embedder: windows to embeddings in place of any checkpoint; nothing is adapted then.
     """
 
-    def __init__(self, state: State, settings: AnalysisSettings):
-        self._state, self._settings = state, settings
+    def __init__(self, state: State, settings: AnalysisSettings, embedder: Embed | None = None):
+        self._state, self._settings, self._given = state, settings, embedder
         self._named = Embedder(settings.model)
-        # The adaptation that the loaded checkpoint is of: a step that fails takes a newer one back.
+        # The loaded checkpoint, and its adaptation as it is stored: a step that fails takes a newer one back.
         self._adapted: tuple[str | None, Embed] | None = None
 
     @property
     def adapts(self) -> bool:
         """Whether the model may be adapted to the telescope: trained on it, or at least centred."""
-        return self._settings.model is None
+        return self._given is None and self._settings.model is None
 
     @property
     def wants_training(self) -> bool:
@@ -51,16 +52,18 @@ class StateModel:
 
     @property
     def is_own(self) -> bool:
-        """Whether the state has a checkpoint of its own."""
-        return self._state.has_model
+        """Whether the state embeds by a checkpoint of its own."""
+        return self._given is None and self._state.has_model
 
     @property
     def digest(self) -> str | None:
-        """Digest of the named checkpoint; None where the state has its own, which no other can replace."""
-        return None if self.is_own else self._named.digest
+        """Digest of the named checkpoint; None if something else embeds, which no other checkpoint can replace."""
+        return None if self._given is not None or self.is_own else self._named.digest
 
     def __call__(self, windows: pa.Table) -> np.ndarray:
         """Embeddings float32 (n_windows, dimensions)."""
+        if self._given is not None:
+            return self._given(windows)
         if not self.is_own:
             return self._named(windows)
         adaptation = self._state.setting("adaptation")
@@ -87,8 +90,7 @@ class StateModel:
         from telescope_transformer.learning.adapt import AdaptSettings, adapt
 
         say("adapting the model to the telescope")
-        steps = self._settings.adapt_steps if self._settings.adapt else 0
-        settings = AdaptSettings(steps=steps, seed=self._settings.seed)
+        settings = AdaptSettings(steps=self._settings.training_steps, seed=self._settings.seed)
         found = adapt(windows.slice(max(0, len(windows) - MOST_LEARNED), len(windows)), settings=settings, say=say)
         changed = found.adapted or (found.changed and not only_trained)
         if changed or not self.is_own:
@@ -102,9 +104,9 @@ class StateModel:
         return changed
 
     def unseen(self, sources: pa.ChunkedArray) -> np.ndarray | None:
-        """Which windows are of sources that the model surely did not learn from, bool (n,); None for all."""
+        """Which windows are of sources that took no part in the adaptation, bool (n,); None if all are."""
         stored = json.loads(self._state.setting("adaptation") or "{}")
-        if not stored or not stored["facts"]["adapted"]:
+        if self._given is not None or not stored or not stored["facts"]["adapted"]:
             return None
         kept_out = pa.array(stored["kept_out"], pa.string())
         return pc.is_in(sources, value_set=kept_out).to_numpy(zero_copy_only=False)

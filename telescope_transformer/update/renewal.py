@@ -23,7 +23,7 @@ from telescope_transformer.report.timing import DAY
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.update.certificate import forget, update_certificate
 from telescope_transformer.update.identity import Event, inherit
-from telescope_transformer.update.model import Embed, Say, StateModel
+from telescope_transformer.update.model import Say, StateModel
 from telescope_transformer.update.resolving import ClusterSums
 from telescope_transformer.update.state import State, vector_column
 from telescope_transformer.windows import Windows, build_windows, record_field, record_order
@@ -39,7 +39,7 @@ NO_IDS = np.zeros(0, dtype=np.int64)
 
 
 def fix_settings(
-    state: State, settings: AnalysisSettings, embed: Embed, vectors: np.ndarray, sources: pa.ChunkedArray
+    state: State, settings: AnalysisSettings, embed: StateModel, vectors: np.ndarray, sources: pa.ChunkedArray
 ) -> dict[str, Any]:
     """Fix the settings of a state by its first windows; returns them.
 
@@ -59,7 +59,7 @@ def fix_settings(
         "window": settings.window,
         "min_records": settings.min_records,
         "seed": settings.seed,
-        "checkpoint": embed.digest if isinstance(embed, StateModel) else None,
+        "checkpoint": embed.digest,
         "chosen_threshold": settings.threshold,
         "threshold": threshold,
         "scale": scale,
@@ -70,13 +70,12 @@ def fix_settings(
 
 
 def _calibration(
-    vectors: np.ndarray, sources: pa.ChunkedArray, settings: AnalysisSettings, embed: Embed
+    vectors: np.ndarray, sources: pa.ChunkedArray, settings: AnalysisSettings, embed: StateModel
 ) -> Calibration | None:
-    unseen = embed.unseen(sources) if isinstance(embed, StateModel) else None
-    return calibration_for(vectors, sources, settings.model, settings.seed, unseen)
+    return calibration_for(vectors, sources, settings.model, settings.seed, embed.unseen(sources))
 
 
-def check_settings(state: State, settings: AnalysisSettings, embed: Embed) -> None:
+def check_settings(state: State, settings: AnalysisSettings, embed: StateModel) -> None:
     """Refuse settings other than those that the state was begun with, but for whether it adapts.
 
     Raises:
@@ -94,7 +93,7 @@ def check_settings(state: State, settings: AnalysisSettings, embed: Embed) -> No
         begun = "a calibrated threshold" if chosen is None else f"threshold {chosen}"
         raise StateError(f"{state.path}: begun with {begun}, not {settings.threshold}")
     # Embeddings of two checkpoints cannot be compared, even if both have the same name.
-    digest = embed.digest if isinstance(embed, StateModel) else None
+    digest = embed.digest
     if digest and stored["checkpoint"] not in (None, digest):
         raise StateError(
             f"{state.path}: begun with another checkpoint than what {settings.model or 'the shipped model'} is now: "
@@ -104,13 +103,13 @@ def check_settings(state: State, settings: AnalysisSettings, embed: Embed) -> No
         state.set("settings", json.dumps(stored | {"adapt": settings.adapt}))
 
 
-def review(state: State, settings: AnalysisSettings, embed: Embed, day: int, say: Say) -> None:
+def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int, say: Say) -> None:
     """Check the calibration where that is due, and renew what does not fit any more.
 
     Args:
         state: in the step's transaction, with windows and clusters of the step.
         settings: of the state.
-        embed: windows to embeddings; a `StateModel` may be adapted.
+        embed: the model of the state, which may be adapted.
         day: since 1970, of the newest record.
         say: told what is done.
     """
@@ -129,7 +128,7 @@ def review(state: State, settings: AnalysisSettings, embed: Embed, day: int, say
     rows = state.newest_embeddings(MOST_CHECKED)
     found = _calibration(embedding_matrix(rows), rows["source"], settings, embed)
     drifted = found is not None and _has_drifted(stored, found)
-    if drifted or (isinstance(embed, StateModel) and embed.wants_training):
+    if drifted or embed.wants_training:
         _renew(state, settings, embed, drifted, say)
 
 
@@ -141,7 +140,7 @@ def _has_drifted(stored: dict[str, Any], found: Calibration) -> bool:
     )
 
 
-def _renew(state: State, settings: AnalysisSettings, embed: Embed, drifted: bool, say: Say) -> None:
+def _renew(state: State, settings: AnalysisSettings, embed: StateModel, drifted: bool, say: Say) -> None:
     """Adapt the model again, embed what is kept, calibrate, cluster all windows, and carry the ids over.
 
     Args:
@@ -153,7 +152,7 @@ def _renew(state: State, settings: AnalysisSettings, embed: Embed, drifted: bool
     """
     rows = state.clustered_embeddings()
     ids, vectors = rows["window_id"].to_numpy(), embedding_matrix(rows)
-    if isinstance(embed, StateModel) and embed.adapts:
+    if embed.adapts:
         if embed.adapt(windows_of(state, ids[-MOST_LEARNED:]), say, only_trained=not drifted):
             vectors = np.concatenate([embed(block.to_table()) for block in _blocks(state, ids)])
             _embed_retired(state, embed)
@@ -167,8 +166,7 @@ def _renew(state: State, settings: AnalysisSettings, embed: Embed, drifted: bool
     # The proof is that of the certificate, so no time goes into another one.
     labels = cluster(vectors, np.arange(len(ids)), threshold, scale, replace(settings, time_limit=0.0), say_nothing)[0]
     stored |= {"threshold": threshold, "scale": scale, "calibration": calibration.to_dict() if calibration else None}
-    if isinstance(embed, StateModel):
-        stored["checkpoint"] = embed.digest
+    stored["checkpoint"] = embed.digest
     state.set("settings", json.dumps(stored))
     _put_clusters(state, rows, vectors, np.unique(labels, return_inverse=True)[1], threshold)
     forget(state)
@@ -230,7 +228,7 @@ def _blocks(state: State, ids: np.ndarray):  # type: ignore[no-untyped-def]
         yield windows_of(state, ids[first : first + BLOCK])
 
 
-def _embed_retired(state: State, embed: Embed) -> None:
+def _embed_retired(state: State, embed: StateModel) -> None:
     """Let retired clusters be known by the present model: by the embedding of their typical window."""
     retired = state.retired().sort_by("window_id").drop_columns(["mean"])
     if not retired.num_rows:

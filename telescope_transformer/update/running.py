@@ -96,7 +96,7 @@ def update(
         StateError: if the state was begun with other settings, or with another checkpoint under the model's name.
     """
     settings = settings or AnalysisSettings()
-    embed = embedder or StateModel(state, settings)
+    embed = StateModel(state, settings, embedder)
     check_settings(state, settings, embed)
     work = _Work(state, settings, embed, keep_days, say)
     done = []
@@ -192,7 +192,7 @@ class _Work:
 
     state: State
     settings: AnalysisSettings
-    embed: Embed
+    embed: StateModel
     keep_days: float | None
     say: Say
 
@@ -217,7 +217,7 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
         _write_windows(state, extension, carried)
         return taken
     stored = state.settings()
-    if stored is None and isinstance(work.embed, StateModel) and work.embed.adapts:
+    if stored is None and work.embed.adapts:
         work.embed.adapt(Windows.from_table(extension.windows), work.say)
     vectors = work.embed(long).astype(np.float64)
     if stored is None:

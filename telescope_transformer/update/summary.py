@@ -69,7 +69,7 @@ def summarise(
     table = with_services(table, flow.table)
     owners = read_owners(networks) if networks else None
     profiles = profile_clusters(flow.table, table, owners=owners, sensors=flow.sensors)
-    embed = embedder or StateModel(state, AnalysisSettings(model=settings["model"], adapt=False))
+    embed = StateModel(state, AnalysisSettings(model=settings["model"], adapt=False), embedder)
     for cluster, why in explain_clusters(embed, flow.table, table, seed=settings["seed"]).items():
         profiles[cluster]["why"] = why
     found = certificate(state, vectors, time_limit=time_limit)
