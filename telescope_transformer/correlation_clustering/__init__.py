@@ -11,7 +11,7 @@ from telescope_transformer.correlation_clustering.search.local_search import gae
 from telescope_transformer.correlation_clustering.search.sweep import sweep, sweep_similarities
 from telescope_transformer.correlation_clustering.solution import Solution
 from telescope_transformer.correlation_clustering.validation import check_weights
-from telescope_transformer.correlation_clustering.vectors import VectorGraph, assign
+from telescope_transformer.correlation_clustering.vectors import VectorGraph
 
 __all__ = [
     "CorrelationClustering",
@@ -19,7 +19,6 @@ __all__ = [
     "Solution",
     "SparseGraph",
     "VectorGraph",
-    "assign",
     "certify",
     "check_weights",
     "gaec",

@@ -258,23 +258,3 @@ class VectorGraph(Graph):
     ) -> int:
         rows = (self.near.indptr, self.near.indices)
         return move_vectors(self.vectors, self.sizes, self.threshold, rows, labels, order, tolerance)
-
-
-def assign(others: np.ndarray, vectors: np.ndarray, labels: np.ndarray, threshold: float) -> np.ndarray:
-    """Clusters of further vectors (m, d), given those of ``vectors`` (n, d): labels (m,), int64.
-
-    Each joins the cluster to which its weights <x, y> - threshold add up to the most, or, where no cluster attracts
-    it, is one of its own, numbered from k on. ``labels`` (n,) are 0..k-1. It takes O(m k d) time; the pairs of two
-    further vectors count for nothing.
-    """
-    k = int(labels.max(initial=-1)) + 1
-    vectors = np.ascontiguousarray(vectors, dtype=np.float64)
-    sums, mass = cluster_sums(vectors, np.ones(len(vectors)), np.ascontiguousarray(labels, dtype=np.int64), k)
-    found = np.full(len(others), -1, dtype=np.int64)
-    for first in range(0, len(others) if k else 0, _BLOCK):
-        weights = np.asarray(others[first : first + _BLOCK], dtype=np.float64) @ sums.T - threshold * mass
-        best = weights.argmax(axis=1)
-        found[first : first + _BLOCK] = np.where(weights[np.arange(best.size), best] > 0, best, -1)
-    alone = np.flatnonzero(found < 0)
-    found[alone] = k + np.arange(alone.size)
-    return found
