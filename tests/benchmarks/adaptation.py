@@ -1,6 +1,6 @@
 """What adaptation brings, by number of steps and by number of sources that it learns from.
 
-Run: python -m tests.benchmarks.adaptation INPUT... [--columns FIELD=COLUMN,...] [--name NAME] [--output FILE.json]
+Run: python tests/benchmarks/adaptation.py INPUT... [--columns FIELD=COLUMN,...] [--name NAME] [--output FILE.json]
 
 A fifth of the networks is held out. The model is adapted to the others, and measured on the sources held out:
 the AUROC of pairs of windows of one source against pairs of two, and of pairs of sources of one /24.
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from measuring import keep
 
 from telescope_transformer.embedding import load_model
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
@@ -73,9 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     columns = parse_mapping(options.columns) if options.columns else None
     windows = cut(read_records(options.inputs, columns=columns).table, min_records=1).to_table()
-    recorded = json.loads(options.output.read_text(encoding="utf-8")) if options.output.is_file() else {}
-    recorded[options.name or options.inputs[0].name] = measure(windows, options.seed)
-    options.output.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
+    keep(options.output, options.name or options.inputs[0].name, measure(windows, options.seed))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring import keep
 from scipy import sparse
 
 from telescope_transformer.correlation_clustering import (
@@ -394,10 +395,7 @@ def main(names: list[str]) -> None:
         rows = SECTIONS[name]()
         for row in rows:
             print(name, json.dumps(row))
-        # Read again: another section may have been measured meanwhile.
-        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(results | {name: rows}, indent=1) + "\n")
+        keep(RESULTS, name, rows)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,34 @@
-"""Time and memory of a command, for benchmarks that run each stage as a process of its own."""
+"""What benchmarks share: time and memory of a command that runs as a process of its own, and the files of results."""
 
+import json
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
+
+
+def usage_of(pid: int, started: float, name: str) -> dict[str, Any]:
+    """Wait for a child; its seconds by the clock, processor seconds and peak memory."""
+    _, status, usage = os.wait4(pid, 0)
+    if os.waitstatus_to_exitcode(status):
+        raise SystemExit(f"{name} failed")
+    return {
+        "seconds": round(time.monotonic() - started, 1),
+        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_gb": round(usage.ru_maxrss * 1024 / 1e9, 2),
+    }
 
 
 def measured(command: list[str]) -> dict[str, Any]:
     """Run a command; seconds by the clock, processor seconds and peak memory of its process."""
     started = time.monotonic()
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{' '.join(command)} failed")
-    return {
-        "seconds": round(time.monotonic() - started, 1),
-        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_gib": round(usage.ru_maxrss / 2**20, 2),
-    }
+    return usage_of(subprocess.Popen(command).pid, started, " ".join(command))
+
+
+def keep(path: Path, name: str, found: Any) -> None:
+    """Record figures under a name in a file, beside those of other names."""
+    # Read again: another part of the benchmark may have been measured meanwhile.
+    recorded = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(recorded | {name: found}, indent=1) + "\n", encoding="utf-8")

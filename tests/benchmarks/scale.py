@@ -22,7 +22,6 @@ import multiprocessing
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from measuring import keep, measured, usage_of
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 TELESCOPE = [sys.executable, "-m", "telescope_transformer.cli.main"]
@@ -41,23 +41,9 @@ BASELINE_RECORDS = 8
 PAGE_DIMENSIONS = 8
 
 
-def usage_of(pid: int, started: float, name: str) -> dict[str, Any]:
-    """Wait for a child; its seconds by the clock, processor seconds and peak memory."""
-    _, status, usage = os.wait4(pid, 0)
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{name} failed")
-    return {
-        "seconds": round(time.monotonic() - started, 1),
-        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_gb": round(usage.ru_maxrss * 1024 / 1e9, 2),
-    }
-
-
 def command(*arguments: str | Path) -> dict[str, Any]:
     """Run a command of the package and measure it."""
-    started = time.monotonic()
-    process = subprocess.Popen([*TELESCOPE, *map(str, arguments)])
-    return usage_of(process.pid, started, " ".join(map(str, arguments)))
+    return measured([*TELESCOPE, *map(str, arguments)])
 
 
 def in_child(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -227,20 +213,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
 
-    def keep(name: str, found: dict[str, Any]) -> None:
-        results = json.loads(arguments.output.read_text()) if arguments.output.is_file() else {}
-        results[name] = found | {"machine": machine()}
-        arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+    def told(name: str, found: dict[str, Any]) -> None:
+        keep(arguments.output, name, found | {"machine": machine()})
         print(name, json.dumps(found, indent=1), flush=True)
 
     for sources, records in zip(arguments.sources, arguments.records, strict=True):
         folder = Path(tempfile.mkdtemp(prefix="scale-", dir=arguments.directory))
         try:
-            keep(f"{sources} x {records}", run(arguments, sources, records, folder))
+            told(f"{sources} x {records}", run(arguments, sources, records, folder))
         finally:
             shutil.rmtree(folder)
     for windows in arguments.page:
-        keep(f"page of {windows} windows", in_child(page, windows))
+        told(f"page of {windows} windows", in_child(page, windows))
 
 
 if __name__ == "__main__":

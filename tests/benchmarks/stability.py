@@ -1,6 +1,6 @@
 """How far clusters stay the same where the input changes in a way that should not matter.
 
-Run: python -m tests.benchmarks.stability INPUT... [--columns FIELD=COLUMN,...] [--model CHECKPOINT]
+Run: python tests/benchmarks/stability.py INPUT... [--columns FIELD=COLUMN,...] [--model CHECKPOINT]
 
 INPUT is flow-record files, or the size of a simulated telescope such as 2000x90. The model is adapted once, unless
 one is given; each variation is then analysed with the same weights and compared with the original by the adjusted Rand
@@ -8,7 +8,6 @@ index of the sources that both have.
 """
 
 import argparse
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from measuring import keep
 from sklearn.metrics import adjusted_rand_score
 
 from telescope_transformer.analysis import Analysis, AnalysisSettings, analyze
@@ -117,9 +117,7 @@ def main() -> None:
         if options.model is None:
             adapt(cut(records, min_records=1), settings=AdaptSettings(), progress=False).save(folder)
         found = measure(records, options.model or folder)
-    recorded = json.loads(options.output.read_text(encoding="utf-8")) if options.output.is_file() else {}
-    recorded[options.name or Path(options.inputs[0]).name] = found
-    options.output.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
+    keep(options.output, options.name or Path(options.inputs[0]).name, found)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def prepare(found: dict[str, Any]) -> Iterator[Row]:
     size = f"{found['dataset']['records'] / 1e6:.0f} million flow records of {found['dataset']['sources']:,} sources"
     run = found["prepare"]
     processor = f"{run['processor_seconds']:.0f} s of processor time"
-    yield f"preparing {size}", f"{processor} ({run['seconds']:.0f} s), {run['peak_gib']:.1f} GiB", ""
+    yield f"preparing {size}", f"{processor} ({run['seconds']:.0f} s), {run['peak_gb']:.1f} GB", ""
     reading = found.get("reading")
     if reading:
         yield "reading prepared windows from disk", f"{reading['windows_per_second']:,} windows a second", ""

@@ -178,19 +178,20 @@ VARIANTS.add(
     ),
     [TCP],
 )
+CONNECTION = {
+    "connection_type": "accept",
+    "connection_transport": "tcp",
+    "connection_protocol": "smbd",
+    "remote_host": "192.0.2.1",
+    "remote_port": 40000,
+    "local_host": "198.51.100.7",
+    "local_port": 23,
+}
 VARIANTS.add(
     "dionaea mhn",
     json_lines(
         {
-            "payload": {
-                "connection_type": "accept",
-                "connection_transport": "tcp",
-                "connection_protocol": "smbd",
-                "remote_host": "192.0.2.1",
-                "remote_port": 40000,
-                "local_host": "198.51.100.7",
-                "local_port": 23,
-            },
+            "payload": CONNECTION,
             "channel": "dionaea.connections",
             "timestamp": {"$date": ISO},
             "ident": "x",
@@ -203,17 +204,7 @@ VARIANTS.add(
     "mhn hpfeed payload str",
     json_lines(
         {
-            "payload": json.dumps(
-                {
-                    "connection_type": "accept",
-                    "connection_transport": "tcp",
-                    "connection_protocol": "smbd",
-                    "remote_host": "192.0.2.1",
-                    "remote_port": 40000,
-                    "local_host": "198.51.100.7",
-                    "local_port": 23,
-                }
-            ),
+            "payload": json.dumps(CONNECTION),
             "channel": "dionaea.connections",
             "timestamp": {"$date": ISO},
             "ident": "x",

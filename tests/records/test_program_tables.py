@@ -225,28 +225,20 @@ VARIANTS.add(
 )
 # tshark
 F = "frame.time_epoch ip.src ip.dst ip.proto tcp.srcport tcp.dstport udp.srcport udp.dstport icmp.type icmp.code ip.ttl ip.id tcp.flags"
+PACKET = ["1469123456.123456000", *TCP[:2], "6", "40000", "23", *[""] * 4, "50", "0x1234", "0x0002"]
+EIGHT_DIGITS = ["1469123456.1", *PACKET[1:11], "0x1", "0x00000002"]
+
+
+def quoted(values: list[str]) -> str:
+    return ",".join(f'"{value}"' for value in values)
+
+
 for nm, sep in {"tab": "\t", "comma": ",", "semi": ";", "bar": "|"}.items():
     VARIANTS.add(
         "tshark " + nm,
         table(
             sep.join(F.split()),
-            sep.join(
-                [
-                    "1469123456.123456000",
-                    "192.0.2.1",
-                    "198.51.100.7",
-                    "6",
-                    "40000",
-                    "23",
-                    "",
-                    "",
-                    "",
-                    "",
-                    "50",
-                    "0x1234",
-                    "0x0002",
-                ]
-            ),
+            sep.join(PACKET),
         ),
         [TCP],
         format="tshark",
@@ -255,49 +247,15 @@ VARIANTS.add(
     "tshark quoted",
     table(
         ",".join(F.split()),
-        ",".join(
-            f'"{x}"'
-            for x in [
-                "1469123456.123456000",
-                "192.0.2.1",
-                "198.51.100.7",
-                "6",
-                "40000",
-                "23",
-                "",
-                "",
-                "",
-                "",
-                "50",
-                "0x1234",
-                "0x0002",
-            ]
-        ),
+        quoted(PACKET),
     ),
     [TCP],
 )
 VARIANTS.add(
     "tshark quoted hdr",
     table(
-        ",".join(f'"{x}"' for x in F.split()),
-        ",".join(
-            f'"{x}"'
-            for x in [
-                "1469123456.123456000",
-                "192.0.2.1",
-                "198.51.100.7",
-                "6",
-                "40000",
-                "23",
-                "",
-                "",
-                "",
-                "",
-                "50",
-                "0x1234",
-                "0x0002",
-            ]
-        ),
+        quoted(F.split()),
+        quoted(PACKET),
     ),
     [TCP],
 )
@@ -366,23 +324,7 @@ VARIANTS.add(
     "tshark flags hex8",
     table(
         "\t".join(F.split()),
-        "\t".join(
-            [
-                "1469123456.1",
-                "192.0.2.1",
-                "198.51.100.7",
-                "6",
-                "40000",
-                "23",
-                "",
-                "",
-                "",
-                "",
-                "50",
-                "0x1",
-                "0x00000002",
-            ]
-        ),
+        "\t".join(EIGHT_DIGITS),
     ),
     [TCP],
 )
@@ -391,23 +333,7 @@ VARIANTS.add(
     table(
         "\t".join(F.split()),
         "\t".join(["1469123456.1"] + [""] * 12),
-        "\t".join(
-            [
-                "1469123456.1",
-                "192.0.2.1",
-                "198.51.100.7",
-                "6",
-                "40000",
-                "23",
-                "",
-                "",
-                "",
-                "",
-                "50",
-                "0x1",
-                "0x00000002",
-            ]
-        ),
+        "\t".join(EIGHT_DIGITS),
     ),
     [TCP],
 )
