@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from telescope_transformer.records.context import ReadContext
+from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import TextBlocks, as_utf8
 from telescope_transformer.records.parsing import encoded, record_columns
@@ -60,3 +60,32 @@ def read_lines(file: InputFile, context: ReadContext, parse: LineParser, optiona
         columns = record_columns(records, (*TUPLE, *optional))
         yield validator.chunk(columns, np.array(rows, dtype=np.int64), malformed, skipped)
     text.raise_damage()
+
+
+def line_format(
+    name: str,
+    parse: LineParser,
+    optional: Sequence[str],
+    *,
+    marks: LineParser | None = None,
+    note: str | None = None,
+) -> Format:
+    """The format of a log, recognised by its first lines.
+
+    Args:
+        name: of the format.
+        parse: the fields of a line.
+        optional: names of the fields beside those of TUPLE that `parse` may give.
+        marks: what a line of the log is recognised by; None is `parse`.
+        note: what the user is told of every such file.
+    """
+
+    def sniff(head: bytes) -> bool:
+        return has_records(head, marks or parse)
+
+    def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+        if note:
+            context.note(note, file.name)
+        yield from read_lines(file, context, parse, optional)
+
+    return Format(name, sniff, read)

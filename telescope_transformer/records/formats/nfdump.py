@@ -21,7 +21,7 @@ from telescope_transformer.records.delimited import Layout, Table, text_rows
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.formats.text_tables import Raw, TextTable, table_format
 from telescope_transformer.records.lines import TextBlocks, as_utf8
-from telescope_transformer.records.log_lines import Fields, has_records, read_lines
+from telescope_transformer.records.log_lines import Fields, line_format
 from telescope_transformer.records.parsing import parse_numbers
 from telescope_transformer.records.validation import Chunk, Validator
 
@@ -120,18 +120,7 @@ def _line_fields(line: str) -> Fields | None:
     return None if found is None else found.groupdict()
 
 
-def sniff_lines(head: bytes) -> bool:
-    """Whether one of the first lines is a flow of nfdump's text output."""
-    return has_records(head, _line_fields)
-
-
-def read_flow_lines(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of nfdump's text output; the header and the summary are skipped."""
-    context.note(_NO_ZONE, file.name)
-    yield from read_lines(file, context, _line_fields, _LINE_OPTIONAL)
-
-
-LINE_FORMAT = Format("nfdump-line", sniff_lines, read_flow_lines)
+LINE_FORMAT = line_format("nfdump-line", _line_fields, _LINE_OPTIONAL, note=_NO_ZONE)
 
 # Raw times and unscaled numbers, so that nothing depends on the zone or on rounding.
 _BINARY_FIELDS = {

@@ -4,12 +4,8 @@ Format: yfPrintString in src/yafcore.c of CERT NetSA's yaf. `--tabular` is read 
 """
 
 import re
-from collections.abc import Iterator
 
-from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.log_lines import Fields, has_records, read_lines
-from telescope_transformer.records.validation import Chunk
+from telescope_transformer.records.log_lines import Fields, line_format
 
 _FLOW = re.compile(
     r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (?:- \S+ \([\d.]+ sec\) )?"
@@ -42,14 +38,4 @@ def _fields(line: str) -> Fields | None:
     }
 
 
-def sniff(head: bytes) -> bool:
-    """Whether one of the first lines is a flow of yaf."""
-    return has_records(head, _fields)
-
-
-def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of a listing of flows; payloads and other lines are skipped."""
-    yield from read_lines(file, context, _fields, _OPTIONAL)
-
-
-FORMAT = Format("yafscii", sniff, read)
+FORMAT = line_format("yafscii", _fields, _OPTIONAL)
