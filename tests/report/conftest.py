@@ -45,10 +45,20 @@ def report_data(telescope: Telescope) -> ReportData:
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """One headless browser for all tests."""
     with browser(tmp_path_factory.mktemp("browser")) as page:
         yield page
+
+
+@pytest.fixture
+def chromium(shared_browser: Page) -> Iterator[Page]:
+    """The shared browser on an empty page. A test fails if its pages threw an exception or opened a dialog."""
+    shared_browser.leave()
+    shared_browser.problems.clear()
+    yield shared_browser
+    shared_browser.leave()
+    assert shared_browser.problems == []
 
 
 @pytest.fixture

@@ -81,8 +81,12 @@ class Page:
 
     def reopen(self, address: str) -> Self:
         """Load a page anew, also where only the part behind its `#` differs."""
-        self.call("Page.navigate", url="about:blank")
+        self.leave()
         return self.open(address)
+
+    def leave(self) -> None:
+        """Go to an empty page, so that nothing of the last one runs on."""
+        self.call("Page.navigate", url="about:blank")
 
     def value(self, expression: str) -> Any:
         """A JavaScript expression's value."""

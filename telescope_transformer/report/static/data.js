@@ -65,6 +65,8 @@ async function loadReport() {
     : null;
   report.clusters.forEach((cluster, rank) => {
     cluster.rank = rank;
+    // An analysis whose clusters were not named is shown with their numbers.
+    cluster.name ??= numbered(cluster.cluster);
   });
   report.byNumber = new Map(report.clusters.map((cluster) => [cluster.cluster, cluster]));
   report.members = groupedBy(windows.cluster, windows.count);
@@ -89,7 +91,8 @@ function daysOf(report, cluster) {
     : null;
 }
 
-const nameOf = (report, number) => report.byNumber.get(number)?.name ?? `cluster ${number}`;
+const numbered = (number) => `cluster ${number}`;
+const nameOf = (report, number) => report.byNumber.get(number)?.name ?? numbered(number);
 const integer = new Intl.NumberFormat("en-GB");
 const counted = (number, thing) => `${integer.format(number)} ${thing}${number === 1 ? "" : "s"}`;
 const share = (value) =>

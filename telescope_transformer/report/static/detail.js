@@ -16,7 +16,7 @@ class ClusterDetail {
       "div",
       { class: "detail-head" },
       element("h3", {}, symbolPicture(symbolOf(cluster.rank)), cluster.name),
-      element("span", { class: "quiet" }, `cluster ${cluster.cluster}`),
+      element("span", { class: "quiet" }, numbered(cluster.cluster)),
       element("button", { type: "button", on: { click: () => this.onChoose(null) } }, "Close"),
     );
     const why = element("p", { class: "lead" }, cluster.sentence ?? "Its profile is in clusters.json.");

@@ -68,8 +68,8 @@ function sourceFits(report, word) {
 // What holds of every member of a cluster: its name, its tools, and where its sources are.
 function whoText(cluster) {
   const parts = [
-    cluster.name ?? "",
-    `cluster ${cluster.cluster}`,
+    cluster.name,
+    numbered(cluster.cluster),
     ...(cluster.tools ?? []).map((row) => row.tool),
     ...(cluster.owners ?? []).map((row) => `as${row.asn ?? ""} ${row.name ?? ""}`),
     ...(cluster.countries ?? []).map((row) => row.country),

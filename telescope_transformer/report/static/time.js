@@ -80,7 +80,7 @@ function eventSentence(report, event, onChoose) {
           { type: "button", class: "link", on: { click: () => onChoose(number, true) } },
           nameOf(report, number),
         )
-      : `cluster ${number}`;
+      : numbered(number);
   const others = (event.others ?? []).flatMap((number, i) => [i ? ", " : "", link(number)]);
   const sized = ` (${counted(event.windows, "window")})`;
   const words = {
