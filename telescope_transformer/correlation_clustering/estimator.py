@@ -1,6 +1,5 @@
 """`CorrelationClustering`: the scikit-learn estimator over the solvers."""
 
-import time
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import _check_feature_names
 
+from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
 from telescope_transformer.correlation_clustering.links import link
 from telescope_transformer.correlation_clustering.neighbours import neighbour_graph
@@ -65,7 +65,8 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         What runs, see above.
     time_limit : float, default=None
         Seconds that a fit may take; None until nothing improves. The time that the cost of all pairs takes at the end
-        is kept back, but a fit of vectors without a matrix takes at least as long as that.
+        is kept back, but a fit of vectors without a matrix takes at least as long as that. Compiling kernels, which
+        takes up to a minute at the first fit on a machine, does not count.
     gap : float, default=None
         Relative gap at which to stop; None asks for a proof of optimality within what the method does.
     random_state : int, RandomState instance or None, default=None
@@ -183,7 +184,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         counts in the cost. Raises :class:`~telescope_transformer.errors.WeightsError` naming the first offending
         pair, and :class:`~telescope_transformer.errors.SolverError` for an option out of range.
         """
-        started = time.monotonic()
+        started = now()
         self._check_options()
         _check_feature_names(self, X, reset=True)
         if self.affinity == "inner_product":
@@ -199,14 +200,14 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         Where the matrix of all pairs would exceed ``memory_limit``, ``pairs`` says which are weighed, and
         ``outside_pairs_`` which were. Links and errors are those of `fit`.
         """
-        started = time.monotonic()
+        started = now()
         graph = self.graph_of(embeddings, threshold)
         links = check_weights_and_links(SparseGraph.empty(graph.n).rows(), must_link, cannot_link)
         return self._solve(embeddings, CheckedWeights(graph, links.must_link, links.cannot_link), started)
 
     def fit_graph(self, graph: Graph) -> Self:
         """Cluster a graph that `graph_of` gave."""
-        started = time.monotonic()
+        started = now()
         self._check_options()
         return self._solve(np.empty((0, graph.n)), CheckedWeights(graph), started)
 
@@ -248,7 +249,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         if len(checked.must_link) or len(checked.cannot_link):
             linked = link(graph.as_sparse(), checked.must_link, checked.cannot_link)
         # Products and neighbours count towards the limit.
-        left = None if self.time_limit is None else max(self.time_limit - (time.monotonic() - started), 0.0)
+        left = None if self.time_limit is None else max(self.time_limit - (now() - started), 0.0)
         progress = Progress(linked.reduction.graph if linked else graph, left, self.gap)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.seconds_ = solve(progress, self.method, np.random.default_rng(seed))

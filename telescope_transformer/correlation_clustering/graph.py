@@ -123,6 +123,8 @@ class Graph(ABC):
     scores_are_costs = True
     # Whether every pair has a weight of its own in a matrix.
     complete = False
+    # Whether a proof rounds its estimates to clusterings, which get further than restarts.
+    rounds_estimates = False
     # Nodes up to which reducing the graph takes less time than it saves.
     reduce_up_to = 0
 
@@ -288,6 +290,7 @@ class SparseGraph(Graph):
     indices: np.ndarray
     data: np.ndarray
 
+    rounds_estimates = True
     reduce_up_to = np.iinfo(np.int32).max
 
     @property

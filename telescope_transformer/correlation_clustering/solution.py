@@ -1,11 +1,11 @@
 """A clustering with what is proved of it, and what solvers share: the best so far and the time left."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels
 
 # A gap below this is rounding: costs are sums of up to 10^8 terms in float64.
@@ -74,7 +74,7 @@ class Progress:
     """
 
     def __init__(self, graph: Graph, time_limit: float | None = None, gap: float | None = None) -> None:
-        self._start = time.monotonic()
+        self._start = now()
         self.graph = graph
         self.labels = np.arange(graph.n, dtype=np.int64)
         self.score = graph.score(self.labels)
@@ -93,9 +93,9 @@ class Progress:
             return
         some = min(self.graph.n, _SAMPLE)
         part = self.graph.part(np.arange(some))
-        started = time.monotonic()
+        started = now()
         part.cost(np.zeros(some, dtype=np.int64))
-        needed = (time.monotonic() - started) * (self.graph.n / some) ** 2
+        needed = (now() - started) * (self.graph.n / some) ** 2
         self._kept = min(needed, (1.0 - _LEAST_SHARE) * max(self.seconds_left, 0.0))
         self._limit -= self._kept
 
@@ -112,7 +112,7 @@ class Progress:
         score = self.graph.score(labels)
         if score < self.score:
             self.labels, self.score = canonical_labels(labels), score
-            self.scores.append((time.monotonic() - self._start, score))
+            self.scores.append((now() - self._start, score))
             if score == 0 and self.graph.scores_are_costs:
                 self.prove(0.0)
             return True
@@ -142,11 +142,11 @@ class Progress:
 
     @property
     def seconds_left(self) -> float:
-        return self._limit - (time.monotonic() - self._start)
+        return self._limit - (now() - self._start)
 
     def give(self, seconds: float) -> None:
         """Let the time end in so many seconds."""
-        self._limit = time.monotonic() - self._start + seconds
+        self._limit = now() - self._start + seconds
 
     @property
     def limited(self) -> bool:
@@ -178,7 +178,7 @@ class Deadline:
     """A moment after which a solver stops at the next opportunity."""
 
     def __init__(self, seconds: float = float("inf")) -> None:
-        self._end = time.monotonic() + seconds
+        self._end = now() + seconds
 
     def stop(self) -> None:
         """Let the moment be now."""
@@ -186,8 +186,8 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        return time.monotonic() >= self._end
+        return now() >= self._end
 
     @property
     def seconds_left(self) -> float:
-        return self._end - time.monotonic()
+        return self._end - now()

@@ -1,6 +1,5 @@
 """Which solvers run on which graph, in which order, for how long."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.certify import prove, relax_and_round
 from telescope_transformer.correlation_clustering.bounds.kernels import by_kernels
+from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.search.annealing import ANNEAL_UP_TO, Annealer, breed
 from telescope_transformer.correlation_clustering.search.local_search import (
     RESOLVE_UP_TO,
@@ -26,9 +26,9 @@ _RELAX_UP_TO = 2_000
 _PATIENCE_WITH_LIMIT = 1_000
 # Restarts before annealing is tried: where weights are as good as random, it gains more at once than they ever do.
 _FIRST_RESTARTS = 3
-# Share of the time left that the first search may take where a matrix of all pairs is there.
+# Share of the time left that the first search may take.
 _SEARCH_SHARE = 0.4
-# Share of the time left that the proof may take of a complete graph; the rest is for populations and restarts.
+# Share of the time left that a proof may take that finds no better clusterings itself; restarts have the rest.
 _CERTIFY_SHARE = 0.8
 # Seconds; the bound of a large graph rises for hours if one lets it.
 _LONGEST_CERTIFICATE = 300.0
@@ -60,11 +60,11 @@ class _Clock:
         self.seconds: dict[str, float] = {}
 
     def run(self, name: str, stage: Stage, progress: Progress, rng: np.random.Generator) -> None:
-        started = time.monotonic()
+        started = now()
         try:
             stage(progress, rng)
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + now() - started
 
     def run_all(self, stages: list[tuple[str, Stage]], progress: Progress, rng: np.random.Generator) -> None:
         for name, stage in stages:
@@ -85,11 +85,10 @@ def _greedy(progress: Progress, rng: np.random.Generator) -> None:
 
 
 def _search(progress: Progress, rng: np.random.Generator) -> None:
-    # On sparse graphs, the roundings of the dual's estimate get further than restarts.
-    if progress.graph.complete:
-        _search_until(progress, rng, progress.part(_SEARCH_SHARE))
-    else:
+    if progress.graph.rounds_estimates:
         evolve(progress, rng, progress.part(_SEARCH_SHARE), most=1)
+    else:
+        _search_until(progress, rng, progress.part(_SEARCH_SHARE))
 
 
 def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
@@ -133,5 +132,5 @@ def _relax(progress: Progress, rng: np.random.Generator) -> None:
 
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:
-    share = _CERTIFY_SHARE if progress.graph.complete else 1.0
+    share = 1.0 if progress.graph.rounds_estimates else _CERTIFY_SHARE
     prove(progress, rng, progress.part(share, at_most=_LONGEST_CERTIFICATE))

@@ -1,6 +1,6 @@
 """Inequalities beyond triangles hold for every partition and cut off the point that they were separated from."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -8,11 +8,13 @@ import pytest
 
 from telescope_transformer.correlation_clustering.bounds.cuts import (
     partition_rows,
+    separate,
     separate_odd_wheels,
     separate_two_partition,
     wheel_rows,
 )
 from telescope_transformer.correlation_clustering.bounds.separation import pair_index, pairs_cut
+from telescope_transformer.correlation_clustering.solution import Deadline
 
 N = 7
 TOLERANCE = 0.02
@@ -46,8 +48,8 @@ def left_sides(rows: tuple[np.ndarray, ...], packed: np.ndarray) -> np.ndarray:
 
 def separated(kind: str, x: np.ndarray) -> tuple[np.ndarray, ...]:
     if kind == "two_partition":
-        return partition_rows(*separate_two_partition(x, TOLERANCE, 1000))
-    return wheel_rows(*separate_odd_wheels(x, TOLERANCE, 1000))
+        return partition_rows(*separate(separate_two_partition, x, TOLERANCE, 1000, Deadline()))
+    return wheel_rows(*separate(separate_odd_wheels, x, TOLERANCE, 1000, Deadline()))
 
 
 @pytest.mark.parametrize("kind", ["two_partition", "odd_wheel"])
@@ -71,7 +73,7 @@ def test_a_wheel_of_five_spokes_is_found() -> None:
     for place in range(5):
         u, v = 1 + place, 1 + (place + 1) % 5
         x[u, v] = x[v, u] = 1.0
-    hubs, rims, sizes = separate_odd_wheels(x, TOLERANCE, 10)
+    hubs, rims, sizes = separate(separate_odd_wheels, x, TOLERANCE, 10, Deadline())
     assert 0 in hubs
     place = int(np.flatnonzero(hubs == 0)[0])
     assert sizes[place] == 5
@@ -79,3 +81,13 @@ def test_a_wheel_of_five_spokes_is_found() -> None:
     _, pairs, signs, right = wheel_rows(hubs[[place]], rims[[place]], sizes[[place]])
     assert right.tolist() == [2.0]
     assert {int(pair) for pair in pairs[signs < 0]} == {pair_index(0, u) for u in range(1, 6)}
+
+
+@pytest.mark.parametrize("kernel", [separate_two_partition, separate_odd_wheels])
+def test_separation_ends_at_the_deadline_and_at_the_limit(kernel: Callable[..., tuple[np.ndarray, ...]]) -> None:
+    x = np.random.default_rng(0).random((40, 40), dtype=np.float32)
+    x = np.maximum(x, x.T)
+    assert len(separate(kernel, x, TOLERANCE, 1000, Deadline(0))[0]) == 0
+    everything = len(separate(kernel, x, TOLERANCE, 1000, Deadline())[0])
+    assert everything > 5
+    assert len(separate(kernel, x, TOLERANCE, 5, Deadline())[0]) == 5

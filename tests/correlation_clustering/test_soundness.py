@@ -10,7 +10,7 @@ from scipy import sparse
 from signed_instances import optimum, random_weights
 
 from telescope_transformer.correlation_clustering import CorrelationClustering, certify, refine, sweep
-from telescope_transformer.correlation_clustering.bounds.cuts import partition_rows, separate_two_partition
+from telescope_transformer.correlation_clustering.bounds.cuts import partition_rows, separate, separate_two_partition
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
 from telescope_transformer.correlation_clustering.bounds.verify import Inequality, certificate_of, verify
 from telescope_transformer.correlation_clustering.graph import DenseGraph
@@ -70,7 +70,7 @@ def test_the_proved_value_is_not_above_the_exact_one() -> None:
         labels = rng.integers(0, 3, n)
         dual = DenseDual(graph, labels, seed=seed)
         dual.separate(Deadline(5))
-        dual.rows.append(*partition_rows(*separate_two_partition(dual.fractions(), 0.02, 20)))
+        dual.rows.append(*partition_rows(*separate(separate_two_partition, dual.fractions(), 0.02, 20, Deadline())))
         dual.sweep(Deadline(5))
         # Any multipliers prove a bound, not only good ones.
         dual.multipliers *= rng.random(dual.multipliers.size) * 1.7

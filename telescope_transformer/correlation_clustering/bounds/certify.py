@@ -4,13 +4,13 @@ First triangles alone, then inequalities beyond triangles where these leave a ga
 is rounded and searched from; a better clustering becomes the new guide of the ascent.
 """
 
-import time
 from functools import singledispatch
 
 import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.cuts import (
     partition_rows,
+    separate,
     separate_odd_wheels,
     separate_two_partition,
     wheel_rows,
@@ -20,6 +20,7 @@ from telescope_transformer.correlation_clustering.bounds.kernels import by_kerne
 from telescope_transformer.correlation_clustering.bounds.lp import relax_from
 from telescope_transformer.correlation_clustering.bounds.packing import packed_bound
 from telescope_transformer.correlation_clustering.bounds.rounding import round_fractions
+from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.search.local_search import fuse, gaec, improve
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress, Solution
@@ -103,7 +104,7 @@ def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator,
     """Triangles, then inequalities beyond them."""
     if graph.n > _MATRIX_UP_TO:
         return
-    started = time.monotonic()
+    started = now()
     dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)))
     deadline = _before_last_pass(deadline, started)
     ascend(dual, progress, deadline)
@@ -123,7 +124,7 @@ def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator,
 
 def _before_last_pass(deadline: Deadline, started: float) -> Deadline:
     """An earlier deadline: the last evaluation of the bound takes as long as building the dual since ``started``."""
-    return Deadline(deadline.seconds_left - (time.monotonic() - started))
+    return Deadline(deadline.seconds_left - (now() - started))
 
 
 @_prove.register
@@ -141,7 +142,7 @@ def prove_sparse(graph: SparseGraph, progress: Progress, rng: np.random.Generato
 
 def _prove_by_cycles(graph: SparseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
     capacity = min(max(1 << 16, 2 * graph.indices.size), 1 << 24)
-    started = time.monotonic()
+    started = now()
     dual = SparseDual(graph, progress.labels, seed=int(rng.integers(2**31)), capacity=capacity)
     deadline = _before_last_pass(deadline, started)
     longest = 0.0
@@ -151,9 +152,9 @@ def _prove_by_cycles(graph: SparseGraph, progress: Progress, rng: np.random.Gene
             return
         if deadline.seconds_left < longest:
             continue
-        started = time.monotonic()
+        started = now()
         _round_sparse(dual, progress, graph, rng, deadline)
-        longest = max(longest, time.monotonic() - started)
+        longest = max(longest, now() - started)
 
 
 @_prove.register
@@ -191,10 +192,11 @@ def _add_cuts(dual: DenseDual, deadline: Deadline) -> None:
         # The estimate belongs to the smoothing, so it settles before it is cut off.
         dual.separate(deadline)
         dual.sweep(deadline, _SETTLING_SWEEPS)
-        members, sizes = separate_two_partition(dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE)
-        dual.rows.append(*partition_rows(members, sizes))
+        found = separate(separate_two_partition, dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE, deadline)
+        dual.rows.append(*partition_rows(*found))
         if dual.n <= _WHEELS_UP_TO:
-            dual.rows.append(*wheel_rows(*separate_odd_wheels(dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE)))
+            found = separate(separate_odd_wheels, dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE, deadline)
+            dual.rows.append(*wheel_rows(*found))
         dual.sweep(deadline, _SETTLING_SWEEPS)
         dual.rows.drop_idle()
 

@@ -16,14 +16,36 @@ violated where the rim is shorter than 1/2. Shortest rims of odd length are shor
 the graph that has each node twice and each edge from one side to the other.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 
 from telescope_transformer.correlation_clustering.bounds.separation import pair_index
+from telescope_transformer.correlation_clustering.solution import Deadline
 
 # Most members of T and most nodes of a rim: they bound the memory of a row. Longer ones are not looked for.
 _LONGEST = 24
 LONGEST_RIM = 25
+# Nodes between two looks at the clock: about 0.1 s, since odd wheels take up to 11 ms for each of 300 hubs.
+_NODES_A_CALL = 10
+
+
+def separate(
+    kernel: Callable[..., tuple[np.ndarray, ...]], x: np.ndarray, tolerance: float, limit: int, deadline: Deadline
+) -> tuple[np.ndarray, ...]:
+    """What `separate_two_partition` or `separate_odd_wheels` finds at all nodes, or until the deadline.
+
+    ``x`` (n, n) is the primal estimate: 1 cut, 0 joined. At most ``limit`` inequalities, violated by more than
+    ``tolerance``, come back in the arrays of the kernel.
+    """
+    found = [kernel(x, 0, 0, tolerance, limit)]
+    for begin in range(0, x.shape[0], _NODES_A_CALL):
+        if deadline.passed or limit == 0:
+            break
+        found.append(kernel(x, begin, min(begin + _NODES_A_CALL, x.shape[0]), tolerance, limit))
+        limit -= len(found[-1][0])
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
 @njit(cache=True, nogil=True)
@@ -51,17 +73,16 @@ def _grow_partition(x, s, first, candidates, chosen):
 
 
 @njit(cache=True, nogil=True)
-def separate_two_partition(x, tolerance, limit):
-    """Violated inequalities of one node against three or more, at most ``limit``, by node and size.
+def separate_two_partition(x, begin, end, tolerance, limit):
+    """Violated inequalities of a node from ``begin`` to ``end`` against three or more, at most ``limit``.
 
     Returns members (m, 1 + _LONGEST) int64 with s first, and sizes (m,) of T.
     """
-    n = x.shape[0]
     members = np.empty((limit, 1 + _LONGEST), np.int64)
     sizes = np.empty(limit, np.int64)
     chosen = np.empty(_LONGEST, np.int64)
     found = 0
-    for s in range(n):
+    for s in range(begin, end):
         near = np.flatnonzero(x[s] < 1.0 - 1e-3)
         near = near[near != s]
         for first in near:
@@ -132,18 +153,18 @@ def _odd_path(lengths, source, tolerance, distance, before):
 
 
 @njit(cache=True, nogil=True)
-def separate_odd_wheels(x, tolerance, limit):
-    """Violated odd wheels, at most ``limit``; a node is on one rim around a hub at most.
+def separate_odd_wheels(x, begin, end, tolerance, limit):
+    """Violated odd wheels around hubs from ``begin`` to ``end``, at most ``limit``.
 
-    ``x`` (n, n) is the primal estimate: 1 cut, 0 joined. Returns hubs (k,), rims (k, LONGEST_RIM) in their cyclic
-    order, and their sizes (k,).
+    A node is on one rim around a hub at most. Returns hubs (k,), rims (k, LONGEST_RIM) in their cyclic order, and
+    their sizes (k,).
     """
     n = x.shape[0]
     hubs, sizes = np.empty(limit, np.int64), np.empty(limit, np.int64)
     rims = np.empty((limit, LONGEST_RIM), np.int64)
     distance, before = np.empty(2 * n), np.empty(2 * n, np.int64)
     found = 0
-    for hub in range(n):
+    for hub in range(begin, end):
         near, lengths = _rim_lengths(x, hub, tolerance)
         m = near.size
         taken = np.zeros(m, np.bool_)

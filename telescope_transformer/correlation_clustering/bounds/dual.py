@@ -3,8 +3,6 @@
 What the ascent is, and why each of its states proves a bound, is said in :mod:`.ascent`.
 """
 
-import time
-
 import numpy as np
 
 from telescope_transformer.arrays import offsets_of
@@ -26,6 +24,7 @@ from telescope_transformer.correlation_clustering.bounds.separation import (
     separate_sparse,
 )
 from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles, ways_out
+from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress
 
@@ -283,7 +282,7 @@ def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | No
     last, barren = -np.inf, 0
     first = dual.smoothing
     while not deadline.passed and rounds != 0:
-        started = time.monotonic()
+        started = now()
         rounds = None if rounds is None else rounds - 1
         dual.separate(deadline)
         dual.sweep(deadline)
@@ -297,4 +296,4 @@ def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | No
         if (barren > 2 and dual.smoothing < _COOL * first) or dual.smoothing < _LAST_SMOOTHING * dual.scale:
             return
         last = value
-        dual.smoothing *= dual.cooling(deadline.seconds_left, time.monotonic() - started)
+        dual.smoothing *= dual.cooling(deadline.seconds_left, now() - started)
