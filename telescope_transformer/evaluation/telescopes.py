@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from telescope_transformer.evaluation.inputs import distinct_records
 from telescope_transformer.evaluation.protocol import MAX_WINDOWS, recurring
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.files import replacing
+from telescope_transformer.labels import PrefixLabels, table_entries
 from telescope_transformer.records import read_records
 from telescope_transformer.records.addresses import network_of
 from telescope_transformer.windows import WINDOW, cut_windows, fixed_windows, split_of_source
@@ -169,36 +169,22 @@ def _places(windows: pa.Table) -> NDArray[np.int64]:
 
 
 def _with_labels(windows: pa.Table, labels: LabelFile, data: Path) -> pa.Table:
-    """The windows with the organisation of each source as `label`."""
-    ranges = pq.read_table(data / labels.file)
+    """The windows with the organisation of each source as `label`.
+
+    The lists are taken as they are, whatever their dates: an evaluation names those that fit its telescope.
+    """
+    path = data / labels.file
+    ranges = pq.read_table(path)
     names = pc.unique(windows["source"])
-    addresses = np.array([int(IPv4Address(name)) if ":" not in name else -1 for name in names.to_pylist()])
-    found = np.full(len(names), None, dtype=object)
-    for part in reversed(labels.lists):
-        for organisation, rows in _by_name(ranges.filter(pc.equal(ranges["list"], part))).items():
-            found[_inside(addresses, *rows)] = organisation
-    label = dict(zip(names.to_pylist(), found.tolist(), strict=True))
-    column = pa.array([label[name] for name in windows["source"].to_pylist()], pa.string())
+    found = pa.nulls(len(names), pa.string())
+    for part in labels.lists:
+        entries = table_entries(path, ranges.filter(pc.equal(ranges["list"], part)))
+        of_part = PrefixLabels.from_entries(entry._replace(period=None) for entry in entries)
+        found = pc.coalesce(found, of_part.label(names))
+    column = found.take(pc.index_in(windows["source"], names))
     if "label" in windows.column_names:
         windows = windows.drop_columns(["label"])
     return windows.append_column("label", column)
-
-
-def _by_name(ranges: pa.Table) -> dict[str, tuple[NDArray, NDArray]]:
-    """First and last addresses of each name's ranges, ascending by the first, with the running maximum of the last."""
-    found = {}
-    names = np.array(ranges["name"].to_pylist(), dtype=object)
-    first, last = (ranges[name].to_numpy().astype(np.int64) for name in ("first", "last"))
-    for name in dict.fromkeys(names.tolist()):
-        rows = np.flatnonzero(names == name)
-        rows = rows[np.argsort(first[rows], kind="stable")]
-        found[name] = first[rows], np.maximum.accumulate(last[rows])
-    return found
-
-
-def _inside(addresses: NDArray, first: NDArray, last: NDArray) -> NDArray[np.bool_]:
-    place = np.searchsorted(first, addresses, side="right") - 1
-    return (place >= 0) & (addresses <= last[np.maximum(place, 0)])
 
 
 def networks(windows: pa.Table) -> set[str]:

@@ -3,19 +3,22 @@
 Labels never enter training or clustering; they travel beside the windows for evaluation and the report.
 """
 
-from telescope_transformer.labels.lists import read_labels
+from telescope_transformer.labels.lists import read_labels, table_entries
 from telescope_transformer.labels.owners import Owner, Owners, read_owners
-from telescope_transformer.labels.prefixes import PrefixLabels, Tie, label_records
+from telescope_transformer.labels.prefixes import Entry, Prefix, PrefixLabels, Tie, label_records
 from telescope_transformer.labels.tools import add_tools, tool_fingerprints
 
 __all__ = [
+    "Entry",
     "Owner",
     "Owners",
+    "Prefix",
     "PrefixLabels",
     "Tie",
     "add_tools",
     "label_records",
     "read_labels",
     "read_owners",
+    "table_entries",
     "tool_fingerprints",
 ]

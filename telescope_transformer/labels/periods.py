@@ -1,13 +1,14 @@
-"""When a scanner list held: an address may be a scanner's this year and somebody else's the next."""
+"""The periods of dated scanner lists: an address may belong to a scanner this year and to somebody else the next."""
 
 import re
 from calendar import monthrange
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 EPOCH = date(1970, 1, 1)
-# A dated list says who had an address on the days it was made. It labels records this near to its period: of two lists
-# that cover the same record, the nearer one holds. Half a year, so that yearly lists meet.
+# A dated list also labels records this many days before and after its period. Half a year, so that the reach of one
+# yearly list ends where that of the next begins.
 REACH_DAYS = 183
 _DAY = r"\d{4}(?:-\d{2}(?:-\d{2})?)?"
 _PERIOD = re.compile(rf"({_DAY})(?:(?:_to_|\.\.|/)({_DAY})|-(\d{{4}}))?")
@@ -19,9 +20,15 @@ class Period(NamedTuple):
     first: int
     last: int
 
+    def distance(self, day: int) -> int:
+        """Days from the period to a day; 0 for a day within it."""
+        return max(self.first - day, day - self.last, 0)
 
+
+# A list of a million entries has few different periods.
+@lru_cache(maxsize=4096)
 def parse_period(text: str) -> Period:
-    """A day, month or year, or two of them: `2024-03-14`, `2024-03`, `2021-2025`, `2024-01..2024-06`.
+    """Parse a day, month or year, or two of them: `2024-03-14`, `2024-03`, `2021-2025`, `2024-01..2024-06`.
 
     Raises:
         ValueError: for text that is no period.
@@ -36,7 +43,7 @@ def parse_period(text: str) -> Period:
 
 
 def period_of_name(name: str) -> tuple[str, Period | None]:
-    """The name of a list without the date at its end, and that date: `censys_2024-03` is censys in March 2024."""
+    """Split the name of a list from the date at its end: `censys_2024-03` is censys in March 2024."""
     found = re.fullmatch(rf"(.+?)[-_.]({_DAY}(?:(?:_to_|\.\.){_DAY})?)", name)
     if not found:
         return name, None

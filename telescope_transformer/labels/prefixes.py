@@ -1,13 +1,14 @@
-"""Labelled prefixes and the join of addresses with them: the longest prefix that holds an address gives its label.
+"""Labelled prefixes, and the join of addresses with them: the longest prefix that holds an address gives its label.
 
-The prefixes of each address family are cut into disjoint intervals, each with the label of its longest prefix, so
-that one binary search finds the label of an address however deep the prefixes nest.
+The prefixes of each address family are cut into disjoint intervals, so that one binary search finds all that is
+claimed of an address, however deep the prefixes nest.
 """
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -15,17 +16,46 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from telescope_transformer.labels.periods import REACH_DAYS, Period
+from telescope_transformer.labels.periods import EPOCH, REACH_DAYS, Period
 from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _HALF = 0xFFFFFFFFFFFFFFFF
 # Microseconds.
 _DAY = 24 * 3600 * 1_000_000
+# Makes days before 1970 positive; times of 64 bits in microseconds have fewer days than this.
+_DAY_OFFSET = 1 << 30
+
+
+class Prefix(NamedTuple):
+    """A prefix of IP version 4 or 6 by its first and last address."""
+
+    version: int
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        kind = ipaddress.IPv4Network if self.version == 4 else ipaddress.IPv6Network
+        bits = 32 if self.version == 4 else 128
+        return str(kind((self.first, bits - (self.last - self.first).bit_length())))
+
+
+class Entry(NamedTuple):
+    """One entry of a list: a prefix, whose it is, and when; a period of None stands for always."""
+
+    prefix: Prefix
+    label: str
+    period: Period | None = None
+
+
+class Claim(NamedTuple):
+    """What the lists say of an address: whose it is in a period."""
+
+    period: Period | None
+    label: str
 
 
 class Tie(NamedTuple):
-    """One prefix that several lists claim; the first label in the order of the alphabet was taken."""
+    """One prefix that several lists claim for the same period; the alphabetically first label was taken."""
 
     prefix: str
     labels: tuple[str, ...]
@@ -116,104 +146,134 @@ def _search(
 class PrefixLabels:
     """Labels of prefixes of both families.
 
-    `names` are the labels in the order of their codes, `ties` the prefixes that several labels claim, `notes` tell of
-    list entries that were passed over, and `dated` holds the entries that a list gives for a period only.
+    Attributes:
+        names: the labels in alphabetical order.
+        ties: prefixes that several labels claim.
+        prefix_count: number of different pairs of a prefix and a period.
+        notes: list entries that were skipped, in words.
+        span: the first and last day of all dated entries; None if there are none.
     """
 
     names: list[str]
     ties: list[Tie]
     prefix_count: int
-    notes: list[str] = field(default_factory=list)
-    dated: list[tuple[Period, "PrefixLabels"]] = field(default_factory=list, repr=False)
-    _four: Intervals = field(default=Intervals.nested([]), repr=False)
-    _six: Intervals = field(default=Intervals.nested([]), repr=False)
+    notes: list[str]
+    span: Period | None
+    # What is claimed by code; several periods may claim one address. The longest prefix of each period comes first.
+    _claims: list[tuple[Claim, ...]]
+    _four: Intervals
+    _six: Intervals
 
     @classmethod
-    def from_entries(cls, entries: Iterable[tuple[Network, str]], notes: Iterable[str] = ()) -> "PrefixLabels":
-        """Builds the join from (prefix, label) pairs in any order."""
-        claims: dict[Network, set[str]] = defaultdict(set)
-        for network, label in entries:
-            claims[network].add(label)
-        names = sorted({label for labels in claims.values() for label in labels})
-        codes = {name: code for code, name in enumerate(names)}
-        by_version: dict[int, list[tuple[int, int, int]]] = {4: [], 6: []}
-        ties = []
-        # Outer prefixes before inner ones: ascending by first address, then by length.
-        for network in sorted(claims, key=lambda one: (one.version, int(one.network_address), one.prefixlen)):
-            labels = sorted(claims[network])
-            if len(labels) > 1:
-                ties.append(Tie(str(network), tuple(labels)))
-            bounds = int(network.network_address), int(network.broadcast_address)
-            by_version[network.version].append((*bounds, codes[labels[0]]))
-        four, six = (Intervals.nested(by_version[version]) for version in (4, 6))
-        return cls(names, ties, len(claims), list(notes), _four=four, _six=six)
+    def from_entries(cls, entries: Iterable[Entry], notes: Sequence[str] = ()) -> "PrefixLabels":
+        """Build the join from entries in any order."""
+        labels_of: dict[tuple[Prefix, Period | None], set[str]] = defaultdict(set)
+        for prefix, label, period in entries:
+            labels_of[prefix, period].add(label)
+        names = sorted({label for labels in labels_of.values() for label in labels})
+        ties = [Tie(str(key[0]), tuple(sorted(labels))) for key, labels in labels_of.items() if len(labels) > 1]
+        own: dict[Prefix, list[Claim]] = defaultdict(list)
+        for (prefix, period), labels in labels_of.items():
+            own[prefix].append(Claim(period, min(labels)))
+        codes: dict[tuple[Claim, ...], int] = {}
+        four, six = (Intervals.nested(_coded(own, version, codes)) for version in (4, 6))
+        periods = [period for _, period in labels_of if period is not None]
+        span = Period(min(one.first for one in periods), max(one.last for one in periods)) if periods else None
+        return cls(names, sorted(ties), len(labels_of), list(notes), span, list(codes), four, six)
 
     def summary(self) -> str:
-        """What was read, in lines of text: prefixes, labels, ties and what was passed over."""
-        every = [self, *(labels for _, labels in self.dated)]
-        names = {name for labels in every for name in labels.names}
-        lines = [f"{sum(labels.prefix_count for labels in every):,} prefixes of {len(names):,} labels"]
-        if self.dated:
-            lines[0] += f", {sum(labels.prefix_count for _, labels in self.dated):,} of them dated"
+        """What was read, in lines of text: prefixes, labels, dates, ties and what was skipped."""
+        lines = [f"{self.prefix_count:,} prefixes of {len(self.names):,} labels"]
+        if self.span:
+            first, last = (EPOCH + timedelta(days=day) for day in self.span)
+            lines.append(f"dated entries of {first} to {last} label records up to {REACH_DAYS} days from their date")
         if self.ties:
-            first = self.ties[0]
+            first_tie = self.ties[0]
             lines.append(
                 f"{len(self.ties):,} prefixes are in several lists and go to the first by name "
-                f"({first.prefix}: {', '.join(first.labels)})"
+                f"({first_tie.prefix}: {', '.join(first_tie.labels)})"
             )
         return "\n".join([*lines, *self.notes])
 
-    def codes(self, addresses: pa.Array | pa.ChunkedArray) -> np.ndarray:
-        """The index into `names` of each of n addresses (int32), -1 for no label or no address."""
+    def label(self, addresses: pa.Array | pa.ChunkedArray, days: np.ndarray | None = None) -> pa.Array:
+        """The label of each address as a string column, null where there is none.
+
+        Args:
+            addresses: of length n, as text or, for IPv4, integers.
+            days: day of each record since 1970, int64 (n,). A dated entry labels records within `REACH_DAYS` of its
+                period, and the nearest period wins. Where none is near, an undated entry labels the record. With None,
+                only undated entries count.
+        """
+        place = {name: index for index, name in enumerate(self.names)}
+        undated = [next((place[one.label] for one in claims if one.period is None), -1) for claims in self._claims]
+        codes = self._codes(addresses)
+        # Code -1, an address that no prefix holds, takes the last value.
+        found = np.array([*undated, -1], dtype=np.int32)[codes]
+        if days is not None and self.span is not None:
+            has_dates = np.array([*(any(one.period for one in claims) for claims in self._claims), False])
+            rows = np.flatnonzero(has_dates[codes])
+            # Few different pairs of a code and a day, however many rows.
+            pairs, pair_of_row = np.unique(codes[rows] << 32 | (days[rows] + _DAY_OFFSET), return_inverse=True)
+            nearest = [
+                _nearest(self._claims[pair >> 32], (pair & 0xFFFFFFFF) - _DAY_OFFSET) for pair in pairs.tolist()
+            ]
+            dated = np.array([-1 if label is None else place[label] for label in nearest], dtype=np.int32)
+            chosen = dated[pair_of_row]
+            found[rows] = np.where(chosen >= 0, chosen, found[rows])
+        indices = pa.array(found, mask=found < 0)
+        return pa.DictionaryArray.from_arrays(indices, pa.array(self.names, pa.string())).dictionary_decode()
+
+    def _codes(self, addresses: pa.Array | pa.ChunkedArray) -> np.ndarray:
+        """The index into `_claims` for each of n addresses, int64 (n,); -1 for no prefix or no address."""
         parsed = parse_addresses(addresses)
         found = np.full(len(parsed.kind), -1, dtype=np.int32)
         for kind, intervals in ((IPV4, self._four), (IPV6, self._six)):
             search_intervals(parsed.high, parsed.low, intervals, parsed.kind == kind, found)
-        return found
+        return found.astype(np.int64)
 
-    def label(self, addresses: pa.Array | pa.ChunkedArray) -> pa.Array:
-        """The label of each address as a string column, null where there is none."""
-        codes = self.codes(addresses)
-        return pa.DictionaryArray.from_arrays(
-            pa.array(codes, mask=codes < 0), pa.array(self.names, pa.string())
-        ).dictionary_decode()
+
+def _coded(
+    own: dict[Prefix, list[Claim]], version: int, codes: dict[tuple[Claim, ...], int]
+) -> Iterator[tuple[int, int, int]]:
+    """First and last address of each prefix, outer before inner, and the code of all that is claimed inside it.
+
+    Args:
+        own: the claims of each prefix.
+        version: of the prefixes that are wanted.
+        codes: code of each tuple of claims; new ones are added.
+    """
+    enclosing: list[tuple[int, tuple[Claim, ...]]] = []
+    for prefix in sorted((one for one in own if one.version == version), key=lambda one: (one.first, -one.last)):
+        while enclosing and enclosing[-1][0] < prefix.first:
+            enclosing.pop()
+        periods = {claim.period for claim in own[prefix]}
+        outer = enclosing[-1][1] if enclosing else ()
+        claims = (*sorted(own[prefix], key=str), *(claim for claim in outer if claim.period not in periods))
+        enclosing.append((prefix.last, claims))
+        yield prefix.first, prefix.last, codes.setdefault(claims, len(codes))
+
+
+def _nearest(claims: Sequence[Claim], day: int) -> str | None:
+    """The label of the dated claim that is nearest to a day.
+
+    Of several claims that are as near, the one of the shortest period is taken, then that of the longest prefix.
+    """
+    near = [
+        (claim.period.distance(day), claim.period.last - claim.period.first, order, claim.label)
+        for order, claim in enumerate(claims)
+        if claim.period and claim.period.distance(day) <= REACH_DAYS
+    ]
+    return min(near)[-1] if near else None
 
 
 def label_records(table: pa.Table, labels: PrefixLabels, address: str = "src_ip") -> pa.Table:
-    """`table` with `label` set from the column `address`; a label of the input stays where no prefix matches.
+    """`table` with `label` set from the column `address` and, where there is one, `timestamp` (us).
 
-    A dated entry labels records within `REACH_DAYS` of its period, the nearest one first; where none does, an entry
-    without date labels them.
+    A label that the input has stays where no prefix matches.
     """
-    found = pa.chunked_array([labels.label(chunk) for chunk in table.column(address).chunks], pa.string())
-    if labels.dated and table.num_rows and "timestamp" in table.column_names:
-        found = pc.coalesce(_dated_labels(table, labels, address), found)
+    days = table["timestamp"].to_numpy() // _DAY if "timestamp" in table.column_names else None
+    found = labels.label(table[address], days)
     index = table.schema.get_field_index("label")
     if index < 0:
         return table.append_column(pa.field("label", pa.string()), found)
     return table.set_column(index, pa.field("label", pa.string()), pc.coalesce(found, table.column(index)))
-
-
-def _dated_labels(table: pa.Table, labels: PrefixLabels, address: str) -> pa.ChunkedArray:
-    """The label of each record by the dated list that is nearest to its day, null where none is near."""
-    encoded = pc.dictionary_encode(table[address].cast(pa.string()).combine_chunks())
-    code = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
-    day = table["timestamp"].to_numpy() // _DAY
-    distance = np.full(table.num_rows, REACH_DAYS + 1, dtype=np.int64)
-    names: dict[str, int] = {}
-    answer = np.full(table.num_rows, -1, dtype=np.int32)
-    for period, lists in labels.dated:
-        if period.first - REACH_DAYS > day.max() or period.last + REACH_DAYS < day.min():
-            continue
-        known = np.append(lists.codes(encoded.dictionary), np.int32(-1))
-        rows = np.flatnonzero(known[code] >= 0)
-        away = np.maximum(np.maximum(period.first - day[rows], day[rows] - period.last), 0)
-        nearer = away < distance[rows]
-        rows = rows[nearer]
-        distance[rows] = away[nearer]
-        numbers = np.array([names.setdefault(name, len(names)) for name in lists.names], dtype=np.int32)
-        answer[rows] = numbers[known[code[rows]]]
-    indices = pa.array(answer, mask=answer < 0)
-    return pa.chunked_array(
-        [pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string())).dictionary_decode()]
-    )

@@ -7,7 +7,6 @@ Times are processor time of one core, the best of several rounds after an untime
 """
 
 import argparse
-import ipaddress
 import json
 import platform
 import time
@@ -18,21 +17,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from telescope_transformer.labels import PrefixLabels, tool_fingerprints
+from telescope_transformer.labels import Entry, Prefix, PrefixLabels, tool_fingerprints
 from telescope_transformer.records.addresses import format_ipv4
 
 RESULTS = Path(__file__).parent / "results" / "labels.json"
 ROUNDS = 3
 
 
-def make_prefixes(count: int, random: np.random.Generator) -> list[tuple[ipaddress.IPv4Network, str]]:
+def make_prefixes(count: int, random: np.random.Generator) -> list[Entry]:
     """`count` different random prefixes of 100 organisations."""
-    found: dict[ipaddress.IPv4Network, str] = {}
+    found: dict[Prefix, str] = {}
     while len(found) < count:
         address, length = int(random.integers(0, 2**32)), int(random.integers(8, 33))
-        network = ipaddress.IPv4Network((address >> (32 - length) << (32 - length), length))
-        found[network] = f"organisation-{address % 100}"
-    return list(found.items())
+        first = address >> (32 - length) << (32 - length)
+        found[Prefix(4, first, first + 2 ** (32 - length) - 1)] = f"organisation-{address % 100}"
+    return [Entry(*item) for item in found.items()]
 
 
 def make_table(rows: int, random: np.random.Generator) -> pa.Table:

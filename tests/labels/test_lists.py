@@ -34,7 +34,7 @@ def test_a_misp_warning_list(tmp_path: Path) -> None:
     (folder / "list.json").write_text(json.dumps(content))
     labels = read_labels(tmp_path)
     assert labels.label(pa.array(["192.0.2.9", "2001:db8::1"])).to_pylist() == ["acme-scanners"] * 2
-    assert "1 entries are no addresses" in labels.notes[0]
+    assert "1 entries are not addresses" in labels.notes[0]
 
 
 def test_an_ipset_file(tmp_path: Path) -> None:
@@ -56,7 +56,8 @@ def test_an_ipset_file(tmp_path: Path) -> None:
         ("a.txt", "192.0.2.9 - 192.0.2.1\n", "line 1"),
         ("a.txt", "192.0.2.9 - 2001:db8::1\n", "line 1"),
         ("a.txt", "# nothing\n", "no scanner list with an address"),
-        ("a.json", '{"list": ', "not whole JSON"),
+        ("a.json", '{"list": ', "incomplete or invalid JSON"),
+        ("a.json", '{"list": ' + "[" * 100_000, "nested too deep"),
         ("a.json", '{"values": []}', "not a MISP warning list"),
         ("a.set", "add acme 192.0.2.300\n", "line 1"),
     ],

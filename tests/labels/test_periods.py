@@ -1,8 +1,10 @@
 """Scanner lists by name and date: which list holds for a record, and what is no period."""
 
-from datetime import UTC, date, datetime
+import time
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -68,7 +70,32 @@ def test_a_table_of_dated_ranges(tmp_path: Path, kind: str) -> None:
         (tmp_path / "lists.csv").write_text("\n".join(lines))
     assert labelled(tmp_path, ("192.0.2.6", "2024-03-02"), ("192.0.2.7", "2024-03-02")) == ["acme", None]
     assert labelled(tmp_path, ("198.51.100.1", "2024-03-02"), ("198.51.100.1", "2021-03-02")) == [None, "acme"]
-    assert "of them dated" in read_labels(tmp_path).summary()
+    told = "dated entries of 2021-01-01 to 2024-03-31 label records up to 183 days from their date"
+    assert told in read_labels(tmp_path).summary()
+
+
+def test_of_periods_that_hold_together_the_shortest_wins(tmp_path: Path) -> None:
+    rows = ["acme,2021-2025,192.0.2.1", "botnet,2024-03-14,192.0.2.0/24", "range,2024-03-14,192.0.2.9-192.0.2.20"]
+    (tmp_path / "lists.csv").write_text("\n".join(["name,period,prefix", *rows]))
+    days = [("192.0.2.1", "2024-03-14"), ("192.0.2.1", "2024-03-15"), ("192.0.2.15", "2024-03-14")]
+    assert labelled(tmp_path, *days) == ["botnet", "acme", "range"]
+
+
+def test_many_periods_and_many_records_are_joined_at_once(tmp_path: Path) -> None:
+    """Each address has a list of its own for every day; a join per period would search a thousand times."""
+    n_days, n_rows = 1000, 200_000
+    first = date(2020, 1, 1)
+    lines = [f"d{day},{first + timedelta(days=day)},192.0.2.{day % 250}" for day in range(n_days)]
+    (tmp_path / "lists.csv").write_text("\n".join(["name,period,prefix", *lines]))
+    day = np.arange(n_rows) % n_days
+    times = ((first - EPOCH).days + day) * 86_400_000_000
+    table = pa.table({"src_ip": [f"192.0.2.{one % 250}" for one in day.tolist()], "timestamp": times})
+    labels = read_labels(tmp_path)
+    label_records(table.slice(0, 10), labels)
+    begun = time.process_time()
+    found = label_records(table, labels)["label"].to_pylist()
+    assert time.process_time() - begun < 2
+    assert found == [f"d{one}" for one in day.tolist()]
 
 
 @pytest.mark.parametrize(

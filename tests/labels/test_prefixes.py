@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telescope_transformer.labels import PrefixLabels, label_records
+from telescope_transformer.labels import Entry, Prefix, PrefixLabels, label_records
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -16,6 +16,13 @@ def network(version: int, address: int, length: int) -> Network:
     # Few distinct upper bits, so that prefixes nest and meet.
     kind = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
     return kind(((address << (bits - 6)) % (1 << bits) | address, min(length, bits)), strict=False)
+
+
+def labels_of(*entries: tuple[Network, str]) -> PrefixLabels:
+    return PrefixLabels.from_entries(
+        Entry(Prefix(one.version, int(one.network_address), int(one.broadcast_address)), label)
+        for one, label in entries
+    )
 
 
 networks = st.builds(network, st.sampled_from([4, 6]), st.integers(0, 63), st.integers(0, 128))
@@ -32,7 +39,7 @@ def longest_match(entries: list[tuple[Network, str]], text: str) -> str | None:
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(entries)
 def test_the_longest_prefix_wins(entries: list[tuple[Network, str]]) -> None:
-    labels = PrefixLabels.from_entries(entries)
+    labels = labels_of(*entries)
     edges = {int(bound) for one, _ in entries for bound in (one[0], one[-1])}
     numbers = sorted({edge + step for edge in edges | {0} for step in (-1, 0, 1)})
     texts = [str(ipaddress.IPv4Address(one)) for one in numbers if 0 <= one < 1 << 32]
@@ -43,14 +50,14 @@ def test_the_longest_prefix_wins(entries: list[tuple[Network, str]]) -> None:
 
 def test_ties_are_reported_and_the_first_label_wins() -> None:
     prefix = ipaddress.ip_network("192.0.2.0/24")
-    labels = PrefixLabels.from_entries([(prefix, "b"), (prefix, "a"), (ipaddress.ip_network("192.0.2.0/25"), "c")])
+    labels = labels_of((prefix, "b"), (prefix, "a"), (ipaddress.ip_network("192.0.2.0/25"), "c"))
     assert labels.ties == [("192.0.2.0/24", ("a", "b"))]
     assert "1 prefixes are in several lists and go to the first by name (192.0.2.0/24: a, b)" in labels.summary()
     assert labels.label(pa.array(["192.0.2.1", "192.0.2.200", "x", None])).to_pylist() == ["c", "a", None, None]
 
 
 def test_records_keep_their_own_label_where_no_prefix_matches() -> None:
-    labels = PrefixLabels.from_entries([(ipaddress.ip_network("192.0.2.0/24"), "acme")])
+    labels = labels_of((ipaddress.ip_network("192.0.2.0/24"), "acme"))
     table = pa.table({"src_ip": pa.chunked_array([["192.0.2.1"], ["198.51.100.1"]])})
     assert label_records(table, labels).column("label").to_pylist() == ["acme", None]
     labelled = table.append_column("label", pa.array(["malicious", "malicious"]))
