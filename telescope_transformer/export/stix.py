@@ -1,14 +1,19 @@
-"""STIX 2.1: what was seen of each source, an indicator of its address, and a grouping for each cluster.
+"""STIX 2.1: observed data and an indicator for each source, and a grouping for each cluster.
 
-A grouping refers to what was seen, not to the indicators, and an indicator matches its address as a prefix of one
-(ISSUBSET). MISP (misp-stix) imports what a grouping refers to and marks what an indicator equals for detection.
-So the addresses arrive as seen (`to_ids` false), as with our MISP export: behaving alike is no reason for an alarm.
+A repeated export, or that of the next day, updates the objects and duplicates none. Ids follow from what an object is
+about: an indicator's from its address, a grouping's from the lasting number of its cluster. `created` is when it was
+first seen and never changes; `modified` is when it was last seen.
 
-Ids follow from what a thing is: an indicator from its address, a grouping from the lasting number of its cluster. A
-repeated export and that of the next day update the objects and double none. `created` is when a thing was first seen
-and stays; `modified` is when it was last seen.
+MISP (misp-stix) imports the addresses without a flag for detection, as in our MISP export, because behaving alike
+is no reason for an alarm. This needs two things: a grouping refers to observed data and not to indicators, and an
+indicator matches its address as a prefix (ISSUBSET), because an equal address would be flagged.
+
+An address stands inside its observed data, in the property `objects`. STIX 2.1 deprecates this form of STIX 2.0 in
+favour of addresses as objects of their own. But those have neither an author nor `created` and `modified`, so that
+they could not be updated like all other objects.
 """
 
+import warnings
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -75,10 +80,14 @@ def stix_bundle(members: Members, options: ExportOptions | None = None) -> str:
     """
     bundle = _Bundle(members, options or ExportOptions())
     objects: list[Any] = [bundle.marking, bundle.author]
-    for cluster in members.clusters:
-        objects += _cluster_objects(bundle, cluster)
-    ids = [str(one["id"]) for one in objects]
-    return bundle.stix2.Bundle(objects=objects, id=bundle.id("bundle", *ids), allow_custom=True).serialize(pretty=True)
+    with warnings.catch_warnings():
+        # The deprecated property `objects`, which is used on purpose.
+        warnings.simplefilter("ignore", bundle.stix2.exceptions.STIXDeprecationWarning)
+        for cluster in members.clusters:
+            objects += _cluster_objects(bundle, cluster)
+        ids = [str(one["id"]) for one in objects]
+        whole = bundle.stix2.Bundle(objects=objects, id=bundle.id("bundle", *ids), allow_custom=True)
+        return whole.serialize(pretty=True)
 
 
 def _cluster_objects(bundle: _Bundle, cluster: int) -> list[Any]:
@@ -152,16 +161,15 @@ def _observations(bundle: _Bundle, cluster: int, rows: list[dict[str, Any]]) -> 
     for row in rows:
         first, last = utc(row["first_seen"]), utc(row["last_seen"])
         kind = bundle.stix2.IPv6Address if ":" in row["source"] else bundle.stix2.IPv4Address
-        address = kind(value=row["source"], object_marking_refs=[bundle.marking])
         seen = bundle.stix2.ObservedData(
             id=bundle.id("observed-data", row["source"]),
             first_observed=first,
             last_observed=last,
             number_observed=min(max(1, row["n_records"]), 999_999_999),
-            object_refs=[address.id],
+            objects={"0": kind(value=row["source"])},
             labels=_labels(bundle, cluster, row.get("label")),
             **_confident(row),
             **bundle.common(first, last),
         )
-        answer += [address, seen]
+        answer.append(seen)
     return answer
