@@ -1,6 +1,10 @@
 """Fixtures that every test may use: where the shared data lies, and the seed."""
 
 import os
+
+# Tests run in several processes, which would fight for the processors. Libraries read this when they are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from pathlib import Path
 
 import numpy as np

@@ -23,6 +23,9 @@ def printed(notebook: nbformat.NotebookNode) -> str:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        # What a whole adaptation brings is measured, not tested.
+        cell.source = cell.source.replace("AnalysisSettings(", "AnalysisSettings(adapt_steps=10, ")
     NotebookClient(notebook, timeout=500, resources={"metadata": {"path": str(tmp_path)}}).execute()
     for text in PRINTED[path.stem]:
         assert text in printed(notebook)
