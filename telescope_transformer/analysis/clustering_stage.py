@@ -45,6 +45,9 @@ SEARCH_CELLS = 2e8
 MOST_SOLVED = 20_000
 # Bytes that a matrix of all their pairs may take: up to 11,585 windows. Of more, no matrix is held and less is proved.
 MATRIX_BYTES = 2**29
+# Relative gap at which a proof ends: no decision depends on less. Closing it from 0.5 % to 0.2 % took three times as
+# long on 2,500 windows.
+ENOUGH = 0.01
 # Of a sum of float32 products.
 ROUNDING = 1e-5
 # Windows that a calibration is fitted to.
@@ -276,7 +279,7 @@ def _solve(
     labels, graph = _search(vectors, threshold, settings)
     n_clusters = int(labels.max(initial=-1)) + 1
     say(f"{counted(n_clusters, 'cluster')} at cosine threshold {threshold:.3f}; proving how good the clustering is")
-    proved = certify(graph, labels, time_limit=settings.time_limit, seed=settings.seed)
+    proved = certify(graph, labels, time_limit=settings.time_limit, gap=ENOUGH, seed=settings.seed)
     gap = proved.summary()["gap"]
     if proved.cost > 0:
         proof = "nothing is proved" if gap is None else f"of which no clustering saves more than {gap:.2%}"

@@ -43,7 +43,9 @@ Networks = Annotated[
         help="Who announces each address (repeatable): MMDB file, iptoasn TSV, or CSV of prefix,name.",
     ),
 ]
-TimeLimit = Annotated[float, typer.Option(min=0.0, help="Seconds to spend on proving the lower bound.")]
+TimeLimit = Annotated[
+    float, typer.Option(min=0.0, help="Most seconds for proving the lower bound; less if the gap falls to 1 %.")
+]
 Model = Annotated[str | None, typer.Option(help="Checkpoint: a folder or a Hub name; default: the shipped one.")]
 Threshold = Annotated[float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels.")]
 Window = Annotated[int, typer.Option(min=1, help="Most records in a window.")]

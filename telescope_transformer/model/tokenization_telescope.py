@@ -5,7 +5,7 @@ dst_octet_3:2 dst_octet_4:1 dst_port:443 protocol:6`. The ids come from a word-l
 library. The words of a field have a contiguous range of ids, so a column of numbers becomes ids by adding an offset.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, field_offsets
+from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, FIRST_FIELD_ID, field_offsets
 from .flow_fields import (
     MISSING,
     as_sequences,
@@ -43,22 +43,29 @@ def build_vocabulary(fields: Sequence[str]) -> dict[str, int]:
     unknown = [name for name in fields if name not in FIELD_SIZES]
     if unknown or len(set(fields)) != len(fields):
         raise ValueError(f"fields must be distinct names of {sorted(FIELD_SIZES)}, not {list(fields)}")
-    vocabulary = {PAD_TOKEN: 0, UNK_TOKEN: 1}
-    for name, offset in field_offsets(tuple(fields)).items():
-        vocabulary.update((f"{name}:{value}", offset + value) for value in range(FIELD_SIZES[name]))
-    return vocabulary
+    return {word: place for place, word in enumerate(_words(fields))}
 
 
-def read_field_offsets(vocabulary: Mapping[str, int]) -> dict[str, int]:
+def _words(fields: Sequence[str]) -> Iterator[str]:
+    """All words of a vocabulary in the order of their ids."""
+    yield from (PAD_TOKEN, UNK_TOKEN)
+    for name in fields:
+        yield from (f"{name}:{value}" for value in range(FIELD_SIZES[name]))
+
+
+def read_field_offsets(vocabulary: Tokenizer) -> dict[str, int]:
     """First id of each field of a vocabulary, in ascending order.
 
     Raises:
         ValueError: if the words of a field do not have the contiguous range of ids that the model expects.
     """
-    firsts = sorted((word_id, word) for word, word_id in vocabulary.items() if word.endswith(":0"))
-    fields = [word.removesuffix(":0") for _, word in firsts]
-    if build_vocabulary(fields) != vocabulary:
-        raise ValueError(f"the vocabulary of {len(vocabulary)} words is not one of contiguous fields {fields}")
+    firsts = {name: vocabulary.token_to_id(f"{name}:0") for name in FIELD_SIZES}
+    fields = sorted((name for name in FIELD_SIZES if firsts[name] is not None), key=firsts.__getitem__)
+    size = vocabulary.get_vocab_size(with_added_tokens=False)
+    same_size = size == FIRST_FIELD_ID + sum(FIELD_SIZES[name] for name in fields)
+    # Word by word: a dictionary of all words takes tens of megabytes.
+    if not same_size or any(vocabulary.id_to_token(place) != word for place, word in enumerate(_words(fields))):
+        raise ValueError(f"the vocabulary of {size} words is not one of contiguous fields {fields}")
     return field_offsets(fields)
 
 
@@ -96,7 +103,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
             kwargs["tokenizer_object"] = backend
         kwargs.setdefault("model_max_length", MODEL_MAX_LENGTH)
         super().__init__(**{"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN} | kwargs)
-        self.field_offsets = read_field_offsets(self.backend_tokenizer.get_vocab(with_added_tokens=False))
+        self.field_offsets = read_field_offsets(self.backend_tokenizer)
 
     @property
     def fields(self) -> list[str]:
