@@ -12,6 +12,7 @@ EXTRA_FIELDS = ("icmp_type", "icmp_code", "date")
 """Columns that complete a field: the ports of ICMP, and the date of times of day."""
 
 MAPPABLE_FIELDS = (*FLOW_SCHEMA.names, *EXTRA_FIELDS)
+ONE_PROTOCOL = "if all records are of one protocol, put the file into a folder named after it, such as protocol=tcp/"
 _LONGEST_LISTING = 500
 _UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 _SEPARATORS = re.compile(r"[_\-. @]")
@@ -73,7 +74,9 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
     """
     resolved: dict[str, str] = {}
     listed = escaped(", ".join(names)[:_LONGEST_LISTING])
-    plain = {plain_name(name): name for name in reversed(names)}
+    # Of two names that mean one field the first counts; Logstash writes `@timestamp` when it takes a record in.
+    preferred = sorted(names, key=lambda name: name.startswith("@"))
+    plain = {plain_name(name): name for name in reversed(preferred)}
     for field in MAPPABLE_FIELDS:
         if mapping and field in mapping:
             column: str | None = mapping[field]
@@ -91,6 +94,7 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
     if missing:
         raise NotFlowRecords(
             file,
-            f"no column for {', '.join(missing)}; columns are {listed}; give a mapping such as {missing[0]}=NAME",
+            f"no column for {', '.join(missing)}; columns are {listed}; give a mapping such as {missing[0]}=NAME"
+            + (f", or {ONE_PROTOCOL}" if missing == ["protocol"] else ""),
         )
     return resolved

@@ -18,6 +18,7 @@ _MAGICS = {
     "zstd": b"\x28\xb5\x2f\xfd",
     "bzip2": b"BZh",
     "xz": b"\xfd7zXZ\x00",
+    "lzma": b"\x5d\x00\x00",
     "lz4": b"\x04\x22\x4d\x18",
 }
 # What cannot be read as it is, with what to do about it.
@@ -26,6 +27,7 @@ _ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive: unpack it first",
     b"Rar!\x1a\x07": "a RAR archive: unpack it first",
     b"\x1f\x9d": "compressed by compress(1): gunzip reads it",
+    **dict.fromkeys((b"x\x01", b"x\x9c", b"x\xda"), "a bare zlib stream: decompress it first, with pigz -dz"),
     b"\x02\x21\x4c\x18": "of the legacy LZ4 format: decompress it with lz4 -d first",
     b"\xff\x06\x00\x00sNaPpY": "a framed Snappy stream: decompress it first",
 }
@@ -68,7 +70,7 @@ def _arrow_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
 
 
 def _member_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
-    """gzip, bzip2 and xz, each possibly of several members one after another, zeros behind the last one left out."""
+    """gzip, bzip2, xz and lzma; a file may have several members one after another, and zeros behind the last."""
     make = _DECOMPRESSORS[compression]
     member, produced, pending = make(), 0, b""
     with open(path, "rb") as raw:
@@ -130,4 +132,5 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
     "gzip": _GzipMember,
     "bzip2": bz2.BZ2Decompressor,
     "xz": lzma.LZMADecompressor,
+    "lzma": lzma.LZMADecompressor,
 }

@@ -4,7 +4,9 @@ Such text is rare enough that each distinct value is rewritten in Python.
 """
 
 import re
+from calendar import isleap
 from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -30,6 +32,10 @@ _WEEKDAY, _MONTH = r"(?:[A-Za-z]{3,9},?\s+)?", r"(?P<m>[A-Za-z]{3,9})\.?"
 _DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
 _DAY_NAME = re.compile(rf"^{_WEEKDAY}{_DAY}[\s/\-]*{_MONTH}[\s/\-,]*(?P<y>\d{{4}}){_END}")
 _NAME_DAY = re.compile(rf"^{_WEEKDAY}{_MONTH}\s+{_DAY},?\s+(?P<y>\d{{4}}){_END}")
+_SHORT_NAME = re.compile(rf"^(?P<d>\d{{1,2}})-(?P<m>[A-Za-z]{{3}})-(?P<y>\d{{2}})(?=\s|$){_END}")
+_ORDINAL = re.compile(rf"^(?P<y>\d{{4}})-(?P<days>\d{{3}}){_END}")
+# What java.time writes behind an offset.
+_ZONE_NAME = re.compile(r"(?<=[Z\d])\[[\w/+\-]+\]$")
 _UNIX = re.compile(
     rf"^(?:[A-Za-z]{{3}}\s+)?(?P<m>[A-Za-z]{{3}})\s+(?P<d>\d{{1,2}})\s+{_CLOCK}{_ZONE}\s+(?P<y>\d{{4}})$"
 )
@@ -85,7 +91,7 @@ def plain_numbers(texts: Sequence[str]) -> list[str | None]:
 
 def iso_text(text: str, day_first: bool | None) -> str | None:
     """`text` as ISO 8601, None if it is of no form known here or its day and month cannot be told apart."""
-    text = text.strip("[] ")
+    text = _ZONE_NAME.sub("", text).strip("[] ")
     found = _NUMBERS.match(text)
     if found:
         if day_first is None and found["a"] != found["b"]:
@@ -108,13 +114,26 @@ def iso_text(text: str, day_first: bool | None) -> str | None:
         found = form.match(text)
         if found and found["m"][:3].lower() in _MONTHS:
             return _joined(found, _MONTHS[found["m"][:3].lower()], int(found["d"]))
-    return None
+    # Oracle writes 21-JUL-16.
+    found = _SHORT_NAME.match(text)
+    if found and found["m"].lower() in _MONTHS:
+        return _joined(found, _MONTHS[found["m"].lower()], int(found["d"]), "20")
+    return _ordinal(text)
+
+
+def _ordinal(text: str) -> str | None:
+    """A date by the number of its day in the year (ISO 8601: `2016-203`), None for other text."""
+    found = _ORDINAL.match(text)
+    if not found or not 1 <= int(found["days"]) <= 365 + isleap(int(found["y"])) or found["y"] == "0000":
+        return None
+    day = date(int(found["y"]), 1, 1) + timedelta(days=int(found["days"]) - 1)
+    return _joined(found, day.month, day.day)
 
 
 def _joined(found: "re.Match[str]", month: int, day: int, century: str = "") -> str | None:
-    date = f"{century}{found['y']}-{month:02d}-{day:02d}"
+    days = f"{century}{found['y']}-{month:02d}-{day:02d}"
     if found["h"] is None:
-        return date
+        return days
     hour = int(found["h"])
     if found["half"]:
         if not 1 <= hour <= 12:
@@ -122,4 +141,4 @@ def _joined(found: "re.Match[str]", month: int, day: int, century: str = "") -> 
         hour = hour % 12 + (12 if found["half"][0] in "Pp" else 0)
     zone = found["zone"] or ""
     fraction = f".{found['f']}" if found["f"] else ""
-    return f"{date}T{hour:02d}:{found['min']}:{found['s'] or '00'}{fraction}{ZONES.get(zone, zone)}"
+    return f"{days}T{hour:02d}:{found['min']}:{found['s'] or '00'}{fraction}{ZONES.get(zone, zone)}"

@@ -15,11 +15,14 @@ _CONTAINER = re.compile(rb'^\s*\{[^\[]{0,4096}?"(?:%s)"\s*:\s*\[' % "|".join(sor
 _WRAPPERS = ("_source", "fields", "result")
 """Keys under which an object may hold the record: those of Elasticsearch, Kibana's exports and Splunk's."""
 
-_TEXTS = ("log", "message", "_raw", "MESSAGE", "payload")
-"""Keys that may hold the record as text: those of Docker, Filebeat, Splunk, journald and hpfeeds."""
+_TEXTS = ("log", "message", "_raw", "MESSAGE", "payload", "line")
+"""Keys that may hold the record as text: those of Docker, Filebeat, Splunk, journald, hpfeeds and Loki."""
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
+
+_FLUENTD = re.compile(rb"^\d{4}-\d\d-\d\dT\S+\t[^\t]+\t$")
+"""The time and the tag that Fluentd writes before an object."""
 
 _LONGEST_PREFIX = 512
 """Bytes that syslog may write before an object: a time, a host, a program and its number."""
@@ -67,6 +70,8 @@ def _behind_prefix(text: bytes) -> bytes:
     """The object at the end of a line of a log; the whole line where none is."""
     at = text.find(b'{"', 0, _LONGEST_PREFIX)
     prefix = text[: max(at, 0)]
+    if _FLUENTD.match(prefix):
+        return text[at:]
     # An object in a column of a table is no record of its own.
     if prefix.rstrip()[-1:] not in (b":", b"|", b"]", b"-") or prefix.count(b"|") > 1 or set(prefix) & set(b",;\t"):
         return text

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from telescope_transformer.records.columns import ONE_PROTOCOL
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_items import (
@@ -200,6 +201,8 @@ class _Reading:
         found = {field: column for field, column in raw.items() if field not in absent}
         found |= fields_of_partitions(self.file, found, len(batch.rows))
         raw = {field: raw[field] for field in absent if field in _REQUIRED} | found
+        if "protocol" in absent and "protocol" not in found:
+            self.context.note(f"records tell no protocol: {ONE_PROTOCOL}", self.file.name)
         if "dst_ip" not in raw:
             self.context.note(NO_DESTINATION, self.file.name)
         return self.validators[name].chunk(raw, np.array(batch.rows, dtype=np.int64))

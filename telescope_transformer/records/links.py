@@ -15,6 +15,7 @@ _NULL, _ETHERNET, _PPP, _ATM, _RAW_BSD, _RAW_OPENBSD, _PPP_HDLC, _PPP_ETHER = 0,
 _RAW, _C_HDLC, _WIFI, _LOOP, _ENC, _LINUX_SLL, _PFLOG, _PRISM = 101, 104, 105, 108, 109, 113, 117, 119
 _RADIOTAP, _AVS, _PPP_PPPD, _PPI, _ERF, _PPP_WITH_DIRECTION = 127, 163, 166, 192, 197, 204
 _IPV4_ONLY, _IPV6_ONLY, _NFLOG, _LINUX_SLL2 = 228, 229, 239, 276
+_FIREWIRE, _PKTAP_DARWIN, _NETANALYZER, _IPOIB, _PKTAP, _MPACKET = 138, 149, 240, 242, 258, 274
 
 LINK_NAMES = {
     _NULL: "NULL",
@@ -43,6 +44,13 @@ LINK_NAMES = {
     _IPV6_ONLY: "IPV6",
     _NFLOG: "NFLOG",
     _LINUX_SLL2: "LINUX_SLL2",
+    _FIREWIRE: "APPLE_IP_OVER_IEEE1394",
+    # Darwin's tcpdump writes PKTAP under the number of USER2.
+    _PKTAP_DARWIN: "USER2",
+    _NETANALYZER: "NETANALYZER",
+    _IPOIB: "IPOIB",
+    _PKTAP: "PKTAP",
+    _MPACKET: "ETHERNET_MPACKET",
 }
 LINK_TYPES = frozenset(LINK_NAMES)
 """Link types that can be read."""
@@ -56,9 +64,13 @@ _OTHER_NAMES = {
     107: "FRELAY",
     122: "IP_OVER_FC",
     129: "ARCNET_LINUX",
-    138: "APPLE_IP_OVER_IEEE1394",
+    99: "SYMANTEC_FIREWALL",
+    118: "CISCO_IOS",
+    130: "JUNIPER_MLPPP",
     143: "DOCSIS",
     147: "USER0",
+    148: "USER1",
+    178: "JUNIPER_ETHER",
     187: "BLUETOOTH_HCI_H4",
     189: "USB_LINUX",
     195: "IEEE802_15_4_WITHFCS",
@@ -67,12 +79,15 @@ _OTHER_NAMES = {
     226: "IPNET",
     227: "CAN_SOCKETCAN",
     231: "DBUS",
-    240: "NETANALYZER",
+    241: "NETANALYZER_TRANSPARENT",
     247: "INFINIBAND",
     249: "USBPCAP",
     251: "BLUETOOTH_LE_LL",
     252: "WIRESHARK_UPPER_PDU",
     253: "NETLINK",
+    266: "NORDIC_BLE",
+    281: "DSA_TAG_BRCM",
+    283: "IEEE802_15_4_TAP",
 }
 
 
@@ -293,6 +308,9 @@ def _behind_header(at: int, stop: int, link_type: int) -> tuple[int, int]:
         return _wifi(at + (big32(at + 4) if big32(at) >> 8 == 0x802110 else little32(at + 4)), stop)
     if link_type == _AVS:
         return _wifi(at + big32(at + 4), stop)
+    if link_type in (_PKTAP, _PKTAP_DARWIN):
+        inner, at = little32(at + 8), at + little32(at)
+        return (at, 0x0800) if inner == _RAW_BSD else (_ethernet(at, stop) if inner == _ETHERNET else (NOT_IP_HERE, 0))
     inner, at = little32(at + 4), at + little16(at + 2)
     if inner == _WIFI:
         return _wifi(at, stop)
@@ -330,6 +348,13 @@ def find_ip(start: int, stop: int, link_type: int) -> tuple[int, int]:
         return _nflog(start, stop)
     if link_type == _ERF:
         return _erf(start, stop)
-    if link_type in (_PFLOG, _ENC, _RADIOTAP, _PRISM, _AVS, _PPI):
+    if link_type in (_NETANALYZER, _MPACKET):
+        # A header of four bytes; a preamble of eight.
+        return _ethernet(start + (4 if link_type == _NETANALYZER else 8), stop)
+    if link_type in (_FIREWIRE, _IPOIB):
+        # Two addresses of eight bytes; a global routing header of 40. An EtherType follows, and InfiniBand pads it.
+        at = start + (16 if link_type == _FIREWIRE else 40)
+        return (CUT, 0) if at + 4 > stop else _by_ethertype(big16(at), at + (2 if link_type == _FIREWIRE else 4), stop)
+    if link_type in (_PFLOG, _ENC, _RADIOTAP, _PRISM, _AVS, _PPI, _PKTAP, _PKTAP_DARWIN):
         return _behind_header(start, stop, link_type)
     return UNKNOWN, 0

@@ -167,10 +167,13 @@ _NUMBERS = {
 
 _WITH_NAME = re.compile(r"^([\w.\-]+)\s*\(\s*([\w.\-]+)\s*\)$")
 
+_WITH_NUMBER = re.compile(r"^(?:ip)?proto(?:col)?([0-9]+)$")
+
 
 def protocol_number(text: str) -> int | None:
     """The number of a protocol given by number (`6`, `6.0`, `0x06`), name or both (`TCP (6)`), None if it is none."""
-    whole, _, fraction = text.partition(".")
+    # Where the decimal sign is a comma, spreadsheets write `6,0`.
+    whole, _, fraction = text.replace(",", ".").partition(".")
     if whole.isascii() and whole.isdigit() and not fraction.strip("0"):
         return int(whole) if len(whole) <= 9 and int(whole) <= 255 else None
     if text[:2].lower() == "0x":
@@ -180,7 +183,9 @@ def protocol_number(text: str) -> int | None:
     if both:
         one, other = protocol_number(both[1]), protocol_number(both[2])
         return one if one == other else None
-    return _NUMBERS.get(_plain(text).removeprefix("ipproto"))
+    plain = _plain(text)
+    numbered = _WITH_NUMBER.match(plain)
+    return protocol_number(numbered[1]) if numbered else _NUMBERS.get(plain.removeprefix("ipproto"))
 
 
 def _hexadecimal(text: str) -> int | None:

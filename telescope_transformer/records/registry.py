@@ -77,6 +77,7 @@ _BUILT_IN = (
     nfdump.LINE_FORMAT,
     aws_vpc.FORMAT,
     firewall_logs.FORMAT,
+    cowrie.TEXT_FORMAT,
     yafscii.FORMAT,
     csv.FORMAT,
 )

@@ -92,7 +92,9 @@ def _integers(data: np.ndarray, offsets: np.ndarray, values: np.ndarray, status:
             continue
         value, count = digits_at(data, start, stop, 18)
         position = start + count
-        if count > 0 and position < stop and data[position] == 46:
+        # A comma with three digits behind it divides thousands.
+        decimal_comma = position < stop and data[position] == 44 and position + 4 > stop
+        if count > 0 and position < stop and (data[position] == 46 or decimal_comma):
             position += 1
             while position < stop and data[position] == 48:
                 position += 1
@@ -102,7 +104,9 @@ def _integers(data: np.ndarray, offsets: np.ndarray, values: np.ndarray, status:
 
 
 def parse_integers(text: TextView) -> tuple[np.ndarray, np.ndarray]:
-    """Parses non-negative integers: decimal of at most 18 digits, `0x` hexadecimal, or with a zero fraction (`80.0`).
+    """Parses non-negative integers: decimal of at most 18 digits, `0x` hexadecimal, or with a fraction of zeros.
+
+    `80.0` and `80,0` are 80; `80,000` is refused here, since a comma before three digits divides thousands.
 
     Returns int64 values (n,) and uint8 status (n,), one of MISSING, VALID and INVALID.
     """

@@ -169,8 +169,8 @@ def _from_timestamps(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 def _from_epochs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Epoch numbers (n,), integer or float, to int64 microseconds and validity, by the rule of the module."""
     size = np.nan_to_num(values.astype(np.float64), nan=-1.0, posinf=-1.0, neginf=-1.0)
-    # Beyond the last time in the coarsest count of nanoseconds nothing is a time, and products could overflow.
-    size = np.where(size > 1e3 * LAST, -1.0, size)
+    # Nothing before 1970, or beyond the last time even as nanoseconds, is a time, and products could overflow.
+    size = np.where((size < 0) | (size > 1e3 * LAST), -1.0, size)
     exact = values.astype(np.int64) if values.dtype.kind in "iu" else None
     micros = np.select(
         [size < MILLIS_FROM, size < MICROS_FROM, size < NANOS_FROM],

@@ -24,6 +24,10 @@ from .seeds import seeds, text_seeds
 LONGEST_SECONDS = 60.0
 """Without an answer for an input, of which a healthy one takes some milliseconds."""
 
+COMPILE_SECONDS = 600.0
+"""Without an answer while a child reads its first inputs, for which kernels are compiled; with bounds checks and other
+programs running, that was measured to take more than a minute."""
+
 MOST_GROWTH = 512 << 20
 """Bytes by which a child may grow over its first inputs, which compile the kernels."""
 
@@ -59,18 +63,20 @@ def _watch(seed: int, first: int, last: int, folder: Path) -> tuple[int, list[st
     child.start()
     theirs.close()
     found: list[str] = []
-    at = first
+    at, limit = first, COMPILE_SECONDS
     while True:
         try:
-            if not ours.poll(LONGEST_SECONDS):
+            if not ours.poll(limit):
                 child.kill()
-                found.append(f"{at}: no answer for {LONGEST_SECONDS:g} s")
+                found.append(f"{at}: no answer for {limit:g} s")
                 break
             at, wrong = ours.recv()
         except EOFError:
             child.join()
             found.append(f"{at}: the process ended with {child.exitcode}")
             break
+        if at > first + _WARM_UP:
+            limit = LONGEST_SECONDS
         if wrong == "done":
             child.join()
             return last, found

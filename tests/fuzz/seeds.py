@@ -161,6 +161,17 @@ def _nested() -> bytes:
 
 _VPC = "2 123456789010 eni-0a 192.0.2.{} 203.0.113.1 {} 23 6 1 40 1469123456 1469123500 REJECT OK\n"
 _KERNEL = "2023-11-14T22:13:20Z h kernel: IN=e OUT= SRC=192.0.2.{} DST=203.0.113.1 LEN=40 PROTO=TCP SPT={} DPT=23\n"
+_COWRIE = "2023-11-14T22:13:20.5Z [cowrie.ssh] New connection: 192.0.2.{}:{} (203.0.113.1:22) [session: 5f2a1b3c]\n"
+_VENDORS = {
+    "fortigate": "date=2023-11-14 time=22:13:20 type=traffic srcip=192.0.2.{} srcport={} dstip=203.0.113.1 dstport=23 "
+    "proto=6\n",
+    "juniper": "2023-11-14T22:13:20Z h RT_FLOW: RT_FLOW_SESSION_DENY: session denied 192.0.2.{}/{}->203.0.113.1/23 "
+    "0x0 junos-telnet 6(0) deny-all untrust trust\n",
+    "mikrotik": "2023-11-14T22:13:20Z h firewall,info input: in:e1 out:(unknown 0), proto TCP (SYN), "
+    "192.0.2.{}:{}->203.0.113.1:23, len 40\n",
+    "palo-alto": "1,2023/11/14 22:13:20,1,TRAFFIC,drop,1,2023/11/14 22:13:20,192.0.2.{},203.0.113.1,,,r,,,a,v,u,u,"
+    "e,,,,0,1,{},23,0,0,0,tcp,deny,60,60,0,1\n",
+}
 _NFDUMP = "2023-11-14 22:13:20,2023-11-14 22:13:21,0.1,192.0.2.{},203.0.113.1,{},23,TCP,....S.,0,0,1,40\n"
 _ARGUS = "2023/11/14 22:13:20.250000,1.0,tcp,192.0.2.{},{},   ->,203.0.113.1,23,S0,0,0,1,60,60,x\n"
 _ARGUS_HEADER = "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,a,b,TotPkts,c,SrcBytes,Label\n"
@@ -270,6 +281,8 @@ def text_seeds() -> dict[str, bytes]:
         "json": _lines(_rows()),
         "aws-vpc": _table("", _VPC),
         "firewall-log": _table("", _KERNEL),
+        **{f"firewall-{name}": _table("", line) for name, line in _VENDORS.items()},
+        "cowrie-text": _table("", _COWRIE),
         "nfdump-csv": _table("ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt\n", _NFDUMP),
         "binetflow": _table(
             "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,a,b,TotPkts,c,SrcBytes,Label\n", _ARGUS

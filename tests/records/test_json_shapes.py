@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from variants import PING, SECOND, TCP, Variant, Variants, json_lines
 
+from telescope_transformer.records import read_records
+
 VARIANTS = Variants()
 ISO = "2016-07-21T17:50:56.123456Z"
 # ---- generic JSON
@@ -423,7 +425,28 @@ VARIANTS.add(
     [TCP],
 )
 
+LATER = "2016-07-21T18:00:00Z"
+VARIANTS.add("logstash has two times", json_lines({"@timestamp": LATER, **base}), [TCP])
+VARIANTS.add("fluentd", f"{LATER}\ttelescope.flows\t" + json_lines(base), [TCP])
+VARIANTS.add("loki", json_lines({"line": json.dumps(base), "labels": {"job": "x"}, "timestamp": ISO}), [TCP])
+VARIANTS.add(
+    "no protocol",
+    json_lines({name: value for name, value in base.items() if name != "protocol"}),
+    [],
+    rejected=1,
+    told="records tell no protocol: if all records are of one protocol, put the file into a folder named after it",
+)
+
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_variant(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)
+
+
+def test_a_folder_may_tell_the_protocol(tmp_path: Path) -> None:
+    folder = tmp_path / "protocol=tcp"
+    folder.mkdir()
+    (folder / "a.json").write_text(json_lines({name: value for name, value in base.items() if name != "protocol"}))
+    records = read_records(tmp_path)
+    assert records.table["protocol"].to_pylist() == [6]
+    assert "tell no protocol" not in records.summary()

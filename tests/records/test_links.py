@@ -66,6 +66,12 @@ FRAMES = {
     "erf extended": (bytes(8) + b"\x82" + bytes(7) + bytes(8) + bytes(2) + ethernet(IP), 197),
     "enc": (struct.pack("<I", 2) + bytes(8) + IP, 109),
     "atm": (SNAP + IP, 11),
+    "pktap": (struct.pack("<III", 108, 1, 1) + bytes(96) + ethernet(IP), 258),
+    "pktap raw": (struct.pack("<III", 108, 1, 12) + bytes(96) + IP, 149),
+    "firewire": (bytes(16) + b"\x08\0" + IP, 138),
+    "infiniband": (bytes(40) + b"\x08\0\0\0" + IP, 242),
+    "netanalyzer": (bytes(4) + ethernet(IP) + bytes(4), 240),
+    "mpacket": (b"\x55" * 7 + b"\xd5" + ethernet(IP), 274),
 }
 
 

@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import lzma
 import os
 import subprocess
 import sys
+import zlib
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -265,6 +267,15 @@ def test_zeros_behind_a_gzip_are_padding(tmp_path: Path) -> None:
 def test_an_archive_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a zip archive: unpack it first"):
         read(tmp_path, b"PK\x03\x04" + bytes(100))
+
+
+def test_lzma_without_a_container_is_read(tmp_path: Path) -> None:
+    assert read(tmp_path, lzma.compress((HEADER + GOOD).encode(), lzma.FORMAT_ALONE)).counts.kept == 1
+
+
+def test_a_bare_zlib_stream_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a bare zlib stream: decompress it first"):
+        read(tmp_path, zlib.compress((HEADER + GOOD).encode()))
 
 
 def columnar() -> pa.Table:

@@ -271,6 +271,13 @@ for kind in ("csv", "json", "parquet"):
         [TCP],
     )
 
+VARIANTS.add(
+    "decimal commas", (HEADER + "1469123456;192.0.2.1;198.51.100.7;6,0;40000,0;23,00\n").replace(",", ";", 5), [TCP]
+)
+VARIANTS.add("two times", "@timestamp," + HEADER + "1469124000," + ROW, [TCP])
+VARIANTS.add("proto-6", HEADER + ROW.replace(",6,", ",proto-6,"), [TCP])
+VARIANTS.add("n.a.", HEADER + ROW + ROW.replace("198.51.100.7", "n.a."), [TCP], rejected=1)
+
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_variant(tmp_path: Path, variant: Variant) -> None:

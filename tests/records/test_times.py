@@ -64,7 +64,8 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     assert status.tolist() == [INVALID]
 
 
-@pytest.mark.parametrize("number", [1e308, 3e20, 2.6e20])
+@pytest.mark.parametrize("number", [1e308, -1e308, 3e20, 2.6e20])
+@pytest.mark.filterwarnings("error")
 def test_a_number_beyond_all_times_is_none(number: float) -> None:
     assert parse_times(pa.array([number]))[1].tolist() == [INVALID]
 

@@ -1,14 +1,17 @@
-"""Cowrie's JSON log: a record for each connection (`cowrie.session.connect`); what happens in a session is skipped.
+"""Cowrie's logs: a record for each connection (`cowrie.session.connect`); what happens in a session is skipped.
 
 Fields: src/cowrie/ssh/transport.py and src/cowrie/telnet/transport.py of github.com/cowrie/cowrie. `protocol` there is
 ssh or telnet, both over TCP. Where the destination is not known, the sensor's name stands for it. The sessions that
-Cowrie and Kippo send by hpfeeds (src/cowrie/output/hpfeeds3.py) have names of their own.
+Cowrie and Kippo send by hpfeeds (src/cowrie/output/hpfeeds3.py) have names of their own. Of the text log
+(`cowrie.log`, `kippo.log`) the lines of new connections are read.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.log_lines import Fields, line_format
 from telescope_transformer.records.schema import TCP
 
 _CONNECT = "cowrie.session.connect"
@@ -38,3 +41,21 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 DIALECT = Dialect("cowrie", matches, fields)
+
+_TWISTED = r"^(?P<timestamp>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d{4})?) \[[^\]]*\] "
+_LINE = re.compile(
+    _TWISTED
+    + r"New connection: (?P<src_ip>\S+):(?P<src_port>\d+) \((?P<dst_ip>[^\s)]+):(?P<dst_port>\d+)\) \[session: "
+)
+_OTHER_LINE = re.compile(_TWISTED + r".*(?:HoneyPot|[Cc]owrie|[Kk]ippo)")
+
+
+def line_fields(line: str) -> Fields | None:
+    """The fields of a line of the text log that tells of a new connection."""
+    found = _LINE.match(line)
+    return {**found.groupdict(), "protocol": TCP} if found else None
+
+
+TEXT_FORMAT = line_format(
+    "cowrie-text", line_fields, (), marks=lambda line: line_fields(line) or ({} if _OTHER_LINE.match(line) else None)
+)

@@ -1,4 +1,5 @@
-"""Firewall logs by syslog: iptables and nftables (LOG), UFW, DShield sensors, pfSense (filterlog), Cisco ASA (denies).
+"""Firewall logs by syslog: iptables and nftables (LOG), UFW, DShield sensors, pfSense (filterlog), Cisco ASA (denies),
+and the devices of `firewall_vendors`.
 
 Other lines of the same file are skipped. Times of traditional syslog have no year and no zone: the year is the latest
 in which they do not lie after the file's last change, and the zone is taken as UTC. The same messages are read where
@@ -13,6 +14,12 @@ from typing import Any
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.dates import ZONES
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.formats.firewall_vendors import (
+    fortigate_fields,
+    juniper_fields,
+    mikrotik_fields,
+    palo_alto_fields,
+)
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.log_lines import Fields, LineParser, has_records, read_lines
 from telescope_transformer.records.validation import Chunk
@@ -183,16 +190,30 @@ def asa_fields(line: str) -> Fields | None:
 
 
 _OPTIONAL = ("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "bytes")
-_KINDS: tuple[LineParser, ...] = (netfilter_fields, filterlog_fields, asa_fields)
+_KINDS: tuple[LineParser, ...] = (
+    netfilter_fields,
+    filterlog_fields,
+    asa_fields,
+    fortigate_fields,
+    juniper_fields,
+    mikrotik_fields,
+    palo_alto_fields,
+)
 
 
 def _fields(line: str) -> Fields | None:
     return next((fields for fields in (kind(line) for kind in _KINDS) if fields is not None), None)
 
 
+def _timed_fields(line: str) -> Fields | None:
+    """The fields of a line that begins with a time as syslog writes it, or tells a time of its own."""
+    fields = _fields(line)
+    return fields if fields is None or "timestamp" in fields or _STAMP.match(line) else None
+
+
 def sniff(head: bytes) -> bool:
-    """Whether one of the first lines is of a firewall, behind a time as syslog writes it."""
-    return has_records(head, lambda line: _fields(line) if _STAMP.match(line) else None)
+    """Whether one of the first lines is of a firewall."""
+    return has_records(head, _timed_fields)
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
@@ -201,7 +222,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 
     def parse(line: str) -> Fields | None:
         fields = _fields(line)
-        return {"timestamp": clock.read(line), **fields} if fields else fields
+        return fields if not fields or "timestamp" in fields else {"timestamp": clock.read(line), **fields}
 
     yield from read_lines(file, context, parse, _OPTIONAL)
     if clock.guessed:
@@ -224,7 +245,7 @@ def matches_message(record: Mapping[str, Any]) -> bool:
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of the message of an entry, with the time of the entry."""
     times = (record.get(name) for name in ("__REALTIME_TIMESTAMP", "@timestamp", "timestamp"))
-    return {"timestamp": next((time for time in times if time), None), **(_fields(_message(record)) or {})}
+    return {**(_fields(_message(record)) or {}), "timestamp": next((time for time in times if time), None)}
 
 
 MESSAGE_DIALECT = Dialect("firewall-json", matches_message, message_fields)

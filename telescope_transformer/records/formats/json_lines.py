@@ -53,9 +53,12 @@ def _meanings(path: str) -> list[tuple[str, int, int]]:
     """
     names = path.split(".")
     for dropped in range(min(len(names), _DEEPEST)):
-        plain = plain_name(".".join(names[dropped:]))
+        name = ".".join(names[dropped:])
+        plain = plain_name(name)
         if plain in _RANKS and not (dropped and plain in _VAGUE):
-            return [(field, _DEEPEST if plain in _LAST_RESORT else dropped, rank) for field, rank in _RANKS[plain]]
+            deep = _DEEPEST if plain in _LAST_RESORT else dropped
+            # Logstash writes `@timestamp`, the time of arrival, beside the `timestamp` of a record.
+            return [(field, deep, 2 * rank + name.startswith("@")) for field, rank in _RANKS[plain]]
     return []
 
 
@@ -83,7 +86,7 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
         for field, dropped, rank in _meanings(path):
             if value is None and field == "dst_ip":
                 # A destination that is there and null is missing; one that is not there is not.
-                _keep_better(best, field, _Found(dropped, len(ALIASES[field]), ""))
+                _keep_better(best, field, _Found(dropped, 2 * len(ALIASES[field]), ""))
             elif value is not None:
                 _keep_better(best, field, _Found(dropped, rank, value))
     fields = {field: best[field].value if field in best else None for field in ALIASES}

@@ -1,0 +1,118 @@
+"""Lines of firewalls that write values by name or in a fixed order: FortiGate, Juniper SRX, MikroTik and Palo Alto.
+
+A session that was denied or begun is a record; where a device also writes the session's end, that line is left out.
+Sources: FortiOS Log Message Reference (Traffic); Junos System Log Explorer (RT_FLOW_SESSION_DENY and _CREATE);
+help.mikrotik.com/docs (Log, Filter); docs.paloaltonetworks.com (Traffic Log Fields).
+"""
+
+import csv
+import re
+from collections.abc import Mapping
+
+from telescope_transformer.records.log_lines import Fields
+
+_ICMP = ("1", "58", "icmp", "icmpv6", "ipv6-icmp")
+_NAMED = re.compile(r'([\w-]+)=("[^"]*"|[^\s"\]]*)')
+
+
+def _named_values(line: str) -> dict[str, str]:
+    return {name: value.strip('"') for name, value in _NAMED.findall(line)}
+
+
+def _flow(values: Mapping[str, str | None], icmp_type: str | None = None) -> Fields:
+    """The fields of a line; ports of ICMP are identifiers in these logs and are left out."""
+    fields: Fields = dict(values) | {"icmp_type": None}
+    if str(values["protocol"]).lower() in _ICMP:
+        fields |= {"src_port": None, "dst_port": None, "icmp_type": icmp_type}
+    return fields
+
+
+def fortigate_fields(line: str) -> Fields | None:
+    """Fields of a traffic log of FortiGate."""
+    if "srcip=" not in line or "dstip=" not in line or "type=" not in line:
+        return None
+    values = _named_values(line)
+    if values.get("type") != "traffic":
+        return None
+    names = {"src_ip": "srcip", "dst_ip": "dstip", "protocol": "proto", "src_port": "srcport", "dst_port": "dstport"}
+    fields = _flow({field: values.get(name) for field, name in names.items()})
+    if values.get("sentbyte", "0") != "0":
+        fields["bytes"] = values["sentbyte"]
+    date, clock = values.get("date"), values.get("time")
+    if "eventtime" in values:
+        fields["timestamp"] = values["eventtime"]
+    elif date and clock:
+        fields["timestamp"] = f"{date} {clock}{values.get('tz', '')}"
+    return fields
+
+
+_JUNIPER_TEXT = re.compile(
+    r"session (?:denied|created) (?P<src>\S+?)/(?P<sport>\d+)->(?P<dst>\S+?)/(?P<dport>\d+) (?:0x\S+ )?\S+ "
+    # Behind a created session stand its translated addresses and the names of the rules for them.
+    r"(?:\S+?/\d+->\S+?/\d+ (?:0x\S+ )?(?:\S+ ){2,4}?)?(?P<proto>\d{1,3})(?:\((?P<type>\d+)\))? "
+)
+
+
+def juniper_fields(line: str) -> Fields | None:
+    """Fields of a denied or a new session of Juniper SRX, as structured syslog or as text."""
+    if "RT_FLOW_SESSION_DENY" not in line and "RT_FLOW_SESSION_CREATE" not in line:
+        return None
+    values = _named_values(line)
+    if "source-address" not in values:
+        found = _JUNIPER_TEXT.search(line)
+        if found is None:
+            return {}
+        names = {"src_ip": "src", "dst_ip": "dst", "protocol": "proto", "src_port": "sport", "dst_port": "dport"}
+        return _flow({field: found[name] for field, name in names.items()}, found["type"])
+    names = {"src_ip": "source-address", "dst_ip": "destination-address", "protocol": "protocol-id"}
+    names |= {"src_port": "source-port", "dst_port": "destination-port"}
+    return _flow({field: values.get(name) for field, name in names.items()}, values.get("icmp-type"))
+
+
+_END = r"(?P<{0}>\[[0-9a-fA-F:.]+\]|[\d.]+|[0-9a-fA-F:.]+)(?::(?P<{1}>\d+))?"
+_MIKROTIK = re.compile(
+    r"\S+: in:(?P<inside>\(unknown \d+\)|\S+) out:.*?\bproto (?P<proto>[\w-]+)(?: \((?P<detail>[^)]*)\))?, "
+    + _END.format("src", "sport")
+    + "->"
+    + _END.format("dst", "dport")
+)
+_MIKROTIK_ICMP = re.compile(r"type (\d+), code (\d+)")
+_MIKROTIK_TIME = re.compile(r"^([a-z]{3})/(\d\d)/(\d{4}) (\d\d:\d\d:\d\d)")
+_LENGTH = re.compile(r", len (\d+)")
+
+
+def mikrotik_fields(line: str) -> Fields | None:
+    """Fields of a line of the firewall of RouterOS; what the router itself sends is not sent to it."""
+    found = _MIKROTIK.search(line)
+    if found is None or found["inside"].startswith("(unknown"):
+        return None
+    fields: Fields = {"src_ip": found["src"], "dst_ip": found["dst"], "protocol": found["proto"]}
+    fields |= {"src_port": found["sport"], "dst_port": found["dport"]}
+    length = _LENGTH.search(line, found.end())
+    fields["bytes"] = length[1] if length else None
+    icmp = _MIKROTIK_ICMP.match(found["detail"] or "")
+    if icmp:
+        fields |= {"icmp_type": icmp[1], "icmp_code": icmp[2]}
+    elif found["proto"] == "TCP":
+        fields["tcp_flags"] = found["detail"]
+    # Its own log files have times such as jul/21/2016.
+    own = _MIKROTIK_TIME.match(line)
+    return {**fields, "timestamp": f"{own[2]} {own[1]} {own[3]} {own[4]}"} if own else fields
+
+
+# Places in a traffic log of PAN-OS, counted from the field that says TRAFFIC.
+_PALO_ALTO = {"src_ip": 4, "dst_ip": 5, "src_port": 21, "dst_port": 22, "protocol": 26, "timestamp": 3}
+_PALO_ALTO_BEGIN = re.compile(r"(?:^|[\s,])\d+,\d{4}/\d\d/\d\d \d\d:\d\d:\d\d,[^,]*,TRAFFIC,")
+
+
+def palo_alto_fields(line: str) -> Fields | None:
+    """Fields of a traffic log of PAN-OS; of a session whose begin is logged too, its end counts."""
+    found = _PALO_ALTO_BEGIN.search(line)
+    if found is None:
+        return None
+    values = next(csv.reader([line[found.end() - len("TRAFFIC,") :]]))
+    if len(values) <= max(_PALO_ALTO.values()):
+        return {}
+    if values[1] == "start":
+        return None
+    return _flow({field: values[place] for field, place in _PALO_ALTO.items()})

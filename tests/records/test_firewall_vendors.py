@@ -1,0 +1,130 @@
+# ruff: noqa: E501 - lines of logs are as long as their programs write them.
+"""Lines of FortiGate, Juniper SRX, MikroTik and Palo Alto, and of Cowrie's text log, after their documentation."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from variants import PING, PING6, TCP, TCP6, UDP, Tuple, Variant, Variants
+
+from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
+
+VARIANTS = Variants()
+ISO = "2016-07-21T17:50:56+00:00 gateway "
+NO_TYPE: Tuple = ("192.0.2.1", "198.51.100.7", 1, UNKNOWN_ICMP_TYPE, 0)
+
+
+def add(name: str, line: str, expected: list[Tuple], **more: Any) -> None:
+    VARIANTS.add(name, line + "\n", expected, **{"format": "firewall-log", **more})
+
+
+FORTI = 'devname="FGT" devid="FG1" logid="0001000014" type="traffic" subtype="local" level="notice" vd="root" srcip=192.0.2.1 srcport=40000 srcintf="wan1" dstip=198.51.100.7 dstport=23 dstintf="root" sessionid=1 proto=6 action="deny" policyid=0 service="TELNET" sentbyte=0 rcvdbyte=0'
+add("forti syslog", "<189>date=2016-07-21 time=17:50:56 " + FORTI, [TCP])
+add("forti eventtime", "date=2016-07-21 time=19:50:56 eventtime=1469123456000000000 " + FORTI, [TCP])
+add("forti zone", 'date=2016-07-21 time=19:50:56 tz="+0200" ' + FORTI, [TCP])
+add("forti stamp alone", ISO + FORTI, [TCP])
+add(
+    "forti ping",
+    "date=2016-07-21 time=17:50:56 "
+    + FORTI.replace("proto=6", "proto=1").replace("port=40000", "port=1").replace("dstport=23", "dstport=9"),
+    [NO_TYPE],
+)
+add(
+    "forti other types are skipped",
+    "date=2016-07-21 time=17:50:56 " + FORTI + "\n" + FORTI.replace("traffic", "utm"),
+    [TCP],
+    skipped=1,
+)
+
+JUNIPER = "RT_FLOW - RT_FLOW_SESSION_DENY [junos@2636.1.1.1.2.129 "
+ENDS = 'source-address="192.0.2.1" source-port="40000" destination-address="198.51.100.7" destination-port="23" '
+add(
+    "srx structured",
+    "<14>1 2016-07-21T17:50:56.000Z srx " + JUNIPER + ENDS + 'service-name="x" protocol-id="6" icmp-type="0"]',
+    [TCP],
+)
+add(
+    "srx structured ping",
+    "<14>1 2016-07-21T17:50:56.000Z srx " + JUNIPER + ENDS + 'service-name="icmp" protocol-id="1" icmp-type="8"]',
+    [PING],
+)
+DENIED = "RT_FLOW: RT_FLOW_SESSION_DENY: session denied 192.0.2.1/40000->198.51.100.7/23 "
+add("srx text", ISO + DENIED + "0x0 junos-telnet 6(0) deny-all untrust trust UNKNOWN UNKNOWN", [TCP])
+add("srx older text", ISO + DENIED + "junos-telnet 6(0) deny-all untrust trust", [TCP])
+add("srx text ping", ISO + DENIED + "icmp 1(8) deny-all untrust trust", [PING])
+add(
+    "srx created, and closed once more",
+    ISO
+    + "RT_FLOW: RT_FLOW_SESSION_CREATE: session created 192.0.2.1/40000->198.51.100.7/23 0x0 junos-telnet 192.0.2.1/40000->10.0.0.5/23 0x0 N/A N/A dst rule 6 all untrust trust 1\n"
+    + ISO
+    + "RT_FLOW: RT_FLOW_SESSION_CLOSE: session closed TCP FIN: 192.0.2.1/40000->198.51.100.7/23 junos-telnet 6 all",
+    [TCP],
+    skipped=1,
+)
+add("srx of an unknown form", ISO + DENIED.rpartition(" 192")[0], [], rejected=1)
+
+TIK = "firewall,info drop input: in:ether1 out:(unknown 0), src-mac 00:11:22:33:44:55, proto "
+add("mikrotik", ISO + TIK + "TCP (SYN), 192.0.2.1:40000->198.51.100.7:23, len 40", [TCP])
+add(
+    "mikrotik 7",
+    ISO
+    + TIK.replace("src-mac", "connection-state:new src-mac")
+    + "UDP, 192.0.2.1:40000->198.51.100.7:53, NAT 192.0.2.1:40000->(198.51.100.7:53->10.0.0.5:53), len 60",
+    [UDP],
+)
+add("mikrotik ping", ISO + TIK + "ICMP (type 8, code 0), 192.0.2.1->198.51.100.7, len 84", [PING])
+add("mikrotik IPv6", ISO + TIK + "TCP (SYN), [2001:db8::1]:40000->[2001:db8::7]:23, len 60", [TCP6])
+add("mikrotik ping IPv6", ISO + TIK + "ICMPv6 (type 128, code 0), 2001:db8::1->2001:db8::7, len 64", [PING6])
+add("mikrotik file", "jul/21/2016 17:50:56 " + TIK + "TCP (SYN), 192.0.2.1:40000->198.51.100.7:23, len 40", [TCP])
+add(
+    "mikrotik outgoing",
+    ISO
+    + TIK
+    + "TCP (SYN), 192.0.2.1:40000->198.51.100.7:23, len 40\n"
+    + ISO
+    + "firewall,info output: in:(unknown 0) out:ether1, proto UDP, 198.51.100.7:1->192.0.2.9:53, len 60",
+    [TCP],
+    skipped=1,
+)
+
+PALO = "1,2016/07/21 17:51:00,0011,TRAFFIC,drop,2049,2016/07/21 17:50:56,192.0.2.1,198.51.100.7,0.0.0.0,0.0.0.0,{},,,not-applicable,vsys1,untrust,untrust,eth1,,,2016/07/21 17:50:57,0,1,40000,23,0,0,0x0,tcp,deny,60,60,0,1,2016/07/21 17:50:55,0,any"
+add("palo alto", ISO + PALO.format("deny-all"), [TCP])
+add("palo alto export", PALO.format('"deny, all"'), [TCP])
+add(
+    "palo alto start",
+    PALO.format("r") + "\n" + PALO.format("r").replace("TRAFFIC,drop", "TRAFFIC,start"),
+    [TCP],
+    skipped=1,
+)
+add("palo alto ping", PALO.format("r").replace(",tcp,", ",icmp,"), [NO_TYPE])
+add("palo alto cut", PALO.format("r") + "\n" + PALO.format("r")[:120], [TCP], rejected=1)
+
+CONNECTION = " [cowrie.telnet.factory.HoneyPotTelnetFactory] New connection: 192.0.2.1:40000 (198.51.100.7:23) [session: 5f2a1b3c4d5e]"
+add("cowrie text", "2016-07-21T17:50:56.000000Z" + CONNECTION, [TCP], format="cowrie-text")
+add(
+    "cowrie text, other lines",
+    "2016-07-21T17:50:50.000000Z [-] Cowrie Version 2.5.0\n2016-07-21T17:50:56.000000Z"
+    + CONNECTION
+    + "\n2016-07-21T17:50:57.000000Z [HoneyPotTelnetTransport,0,192.0.2.1] login attempt [root/1234] failed",
+    [TCP],
+    format="cowrie-text",
+    skipped=2,
+)
+add(
+    "kippo text",
+    "2016-07-21 17:50:56+0000 [kippo.core.honeypot.HoneyPotSSHFactory] New connection: 192.0.2.1:40000 (198.51.100.7:23) [session: 0]",
+    [TCP],
+    format="cowrie-text",
+)
+add(
+    "cowrie text IPv6",
+    "2016-07-21T17:50:56.000000Z"
+    + CONNECTION.replace("192.0.2.1", "2001:db8::1").replace("198.51.100.7", "2001:db8::7"),
+    [TCP6],
+    format="cowrie-text",
+)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_lines_of_logs(tmp_path: Path, variant: Variant) -> None:
+    variant.check(tmp_path)
