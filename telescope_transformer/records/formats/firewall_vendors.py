@@ -75,6 +75,7 @@ _MIKROTIK = re.compile(
     + _END.format("src", "sport")
     + "->"
     + _END.format("dst", "dport")
+    + r"(?=[,\s]|$)"
 )
 _MIKROTIK_ICMP = re.compile(r"type (\d+), code (\d+)")
 _MIKROTIK_TIME = re.compile(r"^([a-z]{3})/(\d\d)/(\d{4}) (\d\d:\d\d:\d\d)")
