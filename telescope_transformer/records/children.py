@@ -1,4 +1,4 @@
-"""The output of another program that reads a file for us, within bounds on its time and on its complaints."""
+"""Reads the output of another program, with bounds on its time and on its error messages."""
 
 import ctypes
 import os
@@ -15,7 +15,7 @@ LONGEST_SILENCE = 60.0
 """Seconds without output after which a program is ended. Healthy ones write a megabyte in a fraction of a second."""
 
 MOST_COMPLAINTS = 1 << 20
-"""Bytes of complaints after which a program is ended: one that meets the same damage again and again never stops."""
+"""Bytes of error messages after which a program is ended: one that loops over the same damage never stops."""
 
 _KEPT_COMPLAINT = 500
 _READ_BYTES = 1 << 20
@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _end_with_parent() -> None:
-    """Has the kernel end this process when its parent is gone (Linux; elsewhere nothing does)."""
+    """Asks the kernel to end this process when its parent ends (only Linux can)."""
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     except (AttributeError, OSError):
@@ -33,7 +33,8 @@ def _end_with_parent() -> None:
 def output_of(command: Sequence[str], file: InputFile) -> Iterator[bytes]:
     """What `command` prints, in blocks.
 
-    Raises DamagedInput if it fails, complains, is silent for too long or complains without end.
+    Raises:
+        DamagedInput: if it fails, prints an error, or prints nothing for too long or errors without end.
     """
     with subprocess.Popen(
         command,

@@ -1,4 +1,4 @@
-"""Which column of a file is which field of a flow record: as the user says, or by the names in common use."""
+"""Finds the column of each field of a flow record: as the user maps it, or by common names."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.rejects import escaped
 
 EXTRA_FIELDS = ("icmp_type", "icmp_code", "date")
-"""Columns that complete a field: the ports of ICMP, and the date of times of day."""
+"""Columns that complete a field: ICMP's type and code, and the date that belongs to a time of day."""
 
 MAPPABLE_FIELDS = (*FLOW_SCHEMA.names, *EXTRA_FIELDS)
 ONE_PROTOCOL = "if all records are of one protocol, put the file into a folder named after it, such as protocol=tcp/"
@@ -66,11 +66,12 @@ def _by_alias(field: str, plain: Mapping[str, str]) -> str | None:
 
 
 def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: str) -> dict[str, str]:
-    """The file's column for each field that it has, given the `names` of its columns.
+    """The column of each field that a file has, given the `names` of its columns.
 
-    With a mapping, required fields that it leaves out are still found by their common names, optional ones are not.
-    Raises FlowRecordError, naming the file, for a mapped column that is absent or there twice, and for a required
-    field that is not found.
+    Required fields that a mapping leaves out are still found by their common names; optional ones are not.
+
+    Raises:
+        FlowRecordError: if a mapped column is absent or there twice, or a required field has no column.
     """
     resolved: dict[str, str] = {}
     listed = escaped(", ".join(names)[:_LONGEST_LISTING])

@@ -1,4 +1,4 @@
-"""The content of a compressed file, block by block in bounded memory; the compression is told by the first bytes."""
+"""Reads compressed files block by block in bounded memory. The first bytes tell the compression."""
 
 import bz2
 import io
@@ -21,7 +21,7 @@ _MAGICS = {
     "lzma": b"\x5d\x00\x00",
     "lz4": b"\x04\x22\x4d\x18",
 }
-# What cannot be read as it is, with what to do about it.
+# Files that have to be unpacked by another program, and how.
 _ARCHIVES = {
     b"PK\x03\x04": "a zip archive: unpack it first",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive: unpack it first",
@@ -37,7 +37,7 @@ _MOST_SKIPPED = 1024
 
 
 def compression_of(raw: io.BufferedReader) -> str | None:
-    """A name of `_MAGICS` by the first bytes that count, None if they are of none."""
+    """The compression (a key of `_MAGICS`) that a file begins with, behind frames that decoders skip, or None."""
     for _ in range(_MOST_SKIPPED):
         start = raw.read(8)
         if len(start) < 8 or int.from_bytes(start[:4], "little") not in _SKIPPABLE:
@@ -47,7 +47,7 @@ def compression_of(raw: io.BufferedReader) -> str | None:
 
 
 def archive_hint(head: bytes) -> str | None:
-    """What a file is, and what to do, if it is of a kind that has to be unpacked by other programs."""
+    """What a file is and how to unpack it, if another program has to; else None."""
     return next((hint for magic, hint in _ARCHIVES.items() if head.startswith(magic)), None)
 
 
@@ -96,7 +96,7 @@ def _member_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
 
 
 def _next_member(raw: io.BufferedReader, rest: bytes, size: int) -> bytes:
-    """The bytes from the next member on; tapes and some writers pad with zeros, which begin none."""
+    """The bytes from the next member on. Zeros, with which tapes and some programs fill up, are skipped."""
     rest = rest.lstrip(b"\0")
     while not rest:
         block = raw.read(size)

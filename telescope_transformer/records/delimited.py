@@ -1,4 +1,4 @@
-"""Delimited text in batches of byte columns, every row with its number; what all text table formats share."""
+"""Reads delimited text in batches of byte columns with the number of each row; all text table formats use it."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ from telescope_transformer.records.splitting import (
 
 _DELIMITERS = b",\t;|"
 _MOST_LEAD_IN = 30
-"""Titles before the header; comments, which begin with `#`, may be any number."""
+"""Lines of titles that may come before the header. Comments, which begin with `#`, may be any number of lines."""
 
 _MOST_COLUMNS = 10_000
 _DATE_AND_TIME = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d) +(\d\d:\d\d)")
@@ -38,7 +38,7 @@ class Layout:
         delimiter: a byte, or `splitting.BLANKS`.
         quoted: whether `"` may enclose values.
         comment: the byte that a comment line begins with, 0 for none.
-        trailers: lines behind which malformed rows are the end of an export and not rows.
+        trailers: lines that begin the summary at the end of an export; malformed rows after them are ignored.
     """
 
     names: tuple[str, ...]
@@ -101,7 +101,7 @@ def has_delimiter(head: bytes) -> bool:
 
 
 def first_lines(head: bytes) -> list[bytes]:
-    """The lines of a head in which a header may be: all comments, and the first lines that are none."""
+    """The lines that may be the header: all comments at the beginning, and the first other lines."""
     found: list[bytes] = []
     seen = 0
     for line in head.split(b"\n"):
@@ -113,7 +113,7 @@ def first_lines(head: bytes) -> list[bytes]:
 
 
 def _header_ends(head: bytes, start: int, end: int) -> int:
-    """Where the header that begins at `start` ends: a quoted name may go over the line's end."""
+    """Where the header that begins at `start` ends; a quoted name may contain line feeds."""
     stop = end
     for _ in range(5):
         if head.count(b'"', start, stop) % 2 == 0:
@@ -133,7 +133,7 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
         name: of the file.
 
     Raises:
-        FlowRecordError: if there is none, with what is wrong with the first line that is no comment.
+        FlowRecordError: if there is none; the message says what the first line that is no comment lacks.
     """
     given: int | None = None
     first: FlowRecordError | None = None

@@ -22,7 +22,7 @@ from telescope_transformer.records.rejects import escaped
 __all__ = ["DamagedInput", "InputFile", "find_inputs", "is_unfinished"]
 
 HEAD_BYTES = 1 << 18
-"""Bytes by which a format is told: more than the longest first lines met, Suricata's statistics of many threads."""
+"""Bytes that a format is recognised by. The longest first lines seen are Suricata's statistics of many threads."""
 
 BLOCK_BYTES = 1 << 20
 # What Hive writes for a partition without a value.
@@ -38,7 +38,8 @@ class InputFile:
         path: where its content lies: the file itself, or a temporary copy of a pipe or a URL.
         name: what messages and rejects call it, with unprintable bytes escaped.
         partitions: the values that `key=value` folders of its path give (hive partitions).
-        given: whether the user named this very file; one that a folder or a glob gave may be passed over.
+        given: whether the user named the file itself. A file found in a folder or by a glob is skipped, with a note,
+            if it holds no flow records.
     """
 
     def __init__(self, path: Path, *, name: str | None = None, given: bool = True) -> None:
@@ -135,7 +136,7 @@ def _is_hidden(path: Path, root: Path) -> bool:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether a file has a name under which programs keep what they have not finished writing."""
+    """Whether the name of a file says that a program is still writing it."""
     return path.suffix in _UNFINISHED or path.name.startswith(_CURRENT_CAPTURE)
 
 
@@ -145,7 +146,7 @@ def _files_below(root: Path) -> list[InputFile]:
 
 
 def _from_stream(path: Path) -> InputFile:
-    """A copy of what comes through a pipe, because formats are told and read in several passes."""
+    """A copy of what comes through a pipe, since a file is read more than once: to recognise it, and to read it."""
     with open(path, "rb") if path.name != "-" else os.fdopen(os.dup(sys.stdin.fileno()), "rb") as stream:
         copy = _spooled(iter(lambda: stream.read(BLOCK_BYTES), b""))
     return InputFile(copy, name=escaped(path))
@@ -191,7 +192,9 @@ def find_inputs(inputs: Sequence[str | Path] | str | Path) -> list[InputFile]:
     `-` for standard input, a named pipe, or a URL.
 
     A file that several inputs name is read once.
-    Raises InputError for an input that is absent or matches nothing.
+
+    Raises:
+        InputError: if an input does not exist or matches no file.
     """
     found: list[InputFile] = []
     for given in [inputs] if isinstance(inputs, str | Path) else inputs:

@@ -51,7 +51,7 @@ def _parsed(row: int, text: bytes) -> Item:
 def line_items(block: bytes, first: int) -> Iterator[Item]:
     """The values of a block of lines; brackets and commas of an array with a value a line are passed over.
 
-    What syslog or Docker write before an object is passed over too, and the record separators of RFC 7464.
+    What syslog or Docker write before an object is skipped too, and so are the record separators of RFC 7464.
     """
     for row, line in enumerate(block.split(b"\n"), start=first):
         text = line.strip(b" \t\x1e\r,")
@@ -67,7 +67,7 @@ def line_items(block: bytes, first: int) -> Iterator[Item]:
 
 
 def _behind_prefix(text: bytes) -> bytes:
-    """The object at the end of a line of a log; the whole line where none is."""
+    """The object at the end of a log line, or the whole line if it ends in none."""
     at = text.find(b'{"', 0, _LONGEST_PREFIX)
     prefix = text[: max(at, 0)]
     if _FLUENTD.match(prefix):
@@ -79,7 +79,7 @@ def _behind_prefix(text: bytes) -> bytes:
 
 
 class Stream:
-    """Values that go over lines, found one after another in a text; a malformed one ends at the next line with one."""
+    """Finds values that span several lines. After a malformed value it goes on at the next line with an object."""
 
     def __init__(self, start: int) -> None:
         self._skip = start
@@ -89,7 +89,7 @@ class Stream:
         self._over = False
 
     def feed(self, block: bytes, final: bool) -> Iterator[Item]:
-        """The values that are complete with this block."""
+        """The values that this block completes."""
         if self._skip:
             block, self._skip = block[self._skip :], max(0, self._skip - len(block))
         # Text is clean UTF-8 already.
@@ -124,7 +124,7 @@ class Stream:
 
 
 def goes_over_lines(head: bytes) -> int | None:
-    """Where the values of a text begin that are not one a line; None if they are."""
+    """Where the first value begins, if values span several lines; None if each line holds one."""
     text = head.lstrip()
     lines = [line.strip() for line in text.split(b"\n", 2)]
     first = lines[0]
@@ -188,7 +188,7 @@ def objects(item: Item) -> Iterator[Any]:
 
 
 def unwrapped(record: Any) -> Any:
-    """The record itself where a program that stores or sends logs has wrapped it."""
+    """The record inside what a log store or a log shipper has put around it; other objects as they are."""
     if not isinstance(record, dict):
         return record
     for name in _WRAPPERS:

@@ -1,8 +1,8 @@
-"""JSON logs to flow records: a dialect says which objects are flow records and what their fields are called.
+"""Reads flow records from JSON logs. A dialect says which objects are flow records and what their fields are called.
 
-A file may hold an object a line, an array of objects over any number of lines, or such an array within an object (as
-Elasticsearch answers a search). Every object is told by its own keys, so that a first line that is cut, long or of
-another kind does no harm. An object that no dialect knows, or that is known to be no flow record, is skipped.
+A file may hold one object per line, an array of objects over any number of lines, or an object that holds such an
+array (as Elasticsearch answers a search). Each object is recognised by its own keys, so a first line that is cut, long
+or of another kind does no harm. An object that is no flow record, or that no dialect knows, is skipped.
 """
 
 import re
@@ -68,14 +68,14 @@ def _dialect_of(record: Any, dialects: Sequence[Dialect]) -> Dialect | None:
 
 
 def _first_known(found: Iterable[Item], dialects: Sequence[Dialect]) -> Dialect | None:
-    """The first dialect but the last, which takes any object, that one of some values is of."""
+    """The first dialect that matches one of some values. The last dialect, which matches any object, is not tried."""
     records = (record for item in found for record in map(unwrapped, objects(item)))
     return next(filter(None, (_dialect_of(record, dialects[:-1]) for record in records)), None)
 
 
 @lru_cache(maxsize=4)
 def _first_dialect(head: bytes, dialects: tuple[Dialect, ...]) -> Dialect | None:
-    """The dialect of the first object of a head that one knows; the last, which takes any, where the head is JSON."""
+    """The dialect of the first object that a dialect knows; the last dialect if the head is JSON of no known kind."""
     text = as_utf8(head)
     begins_so = re.match(rb'\s*(?:\[\s*)?\{\s*"', text) is not None
     if b"\0" in text[:512] or (not begins_so and b'{"' not in text):
@@ -117,7 +117,7 @@ class _Batch:
         self.records: list[dict[str, bytes | None]] = []
 
     def add(self, row: int, fields: Mapping[str, Any]) -> bool:
-        """Takes a record, unless one of its values is no text."""
+        """Adds a record; returns False if one of its values is no valid text."""
         try:
             self.records.append(encoded(fields))
         except UnicodeEncodeError:
@@ -142,7 +142,7 @@ class _Reading:
         self.used: set[str] = set()
 
     def chunks(self, block: list[Item], fallback: bool) -> Iterator[Chunk]:
-        """The chunks of a block; with `fallback` only what the dialects' fallbacks give, and no rejects of lines."""
+        """The chunks of a block. With `fallback` only the dialects' fallbacks are used, and no lines are rejected."""
         batches: dict[str, _Batch] = {}
         bad: list[Item] = []
         skipped = 0
@@ -174,7 +174,7 @@ class _Reading:
         return [found] if isinstance(found, dict) else found
 
     def _is_for_later(self, dialect: Dialect | None, record: Any, fallback: bool) -> bool:
-        """Whether an object that gave no fields would give some as a fallback; they are counted."""
+        """Whether the fallback would read an object that gave no fields; such objects are counted."""
         later = dialect is not None and not fallback and self._fields(dialect, record, True) is not None
         self.left_out += later
         return later
@@ -196,7 +196,7 @@ class _Reading:
         raw = batch.columns()
         if dialect.complete:
             raw = dialect.complete(raw)
-        # What no record has, a partition may give.
+        # A field that no record has may be in the names of the folders.
         absent = [field for field in raw if raw[field].null_count == len(batch.rows)]
         found = {field: column for field, column in raw.items() if field not in absent}
         found |= fields_of_partitions(self.file, found, len(batch.rows))
@@ -209,7 +209,7 @@ class _Reading:
 
 
 def read_json(file: InputFile, context: ReadContext, dialects: Sequence[Dialect]) -> Iterator[Chunk]:
-    """Flow records of a file of JSON, of whichever dialects its objects are."""
+    """Flow records of a JSON file, whose objects may be of different dialects."""
     reading = _Reading(file, context, dialects)
     text = TextBlocks(file.blocks(BLOCK_BYTES), file.name)
     for block in items(file, text):

@@ -1,4 +1,4 @@
-"""How missing values are written: one list for every reader and every field."""
+"""The texts that mean a missing value; every reader uses the same list for every field."""
 
 # The missing values of pandas' CSV reader, of MySQL and PostgreSQL exports (\N), of Zeek ("-", "(empty)") and of the
 # languages that logs are written in. Compared without case.

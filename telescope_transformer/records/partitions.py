@@ -1,4 +1,4 @@
-"""Values that hive partitions (`day=2024-01-01/`) give as columns."""
+"""Reads the names of hive partitions (`day=2024-01-01/`) as columns."""
 
 from collections.abc import Collection, Mapping
 
@@ -13,7 +13,7 @@ NO_DESTINATION = "no destination column; every record has the destination 240.0.
 def partition_columns(
     file: InputFile, resolved: Mapping[str, str], stored: Collection[str], rows: int
 ) -> dict[str, pa.Array]:
-    """Columns of `rows` equal values for the fields that a partition and no stored column gives."""
+    """A constant column of `rows` values for each field that is in a partition and in no stored column."""
     return {
         field: pa.repeat(pa.scalar(file.partitions[column], pa.string()), rows)
         for field, column in resolved.items()
@@ -22,9 +22,9 @@ def partition_columns(
 
 
 def fields_of_partitions(file: InputFile, known: Collection[str], rows: int) -> dict[str, pa.Array]:
-    """Columns of `rows` equal values for the fields, found by their common names, that only a partition gives.
+    """A constant column of `rows` values for each field, found by its common names, that only a partition has.
 
-    A partition without a value gives missing ones.
+    A partition without a value gives missing values.
     """
     plain = {plain_name(key): value or "" for key, value in file.partitions.items()}
     found = {

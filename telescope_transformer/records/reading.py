@@ -24,7 +24,7 @@ from telescope_transformer.records.validation import Chunk
 logger = logging.getLogger(__name__)
 
 REJECTS_LISTED = 500_000
-"""Rejects that are listed; all are counted. Each takes some hundred bytes, a refused value of up to 200 included."""
+"""Rejected rows that are listed; further ones are only counted. Each takes a few hundred bytes of memory."""
 
 LIBRARY_ERRORS = (pa.ArrowException, ArithmeticError, LookupError, RecursionError, TypeError, ValueError, struct.error)
 """What the libraries behind a reader raise on content that they did not expect. Readers turn the errors that they know
@@ -35,7 +35,7 @@ _SENSORS_NAMED = 5
 
 
 class Counts(NamedTuple):
-    """Rows of the inputs: read = kept + rejected; `skipped` are no flow records or not sent to the telescope."""
+    """Rows of the inputs: read = kept + rejected. Skipped rows are no flow records, or not sent to the telescope."""
 
     read: int = 0
     kept: int = 0
@@ -310,9 +310,11 @@ def read_records(
         telescope: prefixes (CIDR) of the telescope; only what is sent to them counts. Empty: everything counts.
         keep_going: go on after a file that cannot be read at all.
 
-    Raises InputError for inputs that are absent, empty, or not what they claim. Among the files of a folder or a glob,
-    those that hold no flow records are passed over, and a note counts them. A file that is damaged part of the
-    way gives all records before the damage, which `damage` then lists; see `FlowRecords.raise_if_damaged`.
+    Files of a folder or a glob that hold no flow records are skipped, and a note counts them. From a damaged file all
+    records before the damage are read, and `damage` lists it; see `FlowRecords.raise_if_damaged`.
+
+    Raises:
+        InputError: if an input does not exist, is empty, or cannot be read.
     """
     scan = scan_records(
         inputs,

@@ -24,11 +24,11 @@ LONGEST_VALUE = 200
 """Characters of a refused value that are kept."""
 
 MOST_KINDS = 50
-"""Kinds of reject that the summary tells apart. A reader knows fewer; only counts of columns make more."""
+"""Kinds of reject that the summary lists. Only rows with different wrong numbers of columns give more kinds."""
 
 
 def escaped(value: object) -> str:
-    """Text from outside as it may be shown: what is undecodable or would steer a terminal is escaped."""
+    """Text from outside that is safe to show: undecodable bytes and control characters are escaped."""
     if isinstance(value, Path):
         value = os.fsencode(value)
     if isinstance(value, bytes):

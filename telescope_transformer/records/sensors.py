@@ -1,7 +1,7 @@
-"""Sensor names as destinations: a stable pseudo-address in 240.0.0.0/4 for each name.
+"""Gives each sensor name a stable pseudo-address in 240.0.0.0/4.
 
-Honeypot data often name the sensor and not its address. The block is reserved (RFC 1112, section 4), so a
-pseudo-address meets no real one.
+Honeypot data often have the name of a sensor instead of its address. The block is reserved (RFC 1112, section 4), so
+no real address is in it.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ ABSENT_DESTINATION = 0xF0000000
 
 _BLOCK, _LOW_28_BITS = 0xF0000000, 0x0FFFFFFF
 _LONGEST_NAME = 253
-# Three numbers with dots, or a number in hexadecimal, at the beginning of a short text: an address with a slip in it.
-# Names that begin with an address have a domain behind it.
+# An address with a typing error: three or four numbers with dots, or a hexadecimal number, and nothing behind it.
+# A host name that begins with an address has a domain behind it, and does not match.
 _MISSPELT_ADDRESS = re.compile(r"\[?(?:0x[0-9a-f]+|\d+\.\d+\.\d+(?:\.[^.]*)?\.?)\]?", re.IGNORECASE)
 
 
@@ -44,7 +44,7 @@ def is_sensor_name(text: str) -> bool:
 class SensorNames:
     """The names met so far and their pseudo-addresses.
 
-    Two names that hash alike are kept apart: the later one takes its next free alternative, and `collisions` says so.
+    If two names have the same hash, the later one takes another hash that is free, and `collisions` lists it.
     """
 
     def __init__(self) -> None:

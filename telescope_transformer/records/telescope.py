@@ -1,4 +1,4 @@
-"""Which records count: those sent to the telescope's prefixes, or all where none are given."""
+"""Selects the records that were sent to the telescope's prefixes, or all records if no prefix is given."""
 
 import ipaddress
 from collections.abc import Sequence

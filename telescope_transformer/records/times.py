@@ -1,9 +1,9 @@
-"""Timestamps of any common form to microseconds since 1970 in UTC.
+"""Reads timestamps of any common form as microseconds since 1970 in UTC.
 
 A number is an epoch time whose unit follows from its size: seconds below 1e11, milliseconds below 1e14, microseconds
 below 1e17, nanoseconds above. A second count reaches 1e11 in the year 5138, and the finer units pass their lower
-bounds in 1973, so telescope data are never ambiguous. Numbers that this rule would put in the wrong century are
-recognised by the column as a whole: see `NumberForm`.
+bounds in 1973, so the times of a telescope are never ambiguous. Numbers that this rule would put in the wrong century
+are recognised by looking at the whole column: see `NumberForm`.
 Text may also be an ISO 8601 date and time (or with slashes, as Argus writes it), or of a form that `dates.py` knows;
 without an offset it is UTC.
 """
@@ -71,7 +71,7 @@ def _is_date(days: np.ndarray) -> np.ndarray:
 
 
 class TimeReader:
-    """Reads the timestamps of one file; how they are written is judged by the first rows that tell, and then holds.
+    """Reads the timestamps of one file. The first rows that show how they are written decide for the whole file.
 
     Attributes:
         form: of times written as numbers; None until some were met.

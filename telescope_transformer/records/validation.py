@@ -1,4 +1,4 @@
-"""Raw columns of a file to valid flow records and rejects; the one place that decides what a valid record is."""
+"""Turns raw columns into valid flow records and rejects; the only place that decides what a valid record is."""
 
 import time
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ _AHEAD = 2 * _DAY
 
 
 class Chunk(NamedTuple):
-    """What a reader gives at a time: valid records, the rejected rows of the same stretch, and rows left out."""
+    """One piece of what a reader reads: valid records, rejected rows, and the number of skipped rows."""
 
     batch: pa.RecordBatch
     rejects: pa.Table = REJECTS_SCHEMA.empty_table()
@@ -81,7 +81,7 @@ def _fits(field: str, kind: pa.DataType) -> bool:
 
 
 def _unpacked(values: pa.Array) -> pa.Array:
-    """A column in one of the few types that the parsers take, without dictionary, extension type or view."""
+    """A column as one of the plain types that the parsers take: no dictionary, extension type or view."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     if isinstance(values, pa.ExtensionArray):
@@ -99,7 +99,7 @@ def _unpacked(values: pa.Array) -> pa.Array:
 
 
 class Validator:
-    """Turns raw columns of one file into chunks, and judges what only the file as a whole can tell.
+    """Turns raw columns of one file into chunks, and keeps what earlier rows have shown about the file.
 
     Args:
         file: name of the file, for rejects and messages.
@@ -240,7 +240,7 @@ class Validator:
 
 
 def _with_dates(raw: Mapping[str, pa.Array]) -> pa.Array:
-    """The timestamps, with the date of a column of its own before those that are only a time of day."""
+    """The timestamps; a value that is only a time of day gets the date from the date column."""
     times = raw["timestamp"]
     if "date" not in raw or not is_text(times.type):
         return times

@@ -26,7 +26,7 @@ _RANKS = {
 
 
 class _Found(NamedTuple):
-    """A value for a field; that with the fewest names `dropped` before it counts, then the lowest `rank`."""
+    """A value for a field. The value with the fewest `dropped` names counts, then the one with the lowest `rank`."""
 
     dropped: int
     rank: int
