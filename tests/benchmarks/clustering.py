@@ -255,13 +255,13 @@ def bench_search() -> list[dict[str, Any]]:
 
 
 def signed_network(name: str) -> sparse.csr_array:
-    """Signs of the sums of both directions, without loops."""
-    table = np.loadtxt(FOLDER / "signed" / f"{name}.csv", delimiter=",", skiprows=1).astype(np.int64)
-    table = table[table[:, 0] != table[:, 1]]
+    """Signs of the sums of both directions, without loops and without the few rows that lack a sign."""
+    table = np.genfromtxt(FOLDER / "signed" / f"{name}.csv", delimiter=",", skip_header=1)
+    table = table[(table[:, 0] != table[:, 1]) & ~np.isnan(table[:, 2])]
     _, ends = np.unique(table[:, :2], return_inverse=True)
     ends = ends.reshape(-1, 2)
     n = int(ends.max()) + 1
-    half = sparse.coo_array((table[:, 2].astype(float), (ends[:, 0], ends[:, 1])), shape=(n, n)).tocsr()
+    half = sparse.coo_array((table[:, 2], (ends[:, 0], ends[:, 1])), shape=(n, n)).tocsr()
     both = (half + half.T).sign()
     both.eliminate_zeros()
     return both.tocsr()

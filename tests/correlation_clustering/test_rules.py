@@ -4,6 +4,7 @@ A mistake in any of these changes few results, and only now and then; so each ha
 """
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ from telescope_transformer.correlation_clustering.bounds.ascent import proved_va
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, Rows
 from telescope_transformer.correlation_clustering.bounds.reduction import contracted
 from telescope_transformer.correlation_clustering.forest import find
+from telescope_transformer.correlation_clustering.graph import common_refinement
 from telescope_transformer.correlation_clustering.links import link
+from telescope_transformer.correlation_clustering.search import local_search
 from telescope_transformer.correlation_clustering.search.greedy import first_largest
-from telescope_transformer.correlation_clustering.search.local_search import fuse, move_nodes
+from telescope_transformer.correlation_clustering.search.local_search import fuse, improve, move_nodes
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress, Solution
 
 # What both forms make of `of_signs(24)`: their rules for ties differ, and neither is to change unnoticed.
@@ -223,6 +226,26 @@ def test_fusion_keeps_what_both_agree_on_at_no_higher_cost() -> None:
     first, second = rng.integers(0, 3, (2, 40))
     found = fuse(graph, first, second, rng, Deadline())
     assert graph.cost(found) <= min(graph.cost(first), graph.cost(second))
+
+
+def test_fusion_goes_on_from_the_cheapest_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = DenseGraph(random_weights(11, 60))
+    first, second = np.random.default_rng(11).integers(0, 3, (2, 60))
+    pieces = common_refinement(first, second)
+    candidates: list[float] = []
+
+    def recorded(small: DenseGraph, labels: np.ndarray, *others: Any) -> np.ndarray:
+        if small.n == graph.n:
+            return labels
+        found = improve(small, labels, *others)
+        if small.n == pieces.max() + 1:
+            candidates.append(graph.cost(found[pieces]))
+        return found
+
+    monkeypatch.setattr(local_search, "improve", recorded)
+    found = fuse(graph, first, second, np.random.default_rng(1), Deadline())
+    assert len(set(candidates)) > 1
+    assert graph.cost(found) == min(candidates)
 
 
 def test_roots_are_found_and_paths_halved() -> None:
