@@ -195,40 +195,64 @@ def edge_fractions(reduced, cut, smoothing):
 
 
 @njit(cache=True, nogil=True)
-def separate_sparse(indptr, indices, ids, reduced, cut, smoothing, tolerance, first, last, triangles, multipliers):
+def near_rows(indptr, indices, ids, reduced, cut, smoothing, limit):
+    """The edges whose estimate is below the limit, in compressed rows: ends, edges and estimates."""
+    x = edge_fractions(reduced, cut, smoothing)
+    near_indptr = np.zeros(indptr.size, np.int64)
+    for i in range(indptr.size - 1):
+        near_indptr[i + 1] = near_indptr[i]
+        for p in range(indptr[i], indptr[i + 1]):
+            near_indptr[i + 1] += x[ids[p]] < limit
+    ends, edges = np.empty(near_indptr[-1], np.int32), np.empty(near_indptr[-1], np.int32)
+    estimates = np.empty(near_indptr[-1], np.float32)
+    place = 0
+    for p in range(indices.size):
+        if x[ids[p]] < limit:
+            ends[place], edges[place], estimates[place] = indices[p], ids[p], x[ids[p]]
+            place += 1
+    return near_indptr, ends, edges, estimates
+
+
+@njit(cache=True, nogil=True)
+def separate_sparse(rows, near, reduced, cut, smoothing, tolerance, first, last, triangles, multipliers):
     """Find violated triangles of three edges and give them multipliers; returns how many. Stops where arrays are full.
 
-    For each edge (i, j), j < i, first <= i < last, that is to some degree cut, the common neighbours whose edges to
-    both are less than cut.
+    ``rows`` are (indptr, indices, ids), ``near`` are `near_rows`. Each edge (i, j) that is to some degree cut is looked
+    at from its end i of more near edges, first <= i < last: its common neighbours are found among those of j.
     """
+    indptr, indices, ids = rows
+    near_indptr, ends, edges, estimates = near
     n = indptr.size - 1
-    owner = np.full(n, -1, np.int32)
-    edge_to = np.empty(n, np.int32)
+    # Estimates and edges between i and its near neighbours; no sum with 2 is below an estimate.
+    x_to, edge_to = np.full(n, 2.0, np.float32), np.empty(n, np.int32)
     found = 0
     for i in range(first, last):
-        for p in range(indptr[i], indptr[i + 1]):
-            e = ids[p]
-            if fraction(reduced[e], cut[e], smoothing) < 1.0 - tolerance:
-                owner[indices[p]] = i
-                edge_to[indices[p]] = e
+        ways = near_indptr[i + 1] - near_indptr[i]
+        for p in range(near_indptr[i], near_indptr[i + 1]):
+            x_to[ends[p]], edge_to[ends[p]] = estimates[p], edges[p]
         for p in range(indptr[i], indptr[i + 1]):
             j, a = indices[p], ids[p]
-            if j > i:
-                break
-            if fraction(reduced[a], cut[a], smoothing) <= tolerance:
+            ways_of_other = near_indptr[j + 1] - near_indptr[j]
+            if ways_of_other > ways or (ways_of_other == ways and j > i):
                 continue
-            for q in range(indptr[j], indptr[j + 1]):
-                k = indices[q]
-                if owner[k] != i:
+            beyond = fraction(reduced[a], cut[a], smoothing) - tolerance
+            for q in range(near_indptr[j], near_indptr[j + 1]):
+                k = ends[q]
+                if x_to[k] + estimates[q] >= beyond:
                     continue
                 if found == multipliers.size:
                     return found
-                b, c = edge_to[k], ids[q]
+                b, c = edge_to[k], edges[q]
                 step = ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance)
+                x_to[k] = fraction(reduced[b], cut[b], smoothing)
+                estimates[q] = fraction(reduced[c], cut[c], smoothing)
+                beyond = fraction(reduced[a], cut[a], smoothing) - tolerance
                 if step > 0:
                     triangles[found, 0], triangles[found, 1], triangles[found, 2] = a, b, c
                     multipliers[found] = step
                     found += 1
-                    if fraction(reduced[a], cut[a], smoothing) <= tolerance:
-                        break
+                if beyond <= 0:
+                    break
+        for p in range(near_indptr[i], near_indptr[i + 1]):
+            x_to[ends[p]] = 2.0
     return found
