@@ -14,11 +14,13 @@ from telescope_transformer.correlation_clustering import (
     check_weights,
     gaec,
     neighbour_graph,
+    refine,
 )
 from telescope_transformer.correlation_clustering import graph as graph_module
 from telescope_transformer.correlation_clustering import neighbours as neighbours_module
 from telescope_transformer.correlation_clustering.bounds import certify as certificate_module
 from telescope_transformer.correlation_clustering.bounds.certify import prove
+from telescope_transformer.correlation_clustering.bounds.conflicts import conflict_graph
 from telescope_transformer.correlation_clustering.bounds.dual import SparseDual
 from telescope_transformer.correlation_clustering.search.local_search import improve
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
@@ -161,6 +163,34 @@ def test_a_limit_of_time_is_kept_to_a_tenth(kind: str, n: int, monkeypatch: pyte
         taken.append(time.process_time() - started)
         assert not solver.lower_bound_ > solver.cost_
     assert min(taken) < longest, taken
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_clustering_costs_more_among_conflicts_and_the_given_one_costs_the_same(seed: int) -> None:
+    weights = random_weights(seed, 8) - 0.8 * (1 - np.eye(8))
+    graph, labels = DenseGraph(weights), np.random.default_rng(seed).integers(0, 4, 8)
+    conflicts = conflict_graph(graph, labels, 1.0)
+    assert conflicts is not None
+    left_out = (conflicts.weights() == 0) & (weights != 0)
+    assert left_out.any()
+    assert (weights[left_out] < 0).all()
+    assert conflicts.cost(labels) == pytest.approx(graph.cost(labels))
+    assert optimum(conflicts.weights()) <= optimum(weights) + 1e-12
+
+
+def test_a_large_complete_graph_of_few_conflicts_is_proved_by_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = embeddings(500, clusters=40, noise=0.6).astype(np.float64)
+    graph = DenseGraph(vectors @ vectors.T, 0.6)
+    assert conflict_graph(graph, gaec(graph), 0.05) is None
+    bounds = []
+    for cuts_up_to in (0, 2_000):
+        monkeypatch.setattr(certificate_module, "_CUTS_UP_TO", cuts_up_to)
+        progress = Progress(graph)
+        progress.offer(refine(graph, restarts=2))
+        prove(progress, np.random.default_rng(0), Deadline(20))
+        assert progress.lower_bound <= progress.cost
+        bounds.append(progress.lower_bound)
+    assert bounds[0] > 0.99 * bounds[1] > 0
 
 
 def test_seconds_say_how_long_each_solver_took() -> None:

@@ -4,10 +4,13 @@ First triangles alone, then inequalities beyond triangles where these leave a ga
 is rounded and searched from; a better clustering becomes the new guide of the ascent.
 """
 
-from functools import singledispatch
+from collections.abc import Callable
+from functools import partial, singledispatch
+from typing import Any
 
 import numpy as np
 
+from telescope_transformer.correlation_clustering.bounds.conflicts import conflict_graph
 from telescope_transformer.correlation_clustering.bounds.cuts import (
     partition_rows,
     separate,
@@ -15,7 +18,13 @@ from telescope_transformer.correlation_clustering.bounds.cuts import (
     separate_two_partition,
     wheel_rows,
 )
-from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, SparseDual, ascend
+from telescope_transformer.correlation_clustering.bounds.dual import (
+    FIRST_SMOOTHING,
+    FIRST_SMOOTHING_SPARSE,
+    DenseDual,
+    SparseDual,
+    ascend,
+)
 from telescope_transformer.correlation_clustering.bounds.kernels import by_kernels
 from telescope_transformer.correlation_clustering.bounds.lp import relax_from
 from telescope_transformer.correlation_clustering.bounds.packing import packed_bound
@@ -41,6 +50,10 @@ _LAST_CUT_SMOOTHING = 1e-5
 _WHEELS_UP_TO = 300
 # Nodes of a sparse graph that is tried with all its pairs where cycles do not prove it: beyond, these take too long.
 _BEYOND_CYCLES_UP_TO = 1_000
+# Nodes up to which inequalities beyond triangles are looked for among all pairs.
+_CUTS_UP_TO = 2_000
+# Share of the pairs up to which a sparse ascent over them takes less time and memory than one over all pairs.
+_FEW_CONFLICTS = 0.25
 # Nodes whose pairs the ascent holds in memory: about 25 bytes a pair, 1.8 GB.
 _MATRIX_UP_TO = 12_000
 # Vectors all pairs of which are looked at for conflicts: a pass of 3e11 multiplications at 128 dimensions.
@@ -49,6 +62,8 @@ _PACK_UP_TO = 50_000
 _ASCENT_SHARE, _HIGHS_SHARE = 0.3, 0.9
 # Rounds of ascent before each rounding of a sparse graph; the first roundings gain the most.
 _SPARSE_ROUNDS = (2, 4, 8, 16, None)
+
+Prover = Callable[[Any, Progress, np.random.Generator, Deadline], None]
 
 
 def certify(
@@ -101,7 +116,13 @@ def _prove(graph: Graph, progress: Progress, rng: np.random.Generator, deadline:
 
 @_prove.register
 def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Triangles, then inequalities beyond them."""
+    """Triangles, then inequalities beyond them. Of a large graph only its conflicts, where these are few."""
+    if graph.n > _CUTS_UP_TO:
+        conflicts = conflict_graph(graph, progress.labels, _FEW_CONFLICTS)
+        if conflicts is not None:
+            prover = partial(_prove_by_cycles, smoothing=FIRST_SMOOTHING)
+            _prove_by_another(conflicts, prover, progress, rng, deadline)
+            return
     if graph.n > _MATRIX_UP_TO:
         return
     started = now()
@@ -122,6 +143,19 @@ def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator,
             smoothing /= 4
 
 
+def _prove_by_another(
+    graph: Graph, prover: Prover, progress: Progress, rng: np.random.Generator, deadline: Deadline
+) -> None:
+    """Prove with a graph of the same nodes in which no clustering costs more, and improve what it finds."""
+    part = progress.of(graph, progress.labels, deadline.seconds_left)
+    try:
+        prover(graph, part, rng, part.part(1.0))
+    finally:
+        progress.prove(part.lower_bound)
+        progress.offer(part.labels)
+    progress.offer(improve(progress.graph, part.labels, rng, deadline))
+
+
 def _before_last_pass(deadline: Deadline, started: float) -> Deadline:
     """An earlier deadline: the last evaluation of the bound takes as long as building the dual since ``started``."""
     return Deadline(deadline.seconds_left - (now() - started))
@@ -132,18 +166,20 @@ def prove_sparse(graph: SparseGraph, progress: Progress, rng: np.random.Generato
     """Cycles; then, in a small graph, what its absent pairs prove beyond them."""
     _prove_by_cycles(graph, progress, rng, deadline)
     if graph.n <= _BEYOND_CYCLES_UP_TO and not progress.closed and not deadline.passed:
-        part = progress.of(graph.filled(), progress.labels, deadline.seconds_left)
-        try:
-            prove_dense(graph.filled(), part, rng, part.part(1.0))
-        finally:
-            progress.offer(part.labels)
-            progress.prove(part.lower_bound)
+        _prove_by_another(graph.filled(), prove_dense, progress, rng, deadline)
 
 
-def _prove_by_cycles(graph: SparseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def _prove_by_cycles(
+    graph: SparseGraph,
+    progress: Progress,
+    rng: np.random.Generator,
+    deadline: Deadline,
+    smoothing: float = FIRST_SMOOTHING_SPARSE,
+) -> None:
     capacity = min(max(1 << 16, 2 * graph.indices.size), 1 << 24)
     started = now()
-    dual = SparseDual(graph, progress.labels, seed=int(rng.integers(2**31)), capacity=capacity)
+    seed = int(rng.integers(2**31))
+    dual = SparseDual(graph, progress.labels, seed=seed, capacity=capacity, smoothing=smoothing)
     deadline = _before_last_pass(deadline, started)
     longest = 0.0
     for rounds in _SPARSE_ROUNDS:
@@ -165,12 +201,7 @@ def prove_vectors(graph: VectorGraph, progress: Progress, rng: np.random.Generat
     """
     if graph.n <= _PACK_UP_TO:
         progress.prove(packed_bound(graph.vectors, progress.labels, graph.threshold, deadline))
-    near = progress.of(graph.near, progress.labels, deadline.seconds_left)
-    try:
-        _prove_by_cycles(graph.near, near, rng, near.part(1.0))
-    finally:
-        progress.prove(near.lower_bound)
-    progress.offer(improve(graph, near.labels, rng, deadline))
+    _prove_by_another(graph.near, _prove_by_cycles, progress, rng, deadline)
 
 
 def relax_and_round(progress: Progress, graph: DenseGraph, rng: np.random.Generator) -> None:

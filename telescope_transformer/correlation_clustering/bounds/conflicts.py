@@ -16,7 +16,7 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph, Spars
 def _rows_below(indptr, indices, labels, most):
     """Nodes j < i that attract i, share a node that attracts both, or are in its cluster, in compressed rows.
 
-    ``indptr`` and ``indices`` are the attractive pairs. Stops with a last row of -1 where there are more than ``most``.
+    ``indptr`` and ``indices`` are the attractive pairs. Where there are more than ``most``, the last start is -1.
     """
     n = labels.size
     starts, found = np.zeros(n + 1, np.int64), np.empty(most, np.int32)

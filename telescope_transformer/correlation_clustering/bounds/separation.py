@@ -215,10 +215,10 @@ def near_rows(indptr, indices, ids, reduced, cut, smoothing, limit):
 
 @njit(cache=True, nogil=True)
 def separate_sparse(rows, near, reduced, cut, smoothing, tolerance, first, last, triangles, multipliers):
-    """Find violated triangles of three edges and give them multipliers; returns how many. Stops where arrays are full.
+    """Find violated triangles of three edges and give them multipliers; returns how many.
 
-    ``rows`` are (indptr, indices, ids), ``near`` are `near_rows`. Each edge (i, j) that is to some degree cut is looked
-    at from its end i of more near edges, first <= i < last: its common neighbours are found among those of j.
+    Stops where the arrays are full. ``rows`` are (indptr, indices, ids), ``near`` are `near_rows`. Each edge (i, j) is
+    looked at from its end i of more near edges, first <= i < last: common neighbours are found among those of j.
     """
     indptr, indices, ids = rows
     near_indptr, ends, edges, estimates = near
