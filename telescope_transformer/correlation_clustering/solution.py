@@ -83,6 +83,8 @@ class Progress:
         self._gap = PROVED if gap is None else max(gap, PROVED)
         self._limit = float("inf") if time_limit is None else time_limit
         self.scores: list[tuple[float, float]] = []
+        # Whether annealing gained on restarts: the search goes on with what does.
+        self.annealing_gains = False
         # What scores are less than costs, where that is known, and the time that is kept back for working it out.
         self._constant = 0.0 if graph.scores_are_costs else None
         self._kept = 0.0

@@ -97,13 +97,16 @@ def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
 
 
 def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Restarts and annealing; where annealing gains nothing on the restarts, these go on."""
+    """Restarts and annealing; where annealing gains nothing on the restarts, these go on, here and in `_restart`."""
     graph = progress.graph
     # From single nodes first: it takes less time and mostly gets further than a refinement of GAEC.
     annealable = graph.complete and graph.n <= ANNEAL_UP_TO
     if annealable:
         evolve(progress, rng, deadline, most=_FIRST_RESTARTS)
-        if deadline.passed or progress.offer(Annealer(graph, rng, deadline).run(progress.labels, room=1)):
+        if deadline.passed:
+            return
+        progress.annealing_gains = progress.offer(Annealer(graph, rng, deadline).run(progress.labels, room=1))
+        if progress.annealing_gains:
             return
     evolve(progress, rng, deadline)
     if graph.complete and graph.n <= RESOLVE_UP_TO:
@@ -112,7 +115,7 @@ def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadli
 
 def _restart(progress: Progress, rng: np.random.Generator) -> None:
     deadline = progress.part(1.0)
-    if progress.graph.complete and progress.graph.n <= ANNEAL_UP_TO:
+    if progress.annealing_gains:
         breed(progress, rng, deadline, rounds=None if progress.limited else 1)
     elif progress.limited:
         evolve(progress, rng, deadline, patience=_PATIENCE_WITH_LIMIT)
