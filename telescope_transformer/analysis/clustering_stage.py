@@ -39,7 +39,7 @@ from telescope_transformer.preparation import EngineSettings, read_heads
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 
-# Restarts of the search times the pairs that each goes through: 10 restarts of 9,630 windows, half a minute on one core.
+# Restarts of the search times the pairs that each goes through: 10 restarts of 9,630 windows, half a minute.
 # On these, two restarts cost 7,042, and five 6,768 with a bound of 6,680.
 SEARCH_CELLS = 1e9
 # Windows that are solved at once: the cost of all their pairs takes seconds.
