@@ -15,7 +15,7 @@ _NULL, _ETHERNET, _PPP, _ATM, _RAW_BSD, _RAW_OPENBSD, _PPP_HDLC, _PPP_ETHER = 0,
 _RAW, _C_HDLC, _WIFI, _LOOP, _ENC, _LINUX_SLL, _PFLOG, _PRISM = 101, 104, 105, 108, 109, 113, 117, 119
 _RADIOTAP, _AVS, _PPP_PPPD, _PPI, _ERF, _PPP_WITH_DIRECTION = 127, 163, 166, 192, 197, 204
 _IPV4_ONLY, _IPV6_ONLY, _NFLOG, _LINUX_SLL2 = 228, 229, 239, 276
-_FIREWIRE, _PKTAP_DARWIN, _NETANALYZER, _IPOIB, _PKTAP, _MPACKET = 138, 149, 240, 242, 258, 274
+_FIREWIRE, _PKTAP_DARWIN, _NETANALYZER, _IPOIB, _PKTAP = 138, 149, 240, 242, 258
 
 LINK_NAMES = {
     _NULL: "NULL",
@@ -50,7 +50,6 @@ LINK_NAMES = {
     _NETANALYZER: "NETANALYZER",
     _IPOIB: "IPOIB",
     _PKTAP: "PKTAP",
-    _MPACKET: "ETHERNET_MPACKET",
 }
 LINK_TYPES = frozenset(LINK_NAMES)
 """Link types that can be read."""
@@ -86,6 +85,7 @@ _OTHER_NAMES = {
     252: "WIRESHARK_UPPER_PDU",
     253: "NETLINK",
     266: "NORDIC_BLE",
+    274: "ETHERNET_MPACKET",
     281: "DSA_TAG_BRCM",
     283: "IEEE802_15_4_TAP",
 }
@@ -348,9 +348,8 @@ def find_ip(start: int, stop: int, link_type: int) -> tuple[int, int]:
         return _nflog(start, stop)
     if link_type == _ERF:
         return _erf(start, stop)
-    if link_type in (_NETANALYZER, _MPACKET):
-        # A header of four bytes; a preamble of eight.
-        return _ethernet(start + (4 if link_type == _NETANALYZER else 8), stop)
+    if link_type == _NETANALYZER:
+        return _ethernet(start + 4, stop)
     if link_type in (_FIREWIRE, _IPOIB):
         # Two addresses of eight bytes; a global routing header of 40. An EtherType follows, and InfiniBand pads it.
         at = start + (16 if link_type == _FIREWIRE else 40)

@@ -14,6 +14,7 @@ from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.formats import (
     arrow,
     aws_vpc,
+    azure,
     binetflow,
     cowrie,
     csv,
@@ -53,6 +54,7 @@ _JSON_DIALECTS = (
     masscan.DIALECT,
     zmap.DIALECT,
     aws_vpc.MESSAGE_DIALECT,
+    azure.DIALECT,
     firewall_logs.MESSAGE_DIALECT,
 )
 

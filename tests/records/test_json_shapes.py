@@ -438,6 +438,44 @@ VARIANTS.add(
 )
 
 
+def azure(category: str, **flows: object) -> str:
+    return json.dumps({"records": [{"time": LATER, "category": category, **flows}]})
+
+
+DENIED = "1469123456,192.0.2.1,198.51.100.7,40000,23,T,I,D"
+GROUPS = ["{},B,,,,", "{},C,1,60,0,0", "{},E,1,60,0,0"]
+OUTGOING = "1469123456,198.51.100.7,192.0.2.9,1,443,T,O,A,B,,,,"
+VARIANTS.add(
+    "azure, security groups",
+    azure(
+        "NetworkSecurityGroupFlowEvent",
+        properties={"flows": [{"flows": [{"flowTuples": [*(form.format(DENIED) for form in GROUPS), OUTGOING]}]}]},
+    ),
+    [TCP],
+    format="azure-flow-log",
+)
+VARIANTS.add(
+    "azure, version 1",
+    azure("NetworkSecurityGroupFlowEvent", properties={"flows": [{"flows": [{"flowTuples": [DENIED]}]}]}),
+    [TCP],
+)
+VIRTUAL = "1469123456000,192.0.2.1,198.51.100.7,40000,23,6,I,{},NX,0,0,0,0"
+VARIANTS.add(
+    "azure, virtual networks",
+    azure(
+        "FlowLogFlowEvent",
+        flowRecords={"flows": [{"flowGroups": [{"flowTuples": [VIRTUAL.format("D"), VIRTUAL.format("C")]}]}]},
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "azure, cut tuple",
+    azure("FlowLogFlowEvent", flowRecords={"flows": [{"flowGroups": [{"flowTuples": ["1469123456000,192.0.2.1"]}]}]}),
+    [],
+    rejected=1,
+)
+
+
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_variant(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)

@@ -71,7 +71,6 @@ FRAMES = {
     "firewire": (bytes(16) + b"\x08\0" + IP, 138),
     "infiniband": (bytes(40) + b"\x08\0\0\0" + IP, 242),
     "netanalyzer": (bytes(4) + ethernet(IP) + bytes(4), 240),
-    "mpacket": (b"\x55" * 7 + b"\xd5" + ethernet(IP), 274),
 }
 
 

@@ -1,0 +1,53 @@
+"""Flow logs of Azure: of network security groups (versions 1 and 2) and of virtual networks.
+
+Each object holds many flows, as text with commas. Incoming flows are read, each once: a flow is written again while it
+goes on, and when it ends.
+Formats: learn.microsoft.com/azure/network-watcher, "NSG flow logs" and "Virtual network flow logs" (log format).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from telescope_transformer.records.json_records import Dialect
+
+_GROUPS, _NETWORKS = "NetworkSecurityGroupFlowEvent", "FlowLogFlowEvent"
+_PLACES = {"timestamp": 0, "src_ip": 1, "dst_ip": 2, "src_port": 3, "dst_port": 4, "protocol": 5}
+_DIRECTION = 6
+# Where the state of a flow stands, which version 1 of the logs of groups does not have.
+_STATE = {_GROUPS: 8, _NETWORKS: 7}
+_PROTOCOLS = {"T": "tcp", "U": "udp"}
+_DEEPEST = 8
+
+
+def matches(record: Mapping[str, Any]) -> bool:
+    """Whether an object is an entry of a flow log."""
+    return record.get("category") in _STATE
+
+
+def _tuples(value: Any, depth: int = 0) -> Iterator[str]:
+    """The texts below the keys `flowTuples`."""
+    if depth > _DEEPEST or not isinstance(value, dict | list):
+        return
+    for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        if name == "flowTuples" and isinstance(inner, list):
+            yield from (text for text in inner if isinstance(text, str))
+        else:
+            yield from _tuples(inner, depth + 1)
+
+
+def fields(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The incoming flows of an entry; None if it has none."""
+    flows = []
+    place = _STATE[record["category"]]
+    for text in _tuples(record):
+        values = text.split(",")
+        values += [""] * (_DIRECTION + 1 - len(values))
+        # B is the begin of a flow, D one that was denied.
+        if values[_DIRECTION] == "O" or "".join(values[place : place + 1]) not in ("", "B", "D"):
+            continue
+        flow: dict[str, Any] = {field: values[position] for field, position in _PLACES.items()}
+        flows.append(flow | {"protocol": _PROTOCOLS.get(flow["protocol"], flow["protocol"])})
+    return flows or None
+
+
+DIALECT = Dialect("azure-flow-log", matches, fields)
