@@ -4,8 +4,8 @@ import random
 import struct
 
 # Numbers at which lengths, counts and types change their meaning.
-_NUMBERS: tuple[int, ...] = (0, 1, 3, 4, 7, 8, 12, 15, 16, 20, 31, 32, 127, 128, 255, 256, 65_535, 65_536, 1 << 18, (1 << 24) + 4)
-_NUMBERS += ((1 << 31) - 1, 1 << 31, (1 << 32) - 1, (1 << 32) - 4)
+_NUMBERS: tuple[int, ...] = (0, 1, 3, 4, 7, 8, 12, 15, 16, 20, 31, 32, 127, 128, 255, 256, 65_535, 65_536, 1 << 18)
+_NUMBERS += ((1 << 24) + 4, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, (1 << 32) - 4)
 _VALUES = (
     *(b"", b"-", b"-1", b"nan", b"inf", b"1e400", b"0x", b"0xffffffffffffff", b"9" * 20, b"1" * 400, b"::", b":::"),
     *(b"1::2::3", b"::ffff:1.2.3.4", b"1.2.3.4.5", b"256.1.1.1", b"4294967296", b"a" * 260, b"\xff\xfe", b'"', b'""'),
