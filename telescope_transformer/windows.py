@@ -384,6 +384,21 @@ def majority_codes(codes: np.ndarray, offsets: np.ndarray) -> pa.Array:
     return pa.array(winners, mask=winners < 0)
 
 
+def distinct_codes(owners: np.ndarray, codes: np.ndarray, n_owners: int) -> pa.ListArray:
+    """The distinct codes of each owner as a list column of int32, the most frequent first.
+
+    Args:
+        owners: (n,) 0..n_owners-1.
+        codes: (n,) from 0 on; the smaller code wins a tie.
+        n_owners: number of lists.
+    """
+    keys, counts = np.unique(owners.astype(np.int64) << 32 | codes.astype(np.int64), return_counts=True)
+    order = np.lexsort((keys, -counts, keys >> 32))
+    offsets = np.searchsorted(keys >> 32, np.arange(n_owners + 1))
+    values = (keys & 0xFFFFFFFF)[order]
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, pa.int32()))
+
+
 def split_of_source(source: str, seed: int = 0) -> str:
     """The split of a source: "test" (20 %), "validation" (10 %) or "train" (70 %).
 

@@ -38,7 +38,8 @@ class Analysis:
     events: births, deaths, merges and splits of clusters by day, in a running analysis.
     traffic: records and sources per day of all input; None uses those of the clusters.
     adaptation: result of the adaptation (`learning.adapt`); None if it was not tried.
-    id: the same for all days of a running analysis, so that exports update earlier ones; empty for a single analysis.
+    id: of the inputs of an analysis, or of the first input of a running analysis. Exports derive their ids from it, so
+        that they update earlier exports of the same analysis and no others.
     """
 
     windows: pa.Table

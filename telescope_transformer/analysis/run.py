@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +25,6 @@ from telescope_transformer.analysis.settings import AnalysisSettings, Say, count
 from telescope_transformer.analysis.tables import (
     every_source,
     granularity_table,
-    service_texts,
     sources_table,
     windows_table,
 )
@@ -50,6 +50,7 @@ from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import name_clusters
 from telescope_transformer.report.days import main_span
 from telescope_transformer.report.granularity import walk_thresholds
+from telescope_transformer.report.services import service_texts
 from telescope_transformer.report.timing import DAY
 
 
@@ -179,9 +180,13 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
     if settings.granularity:
         say("walking the thresholds")
         levels, solution["granularity"] = threshold_sweep(table, vectors, profiles, solution["threshold"])
+    sources = every_source(sources_table(table), read_sources(folder))
+    if "label" in sources.column_names:
+        n_labelled = sources.num_rows - sources["label"].null_count
+        say(f"{n_labelled:,} of {counted(sources.num_rows, 'source')} labelled by scanner lists or the input")
     return Analysis(
         windows=table,
-        sources=every_source(sources_table(table), read_sources(folder)),
+        sources=sources,
         clusters=profiles,
         solution=solution,
         counts=manifest.counts(),
@@ -191,7 +196,13 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
         granularity=levels,
         traffic=manifest.days,
         adaptation=adaptation_facts(folder) if (folder / MODEL).is_dir() and settings.model is None else None,
+        id=_id(manifest),
     )
+
+
+def _id(manifest: Manifest) -> str:
+    """What tells analyses of these inputs from those of others."""
+    return blake2b("".join(sorted(manifest.digests())).encode(), digest_size=16).hexdigest()
 
 
 def _drawn_span(heads: pa.Table, manifest: Manifest) -> tuple[int, int]:

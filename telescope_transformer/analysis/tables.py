@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from telescope_transformer.arrays import offsets_of
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.fields import ANNOTATIONS
-from telescope_transformer.report.services import service_name
+from telescope_transformer.report.services import service_columns
 from telescope_transformer.windows import majority
 
 
@@ -87,7 +87,8 @@ def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
 
     Returns:
         A row per source by its text: the columns of `clustered`, of which numbers and times count all records of the
-        source, and `service`. A source in no window has no cluster and no agreement (null), and 0 windows.
+        source, `service` of most records and all `services`. A source in no window has no cluster and no agreement
+        (null), and 0 windows.
     """
     place = pc.index_in(read["source"], clustered["source"].combine_chunks())
     columns = {name: clustered[name].take(place) for name in ("cluster", "n_windows", "agreement", "placement")}
@@ -104,13 +105,7 @@ def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
     if "label" in clustered.column_names:
         # The majority of a source's windows counts before that of all its records.
         table["label"] = pc.coalesce(clustered["label"].take(place), read["label"])
-    return pa.table(table | {"service": service_texts(read["service"].to_numpy())}).sort_by("source")
-
-
-def service_texts(codes: np.ndarray) -> pa.Array:
-    """Services (n,) as `windows.service_codes` numbers them, as text."""
-    distinct, place = np.unique(codes, return_inverse=True)
-    return pa.array([service_name(int(code)) for code in distinct], pa.string()).take(pa.array(place))
+    return pa.table(table | service_columns(read["services"].combine_chunks())).sort_by("source")
 
 
 def granularity_table(windows: pa.Table, thresholds: list[float], labels: np.ndarray) -> pa.Table:

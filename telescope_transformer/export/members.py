@@ -101,6 +101,9 @@ def load_members(
     calibrated = read.summary["solution"].get("scale", 1.0) != 1.0
     # Sources that were seen too rarely are in no cluster.
     sources = read.sources.filter(pc.is_valid(read.sources["cluster"]))
+    if "services" in sources.column_names:
+        # A list fits in no cell of a table; a port scanner's has thousands of entries.
+        sources = sources.drop_columns("services")
     sources = sources.append_column("confidence", _confidence(sources, read.windows, calibrated=calibrated))
     if clusters is not None:
         unknown = sorted(set(clusters) - set(sources["cluster"].to_pylist()))

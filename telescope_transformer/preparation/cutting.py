@@ -13,6 +13,7 @@ from telescope_transformer.windows import (
     LeftOut,
     Windows,
     cut_sorted,
+    distinct_codes,
     majority_codes,
     service_codes,
     sorted_codes,
@@ -38,8 +39,9 @@ class Piece:
         folders: windows by folder.
         left_out: what the cut left out.
         n_sources: how many sources ended in this piece.
-        sources: a row per source: `source`, `n_records`, `first_seen`, `last_seen` (us), `service` (of most of its
-            records, as `windows.service_codes`) and its annotations; of all records, also those in no window.
+        sources: a row per source: `source`, `n_records`, `first_seen`, `last_seen` (us), `services` (as
+            `windows.service_codes` numbers them, that of most records first) and its annotations. It tells of all
+            records, also of those in no window.
         continues: whether the first source has rows in the piece before.
         days: int64 (n, 3): days since 1970, records, sources.
     """
@@ -192,7 +194,7 @@ def describe_sources(
         "n_records": pa.array(np.diff(offsets), pa.int64()),
         "first_seen": pa.array(times[begins], pa.int64()),
         "last_seen": pa.array(times[offsets[1:] - 1], pa.int64()),
-        "service": majority_codes(services.astype(np.int64), offsets).cast(pa.int32()),
+        "services": distinct_codes(np.repeat(np.arange(len(begins)), np.diff(offsets)), services, len(begins)),
     }
     for name, (numbers, texts) in annotations.items():
         columns[name] = (

@@ -15,7 +15,7 @@ from telescope_transformer.files import write_text
 from telescope_transformer.preparation.settings import SPLITS, WHOLE, WindowSettings
 from telescope_transformer.preparation.writer import ShardFile
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 README = "README.md"
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -139,14 +140,28 @@ def joined_sources(pieces: list[Piece]) -> pa.Table:
 
 
 def merged_sources(table: pa.Table) -> pa.Table:
-    """Rows of one source made one: sums, first and last, and the other columns of its row with most records."""
-    others = [name for name in table.column_names if name not in ("source", "n_records", "first_seen", "last_seen")]
+    """Rows of one source made one: sums, first and last, all services, and the rest of its row with most records."""
+    told = ("source", "n_records", "first_seen", "last_seen", "services")
+    others = [name for name in table.column_names if name not in told]
     ordered = table.take(pc.sort_indices(table, [("n_records", "descending")]))
     merged = ordered.group_by("source", use_threads=False).aggregate(
         [("n_records", "sum"), ("first_seen", "min"), ("last_seen", "max"), *((name, "first") for name in others)]
     )
-    names = ["source", "n_records", "first_seen", "last_seen", *others]
-    return merged.rename_columns(names).select(table.column_names)
+    merged = merged.rename_columns(["source", "n_records", "first_seen", "last_seen", *others])
+    return merged.append_column("services", _joined_services(ordered, merged["source"])).select(table.column_names)
+
+
+def _joined_services(rows: pa.Table, sources: pa.ChunkedArray) -> pa.ListArray:
+    """The distinct services of each source, in the order of its rows."""
+    lists = rows["services"].combine_chunks()
+    owner = pc.index_in(rows["source"], sources.combine_chunks()).to_numpy().astype(np.int64)
+    keys = owner[pc.list_parent_indices(lists).to_numpy()] << 32 | pc.list_flatten(lists).to_numpy().astype(np.int64)
+    distinct, first = np.unique(keys, return_index=True)
+    distinct = distinct[np.lexsort((first, distinct >> 32))]
+    offsets = np.searchsorted(distinct >> 32, np.arange(len(sources) + 1))
+    return pa.ListArray.from_arrays(
+        pa.array(offsets, pa.int32()), pa.array(distinct & 0xFFFFFFFF, lists.type.value_type)
+    )
 
 
 @dataclass

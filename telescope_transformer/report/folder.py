@@ -21,11 +21,22 @@ LONGEST_SUMMARY = 1 << 30
 WINDOW_COLUMNS = {"window_id": "integer", "source": "text", "start": "integer", "end": "integer"}
 WINDOW_COLUMNS |= {"n_records": "integer", "cluster": "integer"}
 SOURCE_COLUMNS = {"source": "text", "n_records": "integer", "first_seen": "integer", "last_seen": "integer"}
+# Columns that not every analysis writes, and that may have gaps.
+OPTIONAL_COLUMNS = {"label": "text", "tool": "text", "service": "text", "services": "list of texts"}
+OPTIONAL_COLUMNS |= dict.fromkeys(("margin", "agreement", "placement", "n_windows"), "number")
 PROFILE_KEYS = {"cluster": int, "n_windows": int, "n_sources": int, "n_records": int, "services": list}
 LISTS = ("services", "networks", "sources", "labels", "tools", "nearest", "why", "owners", "countries", "src_ports")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
+
+
 _KINDS = {
     "integer": pa.types.is_integer,
-    "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+    "number": lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind),
+    "text": _is_text,
+    "list of texts": lambda kind: pa.types.is_list(kind) and _is_text(kind.value_type),
 }
 
 
@@ -171,6 +182,9 @@ def _check_columns(path: Path, table: pa.Table, columns: Mapping[str, str]) -> N
             raise InputError(f"{path}: not the output of an analysis: no column {name}")
         if not _KINDS[kind](table[name].type) or table[name].null_count:
             raise InputError(f"{path}: not the output of an analysis: column {name} is no {kind} or has gaps")
+    for name, kind in OPTIONAL_COLUMNS.items():
+        if name in table.column_names and not _KINDS[kind](table[name].type):
+            raise InputError(f"{path}: not the output of an analysis: column {name} is no {kind}")
 
 
 def _check_embeddings(path: Path, windows: pa.Table) -> None:

@@ -26,6 +26,8 @@ from telescope_transformer.report.timing import DAY, MICROSECONDS
 # Measured on 100,000 windows of as many sources: 17 letters a window and 12 a source, deflated and in base 64.
 MAX_WINDOWS = 60_000
 MAX_SOURCES = 120_000
+# Two letters each, deflated and in base 64.
+MAX_OTHER_SERVICES = 200_000
 # Profiles are the page's largest part per cluster; of smaller clusters there is a row of the table.
 MAX_PROFILES = 1500
 MIN_PROFILES = 100
@@ -186,7 +188,27 @@ def _source_columns(sources: pa.Table, period: Period | None) -> dict[str, Any]:
     for name in ("label", "service"):
         if name in sources.column_names and sources[name].null_count < sources.num_rows:
             columns[name] = _categories(*codes_of(sources[name]))
+    if "services" in sources.column_names:
+        columns["others"] = _other_services(sources["services"].combine_chunks())
     return columns
+
+
+def _other_services(services: pa.ListArray) -> dict[str, Any]:
+    """The services of each source besides its main one, at most `most` of each, so that the page holds them."""
+    lengths = pc.fill_null(pc.list_value_length(services), 0).to_numpy().astype(np.int64)
+    others = np.maximum(lengths - 1, 0)
+    most = int(others.max(initial=0))
+    while np.minimum(others, most).sum() > MAX_OTHER_SERVICES:
+        most //= 2
+    owner = pc.list_parent_indices(services).to_numpy()
+    place = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    held = pc.list_flatten(services).filter(pa.array((place >= 1) & (place <= most)))
+    return {
+        "number": packed(others, "uint32"),
+        "most": most,
+        "all": most == int(others.max(initial=0)),
+        **_categories(*codes_of(held)),
+    }
 
 
 def _window_columns(windows: pa.Table, places: np.ndarray, sources: pa.Table) -> dict[str, Any]:

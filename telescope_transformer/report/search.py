@@ -1,4 +1,4 @@
-"""Search in all tables of an analysis: any address, prefix, service or label, over every source that was read."""
+"""Search the tables of an analysis for any address, prefix, service or label, over every source that was read."""
 
 import ipaddress
 import re
@@ -17,7 +17,7 @@ from telescope_transformer.report.folder import Folder
 from telescope_transformer.report.timing import DAY
 from telescope_transformer.report.words import day_text
 
-# What one question may hold and one answer gives.
+# Letters of a search, and rows and addresses of an answer.
 LONGEST_QUERY = 200
 MOST_ROWS = 100
 MOST_MEMBERS = 1_000_000
@@ -28,7 +28,7 @@ Range = tuple[int, int, int]
 
 
 class SourceSearch:
-    """The sources and windows of one analysis in a database in memory, which reads no file."""
+    """The sources and windows of one analysis in a database in memory that cannot read files."""
 
     def __init__(self, folder: Folder) -> None:
         self._lock = Lock()
@@ -37,10 +37,17 @@ class SourceSearch:
         self._clusters = [(profile["cluster"], who_text(profile)) for profile in folder.profiles]
         names = ["source", "cluster", "start", "end", "n_records"]
         self._load("windows", folder.windows.select(names))
-        self._texts = {
-            name: [row[0] for row in self._rows(f"SELECT DISTINCT {name} FROM sources WHERE {name} IS NOT NULL")]
-            for name in ("service", "label")
-        }
+        self._services = self._load_services(folder.sources)
+        labels = self._rows("SELECT DISTINCT label FROM sources WHERE label IS NOT NULL")
+        self._labels = [row[0] for row in labels]
+
+    def _load_services(self, sources: pa.Table) -> list[str]:
+        """A table of the row of each source and the numbers of its services; returns their names."""
+        lists = _services_of(sources)
+        names = pc.dictionary_encode(pc.list_flatten(lists))
+        columns = {"id": pc.list_parent_indices(lists), "service": names.indices}
+        self._load("source_services", pa.table(columns))
+        return names.dictionary.to_pylist()
 
     def _load(self, name: str, table: pa.Table) -> None:
         self._connection.register("given", table)
@@ -52,20 +59,20 @@ class SourceSearch:
             return self._connection.execute(statement, list(parameters)).fetchall()
 
     def find(self, text: str) -> dict[str, Any]:
-        """Sources that a search fits: how many, the first ones, and how many of each cluster.
+        """The sources that match a search: how many, the first ones, and how many of each cluster.
 
         Args:
-            text: addresses and prefixes, of which a source must be in one, and words, each of which must be in its
-                service, in its label, or in what its cluster is called (`who_text`).
+            text: addresses and prefixes, of which a source must be in one, and words, each of which must be in one of
+                its services, in its label, or in what its cluster is called (`who_text`).
 
         Raises:
-            InputError: for a prefix that is none, or a question that is too long.
+            InputError: for an invalid prefix, or a search that is too long.
         """
         condition, parameters = self._condition(text)
         if condition is None:
             return {"total": 0, "rows": [], "clusters": []}
         (total,) = self._rows(f"SELECT count(*) FROM sources WHERE {condition}", parameters)[0]
-        columns = "source, cluster, n_records, first_seen, last_seen, service, label"
+        columns = "source, cluster, n_records, first_seen, last_seen, service, other_services, label"
         order = f"ORDER BY version, high, low LIMIT {MOST_ROWS}"
         rows = self._rows(f"SELECT {columns} FROM sources WHERE {condition} {order}", parameters)
         clusters = self._rows(
@@ -86,10 +93,13 @@ class SourceSearch:
             for version, first, last in ranges:
                 parameters += [version, first >> 64, first & _HALF, last >> 64, last & _HALF]
         for word in words:
-            parts.append("(list_contains(?, service) OR list_contains(?, label) OR list_contains(?, cluster))")
-            for name in ("service", "label"):
-                parameters.append([one for one in self._texts[name] if has_word(one.lower(), word)])
-            parameters.append([number for number, text in self._clusters if has_word(text, word)])
+            asked = "SELECT id FROM source_services WHERE service IN (SELECT unnest(?))"
+            parts.append(f"(id IN ({asked}) OR list_contains(?, label) OR list_contains(?, cluster))")
+            parameters += [
+                [number for number, text in enumerate(self._services) if has_word(text.lower(), word)],
+                [label for label in self._labels if has_word(label.lower(), word)],
+                [number for number, text in self._clusters if has_word(text, word)],
+            ]
         return " AND ".join(parts), parameters
 
     def members(self, cluster: int, *, networks: bool) -> dict[str, Any]:
@@ -111,7 +121,7 @@ class SourceSearch:
 
 
 def who_text(profile: Mapping[str, Any]) -> str:
-    """What holds of every member of a cluster, in small letters: its name, tools, and where its sources are."""
+    """What is true of all members of a cluster, in lower case: its name, its tools, and where its sources are."""
     parts = [str(profile.get("name") or ""), f"cluster {profile['cluster']}"]
     parts += [str(row.get("tool") or "") for row in profile.get("tools") or []]
     parts += [f"as{row.get('asn') or ''} {row.get('name') or ''}" for row in profile.get("owners") or []]
@@ -123,26 +133,39 @@ def _source_table(sources: pa.Table) -> pa.Table:
     """The sources with their addresses as numbers: `version`, and the halves `high` and `low`."""
     parsed = parse_addresses(sources["source"])
     names = ("source", "cluster", "n_records", "first_seen", "last_seen")
-    columns = {name: sources[name] for name in names}
+    columns = {name: sources[name] for name in names} | {"id": pa.array(np.arange(sources.num_rows))}
     for name in ("service", "label"):
         present = name in sources.column_names
         columns[name] = pc.cast(sources[name], pa.string()) if present else pa.nulls(sources.num_rows, pa.string())
+    others = pc.subtract(pc.fill_null(pc.list_value_length(_services_of(sources)), 0), 1)
+    columns |= {"other_services": pc.max_element_wise(others, 0)}
     columns |= {"version": pa.array(np.where(parsed.kind == IPV4, 4, 6), pa.int8())}
     columns |= {"high": pa.array(parsed.high, pa.uint64()), "low": pa.array(parsed.low, pa.uint64())}
     return pa.table(columns)
 
 
+def _services_of(sources: pa.Table) -> pa.ListArray:
+    """All services of each source; those of an analysis that told only the main one have that one."""
+    if "services" in sources.column_names:
+        return sources["services"].combine_chunks().cast(pa.list_(pa.string()))
+    texts = pa.nulls(sources.num_rows, pa.string())
+    if "service" in sources.column_names:
+        texts = sources["service"].combine_chunks().cast(pa.string())
+    return pa.ListArray.from_arrays(pa.array(np.arange(sources.num_rows + 1), pa.int32()), texts)
+
+
 def _row(row: tuple[Any, ...]) -> dict[str, Any]:
-    source, cluster, records, first, last, service, label = row
+    source, cluster, records, first, last, service, others, label = row
     days = {"first": day_text(first // DAY), "last": day_text(last // DAY)}
-    return {"source": source, "cluster": cluster, "records": records, **days, "service": service, "label": label}
+    told = {"service": service, "other_services": others, "label": label}
+    return {"source": source, "cluster": cluster, "records": records, **days, **told}
 
 
 def parse_query(text: str) -> tuple[list[Range], list[str]]:
-    """The addresses and prefixes of a search as ranges, and its words in small letters.
+    """The addresses and prefixes of a search as ranges, and its words in lower case.
 
     Raises:
-        InputError: as of `SourceSearch.find`.
+        InputError: as `SourceSearch.find`.
     """
     if len(text) > LONGEST_QUERY:
         raise InputError(f"a search has at most {LONGEST_QUERY} letters")
@@ -169,7 +192,7 @@ def _range(text: str) -> Range | None:
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError as error:
-        raise InputError(f"{text} is no prefix") from error
+        raise InputError(f"{text} is not a prefix") from error
     return network.version, int(network.network_address), int(network.broadcast_address)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
 from telescope_transformer.report.counting import pair_counts
@@ -43,6 +44,19 @@ def service_name(code: int) -> str:
     return f"{name}/{port} {known.name}" if known else f"{name}/{port}"
 
 
+def service_texts(codes: np.ndarray) -> pa.Array:
+    """Services (n,) as `windows.service_codes` numbers them, as text."""
+    distinct, place = np.unique(codes, return_inverse=True)
+    return pa.array([service_name(int(code)) for code in distinct], pa.string()).take(pa.array(place))
+
+
+def service_columns(services: pa.ListArray) -> dict[str, pa.Array]:
+    """Lists of services as numbers, the main one first, as the text columns `service` and `services`."""
+    texts = service_texts(services.values.to_numpy())
+    lists = pa.ListArray.from_arrays(services.offsets, texts)
+    return {"service": pc.list_element(lists, 0), "services": lists}
+
+
 def service_hint(service: str) -> str:
     """What a service that `service_name` spelt usually means; "" where the table of ports does not have it."""
     protocol, _, port = service.partition(" ")[0].partition("/")
@@ -60,6 +74,4 @@ def with_services(windows: pa.Table, records: pa.Table) -> pa.Table:
     services = service_codes(*(joined.table[name].to_numpy() for name in ("protocol", "src_port", "dst_port")))
     window, service, _ = pair_counts(joined.window, services)
     _, first = np.unique(window, return_index=True)
-    main, codes = np.unique(service[first], return_inverse=True)
-    names = pa.array([service_name(int(code)) for code in main], pa.string())
-    return windows.append_column("service", names.take(pa.array(codes)))
+    return windows.append_column("service", service_texts(service[first]))

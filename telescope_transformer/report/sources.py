@@ -4,19 +4,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.report.services import service_codes, service_name
+from telescope_transformer.report.services import service_columns
+from telescope_transformer.windows import distinct_codes, service_codes
 
 
 def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
-    """The table of clustered sources with all others below it, and the main service of each.
+    """The table of clustered sources with all others below it, and the services of each.
 
     Args:
         clustered: a row per source that is in a cluster, with `source` and `cluster` (`analysis.sources_table`).
         records: all flow records.
 
     Returns:
-        The columns of `clustered` and `service`, by source. Sources that are in no window have no cluster (null),
-        0 windows, and the number and times of their records.
+        The columns of `clustered`, `service` of most records and all `services`, by source. Sources that are in no
+        window have no cluster (null), 0 windows, and the number and times of their records.
     """
     names = records["src_ip"].unify_dictionaries() if records["src_ip"].num_chunks else records["src_ip"]
     encoded = pc.dictionary_encode(names.combine_chunks())
@@ -27,10 +28,11 @@ def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
     last = np.full(len(sources), np.iinfo(np.int64).min)
     np.minimum.at(first, code, times)
     np.maximum.at(last, code, times)
+    columns = (records[name].to_numpy() for name in ("protocol", "src_port", "dst_port"))
     read = pa.table(
         {
             "source": sources,
-            "service": _main_services(code, len(sources), records),
+            **service_columns(distinct_codes(code, service_codes(*columns), len(sources))),
             "n_records": pa.array(np.bincount(code, minlength=len(sources)), pa.int64()),
             "first_seen": pa.array(first, pa.int64()),
             "last_seen": pa.array(last, pa.int64()),
@@ -50,7 +52,9 @@ def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
         [clustered, pa.table(columns, schema=_nullable(clustered.schema))], promote_options="default"
     )
     place = pc.index_in(table["source"], read["source"].combine_chunks())
-    return table.append_column("service", read["service"].take(place)).sort_by("source")
+    for name in ("service", "services"):
+        table = table.append_column(name, read[name].take(place))
+    return table.sort_by("source")
 
 
 def _absent(name: str, n: int, kind: pa.DataType) -> pa.Array:
@@ -60,18 +64,6 @@ def _absent(name: str, n: int, kind: pa.DataType) -> pa.Array:
 
 def _nullable(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.with_nullable(True) for field in schema])
-
-
-def _main_services(code: np.ndarray, n_sources: int, records: pa.Table) -> pa.Array:
-    """The service of most records of each source, as text; of several the one with the lowest number."""
-    services = service_codes(*(records[name].to_numpy() for name in ("protocol", "src_port", "dst_port")))
-    keys, counts = np.unique(code << 32 | services.astype(np.int64), return_counts=True)
-    order = np.lexsort((keys, -counts, keys >> 32))
-    owner, first = np.unique(keys[order] >> 32, return_index=True)
-    main = np.full(n_sources, -1, dtype=np.int64)
-    main[owner] = keys[order][first] & 0xFFFFFFFF
-    distinct, place = np.unique(main, return_inverse=True)
-    return pa.array([service_name(int(one)) for one in distinct], pa.string()).take(pa.array(place))
 
 
 def _first_values(code: np.ndarray, n_sources: int, values: pa.ChunkedArray) -> pa.Array:

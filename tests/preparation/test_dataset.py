@@ -211,7 +211,7 @@ def test_an_input_that_is_missing_leaves_nothing(tmp_path):
     [
         (lambda path: path.write_text("{"), "damaged"),
         (
-            lambda path: path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 9')),
+            lambda path: path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 9')),
             "version 9",
         ),
         (lambda path: path.unlink(), "no manifest.json"),

@@ -1,5 +1,6 @@
 """Reading a prepared dataset: blocks that do not depend on the shards, heads, IPv6 destinations, and errors."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from telescope_transformer.preparation import (
     read_sources,
 )
 from telescope_transformer.records.addresses import fold_address
-from telescope_transformer.windows import concat_windows
+from telescope_transformer.windows import concat_windows, service_codes
 
 from .conftest import SETTINGS, WINDOW, prepare_files, write_records
 
@@ -51,6 +52,12 @@ def test_every_source_is_there_with_all_its_records(whole, records):
     )
     found = table.select(["source", "n_records", "first_seen", "last_seen"]).sort_by("source")
     assert found.to_pydict() == expected.sort_by("src_ip").rename_columns(found.column_names).to_pydict()
+    codes = service_codes(*(records[name].to_numpy() for name in ("protocol", "src_port", "dst_port"))).tolist()
+    counts = {name: Counter() for name in table["source"].to_pylist()}
+    for name, code in zip(records["src_ip"].to_pylist(), codes, strict=True):
+        counts[name][code] += 1
+    asked = [sorted(found, key=lambda code: (-found[code], code)) for found in counts.values()]
+    assert table["services"].to_pylist() == asked
     assert table["source"].to_pylist()[:3] == list(dict.fromkeys(load_split(whole)["source"].to_pylist()))[:3]
 
 

@@ -72,11 +72,7 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.call("Page.navigate", url=address)
-        deadline = time.monotonic() + 60
-        while self.value("document.body?.dataset.ready") != "yes":
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{address} is not ready: {self.problems}")
-            time.sleep(0.05)
+        self.wait("document.body?.dataset.ready === 'yes'", seconds=60)
         return self
 
     def reopen(self, address: str) -> Self:
@@ -94,6 +90,18 @@ class Page:
         if "exceptionDetails" in answer:
             raise RuntimeError(json.dumps(answer["exceptionDetails"]))
         return answer["result"].get("value")
+
+    def wait(self, expression: str, seconds: float = 30) -> None:
+        """Wait until a JavaScript expression is true.
+
+        Raises:
+            TimeoutError: if it is not within this time.
+        """
+        deadline = time.monotonic() + seconds
+        while not self.value(expression):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"never true: {expression}; problems of the page: {self.problems}")
+            time.sleep(0.05)
 
     def press(self, key: str, times: int = 1, *, shift: bool = False) -> None:
         """Press and release a key."""

@@ -110,12 +110,37 @@ def test_a_source_that_is_alone_is_said_to_be_alone(chromium: Page, report_data:
         ("tcp/2", [], "0 sources, 0 clusters"),
         ("zmap", [0], "10 sources, 1 cluster"),
         ("benign", [0], "10 sources, 1 cluster"),
-        ("192.0.2.0/33", [0, 1, 2], "192.0.2.0/33 is no prefix"),
+        ("192.0.2.0/33", [0, 1, 2], "192.0.2.0/33 is not a prefix"),
     ],
 )
 def test_one_search_finds_everything(page: Page, text: str, clusters: list[int], told: str) -> None:
     assert search(page, text) == told
     assert sorted(page.value(ROWS)) == clusters
+
+
+def test_a_service_that_is_not_the_main_one_finds_its_source(
+    chromium: Page, report_data: ReportData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = report_data.sources["services"].to_pylist()
+    first, last = (report_data.sources["source"].to_pylist().index(name) for name in ("192.0.2.2", "192.0.2.250"))
+    services[first] += ["tcp/2323", "tcp/5555"]
+    services[last] += ["tcp/31337", "tcp/5555"]
+    index = report_data.sources.column_names.index("services")
+    data = replace(report_data, sources=report_data.sources.set_column(index, "services", pa.array(services)))
+    write_report(tmp_path / "all.html", data)
+    page = chromium.open((tmp_path / "all.html").as_uri())
+    assert search(page, "tcp/2323") == "1 source, 1 cluster"
+    service = page.value("document.querySelector('#results-table tbody').rows[0].cells[3].textContent")
+    assert service.endswith(", 2 more")
+    assert search(page, "tcp/5555") == "2 sources, 1 cluster"
+    assert search(page, "31337") == "1 source, 0 clusters"
+    assert found(page).endswith("it is in no cluster.")
+    # A page without room for all of them says so.
+    monkeypatch.setattr("telescope_transformer.report.page_data.MAX_OTHER_SERVICES", 2)
+    write_report(tmp_path / "some.html", data)
+    page = chromium.open((tmp_path / "some.html").as_uri())
+    assert search(page, "tcp/2323") == "1 source, 1 cluster"
+    assert found(page).endswith("This page holds the 2 main services of each source; telescope serve searches all.")
 
 
 def test_days_choose_what_is_shown_and_leave_the_news(page: Page) -> None:

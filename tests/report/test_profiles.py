@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from made_telescope import HOUR, MONDAY, Telescope
 
+from telescope_transformer.analysis.tables import sources_table
 from telescope_transformer.errors import InputError
 from telescope_transformer.labels import read_owners
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
-from telescope_transformer.report import name_clusters, profile_clusters
+from telescope_transformer.report import all_sources, name_clusters, profile_clusters
 from telescope_transformer.report.days import days_of_groups, summed
 from telescope_transformer.report.first_screen import label_words
 from telescope_transformer.report.news import period_of
@@ -98,6 +100,15 @@ def test_no_destination_column_says_nothing_of_targets(telescope: Telescope) -> 
     absent = telescope.records.set_column(index, "dst_ip", pa.array([NO_DESTINATION] * telescope.records.num_rows))
     targets = profile_clusters(absent, telescope.windows)[0]["targets"]
     assert targets == {"n_destinations": 0, "prefixes": [], "n_prefixes": 0, "order": "not known"}
+
+
+def test_all_services_of_every_source_the_main_one_first(telescope: Telescope) -> None:
+    more = telescope.records.slice(0, 1).to_pylist()[0] | {"src_ip": "192.0.2.250", "dst_port": 2323, "protocol": 6}
+    records = pa.concat_tables([telescope.records, *[pa.Table.from_pylist([more], telescope.records.schema)] * 2])
+    sources = all_sources(sources_table(telescope.windows), records)
+    row = sources.filter(pc.equal(sources["source"], "192.0.2.250")).to_pylist()[0]
+    assert (row["service"], row["services"]) == ("tcp/2323 telnet-alt", ["tcp/2323 telnet-alt", "tcp/80 http"])
+    assert all(row["service"] == row["services"][0] for row in sources.to_pylist())
 
 
 def test_named_sensors_go_by_their_names(telescope: Telescope) -> None:

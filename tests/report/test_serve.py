@@ -27,7 +27,10 @@ SUMMARY: dict = {}
 @pytest.fixture
 def server(report_data: ReportData, tmp_path: Path) -> Iterator[ReportServer]:
     pq.write_table(report_data.windows, tmp_path / "windows.parquet")
-    pq.write_table(report_data.sources, tmp_path / "sources.parquet")
+    services = [*report_data.sources["services"].to_pylist()]
+    services[report_data.sources["source"].to_pylist().index("192.0.2.2")].append("tcp/2323")
+    index = report_data.sources.column_names.index("services")
+    pq.write_table(report_data.sources.set_column(index, "services", pa.array(services)), tmp_path / "sources.parquet")
     pq.write_table(report_data.rejects, tmp_path / "rejects.parquet")
     SUMMARY.update(clusters=report_data.profiles, solution=report_data.solution, counts=report_data.counts)
     (tmp_path / "clusters.json").write_text(json.dumps(SUMMARY))
@@ -93,6 +96,10 @@ def test_the_search_finds_every_source_that_was_read(server: ReportServer) -> No
     assert found("zmap 192.0.2.0/29")[2] == ["192.0.2.1", "192.0.2.4", "192.0.2.7"]
     assert found("zmap dns")[0] == 0
     assert found("192.0.2.0/30 ssh") == (1, {0: 1}, ["192.0.2.1"])
+    # One source also asks for a service that is not its main one.
+    assert found("tcp/80") == (1, {}, ["192.0.2.250"])
+    assert found("tcp/2323") == (1, {1: 1}, ["192.0.2.2"])
+    assert found("tcp/2323 udp/53")[0] == 1
     assert found("' OR 1=1 --")[0] == 0
     assert found("") == (0, {}, [])
 
@@ -100,7 +107,7 @@ def test_the_search_finds_every_source_that_was_read(server: ReportServer) -> No
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("api/search?q=192.0.2.0/33", "is no prefix"),
+        ("api/search?q=192.0.2.0/33", "is not a prefix"),
         ("api/search?q=" + "a" * 300, "at most 200 letters"),
         ("api/members?cluster=x", "no number of a cluster"),
         ("api/period?from=yesterday", "no day"),
@@ -148,6 +155,8 @@ def write_million(folder: Path, data: ReportData) -> pa.Array:
     times = np.full(n, data.sources["first_seen"][0].as_py())
     more = {"source": addresses, "n_records": np.ones(n, np.int64), "first_seen": times, "last_seen": times}
     more["service"] = pa.array(["tcp/22 ssh", "udp/9999"]).take(pa.array((numbers % 2).astype(np.int64)))
+    lists = pa.array([["tcp/22 ssh", "tcp/2222"], ["udp/9999"]], pa.list_(pa.string()))
+    more["services"] = lists.take(pa.array((numbers % 2).astype(np.int64)))
     folder.mkdir()
     every = pa.concat_tables([data.sources, pa.table(more)], promote_options="permissive")
     pq.write_table(every, folder / "sources.parquet")
@@ -168,16 +177,17 @@ def test_a_million_sources_are_searched_in_a_browser(chromium: Page, report_data
         page = chromium.open(opened.address)
         search = "document.getElementById('search')"
         told = "document.getElementById('filter-status').textContent"
+        first_row = "document.querySelector('#results-table tbody').textContent"
         for row in (0, len(addresses) // 2, len(addresses) - 1):
-            page.value(f"{search}.value = {json.dumps(addresses[row].as_py())}; {search}.form.requestSubmit()")
-            page.value("new Promise((done) => setTimeout(done, 700))")
+            address = addresses[row].as_py()
+            page.value(f"{search}.value = {json.dumps(address)}; {search}.form.requestSubmit()")
+            page.wait(f"{first_row}.startsWith({json.dumps(address)})")
             assert page.value(told) == "1 source, 0 clusters"
-            assert page.value("document.querySelector('#results-table tbody').textContent").startswith(
-                addresses[row].as_py()
-            )
-        page.value(f"{search}.value = 'udp/9999'; {search}.form.requestSubmit()")
-        page.value("new Promise((done) => setTimeout(done, 1500))")
-        assert "sources, 0 clusters" in page.value(told)
+        # The main service of half of the sources, and one that others ask for besides.
+        n_odd = sum(int(address.rsplit(".", 1)[1]) % 2 for address in addresses.to_pylist())
+        for service, number in (("udp/9999", n_odd), ("tcp/2222", len(addresses) - n_odd)):
+            page.value(f"{search}.value = '{service}'; {search}.form.requestSubmit()")
+            page.wait(f"{told} === '{number:,} sources, 0 clusters'")
         assert "the first 100 are shown" in page.value("document.getElementById('results-text').textContent")
         assert page.problems == []
         opened.shutdown()

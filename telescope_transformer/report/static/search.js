@@ -27,7 +27,7 @@ function addressRange(text) {
   if (!network) return null;
   if (length === undefined) return { size: network.size, first: network.bits, last: network.bits };
   if (rest.length || !/^\d{1,3}$/.test(length) || Number(length) > network.size)
-    return { wrong: `${text} is no prefix` };
+    return { wrong: `${text} is not a prefix` };
   const shift = BigInt(network.size - Number(length));
   const first = (network.bits >> shift) << shift;
   return { size: network.size, first, last: first + (1n << shift) - 1n };
@@ -37,7 +37,7 @@ function parseSearch(text) {
   const query = { text: text.trim(), ranges: [], words: [], wrong: "" };
   for (const part of query.text.toLowerCase().split(/\s+/).filter(Boolean)) {
     const range = addressRange(part);
-    // "tcp/22" has a slash and is no prefix.
+    // "tcp/22" has a slash and is not a prefix.
     if (range?.wrong) query.wrong = range.wrong;
     else if (range) query.ranges.push(range);
     else query.words.push(part);
@@ -62,7 +62,20 @@ function sourceFits(report, word) {
     return (i) => wanted[codes[i]] === true;
   });
   const called = new Set(clusters.filter((c) => hasWord(whoText(c), word)).map((c) => c.cluster));
-  return (i) => called.has(sources.cluster[i]) || values.some((fit) => fit(i));
+  const asking = alsoAsking(sources, word);
+  return (i) => called.has(sources.cluster[i]) || values.some((fit) => fit(i)) || asking.has(i);
+}
+
+// Rows of the sources of which a service other than the main one fits.
+function alsoAsking(sources, word) {
+  const rows = new Set();
+  if (!sources.others) return rows;
+  const { number, most, codes, names } = sources.others;
+  const wanted = names.map((name) => hasWord(name.toLowerCase(), word));
+  let at = 0;
+  for (let i = 0; i < sources.count; i++)
+    for (const end = at + Math.min(number[i], most); at < end; at++) if (wanted[codes[at]]) rows.add(i);
+  return rows;
 }
 
 // What holds of every member of a cluster: its name, its tools, and where its sources are.
@@ -139,6 +152,7 @@ const sourceRow = (report, i) => {
     first: day(86400 * (sources.first_day + sources.from[i])),
     last: day(86400 * (sources.first_day + sources.to[i])),
     service: category("service"),
+    other_services: sources.others?.number[i] ?? 0,
     label: category("label"),
   };
 };
@@ -260,10 +274,17 @@ class Search {
     const shown = beyond > 0 ? `; the first ${integer.format(found.rows.length)} are shown` : "";
     const alone = found.rows.length === 1 ? ` ${this.aboutOne(found.rows[0])}` : "";
     document.getElementById("results-text").textContent = found.total
-      ? `${counted(found.total, "source")} found${shown}.${alone}`
+      ? `${counted(found.total, "source")} found${shown}.${alone}${this.mainServices(query)}`
       : this.nothing(query);
     document.getElementById("results-scroll").hidden = !found.total;
     document.querySelector("#results-table tbody").replaceChildren(...found.rows.map((row) => this.row(row)));
+  }
+
+  // A page holds only some services of a source that asks for thousands.
+  mainServices(query) {
+    const { others } = this.report.sources;
+    if (this.report.live || !query.words.length || !others || others.all) return "";
+    return ` This page holds the ${integer.format(others.most + 1)} main services of each source; telescope serve searches all.`;
   }
 
   aboutOne(row) {
@@ -299,7 +320,7 @@ class Search {
       element("td", {}, row.source),
       element("td", {}, cluster),
       element("td", { class: "number" }, integer.format(row.records)),
-      element("td", {}, row.service ?? ""),
+      element("td", {}, [row.service, row.other_services && `${integer.format(row.other_services)} more`].filter(Boolean).join(", ")),
       element("td", { class: "nowrap" }, row.first),
       element("td", { class: "nowrap" }, row.last),
       element("td", {}, row.label ?? ""),
