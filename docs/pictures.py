@@ -1,6 +1,6 @@
-"""Make the pictures of the report in this documentation, from a simulated telescope: `python docs/pictures.py`.
+"""Make the pictures of the report in this documentation: `python docs/pictures.py`.
 
-Needs Chromium. The addresses in the pictures are simulated.
+They show a simulated telescope of twelve days, in which more actors appear on the last two. Needs Chromium.
 """
 
 import shutil
@@ -9,21 +9,37 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-HERE = Path(__file__).resolve().parent / "pictures"
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+HERE = Path(__file__).resolve().parent / "images"
 # Name of the picture, what the page's address says, height in pixels.
-PICTURES = (("first-screen", "", 1100), ("search", "#?q=tcp/23", 700))
-WIDTH = 1300
+PICTURES = (("report", "", 1500), ("search", "#?q=tcp/23", 700))
+WIDTH = 1280
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+TELESCOPE = [sys.executable, "-m", "telescope_transformer.cli.main"]
+# Microseconds.
+DAY = 86_400_000_000
+
+
+def simulate(path: Path, seed: int, sources: int, days: int, *, later: int = 0) -> None:
+    """Write simulated records without labels, that begin some days later than simulations do."""
+    options = ["--seed", str(seed), "--sources", str(sources), "--days", str(days), "--records-per-source", "40"]
+    subprocess.run([*TELESCOPE, "simulate", "--output", str(path), *options], check=True)
+    records = pq.read_table(path)
+    times = pc.add(records["timestamp"], pa.scalar(later * DAY, pa.int64()))
+    records = records.set_column(records.column_names.index("timestamp"), "timestamp", times)
+    pq.write_table(records.drop_columns(["label"]), path)
 
 
 def make_report(folder: Path) -> Path:
-    """Simulate a telescope for twelve days and analyze it with the shipped model."""
-    telescope = [sys.executable, "-m", "telescope_transformer.cli.main"]
-    flows = folder / "flows.parquet"
-    simulated = ["--sources", "600", "--records-per-source", "40", "--days", "12"]
-    subprocess.run([*telescope, "simulate", "--output", str(flows), *simulated], check=True)
-    out = folder / "out"
-    subprocess.run([*telescope, "analyze", str(flows), "--time-limit", "5", "--output", str(out)], check=True)
+    """Analyze the simulated telescope with the shipped model."""
+    simulate(folder / "flows.parquet", 0, 600, 12)
+    simulate(folder / "more.parquet", 7, 60, 2, later=10)
+    inputs = [str(folder / name) for name in ("flows.parquet", "more.parquet")]
+    out = folder / "telescope"
+    subprocess.run([*TELESCOPE, "analyze", *inputs, "--time-limit", "5", "--output", str(out)], check=True)
     return out / "report.html"
 
 
