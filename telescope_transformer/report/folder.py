@@ -1,4 +1,4 @@
-"""The folder that an analysis wrote, read back. It may come from elsewhere: nothing in it is taken on trust."""
+"""Read the folder that an analysis wrote. It may come from elsewhere, so everything in it is checked."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.addresses import EMPTY, MALFORMED, format_addresses, parse_addresses
 from telescope_transformer.report.page_data import ReportData
+from telescope_transformer.report.summary_check import check_summary
 
 # Ten times that of an analysis of 100,000 windows; a larger one is no summary.
 LONGEST_SUMMARY = 1 << 30
@@ -24,8 +25,6 @@ SOURCE_COLUMNS = {"source": "text", "n_records": "integer", "first_seen": "integ
 # Columns that not every analysis writes, and that may have gaps.
 OPTIONAL_COLUMNS = {"label": "text", "tool": "text", "service": "text", "services": "list of texts"}
 OPTIONAL_COLUMNS |= dict.fromkeys(("margin", "agreement", "placement", "n_windows"), "number")
-PROFILE_KEYS = {"cluster": int, "n_windows": int, "n_sources": int, "n_records": int, "services": list}
-LISTS = ("services", "networks", "sources", "labels", "tools", "nearest", "why", "owners", "countries", "src_ports")
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -131,49 +130,11 @@ def _read_summary(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not the output of an analysis: nested too deep") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not the output of an analysis: {_first_line(error)}") from error
-    if not isinstance(summary, dict):
-        raise InputError(f"{path}: not the output of an analysis: no object but {type(summary).__name__}")
-    for key, kind in (("clusters", list), ("solution", dict), ("counts", dict)):
-        if not isinstance(summary.setdefault(key, kind()), kind):
-            raise InputError(f"{path}: not the output of an analysis: {key} is no {kind.__name__}")
-    for key, kind in (("events", list), ("traffic", list), ("calibration", dict), ("adaptation", dict)):
-        if summary.get(key) is not None and not isinstance(summary[key], kind):
-            raise InputError(f"{path}: not the output of an analysis: {key} is no {kind.__name__}")
-    for number, profile in enumerate(summary["clusters"]):
-        _check_profile(path, number, profile)
-    _check_days(path, "traffic", summary.get("traffic"))
-    return summary
+    return check_summary(str(path), summary)
 
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is no number of JSON")
-
-
-def _check_profile(path: Path, number: int, profile: Any) -> None:
-    """A profile has the keys that everything else relies on, with values of their kinds."""
-    where = f"{path}: cluster {number} of the list"
-    if not isinstance(profile, dict):
-        raise InputError(f"{where}: not the output of an analysis: no object but {type(profile).__name__}")
-    for key, kind in PROFILE_KEYS.items():
-        value = profile.get(key)
-        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
-            raise InputError(f"{where}: not the output of an analysis: {key} is {str(value)[:50]!r}")
-    for key in LISTS:
-        if not all(isinstance(row, Mapping) for row in profile.get(key) or []):
-            raise InputError(f"{where}: not the output of an analysis: {key} is no list of objects")
-    for key in ("timing", "targets"):
-        if not isinstance(profile.get(key, {}), Mapping):
-            raise InputError(f"{where}: not the output of an analysis: {key} is no object")
-    _check_days(path, f"days of cluster {number} of the list", profile.get("days"))
-
-
-def _check_days(path: Path, what: str, days: Any) -> None:
-    try:
-        rows = np.asarray(days or [], dtype=np.int64).reshape(-1, 3)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{path}: not the output of an analysis: {what}: {_first_line(error)}") from error
-    if len(rows) and np.abs(rows).max() > 2**53:
-        raise InputError(f"{path}: not the output of an analysis: {what}: a number out of range")
 
 
 def _check_columns(path: Path, table: pa.Table, columns: Mapping[str, str]) -> None:

@@ -28,11 +28,11 @@ def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
     last = np.full(len(sources), np.iinfo(np.int64).min)
     np.minimum.at(first, code, times)
     np.maximum.at(last, code, times)
-    columns = (records[name].to_numpy() for name in ("protocol", "src_port", "dst_port"))
+    headers = (records[name].to_numpy() for name in ("protocol", "src_port", "dst_port"))
     read = pa.table(
         {
             "source": sources,
-            **service_columns(distinct_codes(code, service_codes(*columns), len(sources))),
+            **service_columns(distinct_codes(code, service_codes(*headers), len(sources))),
             "n_records": pa.array(np.bincount(code, minlength=len(sources)), pa.int64()),
             "first_seen": pa.array(first, pa.int64()),
             "last_seen": pa.array(last, pa.int64()),

@@ -1,0 +1,172 @@
+"""What `clusters.json` must look like, so that the report and the exports can rely on it.
+
+The file may come from elsewhere. A value of the wrong type would be a traceback of whatever uses it first.
+"""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from telescope_transformer.errors import InputError
+
+# The largest integer that JSON numbers hold exactly (RFC 8259, section 6).
+LARGEST = 2**53
+
+
+class OrNull(NamedTuple):
+    """A shape of which null also is."""
+
+    shape: Any
+
+
+# A shape is the name of a kind, a list with the shape of its items, or a mapping of names to shapes. A name that ends
+# in "?" may be missing. Names that are not listed are not looked at.
+SHARES = {"share": "number"}
+PROFILE: dict[str, Any] = {
+    "cluster": "count",
+    "n_windows": "count",
+    "n_sources": "count",
+    "n_records": "count",
+    "services": [{"service": "text", **SHARES}],
+    **{f"{name}?": "text" for name in ("name", "sentence", "first_seen", "last_seen")},
+    **{f"n_{name}?": "count" for name in ("services", "networks", "labelled", "with_tool", "owners", "countries")},
+    "n_src_ports?": "count",
+    **{f"{name}?": "number" for name in ("margin", "cohesion", "stability")},
+    "networks?": [{"network": "text", "sources": "count"}],
+    "sources?": [{"source": "text", "windows?": "count"}],
+    "labels?": [{"label": "text", "windows": "count", **SHARES}],
+    "tools?": [{"tool": "text", "windows": "count", **SHARES}],
+    "owners?": [{"asn": OrNull("count"), "name": OrNull("text"), "sources": "count"}],
+    "countries?": [{"country": "text", "sources": "count"}],
+    "src_ports?": [{"port": "count", **SHARES}],
+    "protocols?": [{"protocol": "text", **SHARES}],
+    "nearest?": [{"cluster": "count", "similarity": "number"}],
+    "why?": [{"field": "text", **SHARES}],
+    "typical_windows?": ["count"],
+    "timing?": {"pattern?": "text", "median_inter_arrival_s?": "number", "p90_inter_arrival_s?": "number"}
+    | {"records_per_hour?": "number"},
+    "targets?": {"order?": "text", "n_destinations?": "count", "n_prefixes?": "count"}
+    | {"prefixes?": [{"prefix": "text", **SHARES}]},
+    "activity?": "numbers",
+    "rhythm?": "numbers",
+    "days?": "days",
+}
+LEVEL = {"threshold": "number", "n_clusters": "count", "n_alone": "count"}
+EVENT = {"day": "text", "event": "text", "cluster": "count", "windows": "count", "others?": OrNull(["count"])}
+BIN = {"predicted": "number", "observed": "number", "pairs": "count"}
+CALIBRATION = {
+    "threshold": "number",
+    "expected_calibration_error": OrNull("number"),
+    "reliability?": [BIN],
+}
+ADAPTATION = {
+    **{f"{name}?": "count" for name in ("sources", "kept_out")},
+    **{f"{name}?": OrNull({}) for name in ("before", "after")},
+    **{f"{name}?": "flag" for name in ("adapted", "centred")},
+    "reason?": "text",
+}
+SUMMARY: dict[str, Any] = {
+    "clusters": [PROFILE],
+    "solution": {f"{name}?": "number" for name in ("threshold", "scale", "seconds")}
+    | {f"{name}?": OrNull("number") for name in ("cost", "lower_bound", "gap")}
+    | {"solver?": "text", "granularity?": OrNull([LEVEL])},
+    "counts": "counts",
+    "traffic?": OrNull("days"),
+    "events?": OrNull([EVENT]),
+    "calibration?": OrNull(CALIBRATION),
+    "adaptation?": OrNull(ADAPTATION),
+    "id?": "text",
+}
+
+
+def check_summary(where: str, value: Any) -> dict[str, Any]:
+    """The summary, if it has the shape that an analysis writes.
+
+    Args:
+        where: the file, for the message.
+        value: the parsed JSON; of an absent `clusters`, `solution` or `counts` an empty one is taken.
+
+    Raises:
+        InputError: naming the place and the value that is wrong.
+    """
+    if not isinstance(value, dict):
+        raise _wrong(where, "", value, "an object")
+    empty: dict[str, Any] = {"clusters": [], "solution": {}, "counts": {}}
+    summary = empty | value
+    _check(where, "", summary, SUMMARY)
+    return summary
+
+
+def _check(where: str, at: str, value: Any, shape: Any) -> None:
+    if isinstance(shape, OrNull):
+        if value is not None:
+            _check(where, at, value, shape.shape)
+    elif isinstance(shape, str):
+        if not _KINDS[shape](value):
+            raise _wrong(where, at, value, _NAMES[shape])
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            raise _wrong(where, at, value, "a list")
+        for number, item in enumerate(value):
+            _check(where, f"{at}[{number}]", item, shape[0])
+    elif not isinstance(value, Mapping):
+        raise _wrong(where, at, value, "an object")
+    else:
+        for name, inner in shape.items():
+            key = name.removesuffix("?")
+            if key in value or key == name:
+                _check(where, f"{at}.{key}" if at else key, value.get(key), inner)
+
+
+def _wrong(where: str, at: str, value: Any, expected: str) -> InputError:
+    place = f"{at} is" if at else "it is"
+    return InputError(f"{where}: not the output of an analysis: {place} {str(value)[:50]!r} and not {expected}")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= LARGEST if isinstance(value, int) else isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+
+
+def _are_numbers(value: Any) -> bool:
+    try:
+        return isinstance(value, list) and bool((np.asarray(value, dtype=np.float64) >= 0).all())
+    except (ValueError, TypeError, OverflowError):
+        return False
+
+
+def _are_days(value: Any) -> bool:
+    """Rows of a day since 1970, records and sources."""
+    try:
+        table = np.asarray(value, dtype=np.int64)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    in_rows = table.size == 0 or (table.ndim == 2 and table.shape[1] == 3)
+    return isinstance(value, list) and in_rows and bool((np.abs(table) <= LARGEST).all())
+
+
+_KINDS = {
+    "text": lambda value: isinstance(value, str),
+    "count": _is_count,
+    "number": _is_number,
+    "flag": lambda value: isinstance(value, bool),
+    "numbers": _are_numbers,
+    "days": _are_days,
+    "counts": lambda value: isinstance(value, Mapping) and all(_is_count(number) for number in value.values()),
+}
+_NAMES = {
+    "text": "text",
+    "count": "a count",
+    "number": "a number",
+    "flag": "true or false",
+    "numbers": "a list of numbers",
+    "days": "rows of day, records and sources",
+    "counts": "an object of counts",
+}

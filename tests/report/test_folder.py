@@ -1,0 +1,92 @@
+"""The folder of an analysis may come from elsewhere: every value of a wrong kind is an error that names it."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from telescope_transformer.errors import ExportError, InputError
+from telescope_transformer.export import export_clusters
+from telescope_transformer.report import ReportData, read_folder, render_report
+
+WRONG = (None, True, -1, 10**30, "</script>", [], [[1]], {"a": 1})
+
+
+@pytest.fixture
+def summary(report_data: ReportData, tmp_path: Path) -> dict[str, Any]:
+    """The content of `clusters.json` beside the tables of the made telescope."""
+    pq.write_table(report_data.windows, tmp_path / "windows.parquet")
+    pq.write_table(report_data.sources, tmp_path / "sources.parquet")
+    events = [{"day": "2024-03-06", "event": "merge", "cluster": 0, "others": [2], "windows": 4}]
+    bins = [{"predicted": 0.1, "observed": 0.2, "pairs": 9}]
+    found = {
+        "clusters": report_data.profiles,
+        "solution": dict(report_data.solution),
+        "counts": dict(report_data.counts),
+        "traffic": report_data.traffic,
+        "events": events,
+        "calibration": {"threshold": 0.5, "expected_calibration_error": 0.01, "reliability": bins},
+        "adaptation": {"adapted": True, "sources": 9, "kept_out": 2, "before": {"hard": 0.5}, "after": {"hard": 0.6}},
+        "id": "one",
+    }
+    return json.loads(json.dumps(found))
+
+
+def places(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every place in the summary; of lists only the first item."""
+    if at:
+        yield at
+    items = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*at, key))
+
+
+def test_every_value_of_a_wrong_kind_is_shown_or_named(summary: dict[str, Any], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    messages = []
+    for place in places(summary):
+        wrong = json.loads(json.dumps(summary))
+        inner = wrong
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = WRONG[rng.integers(len(WRONG))]
+        (tmp_path / "clusters.json").write_text(json.dumps(wrong))
+        try:
+            render_report(read_folder(tmp_path).report_data())
+        except InputError as error:
+            messages.append(str(error))
+        with contextlib.suppress(ExportError):
+            export_clusters(tmp_path, "json", tmp_path / "x", [0])
+    assert len(messages) > 50
+    assert all("clusters.json" in message or "of different analyses" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "values"),
+    [
+        ("sources", "label", [{"a": 1}]),
+        ("sources", "service", [7]),
+        ("sources", "services", [[7]]),
+        ("sources", "services", ["tcp/22"]),
+        ("sources", "agreement", ["much"]),
+        ("windows", "margin", ["much"]),
+        ("windows", "label", [[1]]),
+    ],
+)
+def test_a_column_of_another_kind_is_named(
+    summary: dict[str, Any], tmp_path: Path, table: str, column: str, values: list
+) -> None:
+    (tmp_path / "clusters.json").write_text(json.dumps(summary))
+    path = tmp_path / f"{table}.parquet"
+    content = pq.read_table(path)
+    if column in content.column_names:
+        content = content.drop_columns([column])
+    pq.write_table(content.append_column(column, pa.array(values * content.num_rows)), path)
+    with pytest.raises(InputError, match=rf"{table}\.parquet: not the output of an analysis: column {column} is no"):
+        read_folder(tmp_path)
