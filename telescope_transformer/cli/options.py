@@ -55,7 +55,7 @@ Adapt = Annotated[
 ]
 AdaptSteps = Annotated[
     int | None,
-    typer.Option(min=1, help="Training steps of the adaptation; default: 500, a minute or two on two cores."),
+    typer.Option(min=1, help="Training steps of the adaptation; default: 200, half a minute on two cores."),
 ]
 MinRecords = Annotated[int, typer.Option(min=1, help="Fewest records in a window.")]
 SessionGap = Annotated[
