@@ -24,7 +24,7 @@ from telescope_transformer.windows import Windows
 # Windows that are embedded at a time. Batches are made within a block, so that the same windows give the same
 # embeddings to the last bit, whatever the shards.
 BLOCK = 16_384
-# Windows that adaptation draws from: some ten for each that it sees in 500 steps of 256 pairs.
+# Windows that adaptation draws from: more than the 102,400 that 200 steps of 256 pairs show it.
 MOST_LEARNED = 10 * BLOCK
 ARRAY, PROGRESS, PARTS = "embeddings.npy", "progress.json", "parts"
 
