@@ -41,6 +41,7 @@ def export(
     """
     from telescope_transformer.cli.options import tell
     from telescope_transformer.export import ExportOptions, export_clusters
+    from telescope_transformer.report.words import counted
 
     options = ExportOptions(
         tlp=tlp,
@@ -52,4 +53,4 @@ def export(
         observed=observed,
     )
     n_sources = export_clusters(folder, format, output, cluster or None, options)
-    tell(f"wrote {output}: {n_sources:,} sources")
+    tell(f"wrote {output}: {counted(n_sources, 'source')}")
