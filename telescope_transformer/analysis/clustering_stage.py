@@ -39,9 +39,8 @@ from telescope_transformer.preparation import EngineSettings, read_heads
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 
-# Restarts of the search times the pairs that each goes through: 10 restarts of 9,630 windows, half a minute.
-# On these, two restarts cost 7,042, and five 6,768 with a bound of 6,680.
-SEARCH_CELLS = 1e9
+# Restarts of the search times the pairs that each goes through: under a minute on one core.
+SEARCH_CELLS = 2e8
 # Windows that are solved at once: the cost of all their pairs takes seconds.
 MOST_SOLVED = 20_000
 # Bytes that a matrix of all their pairs may take: up to 11,585 windows. Of more, no matrix is held and less is proved.
