@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.report.folder import Folder
+from telescope_transformer.report.words import counted
 
 # A cluster goes on in the one that holds more than half of those of its sources that are in both analyses.
 MAJORITY = 0.5
@@ -60,10 +61,11 @@ class Comparison:
         """The comparison in words, the changes with most sources first."""
         total = self.totals()
         first, second = self.names
+        sizes = f"{first} has {counted(self.n_sources[0], 'source')}, {second} has {self.n_sources[1]:,}"
         return [
-            f"{first} has {self.n_sources[0]:,} sources, {second} has {self.n_sources[1]:,}; {self.n_common:,} are in "
-            "both.",
-            ", ".join(f"{total[kind]:,} {kind}" for kind in KINDS) + f"; {self.moved.num_rows:,} sources moved.",
+            f"{sizes}; {self.n_common:,} are in both.",
+            ", ".join(f"{total[kind]:,} {kind}" for kind in KINDS)
+            + f"; {counted(self.moved.num_rows, 'source')} moved.",
             *(row["sentence"] for row in self.clusters if row["change"] != "same"),
         ]
 
@@ -142,7 +144,7 @@ def _changes(members: list[dict[int, int]], heirs: Mapping[int, list[int]], name
     rows = []
     for cluster in sorted(old):
         if cluster not in heirs:
-            sentence = f"{names.old(cluster)} is gone: none of its {old[cluster]:,} sources is in a cluster now."
+            sentence = f"{names.old(cluster)} is gone: of {counted(old[cluster], 'source')}, none is in a cluster now."
             rows.append(_change("gone", [cluster], [], names.old(cluster), old[cluster], 0, sentence))
         elif len(heirs[cluster]) > 1:
             after = heirs[cluster]
@@ -153,7 +155,7 @@ def _changes(members: list[dict[int, int]], heirs: Mapping[int, list[int]], name
     for cluster in sorted(new):
         rows += _of_new(cluster, [one for one in parents.get(cluster, []) if len(heirs[one]) == 1], old, new, names)
         if cluster not in parents:
-            sentence = f"{names.new(cluster)} appeared with {new[cluster]:,} sources."
+            sentence = f"{names.new(cluster)} appeared with {counted(new[cluster], 'source')}."
             rows.append(_change("appeared", [], [cluster], names.new(cluster), 0, new[cluster], sentence))
     return rows
 
@@ -167,11 +169,11 @@ def _of_new(
     size, name = sum(old[one] for one in parents), names.new(cluster)
     if len(parents) > 1:
         merged = ", ".join(f'"{names.old(one)}"' for one in parents)
-        sentence = f"{merged} are now one: {name}, with {new[cluster]:,} sources."
+        sentence = f"{merged} are now one: {name}, with {counted(new[cluster], 'source')}."
         return [_change("merged", parents, [cluster], name, size, new[cluster], sentence)]
     factor = new[cluster] / size
     kind = "grown" if factor >= GROWTH else "shrunk" if factor <= 1 / GROWTH else "same"
-    sentence = f"{name} went from {size:,} to {new[cluster]:,} sources."
+    sentence = f"{name} went from {size:,} to {counted(new[cluster], 'source')}."
     return [_change(kind, parents, [cluster], name, size, new[cluster], sentence)]
 
 
