@@ -61,8 +61,8 @@ class Command:
     holds: Callable[[Path], str | None] = lambda folder: None
 
 
-def forked(work: Callable[[], object], log: Path) -> int:
-    """Starts a child that does `work` and ends with 0, or with 1 and the error in the log."""
+def forked(work: Callable[[], int | None], log: Path) -> int:
+    """Starts a child that does `work` and ends with what that returns, or with 1 and the error in the log."""
     child = os.fork()
     if child:
         return child
@@ -73,8 +73,7 @@ def forked(work: Callable[[], object], log: Path) -> int:
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
         torch.set_num_threads(1)
-        work()
-        status = 0
+        status = int(work() or 0)
     except SystemExit as end:
         status = int(end.code or 0)
     except BaseException as error:
@@ -115,8 +114,9 @@ def rows_of_state(path: Path) -> dict[str, list[str]]:
         names = [name for (name,) in state.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
         found = {}
         for name in sorted(names):
-            table = state.execute(f"SELECT COLUMNS(c -> c <> 'seconds') FROM {name}")
-            found[name] = sorted(map(repr, table.fetchall()))
+            rows = state.execute(f"SELECT * FROM {name}")
+            kept = [place for place, column in enumerate(rows.description) if column[0] != "seconds"]
+            found[name] = sorted(repr([row[place] for place in kept]) for row in rows.fetchall())
         return found
 
 
@@ -146,7 +146,7 @@ def all_commands(work: Path) -> dict[str, Command]:
         return None if tables(folder / "out") in whole else "neither the older analysis nor the new one"
 
     def launch(folder: Path) -> int:
-        arguments = options(dataset, folder / "run", "--tracker", "none")
+        arguments = options(dataset, folder / "run", "--split", "all", "--tracker", "none")
         configuration = Path(__file__).parents[2] / "training" / "accelerate" / "cpu_two_processes.yaml"
         command = ["accelerate.commands.launch", "--config_file", str(configuration)]
         command += ["-m", "telescope_transformer.learning", *arguments]
@@ -178,7 +178,9 @@ def all_commands(work: Path) -> dict[str, Command]:
             begin=lambda folder: copied(older, folder / "out"),
             holds=is_whole,
         ),
-        "train": Command(lambda folder: forked(lambda: train.main(options(dataset, folder / "run")), log), weights),
+        "train": Command(
+            lambda folder: forked(lambda: train.main(options(dataset, folder / "run", "--split", "all")), log), weights
+        ),
         "launch": Command(launch, weights),
     }
 
