@@ -10,7 +10,6 @@ from telescope_transformer.correlation_clustering.bounds.kernels import by_kerne
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.search.annealing import ANNEAL_UP_TO, Annealer, breed
 from telescope_transformer.correlation_clustering.search.local_search import (
-    RESOLVE_UP_TO,
     evolve,
     gaec,
     resolve_neighbourhoods,
@@ -109,8 +108,7 @@ def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadli
         if progress.annealing_gains:
             return
     evolve(progress, rng, deadline)
-    if graph.complete and graph.n <= RESOLVE_UP_TO:
-        resolve_neighbourhoods(progress, rng, deadline)
+    resolve_neighbourhoods(progress, rng, deadline)
 
 
 def _restart(progress: Progress, rng: np.random.Generator) -> None:

@@ -25,8 +25,8 @@ _ENTRIES_A_CALL = 20_000_000
 _TRACK_BELOW = 0.05
 # Fresh starts of a fusion: each takes as long as the search from the better clustering.
 _FRESH_STARTS = 2
-# Nodes up to which all neighbourhoods are tried: each takes apart up to so many clusters.
-RESOLVE_UP_TO = 5_000
+# Clusters up to which neighbourhoods are tried: the matrix of how near they are takes 72 MB. Most clusters of one.
+_RESOLVE_UP_TO = 3_000
 _MOST_TOGETHER = 6
 
 
@@ -114,41 +114,48 @@ def evolve(
 
 
 def resolve_neighbourhoods(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Improve the best clustering of ``progress`` until no neighbourhood of any cluster brings anything."""
+    """Improve the best clustering of ``progress`` until no neighbourhood of any cluster brings anything.
+
+    Clusters that a neighbourhood has changed wait for the next pass, which measures anew how near clusters are. Only a
+    graph with a matrix, and of not too many clusters, is searched.
+    """
     graph, labels = progress.graph, progress.labels
-    changed = True
+    changed = graph.complete and int(labels.max(initial=-1)) < _RESOLVE_UP_TO
     while changed and not deadline.passed and not progress.closed:
         changed = False
         sizes = np.bincount(labels)
         # Mean weight between the members of two clusters.
         nearness = graph.contract(labels).weights() / np.outer(sizes, sizes)
         np.fill_diagonal(nearness, np.inf)
+        stays = np.ones(sizes.size, dtype=bool)
         for c in rng.permutation(sizes.size):
             if deadline.passed:
                 break
-            size = min(sizes.size, int(rng.integers(2, _MOST_TOGETHER + 1)))
-            around = np.argpartition(-nearness[c], size - 1)[:size]
-            better = _resolve(graph, labels, np.flatnonzero(np.isin(labels, around)), rng, deadline)
+            size = min(int(stays.sum()), int(rng.integers(2, _MOST_TOGETHER + 1)))
+            if not stays[c] or size < 2:
+                continue
+            around = np.argpartition(-np.where(stays, nearness[c], -np.inf), size - 1)[:size]
+            nodes = np.flatnonzero(np.isin(labels, around))
+            better = _resolve(graph, labels[nodes], nodes, rng, deadline)
             if better is not None:
-                labels, changed = better, True
-                break
+                labels = labels.copy()
+                labels[nodes] = labels.max() + 1 + better
+                stays[around] = False
+                changed = True
+        labels = canonical_labels(labels)
     progress.offer(labels)
 
 
 def _resolve(
-    graph: Graph, labels: np.ndarray, nodes: np.ndarray, rng: np.random.Generator, deadline: Deadline
+    graph: Graph, before: np.ndarray, nodes: np.ndarray, rng: np.random.Generator, deadline: Deadline
 ) -> np.ndarray | None:
-    """All labels with those of ``nodes`` improved; None where they are not."""
+    """Canonical labels of ``nodes`` that cost less than those ``before``; None where there are none."""
     part = graph.part(nodes)
-    before = canonical_labels(labels[nodes])
+    before = canonical_labels(before)
     fresh = improve(part, np.arange(part.n), rng, deadline)
     found = fuse(part, before, fresh, rng, deadline)
     old = part.cost(before)
-    if part.cost(found) >= old - PROVED * max(old, part.scale):
-        return None
-    better = labels.copy()
-    better[nodes] = labels.size + found
-    return canonical_labels(better)
+    return canonical_labels(found) if part.cost(found) < old - PROVED * max(old, part.scale) else None
 
 
 def refine(
@@ -159,7 +166,7 @@ def refine(
     time_limit: float | None = None,
     restarts: int | None = None,
 ) -> np.ndarray:
-    """Labels (n,) of the best clustering found from ``labels`` (or GAEC) and restarts; canonical.
+    """Labels (n,) of the best clustering found from ``labels`` (or GAEC), restarts and neighbourhoods; canonical.
 
     The cost is at most that of ``labels``. Deterministic for a seed where no time limit interrupts it; ``restarts``
     bounds the work without a clock.
@@ -170,4 +177,5 @@ def refine(
     progress.offer(start)
     progress.offer(improve(graph, start, rng, progress.part(1.0)))
     evolve(progress, rng, progress.part(1.0), most=restarts)
+    resolve_neighbourhoods(progress, rng, progress.part(1.0))
     return progress.labels
