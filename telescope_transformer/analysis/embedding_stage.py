@@ -74,7 +74,6 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
         # Training brings libraries that an analysis with a given model does without.
         from telescope_transformer.learning.adapt import AdaptSettings, adapt
 
-        say("adapting the model to the telescope")
         run = partial / "run"
         adapting = AdaptSettings(steps=steps, seed=settings.seed)
         found = adapt(_first_windows(work), settings=adapting, folder=run, say=say)

@@ -183,6 +183,7 @@ def adapt(
         return _only_centred(model, tokenizer, learning, facts | {"reason": reason}, kept, say)
     if settings.steps == 0:
         return _only_centred(model, tokenizer, learning, facts | {"reason": "training is turned off"}, kept, say)
+    say("adapting the model to the telescope")
     arguments = _fitted(arguments, settings, able)
     held_out = HeldOut.of(table.filter(is_kept), settings.length, settings.seed)
     begun = time.perf_counter()

@@ -89,7 +89,6 @@ class StateModel:
         # Training brings libraries that most updates do without.
         from telescope_transformer.learning.adapt import AdaptSettings, adapt
 
-        say("adapting the model to the telescope")
         settings = AdaptSettings(steps=self._settings.training_steps, seed=self._settings.seed)
         found = adapt(windows.slice(max(0, len(windows) - MOST_LEARNED), len(windows)), settings=settings, say=say)
         changed = found.adapted or (found.changed and not only_trained)
