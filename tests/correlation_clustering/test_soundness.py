@@ -178,6 +178,8 @@ import os, signal, threading, time
 import numpy as np
 from telescope_transformer.correlation_clustering import sweep
 
+# A shell that runs the tests in the background makes its children ignore the signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 vectors = np.random.default_rng(0).standard_normal((1_200, 32))
 vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 sweep(vectors[:60], [0.3, 0.2])
