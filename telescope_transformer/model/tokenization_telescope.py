@@ -59,8 +59,8 @@ def read_field_offsets(vocabulary: Tokenizer) -> dict[str, int]:
     Raises:
         ValueError: if the words of a field do not have the contiguous range of ids that the model expects.
     """
-    firsts = {name: vocabulary.token_to_id(f"{name}:0") for name in FIELD_SIZES}
-    fields = sorted((name for name in FIELD_SIZES if firsts[name] is not None), key=firsts.__getitem__)
+    firsts = {vocabulary.token_to_id(f"{name}:0"): name for name in FIELD_SIZES}
+    fields = [firsts[first] for first in sorted(first for first in firsts if first is not None)]
     size = vocabulary.get_vocab_size(with_added_tokens=False)
     same_size = size == FIRST_FIELD_ID + sum(FIELD_SIZES[name] for name in fields)
     # Word by word: a dictionary of all words takes tens of megabytes.
