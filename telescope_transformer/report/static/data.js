@@ -31,7 +31,9 @@ async function unpackSources(packed) {
   const sources = await unpackColumns(packed, ["four", "six", "cluster", "records", "from", "to"]);
   for (let i = 1; i < sources.four.length; i++) sources.four[i] += sources.four[i - 1];
   if (packed.others) {
-    const [number, codes, names] = await Promise.all(["number", "codes", "names"].map((key) => unpack(packed.others[key])));
+    const [number, codes, names] = await Promise.all(
+      ["number", "codes", "names"].map((key) => unpack(packed.others[key])),
+    );
     sources.others = { ...packed.others, number, codes, names };
   }
   sources.name = (i) => (i < sources.four.length ? dottedQuad(sources.four[i]) : sources.six[i - sources.four.length]);

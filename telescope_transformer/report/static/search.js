@@ -320,7 +320,11 @@ class Search {
       element("td", {}, row.source),
       element("td", {}, cluster),
       element("td", { class: "number" }, integer.format(row.records)),
-      element("td", {}, [row.service, row.other_services && `${integer.format(row.other_services)} more`].filter(Boolean).join(", ")),
+      element(
+        "td",
+        {},
+        [row.service, row.other_services && `${integer.format(row.other_services)} more`].filter(Boolean).join(", "),
+      ),
       element("td", { class: "nowrap" }, row.first),
       element("td", { class: "nowrap" }, row.last),
       element("td", {}, row.label ?? ""),
