@@ -3,11 +3,13 @@
 Every source with two windows or more is seen twice: one window goes into each of two halves, and each half is
 clustered on its own. Where the threshold follows actors, the two clusterings of the same sources agree. Where it is
 too high, they follow the chance of which records fell into a window; where it is too low, the chance of which of two
-unlike groups a window between them joins. This is stability-based validation (Lange, Roth, Braun and Buhmann 2004,
+unlike groups a window between them joins. Of thresholds that agree as well, those beside which the clusters themselves
+change are left out. This is stability-based validation (Lange, Roth, Braun and Buhmann 2004,
 Stability-Based Validation of Clustering Solutions, Neural Computation 16(6)).
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
@@ -25,6 +27,10 @@ DEFAULT_THRESHOLD = 0.5
 MOST_JOINED = 0.5
 # Differences of agreement that repeated draws have.
 TOLERANCE = 0.03
+# A threshold at which clusters change by this much more than elsewhere, from one grid point to the next, is beside a
+# jump: a little more or less would give other clusters. Measured on this many windows, in a second.
+MOST_CHANGED = 0.05
+MOST_WINDOWS = 3_000
 # A sweep of this many windows takes a second, and more sources change the curve by less than repeated draws do.
 MOST_SOURCES = 1_500
 FEWEST_SOURCES = 50
@@ -60,8 +66,8 @@ def reproducible_threshold(embeddings: np.ndarray, sources: np.ndarray, *, seed:
         seed: of the draws.
 
     Returns:
-        Of the thresholds with the highest agreement, smoothed over neighbours, the one nearest to the default; None if
-        fewer than 50 sources have two windows.
+        Of the thresholds with the highest agreement, smoothed over neighbours, that are not beside a jump, the one
+        nearest to the default; None if fewer than 50 sources have two windows.
     """
     codes = np.unique(np.asarray(sources), return_inverse=True)[1]
     curves, joined, compared = [], [], 0
@@ -85,10 +91,21 @@ def reproducible_threshold(embeddings: np.ndarray, sources: np.ndarray, *, seed:
     smooth = np.convolve(np.pad(agreement, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
     apart = np.mean(joined, axis=0) <= MOST_JOINED
     candidates = np.where(apart | ~apart.any(), smooth, -np.inf)
-    as_good = GRID[candidates >= candidates.max() - TOLERANCE]
+    as_good = candidates >= candidates.max() - TOLERANCE
+    steady = _steadiness(embeddings, seed)
+    as_good = GRID[as_good & (steady >= steady[as_good].max() - MOST_CHANGED)]
     chosen = float(as_good[np.abs(as_good - DEFAULT_THRESHOLD).argmin()])
     rows = [{"threshold": float(t), "agreement": float(a)} for t, a in zip(GRID, agreement, strict=True)]
     return ThresholdEvidence(chosen, rows, compared)
+
+
+def _steadiness(embeddings: np.ndarray, seed: int) -> np.ndarray:
+    """How alike the clusterings at each threshold of the grid and at its neighbours are, the less alike of the two."""
+    kept = np.random.default_rng(seed).permutation(len(embeddings))[:MOST_WINDOWS]
+    points = sweep(embeddings[np.sort(kept)], GRID.tolist(), random_state=seed)
+    alike = [adjusted_rand_score(here.labels, there.labels) for here, there in pairwise(points)]
+    around = np.pad(alike, 1, mode="edge")
+    return np.minimum(around[:-1], around[1:])
 
 
 def _two_windows(codes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
