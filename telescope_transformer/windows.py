@@ -393,10 +393,18 @@ def distinct_codes(owners: np.ndarray, codes: np.ndarray, n_owners: int) -> pa.L
         n_owners: number of lists.
     """
     keys, counts = np.unique(owners.astype(np.int64) << 32 | codes.astype(np.int64), return_counts=True)
-    order = np.lexsort((keys, -counts, keys >> 32))
+    return code_lists(keys[np.lexsort((keys, -counts, keys >> 32))], n_owners)
+
+
+def code_lists(keys: np.ndarray, n_owners: int) -> pa.ListArray:
+    """A list column of int32 codes, a list per owner.
+
+    Args:
+        keys: (n,) int64, the owner (0..n_owners-1) in the high 32 bits and the code in the low ones, ordered by owner.
+        n_owners: number of lists.
+    """
     offsets = np.searchsorted(keys >> 32, np.arange(n_owners + 1))
-    values = (keys & 0xFFFFFFFF)[order]
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, pa.int32()))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(keys & 0xFFFFFFFF, pa.int32()))
 
 
 def split_of_source(source: str, seed: int = 0) -> str:

@@ -13,7 +13,7 @@ from telescope_transformer.fields import ANNOTATIONS, WINDOW_FIELDS
 from telescope_transformer.preparation.cutting import Cutter, Piece
 from telescope_transformer.preparation.settings import WindowSettings
 from telescope_transformer.preparation.staging import Staged
-from telescope_transformer.windows import Windows
+from telescope_transformer.windows import Windows, code_lists
 
 # A row group is what a reader of blocks holds at least.
 _WINDOWS_PER_ROW_GROUP = 8192
@@ -157,11 +157,7 @@ def _joined_services(rows: pa.Table, sources: pa.ChunkedArray) -> pa.ListArray:
     owner = pc.index_in(rows["source"], sources.combine_chunks()).to_numpy().astype(np.int64)
     keys = owner[pc.list_parent_indices(lists).to_numpy()] << 32 | pc.list_flatten(lists).to_numpy().astype(np.int64)
     distinct, first = np.unique(keys, return_index=True)
-    distinct = distinct[np.lexsort((first, distinct >> 32))]
-    offsets = np.searchsorted(distinct >> 32, np.arange(len(sources) + 1))
-    return pa.ListArray.from_arrays(
-        pa.array(offsets, pa.int32()), pa.array(distinct & 0xFFFFFFFF, lists.type.value_type)
-    )
+    return code_lists(distinct[np.lexsort((first, distinct >> 32))], len(sources))
 
 
 @dataclass

@@ -26,7 +26,7 @@ from telescope_transformer.report.timing import DAY, MICROSECONDS
 # Measured on 100,000 windows of as many sources: 17 letters a window and 12 a source, deflated and in base 64.
 MAX_WINDOWS = 60_000
 MAX_SOURCES = 120_000
-# Two letters each, deflated and in base 64.
+# Each takes about two characters of the page, deflated and in base 64.
 MAX_OTHER_SERVICES = 200_000
 # Profiles are the page's largest part per cluster; of smaller clusters there is a row of the table.
 MAX_PROFILES = 1500
@@ -194,7 +194,7 @@ def _source_columns(sources: pa.Table, period: Period | None) -> dict[str, Any]:
 
 
 def _other_services(services: pa.ListArray) -> dict[str, Any]:
-    """The services of each source besides its main one, at most `most` of each, so that the page holds them."""
+    """The services of each source besides its main one, as many of each source as the page has room for."""
     lengths = pc.fill_null(pc.list_value_length(services), 0).to_numpy().astype(np.int64)
     others = np.maximum(lengths - 1, 0)
     most = int(others.max(initial=0))

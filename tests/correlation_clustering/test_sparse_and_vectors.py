@@ -183,8 +183,8 @@ def test_a_large_complete_graph_of_few_conflicts_is_proved_by_these(monkeypatch:
     graph = DenseGraph(vectors @ vectors.T, 0.6)
     assert conflict_graph(graph, gaec(graph), 0.05) is None
     bounds = []
-    for cuts_up_to in (0, 2_000):
-        monkeypatch.setattr(certificate_module, "_CUTS_UP_TO", cuts_up_to)
+    for all_pairs_up_to in (0, 2_000):
+        monkeypatch.setattr(certificate_module, "_ALL_PAIRS_UP_TO", all_pairs_up_to)
         progress = Progress(graph)
         progress.offer(refine(graph, restarts=2))
         prove(progress, np.random.default_rng(0), Deadline(20))

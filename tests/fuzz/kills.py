@@ -40,8 +40,8 @@ from made_days import write_days
 from training_runs import options
 
 DAYS = 4
+# Kills after which a command may run to its end, and the next run begins from nothing.
 KILLS_A_RUN = 4
-"""Kills after which a command may run to its end, and the next run begins from nothing."""
 
 
 @dataclass(frozen=True)

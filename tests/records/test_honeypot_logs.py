@@ -161,23 +161,6 @@ VARIANTS.add(
     ),
     [TCP],
 )
-VARIANTS.add(
-    "dionaea hpfeeds remote_hostname",
-    json_lines(
-        {
-            "connection_type": "accept",
-            "connection_transport": "tcp",
-            "connection_protocol": "smbd",
-            "remote_host": "192.0.2.1",
-            "remote_port": 40000,
-            "local_host": "198.51.100.7",
-            "local_port": 23,
-            "remote_hostname": "",
-            "timestamp": ISO,
-        }
-    ),
-    [TCP],
-)
 CONNECTION = {
     "connection_type": "accept",
     "connection_transport": "tcp",
@@ -187,6 +170,9 @@ CONNECTION = {
     "local_host": "198.51.100.7",
     "local_port": 23,
 }
+VARIANTS.add(
+    "dionaea hpfeeds remote_hostname", json_lines({**CONNECTION, "remote_hostname": "", "timestamp": ISO}), [TCP]
+)
 VARIANTS.add(
     "dionaea mhn",
     json_lines(

@@ -50,8 +50,8 @@ _LAST_CUT_SMOOTHING = 1e-5
 _WHEELS_UP_TO = 300
 # Nodes of a sparse graph that is tried with all its pairs where cycles do not prove it: beyond, these take too long.
 _BEYOND_CYCLES_UP_TO = 1_000
-# Nodes up to which inequalities beyond triangles are looked for among all pairs.
-_CUTS_UP_TO = 2_000
+# Nodes up to which all pairs are always used; of a larger graph only the conflicts, where these are few.
+_ALL_PAIRS_UP_TO = 2_000
 # Share of the pairs up to which a sparse ascent over them takes less time and memory than one over all pairs.
 _FEW_CONFLICTS = 0.25
 # Nodes whose pairs the ascent holds in memory: about 25 bytes a pair, 1.8 GB.
@@ -117,7 +117,7 @@ def _prove(graph: Graph, progress: Progress, rng: np.random.Generator, deadline:
 @_prove.register
 def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
     """Triangles, then inequalities beyond them. Of a large graph only its conflicts, where these are few."""
-    if graph.n > _CUTS_UP_TO:
+    if graph.n > _ALL_PAIRS_UP_TO:
         conflicts = conflict_graph(graph, progress.labels, _FEW_CONFLICTS)
         if conflicts is not None:
             prover = partial(_prove_by_cycles, smoothing=FIRST_SMOOTHING)

@@ -25,8 +25,9 @@ _ENTRIES_A_CALL = 20_000_000
 _TRACK_BELOW = 0.05
 # Fresh starts of a fusion: each takes as long as the search from the better clustering.
 _FRESH_STARTS = 2
-# Clusters up to which neighbourhoods are tried: the matrix of how near they are takes 72 MB. Most clusters of one.
+# Neighbourhoods are tried up to this many clusters: a matrix of how near these are takes 72 MB.
 _RESOLVE_UP_TO = 3_000
+# Most clusters of a neighbourhood.
 _MOST_TOGETHER = 6
 
 
@@ -119,7 +120,7 @@ def resolve_neighbourhoods(progress: Progress, rng: np.random.Generator, deadlin
     Clusters that a neighbourhood has changed wait for the next pass, which measures anew how near clusters are. Only a
     graph with a matrix, and of not too many clusters, is searched.
     """
-    graph, labels = progress.graph, progress.labels
+    graph, labels = progress.graph, progress.labels.copy()
     changed = graph.complete and int(labels.max(initial=-1)) < _RESOLVE_UP_TO
     while changed and not deadline.passed and not progress.closed:
         changed = False
@@ -138,7 +139,6 @@ def resolve_neighbourhoods(progress: Progress, rng: np.random.Generator, deadlin
             nodes = np.flatnonzero(np.isin(labels, around))
             better = _resolve(graph, labels[nodes], nodes, rng, deadline)
             if better is not None:
-                labels = labels.copy()
                 labels[nodes] = labels.max() + 1 + better
                 stays[around] = False
                 changed = True
