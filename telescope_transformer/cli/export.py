@@ -21,7 +21,7 @@ def export(
     ] = "telescope",
     valid_days: Annotated[int, typer.Option(help="Days after the last record for which an indicator is valid.")] = 30,
     unlabelled: Annotated[
-        bool, typer.Option("--unlabelled", help="Leave out sources that are on a scanner list.")
+        bool, typer.Option("--unlabelled", help="Leave out known scanners; members of botnets stay in.")
     ] = False,
     min_confidence: Annotated[int, typer.Option(help="Leave out sources below this confidence, in percent.")] = 0,
     aggregate: Annotated[

@@ -16,6 +16,7 @@ from scipy.special import expit
 
 from telescope_transformer.errors import ExportError, InputError
 from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.labels import known_scanners
 from telescope_transformer.report import read_folder
 from telescope_transformer.report.names import place_words, plain_name
 
@@ -118,7 +119,7 @@ def load_members(
 
 def _chosen(root: Path, sources: pa.Table, options: ExportOptions) -> pa.Table:
     if options.unlabelled and "label" in sources.column_names:
-        sources = sources.filter(pc.is_null(sources["label"]))
+        sources = sources.filter(pc.invert(known_scanners(sources["label"])))
     if options.min_confidence:
         if sources.num_rows and sources["confidence"].null_count == sources.num_rows:
             raise ExportError(f"{root}: a confidence is asked for, but the similarities are not calibrated")

@@ -8,6 +8,7 @@ from typing import Any
 
 from telescope_transformer.export.members import Members, library, stable_uuid, utc
 from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.labels import is_malicious
 
 # Galaxy clusters of MISP that stand for what a tool's mark tells.
 GALAXIES = {
@@ -56,7 +57,8 @@ def _add_source(event: Any, row: dict[str, Any], members: Members) -> None:
     )
     attribute.add_tag(f'telescope:cluster="{cluster}"')
     if row.get("label"):
-        attribute.add_tag(f'telescope:known-scanner="{_quoted(row["label"])}"')
+        kind = "malicious" if is_malicious(row["label"]) else "known-scanner"
+        attribute.add_tag(f'telescope:{kind}="{_quoted(row["label"])}"')
     for tool in members.tools(cluster):
         attribute.add_tag(f'telescope:tool="{_quoted(tool)}"')
         if tool in GALAXIES:

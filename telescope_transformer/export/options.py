@@ -18,7 +18,7 @@ class ExportOptions:
         author: the organisation that STIX and MISP name as the origin. Ids follow from it: organisations that share
             their exports need names of their own.
         valid_days: days after its last record for which an indicator holds.
-        unlabelled: leave out sources that a scanner list names.
+        unlabelled: leave out known scanners: sources whose label names no malicious group (`labels.malicious`).
         min_confidence: leave out sources below this confidence, in percent.
         aggregate: join addresses of firewall and plain lists to the prefixes that hold just them.
         observed: STIX without indicators: only that sources were seen (observed data).

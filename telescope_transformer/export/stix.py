@@ -20,6 +20,7 @@ from typing import Any
 from telescope_transformer.errors import ExportError
 from telescope_transformer.export.members import Members, library, stable_uuid, utc
 from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.labels import is_malicious
 
 # An identity is not seen; a fixed time keeps it the same from day to day.
 IDENTITY_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
@@ -118,13 +119,13 @@ def _day(text: str) -> datetime:
 
 
 def _labels(bundle: _Bundle, cluster: int, label: str | None) -> list[str]:
-    """What is known of a source: the cluster, the scanner that a list names, and tools of the cluster."""
-    known = [f"known-scanner:{label}"] if label else []
+    """What is known of a source: its cluster, the scanner or malicious group that a list names, and its tools."""
+    known = [f"{'malicious' if is_malicious(label) else 'known-scanner'}:{label}"] if label else []
     return [f"telescope-cluster:{cluster}", *known, *(f"tool:{tool}" for tool in bundle.members.tools(cluster))]
 
 
 def _described(row: dict[str, Any], name: str) -> str:
-    label = f"; named {row['label']} by a scanner list" if row.get("label") else ""
+    label = f"; on the list {row['label']}" if row.get("label") else ""
     return f'{row["n_records"]} records, behaves like "{name}"{label}'
 
 

@@ -9,6 +9,8 @@
 
 A date says when the entries held. It stands at the end of the name of a file or folder (`censys_2024-03.txt`,
 `2024-03-14/censys.txt`) or in the column `period`; see `labels.periods`.
+
+Lists in a folder named `malicious` name malicious groups, and their labels say so; see `labels.malicious`.
 """
 
 import csv
@@ -24,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.labels.malicious import MALICIOUS, malicious_label
 from telescope_transformer.labels.periods import Period, parse_period, period_of_name
 from telescope_transformer.labels.prefixes import Entry, Prefix, PrefixLabels
 
@@ -75,6 +78,13 @@ def _period_of(path: Path, root: Path) -> Period | None:
         if found or name == root.name:
             return found
     return None
+
+
+def _is_among_malicious(path: Path, root: Path) -> bool:
+    """Whether the file is in a folder named `malicious`: the root itself or one below it."""
+    folder = root.resolve() if root.is_dir() else root.resolve().parent
+    names = (folder.name, *path.resolve().parent.relative_to(folder).parts)
+    return MALICIOUS in map(str.lower, names)
 
 
 def _text_entries(path: Path, text: str, period: Period | None) -> Iterator[Entry]:
@@ -202,7 +212,10 @@ def read_labels(folder: str | Path) -> PrefixLabels:
     entries: list[Entry] = []
     for path in paths:
         before = len(entries)
-        entries.extend(_file_entries(path, root, notes))
+        found = _file_entries(path, root, notes)
+        if _is_among_malicious(path, root):
+            found = (entry._replace(label=malicious_label(entry.label)) for entry in found)
+        entries.extend(found)
         if len(entries) == before:
             notes.append(f"{path}: holds no addresses")
     if not entries:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.special import expit
 
+from telescope_transformer.labels import is_malicious
 from telescope_transformer.report.days import Days
 from telescope_transformer.report.names import MAJORITY, SPELT_SERVICES, plain_name
 from telescope_transformer.report.news import KINDS, Change, Period, change_of, period_of, traffic_of
@@ -49,7 +50,8 @@ def first_screen(
 
     Returns:
         `sentences`; `period`; `new`, `growing` and `gone`, each a list of lines, and `totals` of them; `known`
-        scanners; `candidates` for a block list with the reasons against.
+        scanners; `candidates` for a block list, with the malicious group that a list names (or None) and the reasons
+        against.
     """
     days = traffic or traffic_of(profiles)
     period = period_of(days)
@@ -117,14 +119,12 @@ def spark(days: Days, period: Period) -> list[int]:
 
 
 def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Clusters that labels name, one group a label, then those that a tool's mark names."""
+    """Clusters of known scanners, one group per label and then one per tool; without those of malicious groups."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for profile in profiles:
-        for field, key in (("labels", "label"), ("tools", "tool")):
-            rows = profile.get(field) or []
-            if rows and rows[0]["share"] >= MAJORITY:
-                groups[key, rows[0][key]].append(profile)
-                break
+        found = _named_by(profile)
+        if found and not is_malicious(found[1]):
+            groups[found].append(profile)
     found = [
         {
             "kind": kind,
@@ -135,6 +135,15 @@ def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for (kind, who), members in groups.items()
     ]
     return sorted(found, key=lambda row: (row["kind"], -row["n_sources"], row["who"]))
+
+
+def _named_by(profile: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What most windows of a cluster are named by: ("label", a name on a list) or else ("tool", a tool)."""
+    for field, key in (("labels", "label"), ("tools", "tool")):
+        rows = profile.get(field) or []
+        if rows and rows[0]["share"] >= MAJORITY:
+            return key, rows[0][key]
+    return None
 
 
 def confidence_of(profile: Mapping[str, Any], solution: Mapping[str, Any]) -> float | None:
@@ -150,23 +159,28 @@ def confidence_of(profile: Mapping[str, Any], solution: Mapping[str, Any]) -> fl
 def _candidates(
     profiles: Sequence[Mapping[str, Any]], sources: pa.Table, solution: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Clusters that nothing says are known, largest first, with the confidence and what speaks against a block."""
+    """Clusters that may be blocked, each with its confidence and the reasons against.
+
+    Clusters of malicious groups come first, then those with the fewest reasons against, and of these the largest.
+    """
     shared = _shared_sources(sources)
     rows = []
     for profile in profiles:
         confidence = confidence_of(profile, solution)
         if profile["n_sources"] < 2 or (confidence is not None and confidence < LEAST_CONFIDENCE):
             continue
+        found = _named_by(profile)
         rows.append(
             {
                 "cluster": profile["cluster"],
                 "name": profile.get("name") or plain_name(profile),
                 "n_sources": profile["n_sources"],
+                "malicious": found[1] if found and is_malicious(found[1]) else None,
                 "confidence": None if confidence is None else round(confidence, 3),
                 "against": reasons_against(profile, shared.get(profile["cluster"], 0)),
             }
         )
-    rows.sort(key=lambda row: (len(row["against"]), -row["n_sources"], row["cluster"]))
+    rows.sort(key=lambda row: (row["malicious"] is None, len(row["against"]), -row["n_sources"], row["cluster"]))
     return rows[:SHOWN]
 
 
@@ -187,8 +201,11 @@ def reasons_against(profile: Mapping[str, Any], n_shared: int) -> list[str]:
         reasons.append(f"{n_shared:,} of {counted(n_sources, 'source')} also behave like others: shared addresses?")
     if profile["n_records"] < FEW_RECORDS * n_sources:
         reasons.append(f"few records: {profile['n_records'] / n_sources:.0f} a source")
-    if profile.get("n_labelled"):
-        reasons.append(label_words(profile["labels"], profile["n_labelled"], profile["n_windows"]))
+    malicious = [row for row in profile.get("labels", []) if is_malicious(row["label"])]
+    n_known = profile.get("n_labelled", 0) - sum(row["windows"] for row in malicious)
+    if n_known:
+        known = [row for row in profile["labels"] if row not in malicious]
+        reasons.append(label_words(known, n_known, profile["n_windows"]))
     if len(profile.get("days") or [0, 0]) == 1:
         reasons.append("seen on one day")
     ports = profile.get("src_ports") or []

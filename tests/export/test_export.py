@@ -43,9 +43,11 @@ def profile(cluster: int, n_sources: int) -> dict:
     }
 
 
-def write_analysis(folder: Path, sources: list[str], clusters: list[int], margins: list[float]) -> Path:
+def write_analysis(
+    folder: Path, sources: list[str], clusters: list[int], margins: list[float], labels: list[str | None] | None = None
+) -> Path:
     n = len(sources)
-    labels = ['=cmd|"Org"; drop', *[None] * (n - 1)]
+    labels = labels or ['=cmd|"Org"; drop', *[None] * (n - 1)]
     times = {"first_seen": [START] * n, "last_seen": [START + DAY] * n}
     numbers = pa.array(clusters, pa.int32())
     common = {"source": sources, "cluster": numbers, "n_records": [8] * n}
@@ -211,6 +213,20 @@ def test_known_and_unsure_sources_are_left_out(analysis: Path, tmp_path: Path) -
         tmp_path / "x"
     ).read_text() == f"# cluster 0: {NAMES[0]}\n192.0.2.2\n# cluster 0: {NAMES[0]}\n2001:db8::7\n"
     assert export_clusters(analysis, "csv", tmp_path / "x", None, ExportOptions(min_confidence=80)) == 2
+
+
+def test_members_of_botnets_stay_in_block_lists(tmp_path: Path) -> None:
+    labels = ["censys", "rdp-botnet", None, "feodo (malicious)"]
+    folder = write_analysis(tmp_path / "out", SOURCES, CLUSTERS, [2.0] * 4, labels)
+    options = ExportOptions(unlabelled=True)
+    assert export_clusters(folder, "list", tmp_path / "x", [0, 1], options) == 3
+    assert SOURCES[0] not in (tmp_path / "x").read_text()
+    for format, tag in (("stix", "{}:{}"), ("misp", 'telescope:{}=\\"{}\\"')):
+        pytest.importorskip("stix2" if format == "stix" else "pymisp")
+        export_clusters(folder, format, tmp_path / "x")
+        text = (tmp_path / "x").read_text()
+        assert tag.format("known-scanner", "censys") in text
+        assert all(tag.format("malicious", label) in text for label in ("rdp-botnet", "feodo (malicious)"))
 
 
 def test_prefixes_hold_just_the_addresses(tmp_path: Path) -> None:
