@@ -44,7 +44,7 @@ def compare(
         before, after = days[1], days[0]
     found = compare_folders(read_folder(before, embeddings=False), read_folder(after, embeddings=False))
     if json_output:
-        summary = {"names": found.names, "totals": found.totals(), "clusters": found.clusters}
+        summary = {"names": found.names, "totals": found.totals(), "alone": found.n_alone, "clusters": found.clusters}
         typer.echo(json.dumps(summary | {"moved": found.moved.to_pylist()}, indent=1))
     else:
         typer.echo(printable("\n".join(found.sentences()[:20])))

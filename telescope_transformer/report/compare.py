@@ -1,6 +1,7 @@
-"""What changed between two analyses: clusters that appeared, went, grew, shrank, merged or split, and moved sources.
+"""What changed between two analyses: clusters that appeared, disappeared, grew, merged or split, and moved sources.
 
-Clusters are matched by the sources that they share, so that it does not matter how either analysis numbers them.
+Clusters are matched by their common sources, so it does not matter how either analysis numbers them. A window that is
+alone in its cluster is only counted: most analyses have very many of them, and they would hide the real clusters.
 """
 
 from collections import defaultdict
@@ -13,14 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.report.folder import Folder
-from telescope_transformer.report.words import counted
+from telescope_transformer.report.news import GROWTH
+from telescope_transformer.report.words import counted, joined
 
-# A cluster goes on in the one that holds more than half of those of its sources that are in both analyses.
+# A cluster continues in the cluster that has more than half of its sources, of those that are in both analyses. With
+# half or less, two clusters could claim to continue it.
 MAJORITY = 0.5
-# The parts of a cluster that split hold a quarter of its sources or more.
+# A part of a split cluster has at least a quarter of its sources; smaller parts are sources that moved. Our choice: a
+# cluster has at most four parts.
 PART = 0.25
-# Twice or half as many sources is told; less is the same size.
-GROWTH = 2.0
+# A cluster has grown if it has twice as many sources and shrunk if it has half as many, as in `report.news`.
+# Names in a sentence; a cluster may have merged from hundreds. Our choice: what fits on a line or two.
+SPELT = 3
 KINDS = ("appeared", "gone", "merged", "split", "grown", "shrunk", "same")
 
 
@@ -31,11 +36,12 @@ class Comparison:
     Attributes:
         clusters: a row per change: `change` (of `KINDS`), `before` and `after` (lists of numbers of clusters),
             `name`, `sources_before`, `sources_after`, `sentence`.
-        moved: a row per source that is in a cluster in which its former one does not go on: `source`, `before`,
+        moved: a row per source that is now in a cluster that does not continue its former one: `source`, `before`,
             `after`.
         names: titles of the two analyses.
         n_sources: sources that were read, in each.
         n_common: sources that were read in both.
+        n_alone: windows that are alone in their cluster, in each. They are in no row of `clusters` and `moved`.
     """
 
     clusters: list[dict[str, Any]]
@@ -43,6 +49,7 @@ class Comparison:
     names: tuple[str, str]
     n_sources: tuple[int, int]
     n_common: int
+    n_alone: tuple[int, int]
 
     def table(self) -> pa.Table:
         """The changes as a table; lists of clusters as text."""
@@ -57,26 +64,36 @@ class Comparison:
         """How many clusters of each kind of change there are."""
         return {kind: sum(row["change"] == kind for row in self.clusters) for kind in KINDS}
 
-    def sentences(self) -> list[str]:
-        """The comparison in words, the changes with most sources first."""
+    def overview(self) -> list[str]:
+        """Both analyses in a few sentences."""
         total = self.totals()
         first, second = self.names
         sizes = f"{first} has {counted(self.n_sources[0], 'source')}, {second} has {self.n_sources[1]:,}"
-        return [
+        changes = ", ".join(f"{total[kind]:,} {kind}" for kind in KINDS)
+        said = [
             f"{sizes}; {self.n_common:,} are in both.",
-            ", ".join(f"{total[kind]:,} {kind}" for kind in KINDS)
-            + f"; {counted(self.moved.num_rows, 'source')} moved.",
-            *(row["sentence"] for row in self.clusters if row["change"] != "same"),
+            f"Clusters: {changes}. {counted(self.moved.num_rows, 'source')} moved to another cluster.",
         ]
+        if any(self.n_alone):
+            said.append(
+                f"Not listed: {counted(self.n_alone[0], 'window')} of {first} and {self.n_alone[1]:,} of {second} "
+                "that are alone in their cluster, because no other window is like them."
+            )
+        return said
+
+    def sentences(self) -> list[str]:
+        """The comparison in words: the overview, then each change, the changes with most sources first."""
+        return [*self.overview(), *(row["sentence"] for row in self.clusters if row["change"] != "same")]
 
 
 def compare(before: Folder, after: Folder) -> Comparison:
-    """Match the clusters of two analyses and tell what became of each.
+    """Match the clusters of two analyses and say what became of each.
 
     Args:
         before, after: as `read_folder` gives them, the older one first.
     """
-    tables = [folder.sources.filter(pc.is_valid(folder.sources["cluster"])) for folder in (before, after)]
+    alone = [_alone_clusters(folder) for folder in (before, after)]
+    tables = [_grouped(folder, numbers) for folder, numbers in zip((before, after), alone, strict=True)]
     members = [_members(table) for table in tables]
     flows = _flows(*tables)
     heirs = _heirs(flows)
@@ -90,7 +107,21 @@ def compare(before: Folder, after: Folder) -> Comparison:
         (before.path.resolve().name, after.path.resolve().name),
         (before.sources.num_rows, after.sources.num_rows),
         int(common),
+        (len(alone[0]), len(alone[1])),
     )
+
+
+def _alone_clusters(folder: Folder) -> pa.Array:
+    """Numbers of the clusters that have a single window."""
+    counts = folder.windows["cluster"].combine_chunks().value_counts()
+    return counts.field("values").filter(pc.equal(counts.field("counts"), 1))
+
+
+def _grouped(folder: Folder, alone: pa.Array) -> pa.Table:
+    """The sources that are in a cluster of several windows."""
+    cluster = folder.sources["cluster"]
+    is_grouped = pc.and_(pc.is_valid(cluster), pc.invert(pc.is_in(cluster, alone.cast(cluster.type))))
+    return folder.sources.filter(is_grouped)
 
 
 @dataclass(frozen=True)
@@ -111,7 +142,7 @@ def _members(table: pa.Table) -> dict[int, int]:
 
 
 def _flows(before: pa.Table, after: pa.Table) -> dict[int, dict[int, int]]:
-    """Of each former cluster, how many of its sources are in each cluster now."""
+    """For each former cluster, how many of its sources are in each present cluster."""
     place = pc.index_in(before["source"], after["source"].combine_chunks())
     now = after["cluster"].take(place.combine_chunks() if isinstance(place, pa.ChunkedArray) else place)
     both = np.flatnonzero(now.is_valid().to_numpy())
@@ -124,7 +155,7 @@ def _flows(before: pa.Table, after: pa.Table) -> dict[int, dict[int, int]]:
 
 
 def _heirs(flows: Mapping[int, Mapping[int, int]]) -> dict[int, list[int]]:
-    """The clusters that each former cluster goes on in: the one of its majority, or, of a split one, the parts."""
+    """The clusters that continue each former cluster: the one with most of its sources, or the parts of a split."""
     answer = {}
     for cluster, parts in flows.items():
         total = sum(parts.values())
@@ -144,11 +175,12 @@ def _changes(members: list[dict[int, int]], heirs: Mapping[int, list[int]], name
     rows = []
     for cluster in sorted(old):
         if cluster not in heirs:
-            sentence = f"{names.old(cluster)} is gone: of {counted(old[cluster], 'source')}, none is in a cluster now."
+            had = counted(old[cluster], "source")
+            sentence = f"{names.old(cluster)} is gone: it had {had}, and none of them is in a cluster now."
             rows.append(_change("gone", [cluster], [], names.old(cluster), old[cluster], 0, sentence))
         elif len(heirs[cluster]) > 1:
             after = heirs[cluster]
-            parts = ", ".join(f'"{names.new(one)}"' for one in after)
+            parts = joined([f'"{names.new(one)}"' for one in after])
             size = sum(new[one] for one in after)
             sentence = f"{names.old(cluster)} split into {parts}."
             rows.append(_change("split", [cluster], after, names.old(cluster), old[cluster], size, sentence))
@@ -163,13 +195,16 @@ def _changes(members: list[dict[int, int]], heirs: Mapping[int, list[int]], name
 def _of_new(
     cluster: int, parents: list[int], old: Mapping[int, int], new: Mapping[int, int], names: _Names
 ) -> list[dict[str, Any]]:
-    """What became of the clusters that go on in this one as a whole."""
+    """The change from the former clusters that this one continues as a whole."""
     if not parents:
         return []
     size, name = sum(old[one] for one in parents), names.new(cluster)
     if len(parents) > 1:
-        merged = ", ".join(f'"{names.old(one)}"' for one in parents)
-        sentence = f"{merged} are now one: {name}, with {counted(new[cluster], 'source')}."
+        largest = sorted(parents, key=lambda one: (-old[one], one))
+        listed = [f'"{names.old(one)}"' for one in largest[:SPELT]]
+        if len(parents) > SPELT:
+            listed.append(f"{len(parents) - SPELT:,} more")
+        sentence = f"{joined(listed)} are now one cluster: {name}, with {counted(new[cluster], 'source')}."
         return [_change("merged", parents, [cluster], name, size, new[cluster], sentence)]
     factor = new[cluster] / size
     kind = "grown" if factor >= GROWTH else "shrunk" if factor <= 1 / GROWTH else "same"
@@ -192,7 +227,7 @@ def _change(
 
 
 def _moved(before: pa.Table, after: pa.Table, heirs: Mapping[int, list[int]]) -> pa.Table:
-    """Sources that are in a cluster in which their former one does not go on."""
+    """Sources that are now in a cluster that does not continue their former one."""
     place = pc.index_in(before["source"], after["source"].combine_chunks())
     now = after["cluster"].take(place.combine_chunks() if isinstance(place, pa.ChunkedArray) else place)
     old = before["cluster"].to_pylist()

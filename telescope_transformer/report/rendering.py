@@ -118,7 +118,7 @@ def render_comparison(found: Comparison) -> str:
         policy=f"default-src 'none'; style-src {_source_hash(style)}; base-uri 'none'; form-action 'none'",
         style=Markup(style),
         names=found.names,
-        sentences=found.sentences()[:2],
+        sentences=found.overview(),
         groups=groups,
     )
 

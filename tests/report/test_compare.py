@@ -70,10 +70,25 @@ def test_what_became_of_each_cluster_is_told(days: tuple[Path, Path]) -> None:
         "same": ([0], [5]),
     }
     told = {row["change"]: row["sentence"].replace(HOSTILE, "").replace("  ", " ") for row in found.clusters}
-    assert told["split"] == 'name 3 split into "name 1 ", "name 2 ".'
+    assert told["split"] == 'name 3 split into "name 1 " and "name 2 ".'
     assert told["grown"] == "name 6 went from 2 to 5 sources."
     assert found.moved.to_pylist() == [{"source": "192.0.2.15", "before": 0, "after": 2}]
     assert (found.n_sources, found.n_common) == ((21, 27), 19)
+
+
+def test_windows_that_are_alone_are_counted_in_one_line(tmp_path: Path) -> None:
+    """Of the clusters of one window, 1 stays, 2 goes, 3 joins cluster 0, 4 to 6 form a cluster; 7 leaves cluster 0."""
+    monday = write(tmp_path / "monday", {0: [7, 8, 9, 10], **{k: [k] for k in range(1, 7)}})
+    tuesday = write(tmp_path / "tuesday", {0: [3, 8, 9, 10], 1: [1], 4: [4, 5, 6], 7: [7], 11: [11]})
+    found = compare(*(read_folder(day, embeddings=False) for day in (monday, tuesday)))
+    changes = [(row["change"], row["before"], row["after"]) for row in found.clusters]
+    assert changes == [("appeared", [], [4]), ("same", [0], [0])]
+    assert (found.n_alone, found.moved.num_rows) == ((6, 3), 0)
+    assert found.sentences()[2].startswith("Not listed: 6 windows of monday and 3 of tuesday,")
+    assert len(found.sentences()) == 4
+    command = CliRunner().invoke(app, ["compare", str(monday), str(tuesday), "--json", "-o", str(tmp_path / "x")])
+    assert json.loads(command.stdout)["alone"] == [6, 3]
+    assert "Not listed: 6 windows" in (tmp_path / "x" / "compare.html").read_text()
 
 
 def test_an_analysis_is_the_same_as_itself(days: tuple[Path, Path]) -> None:
