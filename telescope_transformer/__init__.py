@@ -1,4 +1,4 @@
-"""Which sources in network-telescope traffic belong together, and how sure that is.
+"""Find which sources in network-telescope traffic belong together, and how certain that is.
 
 An implementation of *Contrastive Learning and Correlation Clustering for Sequences of Network Telescope Data*
 (arXiv 2606.04733) for the Hugging Face ecosystem. Data flow through the folders in this order: records, windows,

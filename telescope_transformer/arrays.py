@@ -4,13 +4,13 @@ import numpy as np
 
 
 def offsets_of(sizes: np.ndarray) -> np.ndarray:
-    """Where runs of the given sizes begin and end when they lie one after the other.
+    """Offsets of consecutive runs with the given sizes.
 
     Args:
         sizes: (n,) integers, at least 0.
 
     Returns:
-        int64 (n + 1,): run i covers `offsets[i]` to `offsets[i + 1]`, the last offset is the total.
+        int64 (n + 1,): run i covers `offsets[i]` to `offsets[i + 1]`, and the last offset is the total.
     """
     offsets = np.zeros(len(sizes) + 1, dtype=np.int64)
     np.cumsum(sizes, out=offsets[1:])
@@ -18,13 +18,13 @@ def offsets_of(sizes: np.ndarray) -> np.ndarray:
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to Euclidean length 1, float32 (n, d); a row of zeros stays as it is."""
+    """Scale rows to Euclidean length 1, float32 (n, d); a row of zeros is unchanged."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32, copy=False)
 
 
 def positions_in_runs(sizes: np.ndarray) -> np.ndarray:
-    """Place of each element in its run, for runs of the given sizes one after the other.
+    """Position of each element within its run, for consecutive runs with the given sizes.
 
     Example:
         >>> positions_in_runs(np.array([3, 1, 2])).tolist()

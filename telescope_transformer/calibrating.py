@@ -13,7 +13,7 @@ from telescope_transformer.windows import fixed_windows
 # Windows are recut to these lengths, and both windows of a pair have the same length, because the length of a window
 # often gives its source away.
 LENGTHS = (8, 16, 32, 64, 128)
-# `calibration` uses at most as many pairs of a source.
+# As many as the pairs that `calibration` uses of a source (`calibration.PAIRS_PER_SOURCE`).
 WINDOWS_PER_SOURCE = 8
 
 

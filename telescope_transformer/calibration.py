@@ -21,14 +21,15 @@ from telescope_transformer.errors import CheckpointError, DatasetError
 from telescope_transformer.threshold import DEFAULT_THRESHOLD, reproducible_threshold
 
 FILE_NAME = "calibration.json"
-# Most pairs of a source, so that large sources do not dominate.
+# Largest number of pairs per source, so that large sources do not dominate.
 PAIRS_PER_SOURCE = 8
 # Number of random pairs: enough for a smooth histogram, in a tenth of a second.
 RANDOM_PAIRS = 200_000
-# With fewer sources, the fitted curve has only a few steps.
+# Our choice: with fewer sources, the fitted curve has only a few steps.
 FEWEST_SOURCES = 20
-# Bins of the cosine, finer than any relevant difference.
+# Bins over [-1, 1], each 0.002 wide, which is finer than the three decimals that thresholds are reported with.
 COSINE_BINS = 1024
+# The usual number of bins of the expected calibration error.
 RELIABILITY_BINS = 10
 # Pairs whose vectors are gathered at a time: 10 MB.
 PIECE = 8_192
@@ -41,11 +42,11 @@ class Calibration:
     Attributes:
         knots: ascending (cosine, probability) pairs, interpolated linearly: the probability that a pair is of one
             source, if half of the pairs are and the other half are random.
-        slope: log-odds per unit of cosine, by logistic regression; the scale of the edge weights, in nats. threshold:
-        the cosine above which two windows attract each other. agreement: the evidence for the threshold, see
-        `threshold.ThresholdEvidence`; empty for the default. expected_calibration_error: on held-out sources, with
-        equally many positive and random pairs; None if it was not
-            measured.
+        slope: log-odds per unit of cosine, by logistic regression; the scale of the edge weights, in nats.
+        threshold: the cosine above which two windows attract each other.
+        agreement: the evidence for the threshold (`threshold.ThresholdEvidence`); empty for the default threshold.
+        expected_calibration_error: on held-out sources, with equally many positive and random pairs; None if it was
+            not measured.
         reliability: for each bin the mean predicted and the observed probability, and the number of pairs.
         pairs: number of same-source pairs in the fit.
     """
@@ -144,7 +145,7 @@ def fit_calibration(embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 
     Args:
         embeddings: (n, dimensions), rows of length 1.
         sources: (n,) code or name of each window's source; at least 20 sources with several windows.
-        seed: of the draw of pairs.
+        seed: seed of the draw of pairs.
 
     Raises:
         DatasetError: if there are too few sources, or similarity does not tell them apart.
@@ -198,14 +199,14 @@ def calibration_error(rows: Sequence[dict[str, float]]) -> float:
 
 def cosines(embeddings: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Cosine similarity of each pair (m, 2) of rows of length 1."""
-    # In pieces: 200,000 pairs at once would copy the embeddings several times over.
+    # Work in pieces: 200,000 pairs at once would copy the embeddings several times over.
     pieces = [pairs[begin : begin + PIECE] for begin in range(0, len(pairs), PIECE)]
     products = [np.einsum("ij,ij->i", embeddings[piece[:, 0]], embeddings[piece[:, 1]]) for piece in pieces]
     return np.concatenate([np.empty(0, dtype=np.float32), *products])
 
 
 def same_source_pairs(sources: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Pairs of different windows of one source, (m, 2); at most 8 of each: no large source speaks for all."""
+    """Draw pairs of different windows of one source, (m, 2); at most `PAIRS_PER_SOURCE` of each source."""
     order = rng.permutation(len(sources))
     order = order[np.argsort(sources[order], kind="stable")]
     ordered = sources[order]

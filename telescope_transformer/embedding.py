@@ -32,7 +32,7 @@ FP16_IN_SOFTWARE = "processors are faster in float32 than in float16; float32 is
 EMBEDDING_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json")
 # Names of `torch.cpu.get_capabilities`, of x86 and of ARM.
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
-# What is known of the adaptation that gave a checkpoint, beside its weights (`learning.adapt`).
+# Facts about the adaptation that produced a checkpoint, stored beside its weights (`learning.adapt`).
 ADAPTATION_FILE = "adaptation.json"
 KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
 

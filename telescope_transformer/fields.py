@@ -1,7 +1,8 @@
-"""The fields of a flow record, one row each: readers, windows, preparation and the running state derive theirs.
+"""The fields of a flow record, one row each.
 
-A new field is a new row here. A field that the model is to see also needs a row in the sizes of its configuration
-(`model.configuration_telescope.FIELD_SIZES`), which stands alone because a checkpoint on the Hub carries it.
+Readers, windows, preparation and the running state derive their fields from here. A new field is a new row. A field
+that the model reads also needs a row in `FIELD_SIZES` of `model.configuration_telescope`, which is separate because
+checkpoints on the Hub carry a copy of that file.
 """
 
 from collections.abc import Mapping
@@ -14,16 +15,16 @@ class RecordField(NamedTuple):
     """A field of a flow record.
 
     Attributes:
-        name: of the column.
-        type: of the column in a table of flow records.
-        required: whether every record has it; the others are nullable, and absent where no input has them.
-        window_type: type in a window's records; None for fields that windows do not carry record by record.
-        largest: the largest value that a reader accepts, for numbers that have such a bound.
-        aliases: names of columns that are read as this field, without case and separators, the preferred first. Beside
-            common names these are those of the Elastic Common Schema (source.ip), IPFIX (RFC 5102 and 7011), NetFlow
-            version 9 as nProbe writes it, SiLK, pmacct, GoFlow2, ElastiFlow, OCSF, the flow
-            logs of AWS and Google, and the data sets of CIC and UNSW.
-        metadata: of the schema.
+        name: name of the column.
+        type: type of the column in a table of flow records.
+        required: whether every record has it; other fields are nullable, and absent if no input has them.
+        window_type: type in a window's records; None for fields that windows do not store per record.
+        largest: largest value that a reader accepts, for numbers with such a bound.
+        aliases: column names that are read as this field, compared without case and separators, the preferred one
+            first: common names and those of the Elastic Common Schema (source.ip), IPFIX (RFC 5102 and 7011), NetFlow
+            version 9 as nProbe writes it, SiLK, pmacct, GoFlow2, ElastiFlow, OCSF, the flow logs of AWS and Google,
+            and the CIC and UNSW data sets.
+        metadata: metadata of the field in the schema.
     """
 
     name: str
@@ -42,7 +43,7 @@ FIELDS = (
         required=True,
         window_type=pa.int64(),
         aliases=(
-            # Where a record also tells when it was written, its own beginning comes first.
+            # If a record also has the time it was written, its start time is preferred.
             "eventstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds flowstartseconds flowstart "
             "flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched timestampstart "
             "jsonpayloadstarttime starttime timestamp ts time datetime start firstseen first logtime stime "
@@ -62,7 +63,7 @@ FIELDS = (
             "attackerip clientip peerip srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr flowclientipaddr ip"
         ),
     ),
-    # In windows a destination is 32 bits: an IPv4 address, or the fold of an IPv6 one (records.addresses).
+    # Windows store a destination in 32 bits: an IPv4 address, or a folded IPv6 address (records.addresses).
     RecordField(
         "dst_ip",
         pa.string(),
@@ -114,7 +115,7 @@ FIELDS = (
         metadata={"icmp": "code"},
     ),
     RecordField("ttl", pa.uint8(), window_type=pa.uint8(), largest=2**8 - 1, aliases="ttl ipttl minimumttl"),
-    # Nine flags (RFC 3540) and three reserved bits, of which records keep the low eight.
+    # TCP has nine flags (RFC 3540) and three reserved bits; records keep the low eight.
     RecordField(
         "tcp_flags",
         pa.uint8(),
@@ -143,7 +144,7 @@ FIELDS = (
         largest=2**32 - 1,
         aliases=("packets pkts packetcount totpkts ipkt packetdeltacount packettotalcount inpkts sourcepackets pkt"),
     ),
-    # Engines without unsigned 64-bit numbers hold it as a signed one.
+    # Engines without unsigned 64-bit integers store it as a signed one.
     RecordField(
         "bytes",
         pa.uint64(),
@@ -168,4 +169,4 @@ ANNOTATIONS = tuple(row.name for row in FIELDS if not row.required and row.windo
 
 TIE_FIELDS = ("dst_ip", "dst_port", "protocol", "src_port")
 TIE_ORDER = (*TIE_FIELDS, *(name for name in WINDOW_FIELDS if name not in (*TIE_FIELDS, "timestamp")))
-"""Records of one source and one time are in the order of these fields, null first, whatever order the rows were in."""
+"""Records of one source with equal times are sorted by these fields, null first, so the order of rows does not matter."""

@@ -1,4 +1,4 @@
-"""Files that every stage writes and reads in the same way: atomic replacement, digests, and data of the package."""
+"""Atomic replacement of files, digests, and the data files of the package."""
 
 import hashlib
 import os

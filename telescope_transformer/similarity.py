@@ -1,8 +1,8 @@
 """Similarities and signed edge weights of embeddings, and sums of them over clusters.
 
-The weight of a pair is `scale * (cosine - threshold)`. With `scale` 1 it is that of the paper (section 5, the
-similarity minus an offset); with the slope of a fitted `Calibration` it is a log-odds. Since weights are affine in the
-cosine, sums of weights over clusters follow from sums of vectors.
+The weight of a pair is `scale * (cosine - threshold)`. With `scale` 1 it is the weight of the paper (section 5,
+similarity minus an offset); with the slope of a fitted `Calibration` it is a log-odds. Since the weight is affine in
+the cosine, sums of weights over clusters follow from sums of vectors.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from scipy import sparse
 
 from telescope_transformer.errors import InputError
 
+# float32 values of a block: 128 MB.
 BLOCK_CELLS = 1 << 25
 
 
@@ -103,15 +104,15 @@ def _block_margins(
 class Nearest:
     """Finds the rows with the largest inner products with a query, exactly or, among many rows, approximately.
 
-    Beyond `EXACT_UP_TO` rows, an inverted file (Jegou, Douze and Schmid 2011) searches the lists with the nearest
-    centres, about a tenth of all rows, so that the work per query grows with the square root of their number.
+    Beyond `EXACT_UP_TO` rows, an inverted file (Jegou, Douze and Schmid 2011) searches the `PROBES` lists with the
+    nearest centres. The number of lists, and so the work per query, grows with the square root of the number of rows.
 
     Args:
         rows: float32 (k, dimensions).
     """
 
+    # Our choices. Beyond 4,096 rows there are 64 lists or more, of which 16 are searched.
     EXACT_UP_TO = 4096
-    # Number of lists that are searched.
     PROBES = 16
 
     def __init__(self, rows: np.ndarray):

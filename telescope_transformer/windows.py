@@ -1,8 +1,8 @@
 """Windows: the flow records of each source in time order, cut into consecutive pieces.
 
-`Windows` holds a row per window and, beside it, the records behind it. Records of one source and one time are ordered
-by their other fields, and sources by a hash of their text, so that the order of the input rows changes nothing, and
-shards by that hash, read one after the other, give the order of the whole.
+`Windows` holds a row per window and, beside it, the records of all windows. Records of one source with equal times are
+ordered by their other fields, and sources by a hash of their text. So the order of the input rows does not matter, and
+reading the shards, which are ranges of that hash, one after the other gives the order of the whole dataset.
 
 As an Arrow table (`Windows.to_table`, `cut_windows`) a window is a row with `source`, `start`, `end` (int64
 microseconds UTC), `n_records`, a list column per record field, and its majority `label` and `tool` where records have
@@ -29,9 +29,10 @@ WINDOW = 128
 MIN_RECORDS = 8
 # Arrow's list offsets are 32-bit: a list column holds more elements in several chunks.
 LARGEST_CHUNK = 2**31 - 1
-# Of the hash that orders sources: a positive number in every engine, Java's included.
+# Bits of the hash that orders sources: it fits a signed 64-bit integer, since Java has no unsigned ones.
 KEY_BITS = 63
 
+# Shares of the sources, and the part of each training source's time that is trained on: our choice.
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 TRAIN_PART = 0.8
@@ -39,9 +40,9 @@ TRAIN_PART = 0.8
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What the cut left out for having fewer than `min_records` records.
+    """Counts of what the cut dropped because it had fewer than `min_records` records.
 
-    `sources` counts the sources of which no window at all was kept.
+    `sources` counts the sources without a single window.
     """
 
     records: int = 0
@@ -58,9 +59,10 @@ class Windows:
 
     Attributes:
         table: a row per window: `source`, `start`, `end`, `n_records`, and `label`, `tool` where records have them.
-        records: the records of all windows end to end, with the columns of `fields.WINDOW_FIELDS` that were there.
+        records: the records of all windows end to end, with those columns of `fields.WINDOW_FIELDS` that the input
+            had.
         offsets: int64 (n + 1,); the records of window i are `offsets[i]:offsets[i + 1]`.
-        left_out: what the cut left out.
+        left_out: what the cut dropped.
     """
 
     table: pa.Table
@@ -73,29 +75,29 @@ class Windows:
 
     @property
     def n_records(self) -> np.ndarray:
-        """Records of each window (n,)."""
+        """Number of records in each window (n,)."""
         return np.diff(self.offsets)
 
     @property
     def window_of_record(self) -> np.ndarray:
-        """The window of each record (n_records,)."""
+        """Index of the window that each record belongs to (n_records,)."""
         return np.repeat(np.arange(len(self)), self.n_records)
 
     def take(self, rows: np.ndarray) -> "Windows":
-        """These windows, in this order; a window may come more than once."""
+        """Select windows by row, in the given order; a row may be repeated."""
         sizes = self.n_records[rows]
         offsets = offsets_of(sizes)
         places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], sizes) + np.arange(offsets[-1])
         return Windows(self.table.take(pa.array(rows)), self.records.take(pa.array(places)), offsets)
 
     def slice(self, begin: int, end: int) -> "Windows":
-        """The windows `begin:end`, without copying them."""
+        """The windows `begin:end` as a view, without a copy."""
         offsets = self.offsets[begin : end + 1]
         records = self.records.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
         return Windows(self.table.slice(begin, end - begin), records, offsets - offsets[0])
 
     def to_table(self) -> pa.Table:
-        """A row per window, with a list column per record field."""
+        """Convert to a table with a row per window and a list column per record field."""
         table = self.table
         for name in self.records.column_names:
             table = table.append_column(name, list_column(self.records[name], self.offsets))
@@ -105,10 +107,10 @@ class Windows:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> "Windows":
-        """The windows of a table with list columns; records are not copied where the table is one chunk.
+        """Convert a table with list columns; records are not copied if the table is one chunk.
 
         Raises:
-            DatasetError: if a column that every window has is absent, or the lists of a row differ in length.
+            DatasetError: if a required column is absent, or the lists of a row differ in length.
         """
         missing = {"source", "start", "end", "n_records", "timestamp"} - set(table.column_names)
         if missing:
@@ -126,7 +128,7 @@ class Windows:
 
 
 def concat_windows(parts: Sequence[Windows]) -> Windows:
-    """Windows one after the other; all have the same columns."""
+    """Concatenate windows that have the same columns."""
     offsets = [np.zeros(1, dtype=np.int64)]
     for part in parts:
         offsets.append(part.offsets[1:] + offsets[-1][-1])
@@ -139,7 +141,7 @@ def concat_windows(parts: Sequence[Windows]) -> Windows:
 
 
 def list_column(values: pa.Array | pa.ChunkedArray, offsets: np.ndarray) -> pa.ChunkedArray:
-    """Flat values as lists, in as many chunks as the 32-bit offsets of Arrow's lists need.
+    """Pack flat values into lists, in as many chunks as the 32-bit offsets of Arrow's lists require.
 
     Args:
         values: (n_values,).
@@ -154,7 +156,7 @@ def list_column(values: pa.Array | pa.ChunkedArray, offsets: np.ndarray) -> pa.C
 
 
 def _chunks(offsets: np.ndarray, largest: int) -> Iterator[tuple[int, int]]:
-    """Ranges of rows that hold at most `largest` values each, at least one row."""
+    """Split rows into ranges with at most `largest` values each, but at least one row."""
     begin, n = 0, len(offsets) - 1
     while begin < n:
         end = int(np.searchsorted(offsets, offsets[begin] + largest, side="right")) - 1
@@ -170,13 +172,13 @@ def cut(
 
     Args:
         records: flow records (`fields.FLOW_SCHEMA`); `dst_ip` is text, or already folded to uint32.
-        window: the most records in a window.
-        min_records: windows with fewer records are left out.
-        session_gap: seconds without a record after which a new window begins, where the window so far and the rest of
-            the source have `min_records` records each; None cuts by count alone.
+        window: largest number of records in a window.
+        min_records: windows with fewer records are dropped.
+        session_gap: a pause of more than this many seconds begins a new window, if the window so far and the rest of
+            the source have at least `min_records` records each; None cuts by count alone.
 
     Raises:
-        DatasetError: if `window` or `min_records` is less than 1, `min_records` exceeds `window`, or the gap is no
+        DatasetError: if `window` or `min_records` is less than 1, `min_records` exceeds `window`, or the gap is not a
             positive number.
     """
     check_window(window, min_records, session_gap)
@@ -199,17 +201,19 @@ def cut_sorted(
     min_records: int,
     session_gap: float | None = None,
 ) -> tuple[Windows, np.ndarray]:
-    """Cut records that are in order already.
+    """Cut records that are already in order.
 
     Args:
-        codes: (n_records,) runs of equal numbers, one run for each stretch that no window crosses.
+        codes: (n_records,) runs of equal numbers; a window never crosses from one run into the next.
         sources: text of each code.
         records: (n_records,) columns of `WINDOW_FIELDS`, each run in time order.
-        annotations: (n_records,) numbers of texts, -1 for none, and the sorted texts.
-        window, min_records, session_gap: as `cut` takes them.
+        annotations: for each annotation, text numbers (n_records,), -1 for none, and the sorted texts.
+        window: as for `cut`.
+        min_records: as for `cut`.
+        session_gap: as for `cut`.
 
     Returns:
-        The windows, and the number of each one's run (n,).
+        The windows, and the code of each window's run (n,).
     """
     starts = window_starts(codes, records["timestamp"].to_numpy(), window, min_records, session_gap)
     bounds = np.append(starts, len(codes))
@@ -235,21 +239,21 @@ def cut_sorted(
 def window_starts(
     codes: np.ndarray, times: np.ndarray, window: int, min_records: int, session_gap: float | None
 ) -> np.ndarray:
-    """Where windows begin (n_windows,), too short ones among them; arguments as `cut_sorted` takes them."""
+    """Positions where windows begin (n_windows,), including too short ones; arguments as for `cut_sorted`."""
     return _window_starts(codes, times, window, min_records, -1 if session_gap is None else round(session_gap * 1e6))
 
 
 def cut_windows(
     table: pa.Table, *, window: int = WINDOW, min_records: int = MIN_RECORDS, session_gap: float | None = None
 ) -> pa.Table:
-    """`cut` as a table with a row per window and a list column per record field."""
+    """Run `cut` and return a table with a row per window and a list column per record field."""
     return cut(table, window=window, min_records=min_records, session_gap=session_gap).to_table()
 
 
 def build_windows(
     source: pa.Array, offsets: np.ndarray, records: pa.Table, annotations: dict[str, pa.Array]
 ) -> Windows:
-    """Windows of flat columns.
+    """Build windows from flat columns.
 
     Args:
         source: (n,) text.
@@ -270,26 +274,26 @@ def build_windows(
 def assemble_windows(
     source: pa.Array, offsets: np.ndarray, fields: dict[str, pa.Array], annotations: dict[str, pa.Array]
 ) -> pa.Table:
-    """`build_windows` as a table with a list column per record field."""
+    """Run `build_windows` and return a table with a list column per record field."""
     return build_windows(source, offsets, pa.table(fields), annotations).to_table()
 
 
 def check_window(window: int, min_records: int, session_gap: float | None = None) -> None:
-    """Raises DatasetError unless 1 <= min_records <= window and the gap is None or positive."""
+    """Raise DatasetError unless 1 <= min_records <= window and the gap is None or positive."""
     if not 1 <= min_records <= window:
         raise DatasetError(
             f"a window needs 1 <= min_records <= window, got min_records={min_records}, window={window}"
         )
-    # Above a thousand years no gap is met, and its microseconds would not fit.
+    # A thousand years: no longer gap occurs, and its microseconds would overflow int64.
     if session_gap is not None and not 0 < session_gap < 3.2e10:
-        raise DatasetError(f"a session's gap must be a positive number of seconds, got {session_gap}")
+        raise DatasetError(f"the session gap must be a positive number of seconds, got {session_gap}")
 
 
 def source_codes(sources: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Numbers of the sources in the order of windows, and their texts in that order.
+    """Number the sources in the order of windows; returns a number per record and the text of each number.
 
     Args:
-        sources: (n_records,) text without nulls; of any size, since no text is copied.
+        sources: (n_records,) text without nulls, of any size, because no text is copied.
     """
     encoded, names = _dictionary(sources)
     order = np.lexsort((pc.sort_indices(pc.sort_indices(names)).to_numpy(), source_keys(names)))
@@ -299,7 +303,10 @@ def source_codes(sources: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Ar
 
 
 def source_keys(sources: pa.Array) -> np.ndarray:
-    """Hash of each source's text, int64 (n,) from 0 to 2**KEY_BITS - 1: FNV-1a, mixed. High bits choose a shard."""
+    """Hash each source's text to int64 (n,), from 0 to 2**KEY_BITS - 1.
+
+    The hash is FNV-1a with a final mix. Its high bits choose the shard.
+    """
     text = sources.cast(pa.large_string())
     offsets = np.frombuffer(text.buffers()[1], dtype=np.int64)[text.offset : text.offset + len(text) + 1]
     data = text.buffers()[2]
@@ -310,7 +317,7 @@ def source_keys(sources: pa.Array) -> np.ndarray:
 
 
 def record_order(codes: np.ndarray, fields: dict[str, pa.Array]) -> np.ndarray:
-    """Rows by source, then time, then the other fields: an order that does not depend on that of the rows.
+    """Row order by source, then time, then the other fields, so that the order of the input rows does not matter.
 
     Args:
         codes: (n,) number of each record's source.
@@ -338,7 +345,7 @@ def _sort_key(values: pa.Array) -> np.ndarray:
 
 
 def service_codes(protocol: np.ndarray, src_port: np.ndarray, dst_port: np.ndarray) -> np.ndarray:
-    """One int32 per record: protocol and port, or for ICMP the type, which records keep as source port."""
+    """One int32 per record: protocol and destination port, or for ICMP the type, which is stored as source port."""
     protocol = protocol.astype(np.int32)
     is_icmp = (protocol == ICMP) | (protocol == ICMPV6)
     port = np.where(is_icmp, src_port, dst_port).astype(np.int32)
@@ -346,7 +353,7 @@ def service_codes(protocol: np.ndarray, src_port: np.ndarray, dst_port: np.ndarr
 
 
 def majority(values: pa.Array | pa.ChunkedArray, offsets: np.ndarray) -> pa.Array:
-    """The most frequent value of each window; of equally frequent ones the first as text; null where all are null.
+    """The most frequent value of each window; null if all are null. Ties go to the first value in text order.
 
     Args:
         values: (n_records,) text.
@@ -357,7 +364,7 @@ def majority(values: pa.Array | pa.ChunkedArray, offsets: np.ndarray) -> pa.Arra
 
 
 def sorted_codes(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Numbers of a column's texts that sort like the texts, -1 for null, and the sorted distinct texts."""
+    """Encode texts as numbers that sort like the texts, -1 for null; returns the numbers and the sorted texts."""
     encoded, names = _dictionary(values)
     order = pc.sort_indices(names).to_numpy()
     rank = np.full(len(order) + 1, -1, dtype=np.int64)
@@ -376,7 +383,7 @@ def majority_codes(codes: np.ndarray, offsets: np.ndarray) -> pa.Array:
     present = codes >= 0
     width = int(codes.max(initial=0)) + 1
     pairs, counts = np.unique(window_of[present] * width + codes[present], return_counts=True)
-    # Within a window the most frequent comes first; np.unique has the codes ascending, and the sort is stable.
+    # The most frequent code of a window comes first. np.unique sorts the codes, so a stable sort keeps ties in order.
     order = np.lexsort((-counts, pairs // width))
     windows, first = np.unique((pairs // width)[order], return_index=True)
     winners = np.full(n_windows, -1, dtype=np.int64)
@@ -410,7 +417,7 @@ def code_lists(keys: np.ndarray, n_owners: int) -> pa.ListArray:
 def split_of_source(source: str, seed: int = 0) -> str:
     """The split of a source: "test" (20 %), "validation" (10 %) or "train" (70 %).
 
-    The hash of the seed and the source's canonical text decides alone, so adding data never moves a source.
+    It depends only on a hash of the seed and the source's canonical text, so adding data never moves a source.
     """
     digest = source_digest(source, seed)
     test, validation = split_thresholds()
@@ -479,7 +486,7 @@ def _dictionary(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Arra
 
 
 def record_field(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """A field of flow records as windows hold it. Text is folded chunk by chunk: all of it may exceed 2 GiB."""
+    """Convert a field of flow records to its type in windows, by chunk because text may exceed 2 GiB."""
     column, kind = table[name], WINDOW_FIELDS[name]
     if name == "dst_ip" and not pa.types.is_integer(column.type):
         return pa.chunked_array([pa.array(fold_address(chunk), kind) for chunk in column.chunks], kind)
@@ -496,7 +503,7 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 @njit(cache=True, nogil=True)
 def _window_starts(codes: np.ndarray, times: np.ndarray, window: int, min_records: int, gap: int) -> np.ndarray:
-    """Where windows begin (n_windows,) in records by source and time; a gap below 0 cuts by count alone."""
+    """Positions where windows begin (n_windows,), in sorted records; a negative gap cuts by count."""
     starts = np.empty(len(codes), dtype=np.int64)
     found, begin, end = 0, 0, 0
     for i in range(len(codes)):
