@@ -169,4 +169,4 @@ ANNOTATIONS = tuple(row.name for row in FIELDS if not row.required and row.windo
 
 TIE_FIELDS = ("dst_ip", "dst_port", "protocol", "src_port")
 TIE_ORDER = (*TIE_FIELDS, *(name for name in WINDOW_FIELDS if name not in (*TIE_FIELDS, "timestamp")))
-"""Records of one source with equal times are sorted by these fields, null first, so the order of rows does not matter."""
+"""Records of one source with equal times are sorted by these fields, null first; the order of rows does not matter."""

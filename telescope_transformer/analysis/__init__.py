@@ -1,4 +1,4 @@
-"""The whole way from flow records to clusters of sources: the stages over a work folder, and what they find."""
+"""The pipeline from flow records to clusters of sources: its stages over a work folder, and its result."""
 
 from telescope_transformer.analysis.clustering_stage import (
     calibration_for,

@@ -1,7 +1,7 @@
-"""The stage of the report: tables of windows and sources, and profiles of clusters, in memory that is bounded.
+"""The report stage: tables of windows and sources, and profiles of clusters, in bounded memory.
 
-Profiles are counted over records. The records of windows that share a cluster are brought together on disk, so many
-clusters at a time, and of a very large cluster a part of its windows speaks for all.
+Profiles are counted over records. Windows of the same cluster are grouped on disk, and a bounded number of records is
+profiled at a time. A very large cluster is represented by a sample of its windows.
 """
 
 from collections.abc import Mapping
@@ -24,22 +24,22 @@ from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks
 from telescope_transformer.windows import Windows, concat_windows, majority_codes, service_codes
 
-# Records of the clusters that are profiled at a time: some 1 GB with what is counted over them.
+# Records that are profiled at a time: about 1 GB with all intermediate counts.
 RECORDS_AT_A_TIME = 2_000_000
-# Windows of a cluster that are profiled: the share of a service is then known to within 1 %.
+# Largest number of profiled windows per cluster: the standard error of a share is then at most 0.5 %.
 MOST_PROFILED = 10_000
-# Largest clusters that are explained, windows of each, and windows of other clusters that mask theirs.
+# Our choice: largest clusters that are explained, windows of each, and windows of other clusters as donors of values.
 EXPLAINED, WINDOWS_EXPLAINED, DONORS = 60, 50, 2_000
 NEAREST = TYPICAL = 3
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What one pass over the records gives.
+    """Result of one pass over the records.
 
     Attributes:
-        services: int32 (n,), the service of most records of each window, as `windows.service_codes`.
-        profiles: a profile per cluster of two windows or more, by its number.
+        services: int32 (n,), the most frequent service of each window, as in `windows.service_codes`.
+        profiles: by cluster number, a profile of each cluster with at least two windows.
         explained: windows, and their rows, for `report.why.explain_clusters`.
     """
 
@@ -51,13 +51,14 @@ class Counted:
 def count_records(
     work: Path, windows: pa.Table, sensors: Mapping[str, str], owners: Owners | None, span: tuple[int, int]
 ) -> Counted:
-    """Go through the records of all windows once, and through those of clusters of several windows once more.
+    """Read the records of all windows once, and those of clusters with several windows a second time.
 
     Args:
         work: the work folder.
-        windows: a row per window in order, with `window_id` 0..n-1 and `cluster`, the largest cluster first.
-        sensors, owners: as `profile_clusters` takes them.
-        span: first and last time of all records that are drawn.
+        windows: a row per window in order, with `window_id` 0..n-1 and `cluster`; cluster 0 is the largest.
+        sensors: as for `profile_clusters`.
+        owners: as for `profile_clusters`.
+        span: first and last time of the charts.
     """
     labels = windows["cluster"].to_numpy()
     sizes = np.bincount(labels)
@@ -88,7 +89,7 @@ def count_records(
 
 
 def _chosen(labels: np.ndarray, sizes: np.ndarray, n_several: int) -> np.ndarray:
-    """Which windows are profiled, bool (n,): those of several, and evenly spaced ones of very large clusters."""
+    """Mask of the windows to profile, bool (n,); of very large clusters, evenly spaced windows."""
     chosen = labels < n_several
     order = np.argsort(labels, kind="stable")
     begins = offsets_of(sizes)
@@ -100,17 +101,17 @@ def _chosen(labels: np.ndarray, sizes: np.ndarray, n_several: int) -> np.ndarray
 
 
 def _batches(labels: np.ndarray, n_records: np.ndarray, chosen: np.ndarray, n_several: int) -> np.ndarray:
-    """The batch of each cluster of several windows, int64 (k,); -1 for windows that are alone."""
+    """The batch of each cluster with several windows, int64 (k,); -1 for singletons."""
     records = np.bincount(labels[chosen], weights=n_records[chosen], minlength=int(labels.max(initial=-1)) + 1)
     batches = np.full(len(records), -1, dtype=np.int64)
     batches[:n_several] = np.maximum(np.cumsum(records[:n_several]) - 1, 0) // RECORDS_AT_A_TIME
-    # Numbers without gaps.
+    # Renumber without gaps.
     batches[:n_several] = np.unique(batches[:n_several], return_inverse=True)[1]
     return batches
 
 
 def _explained(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Windows that explain the largest clusters, and others that mask them, bool (n,)."""
+    """Mask of the windows to explain: those of the largest clusters, and donors from other clusters, bool (n,)."""
     explained = np.zeros(len(labels), dtype=bool)
     order = np.argsort(labels, kind="stable")
     ends = np.cumsum(sizes)
@@ -127,7 +128,7 @@ def _main_services(block: Windows) -> np.ndarray:
 
 
 class _Parts:
-    """Windows by batch of clusters: in memory where there is one batch, else in a file for each."""
+    """Windows by batch of clusters: in memory if there is one batch, else in one file per batch."""
 
     def __init__(self, folder: Path, number: int):
         self._folder, self._number = folder, number
@@ -148,7 +149,7 @@ class _Parts:
             self._writers[batch].write_table(table)
 
     def parts(self):  # type: ignore[no-untyped-def]
-        """Each batch's windows and their rows."""
+        """Yield the windows of each batch, and their rows."""
         if self._held:
             windows = concat_windows([some for some, _ in self._held])
             rows = np.concatenate([rows for _, rows in self._held])
@@ -163,12 +164,12 @@ class _Parts:
 
 
 def flow_table(windows: Windows, rows: np.ndarray, destinations: Mapping[int, str]) -> pa.Table:
-    """The records of windows as flow records that name their window in `window_id`.
+    """The records of windows as flow records, with the window's id in `window_id`.
 
     Args:
-        windows: with their records.
+        windows: windows with their records.
         rows: (n,) ids of the windows.
-        destinations: text of IPv6 destinations by their folds.
+        destinations: texts of IPv6 destinations, by fold.
     """
     owner = windows.window_of_record
     folds, place = np.unique(windows.records["dst_ip"].to_numpy(), return_inverse=True)
@@ -195,7 +196,7 @@ def _profiles(
     owners: Owners | None,
     span: tuple[int, int],
 ) -> list[dict[str, Any]]:
-    """Profiles of the clusters that windows are of, by number."""
+    """Profiles of the clusters of these windows, by number."""
     some = windows.take(pa.array(np.sort(rows)))
     numbers, compact = np.unique(some["cluster"].to_numpy(), return_inverse=True)
     index = some.column_names.index("cluster")
@@ -207,12 +208,12 @@ def _profiles(
 
 
 def complete_profiles(profiles: list[dict[str, Any]], windows: pa.Table, vectors: np.ndarray) -> None:
-    """Add what all windows of a cluster say: sizes, times, margin, cohesion, typical windows, nearest clusters.
+    """Add statistics over all windows to profiles: size, times, margin, cohesion, typical windows, nearest clusters.
 
     Args:
-        profiles: of the clusters 0..m-1, changed in place.
+        profiles: profiles of clusters 0..m-1, changed in place.
         windows: all windows, with `cluster` and `margin`.
-        vectors: float32 (n, dimensions), rows of length 1, in their order.
+        vectors: float32 (n, dimensions), rows of length 1, in the order of the windows.
     """
     labels = windows["cluster"].to_numpy().astype(np.int64)
     m = len(profiles)
@@ -245,7 +246,7 @@ def complete_profiles(profiles: list[dict[str, Any]], windows: pa.Table, vectors
 
 
 def _sums(vectors: np.ndarray, rows: np.ndarray, own: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums of the vectors of each cluster (m, dimensions) and of their squared lengths (m,), and room for (n,)."""
+    """Sum of the vectors of each cluster (m, dimensions), sum of their squared lengths (m,), and zeros (n,)."""
     sums, squares = np.zeros((m, vectors.shape[1])), np.zeros(m)
     for block in row_blocks(len(rows), vectors.shape[1]):
         some = np.asarray(vectors[rows[block]])
@@ -255,7 +256,7 @@ def _sums(vectors: np.ndarray, rows: np.ndarray, own: np.ndarray, m: int) -> tup
 
 
 def _nearest(means: np.ndarray) -> list[list[dict[str, Any]]]:
-    """The nearest other clusters of each, by the cosine of their means."""
+    """The nearest other clusters of each cluster, by the cosine of their means."""
     if len(means) < 2:
         return [[] for _ in means]
     search = Nearest(means)
@@ -276,7 +277,7 @@ def explain(
     embed: Embed,
     settings: AnalysisSettings,
 ) -> None:
-    """Add to the largest clusters which fields hold them together."""
+    """Add to the profiles of the largest clusters which fields hold them together."""
     some, rows = counted.explained
     flow = flow_table(some, rows, read_destinations(work))
     table = windows.take(pa.array(rows))

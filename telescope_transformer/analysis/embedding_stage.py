@@ -1,4 +1,4 @@
-"""The stage of embeddings: the windows of a prepared dataset, a block at a time, into one array on disk."""
+"""The embedding stage: embed the windows of a prepared dataset block by block, into one array on disk."""
 
 import json
 import shutil
@@ -21,10 +21,10 @@ from telescope_transformer.preparation import EngineSettings, read_blocks, read_
 from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.windows import Windows
 
-# Windows that are embedded at a time. Batches are made within a block, so that the same windows give the same
-# embeddings to the last bit, whatever the shards.
+# Windows that are embedded at a time: 8 MB of vectors. Batches stay within a block, so the embeddings are equal to the
+# last bit whatever the number of shards.
 BLOCK = 16_384
-# Windows that adaptation draws from: more than the 102,400 that 200 steps of 256 pairs show it.
+# Windows that adaptation samples from: more than the 102,400 that it sees in 200 steps of 256 pairs.
 MOST_LEARNED = 10 * BLOCK
 ARRAY, PROGRESS, PARTS = "embeddings.npy", "progress.json", "parts"
 
@@ -32,10 +32,10 @@ Embed = Callable[[pa.Table], np.ndarray]
 
 
 class Embedder:
-    """Windows to embeddings, float32 (n_windows, dimensions), by a checkpoint that is loaded when it is first needed.
+    """Embeds windows, float32 (n_windows, dimensions), with a checkpoint that is loaded on first use.
 
     Args:
-        model: directory or Hub name of a checkpoint; None is the one that the package ships.
+        model: directory or Hub id of a checkpoint; None is the shipped one.
     """
 
     def __init__(self, model: str | None):
@@ -50,15 +50,15 @@ class Embedder:
 
     @property
     def digest(self) -> str:
-        """Digest of what the embeddings depend on."""
+        """Digest of the files that the embeddings depend on."""
         return embedding.checkpoint_digest(self.model)
 
 
 def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
-    """Adapt the shipped model to the windows of a work folder, or take the adapted one that is there.
+    """Adapt the shipped model to the windows of a work folder, or use the adapted model that is already there.
 
     Returns:
-        The checkpoint that embeds the windows: `work / "model"`, or what the settings say if nothing was adapted.
+        The checkpoint that embeds the windows: `work / "model"`, or the one of the settings if nothing was adapted.
     """
     if settings.model is not None:
         return settings.model
@@ -71,7 +71,7 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
     }
 
     def build(partial: Path) -> None:
-        # Training brings libraries that an analysis with a given model does without.
+        # Imported here because an analysis with a given model does not need the libraries for training.
         from telescope_transformer.learning.adapt import AdaptSettings, adapt
 
         run = partial / "run"
@@ -89,7 +89,7 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
 
 
 def adaptation_facts(work: Path) -> dict[str, Any]:
-    """What adaptation to the windows of a work folder brought; says that nothing was adapted if there was none.
+    """Result of the adaptation to the windows of a work folder; says that nothing was adapted if there was none.
 
     Raises:
         DatasetError: if the file is damaged.
@@ -100,16 +100,16 @@ def adaptation_facts(work: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise DatasetError(f"{path}: no facts of an adaptation: {error}") from error
+        raise DatasetError(f"{path} does not describe an adaptation: {error}") from error
 
 
 def unseen_windows(work: Path, model: str | None, sources: pa.ChunkedArray) -> np.ndarray:
-    """Which windows are of sources that the model did not learn from, bool (n,).
+    """Mask of the windows whose sources the model was not trained on, bool (n,).
 
     Args:
         work: folder with the windows.
-        model: the checkpoint that embeds them; only the one in the folder learned from any.
-        sources: (n,) their sources, in order.
+        model: the checkpoint that embeds them; only a model adapted in this folder was trained on any of them.
+        sources: (n,) sources of the windows, in order.
     """
     facts = adaptation_facts(work)
     if not facts["adapted"] or model != str(work / MODEL):
@@ -122,25 +122,25 @@ def unseen_windows(work: Path, model: str | None, sources: pa.ChunkedArray) -> n
 
 
 def _first_windows(work: Path) -> Windows:
-    """The first windows of a work folder, those of a random part of the sources where there are very many."""
+    """The first windows of a work folder; if there are very many, they are those of a random part of the sources."""
     blocks = list(islice(read_blocks(work, BLOCK), -(-MOST_LEARNED // BLOCK)))
     return Windows.from_table(pa.concat_tables([block.to_table() for block in blocks]))
 
 
 def embed_stage(work: Path, embed: Embedder, say: Say, engine: EngineSettings | None = None) -> np.ndarray:
-    """Embed the windows of a work folder, or take what is there.
+    """Embed the windows of a work folder, or use the embeddings that are already there.
 
     Args:
-        work: the folder.
+        work: the work folder.
         embed: the checkpoint.
-        say: told what is done.
-        engine: where windows are embedded: on the executors of Spark, or here.
+        say: called with a message about each step.
+        engine: embeds on the executors of Spark, if it is Spark; otherwise this process embeds.
 
     Returns:
-        float32 (n_windows, dimensions), in the order of the windows, mapped from the disk.
+        float32 (n_windows, dimensions), in the order of the windows, memory-mapped.
 
     Raises:
-        DatasetError: if the folder is no prepared dataset, or its embeddings are damaged.
+        DatasetError: if the folder is not a prepared dataset, or its embeddings are damaged.
     """
     manifest = read_manifest(work)
     number = sum(file.windows for file in manifest.files_of())
@@ -164,7 +164,7 @@ def embed_stage(work: Path, embed: Embedder, say: Say, engine: EngineSettings | 
 
 
 def embed_blocks(work: Path, number: int, embed: Embed, folder: Path) -> None:
-    """Write `ARRAY` into the folder; blocks that an interrupted run wrote are not computed again."""
+    """Write `ARRAY` into the folder; blocks that an interrupted run has written are kept."""
     done = (
         json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["windows"] if (folder / PROGRESS).is_file() else 0
     )
@@ -184,7 +184,7 @@ def embed_blocks(work: Path, number: int, embed: Embed, folder: Path) -> None:
 
 
 def _embed_on_spark(work: Path, number: int, embed: Embedder, folder: Path, engine: EngineSettings) -> None:
-    """Write `ARRAY` into the folder from what the executors made; they go on with what an interrupted run left."""
+    """Embed on the executors and write `ARRAY` into the folder; parts of an interrupted run are kept."""
     from telescope_transformer.analysis.spark_stages import embed_on_spark
 
     files = embed_on_spark(work, embed.model, engine, folder / PARTS, BLOCK)
@@ -205,7 +205,7 @@ def model_of(work: Path) -> str | None:
     """The checkpoint that made the embeddings of a work folder.
 
     Raises:
-        DatasetError: if it has none.
+        DatasetError: if the folder has no embeddings.
     """
     found = made_of(work / EMBEDDINGS)
     if found is None or "model" not in found:
@@ -214,16 +214,16 @@ def model_of(work: Path) -> str | None:
 
 
 def open_embeddings(work: Path, number: int) -> np.ndarray:
-    """The embeddings of a work folder, mapped from the disk.
+    """Memory-map the embeddings of a work folder.
 
     Raises:
-        DatasetError: if there are none, or not so many.
+        DatasetError: if there are none, or their number is not `number`.
     """
     path = work / EMBEDDINGS / ARRAY
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{path}: no embeddings: {error}; run telescope embed {work}") from error
+        raise DatasetError(f"{path}: the embeddings cannot be read: {error}; run telescope embed {work}") from error
     if vectors.ndim != 2 or len(vectors) != number or vectors.dtype != np.float32:
         raise DatasetError(f"{path}: {vectors.dtype} {vectors.shape} are not embeddings of {number} windows")
     return vectors

@@ -1,4 +1,4 @@
-"""Correlation clustering of a Parquet file of embeddings, wherever they come from."""
+"""Correlation clustering of a Parquet file with embeddings of any origin."""
 
 import json
 import time
@@ -22,18 +22,18 @@ def cluster_file(
     """Cluster a file of embeddings, and write `clusters.json` and `labels.parquet`.
 
     Args:
-        embeddings: Parquet file with a column `embedding`; its other columns are kept in `labels.parquet`.
-        output: folder, made if absent.
+        embeddings: Parquet file with a column `embedding`; other columns are copied to `labels.parquet`.
+        output: output folder, created if it does not exist.
         threshold: inner product at which a pair neither attracts nor repels.
         method: "auto", "lp", "local_search" or "greedy".
-        time_limit: seconds for all; None is no limit.
-        seed: of the search.
+        time_limit: total time in seconds; None is no limit.
+        seed: seed of the search.
 
     Returns:
-        What is known of the clustering, and the same in a line.
+        Facts about the clustering, and a summary in one line.
 
     Raises:
-        InputError: if the file is not Parquet or its embeddings are damaged, naming the file.
+        InputError: if the file is not Parquet or its embeddings are damaged; the message names the file.
     """
     table, vectors = _read(embeddings)
     started = time.monotonic()
@@ -56,7 +56,7 @@ def cluster_file(
 
 
 def _read(path: Path) -> tuple[pa.Table, np.ndarray]:
-    """The table without its embeddings, and these as a float32 array (n, d)."""
+    """The table without its embeddings, and the embeddings as float32 (n, d)."""
     try:
         table = pq.read_table(path)
         vectors = embedding_matrix(table)

@@ -20,26 +20,27 @@ if TYPE_CHECKING:
 class Analysis:
     """The result of `analyze`.
 
-    windows: a row per window: `window_id`, `source`, `start`, `end` (us UTC), `n_records`, `cluster`, `margin` (how
-        clearly the window belongs to its cluster), `placement` (for a short window: the probability that the most
-        similar cluster is the right one; null for others), `embedding`, `service` (most frequent), and `label` and
-        `tool` if known.
-    sources: a row per source: `cluster` (of most of its windows; null if it has no window), `n_windows`, `n_records`,
-        `first_seen`, `last_seen`, `agreement` (share of its windows in that cluster), `placement` (as for windows),
-        `service` (most frequent), and `label` if known.
-    clusters: a profile with a name for each cluster of two or more windows, by number; clusters are numbered by size,
-        the largest is 0.
-    solution: threshold, cost, lower bound and gap of the clustering (null if nothing was proved), and the solver.
-    counts: records read, kept and rejected; windows; records left out.
-    rejects: rejected rows with file, row, field, value and reason.
-    sensors: pseudo-address of each named sensor.
-    calibration: probability that two windows of a given cosine are of one source; None if the checkpoint has none.
-    granularity: cluster of each window at several thresholds, if the settings ask for it.
-    events: births, deaths, merges and splits of clusters by day, in a running analysis.
-    traffic: records and sources per day of all input; None uses those of the clusters.
-    adaptation: result of the adaptation (`learning.adapt`); None if it was not tried.
-    id: of the inputs of an analysis, or of the first input of a running analysis. Exports derive their ids from it, so
-        that they update earlier exports of the same analysis and no others.
+    Attributes:
+        windows: a row per window: `window_id`, `source`, `start`, `end` (us UTC), `n_records`, `cluster`, `margin`
+            (how clearly the window belongs to its cluster), `placement` (for a short window: the probability that the
+            most similar cluster is the right one; null for others), `embedding`, `service` (most frequent), and
+            `label` and `tool` if known.
+        sources: a row per source: `cluster` (of most of its windows; null without a window), `n_windows`, `n_records`,
+            `first_seen`, `last_seen`, `agreement` (share of its windows in that cluster), `placement` (as for
+            windows), `service` (most frequent), and `label` if known.
+        clusters: a named profile for each cluster of at least two windows, by number. Clusters are numbered by size; 0
+            is the largest.
+        solution: threshold, cost, lower bound and gap of the clustering (null if nothing was proved), and the solver.
+        counts: numbers of records read, kept and rejected, of windows, and of records left out.
+        rejects: rejected rows with file, row, field, value and reason.
+        sensors: pseudo-address of each named sensor.
+        calibration: probability that two windows of a given cosine are of one source; None if the checkpoint has none.
+        granularity: cluster of each window at several thresholds, if the settings ask for it.
+        events: births, deaths, merges and splits of clusters by day, in a running analysis.
+        traffic: records and sources per day of all input; None uses those of the clusters.
+        adaptation: result of the adaptation (`learning.adapt`); None if it was not tried.
+        id: derived from the inputs of an analysis, or from the first input of a running analysis. Exports derive their
+            ids from it, so that they update earlier exports of the same analysis and no others.
     """
 
     windows: pa.Table

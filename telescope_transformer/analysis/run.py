@@ -1,4 +1,4 @@
-"""The whole way from flow records to clusters of sources: the stages over a work folder, one after the other."""
+"""The pipeline from flow records to clusters of sources: run the stages over a work folder in order."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,21 +64,21 @@ def analyze(
     keep_model: str | Path | None = None,
     say: Say = say_nothing,
 ) -> Analysis:
-    """Cluster the sources of flow records by how they behave (arXiv 2606.04733).
+    """Cluster the sources of flow records by their behaviour (arXiv 2606.04733).
 
     Args:
-        records: what `records.scan_records` or `records.read_records` gives, or records in memory: an Arrow table, a
-            data frame, dictionaries.
+        records: result of `records.scan_records` or `records.read_records`, or records in memory: an Arrow table, a
+            data frame, or dictionaries.
         settings: see `AnalysisSettings`.
-        work: folder in which the stages keep what they make, for a next run to use; a temporary one by default.
-        engine: how windows are cut, embedded and assigned: by DuckDB and this process, or on Spark.
+        work: folder in which the stages keep their results for the next run; None is a temporary folder.
+        engine: cuts, embeds and assigns windows with DuckDB in this process, or on Spark.
         labels: folder of scanner lists that label the sources.
-        keep_model: folder that gets the adapted checkpoint, for `model` of later analyses.
-        say: told about each stage, in a sentence.
+        keep_model: folder to copy the adapted checkpoint to, for use as `model` of later analyses.
+        say: called with a message about each stage.
 
     Raises:
         InputError: if no source has enough records for a window.
-        DatasetError: if the work folder holds windows of other records or settings, or another process works in it.
+        DatasetError: if the work folder has windows of other records or settings, or another process is using it.
     """
     settings = settings or AnalysisSettings()
     with _folder(work) as folder:
@@ -105,7 +105,7 @@ def _folder(work: str | Path | None) -> Iterator[Path]:
 
 
 class _InMemory:
-    """Flow records in memory as a scan."""
+    """Flow records in memory, with the interface of a scan."""
 
     def __init__(self, flow: FlowRecords):
         self.rejects, self.sensors, self.counts = flow.rejects, flow.sensors, flow.counts
@@ -121,17 +121,17 @@ class _InMemory:
 
 
 def _as_scan(records: Any) -> Scan:
-    """A scan as it is, or records in memory as one; those of no file yet are validated as those of a file are."""
+    """Return a scan unchanged, or wrap records in memory as one and validate them like those of a file."""
     if isinstance(records, RecordScan):
         return records
     return _InMemory(records if isinstance(records, FlowRecords) else read_table(records))
 
 
 def windows_stage(folder: Path, scan: Scan, settings: PreparationSettings, say: Say) -> Manifest:
-    """Cut the records into windows, or take the windows that are there if they are of these inputs and settings.
+    """Cut the records into windows, or use the windows that are there if inputs and settings are the same.
 
     Raises:
-        DatasetError: if the folder holds windows of other inputs or settings.
+        DatasetError: if the folder has windows of other inputs or settings.
     """
     if (folder / MANIFEST).is_file():
         manifest = read_manifest(folder)
@@ -157,11 +157,11 @@ def _check_same(folder: Path, manifest: Manifest, scan: Scan, settings: Preparat
     known = manifest.digests()
     paths = scan.paths
     if not paths or sorted(file_digest(path) for path in paths) != sorted(known):
-        raise DatasetError(f"{folder} holds windows of other inputs: {way_out}")
+        raise DatasetError(f"{folder} has windows of other inputs: {way_out}")
 
 
 def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: Say) -> Analysis:
-    """The tables and profiles of a work folder that has clusters."""
+    """Compute the tables and profiles of a work folder that has clusters."""
     manifest = read_manifest(folder)
     heads = read_heads(folder)
     vectors = open_embeddings(folder, heads.num_rows)
@@ -201,12 +201,12 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
 
 
 def _id(manifest: Manifest) -> str:
-    """What tells analyses of these inputs from those of others."""
+    """Identify an analysis by its inputs."""
     return blake2b("".join(sorted(manifest.digests())).encode(), digest_size=16).hexdigest()
 
 
 def _drawn_span(heads: pa.Table, manifest: Manifest) -> tuple[int, int]:
-    """First and last time of the windows, without the days of clocks that are years wrong."""
+    """First and last time of the charts: outlying days of wrong clocks are left out."""
     days, records = np.array(manifest.days)[:, :2].T
     first, last = main_span(days, records)
     starts, ends = heads["start"].to_numpy(), heads["end"].to_numpy()

@@ -13,11 +13,11 @@ Say = Callable[[str], None]
 
 
 def say_nothing(message: str) -> None:
-    """The default of every `say`, so that library calls print nothing."""
+    """The default `say`, so that library calls print nothing."""
 
 
 def counted(number: int, thing: str) -> str:
-    """A number with what it counts, as in "1 window" and "2,000 windows"."""
+    """A number with its unit, such as "1 window" and "2,000 windows"."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
@@ -25,18 +25,21 @@ def counted(number: int, thing: str) -> str:
 class AnalysisSettings:
     """Settings of `analyze`.
 
-    model: directory or Hub name of a checkpoint to use without adaptation; None is the shipped checkpoint, adapted to
-        the windows.
-    adapt: whether to adapt the shipped model to the windows first, if there are enough sources.
-    adapt_steps: training steps of the adaptation; None takes the recipe's.
-    threshold: cosine similarity at which a pair neither attracts nor repels; None takes the calibrated one.
-    window, min_records: most and fewest records in a window.
-    session_gap: seconds without a record after which a window may end (`windows.cut`); None cuts by count alone.
-    core_records: windows with fewer records do not influence the clusters and are assigned afterwards (`placement`).
-    time_limit: seconds to spend on the proof of the lower bound; the search has a fixed amount of work.
-    seed: seed of the search.
-    granularity: whether to cluster at several thresholds, for the stability of each cluster.
-    networks: files that say who announces each address, for the report (`labels.read_owners`).
+    Attributes:
+        model: directory or Hub id of a checkpoint to use without adaptation; None adapts the shipped checkpoint to the
+            windows.
+        adapt: whether to adapt the shipped model to the windows first, if there are enough sources.
+        adapt_steps: training steps of the adaptation; None uses the recipe's.
+        threshold: cosine similarity at which a pair neither attracts nor repels; None uses the calibrated one.
+        window: largest number of records in a window.
+        min_records: windows with fewer records are dropped.
+        session_gap: a pause of more than this many seconds may end a window (`windows.cut`); None cuts by count alone.
+        core_records: windows with fewer records do not influence the clusters and are assigned afterwards
+            (`placement`).
+        time_limit: seconds to spend on the proof of the lower bound; the search has a fixed amount of work.
+        seed: seed of the search.
+        granularity: whether to cluster at several thresholds, for the stability of each cluster.
+        networks: files that say who announces each address, for the report (`labels.read_owners`).
 
     Raises:
         SolverError: if the threshold is not a finite number.
@@ -56,16 +59,16 @@ class AnalysisSettings:
     networks: Sequence[str | Path] = ()
 
     def __post_init__(self) -> None:
-        # The solver would refuse it too, but only after all windows have been embedded.
+        # Checked here because the solver would only refuse it after all windows have been embedded.
         if self.threshold is not None and not math.isfinite(self.threshold):
             raise SolverError(f"the threshold must be a finite number, not {self.threshold}")
 
     @property
     def training_steps(self) -> int | None:
-        """Steps of the adaptation: 0 only centres the model, None takes the recipe's."""
+        """Steps of the adaptation: 0 only centres the model, None uses the recipe's."""
         return self.adapt_steps if self.adapt else 0
 
     @property
     def windows(self) -> WindowSettings:
-        """What the windows are."""
+        """Settings of the windows."""
         return WindowSettings(self.window, self.min_records, self.session_gap)

@@ -1,4 +1,4 @@
-"""Windows of few records: each joins the cluster that it most likely belongs to, and changes no other."""
+"""Place windows with few records: each joins its most likely cluster, without changing other windows."""
 
 from pathlib import Path
 
@@ -15,20 +15,20 @@ from telescope_transformer.windows import Windows
 def place_short_windows(
     work: Path, vectors: np.ndarray, labels: np.ndarray, heads: pa.Table, embed: Embed, *, core_records: int, seed: int
 ) -> np.ndarray:
-    """Give windows without a cluster one, in place: the most likely one, or one of their own.
+    """Give each window without a cluster its most likely cluster, or a new one, in place.
 
     Args:
         work: folder with the windows.
-        vectors: float32 (n, dimensions), their embeddings.
-        labels: (n,) clusters, -1 for windows that have none yet.
+        vectors: float32 (n, dimensions), embeddings of the windows.
+        labels: (n,) clusters, -1 for windows that have none yet; changed in place.
         heads: table of the windows, without their records.
         embed: embeds a table of windows.
-        core_records: fewest records of the windows that have a cluster.
-        seed: of the windows that are tried.
+        core_records: fewest records of the windows that already have a cluster.
+        seed: seed of the choice of windows that are cut down.
 
     Returns:
-        Confidence float32 (n,): how likely a window belongs to the cluster that is most similar to it. NaN for
-        windows that had a cluster, and where too few windows can be tried to say.
+        Confidence float32 (n,): probability that a window belongs to its most similar cluster. NaN for windows that
+        already had a cluster, and if too few windows can be cut down to measure it.
     """
     confidence = np.full(len(labels), np.nan, dtype=np.float32)
     core, short = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
@@ -69,7 +69,7 @@ def _tried(
 
 
 def _windows_of(work: Path, rows: np.ndarray) -> Windows:
-    """Some windows of a work folder, by their ascending rows."""
+    """Read the given windows of a work folder; rows are ascending."""
     found, begin = [], 0
     for block in read_blocks(work, BLOCK):
         mine = rows[(rows >= begin) & (rows < begin + len(block))] - begin

@@ -1,9 +1,9 @@
-"""Embedding and the assignment of windows to clusters on a Spark cluster.
+"""Embed windows and assign them to clusters on a Spark cluster.
 
-The work folder must be at the same path on the driver and all executors, as for preparation. Executors embed a file of
-windows at a time, with the checkpoint broadcast once to each worker, and leave the vectors beside the array that the
-driver puts together. The core of the clustering is solved on the driver; executors find the cluster that attracts each
-other window most, a range of windows at a time.
+The work folder must have the same path on the driver and all executors, as for preparation. Each task embeds one file
+of windows, with a checkpoint that is broadcast once per worker, and writes its vectors beside the array that the
+driver assembles. The driver solves the core of the clustering; executors find the most attractive cluster for each
+other window, a range of windows per task.
 """
 
 import os
@@ -25,7 +25,7 @@ from telescope_transformer.preparation.spark import run_tasks, session_at
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Windows that a task assigns: 128 MB of vectors of 128 dimensions, seconds of work.
+# Windows per task of the assignment: 128 MB of vectors of 128 dimensions.
 RANGE = 2**18
 
 Task = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
@@ -33,8 +33,8 @@ Task = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
 
 @contextmanager
 def spark_over(work: Path, engine: EngineSettings, what: str) -> Iterator["SparkSession"]:
-    """A session whose spilled data lie in the work folder."""
-    # One name for all sessions: Spark's JVM makes the folder of its first session again for later ones.
+    """A Spark session that spills into the work folder."""
+    # The same name for all sessions, because Spark's JVM keeps using the folder of its first session.
     scratch = work / ".spark"
     scratch.mkdir(exist_ok=True)
     try:
@@ -46,20 +46,20 @@ def spark_over(work: Path, engine: EngineSettings, what: str) -> Iterator["Spark
 
 @dataclass(frozen=True)
 class _Shared:
-    """A broadcast checkpoint, told by its digest, so that a worker loads it once."""
+    """A broadcast checkpoint, identified by its digest so that each worker loads it once."""
 
     digest: str
     files: Any = field(compare=False)
 
 
 def embed_on_spark(work: Path, model: str | None, engine: EngineSettings, parts: Path, block: int) -> list[Path]:
-    """Embed the windows of a work folder on the executors; a `.npy` file for each file of windows, in their order.
+    """Embed the windows of a work folder on the executors; returns a `.npy` file per file of windows, in order.
 
     Args:
         work: folder with the windows.
-        model: directory or Hub name of a checkpoint; None is the one that the package ships.
-        engine: of Spark.
-        parts: folder for the files. Those that an interrupted run left there are not made again.
+        model: directory or Hub id of a checkpoint; None is the shipped one.
+        engine: settings of Spark.
+        parts: folder of the `.npy` files. Files of an interrupted run are kept.
         block: windows that are embedded at a time.
     """
     parts.mkdir(exist_ok=True)
@@ -94,12 +94,12 @@ def _loaded(shared: _Shared) -> Callable[[Any], np.ndarray]:
 
 
 class Executors:
-    """Runs a task over the rows of a work folder's embeddings on the executors, as `clustering_stage.by_blocks` does.
+    """Runs a task over the rows of a work folder's embeddings on the executors, like `clustering_stage.by_blocks`.
 
     Args:
-        work: the folder.
+        work: the work folder.
         array: file of the embeddings.
-        session: of Spark.
+        session: the Spark session.
     """
 
     def __init__(self, work: Path, array: Path, session: "SparkSession"):
@@ -108,10 +108,10 @@ class Executors:
     def __call__(
         self, task: Task, rows: np.ndarray, cells_a_row: int
     ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
-        """Rows and what the task gives for them, range by range; see `clustering_stage.by_blocks`."""
+        """Yield rows and the task's results for them, range by range; see `clustering_stage.by_blocks`."""
         array, ranges = self._array, [rows[first : first + RANGE] for first in range(0, len(rows), RANGE)]
         with TemporaryDirectory(prefix=".assigned-", dir=self._work) as folder:
-            # Spark pickles the function with what it uses, and broadcasts that if it is large.
+            # Spark pickles this function with the variables that it uses, and broadcasts them if they are large.
             def assign(at: int) -> dict[str, Any]:
                 from telescope_transformer.analysis.clustering_stage import by_blocks
 
@@ -128,7 +128,7 @@ class Executors:
 
 
 def _save(target: Path, values: np.ndarray) -> None:
-    """Write an array so that it appears whole: a task may run twice at once."""
+    """Write an array atomically, because Spark may run a task twice at the same time."""
     handle, partial = mkstemp(prefix=f".{target.name}-", dir=target.parent)
     with os.fdopen(handle, "wb") as file:
         np.save(file, values)

@@ -1,4 +1,4 @@
-"""The tables of an analysis: a row per window, a row per source."""
+"""The tables of an analysis: a row per window, and a row per source."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def windows_table(
     margins: np.ndarray,
     confidence: np.ndarray | None = None,
 ) -> pa.Table:
-    """The table of windows that `Analysis` describes."""
+    """Build the table of windows that `Analysis` documents."""
     columns: dict[str, Any] = {"window_id": pa.array(np.arange(windows.num_rows), pa.int64())}
     columns |= {name: windows[name] for name in ("source", "start", "end", "n_records")}
     columns |= {
@@ -35,7 +35,7 @@ def windows_table(
 
 
 def sources_table(windows: pa.Table) -> pa.Table:
-    """The sources of windows; a tie between clusters goes to the one of more records."""
+    """Build the table of sources with windows; if clusters tie, the one with more records wins."""
     if "placement" not in windows.column_names:
         windows = windows.append_column("placement", pa.nulls(windows.num_rows, pa.float32()))
     votes = windows.group_by(["source", "cluster"], use_threads=False).aggregate(
@@ -79,16 +79,16 @@ def sources_table(windows: pa.Table) -> pa.Table:
 
 
 def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
-    """All sources that were read, with the cluster of those that have one.
+    """Build the table of all sources that were read, with the cluster of those that have one.
 
     Args:
-        clustered: `sources_table`.
-        read: `preparation.read_sources`: all sources with all their records.
+        clustered: result of `sources_table`.
+        read: result of `preparation.read_sources`: all sources with all their records.
 
     Returns:
-        A row per source by its text: the columns of `clustered`, of which numbers and times count all records of the
-        source, `service` of most records and all `services`. A source in no window has no cluster and no agreement
-        (null), and 0 windows.
+        A row per source, sorted by text: the columns of `clustered`, with numbers and times over all records of the
+        source, its most frequent `service` and all its `services`. A source without a window has 0 windows and null as
+        cluster and agreement.
     """
     place = pc.index_in(read["source"], clustered["source"].combine_chunks())
     columns = {name: clustered[name].take(place) for name in ("cluster", "n_windows", "agreement", "placement")}
@@ -103,7 +103,7 @@ def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
         "placement": columns["placement"],
     }
     if "label" in clustered.column_names:
-        # The majority of a source's windows counts before that of all its records.
+        # The majority over a source's windows takes precedence over that of all its records.
         table["label"] = pc.coalesce(clustered["label"].take(place), read["label"])
     return pa.table(table | service_columns(read["services"].combine_chunks())).sort_by("source")
 

@@ -1,12 +1,13 @@
-"""The work folder of an analysis: a prepared dataset, and beside it a folder for each stage that follows.
+"""The work folder of an analysis: a prepared dataset, and a folder for each later stage.
 
     manifest.json, windows/, ...   the prepared dataset (`preparation`)
-    model/                         the checkpoint that was adapted to these windows, if one was
+    model/                         the checkpoint that was adapted to these windows, if any
     embeddings/embeddings.npy      float32 (n_windows, dimensions), rows of length 1, in the order of the windows
     clusters/labels.npy, ...       the clustering
 
-Each folder of a stage has a `stage.json` that says what it was made of. A run that finds what it would make uses it. A
-stage is written beside its place and put there as one set, so that a run that was killed leaves nothing half-written.
+Each stage's folder has a `stage.json` with the ingredients that it was made from; a run that needs the same result
+reuses it. A stage is built in a temporary folder and renamed when it is complete, so a killed run leaves nothing
+half-written.
 """
 
 import fcntl
@@ -27,29 +28,31 @@ MODEL, EMBEDDINGS, CLUSTERS = "model", "embeddings", "clusters"
 
 @contextmanager
 def working_in(work: Path) -> Iterator[None]:
-    """Keep other processes out of a work folder.
+    """Lock a work folder against other processes.
 
     Raises:
-        DatasetError: if another process works in it, or it is no folder.
+        DatasetError: if another process is using it, or it is not a folder.
     """
     try:
         handle = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise DatasetError(f"{work} is no folder to work in: {error.strerror}") from error
+        raise DatasetError(f"{work} cannot be used as a work folder: {error.strerror}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise DatasetError(f"{work}: another process works in it") from error
+        raise DatasetError(f"{work}: another process is using this work folder") from error
     finally:
         os.close(handle)
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copy a stage's folder, replacing the target as a whole."""
+    """Copy a stage's folder and replace the target as a whole."""
     partial = target.with_name(f".{target.name}.partial")
     if partial.is_symlink() or target.is_symlink():
-        raise DatasetError(f"{target} or {partial} is a link, and what it points to is not ours to change")
+        raise DatasetError(
+            f"{target} or {partial} is a link to a folder that this package did not create: remove the link"
+        )
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source, partial, ignore=shutil.ignore_patterns(STAGE))
     if target.exists():
@@ -58,7 +61,7 @@ def copy_folder(source: Path, target: Path) -> None:
 
 
 def made_of(folder: Path) -> dict[str, Any] | None:
-    """What a stage's folder says that it was made of; None where there is no such folder or it is damaged."""
+    """The ingredients that a stage's folder records; None if there is no such folder or it is damaged."""
     try:
         found = json.loads((folder / STAGE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -67,22 +70,24 @@ def made_of(folder: Path) -> dict[str, Any] | None:
 
 
 def run_stage(folder: Path, ingredients: dict[str, Any], build: Callable[[Path], None]) -> bool:
-    """Make the folder of a stage, unless it is there and was made of the same.
+    """Build the folder of a stage, unless it exists with the same ingredients.
 
     Args:
-        folder: of the stage.
-        ingredients: plain values that decide what the stage makes.
-        build: writes the stage's files into an empty folder, or goes on with one that an interrupted run of the same
+        folder: folder of the stage.
+        ingredients: plain values that determine the result of the stage.
+        build: writes the stage's files into an empty folder, or continues one that an interrupted run with the same
             ingredients left.
 
     Returns:
-        Whether it had to be made.
+        Whether the stage was built.
     """
     if made_of(folder) == ingredients:
         return False
     partial = folder.with_name(f".{folder.name}.partial")
     if partial.is_symlink() or folder.is_symlink():
-        raise DatasetError(f"{folder} or {partial} is a link, and what it points to is not ours to change")
+        raise DatasetError(
+            f"{folder} or {partial} is a link to a folder that this package did not create: remove the link"
+        )
     if made_of(partial) != ingredients:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()

@@ -187,7 +187,7 @@ Arm = Callable[[Target, Variant], tuple[Model, dict[str, Any]]]
 
 
 def _arms(variant: Variant) -> dict[str, Arm]:
-    """Methods of a variant: as it is, only centred, adapted, and trained from scratch on the telescope alone."""
+    """Methods of a variant: unchanged, only centred, adapted, and trained from scratch on the telescope alone."""
     return {
         variant.name: _elsewhere,
         f"{variant.name}, centred": partial(_adapted, from_scratch=False, steps=0),

@@ -49,7 +49,7 @@ class Simulated:
     """A simulated telescope.
 
     Args:
-        settings: how it is simulated.
+        settings: settings of the simulation.
     """
 
     settings: SimulationSettings
@@ -61,7 +61,7 @@ class Simulated:
 
     @cached_property
     def unlabelled(self) -> pa.Table:
-        """The records as a telescope has them."""
+        """The records without labels, as a real telescope records them."""
         return self.records.drop_columns(["label"])
 
     @cached_property
@@ -72,10 +72,10 @@ class Simulated:
 
 
 def parse_size(text: str) -> tuple[int, float]:
-    """Sources and records a source of a size such as 2000x90.
+    """Parse a size such as 2000x90 into sources and records per source.
 
     Raises:
-        InputError: if it is not one.
+        InputError: if the text is not a size.
     """
     match = _SIZE.fullmatch(text)
     if match is None:
@@ -94,12 +94,12 @@ def evaluate_actors(
     """Measure models, baselines and the oracle on simulated telescopes, cell by cell.
 
     Args:
-        sizes: such as 2000x90, as `parse_size` takes them.
-        models: each is measured as it is, adapted, and from scratch on the telescope at hand.
-        seeds: of the simulations.
+        sizes: sizes of telescopes such as 2000x90, see `parse_size`.
+        models: each is measured unchanged, adapted, and trained from scratch on the simulated telescope.
+        seeds: seeds of the simulations.
         output: folder of the cells and of adapted checkpoints.
-        settings: of adaptation.
-        wanted: names of methods to measure; all if empty.
+        settings: settings of the adaptation.
+        wanted: names of methods to measure; empty means all.
 
     Returns:
         The cells.
@@ -126,7 +126,7 @@ def evaluate_actors(
     return cells.all()
 
 
-# A method gives one or several clusterings by source; the best of several counts.
+# The cluster of each source. A method returns one or several clusterings, and the best one is measured.
 Clusters = Mapping[str, int]
 Method = Callable[[Simulated], Iterator[Clusters]]
 
@@ -180,7 +180,7 @@ def _depends(model: ModelArgument, settings: AdaptSettings) -> dict[str, Any]:
 
 
 def _arms(model: ModelArgument, work: Path, settings: AdaptSettings) -> dict[str, Method]:
-    """A model as it is, only centred, adapted from its weights, and from scratch."""
+    """A model unchanged, only centred, adapted from its weights, and trained from scratch."""
     return {
         model.name: partial(_analysed, model.place),
         f"{model.name}, centred": partial(_adapted, model, work / f"{model.name}-centred", settings, {"steps": 0}),

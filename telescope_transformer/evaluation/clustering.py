@@ -75,7 +75,7 @@ def truths(windows: WindowSet) -> dict[str, Truth]:
 def clusterings(
     representation: Representation, truth: Truth, validation: Representation, validation_sources: NDArray, seed: int
 ) -> Iterator[tuple[str, Clustered]]:
-    """Name and labels of every clustering of a truth's windows, the sweep's (`sweep_00` and on) among them."""
+    """Names and labels of every clustering of a truth's windows, including the sweep's (`sweep_00` and so on)."""
     similarity = representation.similarity[np.ix_(truth.rows, truth.rows)]
     vectors = None if representation.vectors is None else representation.vectors[truth.rows]
     balanced = balanced_threshold(validation.similarity, validation_sources)
@@ -98,9 +98,9 @@ def sweep_clusterings(similarity: NDArray, seed: int) -> Iterator[Clustered]:
 
 
 def correlation_clusters(similarity: NDArray, threshold: float, seed: int) -> Clustered:
-    """This package's correlation clustering of the complete graph with weights similarity - threshold.
+    """Correlation clustering of the complete graph with weights similarity - threshold.
 
-    Its lower bound and gap are NaN as yet: `proved` has them.
+    Lower bound and gap are NaN; `proved` computes them.
     """
     solver = CorrelationClustering(method="local_search", random_state=seed).fit(_weights(similarity, threshold))
     return Clustered(solver.labels_, _facts(threshold, float(solver.cost_)))
@@ -130,14 +130,14 @@ def _weights(similarity: NDArray, threshold: float) -> NDArray[np.float64]:
 
 
 def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
-    """The similarity above which the share of same-source pairs exceeds that of other pairs by most."""
+    """The similarity that best separates same-source pairs from other pairs (Youden's index)."""
     first, second = all_pairs(len(sources))
     scores, same = condensed(similarity), sources[first] == sources[second]
     if not same.any() or same.all():
         raise DatasetError("a threshold needs validation pairs of one source and of two")
     order = np.argsort(-scores, kind="stable")
     lead = np.cumsum(np.where(same[order], 1 / same.sum(), -1 / (~same).sum()))
-    # Thresholds lie between different scores only.
+    # A threshold must lie between two different scores.
     ordered = scores[order]
     best = int(np.argmax(np.where(np.append(ordered[1:] != ordered[:-1], True), lead, -np.inf)))
     below = ordered[best + 1] if best + 1 < len(ordered) else ordered[best]
@@ -147,9 +147,9 @@ def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
 def calibrated_threshold(
     validation: NDArray, validation_sources: NDArray, vectors: NDArray, sources: NDArray
 ) -> float | None:
-    """The threshold at which clusters are reproducible, of these windows or, if they are too few, the validation ones.
+    """The threshold at which the clusters of these windows are reproducible.
 
-    None if both are too few.
+    If there are too few windows, it is that of the validation windows, and None if these are too few as well.
     """
     evidence = reproducible_threshold(vectors, sources) or reproducible_threshold(validation, validation_sources)
     return evidence.threshold if evidence else None

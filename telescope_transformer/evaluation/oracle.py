@@ -12,12 +12,8 @@ from numpy.typing import NDArray
 from telescope_transformer.records.addresses import format_ipv4
 from telescope_transformer.simulation import SimulationSettings
 from telescope_transformer.simulation.behaviours import HOUR, WORM
-from telescope_transformer.simulation.population import draw_population
+from telescope_transformer.simulation.population import INFECTION_DELAY, SOURCE_SPREAD, draw_population
 from telescope_transformer.simulation.telescope import START
-
-# Parameters of `simulation.population`: mean delay of an infection as a share of the recording, and standard deviation
-# of the logarithm of a source's volume.
-INFECTION_DELAY, VOLUME_SPREAD = 0.15, 0.4
 
 
 def oracle_partition(settings: SimulationSettings) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.int64]]:
@@ -54,5 +50,5 @@ def _log_likelihood(begin: NDArray, volume: NDArray, members: NDArray) -> NDArra
     """
     delay = begin - begin[members].min()
     infected = np.where(delay >= 0, -np.maximum(delay, 0) / INFECTION_DELAY, -np.inf)
-    apart = (volume - volume[members].mean()) / VOLUME_SPREAD
+    apart = (volume - volume[members].mean()) / SOURCE_SPREAD
     return infected - apart**2 / 2 + np.log(members.sum())

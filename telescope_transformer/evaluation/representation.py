@@ -10,7 +10,12 @@ from telescope_transformer.metrics.pairs import cosine_matrix
 
 
 class Representation(NamedTuple):
-    """similarity: (n, n) float32, higher means more alike; vectors: (n, d) float32, or None."""
+    """A method's representation of n windows.
+
+    Attributes:
+        similarity: (n, n) float32, higher means more alike.
+        vectors: (n, d) float32, or None.
+    """
 
     similarity: NDArray[np.float32]
     vectors: NDArray[np.float32] | None = None

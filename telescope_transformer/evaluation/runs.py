@@ -21,8 +21,10 @@ from telescope_transformer.evaluation.windows import WindowSet
 class Results:
     """Results of all runs.
 
-    counts: windows, sources and pairs by split and part. curves: the sweep over thresholds on the first split, by
-    method, part and truth. shown: by method, the representation of the first split's unseen sources, for the plots.
+    Attributes:
+        counts: numbers of windows, sources and pairs by split and part.
+        curves: the sweep over thresholds on the first split, by method, part and truth.
+        shown: by method, the representation of the first split's unseen sources, for the plots.
     """
 
     runs: list[Run] = field(default_factory=list)

@@ -14,9 +14,10 @@ LARGE_ORGANISATION = 4
 class PairTarget(NamedTuple):
     """A set of pairs with positives, in the order of `all_pairs(n)`.
 
-    chosen: (pairs,) bool, the pairs to compare.
-    positive: (pairs,) bool, the positive pairs.
-    groups: (n,) codes for a macro average, or None.
+    Attributes:
+        chosen: (pairs,) bool, the pairs to compare.
+        positive: (pairs,) bool, the positive pairs.
+        groups: (n,) codes for a macro average, or None.
     """
 
     chosen: NDArray[np.bool_]

@@ -53,7 +53,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """How a model is adapted. Everything else comes from the recipe.
+    """Settings of an adaptation. Everything else comes from the recipe.
 
     Args:
         recipe: YAML file of options of training, or the name of a shipped recipe.
@@ -104,7 +104,8 @@ class Adaptation:
     """The result of an adaptation.
 
     Attributes:
-        model, tokenizer: the better of base and adapted weights.
+        model: the better of base and adapted weights.
+        tokenizer: its tokenizer.
         facts: plain values for the report: `adapted`, `reason` if not adapted, `base`, `sources`, `kept_out`,
             `steps`, `seconds`, and `before` and `after` with AUROCs on the held-out sources.
         kept_out: addresses of the held-out sources.
@@ -124,7 +125,7 @@ class Adaptation:
 
     @property
     def changed(self) -> bool:
-        """Whether `model` is not the base as it was, but adapted or centred."""
+        """Whether `model` differs from the base, because it was adapted or centred."""
         return self.adapted or bool(self.facts.get("centred"))
 
     def save(self, folder: str | Path) -> None:
@@ -213,7 +214,7 @@ def _only_centred(
     kept: pa.Array,
     say: Say,
 ) -> Adaptation:
-    """The model centred on the telescope; as it is where there are too few windows even for that."""
+    """The model centred on the telescope, or unchanged if there are too few windows."""
     better = centred(model, tokenizer, learning)
     what = "left as it is" if better is None else "only centred on the telescope"
     say(f"not trained on the telescope, {what}: {facts['reason']}")

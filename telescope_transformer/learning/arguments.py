@@ -1,4 +1,4 @@
-"""Options of a training run: the defaults, then a recipe, then options of the command line."""
+"""Options of a training run: defaults, overridden by a recipe, overridden by the command line."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields

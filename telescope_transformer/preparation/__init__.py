@@ -1,17 +1,17 @@
-"""Preparation: flow records of any size to a dataset of windows on disk, and the reader of such a dataset.
+"""Prepare a dataset of windows on disk from flow records of any size, and read it.
 
 A prepared dataset is a folder:
 
     manifest.json                      schema version, window settings, counts, files, inputs with digests
-    windows/shard-00000.parquet        windows of the sources whose hash falls into the shard, in the order of the hash
-    windows/shard-00000-00001.parquet  what the first append added to the shard
-    sources-shard-00000.parquet        every source of the shard, also those in no window
-    rejects.parquet                    rows that are no flow records: file, row, field, value, reason
+    windows/shard-00000.parquet        windows of the sources whose hash falls into the shard, in hash order
+    windows/shard-00000-00001.parquet  windows that the first append added to the shard
+    sources-shard-00000.parquet        every source of the shard, including those without a window
+    rejects.parquet                    rows that are not valid flow records: file, row, field, value, reason
     destinations.parquet               the text of IPv6 destinations, which windows hold folded to 32 bits
 
-Prepared for training (`WindowSettings.splits`), the folders are `train` and `unseen_sequences` (the first 80 % in time
-of each training source, and the rest), `validation` and `unseen_sources`. Columns are those of `windows.cut_windows`.
-A file that the manifest does not name does not belong to the dataset.
+A dataset for training (`WindowSettings.splits`) has other folders: `train` and `unseen_sequences` (the first 80 % in
+time of each training source, and the rest), `validation` and `unseen_sources`. The columns are those of
+`windows.cut_windows`. Files that the manifest does not name do not belong to the dataset.
 """
 
 from telescope_transformer.preparation.dataset import prepare

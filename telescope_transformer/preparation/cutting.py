@@ -1,4 +1,4 @@
-"""From sorted records to windows, a bounded piece at a time: what every engine does with what it has sorted."""
+"""Cut sorted records into windows, a bounded piece at a time. Every engine uses this after sorting."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -21,29 +21,29 @@ from telescope_transformer.windows import (
     window_starts,
 )
 
-# A source with more records than this is cut before its last record has come.
+# A source with more records than this is cut before all of its records are read..
 MOST_CARRIED = 2**21
 DAY_MICROSECONDS = 86_400_000_000
-# The column with the number of records of each record's source, which the cut for training needs.
+# Column with the number of records of each record's source, which the cut for training needs.
 OF_SOURCE = "of_source"
-# The first part of a training source as a fraction of whole numbers: the same on every machine.
+# The training part of a source in tenths: whole numbers round in the same way on every machine.
 _TRAIN_TENTHS = round(TRAIN_PART * 10)
 _FOLDER_OF = {"train": "train", "validation": "validation", "test": "unseen_sources"}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What came of some records.
+    """Windows and statistics of some of the records.
 
     Attributes:
         folders: windows by folder.
-        left_out: what the cut left out.
-        n_sources: how many sources ended in this piece.
-        sources: a row per source: `source`, `n_records`, `first_seen`, `last_seen` (us), `services` (as
-            `windows.service_codes` numbers them, that of most records first) and its annotations. It tells of all
-            records, also of those in no window.
-        continues: whether the first source has rows in the piece before.
-        days: int64 (n, 3): days since 1970, records, sources.
+        left_out: what the cut dropped.
+        n_sources: number of sources that end in this piece.
+        sources: a row per source: `source`, `n_records`, `first_seen`, `last_seen` (us), `services` (numbers of
+            `windows.service_codes`, most frequent first) and its annotations. It counts all records, including those
+            in no window.
+        continues: whether the first source began in the previous piece.
+        days: int64 (n, 3): day since 1970, records, sources.
     """
 
     folders: dict[str, Windows]
@@ -55,12 +55,12 @@ class Piece:
 
 
 class Cutter:
-    """Cuts records that come sorted by `staging.ORDER`.
+    """Cuts records that arrive in the order of `staging.ORDER`.
 
     Args:
-        settings: of the windows.
+        settings: settings of the windows.
         fields: record fields that the windows carry.
-        annotations: annotations that the windows carry, and the texts of their numbers; None for a column of text.
+        annotations: annotations that the windows carry, each with the texts of its numbers; None for a column of text.
     """
 
     def __init__(self, settings: WindowSettings, fields: list[str], annotations: dict[str, list[str] | None]):
@@ -69,11 +69,11 @@ class Cutter:
         self._annotations = annotations
 
     def pieces(self, batches: Iterable[pa.Table]) -> Iterator[Piece]:
-        """Cut whole sources as they come; of a source with very many records, windows that no later record changes.
+        """Cut whole sources as they arrive. Of a very large source, cut the windows that later records cannot change.
 
         Args:
-            batches: columns of `staging.STAGED_SCHEMA`, and `OF_SOURCE` where the settings ask for splits. No source
-                continues in another stream.
+            batches: columns of `staging.STAGED_SCHEMA`, and `OF_SOURCE` if the settings ask for splits. A source must
+                not continue in another stream.
         """
         carried: pa.Table | None = None
         cut_before, kept_before = 0, False
@@ -101,7 +101,7 @@ class Cutter:
             cut_before, kept_before = (int(number[end - 1]) + 1, bool(kept[-1])) if inside else (0, False)
 
     def _stretches(self, records: pa.Table, codes: np.ndarray, number: np.ndarray, sources: pa.Array) -> np.ndarray:
-        """Two for each source, which no window crosses: the first 80 % of a training source, and what comes later."""
+        """Number two stretches per source that no window crosses: its training part (80 %), and the rest."""
         if not self._settings.splits:
             return 2 * codes
         total = records[OF_SOURCE].to_numpy()
@@ -111,7 +111,7 @@ class Cutter:
         return 2 * codes + (divided & (number >= head))
 
     def _end(self, records: pa.Table, codes: np.ndarray, stretches: np.ndarray, last: bool) -> tuple[int, bool]:
-        """How many of the records can be cut now, and whether that ends within a source."""
+        """Number of records that can be cut now, and whether this ends within a source."""
         if last:
             return len(codes), False
         begin = int(np.searchsorted(codes, codes[-1]))
@@ -120,18 +120,18 @@ class Cutter:
         settings = self._settings
         times = records["timestamp"].slice(begin).to_numpy()
         starts = window_starts(stretches[begin:], times, settings.window, settings.min_records, settings.session_gap)
-        # That a window begins somewhere is known once `min_records` records have come after it.
+        # The begin of a window is final once `min_records` records follow it.
         known = starts[starts <= len(times) - settings.min_records]
         return begin + int(known[-1]), bool(known[-1] > 0)
 
     def _texts(self, records: pa.Table) -> dict[str, tuple[np.ndarray, pa.Array]]:
-        """Numbers of each record's annotations that sort like their texts, -1 for none, and the sorted texts."""
+        """Encode annotations as numbers that sort like their texts, -1 for none, with the sorted texts."""
         annotations = {}
         for name, texts in self._annotations.items():
             if texts is None:
                 annotations[name] = sorted_codes(records[name])
                 continue
-            # Numbers by first occurrence would make a tie depend on the input's order; texts decide it.
+            # Staged numbers follow the order of the input; sorting by text makes ties independent of it.
             rank, ordered = sorted_codes(pa.array(texts, pa.string()))
             rank = np.append(rank, -1)
             annotations[name] = rank[records[name].fill_null(-1).to_numpy()], ordered
@@ -163,7 +163,7 @@ class Cutter:
 
 
 def _with_last(batches: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, bool]]:
-    """Each batch that has rows, and whether it is the last of them."""
+    """Yield each non-empty batch, and whether it is the last one."""
     before = None
     for batch in batches:
         if batch.num_rows:
@@ -175,7 +175,7 @@ def _with_last(batches: Iterable[pa.Table]) -> Iterator[tuple[pa.Table, bool]]:
 
 
 def _runs(sources: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """0 for the first source, 1 for the next, ...; and the sources."""
+    """Number consecutive sources 0, 1, ...; returns a number per row, and the sources."""
     encoded = sources.dictionary_encode().unify_dictionaries()
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks]).astype(np.int64)
     return codes, encoded.chunk(0).dictionary
@@ -184,7 +184,7 @@ def _runs(sources: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
 def describe_sources(
     codes: np.ndarray, sources: pa.Array, records: pa.Table, annotations: dict[str, tuple[np.ndarray, pa.Array]]
 ) -> pa.Table:
-    """A row per source of sorted records, as `Piece.sources` says."""
+    """Describe each source of sorted records in a row, as in `Piece.sources`."""
     begins = np.flatnonzero(np.diff(codes, prepend=-1))
     offsets = np.append(begins, len(codes))
     times = records["timestamp"].to_numpy()
@@ -204,9 +204,9 @@ def describe_sources(
 
 
 def days_of(codes: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Days since 1970 with the number of records and of sources on each, int64 (n, 3)."""
+    """Count records and sources per day, int64 (n, 3): day since 1970, records, sources."""
     day = times // DAY_MICROSECONDS
     days, place, records = np.unique(day, return_inverse=True, return_counts=True)
-    # Sorted by source and time: a source's records of one day are next to each other.
+    # Records are sorted by source and time, so those of one source and day are adjacent.
     first = np.append(True, (codes[1:] != codes[:-1]) | (day[1:] != day[:-1]))
     return np.column_stack([days, records, np.bincount(place[first], minlength=len(days))])

@@ -1,4 +1,4 @@
-"""`prepare`: flow records to a dataset of windows on disk, in one atomic step; `append` adds to one."""
+"""`prepare` turns flow records into a dataset of windows on disk in one atomic step, or appends to a dataset."""
 
 import fcntl
 import os
@@ -30,7 +30,7 @@ from telescope_transformer.preparation.writer import SOURCES, ShardFile, Tally, 
 
 
 class Scan(Protocol):
-    """What `records.scan_records` returns: batches, and after them the account of how they were read."""
+    """What `records.scan_records` returns: batches of records, and afterwards the account of how they were read."""
 
     def __iter__(self) -> Iterator[pa.RecordBatch]: ...
 
@@ -54,7 +54,7 @@ class Scan(Protocol):
 
 Annotate = Callable[[pa.Table], pa.Table]
 Progress = Callable[[str], None]
-# A dataset that is being replaced waits here until the new one is in its place.
+# A dataset that is being replaced is kept here until the new one is in its place.
 ASIDE = "replaced"
 REJECTS = "rejects.parquet"
 
@@ -68,26 +68,25 @@ def prepare(
     overwrite: bool = False,
     say: Progress = lambda message: None,
 ) -> Manifest:
-    """Prepares the records of `scan` as a dataset at `output`, or appends them to the dataset that is there.
+    """Prepare the records of `scan` as a dataset at `output`, or append them to the dataset there.
 
-    Until the last step nothing at `output` changes, so an interrupted run leaves no dataset that loads, or the one
-    that was there; running again starts afresh.  An append writes new files for what it adds and touches no other:
-    windows do not reach across appends, and of each training source the rule "first 80 % in time" is applied to what
-    is added.
+    Nothing at `output` changes before the last step. If a run is interrupted, the earlier dataset is still there, or
+    none, and the next run starts afresh. An append only adds files. Windows do not span appends, and the rule "first
+    80 % in time" of training sources applies to the appended records alone.
 
     Args:
-        scan: of `records.scan_records`.
+        scan: what `records.scan_records` returns.
         output: folder of the dataset.
-        settings: defaults if absent; an append must agree with the windows and the shards of the dataset.
+        settings: settings of the preparation; an append must agree with the windows and shards of the dataset.
         append: add to the dataset at `output`, which must exist.
         overwrite: replace the dataset at `output`.
-        say: is told what is done.
+        say: called with a message about each step.
 
     Raises:
-        DatasetError: if `output` exists and neither `append` nor `overwrite` is given, is no prepared dataset, or is
-            being written by another process; if an append disagrees with it or adds a file that it has already; if
-            memory or disk do not suffice.
-        InputError: as raised by `scan`, and if no source has enough records for a window.
+        DatasetError: if `output` exists and neither `append` nor `overwrite` is given, if it is not a prepared
+            dataset, or if another process is writing it; if an append disagrees with it or adds a file that it already
+            has; if memory or disk space does not suffice.
+        InputError: if an input cannot be read, or no source has enough records for a window.
     """
     output, settings = Path(output), settings or PreparationSettings()
     with _workplace(output) as work:
@@ -122,19 +121,19 @@ def prepare(
 
 @contextmanager
 def _workplace(output: Path) -> Iterator[Path]:
-    """An empty folder beside `output`, on the same file system, for this process alone; removed at the end."""
+    """Yield an empty folder beside `output`, locked for this process and removed at the end."""
     work = output.parent / f".{output.name}.preparing"
     try:
         work.mkdir(parents=True, exist_ok=True)
         if work.is_symlink():
-            raise DatasetError(f"{work} is a link, and what it points to is not ours to clear: remove the link")
-        # Should the folder have become a link since, opening it fails.
+            raise DatasetError(f"{work} is a link to a folder that this package did not create: remove the link")
+        # O_NOFOLLOW: fail if the folder has been replaced by a link since.
         handle = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
         raise DatasetError(f"{output} cannot be written: {error}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Another process may have removed the folder between our opening and locking it.
+        # Another process may have removed the folder after it was opened and before it was locked.
         if not work.exists() or not os.path.samestat(os.fstat(handle), os.lstat(work)):
             raise BlockingIOError
     except BlockingIOError as error:
@@ -151,7 +150,7 @@ def _workplace(output: Path) -> Iterator[Path]:
 
 
 def _recover(output: Path, work: Path) -> None:
-    """Puts back a dataset that an interrupted run had set aside, and clears what else it left."""
+    """Put back a dataset that an interrupted run had set aside, and remove what else that run left."""
     aside = work / ASIDE
     if aside.exists() and not output.exists():
         os.rename(aside, output)
@@ -160,24 +159,24 @@ def _recover(output: Path, work: Path) -> None:
 
 
 def _dataset_before(output: Path, append: bool, overwrite: bool) -> Manifest | None:
-    """The manifest of the dataset at `output` that is appended to or replaced; None if nothing is there."""
+    """The manifest of the dataset that is appended to or replaced; None if there is none."""
     if append and overwrite:
-        raise DatasetError("a dataset is either appended to or overwritten")
+        raise DatasetError("append and overwrite cannot be combined")
     if append:
         return read_manifest(output)
     if not output.exists() or (output.is_dir() and not any(path.name != REJECTS for path in output.iterdir())):
         return None
     if not (output / MANIFEST).is_file():
-        raise DatasetError(f"{output} exists and is no prepared dataset")
+        raise DatasetError(f"{output} exists and is not a prepared dataset")
     if not overwrite:
-        raise DatasetError(f"{output} is a prepared dataset already; append to it or overwrite it")
+        raise DatasetError(f"{output} already holds a prepared dataset: append to it or overwrite it")
     return None
 
 
 def _why_nothing(scan: Scan, settings: PreparationSettings) -> str:
-    """Why there is no dataset, with the first rejected row of each kind."""
+    """Explain why there is no dataset, with the first rejected row of each kind."""
     least = settings.windows.min_records
-    told = f"no source has the fewest records that make a window, {least}: there is nothing to prepare"
+    told = f"no source has {least} records, the fewest of a window: there is nothing to prepare"
     return f"{told}\n{scan.summary()}"
 
 
@@ -195,7 +194,7 @@ def _agreed(settings: PreparationSettings, before: Manifest | None) -> Preparati
 def _stage(
     scan: Scan, directory: Path, scratch: Path, settings: PreparationSettings, before: Manifest | None, say: Progress
 ) -> Staged:
-    """Stages the records; those that are appended take the columns of the dataset: null, or dropped."""
+    """Stage the records. An append takes the columns of the dataset: absent ones are null, others are dropped."""
     say("reading flow records")
     annotate = _annotation(settings.labels, say)
     if settings.engine.engine == "spark":
@@ -221,7 +220,7 @@ def _stage(
 
 
 def _annotation(labels: Path | None, say: Progress) -> Annotate:
-    """What adds the tools that packet headers point to, and the labels of scanner lists."""
+    """A function that adds tools recognised by packet headers, and labels of scanner lists."""
     lists = read_labels(labels) if labels else None
     if lists is not None:
         say(lists.summary())
@@ -235,14 +234,14 @@ def _annotation(labels: Path | None, say: Progress) -> Annotate:
 
 
 def _describe_inputs(scan: Scan, before: Manifest | None) -> list[dict[str, Any]]:
-    """Name, size, digest and counts of every input file; a file that the dataset holds already is refused."""
+    """Name, size, digest and counts of every input file; a file that the dataset already has is refused."""
     known = before.digests() if before else {}
     inputs = []
     for source in scan.sources:
         path = source.path
         digest = file_digest(path)
         if digest in known:
-            raise DatasetError(f"{source.file}: the dataset holds these records already, as {known[digest]}")
+            raise DatasetError(f"{source.file}: the dataset already has these records, from {known[digest]}")
         described = {
             "file": Path(source.file).name,
             "format": source.format,
@@ -291,7 +290,7 @@ def _write_rejects(directory: Path, generation: int, rejects: pa.Table) -> str:
 
 
 def _write_destinations(directory: Path, destinations: dict[int, str], before: Path | None) -> None:
-    """The texts of IPv6 destinations, with those of the dataset that is appended to."""
+    """Write the texts of IPv6 destinations, including those of the dataset that is appended to."""
     known = (read_destinations(before) if before else {}) | destinations
     if known:
         folds, texts = zip(*sorted(known.items()), strict=True)
@@ -327,18 +326,18 @@ def _manifest(
 
 
 def _replace(output: Path, fresh: Path, aside: Path) -> None:
-    """Puts `fresh` at `output`; what is there goes aside first, because a folder cannot replace another."""
+    """Move `fresh` to `output`. The old dataset is set aside first, because a rename cannot replace a full folder."""
     if output.exists():
         os.rename(output, aside)
     os.rename(fresh, output)
 
 
 def _add(output: Path, fresh: Path, manifest: Manifest) -> None:
-    """Moves new files into the dataset, then lets the manifest name them."""
+    """Move new files into the dataset, then write the manifest that names them."""
     named = {*(file.path for file in manifest.files), *manifest.source_files}
     written = [*(f"{split}/*.parquet" for split in manifest.settings.folders), f"{SOURCES}-*.parquet"]
     for left in [path for pattern in written for path in output.glob(pattern)]:
-        # Of an append that was interrupted here.
+        # Left by an append that was interrupted at this step.
         if left.relative_to(output).as_posix() not in named:
             left.unlink()
     for path in sorted(fresh.rglob("*.parquet")):

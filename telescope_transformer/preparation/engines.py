@@ -1,7 +1,7 @@
-"""The engines that sort staged records: NumPy where they fit into memory, else DuckDB, which spills to disk.
+"""The engines that sort staged records: NumPy if they fit into memory, else DuckDB, which spills to disk.
 
-Each gives the records of a shard in the order of `staging.ORDER`; `cutting.Cutter` makes windows of them. `spark` does
-the same on the executors of a cluster.
+Each yields the records of a shard in the order of `staging.ORDER`, and `cutting.Cutter` turns them into windows.
+`spark` does the same on the executors of a cluster.
 """
 
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ from telescope_transformer.preparation.settings import EngineSettings
 from telescope_transformer.preparation.staging import ORDER, STAGED_FIELDS, Staged, bucket_of
 from telescope_transformer.windows import record_order, source_codes
 
-# Sorted records come in batches of so many.
+# Records per batch of sorted records: tens of megabytes.
 BATCH_RECORDS = 2**20
 
 
 def sorted_shards(
     staged: Staged, settings: EngineSettings, scratch: Path, *, counted: bool
 ) -> Iterator[tuple[int, Iterator[pa.Table]]]:
-    """The shards that have records, and the sorted records of each in batches.
+    """Yield each shard that has records, with its sorted records in batches.
 
     Args:
-        staged: the records.
-        settings: of DuckDB.
-        scratch: a folder for what DuckDB spills.
-        counted: whether records come with `cutting.OF_SOURCE`.
+        staged: the staged records.
+        settings: settings of DuckDB.
+        scratch: folder that DuckDB spills to.
+        counted: whether to add the column `cutting.OF_SOURCE`.
     """
     if staged.table is not None:
         yield from _in_memory(staged, staged.table, counted)
@@ -56,10 +56,10 @@ def _in_memory(staged: Staged, table: pa.Table, counted: bool) -> Iterator[tuple
 def sorted_by_duckdb(
     files: list[str], shard: int, settings: EngineSettings, scratch: Path, counted: bool
 ) -> Iterator[pa.Table]:
-    """The records of a shard's files in the order of `staging.ORDER`, in batches.
+    """Yield the records of a shard's files in the order of `staging.ORDER`, in batches.
 
     Raises:
-        DatasetError: if DuckDB does not start with these settings, or its memory does not suffice.
+        DatasetError: if DuckDB does not start with these settings, or runs out of memory.
     """
     import duckdb
 
@@ -72,7 +72,7 @@ def sorted_by_duckdb(
         connection = duckdb.connect(config=options)
     except duckdb.Error as error:
         raise DatasetError(f"DuckDB does not start with {options}: {error}") from error
-    # A connection for each shard gives its memory back before the next.
+    # One connection per shard, so that its memory is freed before the next shard.
     with connection:
         try:
             connection.execute("SET preserve_insertion_order = false")
@@ -85,5 +85,5 @@ def sorted_by_duckdb(
                 yield pa.Table.from_batches([batch])
         except duckdb.OutOfMemoryException as error:
             raise DatasetError(
-                f"shard {shard} does not fit into {settings.memory_limit}: more shards or memory help"
+                f"shard {shard} does not fit into {settings.memory_limit}: use more shards or more memory"
             ) from error

@@ -1,7 +1,7 @@
-"""The manifest of a prepared dataset: what it holds, how it was made, and which files belong to it.
+"""The manifest of a prepared dataset: its contents, how it was made, and which files belong to it.
 
-A file that the manifest does not name does not belong to the dataset.  The manifest is written last and replaced in
-one step, so a preparation or an append that was interrupted leaves what was there before.
+Files that the manifest does not name do not belong to the dataset. The manifest is written last and replaced in one
+step, so an interrupted preparation or append leaves the earlier dataset.
 """
 
 import json
@@ -22,7 +22,7 @@ README = "README.md"
 
 @dataclass(frozen=True)
 class Ingest:
-    """One preparation or append: its inputs, its account of records, and how long it took.
+    """One preparation or append: its inputs, its counts of records, and its duration.
 
     `inputs` have `file`, `format`, `bytes`, `digest` (BLAKE2b) and the counts of their records; `counts` have `read`,
     `kept`, `rejected`, `skipped`, `sources` and what was left out; `rejects` names the file of rejected rows.
@@ -38,9 +38,9 @@ class Ingest:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A prepared dataset's manifest.
+    """The manifest of a prepared dataset.
 
-    `days` is the traffic that was read: day since 1970, records, and sources (one that two ingests have on one day
+    `days` is the traffic that was read: day since 1970, records, and sources (a source in two ingests of one day
     counts twice); `source_files` are the paths of tables of sources.
     """
 
@@ -64,12 +64,12 @@ class Manifest:
         return WindowSettings(self.window, self.min_records, self.session_gap, self.has_splits, self.seed)
 
     def files_of(self, split: str | None = None) -> list[ShardFile]:
-        """The files of a split, or all: by shard, and within it in the order of the appends."""
+        """The files of a split, or all files, by shard and then by ingest."""
         chosen = [file for file in self.files if split in (None, file.split)]
         return sorted(chosen, key=lambda file: (file.shard, file.generation, file.split))
 
     def split_counts(self) -> dict[str, dict[str, int]]:
-        """Windows, records and files of each split."""
+        """Number of windows, records and files of each split."""
         counts: dict[str, dict[str, int]] = {}
         for file in self.files:
             split = counts.setdefault(file.split, {"windows": 0, "records": 0, "files": 0})
@@ -79,7 +79,7 @@ class Manifest:
         return counts
 
     def counts(self) -> dict[str, int]:
-        """The account of records over all ingests."""
+        """Counts of records, summed over all ingests."""
         total: dict[str, int] = {}
         for ingest in self.ingests:
             for name, count in ingest.counts.items():
@@ -87,20 +87,21 @@ class Manifest:
         return total
 
     def digests(self) -> dict[str, str]:
-        """The digest of every input file, and the file's name."""
+        """Digest of every input file, with its name."""
         return {entry["digest"]: entry["file"] for ingest in self.ingests for entry in ingest.inputs}
 
 
 def read_manifest(directory: str | Path) -> Manifest:
-    """Reads the manifest of a prepared dataset.
+    """Read the manifest of a prepared dataset.
 
     Raises:
-        DatasetError: if there is none, it is damaged or of another schema version, or a file that it names is missing.
+        DatasetError: if there is no manifest, if it is damaged or of another schema version, or if a file that it
+            names is missing.
     """
     directory = Path(directory)
     path = directory / MANIFEST
     if not path.is_file():
-        raise DatasetError(f"{directory} is no prepared dataset: it has no {MANIFEST}")
+        raise DatasetError(f"{directory} is not a prepared dataset: it has no {MANIFEST}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["schema_version"]
@@ -117,14 +118,14 @@ def read_manifest(directory: str | Path) -> Manifest:
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Write README.md, which tells `datasets.load_dataset` the splits, and then the manifest, each in one step."""
+    """Write README.md, which tells `datasets.load_dataset` the splits, and then the manifest."""
     write_text(directory / README, _readme(manifest))
     content = asdict(manifest) | {"splits": manifest.split_counts(), "counts": manifest.counts()}
     write_text(directory / MANIFEST, json.dumps(content, indent=1) + "\n")
 
 
 def _readme(manifest: Manifest) -> str:
-    """Metadata as on the Hub, since `datasets` would otherwise look for three names of splits only."""
+    """Metadata as on the Hub. Without it, `datasets` finds only splits with the three usual names."""
     splits = [split for split in (*SPLITS, WHOLE) if manifest.files_of(split)]
     files = "".join(f"  - split: {split}\n    path: {split}/*.parquet\n" for split in splits)
     return (

@@ -1,4 +1,4 @@
-"""Reading a prepared dataset: whole, in blocks of a fixed number of windows, and as `datasets`."""
+"""Read a prepared dataset as a whole, in blocks of windows, or with `datasets`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,10 +20,15 @@ DESTINATIONS = "destinations.parquet"
 
 
 def load_split(directory: str | Path, split: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-    """The windows of a split, or all, in the form of `windows.cut_windows`; all columns or those named.
+    """Load the windows of a split, or of all splits, as a table in the form of `windows.cut_windows`.
+
+    Args:
+        directory: folder of a prepared dataset.
+        split: name of the split; None loads all windows.
+        columns: names of the columns; None loads all.
 
     Raises:
-        DatasetError: if `directory` is no complete prepared dataset, or there is no such split or column.
+        DatasetError: if `directory` is not a complete prepared dataset, or there is no such split or column.
     """
     manifest = read_manifest(directory)
     files = files_of(manifest, split)
@@ -33,7 +38,7 @@ def load_split(directory: str | Path, split: str | None = None, columns: Sequenc
 
 
 def load_datasets(directory: str | Path) -> "datasets.DatasetDict":
-    """All splits that have windows, as a `datasets.DatasetDict`; a dataset that is not split has one."""
+    """Load all splits that have windows as a `datasets.DatasetDict`; a dataset without splits has one entry."""
     import datasets
 
     manifest = read_manifest(directory)
@@ -45,7 +50,7 @@ def load_datasets(directory: str | Path) -> "datasets.DatasetDict":
 
 
 def files_of(manifest: Manifest, split: str | None = None) -> list[ShardFile]:
-    """The files of a split, or of all; with none, the order of the windows is that of `windows.cut`.
+    """The files of a split, or of all windows. If the dataset has no splits, this is the order of `windows.cut`.
 
     Raises:
         DatasetError: if there is no such split.
@@ -63,16 +68,16 @@ def files_of(manifest: Manifest, split: str | None = None) -> list[ShardFile]:
 def read_blocks(
     directory: str | Path, size: int, columns: Sequence[str] | None = None, *, file: int | None = None
 ) -> Iterator[Windows]:
-    """All windows in order, `size` at a time but for the last: the same blocks whatever the number of shards.
+    """Yield all windows in order, `size` at a time; the blocks do not depend on the number of shards.
 
     Args:
-        directory: of a prepared dataset.
-        size: windows of a block.
-        columns: as `load_split` takes them; those of `Windows.table` among them.
-        file: number of the one file to read, in the order of the windows; None reads all.
+        directory: folder of a prepared dataset.
+        size: windows per block; the last block may be smaller.
+        columns: as for `load_split`; must include those of `Windows.table`.
+        file: number of a single file to read, in the order of the windows; None reads all.
 
     Raises:
-        DatasetError: as `load_split` does.
+        DatasetError: as for `load_split`.
     """
     manifest = read_manifest(directory)
     schema = _schema(directory, manifest, columns)
@@ -92,7 +97,7 @@ def read_blocks(
 
 
 def read_heads(directory: str | Path) -> pa.Table:
-    """A row per window without its records: `source`, `start`, `end`, `n_records`, and annotations."""
+    """Read a row per window without its records: `source`, `start`, `end`, `n_records`, and annotations."""
     manifest = read_manifest(directory)
     schema = window_schema((), manifest.annotations)
     return pa.concat_tables(
@@ -101,21 +106,21 @@ def read_heads(directory: str | Path) -> pa.Table:
 
 
 def read_sources(directory: str | Path) -> pa.Table:
-    """A row per source with all its records, also those in no window (`cutting.Piece.sources`), in windows' order.
+    """Read a row per source (`cutting.Piece.sources`), including sources without a window, in the order of windows.
 
     Raises:
-        DatasetError: if the dataset is none, or a file is damaged.
+        DatasetError: if this is not a prepared dataset, or a file is damaged.
     """
     manifest = read_manifest(directory)
     try:
         table = pa.concat_tables([pq.read_table(Path(directory) / path) for path in manifest.source_files])
     except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{directory}: its sources are damaged: {error}") from error
+        raise DatasetError(f"{directory}: the table of sources is damaged: {error}") from error
     return merged_sources(table) if len(manifest.ingests) > 1 else table
 
 
 def read_destinations(directory: str | Path) -> dict[int, str]:
-    """The text of IPv6 destinations by the 32 bits that windows hold."""
+    """Texts of IPv6 destinations, by the 32 bits that windows store."""
     path = Path(directory) / DESTINATIONS
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""The choices that make a prepared dataset what it is, and those that only decide how it is computed."""
+"""Settings of a preparation: those that define the dataset, and those that only decide how it is computed."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,29 +7,29 @@ from pathlib import Path
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.windows import MIN_RECORDS, WINDOW, check_window
 
-# Records are staged in so many buckets while their number is not known; shards are unions of neighbouring buckets.
+# Buckets that records are staged in while their number is unknown; a shard is a union of neighbouring buckets.
 MOST_SHARDS = 256
 # A shard of this size is sorted in about 500 MB.
 RECORDS_PER_SHARD = 2_000_000
-# What sorting two million records takes at most (`staging.FLUSH_RECORDS`).
+# Bytes that sorting two million records takes at most (`staging.FLUSH_RECORDS`).
 MEMORY_OF_ONE_FLUSH = 10**9
 ENGINES = ("duckdb", "spark")
 SPLITS = ("train", "unseen_sequences", "validation", "unseen_sources")
-# The folder of the windows of a dataset that is not split.
+# Folder of the windows of a dataset without splits.
 WHOLE = "windows"
 
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """What the windows are; an append must agree with these.
+    """Settings that define the windows; an append must agree with them.
 
     Args:
-        window: the most records in a window.
-        min_records: windows with fewer records are left out.
-        session_gap: seconds without a record after which a window may end (`windows.cut`); None cuts by count alone.
+        window: largest number of records in a window.
+        min_records: windows with fewer records are dropped.
+        session_gap: a pause of more than this many seconds may end a window (`windows.cut`); None cuts by count alone.
         splits: cut for training, into the folders of `SPLITS`: the first 80 % in time of each training source are
             `train` and the rest `unseen_sequences`; `validation` and `unseen_sources` are other sources.
-        seed: of the hash that splits the sources.
+        seed: seed of the hash that splits the sources.
     """
 
     window: int = WINDOW
@@ -43,19 +43,19 @@ class WindowSettings:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The folders that windows are written to."""
+        """Folders that windows are written to."""
         return SPLITS if self.splits else (WHOLE,)
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """How the windows are computed; the result is the same with every choice.
+    """Settings of the computation, which do not change the result.
 
     Args:
         engine: "duckdb" (in this process, spills to disk) or "spark".
-        master: of Spark, for example "local[2]" or "spark://host:7077".
-        memory_limit: for DuckDB, or for Spark's driver and executors, for example "4GB".
-        threads: of DuckDB; all processors if absent.
+        master: address of Spark, for example "local[2]" or "spark://host:7077".
+        memory_limit: memory for DuckDB, or for Spark's driver and executors, for example "4GB".
+        threads: threads of DuckDB; None uses all processors.
     """
 
     engine: str = "duckdb"
@@ -70,18 +70,18 @@ class EngineSettings:
 
     @property
     def sorts_in_memory(self) -> bool:
-        """Whether records that are read in one go are also sorted without going through the disk."""
+        """Whether records that fit into memory are sorted there, without files on disk."""
         return self.engine == "duckdb" and bytes_of(self.memory_limit) >= MEMORY_OF_ONE_FLUSH
 
 
 @dataclass(frozen=True)
 class PreparationSettings:
-    """Everything that `prepare` can be told.
+    """All settings of `prepare`.
 
     Args:
-        windows: what the windows are.
-        engine: how they are computed.
-        shards: number of shards, a power of two; by the number of records if absent.
+        windows: settings that define the windows.
+        engine: settings of the computation.
+        shards: number of shards, a power of two; None chooses it by the number of records.
         labels: folder of scanner lists that label the sources.
     """
 
@@ -104,13 +104,13 @@ def shards_for(records: int) -> int:
 
 
 def bytes_of(size: str) -> int:
-    """A size such as "4GB" or "512 MiB" in bytes.
+    """Parse a size such as "4GB" or "512 MiB" into bytes.
 
     Raises:
-        DatasetError: if the text is no size.
+        DatasetError: if the text is not a size.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt])(i?)b\s*", size, re.IGNORECASE)
     if match is None:
-        raise DatasetError(f"memory limit {size!r} is no size such as 4GB")
+        raise DatasetError(f"memory limit {size!r} is not a size such as 4GB")
     base = 1024 if match[3] else 1000
     return int(float(match[1]) * base ** ("kmgt".index(match[2].lower()) + 1))

@@ -1,8 +1,8 @@
-"""Preparation on a Spark cluster: executors read the inputs, Spark brings together what a shard needs, executors cut.
+"""Preparation on a Spark cluster: executors read the inputs, Spark groups records by shard, and executors cut them.
 
-Each executor runs the same code as a single machine: a shard is sorted by DuckDB within the memory limit and cut by
-`cutting.Cutter`, so that the windows are the same. The driver and all executors must see the inputs, the output and
-the folder beside it under the same paths, and have this package installed.
+Each executor runs the same code as a single machine: DuckDB sorts a shard within the memory limit and `cutting.Cutter`
+cuts it, so the windows are the same. The driver and all executors must see the inputs, the output and the folder
+beside it under the same paths, and must have this package installed.
 """
 
 import json
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 Annotate = Callable[[pa.Table], pa.Table]
 
-# Spark has no unsigned numbers.
+# Spark has no unsigned integers.
 _SIGNED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64()}
 _SCHEMA = pa.schema(
     [
@@ -60,7 +60,9 @@ _COLUMNS = ", ".join(f"{field.name} {_SQL[field.type]}" for field in _SCHEMA)
 
 @contextmanager
 def session_at(settings: EngineSettings, scratch: Path, name: str) -> Iterator["SparkSession"]:
-    """A session at the settings' master; a session that this process has already is used and left open.
+    """Start a Spark session at the settings' master.
+
+    If this process already has a session, it is used and left open.
 
     Raises:
         DatasetError: if pyspark is not installed, or Spark does not start.
@@ -86,7 +88,7 @@ def session_at(settings: EngineSettings, scratch: Path, name: str) -> Iterator["
     }
     if settings.master.startswith("local"):
         options["spark.driver.bindAddress"] = options["spark.driver.host"] = "127.0.0.1"
-        # Workers of a local master run in this environment unless the user names another.
+        # Workers of a local master run in this Python environment unless the user names another.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(settings.master).appName(name)
     for key, value in options.items():
@@ -102,10 +104,10 @@ def session_at(settings: EngineSettings, scratch: Path, name: str) -> Iterator["
 
 
 def run_tasks(session: "SparkSession", task: Callable[[int], dict[str, Any]], number: int) -> list[dict[str, Any]]:
-    """The results of `task(0)`, ..., `task(number - 1)` on the executors, as plain values in this order.
+    """Run `task(0)`, ..., `task(number - 1)` on the executors, and return their results in this order as plain values.
 
     Raises:
-        DatasetError: with the reason, if a task fails.
+        DatasetError: if a task fails; the message gives the reason.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -123,17 +125,17 @@ def run_tasks(session: "SparkSession", task: Callable[[int], dict[str, Any]], nu
 
 
 def stage(scan: Any, directory: Path, scratch: Path, settings: PreparationSettings, annotate: Annotate) -> Staged:
-    """Read the inputs on the executors, a file each, and write the records in buckets by source.
+    """Read the inputs on the executors, one file per task, and write the records in buckets by source.
 
     Args:
-        scan: `records.RecordScan`, which is given the account of what was read.
-        directory: of the buckets.
-        scratch: a folder for what is spilled.
-        settings: of the preparation.
+        scan: a `records.RecordScan`; it receives the account of what was read.
+        directory: folder of the buckets.
+        scratch: folder that Spark spills to.
+        settings: settings of the preparation.
         annotate: adds `label` and `tool` to flow records.
 
     Raises:
-        InputError: as reading the files does.
+        InputError: if a file cannot be read.
     """
     parts = scan.parts()
     accounts = scratch / "accounts"
@@ -170,7 +172,7 @@ def stage(scan: Any, directory: Path, scratch: Path, settings: PreparationSettin
 
 
 def _read_part(part: Any, account: Path, annotate: Annotate) -> Iterator[pa.RecordBatch]:
-    """The records of one file as Spark holds them; at the end the account is written beside."""
+    """Yield the records of one file with Spark's types, and finally write the account beside them."""
     present: set[str] = set()
     destinations: dict[int, str] = {}
     for batch in part:
@@ -191,7 +193,7 @@ def _read_part(part: Any, account: Path, annotate: Annotate) -> Iterator[pa.Reco
 def write_shards(
     staged: Staged, directory: Path, generation: int, settings: PreparationSettings, scratch: Path
 ) -> tuple[list[ShardFile], Tally]:
-    """Sort, cut and write the shards on the executors, one at a time each."""
+    """Sort, cut and write the shards on the executors, one shard per task."""
 
     def cut_shard(shard: int) -> dict[str, Any]:
         files = [str(path) for path in staged.files(shard)]
@@ -213,7 +215,7 @@ def write_shards(
 
 
 def _reason(error: Exception) -> str:
-    """The last line of what a worker raised: Spark wraps its traceback in its own."""
+    """The last line of the error that a worker raised, without Spark's own traceback around it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     own = [line for line in lines if line.startswith("telescope_transformer.errors.")]
     return own[0].partition(": ")[2] if own else (lines[0] if lines else type(error).__name__)

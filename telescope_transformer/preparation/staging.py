@@ -1,8 +1,8 @@
-"""Flow records on their way to an engine: a stream of batches, written to Parquet in buckets by hash of the source.
+"""Stage flow records for an engine: write a stream of batches to Parquet, in buckets by the hash of the source.
 
-The layout is `bucket=<n>/records.parquet`. Every file has the same columns; those that no input has are null
-throughout. Labels become numbers here, so that an engine never moves text with each record. Sources go by the hash of
-`windows.source_keys`, whose highest bits choose the bucket: buckets one after the other are in the order of windows.
+The layout is `bucket=<n>/records.parquet`. All files have the same columns; a column that no input has is null. Labels
+are encoded as numbers, so that engines do not move text with each record. The highest bits of `windows.source_keys`
+choose the bucket, so reading the buckets in turn gives the order of windows.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,11 +19,11 @@ from telescope_transformer.fields import ANNOTATIONS, TIE_ORDER, WINDOW_FIELDS
 from telescope_transformer.preparation.settings import MOST_SHARDS, shards_for
 from telescope_transformer.windows import KEY_BITS, record_field, source_keys
 
-# So many records are held in memory before they are written.
+# Records that are held in memory before they are written: sorting as many takes `settings.MEMORY_OF_ONE_FLUSH`.
 FLUSH_RECORDS = 2**21
-# IPv6 destinations whose text is kept; of further ones only the fold is known.
+# Our choice, to bound memory: IPv6 destinations whose text is kept; of further ones only the folded bits are known.
 MOST_DESTINATIONS = 2**20
-# Engines without unsigned 64-bit integers would read them as decimals.
+# Engines without unsigned 64-bit integers would read these as decimals.
 STAGED_FIELDS = {name: pa.int64() if kind == pa.uint64() else kind for name, kind in WINDOW_FIELDS.items()}
 STAGED_SCHEMA = pa.schema(
     [
@@ -41,10 +41,10 @@ ORDER = ("key", "source", "timestamp", *TIE_ORDER)
 class Staged:
     """Staged records.
 
-    `directory` holds the buckets; `buckets` is how many there could be and `shards` how many shards they make up;
-    `fields` and `annotations` are the columns that some input has; `names` are the texts of the annotations' numbers
-    (an annotation that has none is staged as text); `destinations` the texts of folded IPv6 destinations. `table`
-    holds the records where they were few enough to stay in memory; there are no files then.
+    `directory` holds the buckets, `buckets` is their largest possible number, and `shards` the number of shards that
+    they form. `fields` and `annotations` are the columns that some input has. `names` are the texts of each
+    annotation's numbers; an annotation without names is staged as text. `destinations` are the texts of folded IPv6
+    destinations. `table` holds the records if they were few enough to stay in memory; then there are no files.
     """
 
     directory: Path
@@ -58,7 +58,7 @@ class Staged:
     table: pa.Table | None = None
 
     def files(self, shard: int) -> list[Path]:
-        """The files of a shard; none if no source fell into it."""
+        """The files of a shard; empty if it has no source."""
         each = self.buckets // self.shards
         folders = [bucket_folder(self.directory, bucket) for bucket in range(shard * each, (shard + 1) * each)]
         return [path for folder in folders for path in sorted(folder.glob("*.parquet"))]
@@ -76,19 +76,19 @@ def stage(
     annotate: Callable[[pa.Table], pa.Table] | None = None,
     in_memory: bool = False,
 ) -> Staged:
-    """Write flow records to buckets under `directory`, in memory that does not grow with their number.
+    """Write flow records to buckets under `directory`, in bounded memory.
 
     Args:
-        batches: flow records (`fields.FLOW_SCHEMA` less absent optional columns).
-        directory: of the buckets; created.
-        shards: number of shards; by the number of records if absent.
+        batches: flow records (`fields.FLOW_SCHEMA` without absent optional columns).
+        directory: folder of the buckets; created.
+        shards: number of shards; None chooses it by the number of records.
         annotate: applied to each part of the records, to add or replace `label` and `tool`.
-        in_memory: records that are few enough for one flush stay in memory.
+        in_memory: keep records in memory if they are few enough for one flush.
     """
     stager = _Stager(directory, shards, annotate, in_memory)
     pending: list[pa.Table] = []
     waiting = 0
-    # One part is written while the next is read.
+    # Write one part while the next is read.
     with stager, ThreadPoolExecutor(max_workers=1) as pool:
         writing: Future[None] | None = None
         for batch in batches:
@@ -109,7 +109,7 @@ def _wait(writing: Future[None] | None) -> None:
 
 
 def staged_columns(table: pa.Table) -> dict[str, pa.Array | pa.ChunkedArray]:
-    """Source, key and record fields of flow records, as they are staged; null where the table lacks a field."""
+    """Source, key and record fields of flow records as they are staged; fields that the table lacks are null."""
     sources = table["src_ip"].cast(pa.string())
     keys = [pa.array(source_keys(chunk)) for chunk in sources.chunks]
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"source": sources, "key": pa.chunked_array(keys, pa.int64())}
@@ -150,7 +150,7 @@ class _Stager:
         staged = self._columns(table)
         self.records += table.num_rows
         if not self.buckets:
-            # All records at hand: the number of shards is known, and no finer buckets are needed.
+            # All records are here: the number of shards is known, so each bucket is a shard.
             self.buckets = self.shards or (shards_for(table.num_rows) if last else MOST_SHARDS)
             if last and self.in_memory:
                 self.table = staged
@@ -172,7 +172,7 @@ class _Stager:
         return pa.table(columns, schema=STAGED_SCHEMA)
 
     def _encode(self, name: str, table: pa.Table) -> pa.Array:
-        """Numbers of an annotation's texts, in the order in which they first occur."""
+        """Number an annotation's texts in the order in which they first occur."""
         if name not in table.schema.names:
             return pa.nulls(table.num_rows, pa.int32())
         encoded = table[name].combine_chunks().dictionary_encode()
@@ -209,7 +209,7 @@ class _Stager:
 
 
 def add_destinations(known: dict[int, str], addresses: pa.ChunkedArray, folds: pa.Array | pa.ChunkedArray) -> None:
-    """Note the text of IPv6 destinations by their folds; of two of one fold, the first as text."""
+    """Record the text of IPv6 destinations by fold; if two share a fold, the first in text order is kept."""
     if pa.types.is_integer(addresses.type) or len(known) >= MOST_DESTINATIONS:
         return
     is_v6 = pc.match_substring(addresses, ":")
@@ -222,5 +222,5 @@ def add_destinations(known: dict[int, str], addresses: pa.ChunkedArray, folds: p
 
 
 def bucket_of(keys: np.ndarray, buckets: int) -> np.ndarray:
-    """The bucket of each source (n,) int64 by its key: the highest bits, for a power of two of buckets."""
+    """The bucket of each source key (n,) int64: its highest bits. `buckets` is a power of two."""
     return keys >> (KEY_BITS - (buckets.bit_length() - 1))

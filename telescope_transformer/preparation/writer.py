@@ -1,4 +1,4 @@
-"""Windows to the shards of a prepared dataset."""
+"""Write windows to the shards of a prepared dataset."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -15,11 +15,11 @@ from telescope_transformer.preparation.settings import WindowSettings
 from telescope_transformer.preparation.staging import Staged
 from telescope_transformer.windows import Windows, code_lists
 
-# A row group is what a reader of blocks holds at least.
+# Windows per row group, the least that a reader of blocks holds in memory: up to 39 MB (128 records of 37 bytes).
 _WINDOWS_PER_ROW_GROUP = 8192
-# The folder of the sources, with all their records, also those in no window.
+# Prefix of the tables of all sources, including those without a window.
 SOURCES = "sources"
-# Columns of few distinct values; times are differences, and a dictionary of the others only costs time and space.
+# Columns with few distinct values. Times are stored as differences; for other columns a dictionary saves nothing.
 _DICTIONARY_COLUMNS = [
     *(f"{name}.list.element" for name in ("dst_port", "protocol", "ttl", "tcp_flags")),
     *ANNOTATIONS,
@@ -29,9 +29,10 @@ _ENCODINGS = {"timestamp.list.element": "DELTA_BINARY_PACKED"}
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A file of a prepared dataset: `path` is relative to it, `generation` is the ingest that wrote the file.
+    """A file of a prepared dataset.
 
-    `split` is its folder: one of `settings.SPLITS`, or `settings.WHOLE`.
+    `path` is relative to the dataset, `generation` is the number of the ingest that wrote the file, and `split` is its
+    folder: one of `settings.SPLITS`, or `settings.WHOLE`.
     """
 
     path: str
@@ -45,7 +46,7 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of a cut: all sources, the windows and sources left out for being too short, and the traffic by day.
+    """Counts of a cut: all sources, windows and sources that were too short, and traffic by day.
 
     `days` are [day since 1970, records, sources], ascending; `source_files` are the paths of tables of sources.
     """
@@ -67,7 +68,7 @@ class Tally:
 
 
 def add_days(some: list[list[int]], more: list[list[int]]) -> list[list[int]]:
-    """The days of both, with their sums."""
+    """Merge two lists of days and add their counts."""
     found = {day: [records, sources] for day, records, sources in some}
     for day, records, sources in more:
         known = found.setdefault(day, [0, 0])
@@ -77,7 +78,7 @@ def add_days(some: list[list[int]], more: list[list[int]]) -> list[list[int]]:
 
 
 def window_schema(fields: Iterable[str], annotations: Iterable[str]) -> pa.Schema:
-    """The schema of windows with these record fields and annotations."""
+    """Schema of windows with these record fields and annotations."""
     head = [("source", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("n_records", pa.int32())]
     lists = [(name, pa.list_(kind)) for name, kind in WINDOW_FIELDS.items() if name in set(fields)]
     return pa.schema([*head, *lists, *((name, pa.string()) for name in ANNOTATIONS if name in set(annotations))])
@@ -91,15 +92,15 @@ def write_shard(
     staged: Staged,
     settings: WindowSettings,
 ) -> tuple[list[ShardFile], Tally]:
-    """Cut and write a shard, a file for each folder that has windows.
+    """Cut and write a shard, one file for each folder that has windows.
 
     Args:
-        directory: of the dataset.
-        shard: its number.
-        generation: 0 for the first preparation, then one more for each append.
-        batches: the sorted records of the shard.
-        staged: what they are of.
-        settings: of the windows.
+        directory: folder of the dataset.
+        shard: number of the shard.
+        generation: 0 for the first preparation, one more for each append.
+        batches: sorted records of the shard.
+        staged: the staged records that they come from.
+        settings: settings of the windows.
     """
     cutter = Cutter(settings, staged.fields, {name: staged.names.get(name) for name in staged.annotations})
     schema = window_schema(staged.fields, staged.annotations)
@@ -120,7 +121,7 @@ def write_shard(
         for file in open_files.values():
             file.close()
     if described:
-        # Not in a folder: each folder of a dataset is a split.
+        # Not in a folder, because each folder of a dataset is a split.
         path = directory / f"{SOURCES}-{name}"
         pq.write_table(joined_sources(described), path, compression="zstd")
         tally = replace(tally, source_files=[path.name])
@@ -132,7 +133,7 @@ def write_shard(
 
 
 def joined_sources(pieces: list[Piece]) -> pa.Table:
-    """The sources of the pieces of a shard, one row each; of one in several pieces, what most of its records say."""
+    """Merge the sources of a shard's pieces to one row each; text comes from the piece with most records."""
     whole = pa.concat_tables([piece.sources for piece in pieces])
     if not any(piece.continues for piece in pieces):
         return whole
@@ -140,7 +141,7 @@ def joined_sources(pieces: list[Piece]) -> pa.Table:
 
 
 def merged_sources(table: pa.Table) -> pa.Table:
-    """Rows of one source made one: sums, first and last, all services, and the rest of its row with most records."""
+    """Merge rows of the same source: counts are added, services joined; other columns come from the largest row."""
     told = ("source", "n_records", "first_seen", "last_seen", "services")
     others = [name for name in table.column_names if name not in told]
     ordered = table.take(pc.sort_indices(table, [("n_records", "descending")]))
@@ -152,7 +153,7 @@ def merged_sources(table: pa.Table) -> pa.Table:
 
 
 def _joined_services(rows: pa.Table, sources: pa.ChunkedArray) -> pa.ListArray:
-    """The distinct services of each source, in the order of its rows."""
+    """Distinct services of each source, in the order of its rows."""
     lists = rows["services"].combine_chunks()
     owner = pc.index_in(rows["source"], sources.combine_chunks()).to_numpy().astype(np.int64)
     keys = owner[pc.list_parent_indices(lists).to_numpy()] << 32 | pc.list_flatten(lists).to_numpy().astype(np.int64)
@@ -186,7 +187,7 @@ class _OpenFile:
         sources = windows.table["source"]
         self.windows += len(windows)
         self.records += int(windows.offsets[-1])
-        # A source with very many records may continue in the next piece.
+        # A very large source may continue in the next piece.
         self.sources += len(sources.unique()) - int(sources[0].as_py() == self.last_source)
         self.last_source = sources[-1].as_py()
 

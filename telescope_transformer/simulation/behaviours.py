@@ -23,8 +23,13 @@ ZMAP, MASSCAN, WORM, RESEARCH, SLOW, BACKSCATTER, MISCONFIGURATION = range(7)
 class Behaviour:
     """A kind of behaviour.
 
-    `share` of all sources; an actor has `smallest` to `largest` sources; a source sends `volume` times the mean;
-    `ports` are sets of (protocol, port), of which an actor takes one; a port that is listed twice is twice as likely.
+    Attributes:
+        name: name of the behaviour.
+        share: share of all sources that behave like this.
+        smallest: fewest sources of an actor.
+        largest: most sources of an actor.
+        volume: records per source, relative to the mean.
+        ports: sets of (protocol, port), one of which an actor uses; a port that is listed twice is twice as likely.
     """
 
     name: str

@@ -49,7 +49,7 @@ class Emitter:
         self._lengths = np.array([walk.length for walk in population.walks], dtype=np.uint64)
 
     def emit(self, start: int, stop: int) -> np.ndarray:
-        """Records (n,) of `RECORD_DTYPE` with start <= timestamp < stop, in time order.
+        """Generate records (n,) of `RECORD_DTYPE` with start <= timestamp < stop, in time order.
 
         Retransmissions of a try that began before `stop` are in the same slice and may be some seconds later.
         """
@@ -86,7 +86,7 @@ def _emit(
     targets: np.ndarray,
     out: np.ndarray,
 ) -> int:
-    """Writes what fits into `out` and returns how many records there are."""
+    """Write the records that fit into `out`, and return how many records there are."""
     n = 0
     for i in range(len(sources)):
         source = sources[i]
@@ -114,7 +114,7 @@ def _emit_walk(
     out: np.ndarray,
     n: int,
 ) -> int:
-    """Hits of a walk between two times; each full pass of the source's span is one scan."""
+    """Write the hits of a walk between two times; each full pass of the source's span is one scan."""
     span, origin = np.int64(source.span), np.int64(source.origin)
     cycle = np.int64(length)
     first_step, last_step = (low - source.begin) * source.speed, (high - source.begin) * source.speed
@@ -129,7 +129,7 @@ def _emit_walk(
             if offset < begin or offset >= end:
                 break
             nonce = mix(source.key ^ mix(np.uint64(offset) + np.uint64(scan) * length))
-            # Who of the actor takes this step does not depend on the source's own key.
+            # Which source of the actor takes this step must not depend on the source's own key.
             owner = mix(walk[index].position + np.uint64(scan) * length) % np.uint64(source.shards)
             if source.kind != SLOW or owner == np.uint64(source.shard):
                 time = source.begin + np.int64((scan * span + offset) / source.speed)
@@ -155,7 +155,7 @@ def _first_at_least(walk: Any, position: np.int64) -> int:
 def _emit_poisson(
     source: Any, i: int, ports: np.ndarray, targets: np.ndarray, low: int, high: int, out: np.ndarray, n: int
 ) -> int:
-    """Independent uniform destinations at the times of a Poisson process."""
+    """Write independent, uniformly chosen destinations at the times of a Poisson process."""
     state = mix(source.key ^ np.uint64(low))
     time = float(low)
     while True:
@@ -171,7 +171,7 @@ def _emit_poisson(
 
 @njit(cache=True, nogil=True)
 def _emit_tries(source: Any, i: int, ports: np.ndarray, low: int, high: int, out: np.ndarray, n: int) -> int:
-    """One destination, tried at a fixed period with retransmissions after 1 s and 3 s (RFC 6298, section 5)."""
+    """Write tries of one destination at a fixed period, retransmitted after 1 s and 3 s (RFC 6298, section 5)."""
     first = -((source.begin - low) // source.period)
     for attempt in range(first, (high - 1 - source.begin) // source.period + 1):
         time = source.begin + attempt * source.period
@@ -195,7 +195,7 @@ def _write(
     out: np.ndarray,
     n: int,
 ) -> int:
-    """One record, with the header values that its tool leaves."""
+    """Write one record, with the header values that its tool leaves."""
     if n >= len(out):
         return n + 1
     port = ports[source.first_port + np.int64(choice % np.uint64(source.ports))]

@@ -30,7 +30,7 @@ _ROUNDS = 4
 
 @dataclass(frozen=True)
 class Walk:
-    """What a telescope of n addresses sees of one walk through the IPv4 space.
+    """The part of one walk through the IPv4 space that a telescope of n addresses sees.
 
     `positions` (n,) uint64, sorted, are steps of the walk below `length`; `addresses` (n,) uint32 are hit there.
     """

@@ -31,14 +31,18 @@ from telescope_transformer.simulation.orders import (
 # Private and shared address space, so that no real address is simulated.
 SOURCES = IPv4Network("10.0.0.0/8")
 RESEARCH_SOURCES = IPv4Network("100.64.0.0/10")
-# Hop counts and initial values of the time to live, per source.
+# Hop counts and initial values of the time to live, per source: common values of operating systems.
 _HOPS = (6, 25)
 _INITIAL_TTL = (64, 128, 255)
-# Most entries of walks in memory; further actors share walks, with different origins.
+# Our choice, to bound memory: most entries of all walks (100 MB), and most walks of a scanner. Further actors share
+# walks, with different origins.
 _WALK_ENTRIES = 2**23
 _MOST_WALKS = 32
-# Spread of the volume among actors and among the sources of an actor (standard deviation of the logarithm).
-_ACTOR_SPREAD, _SOURCE_SPREAD = 0.7, 0.4
+# Our choice: standard deviation of the logarithm of the volume, among actors and among the sources of an actor.
+_ACTOR_SPREAD, SOURCE_SPREAD = 0.7, 0.4
+# Our choice: mean delay of an infection after the begin of its worm, as a share of the recording.
+INFECTION_DELAY = 0.15
+# A connection attempt and two retransmissions (`emission._emit_tries`).
 PACKETS_PER_TRY = 3
 
 
@@ -70,7 +74,7 @@ class _Draft:
 def draw_population(
     sources: int, seed: int, records_per_source: float, telescope: IPv4Network, start: int, duration: int
 ) -> Population:
-    """Draws actors and sources; `start` and `duration` in microseconds."""
+    """Draw actors and sources; `start` and `duration` are in microseconds."""
     targets = np.arange(telescope.num_addresses, dtype=np.uint32) + np.uint32(int(telescope.network_address))
     draft = _Draft(np.random.default_rng(seed), targets, start, duration)
     walks = _draw_walks(draft)
@@ -87,7 +91,7 @@ def draw_population(
 
 
 def _draw_walks(draft: _Draft) -> list[Walk]:
-    """A bounded number of walks of each scanner, and which of them each kind may use."""
+    """Draw a bounded number of walks of each scanner, and decide which of them each kind may use."""
     count = int(np.clip(_WALK_ENTRIES // (2 * len(draft.targets)), 1, _MOST_WALKS))
     zmap = [zmap_walk(draft.targets, exponent) for exponent in zmap_exponents(draft.rng, count)]
     masscan = [masscan_walk(draft.targets, int(seed)) for seed in draft.rng.integers(0, 2**62, count)]
@@ -127,7 +131,7 @@ def _draw_kind(draft: _Draft, kind: int, count: int, mean_records: float) -> np.
     spread = np.exp(_ACTOR_SPREAD * rng.standard_normal(actors) - _ACTOR_SPREAD**2 / 2)
     records = mean_records * spread[actor]
     if kind in (WORM, BACKSCATTER):
-        records = records * np.exp(_SOURCE_SPREAD * rng.standard_normal(count) - _SOURCE_SPREAD**2 / 2)
+        records = records * np.exp(SOURCE_SPREAD * rng.standard_normal(count) - SOURCE_SPREAD**2 / 2)
     table["rate"] = records / (table["end"] - table["begin"])
     if kind == MISCONFIGURATION:
         # All devices of an actor have the same timer.
@@ -138,7 +142,7 @@ def _draw_kind(draft: _Draft, kind: int, count: int, mean_records: float) -> np.
 
 
 def _group_sizes(rng: np.random.Generator, behaviour: Behaviour, count: int) -> np.ndarray:
-    """Sizes of actors with sum `count`, such that even a small population has some actors of each behaviour."""
+    """Draw sizes of actors with sum `count`, such that even a small population has some actors of each behaviour."""
     largest = min(behaviour.largest, max(behaviour.smallest, count // 3, 1))
     sizes = rng.integers(min(behaviour.smallest, largest), largest + 1, max(count, 1))
     ends = np.minimum(np.cumsum(sizes), count)
@@ -147,7 +151,7 @@ def _group_sizes(rng: np.random.Generator, behaviour: Behaviour, count: int) -> 
 
 
 def _register_ports(draft: _Draft, behaviour: Behaviour) -> np.ndarray:
-    """Adds the port sets of a behaviour; returns first index and number of each (sets, 2)."""
+    """Add the port sets of a behaviour; returns first index and number of each (sets, 2)."""
     spans = []
     for ports in behaviour.ports:
         spans.append((len(draft.ports), len(ports)))
@@ -165,7 +169,7 @@ def _schedule(draft: _Draft, table: np.ndarray, kind: int, actor: np.ndarray) ->
         begin, length = np.zeros(actors), np.ones(actors)
     first, span = begin[actor], length[actor]
     if kind == WORM:
-        first = np.minimum(first + rng.exponential(0.15, count), 0.9)
+        first = np.minimum(first + rng.exponential(INFECTION_DELAY, count), 0.9)
         span = rng.exponential(0.4, count) + 0.02
     elif kind == BACKSCATTER:
         span = np.minimum(span, (rng.uniform(0.1, 2.0, actors) * HOUR / draft.duration)[actor])
@@ -177,7 +181,7 @@ def _schedule(draft: _Draft, table: np.ndarray, kind: int, actor: np.ndarray) ->
 
 
 def _assign_walks(draft: _Draft, table: np.ndarray, kind: int, actor: np.ndarray) -> None:
-    """Sets the walk of each actor and the part of it that each source covers."""
+    """Set the walk of each actor and the part of it that each source covers."""
     rng, count = draft.rng, len(table)
     actors = int(actor[-1]) + 1 if count else 0
     usable = np.array(draft.walks[kind])

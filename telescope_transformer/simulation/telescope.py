@@ -79,7 +79,7 @@ def simulate(
     days: float = 7.0,
     telescope: str = "198.18.0.0/16",
 ) -> pa.Table:
-    """Simulates a telescope; the parameters are those of `SimulationSettings`.
+    """Simulate a telescope; the parameters are those of `SimulationSettings`.
 
     Returns:
         Flow records (`records.schema.FLOW_SCHEMA`) in time order, with `label` the actor of the source.
@@ -90,7 +90,7 @@ def simulate(
 
 
 def simulate_batches(settings: SimulationSettings) -> Iterator[pa.RecordBatch]:
-    """Yields slices of time, each in time order; text columns are dictionaries, to be cast where text is needed."""
+    """Yield slices of time, each in time order; text columns are dictionary-encoded."""
     duration = int(settings.days * 24 * HOUR)
     population = draw_population(
         settings.sources, settings.seed, settings.records_per_source, settings.network, START, duration
@@ -102,7 +102,7 @@ def simulate_batches(settings: SimulationSettings) -> Iterator[pa.RecordBatch]:
 
 
 def write_simulation(path: str | Path, settings: SimulationSettings) -> int:
-    """Writes the records as a Parquet file, in time order from row group to row group; returns their number.
+    """Write the records as a Parquet file, in time order across row groups; returns their number.
 
     The file appears under its name only when it is complete.
     """

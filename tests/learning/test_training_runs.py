@@ -203,7 +203,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--dataset", "nowhere"], "nowhere is no prepared dataset"),
+        (["--dataset", "nowhere"], "nowhere is not a prepared dataset"),
         (["--model", "/"], "cannot start from /: "),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--tracker", "pigeon"], "pigeon"),

@@ -136,7 +136,7 @@ def test_appending_a_day_adds_files_and_moves_no_source(records, tmp_path):
     for split in ("validation", "unseen_sources"):
         whole = {row["source"] for row in expected_splits(records, WINDOW)[split].table.to_pylist()}
         assert {row["source"] for row in load_split(output, split).to_pylist()} <= whole
-    with pytest.raises(DatasetError, match=r"second\.parquet: the dataset holds these records already"):
+    with pytest.raises(DatasetError, match=r"second\.parquet: the dataset already has these records"):
         prepare_files(output, second, append=True)
     assert read_manifest(output) == manifest
 
@@ -167,7 +167,7 @@ def test_an_existing_dataset_is_kept_unless_told(recording, records, tmp_path):
     assert read_manifest(output).counts()["read"] == 1500
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
-    with pytest.raises(DatasetError, match="no prepared dataset"):
+    with pytest.raises(DatasetError, match="is not a prepared dataset"):
         prepare_files(tmp_path / "other", recording, overwrite=True)
 
 

@@ -54,7 +54,7 @@ def kill_at(step, tmp_path, output, flows, *, append):
 def test_killed_before_the_end_leaves_no_dataset(recording, tmp_path):
     output = tmp_path / "dataset"
     kill_at("_write_shards", tmp_path, output, recording, append=False)
-    with pytest.raises(DatasetError, match="no prepared dataset"):
+    with pytest.raises(DatasetError, match="is not a prepared dataset"):
         read_manifest(output)
     prepare_files(output, recording)
     assert load_split(output, "train").num_rows > 0

@@ -17,11 +17,12 @@ Fit = Callable[[Split, int], Represent]
 class Method:
     """A method of representing windows.
 
-    title: as the tables print it.
-    kind: "control"; "baseline"; "transductive", which learns from the very windows that it represents, though not
-        which are of one source; "ceiling", supervised on pairs and without vectors; or "model".
-    fit: maps (split, seed) to a function that represents windows. It learns from `split.train` only, unless the method
-        is transductive.
+    Attributes:
+        title: name in the tables.
+        kind: "control"; "baseline"; "transductive", which also learns, without labels, from the windows that it
+            represents; "ceiling", supervised on pairs and without vectors; or "model".
+        fit: maps (split, seed) to a function that represents windows. It learns from `split.train` only, unless the
+            method is transductive.
     """
 
     title: str
