@@ -33,6 +33,10 @@ Daily = Annotated[
     bool,
     typer.Option("--daily", help="Write to a folder for each day below --output, named by its date."),
 ]
+ReportFolder = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", file_okay=False, writable=True, help="Folder for the report and the tables."),
+]
 Networks = Annotated[
     list[Path] | None,
     typer.Option(
@@ -44,14 +48,15 @@ Networks = Annotated[
     ),
 ]
 TimeLimit = Annotated[
-    float, typer.Option(min=0.0, help="Most seconds for proving the lower bound; less if the gap falls to 1 %.")
+    float,
+    typer.Option(min=0.0, help="Most seconds for the proof of the lower bound, which ends early at a gap of 1 %."),
 ]
 Model = Annotated[str | None, typer.Option(help="Checkpoint: a folder or a Hub name; default: the shipped one.")]
 Threshold = Annotated[float | None, typer.Option(help="Cosine at which a pair neither attracts nor repels.")]
 Window = Annotated[int, typer.Option(min=1, help="Most records in a window.")]
 Adapt = Annotated[
     bool,
-    typer.Option(help="Without --model: first train the shipped model on these records, or else only centre it."),
+    typer.Option(help="Without --model: first train the shipped model on these records; --no-adapt only centres it."),
 ]
 AdaptSteps = Annotated[
     int | None,

@@ -6,30 +6,29 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Daily, Json, Labels, Networks, Reading, Running, TimeLimit
+from telescope_transformer.cli.options import (
+    Daily,
+    Granularity,
+    Json,
+    Labels,
+    Networks,
+    Reading,
+    ReportFolder,
+    Running,
+    TimeLimit,
+)
 
 
 def update(
     state: Annotated[Path, typer.Argument(help="State file of the running analysis; created if it does not exist.")],
     inputs: Annotated[list[str] | None, typer.Argument(help="New files, folders or globs, oldest first.")] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            file_okay=False,
-            writable=True,
-            help="Folder for the report and tables of the whole analysis.",
-        ),
-    ] = None,
+    output: ReportFolder = None,
     daily: Daily = False,
     reading: Reading = Reading(),
     labels: Labels = None,
     networks: Networks = None,
     running: Running = Running(),
-    granularity: Annotated[
-        bool, typer.Option(help="Cluster at several thresholds, to show which clusters are stable.")
-    ] = False,
+    granularity: Granularity = False,
     time_limit: TimeLimit = 60.0,
     json: Json = False,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Daily, Labels, Networks, Reading, Running
+from telescope_transformer.cli.options import Daily, Labels, Networks, Reading, ReportFolder, Running
 
 # Short, because the bound is proved again for each file while the next one may be waiting.
 SECONDS_FOR_BOUND = 5.0
@@ -14,16 +14,7 @@ SECONDS_FOR_BOUND = 5.0
 def watch(
     folder: Annotated[Path, typer.Argument(help="Folder to which new files come.", exists=True, file_okay=False)],
     state: Annotated[Path, typer.Option(help="State file of the running analysis.")] = Path("state.duckdb"),
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            file_okay=False,
-            writable=True,
-            help="Folder to write the report and tables to after each file.",
-        ),
-    ] = None,
+    output: ReportFolder = None,
     daily: Daily = False,
     reading: Reading = Reading(),
     labels: Labels = None,

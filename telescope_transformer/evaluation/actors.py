@@ -109,7 +109,8 @@ def evaluate_actors(
     """
     parsed = {size: parse_size(size) for size in sizes}
     cells = Cells(output, SCHEMA)
-    names = [name for name, *_ in _methods(models, output, settings)]
+    depends = _depends(models, output, settings)
+    names = list(depends)
     check_known(wanted, names, "the evaluation", "method")
     names = [name for name in names if name in (wanted or names)]
     with progress_bar(total=len(sizes) * len(seeds) * len(names), unit="cell", description="simulated actors") as bar:
@@ -117,11 +118,11 @@ def evaluate_actors(
             for seed in seeds:
                 simulated = Simulated(SimulationSettings(sources, seed, records))
                 work = output / "models" / f"{size}_{seed}"
-                chosen = [found for found in _methods(models, work, settings) if found[0] in names]
-                for name, method, depends in chosen:
+                methods = _methods(models, work, settings)
+                for name in names:
                     bar.set_description(f"{size}, seed {seed}, {name}")
                     key = {"size": size, "seed": seed, "method": name}
-                    cells.compute(key, partial(_measure, simulated, method), depends)
+                    cells.compute(key, partial(_measure, simulated, methods[name]), depends[name])
                     bar.update()
     return cells.all()
 
@@ -131,14 +132,21 @@ Clusters = Mapping[str, int]
 Method = Callable[[Simulated], Iterator[Clusters]]
 
 
-def _methods(
-    models: Sequence[ModelArgument], work: Path, settings: AdaptSettings
-) -> list[tuple[str, Method, dict[str, Any]]]:
-    """Name, method and dependencies of every row of the tables, in their order."""
-    found: list[tuple[str, Method, dict[str, Any]]] = [(name, method, {}) for name, method in _baselines().items()]
+def _methods(models: Sequence[ModelArgument], work: Path, settings: AdaptSettings) -> dict[str, Method]:
+    """The method of every row of the tables, by name and in order."""
+    found = _baselines()
     for model in models:
-        depends = _depends(model, settings)
-        found += [(name, arm, depends) for name, arm in _arms(model, work, settings).items()]
+        found |= _arms(model, work, settings)
+    return found
+
+
+def _depends(models: Sequence[ModelArgument], work: Path, settings: AdaptSettings) -> dict[str, dict[str, Any]]:
+    """What the cells of each method depend on: nothing, or a model's weights and the settings of adaptation."""
+    found: dict[str, dict[str, Any]] = {name: {} for name in _baselines()}
+    recipe = read_recipe(settings.recipe)
+    for model in models:
+        depends = {"weights": checkpoint_digest(model.place), "settings": settings, "recipe": recipe}
+        found |= dict.fromkeys(_arms(model, work, settings), depends)
     return found
 
 
@@ -171,12 +179,6 @@ def agreement(truth: Mapping[str, str], clusters: Clusters) -> dict[str, float]:
     whole = cluster_scores(actors, labels)
     scores = cluster_scores(actors[placed], labels[placed]) if placed.any() else whole
     return {name: scores[name] for name in FIGURES} | {"ari_all": whole["ari"], "placed": float(placed.mean())}
-
-
-def _depends(model: ModelArgument, settings: AdaptSettings) -> dict[str, Any]:
-    """What the cells of a model depend on: its weights and the settings of adaptation."""
-    weights = checkpoint_digest(model.place)
-    return {"weights": weights, "settings": settings, "recipe": read_recipe(settings.recipe)}
 
 
 def _arms(model: ModelArgument, work: Path, settings: AdaptSettings) -> dict[str, Method]:
