@@ -1,8 +1,8 @@
-"""Fixtures that every test may use: where the shared data lies, and the seed."""
+"""Fixtures for all tests: the folder of shared data, and seeds."""
 
 import os
 
-# Tests run in several processes, which would fight for the processors. Libraries read this when they are imported.
+# Tests run in several processes, so each uses one thread. Libraries read this when they are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
@@ -17,7 +17,7 @@ SHARED = Path(os.environ.get("TELESCOPE_SHARED", Path(__file__).resolve().parent
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of shared real data beside the checkout; the test skips where it is absent."""
+    """The folder of shared real data beside the checkout; skips the test if it is absent."""
     if not SHARED.is_dir():
         pytest.skip(f"no shared data at {SHARED}; set TELESCOPE_SHARED to its folder")
     return SHARED
@@ -30,7 +30,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(autouse=True)
 def short_adaptations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole analyses adapt for a few steps only: what adaptation brings is measured, not tested."""
+    """Let whole analyses adapt for a few steps only: tests do not measure the gain of adaptation."""
     read = arguments.read_recipe
 
     def shortened(recipe: str | Path) -> dict[str, object]:

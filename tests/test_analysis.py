@@ -1,4 +1,4 @@
-"""From flow records to clusters of sources: the tables of an analysis and its folder."""
+"""From flow records to clusters of sources: the tables of an analysis, and its folder."""
 
 import json
 from dataclasses import replace
@@ -29,7 +29,7 @@ from telescope_transformer.records import scan_records
 from telescope_transformer.simulation import simulate
 from telescope_transformer.windows import Windows
 
-# A proof takes a fraction of a second, so that none is cut by the clock and results repeat.
+# A proof takes a fraction of a second, so the time limit never ends it and results are reproducible.
 SETTINGS = AnalysisSettings(adapt=False, time_limit=60.0, threshold=0.6)
 
 
@@ -39,7 +39,7 @@ def records() -> pa.Table:
 
 
 class PortShares(embedding_stage.Embedder):
-    """What share of a window's records goes to which port: quick, and alike for sources that do alike."""
+    """Embeds a window as the shares of its ports: fast, and equal for sources with equal behaviour."""
 
     def __call__(self, windows: pa.Table) -> np.ndarray:
         some = Windows.from_table(windows)
@@ -169,7 +169,7 @@ def flows(records: pa.Table, tmp_path_factory):
 
 
 def differences(one, other) -> list[str]:
-    """In which parts two analyses differ, to the last bit; the time that the solver took aside."""
+    """Names of the parts in which two analyses differ, to the last bit, except for the solver's time."""
     tables = ("windows", "sources", "rejects")
     values = ("clusters", "counts", "calibration", "traffic")
     found = [name for name in tables if not getattr(one, name).equals(getattr(other, name))]
@@ -179,7 +179,7 @@ def differences(one, other) -> list[str]:
 
 
 def test_pieces_on_disk_give_what_one_piece_in_memory_gives(analysis, flows, tmp_path, monkeypatch) -> None:
-    """Many buckets and shards, sorted by DuckDB in little memory; profiles from several files."""
+    """Use many buckets and shards, DuckDB with little memory, and profiles from several files."""
     monkeypatch.setattr(staging, "FLUSH_RECORDS", 300)
     monkeypatch.setattr(settings, "RECORDS_PER_SHARD", 200)
     monkeypatch.setattr(description, "RECORDS_AT_A_TIME", 250)
@@ -222,7 +222,7 @@ def test_an_interrupted_embedding_goes_on_where_it_was(flows, tmp_path, monkeypa
         analyze(scan_records([flows]), SETTINGS, work=tmp_path / "work")
     found = analyze(scan_records([flows]), SETTINGS, work=tmp_path / "work")
     assert differences(found, whole) == []
-    # Two blocks before the interruption, and none of them again; later calls place short windows and explain clusters.
+    # Two blocks precede the interruption and are not repeated; later calls place short windows and explain clusters.
     blocks = -(-whole.windows.num_rows // 10)
     assert sum(calls[:2]) + sum(calls[3 : 3 + blocks - 2]) == whole.windows.num_rows
 

@@ -1,4 +1,4 @@
-"""Offsets and unit rows, on empty input too."""
+"""Offsets and unit rows, including empty input."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Calibration on actors that are known: sources of one actor are alike, and the fit never sees which are."""
+"""Calibration with known actors: sources of one actor are similar, and the fit does not know the actors."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ from telescope_transformer.threshold import DEFAULT_THRESHOLD
 def actors(
     rng: np.random.Generator, n_actors: int, sources_each: int = 4, windows_each: int = 4, noise: float = 0.25
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings, source and actor of each window; actors share two of four services and so resemble each other."""
+    """Embedding, source and actor of each window; actors share two of four services and so resemble each other."""
     centres = unit_rows(rng.normal(size=(4, 16)))
     of_actor = unit_rows(centres[rng.integers(0, 4, n_actors)] + 0.35 * rng.normal(size=(n_actors, 16)))
     sources = np.repeat(np.arange(n_actors * sources_each), windows_each)
@@ -45,7 +45,7 @@ def test_probabilities_are_calibrated_on_sources_that_were_not_fitted(rng: np.ra
 
 
 def test_the_threshold_finds_actors_again(rng: np.random.Generator) -> None:
-    """Actors of few services lie closer to one another than random vectors, and sources scatter around their actor."""
+    """Actors with few services are closer than random vectors, and sources scatter around their actor."""
     embeddings, sources, actor = actors(rng, 30, noise=0.12)
     calibration = calibrate(embeddings, sources)
     labels = sweep(embeddings, [calibration.threshold])[0].labels
@@ -62,7 +62,7 @@ def test_a_large_campaign_does_not_move_the_threshold(rng: np.random.Generator) 
 
 
 def test_one_cluster_of_everything_is_no_evidence(rng: np.random.Generator) -> None:
-    """A model that is not adapted puts all windows into one cone, where low thresholds join everything."""
+    """An unadapted model puts all windows into one cone, where low thresholds join everything."""
     embeddings, sources, _ = actors(rng, 30, noise=0.12)
     cone = unit_rows(unit_rows(embeddings - embeddings.mean(axis=0)) + 1.5 * np.eye(16)[0])
     calibration = calibrate(cone, sources)
@@ -78,7 +78,7 @@ def test_few_sources_keep_the_default_threshold(rng: np.random.Generator) -> Non
 
 
 def test_probabilities_come_from_sources_that_the_model_has_not_seen(rng: np.random.Generator) -> None:
-    """Windows that a model learned from are near copies of one another; others are not."""
+    """Windows that a model was trained on are nearly copies of one another; others are not."""
     embeddings, sources, actor = actors(rng, 60)
     learned = actor < 30
     embeddings[learned] = embeddings[np.searchsorted(sources, sources[learned])]

@@ -1,4 +1,4 @@
-"""The package imports where nothing can be written, and trusts no cache that another user may have planted."""
+"""The package can be imported if nothing is writable, and trusts no cache that another user may have created."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""`telescope_transformer.load()`: every form of flow records gives the embeddings of `analyze`."""
+"""`telescope_transformer.load()`: every form of flow records gives the same embeddings as `analyze`."""
 
 import datetime
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_a_table_says_which_window_is_whose(model: Embedder, records: list[dict]
         ("192.0.2.2", 1),
     ]
     assert expected.shape == (3, model.dimensions)
-    # Cut whole, the windows have the embeddings of `encode`, each beside its source.
+    # The table has the embeddings of `encode`, each beside its source.
     whole = model.encode_table(records)
     np.testing.assert_allclose(np.array(whole["embedding"].to_pylist()), model.encode(records), atol=1e-6)
 
@@ -99,7 +99,7 @@ def test_a_table_says_which_window_is_whose(model: Embedder, records: list[dict]
 def test_records_without_a_source_are_windows(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
     bare = [{name: record[name] for name in BARE} for record in records]
     sequences = [bare[:9], bare[9:12], bare[12:]]
-    # The windows of `expected` come in an order of their own.
+    # The windows of `expected` are in another order.
     order = [int(source[-1]) for source in model.windows(records)["source"].to_pylist()]
     expected = expected[np.argsort(order)]
     np.testing.assert_allclose(model.encode(sequences), expected, atol=1e-6)

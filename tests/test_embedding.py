@@ -1,4 +1,4 @@
-"""Embedding: batches of like length, the same embedding in every batch, files in and out."""
+"""Embedding: batches of similar length, equal embeddings in every batch, and files."""
 
 import warnings
 from pathlib import Path

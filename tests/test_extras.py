@@ -1,4 +1,4 @@
-"""The core works without the optional packages, and says which extra brings the one that is missing."""
+"""The core works without the optional packages, and errors name the extra that is missing."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from telescope_transformer.errors import MissingExtraError
 from telescope_transformer.extras import EXTRAS, missing_extra, require
 
 ROOT = Path(__file__).resolve().parents[1]
-# A process in which none of the optional packages can be imported, but fsspec, which torch always installs.
+# A process in which no optional package can be imported, except fsspec, which torch always installs.
 WITHOUT = f"""
 from importlib.machinery import PathFinder
 

@@ -1,4 +1,4 @@
-"""The folders show the way data flow: a module imports only from those before it."""
+"""The folders follow the data flow: a module imports only from those before it."""
 
 import ast
 from pathlib import Path
@@ -51,7 +51,7 @@ def modules(folder: Path) -> list[Path]:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """Absolute names of all modules that the file imports, anywhere in it; relative ones begin with a dot."""
+    """Absolute names of all modules that the file imports anywhere; relative ones begin with a dot."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -110,6 +110,6 @@ def test_text_is_read_and_written_with_an_encoding(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             given = {keyword.arg for keyword in node.keywords}
-            # `files.write_text(path, text)` and its like have more arguments, and an encoding of their own.
+            # `files.write_text(path, text)` has more arguments, and sets the encoding itself.
             text = (node.func.attr, len(node.args)) in {("read_text", 0), ("write_text", 1)}
             assert not text or "encoding" in given, f"line {node.lineno}: {ast.unparse(node)}"

@@ -1,4 +1,4 @@
-"""The example notebooks run from top to bottom, and are kept with their outputs."""
+"""The example notebooks run from top to bottom, and are stored with their outputs."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.ipynb"))
-# What a notebook must print, and not only run through.
+# What each notebook must print.
 PRINTED = {
     "analyze": ("cluster ", "report.html"),
     "embeddings": ("windows have a nearest window of the same actor", "no column for dst_port"),
@@ -24,7 +24,7 @@ def printed(notebook: nbformat.NotebookNode) -> str:
 def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
-        # What a whole adaptation brings is measured, not tested.
+        # A short adaptation suffices: tests do not measure its gain.
         cell.source = cell.source.replace("AnalysisSettings(", "AnalysisSettings(adapt_steps=10, ")
     NotebookClient(notebook, timeout=500, resources={"metadata": {"path": str(tmp_path)}}).execute()
     for text in PRINTED[path.stem]:

@@ -1,4 +1,4 @@
-"""The ONNX graph gives the embeddings of PyTorch, at lengths that the export has not seen."""
+"""The ONNX graph gives the same embeddings as PyTorch, also at lengths that the export did not use."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Short windows find the cluster of what they were cut from, and the confidence says how often they do."""
+"""Short windows find the cluster that they were cut from, and the confidence is their share of success."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +9,7 @@ from telescope_transformer.placement import Centres, fit_placement, rows_to_try
 from telescope_transformer.windows import Windows
 
 PORTS = 8
-# Actors share port 0, which alone says nothing of them.
+# All actors use port 0, which alone does not identify any of them.
 ACTORS = ((0, 1), (0, 2), (0, 3))
 
 
@@ -45,7 +45,7 @@ def test_confidence_is_how_often_short_windows_find_their_cluster(rng: np.random
         found, similarities = centres.nearest(port_shares(short.to_table()))
         confidence = placement.confidence(similarities, np.full(240, length))
         right = found == truth
-        # One record in two is to the port that all actors share, and then three clusters are alike.
+        # Every second record is to the shared port, which fits three clusters equally well.
         assert confidence.mean() == pytest.approx(right.mean(), abs=0.1)
         assert confidence[right].mean() > confidence[~right].mean()
     assert right.mean() > 0.9

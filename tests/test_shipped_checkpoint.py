@@ -1,4 +1,4 @@
-"""The checkpoint that the package ships: its size, its privacy, and that the recipe beside it is how it was made."""
+"""The shipped checkpoint: its size, its privacy, and that it was made with the recipe beside it."""
 
 import json
 import re

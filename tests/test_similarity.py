@@ -1,4 +1,4 @@
-"""Signed weights and margins against loops over pairs."""
+"""Signed weights and margins, compared with loops over pairs."""
 
 import numpy as np
 import pyarrow as pa
@@ -44,7 +44,7 @@ def test_many_rows_are_searched_through_lists_and_hardly_any_is_missed(
     assert (found[:, 0] == exact[:, 0]).mean() > 0.95
     same = found == exact
     np.testing.assert_allclose(found_products[same], products[same], atol=1e-5)
-    # More than there are in the lists that are looked through.
+    # More rows than the searched lists hold.
     places, values = nearly.of(queries[:1], 800)
     assert ((places < 0) == np.isneginf(values)).all()
 

@@ -1,4 +1,4 @@
-"""Embedding and clustering on Spark give what one machine gives."""
+"""Embedding and clustering on Spark give the same result as on one machine."""
 
 import shutil
 from contextlib import nullcontext
@@ -47,7 +47,7 @@ cloudpickle = pytest.importorskip("cloudpickle")
 
 
 def run_here(session: SimpleNamespace, task, number: int) -> list[dict]:
-    """Runs tasks as `preparation.spark.run_tasks` does, each from its pickled form, without a cluster."""
+    """Run tasks as `preparation.spark.run_tasks` does, each from its pickled form, but without a cluster."""
     return [cloudpickle.loads(cloudpickle.dumps(task))(at) for at in range(number)]
 
 

@@ -1,4 +1,4 @@
-"""What is imported, and when: a command must not wait for libraries that it does not use."""
+"""Imports are lazy: a command must not wait for libraries that it does not use."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-# Those that take a tenth of a second or more, or tens of megabytes.
+# Libraries that take at least a tenth of a second or tens of megabytes to import.
 HEAVY = ("torch", "transformers", "datasets", "pyspark", "sklearn", "scipy", "numba", "pandas", "duckdb", "faiss")
 
 
@@ -23,7 +23,7 @@ def test_the_commands_are_listed_without_a_heavy_library() -> None:
 
 @pytest.mark.parametrize("module", ["telescope_transformer.analysis", "telescope_transformer.update.summary"])
 def test_an_analysis_imports_what_it_uses(module: str) -> None:
-    """Training, Spark, the index of neighbours and the library of datasets come where they are needed."""
+    """Training, Spark, the index of neighbours and `datasets` are imported where they are needed."""
     found = loaded_by(f"import {module}")
     unused = (
         "datasets",

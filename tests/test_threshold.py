@@ -1,4 +1,4 @@
-"""The threshold that is learned without labels."""
+"""The threshold that is chosen without labels."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from telescope_transformer.threshold import GRID, reproducible_threshold
 
 
 def groups_at(cosine: float, sources: int = 80) -> tuple[np.ndarray, np.ndarray]:
-    """Two windows of each source, embedded in two tight groups of sources at this cosine from each other."""
+    """Two windows of each source, in two tight groups of sources whose cosine is `cosine`."""
     random = np.random.default_rng(0)
     centres = np.zeros((2, 16))
     centres[0, 0] = 1.0
@@ -18,7 +18,7 @@ def groups_at(cosine: float, sources: int = 80) -> tuple[np.ndarray, np.ndarray]
 
 
 def test_a_threshold_beside_a_jump_is_not_taken() -> None:
-    # At .5, both groups are apart by a hair: below it, they are one.
+    # Just above .48 the two groups are separate; below it they are one.
     found = reproducible_threshold(*groups_at(0.48))
     assert found is not None
     assert found.threshold not in (0.45, 0.5)

@@ -1,4 +1,4 @@
-"""Windows of flow records against a plain loop, splits by hash, and lengths that tell nothing about a source."""
+"""Windows of flow records compared with a plain loop, splits by hash, and independence of length and source."""
 
 from collections import Counter, defaultdict
 
@@ -103,7 +103,7 @@ def test_impossible_window_sizes_are_refused(window, min_records):
 
 
 def mixed_table(n=3000, seed=0):
-    """Records with many ties of source and time, and nulls."""
+    """Records with many equal sources and times, and nulls."""
     rng = np.random.default_rng(seed)
     return pa.table(
         {
@@ -196,7 +196,7 @@ def test_split_shares_and_stability():
     assert shares["test"] / len(sources) == pytest.approx(0.2, abs=0.01)
     assert shares["validation"] / len(sources) == pytest.approx(0.1, abs=0.01)
     assert splits != [split_of_source(source, seed=4) for source in sources]
-    # Pinned: a change of the hash would move sources of datasets that exist.
+    # Pinned, because a change of the hash would move sources of existing datasets.
     assert [split_of_source(f"192.0.2.{i}") for i in range(6)] == ["train", "train", "test", "train", "train", "train"]
 
 

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: help with an example, errors with a message and a status."""
+"""The command line for a user: help with an example, errors with a message and an exit status."""
 
 import gzip
 import json
@@ -47,7 +47,7 @@ def test_a_bad_file_ends_with_its_name_and_a_status(
 
 
 def ended(monkeypatch, capsys, *arguments: str) -> str:
-    """What the command says on stderr as it ends with status 1."""
+    """The stderr of a command that exits with status 1."""
     monkeypatch.setattr("sys.argv", ["telescope", *arguments])
     with pytest.raises(SystemExit) as stop:
         main.main()
@@ -77,7 +77,7 @@ def test_what_cannot_work_is_said_at_once(arguments: list[str], message: str, tm
 
 
 def test_the_shipped_calibration_is_not_overwritten_unasked(tmp_path, monkeypatch) -> None:
-    """Were it begun, it would end with another error: there is no such dataset."""
+    """If the command began, it would fail with another error, because the dataset does not exist."""
     monkeypatch.setattr(embedding, "SHIPPED_CHECKPOINT", tmp_path)
     result = CliRunner().invoke(app, ["calibrate", str(tmp_path / "dataset")], env={"COLUMNS": "200"})
     assert result.exit_code == 2

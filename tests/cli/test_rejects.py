@@ -1,4 +1,4 @@
-"""Where every row is rejected, the output folder says which and why."""
+"""If every row is rejected, the output folder lists the rows and reasons."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_rejects_are_written_where_nothing_was_kept(tmp_path: Path) -> None:
     ):
         prepare(scan, output)
     assert pq.read_table(output / "rejects.parquet").column("value").to_pylist() == ["noon"]
-    # The folder does not stand in the way of the next attempt.
+    # The folder does not prevent the next attempt.
     (tmp_path / "a.csv").write_text("timestamp,src_ip,protocol,dst_port\n" + "1700000000,192.0.2.1,tcp,1\n" * 9)
     prepare(scan_records(tmp_path / "a.csv"), output)
     assert (output / "manifest.json").is_file()

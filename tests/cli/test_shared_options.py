@@ -1,4 +1,4 @@
-"""Options of every command, and where their defaults come from: the command line, variables, telescope.toml."""
+"""Options of every command, and the sources of their defaults: command line, variables, telescope.toml."""
 
 import json
 import subprocess
@@ -84,7 +84,7 @@ def test_every_command_can_be_quiet_and_log(command: str) -> None:
 
 
 def test_a_quiet_command_prints_its_result_only(tmp_path: Path) -> None:
-    """In a process of its own, since quietness holds for the process."""
+    """Runs in its own process, because quietness is a setting of the process."""
     run = [sys.executable, "-m", "telescope_transformer"]
     subprocess.run([*run, *SIMULATE, "flows.parquet"], check=True, capture_output=True)
     prepare = [*run, "prepare", "flows.parquet", "--output"]

@@ -1,4 +1,4 @@
-"""One thread, so that tests do not fight for the processors."""
+"""Use one thread, because tests run in several processes."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Evaluation across telescopes: plans, labels by date, splits by network, and cells that are not computed again."""
+"""Evaluation across telescopes: plans, labels by date, splits by network, and cells that are not computed twice."""
 
 import json
 from pathlib import Path
@@ -131,7 +131,7 @@ def test_pair_features_have_the_same_columns_on_every_telescope() -> None:
     missing = np.isnan(part).all(axis=0)
     assert 0 < missing.sum() < part.shape[1]
     assert not np.isnan(full).any()
-    # A classifier that learned from one is asked about the other.
+    # A classifier trained on one telescope is applied to the other.
     represent = pair_classifier_elsewhere([rich, poor], poor, seed=0)
     assert np.isfinite(represent(poor).similarity).all()
     represent = pair_classifier_elsewhere([poor], rich, seed=0)

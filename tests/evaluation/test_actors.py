@@ -1,4 +1,4 @@
-"""Clusters against simulated actors: the oracle, the baselines, and a model as `analyze` uses it."""
+"""Clusters compared with simulated actors: the oracle, the baselines, and a model as `analyze` uses it."""
 
 from pathlib import Path
 

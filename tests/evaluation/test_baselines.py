@@ -1,4 +1,4 @@
-"""The baselines: each represents windows without having seen them, and knows what it should."""
+"""The baselines: each represents windows that it was not fitted on, and finds what it should find."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""`telescope evaluate` and `telescope train` call the package with the options that they were given."""
+"""`telescope evaluate` and `telescope train` pass their options on to the package."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from telescope_transformer.learning.arguments import TrainingArguments
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """The arguments of every call that measures or trains."""
+    """Records the arguments of every call that measures or trains."""
     calls: list[tuple[Any, ...]] = []
 
     def measure(inputs: list[str], settings: EvaluationSettings) -> tuple[dict, None]:

@@ -1,4 +1,4 @@
-"""The evaluation from flow records to metrics.json, on a simulated telescope and on cases counted by hand."""
+"""The evaluation from flow records to metrics.json, on a simulated telescope and on hand-counted cases."""
 
 import json
 from itertools import product
@@ -276,7 +276,7 @@ def test_the_program_writes_figures_tables_and_pictures(
             facts = {fact: both[part][f"clusters_{truth}_{name}"][fact]["mean"] for fact in PROOF}
             assert 0 <= facts["lower_bound"] <= facts["cost"]
             assert 0 <= facts["gap"] <= 1
-    # Of 80 sources some eight are for validation.
+    # Of 80 sources about eight are validation sources.
     assert "clusters_sources_calibrated" not in both["unseen_sources"]
     assert not any(group.startswith("clusters") for group in metrics["methods"]["length_only"]["parts"][part])
     assert metrics["differences"]["tiny"]["tfidf_with_timing"]["unseen_sources"]["same_source"]["auroc"]["mean"] < 0

@@ -1,4 +1,4 @@
-"""Recorded figures into documents."""
+"""Write recorded figures into documents."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A Hub on loopback for each test, reached by the package in this process and by stock clients in their own."""
+"""A Hub on loopback for each test, used by the package in this process and by stock clients in theirs."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hub_server import WRITE_TOKEN, HubServer
 
-# Client logs that a test reads must not depend on the terminal, and one thread is what a test has.
+# Logs of clients must not depend on the terminal, and each test uses one thread.
 PLAIN = {"NO_COLOR": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 WITHOUT_PACKAGE = """
 import sys
@@ -61,7 +61,7 @@ def hub() -> Iterator[HubServer]:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What was slept for, in seconds; nothing really sleeps."""
+    """Record the seconds of each sleep, without sleeping."""
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
     return slept
@@ -69,7 +69,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def client(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> HubServer:
-    """The Hub, with this process's client sent to it: for code that asks for the endpoint when it is called."""
+    """Point this process's client at the Hub, for code that reads the endpoint when it is called."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
@@ -77,7 +77,7 @@ def client(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paus
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
     )
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    # Small chunks, since a broken download goes on after the last whole one.
+    # Small chunks, because a broken download continues after the last complete one.
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
@@ -87,7 +87,7 @@ def client(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paus
 
 @pytest.fixture
 def in_process_of_its_own(hub: HubServer, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Runs Python code in a process whose stock clients use the Hub of this test; what it prints last is JSON."""
+    """Run Python code in a process whose stock clients use this Hub; returns the last printed line as JSON."""
 
     def run(code: str, *, package: bool = True, home: str = "home", token: str | None = WRITE_TOKEN) -> dict[str, Any]:
         environment = os.environ | PLAIN | hub.environment(tmp_path / home, token)

@@ -1,4 +1,4 @@
-"""The Hub's wire calls, each a function of the store and a request; after the client of huggingface_hub 2.4."""
+"""The Hub's wire calls, one function each, modelled on the client of huggingface_hub 2.4."""
 
 import json
 import re
@@ -60,13 +60,13 @@ def route(methods: str, pattern: str) -> Callable[[Route], Route]:
 
 
 def answer(store: HubStore, request: Request) -> Response:
-    """The response to a request; a refusal becomes its status, with the code and the message where clients look."""
+    """The response to a request; a refusal becomes its status, with the code and message where clients look."""
     try:
         for method, pattern, function in ROUTES:
             match = pattern.match(request.path)
             if method == request.method and match:
                 request.values = {key: unquote(value) for key, value in match.groupdict().items() if value}
-                # Signed storage URLs carry their right in the path, as those of a storage provider do.
+                # Signed storage URLs need no token, like those of a storage provider.
                 signed = request.path.startswith(("/storage/", "/cdn/"))
                 user = None if signed else store.user(request.headers.get("Authorization"))
                 return function(store, user, request)
@@ -282,7 +282,7 @@ def resolve(store: HubStore, user: User | None, request: Request) -> Response:
     commit, path = _at(store, user, request), request.values["path"]
     headers = {"X-Repo-Commit": commit.oid}
     if path not in commit.files:
-        # The client remembers that a file does not exist, and asks for the commit to know for which.
+        # The client caches that a file does not exist in a commit, so it needs the commit's hash.
         error = {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"}
         return Response(b"Entry not found", 404, headers | error)
     entry = commit.files[path]

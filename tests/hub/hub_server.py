@@ -32,10 +32,10 @@ RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `times` requests that match.
+    """A fault in the next `times` matching requests.
 
-    An error status instead of an answer; a connection cut after some bytes of what is sent or, of an upload, received,
-    with a reset or without; or a request that is obeyed while its answer is lost.
+    It is an error status instead of an answer; a connection that is cut after some bytes of the response or, for an
+    upload, of the request, with or without a reset; or a request that is carried out while its answer is lost.
     """
 
     method: str
@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
     storage: bool
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are kept in `HubServer.requests` instead of on standard error."""
+        """Print nothing: requests are recorded in `HubServer.requests`."""
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -139,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class HubServer:
-    """The Hub and, on a second port, the storage that it redirects large files to."""
+    """The Hub and, on a second port, the storage to which it redirects large files."""
 
     def __init__(self) -> None:
         self.store = HubStore(dict(TOKENS))
@@ -177,7 +177,7 @@ class HubServer:
         return None
 
     def asked(self, method: str, path: str) -> list[Logged]:
-        """The requests so far with this method whose path matches."""
+        """The requests so far with this method and a matching path."""
         return [entry for entry in self.requests if entry.method == method and re.search(path, entry.path)]
 
     def files(self, name: str, kind: str = "model", revision: str = "main") -> dict[str, bytes]:
@@ -185,7 +185,7 @@ class HubServer:
         return {path: entry.data for path, entry in commit.files.items()}
 
     def plant(self, name: str, files: Mapping[str, bytes], kind: str = "model") -> None:
-        """A repository with these files, large ones stored as such, without a client's help."""
+        """Create a repository with these files, large ones as such, without a client."""
         repository = Repository(name, kind, private=False)
         for path, data in files.items():
             large = repository.upload_mode(path, len(data)) == "lfs"
@@ -194,7 +194,7 @@ class HubServer:
         self.store.repositories[kind, name] = repository
 
     def environment(self, home: Path, token: str | None = WRITE_TOKEN) -> dict[str, str]:
-        """Environment variables that send the stock clients here, with caches of their own under `home`."""
+        """Environment variables that point stock clients here, with their caches under `home`."""
         found = {
             "HF_ENDPOINT": self.endpoint,
             "HF_HOME": str(home),

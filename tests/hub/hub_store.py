@@ -1,4 +1,4 @@
-"""What a loopback Hub keeps in memory: repositories with commits, branches, tags and large files, and their users."""
+"""The loopback Hub's memory: repositories with commits, branches, tags and large files, and their users."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ class HubRefusal(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a commit; `data` is its content, and a large file is told from a regular one by `large`."""
+    """A file of a commit; `data` is its content, and `large` says whether it is stored as a large file."""
 
     data: bytes
     large: bool
@@ -141,8 +141,8 @@ class User:
 class HubStore:
     """All repositories, and the tokens that open them.
 
-    Tokens map to users. A namespace is written by the user of that name only; a private repository is hidden from
-    everybody else: 401 without a token, 404 with another user's, both with the code `RepoNotFound`, as on the Hub.
+    Tokens map to users. Only the user of the same name may write to a namespace. A private repository is hidden from
+    all others: 401 without a token, 404 with another user's token, both with the code `RepoNotFound`, as on the Hub.
     """
 
     def __init__(self, tokens: dict[str, User]) -> None:

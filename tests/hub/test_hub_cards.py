@@ -1,4 +1,4 @@
-"""Cards say what was recorded, validate, and read back with the classes of huggingface_hub."""
+"""Cards contain what was recorded, are valid, and can be read with the classes of huggingface_hub."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pipeline "flow-embedding" in a process that has the package: what it takes and what it gives."""
+"""The pipeline "flow-embedding" in a process with the package installed: its inputs and outputs."""
 
 import numpy as np
 import pyarrow as pa

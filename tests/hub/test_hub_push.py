@@ -1,4 +1,4 @@
-"""`telescope push`: checkpoints, prepared datasets and metrics, each with its card, read back by stock clients."""
+"""`telescope push`: checkpoints, prepared datasets and metrics with their cards, read by stock clients."""
 
 import json
 import logging
@@ -166,7 +166,7 @@ def test_what_cannot_be_pushed_is_told_in_one_line(
 ) -> None:
 
     def ended(*arguments: str) -> str:
-        """The last line that the command prints on stderr as it ends with status 1."""
+        """The last line on stderr of a command that exits with status 1."""
         monkeypatch.setattr("sys.argv", ["telescope", *arguments])
         with pytest.raises(SystemExit) as stop:
             main()

@@ -1,4 +1,4 @@
-"""Stock clients in processes of their own: push, and load with, without and despite the package."""
+"""Stock clients in their own processes push and load, with and without the package."""
 
 from collections.abc import Callable
 from typing import Any
@@ -92,7 +92,7 @@ def close(one: list[float], other: list[float]) -> bool:
 
 
 def plant_broken(hub: HubServer) -> None:
-    """Repositories as `user/a`, each with one fault."""
+    """Create repositories of `user/a`, each with one fault."""
     files = hub.files("user/a")
     config, weights = files["config.json"].decode(), files["model.safetensors"]
     broken = {

@@ -1,4 +1,4 @@
-"""Uploads and downloads over real HTTP: what arrives, what is asked again, and what a user is told."""
+"""Uploads and downloads over real HTTP: the content, the repeated requests, and the messages."""
 
 import logging
 import re
@@ -139,7 +139,7 @@ def test_a_rate_limit_is_waited_for(
     client.fail(method, path, status=429, headers={"Retry-After": "7"}, times=2)
     push_folder(folder, "user/a")
     assert content(download("user/a")) == content(folder)
-    # The client adds a second to what it was told.
+    # The client adds a second to the pause that the server asked for.
     assert [pause for pause in pauses if pause in (7.0, 8.0)] == pauses
     assert len(pauses) == 2
     assert commits(client) == 1
@@ -170,7 +170,7 @@ def test_a_commit_whose_answer_is_lost_is_not_made_twice(client: HubServer, fold
 
 def test_an_interrupted_upload_sends_what_is_missing(client: HubServer, folder: Path) -> None:
     (folder / "second.safetensors").write_bytes(WEIGHTS[::-1])
-    # The storage refuses the second file: nothing that asking again could help.
+    # The storage refuses the second file, and a retry cannot help.
     client.fail("PUT", "/storage/", cut_after=1000)
     client.fail("PUT", "/storage/", status=403, times=1)
     with pytest.raises(HubError, match="cannot push to user/a"):

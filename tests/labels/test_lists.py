@@ -1,4 +1,4 @@
-"""Scanner lists: text, MISP warning lists and ipset files, and what is said of entries that are none."""
+"""Scanner lists: text, MISP warning lists and ipset files, and messages about invalid entries."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who announces an address: MMDB files of three makers, iptoasn tables and plain CSV."""
+"""Who announces an address: MMDB files of three makers, iptoasn tables and CSV."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Scanner lists by name and date: which list holds for a record, and what is no period."""
+"""Scanner lists by name and date: which list applies to a record, and invalid periods."""
 
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -82,7 +82,7 @@ def test_of_periods_that_hold_together_the_shortest_wins(tmp_path: Path) -> None
 
 
 def test_many_periods_and_many_records_are_joined_at_once(tmp_path: Path) -> None:
-    """Each address has a list of its own for every day; a join per period would search a thousand times."""
+    """Each address has its own list for every day; one join per period would search a thousand times."""
     n_days, n_rows = 1000, 200_000
     first = date(2020, 1, 1)
     lines = [f"d{day},{first + timedelta(days=day)},192.0.2.{day % 250}" for day in range(n_days)]

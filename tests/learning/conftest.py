@@ -1,4 +1,4 @@
-"""The dataset that all tests of training share, and one thread so that they do not fight for the processors."""
+"""The dataset that all training tests share; each test uses one thread."""
 
 from pathlib import Path
 

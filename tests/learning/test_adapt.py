@@ -1,4 +1,4 @@
-"""Adaptation to the telescope at hand: what is kept out, which weights are taken, and going on after a kill."""
+"""Adaptation: held-out sources, the choice of weights, and continuation after a kill."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def test_it_changes_the_weights_and_says_what_it_did(adapted: Adaptation, base: 
 def test_the_same_call_gives_the_same_weights(
     windows: Windows, base: Path, settings: AdaptSettings, adapted: Adaptation
 ) -> None:
-    """A table of windows is as good, and random numbers of others change nothing."""
+    """A table of windows gives the same result, and other random numbers have no influence."""
     torch.manual_seed(123)
     state = torch.get_rng_state()
     again = adapt(windows.to_table(), base, settings)
@@ -111,7 +111,7 @@ def test_whole_networks_are_kept_out_up_to_the_share() -> None:
 def test_sources_kept_out_are_not_learned_from(
     windows: Windows, base: Path, settings: AdaptSettings, adapted: Adaptation
 ) -> None:
-    """Other records of theirs leave the weights as they are."""
+    """Other records of held-out sources do not change the weights."""
     kept = set(adapted.kept_out.to_pylist())
     rows = np.array([source not in kept for source in windows.table["source"].to_pylist()])
     without = windows.take(np.flatnonzero(rows))
@@ -202,7 +202,7 @@ def test_a_budget_in_seconds_bounds_the_steps(
     monkeypatch.setattr(module, "FEWEST_STEPS", 2)
     told = AdaptSettings(recipe=settings.recipe, min_sources=20, seconds=1e-3, device_cpu=True)
     assert adapt(windows, base, told, folder=tmp_path).facts["steps"] == 2
-    # The number of steps is kept, so that a continuation goes on with the same schedule.
+    # The number of steps is stored, so that a continuation has the same schedule.
     assert json.loads((tmp_path / "plan.json").read_text()) == {"steps": 2}
     (tmp_path / "plan.json").write_text('{"steps": "many"}')
     with pytest.raises(TrainingError, match="not a plan"):

@@ -1,4 +1,4 @@
-"""A model that is only centred on a telescope."""
+"""A model that is centred on a telescope without training."""
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ def test_embeddings_of_another_telescope_leave_their_cone(windows: pa.Table) -> 
     after = embed_windows(better, tokenizer, windows, progress=False)
     np.testing.assert_allclose(np.linalg.norm(after, axis=1), 1, rtol=1e-5)
     assert spread(after) < 0.1 < spread(before)
-    # The given model stays as it was.
+    # The given model is unchanged.
     np.testing.assert_array_equal(embed_windows(model, tokenizer, windows, progress=False), before)
 
 

@@ -1,4 +1,4 @@
-"""What Accelerate is told: the shipped configurations, and the command that really starts two processes."""
+"""Accelerate: the shipped configurations, and a command that starts two processes."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""NT-Xent against the formula, across processes, and in chunks; and how an objective is found."""
+"""NT-Xent compared with the formula, across processes, and in chunks; and the registry of objectives."""
 
 import math
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from telescope_transformer.model import nt_xent_loss as nt_xent
 def objective_loss(
     first: torch.Tensor, second: torch.Tensor, temperature: float, groups: torch.Tensor | None = None, **options: float
 ) -> torch.Tensor:
-    """The objective's loss of pairs; `groups` are the networks whose windows are no negatives of each other."""
+    """The objective's loss of pairs; windows of the same group in `groups` are not negatives of each other."""
     networks = torch.arange(len(first)) if groups is None else groups
     facts = PairFacts(torch.arange(len(first)), networks, temperature)
     return NTXent(ignore_siblings=groups is not None, **options).loss(torch.cat([first, second]), facts)
@@ -135,7 +135,7 @@ def test_gradient_cache_equals_the_plain_loss(chunk: int, dropout: float) -> Non
 
 
 def mean_loss_and_gradients(network: nn.Module, rows: torch.Tensor, chunk: int, ignored: bool) -> list[torch.Tensor]:
-    """The loss of all processes and the gradients, in chunks of rows or (0) at once."""
+    """The loss of all processes and the gradients, in chunks of rows, or at once for chunk 0."""
 
     def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
         first, second = embeddings.chunk(2)
@@ -153,7 +153,7 @@ def mean_loss_and_gradients(network: nn.Module, rows: torch.Tensor, chunk: int, 
 
 
 def one_of_two(rank: int, folder: str) -> None:
-    """A process with half of the pairs, under DDP; rank 0 writes what it computed at once and in chunks."""
+    """A process with half of the pairs, under DDP; rank 0 writes its results at once and in chunks."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=120)
@@ -167,7 +167,7 @@ def one_of_two(rank: int, folder: str) -> None:
     assert gather_with_gradient(torch.full((1, 1), float(rank))).tolist() == [[0.0], [1.0]]
     if rank == 0:
         torch.save(results, f"{folder}/results.pt")
-    # The group must not end inside the wrapper's destructor, which holds the lock that the group's thread may want.
+    # Delete the wrapper first: its destructor holds a lock that the group's thread may wait for.
     del network
     torch.distributed.destroy_process_group()
 
@@ -210,7 +210,7 @@ def test_another_distribution_can_add_an_objective(monkeypatch: pytest.MonkeyPat
 
 @dataclass(frozen=True)
 class Pull:
-    """The mean similarity of pairs, to be raised."""
+    """Raises the mean similarity of pairs."""
 
     name: ClassVar[str] = "pull"
     weight: float = 1.0

@@ -1,4 +1,4 @@
-"""A seal that names nothing seals nothing."""
+"""A seal without files is not valid."""
 
 from pathlib import Path
 

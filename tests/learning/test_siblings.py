@@ -1,4 +1,4 @@
-"""Pairs of siblings, false negatives, fields that are hidden, and batches from several datasets."""
+"""Pairs of siblings, ignored negatives, hidden fields, and batches from several datasets."""
 
 import math
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_sibling_pairs_are_of_another_source_of_the_network() -> None:
         np.testing.assert_array_equal(SIBLINGS[owners[0]], SIBLINGS[owners[1]])
         met |= set(zip(*owners.tolist(), strict=True))
     assert {(0, 2), (2, 1), (4, 5)} <= met
-    # Alone in its network, or with a sibling of too few records only: pairs are of the source itself.
+    # A source without a sibling that has enough records is paired with itself.
     assert {(3, 3), (6, 6)} <= met
     assert (6, 7) not in met
 

@@ -18,7 +18,7 @@ from telescope_transformer.model import FlowTokenizer, TelescopeConfig, Telescop
 
 ROOT = Path(__file__).resolve().parents[2]
 HUB_SERVER = ROOT / "tests" / "hub" / "hub_server.py"
-# What keeps the test small; the commands are otherwise the README's.
+# Options that keep the test small; the commands are otherwise those of the README.
 SMALLER = {"accelerate": " --steps 4 --batch-pairs 8 --max-records 8 --save-every 4", "evaluate": " --no-plots"}
 
 
@@ -54,7 +54,7 @@ def commands() -> list[str]:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Environment of a user whose Hub runs on loopback, in a process of its own."""
+    """Environment of a user whose Hub is on loopback, for other processes."""
     with subprocess.Popen(
         [sys.executable, str(HUB_SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as served:

@@ -1,4 +1,4 @@
-"""What a run trains on: the store, the pairs of a step, and batches that no number of workers changes."""
+"""Training data: the store, the pairs of a step, and batches that do not depend on the number of workers."""
 
 import shutil
 from pathlib import Path
@@ -133,7 +133,7 @@ def test_processes_share_the_pairs_of_a_step_without_repeats(store: RecordStore)
 
 
 def test_a_batch_draws_no_random_numbers_of_torch(store: RecordStore) -> None:
-    """Else a run that is continued would get other dropout than one that is not interrupted."""
+    """Otherwise a continued run would have other dropout than an uninterrupted one."""
     before = torch.get_rng_state()
     next(batches(make_batches(store), range(2), workers=1))
     assert torch.equal(torch.get_rng_state(), before)

@@ -1,4 +1,4 @@
-"""Whole runs: learning, going on after a kill bit for bit, two processes, and runs that must stop."""
+"""Whole runs: learning, exact continuation after a kill, two processes, and runs that must stop."""
 
 import json
 import math
@@ -34,7 +34,7 @@ def losses(output: Path) -> list[tuple[int, float, float]]:
 
 @pytest.fixture(scope="module")
 def finished(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was not interrupted."""
+    """An uninterrupted run."""
     output = tmp_path_factory.mktemp("finished") / "run"
     assert run(options(dataset, output)) == [0]
     return output
@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
     arguments = options(dataset, tmp_path / "run")
     for kill in kills:
         assert run(arguments, kill_at=kill) == [-signal.SIGKILL]
-    # Nor does it matter how many workers prepare the batches.
+    # The number of workers does not matter either.
     assert run([*arguments, "--workers", "1"]) == [0]
     assert_same_run(tmp_path / "run", finished)
 
@@ -237,7 +237,7 @@ def test_a_full_disk_is_told_and_leaves_the_checkpoints(
     assert "cannot write" in message
     assert "checkpoint-00000006" in message
     assert [path.name for path in list_checkpoints(output / "checkpoints")] == ["checkpoint-00000003"]
-    # With room again, the same command goes on.
+    # Once there is room, the same command continues.
     assert train.main(options(dataset, output)) == 0
 
 
@@ -267,7 +267,7 @@ def test_bfloat16_is_left_where_the_processor_computes_it_in_software(
     monkeypatch: pytest.MonkeyPatch, told: str, capability: str, trains: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True}, raising=False)
-    # What the launcher says counts where the options say nothing.
+    # Options that are not given come from the launcher.
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     arguments = TrainingArguments(mixed_precision=told, cpu=True)
     with warnings.catch_warnings(record=True) as warned:
@@ -292,7 +292,7 @@ def test_a_checkpoint_holds_nothing_that_could_be_unpickled(finished: Path) -> N
 
 
 def test_no_pickle_in_a_run_folder_is_opened(dataset: Path, tmp_path: Path, finished: Path) -> None:
-    """A sealed checkpoint from elsewhere may hold anything: what is not JSON or safetensors is never read."""
+    """A sealed checkpoint of unknown origin may contain anything; only JSON and safetensors are read."""
     output, marker = tmp_path / "run", tmp_path / "code-ran"
     shutil.copytree(finished, output)
     checkpoint = checkpoint_path(output / "checkpoints", 12)
@@ -309,7 +309,7 @@ def test_no_pickle_in_a_run_folder_is_opened(dataset: Path, tmp_path: Path, fini
     (checkpoint / "seal.json").write_text(json.dumps(seal))
     assert train.main(options(dataset, output, "--steps", "14")) == 0
     assert not marker.exists()
-    # The same bytes as a state are refused, not opened.
+    # The same bytes as a state file are refused without unpickling.
     checkpoint = checkpoint_path(output / "checkpoints", 14)
     torch.save(RunsCode(marker), checkpoint / "optimizer.safetensors")
     seal = json.loads((checkpoint / "seal.json").read_text())
@@ -320,7 +320,7 @@ def test_no_pickle_in_a_run_folder_is_opened(dataset: Path, tmp_path: Path, fini
 
 
 class RunsCode:
-    """What runs a command where it is unpickled."""
+    """Runs a command when it is unpickled."""
 
     def __init__(self, marker: Path):
         self.marker = marker

@@ -1,4 +1,4 @@
-"""A small prepared dataset: sources that each have their own habits, so that there is something to learn."""
+"""A small prepared dataset whose sources have distinct habits that can be learned."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Runs of training in processes of their own, which may be killed. They fork from a server that imported it all."""
+"""Training runs in their own, killable processes, forked from a server with all imports done."""
 
 import multiprocessing
 import os
@@ -28,14 +28,14 @@ cpu: true
 
 
 def options(dataset: Path, output: Path, *more: str) -> list[str]:
-    """The command line of a small run with its own recipe."""
+    """Command-line options of a small run with its own recipe."""
     recipe = output.parent / "recipe.yaml"
     recipe.write_text(TINY)
     return ["--dataset", str(dataset), "--output", str(output), "--config", str(recipe), *more]
 
 
 def train_here(argv: Sequence[str], environment: dict[str, str], kill_at: tuple[str, int] | None) -> None:
-    """Train in this process, which kills itself at the n-th call of what `kill_at` names."""
+    """Train in this process, which kills itself at the n-th call of the function named by `kill_at`."""
     from telescope_transformer.cli import train
     from telescope_transformer.learning import checkpoints, loop
 

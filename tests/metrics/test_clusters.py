@@ -1,4 +1,4 @@
-"""Scores of partitions against loops over all pairs."""
+"""Scores of partitions, compared with loops over all pairs."""
 
 from itertools import combinations
 

@@ -1,4 +1,4 @@
-"""Every metric folder loads with `evaluate.load` from its path, without a network, and does what its example says."""
+"""Every metric folder loads with `evaluate.load` from its path without a network, and its example is right."""
 
 import doctest
 from pathlib import Path

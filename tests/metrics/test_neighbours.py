@@ -1,4 +1,4 @@
-"""Retrieval and neighbours' votes against scikit-learn and by hand."""
+"""Retrieval and neighbours' votes, compared with scikit-learn and hand-computed values."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The ranking of pairs against scikit-learn and against naive loops with repeated pairs."""
+"""The ranking of pairs, compared with scikit-learn and with naive loops over repeated pairs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What tools expect of any model of transformers, on the paper's preset and the shipped checkpoint."""
+"""The common model tests of transformers that apply, on the paper's preset and the shipped checkpoint."""
 
 import warnings
 from pathlib import Path
@@ -46,7 +46,7 @@ def batch(model: TelescopeForContrastiveLearning) -> dict[str, torch.Tensor]:
 def test_hidden_states_and_attentions_are_recorded(
     model: TelescopeForContrastiveLearning, batch: dict[str, torch.Tensor]
 ) -> None:
-    """Through `capture_outputs` and `merge_with_config_defaults`, which compat_telescope takes from transformers."""
+    """By `capture_outputs` and `merge_with_config_defaults`, which compat_telescope imports from transformers."""
     model.set_attn_implementation("eager")
     plain = model(**batch)
     assert plain.hidden_states is None
@@ -61,7 +61,7 @@ def test_hidden_states_and_attentions_are_recorded(
 
 
 def test_a_tuple_is_given_on_request(model: TelescopeForContrastiveLearning, batch: dict[str, torch.Tensor]) -> None:
-    """Through `can_return_tuple`, which compat_telescope takes from transformers."""
+    """By `can_return_tuple`, which compat_telescope imports from transformers."""
     found = model(**batch, return_dict=False)
     assert isinstance(found, tuple)
     assert any(torch.equal(part, model(**batch).embeddings) for part in found if isinstance(part, torch.Tensor))
@@ -106,13 +106,13 @@ def test_dynamic_quantisation_changes_embeddings_little(
 ) -> None:
     plain = model(**batch).embeddings
     with warnings.catch_warnings():
-        # PyTorch moves this function to another package; that it works is what counts here.
+        # PyTorch warns that this function is moving to another package.
         warnings.simplefilter("ignore")
         quantised = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
     assert (quantised(**batch).embeddings * plain).sum(dim=-1).min() > 0.98
 
 
 def test_another_number_of_tokens_is_refused(model: TelescopeForContrastiveLearning) -> None:
-    """Each field has a table of its own values, so there is no table of tokens to resize."""
+    """Each field has a table of its own values, so there is no common table of tokens to resize."""
     with pytest.raises((NotImplementedError, ValueError, AttributeError, TypeError)):
         model.resize_token_embeddings(10)

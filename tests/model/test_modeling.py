@@ -94,11 +94,11 @@ def test_padding_changes_no_embedding(changes: dict[str, object], attention: str
     batch = make_batch(model.config)
     padded = {name: torch.cat([values, torch.zeros_like(values)], dim=1) for name, values in batch.items()}
     mask = torch.cat([torch.ones(3, 7), torch.zeros(3, 7)], dim=1).long()
-    # What stands at a padded place is ignored, even where it looks like a record.
+    # Values at padded positions are ignored, even if they look like a record.
     padded["input_ids"][1, 7:] = batch["input_ids"][0]
     padded["inter_arrival"][1, 7:] = 1e9
     expected = model(**batch).embeddings
-    # Padding behind the records, before them, and on both sides.
+    # Padding after the records, before them, and on both sides.
     for shift in (0, 7, 3):
         rolled = {name: values.roll(shift, 1) for name, values in padded.items()}
         torch.testing.assert_close(model(**rolled, attention_mask=mask.roll(shift, 1)).embeddings, expected)
@@ -169,7 +169,7 @@ def test_activation_checkpointing_changes_no_gradient() -> None:
     for checkpointing in (False, True):
         model = make_model(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
         if checkpointing:
-            # Older versions of transformers have only the name that newer ones deprecate.
+            # Older versions of transformers have only the name that newer versions deprecate.
             enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
             enable()
         model(**batch, pairs=torch.tensor([[0, 1], [2, 3]])).loss.backward()

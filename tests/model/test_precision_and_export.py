@@ -83,7 +83,7 @@ def test_a_tuple_has_the_values_of_the_output(model: TelescopeForContrastiveLear
 
 @traced
 def test_it_compiles_as_one_graph(model: TelescopeForContrastiveLearning) -> None:
-    # The graph is captured and run as it is: generated code would take a compiler, and minutes.
+    # The graph is captured and run eagerly, because generating code needs a compiler and minutes.
     compiled = torch.compile(model, fullgraph=True, backend="eager", dynamic=True)
     for shape in ((2, 5), (3, 9)):
         batch = make_batch(model.config, *shape)

@@ -1,4 +1,4 @@
-"""Features of records among their neighbours, against their definition in words."""
+"""Features of records relative to other records, compared with their definition."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def records(count: int = 6, **changes: list) -> list[dict]:
 
 
 def features(name: str, rows: list[dict], before: int = 0, after: int = 0) -> torch.Tensor:
-    """Features (T, width) of one part, of one window with so much padding before and after it."""
+    """Features (T, width) of one part for one window, with padding before and after it."""
     torch.manual_seed(0)
     module = TelescopeRecordFeatures(field_offsets(FIELDS))
     parts = {"times": module.times, "ports": module.ports, "relations": module.relations}
@@ -103,7 +103,7 @@ def test_source_ports_show_how_they_change_and_not_their_value() -> None:
 
 
 def test_a_source_port_of_a_service_is_shown() -> None:
-    """Backscatter comes from the port of the service that is attacked, to ports that mean nothing."""
+    """Backscatter comes from the port of the attacked service, and goes to arbitrary ports."""
     web, names = (features("ports", records(2, src_port=[port, port])) for port in (443, 53))
     assert not torch.allclose(web[:, 17:25], names[:, 17:25])
     torch.testing.assert_close(web[0, 17:25], web[1, 17:25])
@@ -114,7 +114,7 @@ def test_ports_are_shared_by_their_bytes() -> None:
     assert torch.equal(ports[0, :8], ports[1, :8])
     assert torch.equal(ports[0, 8:16], ports[2, 8:16])
     assert not torch.equal(ports[0, :16], ports[1, :16])
-    # A destination port that equals the source port, as reflected traffic has it.
+    # A destination port equal to the source port, as in reflected traffic.
     assert features("ports", records(2, src_port=[23, 24]))[:, 26].tolist() == [1, 0]
 
 

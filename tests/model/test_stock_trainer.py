@@ -1,4 +1,4 @@
-"""The Trainer of transformers trains, evaluates and predicts with the model as it is."""
+"""The Trainer of transformers trains, evaluates and predicts with the unmodified model."""
 
 from pathlib import Path
 from typing import Any

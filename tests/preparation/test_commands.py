@@ -22,7 +22,7 @@ def test_simulated_records_are_prepared_and_appended(tmp_path):
     prepared = invoke("prepare", flows, "--output", output, *options)
     assert prepared.exit_code == 0, prepared.output
     assert read_manifest(output).settings.window == 16
-    # An append takes the window and the seed of the dataset.
+    # An append uses the window and the seed of the dataset.
     appended = invoke("prepare", day, "--output", output, "--append")
     assert appended.exit_code == 0, appended.output
     assert [ingest.inputs[0]["file"] for ingest in read_manifest(output).ingests] == ["flows.parquet", "day.parquet"]

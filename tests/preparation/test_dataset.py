@@ -1,4 +1,4 @@
-"""A prepared dataset: its windows against a plain cut, its splits, its account, its features, its appends."""
+"""A prepared dataset: windows compared with a plain cut, splits, counts, features and appends."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ SPLIT_NAMES = {"test": "unseen_sources", "validation": "validation", "train": "t
 
 
 def expected_splits(records: pa.Table, settings: WindowSettings) -> dict[str, Windows]:
-    """The splits by the rule in words: hash of the source, then the first 80 % in time of a training source."""
+    """The splits as documented: hash of the source, then the first 80 % in time of a training source."""
     parts: dict[str, list[pa.Table]] = {split: [] for split in SPLITS}
     records = add_tools(records)
     for source in pc.unique(records["src_ip"]).to_pylist():

@@ -38,13 +38,13 @@ needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="the Spark 
 
 @pytest.fixture
 def quick_java(monkeypatch):
-    """Compile little: a test's queries end before optimised code would pay."""
+    """Limit the JIT compiler of Java: tests end before optimised code would pay off."""
     pytest.importorskip("pyspark")
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 def digest(dataset) -> str:
-    """A digest of all windows of all splits, in order, without how they are chunked."""
+    """Digest of all windows of all splits, in order, independent of chunks."""
     total = hashlib.blake2b(digest_size=16)
     for split in SPLITS:
         sink = pa.BufferOutputStream()

@@ -1,4 +1,4 @@
-"""A preparation that is killed leaves no dataset that loads, or the one that was there; the next run is clean."""
+"""A killed preparation leaves the earlier dataset or none, and the next run is clean."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from telescope_transformer.preparation import load_split, read_manifest
 
 from .conftest import prepare_files, write_records
 
-# Prepares, but stops for good at the named step, once it has told so.
+# Prepares, announces the named step and then sleeps, waiting to be killed.
 _SCRIPT = """
 import sys, time
 from pathlib import Path
@@ -34,7 +34,7 @@ prepare_files(Path({output!r}), Path({flows!r}), append={append})
 
 
 def kill_at(step, tmp_path, output, flows, *, append):
-    """Runs a preparation in another process, waits until it has done `step`, and kills it."""
+    """Run a preparation in another process, wait until it reaches `step`, and kill it."""
     tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     marker = tmp_path / "reached"
     script = _SCRIPT.format(

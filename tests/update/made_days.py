@@ -1,4 +1,4 @@
-"""Days of flow records of a few actors, an embedder that needs no model, and a program that a test can kill."""
+"""Simulated days of flow records of a few actors, a trivial embedder, and a program that a test can kill."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ PORTS = np.array([22, 23, 80, 443, 445, 1433, 3389, 5060])
 
 
 def day_records(day: int, rng: np.random.Generator, n_sources: int = 24) -> pa.Table:
-    """Each source belongs to one of six actors and asks for that actor's ports; the sixth begins on the third day."""
+    """Each source belongs to one of six actors and contacts its ports; the sixth actor begins on the third day."""
     actors = np.arange(n_sources) % 6
     active = np.flatnonzero((rng.random(n_sources) < 0.7) & ((actors != 5) | (day >= 2)))
     counts = rng.integers(6, 30, len(active))
@@ -48,7 +48,7 @@ def write_days(folder: Path, n_days: int) -> list[Path]:
 
 
 def port_shares(windows: pa.Table) -> np.ndarray:
-    """Embedding: the share of each port among a window's records."""
+    """Embed a window as the share of each port among its records."""
     shares = np.zeros((windows.num_rows, len(PORTS)), dtype=np.float32)
     for row, ports in enumerate(windows["dst_port"].to_pylist()):
         shares[row] = np.bincount(np.searchsorted(PORTS, ports), minlength=len(PORTS))

@@ -1,4 +1,4 @@
-"""The certificate of every step: its cost is that of the clusters, its bound is below that of every partition."""
+"""The certificate of each step: the cost matches the clusters, and the bound is below every partition."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ FEW = 8
 
 
 def graph_and_labels(state: State) -> tuple[DenseGraph, np.ndarray]:
-    """Windows as a graph, and their clusters."""
+    """The windows of a state as a graph, and their clusters."""
     windows = state.query("SELECT cluster, embedding FROM windows WHERE cluster IS NOT NULL ORDER BY window_id")
     vectors = embedding_matrix(windows).astype(np.float64)
     labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)[1]
@@ -24,7 +24,7 @@ def graph_and_labels(state: State) -> tuple[DenseGraph, np.ndarray]:
 
 
 def partitions(n: int) -> list[list[int]]:
-    """All partitions of n things, as labels in order of first member."""
+    """All partitions of n elements, as labels in order of first member."""
     found = [[0]]
     for _ in range(n - 1):
         found = [[*labels, k] for labels in found for k in range(max(labels) + 2)]
@@ -32,7 +32,7 @@ def partitions(n: int) -> list[list[int]]:
 
 
 def few_sources(day: Path, folder: Path, seed: int) -> Path:
-    """A day of the few sources that have the most records on it."""
+    """A day with the few sources that have the most records."""
     table = pq.read_table(day)
     names = np.random.default_rng(seed).permutation(sorted(set(table["src_ip"].to_pylist())))[: FEW // 2]
     path = folder / f"{seed}-{day.name}"
@@ -42,7 +42,7 @@ def few_sources(day: Path, folder: Path, seed: int) -> Path:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_bound_is_below_every_partition_of_tiny_states(seed: int, tmp_path: Path) -> None:
-    """Windows that look alike by chance: their cosines have many conflicts. Windows grow, so conflicts go, too."""
+    """Windows that are similar by chance have many conflicts. Windows grow, so conflicts also disappear."""
     rng = np.random.default_rng(seed)
 
     def by_chance(windows) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""`telescope update` and `watch` as they are called: what each step says, and files that come damaged."""
+"""`telescope update` and `watch` as commands: messages of each step, and damaged files."""
 
 import gzip
 from functools import partial
@@ -56,7 +56,7 @@ def test_watch_names_a_file_that_it_cannot_read_and_goes_on(tmp_path: Path, monk
     command = ["watch", str(folder), "--state", str(state), "--once", "--interval", "0"]
     command += ["--window", "16", "--threshold", "0.6"]
     for _ in range(2):
-        # The second run is a restart: it meets the same files and must not stand still at the first one either.
+        # The second run is a restart: it finds the same files and must not stop at the first one either.
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 0, done.output
         assert "error: " in done.output

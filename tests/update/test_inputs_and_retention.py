@@ -1,4 +1,4 @@
-"""What is taken of an input, settings that are not given, hostile and damaged states, and what ages out."""
+"""New parts of an input, stored settings, hostile and damaged states, and retention."""
 
 import gzip
 import shutil
@@ -88,7 +88,7 @@ def test_what_is_not_given_is_what_the_state_was_begun_with(tmp_path: Path) -> N
 
 
 def test_an_open_window_is_embedded_once_a_day(tmp_path: Path) -> None:
-    """Twelve files of one day: the windows that stay open keep their embedding until they close."""
+    """Twelve files of one day: open windows keep their embedding until they close."""
     embedded = []
 
     def counting(windows: pa.Table) -> np.ndarray:
@@ -130,7 +130,7 @@ def test_old_windows_age_out_and_an_actor_that_returns_gets_its_id(tmp_path: Pat
         for day in (5, 20, 30):
             take(state, write(day), keep_days=10)
         assert state.number(f'SELECT count(*) FROM windows WHERE "end" < {FIRST_DAY + 20 * DAY}') == 0
-        # Beside the windows' own, the records of a typical window of each cluster that has gone.
+        # Besides the records of windows, those of a typical window of each closed cluster.
         without = "closed_records ANTI JOIN windows USING (window_id)"
         assert state.number(f"SELECT count(*) FROM {without} ANTI JOIN retired USING (window_id)") == 0
         kept = f"SELECT count(DISTINCT window_id) FROM {without}"

@@ -1,4 +1,4 @@
-"""The command that is told of new clusters."""
+"""The command that is run for new clusters."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Threshold and model of a running analysis: chosen at its start, renewed when they fit no longer."""
+"""Threshold and model of a running analysis: chosen at its start, and renewed when they no longer fit."""
 
 import copy
 import json
@@ -59,7 +59,7 @@ def test_a_threshold_that_drifted_is_renewed_and_clusters_keep_their_ids(
         after = members(state)
         common = before.keys() & after.keys()
         assert sum(before[one] == after[one] for one in common) > 0.5 * len(common)
-        # Sums, cost and bound are those of the new threshold.
+        # Sums, cost and bound follow the new threshold.
         rows = state.query("SELECT window_id, cluster, embedding FROM windows WHERE cluster IS NOT NULL")
         vectors, labels = embedding_matrix(rows).astype(np.float64), rows["cluster"].to_numpy()
         groups = state.groups()
@@ -102,12 +102,12 @@ def test_an_adapted_model_lies_in_the_state_and_embeds_what_comes_later(
 
     def adapt(windows, *, settings, say):
         told.append(len(windows))
-        # As with too few sources at first, and enough of them later.
+        # There are too few sources at first, and enough later.
         facts = {"adapted": len(told) > 1, "reason": "too few", "hold_out": 0.1, "seed": 0}
         return learning.Adaptation(other, tokenizer, facts, pa.array(["192.0.2.1", "192.0.2.2"]))
 
     monkeypatch.setattr(learning, "adapt", adapt)
-    # No drift: what is renewed is renewed for the model.
+    # There is no drift, so the renewal is due to the model.
     monkeypatch.setattr(renewal, "calibration_for", lambda *_: Calibration(KNOTS, 5.0, 0.6))
     path = tmp_path / "state.duckdb"
     with State(path) as state:

@@ -1,4 +1,4 @@
-"""The running analysis as a report, the folder that is watched, and the identities of clusters."""
+"""The report of a running analysis, the watched folder, and the identities of clusters."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_names_of_clusters_last_and_each_day_has_its_folder(tmp_path: Path) -> N
 
 
 def test_a_threshold_of_the_users_own_keeps_the_calibration(tmp_path: Path) -> None:
-    """As `analyze` does: weights stay in nats, and what hangs on them, the diagram and the confidences, stays."""
+    """As in `analyze`, weights stay in nats, and the reliability diagram and confidences are kept."""
     state_file, out = tmp_path / "state.duckdb", tmp_path / "out"
     run(state_file, write_days(tmp_path, 2))
     with State(state_file) as state:

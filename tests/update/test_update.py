@@ -1,4 +1,4 @@
-"""The running analysis: what it keeps, what it repeats, and how near it stays to solving everything at once."""
+"""The running analysis: what it stores, what it repeats, and how close it is to solving everything at once."""
 
 import os
 import signal
@@ -151,7 +151,7 @@ def test_a_kill_at_any_moment_loses_and_repeats_nothing(days: list[Path], finish
 
 
 def wait_for_work(path: Path, process: subprocess.Popen[bytes]) -> None:
-    """Until the program has opened its state: what comes before is import time."""
+    """Wait until the program has opened its state; before that it imports."""
     before = path.stat().st_mtime_ns if path.exists() else 0
     log = path.with_name(path.name + ".wal")
     deadline = time.monotonic() + 60

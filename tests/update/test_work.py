@@ -1,4 +1,4 @@
-"""What a day does grows with the day, not with the days before: counted, not timed."""
+"""The work of a day grows with the day, not with the days before. Work is counted, not timed."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ PAIRS = 6
 
 
 def days_of_strangers(folder: Path) -> list[Path]:
-    """Each day as many sources that nobody has seen before, one window of records each."""
+    """Each day has the same number of new sources, with one window of records each."""
     paths = []
     for day in range(N_DAYS):
         source = np.repeat(np.arange(SOURCES) + day * SOURCES, SETTINGS.window)
@@ -36,7 +36,7 @@ def days_of_strangers(folder: Path) -> list[Path]:
 def test_a_late_day_touches_and_packs_no_more_than_its_windows_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows scattered around few centres attract windows of many clusters, and more of them every day."""
+    """Windows scattered around few centres attract windows of many clusters, and of more each day."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(5, 6))
     packed = []
@@ -59,7 +59,7 @@ def test_a_late_day_touches_and_packs_no_more_than_its_windows_may(
         nodes = state.query("SELECT nodes FROM inputs ORDER BY path")["nodes"].to_numpy()
         kept = state.number("SELECT count(*) FROM conflicts")
     assert {one.windows for one in steps} == {SOURCES}
-    # Each window, an old one that it may move, and a cluster that it may join.
+    # Each window, an old window that it may move, and a cluster that it may join.
     assert (nodes[1:] <= 3 * SOURCES).all()
     # Windows may pay for hundreds of pairs by now; moved ones have as many as new ones.
     assert max(packed) <= 2 * PAIRS * SOURCES
