@@ -70,7 +70,7 @@ def window_rows(rows: list[tuple[str, int, int, int, int]]) -> pa.Table:
     return pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
-def test_a_source_goes_where_most_of_its_windows_are() -> None:
+def test_a_source_gets_the_cluster_of_most_of_its_windows() -> None:
     windows = window_rows([("a", 5, 9, 8, 0), ("a", 10, 19, 8, 1), ("a", 20, 29, 8, 1), ("b", 0, 3, 9, 0)])
     table = sources_table(windows).to_pydict()
     assert table["source"] == ["a", "b"]
@@ -82,7 +82,7 @@ def test_a_source_goes_where_most_of_its_windows_are() -> None:
     assert table["agreement"] == pytest.approx([2 / 3, 1.0])
 
 
-def test_a_tie_between_clusters_goes_to_the_one_of_more_records() -> None:
+def test_a_tie_between_clusters_goes_to_the_one_with_more_records() -> None:
     windows = window_rows([("a", 0, 1, 8, 0), ("a", 2, 3, 20, 1)])
     assert sources_table(windows)["cluster"].to_pylist() == [1]
 
@@ -133,7 +133,7 @@ def test_the_folder_holds_what_the_analysis_holds(analysis, tmp_path) -> None:
     assert pq.read_table(tmp_path / "out" / "rejects.parquet").num_rows == 0
 
 
-def test_sources_of_too_few_records_end_with_a_message(records: pa.Table) -> None:
+def test_too_few_records_per_source_end_with_a_message(records: pa.Table) -> None:
     with pytest.raises(InputError, match="fewest records that make a window, 8"):
         analyze(records.slice(0, 3), AnalysisSettings(min_records=8))
 
@@ -145,7 +145,7 @@ def test_the_shipped_checkpoint_embeds(records: pa.Table, monkeypatch) -> None:
     assert lengths == pytest.approx(np.ones(found.windows.num_rows), abs=1e-5)
 
 
-def test_one_thing_is_not_said_to_be_several(records: pa.Table) -> None:
+def test_single_things_are_not_plural(records: pa.Table) -> None:
     sources = np.array(records["src_ip"].to_pylist())
     names, counts = np.unique(sources, return_counts=True)
     one_window = records.filter(sources == names[counts.argmax()]).slice(0, 8)
@@ -194,7 +194,7 @@ def test_pieces_on_disk_give_what_one_piece_in_memory_gives(analysis, flows, tmp
     assert differences(found, analysis) == []
 
 
-def test_a_next_run_uses_what_is_there(flows, tmp_path, monkeypatch) -> None:
+def test_the_next_run_uses_existing_stages(flows, tmp_path, monkeypatch) -> None:
     work, said = tmp_path / "work", []
     first = analyze(scan_records([flows]), SETTINGS, work=work)
     monkeypatch.setattr(embedding_stage, "embed_blocks", None)
@@ -206,7 +206,7 @@ def test_a_next_run_uses_what_is_there(flows, tmp_path, monkeypatch) -> None:
         analyze(scan_records([flows]), AnalysisSettings(window=16), work=work)
 
 
-def test_an_interrupted_embedding_goes_on_where_it_was(flows, tmp_path, monkeypatch) -> None:
+def test_an_interrupted_embedding_continues(flows, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(embedding_stage, "BLOCK", 10)
     whole = analyze(scan_records([flows]), SETTINGS, work=tmp_path / "whole")
     embed, calls = PortShares.__call__, []
@@ -253,7 +253,7 @@ def test_every_source_is_placed_and_short_windows_change_nothing(records, analys
     assert analysis.sources["cluster"].null_count == 0
 
 
-def test_a_destination_of_ipv6_is_known_by_its_text(records) -> None:
+def test_an_ipv6_destination_keeps_its_text(records) -> None:
     six = pa.array([f"2001:db8:{i % 3}::1" for i in range(records.num_rows)])
     index = records.column_names.index("dst_ip")
     found = analyze(records.set_column(index, "dst_ip", six), SETTINGS)

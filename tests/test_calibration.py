@@ -35,7 +35,7 @@ def actors(
     return unit_rows(of_actor[actor] + noise * rng.normal(size=(len(actor), 16))), sources, actor
 
 
-def test_probabilities_are_calibrated_on_sources_that_were_not_fitted(rng: np.random.Generator) -> None:
+def test_probabilities_are_calibrated_on_held_out_sources(rng: np.random.Generator) -> None:
     embeddings, sources, actor = actors(rng, 60)
     seen = actor % 2 == 0
     calibration = fit_calibration(embeddings[seen], sources[seen])

@@ -80,7 +80,7 @@ def test_every_form_of_records_gives_the_same_embeddings(
         np.testing.assert_allclose(model.encode(form), expected, atol=1e-6, err_msg=name)
 
 
-def test_a_table_says_which_window_is_whose(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
+def test_a_table_names_the_source_of_each_window(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
     table = model.encode_table(records, window=4)
     assert table.column_names[:4] == ["source", "start", "end", "n_records"]
     assert sorted(zip(table["source"].to_pylist(), table["n_records"].to_pylist(), strict=True)) == [
@@ -139,7 +139,7 @@ def test_a_misspelt_field_is_named(model: Embedder, records: list[dict], change:
         model.encode([{wrong if name == right else name: value for name, value in r.items()} for r in records])
 
 
-def test_records_that_are_not_valid_are_told(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
+def test_invalid_records_are_reported(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
     bad = records[0] | {"dst_port": 70_000}
     with pytest.warns(UserWarning, match="left out 1 of 14 records that are not valid; the first: row 14, dst_port"):
         np.testing.assert_allclose(model.encode([*records, bad]), expected, atol=1e-6)

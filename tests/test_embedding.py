@@ -104,7 +104,7 @@ def test_a_file_of_windows_becomes_a_file_of_embeddings(
     np.testing.assert_allclose(values, embed_windows(model, TOKENIZER, windows, progress=False), atol=1e-6)
 
 
-def test_what_is_no_file_of_windows_is_named(model: TelescopeForContrastiveLearning, tmp_path: Path) -> None:
+def test_a_file_without_windows_is_named(model: TelescopeForContrastiveLearning, tmp_path: Path) -> None:
     pq.write_table(pa.table({"source": ["192.0.2.1"]}), tmp_path / "other.parquet")
     (tmp_path / "text.parquet").write_text("no Parquet")
     for name in ("other.parquet", "text.parquet", "nowhere.parquet"):
@@ -128,7 +128,7 @@ def test_windows_that_do_not_fit_are_refused(windows: pa.Table) -> None:
         )
 
 
-def test_a_model_and_a_tokenizer_that_do_not_fit_are_refused(
+def test_a_model_and_a_tokenizer_that_do_not_match_are_refused(
     model: TelescopeForContrastiveLearning, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointError, match="cannot load"):
@@ -153,7 +153,7 @@ def test_the_digest_of_a_checkpoint_is_that_of_its_configuration_and_weights(
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, model: TelescopeForContrastiveLearning) -> None:
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, model: TelescopeForContrastiveLearning) -> None:
     broken = TelescopeForContrastiveLearning(model.config)
     with torch.no_grad():
         next(broken.parameters()).view(-1)[3] = float("nan")

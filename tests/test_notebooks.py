@@ -32,7 +32,7 @@ def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_with_its_outputs(path: Path) -> None:
+def test_a_notebook_is_stored_with_its_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert all(text in printed(notebook) for text in PRINTED[path.stem]), "run python examples/run.py"
     assert not any(

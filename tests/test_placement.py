@@ -51,7 +51,7 @@ def test_confidence_is_how_often_short_windows_find_their_cluster(rng: np.random
     assert right.mean() > 0.9
 
 
-def test_more_records_than_were_tried_count_as_the_most_that_were(rng: np.random.Generator) -> None:
+def test_more_records_than_tried_count_as_the_most_tried(rng: np.random.Generator) -> None:
     windows, actor = made_windows(rng, 60, 8)
     vectors = port_shares(windows.to_table())
     placement = fit_placement(windows, vectors, actor, Centres.of(vectors, actor), port_shares, longest=2)
@@ -63,7 +63,7 @@ def test_more_records_than_were_tried_count_as_the_most_that_were(rng: np.random
     assert len(placement.knots) == 2
 
 
-def test_the_window_that_was_cut_is_left_out_of_its_cluster() -> None:
+def test_the_cut_window_is_left_out_of_its_cluster() -> None:
     vectors = np.eye(3, dtype=np.float32)
     centres = Centres.of(vectors, np.array([0, 0, 1]))
     label, similarity = centres.nearest(vectors[:1])

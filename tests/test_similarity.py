@@ -30,7 +30,7 @@ def test_margins_equal_the_loop_over_pairs(rng: np.random.Generator, n_clusters:
     assert margins == pytest.approx(np.array(expected), abs=1e-5)
 
 
-def test_many_rows_are_searched_through_lists_and_hardly_any_is_missed(
+def test_many_rows_are_searched_approximately_with_high_recall(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     centres = unit_vectors(rng, 40, 16)

@@ -108,6 +108,6 @@ def test_a_written_simulation_holds_the_same_records(tmp_path):
 @pytest.mark.parametrize(
     "wrong", [{"sources": 0}, {"days": 0}, {"telescope": "192.0.2.0/33"}, {"telescope": "0.0.0.0/0"}]
 )
-def test_impossible_chosenare_refused(wrong):
+def test_impossible_settings_are_refused(wrong):
     with pytest.raises(InputError):
         SimulationSettings(**wrong)

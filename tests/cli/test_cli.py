@@ -30,7 +30,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     [(b"", "empty"), (gzip.compress(b"a,b\n1,2\n")[:-4], "flows"), (b"\x00\x01\x02 no flow records", "flows")],
     ids=["empty", "truncated", "not what it claims"],
 )
-def test_a_bad_file_ends_with_its_name_and_a_status(
+def test_a_bad_file_is_named_and_gives_a_failure_status(
     content: bytes, message: str, tmp_path, monkeypatch, capsys
 ) -> None:
     file = tmp_path / "flows.csv.gz"
@@ -55,7 +55,7 @@ def ended(monkeypatch, capsys, *arguments: str) -> str:
     return capsys.readouterr().err
 
 
-def test_what_the_file_system_refuses_is_an_error_with_the_place(tmp_path, monkeypatch, capsys) -> None:
+def test_file_system_errors_name_the_path(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "file").touch()
     message = ended(monkeypatch, capsys, "simulate", "--sources", "5", "--output", str(tmp_path / "file" / "flows"))
     assert message.startswith("error: ")
@@ -67,7 +67,7 @@ def test_what_the_file_system_refuses_is_an_error_with_the_place(tmp_path, monke
     [(["update", "STATE"], "give files to take"), (["analyze", "flows.csv", "--output", "FILE"], "is a file")],
     ids=["nothing to do", "a file where the folder should be"],
 )
-def test_what_cannot_work_is_said_at_once(arguments: list[str], message: str, tmp_path) -> None:
+def test_impossible_requests_fail_at_once(arguments: list[str], message: str, tmp_path) -> None:
     places = {"STATE": tmp_path / "state.duckdb", "FILE": tmp_path / "file"}
     places["FILE"].touch()
     result = CliRunner().invoke(app, [str(places.get(word, word)) for word in arguments], env={"COLUMNS": "200"})
@@ -87,9 +87,7 @@ def test_the_shipped_calibration_is_not_overwritten_unasked(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("command", ["analyze", "update", "watch"])
-def test_a_threshold_that_is_no_number_is_refused_before_anything_is_read(
-    command: str, tmp_path, monkeypatch, capsys
-) -> None:
+def test_a_threshold_that_is_not_finite_is_refused_before_reading(command: str, tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "flows.csv").write_text("no flow records")
     state = tmp_path / "state.duckdb"
     arguments = {
@@ -102,13 +100,13 @@ def test_a_threshold_that_is_no_number_is_refused_before_anything_is_read(
     assert not state.exists()
 
 
-def test_a_state_that_is_not_there_is_not_made_for_a_report(tmp_path, monkeypatch, capsys) -> None:
+def test_a_report_does_not_create_a_missing_state(tmp_path, monkeypatch, capsys) -> None:
     state = tmp_path / "state.duckdb"
     assert "no such state" in ended(monkeypatch, capsys, "update", str(state), "--output", str(tmp_path / "out"))
     assert not state.exists()
 
 
-def test_one_thing_is_counted_as_one(tmp_path) -> None:
+def test_a_count_of_one_is_singular(tmp_path) -> None:
     vectors = np.array([[1.0, 0.0], [0.8, 0.6]], dtype=np.float32)
     file = tmp_path / "embeddings.parquet"
     pq.write_table(pa.table({"embedding": embedding.embedding_column(vectors)}), file)

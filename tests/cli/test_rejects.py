@@ -11,7 +11,7 @@ from telescope_transformer.preparation import prepare
 from telescope_transformer.records import scan_records
 
 
-def test_rejects_are_written_where_nothing_was_kept(tmp_path: Path) -> None:
+def test_rejects_are_written_if_nothing_was_kept(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("timestamp,src_ip,protocol,dst_port\nnoon,192.0.2.1,tcp,1\n")
     scan, output = scan_records(tmp_path / "a.csv"), tmp_path / "out"
     with (

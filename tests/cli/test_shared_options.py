@@ -65,7 +65,7 @@ def test_a_wrong_file_is_explained(content: str, told: str, capsys: pytest.Captu
         raise AssertionError(error)
 
 
-def test_a_configuration_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_configuration_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nowhere.toml: no such configuration file" in ended(capsys, "--config", "nowhere.toml", *SIMULATE, "x")
 
 
@@ -115,7 +115,7 @@ def test_a_summary_as_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["analyze", "update", "watch"])
-def test_a_wrong_model_is_found_before_anything_is_read(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_model_is_found_before_reading(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("flows.csv").write_text("no flow records", encoding="utf-8")
     arguments = {
         "analyze": ["flows.csv"],

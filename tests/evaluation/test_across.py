@@ -138,7 +138,7 @@ def test_pair_features_have_the_same_columns_on_every_telescope() -> None:
     assert np.isfinite(represent(rich).similarity).all()
 
 
-def test_communities_find_groups_that_are_apart(rng: np.random.Generator) -> None:
+def test_communities_find_separated_groups(rng: np.random.Generator) -> None:
     groups = np.repeat(np.arange(4), 30)
     vectors = reduced(np.eye(4)[groups] + 0.05 * rng.normal(size=(120, 4)), 0)
     for find in (leiden(vectors, 0), hdbscan(vectors)):
@@ -201,7 +201,7 @@ def test_means_are_told_with_their_range() -> None:
     assert spread([None]) == ""
 
 
-def test_telescopes_that_share_sources_are_not_learned_from() -> None:
+def test_telescopes_that_share_sources_are_not_used_for_training() -> None:
     plan = read_plan(Path(__file__).resolve().parents[2] / "training" / "across.yaml")
     by_name = {telescope.name: telescope for telescope in plan.telescopes}
     assert {other.name for other in plan.others(by_name["scanners-2023"])} == {"honeypots-2013", "honeypots-2017"}

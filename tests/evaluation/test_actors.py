@@ -26,7 +26,7 @@ from telescope_transformer.metrics.clusters import partition_scores
 from telescope_transformer.simulation import SimulationSettings
 
 
-def test_the_oracle_is_right_but_for_worms_that_cannot_be_told_apart() -> None:
+def test_the_oracle_is_right_except_for_indistinguishable_worms() -> None:
     addresses, truth, clusters = oracle_partition(SimulationSettings(3000, 3, 25.0))
     ari = partition_scores(truth, clusters)["ari"]
     assert 0.8 < ari < 1

@@ -39,7 +39,7 @@ def test_a_method_gives_a_symmetric_similarity_and_repeats_itself(split: Split, 
     np.testing.assert_array_equal(similarity, found[1].similarity)
 
 
-def test_length_alone_tells_nothing_and_supervision_tells_most(split: Split) -> None:
+def test_length_alone_is_random_and_supervision_is_best(split: Split) -> None:
     questions = EvaluationSuite(split.unseen_sources, replicates=0)
     auroc = {}
     for name in ("length_only", "tfidf_with_timing", "pair_classifier"):
@@ -77,7 +77,7 @@ def test_service_classes_of_darkvec() -> None:
     assert len(set(classes.tolist())) == 6
 
 
-def test_darkvec_has_no_vector_for_what_was_not_in_its_corpus(split: Split) -> None:
+def test_darkvec_has_vectors_only_for_its_corpus(split: Split) -> None:
     pytest.importorskip("gensim")
     represent = METHODS["darkvec_day"].fit(split, 0)
     with pytest.raises(DatasetError, match="its own corpus"):

@@ -64,7 +64,7 @@ def test_without_a_model_it_measures_the_shipped_one(called: list[tuple[Any, ...
     assert called[0][1] == EvaluationSettings(models=[ModelArgument("model", None, None)], splits=[0, 1, 2])
 
 
-def test_splits_that_are_no_numbers_are_refused(called: list[tuple[Any, ...]]) -> None:
+def test_splits_that_are_not_numbers_are_refused(called: list[tuple[Any, ...]]) -> None:
     result = invoked(command.evaluate, "a.csv", "--output", "out", "--splits", "0,a")
     assert result.exit_code == 2
     assert "such as 0,1,2" in result.output

@@ -76,7 +76,7 @@ def window_set(rows: list[dict]) -> WindowSet:
     return WindowSet(pa.Table.from_pylist(rows))
 
 
-def test_targets_choose_the_pairs_that_they_name() -> None:
+def test_targets_choose_their_pairs() -> None:
     found = pair_targets(
         window_set(
             [
@@ -130,7 +130,7 @@ def test_held_out_units_are_whole(windows: pa.Table, hold_out: str) -> None:
     assert not units["train"] & units["unseen_sources"]
 
 
-def test_test_data_lose_the_sources_that_were_seen(windows: pa.Table, split: Split) -> None:
+def test_test_data_exclude_sources_seen_in_training(windows: pa.Table, split: Split) -> None:
     changed = with_test_windows(split, windows, LENGTH)
     seen = {*split.train.source_names, *split.validation.source_names}
     assert not seen & set(changed.unseen_sources.source_names)
@@ -175,7 +175,7 @@ def test_the_balanced_threshold_lies_between_the_pairs() -> None:
         balanced_threshold(similarity, np.arange(3))
 
 
-def test_what_is_too_large_to_prove_is_not_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_instances_get_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     similarity = np.array([[1, 0.9, 0.2], [0.9, 1, 0.6], [0.2, 0.6, 1]])
     found = correlation_clusters(similarity, 0.5, 0)
     assert proved(found, similarity, 0).facts == pytest.approx(
@@ -305,7 +305,7 @@ def test_the_program_writes_figures_tables_and_pictures(
         ({"models": [ModelArgument("dante", None, None)]}, "'dante' is the name of a baseline"),
     ],
 )
-def test_wrong_settings_are_told(options: dict, told: str) -> None:
+def test_wrong_settings_are_reported(options: dict, told: str) -> None:
     with pytest.raises(InputError, match=told):
         EvaluationSettings(**options)
 

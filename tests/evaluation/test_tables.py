@@ -83,7 +83,7 @@ def test_a_card_gets_the_rows_of_all_files(tmp_path: Path, files: list[str]) -> 
         ("<!-- table:simulated nonsense -->\n<!-- end -->", "no figures for <!-- table:simulated nonsense -->"),
     ],
 )
-def test_documents_that_ask_for_nothing_known(
+def test_documents_with_unknown_sections_are_refused(
     tmp_path: Path, files: list[str], text: str, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "README.md").write_text(text)

@@ -122,7 +122,7 @@ def test_evaluation_results_read_back_from_the_model_index(checkpoint: Path) -> 
     assert read.eval_results[0].dataset_type == "telescope--2024"
 
 
-def test_figures_of_other_models_are_never_the_checkpoints_own(checkpoint: Path) -> None:
+def test_figures_of_other_models_are_never_attributed_to_the_checkpoint(checkpoint: Path) -> None:
     figures = json.loads((checkpoint / "metrics.json").read_text())
     rows = figures["results"] if isinstance(figures, dict) else figures
     about = {"measured_on": "the same recipe, trained on splits", "results": rows}
@@ -134,7 +134,7 @@ def test_figures_of_other_models_are_never_the_checkpoints_own(checkpoint: Path)
     assert card.data.metrics is None
 
 
-def test_a_calibration_is_told(checkpoint: Path) -> None:
+def test_a_calibration_is_reported(checkpoint: Path) -> None:
     assert "Similarities are not calibrated" in card_of(checkpoint).text
     (checkpoint / "calibration.json").write_text(json.dumps({"pairs": 1200, "expected_calibration_error": 0.0312}))
     text = " ".join(card_of(checkpoint).text.split())
@@ -160,7 +160,7 @@ def test_a_checkpoint_without_records_of_its_making_says_so(checkpoint: Path) ->
         ('[{"dataset": "a", "split": "b", "metric": "c", "value": NaN}]', "result 0 has a value that is not finite"),
     ],
 )
-def test_metrics_that_are_no_figures_are_refused(tmp_path: Path, results: str, told: str) -> None:
+def test_metrics_that_are_not_numbers_are_refused(tmp_path: Path, results: str, told: str) -> None:
     (tmp_path / "metrics.json").write_text(results)
     with pytest.raises(InputError, match=told):
         read_measurements(tmp_path / "metrics.json")
@@ -175,7 +175,7 @@ def test_damaged_weights_are_not_counted(checkpoint: Path, cut: int) -> None:
         count_parameters(weights)
 
 
-def test_a_folder_that_is_no_checkpoint_is_told_apart(checkpoint: Path) -> None:
+def test_a_folder_without_a_checkpoint_is_refused(checkpoint: Path) -> None:
     (checkpoint / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(CheckpointError, match="a checkpoint of a 'bert' model"):
         model_card(checkpoint, "user/a")
@@ -217,7 +217,7 @@ def test_cards_pass_the_validator_of_the_hub(client: HubServer, checkpoint: Path
     assert len(client.asked("POST", "/api/validate-yaml")) == 3
 
 
-def test_a_card_that_lost_a_figure_is_found(checkpoint: Path) -> None:
+def test_a_card_that_lacks_a_figure_is_found(checkpoint: Path) -> None:
     card = card_of(checkpoint)
     with pytest.raises(HubError, match="2 results of 0"):
         check_card(card)

@@ -69,7 +69,7 @@ def test_batches_order_and_forms_change_no_embedding(
         ([{"dst_ip": "192.0.2.1"}], "neither a timestamp nor"),
     ],
 )
-def test_records_that_cannot_be_embedded_are_told(embed: FlowEmbeddingPipeline, records: list, told: str) -> None:
+def test_records_that_cannot_be_embedded_are_reported(embed: FlowEmbeddingPipeline, records: list, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         embed(records)
 

@@ -59,7 +59,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_checkpoint_goes_with_its_code_and_its_card(client: HubServer, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_is_uploaded_with_its_code_and_card(client: HubServer, checkpoint: Path, tmp_path: Path) -> None:
     push(checkpoint, "user/telescope-base", private=True)
     files = client.files("user/telescope-base")
     assert files["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
@@ -120,12 +120,12 @@ def test_a_faulty_repository_gives_one_clear_error(
     assert "\n" not in str(caught.value)
 
 
-def test_a_repository_that_is_not_there_is_the_hubs_error(client: HubServer) -> None:
+def test_a_missing_repository_is_an_error_of_the_hub(client: HubServer) -> None:
     with pytest.raises(HubError, match="cannot download user/absent: no such repository"):
         load_pretrained(TelescopeModel, "user/absent")
 
 
-def test_datasets_and_metrics_read_back_with_stock_clients(
+def test_stock_clients_read_datasets_and_metrics(
     client: HubServer, in_process_of_its_own: Run, prepared: Path
 ) -> None:
     push(prepared, "user/windows", what="dataset")
@@ -156,7 +156,7 @@ def test_datasets_and_metrics_read_back_with_stock_clients(
     assert b"somebody" not in files["manifest.json"] + files["README.md"], "folders stay at home"
 
 
-def test_what_cannot_be_pushed_is_told_in_one_line(
+def test_a_failed_push_is_one_line(
     client: HubServer,
     checkpoint: Path,
     tmp_path: Path,

@@ -34,7 +34,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".gitattributes"}
 
 
-def test_what_is_pushed_is_what_is_downloaded(client: HubServer, folder: Path) -> None:
+def test_a_push_can_be_downloaded_unchanged(client: HubServer, folder: Path) -> None:
     url = push_folder(folder, "user/a")
     assert url.startswith(f"{client.endpoint}/user/a/commit/")
     assert content(download("user/a")) == content(folder)
@@ -78,7 +78,7 @@ def test_a_private_repository_is_seen_by_its_owner_only(
     assert content(download("user/a", token=WRITE_TOKEN)) == content(folder)
 
 
-def test_a_public_repository_is_not_taken_for_a_private_push(client: HubServer, folder: Path) -> None:
+def test_a_private_push_to_a_public_repository_is_refused(client: HubServer, folder: Path) -> None:
     push_folder(folder, "user/a")
     (folder / "secret.json").write_text("{}")
     with pytest.raises(HubError, match="the repository is public, and --private was asked for"):
@@ -96,7 +96,7 @@ def test_a_public_repository_is_not_taken_for_a_private_push(client: HubServer, 
         (f"{INVALID_TOKEN}\N{BULLET}", "the Hub token has characters that no token has"),
     ],
 )
-def test_a_token_that_does_not_serve_is_explained_and_never_shown(
+def test_a_token_that_does_not_work_is_explained_and_never_shown(
     client: HubServer, folder: Path, token: str, told: str, caplog: pytest.LogCaptureFixture, pauses: list[float]
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -153,7 +153,7 @@ def test_a_rate_limit_of_an_hour_ends_at_once(client: HubServer, folder: Path, p
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_server_error_passes_or_ends_after_bounded_attempts(client: HubServer, folder: Path, status: int) -> None:
+def test_a_server_error_is_retried_a_bounded_number_of_times(client: HubServer, folder: Path, status: int) -> None:
     client.fail("POST", "/commit/", status=status, times=ATTEMPTS - 1)
     push_folder(folder, "user/a")
     client.fail("POST", "/api/repos/create", status=status, times=100)
@@ -162,13 +162,13 @@ def test_a_server_error_passes_or_ends_after_bounded_attempts(client: HubServer,
     assert len([entry for entry in client.asked("POST", "/api/repos/create") if entry.status == status]) == ATTEMPTS
 
 
-def test_a_commit_whose_answer_is_lost_is_not_made_twice(client: HubServer, folder: Path) -> None:
+def test_a_commit_with_a_lost_answer_is_not_made_twice(client: HubServer, folder: Path) -> None:
     client.fail("POST", "/commit/", answer_lost=True)
     push_folder(folder, "user/a")
     assert commits(client) == 1
 
 
-def test_an_interrupted_upload_sends_what_is_missing(client: HubServer, folder: Path) -> None:
+def test_an_interrupted_upload_sends_only_the_missing_files(client: HubServer, folder: Path) -> None:
     (folder / "second.safetensors").write_bytes(WEIGHTS[::-1])
     # The storage refuses the second file, and a retry cannot help.
     client.fail("PUT", "/storage/", cut_after=1000)
@@ -184,7 +184,7 @@ def test_an_interrupted_upload_sends_what_is_missing(client: HubServer, folder: 
     assert client.files("user/a")["second.safetensors"] == WEIGHTS[::-1]
 
 
-def test_a_large_file_goes_in_parts_and_a_broken_part_alone_goes_again(client: HubServer, folder: Path) -> None:
+def test_a_large_file_is_sent_in_parts_and_only_a_broken_part_is_repeated(client: HubServer, folder: Path) -> None:
     client.part_bytes = 100_000
     client.fail("PUT", "/00002$", cut_after=50_000)
     push_folder(folder, "user/a")
@@ -193,21 +193,21 @@ def test_a_large_file_goes_in_parts_and_a_broken_part_alone_goes_again(client: H
     assert sorted(parts) == ["00001", "00002", "00002", "00003", "00004"]
 
 
-def test_a_broken_download_goes_on_where_it_broke(client: HubServer, folder: Path) -> None:
+def test_a_broken_download_continues_where_it_broke(client: HubServer, folder: Path) -> None:
     push_folder(folder, "user/a")
     client.fail("GET", "/cdn/", cut_after=100_000)
     assert (download("user/a") / "model.safetensors").read_bytes() == WEIGHTS
     assert [entry.range for entry in client.asked("GET", "/cdn/")] == [None, "bytes=100000-"]
 
 
-def test_a_connection_that_is_reset_is_opened_again(client: HubServer, folder: Path) -> None:
+def test_a_reset_connection_is_opened_again(client: HubServer, folder: Path) -> None:
     push_folder(folder, "user/a")
     client.fail("GET", "/cdn/", cut_after=100_000, reset=True)
     assert (download("user/a") / "model.safetensors").read_bytes() == WEIGHTS
     assert len(client.asked("GET", "/resolve/.*/config.json")) == 1
 
 
-def test_a_download_that_failed_fetches_only_what_is_missing(client: HubServer, folder: Path) -> None:
+def test_a_failed_download_fetches_only_the_missing_files(client: HubServer, folder: Path) -> None:
     push_folder(folder, "user/a")
     client.fail("GET", "/cdn/", status=403)
     with pytest.raises(HubError, match="cannot download user/a"):
@@ -234,7 +234,7 @@ def test_a_card_that_is_not_valid_is_refused_before_anything_is_sent(client: Hub
     assert not client.asked("PUT", "/storage/")
 
 
-def test_a_hub_that_is_not_there_is_named(tmp_path: Path, client: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_named(tmp_path: Path, client: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(HubError, match=r"cannot download user/a: the Hub at http://127\.0\.0\.1:9 cannot be reached"):
         download("user/a")

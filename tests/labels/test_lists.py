@@ -62,7 +62,7 @@ def test_an_ipset_file(tmp_path: Path) -> None:
         ("a.set", "add acme 192.0.2.300\n", "line 1"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
         read_labels(tmp_path)

@@ -33,7 +33,7 @@ def test_mmdb_files_of_every_maker(tmp_path: Path, fields: list[dict]) -> None:
     assert str(EXAMPLE) == "AS64500 Example Net"
 
 
-def test_an_iptoasn_table_has_both_families_and_leaves_out_what_is_not_routed(tmp_path: Path) -> None:
+def test_an_iptoasn_table_has_both_families_and_skips_unrouted_ranges(tmp_path: Path) -> None:
     table = tmp_path / "ip2asn.tsv.gz"
     rows = ["192.0.2.0\t192.0.2.255\t64500\tNL\tExample Net", "192.0.3.0\t192.0.3.255\t0\tNone\tNot routed"]
     rows.append("2001:db8::\t2001:db8:ffff:ffff:ffff:ffff:ffff:ffff\t64501\tDE\tSix")
@@ -74,6 +74,6 @@ def test_a_missing_table_and_a_damaged_one_are_named(tmp_path: Path) -> None:
         read_owners(tmp_path / "cut.mmdb").find([ADDRESS])
 
 
-def test_control_letters_of_a_name_do_not_travel_on(tmp_path: Path) -> None:
+def test_control_characters_of_a_name_are_removed(tmp_path: Path) -> None:
     owners = read_owners(mmdb(tmp_path / "x.mmdb", MAXMIND_ASN | {"autonomous_system_organization": "A\x1b]0;B\n"}))
     assert owners.find([ADDRESS])[0].name == "A ]0;B"

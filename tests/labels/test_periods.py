@@ -38,7 +38,7 @@ def test_periods_are_days_months_and_years(text: str, first: date, last: date) -
 
 
 @pytest.mark.parametrize("text", ["2024-13", "2025-2024", "yesterday", "2024-02-30", ""])
-def test_what_is_no_period_is_refused(text: str) -> None:
+def test_an_invalid_period_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_period(text)
 
@@ -49,7 +49,7 @@ def test_names_end_in_dates() -> None:
     assert period_of_name("scan-2024-99") == ("scan-2024-99", None)
 
 
-def test_an_address_that_changed_hands_is_of_whom_it_was(tmp_path: Path) -> None:
+def test_an_address_that_changed_hands_has_the_label_of_its_holder_then(tmp_path: Path) -> None:
     (tmp_path / "acme_2021_v4.txt").write_text("192.0.2.0/28\n")
     (tmp_path / "2024-03-14").mkdir()
     (tmp_path / "2024-03-14" / "other.txt").write_text("192.0.2.1\n")
@@ -74,7 +74,7 @@ def test_a_table_of_dated_ranges(tmp_path: Path, kind: str) -> None:
     assert told in read_labels(tmp_path).summary()
 
 
-def test_of_periods_that_hold_together_the_shortest_wins(tmp_path: Path) -> None:
+def test_the_shortest_of_overlapping_periods_wins(tmp_path: Path) -> None:
     rows = ["acme,2021-2025,192.0.2.1", "botnet,2024-03-14,192.0.2.0/24", "range,2024-03-14,192.0.2.9-192.0.2.20"]
     (tmp_path / "lists.csv").write_text("\n".join(["name,period,prefix", *rows]))
     days = [("192.0.2.1", "2024-03-14"), ("192.0.2.1", "2024-03-15"), ("192.0.2.15", "2024-03-14")]

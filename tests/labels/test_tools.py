@@ -72,22 +72,24 @@ def table_of(records: list[Record]) -> pa.Table:
 
 
 @pytest.mark.parametrize("make", [zmap, masscan, mirai, unicornscan, unicornscan_swapped, nmap])
-def test_packets_of_a_tool_are_told(rng: np.random.Generator, make: Callable[[np.random.Generator], Record]) -> None:
+def test_packets_of_a_tool_are_recognised(
+    rng: np.random.Generator, make: Callable[[np.random.Generator], Record]
+) -> None:
     found = tool_fingerprints(table_of([make(rng) for _ in range(50)])).to_pylist()
     assert found == [make.__name__.removesuffix("_swapped")] * 50
 
 
-def test_random_headers_are_of_no_tool(rng: np.random.Generator) -> None:
+def test_random_headers_match_no_tool(rng: np.random.Generator) -> None:
     sources = [f"192.0.2.{index % 50}" for index in range(500)]
     records = [syn(rng, src_ip=source) for source in sources]
     assert tool_fingerprints(table_of(records)).null_count == 500
 
 
-def test_a_constant_sequence_number_is_not_taken_for_nmap(rng: np.random.Generator) -> None:
+def test_a_constant_sequence_number_is_not_nmap(rng: np.random.Generator) -> None:
     assert tool_fingerprints(table_of([syn(rng, tcp_seq=SECRET) for _ in range(9)])).null_count == 9
 
 
-def test_sources_are_judged_apart(rng: np.random.Generator) -> None:
+def test_each_source_is_recognised_separately(rng: np.random.Generator) -> None:
     records = [nmap(rng) | {"src_ip": "192.0.2.2"} for _ in range(9)] + [syn(rng) for _ in range(9)]
     assert tool_fingerprints(table_of(records)).to_pylist() == ["nmap"] * 9 + [None] * 9
 
@@ -105,7 +107,7 @@ def test_records_without_header_columns_have_no_tool(rng: np.random.Generator) -
     assert tool_fingerprints(table.slice(0, 0)).to_pylist() == []
 
 
-def test_what_the_input_says_stays_where_no_mark_is_found(rng: np.random.Generator) -> None:
+def test_given_tools_are_kept_without_a_fingerprint(rng: np.random.Generator) -> None:
     table = table_of([syn(rng), mirai(rng)]).append_column("tool", pa.array(["masscan", "masscan"]))
     assert add_tools(table).column("tool").to_pylist() == ["masscan", "mirai"]
 

@@ -73,7 +73,7 @@ def assert_equal_weights(one: Adaptation, other: Adaptation) -> None:
     assert all(torch.equal(values, weights(other)[name]) for name, values in weights(one).items())
 
 
-def test_it_changes_the_weights_and_says_what_it_did(adapted: Adaptation, base: Path, windows: Windows) -> None:
+def test_adaptation_changes_the_weights_and_reports_facts(adapted: Adaptation, base: Path, windows: Windows) -> None:
     before = load_model(base)[0].state_dict()
     assert any(not torch.equal(values, before[name]) for name, values in weights(adapted).items())
     facts = adapted.facts
@@ -96,7 +96,7 @@ def test_the_same_call_gives_the_same_weights(
     assert again.facts | {"seconds": 0} == adapted.facts | {"seconds": 0}
 
 
-def test_whole_networks_are_kept_out_up_to_the_share() -> None:
+def test_whole_networks_are_held_out_up_to_the_share() -> None:
     sources = pa.array([f"10.0.{network}.{host}" for network in range(40) for host in range(1 + network % 5)])
     kept = keep_out(sources, 0.25, seed=0)
     networks = networks_of(sources)
@@ -108,7 +108,7 @@ def test_whole_networks_are_kept_out_up_to_the_share() -> None:
     np.testing.assert_array_equal(keep_out(sources.take(pa.array(order)), 0.25, seed=0), kept[order])
 
 
-def test_sources_kept_out_are_not_learned_from(
+def test_held_out_sources_are_not_learned_from(
     windows: Windows, base: Path, settings: AdaptSettings, adapted: Adaptation
 ) -> None:
     """Other records of held-out sources do not change the weights."""
@@ -132,7 +132,7 @@ def test_with_too_few_sources_only_the_last_layer_changes(
     assert changed == ["head.output.weight", "head.output.bias"]
 
 
-def test_weights_that_are_worse_on_the_sources_kept_out_are_not_taken(
+def test_weights_that_are_worse_on_held_out_sources_are_not_used(
     windows: Windows, base: Path, settings: AdaptSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = module._train
@@ -150,7 +150,7 @@ def test_weights_that_are_worse_on_the_sources_kept_out_are_not_taken(
     assert all(torch.equal(v, spoilt.model.state_dict()[k]) for k, v in load_model(base)[0].state_dict().items())
 
 
-def test_a_difference_within_its_interval_is_no_worse(windows: Windows) -> None:
+def test_a_difference_within_its_interval_is_not_worse(windows: Windows) -> None:
     held_out = HeldOut.of(windows.to_table(), 8, seed=0)
     assert held_out is not None
     random = np.random.default_rng(0)
@@ -181,7 +181,7 @@ def adapt_here(windows: Path, base: Path, settings: AdaptSettings, folder: Path,
     adapt(pq.read_table(windows), base, settings, folder=folder)
 
 
-def test_an_adaptation_that_was_killed_goes_on_bit_for_bit(
+def test_a_killed_adaptation_continues_bit_for_bit(
     windows: Windows, base: Path, settings: AdaptSettings, adapted: Adaptation, tmp_path: Path
 ) -> None:
     pq.write_table(windows.to_table(), tmp_path / "windows.parquet")
@@ -213,7 +213,7 @@ def test_a_budget_in_seconds_bounds_the_steps(
     ("options", "told"),
     [({"hold_out": 1.0}, "hold_out"), ({"seconds": 0}, "seconds"), ({"min_sources": 1}, "min_sources")],
 )
-def test_wrong_settings_are_told(options: dict, told: str) -> None:
+def test_wrong_settings_are_reported(options: dict, told: str) -> None:
     with pytest.raises(TrainingError, match=told):
         AdaptSettings(**options)
 

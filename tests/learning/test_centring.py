@@ -33,7 +33,7 @@ def test_embeddings_of_another_telescope_leave_their_cone(windows: pa.Table) -> 
     np.testing.assert_array_equal(embed_windows(model, tokenizer, windows, progress=False), before)
 
 
-def test_too_few_windows_say_nothing(windows: pa.Table) -> None:
+def test_too_few_windows_are_not_centred(windows: pa.Table) -> None:
     model, tokenizer = load_model()
     few = windows.slice(0, FEWEST_WINDOWS - 1)
     assert centred(model, tokenizer, few) is None

@@ -33,7 +33,7 @@ def test_shipped_configurations_load(path: Path) -> None:
         assert config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"] in names
 
 
-def test_what_fsdp_cannot_divide_is_refused() -> None:
+def test_a_model_that_fsdp_cannot_shard_is_refused() -> None:
     accelerator: Any = SimpleNamespace(distributed_type=DistributedType.FSDP)
     check_shardable(accelerator, TelescopeConfig())
     with pytest.raises(TrainingError, match="no encoder layers"):

@@ -8,7 +8,7 @@ from telescope_transformer.learning.checkpoints import SEAL, STATE, find_fault
 
 
 @pytest.mark.parametrize("seal", ["{}", "[]", '{"other": "0"}', "null"])
-def test_a_checkpoint_whose_seal_does_not_name_its_state_is_at_fault(tmp_path: Path, seal: str) -> None:
+def test_a_checkpoint_whose_seal_lacks_its_state_is_refused(tmp_path: Path, seal: str) -> None:
     (tmp_path / STATE).write_text("{}")
     (tmp_path / SEAL).write_text(seal)
     assert find_fault(tmp_path) is not None

@@ -47,7 +47,7 @@ def test_sibling_pairs_are_of_another_source_of_the_network() -> None:
     assert (6, 7) not in met
 
 
-def test_no_sibling_pairs_leave_the_draws_as_they_are() -> None:
+def test_without_sibling_pairs_the_draws_are_unchanged() -> None:
     plain, told = (PairSampler(OFFSETS, PairOptions(batch_pairs=4), siblings) for siblings in (None, SIBLINGS))
     np.testing.assert_array_equal(plain.pairs(3).starts, told.pairs(3).starts)
 
@@ -91,7 +91,7 @@ def test_time_jitter_changes_the_rate_of_whole_windows(store: RecordStore) -> No
     torch.testing.assert_close(torch.cat([first[0], second[0], first[1], second[1]]), jittered)
 
 
-def test_mixed_batches_are_each_of_one_dataset(store: RecordStore) -> None:
+def test_each_mixed_batch_is_of_one_dataset(store: RecordStore) -> None:
     parts = [
         PairBatches(store, PairSampler(store.offsets, PairOptions(batch_pairs=4, seed=seed)), TOKENIZER)
         for seed in (0, 1)

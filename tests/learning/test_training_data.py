@@ -59,7 +59,7 @@ def test_a_store_is_built_once_and_again_for_other_fields(dataset: Path, tmp_pat
     assert open_store(tmp_path).encoded["input_ids"].shape[1] == 1
 
 
-def test_what_is_missing_is_named(dataset: Path, tmp_path: Path) -> None:
+def test_a_missing_part_is_named(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="nowhere"):
         build_store(tmp_path / "nowhere", "train", TOKENIZER, tmp_path / "cache")
     with pytest.raises(DatasetError, match="no windows of split 'validation'"):

@@ -45,7 +45,7 @@ def assert_same_run(output: Path, finished: Path) -> None:
     assert (output / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
 
 
-def test_a_run_leaves_a_model_and_says_how_it_was_made(finished: Path) -> None:
+def test_a_run_writes_a_model_and_how_it_was_made(finished: Path) -> None:
     model, tokenizer = load_model(finished)
     assert model.config.hidden_size == 16
     assert tokenizer.fields == model.config.fields
@@ -59,7 +59,7 @@ def test_a_run_leaves_a_model_and_says_how_it_was_made(finished: Path) -> None:
     assert list((finished / "logs").rglob("events.out.tfevents.*"))
 
 
-def test_a_finished_run_stays_as_it_is(dataset: Path, tmp_path: Path, finished: Path) -> None:
+def test_a_finished_run_is_not_changed(dataset: Path, tmp_path: Path, finished: Path) -> None:
     output = tmp_path / "run"
     shutil.copytree(finished, output)
     (output / "model.safetensors").unlink()
@@ -77,7 +77,7 @@ def test_a_finished_run_stays_as_it_is(dataset: Path, tmp_path: Path, finished: 
     ],
     ids=["at random steps", "while a checkpoint is sealed", "before a checkpoint is renamed"],
 )
-def test_a_killed_run_goes_on_bit_for_bit(
+def test_a_killed_run_continues_bit_for_bit(
     dataset: Path, tmp_path: Path, finished: Path, kills: list[tuple[str, int]]
 ) -> None:
     arguments = options(dataset, tmp_path / "run")
@@ -116,7 +116,7 @@ def test_two_processes_train_as_one(dataset: Path, tmp_path: Path) -> None:
     assert results[1][0][1:] == pytest.approx(results[0][0][1:], rel=1e-5)
 
 
-def test_both_ways_to_compute_attention_train_the_same(dataset: Path, tmp_path: Path) -> None:
+def test_both_attention_implementations_train_the_same(dataset: Path, tmp_path: Path) -> None:
     results = []
     for attention in ("sdpa", "eager"):
         output = tmp_path / attention / "run"
@@ -182,7 +182,7 @@ def stops_with(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
     return lines[0]
 
 
-def test_a_loss_that_is_no_number_stops_the_run(
+def test_a_loss_that_is_not_finite_stops_the_run(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output, original, calls = tmp_path / "run", NTXent.loss, []
@@ -216,13 +216,13 @@ def test_a_loss_that_is_no_number_stops_the_run(
         (["--lengths", "long"], "lengths must be one of"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(
+def test_errors_are_one_line(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], words: str
 ) -> None:
     assert words in stops_with(capsys, options(dataset, tmp_path / "run", *more))
 
 
-def test_a_full_disk_is_told_and_leaves_the_checkpoints(
+def test_a_full_disk_is_reported_and_keeps_the_checkpoints(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "run"
@@ -278,7 +278,7 @@ def test_bfloat16_is_left_where_the_processor_computes_it_in_software(
     assert [str(each.message) for each in warned] == ([BF16_IN_SOFTWARE] if trains != (told or "bf16") else [])
 
 
-def test_launchers_that_start_too_few_processes_are_found_out() -> None:
+def test_launchers_that_start_too_few_processes_are_detected() -> None:
     with pytest.raises(TrainingError, match="starts one"):
         training.check_world_size(1, {"MASTER_ADDR": "127.0.0.1"})
     with pytest.raises(TrainingError, match="started 2 processes, but each would train alone"):

@@ -41,7 +41,7 @@ def test_the_example_of_a_module_is_true(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_space_has_what_the_hub_needs(name: str, tmp_path: Path) -> None:
+def test_a_space_has_the_files_that_the_hub_needs(name: str, tmp_path: Path) -> None:
     write_space(name, tmp_path, "my-metric")
     assert {path.name for path in tmp_path.iterdir()} == {"my-metric.py", "README.md", "app.py", "requirements.txt"}
     card = (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def test_weighted_statistics_equal_those_of_repeated_pairs(sample: tuple, multip
 
 @QUICK
 @given(samples(), st.data())
-def test_groups_are_ranked_by_themselves(sample: tuple, data: st.DataObject) -> None:
+def test_each_group_is_ranked_separately(sample: tuple, data: st.DataObject) -> None:
     scores, first, second = sample
     groups = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(scores), max_size=len(scores))))
     positive = first == second

@@ -105,7 +105,7 @@ def test_padding_changes_no_embedding(changes: dict[str, object], attention: str
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_a_masked_record_counts_for_nothing_wherever_it_stands(changes: dict[str, object]) -> None:
+def test_a_masked_record_has_no_influence_at_any_position(changes: dict[str, object]) -> None:
     model = make_model(**changes)
     batch = make_batch(model.config)
     mask = torch.ones(3, 7).long()

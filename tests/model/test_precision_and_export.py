@@ -62,7 +62,7 @@ def test_batches_without_records(model: TelescopeForContrastiveLearning, shape: 
         assert output.embeddings.isfinite().all()
 
 
-def test_a_window_of_padding_alone_disturbs_no_other(model: TelescopeForContrastiveLearning) -> None:
+def test_a_window_of_padding_does_not_change_others(model: TelescopeForContrastiveLearning) -> None:
     batch = make_batch(model.config, 2, 6)
     alone = model(**{name: values[:1] for name, values in batch.items()}).embeddings
     batch["attention_mask"][1] = 0

@@ -68,7 +68,7 @@ def test_signed_log_keeps_the_sign() -> None:
     torch.testing.assert_close(signed_log(torch.tensor([-1.0, 0.0, 1.0])), torch.stack([-two, 0 * two, two]))
 
 
-def test_times_know_ties_and_ends() -> None:
+def test_time_features_flag_ties_and_ends() -> None:
     rows = records(4, timestamp=[0, 0, 5_000_000, 9_000_000])
     scales = features("times", rows)
     since_flags, until_flags = scales[:, 20:22], scales[:, 42:44]
@@ -118,7 +118,7 @@ def test_ports_are_shared_by_their_bytes() -> None:
     assert features("ports", records(2, src_port=[23, 24]))[:, 26].tolist() == [1, 0]
 
 
-def test_what_records_do_not_carry_leaves_no_trace() -> None:
+def test_absent_fields_give_zeros() -> None:
     rows = records()
     for row in rows:
         del row["src_port"], row["dst_ip"]

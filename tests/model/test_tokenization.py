@@ -112,7 +112,7 @@ def test_ipv6_prefixes_share_octets() -> None:
     assert fold_address("::ffff:192.0.2.1") == fold_address("192.0.2.1") == fold_address(0xC0000201)
 
 
-def test_what_is_missing_or_out_of_range_is_unknown() -> None:
+def test_missing_and_out_of_range_values_are_unknown() -> None:
     tokenizer = TOKENIZERS["all fields"]
     records = [
         {"timestamp": 0, "dst_ip": "no address", "dst_port": 65_536, "protocol": -1},
@@ -156,7 +156,7 @@ def test_batches_pad_and_truncate() -> None:
         tokenizer([long, short], return_tensors="pt")
 
 
-def test_columns_are_a_sequence_too() -> None:
+def test_columns_are_accepted_as_a_sequence() -> None:
     tokenizer = TOKENIZERS["default"]
     columns = {"dst_ip": ["192.0.2.1", "192.0.2.2"], "dst_port": [1, 2], "protocol": [6, 6], "timestamp": [0, 5]}
     records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

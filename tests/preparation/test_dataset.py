@@ -70,7 +70,7 @@ def test_inputs_with_different_columns_are_one_dataset(records, tmp_path):
     assert any(ttl)
 
 
-def test_the_account_adds_up(records, dataset):
+def test_the_counts_add_up(records, dataset):
     counts = read_manifest(dataset).counts()
     assert counts["read"] == counts["kept"] + counts["rejected"] == records.num_rows
     assert counts["kept"] == counts["records_in_windows"] + counts["records_left_out"]
@@ -149,7 +149,7 @@ def test_an_append_must_agree_with_the_dataset(recording, dataset, records, tmp_
         prepare_files(dataset, recording, settings=replace(SETTINGS, shards=8), append=True)
 
 
-def test_appended_records_take_the_columns_of_the_dataset(records, tmp_path):
+def test_appended_records_get_the_columns_of_the_dataset(records, tmp_path):
     bare = write_records(tmp_path / "bare.parquet", records.drop_columns(["ttl", "label"]))
     full = write_records(tmp_path / "full.parquet", records.slice(0, 2000))
     prepare_files(tmp_path / "dataset", bare)
@@ -157,7 +157,7 @@ def test_appended_records_take_the_columns_of_the_dataset(records, tmp_path):
     assert "ttl" not in load_split(tmp_path / "dataset", "train").schema.names
 
 
-def test_an_existing_dataset_is_kept_unless_told(recording, records, tmp_path):
+def test_an_existing_dataset_is_kept_without_append_or_overwrite(recording, records, tmp_path):
     output = tmp_path / "dataset"
     prepare_files(output, recording)
     with pytest.raises(DatasetError, match="append to it or overwrite it"):
@@ -182,7 +182,7 @@ def test_scanner_lists_label_the_windows_and_never_move_them(recording, dataset,
         assert new["label"] == ("lower" if in_list else old["label"])
 
 
-def test_rejected_rows_are_written_beside(tmp_path):
+def test_rejected_rows_are_written_beside_the_dataset(tmp_path):
     rows = ["timestamp,src_ip,dst_ip,protocol,src_port,dst_port"]
     rows += [f"{1_700_000_000 + i},192.0.2.{1 + i % 3},198.51.100.7,tcp,{1024 + i},23" for i in range(60)]
     rows.insert(5, "1700000000,not-an-address,198.51.100.7,tcp,1,2")
@@ -200,7 +200,7 @@ def test_too_few_records_are_an_error_and_leave_nothing(records, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.parquet"]
 
 
-def test_an_input_that_is_missing_leaves_nothing(tmp_path):
+def test_a_missing_input_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match=r"absent\.parquet"):
         prepare(scan_records([tmp_path / "absent.parquet"]), tmp_path / "dataset", SETTINGS)
     assert not list(tmp_path.iterdir())

@@ -89,9 +89,7 @@ def test_a_low_memory_limit_gives_the_same_windows(recording, dataset, tmp_path)
 
 
 @pytest.mark.parametrize("splits", [True, False])
-def test_a_source_that_is_cut_before_its_last_record_has_come_has_the_same_windows(
-    records, recording, tmp_path, monkeypatch, splits
-):
+def test_a_source_that_is_cut_in_pieces_has_the_same_windows(records, recording, tmp_path, monkeypatch, splits):
     windows = replace(WINDOW, splits=splits, session_gap=3600.0)
     prepare_files(tmp_path / "whole", recording, settings=replace(SETTINGS, windows=windows))
     monkeypatch.setattr(engines, "BATCH_RECORDS", 64)
@@ -113,7 +111,7 @@ def test_any_number_of_shards_gives_the_windows_of_a_plain_cut_in_their_order(re
 
 
 @pytest.mark.parametrize(("limit", "message"), [("1KB", "memory"), ("four", "no size")])
-def test_a_memory_limit_that_cannot_be_kept_is_an_error(recording, tmp_path, limit, message):
+def test_a_memory_limit_that_is_too_low_is_an_error(recording, tmp_path, limit, message):
     with pytest.raises(DatasetError, match=message):
         prepare_files(
             tmp_path / "dataset", recording, settings=replace(SETTINGS, engine=EngineSettings(memory_limit=limit))

@@ -51,7 +51,7 @@ def kill_at(step, tmp_path, output, flows, *, append):
     process.wait()
 
 
-def test_killed_before_the_end_leaves_no_dataset(recording, tmp_path):
+def test_a_killed_preparation_leaves_no_dataset(recording, tmp_path):
     output = tmp_path / "dataset"
     kill_at("_write_shards", tmp_path, output, recording, append=False)
     with pytest.raises(DatasetError, match="is not a prepared dataset"):
@@ -61,7 +61,7 @@ def test_killed_before_the_end_leaves_no_dataset(recording, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_killed_in_an_append_leaves_the_dataset_as_it_was(records, tmp_path):
+def test_a_killed_append_leaves_the_dataset_unchanged(records, tmp_path):
     first = write_records(tmp_path / "first.parquet", records.slice(0, 2000))
     second = write_records(tmp_path / "second.parquet", records.slice(2000))
     output = tmp_path / "dataset"
@@ -77,7 +77,7 @@ def test_killed_in_an_append_leaves_the_dataset_as_it_was(records, tmp_path):
     assert pc.count_distinct(sources).as_py() >= pc.count_distinct(windows["source"]).as_py()
 
 
-def test_a_planted_link_is_refused_and_what_it_points_to_stays(recording, tmp_path):
+def test_a_planted_link_is_refused_and_its_target_is_kept(recording, tmp_path):
     victim = tmp_path / "victim" / "photos"
     victim.mkdir(parents=True)
     (victim / "a.txt").write_text("x")

@@ -68,7 +68,7 @@ def test_traffic_by_day_is_of_all_records(whole, records):
     assert days == [[d, int((day == d).sum()), len(set(sources[day == d]))] for d in np.unique(day).tolist()]
 
 
-def test_a_dataset_that_is_not_split_has_no_splits(whole):
+def test_a_dataset_prepared_without_splits_has_none(whole):
     with pytest.raises(DatasetError, match="prepare it with --splits"):
         load_split(whole, "train")
     assert set(load_datasets(whole)) == {"windows"}

@@ -46,7 +46,7 @@ def test_each_step_says_its_certificate_and_a_damaged_file_is_left_whole(tmp_pat
     assert kept == sum(pq.read_table(path).num_rows for path in sorted(tmp_path.glob("*.parquet")))
 
 
-def test_watch_names_a_file_that_it_cannot_read_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watch_names_an_unreadable_file_and_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("telescope_transformer.update.update", partial(update, embedder=port_shares))
     folder, state = tmp_path / "in", tmp_path / "state.duckdb"
     folder.mkdir()

@@ -34,7 +34,7 @@ def kept(state: State) -> int:
     return state.number("SELECT sum(kept) FROM inputs")
 
 
-def test_of_a_file_that_grew_only_the_new_part_is_taken(tmp_path: Path) -> None:
+def test_only_the_new_part_of_a_grown_file_is_added(tmp_path: Path) -> None:
     log = tmp_path / "today.csv"
     with State(tmp_path / "state.duckdb") as state, State(tmp_path / "whole.duckdb") as whole:
         for end in (300, 700, 1000):
@@ -46,7 +46,7 @@ def test_of_a_file_that_grew_only_the_new_part_is_taken(tmp_path: Path) -> None:
         assert state.query(windows).equals(whole.query(windows))
 
 
-def test_a_file_that_was_written_anew_under_its_name_is_refused(tmp_path: Path) -> None:
+def test_a_replaced_file_of_the_same_name_is_refused(tmp_path: Path) -> None:
     log = tmp_path / "today.csv"
     with State(tmp_path / "state.duckdb") as state:
         log.write_text(HEADER + rows(0, 300))
@@ -66,7 +66,7 @@ def test_the_same_day_compressed_is_not_taken_twice(tmp_path: Path) -> None:
         assert take(state, packed) == []
 
 
-def test_a_damaged_file_does_not_stop_later_ones_and_a_header_is_a_quiet_day(tmp_path: Path) -> None:
+def test_a_damaged_file_does_not_stop_later_ones_and_a_bare_header_is_a_quiet_day(tmp_path: Path) -> None:
     days = write_days(tmp_path, 2)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 is not enough")
     (tmp_path / "quiet.csv").write_text(HEADER)
@@ -78,7 +78,7 @@ def test_a_damaged_file_does_not_stop_later_ones_and_a_header_is_a_quiet_day(tmp
     assert "bad.parquet" in str(refused[0])
 
 
-def test_what_is_not_given_is_what_the_state_was_begun_with(tmp_path: Path) -> None:
+def test_options_that_are_not_given_come_from_the_state(tmp_path: Path) -> None:
     nothing = {"model": None, "threshold": None, "window": None, "min_records": None}
     with State(tmp_path / "state.duckdb") as state:
         assert settings_of(state, **nothing).window == 128
@@ -109,7 +109,7 @@ def test_an_open_window_is_embedded_once_a_day(tmp_path: Path) -> None:
     assert sum(embedded) <= 2 * found.num_rows
 
 
-def test_old_windows_age_out_and_an_actor_that_returns_gets_its_id(tmp_path: Path) -> None:
+def test_old_windows_are_deleted_and_a_returning_actor_gets_its_id(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
 
     def write(day: int, port: int | None = None) -> Path:
@@ -163,7 +163,7 @@ def test_a_state_with_a_view_or_another_files_content_is_refused(tmp_path: Path)
         State(tmp_path / "state.duckdb")
 
 
-def test_a_state_that_is_damaged_behind_its_header_is_told(tmp_path: Path) -> None:
+def test_a_state_damaged_after_its_header_is_reported(tmp_path: Path) -> None:
     with State(tmp_path / "state.duckdb") as state:
         take(state, *write_days(tmp_path, 2))
     shutil.copy(tmp_path / "state.duckdb", tmp_path / "half.duckdb")

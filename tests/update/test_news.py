@@ -12,7 +12,7 @@ from telescope_transformer.update.news import NewsTeller
 LINE = {"cluster": 7, "name": "$(touch run); `touch run`", "text": "A new cluster."}
 
 
-def test_a_new_cluster_is_told_once_and_by_no_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_cluster_is_reported_once_and_without_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     program = (
         "import sys; open('told', 'a').write(sys.stdin.read() + chr(10)); open('arguments', 'w').write(sys.argv[1])"
@@ -28,7 +28,7 @@ def test_a_new_cluster_is_told_once_and_by_no_shell(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("command", ["no-such-program", f"{sys.executable} -c 'raise SystemExit(3)'"])
-def test_a_command_that_fails_is_said_and_the_watch_goes_on(command: str) -> None:
+def test_a_failing_command_is_reported_and_the_watch_continues(command: str) -> None:
     said: list[str] = []
     NewsTeller(command, say=said.append).tell([LINE])
     assert len(said) == 1
@@ -36,6 +36,6 @@ def test_a_command_that_fails_is_said_and_the_watch_goes_on(command: str) -> Non
 
 
 @pytest.mark.parametrize("command", ["", "a 'b"])
-def test_a_command_that_is_none_is_refused(command: str) -> None:
+def test_an_unusable_command_is_refused(command: str) -> None:
     with pytest.raises(InputError, match="--on-new"):
         NewsTeller(command, say=pytest.fail)

@@ -94,7 +94,7 @@ def other_model() -> tuple:
     return other, tokenizer
 
 
-def test_an_adapted_model_lies_in_the_state_and_embeds_what_comes_later(
+def test_an_adapted_model_is_stored_in_the_state_and_embeds_later_windows(
     days: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, tokenizer = other_model()

@@ -79,7 +79,7 @@ def test_an_empty_state_has_no_summary(tmp_path: Path) -> None:
         summarise(state)
 
 
-def test_files_are_taken_once_and_only_when_they_stand_still(tmp_path: Path) -> None:
+def test_files_are_added_once_and_only_when_complete(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv", ".hidden", "c.csv.part", "empty.csv"):
         (tmp_path / name).write_text("" if name == "empty.csv" else "x")
     looks = 0
@@ -95,7 +95,7 @@ def test_files_are_taken_once_and_only_when_they_stand_still(tmp_path: Path) -> 
     assert [path.name for path in candidates(tmp_path)] == ["a.csv", "b.csv", "empty.csv"]
 
 
-def test_a_file_that_is_moved_away_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_moved_away_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.csv").write_text("x")
     monkeypatch.setattr(watching, "candidates", lambda folder: [folder / "a.csv", folder / "gone.csv"])
     looks = iter([False, True])

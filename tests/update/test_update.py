@@ -174,9 +174,7 @@ def test_other_settings_and_files_that_are_no_state_are_refused(
             State(path)
 
 
-def test_a_state_keeps_to_the_checkpoint_that_it_was_begun_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_state_keeps_its_first_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = write_days(tmp_path, 3)
     digests = iter(["one", "another"])
 
