@@ -10,6 +10,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+# The unit of all times is a microsecond.
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+
 
 class RecordField(NamedTuple):
     """A field of a flow record.

@@ -30,6 +30,7 @@ RECORDS_AT_A_TIME = 2_000_000
 MOST_PROFILED = 10_000
 # Our choice: largest clusters that are explained, windows of each, and windows of other clusters as donors of values.
 EXPLAINED, WINDOWS_EXPLAINED, DONORS = 60, 50, 2_000
+# Our choice: nearest clusters and typical windows that a profile lists.
 NEAREST = TYPICAL = 3
 
 

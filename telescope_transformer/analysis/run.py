@@ -31,6 +31,7 @@ from telescope_transformer.analysis.tables import (
 from telescope_transformer.analysis.work import MODEL, copy_folder, working_in
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.fields import DAY
 from telescope_transformer.files import file_digest
 from telescope_transformer.labels import read_owners
 from telescope_transformer.preparation import (
@@ -51,7 +52,6 @@ from telescope_transformer.report import name_clusters
 from telescope_transformer.report.days import main_span
 from telescope_transformer.report.granularity import walk_thresholds
 from telescope_transformer.report.services import service_texts
-from telescope_transformer.report.timing import DAY
 
 
 def analyze(

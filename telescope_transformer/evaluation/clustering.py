@@ -27,15 +27,18 @@ from telescope_transformer.metrics.clusters import cluster_scores
 from telescope_transformer.metrics.pairs import all_pairs, condensed
 from telescope_transformer.threshold import reproducible_threshold
 
+# Our choice: more thresholds would change the best score of a sweep little.
 SWEEP_POINTS = 24
 # Above this number of windows no lower bound is computed; `tables.CLUSTER_NOTE` says so.
 PROVED_WINDOWS = 600
 # The search has a fixed amount of work, so labels do not depend on the machine. Only the proof has a time limit.
 BOUND_SECONDS = 2.0
+# The default of HDBSCAN.
 SMALLEST_CLUSTER = 5
 # A bootstrap replicate has about 63 % of the sources, so metrics that grow with their number get no interval from it.
 COUNTS = frozenset({"n_clusters", "n_classes"})
 ENTROPIES = frozenset({"homogeneity", "completeness", "v_measure", "variation_of_information"})
+# The dimensions of the paper's embeddings; wider vectors are reduced for k-means and HDBSCAN.
 WIDEST = 128
 
 

@@ -17,7 +17,9 @@ from telescope_transformer.metrics.pairs import PairRanking, all_pairs, condense
 
 Figures = dict[str, dict[str, NDArray[np.float64]]]
 
+# Our choice: the ends of a 95 % interval then rest on five replicates each.
 REPLICATES = 200
+# Neighbours that vote on a label: our choice, small enough for organisations with four sources.
 NEIGHBOURS = 5
 
 

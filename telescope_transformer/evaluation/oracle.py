@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from telescope_transformer.fields import DAY
 from telescope_transformer.records.addresses import format_ipv4
 from telescope_transformer.simulation import SimulationSettings
-from telescope_transformer.simulation.behaviours import HOUR, WORM
+from telescope_transformer.simulation.behaviours import WORM
 from telescope_transformer.simulation.population import INFECTION_DELAY, SOURCE_SPREAD, draw_population
 from telescope_transformer.simulation.telescope import START
 
@@ -23,7 +24,7 @@ def oracle_partition(settings: SimulationSettings) -> tuple[pa.Array, NDArray[np
         Addresses (n,), codes of the true actors (n,), and clusters (n,): each source is assigned to the most likely
         actor.
     """
-    duration = int(settings.days * 24 * HOUR)
+    duration = int(settings.days * DAY)
     population = draw_population(
         settings.sources, settings.seed, settings.records_per_source, settings.network, START, duration
     )

@@ -21,6 +21,7 @@ from telescope_transformer.evaluation.targets import pair_targets
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.metrics.pairs import condensed
 
+# Our choices for legible pictures. The time of t-SNE grows with the number of mapped windows.
 BINS = 80
 DOTS_PER_INCH = 110
 MAPPED_WINDOWS = 1_500

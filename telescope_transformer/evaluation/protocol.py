@@ -18,6 +18,7 @@ from telescope_transformer.windows import TRAIN_PART, fixed_windows, split_of_so
 HOLD_OUTS = ("source", "prefix", "organisation")
 UNSEEN = ("unseen_sources", "unseen_sequences")
 PARTS = ("train", "validation", *UNSEEN)
+# Our choice: six pairs of a source at most, so that large sources do not dominate.
 MAX_WINDOWS = 4
 # Two thousand windows give two million pairs; more would only narrow the intervals.
 MAX_SOURCES = 1_000

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from telescope_transformer.evaluation.windows import DAY_SECONDS, WindowSet, indicator
 from telescope_transformer.metrics.pairs import all_pairs
 
+# Sources of an organisation whose windows can win a vote of five neighbours; see `large_organisations`.
 LARGE_ORGANISATION = 4
 
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.fields import DAY, SECOND
 from telescope_transformer.records.addresses import network_of
 
-SECOND = 1_000_000
-DAY_SECONDS = 86_400
+DAY_SECONDS = DAY // SECOND
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from telescope_transformer.fields import DAY
 from telescope_transformer.labels.periods import EPOCH, REACH_DAYS, Period
 from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
 
 _HALF = 0xFFFFFFFFFFFFFFFF
 # Microseconds.
-_DAY = 24 * 3600 * 1_000_000
 # Makes days before 1970 positive; times of 64 bits in microseconds have fewer days than this.
 _DAY_OFFSET = 1 << 30
 
@@ -271,7 +271,7 @@ def label_records(table: pa.Table, labels: PrefixLabels, address: str = "src_ip"
 
     A label that the input has stays where no prefix matches.
     """
-    days = table["timestamp"].to_numpy() // _DAY if "timestamp" in table.column_names else None
+    days = table["timestamp"].to_numpy() // DAY if "timestamp" in table.column_names else None
     found = labels.label(table[address], days)
     index = table.schema.get_field_index("label")
     if index < 0:

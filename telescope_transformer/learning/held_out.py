@@ -19,7 +19,7 @@ WINDOWS_PER_SOURCE = 4
 # With fewer sources or fewer positive pairs, the metrics cannot tell which weights are better.
 FEWEST_SOURCES = 10
 FEWEST_PAIRS = 20
-# Number of bootstrap replicates over sources, and the quantile that ends their 95 % interval.
+# Our choice of bootstrap replicates over sources; the quantile is the upper end of their 95 % interval.
 REPLICATES = 200
 UPPER_END = 0.975
 # The metrics that decide: recognising a source, and relating different sources of one network, often one actor's.

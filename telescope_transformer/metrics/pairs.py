@@ -24,6 +24,7 @@ SCORE_DECIMALS = 6
 # Replicates per pass over the pairs, so that their weights per bin fit into the processor's cache.
 BLOCK_REPLICATES = 16
 
+# Rates at which true-positive rates are reported: few pairs are positive, so only low rates are useful.
 FALSE_POSITIVE_RATES = {"tpr_at_1pct": 0.01, "tpr_at_01pct": 0.001}
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-# Id 1 is [UNK]. The values of the fields follow.
+# Ids: [PAD] is 0, [UNK] is 1, and the values of the fields follow.
 PAD_TOKEN_ID = 0
 FIRST_FIELD_ID = 2
 
@@ -26,6 +26,7 @@ FIELD_SIZES: dict[str, int] = {
     "tcp_flags": 256,
 }
 DEFAULT_FIELDS = ("dst_octet_1", "dst_octet_2", "dst_octet_3", "dst_octet_4", "dst_port", "protocol")
+# Our choice: wider for fields with more values.
 FIELD_EMBEDDING_SIZES: dict[str, int] = {
     "dst_octet_1": 8,
     "dst_octet_2": 8,

@@ -26,6 +26,7 @@ MISSING = -1
 # For ICMP and ICMPv6, the source port is the type; readers write this number if it is unknown.
 ICMP_PROTOCOLS = (1, 58)
 UNKNOWN_ICMP_TYPE = 65_535
+# 64-bit arithmetic, and the increment of SplitMix64 (see `_mix`).
 _MASK = 0xFFFFFFFFFFFFFFFF
 _GOLDEN = 0x9E3779B97F4A7C15
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

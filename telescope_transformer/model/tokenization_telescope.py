@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PAD_TOKEN, UNK_TOKEN = "[PAD]", "[UNK]"
+# The default `max_position_embeddings` of the model.
 MODEL_MAX_LENGTH = 512
 
 

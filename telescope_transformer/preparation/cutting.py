@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from telescope_transformer.fields import WINDOW_FIELDS
+from telescope_transformer.fields import DAY, WINDOW_FIELDS
 from telescope_transformer.preparation.settings import WHOLE, WindowSettings
 from telescope_transformer.windows import (
     TRAIN_PART,
@@ -21,9 +21,8 @@ from telescope_transformer.windows import (
     window_starts,
 )
 
-# A source with more records than this is cut before all of its records are read..
+# A source with more records than this is cut before all of its records are read.
 MOST_CARRIED = 2**21
-DAY_MICROSECONDS = 86_400_000_000
 # Column with the number of records of each record's source, which the cut for training needs.
 OF_SOURCE = "of_source"
 # The training part of a source in tenths: whole numbers round in the same way on every machine.
@@ -205,7 +204,7 @@ def describe_sources(
 
 def days_of(codes: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Count records and sources per day, int64 (n, 3): day since 1970, records, sources."""
-    day = times // DAY_MICROSECONDS
+    day = times // DAY
     days, place, records = np.unique(day, return_inverse=True, return_counts=True)
     # Records are sorted by source and time, so those of one source and day are adjacent.
     first = np.append(True, (codes[1:] != codes[:-1]) | (day[1:] != day[:-1]))

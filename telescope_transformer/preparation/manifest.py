@@ -15,6 +15,7 @@ from telescope_transformer.files import write_text
 from telescope_transformer.preparation.settings import SPLITS, WHOLE, WindowSettings
 from telescope_transformer.preparation.writer import ShardFile
 
+# Increased when older releases would misread the dataset. Version 3 lists all services of each source.
 SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 README = "README.md"

@@ -5,6 +5,7 @@ from enum import IntEnum
 import numpy as np
 from numba import njit
 
+from telescope_transformer.fields import DAY
 from telescope_transformer.records.text import INVALID, VALID, digits_at, trim
 
 MILLIS_FROM, MICROS_FROM, NANOS_FROM = 10**11, 10**14, 10**17
@@ -14,7 +15,6 @@ LAST = 253_402_300_799_999_999
 """The last microsecond of the year 9999: beyond it Python's and DuckDB's dates end."""
 
 _MALFORMED_TIME = 10**15
-_DAY = 86_400_000_000
 
 
 class NumberForm(IntEnum):
@@ -112,7 +112,7 @@ def _number(whole: int, data: np.ndarray, start: int, stop: int, form: int) -> i
     if form == NumberForm.EXCEL:
         # A fraction of a day, rounded to milliseconds: Excel keeps 15 digits of the whole.
         millis = (part // 1000 * 86_400 + 500_000) // 1_000_000
-        return (whole - _EXCEL_DAYS) * _DAY + millis * 1000
+        return (whole - _EXCEL_DAYS) * DAY + millis * 1000
     if form == NumberForm.FILETIME:
         return whole // 10 - _SINCE_1601
     if form == NumberForm.WEBKIT:
@@ -204,7 +204,7 @@ def _calendar(year: int, data: np.ndarray, start: int, stop: int) -> int:
     start += 1 + count
     if count == 0 or day < 1 or day > _days_in(year, month):
         return -1
-    midnight = _days_from_civil(year, month, day) * 86_400_000_000
+    midnight = _days_from_civil(year, month, day) * DAY
     if start == stop:
         return midnight
     if data[start] != 32 and (data[start] | 32) != 116:

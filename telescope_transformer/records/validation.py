@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.errors import FlowRecordError
-from telescope_transformer.fields import FIELDS
+from telescope_transformer.fields import DAY, FIELDS
 from telescope_transformer.records.addresses import IPV6, format_addresses, parse_addresses
 from telescope_transformer.records.context import ReadContext
 from telescope_transformer.records.dates import clock_text, is_time_of_day
@@ -52,8 +52,7 @@ _LARGEST = {row.name: row.largest for row in FIELDS if row.largest is not None a
 _EARLIEST_PLAUSIBLE = 631_152_000_000_000
 """1990-01-01 in microseconds: before it there were no telescopes."""
 
-_DAY = 86_400_000_000
-_AHEAD = 2 * _DAY
+_AHEAD = 2 * DAY
 """Microseconds by which a record may lie ahead of this machine's clock: two days, for clocks and zones in disorder."""
 
 
@@ -229,7 +228,7 @@ class Validator:
         form = self._times.form or NumberForm.EPOCH
         if form != NumberForm.EPOCH:
             self._context.note(f"times written as numbers are read as {FORM_MEANING[form]}", self._file)
-        if len(times) and not (times % _DAY).any():
+        if len(times) and not (times % DAY).any():
             self._context.note("all times are midnight: is the time of day in another column?", self._file)
         if len(times) and (times.min() < _EARLIEST_PLAUSIBLE or times.max() > self._last_plausible):
             odd = times[(times < _EARLIEST_PLAUSIBLE) | (times > self._last_plausible)]

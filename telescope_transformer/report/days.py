@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from telescope_transformer.fields import DAY
 from telescope_transformer.report.counting import codes_of
-from telescope_transformer.report.timing import DAY
 
 # A clock that is wrong puts records years away. Days further than this from all others are not drawn.
 FAR_DAYS = 365

@@ -6,7 +6,7 @@ names: IANA, Service Name and Transport Protocol Port Number Registry (only wher
 
 from typing import NamedTuple
 
-TCP, UDP = 6, 17
+from telescope_transformer.records.schema import TCP, UDP
 
 
 class Port(NamedTuple):

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from telescope_transformer import similarity
 from telescope_transformer.arrays import unit_rows
+from telescope_transformer.fields import DAY
 from telescope_transformer.labels import Owner, Owners
 from telescope_transformer.records.addresses import network_of
 from telescope_transformer.records.schema import PORT_PROTOCOLS
@@ -15,7 +16,7 @@ from telescope_transformer.report.counting import codes_of, pair_counts, spans, 
 from telescope_transformer.report.days import days_of_groups, main_span
 from telescope_transformer.report.services import protocol_name, service_codes, service_name
 from telescope_transformer.report.targets import target_profiles
-from telescope_transformer.report.timing import DAY, activity, inter_arrivals, rhythm, timing_profile
+from telescope_transformer.report.timing import activity, inter_arrivals, rhythm, timing_profile
 from telescope_transformer.report.window_records import WindowRecords, join_records
 from telescope_transformer.report.words import iso_time
 

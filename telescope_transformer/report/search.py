@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.fields import DAY
 from telescope_transformer.records.addresses import IPV4, network_of, parse_addresses
 from telescope_transformer.report.folder import Folder
-from telescope_transformer.report.timing import DAY
 from telescope_transformer.report.words import day_text
 
 # Letters of a search, and rows and addresses of an answer.

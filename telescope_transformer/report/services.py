@@ -4,13 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
+from telescope_transformer.records.schema import ICMP, ICMPV6, TCP, UDP, UNKNOWN_ICMP_TYPE
 from telescope_transformer.report.counting import pair_counts
-from telescope_transformer.report.ports import PORTS, TCP, UDP, port_hint
+from telescope_transformer.report.ports import PORTS, port_hint
 from telescope_transformer.report.window_records import join_records
 from telescope_transformer.windows import service_codes
-
-ICMP, ICMPV6 = 1, 58
 
 PROTOCOL_NAMES = {
     ICMP: "icmp",

@@ -2,10 +2,9 @@
 
 import numpy as np
 
+from telescope_transformer.fields import HOUR, SECOND
+
 ACTIVITY_BINS = 60
-MICROSECONDS = 1_000_000
-HOUR = 3600 * MICROSECONDS
-DAY = 24 * HOUR
 
 
 def activity(clusters: np.ndarray, timestamps: np.ndarray, n_clusters: int, span: tuple[int, int]) -> np.ndarray:
@@ -32,7 +31,7 @@ def _counts(rows: np.ndarray, columns: np.ndarray, n_rows: int, n_columns: int) 
 def inter_arrivals(timestamps: np.ndarray, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Seconds between neighbouring records of one window, and the later record's position (both (m,))."""
     same = np.flatnonzero(windows[1:] == windows[:-1]) + 1
-    return (timestamps[same] - timestamps[same - 1]) / MICROSECONDS, same
+    return (timestamps[same] - timestamps[same - 1]) / SECOND, same
 
 
 def timing_profile(gaps: np.ndarray, n_records: int, first: int, last: int) -> dict[str, float | str]:

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TCP, UDP = 6, 17
-SECOND = 1_000_000
-HOUR = 3600 * SECOND
+from telescope_transformer.records.schema import TCP, UDP
 
 ZMAP, MASSCAN, WORM, RESEARCH, SLOW, BACKSCATTER, MISCONFIGURATION = range(7)
 

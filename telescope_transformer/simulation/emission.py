@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from telescope_transformer.fields import SECOND
 from telescope_transformer.simulation.behaviours import (
     BACKSCATTER,
     MASSCAN,
@@ -29,9 +30,9 @@ RECORD_DTYPE = np.dtype(
 )  # fmt: skip
 WALK_DTYPE = np.dtype([("position", "u8"), ("address", "u4")])
 
+# TCP flags (RFC 9293), and the IP id of all probes of ZMap (its packet.c).
 SYN, SYN_ACK, RST_ACK = 0x02, 0x12, 0x14
 ZMAP_IP_ID = 54321
-_SECOND = 1_000_000
 
 
 class Emitter:
@@ -178,7 +179,7 @@ def _emit_tries(source: Any, i: int, ports: np.ndarray, low: int, high: int, out
         for packet in range(PACKETS_PER_TRY):
             nonce = mix(source.key + np.uint64(attempt * PACKETS_PER_TRY + packet))
             jitter = np.int64(nonce % np.uint64(20_000))
-            late = time + ((1 << packet) - 1) * _SECOND + jitter
+            late = time + ((1 << packet) - 1) * SECOND + jitter
             n = _write(source, i, ports, late, source.target, nonce, np.uint64(attempt), out, n)
     return n
 
@@ -221,7 +222,7 @@ def _write(
         record.tcp_flags = RST_ACK if nonce & np.uint64(3) == 0 else SYN_ACK
     elif kind == MISCONFIGURATION:
         # A stack that counts its packets.
-        record.ip_id = np.uint16(source.src_port + (time // _SECOND) % 65521)
+        record.ip_id = np.uint16(source.src_port + (time // SECOND) % 65521)
     if protocol != TCP:
         record.tcp_flags, record.tcp_seq = 0, 0
     return n + 1

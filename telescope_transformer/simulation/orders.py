@@ -19,12 +19,14 @@ from functools import lru_cache
 import numpy as np
 from numba import njit
 
+# The smallest prime above 2^32, and a primitive root modulo it (ZMap, section 4.1).
 ZMAP_PRIME = 2**32 + 15
 ZMAP_ORDER = ZMAP_PRIME - 1
 ZMAP_ROOT = 3
 # The order of the group, as powers of primes.
 _FACTORS = ((2, 1), (3, 2), (5, 1), (131, 1), (364289, 1))
 IPV4_SPACE = 2**32
+# Rounds of the Feistel cipher: with four it is a strong pseudorandom permutation (Luby and Rackoff 1988).
 _ROUNDS = 4
 
 

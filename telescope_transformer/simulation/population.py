@@ -6,10 +6,10 @@ from ipaddress import IPv4Network
 import numpy as np
 
 from telescope_transformer.arrays import positions_in_runs
+from telescope_transformer.fields import HOUR
 from telescope_transformer.simulation.behaviours import (
     BACKSCATTER,
     BEHAVIOURS,
-    HOUR,
     MASSCAN,
     MISCONFIGURATION,
     RESEARCH,

@@ -13,14 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.fields import DAY
 from telescope_transformer.records.addresses import format_ipv4
-from telescope_transformer.records.schema import FLOW_SCHEMA
-from telescope_transformer.simulation.behaviours import HOUR, TCP
+from telescope_transformer.records.schema import FLOW_SCHEMA, TCP
 from telescope_transformer.simulation.emission import Emitter
 from telescope_transformer.simulation.population import Population, draw_population
 
 # 1 January 2024, 00:00 UTC.
 START = 1_704_067_200_000_000
+# Our choices, to bound memory: the table of sources, the records generated at a time, and a Parquet row group.
 MOST_SOURCES = 2_000_000
 _RECORDS_PER_SLICE = 2**21
 _ROW_GROUP = 2**20
@@ -91,7 +92,7 @@ def simulate(
 
 def simulate_batches(settings: SimulationSettings) -> Iterator[pa.RecordBatch]:
     """Yield slices of time, each in time order; text columns are dictionary-encoded."""
-    duration = int(settings.days * 24 * HOUR)
+    duration = int(settings.days * DAY)
     population = draw_population(
         settings.sources, settings.seed, settings.records_per_source, settings.network, START, duration
     )

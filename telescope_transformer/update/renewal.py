@@ -18,8 +18,7 @@ from telescope_transformer.arrays import offsets_of
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import StateError
-from telescope_transformer.fields import WINDOW_FIELDS
-from telescope_transformer.report.timing import DAY
+from telescope_transformer.fields import DAY, WINDOW_FIELDS
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.update.certificate import forget, update_certificate
 from telescope_transformer.update.identity import Event, inherit

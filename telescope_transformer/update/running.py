@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from telescope_transformer.analysis import AnalysisSettings, counted, say_nothing
 from telescope_transformer.correlation_clustering.solution import relative_gap
 from telescope_transformer.errors import InputError, NoRecordsError
+from telescope_transformer.fields import DAY
 from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.report.timing import DAY
 from telescope_transformer.report.words import iso_time
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps

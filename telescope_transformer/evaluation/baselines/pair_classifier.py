@@ -18,8 +18,10 @@ from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.metrics.pairs import all_pairs
 from telescope_transformer.windows import fixed_windows
 
+# Our choice: up to 15 positive pairs of a source, and enough negatives to include similar ones.
 WINDOWS_PER_SOURCE = 6
 NEGATIVES_PER_POSITIVE = 6
+# Pairs whose features are computed at a time, to bound memory.
 BLOCK_PAIRS = 200_000
 
 

@@ -21,15 +21,17 @@ from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.evaluation.protocol import Split
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.windows import DAY_SECONDS, WindowSet
+from telescope_transformer.fields import HOUR, SECOND
+from telescope_transformer.records.schema import TCP, UDP
 
+# Dimensions and context are those of DarkVec; epochs and the context of DANTE are the defaults of gensim.
 DIMENSIONS = 50
 EPOCHS = 5
 DANTE_CONTEXT = 5
 DARKVEC_CONTEXT = 25
-HOUR_SECONDS = 3600
+HOUR_SECONDS = HOUR // SECOND
 TRANSDUCTIVE_PARTS = ("validation", "unseen_sources", "unseen_sequences")
 
-TCP, UDP, ICMP = 6, 17, 1
 # Service classes of DarkVec (table 3): class by port; other ports are classed by range.
 SERVICE_PORTS = {
     "telnet": (23, 992),
