@@ -13,6 +13,7 @@ EXTRAS = {
     "fsspec": "remote",
     "s3fs": "remote",
     "gensim": "baselines",
+    "igraph": "baselines",
     "matplotlib": "train",
     "maxminddb": "mmdb",
     "onnx": "onnx",

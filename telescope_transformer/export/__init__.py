@@ -81,7 +81,8 @@ def export_clusters(
         options: what is left out, whose name the export bears, and how far it may go.
 
     Raises:
-        ExportError: for an unknown format or cluster, a missing library, or a folder that is no analysis.
+        ExportError: for an unknown format or cluster, or a folder that is not an analysis.
+        MissingExtraError: if the library of the format is not installed.
     """
     if format not in formats():
         raise ExportError(f"unknown format {format!r}; one of {', '.join(formats())}")

@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -151,19 +150,6 @@ def _confidence(sources: pa.Table, windows: pa.Table, *, calibrated: bool) -> pa
         placement = sources["placement"].to_numpy().astype(np.float64)
         shares = np.where(np.isnan(placement), shares, placement)
     return pa.array(np.round(100 * shares).astype(np.int32))
-
-
-def library(name: str) -> Any:
-    """A library of the extra `export`.
-
-    Raises:
-        ExportError: if it is not installed.
-    """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        hint = "pip install 'telescope-transformer[export]'"
-        raise ExportError(f"this format needs the library {name}: {hint}") from error
 
 
 def utc(microseconds: int) -> datetime:

@@ -6,8 +6,9 @@ analysis, that of an attribute from the event and its address.
 
 from typing import Any
 
-from telescope_transformer.export.members import Members, library, stable_uuid, utc
+from telescope_transformer.export.members import Members, stable_uuid, utc
 from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.extras import require
 from telescope_transformer.labels import is_malicious
 
 # Galaxy clusters of MISP that stand for what a tool's mark tells.
@@ -24,11 +25,11 @@ def misp_event(members: Members, options: ExportOptions | None = None) -> str:
     """The clusters as one MISP event in JSON, unpublished, with analysis still to be done.
 
     Raises:
-        ExportError: if the library `pymisp` is not installed.
+        MissingExtraError: if the library `pymisp` is not installed.
     """
     options = options or ExportOptions()
     rows = members.sources.to_pylist()
-    event = library("pymisp").MISPEvent(force_timestamps=True)
+    event = require("pymisp").MISPEvent(force_timestamps=True)
     event.info = f"Network telescope: {len(members.clusters)} clusters of sources with like behaviour"
     event.uuid = stable_uuid("misp", "event", options.author, members.analysis)
     event.distribution, event.threat_level_id, event.analysis = 0, 4, 0

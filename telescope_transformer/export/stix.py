@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from telescope_transformer.errors import ExportError
-from telescope_transformer.export.members import Members, library, stable_uuid, utc
+from telescope_transformer.export.members import Members, stable_uuid, utc
 from telescope_transformer.export.options import ExportOptions
+from telescope_transformer.extras import require
 from telescope_transformer.labels import is_malicious
 
 # An identity is not seen; a fixed time keeps it the same from day to day.
@@ -37,7 +38,7 @@ class _Bundle:
     """What all objects of a bundle share."""
 
     def __init__(self, members: Members, options: ExportOptions) -> None:
-        self.stix2 = library("stix2")
+        self.stix2 = require("stix2")
         self.members, self.options = members, options
         self.marking = self._marking()
         self.author = self.stix2.Identity(
@@ -77,7 +78,7 @@ def stix_bundle(members: Members, options: ExportOptions | None = None) -> str:
     """The clusters as a STIX 2.1 bundle in JSON.
 
     Raises:
-        ExportError: if the library `stix2` is not installed.
+        MissingExtraError: if the library `stix2` is not installed.
     """
     bundle = _Bundle(members, options or ExportOptions())
     objects: list[Any] = [bundle.marking, bundle.author]

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.extras import require
 from telescope_transformer.preparation.manifest import Manifest, read_manifest
 from telescope_transformer.preparation.settings import SPLITS, WHOLE
 from telescope_transformer.preparation.writer import ShardFile, merged_sources, window_schema
@@ -38,15 +39,21 @@ def load_split(directory: str | Path, split: str | None = None, columns: Sequenc
 
 
 def load_datasets(directory: str | Path) -> "datasets.DatasetDict":
-    """Load all splits that have windows as a `datasets.DatasetDict`; a dataset without splits has one entry."""
-    import datasets
+    """Load all splits that have windows as a `datasets.DatasetDict`; a dataset without splits has one entry.
 
+    Raises:
+        MissingExtraError: if the library `datasets` is not installed.
+        DatasetError: if `directory` is not a complete prepared dataset.
+    """
+    library = require("datasets")
     manifest = read_manifest(directory)
     paths = {
         split: [str(Path(directory) / file.path) for file in manifest.files_of(split)]
         for split in manifest.settings.folders
     }
-    return datasets.load_dataset("parquet", data_files={split: found for split, found in paths.items() if found})
+    found = {split: files for split, files in paths.items() if files}
+    loaded: datasets.DatasetDict = library.load_dataset("parquet", data_files=found)
+    return loaded
 
 
 def files_of(manifest: Manifest, split: str | None = None) -> list[ShardFile]:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.extras import require
 from telescope_transformer.fields import ANNOTATIONS
 from telescope_transformer.files import write_text
 from telescope_transformer.preparation.engines import sorted_by_duckdb
@@ -65,13 +66,11 @@ def session_at(settings: EngineSettings, scratch: Path, name: str) -> Iterator["
     If this process already has a session, it is used and left open.
 
     Raises:
-        DatasetError: if pyspark is not installed, or Spark does not start.
+        MissingExtraError: if pyspark is not installed.
+        DatasetError: if Spark does not start.
     """
-    try:
-        from pyspark.sql import SparkSession
-    except ImportError as error:
-        raise DatasetError("the spark engine needs the extra: pip install 'telescope-transformer[spark]'") from error
-    running = SparkSession.getActiveSession()
+    sessions = require("pyspark.sql").SparkSession
+    running = sessions.getActiveSession()
     if running is not None:
         yield running
         return
@@ -90,7 +89,7 @@ def session_at(settings: EngineSettings, scratch: Path, name: str) -> Iterator["
         options["spark.driver.bindAddress"] = options["spark.driver.host"] = "127.0.0.1"
         # Workers of a local master run in this Python environment unless the user names another.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.master(settings.master).appName(name)
+    builder = sessions.builder.master(settings.master).appName(name)
     for key, value in options.items():
         builder = builder.config(key, value)
     try:

@@ -3,6 +3,7 @@
 They get an advantage: the caller keeps the setting that agrees best with the truth.
 """
 
+import random
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.neighbors import NearestNeighbors
 
 from telescope_transformer.arrays import unit_rows
-from telescope_transformer.errors import TrainingError
+from telescope_transformer.extras import require
 
 # Number of neighbours in the graph, and dimensions that wide vectors are reduced to: common choices.
 NEIGHBOURS, DIMENSIONS = 15, 64
@@ -35,14 +36,9 @@ def leiden(vectors: NDArray, seed: int) -> Iterator[NDArray[np.int64]]:
         vectors: (n, d) of unit length.
 
     Raises:
-        TrainingError: if igraph is not installed.
+        MissingExtraError: if igraph is not installed.
     """
-    try:
-        import igraph
-    except ImportError as error:
-        raise TrainingError("Leiden needs igraph: pip install 'telescope-transformer[baselines]'") from error
-    import random
-
+    igraph = require("igraph")
     distances, places = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(vectors) - 1)).fit(vectors).kneighbors()
     # For unit vectors, the cosine is 1 - distance^2 / 2. Weights must be positive.
     weights = np.maximum(1 - distances.ravel() ** 2 / 2, 1e-6)

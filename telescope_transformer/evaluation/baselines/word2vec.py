@@ -17,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from telescope_transformer.errors import DatasetError, TrainingError
+from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.protocol import Split
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.windows import DAY_SECONDS, WindowSet
+from telescope_transformer.extras import require
 from telescope_transformer.fields import HOUR, SECOND
 from telescope_transformer.records.schema import TCP, UDP
 
@@ -138,11 +139,7 @@ def service_classes(services: NDArray) -> NDArray[np.int64]:
 
 def _word2vec(seed: int, *, window: int) -> Any:
     """A skip-gram model whose initial vectors depend only on the seed, not on Python's salted hash."""
-    try:
-        from gensim.models import Word2Vec
-    except ImportError as error:
-        raise TrainingError("Word2Vec needs gensim: pip install 'telescope-transformer[baselines]'") from error
-    return Word2Vec(
+    return require("gensim.models").Word2Vec(
         vector_size=DIMENSIONS, window=window, min_count=1, sg=1, epochs=EPOCHS, workers=1, seed=seed + 1, sample=0
     )
 
