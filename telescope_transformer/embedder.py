@@ -14,6 +14,7 @@ from telescope_transformer.arrays import offsets_of, unit_rows
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import (
     BATCH_RECORDS,
+    device_of,
     embed_encoded,
     embed_windows,
     embeddings_table,
@@ -50,6 +51,7 @@ def load(
     Raises:
         CheckpointError: if it is missing, damaged or of another architecture.
         HubError: if a Hub id cannot be downloaded.
+        InputError: if the device is not available.
 
     Example:
         >>> model = load()
@@ -88,7 +90,7 @@ class Embedder:
         self.tokenizer = tokenizer
         self.calibration = calibration
         self.name = name
-        self._device = device
+        self._device = None if device is None else device_of(device)
 
     @property
     def dimensions(self) -> int:
@@ -178,6 +180,8 @@ class Embedder:
         Returns:
             A row per window, as `telescope_transformer.windows.cut_windows` returns it.
         """
+        if isinstance(records, Iterator):
+            records = list(records)
         if isinstance(records, pa.Table) and {"source", "n_records", "timestamp"} <= set(records.column_names):
             return records
         paths = _paths(records)
@@ -191,7 +195,7 @@ class Embedder:
             found = read_table(records, columns=columns)
         return cut_windows(_valid(found), window=window, min_records=1)
 
-    def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
+    def similarity(self, a: npt.ArrayLike | torch.Tensor, b: npt.ArrayLike | torch.Tensor) -> np.ndarray:
         """Cosine similarity of every embedding in `a` with every embedding in `b`.
 
         Args:
@@ -202,15 +206,15 @@ class Embedder:
             float32 (n, m), without the axes of single embeddings.
 
         Raises:
-            InputError: if their dimensions differ.
+            InputError: if they are not vectors of numbers, or their dimensions differ.
         """
-        left, right = np.asarray(a, dtype=np.float32), np.asarray(b, dtype=np.float32)
+        left, right = _vectors(a), _vectors(b)
         if left.ndim not in (1, 2) or right.ndim not in (1, 2) or left.shape[-1] != right.shape[-1]:
             raise InputError(f"embeddings of shapes {left.shape} and {right.shape} cannot be compared")
         cosine = unit_rows(np.atleast_2d(left)) @ unit_rows(np.atleast_2d(right)).T
         return np.clip(cosine, -1, 1).reshape(left.shape[:-1] + right.shape[:-1])
 
-    def probability(self, a: npt.ArrayLike, b: npt.ArrayLike) -> np.ndarray:
+    def probability(self, a: npt.ArrayLike | torch.Tensor, b: npt.ArrayLike | torch.Tensor) -> np.ndarray:
         """Probability that two windows are of one source, if half of all pairs are, by the checkpoint's calibration.
 
         The calibration was fitted on the telescope that the checkpoint was trained on. `telescope calibrate` and
@@ -246,6 +250,16 @@ class Embedder:
             for name in names
         }
         return flat | {"offsets": offsets_of(np.array(sizes))}
+
+
+def _vectors(values: npt.ArrayLike | torch.Tensor) -> Vectors:
+    """Embeddings as float32; tensors may be in half precision, on a GPU, or have gradients."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().float().cpu().numpy()
+    try:
+        return np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"embeddings must be arrays of numbers: {error}") from error
 
 
 def _dtype(dtype: torch.dtype | str) -> torch.dtype:

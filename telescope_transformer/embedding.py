@@ -116,6 +116,20 @@ def computes_bf16(device: torch.device) -> bool:
     return any(capabilities.get(name) for name in BF16_INSTRUCTIONS)
 
 
+def device_of(device: str | torch.device | None = None) -> torch.device:
+    """The device to compute on; None is the first GPU, or else the CPU.
+
+    Raises:
+        InputError: if PyTorch does not know the device, or this machine does not have it.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise InputError(f"device {str(device)!r} is not available: {str(error).splitlines()[0]}") from error
+
+
 def _computes_half(device: torch.device, dtype: torch.dtype) -> bool:
     return computes_bf16(device) if dtype == torch.bfloat16 else device.type != "cpu"
 
@@ -144,8 +158,8 @@ def embed_windows(
         float32 (windows, embedding size), each row of unit length, in the order of `windows`.
 
     Raises:
-        InputError: if a window is longer than the model accepts, its records are not in time order, or `dtype` is not
-            one of these.
+        InputError: if a window is longer than the model accepts, its records are not in time order, `dtype` is not one
+            of these, or the device is not available.
     """
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
@@ -188,11 +202,12 @@ def embed_encoded(
         float32 (windows, embedding size).
 
     Raises:
-        InputError: if a window is longer than the model accepts, or `dtype` is not supported.
+        InputError: if a window is longer than the model accepts, `dtype` is not supported, or the device is not
+            available.
     """
     lengths = np.diff(encoded["offsets"])
     _check_lengths(model, lengths)
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_of(device)
     autocast = _autocast(device, dtype)
     was_training = model.training
     model.to(device).eval()  # type: ignore[arg-type]

@@ -92,7 +92,7 @@ def test_a_table_names_the_source_of_each_window(model: Embedder, records: list[
     ]
     assert expected.shape == (3, model.dimensions)
     # The table has the embeddings of `encode`, each beside its source.
-    whole = model.encode_table(records)
+    whole = model.encode_table(iter(records))
     np.testing.assert_allclose(np.array(whole["embedding"].to_pylist()), model.encode(records), atol=1e-6)
 
 
@@ -162,9 +162,27 @@ def test_similarity_and_probability(model: Embedder, expected: np.ndarray) -> No
     assert (np.diff(probability.ravel()[order]) >= 0).all()
     with pytest.raises(InputError, match="cannot be compared"):
         model.similarity(expected, expected[:, :-1])
+    for wrong in ("embeddings", [[1.0], [1.0, 2.0]]):
+        with pytest.raises(InputError, match="must be arrays of numbers"):
+            model.similarity(wrong, expected)
     bare = Embedder(model.model, model.tokenizer, name="user/bare")
     with pytest.raises(CheckpointError, match=r"user/bare has no calibration\.json"):
         bare.probability(expected, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_tensors_of_a_model_are_compared(model: Embedder, expected: np.ndarray, dtype: torch.dtype) -> None:
+    tensor = torch.tensor(expected, dtype=dtype, requires_grad=True)
+    np.testing.assert_allclose(model.similarity(tensor, tensor[0]), expected @ expected[0], atol=1e-2)
+    assert model.probability(tensor[0], tensor[1]).shape == ()
+
+
+def test_a_device_that_is_absent_is_named(model: Embedder, records: list[dict]) -> None:
+    for absent in ("gpu", "cuda:99"):
+        with pytest.raises(InputError, match=f"device '{absent}' is not available"):
+            telescope_transformer.load(device=absent)
+        with pytest.raises(InputError, match=f"device '{absent}' is not available"):
+            model.encode(records, device=absent)
 
 
 def test_a_wrong_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
