@@ -138,6 +138,16 @@ def as_sequences(records: Any) -> Any:
     return list(records) if isinstance(records, Iterator) else records
 
 
+def as_table(sequence: Any) -> Any:
+    """A data frame as an Arrow table; other sequences are returned unchanged."""
+    return pa.table(sequence) if _is_frame(sequence) else sequence
+
+
+def _is_frame(sequence: Any) -> bool:
+    """Whether this is a data frame: it exports Arrow data, and is not an Arrow table itself."""
+    return hasattr(sequence, "__arrow_c_stream__") and not hasattr(sequence, "column_names")
+
+
 def microseconds(timestamp: "int | datetime | np.datetime64") -> int:
     """A time as microseconds since 1970 in UTC; a `datetime` without a zone is UTC."""
     if isinstance(timestamp, np.datetime64):
@@ -163,6 +173,10 @@ def column_values(column: "pa.Array | pa.ChunkedArray", field: str) -> np.ndarra
         column: (n,) integers; for an octet, addresses as text or as folded integers.
     """
     octet = field.startswith("dst_octet_")
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.large_string())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = _folded(column) if octet else _parsed(column, field)
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
@@ -200,7 +214,7 @@ def _parsed(column: "pa.Array | pa.ChunkedArray", field: str) -> "pa.Array":
 
 def is_sequence(records: Any) -> bool:
     """Whether `records` is one sequence of flow records, not a list of sequences."""
-    if isinstance(records, Mapping) or hasattr(records, "column_names"):
+    if isinstance(records, Mapping) or hasattr(records, "column_names") or _is_frame(records):
         return True
     first = next(iter(records), None)
     return isinstance(first, Mapping) and not any(isinstance(value, (list, np.ndarray)) for value in first.values())
@@ -210,10 +224,12 @@ def seconds_of_records(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """Inter-arrival times (n,) float32 in seconds, from the field `inter_arrival` or from timestamps.
 
     Raises:
-        ValueError: if a record has neither, or the timestamps are not in order.
+        ValueError: if a record has neither, the timestamps are not in order, or an inter-arrival time is negative or
+            not a finite number.
     """
     if records and all("inter_arrival" in record for record in records):
-        return np.array([record["inter_arrival"] for record in records], dtype=np.float32)
+        given = [record["inter_arrival"] for record in records]
+        return _checked(np.array([np.nan if value is None else value for value in given], dtype=np.float32))
     missing = next((row for row, record in enumerate(records) if record.get("timestamp") is None), None)
     if missing is not None:
         raise ValueError(f"record {missing} has neither a timestamp nor, with all others, an inter_arrival")
@@ -224,14 +240,27 @@ def seconds_of_records(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
 def seconds_of_table(table: "pa.Table") -> np.ndarray:
     """`seconds_of_records` of a table of n records."""
     if "inter_arrival" in table.column_names:
-        return table["inter_arrival"].to_numpy().astype(np.float32)
+        return _checked(table["inter_arrival"].to_numpy().astype(np.float32))
     if "timestamp" not in table.column_names:
         raise ValueError(f"records have neither timestamp nor inter_arrival, only {table.column_names}")
     return seconds_between(_table_microseconds(table).to_numpy(), np.array([0, table.num_rows]))
 
 
+def _checked(seconds: np.ndarray) -> np.ndarray:
+    """Refuse inter-arrival times that are negative or not finite, because their embedding would be NaN."""
+    wrong = ~(np.isfinite(seconds) & (seconds >= 0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"record {row} has the inter_arrival {seconds[row]}: it must be a number of at least 0 seconds"
+        )
+    return seconds
+
+
 def _table_microseconds(table: "pa.Table") -> "pa.ChunkedArray":
     times = table["timestamp"]
+    if times.null_count:
+        raise ValueError(f"record {times.to_pylist().index(None)} has no timestamp")
     if pa.types.is_timestamp(times.type):
         times = times.cast(pa.timestamp("us", times.type.tz))
     return times.cast(pa.int64())

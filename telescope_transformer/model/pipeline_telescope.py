@@ -15,8 +15,9 @@ TASK = "flow-embedding"
 class FlowEmbeddingPipeline(Pipeline):
     """Embed windows of flow records as vectors of unit length.
 
-    The input is one sequence (a list of records, a dictionary of columns or an Arrow table, in time order), or an
-    iterable of sequences. Sequences that are too long for the model are an error unless `truncation=True`.
+    The input is one sequence (a list of records, a dictionary of columns, an Arrow table or a data frame, in time
+    order), or an iterable of sequences. Sequences that are too long for the model are an error unless
+    `truncation=True`.
 
     Example:
         >>> embed = pipeline("flow-embedding", model="user/telescope-base", trust_remote_code=True)

@@ -19,6 +19,7 @@ from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, FIRST_FIELD_ID
 from .flow_fields import (
     MISSING,
     as_sequences,
+    as_table,
     check_names,
     column_values,
     field_value,
@@ -77,11 +78,11 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
         fields: the fields of a token, names of `FIELD_SIZES`; by default the octets and port of the destination, and
             the protocol.
 
-    A sequence is a list of records (dictionaries), a dictionary of columns, or an Arrow table, in time order. A record
-    has `dst_ip` (text, or an IPv4 address as an integer), `protocol` (a number, or a name such as "tcp"), the other
-    fields by name, and `timestamp` (integer microseconds or a `datetime`) or `inter_arrival` (seconds since the
-    previous record). Missing fields become [UNK]. Padding follows the records, or precedes them if `padding_side` is
-    "left".
+    A sequence is a list of records (dictionaries), a dictionary of columns, an Arrow table or a data frame, in time
+    order. A record has `dst_ip` (text, or an IPv4 address as an integer), `protocol` (a number, or a name such as
+    "tcp"), the other fields by name, and `timestamp` (integer microseconds or a `datetime`) or `inter_arrival`
+    (seconds since the previous record). Missing fields become [UNK]. Padding follows the records, or precedes them if
+    `padding_side` is "left".
 
     Example:
         >>> tokenizer = FlowTokenizer()
@@ -156,6 +157,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
         )
 
     def _encode(self, sequence: Any) -> dict[str, np.ndarray]:
+        sequence = as_table(sequence)
         check_names(sequence, self.fields)
         if isinstance(sequence, (list, tuple, Mapping)):
             records = records_of(sequence) if isinstance(sequence, Mapping) else sequence

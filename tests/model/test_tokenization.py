@@ -166,6 +166,46 @@ def test_columns_are_accepted_as_a_sequence() -> None:
         tokenizer({"dst_ip": ["192.0.2.1"], "timestamp": [0, 1]})
 
 
+@pytest.mark.parametrize(
+    "text", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_text_of_every_arrow_type_is_read(text: pa.DataType) -> None:
+    tokenizer = FlowTokenizer()
+    rows = [{"timestamp": i, "dst_ip": f"192.0.2.{i}", "dst_port": 23, "protocol": "tcp"} for i in range(3)]
+    table = pa.Table.from_pylist(rows)
+    for name in ("dst_ip", "protocol"):
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(text))
+    np.testing.assert_array_equal(tokenizer(table)["input_ids"], tokenizer(rows)["input_ids"])
+
+
+def test_a_data_frame_is_a_sequence() -> None:
+    pandas = pytest.importorskip("pandas")
+    tokenizer = FlowTokenizer()
+    rows = [{"timestamp": i, "dst_ip": f"192.0.2.{i}", "dst_port": 23, "protocol": 6} for i in range(3)]
+    expected = tokenizer([rows, rows[:2]], padding=True)
+    found = tokenizer([pandas.DataFrame(rows), pandas.DataFrame(rows[:2])], padding=True)
+    for name in tokenizer.model_input_names:
+        np.testing.assert_array_equal(found[name], expected[name])
+    assert tokenizer(pandas.DataFrame(rows))["input_ids"].shape == (3, len(tokenizer.fields))
+
+
+@pytest.mark.parametrize("wrong", [None, float("nan"), float("inf"), -1.0])
+def test_an_impossible_inter_arrival_time_is_refused(wrong: float | None) -> None:
+    tokenizer = FlowTokenizer()
+    rows = [{"inter_arrival": value, "dst_ip": "192.0.2.1", "dst_port": 23, "protocol": 6} for value in (0.0, wrong)]
+    for records in (rows, pa.Table.from_pylist(rows)):
+        with pytest.raises(ValueError, match="record 1 has the inter_arrival"):
+            tokenizer(records)
+
+
+def test_a_record_without_a_time_is_refused() -> None:
+    tokenizer = FlowTokenizer()
+    rows = [{"timestamp": time, "dst_ip": "192.0.2.1", "dst_port": 23, "protocol": 6} for time in (0, None)]
+    for records in (rows, pa.Table.from_pylist(rows)):
+        with pytest.raises(ValueError, match="record 1 has n"):
+            tokenizer(records)
+
+
 def test_times_of_every_kind() -> None:
     tokenizer = TOKENIZERS["default"]
     plain = datetime(2026, 1, 1, tzinfo=UTC)
