@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from telescope_transformer.calibration import fit_calibration, measured
 from telescope_transformer.embedding import embed_windows, load_model
@@ -269,7 +268,7 @@ def figures_of(represent: Represent, parts: Parts, seed: int, *, communities: bo
     return found
 
 
-def _calibration_error(validation: NDArray, sample: NDArray, parts: Parts, seed: int) -> float | None:
+def _calibration_error(validation: np.ndarray, sample: np.ndarray, parts: Parts, seed: int) -> float | None:
     """Expected calibration error on unseen sources, with probabilities fitted on validation sources."""
     try:
         calibration = fit_calibration(validation, parts.validation.sources, seed=seed)
@@ -285,7 +284,7 @@ def _clusters(
 
     truth = windows.labels if windows.labels is not None else np.zeros(len(windows))
 
-    def ari(labels: NDArray) -> float:
+    def ari(labels: np.ndarray) -> float:
         return partition_scores(truth, labels, sources=windows.sources)["ari"]
 
     found: dict[str, float] = {}

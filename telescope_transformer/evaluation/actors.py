@@ -230,7 +230,7 @@ def _threshold(simulated: Simulated) -> Iterator[Clusters]:
 
 
 def _communities(
-    find: Callable[[NDArray, int], Iterator[NDArray[np.int64]]], simulated: Simulated
+    find: Callable[[np.ndarray, int], Iterator[NDArray[np.int64]]], simulated: Simulated
 ) -> Iterator[Clusters]:
     names, vectors = source_vectors(simulated.unlabelled)
     for labels in find(reduced(vectors, simulated.settings.seed), simulated.settings.seed):
@@ -265,7 +265,7 @@ def source_vectors(records: pa.Table) -> tuple[list[str], NDArray[np.float32]]:
     return names.to_pylist(), reduced(wide.toarray(), 0)
 
 
-def _counts(rows: NDArray, columns: NDArray, n_rows: int, n_columns: int | None = None) -> csr_array:
+def _counts(rows: np.ndarray, columns: np.ndarray, n_rows: int, n_columns: int | None = None) -> csr_array:
     width = int(columns.max(initial=0)) + 1 if n_columns is None else n_columns
     counts = csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=(n_rows, width))
     counts.sum_duplicates()

@@ -76,7 +76,7 @@ def truths(windows: WindowSet) -> dict[str, Truth]:
 
 
 def clusterings(
-    representation: Representation, truth: Truth, validation: Representation, validation_sources: NDArray, seed: int
+    representation: Representation, truth: Truth, validation: Representation, validation_sources: np.ndarray, seed: int
 ) -> Iterator[tuple[str, Clustered]]:
     """Names and labels of every clustering of a truth's windows, including the sweep's (`sweep_00` and so on)."""
     similarity = representation.similarity[np.ix_(truth.rows, truth.rows)]
@@ -94,13 +94,13 @@ def clusterings(
         yield f"sweep_{place:02d}", clustered
 
 
-def sweep_clusterings(similarity: NDArray, seed: int) -> Iterator[Clustered]:
+def sweep_clusterings(similarity: np.ndarray, seed: int) -> Iterator[Clustered]:
     """The correlation clustering at each threshold of the sweep, ascending."""
     for point in sweep_similarities(similarity, sweep_thresholds(similarity).tolist(), random_state=seed):
         yield Clustered(point.labels, _facts(point.threshold, point.cost))
 
 
-def correlation_clusters(similarity: NDArray, threshold: float, seed: int) -> Clustered:
+def correlation_clusters(similarity: np.ndarray, threshold: float, seed: int) -> Clustered:
     """Correlation clustering of the complete graph with weights similarity - threshold.
 
     Lower bound and gap are NaN; `proved` computes them.
@@ -113,7 +113,7 @@ def _facts(threshold: float, cost: float) -> dict[str, float]:
     return {"threshold": threshold, "cost": cost, "lower_bound": float("nan"), "gap": float("nan")}
 
 
-def proved(clustered: Clustered, similarity: NDArray, seed: int) -> Clustered:
+def proved(clustered: Clustered, similarity: np.ndarray, seed: int) -> Clustered:
     """A correlation clustering with a lower bound of its cost, and the gap between the two.
 
     They stay NaN above `PROVED_WINDOWS` windows, or if `BOUND_SECONDS` are not enough.
@@ -128,11 +128,11 @@ def proved(clustered: Clustered, similarity: NDArray, seed: int) -> Clustered:
     return Clustered(clustered.labels, clustered.facts | {"lower_bound": bound, "gap": gap})
 
 
-def _weights(similarity: NDArray, threshold: float) -> NDArray[np.float64]:
+def _weights(similarity: np.ndarray, threshold: float) -> NDArray[np.float64]:
     return (similarity - threshold).astype(np.float64)
 
 
-def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
+def balanced_threshold(similarity: np.ndarray, sources: np.ndarray) -> float:
     """The similarity that best separates same-source pairs from other pairs (Youden's index)."""
     first, second = all_pairs(len(sources))
     scores, same = condensed(similarity), sources[first] == sources[second]
@@ -148,7 +148,7 @@ def balanced_threshold(similarity: NDArray, sources: NDArray) -> float:
 
 
 def calibrated_threshold(
-    validation: NDArray, validation_sources: NDArray, vectors: NDArray, sources: NDArray
+    validation: np.ndarray, validation_sources: np.ndarray, vectors: np.ndarray, sources: np.ndarray
 ) -> float | None:
     """The threshold at which the clusters of these windows are reproducible.
 
@@ -158,7 +158,7 @@ def calibrated_threshold(
     return evidence.threshold if evidence else None
 
 
-def sweep_thresholds(similarity: NDArray) -> NDArray[np.float64]:
+def sweep_thresholds(similarity: np.ndarray) -> NDArray[np.float64]:
     """Ascending thresholds, half of them evenly spaced from the lowest to the highest similarity, half at quantiles.
 
     The quantiles serve representations with nearly equal similarities, such as that of an untrained network.
@@ -172,9 +172,9 @@ def sweep_thresholds(similarity: NDArray) -> NDArray[np.float64]:
 def score_clusterings(
     found: Iterator[tuple[str, Clustered]],
     truth: Truth,
-    multiplicities: NDArray,
+    multiplicities: np.ndarray,
     prove: Callable[[Clustered], Clustered],
-) -> tuple[dict[str, dict[str, NDArray]], Curves]:
+) -> tuple[dict[str, dict[str, np.ndarray]], Curves]:
     """Scores of each clustering with its replicates, and the curves over the sweep.
 
     Args:
@@ -186,7 +186,7 @@ def score_clusterings(
         replicates of metrics that grow with the number of sources. And the curves: for each metric a list with an
         element per threshold.
     """
-    figures: dict[str, dict[str, NDArray]] = {}
+    figures: dict[str, dict[str, np.ndarray]] = {}
     sweep: list[tuple[Clustered, dict[str, float]]] = []
     for name, clustered in found:
         if name.startswith("sweep"):
@@ -199,12 +199,12 @@ def score_clusterings(
     return figures, curves
 
 
-def _scores(clustered: Clustered, truth: Truth, drawn: NDArray) -> dict[str, float]:
+def _scores(clustered: Clustered, truth: Truth, drawn: np.ndarray) -> dict[str, float]:
     scores = cluster_scores(truth.classes, clustered.labels, drawn[truth.sources], truth.sources)
     return dict(scores) | clustered.facts
 
 
-def _replicated(clustered: Clustered, truth: Truth, multiplicities: NDArray) -> dict[str, NDArray]:
+def _replicated(clustered: Clustered, truth: Truth, multiplicities: np.ndarray) -> dict[str, np.ndarray]:
     """Scores, (1 + replicates,) each; replicates are NaN for metrics that drawing sources cannot estimate."""
     rows = [_scores(clustered, truth, drawn) for drawn in multiplicities]
     figures = {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -215,14 +215,14 @@ def _replicated(clustered: Clustered, truth: Truth, multiplicities: NDArray) -> 
     return figures
 
 
-def _reduced(vectors: NDArray, seed: int) -> NDArray:
+def _reduced(vectors: np.ndarray, seed: int) -> np.ndarray:
     """Vectors of at most `WIDEST` dimensions, since the time of these clusterers grows with the dimensions."""
     if min(vectors.shape) <= WIDEST:
         return vectors
     return TruncatedSVD(WIDEST, random_state=seed).fit_transform(vectors)
 
 
-def _k_means(vectors: NDArray, classes: int, seed: int) -> NDArray[np.int64]:
+def _k_means(vectors: np.ndarray, classes: int, seed: int) -> NDArray[np.int64]:
     """k-means with the true number of classes, or with as many as there are distinct vectors."""
     distinct = len(np.unique(vectors, axis=0))
     # With hundreds of clusters, restarts hardly differ and take long.
@@ -230,7 +230,7 @@ def _k_means(vectors: NDArray, classes: int, seed: int) -> NDArray[np.int64]:
     return KMeans(min(classes, distinct), n_init=starts, random_state=seed).fit_predict(vectors)
 
 
-def _hdbscan(vectors: NDArray) -> NDArray[np.int64]:
+def _hdbscan(vectors: np.ndarray) -> NDArray[np.int64]:
     """Labels of HDBSCAN; each noise window is a cluster of its own."""
     # HDBSCAN raises an error for fewer windows than the smallest cluster has.
     if len(vectors) < SMALLEST_CLUSTER:

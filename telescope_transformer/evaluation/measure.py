@@ -48,7 +48,7 @@ class EvaluationSuite:
             counts[f"{name}_positive"] = int((target.chosen & target.positive).sum())
         return counts
 
-    def answer(self, similarity: NDArray) -> Figures:
+    def answer(self, similarity: np.ndarray) -> Figures:
         """All metrics of a similarity (n, n), where higher means more alike.
 
         Raises:
@@ -63,7 +63,7 @@ class EvaluationSuite:
             figures["neighbours"] = self._neighbours(similarity, self.windows.labels)
         return figures
 
-    def _pairs(self, scores: NDArray, target: PairTarget) -> dict[str, NDArray]:
+    def _pairs(self, scores: np.ndarray, target: PairTarget) -> dict[str, np.ndarray]:
         chosen = target.chosen
         first, second = (self.windows.sources[side[chosen]] for side in (self.first, self.second))
         ranking = PairRanking(scores[chosen], target.positive[chosen], first, second)
@@ -72,7 +72,7 @@ class EvaluationSuite:
             figures["macro_auroc"] = self._macro(scores[chosen], target, target.groups)
         return figures
 
-    def _macro(self, scores: NDArray, target: PairTarget, codes: NDArray) -> NDArray:
+    def _macro(self, scores: np.ndarray, target: PairTarget, codes: np.ndarray) -> np.ndarray:
         """Mean over groups of the AUROC of pairs inside the group against pairs of a member and an outsider."""
         sides = [side[target.chosen] for side in (self.first, self.second)]
         first, second = (self.windows.sources[side] for side in sides)
@@ -88,7 +88,7 @@ class EvaluationSuite:
         weights = self.multiplicities[:, : aurocs.shape[1]] if by_source else np.ones_like(aurocs)
         return np.array([weighted_mean(*pair) for pair in zip(aurocs, weights, strict=True)])
 
-    def _retrieval(self, similarity: NDArray) -> dict[str, NDArray]:
+    def _retrieval(self, similarity: np.ndarray) -> dict[str, np.ndarray]:
         sources = self.windows.sources
         recall, precision = retrieval(similarity, sources)
         weights = [drawn[sources] for drawn in self.multiplicities]
@@ -97,7 +97,7 @@ class EvaluationSuite:
             "map": np.array([weighted_mean(precision, weight) for weight in weights]),
         }
 
-    def _neighbours(self, similarity: NDArray, labels: NDArray) -> dict[str, NDArray]:
+    def _neighbours(self, similarity: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         rows = self.told_by_neighbours
         sources = self.windows.sources[rows]
         predicted = neighbour_labels(similarity[np.ix_(rows, rows)], labels[rows], sources, k=NEIGHBOURS)

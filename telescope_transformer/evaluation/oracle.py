@@ -44,7 +44,7 @@ def oracle_partition(settings: SimulationSettings) -> tuple[pa.Array, NDArray[np
     return format_ipv4(sources["address"]), actors, clusters
 
 
-def _log_likelihood(begin: NDArray, volume: NDArray, members: NDArray) -> NDArray[np.float64]:
+def _log_likelihood(begin: np.ndarray, volume: np.ndarray, members: np.ndarray) -> NDArray[np.float64]:
     """Log-likelihood (n,) that each source belongs to an actor, whose parameters are estimated from its members.
 
     The delay of an infection after the begin of the worm, that of its first member, is exponential.

@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
 from telescope_transformer.evaluation.clustering import Curves
@@ -90,7 +89,7 @@ def threshold_curves(curves: Curves, title: str) -> Figure:
     return figure
 
 
-def window_map(vectors: NDArray, windows: WindowSet, title: str) -> Figure:
+def window_map(vectors: np.ndarray, windows: WindowSet, title: str) -> Figure:
     """t-SNE of the windows, coloured by organisation, or by the sources with most windows if none is known."""
     rows = np.random.default_rng(0).permutation(len(windows))[:MAPPED_WINDOWS]
     # A perplexity above a third of the number of windows has no meaning.
@@ -109,7 +108,7 @@ def window_map(vectors: NDArray, windows: WindowSet, title: str) -> Figure:
     return figure
 
 
-def map_groups(windows: WindowSet) -> NDArray:
+def map_groups(windows: WindowSet) -> np.ndarray:
     """The group of each window that a map colours, (n,): organisations or numbered sources; "" is grey."""
     if windows.labels is not None:
         return windows.labels

@@ -103,7 +103,7 @@ def with_test_windows(
     return replace(split, unseen_sources=test)
 
 
-def recurring(windows: pa.Table) -> tuple[pa.Table, NDArray]:
+def recurring(windows: pa.Table) -> tuple[pa.Table, np.ndarray]:
     """The windows of sources that have at least two, with the codes of their sources, (n,), ascending.
 
     Args:
@@ -126,7 +126,7 @@ def at_most(windows: pa.Table, max_windows: int, seed: int) -> pa.Table:
     return fixed_windows(windows, windows["n_records"][0].as_py(), max_per_source=max_windows, seed=seed)
 
 
-def _place_in_source(codes: NDArray) -> NDArray[np.float64]:
+def _place_in_source(codes: np.ndarray) -> NDArray[np.float64]:
     """Share of a source's windows that precede each window, for ascending codes and windows in time order."""
     counts = np.bincount(codes, minlength=1)
     return (np.arange(len(codes)) - offsets_of(counts)[codes]) / counts[codes]
@@ -144,7 +144,7 @@ def units_of(sources: Iterable[str], label_of: Mapping[str, str], hold_out: str)
     return units | (dict(label_of) if hold_out == "organisation" else {})
 
 
-def _split_of_rows(windows: pa.Table, seed: int, hold_out: str) -> NDArray:
+def _split_of_rows(windows: pa.Table, seed: int, hold_out: str) -> np.ndarray:
     sources = windows["source"].to_pylist()
     labels = windows["label"].to_pylist() if "label" in windows.column_names else [None] * len(sources)
     label_of = {source: label for source, label in zip(sources, labels, strict=True) if label}

@@ -21,7 +21,7 @@ class Representation(NamedTuple):
     vectors: NDArray[np.float32] | None = None
 
     @classmethod
-    def of_vectors(cls, vectors: NDArray) -> "Representation":
+    def of_vectors(cls, vectors: np.ndarray) -> "Representation":
         """The cosine similarity of vectors; vectors of zeros stay zeros."""
         unit = unit_rows(vectors)
         return cls(cosine_matrix(unit), unit)

@@ -37,7 +37,7 @@ Averages = dict[tuple[str, str, str, str], Averaged]
 
 def average(runs: Iterable[Run]) -> Averages:
     """Every metric by method, part, group and name. Splits in which it is not defined do not count in its mean."""
-    collected: dict[tuple[str, str, str, str], dict[int, list[NDArray]]] = {}
+    collected: dict[tuple[str, str, str, str], dict[int, list[np.ndarray]]] = {}
     for run in runs:
         for group, figures in run.figures.items():
             for name, values in figures.items():
@@ -88,7 +88,7 @@ def number(value: float) -> float | None:
     return None if not np.isfinite(value) else float(f"{value:.6g}")
 
 
-def _average(by_split: dict[int, list[NDArray]]) -> Averaged:
+def _average(by_split: dict[int, list[np.ndarray]]) -> Averaged:
     means = {split: np.mean(values, axis=0) for split, values in sorted(by_split.items())}
     stacked = np.stack(list(means.values()))
     defined = ~np.isnan(stacked)
@@ -98,6 +98,6 @@ def _average(by_split: dict[int, list[NDArray]]) -> Averaged:
     return Averaged(values, {split: float(mean[0]) for split, mean in means.items()})
 
 
-def _entry(values: NDArray) -> dict[str, float | None]:
+def _entry(values: np.ndarray) -> dict[str, float | None]:
     low, high = percentile_interval(values[1:])
     return {"mean": number(values[0]), "low": number(low), "high": number(high)}

@@ -23,7 +23,7 @@ class PairTarget(NamedTuple):
 
     chosen: NDArray[np.bool_]
     positive: NDArray[np.bool_]
-    groups: NDArray | None = None
+    groups: np.ndarray | None = None
 
 
 def pair_targets(windows: WindowSet) -> dict[str, PairTarget]:
@@ -68,7 +68,7 @@ def told_by_neighbours(windows: WindowSet, k: int) -> NDArray[np.int64]:
     return rows
 
 
-def large_organisations(windows: WindowSet) -> NDArray:
+def large_organisations(windows: WindowSet) -> np.ndarray:
     """Names of the organisations with at least four sources.
 
     A window of such an organisation has three other sources of it to vote, the majority of five neighbours. No method
@@ -81,13 +81,13 @@ def large_organisations(windows: WindowSet) -> NDArray:
     return names[(np.bincount(members, minlength=len(names)) >= LARGE_ORGANISATION) & (names != "")]
 
 
-def _gap_seconds(windows: WindowSet, first: NDArray, second: NDArray) -> NDArray[np.float64]:
+def _gap_seconds(windows: WindowSet, first: np.ndarray, second: np.ndarray) -> NDArray[np.float64]:
     """Seconds from the end of the earlier window to the start of the later one; negative if they overlap."""
     starts, ends = windows.seconds[:, 0], windows.seconds[:, -1]
     return np.maximum(starts[first], starts[second]) - np.minimum(ends[first], ends[second])
 
 
-def _common_sensor(sensors: NDArray) -> NDArray[np.bool_]:
+def _common_sensor(sensors: np.ndarray) -> NDArray[np.bool_]:
     """Whether two windows have a common sensor, (n, n)."""
     seen = (indicator(sensors) > 0).astype(np.float32)
     return (seen @ seen.T).toarray() > 0

@@ -40,7 +40,7 @@ class WindowSet:
     def length(self) -> int:
         return int(self.table["n_records"][0].as_py()) if len(self) else 0
 
-    def field(self, name: str) -> NDArray | None:
+    def field(self, name: str) -> np.ndarray | None:
         """A record field as an array (n, length); None if the records do not have it or a value is null."""
         if name not in self.table.column_names:
             return None
@@ -48,11 +48,11 @@ class WindowSet:
         return None if values.null_count else values.to_numpy(zero_copy_only=False).reshape(len(self), -1)
 
     @cached_property
-    def _source_texts(self) -> NDArray:
+    def _source_texts(self) -> np.ndarray:
         return np.array(self.table["source"].to_pylist())
 
     @cached_property
-    def source_names(self) -> NDArray:
+    def source_names(self) -> np.ndarray:
         return np.unique(self._source_texts)
 
     @cached_property
@@ -61,7 +61,7 @@ class WindowSet:
         return np.searchsorted(self.source_names, self._source_texts)
 
     @cached_property
-    def labels(self) -> NDArray | None:
+    def labels(self) -> np.ndarray | None:
         """Organisation of each window, (n,) of text, "" where unknown; None if no window has one."""
         if "label" not in self.table.column_names or self.table["label"].null_count == len(self):
             return None
@@ -95,16 +95,16 @@ class WindowSet:
         return np.take_along_axis(ordered, counts.argmax(axis=1)[:, None], axis=1)[:, 0]
 
     @cached_property
-    def sensors(self) -> NDArray | None:
+    def sensors(self) -> np.ndarray | None:
         """Destination of each record, (n, length); None if there is only one."""
         destinations = self.field("dst_ip")
         return None if destinations is None or len(np.unique(destinations)) < 2 else destinations
 
-    def take(self, rows: NDArray) -> "WindowSet":
+    def take(self, rows: np.ndarray) -> "WindowSet":
         return WindowSet(self.table.take(pa.array(rows)))
 
 
-def indicator(values: NDArray, vocabulary: NDArray | None = None) -> csr_array:
+def indicator(values: np.ndarray, vocabulary: np.ndarray | None = None) -> csr_array:
     """Count how often each value occurs in each window, sparse (n, distinct values).
 
     Args:

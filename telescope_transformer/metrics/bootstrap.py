@@ -13,7 +13,7 @@ def source_multiplicities(n_sources: int, replicates: int, *, seed: int = 0) -> 
     return rng.multinomial(n_sources, np.full(n_sources, 1 / n_sources), size=replicates).astype(np.float64)
 
 
-def percentile_interval(replicates: NDArray, *, level: float = 0.95) -> tuple[float, float]:
+def percentile_interval(replicates: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
     """The percentile interval of the defined replicates; NaN if there are none."""
     defined = replicates[~np.isnan(replicates)]
     if not len(defined):
@@ -22,7 +22,7 @@ def percentile_interval(replicates: NDArray, *, level: float = 0.95) -> tuple[fl
     return float(low), float(high)
 
 
-def weighted_mean(values: NDArray, weights: NDArray) -> float:
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
     """Weighted mean of the defined values; NaN if they have no weight."""
     defined = ~np.isnan(values) & (weights > 0)
     return float(np.average(values[defined], weights=weights[defined])) if defined.any() else float("nan")

@@ -37,7 +37,7 @@ class _Contingency(NamedTuple):
 
 
 def cluster_scores(
-    truth: NDArray, clusters: NDArray, weights: NDArray | None = None, sources: NDArray | None = None
+    truth: np.ndarray, clusters: np.ndarray, weights: np.ndarray | None = None, sources: np.ndarray | None = None
 ) -> Mapping[str, float]:
     """`edge_scores` and `partition_scores` in one.
 
@@ -48,7 +48,7 @@ def cluster_scores(
 
 
 def edge_scores(
-    truth: NDArray, clusters: NDArray, weights: NDArray | None = None, sources: NDArray | None = None
+    truth: np.ndarray, clusters: np.ndarray, weights: np.ndarray | None = None, sources: np.ndarray | None = None
 ) -> dict[str, float]:
     """Precision, recall and F1 of the joined and of the cut edges of the complete graph (the paper's evaluation).
 
@@ -69,7 +69,7 @@ def edge_scores(
 
 
 def partition_scores(
-    truth: NDArray, clusters: NDArray, weights: NDArray | None = None, sources: NDArray | None = None
+    truth: np.ndarray, clusters: np.ndarray, weights: np.ndarray | None = None, sources: np.ndarray | None = None
 ) -> dict[str, float]:
     """Adjusted Rand index, V-measure with its parts, variation of information in bits, and numbers of clusters.
 
@@ -94,7 +94,9 @@ def partition_scores(
     }
 
 
-def _contingency(truth: NDArray, clusters: NDArray, weights: NDArray | None, sources: NDArray | None) -> _Contingency:
+def _contingency(
+    truth: np.ndarray, clusters: np.ndarray, weights: np.ndarray | None, sources: np.ndarray | None
+) -> _Contingency:
     if len(truth) != len(clusters) or len(truth) == 0:
         raise InputError(f"{len(truth)} true labels and {len(clusters)} clusters cannot be compared")
     weights = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
@@ -104,12 +106,12 @@ def _contingency(truth: NDArray, clusters: NDArray, weights: NDArray | None, sou
     return _Contingency(*(_partition(codes, weights, units) for codes in groupings))
 
 
-def _crossed(first: NDArray, second: NDArray) -> NDArray:
+def _crossed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Codes, from 0, of the combinations of two arrays of codes."""
     return np.unique(first * (second.max() + 1) + second, return_inverse=True)[1]
 
 
-def _partition(codes: NDArray, weights: NDArray, units: NDArray) -> _Partition:
+def _partition(codes: np.ndarray, weights: np.ndarray, units: np.ndarray) -> _Partition:
     """Groups of windows, of which those of one unit have one weight.
 
     Of m windows of a unit of weight w the square of their sum is w^2 m^2, and their pairs are to weigh
@@ -129,7 +131,7 @@ def _adjusted_rand(table: _Contingency) -> float:
     return (both - expected) / (most - expected) if most != expected else 1.0
 
 
-def _entropy(sizes: NDArray) -> float:
+def _entropy(sizes: np.ndarray) -> float:
     shares = sizes[sizes > 0] / sizes.sum()
     return float(-(shares * np.log2(shares)).sum())
 

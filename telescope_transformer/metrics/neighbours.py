@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from telescope_transformer.errors import InputError
 
 
-def retrieval(similarity: NDArray, sources: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def retrieval(similarity: np.ndarray, sources: np.ndarray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Whether the nearest other window is of the same source, and the average precision of the whole ranking.
 
     Equally near windows share their ranks: recall at 1 is the share of the source's windows among the nearest, and
@@ -31,7 +31,7 @@ def retrieval(similarity: NDArray, sources: NDArray) -> tuple[NDArray[np.float64
     return recall, precision
 
 
-def neighbour_labels(similarity: NDArray, labels: NDArray, sources: NDArray, *, k: int = 5) -> NDArray:
+def neighbour_labels(similarity: np.ndarray, labels: np.ndarray, sources: np.ndarray, *, k: int = 5) -> np.ndarray:
     """Label of each window by majority of its k nearest windows of *other* sources (DarkVec, section 5, k-NN).
 
     Windows of the same source never vote, because recognising the source would give the label away. A tie goes to the
@@ -56,11 +56,12 @@ def neighbour_labels(similarity: NDArray, labels: NDArray, sources: NDArray, *, 
     np.add.at(votes, (rows, codes[nearest].ravel()), 1)
     np.add.at(weights, (rows, codes[nearest].ravel()), np.take_along_axis(masked, nearest, axis=1).ravel())
     leading = votes == votes.max(axis=1, keepdims=True)
-    return names[np.where(leading, weights, -np.inf).argmax(axis=1)]
+    best: np.ndarray = names[np.where(leading, weights, -np.inf).argmax(axis=1)]
+    return best
 
 
 def classification_scores(
-    true: NDArray, predicted: NDArray, weights: NDArray | None = None, averaged: NDArray | None = None
+    true: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None, averaged: np.ndarray | None = None
 ) -> dict[str, float]:
     """Accuracy (micro F1) over all windows, and the mean F1 of the labels.
 
@@ -84,13 +85,13 @@ def classification_scores(
     }
 
 
-def _checked_size(similarity: NDArray, labels: NDArray) -> int:
+def _checked_size(similarity: np.ndarray, labels: np.ndarray) -> int:
     if similarity.shape != (len(labels), len(labels)):
         raise InputError(f"a similarity of shape {similarity.shape} does not fit {len(labels)} windows")
     return len(labels)
 
 
-def _average_precision(scores: NDArray, relevant: NDArray[np.bool_]) -> float:
+def _average_precision(scores: np.ndarray, relevant: NDArray[np.bool_]) -> float:
     """Average precision: the sum over distinct scores, from the highest, of precision times the increase in recall."""
     order = np.argsort(-scores, kind="stable")
     scores, hits = scores[order], np.cumsum(relevant[order])

@@ -34,12 +34,12 @@ def all_pairs(n: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     return first.astype(np.int32), second.astype(np.int32)
 
 
-def condensed(matrix: NDArray) -> NDArray:
+def condensed(matrix: np.ndarray) -> np.ndarray:
     """The upper triangle of a symmetric (n, n) matrix without its diagonal, in the order of `all_pairs`."""
     return matrix[np.triu_indices(len(matrix), k=1)]
 
 
-def cosine_matrix(embeddings: NDArray) -> NDArray[np.float32]:
+def cosine_matrix(embeddings: np.ndarray) -> NDArray[np.float32]:
     """Cosine similarity of all windows, (n, d) to (n, n), rounded to six decimals so that ties are ties.
 
     Raises:
@@ -49,7 +49,8 @@ def cosine_matrix(embeddings: NDArray) -> NDArray[np.float32]:
     if not finite.all():
         raise InputError(f"the embedding of window {int(np.argmin(finite))} is not finite")
     unit = unit_rows(embeddings)
-    return np.round(unit @ unit.T, SCORE_DECIMALS)
+    cosine: NDArray[np.float32] = np.round(unit @ unit.T, SCORE_DECIMALS)
+    return cosine
 
 
 class _Side(NamedTuple):
@@ -77,11 +78,11 @@ class PairRanking:
 
     def __init__(
         self,
-        scores: NDArray,
+        scores: np.ndarray,
         positive: NDArray[np.bool_],
-        first_source: NDArray,
-        second_source: NDArray,
-        groups: NDArray | None = None,
+        first_source: np.ndarray,
+        second_source: np.ndarray,
+        groups: np.ndarray | None = None,
     ) -> None:
         groups = np.zeros(len(scores), np.int32) if groups is None else groups.astype(np.int32)
         lengths = {len(scores), len(positive), len(first_source), len(second_source), len(groups)}
@@ -103,7 +104,7 @@ class PairRanking:
         self._positive, self._negative = sides
         self.n_positive, self.n_negative = len(self._positive.bins), len(self._negative.bins)
 
-    def statistics(self, multiplicities: NDArray) -> dict[str, NDArray[np.float64]]:
+    def statistics(self, multiplicities: np.ndarray) -> dict[str, NDArray[np.float64]]:
         """AUROC, TPR at 1 % and 0.1 % false positives, and the mean score of positive and of negative pairs.
 
         Args:
@@ -122,12 +123,12 @@ class PairRanking:
             blocks.append(figures | {"intra": intra, "inter": inter})
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
-    def aurocs(self, multiplicities: NDArray) -> NDArray[np.float64]:
+    def aurocs(self, multiplicities: np.ndarray) -> NDArray[np.float64]:
         """AUROC of each group, (replicates, groups); NaN if it has no positives or no negatives."""
         blocks = self._blocks(multiplicities)
         return np.concatenate([_aurocs(positive, negative, self._first_bins) for positive, _, negative, _ in blocks])
 
-    def _blocks(self, multiplicities: NDArray) -> Iterator[tuple[NDArray, NDArray, NDArray, NDArray]]:
+    def _blocks(self, multiplicities: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Weights per bin and mean score of positive and of negative pairs, for a block of replicates at a time."""
         for begin in range(0, len(multiplicities), BLOCK_REPLICATES):
             drawn = np.ascontiguousarray(multiplicities[begin : begin + BLOCK_REPLICATES].T, dtype=np.float32)
@@ -135,7 +136,7 @@ class PairRanking:
 
 
 def pair_statistics(
-    scores: NDArray, positive: NDArray[np.bool_], *, first_source: NDArray, second_source: NDArray
+    scores: np.ndarray, positive: NDArray[np.bool_], *, first_source: np.ndarray, second_source: np.ndarray
 ) -> dict[str, float]:
     """`PairRanking.statistics` of the sample itself, every source counted once."""
     n_sources = 1 + int(max(first_source.max(initial=0), second_source.max(initial=0)))
@@ -143,7 +144,7 @@ def pair_statistics(
     return {name: float(values[0]) for name, values in figures.items()}
 
 
-def same_source_statistics(embeddings: NDArray, sources: NDArray) -> Mapping[str, float]:
+def same_source_statistics(embeddings: np.ndarray, sources: np.ndarray) -> Mapping[str, float]:
     """Same source or not, over all pairs of windows by their cosine: embeddings (n, d), sources (n,) of any kind."""
     codes = np.unique(sources, return_inverse=True)[1]
     first, second = (codes[side] for side in all_pairs(len(codes)))
@@ -151,7 +152,7 @@ def same_source_statistics(embeddings: NDArray, sources: NDArray) -> Mapping[str
     return pair_statistics(scores, first == second, first_source=first, second_source=second)
 
 
-def _levels(scores: NDArray, groups: NDArray, n_groups: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _levels(scores: np.ndarray, groups: np.ndarray, n_groups: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Distinct positive scores, ascending in each group, and where each group's begin (groups + 1)."""
     order = np.lexsort((scores, groups))
     scores, groups = scores[order], groups[order]
@@ -161,7 +162,7 @@ def _levels(scores: NDArray, groups: NDArray, n_groups: int) -> tuple[NDArray[np
 
 
 @njit(cache=True, nogil=True)
-def _place(scores: NDArray, groups: NDArray, levels: NDArray, starts: NDArray) -> NDArray:
+def _place(scores: np.ndarray, groups: np.ndarray, levels: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Bin of each score: the group's first bin, plus twice the number of its levels below, plus 1 on a level."""
     bins = np.empty(scores.size, np.int32)
     for k in range(scores.size):
@@ -181,8 +182,8 @@ def _place(scores: NDArray, groups: NDArray, levels: NDArray, starts: NDArray) -
 
 @njit(cache=True, nogil=True)
 def _weigh(
-    bins: NDArray, first: NDArray, second: NDArray, scores: NDArray, drawn: NDArray, n_bins: int
-) -> tuple[NDArray, NDArray]:
+    bins: np.ndarray, first: np.ndarray, second: np.ndarray, scores: np.ndarray, drawn: np.ndarray, n_bins: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Weight of the pairs in each bin, (replicates, bins), and their weighted mean score, (replicates,).
 
     The inner loop is over replicates, so that a pair is read from memory once for all of them.
@@ -203,7 +204,7 @@ def _weigh(
     return totals.T.copy(), score_sums
 
 
-def _aurocs(positive: NDArray, negative: NDArray, first_bins: NDArray) -> NDArray[np.float64]:
+def _aurocs(positive: np.ndarray, negative: np.ndarray, first_bins: np.ndarray) -> NDArray[np.float64]:
     """Area under the ROC curve per segment of bins, ties counted half (Mann and Whitney's U over its maximum)."""
     below = np.cumsum(negative, axis=1) - negative
     lengths = np.diff(first_bins, append=positive.shape[1])
@@ -213,7 +214,9 @@ def _aurocs(positive: NDArray, negative: NDArray, first_bins: NDArray) -> NDArra
     return np.where(possible > 0, wins / np.where(possible > 0, possible, 1), np.nan)
 
 
-def _true_positive_rates(positive: NDArray, negative: NDArray, false_positive_rate: float) -> NDArray[np.float64]:
+def _true_positive_rates(
+    positive: np.ndarray, negative: np.ndarray, false_positive_rate: float
+) -> NDArray[np.float64]:
     """Highest true-positive rate among thresholds with at most the given false-positive rate, (replicates,)."""
     n_positive, n_negative = positive.sum(axis=1), negative.sum(axis=1)
     reached = np.cumsum(negative[:, ::-1], axis=1)[:, ::-1]

@@ -22,14 +22,14 @@ RESOLUTIONS = (0.5, 1.0, 2.0, 4.0, 8.0)
 SMALLEST_CLUSTERS = (3, 5, 10, 20)
 
 
-def reduced(vectors: NDArray, seed: int) -> NDArray[np.float32]:
+def reduced(vectors: np.ndarray, seed: int) -> NDArray[np.float32]:
     """Vectors of at most `DIMENSIONS` dimensions and of unit length."""
     if min(vectors.shape) > DIMENSIONS:
         vectors = TruncatedSVD(DIMENSIONS, random_state=seed).fit_transform(vectors)
     return unit_rows(vectors)
 
 
-def leiden(vectors: NDArray, seed: int) -> Iterator[NDArray[np.int64]]:
+def leiden(vectors: np.ndarray, seed: int) -> Iterator[NDArray[np.int64]]:
     """Labels by modularity (Traag, Waltman and van Eck 2019), for each of the resolutions.
 
     Args:
@@ -52,7 +52,7 @@ def leiden(vectors: NDArray, seed: int) -> Iterator[NDArray[np.int64]]:
         yield np.array(found.membership)
 
 
-def hdbscan(vectors: NDArray) -> Iterator[NDArray[np.int64]]:
+def hdbscan(vectors: np.ndarray) -> Iterator[NDArray[np.int64]]:
     """Labels of HDBSCAN for each smallest cluster size; each noise point is a cluster of its own."""
     for smallest in SMALLEST_CLUSTERS:
         if len(vectors) >= smallest:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import squareform
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -69,7 +68,7 @@ def _log_odds(model: HistGradientBoostingClassifier, train: WindowSet, windows: 
     return Representation(squareform(np.concatenate(scores).astype(np.float32)))
 
 
-def _training_pairs(train: WindowSet, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+def _training_pairs(train: WindowSet, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """All pairs within sources, and for each some random pairs, half of them with the same dominant service."""
     order = np.argsort(train.sources, kind="stable")
     positives = []
@@ -86,7 +85,7 @@ def _training_pairs(train: WindowSet, rng: np.random.Generator) -> tuple[NDArray
     return np.concatenate([first, left[different]]), np.concatenate([second, right[different]])
 
 
-def _alike(services: NDArray, rows: NDArray, rng: np.random.Generator) -> NDArray:
+def _alike(services: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """For each row a random window with the same dominant service, possibly itself."""
     order = np.argsort(services, kind="stable")
     begins = np.searchsorted(services[order], services[rows])

@@ -36,7 +36,7 @@ class PairFeatures:
         angle = 2 * np.pi * (windows.seconds % DAY_SECONDS) / DAY_SECONDS
         self._direction = np.stack([np.cos(angle).mean(axis=1), np.sin(angle).mean(axis=1)], axis=1)
 
-    def __call__(self, first: NDArray, second: NDArray) -> NDArray[np.float32]:
+    def __call__(self, first: np.ndarray, second: np.ndarray) -> NDArray[np.float32]:
         """Features of the pairs of windows `first[k]` and `second[k]`, (pairs, features)."""
         columns = [_products(rows, first, second) for rows in self._cosines]
         columns += [_jaccard(rows, first, second) for rows in self._sets]
@@ -47,7 +47,7 @@ class PairFeatures:
         return np.stack(columns, axis=1).astype(np.float32)
 
 
-def source_ports(windows: WindowSet) -> NDArray | None:
+def source_ports(windows: WindowSet) -> np.ndarray | None:
     """Source ports (n, length); None if the records do not have them or all are 0."""
     ports = windows.field("src_port")
     return ports if ports is not None and ports.any() else None
@@ -74,23 +74,23 @@ def window_scalars(windows: WindowSet) -> NDArray[np.float32]:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _missing(windows: WindowSet) -> NDArray:
+def _missing(windows: WindowSet) -> np.ndarray:
     return np.full(len(windows), np.nan)
 
 
-def _distinct(values: NDArray) -> NDArray:
+def _distinct(values: np.ndarray) -> np.ndarray:
     ordered = np.sort(values, axis=1)
     return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
 
 
-def _products(rows: csr_array | None, first: NDArray, second: NDArray) -> NDArray:
+def _products(rows: csr_array | None, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Inner products of rows `first[k]` and `second[k]`, (pairs,); NaN where there are no rows."""
     if rows is None:
         return np.full(len(first), np.nan)
     return np.asarray(rows[first].multiply(rows[second]).sum(axis=1)).ravel()
 
 
-def _jaccard(rows: csr_array | None, first: NDArray, second: NDArray) -> NDArray:
+def _jaccard(rows: csr_array | None, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Jaccard index of the sets that 0/1 rows are, (pairs,); NaN where there are no rows."""
     common = _products(rows, first, second)
     if rows is None:

@@ -1,7 +1,6 @@
 """Vectors of services (protocol and port), of sensors and of inter-arrival times."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 from sklearn.preprocessing import normalize
 
@@ -33,7 +32,7 @@ def tfidf_with_timing(train: WindowSet, windows: WindowSet) -> Representation:
     return Representation.of_vectors(hstack(parts, format="csr").toarray())
 
 
-def tfidf(train: NDArray, values: NDArray) -> csr_array:
+def tfidf(train: np.ndarray, values: np.ndarray) -> csr_array:
     """Counts times smoothed inverse document frequency of the training windows, rows of length 1.
 
     Args:

@@ -126,7 +126,7 @@ def _sentences(split: Split, seconds: int) -> Iterator[tuple[int, list[str]]]:
         yield int(times[positions[0]] // DAY_SECONDS), [words[record // corpus.length] for record in positions]
 
 
-def service_classes(services: NDArray) -> NDArray[np.int64]:
+def service_classes(services: np.ndarray) -> NDArray[np.int64]:
     """DarkVec's class of each service: named ports, then ICMP, then system, user and ephemeral ports."""
     protocols, ports = services >> 16, services & 0xFFFF
     named = len(SERVICE_PORTS)
