@@ -1,4 +1,4 @@
-"""The sources of an analysis with their cluster, as every export needs them."""
+"""The sources of an analysis with their clusters, which is what every export starts from."""
 
 import os
 import uuid
@@ -17,9 +17,11 @@ from telescope_transformer.errors import ExportError, InputError
 from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.labels import known_scanners
 from telescope_transformer.report import read_folder
-from telescope_transformer.report.names import place_words, plain_name
+from telescope_transformer.report.names import MAJORITY, place_words, plain_name
+from telescope_transformer.report.words import counted
 
-# Of ids that follow from what a thing is (STIX 2.1, section 2.9): a repeated export updates and does not double.
+# Ids are derived from what they identify (UUID version 5; STIX 2.1, section 2.9), so a repeated export updates objects
+# instead of duplicating them. This namespace was drawn at random once and must never change.
 NAMESPACE = uuid.UUID("6f0b0b7e-1c55-5a52-9d8e-2f6f5d9a7c11")
 MAX_YEAR = 9999
 
@@ -30,8 +32,8 @@ class Members:
 
     Attributes:
         sources: `source`, `cluster`, `n_windows`, `n_records`, `first_seen`, `last_seen` (us), `agreement`, `label`
-            where known, and `confidence` (0..100; null without calibration): how likely the source's windows are
-            rather of this cluster's actor than of the next best one's.
+            where known, and `confidence` (0..100; null without calibration): how likely the source belongs to this
+            cluster rather than to the next best one.
         profiles: profile of each cluster, by its number.
         analysis: id of the running analysis; empty for an analysis that was made once.
         born: first day (ISO date) of clusters of a running analysis.
@@ -59,23 +61,23 @@ class Members:
         return profile.get("name") or plain_name(profile)
 
     def tools(self, cluster: int) -> list[str]:
-        """The tools whose marks most windows of the cluster bear."""
+        """The tools whose marks at least half of the cluster's windows have."""
         rows = self.profiles.get(cluster, {}).get("tools") or []
-        return [row["tool"] for row in rows if row["share"] >= 0.5]
+        return [row["tool"] for row in rows if row["share"] >= MAJORITY]
 
     def describe(self, cluster: int) -> str:
-        """A cluster in one line: its name, what it asks for, how fast, and over which destinations."""
+        """A cluster in one line: its size, services, timing and destinations."""
         profile = self.profiles.get(cluster)
         if profile is None:
-            return "a window that is alone: no other source behaves alike"
+            return "a window that is alone in its cluster: no other window is like it"
         services = ", ".join(f"{row['service']} ({row['share']:.0%})" for row in profile["services"][:3])
         gap = profile.get("timing", {}).get("median_inter_arrival_s", 0.0)
         targets = profile.get("targets", {})
-        return (
-            f"{profile['n_sources']} sources with like behaviour from {place_words(profile)}: {services}; median "
-            f"inter-arrival time {gap:g} s; {targets.get('n_destinations', 0)} destinations, order "
-            f"{targets.get('order', 'not known')}"
-        )
+        where = f" {place}" if (place := place_words(profile)) else ""
+        order = targets.get("order", "not known")
+        who = f"{counted(profile['n_sources'], 'source')}{where} that behave alike"
+        destinations = counted(targets.get("n_destinations", 0), "destination")
+        return f"{who}: {services}; median inter-arrival time {gap:g} s; {destinations}, order: {order}"
 
 
 def load_members(
@@ -153,7 +155,11 @@ def _confidence(sources: pa.Table, windows: pa.Table, *, calibrated: bool) -> pa
 
 
 def utc(microseconds: int) -> datetime:
-    """A time of the tables as the libraries take it; they know no year after 9999."""
+    """A time of the tables as a datetime.
+
+    Raises:
+        ExportError: for a time after the year 9999, which the libraries cannot express.
+    """
     try:
         return datetime.fromtimestamp(microseconds // 1_000_000, tz=UTC).replace(microsecond=microseconds % 1_000_000)
     except (ValueError, OverflowError, OSError) as error:
@@ -161,5 +167,5 @@ def utc(microseconds: int) -> datetime:
 
 
 def stable_uuid(*parts: str) -> str:
-    """The UUID of a thing that these parts tell from all others."""
+    """The UUID of what these parts identify; the same parts always give the same UUID."""
     return str(uuid.uuid5(NAMESPACE, "|".join(parts)))

@@ -1,6 +1,6 @@
-"""What an analyst reads first: what happened, what is new, who is known, and what could be blocked.
+"""What an analyst reads first: what happened, what is new, which scanners are known, and what could be blocked.
 
-The page, the notebook's view, `telescope report --json` and the messages of `watch` all tell this.
+The page, the notebook's view, `telescope report --json` and the messages of `watch` all show this.
 """
 
 from collections import defaultdict
@@ -19,16 +19,18 @@ from telescope_transformer.report.news import KINDS, Change, Period, change_of, 
 from telescope_transformer.report.sentences import sentence_of, sentences
 from telescope_transformer.report.words import counted, day_text
 
-# Lines of each kind that the first screen shows; all are in the table.
+# The constants below are our choices, made by reading first screens of real telescopes.
+# Lines of each kind on the first screen; the table has all clusters.
 SHOWN = 8
+# Bars of a sparkline, which is 120 pixels wide.
 SPARK_BINS = 60
-# With fewer records a source says little about itself.
+# A source with fewer records says little about itself.
 FEW_RECORDS = 20
-# Below this mean probability a cluster is no candidate for a list that blocks.
+# A cluster with a lower mean probability is no candidate for a block list.
 LEAST_CONFIDENCE = 0.6
-# So many sources that also behave like other clusters make their addresses look shared.
+# If more of its sources than this share are in other clusters, too, the addresses of a cluster may be shared.
 SHARED_SOURCES = 0.1
-# Replies come from one well-known port and go to whatever ports were spoofed.
+# Replies come from one well-known port (below 1024, RFC 6335) and go to whichever ports were spoofed.
 REPLY_SHARE, REPLY_SERVICES, WELL_KNOWN = 0.8, 50, 1024
 
 
@@ -138,7 +140,7 @@ def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _named_by(profile: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What most windows of a cluster are named by: ("label", a name on a list) or else ("tool", a tool)."""
+    """The name that most windows of a cluster have: ("label", a name on a list) or else ("tool", a tool)."""
     for field, key in (("labels", "label"), ("tools", "tool")):
         rows = profile.get(field) or []
         if rows and rows[0]["share"] >= MAJORITY:
@@ -147,9 +149,9 @@ def _named_by(profile: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def confidence_of(profile: Mapping[str, Any], solution: Mapping[str, Any]) -> float | None:
-    """How likely a window of the cluster is rather of it than of the next best one; None without calibration.
+    """How likely a window belongs to this cluster rather than to the next best one; None without calibration.
 
-    Margins are nats of log-odds where the similarities are calibrated.
+    With calibrated similarities, a margin is a log-odds in nats.
     """
     if solution.get("scale", 1.0) == 1.0 or "margin" not in profile:
         return None
@@ -185,7 +187,7 @@ def _candidates(
 
 
 def _shared_sources(sources: pa.Table) -> dict[int, int]:
-    """Per cluster the number of its sources that have windows in other clusters, too."""
+    """For each cluster, how many of its sources also have windows in other clusters."""
     if "agreement" not in sources.column_names:
         return {}
     split = sources.filter(pc.less(sources["agreement"], 1.0))
@@ -194,24 +196,26 @@ def _shared_sources(sources: pa.Table) -> dict[int, int]:
 
 
 def reasons_against(profile: Mapping[str, Any], n_shared: int) -> list[str]:
-    """What speaks against blocking the sources of a cluster."""
+    """Reasons against blocking the sources of a cluster."""
     n_sources = profile["n_sources"]
     reasons = []
     if n_shared > SHARED_SOURCES * n_sources:
-        reasons.append(f"{n_shared:,} of {counted(n_sources, 'source')} also behave like others: shared addresses?")
+        reasons.append(
+            f"{n_shared:,} of {counted(n_sources, 'source')} are in other clusters, too: their addresses may be shared"
+        )
     if profile["n_records"] < FEW_RECORDS * n_sources:
-        reasons.append(f"few records: {profile['n_records'] / n_sources:.0f} a source")
+        reasons.append(f"few records: {profile['n_records'] / n_sources:.0f} per source")
     malicious = [row for row in profile.get("labels", []) if is_malicious(row["label"])]
     n_known = profile.get("n_labelled", 0) - sum(row["windows"] for row in malicious)
     if n_known:
         known = [row for row in profile["labels"] if row not in malicious]
         reasons.append(label_words(known, n_known, profile["n_windows"]))
     if len(profile.get("days") or [0, 0]) == 1:
-        reasons.append("seen on one day")
+        reasons.append("seen on one day only")
     ports = profile.get("src_ports") or []
     from_one = bool(ports) and ports[0]["share"] >= REPLY_SHARE and ports[0]["port"] < WELL_KNOWN
     if from_one and profile.get("n_services", 0) >= REPLY_SERVICES:
-        reasons.append(f"may be replies of port {ports[0]['port']} to spoofed addresses")
+        reasons.append(f"may be replies from port {ports[0]['port']} to packets with spoofed addresses")
     return reasons
 
 

@@ -1,7 +1,7 @@
 """What clusters are called, and why their members belong together, in words.
 
-A name is made of what a cluster does and who it is. The same profile gives the same name, no two clusters of an
-analysis share one, and a running analysis keeps the name of a cluster for as long as its main service stays.
+A name says what a cluster does and who it is. The same profile gives the same name, no two clusters of an analysis
+have the same name, and a running analysis keeps a cluster's name as long as its main service stays the same.
 """
 
 import re
@@ -11,13 +11,16 @@ from typing import Any
 
 from telescope_transformer.report.words import counted, duration, joined, rounded
 
-# Half of the windows carry a label or the mark of a tool: then the cluster is named after it.
+# All shares below are our choices, made by reading the names of real clusters.
+# A cluster is named after a label or tool that half of its windows have; its main service has half of the records.
 MAJORITY = 0.5
-# Services below this share of the records are not part of a name.
+# Services with less than this share of the records are not part of a name.
 NAMED_SHARE = 0.1
-# So many services are spelt out; more are counted.
+# Together, the services that a name spells out have nearly all records.
+NEARLY_ALL = 0.95
+# Up to this many services are spelt out; more are counted.
 SPELT_SERVICES = 3
-# Four sources in five of one network or country: the cluster comes from there.
+# With four in five of its sources in one network or country, or of its records from one port, a cluster is from there.
 MOST = 0.8
 TOOL_WORDS = {
     "mirai": "Mirai-like",
@@ -26,8 +29,10 @@ TOOL_WORDS = {
     "nmap": "Nmap",
     "unicornscan": "Unicornscan",
 }
-# The masking figures name groups of fields; below this share a group explains nothing.
+# A group of fields that masking shows to carry less than this share of the similarity explains nothing.
 EXPLAINS = 0.05
+# Where nothing was masked, these groups are named.
+UNEXPLAINED = ("services", "timing", "destinations")
 
 Profile = Mapping[str, Any]
 
@@ -37,7 +42,7 @@ def name_clusters(profiles: Sequence[dict[str, Any]], kept: Mapping[int, str] | 
 
     Args:
         profiles: of all clusters, as `profile_clusters` gives them.
-        kept: names of earlier days by cluster; one stays as long as it still tells the main service.
+        kept: names of earlier days by cluster; a name stays as long as it names the main service.
     """
     taken: set[str] = set()
     for profile in profiles:
@@ -53,7 +58,7 @@ def name_clusters(profiles: Sequence[dict[str, Any]], kept: Mapping[int, str] | 
 
 
 def _unique(profiles: Sequence[Profile], taken: set[str]) -> list[str]:
-    """A name each: those that several would share get more words, and at last the cluster's number."""
+    """A name for each cluster: a name that several would share gets more words, and finally the cluster's number."""
     names = [plain_name(profile) for profile in profiles]
     for more in (_rhythm_words, _target_words, _place_detail):
         shared = {name for name, times in Counter(names).items() if times > 1} | taken
@@ -69,13 +74,13 @@ def _unique(profiles: Sequence[Profile], taken: set[str]) -> list[str]:
 
 
 def plain_name(profile: Profile) -> str:
-    """What a cluster does and who it is, without regard to other clusters."""
+    """What a cluster does and who it is; other clusters may have the same plain name."""
     who = _majority(profile.get("labels", []), "label")
     tool = _majority(profile.get("tools", []), "tool")
     what = service_words(profile)
     if tool:
         what += f", {TOOL_WORDS.get(tool, tool)}"
-    return f"{who}: {what}" if who else f"{what} from {place_words(profile)}"
+    return f"{who}: {what}" if who else f"{what} {place_words(profile)}".rstrip()
 
 
 def _majority(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:
@@ -83,28 +88,47 @@ def _majority(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:
 
 
 def _still_fits(name: str, profile: Profile) -> bool:
-    """Whether a kept name still tells the service of most records."""
+    """Whether a kept name says which service has most records, or that none stands out."""
     services = profile.get("services") or []
-    number = re.search(r"\d+", services[0]["service"]) if services else None
-    told = number[0] if number else services[0]["service"].split()[0] if services else ""
-    return bool(re.search(rf"(?<!\d){re.escape(told)}(?!\d)", name)) or "ports" in name
+    if not services:
+        return False
+    if services[0]["share"] < NAMED_SHARE:
+        return re.search(r"\b(ports|services)\b", name) is not None and ", most" not in name
+    number = re.search(r"\d+", services[0]["service"])
+    main = number[0] if number else services[0]["service"].split()[0]
+    return re.search(rf"(?<!\d){re.escape(main)}(?!\d)", name) is not None
 
 
 def service_words(profile: Profile) -> str:
     """The services in a few words: "telnet 23/2323", "icmp/8", "14 tcp ports, mostly tcp/443 https"."""
     services = profile.get("services") or []
     n_services = profile.get("n_services", len(services))
-    main = [row["service"] for row in services if row["share"] >= NAMED_SHARE]
     if not services:
         return "no services"
-    are_all = len(main) == n_services or sum(row["share"] for row in services[: len(main)]) >= 0.95
-    if main and are_all and len(main) <= SPELT_SERVICES:
+    if main := spelt_services(profile):
         return _merged(main)
     of_port = [row["service"].split("/")[0] for row in services if "/" in row["service"]]
     kind = "services" if len(of_port) < len(services) else "ports"
     if len(set(of_port)) == 1 and kind == "ports":
         kind = f"{of_port[0]} ports"
-    return f"{rounded(n_services)} {kind}" + (f", mostly {main[0]}" if main else "")
+    main_service = _most_often(services)
+    return f"{rounded(n_services)} {kind}" + (f", {main_service}" if main_service else "")
+
+
+def _most_often(services: Sequence[Mapping[str, Any]]) -> str:
+    """The service with most records, if it has enough of them: "mostly tcp/443 https"."""
+    main = services[0]
+    if main["share"] < NAMED_SHARE:
+        return ""
+    return f"{'mostly' if main['share'] >= MAJORITY else 'most often'} {main['service']}"
+
+
+def spelt_services(profile: Profile) -> list[str]:
+    """The services of nearly all records, if they are few enough to spell out, otherwise none."""
+    services = profile.get("services") or []
+    main = [row for row in services if row["share"] >= NAMED_SHARE]
+    are_all = len(main) == profile.get("n_services", len(services)) or sum(row["share"] for row in main) >= NEARLY_ALL
+    return [row["service"] for row in main] if are_all and len(main) <= SPELT_SERVICES else []
 
 
 def _merged(services: Sequence[str]) -> str:
@@ -117,24 +141,25 @@ def _merged(services: Sequence[str]) -> str:
 
 
 def place_words(profile: Profile) -> str:
-    """Where the sources are: the address of a single one, its network, its owner, or how many networks."""
+    """Where the sources are: "from 192.0.2.1", "from Example Net", "from 3 networks in NL"; empty if all over."""
     n_sources, n_networks = profile.get("n_sources", 0), profile.get("n_networks", 0)
     sources, networks = profile.get("sources") or [], profile.get("networks") or []
     if n_sources == 1 and sources:
-        return str(sources[0]["source"])
+        return f"from {sources[0]['source']}"
     if n_networks == 1 and networks:
-        return str(networks[0]["network"])
+        return f"from {networks[0]['network']}"
     owners, countries = profile.get("owners") or [], profile.get("countries") or []
     of_all = n_sources or 1
     if owners and owners[0]["sources"] / of_all >= MOST:
-        return owner_words(owners[0])
-    spread = f"{n_networks} networks" if 1 < n_networks <= SPELT_SERVICES else "many networks"
-    inside = f" in {countries[0]['country']}" if countries and countries[0]["sources"] / of_all >= MOST else ""
-    return spread + inside
+        return f"from {owner_words(owners[0])}"
+    country = countries[0]["country"] if countries and countries[0]["sources"] / of_all >= MOST else ""
+    if 1 < n_networks <= SPELT_SERVICES:
+        return f"from {n_networks} networks" + (f" in {country}" if country else "")
+    return f"from {country}" if country else ""
 
 
 def owner_words(row: Mapping[str, Any]) -> str:
-    """An autonomous system as it is spoken of: its name, or its number."""
+    """What an autonomous system is called: its name, or else its number."""
     return row.get("name") or f"AS{row['asn']}"
 
 
@@ -154,66 +179,71 @@ def _target_words(profile: Profile) -> str:
 
 def _place_detail(profile: Profile) -> str:
     networks = profile.get("networks") or []
-    return f"most from {networks[0]['network']}" if networks and profile.get("n_networks", 0) > 1 else ""
+    is_main = bool(networks) and networks[0]["sources"] >= MAJORITY * (profile.get("n_sources") or 1)
+    return f"mostly {networks[0]['network']}" if is_main and profile.get("n_networks", 0) > 1 else ""
 
 
 def why_together(profile: Profile) -> str:
-    """One sentence: what the members have in common, the fields that carry the similarity first."""
+    """One sentence: what the members have in common, the fields that carry the similarity first.
+
+    "They probe almost only tcp/445 smb, send a record every 3 s and share no network; services explain 46 % of the
+    similarity."
+    """
     facts = {
         "services": _service_fact(profile),
         "timing": _timing_fact(profile),
         "destinations": _target_fact(profile),
         "source ports": _source_port_fact(profile),
-        "packet header": "packet headers alike",
+        "packet header": "have similar packet headers",
     }
-    why = profile.get("why") or []
-    order = [row["field"] for row in why if row["share"] >= EXPLAINS] or ["services", "timing", "destinations"]
-    said = [fact for field in order if (fact := facts.get(field))]
-    said.append(_network_fact(profile))
-    sentence = ", ".join(part for part in said if part)
-    if why and why[0]["share"] >= EXPLAINS:
-        sentence += f"; {why[0]['field']} carry {why[0]['share']:.0%} of the similarity".replace(
-            "timing carry", "timing carries"
-        ).replace("header carry", "header carries")
-    return sentence[:1].upper() + sentence[1:] + "."
+    why = [row for row in profile.get("why") or [] if row["share"] >= EXPLAINS]
+    said = [facts.get(field, "") for field in ([row["field"] for row in why] or UNEXPLAINED)]
+    said = [fact for fact in [*said, _network_fact(profile)] if fact]
+    if not said:
+        return ""
+    sentence = f"{'They' if profile.get('n_sources', 0) > 1 else 'Its windows'} {joined(said)}"
+    if why:
+        verb = "explain" if why[0]["field"].endswith("s") else "explains"
+        sentence += f"; {why[0]['field']} {verb} {100 * why[0]['share']:.0f} % of the similarity"
+    return f"{sentence}."
 
 
 def _service_fact(profile: Profile) -> str:
-    services, n_services = profile.get("services") or [], profile.get("n_services", 0)
+    services = profile.get("services") or []
+    n_services = profile.get("n_services", len(services))
     if not services:
         return ""
-    if n_services == 1:
-        return f"all records ask for {services[0]['service']}"
-    if n_services <= SPELT_SERVICES:
-        return f"the same {n_services} services"
-    return f"the same mix of {n_services:,} services"
+    if main := spelt_services(profile):
+        return f"probe {'only' if len(main) == n_services else 'almost only'} {joined(main)}"
+    main_service = _most_often(services)
+    return f"probe {counted(n_services, 'service')}" + (f" ({main_service})" if main_service else "")
 
 
 def _timing_fact(profile: Profile) -> str:
     timing = profile.get("timing", {})
     gap, pattern = timing.get("median_inter_arrival_s", 0.0), timing.get("pattern")
     if pattern == "regular":
-        return f"a record every {duration(gap)}"
+        return f"send a record every {duration(gap)}"
     if pattern == "bursts within a second":
-        return "bursts within a second"
-    return f"{duration(gap)} between records in the median" if gap else ""
+        return "send records in bursts within a second"
+    return f"typically pause {duration(gap)} between records" if gap else ""
 
 
 def _target_fact(profile: Profile) -> str:
     targets = profile.get("targets", {})
     order, number = targets.get("order"), targets.get("n_destinations", 0)
     if order in ("ascending", "descending"):
-        return f"destinations in {order} order"
+        return f"visit destinations in {order} order"
     if order == "single destination" and number:
-        return "one destination each" if number > 1 else "the same destination"
-    return f"{counted(number, 'destination')} in {order} order" if order == "random" else ""
+        return "visit one destination each" if number > 1 else "visit the same destination"
+    return f"visit {counted(number, 'destination')} in random order" if order == "random" else ""
 
 
 def _source_port_fact(profile: Profile) -> str:
     ports = profile.get("src_ports") or []
     if ports and ports[0]["share"] >= MOST:
-        return f"source port {ports[0]['port']}"
-    return "source ports chosen alike"
+        return f"use source port {ports[0]['port']}"
+    return "choose their source ports in a similar way"
 
 
 def _network_fact(profile: Profile) -> str:
@@ -222,20 +252,20 @@ def _network_fact(profile: Profile) -> str:
     if n_sources <= 1 or not networks:
         return ""
     if n_networks == 1:
-        return f"all from {networks[0]['network']}"
+        return f"all come from {networks[0]['network']}"
     if owners and owners[0]["sources"] / n_sources >= MOST:
-        return f"most from {owner_words(owners[0])}"
-    return (
-        "no common network" if networks[0]["sources"] / n_sources < MAJORITY else f"most from {networks[0]['network']}"
-    )
+        return f"mostly come from {owner_words(owners[0])}"
+    if networks[0]["sources"] / n_sources >= MAJORITY:
+        return f"mostly come from {networks[0]['network']}"
+    return f"come from {n_networks:,} networks" if n_networks else ""
 
 
 def difference(one: Profile, other: Profile) -> str:
-    """What tells two neighbouring clusters apart, in a few words, said of the first."""
+    """What distinguishes a cluster from a neighbouring one, in a few words."""
     mine, theirs = ([row["service"] for row in profile.get("services", [])[:1]] for profile in (one, other))
     said = []
     if mine != theirs and mine and theirs:
-        said.append(f"{mine[0]}, not {theirs[0]}")
+        said.append(f"most often {mine[0]}, not {theirs[0]}")
     elif abs(one.get("n_services", 0) - other.get("n_services", 0)) > 2:
         said.append(f"{one['n_services']:,} services, not {other['n_services']:,}")
     gaps = [profile.get("timing", {}).get("median_inter_arrival_s", 0.0) for profile in (one, other)]
@@ -243,5 +273,5 @@ def difference(one: Profile, other: Profile) -> str:
         said.append(f"{duration(gaps[0])} between records, not {duration(gaps[1])}")
     orders = [profile.get("targets", {}).get("order") for profile in (one, other)]
     if orders[0] != orders[1] and all(orders):
-        said.append(f"{orders[0]} targets, not {orders[1]}")
-    return "; ".join(said) or "nothing that these figures show"
+        said.append(f"destinations: {orders[0]}, not {orders[1]}")
+    return "; ".join(said) or "these figures show no difference"

@@ -1,4 +1,4 @@
-"""What happened, in sentences: of the whole telescope and of one cluster."""
+"""What happened to the whole telescope and to one cluster, in sentences."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,9 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.report.days import Days
-from telescope_transformer.report.names import NAMED_SHARE, SPELT_SERVICES
+from telescope_transformer.report.names import MAJORITY, NAMED_SHARE, SPELT_SERVICES, plain_name
 from telescope_transformer.report.news import KINDS, Change, Period
 from telescope_transformer.report.words import counted, duration, joined, spoken_day, spoken_days
+
+# A day with three times the records of the median day is named. Our choice: traffic at telescopes varies by less from
+# one day to the next.
+BUSY = 3.0
 
 
 def sentence_of(profile: Mapping[str, Any], change: Change) -> str:
@@ -29,15 +33,18 @@ def sentence_of(profile: Mapping[str, Any], change: Change) -> str:
 
 
 def _what_it_probes(profile: Mapping[str, Any]) -> str:
+    """The main services, how many others, and how regularly: "tcp/443 and 2 other ports in steps of 10 s"."""
     services = profile.get("services", [])
-    spelt = [row["service"].split()[0] for row in services if row["share"] >= NAMED_SHARE][:SPELT_SERVICES]
-    beyond = profile.get("n_services", len(services)) - len(spelt)
-    kinds = "ports" if all("/" in row["service"] for row in services) else "services"
-    does = joined(spelt) if spelt and not beyond else f"{joined(spelt)} and {beyond:,} more" if spelt else ""
-    does = does or f"{profile.get('n_services', len(services)):,} {kinds}"
+    n_services = profile.get("n_services", len(services))
+    named = [row["service"].split()[0] for row in services if row["share"] >= NAMED_SHARE][:SPELT_SERVICES]
+    kind = "port" if all("/" in row["service"] for row in services) else "service"
+    others = n_services - len(named)
+    does = counted(n_services, kind)
+    if named:
+        does = joined([*named, counted(others, f"other {kind}")] if others else named)
     timing = profile.get("timing", {})
-    regular = timing.get("pattern") == "regular"
-    return does + (f" in steps of {duration(timing['median_inter_arrival_s'])}" if regular else "")
+    is_regular = timing.get("pattern") == "regular"
+    return does + (f" in steps of {duration(timing['median_inter_arrival_s'])}" if is_regular else "")
 
 
 def sentences(
@@ -48,7 +55,7 @@ def sentences(
     counts: Mapping[str, int],
     lines: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> list[str]:
-    """What happened in the whole telescope, the most important first.
+    """What happened in the whole telescope, the most important things first.
 
     Args:
         days: records and sources a day of all that was read.
@@ -71,6 +78,7 @@ def sentences(
     said.append(_where_sources_are(several, sources))
     if period.n_recent:
         said += [_against_before(days, period), _news_counts(lines)]
+    said += _busiest_day(days, period, several)
     said += [lines[kind][0]["text"] for kind in KINDS if lines[kind]]
     return said
 
@@ -87,10 +95,6 @@ def _where_sources_are(several: Sequence[Mapping[str, Any]], sources: pa.Table) 
     if n_unplaced:
         parts.append(f"{n_unplaced:,} sent too few records to be in a cluster")
     return "; ".join(parts) + "."
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def _against_before(days: Days, period: Period) -> str:
@@ -112,8 +116,29 @@ def _against_before(days: Days, period: Period) -> str:
 
 
 def _news_counts(lines: Mapping[str, Sequence[Any]]) -> str:
+    """How many clusters are new, growing and gone: "Since then, no cluster is new, ..."."""
     new, growing, gone = (len(lines[kind]) for kind in KINDS)
-    return (
-        f"Of the clusters, {new:,} {_are(new)} new since then, {growing:,} {_are(growing)} growing, and "
-        f"{gone:,} {'has' if gone == 1 else 'have'} gone quiet."
-    )
+    fresh = f"{counted(new, 'cluster') if new else 'no cluster'} {'is' if new <= 1 else 'are'} new"
+    rising = f"{growing:,} {'is' if growing == 1 else 'are'} growing" if growing else "none is growing"
+    quiet = f"{gone:,} {'has' if gone == 1 else 'have'} gone quiet" if gone else "none has gone quiet"
+    return f"Since then, {fresh}, {rising} and {quiet}."
+
+
+def _busiest_day(days: Days, period: Period, several: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The busiest day and the cluster that made it so, if it was far busier than others."""
+    counts = np.zeros(period.n_days, dtype=np.int64)
+    for day, records, _ in days:
+        if period.first <= day <= period.last:
+            counts[day - period.first] = records
+    usual, most = float(np.median(counts)), int(counts.max())
+    if not usual or most < BUSY * usual:
+        return []
+    busiest = period.first + int(counts.argmax())
+    times = f"{most / usual:.0f} times as many as on the median day"
+    told = f"The busiest day was {spoken_day(busiest, year=False)}, with {most:,} records, {times}."
+    of_day = [(sum(row[1] for row in one.get("days") or [] if row[0] == busiest), one) for one in several]
+    mine, main = max(of_day, key=lambda pair: pair[0], default=(0, {}))
+    if mine < MAJORITY * most:
+        return [told]
+    name = main.get("name") or plain_name(main)
+    return [f'{told} {100 * mine / most:.0f} % of them came from the cluster "{name}".']

@@ -84,7 +84,7 @@ def test_windows_that_are_alone_are_counted_in_one_line(tmp_path: Path) -> None:
     changes = [(row["change"], row["before"], row["after"]) for row in found.clusters]
     assert changes == [("appeared", [], [4]), ("same", [0], [0])]
     assert (found.n_alone, found.moved.num_rows) == ((6, 3), 0)
-    assert found.sentences()[2].startswith("Not listed: 6 windows of monday and 3 of tuesday,")
+    assert found.sentences()[2].startswith("Not listed: 6 windows of monday and 3 of tuesday that are alone")
     assert len(found.sentences()) == 4
     command = CliRunner().invoke(app, ["compare", str(monday), str(tuesday), "--json", "-o", str(tmp_path / "x")])
     assert json.loads(command.stdout)["alone"] == [6, 3]

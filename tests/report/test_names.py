@@ -1,0 +1,140 @@
+"""What clusters are called, and the sentences about them."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from telescope_transformer.report.names import difference, name_clusters, plain_name
+from telescope_transformer.report.news import Change, period_of
+from telescope_transformer.report.sentences import sentence_of, sentences
+
+
+def profile(cluster: int = 0, **changes: Any) -> dict[str, Any]:
+    """A cluster of 100 sources in 90 networks, nearly all records of which go to tcp/445."""
+    return {
+        "cluster": cluster,
+        "n_sources": 100,
+        "n_networks": 90,
+        "n_services": 14,
+        "services": [{"service": "tcp/445 smb", "share": 0.97}, {"service": "udp/53 dns", "share": 0.01}],
+        "timing": {"pattern": "regular", "median_inter_arrival_s": 3.0},
+        "targets": {"order": "random", "n_destinations": 7},
+        "networks": [{"network": "192.0.2.0/24", "sources": 3}],
+        "src_ports": [{"port": 6000, "share": 0.2}],
+        "why": [{"field": "services", "share": 0.46}, {"field": "source ports", "share": 0.2}],
+        **changes,
+    }
+
+
+def services(*shares: float) -> list[dict[str, Any]]:
+    return [{"service": f"tcp/{port}", "share": share} for port, share in enumerate(shares, start=7001)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "tcp/445 smb"),
+        ({"services": services(0.6, 0.2)}, "14 tcp ports, mostly tcp/7001"),
+        ({"services": services(0.3, 0.2)}, "14 tcp ports, most often tcp/7001"),
+        ({"services": services(0.09, 0.01), "n_services": 722}, "about 720 tcp ports"),
+        ({"services": services(0.7, 0.3), "n_services": 2}, "tcp/7001 and tcp/7002"),
+        ({"n_networks": 3}, "tcp/445 smb from 3 networks"),
+        ({"countries": [{"country": "NL", "sources": 80}]}, "tcp/445 smb from NL"),
+        ({"n_networks": 3, "countries": [{"country": "NL", "sources": 80}]}, "tcp/445 smb from 3 networks in NL"),
+        ({"owners": [{"asn": 64500, "name": None, "sources": 90}]}, "tcp/445 smb from AS64500"),
+        ({"labels": [{"label": "censys", "share": 0.5}]}, "censys: tcp/445 smb"),
+        ({"tools": [{"tool": "mirai", "share": 0.5}]}, "tcp/445 smb, Mirai-like"),
+    ],
+)
+def test_a_name_says_what_a_cluster_does_and_where_it_is(changes: dict[str, Any], name: str) -> None:
+    assert plain_name(profile(**changes)) == name
+
+
+def test_names_are_unique_and_say_nothing_wrong() -> None:
+    """A network is part of a name only if most of the sources are in it."""
+    slow = {"timing": {"pattern": "slow", "median_inter_arrival_s": 7200.0}}
+    mostly = {"networks": [{"network": "198.51.100.0/24", "sources": 60}], **slow}
+    alike = [profile(0), profile(1, **slow), profile(2, **slow), profile(3, **mostly)]
+    name_clusters(alike)
+    assert [one["name"] for one in alike] == [
+        "tcp/445 smb, every 3 s",
+        "tcp/445 smb, slow (no. 1)",
+        "tcp/445 smb, slow (no. 2)",
+        "tcp/445 smb, slow, mostly 198.51.100.0/24",
+    ]
+
+
+def test_a_name_is_kept_while_its_main_service_stays() -> None:
+    """Cluster 2 has no main service any more, cluster 3 never had one."""
+    spread = {"services": services(0.05), "n_services": 800}
+    now = [profile(0), profile(1, services=services(0.99)), profile(2, **spread), profile(3, **spread)]
+    kept = {
+        0: "smb 445 of old",
+        1: "14 tcp ports, mostly tcp/445 smb",
+        2: "9 ports, mostly tcp/22",
+        3: "about 720 tcp ports",
+    }
+    name_clusters(now, kept)
+    assert [one["name"] for one in now] == ["smb 445 of old", "tcp/7001", "about 800 tcp ports", "about 720 tcp ports"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {},
+            "They probe almost only tcp/445 smb, choose their source ports in a similar way and come from 90 "
+            "networks; services explain 46 % of the similarity.",
+        ),
+        (
+            {"why": [], "services": services(0.6, 0.2), "n_networks": 1},
+            "They probe 14 services (mostly tcp/7001), send a record every 3 s, visit 7 destinations in random order "
+            "and all come from 192.0.2.0/24.",
+        ),
+        (
+            {"why": [{"field": "timing", "share": 0.9}], "n_sources": 1},
+            "Its windows send a record every 3 s; timing explains 90 % of the similarity.",
+        ),
+    ],
+)
+def test_a_sentence_says_why_members_belong_together(changes: dict[str, Any], sentence: str) -> None:
+    one = profile(**changes)
+    name_clusters([one])
+    assert one["sentence"] == sentence
+
+
+def test_what_tells_neighbours_apart() -> None:
+    other = profile(services=services(1.0), timing={}, targets={"order": "ascending"})
+    apart = difference(profile(), other)
+    assert (
+        apart
+        == "most often tcp/445 smb, not tcp/7001; 3 s between records, not 0 s; destinations: random, not ascending"
+    )
+    assert difference(profile(), profile()) == "these figures show no difference"
+
+
+def test_news_of_a_cluster_counts_its_other_ports() -> None:
+    new = Change("new", 19797, 9.0, float("inf"))
+    assert sentence_of(profile(services=services(0.6, 0.2), n_services=3), new) == (
+        "A new cluster of 100 sources in 90 networks probes tcp/7001, tcp/7002 and 1 other port in steps of 3 s "
+        "since 15 March."
+    )
+    assert "probes 14 ports in steps" in sentence_of(profile(services=services(0.01)), new)
+
+
+def test_a_day_that_is_far_busier_than_others_is_named_with_its_cluster() -> None:
+    traffic = [(19790 + i, 100 if i != 4 else 1000, 10) for i in range(10)]
+    loud, quiet = profile(0, name="loud", days=[(19794, 830, 5)]), profile(1, name="quiet", days=[(19794, 170, 5)])
+    sources = pa.table({"source": ["192.0.2.1"], "cluster": pa.array([0], pa.int32()), "n_records": [8]})
+    nothing: dict[str, list] = {"new": [], "growing": [], "gone": []}
+
+    def said(days: list[tuple[int, int, int]], several: list[dict[str, Any]]) -> str:
+        return " ".join(sentences(days, period_of(days), several, sources, {"kept": 8}, nothing))
+
+    words = "The busiest day was 12 March, with 1,000 records, 10 times as many as on the median day."
+    assert f'{words} 83 % of them came from the cluster "loud".' in said(traffic, [quiet, loud])
+    assert said(traffic, [quiet]).count(words) == 1
+    assert "came from the cluster" not in said(traffic, [quiet])
+    assert "busiest" not in said([(day, 100, 10) for day, _, _ in traffic], [quiet])
+    assert "Since then, no cluster is new, none is growing and none has gone quiet." in said(traffic, [])
