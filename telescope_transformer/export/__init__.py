@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,6 +16,7 @@ from telescope_transformer.export.misp import misp_event
 from telescope_transformer.export.options import TLP, ExportOptions
 from telescope_transformer.export.stix import stix_bundle
 from telescope_transformer.export.tables import csv_table, json_text, source_table
+from telescope_transformer.files import replacing
 
 __all__ = ["FORMATS", "TLP", "ExportOptions", "Members", "export_clusters", "formats", "load_members"]
 
@@ -91,12 +91,9 @@ def export_clusters(
     options = options or ExportOptions()
     members = load_members(folder, clusters, options)
     target = Path(output)
-    unfinished = target.with_name(target.name + ".part")
     try:
-        formats()[format](members, options, unfinished)
-        unfinished.replace(target)
+        with replacing(target) as partial:
+            formats()[format](members, options, partial)
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
         raise ExportError(f"cannot write {target}: {error.strerror or error}") from error
     return members.sources.num_rows

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from telescope_transformer import __version__
+from telescope_transformer.files import write_text
 from telescope_transformer.report.adaptation import adaptation_text
 from telescope_transformer.report.compare import Comparison
 from telescope_transformer.report.counting import codes_of, pair_counts
@@ -54,11 +55,7 @@ def write_report(path: str | os.PathLike[str], data: ReportData, *, seed: int = 
         data: windows, profiles, solution and what else there is.
         seed: of the map's layout.
     """
-    html = render_report(data, seed=seed)
-    target = Path(path)
-    unfinished = target.with_name(target.name + ".part")
-    unfinished.write_text(html, encoding="utf-8")
-    unfinished.replace(target)
+    write_text(Path(path), render_report(data, seed=seed))
 
 
 def render_report(

@@ -1,6 +1,5 @@
 """Simulated flow records as Arrow tables, record batches, or a Parquet file of any size."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.fields import DAY
+from telescope_transformer.files import replacing
 from telescope_transformer.records.addresses import format_ipv4
 from telescope_transformer.records.schema import FLOW_SCHEMA, TCP
 from telescope_transformer.simulation.emission import Emitter
@@ -109,34 +109,30 @@ def write_simulation(path: str | Path, settings: SimulationSettings) -> int:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     batches = simulate_batches(settings)
     first = next(batches)
-    try:
-        # The default size of a dictionary page is too small for the addresses of a large telescope.
-        with (
-            pq.ParquetWriter(
-                partial,
-                first.schema,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=list(_DICTIONARY_COLUMNS),
-                dictionary_pagesize_limit=2**26,
-                store_schema=False,
-            ) as writer,
-            ThreadPoolExecutor(max_workers=1) as pool,
-        ):
-            # One slice is written while the next is generated.
-            writing: Future[None] = pool.submit(writer.write_batch, first, _ROW_GROUP)
-            rows = first.num_rows
-            for batch in batches:
-                writing.result()
-                writing = pool.submit(writer.write_batch, batch, _ROW_GROUP)
-                rows += batch.num_rows
+    # The default size of a dictionary page is too small for the addresses of a large telescope.
+    with (
+        replacing(path) as partial,
+        pq.ParquetWriter(
+            partial,
+            first.schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=list(_DICTIONARY_COLUMNS),
+            dictionary_pagesize_limit=2**26,
+            store_schema=False,
+        ) as writer,
+        ThreadPoolExecutor(max_workers=1) as pool,
+    ):
+        # One slice is written while the next is generated.
+        writing: Future[None] = pool.submit(writer.write_batch, first, _ROW_GROUP)
+        rows = first.num_rows
+        for batch in batches:
             writing.result()
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+            writing = pool.submit(writer.write_batch, batch, _ROW_GROUP)
+            rows += batch.num_rows
+        writing.result()
     return rows
 
 
