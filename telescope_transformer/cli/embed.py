@@ -20,10 +20,14 @@ def embed(
     model: Annotated[str | None, typer.Option(help="Directory or Hub id; default: the shipped checkpoint.")] = None,
     adapt: Adapt = True,
     adapt_steps: AdaptSteps = None,
-    split: Annotated[list[str] | None, typer.Option(help="Split of a dataset (repeatable); default: all.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...; default: the first GPU, else the CPU.")] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="With --output: split of a dataset (repeatable); default: all.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="With --output: cpu, cuda, ...; default: the first GPU, else the CPU.")
+    ] = None,
     bf16: Annotated[
-        bool, typer.Option("--bf16", help="Compute in bfloat16; embeddings differ by about 2e-3.")
+        bool, typer.Option("--bf16", help="With --output: compute in bfloat16; embeddings differ by about 2e-3.")
     ] = False,
     engine: Engine = "duckdb",
     master: Master = "local[*]",
@@ -47,6 +51,8 @@ def embed(
     from telescope_transformer.preparation import EngineSettings
 
     if output is None:
+        if split or device is not None or bf16:
+            raise typer.BadParameter("--split, --device and --bf16 need --output")
         _into_folder(windows, model, adapt, adapt_steps, EngineSettings(engine, master, memory_limit))
         return
     loaded, tokenizer = load_model(model)

@@ -68,12 +68,13 @@ def evaluate(
     if across and truth is not None:
         raise typer.BadParameter("give --across or --truth, not both")
     if across:
-        _across(inputs, output, data=data, seeds=seeds, only=only or (), methods=methods or (), cpu=cpu)
+        options = {"data": data, "seeds": seeds, "only": only or (), "methods": methods or (), "cpu": cpu}
+        _show(*_across(inputs, output, **options), json=json)
         return
     if truth is not None:
         if truth != "actor":
             raise typer.BadParameter(f"--truth is `actor`, not {truth!r}")
-        _actors(inputs, output, models, seeds, methods or (), cpu=cpu)
+        _show(*_actors(inputs, output, models, seeds, methods or (), cpu=cpu), json=json)
         return
     from telescope_transformer.evaluation.baselines import DEFAULT_BASELINES
     from telescope_transformer.evaluation.measuring import evaluate as measure
@@ -100,7 +101,7 @@ def evaluate(
         typer.echo((output / "metrics.md").read_text(encoding="utf-8"), nl=False)
 
 
-def _across(inputs: list[str], output: Path, *, data: Path, **options: Any) -> None:
+def _across(inputs: list[str], output: Path, *, data: Path, **options: Any) -> tuple[list[Any], str, Path]:
     from telescope_transformer.evaluation.across import evaluate_across, method_names
     from telescope_transformer.evaluation.across_tables import across_tables
     from telescope_transformer.evaluation.telescopes import read_plan
@@ -109,22 +110,27 @@ def _across(inputs: list[str], output: Path, *, data: Path, **options: Any) -> N
         raise typer.BadParameter("--across takes one plan")
     plan = read_plan(inputs[0])
     cells = evaluate_across(plan, data, output, **options)
-    _show(across_tables(cells, method_names(plan), [one.name for one in plan.telescopes]), output / "across.md")
+    tables = across_tables(cells, method_names(plan), [one.name for one in plan.telescopes])
+    return cells, tables, output / "across.md"
 
 
 def _actors(
     sizes: list[str], output: Path, models: list[Any], seeds: list[int], methods: Sequence[str], *, cpu: bool
-) -> None:
+) -> tuple[list[Any], str, Path]:
     from telescope_transformer.evaluation.actors import actor_tables, evaluate_actors
     from telescope_transformer.learning.adapt import AdaptSettings
 
     settings = AdaptSettings(device_cpu=cpu)
     cells = evaluate_actors(sizes, models, seeds, output, settings, methods)
-    _show(actor_tables(cells), output / "actors.md")
+    return cells, actor_tables(cells), output / "actors.md"
 
 
-def _show(tables: str, path: Path) -> None:
+def _show(cells: list[Any], tables: str, path: Path, *, json: bool) -> None:
+    """Write the tables to a file, and print them, or the cells as JSON."""
     from telescope_transformer.files import write_text
 
     write_text(path, tables)
-    typer.echo(tables, nl=False)
+    if json:
+        print_json({"output": path.parent, "cells": cells})
+    else:
+        typer.echo(tables, nl=False)

@@ -1,5 +1,6 @@
 """`telescope evaluate` and `telescope train` pass their options on to the package."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from telescope_transformer.cli import evaluate as command
 from telescope_transformer.cli import train
-from telescope_transformer.evaluation import measuring
+from telescope_transformer.evaluation import actors, measuring
 from telescope_transformer.evaluation.settings import EvaluationSettings, ModelArgument
 from telescope_transformer.learning import training
 from telescope_transformer.learning.arguments import TrainingArguments
@@ -62,6 +63,14 @@ def test_options_reach_the_evaluation(called: list[tuple[Any, ...]], tmp_path: P
 def test_without_a_model_it_measures_the_shipped_one(called: list[tuple[Any, ...]], tmp_path: Path) -> None:
     assert invoked(command.evaluate, "a.csv", "--output", str(tmp_path), "--no-plots").exit_code == 0
     assert called[0][1] == EvaluationSettings(models=[ModelArgument("model", None, None)], splits=[0, 1, 2])
+
+
+def test_simulated_actors_can_be_printed_as_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cell = {"size": "10x9", "seed": 0, "method": "oracle", "figures": {}}
+    monkeypatch.setattr(actors, "evaluate_actors", lambda *arguments: [cell])
+    arguments = ("10x9", "--truth", "actor", "--output", str(tmp_path))
+    assert json.loads(invoked(command.evaluate, *arguments, "--json").stdout)["cells"] == [cell]
+    assert invoked(command.evaluate, *arguments).stdout == (tmp_path / "actors.md").read_text()
 
 
 def test_splits_that_are_not_numbers_are_refused(called: list[tuple[Any, ...]]) -> None:

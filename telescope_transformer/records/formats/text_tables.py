@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.records.delimited import BLANKS, Layout, Table, find_header, first_lines, text_rows
+from telescope_transformer.records.delimited import Layout, Table, find_header, first_lines, text_rows
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import TextBlocks, as_utf8
 from telescope_transformer.records.nulls import NULL_TEXTS
 from telescope_transformer.records.partitions import NO_DESTINATION, fields_of_partitions
+from telescope_transformer.records.splitting import BLANKS
 from telescope_transformer.records.validation import Chunk, Validator
 
 Raw = dict[str, pa.Array]
