@@ -40,6 +40,8 @@ def cluster(
     Example: telescope cluster embeddings.parquet --output clusters/ --threshold 0.5 --time-limit 60
     """
     if embeddings.is_dir():
+        if output is not None or method != "auto":
+            raise typer.BadParameter("--output and --method are for a file: a dataset stores its clusters itself")
         from telescope_transformer.preparation import EngineSettings
 
         where = EngineSettings(engine, master, memory_limit)

@@ -20,12 +20,8 @@ def embed(
     model: Annotated[str | None, typer.Option(help="Directory or Hub id; default: the shipped checkpoint.")] = None,
     adapt: Adapt = True,
     adapt_steps: AdaptSteps = None,
-    split: Annotated[
-        list[str] | None, typer.Option(help="With --output: split of a dataset (repeatable); default: all.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="With --output: cpu, cuda, ...; default: the first GPU, else the CPU.")
-    ] = None,
+    split: Annotated[list[str] | None, typer.Option(help="With --output: split (repeatable); default: all.")] = None,
+    device: Annotated[str | None, typer.Option(help="With --output: cpu, cuda, ...; default: a GPU if any.")] = None,
     bf16: Annotated[
         bool, typer.Option("--bf16", help="With --output: compute in bfloat16; embeddings differ by about 2e-3.")
     ] = False,

@@ -68,8 +68,9 @@ def test_file_system_errors_name_the_path(tmp_path, monkeypatch, capsys) -> None
         (["update", "STATE"], "give files to take"),
         (["analyze", "flows.csv", "--output", "FILE"], "is a file"),
         (["embed", "dataset", "--device", "cpu"], "--split, --device and --bf16 need --output"),
+        (["cluster", ".", "--method", "lp"], "--output and --method are for a file"),
     ],
-    ids=["nothing to do", "a file where the folder should be", "an option without effect"],
+    ids=["nothing to do", "a file where the folder should be", "a device without effect", "a method without effect"],
 )
 def test_impossible_requests_fail_at_once(arguments: list[str], message: str, tmp_path) -> None:
     places = {"STATE": tmp_path / "state.duckdb", "FILE": tmp_path / "file"}
