@@ -6,6 +6,7 @@ the cosine, sums of weights over clusters follow from sums of vectors.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -138,7 +139,7 @@ class Nearest:
         room = ((0, 0), (0, count - count_found))
         return np.pad(best, room, constant_values=-1), np.pad(values, room, constant_values=-np.inf)
 
-    def _inverted_file(self):  # type: ignore[no-untyped-def]
+    def _inverted_file(self) -> Any:
         import faiss
 
         lists = round(len(self._rows) ** 0.5)

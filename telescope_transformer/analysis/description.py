@@ -4,7 +4,7 @@ Profiles are counted over records. Windows of the same cluster are grouped on di
 profiled at a time. A very large cluster is represented by a sample of its windows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -149,7 +149,7 @@ class _Parts:
                 self._writers[batch] = pa.ipc.new_file(self._folder / f"{batch}.arrow", table.schema, options=options)
             self._writers[batch].write_table(table)
 
-    def parts(self):  # type: ignore[no-untyped-def]
+    def parts(self) -> Iterator[tuple[Windows, np.ndarray]]:
         """Yield the windows of each batch, and their rows."""
         if self._held:
             windows = concat_windows([some for some, _ in self._held])

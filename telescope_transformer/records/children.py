@@ -5,7 +5,7 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.files import InputFile
@@ -55,8 +55,8 @@ def output_of(command: Sequence[str], file: InputFile) -> Iterator[bytes]:
         raise DamagedInput(file.name, None, f"{name} says: {said or f'exit status {status}'}")
 
 
-def _blocks(process: "subprocess.Popen[bytes]", file: InputFile):  # type: ignore[no-untyped-def]
-    """Yields the output and returns the beginning of the complaints."""
+def _blocks(process: "subprocess.Popen[bytes]", file: InputFile) -> Generator[bytes, None, bytes]:
+    """Yield the output, and return the beginning of the complaints."""
     complaint, complained = b"", 0
     with selectors.DefaultSelector() as selector:
         for stream, is_output in ((process.stdout, True), (process.stderr, False)):

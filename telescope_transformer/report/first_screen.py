@@ -124,9 +124,9 @@ def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Clusters of known scanners, one group per label and then one per tool; without those of malicious groups."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for profile in profiles:
-        found = _named_by(profile)
-        if found and not is_malicious(found[1]):
-            groups[found].append(profile)
+        named = _named_by(profile)
+        if named and not is_malicious(named[1]):
+            groups[named].append(profile)
     found = [
         {
             "kind": kind,

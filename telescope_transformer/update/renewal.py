@@ -6,6 +6,7 @@ adapted again, all kept windows are embedded and clustered anew, and clusters ca
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -222,7 +223,7 @@ def windows_of(state: State, ids: np.ndarray) -> Windows:
     return build_windows(source, offsets_of(np.bincount(codes)), flat, {})
 
 
-def _blocks(state: State, ids: np.ndarray):  # type: ignore[no-untyped-def]
+def _blocks(state: State, ids: np.ndarray) -> Iterator[Windows]:
     for first in range(0, len(ids), BLOCK):
         yield windows_of(state, ids[first : first + BLOCK])
 
