@@ -172,6 +172,38 @@ _VENDORS = {
     "palo-alto": "1,2023/11/14 22:13:20,1,TRAFFIC,drop,1,2023/11/14 22:13:20,192.0.2.{},203.0.113.1,,,r,,,a,v,u,u,"
     "e,,,,0,1,{},23,0,0,0,tcp,deny,60,60,0,1\n",
 }
+# Messages of other forms than those of `_PROGRAMS`; each reads another part of a line.
+_FIREWALLS = {
+    "asa-access-list": "Nov 14 2023 22:13:20: %FTD-6-106100: access-list a denied tcp o/192.0.2.{}({}) -> "
+    "i/203.0.113.1(23) hit-cnt 1 first hit\n",
+    "asa-icmp": "<166>Nov 14 2023 22:13:20 h : %ASA-4-106023: Deny icmp src o:192.0.2.{}(u{}) dst i:203.0.113.1 "
+    '(type 8, code 0) by access-group "a"\n',
+    "pfsense-ipv6": "Nov 14 22:13:20 filterlog[1]: 5,,,1,em0,match,block,in,6,0x00,0x00000,255,ICMPv6,58,40,"
+    "2001:db8::{},2001:db8::1,request,{},1,40\n",
+    "ufw": "2023-11-14T22:13:20.25+01:00 h kernel: [ 1.0] [UFW BLOCK] IN=e OUT= MAC=aa:bb SRC=192.0.2.{} "
+    "DST=203.0.113.1 LEN=84 TTL=50 ID={} PROTO=ICMP TYPE=3 CODE=1 [SRC=203.0.113.1 DST=192.0.2.1 PROTO=UDP ]\n",
+    "fortigate-named": '<189>date=2023-11-14 time=22:13:20 tz="+0100" eventtime=1700000000250000000 type="traffic" '
+    'srcip=192.0.2.{} srcport={} dstip="203.0.113.1" dstport=23 proto=6 sentbyte=40\n',
+    "juniper-named": "<14>1 2023-11-14T22:13:20Z h RT_FLOW - RT_FLOW_SESSION_CREATE [junos@2636 source-address="
+    '"192.0.2.{}" source-port="{}" destination-address="203.0.113.1" destination-port="23" protocol-id="6"]\n',
+}
+
+
+def _azure(category: str) -> bytes:
+    """Flow logs of network security groups or of virtual networks, which nest their flows differently."""
+    of_groups = category == "NetworkSecurityGroupFlowEvent"
+    entries = []
+    for row in range(ROWS):
+        flow = f"{START + row},192.0.2.{row},203.0.113.1,{40_000 + row},23,"
+        flow += "T,I,D,B,,,," if of_groups else "6,I,B,NX,1,60,0,0"
+        groups = [{"flowTuples": [flow, flow.replace(",I,", ",O,")]}]
+        inner = {"flows": groups} if of_groups else {"flowGroups": groups}
+        flows = [{"rule": "DefaultRule_DenyAllInBound"} | inner]
+        held = {"properties": {"Version": 2, "flows": flows}} if of_groups else {"flowRecords": {"flows": flows}}
+        entries.append({"time": "2023-11-14T22:13:20Z", "category": category} | held)
+    return _lines(entries) if of_groups else json.dumps({"records": entries}, indent=1).encode()
+
+
 _NFDUMP = "2023-11-14 22:13:20,2023-11-14 22:13:21,0.1,192.0.2.{},203.0.113.1,{},23,TCP,....S.,0,0,1,40\n"
 _ARGUS = "2023/11/14 22:13:20.250000,1.0,tcp,192.0.2.{},{},   ->,203.0.113.1,23,S0,0,0,1,60,60,x\n"
 _ARGUS_HEADER = "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,a,b,TotPkts,c,SrcBytes,Label\n"
@@ -282,11 +314,14 @@ def text_seeds() -> dict[str, bytes]:
         "aws-vpc": _table("", _VPC),
         "firewall-log": _table("", _KERNEL),
         **{f"firewall-{name}": _table("", line) for name, line in _VENDORS.items()},
+        **{f"firewall-{name}": _table("", line) for name, line in _FIREWALLS.items()},
         "cowrie-text": _table("", _COWRIE),
         "nfdump-csv": _table("ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt\n", _NFDUMP),
         "binetflow": _table(
             "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,a,b,TotPkts,c,SrcBytes,Label\n", _ARGUS
         ),
+        "azure-groups": _azure("NetworkSecurityGroupFlowEvent"),
+        "azure-networks": _azure("FlowLogFlowEvent"),
         "silk": _table("sIP|dIP|sPort|dPort|pro|packets|bytes|flags|sTime|\n", _SILK),
         **{name: _table(header, row) for name, (header, row) in _PROGRAMS.items()},
     }
