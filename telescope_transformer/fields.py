@@ -53,8 +53,8 @@ FIELDS = (
             "flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched timestampstart "
             "jsonpayloadstarttime starttime timestamp ts time datetime start firstseen first logtime stime "
             "firstswitched eventtime eventstarttime starttimestamp timestampstr timestampts epoch epochtime unixtime "
-            "frametimeepoch timereceivedns timereceived stampinserted firstpacket startedat createdat "
-            "datetimeutc timestamputc timeutc utctime timestampus timestampms date"
+            "frametimeepoch timereceivedns timereceived stampinserted firstpacket startedat createdat datefirstseen "
+            "timestart tsstart attacktime datetimeutc timestamputc timeutc utctime timestampus timestampms date"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),
@@ -63,9 +63,10 @@ FIELDS = (
         pa.string(),
         required=True,
         aliases=(
-            "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh sip "
-            "sourceipv4address sourceipv6address ipv4srcaddr ipv6srcaddr remoteip remotehost "
-            "attackerip clientip peerip srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr flowclientipaddr ip"
+            "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh sip sourceipv4address "
+            "sourceipv6address ipv4srcaddr ipv6srcaddr remoteip remotehost srcipaddr sourceipaddress srcipaddress "
+            "ipsource srchost origh attackerip clientip peerip srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr "
+            "flowclientipaddr ip"
         ),
     ),
     # Windows store a destination in 32 bits: an IPv4 address, or a folded IPv6 address (records.addresses).
@@ -75,10 +76,11 @@ FIELDS = (
         required=True,
         window_type=pa.uint32(),
         aliases=(
-            "dstip dst daddr dstaddr destip destinationip destination da ipdst destinationaddress "
-            "idresph dip destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr "
-            "localip localhost destaddress targetip targetaddress dstendpointip ipipdst "
-            "ipv6ipv6dst flowdstipaddr flowserveripaddr host sensor sensorname"
+            "dstip dst daddr dstaddr destip destinationip destination da ipdst destinationaddress idresph dip "
+            "destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr localip localhost destaddress "
+            "targetip targetaddress dstendpointip ipipdst dstipaddr destinationipaddress destipaddress dstipaddress "
+            "ipdest ipdestination dsthost resph honeypotip serverip ipv6ipv6dst flowdstipaddr flowserveripaddr host "
+            "sensor sensorname"
         ),
     ),
     RecordField(
@@ -88,10 +90,9 @@ FIELDS = (
         window_type=pa.uint8(),
         largest=2**8 - 1,
         aliases=(
-            "protocol proto pr prot ipproto ipprotocol transport pro networktransport "
-            "networkiananumber protocolidentifier connectiontransport l4proto "
-            "l4protonum l4protoname ipipproto ipv6ipv6nxt "
-            "connectioninfoprotocolnum connectioninfoprotocolname"
+            "protocol proto pr prot ipproto ipprotocol transport pro networktransport networkiananumber "
+            "protocolidentifier connectiontransport l4proto l4protocol protocolnumber protonum ipprotocolnumber "
+            "l4protonum l4protoname ipipproto ipv6ipv6nxt connectioninfoprotocolnum connectioninfoprotocolname"
         ),
     ),
     RecordField(
@@ -101,8 +102,9 @@ FIELDS = (
         window_type=pa.uint16(),
         largest=2**16 - 1,
         aliases=(
-            "srcport sport spt sp sourceport idorigp portsrc sourcetransportport l4srcport remoteport "
-            "tcptcpsrcport udpudpsrcport srcendpointport flowsrcl4portid"
+            "srcport sport spt sp sourceport idorigp portsrc sourcetransportport l4srcport remoteport srcpt "
+            "sourceportnumber srcportnumber origp attackerport clientport tcptcpsrcport udpudpsrcport srcendpointport "
+            "flowsrcl4portid"
         ),
         metadata={"icmp": "type"},
     ),
@@ -113,9 +115,9 @@ FIELDS = (
         window_type=pa.uint16(),
         largest=2**16 - 1,
         aliases=(
-            "dstport dport dpt dp destport destinationport port idrespp portdst "
-            "destinationtransportport l4dstport localport dsport targetport "
-            "tcptcpdstport udpudpdstport dstendpointport flowdstl4portid"
+            "dstport dport dpt dp destport destinationport port idrespp portdst destinationtransportport l4dstport "
+            "localport dsport targetport dstpt destinationportnumber destportnumber dstportnumber respp honeypotport "
+            "serverport tcptcpdstport udpudpdstport dstendpointport flowdstl4portid"
         ),
         metadata={"icmp": "code"},
     ),

@@ -89,7 +89,7 @@ def _as_stored(values: pa.Array, field: pa.Field) -> pa.Array:
     """A time of our own files with its unit; addresses in binary columns as fixed-size binary."""
     if field.metadata and field.metadata.get(b"unit") == _OWN_TIME.metadata[b"unit"] and field.type == _OWN_TIME.type:
         return values.cast(pa.timestamp("us"))
-    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+    if values.type in (pa.binary(), pa.large_binary(), pa.binary_view()):
         return _packed(values)
     return values
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.fields import FIELDS, FLOW_SCHEMA, REQUIRED_FIELDS
@@ -26,6 +27,24 @@ ALIASES: dict[str, tuple[str, ...]] = {row.name: tuple(row.aliases.split()) for 
     ),
     "icmp_code": ("icmpcode", "icode", "icmpcodeipv4", "icmpcodeipv6"),
     "date": ("date", "day", "startdate", "flowdate", "logdate"),
+}
+
+DEEPEST = 6
+"""Names of a path with dots that may come before the name of a field."""
+
+# Names that say too little where they end a longer one: `agent.ip` is no source and `geo.time` no time of a flow.
+_VAGUE_NAMES = """
+ip src source dst dest destination host sensor sensorname port time start first date day epoch ts label tool flags flg
+seq bytes packets octets oct pkt pkts sa da sp dp sip dip ttl pr pro prot transport isn ipid datetime timestamp
+clientip clientport serverip serverport localip localhost localport remoteip remotehost remoteport srchost dsthost
+"""
+_VAGUE = frozenset(_VAGUE_NAMES.split())
+# A program that sends on the flows of others calls itself so.
+_LAST_RESORT = frozenset(("host", "sensor", "sensorname", "ip"))
+# `date` may be a time by itself, or the date of a time of day.
+_RANKS = {
+    alias: [(field, names.index(alias)) for field, names in ALIASES.items() if alias in names]
+    for alias in {alias for names in ALIASES.values() for alias in names}
 }
 
 
@@ -61,7 +80,37 @@ def plain_name(name: str) -> str:
     return _SEPARATORS.sub("", _UNIT.sub("", name.lower()))
 
 
-def _by_alias(field: str, plain: Mapping[str, str]) -> str | None:
+@lru_cache(maxsize=1 << 14)
+def meanings(path: str) -> list[tuple[str, int, int]]:
+    """The fields that a path with dots is, how many of its first names were dropped for that, and the name's rank.
+
+    `jsonPayload.connection.src_ip` is the source, with two names dropped.
+    """
+    names = path.split(".")
+    for dropped in range(min(len(names), DEEPEST)):
+        name = ".".join(names[dropped:])
+        plain = plain_name(name)
+        if plain in _RANKS and not (dropped and plain in _VAGUE and name[0] != "@"):
+            deep = DEEPEST if plain in _LAST_RESORT else dropped
+            # Logstash writes `@timestamp`, the time of arrival, beside the `timestamp` of a record.
+            return [(field, deep, 2 * rank + name.startswith("@")) for field, rank in _RANKS[plain]]
+    return []
+
+
+def _by_path(field: str, names: Sequence[str]) -> str | None:
+    """The column whose path with dots ends in a name of a field; None if there is none, or two are as good."""
+    found = sorted(
+        (dropped, rank, name)
+        for name in names
+        if "." in name
+        for meant, dropped, rank in meanings(name)
+        if meant == field and dropped
+    )
+    return found[0][2] if found and (len(found) == 1 or found[0][:2] < found[1][:2]) else None
+
+
+def column_by_alias(field: str, plain: Mapping[str, str]) -> str | None:
+    """The column of a field by its common names, given the columns by their plain names (see `plain_name`)."""
     return next((plain[alias] for alias in ALIASES[field] if alias in plain), None)
 
 
@@ -86,7 +135,7 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
         elif mapping and field not in REQUIRED_FIELDS:
             continue
         else:
-            column = _by_alias(field, plain)
+            column = column_by_alias(field, plain) or _by_path(field, names)
         if column:
             if names.count(column) > 1:
                 raise FlowRecordError(f"{file}: {names.count(column)} columns are called {escaped(column)!r}")

@@ -31,6 +31,9 @@ _ARCHIVES = {
     b"\x02\x21\x4c\x18": "of the legacy LZ4 format: decompress it with lz4 -d first",
     b"\xff\x06\x00\x00sNaPpY": "a framed Snappy stream: decompress it first",
 }
+_TAR_MAGIC_AT = 257
+"""POSIX.1-1988, ustar header block: the magic follows name, mode, owner, size, time, checksum, type and link name."""
+
 # RFC 8878, section 3.1.2, and the LZ4 frame format: frames that a decoder skips. pzstd begins each frame with one.
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _MOST_SKIPPED = 1024
@@ -47,7 +50,18 @@ def compression_of(raw: io.BufferedReader) -> str | None:
 
 
 def archive_hint(head: bytes) -> str | None:
-    """What a file is and how to unpack it, if another program has to; else None."""
+    """What a file is and how to unpack it, if another program has to; else None.
+
+    Args:
+        head: of the content behind one compression, if the file has any.
+    """
+    if head[_TAR_MAGIC_AT:].startswith(b"ustar"):
+        return "a tar archive: unpack it first"
+    compressed_again = next(
+        (name for name, magic in _MAGICS.items() if head.startswith(magic) and name != "lzma"), None
+    )
+    if compressed_again:
+        return f"compressed twice: decompress it once first; inside is {compressed_again}"
     return next((hint for magic, hint in _ARCHIVES.items() if head.startswith(magic)), None)
 
 

@@ -34,15 +34,19 @@ _DAY_NAME = re.compile(rf"^{_WEEKDAY}{_DAY}[\s/\-]*{_MONTH}[\s/\-,]*(?P<y>\d{{4}
 _NAME_DAY = re.compile(rf"^{_WEEKDAY}{_MONTH}\s+{_DAY},?\s+(?P<y>\d{{4}}){_END}")
 _SHORT_NAME = re.compile(rf"^(?P<d>\d{{1,2}})-(?P<m>[A-Za-z]{{3}})-(?P<y>\d{{2}})(?=\s|$){_END}")
 _ORDINAL = re.compile(rf"^(?P<y>\d{{4}})-(?P<days>\d{{3}}){_END}")
-# What java.time writes behind an offset.
-_ZONE_NAME = re.compile(r"(?<=[Z\d])\[[\w/+\-]+\]$")
+# Marks around a time: what java.time, Go and JavaScript write behind an offset, JavaScript's GMT before one, systemd's
+# weekday before a date, and the sign that makes a cell of a spreadsheet text.
+_AROUND = re.compile(
+    r"^'|^[A-Z][a-z]{2} (?=\d{4}-)|GMT(?=[+-]\d)|(?<=[Z\d])\[[\w/+\-]+\]$|(?<=[+-]\d{4})(?: [A-Z]{3,4}| \([^()]*\))$"
+)
 _UNIX = re.compile(
-    rf"^(?:[A-Za-z]{{3}}\s+)?(?P<m>[A-Za-z]{{3}})\s+(?P<d>\d{{1,2}})\s+{_CLOCK}{_ZONE}\s+(?P<y>\d{{4}})$"
+    rf"^(?:[A-Za-z]{{3}}\s+)?(?P<m>[A-Za-z]{{3}})\s+(?P<d>\d{{1,2}})\s+{_CLOCK}{_ZONE}\s+(?P<y>\d{{4}})(?: GMT| UTC)?$"
 )
 _TIME_OF_DAY = re.compile(rf"^\s*\d{{1,2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?{_ZONE}$")
 _COMPACT_CLOCK = re.compile(r"^(\d{2})(\d{2})(\d{2}(?:\.\d+)?)$")
 _SCIENTIFIC = re.compile(r"^\d(?:[.,](?P<digits>\d+))?[eE]\+?(?P<exponent>\d{1,2})$")
-_COMMA = re.compile(r"^(\d{9,}),(\d+)$")
+# With a decimal comma, or with the `@` of date(1) and systemd before it.
+_MARKED = re.compile(r"^(?=[@']|\d+,)[@']?(\d{9,})(?:[.,](\d+))?$")
 _SECONDS_DIGITS = 9
 """Digits behind the point of `1.469123456e9` that tell seconds; spreadsheets write five, and lose hours."""
 
@@ -81,17 +85,17 @@ def plain_numbers(texts: Sequence[str]) -> list[str | None]:
     precise = any(match and len(match["digits"] or "") >= _SECONDS_DIGITS for match in found)
     plain: list[str | None] = []
     for text, match in zip(texts, found, strict=True):
-        comma = _COMMA.match(text)
+        marked = _MARKED.match(text)
         if match and precise:
             plain.append(format(Decimal(text.replace(",", ".")), "f"))
         else:
-            plain.append(f"{comma[1]}.{comma[2]}" if comma else None)
+            plain.append(f"{marked[1]}.{marked[2] or 0}" if marked else None)
     return plain
 
 
 def iso_text(text: str, day_first: bool | None) -> str | None:
     """`text` as ISO 8601, None if it is of no form known here or its day and month cannot be told apart."""
-    text = _ZONE_NAME.sub("", text).strip("[] ")
+    text = _AROUND.sub("", text).strip("[] ")
     found = _NUMBERS.match(text)
     if found:
         if day_first is None and found["a"] != found["b"]:

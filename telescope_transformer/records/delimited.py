@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from telescope_transformer.errors import FlowRecordError
+from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.lines import TextBlocks
 from telescope_transformer.records.rejects import escaped, rejects_table
@@ -26,6 +26,18 @@ _MOST_LEAD_IN = 30
 """Lines of titles that may come before the header. Comments, which begin with `#`, may be any number of lines."""
 
 _MOST_COLUMNS = 10_000
+_MOST_DOUBTFUL_LINES = 1_000
+"""Different lines without numbers that are tried as headers among the rows; concatenated tables have a few."""
+
+_MOST_CHANGES = 1_000
+"""Changes of the columns within one file: more are an attack on the time that each of them costs."""
+
+# A line none of whose values begins with a number, which holds for headers and for hardly any row.
+_WITHOUT_NUMBERS = re.compile(rb"""^(?![^\n]*(?:^|[,;|\t ])["']?[-+.]?\d)(?=[^\n]*[A-Za-z])[^\n]+$""", re.MULTILINE)
+# The header of W3C's extended log format, which IIS and the firewall of Windows write.
+_W3C_HEADER = re.compile(rb"^#+\s*(?:Fields:\s*)?")
+# The lines between header and rows that psql and MySQL draw, and the number of rows at the end.
+_RULER = re.compile(rb"\s*(?:[-+|=:]{3,}[-+|=:\s]*|\(\d+ rows?\)|\d+ rows? in set.*)")
 _DATE_AND_TIME = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d) +(\d\d:\d\d)")
 
 
@@ -147,7 +159,7 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
             given = line.strip(b'"\r')[4]
         elif text:
             stop = _header_ends(head, start, end)
-            line = head[start:stop].strip(b" ").lstrip(b"#")
+            line = _W3C_HEADER.sub(b"", head[start:stop].strip(b" "))
             for delimiter in _delimiters_of(line, given):
                 names = _split_header(line, delimiter)
                 try:
@@ -170,17 +182,74 @@ class Table:
         layout: how it is written.
         columns: names of the columns that are needed.
         name: of the file.
-        first_row: number of the first row.
+        columns_of: the columns that are needed of a header among the rows, as concatenated tables have them; raises
+            FlowRecordError for a line that is none. Without it no headers are looked for.
     """
 
-    def __init__(self, layout: Layout, columns: Sequence[str], name: str, first_row: int = 1) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        columns: Sequence[str],
+        name: str,
+        columns_of: Callable[[Sequence[str]], Sequence[str]] | None = None,
+    ) -> None:
+        self._name = name
+        self._columns_of = columns_of
+        self._in_trailer = False
+        self._tried: dict[bytes, Header | None] = {}
+        self._changes = 0
+        self.next_row = 1
+        self._use(layout, columns)
+
+    def _use(self, layout: Layout, columns: Sequence[str]) -> None:
         self._layout = layout
         self._columns = list(dict.fromkeys(columns))
         self._wanted = np.array([layout.names.index(column) for column in self._columns], dtype=np.int64)
-        self._name = name
-        self._in_trailer = False
         self._joins: bool | None = None
-        self.next_row = first_row
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of the rows that come next."""
+        return self._layout.names
+
+    def sections(self, block: bytes, start: int) -> Iterator[tuple[bytes, bool]]:
+        """The lines of a block from `start` on, cut before each header that changes the columns.
+
+        Each section comes with whether it is the last; a header holds for the section that it begins. In what comes,
+        header lines are comments.
+
+        Raises:
+            InputError: if the columns change too often.
+        """
+        if self._columns_of is None:
+            yield block[start:], True
+            return
+        lines, at = bytearray(block[start:]), 0
+        for found in _WITHOUT_NUMBERS.finditer(block, start):
+            header = self._header(found.group())
+            if header is None:
+                continue
+            place = found.start() - start
+            lines[place] = self._layout.comment
+            if (header.names, header.delimiter) == (self._layout.names, self._layout.delimiter):
+                continue
+            yield bytes(lines[at:place]), False
+            self._changes += 1
+            if self._changes > _MOST_CHANGES:
+                raise InputError(f"{self._name}: the columns change more than {_MOST_CHANGES:,} times")
+            layout = replace(self._layout, names=header.names, delimiter=header.delimiter)
+            self._use(layout, self._columns_of(header.names))
+            at = place
+        yield bytes(lines[at:]), True
+
+    def _header(self, line: bytes) -> Header | None:
+        """The header that a line among the rows is, None if it is none."""
+        if self._columns_of is not None and line not in self._tried and len(self._tried) < _MOST_DOUBTFUL_LINES:
+            try:
+                self._tried[line] = find_header(line, self._columns_of, self._name)
+            except FlowRecordError:
+                self._tried[line] = None
+        return self._tried.get(line)
 
     def _joined_dates(self, block: bytes) -> bytes:
         """A block whose times of the form `2016-07-21 17:50:56` count as one value although blanks divide values."""
@@ -234,9 +303,12 @@ class Table:
     def _malformed(
         self, block: bytes, bounds: np.ndarray, kinds: np.ndarray, counts: np.ndarray
     ) -> tuple[pa.Table, int]:
-        """Rejects of the malformed rows, and how many rows are comments."""
+        """Rejects of the malformed rows, and how many rows are comments or rulers."""
         places = np.flatnonzero((kinds != GOOD) & (kinds != COMMENT))
         texts = [block[bounds[place, 0] : bounds[place, 1]] for place in places]
+        rows = [index for index, text in enumerate(texts) if not _RULER.fullmatch(text)]
+        rulers = len(texts) - len(rows)
+        places, texts = places[rows], [texts[index] for index in rows]
         if self._layout.trailers:
             kept = []
             for index, text in enumerate(texts):
@@ -252,7 +324,7 @@ class Table:
             for place in places
         ]
         rejects = rejects_table(self._name, places + self.next_row, ["row"] * len(places), texts, reasons)
-        return rejects, int((kinds == COMMENT).sum())
+        return rejects, int((kinds == COMMENT).sum()) + rulers
 
 
 def _gathered(data: np.ndarray, starts: np.ndarray, stops: np.ndarray, rows: np.ndarray) -> pa.Array:
@@ -263,15 +335,19 @@ def _gathered(data: np.ndarray, starts: np.ndarray, stops: np.ndarray, rows: np.
 
 
 def text_rows(text: TextBlocks, table: Table, skip: int = 0) -> Iterator[RawBatch]:
-    """The rows of a text behind its first `skip` bytes; raises DamagedInput after the last line before damage."""
+    """The rows of a text behind its first `skip` bytes; raises DamagedInput after the last line before damage.
+
+    Where a line among the rows names the columns again, its names hold from there on: `table.names`.
+    """
     carried = b""
     for block in text:
         if skip >= len(block):
             skip -= len(block)
             continue
-        batch, carried = table.split(carried + block[skip:], final=False)
-        skip = 0
-        yield batch
+        at, skip = skip, 0
+        for section, is_last in table.sections(block, at):
+            batch, carried = table.split(carried + section, final=not is_last)
+            yield batch
     if carried:
         yield table.split(carried)[0]
     text.raise_damage()

@@ -72,7 +72,7 @@ class InputFile:
                 raise
         if not found:
             raise NotFlowRecords(self.name, "the file is empty")
-        hint = archive_hint(bytes(found[:16]))
+        hint = archive_hint(bytes(found))
         if hint:
             raise NotFlowRecords(self.name, hint)
         return bytes(found[:HEAD_BYTES])

@@ -50,6 +50,7 @@ class Dialect:
         fields: raw values of the fields of a flow record, or of several; None if the object is no flow record.
         complete: adds to or changes the columns of many records at once.
         note: what the user must be told about records of this dialect.
+        absent: what the user must be told of a file with objects of this dialect, none of which is a flow record.
         fallback: what `fields` is for objects that `fields` leaves out, used only where a file has no others.
     """
 
@@ -59,6 +60,7 @@ class Dialect:
     complete: Callable[[dict[str, pa.Array]], dict[str, pa.Array]] | None = None
     note: str | None = None
     fallback: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = None
+    absent: str | None = None
 
 
 def _dialect_of(record: Any, dialects: Sequence[Dialect]) -> Dialect | None:
@@ -140,6 +142,7 @@ class _Reading:
         self.validators = {dialect.name: Validator(file.name, context) for dialect in dialects}
         self.left_out = 0
         self.used: set[str] = set()
+        self.met: set[str] = set()
 
     def chunks(self, block: list[Item], fallback: bool) -> Iterator[Chunk]:
         """The chunks of a block. With `fallback` only the dialects' fallbacks are used, and no lines are rejected."""
@@ -156,6 +159,8 @@ class _Reading:
                     continue
                 dialect = _dialect_of(record, self.dialects)
                 fields = self._fields(dialect, record, fallback)
+                if dialect is not None:
+                    self.met.add(dialect.name)
                 if dialect is None or fields is None:
                     skipped += not self._is_for_later(dialect, record, fallback)
                     continue
@@ -178,6 +183,12 @@ class _Reading:
         later = dialect is not None and not fallback and self._fields(dialect, record, True) is not None
         self.left_out += later
         return later
+
+    def note_absent(self) -> None:
+        """Tells of programs that wrote objects, but no flow records, to the file."""
+        for dialect in self.dialects:
+            if dialect.absent and dialect.name in self.met - self.used:
+                self.context.note(dialect.absent, self.file.name)
 
     def _rejects(self, bad: list[Item]) -> pa.Table:
         return rejects_table(
@@ -219,4 +230,5 @@ def read_json(file: InputFile, context: ReadContext, dialects: Sequence[Dialect]
     elif reading.left_out:
         for block in items(file, TextBlocks(file.blocks(BLOCK_BYTES), file.name)):
             yield from reading.chunks(block, fallback=True)
+    reading.note_absent()
     text.raise_damage()

@@ -1,6 +1,7 @@
 """Text as blocks of whole lines in valid UTF-8, whatever encoding and line ends a file has."""
 
 import codecs
+import re
 from collections.abc import Iterator
 
 from telescope_transformer.errors import InputError
@@ -9,19 +10,29 @@ from telescope_transformer.records.damage import DamagedInput
 LONGEST_LINE = 16 << 20
 """Bytes. No record of any format comes near it; a longer line means that a file is no text of records."""
 
+_JUDGED_BYTES, _FEWEST_JUDGED = 512, 32
+"""Bytes by which text without a byte order mark is judged, and how many there must be: any header has more."""
+
+_PLAIN_TEXT = re.compile(rb"[\t\r\n -~]+")
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 def encoding_of(head: bytes) -> str:
-    """`utf-16-le` or `utf-16-be` by a byte order mark, else `utf-8`."""
-    return _UTF16.get(head[:2], "utf-8")
+    """`utf-16-le` or `utf-16-be` by a byte order mark or by a zero in every other byte, else `utf-8`."""
+    if head[:2] in _UTF16:
+        return _UTF16[head[:2]]
+    low, high = head[:_JUDGED_BYTES:2], head[1:_JUDGED_BYTES:2]
+    for one, other, name in ((low, high, "utf-16-le"), (high, low, "utf-16-be")):
+        if len(head) >= _FEWEST_JUDGED and not other.strip(b"\0") and _PLAIN_TEXT.fullmatch(one):
+            return name
+    return "utf-8"
 
 
 def as_utf8(head: bytes) -> bytes:
     """The head of a text file as clean UTF-8: without a byte order mark, line ends as line feeds."""
     encoding = encoding_of(head)
     if encoding != "utf-8":
-        return _clean(head[2:].decode(encoding, "ignore").encode("utf-8", "replace"))
+        return _clean(head.decode(encoding, "ignore").removeprefix("\ufeff").encode("utf-8", "replace"))
     return _clean(head.removeprefix(codecs.BOM_UTF8))
 
 
@@ -72,7 +83,7 @@ class TextBlocks:
             yield from blocks
             return
         decoder = codecs.getincrementaldecoder(encoding)("replace")
-        yield decoder.decode(first[2:]).encode("utf-8", "replace")
+        yield decoder.decode(first).removeprefix("\ufeff").encode("utf-8", "replace")
         for block in blocks:
             yield decoder.decode(block).encode("utf-8", "replace")
 

@@ -1,11 +1,12 @@
 """The texts that mean a missing value; every reader uses the same list for every field."""
 
 # The missing values of pandas' CSV reader, of MySQL and PostgreSQL exports (\N), of Zeek ("-", "(empty)") and of the
-# languages that logs are written in. Compared without case.
+# languages that logs are written in, and the errors of spreadsheets. Compared without case.
 _NULLS = r"""
 - -- (empty) (null) (none) <na> <null> <nil> <none> #n/a #na n/a n.a. na nan -nan nat nil none null undefined \n
 1.#ind -1.#ind 1.#qnan -1.#qnan
 unknown (unknown) <unknown> missing unset undef void (none) (nil) none. nil. (undefined) (blank) <empty> [null] {}  []
+#value! #ref! #div/0! #name? #null! #num! #error!
 """
 NULL_TEXTS = frozenset((*_NULLS.split(), "not available", "not applicable", "no value"))
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telescope_transformer.records.addresses import (
     EMPTY,
@@ -21,6 +23,7 @@ from telescope_transformer.records.sensors import SensorNames, is_sensor_name
 from telescope_transformer.records.text import INVALID, MISSING, VALID, parse_integers, text_view
 
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3}){1,5}")
+_SCIENTIFIC = re.compile(r"\d(?:\.(\d{1,20}))?[eE]\+?(\d{1,2})")
 
 
 class Parsed(NamedTuple):
@@ -68,7 +71,7 @@ def parse_numbers(values: pa.Array, largest: int) -> Parsed:
         valid = ~absent & (numbers == np.floor(numbers)) & (numbers >= 0) & (numbers <= largest)
     else:
         numbers, status = parse_integers(text_view(values))
-        _read_thousands(values, numbers, status)
+        _read_other_numbers(values, numbers, status)
         status[(status == VALID) & (numbers > largest)] = INVALID
         mark_nulls(values, status)
         return Parsed(np.where(status == VALID, numbers, 0), status)
@@ -76,13 +79,20 @@ def parse_numbers(values: pa.Array, largest: int) -> Parsed:
     return Parsed(np.where(status == VALID, numbers, 0).astype(np.int64), status)
 
 
-def _read_thousands(values: pa.Array, numbers: np.ndarray, status: np.ndarray) -> None:
-    """Reads `40,000`, as Kibana exports numbers, in place."""
+def _plain_number(text: str) -> str | None:
+    """A number written as `40,000` (by Kibana) or `4.0e+04` (by NumPy) as digits, None for other text."""
+    if _THOUSANDS.fullmatch(text):
+        return text.replace(",", "")
+    return format(Decimal(text), "f") if _SCIENTIFIC.fullmatch(text) else None
+
+
+def _read_other_numbers(values: pa.Array, numbers: np.ndarray, status: np.ndarray) -> None:
+    """Reads the numbers of `_plain_number`, in place."""
     odd = np.flatnonzero(status == INVALID)
     if not len(odd):
         return
     texts, codes = distinct_texts(values.take(pa.array(odd)))
-    plain = [text.replace(",", "") if _THOUSANDS.fullmatch(text) else None for text in texts]
+    plain = [_plain_number(text) for text in texts]
     if any(plain):
         found, how = parse_integers(text_view(pa.array(plain, pa.string())))
         good = how[codes] == VALID
@@ -122,6 +132,9 @@ def _packed_addresses(values: pa.Array) -> Addresses:
 
 
 def _addresses(values: pa.Array) -> Addresses:
+    if pa.types.is_int32(values.type):
+        # Java and Spark have no unsigned type: addresses from 128.0.0.0 on are negative.
+        values = pc.bit_wise_and(values.cast(pa.int64()), pa.scalar(0xFFFFFFFF, pa.int64()))
     return _packed_addresses(values) if pa.types.is_fixed_size_binary(values.type) else parse_addresses(values)
 
 

@@ -11,7 +11,7 @@ _NAMES = """
 3 ggp
 4 ipv4 ipip ipencap ip-in-ip ip
 5 st st2
-6 tcp tcp4 tcp6
+6 tcp tcp4 tcp6 tcpv4 tcpv6
 7 cbt
 8 egp
 9 igp igrp
@@ -22,7 +22,7 @@ _NAMES = """
 14 emcon encom
 15 xnet
 16 chaos
-17 udp udp4 udp6
+17 udp udp4 udp6 udpv4 udpv6
 18 mux
 19 dcn-meas dcn
 20 hmp
@@ -46,7 +46,7 @@ _NAMES = """
 38 idpr-cmtp cmtp
 39 tp++
 40 il
-41 ipv6
+41 ipv6 6in4
 42 sdrp
 43 ipv6-route rte6
 44 ipv6-frag frag6
@@ -140,7 +140,7 @@ _NAMES = """
 132 sctp
 133 fc
 134 rsvp-e2e-ignore
-135 mobility-header mhead mobility
+135 mobility-header mhead mobility mh
 136 udplite udpl
 137 mpls-in-ip mpls
 138 manet
@@ -165,7 +165,8 @@ _NUMBERS = {
 }
 
 
-_WITH_NAME = re.compile(r"^([\w.\-]+)\s*\(\s*([\w.\-]+)\s*\)$")
+# `TCP (6)`, `6:tcp`, `6-TCP`, `TCP[6]`, `(6) TCP`
+_WITH_NAME = re.compile(r"^\(?([\w.\-]+?)\s*(?:[(\[:/\-]|\)\s)\s*([\w.\-]+)\s*[)\]]?$")
 
 _WITH_NUMBER = re.compile(r"^(?:ip)?proto(?:col)?([0-9]+)$")
 
@@ -179,13 +180,17 @@ def protocol_number(text: str) -> int | None:
     if text[:2].lower() == "0x":
         number = _hexadecimal(text)
         return number if number is not None and number <= 255 else None
-    both = _WITH_NAME.match(text)
+    plain = _plain(text)
+    named = _NUMBERS.get(plain.removeprefix("ipproto"))
+    if named is not None:
+        return named
+    numbered, both = _WITH_NUMBER.match(plain), _WITH_NAME.match(text)
+    if numbered:
+        return protocol_number(numbered[1])
     if both:
         one, other = protocol_number(both[1]), protocol_number(both[2])
         return one if one == other else None
-    plain = _plain(text)
-    numbered = _WITH_NUMBER.match(plain)
-    return protocol_number(numbered[1]) if numbered else _NUMBERS.get(plain.removeprefix("ipproto"))
+    return None
 
 
 def _hexadecimal(text: str) -> int | None:

@@ -22,11 +22,16 @@ from .mutation import mutated
 from .seeds import seeds, text_seeds
 
 LONGEST_SECONDS = 60.0
-"""Without an answer for an input, of which a healthy one takes some milliseconds."""
+"""Of the processor for one input, of which a healthy one takes some milliseconds."""
 
 COMPILE_SECONDS = 600.0
-"""Without an answer while a child reads its first inputs, for which kernels are compiled; with bounds checks and other
-programs running, that was measured to take more than a minute."""
+"""Of the processor while a child reads its first inputs, for which kernels are compiled; with bounds checks, that was
+measured to take more than a minute."""
+
+_ASKED_EVERY = 5.0
+_LONGEST_WAIT = 720
+"""How often a child that uses no processor time is asked, every `_ASKED_EVERY` seconds, before it counts as hung.
+Waits are counted, not seconds, so that a campaign that was paused (SIGSTOP) goes on."""
 
 MOST_GROWTH = 512 << 20
 """Bytes by which a child may grow over its first inputs, which compile the kernels."""
@@ -56,6 +61,27 @@ def _work(seed: int, first: int, last: int, folder: Path, answers: Connection) -
     answers.send((last, "done"))
 
 
+def _processor_seconds(process: int) -> float:
+    """Seconds of the processor that a process has used; 0 if it has ended."""
+    try:
+        # The fields behind the name, which is in brackets: the 12th and 13th are user and system time (proc(5)).
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _answers(ours: Connection, process: int, limit: float) -> bool:
+    """Waits for an answer; False once the child has used `limit` seconds of the processor without one, or sleeps."""
+    begun = _processor_seconds(process)
+    for _ in range(_LONGEST_WAIT):
+        if ours.poll(_ASKED_EVERY):
+            return True
+        if _processor_seconds(process) - begun > limit:
+            break
+    return ours.poll(0)
+
+
 def _watch(seed: int, first: int, last: int, folder: Path) -> tuple[int, list[str]]:
     """Runs a child from `first` on; returns where to go on, and what was found."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
@@ -66,9 +92,10 @@ def _watch(seed: int, first: int, last: int, folder: Path) -> tuple[int, list[st
     at, limit = first, COMPILE_SECONDS
     while True:
         try:
-            if not ours.poll(limit):
+            if not _answers(ours, child.pid or 0, limit):
                 child.kill()
-                found.append(f"{at}: no answer for {limit:g} s")
+                found.append(f"{at}: no answer within {limit:g} s of the processor")
+                print(found[-1], file=sys.stderr)
                 break
             at, wrong = ours.recv()
         except EOFError:

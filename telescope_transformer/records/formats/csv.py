@@ -1,6 +1,6 @@
 """Delimited text with a header line: comma, tab, semicolon, bar or blanks; comments and titles may come before it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
@@ -8,7 +8,7 @@ from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.records.columns import resolve_columns
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.records.delimited import Header, Layout, Table, find_header, has_delimiter, text_rows
+from telescope_transformer.records.delimited import Layout, Table, find_header, has_delimiter, text_rows
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import TextBlocks, as_utf8, encoding_of
 from telescope_transformer.records.partitions import NO_DESTINATION, partition_columns
@@ -34,30 +34,27 @@ def sniff(head: bytes) -> bool:
     return True
 
 
-def read_header(file: InputFile, mapping: Mapping[str, str] | None) -> tuple[Header, dict[str, str]]:
-    """The header of a text table, and its column (or partition) of each field."""
+def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of delimited text, its columns found by the user's mapping or by their common names."""
     if not _is_text(file.head):
         raise NotFlowRecords(file.name, "not delimited text: it holds NUL bytes")
     others = list(file.partitions)
 
     def resolve(names: Sequence[str]) -> dict[str, str]:
-        return resolve_columns([*names, *(name for name in others if name not in names)], mapping, file.name)
+        return resolve_columns([*names, *(name for name in others if name not in names)], context.columns, file.name)
+
+    def stored(names: Sequence[str]) -> list[str]:
+        return [column for column in resolve(names).values() if column in names]
 
     header = find_header(as_utf8(file.head), resolve, file.name)
-    return header, resolve(header.names)
-
-
-def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of delimited text, its columns found by the user's mapping or by their common names."""
-    header, resolved = read_header(file, context.columns)
-    if "dst_ip" not in resolved:
-        context.note(NO_DESTINATION, file.name)
     layout = Layout(header.names, header.delimiter, comment=ord("#"))
-    stored = [column for column in resolved.values() if column in header.names]
-    table, text = Table(layout, stored, file.name), TextBlocks(file.blocks(), file.name)
-    validator, skipped = Validator(file.name, context, resolved), header.lead_in
+    table, text = Table(layout, stored(header.names), file.name, stored), TextBlocks(file.blocks(), file.name)
+    validator, skipped = Validator(file.name, context, resolve(header.names)), header.lead_in
     for batch in text_rows(text, table, header.end):
-        constant = partition_columns(file, resolved, header.names, len(batch.rows))
+        resolved = resolve(table.names)
+        if "dst_ip" not in resolved:
+            context.note(NO_DESTINATION, file.name)
+        constant = partition_columns(file, resolved, table.names, len(batch.rows))
         raw: dict[str, pa.Array] = constant | {
             field: batch.columns[column] for field, column in resolved.items() if column in batch.columns
         }

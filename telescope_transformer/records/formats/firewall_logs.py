@@ -1,5 +1,5 @@
-"""Firewall logs by syslog: iptables and nftables (LOG), UFW, DShield sensors, pfSense (filterlog), Cisco ASA (denies),
-and the devices of `firewall_vendors`.
+"""Firewall logs by syslog: iptables and nftables (LOG), UFW, DShield sensors, pfSense and OPNsense (filterlog), and
+the devices of `firewall_cisco` and `firewall_vendors`.
 
 Other lines of the same file are skipped. Times of traditional syslog have no year and no zone: the year is the latest
 in which they do not lie after the file's last change, and the zone is taken as UTC. The same messages are read where
@@ -14,10 +14,13 @@ from typing import Any
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.dates import ZONES
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.formats.firewall_cisco import asa_fields, ftd_fields, ios_fields
 from telescope_transformer.records.formats.firewall_vendors import (
     fortigate_fields,
     juniper_fields,
     mikrotik_fields,
+    named_fields,
+    named_values,
     palo_alto_fields,
 )
 from telescope_transformer.records.json_records import Dialect
@@ -27,8 +30,10 @@ from telescope_transformer.records.validation import Chunk
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _STAMP = re.compile(
     # A length (RFC 6587), a priority, a version (RFC 5424); Cisco's star and dot mean a clock that is not set.
-    r"^(?:\d{1,5} (?=<))?(?:<\d{1,3}>)?[:\s]*(?:1 )?[*.\[]?(?:"
-    r"(?P<iso>\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d(?::?\d\d)?)(?!\d))?)"
+    # Cisco's routers number their messages, and systemd writes the day of the week.
+    r"^(?:\d{1,5} (?=<))?(?:<\d{1,3}>)?[:\s]*(?:1 )?(?:\d{1,10}: ){0,2}[*.\[]?(?:"
+    r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?"
+    rf"(?: ?(?:Z|[+-]\d\d(?::?\d\d)?)(?!\d)| (?:{'|'.join(ZONES)})\b)?)"
     r"|(?P<epoch>\d{10}(?:\.\d+)?)\s"
     r"|(?:[A-Z][a-z]{2} )?(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?"
     rf"(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)(?: (?P<zone>{'|'.join(ZONES)})\b)?(?: (?P<last>(?:19|20)\d\d)(?=[\s:\]]))?"
@@ -61,7 +66,6 @@ class _Clock:
         return self._limit.year - ((month, day) > (self._limit.month, self._limit.day))
 
 
-_PAIR = re.compile(r"\b([A-Z]+)=(\S*)")
 # The flags that the kernel prints as words of their own (net/netfilter/nf_log_syslog.c).
 _FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)(?= |$)")
 
@@ -72,9 +76,7 @@ def netfilter_fields(line: str) -> Fields | None:
         return None
     # An ICMP error quotes the packet that it answers in brackets.
     outer = line.split(" [SRC=", 1)[0]
-    pairs: dict[str, str] = {}
-    for key, value in _PAIR.findall(outer):
-        pairs.setdefault(key, value)
+    pairs = named_values(outer)
     if pairs.get("IN") == "" and pairs.get("OUT"):
         return None
     tcp = pairs.get("PROTO") == "TCP"
@@ -139,65 +141,18 @@ def filterlog_fields(line: str) -> Fields | None:
     return fields
 
 
-_END = r"(?P<{0}>[0-9a-fA-F.:]+?)"
-_ASA_FORMS = [
-    re.compile(form.replace("SRC", _END.format("src")).replace("DST", _END.format("dst")))
-    for form in (
-        # 106023, 106010, 106011, 106014
-        r"Deny (?:inbound )?(?:\(No xlate\) )?(?:protocol )?(?P<proto>\S+) "
-        r"src \S+?:SRC(?:/(?P<sport>\d+))?(?:\(.*?\))? "
-        r"dst \S+?:DST(?:/(?P<dport>\d+))?(?:\(.*?\))?(?: \(type (?P<type>\d+), code (?P<code>\d+)\)|\s|$)",
-        # 106001
-        r"Inbound (?P<proto>\w+) connection denied from SRC/(?P<sport>\d+) to DST/(?P<dport>\d+)"
-        r"(?: flags (?P<flags>[A-Z ]+?) on)?",
-        # 106006, 106007, 106015
-        r"Deny (?:inbound )?(?P<proto>\w+)(?: \(no connection\))? from SRC/(?P<sport>\d+) to DST/(?P<dport>\d+)"
-        r"(?: flags (?P<flags>[A-Z ]+?) on)?",
-        # 106100, 106102
-        r"access-list \S+ denied (?P<proto>\S+) (?:for user \S+ )?\S+/SRC\((?P<sport>\d+)\)(?:\(.*?\))? -> "
-        r"\S+/DST\((?P<dport>\d+)\)",
-        # 710003, 710005, 710006
-        r"(?P<proto>\S+) (?:access denied by ACL|request discarded) from SRC(?:/(?P<sport>\d+))? to "
-        r"\S+?:DST(?:/(?P<dport>\d+)|\s|$)",
-        # 313001: the destination is the interface itself.
-        r"Denied ICMP type=(?P<type>\d+), code=(?P<code>\d+) from SRC on interface (?P<name>\S+)",
-    )
-]
-_ASA_DENIES = re.compile(r"%(?:ASA|FTD|PIX)-(?:\w+-)?\d-(106\d{3}|71000[356]|313001):")
-
-
-def asa_fields(line: str) -> Fields | None:
-    """Fields of a message of Cisco ASA that tells of a denied packet."""
-    found = _ASA_DENIES.search(line)
-    if found is None:
-        return None
-    for form in _ASA_FORMS:
-        match = form.search(line, found.end())
-        if match:
-            parts = match.groupdict()
-            icmp = parts.get("proto") in (None, "icmp") or str(parts["proto"]).startswith("icmp")
-            ports = {"src_port": parts.get("sport"), "dst_port": parts.get("dport")}
-            # An access list gives the ICMP type and code in the place of the ports (message 106100).
-            return ports | {
-                "src_ip": parts["src"],
-                "dst_ip": parts.get("dst") or parts.get("name"),
-                "protocol": "icmp" if icmp else parts["proto"],
-                "icmp_type": parts.get("type"),
-                "icmp_code": parts.get("code"),
-                "tcp_flags": (parts.get("flags") or "").strip() or None,
-            }
-    return {}
-
-
 _OPTIONAL = ("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "bytes")
 _KINDS: tuple[LineParser, ...] = (
     netfilter_fields,
     filterlog_fields,
     asa_fields,
+    ftd_fields,
+    ios_fields,
     fortigate_fields,
     juniper_fields,
     mikrotik_fields,
     palo_alto_fields,
+    named_fields,
 )
 
 
@@ -244,7 +199,9 @@ def matches_message(record: Mapping[str, Any]) -> bool:
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of the message of an entry, with the time of the entry."""
-    times = (record.get(name) for name in ("__REALTIME_TIMESTAMP", "@timestamp", "timestamp"))
+    times = (
+        record.get(name) for name in ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "@timestamp", "timestamp")
+    )
     return {**(_fields(_message(record)) or {}), "timestamp": next((time for time in times if time), None)}
 
 

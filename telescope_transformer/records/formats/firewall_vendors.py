@@ -1,4 +1,5 @@
-"""Lines of firewalls that write values by name or in a fixed order: FortiGate, Juniper SRX, MikroTik and Palo Alto.
+"""Lines of firewalls that write values by name or in a fixed order: FortiGate, Juniper SRX, MikroTik, Palo Alto, and
+any that give the common names as `name=value`, as ArcSight's CEF and IBM's LEEF do.
 
 A session that was denied or begun is a record; where a device also writes the session's end, that line is left out.
 Sources: FortiOS Log Message Reference (Traffic); Junos System Log Explorer (RT_FLOW_SESSION_DENY and _CREATE);
@@ -9,14 +10,16 @@ import csv
 import re
 from collections.abc import Mapping
 
+from telescope_transformer.records.columns import ALIASES, plain_name
 from telescope_transformer.records.log_lines import Fields
 
 _ICMP = ("1", "58", "icmp", "icmpv6", "ipv6-icmp")
 _NAMED = re.compile(r'([\w-]+)=("[^"]*"|[^\s"\]]*)')
 
 
-def _named_values(line: str) -> dict[str, str]:
-    return {name: value.strip('"') for name, value in _NAMED.findall(line)}
+def named_values(line: str) -> dict[str, str]:
+    """The values that a line gives as `name=value`; of a name that is there twice, the first."""
+    return {name: value.strip('"') for name, value in reversed(_NAMED.findall(line))}
 
 
 def _flow(values: Mapping[str, str | None], icmp_type: str | None = None) -> Fields:
@@ -31,7 +34,7 @@ def fortigate_fields(line: str) -> Fields | None:
     """Fields of a traffic log of FortiGate."""
     if "srcip=" not in line or "dstip=" not in line or "type=" not in line:
         return None
-    values = _named_values(line)
+    values = named_values(line)
     if values.get("type") != "traffic":
         return None
     names = {"src_ip": "srcip", "dst_ip": "dstip", "protocol": "proto", "src_port": "srcport", "dst_port": "dstport"}
@@ -46,6 +49,26 @@ def fortigate_fields(line: str) -> Fields | None:
     return fields
 
 
+# What marks the lines of which another function has decided already that they are no flows.
+_OF_OTHERS = ("PROTO=", "srcip=", "RT_FLOW", "filterlog")
+_GENERAL = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port")
+
+
+def named_fields(line: str) -> Fields | None:
+    """Fields of a line with `name=value` of any device, by the names that columns of tables commonly have."""
+    if line.count("=") < len(_GENERAL) - 1 or any(mark in line for mark in _OF_OTHERS):
+        return None
+    values = named_values(line)
+    plain = {plain_name(name): value for name, value in reversed(values.items())}
+    found = {field: next((plain[name] for name in ALIASES[field] if name in plain), None) for field in _GENERAL}
+    if not (found["src_ip"] and found["dst_ip"] and found["protocol"]):
+        return None
+    fields = _flow(found)
+    if "date" in values and "time" in values:
+        fields["timestamp"] = f"{values['date']} {values['time']}"
+    return fields
+
+
 _JUNIPER_TEXT = re.compile(
     r"session (?:denied|created) (?P<src>\S+?)/(?P<sport>\d+)->(?P<dst>\S+?)/(?P<dport>\d+) (?:0x\S+ )?\S+ "
     # Behind a created session stand its translated addresses and the names of the rules for them.
@@ -57,7 +80,7 @@ def juniper_fields(line: str) -> Fields | None:
     """Fields of a denied or a new session of Juniper SRX, as structured syslog or as text."""
     if "RT_FLOW_SESSION_DENY" not in line and "RT_FLOW_SESSION_CREATE" not in line:
         return None
-    values = _named_values(line)
+    values = named_values(line)
     if "source-address" not in values:
         found = _JUNIPER_TEXT.search(line)
         if found is None:

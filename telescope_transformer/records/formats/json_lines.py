@@ -1,28 +1,12 @@
 """JSON of no program in particular: fields by their common names, nested or with dots (`source.ip`), or as mapped."""
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from telescope_transformer.records.columns import ALIASES, plain_name
+from telescope_transformer.records.columns import ALIASES, DEEPEST, meanings
 from telescope_transformer.records.json_records import Dialect
 
-_DEEPEST = 6
 _PRESENT = ("timestamp", "src_ip")
-# Names that say too little where they end a longer one: `agent.ip` is no source and `geo.time` no time of a flow.
-_VAGUE_NAMES = """
-ip src source dst dest destination host sensor sensorname port time start first date day epoch ts label tool flags flg
-seq bytes packets octets oct pkt pkts sa da sp dp sip dip ttl pr pro prot transport isn ipid datetime timestamp
-clientip localip localhost localport remoteip remotehost remoteport
-"""
-_VAGUE = frozenset(_VAGUE_NAMES.split())
-# A program that sends on the flows of others calls itself so.
-_LAST_RESORT = frozenset(("host", "sensor", "sensorname", "ip"))
-# `date` may be a time by itself, or the date of a time of day.
-_RANKS = {
-    alias: [(field, names.index(alias)) for field, names in ALIASES.items() if alias in names]
-    for alias in {alias for names in ALIASES.values() for alias in names}
-}
 
 
 class _Found(NamedTuple):
@@ -38,28 +22,11 @@ def _leaves(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
     for key, value in record.items():
         # MongoDB writes `"timestamp": {"$date": ...}`.
         name = prefix.rstrip(".") if key.startswith("$") and prefix else f"{prefix}{key}"
-        if isinstance(value, dict) and depth < _DEEPEST:
+        if isinstance(value, dict) and depth < DEEPEST:
             yield from _leaves(value, f"{name}.", depth + 1)
         else:
             # Kibana gives every value as a list.
             yield name, value[0] if isinstance(value, list) and len(value) == 1 else value
-
-
-@lru_cache(maxsize=1 << 14)
-def _meanings(path: str) -> list[tuple[str, int, int]]:
-    """The fields that a path with dots is, how many of its first names were dropped for that, and the name's rank.
-
-    `jsonPayload.connection.src_ip` is the source, with two names dropped.
-    """
-    names = path.split(".")
-    for dropped in range(min(len(names), _DEEPEST)):
-        name = ".".join(names[dropped:])
-        plain = plain_name(name)
-        if plain in _RANKS and not (dropped and plain in _VAGUE):
-            deep = _DEEPEST if plain in _LAST_RESORT else dropped
-            # Logstash writes `@timestamp`, the time of arrival, beside the `timestamp` of a record.
-            return [(field, deep, 2 * rank + name.startswith("@")) for field, rank in _RANKS[plain]]
-    return []
 
 
 def _of_another_log(record: Mapping[str, Any]) -> bool:
@@ -83,7 +50,7 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     best: dict[str, _Found] = {}
     for path, value in _leaves(record):
-        for field, dropped, rank in _meanings(path):
+        for field, dropped, rank in meanings(path):
             if value is None and field == "dst_ip":
                 # A destination that is there and null is missing; one that is not there is not.
                 _keep_better(best, field, _Found(dropped, 2 * len(ALIASES[field]), ""))

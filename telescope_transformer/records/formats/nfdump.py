@@ -105,12 +105,13 @@ def read_pipe(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 
 PIPE_FORMAT = Format("nfdump-pipe", sniff_pipe, read_pipe)
 
-# `-o line`, which is nfdump's default, `-o long` and `-o extended`. IPv6 addresses end at a dot.
+# `-o line`, which is nfdump's default, `-o long` and `-o extended`. IPv6 addresses end at a dot. Large numbers are
+# rounded (`1.2 M`), and left out.
 _LINE = re.compile(
     r"^(?P<timestamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\s+[\d.]+\s+(?P<protocol>\S+)\s+"
     r"(?P<src_ip>[0-9.]+|[0-9a-f:]+)[:.](?P<src_port>\d+)\s+<?->\s+"
     r"(?P<dst_ip>[0-9.]+|[0-9a-f:]+)[:.](?P<dst_port>\d+(?:\.\d+)?)\s+"
-    r"(?:(?P<tcp_flags>[.A-Z]{6,8})\s+\d+\s+)?(?P<packets>\d+)\s+(?P<bytes>\d+)\s"
+    r"(?:(?P<tcp_flags>[.A-Z]{6,8})\s+\d+\s+)?(?:(?P<packets>\d+)|[\d.]+ [KMGT])\s+(?:(?P<bytes>\d+)|[\d.]+ [KMGT])\s"
 )
 _LINE_OPTIONAL = ("tcp_flags", "packets", "bytes")
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from telescope_transformer.records.json_records import Dialect
 
+_NO_FLOWS = "alerts and other events, but no flow events: turn on `flow` below `eve-log` in suricata.yaml"
+
 
 def _inner(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
@@ -73,4 +75,4 @@ def netflow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-DIALECT = Dialect("suricata", matches, flow_fields, fallback=netflow_fields)
+DIALECT = Dialect("suricata", matches, flow_fields, fallback=netflow_fields, absent=_NO_FLOWS)

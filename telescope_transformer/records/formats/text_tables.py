@@ -71,20 +71,20 @@ class TextTable:
 
 
 def sniffer(table: TextTable) -> Callable[[bytes], bool]:
-    """Whether one of the first lines of a head has the columns that mark a table."""
+    """Whether one of the first lines of a head has the columns that mark a table, and those that it needs."""
     marks = [mark.encode() for mark in table.marks]
+
+    def is_header(line: bytes) -> bool:
+        try:
+            find_header(line, lambda names: table.check(names, ""), "")
+        except NotFlowRecords:
+            return False
+        return True
 
     def sniff(head: bytes) -> bool:
         if b"\0" in head[:512]:
             return False
-        text = as_utf8(head)
-        for line in first_lines(text):
-            if all(mark in line for mark in marks):
-                for delimiter in [*table.delimiters, BLANKS]:
-                    parts = line.lstrip(b"#").split(None if delimiter == BLANKS else bytes([delimiter]))
-                    if set(marks) <= {part.strip(b" \"'\t") for part in parts}:
-                        return True
-        return False
+        return any(is_header(line) for line in first_lines(as_utf8(head)) if all(mark in line for mark in marks))
 
     return sniff
 
@@ -105,17 +105,23 @@ def read_table(table: TextTable, file: InputFile, context: ReadContext) -> Itera
     else:
         header = find_header(as_utf8(file.head), lambda names: table.check(names, file.name), file.name)
         names, delimiter, start, lead_in = header
+
+    def columns_of(names: Sequence[str]) -> list[str]:
+        table.check(names, file.name)
+        return [column for columns in table.resolved(names).values() for column in columns]
+
     resolved = table.resolved(names)
     if "dst_ip" not in resolved and "dst_ip" not in fields_of_partitions(file, resolved, 0):
         context.note(NO_DESTINATION, file.name)
     if table.note:
         context.note(table.note, file.name)
     layout = Layout(names, delimiter, comment=ord("#"), trailers=table.trailers)
-    needed = [column for columns in resolved.values() for column in columns]
-    rows_of, text = Table(layout, needed, file.name), TextBlocks(file.blocks(), file.name)
+    rows_of = Table(layout, columns_of(names), file.name, columns_of if table.names is None else None)
+    text = TextBlocks(file.blocks(), file.name)
     labels = {field: "/".join(columns) for field, columns in resolved.items()}
     validator = Validator(file.name, context, labels, day_first=table.day_first)
     for batch in text_rows(text, rows_of, start):
+        resolved = table.resolved(rows_of.names)
         raw = {field: _coalesced([batch.columns[name] for name in columns]) for field, columns in resolved.items()}
         count, rows = len(batch.rows), batch.rows
         raw |= {

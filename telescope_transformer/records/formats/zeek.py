@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.records.columns import column_by_alias, plain_name
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.delimited import Layout, RawBatch, Table, delimiter_named
@@ -81,7 +82,7 @@ class _Section:
     def _describe(self, names: list[str]) -> None:
         file = self._file.name
         path = self._entries.get("path", "conn")
-        self.resolved = {field: column for field, column in _COLUMNS.items() if column in names}
+        self.resolved = _resolved(names)
         missing = [_COLUMNS[field] for field in _NEEDED if field not in self.resolved]
         if path != "conn":
             self.other = f"a Zeek log of {escaped(path)!r}, not of connections"
@@ -100,6 +101,14 @@ class _Section:
         """The texts that stand for no value."""
         unset, empty = self._entries.get("unset_field", "-"), self._entries.get("empty_field", "(empty)")
         return pa.array([unset.encode(), empty.encode()], pa.binary())
+
+
+def _resolved(names: list[str]) -> dict[str, str]:
+    """The column of each field: by Zeek's name, or by a common one (`id_orig_h`, `source.ip`) if it was renamed."""
+    found = {field: column for field, column in _COLUMNS.items() if column in names}
+    plain = {plain_name(name): name for name in reversed(names)}
+    renamed = {field: column_by_alias(field, plain) for field in _NEEDED if field not in found}
+    return found | {field: column for field, column in renamed.items() if column}
 
 
 def _unescaped(separator: str) -> str:
@@ -190,13 +199,33 @@ TEXT_FORMAT = Format("zeek", sniff_text, read_text)
 _OF_CONNECTIONS = ("conn_state", "orig_pkts", "orig_ip_bytes", "orig_bytes", "missed_bytes", "local_orig", "history")
 
 
+def _row(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row with the names that Zeek gives it.
+
+    Collectors write `id_orig_h` or `"id": {"orig_h": ...}`; the writer for Kafka puts a row below the name of its log.
+    """
+    if "id.orig_h" in record:
+        return record
+    if len(record) == 1:
+        path, inner = next(iter(record.items()))
+        return _row({"_path": path, **inner}) if isinstance(inner, dict) and "ts" in inner else record
+    if "id_orig_h" in record:
+        return {name.replace("id_", "id.", 1) if name.startswith("id_") else name: record[name] for name in record}
+    ends = record.get("id")
+    if isinstance(ends, dict) and "orig_h" in ends:
+        return {**record, **{f"id.{name}": value for name, value in ends.items()}}
+    return record
+
+
 def matches_json(record: Mapping[str, Any]) -> bool:
     """Whether a JSON object is a row of any log of Zeek that has connections."""
-    return "id.orig_h" in record or ("_path" in record and "ts" in record)
+    row = _row(record)
+    return "id.orig_h" in row or ("_path" in row and "ts" in row)
 
 
 def json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The raw fields of a row of conn.log, None of a row of another log."""
+    record = _row(record)
     path = record.get("_path")
     if path is not None and path != "conn":
         return None
