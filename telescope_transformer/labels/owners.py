@@ -1,7 +1,8 @@
-"""Who announces an address: autonomous system, its name and the country, from files that the user has.
+"""Who announces an address: its autonomous system, the system's name and the country, from files that the user has.
 
-Read are MMDB files (those of MaxMind, IPinfo and DB-IP differ in their fields), tables of iptoasn.com (TSV of first
-and last address, AS number, country, name), and CSV of `prefix,name`. What one file does not say, the next may.
+It reads MMDB files (MaxMind, IPinfo and DB-IP use different fields), tables of iptoasn.com (TSV of first and last
+address, AS number, country, name), and CSV of `prefix,name`. With several files, a field comes from the first that
+has it.
 """
 
 import csv
@@ -20,16 +21,17 @@ from telescope_transformer.extras import require
 from telescope_transformer.labels.prefixes import Intervals, search_intervals
 from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
 
-# "MaxMind DB File Format Specification", version 2.0: the metadata begins with this within the last 128 KiB.
+# The metadata of an MMDB file begins with this mark in its last 128 KiB ("MaxMind DB File Format Specification", 2.0).
 _MMDB_MARK = b"\xab\xcd\xefMaxMind.com"
 _MMDB_TAIL = 128 * 1024
+# The first two bytes of a gzip file (RFC 1952, section 2.3.1).
 _GZIP_MARK = b"\x1f\x8b"
-# Names come from outside and go into pages and lists.
+# Names come from outside and go into pages and lists, so they are cut. Few registered names are longer.
 _LONGEST_NAME = 120
 
 
 class Owner(NamedTuple):
-    """Who announces an address; None for what is not known."""
+    """Who announces an address; None where a file does not say."""
 
     asn: int | None = None
     name: str | None = None
@@ -45,7 +47,7 @@ class _Table(Protocol):
 
 
 class Owners:
-    """Several tables, asked in order; each field comes from the first that knows it."""
+    """Several tables; each field comes from the first table that has it."""
 
     def __init__(self, tables: Sequence[_Table]) -> None:
         self._tables = tables
@@ -63,10 +65,10 @@ class Owners:
 
 
 def read_owners(paths: Sequence[str | Path] | str | Path) -> Owners:
-    """Read the tables of owners, told apart by content.
+    """Read tables of owners; the kind of each is recognised by its content.
 
     Raises:
-        InputError: for a file that cannot be read or is none of the kinds; of a text table, names row and value.
+        InputError: for a file that cannot be read or is of no known kind; for a text table, with row and value.
     """
     files = [paths] if isinstance(paths, (str, Path)) else list(paths)
     return Owners([_read(Path(path)) for path in files])
@@ -112,7 +114,14 @@ class _Mmdb:
 
 
 def _owner_of(found: Mapping[str, Any]) -> Owner:
-    """The fields of MaxMind and DB-IP (`autonomous_system_*`, `country.iso_code`) and of IPinfo (`asn`, `as_name`)."""
+    """Reads what the makers document of their fields.
+
+    - MaxMind GeoLite2 and DB-IP Lite: `autonomous_system_number` and `autonomous_system_organization` in the ASN file,
+      `country.iso_code` in the Country and City files. DB-IP's ISP files have the former under `traits`.
+    - IPinfo Lite: `asn`, `as_name`, `country_code`. In its older files, `name` and `country` instead.
+    """
+    traits = found.get("traits")
+    found = {**traits, **found} if isinstance(traits, Mapping) else found
     number = found.get("autonomous_system_number", found.get("asn"))
     name = found.get("autonomous_system_organization") or found.get("as_name") or found.get("name")
     country = found.get("country_code") or found.get("country")
@@ -137,7 +146,7 @@ def _country(value: Any) -> str | None:
 
 
 class _Ranges:
-    """Ranges of addresses with owners; of nested ones the shortest holds."""
+    """Ranges of addresses with owners; the shortest range that holds an address gives its owner."""
 
     def __init__(self, ranges: list[tuple[int, int, int, Owner]]) -> None:
         owners = {owner: code for code, owner in enumerate(dict.fromkeys(row[3] for row in ranges))}

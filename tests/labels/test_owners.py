@@ -14,21 +14,39 @@ ADDRESS = "192.0.2.9"
 EXAMPLE = Owner(64500, "Example Net", "NL")
 # The fields of each maker's free files; those of MaxMind and DB-IP come in two files.
 MAXMIND_ASN = {"autonomous_system_number": 64500, "autonomous_system_organization": "Example Net"}
-MAXMIND_COUNTRY = {"country": {"iso_code": "NL", "names": {"en": "Netherlands"}}}
-IPINFO_LITE = {"asn": "AS64500", "as_name": "Example Net", "country": "Netherlands", "country_code": "NL"}
+MAXMIND_COUNTRY = {
+    "continent": {"code": "EU", "names": {"en": "Europe"}},
+    "country": {"iso_code": "NL", "names": {"en": "Netherlands"}},
+    "registered_country": {"iso_code": "US", "names": {"en": "United States"}},
+}
+MAXMIND_CITY = MAXMIND_COUNTRY | {"city": {"names": {"en": "Delft"}}, "location": {"latitude": 52.0, "longitude": 4.4}}
+DBIP_ISP = MAXMIND_COUNTRY | {"traits": MAXMIND_ASN | {"isp": "Example Net", "organization": "Other"}}
+IPINFO_LITE = {
+    "asn": "AS64500",
+    "as_name": "Example Net",
+    "as_domain": "example.net",
+    "country": "Netherlands",
+    "country_code": "NL",
+    "continent": "Europe",
+    "continent_code": "EU",
+}
 IPINFO_OLD = {"asn": "AS64500", "name": "Example Net", "country": "NL"}
 
 
 def mmdb(path: Path, fields: dict, version: int = 4) -> Path:
-    writer = MMDBWriter(ip_version=version, database_type="test", languages=["en"])
+    writer = MMDBWriter(ip_version=version, ipv4_compatible=version == 6, database_type="test")
     writer.insert_network(IPSet(["192.0.2.0/24"]), fields)
     writer.to_db_file(str(path))
     return path
 
 
-@pytest.mark.parametrize("fields", [[MAXMIND_ASN, MAXMIND_COUNTRY], [IPINFO_LITE], [IPINFO_OLD]])
-def test_mmdb_files_of_every_maker(tmp_path: Path, fields: list[dict]) -> None:
-    owners = read_owners([mmdb(tmp_path / f"{i}.mmdb", one) for i, one in enumerate(fields)])
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(
+    "fields",
+    [[MAXMIND_ASN, MAXMIND_COUNTRY], [MAXMIND_CITY, MAXMIND_ASN], [DBIP_ISP], [IPINFO_LITE], [IPINFO_OLD]],
+)
+def test_mmdb_files_of_every_maker(tmp_path: Path, fields: list[dict], version: int) -> None:
+    owners = read_owners([mmdb(tmp_path / f"{i}.mmdb", one, version) for i, one in enumerate(fields)])
     assert owners.find([ADDRESS, "198.51.100.1", "2001:db8::1"]) == [EXAMPLE, Owner(), Owner()]
     assert str(EXAMPLE) == "AS64500 Example Net"
 
