@@ -1,7 +1,7 @@
-"""A MISP event: an attribute for each source, with its cluster as comment and tag.
+"""A MISP event with an attribute for each source, whose comment and tag name its cluster.
 
-A running analysis is one event, which a later export updates: the event's uuid follows from the author and the
-analysis, that of an attribute from the event and its address.
+A running analysis is one event, which a later export updates: the uuid of the event is derived from the author and the
+analysis, the uuid of an attribute from its event and address.
 """
 
 from typing import Any
@@ -10,8 +10,9 @@ from telescope_transformer.export.members import Members, stable_uuid, utc
 from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.extras import require
 from telescope_transformer.labels import is_malicious
+from telescope_transformer.report.words import counted
 
-# Galaxy clusters of MISP that stand for what a tool's mark tells.
+# The MISP galaxy cluster for each tool whose mark `labels.tools` recognises.
 GALAXIES = {
     "mirai": 'misp-galaxy:malpedia="Mirai (ELF)"',
     "masscan": 'misp-galaxy:mitre-attack-pattern="Scanning IP Blocks - T1595.001"',
@@ -22,7 +23,7 @@ GALAXIES = {
 
 
 def misp_event(members: Members, options: ExportOptions | None = None) -> str:
-    """The clusters as one MISP event in JSON, unpublished, with analysis still to be done.
+    """The clusters as one MISP event in JSON: unpublished, and marked as not yet analysed.
 
     Raises:
         MissingExtraError: if the library `pymisp` is not installed.
@@ -30,8 +31,9 @@ def misp_event(members: Members, options: ExportOptions | None = None) -> str:
     options = options or ExportOptions()
     rows = members.sources.to_pylist()
     event = require("pymisp").MISPEvent(force_timestamps=True)
-    event.info = f"Network telescope: {len(members.clusters)} clusters of sources with like behaviour"
+    event.info = f"Network telescope: {counted(len(members.clusters), 'cluster')} of sources that behave alike"
     event.uuid = stable_uuid("misp", "event", options.author, members.analysis)
+    # MISP core format: your organisation only, undefined threat level, initial analysis.
     event.distribution, event.threat_level_id, event.analysis = 0, 4, 0
     event.Orgc = {"name": options.author, "uuid": stable_uuid("misp", "organisation", options.author)}
     latest = max((row["last_seen"] for row in rows), default=0)
@@ -64,10 +66,10 @@ def _add_source(event: Any, row: dict[str, Any], members: Members) -> None:
         attribute.add_tag(f'telescope:tool="{_quoted(tool)}"')
         if tool in GALAXIES:
             attribute.add_tag(GALAXIES[tool])
-    # The library leaves the time out of what it takes for edited by hand.
+    # The library omits the timestamp of an attribute that it considers edited.
     attribute.edited = False
 
 
 def _quoted(value: str) -> str:
-    """A value of a machine tag: it stands between quotes and holds none."""
+    """The value of a machine tag, which stands between double quotes: without control characters and double quotes."""
     return "".join(letter for letter in value if letter.isprintable()).replace('"', "'")

@@ -9,23 +9,24 @@ import numpy as np
 
 from telescope_transformer.report.days import Days, main_span, recent_days, summed
 
-# What a cluster can be in the newest part of the time, besides steady.
+# What a cluster that is not steady did in the newest part of the period.
 KINDS = ("new", "growing", "gone")
-# Twice as many sources a day as before is growth, where chance alone hardly gives it: a deviance of 10 or more has
-# less than 2 in 1,000 of a Poisson variable (chi-squared with one degree of freedom).
+# A cluster is growing if it has at least twice as many sources a day as before (our choice) and chance hardly explains
+# it: a deviance of 10 or more has a probability below .002 (chi-squared distribution with one degree of freedom).
 GROWTH = 2.0
 LEAST_DEVIANCE = 10.0
-# Of a cluster that was never seen before, the rate before is taken for half a source in the whole time.
+# The number of earlier sources that is assumed for a cluster without any, so that its deviance is finite. Half a count
+# is the usual continuity correction.
 UNSEEN = 0.5
 
 
 @dataclass(frozen=True)
 class Period:
-    """The days of the data and their newest part, all as days since 1970 and inclusive.
+    """The days of the data and their newest part, all inclusive and as days since 1970.
 
     Attributes:
         first, last: days of the data, without days that are years away from all others.
-        recent: first day of the newest part; `last + 1` where there is nothing to compare it with.
+        recent: first day of the newest part; `last + 1` if there are too few days to compare.
     """
 
     first: int
@@ -43,13 +44,13 @@ class Period:
 
 @dataclass(frozen=True)
 class Change:
-    """What one cluster did in the newest part of the time.
+    """What one cluster did in the newest part of the period.
 
     Attributes:
         kind: `new` (no record before), `growing`, `gone` (no record in the newest part), `steady`.
-        since: the first day of a new cluster, the last day of one that is gone, else the first of the newest part.
-        score: how unusual the newest part is, as a deviance of sources a day from those before.
-        factor: sources a day in the newest part over those before; infinite where there were none.
+        since: first day of a new cluster, last day of one that is gone, otherwise first day of the newest part.
+        score: how unusual the newest part is: the deviance of its sources a day from those before.
+        factor: ratio of sources a day in the newest part to those before; infinite if there were none before.
     """
 
     kind: str
@@ -59,7 +60,7 @@ class Change:
 
 
 def period_of(days: Days) -> Period | None:
-    """The period of the whole traffic, None where there is none."""
+    """The period of the whole traffic; None without traffic."""
     if not days:
         return None
     table = np.asarray(days, dtype=np.int64)
@@ -68,12 +69,12 @@ def period_of(days: Days) -> Period | None:
 
 
 def traffic_of(profiles: Sequence[Mapping[str, Any]]) -> Days:
-    """Records and sources a day of all profiled clusters."""
+    """Records and sources a day, summed over all clusters with a profile."""
     return summed([profile.get("days") or [] for profile in profiles])
 
 
 def change_of(days: Days, period: Period) -> Change:
-    """What a cluster with these days did."""
+    """What a cluster with these days did in the newest part of the period."""
     table = np.asarray(days, dtype=np.int64).reshape(-1, 3)
     table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
     is_recent = table[:, 0] >= period.recent

@@ -1,4 +1,4 @@
-"""What the page's script draws from: columns of sources and windows, profiles and days, packed small."""
+"""The data that the page's script draws: columns of sources and windows, profiles and days, compressed."""
 
 import base64
 import json
@@ -22,27 +22,31 @@ from telescope_transformer.report.names import difference
 from telescope_transformer.report.news import Period, change_of, period_of, traffic_of
 from telescope_transformer.report.services import service_hint
 
-# What a page holds at most, so that it stays under 5 MB and is soon drawn; `telescope serve` asks the tables.
-# Measured on 100,000 windows of as many sources: 17 letters a window and 12 a source, deflated and in base 64.
+# The most that a page holds, so that it stays below 5 MB and is drawn soon; `telescope serve` reads the whole tables.
+# Measured on 100,000 windows of as many sources: 17 characters per window and 12 per source, deflated and in base 64.
 MAX_WINDOWS = 60_000
 MAX_SOURCES = 120_000
-# Each takes about two characters of the page, deflated and in base 64.
+# Each takes about two characters of the page.
 MAX_OTHER_SERVICES = 200_000
-# Profiles are the page's largest part per cluster; of smaller clusters there is a row of the table.
+# The profile is the largest part of a cluster on the page. Smaller clusters have only a row in the table. These limits
+# are our choice; if the page would still be too large, `_profile_parts` lowers them.
 MAX_PROFILES = 1500
 MIN_PROFILES = 100
 MAX_ROWS = 20_000
-# Letters of the packed data, of 5 MB less the styles and scripts.
+# Characters of the packed data: 5 MB less the styles and scripts.
 MAX_PAGE_CHARS = 4_700_000
-# The last ones; all are in `clusters.json`.
+# The newest events; `clusters.json` has all of them.
 MAX_EVENTS = 200
+# Bars of a timeline; with more days, a bar stands for several.
 MAX_DAYS = 400
-# Services of windows that are alone.
+# Services that are listed for windows that are alone in their cluster.
 ALONE_SERVICES = 20
+# Squares of the map in each direction: about four pixels each on a map of 1,000 pixels.
 GRID = 256
+# The largest values of uint16 and uint32 stand for none.
 NO_CATEGORY = 0xFFFF
 NO_CLUSTER = 0xFFFFFFFF
-# Kept whole in `clusters.json`; the page does without.
+# Parts of a profile that the page does not need; `clusters.json` has them.
 LEFT_OUT = ("days", "protocols")
 
 
@@ -52,18 +56,17 @@ class ReportData:
 
     Attributes:
         windows: a row per window: `window_id`, `source`, `start`, `end` (us), `n_records`, `cluster`, `embedding`, and
-            where present `margin`, `label`, `service`.
-        profiles: what `profile_clusters` and `name_clusters` said of these windows.
-        solution: threshold, cost, lower_bound, gap, solver, n_clusters, seconds; bound and gap None where not proved.
-        counts: name to number, as `read`, `kept`, `rejected`.
-        sources: a row per source that was read, with `cluster` null where it is in none; None takes those of the
-            windows.
-        rejects: file, row, field, value, reason; None where nothing was read.
+            optionally `margin`, `label`, `service`.
+        profiles: of the clusters of these windows, from `profile_clusters` and `name_clusters`.
+        solution: threshold, cost, lower_bound, gap, solver, n_clusters, seconds; bound and gap are None if not proved.
+        counts: numbers by name, such as `read`, `kept`, `rejected`.
+        sources: a row per source that was read, `cluster` null if it is in none; with None, those of the windows.
+        rejects: file, row, field, value, reason; None if nothing was read.
         calibration: the fitted calibration as `Calibration.to_dict` gives it, or None.
         events: births, deaths, merges and splits of clusters from `telescope update`, or None.
         levels: coarser and finer clusterings as `Granularity.levels` gives them, or None.
-        traffic: records and sources a day of all that was read; None takes those of the clusters.
-        adaptation: facts of learning from these records (`learning.adapt`), or None if it was not tried.
+        traffic: records and sources a day of all that was read; with None, of the clusters.
+        adaptation: facts about learning from these records (`learning.adapt`), or None if it was not tried.
         title: shown at the top.
     """
 
@@ -81,7 +84,7 @@ class ReportData:
     title: str = "Telescope report"
 
     def every_source(self) -> pa.Table:
-        """`sources`, or those of the windows."""
+        """`sources`, or else the sources of the windows."""
         return self.sources if self.sources is not None else sources_of_windows(self.windows)
 
     def first_screen(self) -> dict[str, Any]:
@@ -90,7 +93,7 @@ class ReportData:
 
 
 def sources_of_windows(windows: pa.Table) -> pa.Table:
-    """A row per source of the windows, with the cluster of its first one."""
+    """A row per source of the windows, with the cluster of its first window."""
     ordered = windows.sort_by([("source", "ascending"), ("start", "ascending")])
     whole = ordered.group_by("source", use_threads=False).aggregate(
         [("cluster", "first"), ("n_records", "sum"), ("start", "min"), ("end", "max")]

@@ -1,6 +1,7 @@
 """What `clusters.json` must look like, so that the report and the exports can rely on it.
 
-The file may come from elsewhere. A value of the wrong type would be a traceback of whatever uses it first.
+The file may come from elsewhere, and a value of the wrong type would give a traceback wherever it is used first. The
+shapes below are shorter than a JSON Schema of the same, and also refuse NaN and integers that are too large.
 """
 
 from collections.abc import Mapping
@@ -16,13 +17,13 @@ LARGEST = 2**53
 
 
 class OrNull(NamedTuple):
-    """A shape of which null also is."""
+    """A shape, or null."""
 
     shape: Any
 
 
 # A shape is the name of a kind, a list with the shape of its items, or a mapping of names to shapes. A name that ends
-# in "?" may be missing. Names that are not listed are not looked at.
+# in "?" may be missing. Other names are ignored.
 SHARES = {"share": "number"}
 PROFILE: dict[str, Any] = {
     "cluster": "count",
@@ -86,7 +87,7 @@ def check_summary(where: str, value: Any) -> dict[str, Any]:
 
     Args:
         where: the file, for the message.
-        value: the parsed JSON; of an absent `clusters`, `solution` or `counts` an empty one is taken.
+        value: the parsed JSON; a missing `clusters`, `solution` or `counts` becomes an empty one.
 
     Raises:
         InputError: naming the place and the value that is wrong.
