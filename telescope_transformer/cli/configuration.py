@@ -58,19 +58,30 @@ def read_defaults(options: Mapping[str, Mapping[str, bool]], path: Path | None) 
             takers = [name for name, known in options.items() if _parameter(key) in known]
             if not takers:
                 raise InputError(f"{place}: no command has an option {key!r}")
-            for name in takers:
+            # `--telescope` takes several prefixes in `analyze` and one in `simulate`: a list is for the former.
+            fitting = [name for name in takers if _fits(value, options[name][_parameter(key)])]
+            if not fitting:
+                raise InputError(f"{place}: {key} takes one value, not {value!r}")
+            for name in fitting:
                 defaults[name][_parameter(key)] = _value(value, options[name][_parameter(key)])
     for name, entries in tables.items():
         for key, value in entries.items():
             if _parameter(key) not in options[name]:
                 known = ", ".join(sorted(option.replace("_", "-") for option in options[name]))
                 raise InputError(f"{place}: [{name}] has no option {key!r}; options are {known}")
+            if not _fits(value, options[name][_parameter(key)]):
+                raise InputError(f"{place}: [{name}] {key} takes one value, not {value!r}")
             defaults[name][_parameter(key)] = _value(value, options[name][_parameter(key)])
     return defaults
 
 
 def _parameter(key: str) -> str:
     return key.replace("-", "_")
+
+
+def _fits(value: Any, several: bool) -> bool:
+    """Whether an option takes a value of this form: a table never, a list only if it can be given several times."""
+    return not isinstance(value, dict) and (several or not isinstance(value, list))
 
 
 def _value(value: Any, several: bool) -> Any:
