@@ -1,5 +1,6 @@
 """`telescope train`: train or fine-tune a model on prepared datasets."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,20 @@ import typer
 from telescope_transformer.cli.declared import with_options_of
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.learning.arguments import TrainingArguments
+from telescope_transformer.records.children import end_with_parent
+
+# Variables that `accelerate launch` and torchrun set for the processes that they start.
+_LAUNCHED = ("ACCELERATE_MIXED_PRECISION", "LOCAL_RANK")
+
+
+def end_with_launcher() -> None:
+    """Lets this process end with the launcher that started it, if one did.
+
+    Launchers put their workers into sessions of their own. When a launcher is killed, its workers would train on, and
+    would write to the same folder as the run that continues theirs.
+    """
+    if any(name in os.environ for name in _LAUNCHED):
+        end_with_parent()
 
 
 @with_options_of(TrainingArguments, leave_out={"model", "objective_options"})
@@ -47,6 +62,7 @@ def train(
 
 def main(argv: list[str] | None = None) -> int:
     """Run `telescope train` as a program of its own; returns the exit status."""
+    end_with_launcher()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.command()(train)
     try:

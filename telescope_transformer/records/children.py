@@ -22,8 +22,8 @@ _READ_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
 
 
-def _end_with_parent() -> None:
-    """Asks the kernel to end this process when its parent ends (only Linux can)."""
+def end_with_parent() -> None:
+    """Asks the kernel to kill this process when its parent ends (only Linux can)."""
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     except (AttributeError, OSError):
@@ -42,7 +42,7 @@ def output_of(command: Sequence[str], file: InputFile) -> Iterator[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"TZ": "UTC", "LC_ALL": "C"},
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
     ) as process:
         try:
             complaint = yield from _blocks(process, file)

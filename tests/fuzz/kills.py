@@ -95,9 +95,28 @@ def ended(child: int, after: float | None = None) -> int:
         if found:
             return os.waitstatus_to_exitcode(status)
         if end is not None and time.monotonic() > end:
+            workers = workers_of(child)
             os.killpg(child, signal.SIGKILL)
-            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            # Workers of a launcher end by themselves when it does; the next run must not meet them.
+            while any(runs_on(worker) for worker in workers):
+                time.sleep(0.01)
+            return status
         time.sleep(0.002)
+
+
+def workers_of(launcher: int) -> list[Path]:
+    """The folders below /proc of the processes that a launcher has started."""
+    lists = Path(f"/proc/{launcher}/task").glob("*/children")
+    return [Path("/proc") / worker for found in lists for worker in found.read_text(encoding="utf-8").split()]
+
+
+def runs_on(process: Path) -> bool:
+    """Whether a process, given by its folder below /proc, is alive; one that nobody has waited for is not."""
+    try:
+        return (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def tables(folder: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -59,3 +60,33 @@ def test_the_command_for_two_processes_starts_two(dataset: Path, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     states = (tmp_path / "run" / "checkpoints" / "checkpoint-00000002").glob("random-*.safetensors")
     assert len(list(states)) == 2, "each process keeps its random numbers"
+
+
+_LAUNCHER = """
+import subprocess, sys
+worker = "import time; from telescope_transformer.cli import train; train.end_with_launcher(); print(1, flush=True)"
+worker += "; time.sleep(60)"
+print(subprocess.Popen([sys.executable, "-c", worker], start_new_session=True).pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_workers_end_with_a_launcher_that_is_killed() -> None:
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", _LAUNCHER],
+        cwd=ROOT,
+        env=os.environ | {"LOCAL_RANK": "0"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert launcher.stdout is not None
+    worker = int(launcher.stdout.readline())
+    assert launcher.stdout.readline() == "1\n", "the worker is ready"
+    launcher.kill()
+    launcher.wait()
+    state = Path(f"/proc/{worker}/stat")
+    end = time.monotonic() + 10
+    while state.exists() and state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < end, "the worker goes on"
+        time.sleep(0.05)
