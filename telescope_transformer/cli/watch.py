@@ -61,4 +61,4 @@ def watch(
                 if output is not None:
                     tell(f"open {whole.write(folder_of(whole, output, daily=daily))}")
                 if teller is not None:
-                    teller.tell(whole.report_data().first_screen()["new"])
+                    teller.tell(whole.report_data().new_clusters(), opened)

@@ -58,8 +58,7 @@ def first_screen(
     days = traffic or traffic_of(profiles)
     period = period_of(days)
     several = [profile for profile in profiles if profile["n_windows"] > 1]
-    changes = {p["cluster"]: change_of(p.get("days") or [], period) for p in several} if period else {}
-    lines = {kind: _lines(several, changes, kind, period) for kind in KINDS}
+    lines = news_lines(profiles, days)
     shown = {kind: lines[kind][:SHOWN] for kind in KINDS}
     known = _known(several)
     listed = {row["cluster"] for group in known for row in group["clusters"]}
@@ -72,6 +71,18 @@ def first_screen(
         "known": known,
         "candidates": _candidates([p for p in several if p["cluster"] not in listed | gone], sources, solution),
     }
+
+
+def news_lines(profiles: Sequence[Mapping[str, Any]], traffic: Days | None = None) -> dict[str, list[dict[str, Any]]]:
+    """A line for each cluster that is new, growing or gone, by kind, the most unusual first.
+
+    Args:
+        profiles, traffic: as `first_screen` takes them.
+    """
+    period = period_of(traffic or traffic_of(profiles))
+    several = [profile for profile in profiles if profile["n_windows"] > 1]
+    changes = {p["cluster"]: change_of(p.get("days") or [], period) for p in several} if period else {}
+    return {kind: _lines(several, changes, kind, period) for kind in KINDS}
 
 
 def _period_values(period: Period | None) -> dict[str, Any] | None:

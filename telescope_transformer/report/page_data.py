@@ -16,7 +16,7 @@ from telescope_transformer.fields import DAY, SECOND
 from telescope_transformer.records.addresses import IPV4, parse_addresses
 from telescope_transformer.report.counting import codes_of
 from telescope_transformer.report.days import Days
-from telescope_transformer.report.first_screen import first_screen
+from telescope_transformer.report.first_screen import first_screen, news_lines
 from telescope_transformer.report.layout import map_layout
 from telescope_transformer.report.names import difference
 from telescope_transformer.report.news import Period, change_of, period_of, traffic_of
@@ -90,6 +90,10 @@ class ReportData:
     def first_screen(self) -> dict[str, Any]:
         """What an analyst reads first (`report.first_screen`)."""
         return first_screen(self.profiles, self.every_source(), self.solution, self.counts, self.traffic)
+
+    def new_clusters(self) -> list[dict[str, Any]]:
+        """A line for each new cluster, of which the first screen shows only the most unusual ones."""
+        return news_lines(self.profiles, self.traffic)["new"]
 
 
 def sources_of_windows(windows: pa.Table) -> pa.Table:

@@ -1,4 +1,4 @@
-"""A command of the user's that is told of new clusters; it is started directly, never by a shell."""
+"""Runs a command of the user's when there are new clusters: directly, never through a shell."""
 
 import json
 import shlex
@@ -8,17 +8,20 @@ from typing import Any
 
 from telescope_transformer.analysis.settings import Say
 from telescope_transformer.errors import InputError
+from telescope_transformer.update.state import State
 
-# Seconds that the command may take: the watch waits for it.
+# Seconds that the command may take, since no file is read meanwhile. Our choice: a mail or a webhook takes less.
 PATIENCE = 60.0
+# The key of the state under which the numbers of the reported clusters are kept.
+REPORTED = "reported"
 
 
 class NewsTeller:
-    """Tells a command of clusters that are new, each once.
+    """Reports new clusters to a command, each cluster once, also if the watch is started again.
 
     Args:
-        command: program and arguments, split as a shell would split them, but run by none.
-        say: told when the command fails; the watch goes on.
+        command: program and arguments, split as a shell would split them, but not run by one.
+        say: prints a message when the command fails; the watch continues.
 
     Raises:
         InputError: if the command cannot be split, or is empty.
@@ -32,14 +35,20 @@ class NewsTeller:
         if not self._arguments:
             raise InputError("--on-new is empty")
         self._say = say
-        self._told: set[int] = set()
 
-    def tell(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Give the new clusters that were not told before to the command, as a JSON list on its standard input."""
-        fresh = [line for line in lines if line["cluster"] not in self._told]
+    def tell(self, lines: Sequence[Mapping[str, Any]], state: State) -> None:
+        """Give the clusters that have not been reported to the command, as a JSON list on its standard input.
+
+        If the command fails, they are reported again the next time.
+
+        Args:
+            lines: of all new clusters, as `report.first_screen.news_lines` gives them.
+            state: keeps which clusters have been reported.
+        """
+        reported = set(json.loads(state.setting(REPORTED) or "[]"))
+        fresh = [line for line in lines if line["cluster"] not in reported]
         if not fresh:
             return
-        self._told |= {line["cluster"] for line in fresh}
         try:
             ended = subprocess.run(self._arguments, input=json.dumps(fresh), text=True, timeout=PATIENCE, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -47,3 +56,6 @@ class NewsTeller:
             return
         if ended.returncode:
             self._say(f"error: {self._arguments[0]} ended with status {ended.returncode}")
+            return
+        reported |= {line["cluster"] for line in fresh}
+        state.set(REPORTED, json.dumps(sorted(reported)))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from telescope_transformer.report.first_screen import first_screen, reasons_against
+from telescope_transformer.report.first_screen import SHOWN, first_screen, news_lines, reasons_against
 
 # Two windows of two sources each, on one day.
 DAY = 19786
@@ -53,3 +53,11 @@ def test_a_malicious_label_is_no_reason_against_blocking() -> None:
         {"label": "censys", "windows": 2, "share": 0.2},
     ]
     assert reasons_against(mixed, 0) == ["2 of 10 labelled: censys"]
+
+
+def test_all_new_clusters_have_a_line_and_the_first_screen_shows_the_most_unusual() -> None:
+    old = profile(0) | {"days": [(DAY + i, 100, 10) for i in range(10)]}
+    new = [profile(k) | {"days": [(DAY + 9, 100, k)]} for k in range(1, 13)]
+    screen, lines = screen_of(old, *new), news_lines([old, *new])
+    assert [line["cluster"] for line in lines["new"]] == list(range(12, 0, -1))
+    assert (screen["new"], screen["totals"]["new"]) == (lines["new"][:SHOWN], 12)

@@ -2,25 +2,35 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.update import State
 from telescope_transformer.update.news import NewsTeller
 
 LINE = {"cluster": 7, "name": "$(touch run); `touch run`", "text": "A new cluster."}
 
 
-def test_a_new_cluster_is_reported_once_and_without_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    with State(tmp_path / "state.duckdb") as opened:
+        yield opened
+
+
+def test_a_new_cluster_is_reported_once_and_without_a_shell(
+    tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     program = (
         "import sys; open('told', 'a').write(sys.stdin.read() + chr(10)); open('arguments', 'w').write(sys.argv[1])"
     )
-    teller = NewsTeller(f'{sys.executable} -c "{program}" "; touch run"', say=pytest.fail)
-    teller.tell([LINE])
-    teller.tell([LINE])
-    teller.tell([LINE, {**LINE, "cluster": 8}])
+    command = f'{sys.executable} -c "{program}" "; touch run"'
+    for lines in ([LINE], [LINE], [LINE, {**LINE, "cluster": 8}]):
+        # Each of them stands for another run of the watch.
+        NewsTeller(command, say=pytest.fail).tell(lines, state)
     told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
     assert [[one["cluster"] for one in lines] for lines in told] == [[7], [8]]
     assert (tmp_path / "arguments").read_text() == "; touch run"
@@ -28,11 +38,13 @@ def test_a_new_cluster_is_reported_once_and_without_a_shell(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("command", ["no-such-program", f"{sys.executable} -c 'raise SystemExit(3)'"])
-def test_a_failing_command_is_reported_and_the_watch_continues(command: str) -> None:
+def test_a_failing_command_is_reported_and_run_again_the_next_time(command: str, state: State) -> None:
     said: list[str] = []
-    NewsTeller(command, say=said.append).tell([LINE])
-    assert len(said) == 1
-    assert said[0].startswith("error: ")
+    teller = NewsTeller(command, say=said.append)
+    teller.tell([LINE], state)
+    teller.tell([LINE], state)
+    assert len(said) == 2
+    assert all(message.startswith("error: ") for message in said)
 
 
 @pytest.mark.parametrize("command", ["", "a 'b"])
