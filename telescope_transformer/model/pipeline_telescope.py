@@ -29,7 +29,7 @@ class FlowEmbeddingPipeline(Pipeline):
     # The pipeline does not work without a tokenizer.
     _load_tokenizer = True  # type: ignore[assignment]
 
-    def _sanitize_parameters(self, truncation: bool | None = None, **kwargs: Any) -> tuple[dict, dict, dict]:
+    def _sanitize_parameters(self, truncation: bool | None = None, **kwargs: Any) -> tuple[dict[str, Any], ...]:
         if kwargs:
             raise TypeError(f"flow-embedding takes truncation and batch_size, not {sorted(kwargs)}")
         return ({} if truncation is None else {"truncation": truncation}), {}, {}
@@ -71,11 +71,11 @@ class FlowEmbeddingPipeline(Pipeline):
         config = self.model.config
         return config.projection_size if hasattr(self.model, "head") else config.pooled_size
 
-    def preprocess(self, sequences: list[Any], truncation: bool = False) -> dict:  # type: ignore[override]
+    def preprocess(self, sequences: list[Any], truncation: bool = False) -> dict[str, Any]:  # type: ignore[override]
         tokenizer: Any = self.tokenizer
         return dict(tokenizer(sequences, padding=True, truncation=truncation, return_tensors="pt"))
 
-    def _forward(self, inputs: dict, **parameters: Any) -> torch.Tensor:  # type: ignore[override]
+    def _forward(self, inputs: dict[str, Any], **parameters: Any) -> torch.Tensor:  # type: ignore[override]
         outputs = self.model(**inputs)
         # A model with a projection head returns embeddings, an encoder without one returns pooled vectors.
         projected = outputs.get("embeddings")

@@ -14,11 +14,12 @@ from telescope_transformer.records.addresses import network_of
 from telescope_transformer.records.schema import PORT_PROTOCOLS
 from telescope_transformer.report.counting import codes_of, pair_counts, spans, top_values
 from telescope_transformer.report.days import days_of_groups, main_span
-from telescope_transformer.report.services import protocol_name, service_codes, service_name
+from telescope_transformer.report.services import protocol_name, service_name
 from telescope_transformer.report.targets import target_profiles
 from telescope_transformer.report.timing import activity, inter_arrivals, rhythm, timing_profile
 from telescope_transformer.report.window_records import WindowRecords, join_records
 from telescope_transformer.report.words import iso_time
+from telescope_transformer.windows import service_codes
 
 TOP = 5
 # A scanner's list of ports is what it is known by; the longest that a page can show whole.
