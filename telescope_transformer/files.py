@@ -17,6 +17,11 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def text_digest(text: str) -> str:
+    """BLAKE2b of a text in UTF-8, 128 bits as 32 hexadecimal digits."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 @contextmanager
 def replacing(target: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `target` that takes its place when the block ends without an error.

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,7 +31,7 @@ from telescope_transformer.analysis.work import MODEL, copy_folder, working_in
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.fields import DAY
-from telescope_transformer.files import file_digest
+from telescope_transformer.files import file_digest, text_digest
 from telescope_transformer.labels import read_owners
 from telescope_transformer.preparation import (
     EngineSettings,
@@ -202,7 +201,7 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
 
 def _id(manifest: Manifest) -> str:
     """Identify an analysis by its inputs."""
-    return blake2b("".join(sorted(manifest.digests())).encode(), digest_size=16).hexdigest()
+    return text_digest("".join(sorted(manifest.digests())))
 
 
 def _drawn_span(heads: pa.Table, manifest: Manifest) -> tuple[int, int]:

@@ -4,14 +4,13 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from telescope_transformer.errors import InputError
-from telescope_transformer.files import write_text
+from telescope_transformer.files import text_digest, write_text
 
 FOLDER = "cells"
 
@@ -40,7 +39,7 @@ class Cells:
         """
         path = self._path(key)
         found = read_cell(path) if path.is_file() else {}
-        settings = _digest(depends)
+        settings = text_digest(json.dumps(depends, sort_keys=True, default=str))
         if found.get("schema") == self.schema and found.get("settings") == settings:
             return found
         begun = time.process_time()
@@ -58,11 +57,6 @@ class Cells:
 
     def _path(self, key: Mapping[str, Any]) -> Path:
         return self.output / FOLDER / f"{'_'.join(str(value).replace('/', '-') for value in key.values())}.json"
-
-
-def _digest(depends: Mapping[str, Any]) -> str:
-    text = json.dumps(depends, sort_keys=True, default=str)
-    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def read_cell(path: Path) -> dict[str, Any]:

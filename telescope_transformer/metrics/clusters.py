@@ -16,7 +16,12 @@ from telescope_transformer.errors import InputError
 
 
 class _Partition(NamedTuple):
-    """Summed weights of the windows in each group, and what their squares hold beside two of every pair's weight."""
+    """A partition of weighted windows.
+
+    Attributes:
+        sizes: (groups,) sum of the weights of the windows in each group.
+        surplus: the part of the squared sizes that is not twice the weight of pairs; see `_partition`.
+    """
 
     sizes: NDArray[np.float64]
     surplus: float
@@ -28,7 +33,7 @@ class _Partition(NamedTuple):
 
 
 class _Contingency(NamedTuple):
-    """Windows grouped by class and cluster at once, by class, by cluster, and not at all."""
+    """Partitions of the windows by class and cluster together, by class, by cluster, and into one group."""
 
     cells: _Partition
     classes: _Partition
@@ -39,7 +44,7 @@ class _Contingency(NamedTuple):
 def cluster_scores(
     truth: np.ndarray, clusters: np.ndarray, weights: np.ndarray | None = None, sources: np.ndarray | None = None
 ) -> Mapping[str, float]:
-    """`edge_scores` and `partition_scores` in one.
+    """Scores of `edge_scores` and `partition_scores` together.
 
     Raises:
         InputError: if lengths differ, or there is nothing to compare.
@@ -107,15 +112,15 @@ def _contingency(
 
 
 def _crossed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Codes, from 0, of the combinations of two arrays of codes."""
+    """Number the combinations of two arrays of codes, from 0."""
     return np.unique(first * (second.max() + 1) + second, return_inverse=True)[1]
 
 
 def _partition(codes: np.ndarray, weights: np.ndarray, units: np.ndarray) -> _Partition:
-    """Groups of windows, of which those of one unit have one weight.
+    """Partition windows; those of one unit have equal weights.
 
-    Of m windows of a unit of weight w the square of their sum is w^2 m^2, and their pairs are to weigh
-    w m (m - 1) / 2.
+    For m windows of weight w in a unit and group, the squared size has the term w^2 m^2, but twice the weight of their
+    pairs is w m (m - 1). The surplus sums the differences.
     """
     own = _crossed(codes, units)
     members = np.bincount(own)

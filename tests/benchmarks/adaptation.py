@@ -31,7 +31,7 @@ LENGTH = 8
 
 
 def subset(windows: pa.Table, sources: int, seed: int) -> pa.Table:
-    """Windows of so many of the sources that have two windows of four records."""
+    """Windows of the given number of sources with two windows of four records."""
     counts = windows.group_by("source").aggregate([("n_records", "sum")])
     able = counts.filter(pc.greater_equal(counts["n_records_sum"], LENGTH))["source"].combine_chunks().sort()
     chosen = np.random.default_rng(seed).permutation(len(able))[:sources]

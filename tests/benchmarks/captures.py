@@ -1,9 +1,9 @@
-"""Every packet of the captures of a folder, as the capture readers and as tshark tell it, field by field.
+"""Compare every packet of the captures in a folder, field by field, between the capture readers and tshark.
 
 Run: python -m tests.benchmarks.captures DIR [--limit BYTES] [--show 3]
 
-A packet agrees if all fields do: time, addresses, protocol, ports (of ICMP type and code), TTL, IP id, TCP flags,
-sequence number and length. Captures that one side cannot read are listed with what it says. For corpora see
+A packet agrees if all fields are equal: time, addresses, protocol, ports (of ICMP type and code), TTL, IP id, TCP
+flags, sequence number and length. Captures that one side cannot read are listed with its message. For corpora see
 docs/how-to/formats.md.
 """
 
@@ -119,7 +119,7 @@ def compare(path: Path, show: int) -> tuple[str, Counter[str]]:
 
 
 def main() -> int:
-    """Prints the table; returns 1 if a packet differs."""
+    """Print the table; returns 1 if a packet differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--limit", type=int, default=20_000_000, help="Skip captures of more bytes than this.")

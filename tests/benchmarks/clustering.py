@@ -148,13 +148,13 @@ def bench_gaec() -> list[dict[str, Any]]:
 
 
 def reached(solver: CorrelationClustering, value: float, best: float) -> float:
-    """Seconds until W was ``best`` to six digits, for a solver that ended at W = ``value``; inf if it never was."""
+    """Seconds until W was equal to ``best`` to six digits, for a solver that ended at ``value``; inf if never."""
     seconds = (s for s, cost in solver.history_ if value + solver.cost_ - cost >= best * (1 - 1e-6))
     return next(seconds, float("inf"))
 
 
 def bench_quality() -> list[dict[str, Any]]:
-    """The search with the peer's own time as its limit, but at least 2 s, which the interpreter's noise needs."""
+    """Search with the peer's own time as its limit, but at least 2 s, to outweigh the interpreter's noise."""
     for dtype in (np.float32, np.float64):
         vectors = embeddings(100, "a").astype(dtype)
         CorrelationClustering(method="local_search", random_state=0).fit_graph(DenseGraph(vectors @ vectors.T, 0.2))
@@ -163,7 +163,7 @@ def bench_quality() -> list[dict[str, Any]]:
         vectors = embeddings(n, kind)
         row: dict[str, Any] = {"instance": f"{kind} {threshold}", "n": n, "peer": peer}
         row |= {"peer_W": best, "peer_seconds": seconds}
-        # Where it is soon over, the time depends on the draw more than on the search: the median of nine.
+        # The time of short searches depends on the seed, so take the median of nine.
         times, values = [], []
         for seed in range(9 if n <= 1000 else 1):
             solver = CorrelationClustering(method="local_search", random_state=seed, time_limit=max(seconds, 2.0))
@@ -359,7 +359,7 @@ def solve_sparse(n: int, limit: float, path: str) -> dict[str, Any]:
 
 
 def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What the function returns; its peak of memory is no other's."""
+    """Run a function in its own process, so that its peak memory is its own; returns its result."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 

@@ -1,4 +1,4 @@
-"""Seconds to label addresses by the longest of many nested prefixes, and to fingerprint the tools of records.
+"""Time to label addresses by the longest of many nested prefixes, and to recognise the tools of records.
 
 Run: python tests/benchmarks/labels.py [--addresses 10000000] [--prefixes 50000] [--output FILE.json]
 

@@ -1,4 +1,4 @@
-"""What benchmarks share: time and memory of a command that runs as a process of its own, and the files of results."""
+"""Shared by benchmarks: time and memory of a command in its own process, and files of results."""
 
 import json
 import os
@@ -27,8 +27,8 @@ def measured(command: list[str]) -> dict[str, Any]:
 
 
 def keep(path: Path, name: str, found: Any) -> None:
-    """Record figures under a name in a file, beside those of other names."""
-    # Read again: another part of the benchmark may have been measured meanwhile.
+    """Record figures under a name in a file; those of other names are kept."""
+    # Read again, because another part of the benchmark may have been measured in the meantime.
     recorded = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(recorded | {name: found}, indent=1) + "\n", encoding="utf-8")

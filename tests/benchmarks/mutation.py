@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results" / "mutation.json"
-# Many times what the tests of a module take; a mutant that loops forever is noticed by it.
+# Many times the duration of the tests of a module, to detect mutants that loop forever.
 SECONDS = 600.0
 TARGETS = {
     "loss": ("model/contrastive_loss.py", ["tests/learning/test_objectives.py"]),
@@ -69,7 +69,7 @@ class Mutant(NamedTuple):
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:
-    """Nodes that may stand in the place of a node."""
+    """Mutations of a node."""
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         yield ast.BinOp(node.left, OPERATORS[type(node.op)](), node.right)
     elif isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
@@ -128,7 +128,7 @@ def passes(copied: Path, tests: list[str]) -> bool:
 
 
 def measure(copied: Path, module: str, tests: list[str], most: int, seed: int) -> dict[str, object]:
-    """Mutate one module of the copy; the copy is whole again afterwards."""
+    """Mutate one module of the copy, and restore it afterwards."""
     path = copied / "telescope_transformer" / module
     source = path.read_text(encoding="utf-8")
     if not passes(copied, tests):

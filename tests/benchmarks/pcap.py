@@ -37,7 +37,7 @@ DPKT_PACKETS = 100_000
 
 
 def write_capture(path: Path, packets: int) -> None:
-    """Writes `packets` SYNs with random ports and sequence numbers, about 100,000 a second."""
+    """Write `packets` SYNs with random ports and sequence numbers, about 100,000 a second."""
     random = np.random.default_rng(0)
     records = np.zeros((packets, PACKET_HEADER + FRAME), dtype=np.uint8)
     times = 1_700_000_000_000_000 + np.cumsum(random.integers(0, 20, packets))
@@ -88,7 +88,7 @@ def read_with_dpkt(path: Path) -> int:
 
 
 def best_rate(work: Callable[[], int], rounds: int) -> tuple[int, float]:
-    """The packets that `work` finds, and the most of them per second of processor time, after an untimed round."""
+    """Packets that `work` finds, and its highest rate per second of processor time, after an untimed round."""
     found, fastest = work(), float("inf")
     for _ in range(rounds):
         begun = time.process_time()

@@ -47,7 +47,7 @@ def command(*arguments: str | Path) -> dict[str, Any]:
 
 
 def in_child(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    """Run a function of this file in a fresh interpreter and measure it; what it returns is added."""
+    """Run a function of this file in a fresh interpreter and measure it; its result is added."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     started = time.monotonic()
@@ -129,7 +129,7 @@ def profiles_like() -> list[dict[str, Any]]:
 
 
 def page(n_windows: int) -> dict[str, Any]:
-    """The report of so many windows: an eighth of them alone, the others in clusters of every size."""
+    """The report of the given number of windows: an eighth are alone, the others in clusters of every size."""
     from telescope_transformer.arrays import unit_rows
     from telescope_transformer.embedding import embedding_column
     from telescope_transformer.records.addresses import format_ipv4

@@ -1,10 +1,10 @@
-"""How far clusters stay the same where the input changes in a way that should not matter.
+"""Measure how stable clusters are under changes of the input that should not matter.
 
 Run: python tests/benchmarks/stability.py INPUT... [--columns FIELD=COLUMN,...] [--model CHECKPOINT]
 
-INPUT is flow-record files, or the size of a simulated telescope such as 2000x90. The model is adapted once, unless
-one is given; each variation is then analysed with the same weights and compared with the original by the adjusted Rand
-index of the sources that both have.
+INPUT is flow-record files, or the size of a simulated telescope such as 2000x90. The model is adapted once, unless one
+is given; each variation is then analysed with the same weights and compared with the original by the adjusted Rand
+index of their common sources.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from telescope_transformer.simulation import SimulationSettings
 from telescope_transformer.windows import cut
 
 RESULTS = Path(__file__).parent / "results" / "stability.json"
-# The bound is not what is measured here.
+# The bound is not measured here.
 PROOF_SECONDS = 1.0
 SECOND = 1_000_000
 # Addresses of copies: the first of the reserved block 240.0.0.0/4, which no telescope records as a source.
