@@ -4,10 +4,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from telescope_transformer import similarity
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import InputError
-from telescope_transformer.similarity import Nearest, cohesion, embedding_matrix, window_margins
+from telescope_transformer.similarity import (
+    Nearest,
+    add_to_sums,
+    cluster_sums,
+    cohesion,
+    embedding_matrix,
+    row_blocks,
+    window_margins,
+)
 
 
 def unit_vectors(rng: np.random.Generator, n: int = 30, d: int = 8) -> np.ndarray:
@@ -28,6 +37,44 @@ def test_margins_equal_the_loop_over_pairs(rng: np.random.Generator, n_clusters:
     margins = window_margins(vectors, labels, 0.2, scale=3.0)
     expected = [3.0 * naive_margin(vectors, labels, i, 0.2) for i in range(30)]
     assert margins == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_blocks_of_rows_change_no_margin(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, labels = unit_vectors(rng), np.arange(30) % 4
+    whole = window_margins(vectors, labels, 0.2)
+    monkeypatch.setattr(similarity, "BLOCK_CELLS", 50)
+    np.testing.assert_allclose(window_margins(vectors, labels, 0.2), whole, atol=1e-6)
+    assert list(row_blocks(11, 10)) == [slice(0, 5), slice(5, 10), slice(10, 11)]
+    assert list(row_blocks(2, 1_000)) == [slice(0, 1), slice(1, 2)]
+    assert list(row_blocks(0, 10)) == []
+
+
+def test_sums_of_clusters_equal_a_loop(rng: np.random.Generator) -> None:
+    vectors, labels = unit_vectors(rng, 9), np.array([0, 2, 1, 0, 2, 2, 1, 0, 0])
+    expected = np.stack([vectors[labels == k].sum(axis=0) for k in range(3)])
+    sums, sizes = cluster_sums(vectors, labels)
+    np.testing.assert_allclose(sums, expected, atol=1e-6)
+    assert sizes.tolist() == [4, 2, 3]
+    added = np.ones((3, 8))
+    add_to_sums(added, labels, vectors)
+    np.testing.assert_allclose(added, expected + 1, atol=1e-6)
+    none = cluster_sums(np.empty((0, 8), dtype=np.float32), np.empty(0, dtype=np.int64))
+    assert [part.shape for part in none] == [(0, 8), (0,)]
+
+
+def test_the_nearest_rows_are_in_order_and_missing_ones_are_marked(rng: np.random.Generator) -> None:
+    rows, queries = unit_vectors(rng, 6), unit_vectors(rng, 4)
+    products = queries @ rows.T
+    found, values = Nearest(rows).of(queries, 3)
+    np.testing.assert_array_equal(found, np.argsort(-products, axis=1)[:, :3])
+    np.testing.assert_allclose(values, -np.sort(-products, axis=1)[:, :3], atol=1e-6)
+    assert Nearest(rows).cells_a_row == 6
+    found, values = Nearest(rows[:2]).of(queries, 3)
+    assert (found[:, 2] == -1).all()
+    assert np.isneginf(values[:, 2]).all()
+    assert (np.sort(found[:, :2], axis=1) == [0, 1]).all()
+    equal = np.repeat(rows[:1], 3, axis=0)
+    assert Nearest(equal).of(queries, 3)[0].tolist() == [[0, 1, 2]] * 4
 
 
 def test_many_rows_are_searched_approximately_with_high_recall(
