@@ -59,6 +59,11 @@ def test_loss_equals_a_naive_loop(dtype: torch.dtype, tolerance: float, temperat
     assert loss == pytest.approx(naive_nt_xent(first, second, temperature), rel=tolerance)
 
 
+def test_two_pairs_are_enough() -> None:
+    first, second = unit(2, 8, seed=1), unit(2, 8, seed=2)
+    assert float(nt_xent(first, second, 0.2)) == pytest.approx(naive_nt_xent(first, second, 0.2))
+
+
 def test_gradient() -> None:
     first, second = unit(3, 4, seed=1).requires_grad_(), unit(3, 4, seed=2).requires_grad_()
     assert torch.autograd.gradcheck(partial(nt_xent, temperature=0.3), (first, second))
@@ -75,6 +80,8 @@ def test_views_are_interchangeable_and_guessing_costs_the_logarithm() -> None:
     ("first", "second", "temperature", "words"),
     [
         (unit(2, 4), unit(3, 4), 0.1, r"\(2, 4\) and \(3, 4\)"),
+        (unit(4), unit(4), 0.1, r"\(4,\) and \(4,\)"),
+        (unit(2, 2, 4), unit(2, 2, 4), 0.1, r"\(2, 2, 4\)"),
         (unit(1, 4), unit(1, 4), 0.1, "two pairs"),
         (unit(2, 4), unit(2, 4), 0.0, "0.0"),
         (unit(2, 4), unit(2, 4), -1.0, "-1.0"),
