@@ -1,7 +1,7 @@
 """What the columnar formats share: record batches of any schema to flow records."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -124,11 +124,18 @@ def read_batches(
             raise DamagedInput(file.name, None, f"cannot be read from row {first} on ({escaped(error)})") from error
         if batch is None:
             return
-        rows = np.arange(first, first + batch.num_rows, dtype=np.int64)
-        first += batch.num_rows
-        raw = partition_columns(file, resolved, found, batch.num_rows) | {
-            field: _as_stored(_values(batch, found[column]), found[column].field)
-            for field, column in resolved.items()
-            if column in found
-        }
-        yield validator.chunk(raw, rows)
+        for start in range(0, batch.num_rows, ROWS_PER_BATCH):
+            part = batch.slice(start, ROWS_PER_BATCH)
+            yield validator.chunk(_raw(file, part, found, resolved), np.arange(first, first + part.num_rows))
+            first += part.num_rows
+
+
+def _raw(
+    file: InputFile, batch: pa.RecordBatch, found: Mapping[str, Leaf], resolved: Mapping[str, str]
+) -> dict[str, pa.Array]:
+    """The columns of a batch by field, with those of partitions."""
+    return partition_columns(file, resolved, found, batch.num_rows) | {
+        field: _as_stored(_values(batch, found[column]), found[column].field)
+        for field, column in resolved.items()
+        if column in found
+    }

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from telescope_transformer.errors import FlowRecordError, InputError
-from telescope_transformer.records import read_records
+from telescope_transformer.records import read_records, scan_records
+from telescope_transformer.records.columnar import ROWS_PER_BATCH
 from telescope_transformer.records.protocols import flags_number, protocol_number
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
 
@@ -299,6 +300,21 @@ def test_columnar_formats_plain_and_compressed(tmp_path: Path, kind: str, packed
     if packed:
         path.write_bytes(gzip.compress(path.read_bytes()))
     assert read_records(path).table.column("dst_port").to_pylist() == [23] * 3
+
+
+@pytest.mark.parametrize("kind", ["orc", "arrow"])
+def test_many_equal_rows_come_in_batches_of_bounded_size(tmp_path: Path, kind: str) -> None:
+    rows, path = ROWS_PER_BATCH + 10, tmp_path / "a"
+    table = columnar().slice(0, 1).take(pa.array([0] * rows)).combine_chunks()
+    if kind == "orc":
+        pyarrow.orc.write_table(table, path, compression="zstd")
+        assert pyarrow.orc.ORCFile(path).nstripes == 1
+    else:
+        with pa.ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table, max_chunksize=rows)
+    sizes = [batch.num_rows for batch in scan_records(path)]
+    assert max(sizes) <= ROWS_PER_BATCH
+    assert sum(sizes) == rows
 
 
 @pytest.mark.parametrize("argument", ["-", "/dev/stdin"])

@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator
 
-import pyarrow as pa
 from pyarrow import orc
+from pyarrow.dataset import OrcFileFormat
+from pyarrow.fs import LocalFileSystem
 
 from telescope_transformer.errors import InputError
-from telescope_transformer.records.columnar import READ_ERRORS, read_batches, resolve_schema, stored_columns
+from telescope_transformer.records.columnar import (
+    READ_ERRORS,
+    ROWS_PER_BATCH,
+    read_batches,
+    resolve_schema,
+    stored_columns,
+)
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.files import InputFile
@@ -27,14 +34,13 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     except READ_ERRORS as error:
         raise InputError(f"{file.name}: not a whole ORC file: {escaped(error)}") from error
     resolved = resolve_schema(file, schema, context)
-    columns = stored_columns(resolved, schema)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for stripe in range(found.nstripes):
-            yield found.read_stripe(stripe, columns=columns)
-
+    # `ORCFile` reads whole stripes, and a few kilobytes can say that a stripe has a billion equal rows.
+    fragment = OrcFileFormat().make_fragment(str(file.plain_path), filesystem=LocalFileSystem())
+    batches = fragment.to_batches(
+        columns=stored_columns(resolved, schema), batch_size=ROWS_PER_BATCH, batch_readahead=1, use_threads=False
+    )
     read_rows = 0
-    for chunk in read_batches(file, batches(), schema, resolved, context):
+    for chunk in read_batches(file, batches, schema, resolved, context):
         read_rows += chunk.batch.num_rows + chunk.rejects.num_rows
         yield chunk
     if read_rows != expected:
