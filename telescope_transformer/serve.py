@@ -18,10 +18,10 @@ from telescope_transformer.report.words import EPOCH
 LOOPBACK = "127.0.0.1"
 # Written after all tables, so its presence means they are complete.
 NEWEST = "sensors.json"
-# Seconds before an idle connection is closed, and requests that are answered at a time.
+# Seconds before an idle connection is closed, and requests that are answered at the same time: for a few browsers.
 PATIENCE = 10
 MOST_AT_ONCE = 16
-# Analyses that one server holds in memory.
+# The most analyses that one server holds in memory: two months of days.
 MOST_ANALYSES = 60
 
 

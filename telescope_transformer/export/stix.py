@@ -1,8 +1,8 @@
 """STIX 2.1: observed data and an indicator for each source, and a grouping for each cluster.
 
-A repeated export, or that of the next day, updates the objects and duplicates none. Ids follow from what an object is
-about: an indicator's from its address, a grouping's from the lasting number of its cluster. `created` is when it was
-first seen and never changes; `modified` is when it was last seen.
+Exporting again, even on the next day, updates objects without duplicating any. An id is derived from what its object
+is about: for an indicator from the address, for a grouping from the lasting number of the cluster. `created` is the
+time of the first record and never changes; `modified` is the time of the last record.
 
 MISP (misp-stix) imports the addresses without a flag for detection, as in our MISP export, because behaving alike
 is no reason for an alarm. This needs two things: a grouping refers to observed data and not to indicators, and an
@@ -23,7 +23,7 @@ from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.extras import require
 from telescope_transformer.labels import is_malicious
 
-# An identity is not seen; a fixed time keeps it the same from day to day.
+# An identity has no records; a fixed time keeps it the same from day to day.
 IDENTITY_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
 # STIX has no year after 9999 (section 2.16).
 LAST_TIME = datetime(9999, 12, 31, tzinfo=UTC)

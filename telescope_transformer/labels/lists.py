@@ -1,4 +1,4 @@
-"""Reads scanner lists from a folder: plain text, MISP warning lists, ipset files and tables, told apart by content.
+"""Reads scanner lists from a folder: plain text, MISP warning lists, ipset files and tables, recognised by content.
 
 - Text: an address, a CIDR or a range `first-last` per line, with comments after `#`, `;` or `//`. The label is the
   name of the file without `_v4` or `_v6`.
@@ -34,7 +34,7 @@ _NO_LISTS = re.compile(r"(licen[cs]e|readme|changelog|copying)(\..*)?|.*\.md", r
 _FAMILY_SUFFIX = re.compile(r"[-_.]?(ip)?v?[46]$", re.IGNORECASE)
 _COMMENT = re.compile(r"[#;].*|//.*")
 _RANGE = re.compile(r"[0-9a-f.:]+\s*-\s*[0-9a-f.:]+", re.IGNORECASE)
-# The largest public list (FireHOL's of whole countries) has a tenth of this.
+# Ten times the largest public lists (FireHOL's lists of whole countries).
 _LONGEST_FILE = 256 << 20
 # The header of a CSV table.
 _TABLE_HEADER = re.compile(r"(?=.*\bname\b).*\b(prefix|first)\b.*", re.IGNORECASE)
@@ -123,7 +123,7 @@ def _ipset_entries(path: Path, text: str, period: Period | None, notes: list[str
             skipped += 1
             continue
         try:
-            # Sets of several dimensions (address,port) separate them by commas.
+            # An entry of a set with several dimensions separates them by commas: address,port.
             prefixes = parse_prefixes(words[2].split(",")[0])
         except (ValueError, TypeError) as error:
             raise InputError(f"{path}: line {number}: {words[2][:100]!r} is no address, CIDR or range") from error
@@ -133,7 +133,7 @@ def _ipset_entries(path: Path, text: str, period: Period | None, notes: list[str
 
 
 def table_entries(path: Path, table: pa.Table) -> Iterator[Entry]:
-    """The entries of a table: a row says who had a prefix or a range, and when.
+    """The entries of a table, in which a row says who had a prefix or range, and when.
 
     Args:
         path: named in errors.

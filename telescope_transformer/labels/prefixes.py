@@ -1,7 +1,7 @@
-"""Labelled prefixes, and the join of addresses with them: the longest prefix that holds an address gives its label.
+"""Labels of addresses by prefix: the longest prefix that contains an address gives its label.
 
-The prefixes of each address family are cut into disjoint intervals, so that one binary search finds all that is
-claimed of an address, however deep the prefixes nest.
+The prefixes of each address family are cut into disjoint intervals, so that one binary search finds all entries for an
+address, however deep the prefixes nest.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
 
 _HALF = 0xFFFFFFFFFFFFFFFF
 # Microseconds.
-# Makes days before 1970 positive; times of 64 bits in microseconds have fewer days than this.
+# Makes days before 1970 positive. 64-bit times in microseconds span fewer days than this.
 _DAY_OFFSET = 1 << 30
 
 
@@ -40,7 +40,7 @@ class Prefix(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One entry of a list: a prefix, whose it is, and when; a period of None stands for always."""
+    """One entry of a list: a prefix, its label, and the period in which it holds (None for always)."""
 
     prefix: Prefix
     label: str
@@ -48,14 +48,14 @@ class Entry(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What the lists say of an address: whose it is in a period."""
+    """What a list says about an address: its label in a period (None for always)."""
 
     period: Period | None
     label: str
 
 
 class Tie(NamedTuple):
-    """One prefix that several lists claim for the same period; the alphabetically first label was taken."""
+    """One prefix that several lists have for the same period; the alphabetically first label was taken."""
 
     prefix: str
     labels: tuple[str, ...]
@@ -148,7 +148,7 @@ class PrefixLabels:
 
     Attributes:
         names: the labels in alphabetical order.
-        ties: prefixes that several labels claim.
+        ties: prefixes with several labels.
         prefix_count: number of different pairs of a prefix and a period.
         notes: list entries that were skipped, in words.
         span: the first and last day of all dated entries; None if there are none.
@@ -159,7 +159,7 @@ class PrefixLabels:
     prefix_count: int
     notes: list[str]
     span: Period | None
-    # What is claimed by code; several periods may claim one address. The longest prefix of each period comes first.
+    # The claims of each code. An address may have claims of several periods; the longest prefix of each comes first.
     _claims: list[tuple[Claim, ...]]
     _four: Intervals
     _six: Intervals
@@ -207,12 +207,12 @@ class PrefixLabels:
         place = {name: index for index, name in enumerate(self.names)}
         undated = [next((place[one.label] for one in claims if one.period is None), -1) for claims in self._claims]
         codes = self._codes(addresses)
-        # Code -1, an address that no prefix holds, takes the last value.
+        # Code -1 stands for an address without a prefix; as an index it takes the last value.
         found = np.array([*undated, -1], dtype=np.int32)[codes]
         if days is not None and self.span is not None:
             has_dates = np.array([*(any(one.period for one in claims) for claims in self._claims), False])
             rows = np.flatnonzero(has_dates[codes])
-            # Few different pairs of a code and a day, however many rows.
+            # There are few distinct pairs of a code and a day, however many rows.
             pairs, pair_of_row = np.unique(codes[rows] << 32 | (days[rows] + _DAY_OFFSET), return_inverse=True)
             nearest = [
                 _nearest(self._claims[pair >> 32], (pair & 0xFFFFFFFF) - _DAY_OFFSET) for pair in pairs.tolist()

@@ -1,8 +1,8 @@
-"""Which tool sent a packet, from marks that tools leave in IP and TCP headers.
+"""Recognises the tool that sent a packet by marks in its IP and TCP headers.
 
-A mark of 16 bits comes up by chance in one packet of 65,536, so a single fingerprint is a hint, and a source whose
-records agree is evidence. Most marks can be switched off by whoever runs the tool. Marks that need several packets are
-judged over all SYNs of a source in the table that is given.
+A mark of 16 bits occurs by chance in one packet of 65,536. So a single mark is a hint; a source whose records agree is
+evidence. Users of a tool can turn most marks off. Marks that need several packets are tested over all SYNs of a source
+in the given table.
 """
 
 from typing import NamedTuple
@@ -15,9 +15,10 @@ from telescope_transformer.records.addresses import parse_ipv4
 from telescope_transformer.records.schema import TCP
 
 TOOLS = ("mirai", "unicornscan", "masscan", "zmap", "nmap")
-"""In order of precedence: the mark that chance imitates least comes first."""
+"""In order of precedence: the mark that is least likely to occur by chance comes first."""
 
 _SYN, _ACK = 0x02, 0x10
+# Two SYNs may agree by chance; three rarely do.
 _FEWEST_SYNS = 3
 
 

@@ -1,4 +1,4 @@
-"""What learning from the telescope's own records brought, in words."""
+"""Describes in words how learning from the telescope's own records changed the model."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -49,7 +49,7 @@ def top_values(
     count: str,
     top: int,
 ) -> list[tuple[list[dict[str, Any]], int]]:
-    """Per group its most frequent values, and how many distinct ones it has.
+    """The most frequent values of each group, and how many distinct values it has.
 
     Each is {key: name(value), count: how often, "share": of the group's known values}.
     """

@@ -8,11 +8,11 @@ import pyarrow as pa
 from telescope_transformer.fields import DAY
 from telescope_transformer.report.counting import codes_of
 
-# A clock that is wrong puts records years away. Days further than this from all others are not drawn.
+# A wrong clock puts records years away. Days that are further than a year from all others are not drawn.
 FAR_DAYS = 365
-# The newest part of the time: what happened in it is news.
+# The newest tenth of the period; what happened in it is news. Our choice.
 RECENT_SHARE = 0.1
-# With fewer days there is no "before" to compare with.
+# With fewer days, there is no period before to compare with.
 FEWEST_DAYS = 3
 
 Days = list[list[int]]
@@ -20,7 +20,7 @@ Days = list[list[int]]
 
 
 def days_of_groups(groups: np.ndarray, timestamps: np.ndarray, sources: np.ndarray, n_groups: int) -> list[Days]:
-    """Per group its active days. The memory grows with the number of records, not with the time between them.
+    """The active days of each group. Memory grows with the number of records, not with the time between them.
 
     Args:
         groups: (n,) 0..n_groups-1, the group of each record.
@@ -61,7 +61,7 @@ def main_span(days: np.ndarray, weights: np.ndarray) -> tuple[int, int]:
 
 
 def summed(many: list[Days]) -> Days:
-    """The days of several groups together; a source of two groups counts twice."""
+    """The sum over several groups, by day; a source that is in two groups counts twice."""
     rows = [np.asarray(days, dtype=np.int64).reshape(-1, 3) for days in many]
     every = np.concatenate(rows) if rows else np.zeros((0, 3), dtype=np.int64)
     days, place = np.unique(every[:, 0], return_inverse=True)
@@ -72,5 +72,5 @@ def summed(many: list[Days]) -> Days:
 
 
 def recent_days(n_days: int) -> int:
-    """How many of the last days are the newest part; 0 where there is nothing to compare with."""
+    """How many of the last days form the newest part; 0 if there are too few days to compare."""
     return -(-n_days // round(1 / RECENT_SHARE)) if n_days >= FEWEST_DAYS else 0

@@ -16,7 +16,7 @@ from telescope_transformer.records.addresses import EMPTY, MALFORMED, format_add
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.summary_check import check_summary
 
-# Ten times that of an analysis of 100,000 windows; a larger one is no summary.
+# Ten times the size for 100,000 windows; a larger file is no summary of an analysis.
 LONGEST_SUMMARY = 1 << 30
 # Columns that every analysis writes, and what they hold.
 WINDOW_COLUMNS = {"window_id": "integer", "source": "text", "start": "integer", "end": "integer"}
@@ -40,7 +40,7 @@ _KINDS = {
 
 
 class Folder(NamedTuple):
-    """What an analysis wrote: its summary (`clusters.json`) and its tables, checked and fitting each other."""
+    """What an analysis wrote: its summary (`clusters.json`) and tables, checked and consistent with each other."""
 
     path: Path
     summary: dict[str, Any]
@@ -49,7 +49,7 @@ class Folder(NamedTuple):
 
     @property
     def profiles(self) -> list[dict[str, Any]]:
-        """Of the clusters that have one."""
+        """The profiles of the clusters that have one."""
         return self.summary["clusters"]
 
     def report_data(self) -> ReportData:
@@ -161,7 +161,7 @@ def _check_embeddings(path: Path, windows: pa.Table) -> None:
 
 
 def _check_addresses(path: Path, column: pa.ChunkedArray) -> None:
-    """Every source is an address as an analysis spells it: it goes into firewall lists and patterns."""
+    """Check that every source is a canonical address, since it goes into firewall lists and patterns."""
     names = pc.unique(column).cast(pa.string())
     parsed = parse_addresses(names)
     wrong = (parsed.kind == EMPTY) | (parsed.kind == MALFORMED)
@@ -172,7 +172,7 @@ def _check_addresses(path: Path, column: pa.ChunkedArray) -> None:
 
 
 def _check_set(root: Path, summary: Mapping[str, Any], windows: pa.Table, sources: pa.Table) -> None:
-    """The files are of one analysis: each source is in a cluster of its windows, each profile has its windows."""
+    """Check that the files are of one analysis: sources and profiles agree with the windows."""
     clustered = sources.filter(pc.is_valid(sources["cluster"]))
     names = pc.unique(windows["source"])
     mine, theirs = (_pairs(table, names) for table in (clustered, windows))

@@ -85,7 +85,7 @@ def _contracted(sums: np.ndarray, sizes: np.ndarray, threshold: float) -> DenseG
 
 
 def _split(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> np.ndarray:
-    """Each cluster by itself, clustered at a higher threshold."""
+    """Each cluster, clustered on its own at a higher threshold."""
     answer, used = np.empty(len(labels), dtype=np.int64), 0
     order = np.argsort(labels, kind="stable")
     for members in np.split(order, np.cumsum(np.bincount(labels))[:-1]):
@@ -107,7 +107,7 @@ def _canonical(labels: np.ndarray) -> np.ndarray:
 
 
 def _kept(labels: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Per cluster the best Jaccard index with a cluster of another level, float64 (k,)."""
+    """For each cluster, the largest Jaccard index with a cluster of another level, float64 (k,)."""
     span = int(other.max()) + 1
     pairs, common = np.unique(labels.astype(np.int64) * span + other, return_counts=True)
     mine, theirs = pairs // span, pairs % span

@@ -102,7 +102,7 @@ PORTS = {TCP: _BOTH | _TCP, UDP: _BOTH | _UDP}
 
 
 def port_hint(protocol: int, port: int) -> str:
-    """What usually listens on a port and what IANA calls it; "" for a port that the table does not have."""
+    """What usually listens on a port and what IANA calls it; "" for a port that is not in the table."""
     found = PORTS.get(protocol, {}).get(port)
     if found is None:
         return ""

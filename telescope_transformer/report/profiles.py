@@ -1,4 +1,4 @@
-"""Everything that is said about a cluster, as plain values for `clusters.json` and the report."""
+"""The profile of each cluster, as plain values for `clusters.json` and the report."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ from telescope_transformer.report.words import iso_time
 from telescope_transformer.windows import service_codes
 
 TOP = 5
-# A scanner's list of ports is what it is known by; the longest that a page can show whole.
+# Services in a profile. Scanners are recognised by their list of ports; longer lists do not fit on the page.
 TOP_SERVICES = 20
 NEAREST = 3
 
@@ -81,7 +81,7 @@ def seen(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> tuple[np.n
 
 
 def size_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> list[dict[str, Any]]:
-    """Number, sizes, first and last seen."""
+    """Cluster number, sizes, and times of the first and last record."""
     n_windows = np.bincount(clusters, minlength=n_clusters)
     n_records = np.bincount(clusters, weights=windows["n_records"].to_numpy(), minlength=n_clusters)
     first, last = seen(windows, clusters, n_clusters)
@@ -118,7 +118,7 @@ def service_profiles(joined: WindowRecords, clusters: np.ndarray, n_clusters: in
 def source_profiles(
     windows: pa.Table, clusters: np.ndarray, n_clusters: int, owners: Owners | None
 ) -> list[dict[str, Any]]:
-    """Sources with most windows, the networks (/24, /48) that sources lie in, and who announces them."""
+    """The sources with most windows, the networks (/24, /48) with most sources, and who announces them."""
     codes, names = codes_of(windows["source"])
     nets = [network_of(name) for name in names]
     index = {net: i for i, net in enumerate(dict.fromkeys(nets))}
@@ -160,7 +160,7 @@ def _owner_parts(cluster: np.ndarray, source: np.ndarray, found: list[Owner], n_
 
 
 def day_profiles(joined: WindowRecords, clusters: np.ndarray, n_clusters: int) -> list[dict[str, Any]]:
-    """The days on which each cluster has records: what news is told from."""
+    """The days on which each cluster has records; the report's news are derived from them."""
     sources, _ = codes_of(joined.table["src_ip"])
     days = days_of_groups(clusters[joined.window], joined.table["timestamp"].to_numpy(), sources, n_clusters)
     return [{"days": one} for one in days]
@@ -201,7 +201,7 @@ def _timing_parts(
 
 
 def _drawn_span(times: np.ndarray) -> tuple[int, int]:
-    """First and last time that are drawn, in microseconds: without records of clocks that are years wrong."""
+    """First and last time to draw, in microseconds, without records whose clock is wrong by years."""
     days, weights = np.unique(times // DAY, return_counts=True)
     if not len(days):
         return 0, 0
@@ -229,7 +229,7 @@ def label_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> 
 
 
 def embedding_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> list[dict[str, Any]]:
-    """Cohesion, mean margin, the most typical windows and the nearest clusters, as far as the columns are there."""
+    """Cohesion, mean margin, most typical windows and nearest clusters, if the windows have the columns for it."""
     parts: list[dict[str, Any]] = [{} for _ in range(n_clusters)]
     if "margin" in windows.column_names:
         margins = np.bincount(clusters, weights=windows["margin"].to_numpy()) / np.bincount(clusters)

@@ -7,7 +7,7 @@ SIZE = 200
 
 
 def reliability_picture(calibration: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Points of the reliability diagram in a square of 200 units, y downwards, or None where none were recorded.
+    """Points of the reliability diagram in a square of 200 units, y downwards, or None if none were recorded.
 
     Args:
         calibration: with `reliability`, a list of {predicted, observed, pairs}, probabilities in 0..1.

@@ -24,7 +24,7 @@ from telescope_transformer.report.page_data import ReportData, page_data
 from telescope_transformer.report.reliability import reliability_picture
 from telescope_transformer.report.words import counted, percent
 
-# In the order in which they are joined: each uses only what stands before it.
+# Joined in this order; each script uses only the ones before it.
 SCRIPTS = (
     "data.js",
     "search.js",
@@ -40,7 +40,7 @@ SCRIPTS = (
 )
 STYLES = ("page.css", "parts.css")
 EXAMPLE_REJECTS = 20
-# Rows of each kind of change that a page of two analyses shows.
+# Rows of each kind of change on the page that compares two analyses.
 MAX_CHANGES = 500
 NEAR_OPTIMAL = 0.05
 # Closing tags, comments and the two line ends that JSON allows but scripts did not.
@@ -129,7 +129,7 @@ def _with_paths(screen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _spark_path(values: Sequence[int], width: int = 120, height: int = 20) -> str:
-    """Steps whose height is the square root of each value, so that small ones are seen beside large ones."""
+    """Steps whose heights are the square roots of the values, so that small values stay visible."""
     top, step = max(1, *values), width / max(1, len(values))
     levels = [height - (height - 2) * sqrt(value / top) for value in values]
     steps = "".join(f"L{i * step:.1f} {y:.1f}L{(i + 1) * step:.1f} {y:.1f}" for i, y in enumerate(levels))
@@ -174,7 +174,7 @@ def certificate_text(solution: Mapping[str, Any]) -> str:
 
 
 def _reject_summary(rejects: pa.Table | None) -> dict[str, Any] | None:
-    """How many rows each reason rejected, and the first few in full."""
+    """The number of rejected rows for each reason, and the first few rejected rows."""
     if rejects is None or rejects.num_rows == 0:
         return None
     codes, reasons = codes_of(rejects["reason"].cast(pa.string()))

@@ -17,7 +17,7 @@ from telescope_transformer.records.addresses import IPV4, network_of, parse_addr
 from telescope_transformer.report.folder import Folder
 from telescope_transformer.report.words import day_text
 
-# Letters of a search, and rows and addresses of an answer.
+# Most characters of a search, and most rows and addresses of an answer.
 LONGEST_QUERY = 200
 MOST_ROWS = 100
 MOST_MEMBERS = 1_000_000
@@ -28,7 +28,7 @@ Range = tuple[int, int, int]
 
 
 class SourceSearch:
-    """The sources and windows of one analysis in a database in memory that cannot read files."""
+    """The sources and windows of one analysis, in an in-memory database that cannot access files."""
 
     def __init__(self, folder: Folder) -> None:
         self._lock = Lock()
@@ -42,7 +42,7 @@ class SourceSearch:
         self._labels = [row[0] for row in labels]
 
     def _load_services(self, sources: pa.Table) -> list[str]:
-        """A table of the row of each source and the numbers of its services; returns their names."""
+        """Create a table with the numbers of each source's services; returns the names of the services."""
         lists = _services_of(sources)
         names = pc.dictionary_encode(pc.list_flatten(lists))
         columns = {"id": pc.list_parent_indices(lists), "service": names.indices}
@@ -121,7 +121,7 @@ class SourceSearch:
 
 
 def who_text(profile: Mapping[str, Any]) -> str:
-    """What is true of all members of a cluster, in lower case: its name, its tools, and where its sources are."""
+    """Searchable text that holds for all members of a cluster, in lower case: its name, tools, and places."""
     parts = [str(profile.get("name") or ""), f"cluster {profile['cluster']}"]
     parts += [str(row.get("tool") or "") for row in profile.get("tools") or []]
     parts += [f"as{row.get('asn') or ''} {row.get('name') or ''}" for row in profile.get("owners") or []]
@@ -145,7 +145,7 @@ def _source_table(sources: pa.Table) -> pa.Table:
 
 
 def _services_of(sources: pa.Table) -> pa.ListArray:
-    """All services of each source; those of an analysis that told only the main one have that one."""
+    """All services of each source, or its main service if the analysis recorded only that."""
     if "services" in sources.column_names:
         return sources["services"].combine_chunks().cast(pa.list_(pa.string()))
     texts = pa.nulls(sources.num_rows, pa.string())

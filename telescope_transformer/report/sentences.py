@@ -77,7 +77,7 @@ def sentences(
         said.append(f"{counted(outside, 'record')} lie years away from all others: some clock is wrong.")
     said.append(_where_sources_are(several, sources))
     if period.n_recent:
-        said += [_against_before(days, period), _news_counts(lines)]
+        said += [_against_before(days, period), _news_counts(period, lines)]
     said += _busiest_day(days, period, several)
     said += [lines[kind][0]["text"] for kind in KINDS if lines[kind]]
     return said
@@ -115,13 +115,13 @@ def _against_before(days: Days, period: Period) -> str:
     return f"{when} {records:,.0f} records{a_day} came from {active:,.0f} sources; {before}."
 
 
-def _news_counts(lines: Mapping[str, Sequence[Any]]) -> str:
-    """How many clusters are new, growing and gone: "Since then, no cluster is new, ..."."""
+def _news_counts(period: Period, lines: Mapping[str, Sequence[Any]]) -> str:
+    """How many clusters are new, growing and gone: "Since 14 March, no cluster is new, ..."."""
     new, growing, gone = (len(lines[kind]) for kind in KINDS)
     fresh = f"{counted(new, 'cluster') if new else 'no cluster'} {'is' if new <= 1 else 'are'} new"
     rising = f"{growing:,} {'is' if growing == 1 else 'are'} growing" if growing else "none is growing"
     quiet = f"{gone:,} {'has' if gone == 1 else 'have'} gone quiet" if gone else "none has gone quiet"
-    return f"Since then, {fresh}, {rising} and {quiet}."
+    return f"Since {spoken_day(period.recent, year=False)}, {fresh}, {rising} and {quiet}."
 
 
 def _busiest_day(days: Days, period: Period, several: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a service is called: the protocol with its port, and the name that operators know it by."""
+"""Names of services: protocol and port, and the name that operators use."""
 
 import numpy as np
 import pyarrow as pa
@@ -56,14 +56,14 @@ def service_columns(services: pa.ListArray) -> dict[str, pa.Array]:
 
 
 def service_hint(service: str) -> str:
-    """What a service that `service_name` spelt usually means; "" where the table of ports does not have it."""
+    """What usually listens on a service, given as `service_name` spells it; "" if the table of ports lacks it."""
     protocol, _, port = service.partition(" ")[0].partition("/")
     number = {"tcp": TCP, "udp": UDP}.get(protocol)
     return port_hint(number, int(port)) if number and port.isascii() and port.isdigit() else ""
 
 
 def with_services(windows: pa.Table, records: pa.Table) -> pa.Table:
-    """The windows with a column `service`: that of most of their records, as text.
+    """The windows with a column `service`: the service of most of their records, as text.
 
     Args:
         windows, records: as `window_records.join_records` takes them.

@@ -1,4 +1,4 @@
-"""Every source that was read, also those that are in no window: what the search finds."""
+"""All sources that were read, also those without a window, so that the search finds every one of them."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +9,7 @@ from telescope_transformer.windows import distinct_codes, service_codes
 
 
 def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
-    """The table of clustered sources with all others below it, and the services of each.
+    """The table of clustered sources, followed by all other sources, with the services of each.
 
     Args:
         clustered: a row per source that is in a cluster, with `source` and `cluster` (`analysis.sources_table`).
@@ -58,7 +58,7 @@ def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
 
 
 def _absent(name: str, n: int, kind: pa.DataType) -> pa.Array:
-    """What a source without windows has in a column of the clustered ones: no windows, and nothing else."""
+    """The value of a column for sources without windows: 0 windows, and null in all other columns."""
     return pa.array(np.zeros(n), kind) if name == "n_windows" else pa.nulls(n, kind)
 
 
@@ -67,7 +67,7 @@ def _nullable(schema: pa.Schema) -> pa.Schema:
 
 
 def _first_values(code: np.ndarray, n_sources: int, values: pa.ChunkedArray) -> pa.Array:
-    """Of each source its first value that is not null."""
+    """The first value of each source that is not null."""
     known = np.flatnonzero(values.is_valid().to_numpy())
     owner, first = np.unique(code[known], return_index=True)
     rows = np.full(n_sources, -1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What a cluster aims at: how many destinations, under which prefixes, and in which order it sweeps them."""
+"""The destinations of a cluster: how many, in which prefixes, and in which order they are visited."""
 
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
@@ -11,7 +11,7 @@ from telescope_transformer.report.counting import top_values
 from telescope_transformer.report.window_records import WindowRecords
 
 NO_DESTINATION = str(IPv4Address(ABSENT_DESTINATION))
-# Sensors that are named, not addressed, have pseudo-addresses here.
+# Sensors that have a name instead of an address get pseudo-addresses in this prefix.
 SENSOR_PREFIX = 240
 
 
@@ -24,7 +24,7 @@ def target_prefix(address: str) -> str:
 def target_profiles(
     joined: WindowRecords, clusters: np.ndarray, destination: tuple[np.ndarray, list[str]], n_clusters: int, top: int
 ) -> list[dict[str, Any]]:
-    """Per cluster the number of destinations, the prefixes hit most, and the order of the sweep.
+    """For each cluster, the number of destinations, the prefixes with most records, and the order of visits.
 
     Args:
         joined: records by window.
@@ -34,7 +34,7 @@ def target_profiles(
         top: how many prefixes to give.
     """
     codes, names = destination
-    # No destination column was read: then nothing is known of the targets.
+    # Without a destination column, nothing is known about the targets.
     codes = np.where(np.array([name == NO_DESTINATION for name in names], dtype=bool)[codes], -1, codes)
     prefixes = [target_prefix(name) for name in names]
     index = {prefix: i for i, prefix in enumerate(dict.fromkeys(prefixes))}
@@ -72,7 +72,7 @@ def _numeric(address: str) -> int:
 
 
 def sweep_orders(joined: WindowRecords, clusters: np.ndarray, ranks: np.ndarray, n_clusters: int) -> list[str]:
-    """Per cluster a word for the order in which its windows walk over destinations.
+    """For each cluster, a word for the order in which its windows visit destinations.
 
     Steps between neighbouring records of one window that change the destination: mostly upwards is `ascending`,
     mostly downwards `descending`, both alike `random`, else `mixed`; no such step is `single destination`.

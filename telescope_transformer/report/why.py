@@ -1,7 +1,7 @@
-"""Why the windows of a cluster are together: which fields of their records carry the similarity, by masking.
+"""Why the windows of a cluster are together: the share of the similarity that each field of their records explains.
 
-A field of a member is masked with the values of a window of another cluster, so that the model sees nothing that no
-telescope records. What the similarity to the cluster's mean loses is what the field carried.
+A field of a window is replaced by the values of a window of another cluster, so that the model only sees values that
+occur. The loss of similarity to the mean of its own cluster is what the field explains.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from telescope_transformer.arrays import offsets_of, positions_in_runs, unit_row
 from telescope_transformer.report.window_records import join_records
 from telescope_transformer.windows import assemble_windows
 
-# What an analyst calls each group of fields; a group is masked as a whole.
+# Groups of fields by the name that an analyst uses; a group is replaced as a whole.
 FIELD_GROUPS = {
     "services": ("dst_port", "protocol"),
     "destinations": ("dst_ip",),
@@ -24,27 +24,28 @@ FIELD_GROUPS = {
     "timing": ("timestamp",),
     "packet header": ("ttl", "tcp_flags"),
 }
+# Our choice: the first clusters of the table, and enough members for shares of about 5 %.
 MAX_CLUSTERS = 60
 WINDOWS_PER_CLUSTER = 6
 
 Embed = Callable[[pa.Table], np.ndarray]
-# Columns stay Arrow's: optional fields are null where a record lacks them.
+# Arrow arrays, because optional fields may be null.
 Flat = dict[str, pa.Array]
 
 
 def explain_clusters(
     embed: Embed, records: pa.Table, windows: pa.Table, *, seed: int = 0
 ) -> dict[int, list[dict[str, Any]]]:
-    """What each group of fields carries of the similarity inside the largest clusters.
+    """The share of the similarity inside the largest clusters that each group of fields explains.
 
     Args:
         embed: windows to embeddings, rows of length 1.
         records, windows: as `profile_clusters` takes them, with `embedding` and `cluster` (0..k-1).
-        seed: of the members and of the windows that mask them.
+        seed: chooses the members and the windows whose values replace theirs.
 
     Returns:
-        Per explained cluster, largest share first: {"field", "share"} with shares that sum to 1, or nothing where
-        masking changes nothing. Clusters of one window are not explained.
+        For each explained cluster, {"field", "share"}, largest share first; shares sum to 1. Nothing if no replacement
+        changes the similarity. Clusters of one window are not explained.
     """
     rng = np.random.default_rng(seed)
     windows, whole = _with_records(records, windows)
@@ -84,7 +85,7 @@ def _sample(clusters: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _donors(clusters: np.ndarray, members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each member a random window of another cluster."""
+    """For each member, a random window of another cluster."""
     donors = rng.integers(0, len(clusters), len(members))
     while (same := clusters[donors] == clusters[members]).any():
         donors[same] = rng.integers(0, len(clusters), int(same.sum()))
@@ -92,7 +93,7 @@ def _donors(clusters: np.ndarray, members: np.ndarray, rng: np.random.Generator)
 
 
 def _flat(windows: pa.Table, rows: np.ndarray) -> tuple[Flat, np.ndarray]:
-    """Record fields of some windows end to end, and how many records each has."""
+    """The record fields of some windows, concatenated, and the number of records of each."""
     taken = windows.take(pa.array(rows))
     fields = [name for group in FIELD_GROUPS.values() for name in group if name in taken.column_names]
     flat = {name: pc.list_flatten(taken[name]).combine_chunks() for name in fields}

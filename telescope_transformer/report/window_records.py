@@ -1,4 +1,4 @@
-"""Which flow records lie in which window: the profile of a cluster is counted over records, not over windows."""
+"""Finds the flow records of each window, because profiles of clusters count records, not windows."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ NEEDED = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 
 @dataclass(frozen=True)
 class WindowRecords:
-    """The records of all windows, by source and time, and for each the row of its window.
+    """The records of all windows by source and time, and the row of the window of each.
 
     Attributes:
         table: flow records in the order of windows; records in no window are left out.
@@ -30,7 +30,7 @@ class WindowRecords:
 
 
 def join_records(records: pa.Table, windows: pa.Table) -> WindowRecords:
-    """Find the records of each window again, from source, start and number of records.
+    """Find the records of each window by its source, start and number of records.
 
     Records of one source are sorted by time, ties in the order given, as when the windows were cut; a window begins
     at the first record not before its start that the window before has not taken. Records that name their window in a

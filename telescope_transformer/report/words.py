@@ -1,4 +1,4 @@
-"""Numbers, times and lists as words, the same wherever they are said."""
+"""Numbers, times and lists in words, worded in the same way everywhere."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -26,7 +26,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def rounded(number: int) -> str:
-    """A number that a name can bear for some days: two digits of it from 100 on, "about 990"."""
+    """A number for a name that is kept for days: from 100 on, its first two digits, as in "about 990"."""
     if number < 100:
         return str(number)
     step = 10 ** (len(str(number)) - 2)
@@ -34,12 +34,12 @@ def rounded(number: int) -> str:
 
 
 def joined(parts: Sequence[str]) -> str:
-    """A list as it is spoken: "a", "a and b", "a, b and c"."""
+    """A list in a sentence: "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that suits them, with two digits at least: "10 s", "1.5 h"."""
+    """Seconds in the largest unit of which there is at least one: "10 s", "1.5 h"."""
     if seconds == 0:
         return "0 s"
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
@@ -58,7 +58,7 @@ def day_text(day: int) -> str:
 
 
 def spoken_day(day: int, *, year: bool = True) -> str:
-    """Days since 1970 as a date that can be read aloud: "14 March 2024", or "14 March"."""
+    """Days since 1970 as a date in a sentence: "14 March 2024", or "14 March"."""
     try:
         date_of_day = EPOCH + timedelta(days=day)
     except OverflowError:
@@ -82,6 +82,6 @@ def iso_time(microseconds: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as percent: two digits below ten, one place above."""
+    """A share in percent: two significant digits below 10 %, one decimal place above."""
     value = 100 * share
     return f"{value:.2g} %" if value < 10 else f"{value:.1f} %"

@@ -22,11 +22,11 @@ from telescope_transformer.correlation_clustering.vectors import attraction_betw
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update.state import State
 
-# Windows that the certificate is about. A step multiplies its windows with all of these: 500 with 20,000 of 128
+# The most windows that the certificate covers. A step multiplies its windows with all of these: 500 with 20,000 of 128
 # dimensions take about a tenth of a second.
 MOST_CERTIFIED = 20_000
-# Pairs that a step packs for each of its windows, those that cost most: so many of the window itself, so many of
-# windows that moved, and so many of pairs that lost a conflict.
+# The most pairs that a step packs, those with the largest cost: for each new window, for each window that moved, and
+# for each pair that lost a conflict.
 PAIRS_PER_WINDOW = 128
 # Of a sum of weights, relative to it.
 ROUNDING = 1e-9
@@ -93,8 +93,8 @@ def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.
     )
     attraction += attracted
     bound = _bound(state, windows, fresh, moved, taken_out, paid, threshold)
-    # The cost is the small difference of two large sums: rounding can take it below its bound, or leave a trace of it
-    # where nothing is paid for.
+    # The cost is the small difference of two large sums. Rounding can take it below its bound, or leave a tiny cost
+    # where there is none.
     joined = inside(windows.vectors, np.ones(len(windows.ids)), threshold, windows.labels)
     cost = attraction - joined
     if cost - bound < ROUNDING * attraction:

@@ -11,7 +11,7 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.files import InputFile
 
-# Readers whose records do not come in the order of the file's bytes: packets are joined to flow records.
+# Readers whose records are not in the order of the file's bytes, because packets are joined to flow records.
 JOINING_FORMATS = ("pcap", "pcapng")
 
 
@@ -34,7 +34,7 @@ class Earlier:
 
 
 def content_of(path: Path, sizes: Sequence[int] = ()) -> Content:
-    """Read a file once; the same day compressed in another way has the same content.
+    """Read a file once; another compression of the same data has the same content.
 
     Args:
         path: the file.
@@ -55,7 +55,7 @@ def content_of(path: Path, sizes: Sequence[int] = ()) -> Content:
 
 
 def new_part(path: Path, content: Content, earlier: Earlier | None, flow: FlowRecords) -> FlowRecords:
-    """The records of a file that were not taken before.
+    """The records of a file that have not been added before.
 
     Args:
         path: the file.

@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 
 class StateModel:
-    """Windows to embeddings by the model of a state.
+    """Embeds windows by the model of a state.
 
     Args:
         state: an open state.
@@ -37,7 +37,7 @@ class StateModel:
     def __init__(self, state: State, settings: AnalysisSettings, embedder: Embed | None = None):
         self._state, self._settings, self._given = state, settings, embedder
         self._named = Embedder(settings.model)
-        # The loaded checkpoint, and its adaptation as it is stored: a step that fails takes a newer one back.
+        # The loaded checkpoint and its stored adaptation, because a failed step rolls a newer one back.
         self._adapted: tuple[str | None, Embed] | None = None
 
     @property
@@ -79,14 +79,14 @@ class StateModel:
         return lambda table: embed_windows(*loaded, table, progress=False)
 
     def adapt(self, windows: Windows, say: Say, *, only_trained: bool = False) -> bool:
-        """Adapt the shipped model to the last of these windows, in the step's transaction; whether the model changed.
+        """Adapt the shipped model to the newest of these windows; returns whether the model changed.
 
         Args:
             windows: of any length.
             say: told what is done.
             only_trained: keep the present model where the shipped one could only be centred.
         """
-        # Training brings libraries that most updates do without.
+        # Imported here, because most updates do not train.
         from telescope_transformer.learning.adapt import AdaptSettings, adapt
 
         settings = AdaptSettings(steps=self._settings.training_steps, seed=self._settings.seed)

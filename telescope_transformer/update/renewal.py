@@ -1,4 +1,4 @@
-"""Threshold, scale and model of a running analysis: fixed by its first windows, renewed when they fit no longer.
+"""Threshold, scale and model of a running analysis: fixed by its first windows, renewed when they no longer fit.
 
 The first file of a state says little: a threshold that is calibrated on 400 windows can be far from that of 4,000. So
 the calibration is checked when the number of windows has doubled, and once a month. Where it has drifted, the model is
@@ -28,11 +28,12 @@ from telescope_transformer.update.resolving import ClusterSums
 from telescope_transformer.update.state import State, vector_column
 from telescope_transformer.windows import Windows, build_windows, record_field, record_order
 
-# The candidates of a threshold are .05 apart (`threshold.GRID`): one step is chance, two are not.
+# Candidate thresholds are .05 apart (`threshold.GRID`): a difference of one step may be chance, of two it is not.
 DRIFT_OF_THRESHOLD = 0.075
-# Log-odds per unit of cosine that change by half change which of two clusters attracts a window more by little.
+# A smaller relative change of the scale (log-odds per unit of cosine) hardly changes which of two clusters attracts a
+# window more.
 DRIFT_OF_SCALE = 1.5
-# Windows of the newest that a calibration is checked on, as many as `calibration_for` takes.
+# The calibration is checked on this many of the newest windows, as many as `calibration_for` uses.
 MOST_CHECKED = 20_000
 DAYS_BETWEEN_CHECKS = 30
 NO_IDS = np.zeros(0, dtype=np.int64)
@@ -50,7 +51,7 @@ def fix_settings(
         vectors: float32 (n, dimensions) of the first windows.
         sources: (n,) their sources.
     """
-    # A threshold of the user's own shifts the weights; they stay in nats.
+    # A threshold that the user sets shifts the weights, but they stay in nats.
     calibration = _calibration(vectors, sources, settings, embed)
     threshold, scale = edge_weights(calibration, settings.threshold)
     stored = {
@@ -76,7 +77,7 @@ def _calibration(
 
 
 def check_settings(state: State, settings: AnalysisSettings, embed: StateModel) -> None:
-    """Refuse settings other than those that the state was begun with, but for whether it adapts.
+    """Refuse settings that differ from those of the state's first step, except whether it adapts.
 
     Raises:
         StateError: naming the setting and both values.
@@ -104,7 +105,7 @@ def check_settings(state: State, settings: AnalysisSettings, embed: StateModel) 
 
 
 def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int, say: Say) -> None:
-    """Check the calibration where that is due, and renew what does not fit any more.
+    """Check the calibration if a check is due, and renew what no longer fits.
 
     Args:
         state: in the step's transaction, with windows and clusters of the step.
@@ -119,7 +120,7 @@ def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int
     number = state.n_clustered
     checked = json.loads(state.setting("checked") or "null")
     if checked is None:
-        # The settings were fixed by these very windows.
+        # The settings were just fixed by these windows.
         state.set("checked", json.dumps({"windows": number, "day": day}))
         return
     if number < 2 * checked["windows"] and day < checked["day"] + DAYS_BETWEEN_CHECKS:
@@ -141,7 +142,7 @@ def _has_drifted(stored: dict[str, Any], found: Calibration) -> bool:
 
 
 def _renew(state: State, settings: AnalysisSettings, embed: StateModel, drifted: bool, say: Say) -> None:
-    """Adapt the model again, embed what is kept, calibrate, cluster all windows, and carry the ids over.
+    """Adapt the model again, embed and cluster all kept windows, calibrate, and carry over the cluster ids.
 
     Args:
         state: in the step's transaction.
@@ -163,7 +164,7 @@ def _renew(state: State, settings: AnalysisSettings, embed: StateModel, drifted:
     calibration = _calibration(vectors[newest], rows["source"].slice(newest.start), settings, embed)
     stored: dict[str, Any] = state.settings() or {}
     threshold, scale = edge_weights(calibration, stored["chosen_threshold"])
-    # The proof is that of the certificate, so no time goes into another one.
+    # The certificate has a proof already, so no time is spent on another one.
     labels = cluster(vectors, np.arange(len(ids)), threshold, scale, replace(settings, time_limit=0.0), say_nothing)[0]
     stored |= {"threshold": threshold, "scale": scale, "calibration": calibration.to_dict() if calibration else None}
     stored["checkpoint"] = embed.digest

@@ -60,7 +60,7 @@ def affinities(groups: ClusterSums, vectors: np.ndarray, threshold: float) -> np
 def solve_touched(
     groups: ClusterSums, vectors: np.ndarray, start: np.ndarray, threshold: float, *, seed: int = 0
 ) -> np.ndarray:
-    """Cluster groups and free windows together.
+    """Cluster whole clusters and movable windows together.
 
     Args:
         groups: the touched clusters without their free windows.

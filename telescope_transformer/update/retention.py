@@ -1,4 +1,4 @@
-"""What ages out of a running analysis, and clusters that come back.
+"""Drops old records from a running analysis, and recognises clusters that come back.
 
 Windows and records of old days go. The events stay, and so does the mean of each cluster that loses its last window,
 with the records of its most typical window. When a new cluster is born where a retired one was, it gets the old id: an
@@ -45,7 +45,7 @@ def _leave_clusters(state: State, windows: pa.Table) -> np.ndarray:
     means = hit.sums / hit.sizes[:, None]
     place = np.searchsorted(hit.ids, ids)
     closeness = np.einsum("ij,ij->i", vectors, means[place])
-    # The last of each cluster in this order is the window nearest to its mean; of equal ones the newest.
+    # In this order, the last window of each cluster is the one nearest to its mean; of equally near ones, the newest.
     order = np.lexsort((closeness, place))
     last = order[np.append(place[order][1:] != place[order][:-1], True)]
     typical = windows["window_id"].to_numpy()[last]
@@ -58,7 +58,7 @@ def _leave_clusters(state: State, windows: pa.Table) -> np.ndarray:
 
 
 def revive(state: State, born: list[int], threshold: float) -> None:
-    """Give clusters that were just born the ids of retired ones whose windows would attract theirs.
+    """Give new clusters the ids of retired clusters that would attract their windows.
 
     Args:
         state: in the step's transaction.

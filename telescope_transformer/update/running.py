@@ -35,7 +35,7 @@ Read = Callable[[Path], FlowRecords]
 
 @dataclass(frozen=True)
 class Step:
-    """What one input did.
+    """The result of adding one input.
 
     Attributes:
         path: the input.
@@ -75,7 +75,7 @@ def update(
     refused: list[InputError] | None = None,
     say: Say = say_nothing,
 ) -> list[Step]:
-    """Take new inputs into the running analysis, each in one transaction.
+    """Add new inputs to the running analysis, each in one transaction.
 
     An input that the state has seen, told by its content, is passed over: repeating a call repeats nothing. Of a file
     that has grown, only what is new is taken. A file of headers only is a day without traffic.
@@ -104,7 +104,7 @@ def update(
         try:
             step = _take_input(work, path, read)
         except InputError as error:
-            # Of a folder or of several files; a single file that was asked for is an error.
+            # Skipped in a folder or among several files; a single file that cannot be read is an error.
             if isinstance(error, NotFlowRecords) and len(inputs) > 1:
                 say(f"passed over {error}")
                 continue

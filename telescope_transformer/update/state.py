@@ -1,4 +1,4 @@
-"""The state of a running analysis: what is read from and written to its DuckDB file.
+"""The state of a running analysis: everything that reads or writes its DuckDB file.
 
 Every step is one transaction: after a kill at any moment the file holds all of a step or nothing of it.
 """
@@ -84,7 +84,7 @@ class State:
             raise
 
     def _roll_back(self) -> None:
-        # Where a commit failed, as on a full disk, DuckDB has rolled back already and complains.
+        # If a commit failed, for example on a full disk, DuckDB has already rolled back and a rollback is an error.
         with suppress(duckdb.Error):
             self._connection.execute("ROLLBACK")
 

@@ -15,10 +15,10 @@ from telescope_transformer.update.resolving import ClusterSums, affinities, attr
 # turn over the days. The number is constant except on a very large day.
 FREE_WINDOWS = 800
 FREE_PER_NEW = 6
-# Most clusters that a new window brings into the problem: those that attract it most, beside the cluster of its
+# The most clusters that a new window adds to the problem: those that attract it most, besides the cluster of its
 # source.
 CLUSTERS_PER_NEW = 8
-# Most new windows per step. More are split into several steps of bounded size, so that time grows linearly.
+# The most new windows per step. More are split into several steps of bounded size, so that time grows linearly.
 LARGEST_STEP = 500
 # A first input with more windows than this is solved under the time limit.
 LARGEST_FIRST = 2_000
@@ -43,7 +43,7 @@ class MovableWindows:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step decided.
+    """The result of a step.
 
     Attributes:
         former: ids of the clusters that took part.

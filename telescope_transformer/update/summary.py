@@ -129,7 +129,7 @@ def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[s
 
 
 def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict[str, Any]:
-    """The solution that the state holds, with the better of its kept bound and one that is proved anew.
+    """The state's solution, with the better of the stored lower bound and a newly proved one.
 
     Where the certificate is about a part of the windows only, or the matrix of all pairs is too large to prove
     anything anew, the kept bound stands alone.
@@ -145,7 +145,7 @@ def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict
         graph = solver.graph_of(vectors, threshold)
         if isinstance(graph, DenseGraph):
             solver.fit_graph(graph)
-            # The two are sums in another order: a bound above the cost is their rounding.
+            # Both are sums in different order; a bound above the cost is rounding.
             bound = min(float(np.fmax(bound, solver.lower_bound_)), cost)
             anew["cost_at_once"] = scale * float(solver.cost_)
     found = solution(Solution(np.zeros(0, np.int64), cost, bound), threshold, scale) | {

@@ -137,4 +137,4 @@ def test_a_day_that_is_far_busier_than_others_is_named_with_its_cluster() -> Non
     assert said(traffic, [quiet]).count(words) == 1
     assert "came from the cluster" not in said(traffic, [quiet])
     assert "busiest" not in said([(day, 100, 10) for day, _, _ in traffic], [quiet])
-    assert "Since then, no cluster is new, none is growing and none has gone quiet." in said(traffic, [])
+    assert "Since 17 March, no cluster is new, none is growing and none has gone quiet." in said(traffic, [])

@@ -64,7 +64,8 @@ function timeAxis(place, counts, days, label, marked = null) {
     svg("text", { x: left - 6, y: height, "text-anchor": "end" }, "0"),
   );
   const every = Math.max(1, Math.ceil(DATE_WIDTH / step));
-  for (let i = 0; i < counts.length; i += every)
+  // The last date is left out if it would be cut off at the right edge.
+  for (let i = 0; i < counts.length && (i === 0 || left + i * step <= width - 0.6 * DATE_WIDTH); i += every)
     picture.append(
       svg("text", { x: (left + i * step).toFixed(1), y: height + 14 }, day(86400 * (days.first + i * days.step))),
     );
