@@ -27,6 +27,8 @@ HEAD_BYTES = 1 << 18
 BLOCK_BYTES = 1 << 20
 # What Hive writes for a partition without a value.
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+# So many zeros begin no file of any format, and text in UTF-16 has one at most.
+_HOLE = bytes(16)
 _UNFINISHED = (".part", ".tmp", ".partial", ".swp", ".crdownload")
 _CURRENT_CAPTURE = "nfcapd.current"
 
@@ -83,7 +85,13 @@ class InputFile:
         return self.path.stat().st_size == 0
 
     def blocks(self, size: int | None = None) -> Iterator[bytes]:
-        """The content in order, decompressed, in blocks of about `size` bytes; raises DamagedInput at damage."""
+        """The content in order, decompressed, in blocks of about `size` bytes; raises DamagedInput at damage.
+
+        Zeros before the content are left out.
+        """
+        yield from _without_hole(self._stored_blocks(size))
+
+    def _stored_blocks(self, size: int | None) -> Iterator[bytes]:
         if self.compression is not None:
             yield from decompressed(self.path, self.compression, size or BLOCK_BYTES)
             return
@@ -102,6 +110,17 @@ class InputFile:
             return open(self.path, "rb")
         except OSError as error:
             raise InputError(f"{self.name}: {error.strerror or error}") from error
+
+
+def _without_hole(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Blocks without the zeros that a log begins with if it was truncated while its writer kept its place in it."""
+    in_hole: bool | None = None
+    for block in blocks:
+        in_hole = block.startswith(_HOLE) if in_hole is None else in_hole
+        content = block.lstrip(b"\0") if in_hole else block
+        if content:
+            in_hole = False
+            yield content
 
 
 def _spool_folder() -> Path:

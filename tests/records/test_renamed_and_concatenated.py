@@ -99,6 +99,13 @@ for encoding in ("utf-16-le", "utf-16-be"):
         [TCP],
     )
 
+# ---- logs that were truncated while they were written (logrotate's copytruncate)
+for size in (16, 4_096, 300_000):
+    VARIANTS.add(f"{size} zeros before a table", bytes(size) + (HEADER + ROW).encode(), [TCP])
+    FLOW = {"timestamp": SECOND, "src_ip": "192.0.2.1", "dst_ip": "198.51.100.7", "protocol": 6, "src_port": 40_000}
+    VARIANTS.add(f"{size} zeros before JSON", bytes(size) + json_lines(FLOW | {"dst_port": 23}).encode(), [TCP])
+VARIANTS.add("zeros alone", bytes(300_000), None)
+
 # ---- Zeek
 ZEEK = ["ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "conn_state"]
 ZEEK_ROW = ["1469123456.0", "C1", "192.0.2.1", "40000", "198.51.100.7", "23", "tcp", "S0"]
