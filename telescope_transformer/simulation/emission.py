@@ -9,13 +9,13 @@ import numpy as np
 from numba import njit
 
 from telescope_transformer.fields import SECOND
+from telescope_transformer.records.schema import TCP
 from telescope_transformer.simulation.behaviours import (
     BACKSCATTER,
     MASSCAN,
     MISCONFIGURATION,
     RESEARCH,
     SLOW,
-    TCP,
     WORM,
     ZMAP,
 )
