@@ -306,11 +306,11 @@ def _valid(found: FlowRecords) -> pa.Table:
     found.raise_if_damaged()
     if found.counts.rejected:
         first = found.rejects.slice(0, 1).to_pylist()[0]
-        told = f"row {first['row']}, {first['field']} {first['value']!r}: {first['reason']}"
+        fault = f"row {first['row']}, {first['field']} {first['value']!r}: {first['reason']}"
         if not found.counts.kept:
-            raise FlowRecordError(f"none of {found.counts.read} records is valid; the first: {told}")
+            raise FlowRecordError(f"none of {found.counts.read} records is valid; the first: {fault}")
         warnings.warn(
-            f"left out {found.counts.rejected} of {found.counts.read} records that are not valid; the first: {told}",
+            f"left out {found.counts.rejected} of {found.counts.read} records that are not valid; the first: {fault}",
             stacklevel=4,
         )
     return found.table

@@ -197,5 +197,5 @@ def test_a_wrong_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(CheckpointError, match=told):
             telescope_transformer.load(name)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(HubError, match="user/nowhere is no folder here, and as a Hub id: "):
+    with pytest.raises(HubError, match="user/nowhere is not a folder here, and as a Hub id: "):
         telescope_transformer.load("user/nowhere")

@@ -51,7 +51,7 @@ def read_defaults(options: Mapping[str, Mapping[str, bool]], path: Path | None) 
     tables = {name: value for name, value in content.items() if isinstance(value, dict)}
     for table in tables:
         if table not in options:
-            raise InputError(f"{place}: [{table}] is no command; commands are {', '.join(options)}")
+            raise InputError(f"{place}: [{table}] is not a command; commands are {', '.join(options)}")
     defaults: dict[str, dict[str, Any]] = {name: {} for name in options}
     for key, value in content.items():
         if key not in tables:

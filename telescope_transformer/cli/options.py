@@ -241,7 +241,7 @@ def days_of(keep: str | None) -> float | None:
     except ValueError:
         days = 0.0
     if not 0 < days < 1e6:
-        raise typer.BadParameter(f"{keep!r} is no time such as 30d, 12h or 4w")
+        raise typer.BadParameter(f"{keep!r} is not a time such as 30d, 12h or 4w")
     return days
 
 

@@ -49,8 +49,8 @@ def across_tables(cells: Sequence[Mapping[str, Any]], methods: Sequence[str], te
             counts = own[0]["counts"]
             labelled = f", {counts['labelled_sources']} of known organisation" if "labelled_sources" in counts else ""
             seeds = ", ".join(map(str, sorted({cell["seed"] for cell in own})))
-            told = f"{counts['sources']} unseen sources{labelled}; seeds {seeds}."
-            text.append(f"## {telescope}\n\n{told}\n\n{lines(_table(own, methods))}\n")
+            summary = f"{counts['sources']} unseen sources{labelled}; seeds {seeds}."
+            text.append(f"## {telescope}\n\n{summary}\n\n{lines(_table(own, methods))}\n")
     return "\n".join(text)
 
 

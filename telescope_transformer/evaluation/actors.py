@@ -196,9 +196,9 @@ def _arms(model: ModelArgument, work: Path, settings: AdaptSettings) -> dict[str
 def _adapted(
     model: ModelArgument, folder: Path, settings: AdaptSettings, changes: dict[str, Any], simulated: Simulated
 ) -> Iterator[Clusters]:
-    told = replace(settings, seed=simulated.settings.seed, **changes)
+    seeded = replace(settings, seed=simulated.settings.seed, **changes)
     windows = cut(simulated.unlabelled, min_records=1)
-    adapt(windows, model.place, told, folder=folder / "run").save(folder)
+    adapt(windows, model.place, seeded, folder=folder / "run").save(folder)
     yield from _analysed(str(folder), simulated)
 
 
@@ -283,12 +283,12 @@ def actor_tables(cells: Sequence[Mapping[str, Any]]) -> str:
         for method in [*(name for name in _baselines() if name in names), *sorted(names - _baselines().keys())]:
             own = [cell for cell in of_size if cell["method"] == method and cell["figures"]]
             if own:
-                told = [
+                figures = [
                     spread(cell["figures"][name] for cell in own) for name in ("ari_all", "ari", "join_f1", "placed")
                 ]
                 means = [np.mean([cell["figures"]["n_clusters"] for cell in own])]
                 means.append(np.mean([cell["processor_seconds"] for cell in own]))
-                rows.append([method, *told, *(f"{mean:.0f}" for mean in means)])
+                rows.append([method, *figures, *(f"{mean:.0f}" for mean in means)])
         text.append(f"## {size} records a source, seeds {', '.join(map(str, seeds))}\n\n{lines(rows)}\n")
     text.append(
         "A model is measured without labels, as `telescope analyze` uses it. TF-IDF with a threshold, Leiden and\n"

@@ -43,8 +43,8 @@ class Cells:
         if found.get("schema") == self.schema and found.get("settings") == settings:
             return found
         begun = time.process_time()
-        told = dict(measure())
-        cell = {"schema": self.schema, "settings": settings, **key, **plain(told)}
+        content = dict(measure())
+        cell = {"schema": self.schema, "settings": settings, **key, **plain(content)}
         cell["processor_seconds"] = round(time.process_time() - begun, 1)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(cell, indent=1, allow_nan=False) + "\n")
@@ -87,11 +87,11 @@ def plain(value: Any) -> Any:
 
 def spread(values: Iterable[float | None]) -> str:
     """Mean and range over seeds for a table, such as `.873 (.865 to .881)`; empty if there are no values."""
-    told = [value for value in values if value is not None]
-    if not told:
+    known = [value for value in values if value is not None]
+    if not known:
         return ""
-    mean = short(float(np.mean(told)))
-    return mean if len(told) == 1 else f"{mean} ({short(min(told))} to {short(max(told))})"
+    mean = short(float(np.mean(known)))
+    return mean if len(known) == 1 else f"{mean} ({short(min(known))} to {short(max(known))})"
 
 
 def check_known(names: Iterable[str], known: Collection[str], owner: str, what: str) -> None:

@@ -120,16 +120,16 @@ def read_plan(path: str | Path) -> Plan:
     if not isinstance(content, dict) or set(content) != {"telescopes", "models"}:
         raise InputError(f"{path}: a plan has `telescopes` and `models`, and nothing else")
     try:
-        telescopes = [_telescope(name, dict(told)) for name, told in content["telescopes"].items()]
-        variants = [Variant(name, **told) for name, told in content["models"].items()]
+        telescopes = [_telescope(name, dict(options)) for name, options in content["telescopes"].items()]
+        variants = [Variant(name, **options) for name, options in content["models"].items()]
     except (TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from error
     return Plan(telescopes, variants)
 
 
-def _telescope(name: str, told: dict[str, Any]) -> Telescope:
-    labels = told.pop("labels", None)
-    return Telescope(name, labels=LabelFile(**labels) if labels else None, **told)
+def _telescope(name: str, options: dict[str, Any]) -> Telescope:
+    labels = options.pop("labels", None)
+    return Telescope(name, labels=LabelFile(**labels) if labels else None, **options)
 
 
 def windows_of(telescope: Telescope, data: Path, cache: Path) -> pa.Table:
@@ -239,8 +239,8 @@ def split(windows: pa.Table, length: int, seed: int, seen: set[str]) -> Parts:
     sizes = {"learned": train, "validation": validation, "unseen": unseen}
     counts = {name: len(pc.unique(part["source"])) for name, part in sizes.items()}
     if min(counts.values()) < FEWEST_SOURCES:
-        told = ", ".join(f"{number} {name}" for name, number in counts.items())
-        raise DatasetError(f"sources with two windows of {length} records: {told}; each needs {FEWEST_SOURCES}")
+        summary = ", ".join(f"{number} {name}" for name, number in counts.items())
+        raise DatasetError(f"sources with two windows of {length} records: {summary}; each needs {FEWEST_SOURCES}")
     drawn = {name: _drawn(part, seed) for name, part in (("validation", validation), ("sample", unseen))}
     known = WindowSet(_drawn(labelled, seed)) if len(pc.unique(labelled["source"])) >= FEWEST_SOURCES else None
     return Parts(learning, WindowSet(train), WindowSet(drawn["validation"]), WindowSet(drawn["sample"]), known)

@@ -126,7 +126,7 @@ def checkpoint_folder(name: str | Path, *, revision: str | None = None, token: s
     try:
         return download(text, revision=revision, patterns=CHECKPOINT_PATTERNS, token=token)
     except HubError as error:
-        raise HubError(f"{text} is no folder here, and as a Hub id: {error}") from error
+        raise HubError(f"{text} is not a folder here, and as a Hub id: {error}") from error
 
 
 def _is_hub_id(text: str) -> bool:

@@ -197,12 +197,14 @@ def adapt(
     of_both = held_out.embed(model, tokenizer), held_out.embed(new, new_tokenizer)
     before, after, upper = held_out.compare(*of_both, seed=settings.seed)
     facts |= {"before": before, "after": after, "adapted": upper >= 0 or settings.always}
-    told = ", ".join(f"{name.replace('_', ' ')} {before[name]:.3f} before, {after[name]:.3f} after" for name in after)
+    changes = ", ".join(
+        f"{name.replace('_', ' ')} {before[name]:.3f} before, {after[name]:.3f} after" for name in after
+    )
     if not facts["adapted"]:
-        facts["reason"] = f"worse on the sources kept out: {told}"
+        facts["reason"] = f"worse on the sources kept out: {changes}"
         say(f"adapted weights are not taken: {facts['reason']}")
         return Adaptation(model, tokenizer, facts, kept, _calibrated(of_both[0], held_out, settings.seed))
-    say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources kept out: {told}")
+    say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources kept out: {changes}")
     return Adaptation(new, new_tokenizer, facts, kept, _calibrated(of_both[1], held_out, settings.seed))
 
 

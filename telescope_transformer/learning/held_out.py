@@ -108,8 +108,8 @@ class HeldOut:
         found = [self._figures(embeddings, multiplicities) for embeddings in (before, after)]
         scores = [np.mean([each[name] for name in SCORED if name in each], axis=0) for each in found]
         upper = float(np.nanquantile((scores[1] - scores[0])[1:], UPPER_END))
-        told = [{name: round(float(values[0]), 4) for name, values in each.items()} for each in found]
-        return told[0], told[1], upper
+        rounded = [{name: round(float(values[0]), 4) for name, values in each.items()} for each in found]
+        return rounded[0], rounded[1], upper
 
     def embed(self, model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer) -> np.ndarray:
         """Embeddings of the windows (n, d)."""

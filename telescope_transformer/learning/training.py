@@ -249,12 +249,12 @@ def make_batches(
 ) -> PairBatches | MixedBatches:
     """Batches of this process from all datasets."""
     names = {entry.name for entry in dataclasses.fields(PairOptions)} - {"seed"}
-    told = {name: getattr(arguments, name) for name in names}
+    options = {name: getattr(arguments, name) for name in names}
     changes: dict[str, Any] = {"field_dropout": arguments.field_dropout, "time_jitter": arguments.time_jitter}
     rank, processes = accelerator.process_index, accelerator.num_processes
     parts = []
     for number, store in enumerate(stores):
-        sampler = PairSampler(store.offsets, PairOptions(**told, seed=arguments.seed + number), store.networks)
+        sampler = PairSampler(store.offsets, PairOptions(**options, seed=arguments.seed + number), store.networks)
         parts.append(PairBatches(store, sampler, tokenizer, rank, processes, **changes))
     return parts[0] if len(parts) == 1 else MixedBatches(parts, arguments.mix, arguments.seed)
 

@@ -48,7 +48,7 @@ def _mix(value: int) -> int:
 
 
 def fold_address(address: str | int | None) -> int | None:
-    """An address as an unsigned 32-bit number, or None if it is no address.
+    """An address as an unsigned 32-bit number, or None if it is not an address.
 
     Args:
         address: IPv4 or IPv6 text, or a number that is already folded (an IPv4 address is its own fold).

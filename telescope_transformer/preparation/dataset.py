@@ -176,8 +176,8 @@ def _dataset_before(output: Path, append: bool, overwrite: bool) -> Manifest | N
 def _why_nothing(scan: Scan, settings: PreparationSettings) -> str:
     """Explain why there is no dataset, with the first rejected row of each kind."""
     least = settings.windows.min_records
-    told = f"no source has {least} records, the fewest of a window: there is nothing to prepare"
-    return f"{told}\n{scan.summary()}"
+    reason = f"no source has {least} records, the fewest of a window: there is nothing to prepare"
+    return f"{reason}\n{scan.summary()}"
 
 
 def _agreed(settings: PreparationSettings, before: Manifest | None) -> PreparationSettings:

@@ -54,7 +54,7 @@ def test_the_command_line_wins_over_variables_and_these_over_the_file(here: Path
     [
         ("seed = \n", "telescope.toml: not valid TOML"),
         ("colour = 1\n", "no command has an option 'colour'"),
-        ("[simulat]\nseed = 1\n", r"\[simulat\] is no command; commands are analyze"),
+        ("[simulat]\nseed = 1\n", r"\[simulat\] is not a command; commands are analyze"),
         ("[simulate]\nsede = 1\n", r"\[simulate\] has no option 'sede'; options are days"),
         ("sources = [1, 2]\n", r"sources takes one value, not \[1, 2\]"),
         ("[simulate]\nseed = {a = 1}\n", r"\[simulate\] seed takes one value, not {'a': 1}"),
