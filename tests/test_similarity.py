@@ -63,18 +63,18 @@ def test_sums_of_clusters_equal_a_loop(rng: np.random.Generator) -> None:
 
 
 def test_the_nearest_rows_are_in_order_and_missing_ones_are_marked(rng: np.random.Generator) -> None:
-    rows, queries = unit_vectors(rng, 6), unit_vectors(rng, 4)
+    rows, queries = unit_vectors(rng, 400), unit_vectors(rng, 20)
     products = queries @ rows.T
     found, values = Nearest(rows).of(queries, 3)
     np.testing.assert_array_equal(found, np.argsort(-products, axis=1)[:, :3])
     np.testing.assert_allclose(values, -np.sort(-products, axis=1)[:, :3], atol=1e-6)
-    assert Nearest(rows).cells_a_row == 6
+    assert Nearest(rows).cells_a_row == 400
     found, values = Nearest(rows[:2]).of(queries, 3)
     assert (found[:, 2] == -1).all()
     assert np.isneginf(values[:, 2]).all()
     assert (np.sort(found[:, :2], axis=1) == [0, 1]).all()
     equal = np.repeat(rows[:1], 3, axis=0)
-    assert Nearest(equal).of(queries, 3)[0].tolist() == [[0, 1, 2]] * 4
+    assert Nearest(equal).of(queries, 3)[0].tolist() == [[0, 1, 2]] * 20
 
 
 def test_many_rows_are_searched_approximately_with_high_recall(

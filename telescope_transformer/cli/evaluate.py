@@ -68,7 +68,13 @@ def evaluate(
     if across and truth is not None:
         raise typer.BadParameter("give --across or --truth, not both")
     if across:
-        options = {"data": data, "seeds": seeds, "only": only or (), "methods": methods or (), "cpu": cpu}
+        options: dict[str, Any] = {
+            "data": data,
+            "seeds": seeds,
+            "only": only or (),
+            "methods": methods or (),
+            "cpu": cpu,
+        }
         _show(*_across(inputs, output, **options), json=json)
         return
     if truth is not None:
