@@ -54,10 +54,11 @@ def update(
     files = [file.path for file in find_inputs(inputs)] if inputs else []
     read = reading.file_reader(labels)
     report: Path | None = None
+    keep_days = days_of(running.keep)
     with State(state) as opened:
         chosen = running.settings(opened)
         refused: list[InputError] = []
-        steps = take(opened, files, read, chosen, keep_days=days_of(running.keep), refused=refused, say=tell)
+        steps = take(opened, files, read, chosen, keep_days=keep_days, refused=refused, say=tell)
         if output is not None:
             whole = summarise(opened, time_limit=time_limit, networks=networks or (), granularity=granularity)
             report = whole.write(folder_of(whole, output, daily=daily))

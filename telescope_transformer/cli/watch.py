@@ -44,15 +44,14 @@ def watch(
     from telescope_transformer.update.watching import new_files
 
     running.check()
+    keep_days = days_of(running.keep)
     read = reading.file_reader(labels)
     looks = iter([False, True])
     teller = None if on_new is None else NewsTeller(on_new, say=tell)
     with State(state) as opened:
         for path in new_files(folder, interval=interval, stop=lambda: once and next(looks, True)):
             try:
-                done = update(
-                    opened, [path], read, running.settings(opened), keep_days=days_of(running.keep), say=tell
-                )
+                done = update(opened, [path], read, running.settings(opened), keep_days=keep_days, say=tell)
             except (InputError, OSError) as error:
                 tell(f"error: {error}")
                 continue

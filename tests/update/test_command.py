@@ -64,3 +64,13 @@ def test_watch_names_an_unreadable_file_and_continues(tmp_path: Path, monkeypatc
         assert "Traceback" not in done.output
     with State(state) as opened:
         assert opened.number("SELECT count(*) FROM inputs WHERE kept > 0") == 1
+
+
+@pytest.mark.parametrize("command", ["update {state} {day}", "watch {folder} --once --state {state}"])
+def test_a_wrong_option_is_found_before_there_is_a_state(tmp_path: Path, command: str) -> None:
+    state, day = tmp_path / "state.duckdb", tmp_path / "day.csv"
+    day.write_text("timestamp,src_ip\n")
+    words = command.format(state=state, day=day, folder=tmp_path).split()
+    done = CliRunner().invoke(app, [*words, "--keep", "3x"])
+    assert done.exit_code == 2
+    assert not state.exists()

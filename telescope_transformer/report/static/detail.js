@@ -46,7 +46,7 @@ class ClusterDetail {
       [
         "inter-arrival time",
         cluster.timing &&
-          [`${duration(cluster.timing.median_inter_arrival_s)} in the median`, cluster.timing.pattern]
+          [`median ${duration(cluster.timing.median_inter_arrival_s)}`, cluster.timing.pattern]
             .filter(Boolean)
             .join(", "),
       ],
@@ -154,7 +154,7 @@ class ClusterDetail {
   shape(cluster) {
     return [
       ...part("Hour (UTC) by weekday", cluster.rhythm, () => heatMap(cluster.rhythm)),
-      ...part("What carries the similarity", cluster.why, () =>
+      ...part("What explains the similarity", cluster.why, () =>
         bars(
           cluster.why,
           (r) => r.field,
@@ -179,7 +179,7 @@ class ClusterDetail {
           ),
         ),
       ),
-      ...part("Nearest clusters, and what tells this one apart", cluster.nearest, () =>
+      ...part("Nearest clusters, and how this one differs", cluster.nearest, () =>
         element(
           "ul",
           { class: "lines" },

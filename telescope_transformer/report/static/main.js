@@ -125,7 +125,7 @@ class Page {
             ]
           : this.chosen === null
             ? []
-            : [`Cluster ${this.chosen} is a single window, or is not held in this page.`]),
+            : [`Cluster ${this.chosen} is a single window, or is not on this page.`]),
       );
   }
 

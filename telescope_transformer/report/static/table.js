@@ -264,7 +264,7 @@ class ClusterTable {
         element(
           "details",
           { class: "card" },
-          element("summary", {}, `${counted(alone.n, "window")} like no other. The search finds the sources.`),
+          element("summary", {}, `${counted(alone.n, "window")} like no other; the search finds their sources`),
           element(
             "ul",
             { class: "lines columns-list" },

@@ -106,7 +106,7 @@ function drawHistory(report, onChoose) {
   const beyond =
     report.n_events > report.events.length
       ? `The last ${report.events.length} of ${integer.format(report.n_events)}; all are in clusters.json.`
-      : "The last ones first.";
+      : "Newest first.";
   place.replaceChildren(
     element("p", { class: "hint" }, beyond),
     element(
