@@ -37,12 +37,14 @@ class Members:
         profiles: profile of each cluster, by its number.
         analysis: id of the running analysis; empty for an analysis that was made once.
         born: first day (ISO date) of clusters of a running analysis.
+        newest: time of the newest record of the analysis (us), whichever sources are exported.
     """
 
     sources: pa.Table
     profiles: Mapping[int, Mapping[str, Any]]
     analysis: str = ""
     born: Mapping[int, str] = field(default_factory=dict)
+    newest: int = 0
 
     def of(self, cluster: int) -> list[dict[str, Any]]:
         """The sources of one cluster, as rows."""
@@ -115,7 +117,8 @@ def load_members(
     sources = _chosen(root, sources, options)
     profiles = {profile["cluster"]: profile for profile in read.profiles}
     order = [("cluster", "ascending"), ("source", "ascending")]
-    return Members(sources.sort_by(order), profiles, str(read.summary.get("id") or ""), _born(read.summary))
+    newest = pc.max(read.sources["last_seen"]).as_py() or 0
+    return Members(sources.sort_by(order), profiles, str(read.summary.get("id") or ""), _born(read.summary), newest)
 
 
 def _chosen(root: Path, sources: pa.Table, options: ExportOptions) -> pa.Table:

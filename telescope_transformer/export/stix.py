@@ -107,7 +107,8 @@ def _cluster_objects(bundle: _Bundle, cluster: int) -> list[Any]:
         context="suspicious-activity",
         object_refs=[one["id"] for one in seen],
         labels=_labels(bundle, cluster, None),
-        **bundle.common(first, max(utc(row["last_seen"]) for row in rows)),
+        # The member with the newest record may leave a cluster; the newest record of all never goes back.
+        **bundle.common(first, utc(max(members.newest, *(row["last_seen"] for row in rows)))),
     )
     return [*seen, *indicators, grouping]
 

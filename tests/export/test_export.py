@@ -402,3 +402,19 @@ def test_options_that_make_no_sense_are_refused(wrong: dict) -> None:
 def test_a_folder_without_analysis_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="not the output of an analysis"):
         export_clusters(tmp_path, "csv", tmp_path / "x")
+
+
+def test_modified_of_a_grouping_never_goes_back(tmp_path: Path) -> None:
+    """On the second day, the source with the newest record of cluster 0 has moved to cluster 1."""
+    pytest.importorskip("stix2")
+    times = []
+    for day, clusters in (("one", [0, 0, 1, 1]), ("two", [0, 1, 1, 1])):
+        folder = write_analysis(tmp_path / day, SOURCES, clusters, [2.0] * 4)
+        table = pq.read_table(folder / "sources.parquet")
+        last = pa.array([START + DAY, START + 2 * DAY, START + DAY, START + (2 + (day == "two")) * DAY, START])
+        table = table.set_column(table.column_names.index("last_seen"), "last_seen", last)
+        pq.write_table(table, folder / "sources.parquet")
+        export_clusters(folder, "stix", tmp_path / "x", [0])
+        objects = json.loads((tmp_path / "x").read_text())["objects"]
+        times += [one["modified"] for one in objects if one["type"] == "grouping"]
+    assert times[0] < times[1]
