@@ -164,18 +164,35 @@ def _multipliers_on_edges(m, triangles, triangle_multipliers, starts, edges, sig
     return change, terms.max() if m else 0, size
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _add(total, lost, value):
+    """Add a value to a sum, and what its rounding loses to what was lost (Neumaier 1974)."""
+    after = total + value
+    if abs(total) >= abs(value):
+        return after, lost + ((total - after) + value)
+    return after, lost + ((value - after) + total)
+
+
 @njit(cache=True, nogil=True)
 def _compensated_sum(values):
-    """Sum of values, and of their sizes; the first is right to two roundings of itself (Neumaier 1974)."""
+    """Sum of values, and of their sizes; the first is right to two roundings of itself."""
     total, lost, size = 0.0, 0.0, 0.0
     for value in values:
         size += abs(value)
-        after = total + value
-        if abs(total) >= abs(value):
-            lost += (total - after) + value
-        else:
-            lost += (value - after) + total
-        total = after
+        total, lost = _add(total, lost, value)
+    return total + lost, size
+
+
+@njit(cache=True, nogil=True)
+def _paid_by_edges(weights, change):
+    """`_compensated_sum` of what edges contribute; ``change`` becomes the reduced weights, as memory is short here."""
+    total, lost, size = 0.0, 0.0, 0.0
+    for e in range(weights.size):
+        reduced = weights[e] + change[e]
+        value = min(-weights[e], change[e]) if weights[e] < 0 else min(reduced, 0.0)
+        change[e] = reduced
+        size += abs(value)
+        total, lost = _add(total, lost, value)
     return total + lost, size
 
 
@@ -199,12 +216,11 @@ def proved_value(
     change, terms, size = _multipliers_on_edges(
         weights.size, triangles, triangle_multipliers, starts, edges, signs, row_multipliers
     )
-    reduced = weights + change
-    paid, paid_size = _compensated_sum(np.where(weights < 0, np.minimum(-weights, change), np.minimum(reduced, 0.0)))
+    paid, paid_size = _paid_by_edges(weights, change)
     spent, spent_size = _compensated_sum(right * row_multipliers)
     # Twice the unit roundoff for each term, and once more for the sums of sizes.
     margin = np.finfo(np.float64).eps * ((int(terms) + 4) * size + 8 * (paid_size + spent_size))
-    return float(paid - spent - margin), reduced
+    return float(paid - spent - margin), change
 
 
 @njit(cache=True, nogil=True)
