@@ -6,8 +6,12 @@ from pathlib import Path
 import typer
 
 from telescope_transformer.cli.options import tell
+from telescope_transformer.errors import InputError
 
-RECIPE = "tiny"
+RECIPE = "adapt"
+# A batch of more than a quarter of the sources would have nearly the same negatives in each step, and more than those
+# of the training split cannot fill it.
+SOURCES_PER_PAIR = 4
 
 
 def run(output: Path, sources: int, seed: int) -> None:
@@ -16,6 +20,8 @@ def run(output: Path, sources: int, seed: int) -> None:
     from telescope_transformer.cli.prepare import prepare
     from telescope_transformer.cli.simulate import simulate
 
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output} is there and not an empty folder: give another --output")
     output.mkdir(parents=True, exist_ok=True)
     flows, dataset, checkpoint = output / "flows.parquet", output / "dataset", output / "model"
     tell("1. simulate a telescope")
@@ -23,7 +29,7 @@ def run(output: Path, sources: int, seed: int) -> None:
     tell("2. prepare windows")
     prepare([str(flows)], output=dataset, splits=True)
     tell("3. train a small model without labels")
-    train(dataset, checkpoint, seed)
+    train(dataset, checkpoint, seed, max(2, sources // SOURCES_PER_PAIR))
     tell("4. calibrate similarities, on sources that were not trained on")
     calibrate(dataset, model=str(checkpoint), seed=seed)
     tell("5. embed, cluster, report")
@@ -35,13 +41,17 @@ def run(output: Path, sources: int, seed: int) -> None:
     typer.echo(f"open {output / 'report.html'}")
 
 
-def train(dataset: Path, checkpoint: Path, seed: int) -> None:
-    """Train as `telescope train` does."""
+def train(dataset: Path, checkpoint: Path, seed: int, most_pairs: int) -> None:
+    """Train as `telescope train` does, with at most so many pairs a batch."""
+    from dataclasses import replace
+
     from telescope_transformer.learning.arguments import arguments_of
     from telescope_transformer.learning.training import TrainingPaths
     from telescope_transformer.learning.training import train as run_training
 
-    run_training(TrainingPaths([dataset], checkpoint), arguments_of(RECIPE, {"seed": seed}))
+    arguments = arguments_of(RECIPE, {"seed": seed})
+    arguments = replace(arguments, batch_pairs=min(arguments.batch_pairs, most_pairs))
+    run_training(TrainingPaths([dataset], checkpoint), arguments)
 
 
 def analyse(flows: Path, checkpoint: Path, output: Path, seed: int) -> dict[str, float]:

@@ -161,7 +161,7 @@ def convert(name: str, value: Any, default: Any, origin: str) -> Any:
 
 
 def read_recipe(name: str | Path) -> dict[str, Any]:
-    """Options of a recipe: a YAML file, or the bare name of a shipped recipe such as `tiny`.
+    """Options of a recipe: a YAML file, or the bare name of a shipped recipe such as `default`.
 
     Raises:
         TrainingError: if it is missing or not a YAML mapping.
