@@ -134,7 +134,7 @@ def test_the_folder_holds_what_the_analysis_holds(analysis, tmp_path) -> None:
 
 
 def test_too_few_records_per_source_end_with_a_message(records: pa.Table) -> None:
-    with pytest.raises(InputError, match="fewest records that make a window, 8"):
+    with pytest.raises(InputError, match="no source has 8 records"):
         analyze(records.slice(0, 3), AnalysisSettings(min_records=8))
 
 

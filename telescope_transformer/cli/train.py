@@ -10,7 +10,6 @@ import typer
 from telescope_transformer.cli.declared import with_options_of
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.learning.arguments import TrainingArguments
-from telescope_transformer.records.children import end_with_parent
 
 # Variables that `accelerate launch` and torchrun set for the processes that they start.
 _LAUNCHED = ("ACCELERATE_MIXED_PRECISION", "LOCAL_RANK")
@@ -23,6 +22,9 @@ def end_with_launcher() -> None:
     would write to the same folder as the run that continues theirs.
     """
     if any(name in os.environ for name in _LAUNCHED):
+        # Imported here, since the readers take seconds to load, which `--help` need not wait for.
+        from telescope_transformer.records.children import end_with_parent
+
         end_with_parent()
 
 

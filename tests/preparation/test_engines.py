@@ -110,7 +110,7 @@ def test_any_number_of_shards_gives_the_windows_of_a_plain_cut_in_their_order(re
         assert found.equals(cut_windows(add_tools(records), window=32, min_records=4))
 
 
-@pytest.mark.parametrize(("limit", "message"), [("1KB", "memory"), ("four", "no size")])
+@pytest.mark.parametrize(("limit", "message"), [("1KB", "memory"), ("four", "not a size")])
 def test_a_memory_limit_that_is_too_low_is_an_error(recording, tmp_path, limit, message):
     with pytest.raises(DatasetError, match=message):
         prepare_files(
