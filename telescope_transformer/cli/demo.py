@@ -13,7 +13,7 @@ def demo(
 ) -> None:
     """Simulate a telescope, train a small model, cluster, compare with the truth, and write the report.
 
-    Takes about three minutes on two cores, without input and without a network.
+    Takes a minute or two on two cores, without input and without a network.
 
     Example: telescope demo --output demo
     """
