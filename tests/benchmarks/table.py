@@ -121,6 +121,19 @@ def update(found: dict[str, Any]) -> Iterator[Row]:
         yield size, f"{measured} {run['gap']:.1%}", saved
 
 
+def scale(found: dict[str, Any]) -> Iterator[Row]:
+    for run in found.values():
+        size = f"{run['sources']:,} sources x {run['records_per_source']:g} records"
+        peer = ""
+        if "baseline" in run:
+            base = run["baseline"]
+            peer = f"TF-IDF + Leiden: {base['processor_seconds']:.0f} s, ARI {base['best_ari']:.2f}"
+        for name, what in (("analyze", "analyze --no-adapt"), ("adapt", "analyze")):
+            if name in run:
+                cost = f"{run[name]['processor_seconds']:.0f} s of processor time ({run[name]['seconds']:.0f} s)"
+                yield f"{what}, {size}", f"{cost}, {run[name]['peak_gb']:.1f} GB, ARI {run[name]['ari']:.2f}", peer
+
+
 RENDERERS = {
     "pcap": pcap,
     "labels": labels,
@@ -128,6 +141,7 @@ RENDERERS = {
     "model": model,
     "clustering": clustering,
     "update": update,
+    "scale": scale,
 }
 
 
