@@ -3,9 +3,9 @@
 Every source with two windows or more is seen twice: one window goes into each of two halves, and each half is
 clustered on its own. Where the threshold follows actors, the two clusterings of the same sources agree. Where it is
 too high, they follow the chance of which records fell into a window; where it is too low, the chance of which of two
-unlike groups a window between them joins. Of thresholds that agree as well, those beside which the clusters themselves
-change are left out. This is stability-based validation (Lange, Roth, Braun and Buhmann 2004,
-Stability-Based Validation of Clustering Solutions, Neural Computation 16(6)).
+unlike groups a window between them joins. A threshold is not taken if slightly different ones give other clusters.
+This is stability-based validation (Lange, Roth, Braun and Buhmann 2004, Stability-Based Validation of Clustering
+Solutions, Neural Computation 16(6)).
 """
 
 from dataclasses import dataclass

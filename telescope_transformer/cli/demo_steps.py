@@ -21,7 +21,7 @@ def run(output: Path, sources: int, seed: int) -> None:
     from telescope_transformer.cli.simulate import simulate
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} is there and not an empty folder: give another --output")
+        raise InputError(f"{output} exists and is not an empty folder: give another --output")
     output.mkdir(parents=True, exist_ok=True)
     flows, dataset, checkpoint = output / "flows.parquet", output / "dataset", output / "model"
     tell("1. simulate a telescope")

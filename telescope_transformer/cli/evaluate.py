@@ -68,14 +68,8 @@ def evaluate(
     if across and truth is not None:
         raise typer.BadParameter("give --across or --truth, not both")
     if across:
-        options: dict[str, Any] = {
-            "data": data,
-            "seeds": seeds,
-            "only": only or (),
-            "methods": methods or (),
-            "cpu": cpu,
-        }
-        _show(*_across(inputs, output, **options), json=json)
+        found = _across(inputs, output, data=data, seeds=seeds, only=only or (), methods=methods or (), cpu=cpu)
+        _show(*found, json=json)
         return
     if truth is not None:
         if truth != "actor":

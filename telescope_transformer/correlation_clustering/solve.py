@@ -135,7 +135,8 @@ def _relax(progress: Progress, rng: np.random.Generator) -> None:
 
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:
-    share = _CERTIFY_SHARE_ANNEALING if progress.annealing_gains else _CERTIFY_SHARE
     if progress.graph.rounds_estimates:
         share = 1.0
+    else:
+        share = _CERTIFY_SHARE_ANNEALING if progress.annealing_gains else _CERTIFY_SHARE
     prove(progress, rng, progress.part(share, at_most=_LONGEST_CERTIFICATE))

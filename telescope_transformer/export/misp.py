@@ -9,7 +9,7 @@ from typing import Any
 from telescope_transformer.export.members import Members, stable_uuid, utc
 from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.extras import require
-from telescope_transformer.labels import is_malicious
+from telescope_transformer.labels import kind_of
 from telescope_transformer.report.words import counted
 
 # The MISP galaxy cluster for each tool whose mark `labels.tools` recognises.
@@ -60,8 +60,7 @@ def _add_source(event: Any, row: dict[str, Any], members: Members) -> None:
     )
     attribute.add_tag(f'telescope:cluster="{cluster}"')
     if row.get("label"):
-        kind = "malicious" if is_malicious(row["label"]) else "known-scanner"
-        attribute.add_tag(f'telescope:{kind}="{_quoted(row["label"])}"')
+        attribute.add_tag(f'telescope:{kind_of(row["label"])}="{_quoted(row["label"])}"')
     for tool in members.tools(cluster):
         attribute.add_tag(f'telescope:tool="{_quoted(tool)}"')
         if tool in GALAXIES:

@@ -21,7 +21,7 @@ from telescope_transformer.errors import ExportError
 from telescope_transformer.export.members import Members, stable_uuid, utc
 from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.extras import require
-from telescope_transformer.labels import is_malicious
+from telescope_transformer.labels import kind_of
 
 # An identity has no records; a fixed time keeps it the same from day to day.
 IDENTITY_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
@@ -122,7 +122,7 @@ def _day(text: str) -> datetime:
 
 def _labels(bundle: _Bundle, cluster: int, label: str | None) -> list[str]:
     """What is known of a source: its cluster, the scanner or malicious group that a list names, and its tools."""
-    known = [f"{'malicious' if is_malicious(label) else 'known-scanner'}:{label}"] if label else []
+    known = [f"{kind_of(label)}:{label}"] if label else []
     return [f"telescope-cluster:{cluster}", *known, *(f"tool:{tool}" for tool in bundle.members.tools(cluster))]
 
 

@@ -4,7 +4,7 @@ Labels never enter training or clustering; they travel beside the windows for ev
 """
 
 from telescope_transformer.labels.lists import read_labels, table_entries
-from telescope_transformer.labels.malicious import is_malicious, known_scanners
+from telescope_transformer.labels.malicious import is_malicious, kind_of, known_scanners
 from telescope_transformer.labels.owners import Owner, Owners, read_owners
 from telescope_transformer.labels.prefixes import Entry, Prefix, PrefixLabels, Tie, label_records
 from telescope_transformer.labels.tools import add_tools, tool_fingerprints
@@ -18,6 +18,7 @@ __all__ = [
     "Tie",
     "add_tools",
     "is_malicious",
+    "kind_of",
     "known_scanners",
     "label_records",
     "read_labels",

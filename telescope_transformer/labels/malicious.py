@@ -21,6 +21,11 @@ def is_malicious(label: str) -> bool:
     return re.search(_WORDS, label) is not None
 
 
+def kind_of(label: str) -> str:
+    """What exports call the holder of a label: "malicious" or "known-scanner"."""
+    return "malicious" if is_malicious(label) else "known-scanner"
+
+
 def known_scanners(labels: pa.ChunkedArray) -> pa.ChunkedArray:
     """Which of n labels (string, null where there is none) name a scanner that is not malicious, bool (n,)."""
     return pc.and_(pc.is_valid(labels), pc.invert(pc.match_substring_regex(labels, _WORDS).fill_null(False)))

@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from telescope_transformer.labels import is_malicious
 from telescope_transformer.report.days import Days
-from telescope_transformer.report.names import MAJORITY, SPELT_SERVICES, plain_name
+from telescope_transformer.report.names import SPELT_SERVICES, majority, plain_name
 from telescope_transformer.report.news import KINDS, Change, Period, change_of, period_of, traffic_of
 from telescope_transformer.report.sentences import sentence_of, sentences
 from telescope_transformer.report.words import counted, day_text
@@ -153,9 +153,8 @@ def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _named_by(profile: Mapping[str, Any]) -> tuple[str, str] | None:
     """The name that most windows of a cluster have: ("label", a name on a list) or else ("tool", a tool)."""
     for field, key in (("labels", "label"), ("tools", "tool")):
-        rows = profile.get(field) or []
-        if rows and rows[0]["share"] >= MAJORITY:
-            return key, rows[0][key]
+        if name := majority(profile.get(field) or [], key):
+            return key, name
     return None
 
 

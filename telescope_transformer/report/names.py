@@ -75,15 +75,16 @@ def _unique(profiles: Sequence[Profile], taken: set[str]) -> list[str]:
 
 def plain_name(profile: Profile) -> str:
     """What a cluster does and who it is; other clusters may have the same plain name."""
-    who = _majority(profile.get("labels", []), "label")
-    tool = _majority(profile.get("tools", []), "tool")
+    who = majority(profile.get("labels", []), "label")
+    tool = majority(profile.get("tools", []), "tool")
     what = service_words(profile)
     if tool:
         what += f", {TOOL_WORDS.get(tool, tool)}"
     return f"{who}: {what}" if who else f"{what} {place_words(profile)}".rstrip()
 
 
-def _majority(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:
+def majority(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:
+    """The label or tool that at least half of a cluster's windows have, if any; the rows begin with the largest."""
     return rows[0][key] if rows and rows[0]["share"] >= MAJORITY else None
 
 

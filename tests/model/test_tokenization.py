@@ -191,18 +191,18 @@ def test_a_data_frame_is_a_sequence() -> None:
 
 @pytest.mark.parametrize("wrong", [None, float("nan"), float("inf"), -1.0])
 def test_an_impossible_inter_arrival_time_is_refused(wrong: float | None) -> None:
-    tokenizer = FlowTokenizer()
-    rows = [{"inter_arrival": value, "dst_ip": "192.0.2.1", "dst_port": 23, "protocol": 6} for value in (0.0, wrong)]
-    for records in (rows, pa.Table.from_pylist(rows)):
-        with pytest.raises(ValueError, match="record 1 has the inter_arrival"):
-            tokenizer(records)
+    assert_second_record_is_refused("inter_arrival", (0.0, wrong), "record 1 has the inter_arrival")
 
 
 def test_a_record_without_a_time_is_refused() -> None:
+    assert_second_record_is_refused("timestamp", (0, None), "record 1 has n")
+
+
+def assert_second_record_is_refused(field: str, values: tuple[float | None, ...], message: str) -> None:
     tokenizer = FlowTokenizer()
-    rows = [{"timestamp": time, "dst_ip": "192.0.2.1", "dst_port": 23, "protocol": 6} for time in (0, None)]
+    rows = [{field: value, "dst_ip": "192.0.2.1", "dst_port": 23, "protocol": 6} for value in values]
     for records in (rows, pa.Table.from_pylist(rows)):
-        with pytest.raises(ValueError, match="record 1 has n"):
+        with pytest.raises(ValueError, match=message):
             tokenizer(records)
 
 

@@ -60,6 +60,15 @@ def asa_fields(line: str) -> Fields | None:
 
 _FTD_CONNECTION = re.compile(r"FTD-(?:\w+-)?\d-430002:")
 _FTD_VALUE = re.compile(r"(\w+): ([^,]*)")
+_FTD_NAMES = {
+    "src_ip": "SrcIP",
+    "dst_ip": "DstIP",
+    "protocol": "Protocol",
+    "src_port": "SrcPort",
+    "dst_port": "DstPort",
+    "icmp_type": "ICMPType",
+    "icmp_code": "ICMPCode",
+}
 
 
 def ftd_fields(line: str) -> Fields | None:
@@ -68,15 +77,7 @@ def ftd_fields(line: str) -> Fields | None:
     if found is None:
         return None
     values = dict(_FTD_VALUE.findall(line, found.end()))
-    names = {
-        "src_ip": "SrcIP",
-        "dst_ip": "DstIP",
-        "protocol": "Protocol",
-        "src_port": "SrcPort",
-        "dst_port": "DstPort",
-    }
-    names |= {"icmp_type": "ICMPType", "icmp_code": "ICMPCode"}
-    fields: Fields = {field: values.get(name) for field, name in names.items()}
+    fields: Fields = {field: values.get(name) for field, name in _FTD_NAMES.items()}
     begin = values.get("FirstPacketSecond")
     return {**fields, "timestamp": begin} if begin else fields
 
