@@ -105,15 +105,12 @@ def _packed(values: pa.Array) -> pa.Array:
     return values
 
 
-def read_batches(
-    file: InputFile,
-    batches: Iterator[pa.RecordBatch],
-    schema: pa.Schema,
-    resolved: dict[str, str],
-    context: ReadContext,
-) -> Iterator[Chunk]:
-    """Flow records of record batches; raises DamagedInput, with the row, where the batches end in an error."""
-    validator, first, found = Validator(file.name, context, resolved), 1, leaves(schema)
+def checked_batches(file: InputFile, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    """Batches of at most ROWS_PER_BATCH rows and the numbers of their rows (n,), which begin at 1.
+
+    Raises DamagedInput, with the row, where the batches end in an error.
+    """
+    first = 1
     while True:
         try:
             batch = next(batches, None)
@@ -126,8 +123,21 @@ def read_batches(
             return
         for start in range(0, batch.num_rows, ROWS_PER_BATCH):
             part = batch.slice(start, ROWS_PER_BATCH)
-            yield validator.chunk(_raw(file, part, found, resolved), np.arange(first, first + part.num_rows))
+            yield part, np.arange(first, first + part.num_rows)
             first += part.num_rows
+
+
+def read_batches(
+    file: InputFile,
+    batches: Iterator[pa.RecordBatch],
+    schema: pa.Schema,
+    resolved: dict[str, str],
+    context: ReadContext,
+) -> Iterator[Chunk]:
+    """Flow records of record batches; raises DamagedInput, with the row, where the batches end in an error."""
+    validator, found = Validator(file.name, context, resolved), leaves(schema)
+    for batch, rows in checked_batches(file, batches):
+        yield validator.chunk(_raw(file, batch, found, resolved), rows)
 
 
 def _raw(

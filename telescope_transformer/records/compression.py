@@ -21,14 +21,17 @@ _MAGICS = {
     "lzma": b"\x5d\x00\x00",
     "lz4": b"\x04\x22\x4d\x18",
 }
-# Files that have to be unpacked by another program, and how.
+# Files that need another program first, and how.
 _ARCHIVES = {
-    b"PK\x03\x04": "a zip archive: unpack it first",
+    b"PK\x03\x04": "a zip archive: unpack it first; save an Excel workbook as CSV",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive: unpack it first",
     b"Rar!\x1a\x07": "a RAR archive: unpack it first",
     b"\x1f\x9d": "compressed by compress(1): gunzip reads it",
     **dict.fromkeys((b"x\x01", b"x\x9c", b"x\xda"), "a bare zlib stream: decompress it first, with pigz -dz"),
     b"\x02\x21\x4c\x18": "of the legacy LZ4 format: decompress it with lz4 -d first",
+    b"SQLite format 3\0": "an SQLite database: export its table as CSV, with sqlite3 -header -csv",
+    b"ElfFile\0": "a Windows event log: read the log of Windows Firewall, pfirewall.log, instead",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Excel workbook: save it as CSV",
     b"\xff\x06\x00\x00sNaPpY": "a framed Snappy stream: decompress it first",
 }
 _TAR_MAGIC_AT = 257

@@ -16,6 +16,9 @@ Fields = dict[str, Any]
 LineParser = Callable[[str], Fields | None]
 """The fields of a line; None if it is no flow record, and empty if it is one of a form that is not known."""
 
+PART_OF_RECORD: Fields = {"": None}
+"""Stands for the fields of a line whose record ends in a later line."""
+
 TUPLE = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 _SNIFFED_LINES = 200
 _LONGEST_LINE = 1 << 14
@@ -24,9 +27,10 @@ _LONGEST_LINE = 1 << 14
 
 def has_records(head: bytes, parse: LineParser) -> bool:
     """Whether one of the first lines of a text is a record."""
-    if b"\0" in head[:512]:
+    text = as_utf8(head)
+    if b"\0" in text[:512]:
         return False
-    lines = as_utf8(head).split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]
+    lines = text.split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]
     return any(parse(line[:_LONGEST_LINE].decode("utf-8", "replace")) is not None for line in lines)
 
 
@@ -44,6 +48,8 @@ def read_lines(file: InputFile, context: ReadContext, parse: LineParser, optiona
             fields = parse(line[:_LONGEST_LINE]) if line else None
             if fields is None:
                 skipped += bool(line.strip())
+            elif fields is PART_OF_RECORD:
+                continue
             elif not fields:
                 bad.append((number, line))
             else:

@@ -4,6 +4,7 @@ A reader of another package registers itself by an entry point of the group `tel
 a `records.context.Format`; it is asked before the readers of this package.
 """
 
+import re
 from functools import cache
 from importlib.metadata import entry_points
 
@@ -23,6 +24,7 @@ from telescope_transformer.records.formats import (
     firewall_logs,
     flowtuple,
     honeytrap,
+    ids_alerts,
     ipfix_json,
     json_lines,
     masscan,
@@ -33,6 +35,7 @@ from telescope_transformer.records.formats import (
     pcapng,
     programs,
     suricata,
+    tcpdump,
     yafscii,
     zeek,
     zmap,
@@ -55,6 +58,7 @@ _JSON_DIALECTS = (
     zmap.DIALECT,
     aws_vpc.MESSAGE_DIALECT,
     azure.DIALECT,
+    json_lines.GCP_DIALECT,
     firewall_logs.MESSAGE_DIALECT,
 )
 
@@ -77,11 +81,23 @@ _BUILT_IN = (
     zmap.FORMAT,
     dshield.FORMAT,
     nfdump.LINE_FORMAT,
+    nfdump.EVENT_FORMAT,
+    tcpdump.FORMAT,
+    ids_alerts.FORMAT,
     aws_vpc.FORMAT,
     firewall_logs.FORMAT,
     cowrie.TEXT_FORMAT,
     yafscii.FORMAT,
     csv.FORMAT,
+)
+
+# Text that holds flow records in a form that is not read, and what to do.
+_REFUSED = (
+    (re.compile(rb"\s*Flow Record:\s*\n"), "nfdump's raw text; export it with TZ=UTC nfdump -r FILE -o csv"),
+    (
+        re.compile(rb"\s*\[\*\*\] \[\d+:\d+:\d+\]"),
+        "alerts of Snort over several lines (alert_full); write alert_fast, one line each",
+    ),
 )
 
 
@@ -114,6 +130,9 @@ def find_format(file: InputFile, name: str = "auto") -> Format:
         if name not in formats():
             raise InputError(f"unknown format {name!r}; formats are {', '.join(format_names())}")
         return formats()[name]
+    refused = next((told for mark, told in _REFUSED if mark.match(file.head)), None)
+    if refused is not None:
+        raise NotFlowRecords(file.name, refused)
     found = next((candidate for candidate in formats().values() if candidate.sniff(file.head)), None)
     if found is None:
         raise NotFlowRecords(file.name, f"of no format that can be read ({', '.join(formats())})")

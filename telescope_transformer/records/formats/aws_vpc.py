@@ -1,4 +1,5 @@
-"""Flow logs of an AWS VPC: text with blanks between the values, with a header line or in the default format without.
+"""Flow logs of an AWS VPC: text with blanks between the values, with a header line or in the default format without;
+or Parquet, whose columns have underscores in their names.
 
 Format: docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html. Rows whose status is NODATA or SKIPDATA are no
 flows. A flow log does not tell the ICMP type: both ports are 0 there, and the type is taken as not known. Of packets
@@ -7,7 +8,7 @@ of the default format as messages of JSON.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,12 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.records.columnar import checked_batches
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.formats.text_tables import Raw, TextTable, read_table
+from telescope_transformer.records.formats.text_tables import Raw, TextTable, flow_rows, read_table
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.lines import as_utf8
-from telescope_transformer.records.validation import Chunk
+from telescope_transformer.records.validation import Chunk, Validator
 
 _COLUMNS = {
     "timestamp": ["start"],
@@ -76,6 +78,27 @@ def _headless(head: bytes) -> TextTable | None:
     before, after = (tuple(f"({end} {n})" for n in range(len(line[end].split()))) for end in ("before", "after"))
     names = (*before, *_DEFAULT_NAMES, *after)
     return replace(_WITH_HEADER, marks=(), names=names, delimiters=b"")
+
+
+def is_flow_log(names: Sequence[str]) -> bool:
+    """Whether the columns of a Parquet file are those of a flow log, with every needed one."""
+    return {*_WITH_HEADER.marks, "protocol", "dstport"} <= set(names)
+
+
+def columnar_chunks(
+    file: InputFile, batches: Iterator[pa.RecordBatch], names: Sequence[str], context: ReadContext
+) -> Iterator[Chunk]:
+    """Flow records of a flow log in Parquet."""
+    resolved = _WITH_HEADER.resolved(names)
+    validator = Validator(file.name, context, {field: "/".join(columns) for field, columns in resolved.items()})
+    for batch, numbers in checked_batches(file, batches):
+        stored = {
+            name: batch.column(name).cast(pa.string()).cast(pa.binary())
+            for columns in resolved.values()
+            for name in columns
+        }
+        raw, rows = flow_rows(_WITH_HEADER, resolved, stored, numbers, file)
+        yield validator.chunk(raw, rows, skipped=len(numbers) - len(rows))
 
 
 def sniff(head: bytes) -> bool:

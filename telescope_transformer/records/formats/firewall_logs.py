@@ -8,63 +8,25 @@ journald (`journalctl -o json`) or a collector of logs keeps them in JSON.
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.dates import ZONES
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.formats.firewall_cisco import asa_fields, ftd_fields, ios_fields
 from telescope_transformer.records.formats.firewall_vendors import (
+    check_point_fields,
     fortigate_fields,
     juniper_fields,
     mikrotik_fields,
     named_fields,
     named_values,
     palo_alto_fields,
+    sonicwall_fields,
 )
 from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.log_clock import GUESSED, STAMP, LogClock
 from telescope_transformer.records.log_lines import Fields, LineParser, has_records, read_lines
 from telescope_transformer.records.validation import Chunk
-
-_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_STAMP = re.compile(
-    # A length (RFC 6587), a priority, a version (RFC 5424); Cisco's star and dot mean a clock that is not set.
-    # Cisco's routers number their messages, and systemd writes the day of the week.
-    r"^(?:\d{1,5} (?=<))?(?:<\d{1,3}>)?[:\s]*(?:1 )?(?:\d{1,10}: ){0,2}[*.\[]?(?:"
-    r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?"
-    rf"(?: ?(?:Z|[+-]\d\d(?::?\d\d)?)(?!\d)| (?:{'|'.join(ZONES)})\b)?)"
-    r"|(?P<epoch>\d{10}(?:\.\d+)?)\s"
-    r"|(?:[A-Z][a-z]{2} )?(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?"
-    rf"(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)(?: (?P<zone>{'|'.join(ZONES)})\b)?(?: (?P<last>(?:19|20)\d\d)(?=[\s:\]]))?"
-    r")"
-)
-
-
-class _Clock:
-    """Times of log lines; those without a year lie at or before the last change of the file."""
-
-    def __init__(self, last_change: float) -> None:
-        self._limit = datetime.fromtimestamp(last_change + 86_400, UTC)
-        self.guessed = False
-
-    def read(self, line: str) -> str | None:
-        """The time at the beginning of a line as text that validation reads."""
-        found = _STAMP.match(line)
-        if found is None:
-            return None
-        if found["iso"] or found["epoch"]:
-            return found["iso"] or found["epoch"]
-        if found["month"] not in _MONTH_NAMES:
-            return None
-        month, day = _MONTH_NAMES.index(found["month"]) + 1, int(found["day"])
-        year = int(found["year"] or found["last"] or self._year(month, day))
-        return f"{year}-{month:02d}-{day:02d}T{found['clock']}{ZONES.get(found['zone'], '')}"
-
-    def _year(self, month: int, day: int) -> int:
-        self.guessed = True
-        return self._limit.year - ((month, day) > (self._limit.month, self._limit.day))
-
 
 # The flags that the kernel prints as words of their own (net/netfilter/nf_log_syslog.c).
 _FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)(?= |$)")
@@ -152,6 +114,8 @@ _KINDS: tuple[LineParser, ...] = (
     juniper_fields,
     mikrotik_fields,
     palo_alto_fields,
+    sonicwall_fields,
+    check_point_fields,
     named_fields,
 )
 
@@ -163,7 +127,7 @@ def _fields(line: str) -> Fields | None:
 def _timed_fields(line: str) -> Fields | None:
     """The fields of a line that begins with a time as syslog writes it, or tells a time of its own."""
     fields = _fields(line)
-    return fields if fields is None or "timestamp" in fields or _STAMP.match(line) else None
+    return fields if fields is None or "timestamp" in fields or STAMP.match(line) else None
 
 
 def sniff(head: bytes) -> bool:
@@ -173,7 +137,7 @@ def sniff(head: bytes) -> bool:
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of the lines of firewalls; other lines are skipped."""
-    clock = _Clock(file.path.stat().st_mtime)
+    clock = LogClock(file.path.stat().st_mtime)
 
     def parse(line: str) -> Fields | None:
         fields = _fields(line)
@@ -181,7 +145,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 
     yield from read_lines(file, context, parse, _OPTIONAL)
     if clock.guessed:
-        context.note("times without a year or a zone are taken as UTC, before the file's last change", file.name)
+        context.note(GUESSED, file.name)
 
 
 FORMAT = Format("firewall-log", sniff, read)

@@ -1,25 +1,34 @@
-"""Lines of firewalls that write values by name or in a fixed order: FortiGate, Juniper SRX, MikroTik, Palo Alto, and
-any that give the common names as `name=value`, as ArcSight's CEF and IBM's LEEF do.
+"""Lines of firewalls that write values by name or in a fixed order: FortiGate, Juniper SRX, SonicWall, Check Point,
+MikroTik, Palo Alto, and any that give the common names as `name=value`, as ArcSight's CEF and IBM's LEEF do.
 
 A session that was denied or begun is a record; where a device also writes the session's end, that line is left out.
 Sources: FortiOS Log Message Reference (Traffic); Junos System Log Explorer (RT_FLOW_SESSION_DENY and _CREATE);
+SonicOS Log Event Reference Guide; Check Point sk122323 (Log Exporter) and sk144192 (its fields);
 help.mikrotik.com/docs (Log, Filter); docs.paloaltonetworks.com (Traffic Log Fields).
 """
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from telescope_transformer.records.columns import ALIASES, plain_name
 from telescope_transformer.records.log_lines import Fields
 
 _ICMP = ("1", "58", "icmp", "icmpv6", "ipv6-icmp")
-_NAMED = re.compile(r'([\w-]+)=("[^"]*"|[^\s"\]]*)')
+_NAMED = re.compile(r'(?<![\w-])([\w-]+)=("[^"]*"|[^\s"\]]*)')
 
 
 def named_values(line: str) -> dict[str, str]:
-    """The values that a line gives as `name=value`; of a name that is there twice, the first."""
-    return {name: value.strip('"') for name, value in reversed(_NAMED.findall(line))}
+    """The values that a line gives as `name=value`, in order; of a name that is there twice, the first."""
+    return _first_of_each((name, value.strip('"')) for name, value in _NAMED.findall(line))
+
+
+def _first_of_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The pairs as a dictionary; of a name that is there twice, the first value counts."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
+    return found
 
 
 def _flow(values: Mapping[str, str | None], icmp_type: str | None = None) -> Fields:
@@ -50,8 +59,15 @@ def fortigate_fields(line: str) -> Fields | None:
 
 
 # What marks the lines of which another function has decided already that they are no flows.
-_OF_OTHERS = ("PROTO=", "srcip=", "RT_FLOW", "filterlog")
+_OF_OTHERS = ("PROTO=", "srcip=", "RT_FLOW", "filterlog", "id=firewall ")
 _GENERAL = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port")
+# CEF names IPv6 addresses so (Implementing ArcSight Common Event Format, Predefined Keys).
+_CEF_IPV6 = {"src_ip": "c6a2", "dst_ip": "c6a3"}
+# The time of the event in CEF and LEEF, which counts before the time at which a line was sent.
+_EVENT_TIME = re.compile(
+    r"[|\s](?:start|rt|devTime)="
+    r"(\d{10}(?:\d{3})?(?!\S)|[A-Z][a-z]{2} \d{1,2} \d{4} \d\d:\d\d:\d\d(?:\.\d+)?(?: [A-Z]{3,4}\b)?)"
+)
 
 
 def named_fields(line: str) -> Fields | None:
@@ -59,14 +75,65 @@ def named_fields(line: str) -> Fields | None:
     if line.count("=") < len(_GENERAL) - 1 or any(mark in line for mark in _OF_OTHERS):
         return None
     values = named_values(line)
-    plain = {plain_name(name): value for name, value in reversed(values.items())}
+    plain = _first_of_each((plain_name(name), value) for name, value in values.items())
     found = {field: next((plain[name] for name in ALIASES[field] if name in plain), None) for field in _GENERAL}
+    is_event = "CEF:" in line or "LEEF:" in line
+    if is_event:
+        found |= {field: found[field] or plain.get(name) for field, name in _CEF_IPV6.items()}
     if not (found["src_ip"] and found["dst_ip"] and found["protocol"]):
         return None
     fields = _flow(found)
-    if "date" in values and "time" in values:
+    time = _EVENT_TIME.search(line) if is_event else None
+    if time:
+        fields["timestamp"] = time[1]
+    elif "date" in values and "time" in values:
         fields["timestamp"] = f"{values['date']} {values['time']}"
     return fields
+
+
+_SONICWALL_END = re.compile(r"(?P<address>[\d.]*):(?P<port>\d*)(?::|$)")
+_CONNECTION_CLOSED = "537"
+
+
+def sonicwall_fields(line: str) -> Fields | None:
+    """Fields of a packet or connection of SonicWall; `src` and `dst` are `address:port:interface`."""
+    if "id=firewall " not in line or " src=" not in line or " proto=" not in line:
+        return None
+    values = named_values(line)
+    if values.get("m") == _CONNECTION_CLOSED:
+        return None
+    fields: Fields = {"protocol": values["proto"].partition("/")[0]}
+    for name in ("src", "dst"):
+        text = values.get(name, "")
+        end = _SONICWALL_END.match(text)
+        fields[f"{name}_ip"] = values.get(f"{name}V6") or (end["address"] if end else text)
+        fields[f"{name}_port"] = end["port"] if end else None
+    # The port of ICMP is the identifier of an echo request.
+    fields = _flow(fields, values.get("type"))
+    fields["icmp_code"] = values.get("icmpCode", values.get("code")) if fields["icmp_type"] else None
+    return fields | ({"timestamp": values["time"]} if "time" in values else {})
+
+
+# Log Exporter writes `name:"value"; ` as syslog and `name=value|` otherwise; `fw log` writes `name: value; `.
+_CHECK_POINT_MARK = re.compile(r"CheckPoint \d+ - |\bproduct(?:: |=|:\")VPN-1|\bs_port[:=]")
+_CHECK_POINT_VALUE = re.compile(r'(?<![\w ])([\w ]{1,40}?)(?:: ?|=)(?:"([^"]*)"|([^;|"]*))(?:[;|]|\s*$)')
+_CHECK_POINT_TIME = re.compile(r"^(\d{1,2})([A-Z][a-z]{2})(\d{4}) +(\d{1,2}:\d\d:\d\d) ")
+
+
+def check_point_fields(line: str) -> Fields | None:
+    """Fields of a connection of Check Point's firewall; its other products log the same connections again."""
+    if "CEF:" in line or "LEEF:" in line or _CHECK_POINT_MARK.search(line) is None:
+        return None
+    pairs = _CHECK_POINT_VALUE.findall(line)
+    values = _first_of_each((name.strip().lower().replace(" ", "_"), quoted or bare) for name, quoted, bare in pairs)
+    if "VPN-1" not in values.get("product", "VPN-1") or not ("src" in values and "dst" in values):
+        return None
+    names = {"src_ip": "src", "dst_ip": "dst", "protocol": "proto", "src_port": "s_port", "dst_port": "service"}
+    fields = _flow({field: values.get(name) for field, name in names.items()}, values.get("icmp_type"))
+    fields["icmp_code"] = values.get("icmp_code") if fields["icmp_type"] else None
+    own = _CHECK_POINT_TIME.match(line)
+    time = f"{own[1]} {own[2]} {own[3]} {own[4]}" if own else values.get("time")
+    return fields | ({"timestamp": time} if time else {})
 
 
 _JUNIPER_TEXT = re.compile(
@@ -94,7 +161,7 @@ def juniper_fields(line: str) -> Fields | None:
 
 _END = r"(?P<{0}>\[[0-9a-fA-F:.]+\]|[\d.]+|[0-9a-fA-F:.]+)(?::(?P<{1}>\d+))?"
 _MIKROTIK = re.compile(
-    r"\S+: in:(?P<inside>\(unknown \d+\)|\S+) out:.*?\bproto (?P<proto>[\w-]+)(?: \((?P<detail>[^)]*)\))?, "
+    r"(?<!\S)\S+: in:(?P<inside>\(unknown \d+\)|\S+) out:.*?\bproto (?P<proto>[\w-]+)(?: \((?P<detail>[^)]*)\))?, "
     + _END.format("src", "sport")
     + "->"
     + _END.format("dst", "dport")

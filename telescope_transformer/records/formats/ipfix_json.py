@@ -141,9 +141,12 @@ def matches_nfdump(record: Mapping[str, Any]) -> bool:
 
 
 def nfdump_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields by nfdump's names."""
+    """The fields by nfdump's names. An event has its time in `t_event`, and its end or an update is no new flow."""
+    is_event = record.get("type") == "EVENT"
+    if is_event and record.get("event") in ("DELETE", "UPDATE"):
+        return None
     return {
-        "timestamp": record.get("first"),
+        "timestamp": record.get("t_event" if is_event else "first"),
         "src_ip": _first(record, "src4_addr", "src6_addr"),
         "dst_ip": _first(record, "dst4_addr", "dst6_addr"),
         "protocol": record.get("proto"),

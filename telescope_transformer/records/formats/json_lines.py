@@ -69,6 +69,22 @@ def _keep_better(best: dict[str, _Found], field: str, found: _Found) -> None:
         best[field] = found._replace(value=None)
 
 
+def _reporter(record: Mapping[str, Any]) -> Any:
+    """Which end reported a flow log of Google Cloud: `SRC` or `DEST`."""
+    payload = record.get("jsonPayload", record)
+    return payload.get("reporter") if isinstance(payload, dict) and "connection" in payload else None
+
+
+GCP_DIALECT = Dialect(
+    "gcp-vpc",
+    lambda record: _reporter(record) in ("SRC", "DEST"),
+    lambda record: _by_alias(record) if _reporter(record) == "DEST" else None,
+    fallback=_by_alias,
+)
+"""Flow logs of Google Cloud (docs.cloud.google.com/vpc/docs/about-flow-logs-records). A flow between two machines of
+the cloud is reported by both: what the destination reports counts, and the rest only where a file has nothing else."""
+
+
 def json_dialect(mapping: Mapping[str, str] | None) -> Dialect:
     """The dialect of any objects that have the fields by their common names, or by a mapping of the user."""
 

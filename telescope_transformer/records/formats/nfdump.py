@@ -17,6 +17,7 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.records.addresses import IPV4, IPV6, Addresses, format_addresses
 from telescope_transformer.records.children import output_of
 from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.delimited import Layout, Table, text_rows
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.formats.text_tables import Raw, TextTable, table_format
@@ -26,6 +27,7 @@ from telescope_transformer.records.parsing import parse_numbers
 from telescope_transformer.records.validation import Chunk, Validator
 
 _NO_ZONE = "times of an nfdump export without a zone are taken as UTC"
+_NO_TIME = "1970-01-01 00:00:00"
 _TRAILERS = (b"Summary", b"No matching flows")
 
 _CSV_HEADERS = (b"ts,te,td,sa,da,sp,dp,pr", b"firstSeen,duration,proto,srcAddr,srcPort")
@@ -33,10 +35,14 @@ _CSV_HEADERS = (b"ts,te,td,sa,da,sp,dp,pr", b"firstSeen,duration,proto,srcAddr,s
 _ICMP = pa.array([b"ICMP", b"ICMP6", b"ICMPV6", b"IPV6-ICMP", b"1", b"58"], pa.binary())
 
 
-def _without_icmp_sources(raw: Raw) -> Raw:
+def _completed(raw: Raw) -> Raw:
     """ICMP has no source port: its type and code are in the destination port, as `type.code` or one number."""
     icmp = pc.is_in(pc.ascii_upper(raw["protocol"].cast(pa.string())).cast(pa.binary()), value_set=_ICMP)
-    return raw | {"src_port": pc.if_else(icmp, pa.scalar(None, pa.binary()), raw["src_port"])}
+    nothing = pa.scalar(None, pa.binary())
+    return raw | {
+        "timestamp": _without_zeros(raw["timestamp"]),
+        "src_port": pc.if_else(icmp, nothing, raw["src_port"]),
+    }
 
 
 CSV_FORMAT = table_format(
@@ -54,7 +60,7 @@ CSV_FORMAT = table_format(
             "bytes": ["ibyt", "bytes"],
         },
         note=_NO_ZONE,
-        complete=_without_icmp_sources,
+        complete=_completed,
         trailers=_TRAILERS,
         delimiters=b",",
     ),
@@ -99,6 +105,7 @@ def read_pipe(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
         if old:
             millis = pc.utf8_lpad(columns["millis"].cast(pa.string()), 3, "0").cast(pa.binary())
             raw["timestamp"] = pc.binary_join_element_wise(raw["timestamp"], millis, pa.scalar(b".", pa.binary()))
+        raw["timestamp"] = _without_zeros(raw["timestamp"])
         raw |= {"src_ip": _pipe_address(columns, "sa", family), "dst_ip": _pipe_address(columns, "da", family)}
         yield validator.chunk(raw, batch.rows, batch.malformed, batch.skipped)
 
@@ -108,7 +115,7 @@ PIPE_FORMAT = Format("nfdump-pipe", sniff_pipe, read_pipe)
 # `-o line`, which is nfdump's default, `-o long` and `-o extended`. IPv6 addresses end at a dot. Large numbers are
 # rounded (`1.2 M`), and left out.
 _LINE = re.compile(
-    r"^(?P<timestamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\s+[\d.]+\s+(?P<protocol>\S+)\s+"
+    r"^(?P<timestamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\s+(?:\d+d )?[\d.:]+\s+(?P<protocol>\S+)\s+"
     r"(?P<src_ip>[0-9.]+|[0-9a-f:]+)[:.](?P<src_port>\d+)\s+<?->\s+"
     r"(?P<dst_ip>[0-9.]+|[0-9a-f:]+)[:.](?P<dst_port>\d+(?:\.\d+)?)\s+"
     r"(?:(?P<tcp_flags>[.A-Z]{6,8})\s+\d+\s+)?(?:(?P<packets>\d+)|[\d.]+ [KMGT])\s+(?:(?P<bytes>\d+)|[\d.]+ [KMGT])\s"
@@ -118,10 +125,32 @@ _LINE_OPTIONAL = ("tcp_flags", "packets", "bytes")
 
 def _line_fields(line: str) -> Fields | None:
     found = _LINE.match(line)
-    return None if found is None else found.groupdict()
+    if found is None:
+        return None
+    return found.groupdict() | ({"timestamp": None} if found["timestamp"].startswith(_NO_TIME) else {})
 
 
 LINE_FORMAT = line_format("nfdump-line", _line_fields, _LINE_OPTIONAL, note=_NO_ZONE)
+
+# `-o nsel` and `-o nel`: events of firewalls and translators. The end or an update of a connection is no new one;
+# nfdump 1.7 calls updates UNKNOW.
+_EVENT_LINE = re.compile(
+    r"^(?P<timestamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\s+(?P<event>[A-Z]+)\s+"
+    r"(?:\S.{0,20}?\s+)?(?P<protocol>\S+)\s+"
+    r"(?P<src_ip>[0-9.]+|[0-9a-f:]+)[:.](?P<src_port>\d+)\s+->\s+"
+    r"(?P<dst_ip>[0-9.]+|[0-9a-f:]+)[:.](?P<dst_port>\d+(?:\.\d+)?)\s"
+)
+_NOT_NEW = ("DELETE", "UPDATE", "UNKNOW", "UNKNOWN")
+
+
+def _event_fields(line: str) -> Fields | None:
+    found = _EVENT_LINE.match(line)
+    if found is None or found["event"] in _NOT_NEW:
+        return None
+    return {name: value for name, value in found.groupdict().items() if name != "event"}
+
+
+EVENT_FORMAT = line_format("nfdump-events", _event_fields, (), note=_NO_ZONE)
 
 # Raw times and unscaled numbers, so that nothing depends on the zone or on rounding.
 _BINARY_FIELDS = {
@@ -137,6 +166,9 @@ _BINARY_FIELDS = {
     "icmp_type": "%it",
     "icmp_code": "%ic",
 }
+# Of a firewall's events (NSEL) and a translator's (NEL).
+_EVENT_FIELDS = {"event_time": "%tevt", "event": "%evt"}
+_NOT_NEW_EVENTS = pa.array([name.encode() for name in _NOT_NEW], pa.binary())
 
 
 def sniff_binary(head: bytes) -> bool:
@@ -152,12 +184,44 @@ def read_binary(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
             f"{file.name}: a binary nfdump file; install nfdump to read it, or export it where nfdump is: "
             f"TZ=UTC nfdump -r {file.path.name} -o csv > {file.path.stem}.csv"
         )
+    fields = _BINARY_FIELDS | (_EVENT_FIELDS if _knows_events(program, file) else {})
     command = [program, "-r", os.path.abspath(file.plain_path), "-q", "-N", "-6"]
-    command += ["-o", "fmt:" + ",".join(_BINARY_FIELDS.values())]
-    layout = Layout(tuple(_BINARY_FIELDS), quoted=False, trailers=_TRAILERS)
+    command += ["-o", "fmt:" + ",".join(fields.values())]
+    layout = Layout(tuple(fields), quoted=False, trailers=_TRAILERS)
     table, validator = Table(layout, layout.names, file.name), Validator(file.name, context)
     for batch in text_rows(TextBlocks(output_of(command, file), file.name), table):
-        yield validator.chunk(batch.columns, batch.rows, batch.malformed, batch.skipped)
+        columns, rows = _new_connections(batch.columns, batch.rows)
+        yield validator.chunk(columns, rows, batch.malformed, batch.skipped + len(batch.rows) - len(rows))
+
+
+def _knows_events(program: str, file: InputFile) -> bool:
+    """Whether nfdump was built with the fields of firewall events."""
+    try:
+        return b"NSEL" in b"".join(output_of([program, "-V"], file))
+    except DamagedInput:
+        return False
+
+
+def _new_connections(columns: Raw, rows: np.ndarray) -> tuple[Raw, np.ndarray]:
+    """The rows that end or update no connection, with their columns; the time of an event has a column of its own."""
+    if "event" in columns:
+        new = pc.invert(pc.is_in(_trimmed(columns["event"]), value_set=_NOT_NEW_EVENTS))
+        columns, rows = {name: column.filter(new) for name, column in columns.items()}, rows[np.asarray(new)]
+        is_event = pc.equal(_trimmed(columns["timestamp"]), pa.scalar(b"0.000"))
+        columns["timestamp"] = pc.if_else(is_event, columns["event_time"], columns["timestamp"])
+    columns["timestamp"] = _without_zeros(columns["timestamp"])
+    return {name: column for name, column in columns.items() if name not in _EVENT_FIELDS}, rows
+
+
+def _trimmed(values: pa.Array) -> pa.Array:
+    return pc.utf8_trim_whitespace(values.cast(pa.string())).cast(pa.binary())
+
+
+def _without_zeros(times: pa.Array) -> pa.Array:
+    """Times without those that stand for none, which is what nfdump writes for events in layouts of flows."""
+    text = times.cast(pa.string())
+    zero = pc.match_substring_regex(text, rf"^\s*(?:0(?:\.0+)?\s*$|{_NO_TIME})")
+    return pc.if_else(zero, pa.scalar(None, pa.string()), text).cast(pa.binary())
 
 
 BINARY_FORMAT = Format("nfdump", sniff_binary, read_binary)

@@ -15,6 +15,7 @@ from telescope_transformer.records.columnar import (
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.formats import aws_vpc
 from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.validation import Chunk
 
@@ -36,11 +37,16 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     except READ_ERRORS as error:
         raise InputError(f"{file.name}: not a whole Parquet file: {escaped(error)}") from error
     with parquet:
-        resolved = resolve_schema(file, schema, context)
-        batches = parquet.iter_batches(batch_size=ROWS_PER_BATCH, columns=stored_columns(resolved, schema))
+        if aws_vpc.is_flow_log(schema.names) and not context.columns:
+            batches = parquet.iter_batches(batch_size=ROWS_PER_BATCH)
+            chunks = aws_vpc.columnar_chunks(file, batches, schema.names, context)
+        else:
+            resolved = resolve_schema(file, schema, context)
+            batches = parquet.iter_batches(batch_size=ROWS_PER_BATCH, columns=stored_columns(resolved, schema))
+            chunks = read_batches(file, batches, schema, resolved, context)
         read_rows = 0
-        for chunk in read_batches(file, batches, schema, resolved, context):
-            read_rows += chunk.batch.num_rows + chunk.rejects.num_rows
+        for chunk in chunks:
+            read_rows += chunk.batch.num_rows + chunk.rejects.num_rows + chunk.skipped
             yield chunk
         if read_rows != expected:
             raise DamagedInput(file.name, None, f"{read_rows:,} rows where the footer says {expected:,}")

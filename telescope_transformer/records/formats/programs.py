@@ -1,4 +1,4 @@
-"""Text tables of flow programs that need little code: SiLK, yaf, pmacct, nProbe, tshark, CICFlowMeter.
+"""Text tables of programs that need little code: SiLK, yaf, pmacct, nProbe, tshark, CICFlowMeter, Windows Firewall.
 
 Each entry says which columns hold which field. Common tables need no entry: `csv.py` finds columns by their names.
 """
@@ -174,12 +174,44 @@ CICFLOWMETER = TextTable(
 )
 
 
+def _incoming(raw: Mapping[str, pa.Array]) -> np.ndarray:
+    """Packets that Windows Firewall received or forwarded; rows without ends tell of events that it lost."""
+    sent = pc.equal(raw["_path"], pa.scalar(b"SEND"))
+    lost = pc.equal(raw["_action"], pa.scalar(b"INFO-EVENTS-LOST"))
+    return ~np.asarray(pc.or_(sent, lost))
+
+
+# pfirewall.log (learn.microsoft.com, "Configure Windows Firewall logging"); W3C's extended log format.
+WINDOWS_FIREWALL = TextTable(
+    "windows-firewall",
+    {
+        "date": ["date"],
+        "timestamp": ["time"],
+        "src_ip": ["src-ip"],
+        "dst_ip": ["dst-ip"],
+        "protocol": ["protocol"],
+        "src_port": ["src-port"],
+        "dst_port": ["dst-port"],
+        "icmp_type": ["icmptype"],
+        "icmp_code": ["icmpcode"],
+        "tcp_flags": ["tcpflags"],
+        "tcp_seq": ["tcpsyn"],
+        "bytes": ["size"],
+        "_path": ["path"],
+        "_action": ["action"],
+    },
+    marks=("date", "src-ip", "dst-ip", "tcpflags", "action", "path"),
+    keep=_incoming,
+    note="Windows Firewall writes local time, which is taken as UTC",
+)
+
+
 def sniff_tshark(head: bytes) -> bool:
     """Whether one of the first lines of a head names fields of tshark, of IPv4 or IPv6."""
     return any(sniffer(replace(TSHARK, marks=(mark,)))(head) for mark in ("ip.src", "ipv6.src"))
 
 
 FORMATS = [
-    *(table_format(table) for table in (SILK, YAF, PMACCT, NPROBE, CICFLOWMETER)),
+    *(table_format(table) for table in (SILK, YAF, PMACCT, NPROBE, CICFLOWMETER, WINDOWS_FIREWALL)),
     table_format(TSHARK, sniff_tshark),
 ]

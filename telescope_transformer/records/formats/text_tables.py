@@ -121,25 +121,39 @@ def read_table(table: TextTable, file: InputFile, context: ReadContext) -> Itera
     labels = {field: "/".join(columns) for field, columns in resolved.items()}
     validator = Validator(file.name, context, labels, day_first=table.day_first)
     for batch in text_rows(text, rows_of, start):
-        resolved = table.resolved(rows_of.names)
-        raw = {field: _coalesced([batch.columns[name] for name in columns]) for field, columns in resolved.items()}
-        count, rows = len(batch.rows), batch.rows
-        raw |= {
-            name: pa.repeat(pa.scalar(value.encode()), count)
-            for name, value in table.constants.items()
-            if name not in raw
-        }
-        left_out = 0
-        if table.keep is not None:
-            mask = table.keep(raw)
-            raw, rows = {name: column.filter(pa.array(mask)) for name, column in raw.items()}, rows[mask]
-            left_out = count - len(rows)
-        raw = {name: column for name, column in raw.items() if not name.startswith("_")}
-        raw |= fields_of_partitions(file, raw, len(rows))
-        if table.complete is not None:
-            raw = table.complete(raw)
-        yield validator.chunk(raw, rows, batch.malformed, batch.skipped + left_out + lead_in)
+        raw, rows = flow_rows(table, table.resolved(rows_of.names), batch.columns, batch.rows, file)
+        yield validator.chunk(raw, rows, batch.malformed, batch.skipped + len(batch.rows) - len(rows) + lead_in)
         lead_in = 0
+
+
+def flow_rows(
+    table: TextTable,
+    resolved: Mapping[str, Sequence[str]],
+    stored: Mapping[str, pa.Array],
+    rows: np.ndarray,
+    file: InputFile,
+) -> tuple[Raw, np.ndarray]:
+    """The raw column of each field, and the numbers of the rows that are flow records.
+
+    Args:
+        table: says what the columns mean.
+        resolved: columns of each field, see `TextTable.resolved`.
+        stored: columns of the file, as bytes.
+        rows: int64 (n,), numbers of the rows.
+        file: whose folders may hold further fields.
+    """
+    raw = {field: _coalesced([stored[name] for name in columns]) for field, columns in resolved.items()}
+    raw |= {
+        name: pa.repeat(pa.scalar(value.encode()), len(rows))
+        for name, value in table.constants.items()
+        if name not in raw
+    }
+    if table.keep is not None:
+        mask = table.keep(raw)
+        raw, rows = {name: column.filter(pa.array(mask)) for name, column in raw.items()}, rows[mask]
+    raw = {name: column for name, column in raw.items() if not name.startswith("_")}
+    raw |= fields_of_partitions(file, raw, len(rows))
+    return (table.complete(raw) if table.complete is not None else raw), rows
 
 
 def table_format(table: TextTable, sniff: Callable[[bytes], bool] | None = None) -> Format:

@@ -1,0 +1,73 @@
+"""Alerts as lines of text: Suricata's fast.log and the alert_fast of Snort 2 and 3.
+
+Several rules may match one packet: of alerts in a row with the same time and ends, the first is a record. Suricata
+writes the year, and the ICMP type and code as ports; Snort writes no type, and the year only with -y.
+Sources: src/alert-fastlog.c of Suricata; src/loggers/alert_fast.cc of Snort 3.
+"""
+
+import re
+from collections.abc import Iterator
+
+from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.log_clock import GUESSED, LogClock
+from telescope_transformer.records.log_lines import Fields, has_records, read_lines
+from telescope_transformer.records.validation import Chunk
+
+_ALERTS = "alerts tell only of traffic that a rule matches; flow events of Suricata and captures tell of all traffic"
+_NO_ZONE = "times of alerts have no zone and are taken as UTC"
+
+_LINE = re.compile(
+    r"^(?P<month>\d\d)/(?P<day>\d\d)(?:/(?P<year>\d{4}|\d\d))?-(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)\s.*"
+    r"\{(?P<protocol>[^{}]+)\} (?P<src>\S+) -> (?P<dst>\S+)\s*$"
+)
+_END = re.compile(r"^(?P<address>[0-9.]+|[0-9a-fA-F:.]+)(?::(?P<port>\d{1,5}))?$")
+_IPV6_WITH_PORT = re.compile(r"^(?P<address>[0-9a-fA-F:.]+):(?P<port>\d{1,5})$")
+_NUMBER = re.compile(r"^PROTO:?0*(\d+)$")
+_WITH_PORTS = ("TCP", "UDP", "SCTP")
+
+
+class _Lines:
+    """Reads the lines of one file in order, and leaves out further alerts of the same packet."""
+
+    def __init__(self, clock: LogClock) -> None:
+        self._clock = clock
+        self._last: Fields = {}
+
+    def __call__(self, line: str) -> Fields | None:
+        """The fields of a line that is the first alert of its packet."""
+        found = _LINE.match(line)
+        if found is None:
+            return None
+        month, day, digits = int(found["month"]), int(found["day"]), found["year"] or ""
+        year = int(digits) + (2000 if len(digits) == 2 else 0) if digits else self._clock.year(month, day)
+        number = _NUMBER.match(found["protocol"])
+        fields: Fields = {"timestamp": f"{year}-{month:02d}-{day:02d}T{found['clock']}"}
+        fields["protocol"] = number[1] if number else found["protocol"]
+        # Only Suricata, which writes four digits of a year, gives two numbers for every protocol.
+        has_numbers = len(digits) == 4 or found["protocol"] in _WITH_PORTS
+        for end in ("src", "dst"):
+            text = found[end]
+            parts = (_IPV6_WITH_PORT if has_numbers and text.count(":") > 1 else _END).match(text)
+            fields[f"{end}_ip"] = parts["address"] if parts else text
+            fields[f"{end}_port"] = parts["port"] if parts else None
+        if fields == self._last:
+            return None
+        self._last = fields
+        return fields
+
+
+def sniff(head: bytes) -> bool:
+    """Whether one of the first lines is an alert."""
+    return has_records(head, _Lines(LogClock(0)))
+
+
+def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of the packets that caused alerts."""
+    clock = LogClock(file.path.stat().st_mtime)
+    context.note(_ALERTS, file.name)
+    yield from read_lines(file, context, _Lines(clock), ())
+    context.note(GUESSED if clock.guessed else _NO_ZONE, file.name)
+
+
+FORMAT = Format("ids-alerts", sniff, read)

@@ -1,0 +1,145 @@
+"""Text that `tcpdump -n` prints: a packet a line, or with -v two lines. Packets that are not IP are skipped.
+
+The forms of the lines are those of print-ip.c, print-tcp.c, print-udp.c and print-icmp.c of tcpdump 4.99.
+"""
+
+import re
+from collections.abc import Iterator
+
+from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.log_lines import PART_OF_RECORD, Fields, has_records, read_lines
+from telescope_transformer.records.validation import Chunk
+
+_LOCAL = "times that tcpdump prints without a zone are taken as UTC; run it with TZ=UTC or -tt"
+_UNDATED = "lines of tcpdump without a date cannot be used: print them with -tttt or -tt, or read the capture itself"
+
+_PACKET = re.compile(
+    r"^(?: *\d{1,10}  )?(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{9,10}\.\d+|\d\d:\d\d:\d\d(?:\.\d+)?) "
+    # The interface and direction of -i any, or the link-level header of -e.
+    r"(?:\S+ +(?:In|Out|B|M|P) +)?"
+    r"(?:IP6? |ip6?: |\S.{0,400}?\bethertype IPv[46] \(0x[0-9a-f]{4}\)(?:, length \d+)?[:,] )"
+    r"(?P<header>\(tos\b.*\)$|\((?:class|flowlabel|hlim)\b.*?\bpayload length: \d+\) )?(?P<rest>.*)$"
+)
+_ENDS = re.compile(r"^\s*(?P<src>\S+) > (?P<dst>\S+?): (?P<what>.*)$")
+_END = re.compile(
+    r"^(\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:]*(?:\d{1,3}(?:\.\d{1,3}){3})?)(?:\.(\d{1,5}))?$"
+)
+_IN_HEADER = {
+    "protocol": re.compile(r"\b(?:proto|next-header) [^()]*\((\d+)\)"),
+    "ttl": re.compile(r"\b(?:ttl|hlim) (\d+)"),
+    "ip_id": re.compile(r"\bid (\d+)"),
+    "bytes": re.compile(r", length (\d+)[,)]"),
+}
+# IPv6 options, routing, fragment and destination headers: the protocol comes behind them.
+_EXTENSIONS = ("0", "43", "44", "60")
+# What -v says of a checksum, and the headers of IPv6 extensions, before what the packet is.
+_BEFORE = re.compile(r"^(?:\[[^\]|]*\] |(?:HBH|DSTOPT|srcrt) ?(?:\([^()]*\) *)*)*")
+_FLAGS = re.compile(r"Flags \[([^\]]*)\]")
+_FLAG_BITS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
+_SEQUENCE = re.compile(r", seq (\d+)")
+_CUT = re.compile(r"^\[\|(\w+)\]")
+_NAMES = {"GREv0": "gre", "GREv1": "gre", "ESP": "esp", "AH": "ah", "igmp": "igmp", "sctp": "sctp", "PIMv2": "pim"}
+_BY_NUMBER = re.compile(r"^ip-proto-(\d+)")
+_ICMP_KINDS = (
+    (re.compile(r"^ICMP echo request"), 8, 0),
+    (re.compile(r"^ICMP echo reply"), 0, 0),
+    (re.compile(r"^ICMP net \S+ unreachable(?:,|$)"), 3, 0),
+    (re.compile(r"^ICMP host \S+ unreachable(?:,|$)"), 3, 1),
+    (re.compile(r"^ICMP host \S+ unreachable - admin prohibited filter"), 3, 13),
+    (re.compile(r"^ICMP host \S+ unreachable - admin prohibited(?:,|$)"), 3, 10),
+    (re.compile(r"^ICMP \S+ protocol \S+ unreachable"), 3, 2),
+    (re.compile(r"^ICMP \S+ (?:udp|tcp) port \S+ unreachable"), 3, 3),
+    (re.compile(r"^ICMP time exceeded in-transit"), 11, 0),
+    (re.compile(r"^ICMP time stamp query"), 13, 0),
+    (re.compile(r"^ICMP time stamp reply"), 14, 0),
+    (re.compile(r"^ICMP address mask request"), 17, 0),
+    (re.compile(r"^ICMP6, echo request"), 128, 0),
+    (re.compile(r"^ICMP6, echo reply"), 129, 0),
+    (re.compile(r"^ICMP6, router solicitation"), 133, 0),
+    (re.compile(r"^ICMP6, router advertisement"), 134, 0),
+    (re.compile(r"^ICMP6, neighbor solicitation"), 135, 0),
+    (re.compile(r"^ICMP6, neighbor advertisement"), 136, 0),
+    (re.compile(r"^ICMP6, multicast listener report v2"), 143, 0),
+)
+_OPTIONAL = ("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "bytes")
+
+
+def _protocol(what: str, has_ports: bool) -> str:
+    """The protocol by what is printed of a packet. Only UDP has ports and nothing that names the protocol."""
+    cut = _CUT.match(what)
+    if cut:
+        return cut[1]
+    if what.startswith("Flags [") or re.match(r"tcp \d", what):
+        return "tcp"
+    if what.startswith("ICMP"):
+        return "icmp6" if what.startswith("ICMP6") else "icmp"
+    number, word = _BY_NUMBER.match(what), re.split(r"[\s,:(]", what, maxsplit=1)[0]
+    if number:
+        return number[1]
+    return _NAMES.get(word, "udp" if has_ports else word)
+
+
+def _fields(time: str, header: str, ends: "re.Match[str]") -> Fields:
+    """The fields of a packet from its time, its IP header as -v prints it, and its ends with what follows."""
+    found = {name: pattern.search(header) for name, pattern in _IN_HEADER.items()}
+    fields: Fields = {name: match[1] if match else None for name, match in found.items()}
+    src, dst = _END.match(ends["src"]), _END.match(ends["dst"])
+    what = _BEFORE.sub("", ends["what"])
+    if fields["protocol"] is None or fields["protocol"] in _EXTENSIONS:
+        fields["protocol"] = _protocol(what, bool(src and src[2] and dst and dst[2]))
+    fields |= {"timestamp": time, "src_ip": src[1] if src else ends["src"], "src_port": src[2] if src else None}
+    fields |= {"dst_ip": dst[1] if dst else ends["dst"], "dst_port": dst[2] if dst else None}
+    flags = _FLAGS.match(what)
+    if flags:
+        letters = "" if flags[1] == "none" else flags[1]
+        fields["tcp_flags"] = str(sum(_FLAG_BITS.get(letter, 0) for letter in set(letters)))
+        # After the first packet of a connection, tcpdump counts sequence numbers from it.
+        sequence = _SEQUENCE.search(what) if "S" in letters else None
+        fields["tcp_seq"] = sequence[1] if sequence else None
+    kind = next(((kind, code) for pattern, kind, code in _ICMP_KINDS if pattern.match(what)), (None, None))
+    return fields | {"icmp_type": kind[0], "icmp_code": kind[1]}
+
+
+class _Lines:
+    """Reads the lines of one file in order; with -v the second line of a packet needs the first."""
+
+    def __init__(self) -> None:
+        self._first: re.Match[str] | None = None
+        self.has_local, self.has_undated = False, False
+
+    def __call__(self, line: str) -> Fields | None:
+        """The fields of the packet that a line completes."""
+        packet = _PACKET.match(line)
+        if packet is not None:
+            self._first = packet if packet["header"] and not packet["rest"] else None
+            if self._first is not None:
+                return PART_OF_RECORD
+        elif self._first is None or line[:1] != " ":
+            self._first = None
+            return None
+        else:
+            packet, self._first = self._first, None
+        ends = _ENDS.match(line if packet.string != line else packet["rest"])
+        if ends is None:
+            return None
+        self.has_local |= "-" in packet["time"]
+        self.has_undated |= packet["time"][2] == ":"
+        return _fields(packet["time"], packet["header"] or "", ends)
+
+
+def sniff(head: bytes) -> bool:
+    """Whether one of the first lines is a packet as tcpdump prints it."""
+    return has_records(head, _Lines())
+
+
+def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of the packets; those without a date are rejected."""
+    lines = _Lines()
+    yield from read_lines(file, context, lines, _OPTIONAL)
+    for told, note in ((lines.has_local, _LOCAL), (lines.has_undated, _UNDATED)):
+        if told:
+            context.note(note, file.name)
+
+
+FORMAT = Format("tcpdump", sniff, read)

@@ -1,0 +1,48 @@
+"""The time at the beginning of a line of a log, as syslog, systemd, and Cisco's devices write it."""
+
+import re
+from datetime import UTC, datetime
+
+from telescope_transformer.records.dates import ZONES
+
+GUESSED = "times without a year or a zone are taken as UTC, before the file's last change"
+"""What users are told where a year was guessed."""
+
+_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+STAMP = re.compile(
+    # A length (RFC 6587), a priority, a version (RFC 5424); Cisco's star and dot mean a clock that is not set.
+    # Cisco's routers number their messages, and systemd writes the day of the week.
+    r"^(?:\d{1,5} (?=<))?(?:<\d{1,3}>)?[:\s]*(?:1 )?(?:\d{1,10}: ){0,2}[*.\[]?(?:"
+    r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?"
+    rf"(?: ?(?:Z|[+-]\d\d(?::?\d\d)?)(?!\d)| (?:{'|'.join(ZONES)})\b)?)"
+    r"|(?P<epoch>\d{10}(?:\.\d+)?)\s"
+    r"|(?:[A-Z][a-z]{2} )?(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?"
+    rf"(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)(?: (?P<zone>{'|'.join(ZONES)})\b)?(?: (?P<last>(?:19|20)\d\d)(?=[\s:\]]))?"
+    r")"
+)
+
+
+class LogClock:
+    """Times of log lines; those without a year lie at or before the last change of the file."""
+
+    def __init__(self, last_change: float) -> None:
+        self._limit = datetime.fromtimestamp(last_change + 86_400, UTC)
+        self.guessed = False
+
+    def read(self, line: str) -> str | None:
+        """The time at the beginning of a line as text that validation reads."""
+        found = STAMP.match(line)
+        if found is None:
+            return None
+        if found["iso"] or found["epoch"]:
+            return found["iso"] or found["epoch"]
+        if found["month"] not in _MONTH_NAMES:
+            return None
+        month, day = _MONTH_NAMES.index(found["month"]) + 1, int(found["day"])
+        year = int(found["year"] or found["last"] or self.year(month, day))
+        return f"{year}-{month:02d}-{day:02d}T{found['clock']}{ZONES.get(found['zone'], '')}"
+
+    def year(self, month: int, day: int) -> int:
+        """The latest year in which a day is not after the last change of the file."""
+        self.guessed = True
+        return self._limit.year - ((month, day) > (self._limit.month, self._limit.day))
