@@ -115,6 +115,9 @@ def checkpoint_folder(name: str | Path, *, revision: str | None = None, token: s
         HubError: if the repository cannot be downloaded.
     """
     text = str(name)
+    # An empty name would be the current folder; it mostly comes from a shell variable that is not set.
+    if not text.strip():
+        raise CheckpointError("the name of the checkpoint is empty")
     if Path(text).is_dir():
         return Path(text)
     if Path(text).exists():

@@ -39,6 +39,11 @@ FIELD_EMBEDDING_SIZES: dict[str, int] = {
     "tcp_flags": 8,
 }
 
+# Our choice, so that a configuration from elsewhere cannot ask for any amount of memory and time: 4 GB of weights, 300
+# times the paper's model and more.
+MOST_LAYERS = 1_000
+MOST_PARAMETERS = 2**30
+
 
 def field_offsets(fields: list[str] | tuple[str, ...]) -> dict[str, int]:
     """First id of each field, in a vocabulary of [PAD], [UNK] and then the fields in the order given."""
@@ -47,6 +52,15 @@ def field_offsets(fields: list[str] | tuple[str, ...]) -> dict[str, int]:
         offsets[name] = next_id
         next_id += FIELD_SIZES[name]
     return offsets
+
+_SIZES = (
+    "time_embedding_size",
+    "hidden_size",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "projection_size",
+)
 
 
 @strict
@@ -164,12 +178,40 @@ class TelescopeConfig(PreTrainedConfig):
         unknown = [name for name in self.fields if name not in FIELD_SIZES]
         if unknown or len(set(self.fields)) != len(self.fields):
             raise ValueError(f"fields must be distinct names of {sorted(FIELD_SIZES)}, not {self.fields}")
+        self._check_sizes()
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
-        if self.temperature <= 0:
-            raise ValueError(f"temperature must be positive, not {self.temperature}")
+        for name in ("temperature", "layer_norm_eps"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be a positive number, not {getattr(self, name)}")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and less than 1, not {getattr(self, name)}")
+
+    def _check_sizes(self) -> None:
+        """Check that sizes are positive and that the model fits into memory, before anything of it is built."""
+        for name in _SIZES:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, width in self.field_embedding_sizes.items():
+            if width < 0:
+                raise ValueError(f"the width of {name} in field_embedding_sizes must not be negative, but is {width}")
+        if not 0 <= self.num_hidden_layers <= MOST_LAYERS:
+            raise ValueError(f"num_hidden_layers must be 0 to {MOST_LAYERS}, not {self.num_hidden_layers}")
+        # The large matrices of the model; biases and normalisations are small beside them.
+        width, inner = self.hidden_size, self.intermediate_size
+        entry = sum(self.field_embedding_sizes.values()) + self.time_embedding_size
+        head = self.pooled_size * (self.pooled_size + self.projection_size)
+        parameters = (
+            sum(FIELD_SIZES[name] * self.field_embedding_sizes[name] for name in self.fields)
+            + (entry + self.max_position_embeddings) * width
+            + self.num_hidden_layers * (4 * width * width + 2 * width * inner)
+            + head
+        )
+        if parameters > MOST_PARAMETERS:
+            raise ValueError(f"the sizes make a model of {parameters:,} parameters; at most {MOST_PARAMETERS:,} are built")
 
 
 __all__ = ["DEFAULT_FIELDS", "FIELD_SIZES", "TelescopeConfig"]
