@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from telescope_transformer.errors import TelescopeError
+from telescope_transformer.errors import InputError, TelescopeError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -30,11 +32,27 @@ def replacing(target: str | Path) -> Iterator[Path]:
     that this also holds after a loss of power. When the block raises, the temporary file is removed and `target` stays
     as it was.
 
+    A link stays a link: the file that it points to is replaced. To what is not a file, such as /dev/stdout or a named
+    pipe, the content is written when the block ends.
+
+    Raises:
+        InputError: if `target` names a folder.
+
     Example:
         >>> with replacing("clusters.json") as partial:
         ...     partial.write_text(content, encoding="utf-8")
     """
     target = Path(target)
+    if target.is_dir():
+        raise InputError(f"{target} is a folder: name a file in it")
+    if _is_stream(target):
+        with TemporaryDirectory() as folder:
+            partial = Path(folder, "content")
+            yield partial
+            with partial.open("rb") as content, target.open("ab") as stream:
+                shutil.copyfileobj(content, stream)
+        return
+    target = Path(os.path.realpath(target))
     # The process id keeps two writers of one target from sharing a temporary file.
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
@@ -44,6 +62,12 @@ def replacing(target: str | Path) -> Iterator[Path]:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _is_stream(target: Path) -> bool:
+    """Whether a path is a device, a pipe or a descriptor of this process: replacing it would destroy it."""
+    devices = os.path.realpath(target.parent) in ("/dev", "/dev/fd", f"/proc/{os.getpid()}/fd")
+    return target.exists() and (devices or not target.is_file())
 
 
 def write_text(target: str | Path, text: str) -> None:

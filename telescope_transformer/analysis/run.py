@@ -140,12 +140,14 @@ def windows_stage(folder: Path, scan: Scan, settings: PreparationSettings, say: 
         manifest = prepare(scan, folder, settings, say=say)
         say(scan.summary())
     counts = manifest.counts()
-    say(
-        f"{counted(counts['windows'], 'window')} of "
-        f"{counted(counts['sources'] - counts['sources_left_out'], 'source')}; "
-        f"left out for having under {counted(manifest.min_records, 'record')}: "
-        f"{counted(counts['records_left_out'], 'record')}, {counted(counts['sources_left_out'], 'whole source')}"
-    )
+    kept = counted(counts["sources"] - counts["sources_left_out"], "source")
+    left_out = ""
+    if counts["records_left_out"]:
+        left_out = (
+            f"; left out for having under {counted(manifest.min_records, 'record')}: "
+            f"{counted(counts['records_left_out'], 'record')}, {counted(counts['sources_left_out'], 'whole source')}"
+        )
+    say(f"{counted(counts['windows'], 'window')} of {kept}{left_out}")
     return manifest
 
 

@@ -11,8 +11,11 @@ def export(
     format: Annotated[
         str, typer.Option("--format", "-f", help="csv, parquet, json, stix, misp, ipset, nftables or list.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
-    cluster: Annotated[list[int] | None, typer.Option(help="Only this cluster (repeatable); default: all.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; - is standard output.")],
+    cluster: Annotated[
+        list[int] | None,
+        typer.Option(help="Only this cluster (repeatable); default: all. ipset, nftables and list need it."),
+    ] = None,
     tlp: Annotated[
         str, typer.Option(help="Traffic Light Protocol: clear, green, amber, amber+strict or red.")
     ] = "amber",
@@ -52,5 +55,6 @@ def export(
         aggregate=aggregate,
         observed=observed,
     )
+    output = Path("/dev/stdout") if str(output) == "-" else output
     n_sources = export_clusters(folder, format, output, cluster or None, options)
     tell(f"wrote {output}: {counted(n_sources, 'source')}")

@@ -1,6 +1,7 @@
 """`telescope`: registers the commands, reads defaults, and reports errors as a message and an exit status."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -87,8 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Errors of the package or the file system print `error: <message>` and exit with 1."""
     # The progress bars of `datasets` would hide ours, unless the user wants them.
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # As a path, an empty value would be the current folder. It mostly comes from a shell variable that is not set.
+    empty = [index for index, each in enumerate(given) if not each or re.fullmatch("--[a-z-]+=", each)]
+    if empty:
+        place = "".join(given[empty[0] - 1 : empty[0]]) if not given[empty[0]] else given[empty[0]]
+        sys.stderr.write(f"error: an argument is empty: the one after {printable(place)!r}\n")
+        sys.exit(2)
     try:
-        app(arguments, prog_name="telescope")
+        app(given, prog_name="telescope")
     except BrokenPipeError:
         # The reader of stdout, such as `head`, has closed it. Without this, Python would report another error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

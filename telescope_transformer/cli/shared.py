@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import math
 import sys
 from collections.abc import Callable
 from copy import copy
@@ -17,6 +18,8 @@ from telescope_transformer.cli.configuration import variables
 from telescope_transformer.progress import set_quiet
 
 Command = Callable[..., None]
+# The largest that NumPy's and PyTorch's generators both take.
+LARGEST_SEED = 2**32 - 1
 
 
 class LogLevel(StrEnum):
@@ -46,6 +49,8 @@ def with_shared_options(command: Command) -> Command:
     @wraps(command)
     def run(*args: Any, quiet: bool = False, log_level: LogLevel | None = None, **options: Any) -> None:
         set_quiet(quiet)
+        for name, value in options.items():
+            check_number(name, value)
         if log_level is not None:
             logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
             logging.getLogger("telescope_transformer").setLevel(log_level.upper())
@@ -77,6 +82,19 @@ def with_shared_options(command: Command) -> Command:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": None}
     return run
+
+
+def check_number(name: str, value: Any) -> None:
+    """Refuse numbers that no option can mean: nan and inf, and seeds that random generators do not take.
+
+    Raises:
+        typer.BadParameter: names the option and the value; the command ends with status 2.
+    """
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number", param_hint=option)
+    if name == "seed" and isinstance(value, int) and not 0 <= value <= LARGEST_SEED:
+        raise typer.BadParameter(f"{value} is not between 0 and {LARGEST_SEED}", param_hint=option)
 
 
 def options_of(command: Command) -> dict[str, bool]:

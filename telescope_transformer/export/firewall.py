@@ -12,7 +12,10 @@ LARGEST_CLUSTER = 10**12
 
 
 def ipset_list(members: Members, options: ExportOptions | None = None) -> str:
-    """Input of `ipset restore`: a set per cluster and address family, emptied first if it exists."""
+    """Input of `ipset restore`: a set per cluster and address family, emptied first if it exists.
+
+    A set without addresses is written too, so that loading the file removes what the set held before.
+    """
     lines = []
     kind = "hash:net" if options and options.aggregate else "hash:ip"
     for comment, name, family, addresses in _sets(members, options):
@@ -32,7 +35,8 @@ def nftables_list(members: Members, options: ExportOptions | None = None) -> str
         lines.append(f"# {comment}")
         lines.append(f"add set inet telescope {name} {{ type ip{family}_addr;{flags} }}")
         lines.append(f"flush set inet telescope {name}")
-        lines.append(f"add element inet telescope {name} {{ {', '.join(addresses)} }}")
+        if addresses:
+            lines.append(f"add element inet telescope {name} {{ {', '.join(addresses)} }}")
     return "\n".join([*lines, ""])
 
 
@@ -40,21 +44,21 @@ def plain_list(members: Members, options: ExportOptions | None = None) -> str:
     """An address or prefix a line, under the name of its cluster as a comment."""
     lines = []
     for comment, _, _, addresses in _sets(members, options):
-        lines += [f"# {comment}", *addresses]
+        if addresses:
+            lines += [f"# {comment}", *addresses]
     return "\n".join([*lines, ""])
 
 
 def _sets(members: Members, options: ExportOptions | None) -> Iterator[tuple[str, str, str, list[str]]]:
-    """Comment, name, family and addresses of each set that is not empty."""
+    """Comment, name, family and addresses of each set; a cluster has a set for each family, empty or not."""
     for cluster in members.clusters:
         if not 0 <= int(cluster) < LARGEST_CLUSTER:
             raise ExportError(f"cluster {cluster} is too large a number for the name of a set")
         addresses = [row["source"] for row in members.of(cluster)]
         for family in ("v4", "v6"):
             mine = [address for address in addresses if (":" in address) == (family == "v6")]
-            if mine:
-                listed = _prefixes(mine) if options and options.aggregate else mine
-                yield _comment(members, cluster), f"telescope_{cluster}_{family}", family, listed
+            listed = _prefixes(mine) if options and options.aggregate else mine
+            yield _comment(members, cluster), f"telescope_{cluster}_{family}", family, listed
 
 
 def _prefixes(addresses: list[str]) -> list[str]:

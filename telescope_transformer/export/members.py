@@ -38,6 +38,7 @@ class Members:
         analysis: id of the running analysis; empty for an analysis that was made once.
         born: first day (ISO date) of clusters of a running analysis.
         newest: time of the newest record of the analysis (us), whichever sources are exported.
+        asked: clusters that were asked for by number; some may have no source left.
     """
 
     sources: pa.Table
@@ -45,6 +46,7 @@ class Members:
     analysis: str = ""
     born: Mapping[int, str] = field(default_factory=dict)
     newest: int = 0
+    asked: tuple[int, ...] = ()
 
     def of(self, cluster: int) -> list[dict[str, Any]]:
         """The sources of one cluster, as rows."""
@@ -53,7 +55,7 @@ class Members:
     @property
     def clusters(self) -> list[int]:
         """Numbers of the clusters, ascending."""
-        return sorted(set(self.sources["cluster"].to_pylist()))
+        return sorted({*self.sources["cluster"].to_pylist(), *self.asked})
 
     def name(self, cluster: int) -> str:
         """What the cluster is called."""
@@ -118,7 +120,8 @@ def load_members(
     profiles = {profile["cluster"]: profile for profile in read.profiles}
     order = [("cluster", "ascending"), ("source", "ascending")]
     newest = pc.max(read.sources["last_seen"]).as_py() or 0
-    return Members(sources.sort_by(order), profiles, str(read.summary.get("id") or ""), _born(read.summary), newest)
+    analysis, born, asked = str(read.summary.get("id") or ""), _born(read.summary), tuple(clusters or ())
+    return Members(sources.sort_by(order), profiles, analysis, born, newest, asked)
 
 
 def _chosen(root: Path, sources: pa.Table, options: ExportOptions) -> pa.Table:

@@ -7,6 +7,8 @@ from telescope_transformer.errors import ExportError
 # Traffic Light Protocol 2.0 (FIRST, 2022).
 TLP = ("clear", "green", "amber", "amber+strict", "red")
 LONGEST_AUTHOR = 200
+# A hundred years: our choice of what nobody exceeds, within the dates that STIX can express.
+MOST_VALID_DAYS = 36_525
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class ExportOptions:
         if self.tlp not in TLP:
             raise ExportError(f"TLP {self.tlp!r} is not known; one of {', '.join(TLP)}")
         if not self.author.strip() or len(self.author) > LONGEST_AUTHOR or not self.author.isprintable():
-            raise ExportError(f"author {self.author[:50]!r} is no name of at most {LONGEST_AUTHOR} letters")
+            raise ExportError(
+                f"the author must be a name of 1 to {LONGEST_AUTHOR} printable letters, not {self.author[:50]!r}"
+            )
         if not 0 <= self.min_confidence <= 100:
             raise ExportError(f"a confidence is 0 to 100 percent, not {self.min_confidence}")
-        if self.valid_days < 1:
-            raise ExportError(f"an indicator holds for 1 day at least, not {self.valid_days}")
+        if not 1 <= self.valid_days <= MOST_VALID_DAYS:
+            raise ExportError(f"an indicator is valid for 1 to {MOST_VALID_DAYS:,} days, not {self.valid_days}")

@@ -53,6 +53,7 @@ def field_offsets(fields: list[str] | tuple[str, ...]) -> dict[str, int]:
         next_id += FIELD_SIZES[name]
     return offsets
 
+
 _SIZES = (
     "time_embedding_size",
     "hidden_size",
@@ -211,7 +212,9 @@ class TelescopeConfig(PreTrainedConfig):
             + head
         )
         if parameters > MOST_PARAMETERS:
-            raise ValueError(f"the sizes make a model of {parameters:,} parameters; at most {MOST_PARAMETERS:,} are built")
+            raise ValueError(
+                f"the sizes make a model of {parameters:,} parameters; at most {MOST_PARAMETERS:,} are built"
+            )
 
 
 __all__ = ["DEFAULT_FIELDS", "FIELD_SIZES", "TelescopeConfig"]

@@ -181,13 +181,19 @@ def _from_url(url: str) -> list[InputFile]:
                 copy = _spooled(iter(lambda stream=stream: stream.read(BLOCK_BYTES), b""))  # type: ignore[misc]
             copies.append(InputFile(copy, name=escaped(remote.full_name)))
     except ImportError as error:
-        raise InputError(f"{escaped(url)}: {error}") from error
+        advice = "; pip install 'telescope-transformer[remote]' brings what s3:// needs"
+        raise InputError(f"{escaped(url)}: {escaped(error)}{advice}") from error
     except Exception as error:  # Each remote file system has errors of its own.
-        raise InputError(f"{escaped(url)}: cannot be fetched: {escaped(error)}") from error
+        # Some errors only repeat the URL, and have the reason as their cause.
+        reason = (error.__cause__ or error) if str(error) == url else error
+        raise InputError(f"{escaped(url)}: cannot be fetched: {escaped(reason)}") from error
     return copies
 
 
 def _files_of(given: str | Path) -> list[InputFile]:
+    # An empty name would be the current folder; it mostly comes from a shell variable that is not set.
+    if not str(given):
+        raise InputError("the name of an input is empty")
     path = Path(given)
     if str(given) == "-":
         return [_from_stream(path)]

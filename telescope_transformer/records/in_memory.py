@@ -27,8 +27,8 @@ def read_table(records: Any, *, columns: Mapping[str, str] | None = None) -> Flo
     """Validate flow records that are in memory, as `read_records` does those of files.
 
     Args:
-        records: a list of dictionaries, a dictionary of columns, an Arrow table, or a data frame of pandas, Polars or
-            any other library that exports Arrow data (`__arrow_c_stream__`).
+        records: a list of dictionaries, a dictionary of columns, an Arrow table, a `datasets.Dataset`, or a data frame
+            of pandas, Polars or any other library that exports Arrow data (`__arrow_c_stream__`).
         columns: field to column name; without it, columns are found by their common names.
 
     Returns:
@@ -79,18 +79,25 @@ def as_arrow(records: Any) -> pa.Table:
             return pa.Table.from_batches([records])
         if hasattr(records, "__arrow_c_stream__"):
             return pa.table(records)
+        if _is_dataset(records):
+            return records.with_format("arrow")[:]
         if isinstance(records, Mapping):
             return pa.table({name: _array(values) for name, values in records.items()})
         if isinstance(records, Sequence) and all(isinstance(record, Mapping) for record in records):
             # Every name of every record: a field may be missing in the first one.
             names = dict.fromkeys(name for record in records for name in record)
             return pa.table({name: _array([record.get(name) for record in records]) for name in names})
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise FlowRecordError(f"{NAME} are not a table: {' '.join(str(error).split())}") from error
     raise FlowRecordError(
         f"{NAME} must be a list of dictionaries, a dictionary of columns, a data frame or an Arrow table, "
         f"not {type(records).__name__}"
     )
+
+
+def _is_dataset(records: Any) -> bool:
+    """Whether this is a `datasets.Dataset`; told by its module, so that `datasets` need not be installed."""
+    return type(records).__name__ == "Dataset" and type(records).__module__.partition(".")[0] == "datasets"
 
 
 def _array(values: Any) -> pa.Array:
@@ -99,7 +106,8 @@ def _array(values: Any) -> pa.Array:
         return pa.array(values) if isinstance(values, np.ndarray) else values
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    # Integers beyond 64 bits are an OverflowError; as text they are rejected like any other value that is too large.
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([value if value is None else _as_text(value) for value in values], pa.string())
 
 
@@ -112,6 +120,9 @@ def _column(table: pa.Table, name: str, field: str) -> pa.Array:
     column = table[name].combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
+        # Categories of Polars; Arrow cannot look values up in them.
+        column = pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(pa.string()))
     if pa.types.is_nested(column.type):
         raise FlowRecordError(f"{NAME}: the column {name!r} for the field {field} is nested ({column.type})")
     unit = FLOW_SCHEMA.field("timestamp").metadata[b"unit"]

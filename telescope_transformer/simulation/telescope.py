@@ -23,6 +23,9 @@ from telescope_transformer.simulation.population import Population, draw_populat
 START = 1_704_067_200_000_000
 # Our choices, to bound memory: the table of sources, the records generated at a time, and a Parquet row group.
 MOST_SOURCES = 2_000_000
+MOST_RECORDS = 1_000_000
+# A hundred years, so that all times are before 2124.
+MOST_DAYS = 36_525
 _RECORDS_PER_SLICE = 2**21
 _ROW_GROUP = 2**20
 _DICTIONARY_COLUMNS = ("src_ip", "dst_ip", "label")
@@ -54,8 +57,11 @@ class SimulationSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.sources <= MOST_SOURCES:
             raise InputError(f"sources: {self.sources} is not between 1 and {MOST_SOURCES}")
-        if self.records_per_source <= 0 or self.days <= 0:
-            raise InputError(f"records_per_source {self.records_per_source} and days {self.days} must be positive")
+        for name, most in (("records_per_source", MOST_RECORDS), ("days", MOST_DAYS)):
+            if not 0 < getattr(self, name) <= most:
+                raise InputError(f"{name}: {getattr(self, name)} is not above 0 and at most {most:,}")
+        if self.seed < 0:
+            raise InputError(f"seed: {self.seed} is negative")
         if self.network.prefixlen < 8:
             raise InputError(f"telescope: {self.telescope} is larger than a /8")
 

@@ -76,14 +76,14 @@ def test_a_list_is_for_the_commands_that_take_several_values() -> None:
     Path("telescope.toml").write_text('telescope = ["203.0.113.0/24", "198.51.100.0/24"]\n', encoding="utf-8")
     simulated(SIMULATE)
     result = CliRunner().invoke(app, ["analyze", "out.parquet"])
-    assert "no records" in str(result.exception or result.output) or "no source" in str(result.exception)
+    assert "no flow record was kept" in str(result.exception)
 
 
 def test_a_single_value_stands_for_a_list_of_one() -> None:
     simulated(SIMULATE)
     Path("telescope.toml").write_text('[analyze]\ntelescope = "203.0.113.0/24"\ntime-limit = 1\n', encoding="utf-8")
     result = CliRunner().invoke(app, ["analyze", "out.parquet"])
-    assert "no records" in str(result.exception or result.output) or "no source" in str(result.exception)
+    assert "no flow record was kept" in str(result.exception)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -134,3 +134,26 @@ def test_a_wrong_model_is_found_before_reading(command: str, capsys: pytest.Capt
     }
     error = ended(capsys, command, *arguments[command], "--model", "models/nowhere/at/all")
     assert error.startswith("error: models/nowhere/at/all: no such folder")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["simulate", "--output", "x", "--days", "nan"], "nan is not a finite number"),
+        (["simulate", "--output", "x", "--records-per-source", "inf"], "inf is not a finite number"),
+        (["analyze", "x.csv", "--threshold", "nan"], "nan is not a finite number"),
+        (["analyze", "x.csv", "--session-gap", "-inf"], "-inf is not a finite number"),
+        (["analyze", "x.csv", "--seed", "-1"], "-1 is not between 0 and 4294967295"),
+        (["simulate", "--output", "x", "--seed", "99999999999"], "99999999999 is not between 0 and 4294967295"),
+        (["simulate", "--output", ""], "an argument is empty: the one after '--output'"),
+        (["simulate", "--output="], "an argument is empty: the one after '--output='"),
+        (["analyze", ""], "an argument is empty: the one after 'analyze'"),
+    ],
+)
+def test_values_that_nobody_means_are_wrong_usage(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert told in re.sub(r"[│\s]+", " ", capsys.readouterr().err)

@@ -353,11 +353,21 @@ def test_nftables_file_is_of_its_grammar_and_lists_all_addresses(analysis: Path,
     found = [NFT_LINE.fullmatch(line) for line in text.splitlines()]
     assert all(found)
     versions = dict(re.findall(rf"add set inet telescope ({SET}) \{{ type ipv(\d)_addr", text))
-    assert versions == {"telescope_0_v4": "4", "telescope_0_v6": "6", "telescope_1_v4": "4"}
+    assert versions == {"telescope_0_v4": "4", "telescope_0_v6": "6", "telescope_1_v4": "4", "telescope_1_v6": "6"}
     added = [(line["name"], address) for line in found if line["name"] for address in line["items"].split(", ")]
     assert sorted(address for _, address in added) == sorted(SOURCES)
     for name, address in added:
         assert ipaddress.ip_address(address).version == int(versions[name])
+
+
+@pytest.mark.parametrize("format", ["ipset", "nftables"])
+def test_a_cluster_without_sources_empties_the_sets_of_the_day_before(
+    analysis: Path, tmp_path: Path, format: str
+) -> None:
+    assert export_clusters(analysis, format, tmp_path / "x", [1], ExportOptions(min_confidence=100)) == 0
+    text = (tmp_path / "x").read_text()
+    assert re.findall(rf"^flush (?:set inet telescope )?({SET})$", text, re.M) == ["telescope_1_v4", "telescope_1_v6"]
+    assert not re.search(r"^add (element|telescope)", text, re.M)
 
 
 def test_nft_itself_accepts_the_file(analysis: Path, tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""Files are replaced as a whole; what is not a file is never replaced."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from telescope_transformer.errors import InputError
+from telescope_transformer.files import replacing, write_text
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.write_text("old")
+    link.symlink_to(real)
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+
+
+def test_a_pipe_gets_the_content_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=write_text, args=(pipe, "content"))
+    writer.start()
+    assert pipe.read_text() == "content"
+    writer.join()
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+def test_standard_output_can_be_named(tmp_path: Path, redirected: bool) -> None:
+    program = "from telescope_transformer.files import write_text; write_text('/dev/stdout', 'content')"
+    command = [sys.executable, "-c", program]
+    if redirected:
+        with open(tmp_path / "log", "w", encoding="utf-8") as log:
+            subprocess.run(command, check=True, stdout=log)
+        assert (tmp_path / "log").read_text() == "content"
+    else:
+        assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "content"
+    assert os.path.islink("/dev/stdout")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    for target in (tmp_path, Path("/"), Path(".")):
+        with pytest.raises(InputError, match="is a folder"), replacing(target):
+            pass
