@@ -92,9 +92,10 @@ def _integers(data: np.ndarray, offsets: np.ndarray, values: np.ndarray, status:
             continue
         value, count = digits_at(data, start, stop, 18)
         position = start + count
-        # A comma with three digits behind it divides thousands.
-        decimal_comma = position < stop and data[position] == 44 and position + 4 > stop
-        if count > 0 and position < stop and (data[position] == 46 or decimal_comma):
+        # With three digits behind it, a comma divides thousands, and so does a point in most of Europe.
+        is_mark = position < stop and (data[position] == 44 or data[position] == 46)
+        has_three = position + 4 == stop and 0 < value < 1000
+        if count > 0 and is_mark and not has_three and (data[position] == 46 or position + 4 > stop):
             position += 1
             while position < stop and data[position] == 48:
                 position += 1
@@ -106,7 +107,8 @@ def _integers(data: np.ndarray, offsets: np.ndarray, values: np.ndarray, status:
 def parse_integers(text: TextView) -> tuple[np.ndarray, np.ndarray]:
     """Parses non-negative integers: decimal of at most 18 digits, `0x` hexadecimal, or with a fraction of zeros.
 
-    `80.0` and `80,0` are 80; `80,000` is refused here, since a comma before three digits divides thousands.
+    `80.0` and `80,0` are 80; `80,000` and `80.000` are refused here, since three digits behind a comma or point may be
+    thousands.
 
     Returns int64 values (n,) and uint8 status (n,), one of MISSING, VALID and INVALID.
     """

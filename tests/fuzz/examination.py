@@ -13,7 +13,7 @@ _LINE_FORMATS |= {"nfdump-csv": 1, "binetflow": 1, "silk": 1, "yaf": 1, "pmacct"
 _LINE_FORMATS |= {"cicflowmeter": 1, "zmap": 1, "dshield": 0, "yafscii": 0, "nfdump-line": 0, "nfdump-pipe": 0}
 _LINE_FORMATS |= {"masscan-list": 0, "cowrie": 0, "dionaea": 0, "honeytrap": 0, "nprobe-json": 0, "pmacct-json": 0}
 _LINE_FORMATS |= {"nfdump-json": 0, "ipfix-json": 0, "masscan": 0, "zmap-json": 0, "aws-vpc-json": 0}
-_LINE_FORMATS |= {"firewall-json": 0, "cowrie-text": 0}
+_LINE_FORMATS |= {"firewall-json": 0, "cowrie-text": 0, "ids-alerts": 0, "nfdump-events": 0, "gcp-vpc": 0}
 
 
 def examine(path: Path, content: bytes, *, per_packet: bool = False) -> str | None:

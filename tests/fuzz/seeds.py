@@ -240,6 +240,38 @@ _PROGRAMS = {
     "dshield": ("", "2023-11-14 22:13:20 +00:00\t1\t1\t192.0.2.{}\t{}\t203.0.113.1\t23\tTCP\tS\n"),
     "nfdump-line": ("", "2023-11-14 22:13:20.250  0.000 TCP  192.0.2.{}:{} ->  203.0.113.1:23  1  60  1\n"),
     "nfdump-pipe": ("", "2|1700000000250|1700000001000|6|0|0|0|3221225{}|{}|0|0|0|3405803777|23|0|0|1|2|2|0|1|60\n"),
+    "nfdump-events": (
+        "",
+        "2023-11-14 22:13:20.250  CREATE  Ignore TCP 192.0.2.{}:{} -> 203.0.113.1:23  0.0.0.0:0 0\n",
+    ),
+    "tcpdump": (
+        "",
+        "2023-11-14 22:13:20.25 IP (tos 0x0, ttl 64, id 1, offset 0, flags [none], proto TCP (6), length 40)\n"
+        "    192.0.2.{}.{} > 203.0.113.1.23: Flags [S], cksum 0x1 (correct), seq 7, win 1, length 0\n",
+    ),
+    "ids-alerts": (
+        "",
+        "11/14/2023-22:13:20.25  [**] [1:2:3] SCAN [**] [Priority: 2] {{TCP}} 192.0.2.{}:{} -> 203.0.113.1:23\n",
+    ),
+    "sonicwall": (
+        "",
+        'id=firewall sn=1 time="2023-11-14 22:13:20" m=36 src=192.0.2.{}:{}:X1 dst=203.0.113.1:23:X0 proto=tcp/23\n',
+    ),
+    "check-point": (
+        "",
+        '[action:"Drop"; time:"1700000000"; dst:"203.0.113.1"; proto:"6"; '
+        'src:"192.0.2.{}"; s_port:"{}"; service:"23"; ]\n',
+    ),
+    "windows-firewall": (
+        "#Fields: date time action protocol src-ip dst-ip src-port dst-port size tcpflags tcpsyn icmptype icmpcode "
+        "path\n",
+        "2023-11-14 22:13:20 DROP TCP 192.0.2.{} 203.0.113.1 {} 23 40 S 7 - - RECEIVE\n",
+    ),
+    "gcp-vpc": (
+        "",
+        '{{"jsonPayload": {{"connection": {{"src_ip": "192.0.2.{}", "src_port": {}, "dest_ip": "203.0.113.1", '
+        '"dest_port": 23, "protocol": 6}}, "reporter": "DEST", "start_time": "2023-11-14T22:13:20Z"}}}}\n',
+    ),
     "masscan-list": ("#masscan\n", "open tcp 23 192.0.2.{} 17000{}\n"),
     "pfsense": (
         "",

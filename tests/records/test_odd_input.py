@@ -438,7 +438,7 @@ def test_a_column_of_an_impossible_type_is_named(tmp_path: Path, column: str, va
 def test_decimals_views_and_packed_addresses(tmp_path: Path) -> None:
     table = columnar().slice(0, 1)
     changes = {
-        "dst_port": pa.array([Decimal(23)], pa.decimal128(12, 2)),
+        "dst_port": pa.array([Decimal(23)], pa.decimal128(12, 3)),
         "protocol": pa.array([Decimal(6)], pa.decimal128(3, 0)),
         "src_ip": pa.array([bytes.fromhex("20010db8" + "0" * 23 + "1")], pa.binary(16)),
         "dst_ip": pa.array([bytes([198, 51, 100, 7])], pa.binary()),

@@ -181,3 +181,10 @@ def test_flags() -> None:
 def test_numbers_with_thousands_separators(tmp_path: Path) -> None:
     records = read(tmp_path, f"{HEADER},bytes", f'{SECOND},192.0.2.1,198.51.100.7,6,"40,000",23,"1,234,567"')
     assert [(row["src_port"], row["bytes"]) for row in records.table.to_pylist()] == [(40_000, 1_234_567)]
+
+
+def test_three_zeros_behind_a_point_may_be_thousands_and_are_no_port(tmp_path: Path) -> None:
+    rows = (f"{SECOND};192.0.2.1;198.51.100.7;6;{port};23;64.0" for port in ("40.000", "40.0", "40.00", "40000.000"))
+    records = read(tmp_path, f"{HEADER},ttl".replace(",", ";"), "\n".join(rows))
+    assert [row["src_port"] for row in records.table.to_pylist()] == [40, 40, 40_000]
+    assert records.rejects.to_pylist()[0]["value"] == "40.000"

@@ -102,7 +102,7 @@ def sonicwall_fields(line: str) -> Fields | None:
     values = named_values(line)
     if values.get("m") == _CONNECTION_CLOSED:
         return None
-    fields: Fields = {"protocol": values["proto"].partition("/")[0]}
+    fields: Fields = {"protocol": values.get("proto", "").partition("/")[0]}
     for name in ("src", "dst"):
         text = values.get(name, "")
         end = _SONICWALL_END.match(text)
