@@ -16,7 +16,24 @@ def numbers(text: str) -> str:
     return text
 
 
+# Options that have an effect only within one telescope, and those of each other kind of evaluation.
+_WITHIN = {"columns", "window", "hold_out", "test", "distinct", "name", "plots"}
+_UNUSED = {"--across": {*_WITHIN, "model"}, "--truth": {*_WITHIN, "data", "only"}, None: {"data", "only", "cpu"}}
+
+
+def _check_options(context: typer.Context, kind: str | None) -> None:
+    """Refuse options of the command line that have no effect on a kind of evaluation (a key of `_UNUSED`)."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        # Variables and `telescope.toml` may hold options for other uses of the command.
+        if name in _UNUSED[kind] and source is not None and source.name == "COMMANDLINE":
+            without = f"with {kind}" if kind else "without --across or --truth"
+            raise typer.BadParameter(f"{parameter.opts[0]} has no effect {without}")
+
+
 def evaluate(
+    context: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(help="Flow-record files, or one prepared dataset; a plan with --across; sizes with --truth."),
@@ -63,10 +80,11 @@ def evaluate(
     """
     from telescope_transformer.evaluation.settings import SHIPPED, model_argument
 
-    seeds = [int(part) for part in splits.split(",")]
-    models = [model_argument(text) for text in model or [SHIPPED]]
     if across and truth is not None:
         raise typer.BadParameter("give --across or --truth, not both")
+    _check_options(context, "--across" if across else None if truth is None else "--truth")
+    seeds = [int(part) for part in splits.split(",")]
+    models = [model_argument(text) for text in model or [SHIPPED]]
     if across:
         found = _across(inputs, output, data=data, seeds=seeds, only=only or (), methods=methods or (), cpu=cpu)
         _show(*found, json=json)

@@ -18,6 +18,7 @@ from telescope_transformer.records.splitting import (
     GOOD,
     OPEN_QUOTE,
     gather,
+    measure,
     split_rows,
 )
 
@@ -178,6 +179,17 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
     raise first or NotFlowRecords(name, "not delimited text with a line that names its columns")
 
 
+def _lines_without_numbers(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
+    """The lines from `start` on that may be headers, and where each begins."""
+    end = block.find(b"\n", start)
+    # The pattern needs a line feed before a line, which the first one may not have.
+    first = _WITHOUT_NUMBERS.match(b"\n" + block[start : end if end >= 0 else len(block)])
+    if first:
+        yield start, first[1]
+    for found in _WITHOUT_NUMBERS.finditer(block, start):
+        yield found.start() + 1, found[1]
+
+
 class Table:
     """The rows of a text table, block by block; see `RawBatch`.
 
@@ -224,26 +236,25 @@ class Table:
         Raises:
             InputError: if the columns change too often.
         """
-        if self._columns_of is None:
-            yield block[start:], True
-            return
-        lines, at = bytearray(block[start:]), 0
-        for found in _WITHOUT_NUMBERS.finditer(b"\n" + block, start):
-            header = self._header(found[1])
+        rest, at = block[start:], 0
+        # Most blocks have no header, and are not copied.
+        changed: bytearray | None = None
+        for begin, line in _lines_without_numbers(block, start) if self._columns_of else ():
+            header = self._header(line)
             if header is None:
                 continue
-            place = found.start() - start
-            lines[place] = self._layout.comment
+            changed, place = changed or bytearray(rest), begin - start
+            changed[place] = self._layout.comment
             if (header.names, header.delimiter) == (self._layout.names, self._layout.delimiter):
                 continue
-            yield bytes(lines[at:place]), False
+            yield bytes(changed[at:place]), False
             self._changes += 1
             if self._changes > _MOST_CHANGES:
                 raise InputError(f"{self._name}: the columns change more than {_MOST_CHANGES:,} times")
             layout = replace(self._layout, names=header.names, delimiter=header.delimiter)
-            self._use(layout, self._columns_of(header.names))
+            self._use(layout, self._columns_of(header.names) if self._columns_of else ())
             at = place
-        yield bytes(lines[at:]), True
+        yield bytes(changed[at:]) if changed else rest, True
 
     def _header(self, line: bytes) -> Header | None:
         """The header that a line among the rows is, None if it is none."""
@@ -294,10 +305,7 @@ class Table:
             rows = int((kinds == OPEN_QUOTE).argmax())
             carried, kinds = block[bounds[rows, 0] :], kinds[:rows]
         good = np.flatnonzero(kinds == GOOD)
-        columns = {
-            column: _gathered(data, starts[:, index], stops[:, index], good)
-            for index, column in enumerate(self._columns)
-        }
+        columns = {column: _gathered(data, starts, stops, index, good) for index, column in enumerate(self._columns)}
         malformed, skipped = self._malformed(block, bounds, kinds, counts)
         numbers = good + self.next_row
         self.next_row += rows
@@ -330,10 +338,11 @@ class Table:
         return rejects, int((kinds == COMMENT).sum()) + rulers
 
 
-def _gathered(data: np.ndarray, starts: np.ndarray, stops: np.ndarray, rows: np.ndarray) -> pa.Array:
-    size = int((stops[rows] - starts[rows]).sum())
-    out, offsets = np.empty(size, dtype=np.uint8), np.empty(len(rows) + 1, dtype=np.int32)
-    gather(data, np.ascontiguousarray(starts), np.ascontiguousarray(stops), rows, out, offsets)
+def _gathered(data: np.ndarray, starts: np.ndarray, stops: np.ndarray, column: int, rows: np.ndarray) -> pa.Array:
+    """The values that a column has in `rows`."""
+    offsets = np.empty(len(rows) + 1, dtype=np.int32)
+    out = np.empty(measure(starts, stops, column, rows, offsets), dtype=np.uint8)
+    gather(data, starts, column, rows, offsets, out)
     return pa.Array.from_buffers(pa.binary(), len(rows), [None, pa.py_buffer(offsets), pa.py_buffer(out)])
 
 

@@ -183,16 +183,26 @@ def _split_plain(data: np.ndarray, at: int, end: int, delimiter: int, starts: np
 
 
 @njit(cache=True, nogil=True)
-def gather(
-    data: np.ndarray, starts: np.ndarray, stops: np.ndarray, rows: np.ndarray, out: np.ndarray, offsets: np.ndarray
-) -> int:
-    """Copies the values of `rows` into `out` one after another, with their offsets (n + 1); returns the bytes used."""
+def measure(starts: np.ndarray, stops: np.ndarray, column: int, rows: np.ndarray, offsets: np.ndarray) -> int:
+    """Writes the offsets (n + 1) of the values that a column has in `rows` (n,); returns the bytes of them all.
+
+    Args:
+        starts, stops: int64 (rows of the block, columns), bounds of the values.
+    """
     position = 0
     for index in range(len(rows)):
         offsets[index] = position
-        row = rows[index]
-        for place in range(starts[row], stops[row]):
-            out[position] = data[place]
-            position += 1
+        position += stops[rows[index], column] - starts[rows[index], column]
     offsets[len(rows)] = position
     return position
+
+
+@njit(cache=True, nogil=True)
+def gather(
+    data: np.ndarray, starts: np.ndarray, column: int, rows: np.ndarray, offsets: np.ndarray, out: np.ndarray
+) -> None:
+    """Copies the values that a column has in `rows` into `out` one after another, by the `offsets` of `measure`."""
+    for index in range(len(rows)):
+        position, place = offsets[index], starts[rows[index], column]
+        for byte in range(offsets[index + 1] - position):
+            out[position + byte] = data[place + byte]

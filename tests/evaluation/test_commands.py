@@ -73,6 +73,28 @@ def test_simulated_actors_can_be_printed_as_json(monkeypatch: pytest.MonkeyPatch
     assert invoked(command.evaluate, *arguments).stdout == (tmp_path / "actors.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("kind", "option", "told"),
+    [
+        (["--across"], ["--columns", "src_ip=s"], "--columns has no effect with --across"),
+        (["--across"], ["--model", "x"], "--model has no effect with --across"),
+        (["--across"], ["--hold-out", "source"], "--hold-out has no effect with --across"),
+        (["--truth", "actor"], ["--window", "8"], "--window has no effect with --truth"),
+        (["--truth", "actor"], ["--test", "a.csv"], "--test has no effect with --truth"),
+        (["--truth", "actor"], ["--no-plots"], "--plots has no effect with --truth"),
+        ([], ["--only", "x"], "--only has no effect without --across or --truth"),
+        ([], ["--cpu"], "--cpu has no effect without --across or --truth"),
+    ],
+)
+def test_options_without_an_effect_are_refused(
+    called: list[tuple[Any, ...]], tmp_path: Path, kind: list[str], option: list[str], told: str
+) -> None:
+    result = invoked(command.evaluate, "plan", *kind, "--output", str(tmp_path), *option)
+    assert result.exit_code == 2
+    assert told in result.output
+    assert not called
+
+
 def test_splits_that_are_not_numbers_are_refused(called: list[tuple[Any, ...]]) -> None:
     result = invoked(command.evaluate, "a.csv", "--output", "out", "--splits", "0,a")
     assert result.exit_code == 2
