@@ -16,6 +16,7 @@ from telescope_transformer.report.search import SourceSearch
 from telescope_transformer.report.words import EPOCH
 
 LOOPBACK = "127.0.0.1"
+HTTP_PORT = 80
 # Written after all tables, so its presence means they are complete.
 NEWEST = "sensors.json"
 # Seconds before an idle connection is closed, and requests that are answered at the same time: for a few browsers.
@@ -109,7 +110,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Host") not in self.server.names:
             self.send_error(HTTPStatus.FORBIDDEN, "only for the loopback address")
             return
-        address = urlsplit(self.path)
+        try:
+            address = urlsplit(self.path)
+        except ValueError:  # Such as "http://[".
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return
         parts = [part for part in address.path.split("/") if part]
         number = int(parts.pop(0)) if parts and parts[0].isascii() and parts[0].isdigit() and len(parts[0]) < 4 else 0
         try:
@@ -172,6 +177,12 @@ def _day(text: str) -> int:
         raise InputError(f"{text[:20]!r} is no day") from error
 
 
+def host_names(port: int) -> set[str]:
+    """The Host headers that name this server; browsers leave the port of HTTP out."""
+    names = {LOOPBACK, "localhost"}
+    return {f"{name}:{port}" for name in names} | (names if port == HTTP_PORT else set())
+
+
 class ReportServer(ThreadingHTTPServer):
     """Serves analyses on the loopback address; port 0 takes a free one."""
 
@@ -180,7 +191,7 @@ class ReportServer(ThreadingHTTPServer):
     def __init__(self, analyses: Analyses, port: int) -> None:
         super().__init__((LOOPBACK, port), Handler)
         self.analyses = analyses
-        self.names = {f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost")}
+        self.names = host_names(self.server_port)
         self._room = BoundedSemaphore(MOST_AT_ONCE)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:

@@ -104,7 +104,8 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
             backend.pre_tokenizer = WhitespaceSplit()
             kwargs["tokenizer_object"] = backend
         kwargs.setdefault("model_max_length", MODEL_MAX_LENGTH)
-        super().__init__(**{"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN} | kwargs)
+        # The ids of both are part of the format, whatever a tokenizer_config.json from elsewhere says.
+        super().__init__(**kwargs | {"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN})
         self.field_offsets = read_field_offsets(self.backend_tokenizer)
 
     @property

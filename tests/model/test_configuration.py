@@ -8,7 +8,7 @@ import pytest
 from telescope_transformer import load
 from telescope_transformer.embedding import SHIPPED_CHECKPOINT
 from telescope_transformer.errors import CheckpointError
-from telescope_transformer.model import TelescopeConfig
+from telescope_transformer.model import FlowTokenizer, TelescopeConfig
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,12 @@ def test_a_checkpoint_with_a_billion_layers_is_refused_at_once(tmp_path):
 def test_an_empty_name_is_not_the_current_folder():
     with pytest.raises(CheckpointError, match="empty"):
         load("")
+
+
+@pytest.mark.parametrize("token", [None, "zzz"])
+def test_a_tokenizer_keeps_its_special_tokens(token, tmp_path):
+    folder = shutil.copytree(SHIPPED_CHECKPOINT, tmp_path / "odd")
+    values = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(values | {"unk_token": token, "pad_token": token}))
+    tokenizer = FlowTokenizer.from_pretrained(folder)
+    assert (tokenizer.pad_token_id, tokenizer.unk_token_id) == (0, 1)

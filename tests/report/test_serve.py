@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import threading
 import urllib.error
 import urllib.parse
@@ -19,7 +20,7 @@ from devtools import BROWSER, Page
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.addresses import IPV4, Addresses, format_addresses
 from telescope_transformer.report import ReportData
-from telescope_transformer.serve import Analyses, ReportServer
+from telescope_transformer.serve import Analyses, ReportServer, host_names
 
 SUMMARY: dict = {}
 
@@ -72,6 +73,17 @@ def test_other_paths_and_other_names_are_refused(server: ReportServer) -> None:
     assert get(server, "windows.parquet")[0] == 404
     assert get(server, "../../etc/passwd")[0] == 404
     assert get(server, "", Host="evil.example")[0] == 403
+
+
+def test_an_address_that_is_none_gets_an_answer(server: ReportServer) -> None:
+    with socket.create_connection(server.server_address[:2], timeout=60) as connection:
+        connection.sendall(f"GET http://[ HTTP/1.0\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n".encode())
+        assert connection.recv(100).split()[1] == b"400"
+
+
+def test_browsers_leave_the_port_of_http_out() -> None:
+    assert host_names(80) == {"127.0.0.1", "localhost", "127.0.0.1:80", "localhost:80"}
+    assert host_names(8707) == {"127.0.0.1:8707", "localhost:8707"}
 
 
 def test_a_folder_without_analysis_is_named(tmp_path: Path) -> None:
