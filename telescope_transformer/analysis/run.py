@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -154,10 +155,15 @@ def windows_stage(folder: Path, scan: Scan, settings: PreparationSettings, say: 
 def _check_same(folder: Path, manifest: Manifest, scan: Scan, settings: PreparationSettings) -> None:
     way_out = "take another folder, or prepare it anew with telescope prepare --overwrite"
     if manifest.settings != settings.windows:
-        raise DatasetError(f"{folder} has {manifest.settings}, not {settings.windows}: {way_out}")
-    known = manifest.digests()
+        given = asdict(settings.windows)
+        other = [
+            f"{name} {value}, not {given[name]}"
+            for name, value in asdict(manifest.settings).items()
+            if value != given[name]
+        ]
+        raise DatasetError(f"{folder} was prepared with {', '.join(other)}: {way_out}")
     paths = scan.paths
-    if not paths or sorted(file_digest(path) for path in paths) != sorted(known):
+    if not paths or sorted(file_digest(path) for path in paths) != sorted(manifest.digests()):
         raise DatasetError(f"{folder} has windows of other inputs: {way_out}")
 
 

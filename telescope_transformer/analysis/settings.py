@@ -1,6 +1,5 @@
 """Settings of an analysis, and its messages."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,7 @@ class AnalysisSettings:
         networks: files that say who announces each address, for the report (`labels.read_owners`).
 
     Raises:
-        SolverError: if the threshold is not a finite number.
+        SolverError: if the threshold is not from -1 to 1.
     """
 
     model: str | None = None
@@ -60,8 +59,8 @@ class AnalysisSettings:
 
     def __post_init__(self) -> None:
         # Checked here because the solver would only refuse it after all windows have been embedded.
-        if self.threshold is not None and not math.isfinite(self.threshold):
-            raise SolverError(f"the threshold must be a finite number, not {self.threshold}")
+        if self.threshold is not None and not -1 <= self.threshold <= 1:
+            raise SolverError(f"the threshold is a cosine and must be from -1 to 1, not {self.threshold}")
 
     @property
     def training_steps(self) -> int | None:

@@ -90,6 +90,24 @@ def print_json(summary: Any) -> None:
     typer.echo(json_module.dumps(summary, indent=1, default=str))
 
 
+def make_folder(output: Path) -> None:
+    """Create the folder of the results and check that it can be written, before a command works for long.
+
+    Raises:
+        InputError: if it cannot be created or written.
+    """
+    from tempfile import TemporaryFile
+
+    from telescope_transformer.errors import InputError
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise InputError(f"{output}: cannot write to this folder: {error.strerror or error}") from error
+
+
 def check_model(model: str | None) -> None:
     """Check that a checkpoint exists before records are read.
 

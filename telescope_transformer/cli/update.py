@@ -39,7 +39,7 @@ def update(
 
     Example: telescope update state.duckdb monday.csv.gz tuesday.csv.gz --output out
     """
-    from telescope_transformer.cli.options import days_of, print_json, tell
+    from telescope_transformer.cli.options import days_of, make_folder, print_json, tell
     from telescope_transformer.errors import InputError, StateError
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
@@ -52,6 +52,8 @@ def update(
         raise StateError(f"{state}: no such state; it begins with the first files")
     running.check()
     files = [file.path for file in find_inputs(inputs)] if inputs else []
+    if output is not None:
+        make_folder(output)
     read = reading.file_reader(labels)
     report: Path | None = None
     keep_days = days_of(running.keep)

@@ -26,7 +26,7 @@ def watch(
             help="Command to run (without a shell) when there are new clusters; it gets them as JSON on its stdin."
         ),
     ] = None,
-    interval: Annotated[float, typer.Option(help="Seconds between two checks.")] = 10.0,
+    interval: Annotated[float, typer.Option(min=0.0, help="Seconds between two checks.")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="End when all present files have been added.")] = False,
 ) -> None:
     """Add files to a running analysis as they appear; Ctrl-C ends it, and the next run continues.
@@ -36,7 +36,7 @@ def watch(
 
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """
-    from telescope_transformer.cli.options import days_of, tell
+    from telescope_transformer.cli.options import days_of, make_folder, tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.update import State, update
     from telescope_transformer.update.news import NewsTeller
@@ -44,6 +44,8 @@ def watch(
     from telescope_transformer.update.watching import new_files
 
     running.check()
+    if output is not None:
+        make_folder(output)
     keep_days = days_of(running.keep)
     read = reading.file_reader(labels)
     looks = iter([False, True])

@@ -92,7 +92,7 @@ def test_the_shipped_calibration_is_not_overwritten_unasked(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("command", ["analyze", "update", "watch"])
-def test_a_threshold_that_is_not_finite_is_refused_before_reading(command: str, tmp_path, monkeypatch, capsys) -> None:
+def test_a_threshold_that_is_no_cosine_is_refused_before_reading(command: str, tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "flows.csv").write_text("no flow records")
     state = tmp_path / "state.duckdb"
     arguments = {
@@ -100,8 +100,8 @@ def test_a_threshold_that_is_not_finite_is_refused_before_reading(command: str, 
         "update": [str(state), str(tmp_path / "flows.csv")],
         "watch": [str(tmp_path), "--state", str(state), "--once", "--interval", "0"],
     }
-    message = ended(monkeypatch, capsys, command, *arguments[command], "--threshold", "nan")
-    assert message == "error: the threshold must be a finite number, not nan\n"
+    message = ended(monkeypatch, capsys, command, *arguments[command], "--threshold", "50")
+    assert message == "error: the threshold is a cosine and must be from -1 to 1, not 50.0\n"
     assert not state.exists()
 
 
@@ -153,3 +153,19 @@ def test_the_main_job_on_real_records(shared: Path, tmp_path: Path) -> None:
     assert set(sources["source"].to_pylist()) == set(windows["source"].to_pylist())
     assert "groucho-oregon" in json.loads((out / "sensors.json").read_text())
     assert (out / "report.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("command", ["analyze", "update", "watch", "adapt"])
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(command: str, tmp_path, monkeypatch, capsys) -> None:
+    flows = tmp_path / "flows.csv"
+    flows.write_text("time,src,dst,proto,sport,dport\n2026-01-01,192.0.2.1,198.51.100.1,tcp,1,2\n")
+    (tmp_path / "out").symlink_to("nowhere/at/all")
+    state = tmp_path / "state.duckdb"
+    inputs = {"update": [str(state), str(flows)], "watch": [str(tmp_path), "--state", str(state), "--once"]}
+    arguments = [*inputs.get(command, [str(flows)]), "--output", str(tmp_path / "out")]
+    message = ended(monkeypatch, capsys, command, *arguments)
+    assert (
+        message.endswith("out: cannot write to this folder: No such file or directory\n") or "File exists" in message
+    )
+    assert "reading flow records" not in message
+    assert not state.exists()
