@@ -33,6 +33,8 @@ Daily = Annotated[
     bool,
     typer.Option("--daily", help="Write to a folder for each day below --output, named by its date."),
 ]
+StateFile = Annotated[Path, typer.Option("--state", dir_okay=False, help="State file of the running analysis.")]
+STATE = Path("state.duckdb")
 ReportFolder = Annotated[
     Path | None,
     typer.Option("--output", "-o", file_okay=False, writable=True, help="Folder for the report and the tables."),

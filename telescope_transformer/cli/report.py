@@ -45,7 +45,7 @@ def report(
     import json
 
     from telescope_transformer.cli.options import make_folder, tell
-    from telescope_transformer.report import read_folder, write_report
+    from telescope_transformer.report import read_folder, refuse_several, write_report
 
     if (folder / "clusters.json").is_file() and (folder / "windows.parquet").is_file():
         data = read_folder(folder).report_data()
@@ -55,6 +55,7 @@ def report(
             write_report(target, data)
             tell(f"open {target}")
     else:
+        refuse_several(folder)
         from telescope_transformer.analysis import AnalysisSettings, Embedder, describe, model_of, working_in
 
         settings = AnalysisSettings(granularity=granularity, networks=networks or (), seed=seed)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from telescope_transformer.cli.options import (
+    STATE,
     Daily,
     Granularity,
     Json,
@@ -15,13 +16,14 @@ from telescope_transformer.cli.options import (
     Reading,
     ReportFolder,
     Running,
+    StateFile,
     TimeLimit,
 )
 
 
 def update(
-    state: Annotated[Path, typer.Argument(help="State file of the running analysis; created if it does not exist.")],
     inputs: Annotated[list[str] | None, typer.Argument(help="New files, folders or globs, oldest first.")] = None,
+    state: StateFile = STATE,
     output: ReportFolder = None,
     daily: Daily = False,
     reading: Reading = Reading(),
@@ -34,10 +36,11 @@ def update(
 ) -> None:
     """Add new files to a running analysis. Clusters keep their numbers, and known files are skipped.
 
-    Each file is one transaction: after a kill at any moment, run the same command again. If a known file has grown,
-    only the new part is added. A file that cannot be read does not stop the others.
+    The first call creates the state file. Each file is one transaction: after a kill at any moment, run the same
+    command again. If a known file has grown, only the new part is added. A file that cannot be read does not stop the
+    others.
 
-    Example: telescope update state.duckdb monday.csv.gz tuesday.csv.gz --output out
+    Example: telescope update monday.csv.gz tuesday.csv.gz --state state.duckdb --output out
     """
     from telescope_transformer.cli.options import days_of, make_folder, print_json, tell
     from telescope_transformer.errors import InputError, StateError
@@ -46,8 +49,10 @@ def update(
     from telescope_transformer.update import update as take
     from telescope_transformer.update.summary import folder_of, summarise
 
+    # Version 0.1.0 took the state as the first argument.
+    state, inputs = (Path(inputs[0]), inputs[1:]) if inputs and inputs[0].endswith(".duckdb") else (state, inputs)
     if not inputs and output is None:
-        raise typer.BadParameter("give files to take, or --output for the report, or both")
+        raise typer.BadParameter("give files to add, or --output for the report, or both")
     if not inputs and not state.exists():
         raise StateError(f"{state}: no such state; it begins with the first files")
     running.check()

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Daily, Labels, Networks, Reading, ReportFolder, Running
+from telescope_transformer.cli.options import (
+    STATE,
+    Daily,
+    Labels,
+    Networks,
+    Reading,
+    ReportFolder,
+    Running,
+    StateFile,
+)
 
 # Short, because the bound is proved again for each file while the next one may be waiting.
 SECONDS_FOR_BOUND = 5.0
@@ -13,7 +22,7 @@ SECONDS_FOR_BOUND = 5.0
 
 def watch(
     folder: Annotated[Path, typer.Argument(help="Folder to which new files come.", exists=True, file_okay=False)],
-    state: Annotated[Path, typer.Option(help="State file of the running analysis.")] = Path("state.duckdb"),
+    state: StateFile = STATE,
     output: ReportFolder = None,
     daily: Daily = False,
     reading: Reading = Reading(),

@@ -6,7 +6,7 @@ address, however deep the prefixes nest.
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from numba import njit
 
 from telescope_transformer.fields import DAY
+from telescope_transformer.labels.malicious import is_malicious
 from telescope_transformer.labels.periods import EPOCH, REACH_DAYS, Period
 from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
 
 _HALF = 0xFFFFFFFFFFFFFFFF
-# Microseconds.
 # Makes days before 1970 positive. 64-bit times in microseconds span fewer days than this.
 _DAY_OFFSET = 1 << 30
 
@@ -55,10 +55,26 @@ class Claim(NamedTuple):
 
 
 class Tie(NamedTuple):
-    """One prefix that several lists have for the same period; the alphabetically first label was taken."""
+    """One prefix that several lists have for the same period, and their labels in alphabetical order."""
 
     prefix: str
     labels: tuple[str, ...]
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether some of the lists name a malicious group, and some do not."""
+        return len({is_malicious(label) for label in self.labels}) > 1
+
+
+def _label_of(labels: Collection[str]) -> str:
+    """The label of a prefix that has several: the first by name, but a malicious group counts before a known scanner.
+
+    A block list must not leave a botnet out because a scanner is said to have the same addresses. The label then names
+    both, so that the report and the exports show that the lists disagree.
+    """
+    malicious = sorted(label for label in labels if is_malicious(label))
+    others = sorted(label for label in labels if not is_malicious(label))
+    return f"{malicious[0]} (also {others[0]})" if malicious and others else (malicious or others)[0]
 
 
 class Intervals(NamedTuple):
@@ -170,11 +186,12 @@ class PrefixLabels:
         labels_of: dict[tuple[Prefix, Period | None], set[str]] = defaultdict(set)
         for prefix, label, period in entries:
             labels_of[prefix, period].add(label)
-        names = sorted({label for labels in labels_of.values() for label in labels})
+        chosen = {key: _label_of(labels) for key, labels in labels_of.items()}
+        names = sorted({*chosen.values(), *(label for labels in labels_of.values() for label in labels)})
         ties = [Tie(str(key[0]), tuple(sorted(labels))) for key, labels in labels_of.items() if len(labels) > 1]
         own: dict[Prefix, list[Claim]] = defaultdict(list)
-        for (prefix, period), labels in labels_of.items():
-            own[prefix].append(Claim(period, min(labels)))
+        for (prefix, period), label in chosen.items():
+            own[prefix].append(Claim(period, label))
         codes: dict[tuple[Claim, ...], int] = {}
         four, six = (Intervals.nested(_coded(own, version, codes)) for version in (4, 6))
         periods = [period for _, period in labels_of if period is not None]
@@ -187,12 +204,12 @@ class PrefixLabels:
         if self.span:
             first, last = (EPOCH + timedelta(days=day) for day in self.span)
             lines.append(f"dated entries of {first} to {last} label records up to {REACH_DAYS} days from their date")
-        if self.ties:
-            first_tie = self.ties[0]
-            lines.append(
-                f"{len(self.ties):,} prefixes are in several lists and go to the first by name "
-                f"({first_tie.prefix}: {', '.join(first_tie.labels)})"
-            )
+        for is_contested, winner in ((False, "the first by name"), (True, "the malicious group")):
+            found = [tie for tie in self.ties if tie.is_contested == is_contested]
+            if found:
+                subject = "1 prefix is" if len(found) == 1 else f"{len(found):,} prefixes are"
+                example = f"{found[0].prefix}: {', '.join(found[0].labels)}"
+                lines.append(f"{subject} in several lists, and {winner} counts ({example})")
         return "\n".join([*lines, *self.notes])
 
     def label(self, addresses: pa.Array | pa.ChunkedArray, days: np.ndarray | None = None) -> pa.Array:

@@ -1,7 +1,7 @@
 """Profiles and names of clusters, what is new, and the report, one self-contained HTML page."""
 
 from telescope_transformer.report.days import Days, traffic_by_day
-from telescope_transformer.report.folder import Folder, analyses_below, read_folder
+from telescope_transformer.report.folder import Folder, analyses_below, read_folder, refuse_several
 from telescope_transformer.report.names import name_clusters
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.profiles import profile_clusters
@@ -18,6 +18,7 @@ __all__ = [
     "name_clusters",
     "profile_clusters",
     "read_folder",
+    "refuse_several",
     "render_report",
     "traffic_by_day",
     "write_report",

@@ -86,6 +86,7 @@ def read_folder(path: str | os.PathLike[str], *, embeddings: bool = True) -> Fol
             different analyses.
     """
     root = Path(path)
+    refuse_several(root)
     summary = _read_summary(root / "clusters.json")
     windows = _read_table(root / "windows.parquet", None if embeddings else {"embedding"})
     sources = _read_table(root / "sources.parquet")
@@ -107,6 +108,16 @@ def analyses_below(folder: Path) -> list[Path]:
         return [folder]
     found = sorted((one for one in folder.iterdir() if (one / "clusters.json").is_file()), reverse=True)
     return found or [folder]
+
+
+def refuse_several(folder: Path) -> None:
+    """Raise an InputError for a folder that holds other analyses, as --daily makes it, instead of one of its own."""
+    found = analyses_below(folder)
+    if found != [folder]:
+        raise InputError(
+            f"{folder}: holds no analysis itself, but {len(found):,} below it; name one of them, such as {found[0]}, "
+            "or give the folder to telescope compare or telescope serve"
+        )
 
 
 def _read_table(path: Path, without: set[str] | None = None) -> pa.Table:

@@ -65,12 +65,19 @@ def test_file_system_errors_name_the_path(tmp_path, monkeypatch, capsys) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["update", "STATE"], "give files to take"),
+        (["update", "--state", "STATE"], "give files to add"),
+        (["update", "STATE"], "give files to add"),
         (["analyze", "flows.csv", "--output", "FILE"], "is a file"),
         (["embed", "dataset", "--device", "cpu"], "--split, --device and --bf16 need --output"),
         (["cluster", ".", "--method", "lp"], "--output and --method are for a file"),
     ],
-    ids=["nothing to do", "a file where the folder should be", "a device without effect", "a method without effect"],
+    ids=[
+        "nothing to do",
+        "nothing to do, as 0.1.0 spelt it",
+        "a file where the folder should be",
+        "a device without effect",
+        "a method without effect",
+    ],
 )
 def test_impossible_requests_fail_at_once(arguments: list[str], message: str, tmp_path) -> None:
     places = {"STATE": tmp_path / "state.duckdb", "FILE": tmp_path / "file"}
@@ -97,7 +104,7 @@ def test_a_threshold_that_is_no_cosine_is_refused_before_reading(command: str, t
     state = tmp_path / "state.duckdb"
     arguments = {
         "analyze": [str(tmp_path / "flows.csv")],
-        "update": [str(state), str(tmp_path / "flows.csv")],
+        "update": [str(tmp_path / "flows.csv"), "--state", str(state)],
         "watch": [str(tmp_path), "--state", str(state), "--once", "--interval", "0"],
     }
     message = ended(monkeypatch, capsys, command, *arguments[command], "--threshold", "50")
@@ -107,7 +114,9 @@ def test_a_threshold_that_is_no_cosine_is_refused_before_reading(command: str, t
 
 def test_a_report_does_not_create_a_missing_state(tmp_path, monkeypatch, capsys) -> None:
     state = tmp_path / "state.duckdb"
-    assert "no such state" in ended(monkeypatch, capsys, "update", str(state), "--output", str(tmp_path / "out"))
+    assert "no such state" in ended(
+        monkeypatch, capsys, "update", "--state", str(state), "--output", str(tmp_path / "out")
+    )
     assert not state.exists()
 
 

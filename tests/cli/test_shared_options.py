@@ -119,7 +119,7 @@ def test_a_summary_as_json(tmp_path: Path) -> None:
     arguments = ["cluster", "a/windows.parquet", "--output", "c", "--threshold", "0.5", "--time-limit", "1", "--json"]
     told = json.loads(CliRunner().invoke(app, arguments).stdout)
     assert {"cost", "lower_bound", "gap"} <= told["solution"].keys()
-    told = json.loads(CliRunner().invoke(app, ["update", "state.duckdb", "out.parquet", "--json"]).stdout)
+    told = json.loads(CliRunner().invoke(app, ["update", "out.parquet", "--json"]).stdout)
     assert told["files"][0]["windows"] > 0
     assert told["report"] is None
 
@@ -129,7 +129,7 @@ def test_a_wrong_model_is_found_before_reading(command: str, capsys: pytest.Capt
     Path("flows.csv").write_text("no flow records", encoding="utf-8")
     arguments = {
         "analyze": ["flows.csv"],
-        "update": ["state.duckdb", "flows.csv"],
+        "update": ["flows.csv"],
         "watch": [".", "--once", "--interval", "0"],
     }
     error = ended(capsys, command, *arguments[command], "--model", "models/nowhere/at/all")

@@ -182,7 +182,7 @@ def all_commands(work: Path) -> dict[str, Command]:
             lambda folder: telescope(log, *prepare, folder / "dataset"), lambda folder: tables(folder / "dataset")
         ),
         "update": Command(
-            lambda folder: telescope(log, "update", folder / "state.duckdb", *days, "--no-adapt"),
+            lambda folder: telescope(log, "update", *days, "--state", folder / "state.duckdb", "--no-adapt"),
             lambda folder: rows_of_state(folder / "state.duckdb"),
         ),
         "watch": Command(

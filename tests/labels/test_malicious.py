@@ -6,6 +6,8 @@ import pyarrow as pa
 import pytest
 
 from telescope_transformer.labels import is_malicious, known_scanners, read_labels
+from telescope_transformer.labels.lists import parse_prefixes
+from telescope_transformer.labels.prefixes import Entry, PrefixLabels
 from telescope_transformer.labels.tools import TOOLS
 
 MALICIOUS = [
@@ -45,3 +47,13 @@ def test_lists_in_a_folder_named_malicious(tmp_path: Path, root: str, names: lis
     (dated / "set.save").write_text("add mirai 192.0.2.2\nadd drop 192.0.2.3\n")
     (tmp_path / "censys.txt").write_text("192.0.2.4\n")
     assert read_labels(tmp_path / root).names == names
+
+
+def test_a_malicious_group_wins_over_a_known_scanner_of_the_same_prefix_and_both_are_named() -> None:
+    prefix = parse_prefixes("192.0.2.0/24")[0]
+    for scanner in ("alpha", "zeta"):
+        labels = PrefixLabels.from_entries([Entry(prefix, scanner), Entry(prefix, "rdp-botnet")])
+        (label,) = labels.label(pa.array(["192.0.2.1"])).to_pylist()
+        assert label == f"rdp-botnet (also {scanner})"
+        assert not known_scanners(pa.chunked_array([[label]]))[0].as_py()
+        assert "the malicious group counts" in labels.summary()

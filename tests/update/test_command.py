@@ -31,7 +31,7 @@ def test_each_step_says_its_certificate_and_a_damaged_file_is_left_whole(tmp_pat
     state, days = tmp_path / "state.duckdb", [compressed(day) for day in write_days(tmp_path, 2)]
     whole = days[1].read_bytes()
     days[1].write_bytes(whole[:-40])
-    command = ["update", str(state), *map(str, days), "--window", "16", "--inactivity", "30"]
+    command = ["update", *map(str, days), "--state", str(state), "--window", "16", "--inactivity", "30"]
     first = CliRunner().invoke(app, command)
     assert isinstance(first.exception, DamagedInput)
     assert "of which another clustering could save" in first.output
