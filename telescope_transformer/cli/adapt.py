@@ -37,7 +37,7 @@ def adapt(
     """
     import shutil
 
-    from telescope_transformer.cli.options import make_folder, tell
+    from telescope_transformer.cli.options import check_folder, tell
     from telescope_transformer.learning.adapt import AdaptSettings
     from telescope_transformer.learning.adapt import adapt as adapt_model
     from telescope_transformer.windows import cut
@@ -45,7 +45,7 @@ def adapt(
     settings = AdaptSettings(
         recipe=recipe, from_scratch=from_scratch, steps=steps, seconds=seconds, seed=seed, device_cpu=cpu
     )
-    make_folder(output)
+    check_folder(output)
     flow = reading.reader(keep_going=keep_going)(inputs)
     work = output / "run"
     adaptation = adapt_model(cut(flow.table, min_records=1), base, settings, folder=work, say=tell)

@@ -62,7 +62,7 @@ def analyze(
     """
     from telescope_transformer.analysis import AnalysisSettings
     from telescope_transformer.analysis import analyze as analyze_records
-    from telescope_transformer.cli.options import check_model, keeping_rejects, make_folder, print_json, tell
+    from telescope_transformer.cli.options import check_model, keeping_rejects, check_folder, print_json, tell
     from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import scan_records
 
@@ -81,7 +81,7 @@ def analyze(
     )
     check_model(model)
     scan = scan_records(inputs, **reading.arguments(keep_going=keep_going))
-    make_folder(output)
+    check_folder(output)
     engine = EngineSettings(computing.engine, computing.master, computing.memory_limit)
     keep_model = output / "model"
     with keeping_rejects(scan, output):

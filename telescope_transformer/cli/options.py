@@ -92,8 +92,10 @@ def print_json(summary: Any) -> None:
     typer.echo(json_module.dumps(summary, indent=1, default=str))
 
 
-def make_folder(output: Path) -> None:
-    """Create the folder of the results and check that it can be written, before a command works for long.
+def check_folder(output: Path) -> None:
+    """Check that the folder of the results can be created and written, before a command works for long.
+
+    A folder that does not exist is not left behind: a command that fails leaves none.
 
     Raises:
         InputError: if it cannot be created or written.
@@ -103,9 +105,12 @@ def make_folder(output: Path) -> None:
     from telescope_transformer.errors import InputError
 
     try:
+        new = [folder for folder in (output, *output.parents) if not folder.exists()]
         output.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=output):
             pass
+        for folder in new:
+            folder.rmdir()
     except OSError as error:
         raise InputError(f"{output}: cannot write to this folder: {error.strerror or error}") from error
 

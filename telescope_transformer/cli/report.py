@@ -44,7 +44,7 @@ def report(
     """
     import json
 
-    from telescope_transformer.cli.options import make_folder, tell
+    from telescope_transformer.cli.options import check_folder, tell
     from telescope_transformer.report import read_folder, refuse_several, write_report
 
     if (folder / "clusters.json").is_file() and (folder / "windows.parquet").is_file():
@@ -59,7 +59,7 @@ def report(
         from telescope_transformer.analysis import AnalysisSettings, Embedder, describe, model_of, working_in
 
         settings = AnalysisSettings(granularity=granularity, networks=networks or (), seed=seed)
-        make_folder(output or Path("out"))
+        check_folder(output or Path("out"))
         with working_in(folder):
             found = describe(folder, settings, embed=Embedder(model_of(folder)), say=tell)
         tell(f"open {found.write(output or Path('out'))}")

@@ -42,7 +42,7 @@ def update(
 
     Example: telescope update monday.csv.gz tuesday.csv.gz --state state.duckdb --output out
     """
-    from telescope_transformer.cli.options import days_of, make_folder, print_json, tell
+    from telescope_transformer.cli.options import days_of, check_folder, print_json, tell
     from telescope_transformer.errors import InputError, StateError
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
@@ -58,7 +58,7 @@ def update(
     running.check()
     files = [file.path for file in find_inputs(inputs)] if inputs else []
     if output is not None:
-        make_folder(output)
+        check_folder(output)
     read = reading.file_reader(labels)
     report: Path | None = None
     keep_days = days_of(running.keep)

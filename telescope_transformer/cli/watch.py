@@ -45,7 +45,7 @@ def watch(
 
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """
-    from telescope_transformer.cli.options import days_of, make_folder, tell
+    from telescope_transformer.cli.options import days_of, check_folder, tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.update import State, update
     from telescope_transformer.update.news import NewsTeller
@@ -54,7 +54,7 @@ def watch(
 
     running.check()
     if output is not None:
-        make_folder(output)
+        check_folder(output)
     keep_days = days_of(running.keep)
     read = reading.file_reader(labels)
     looks = iter([False, True])
