@@ -62,7 +62,7 @@ def analyze(
     """
     from telescope_transformer.analysis import AnalysisSettings
     from telescope_transformer.analysis import analyze as analyze_records
-    from telescope_transformer.cli.options import check_model, keeping_rejects, check_folder, print_json, tell
+    from telescope_transformer.cli.options import check_folder, check_model, keeping_rejects, print_json, tell
     from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import scan_records
 

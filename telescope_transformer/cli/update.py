@@ -42,7 +42,7 @@ def update(
 
     Example: telescope update monday.csv.gz tuesday.csv.gz --state state.duckdb --output out
     """
-    from telescope_transformer.cli.options import days_of, check_folder, print_json, tell
+    from telescope_transformer.cli.options import check_folder, days_of, print_json, tell
     from telescope_transformer.errors import InputError, StateError
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State

@@ -45,7 +45,7 @@ def watch(
 
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """
-    from telescope_transformer.cli.options import days_of, check_folder, tell
+    from telescope_transformer.cli.options import check_folder, days_of, tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.update import State, update
     from telescope_transformer.update.news import NewsTeller
