@@ -96,7 +96,9 @@ class TrainingArguments:
                 raise TrainingError(f"{name} must not be negative, but is {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise TrainingError(f"learning_rate must be positive, not {self.learning_rate}")
-        for name, share in ({"sibling_pairs": self.sibling_pairs, "cut_steps": self.cut_steps} | self.field_dropout).items():
+        for name, share in (
+            {"sibling_pairs": self.sibling_pairs, "cut_steps": self.cut_steps} | self.field_dropout
+        ).items():
             if not 0 <= share <= 1:
                 raise TrainingError(f"{name} must be between 0 and 1, not {share}")
         if self.batch_pairs < 2:

