@@ -6,8 +6,8 @@ import numpy as np
 
 from telescope_transformer.errors import TrainingError
 
-# Fewest records that windows are cut down to. A single record has no inter-arrival time, and with single records in all
-# steps, organisations of windows of eight records were told apart worse (AUROC .86 instead of .91, scanners of 2024).
+# Fewest records that windows are cut down to. A single record has no inter-arrival time, and with single records,
+# organisations of windows of eight records were told apart worse (AUROC .86 instead of .91 on the scanners of 2024).
 FEWEST_RECORDS = 2
 
 
