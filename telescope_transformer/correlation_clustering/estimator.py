@@ -9,143 +9,125 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import _check_feature_names
 
 from telescope_transformer.correlation_clustering.clock import now
+from telescope_transformer.correlation_clustering.compiled import plain_interrupts
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
 from telescope_transformer.correlation_clustering.links import link
 from telescope_transformer.correlation_clustering.neighbours import neighbour_graph
+from telescope_transformer.correlation_clustering.options import check_limit, check_threshold, check_whole_number
 from telescope_transformer.correlation_clustering.solution import Progress, Solution
 from telescope_transformer.correlation_clustering.solve import METHODS, solve
 from telescope_transformer.correlation_clustering.validation import (
     CheckedWeights,
     check_embeddings,
-    check_limit,
+    check_graph,
     check_samples,
     check_scale,
     check_weights_and_links,
-    check_whole_number,
 )
 from telescope_transformer.correlation_clustering.vectors import VectorGraph
 from telescope_transformer.errors import SolverError
 
-# Products in float64 keep a certificate of small graphs exact; beyond, float32 halves the time and the memory.
+# Up to this many nodes, products in float64 (134 MB) keep the certificate exact. Beyond, float32 halves time and
+# memory.
 _DOUBLE_UP_TO = 4_096
 _PAIRS = ("all", "neighbours")
 _AFFINITIES = ("precomputed", "inner_product")
 
 
-class CorrelationClustering(ClusterMixin, BaseEstimator):
+class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Correlation clustering of a signed graph, with a proved lower bound of its cost.
 
     A positive weight says that two nodes should be together, a negative one that they should be apart. The cost of a
-    clustering is the sum of the positive weights between clusters and of the sizes of the negative ones inside. The
-    number of clusters is not given: it follows from the weights.
+    clustering is the sum of the positive weights between clusters plus the absolute values of the negative weights
+    inside them. The number of clusters is not given; it follows from the weights.
 
-    Which method when:
+    Which method to use:
 
-    - ``"auto"`` searches and proves. Use it where you want to know how good the clustering is.
-    - ``"local_search"`` only searches. Use it where all the time should go into a better clustering.
+    - ``"auto"`` searches and proves. Use it to know how good the clustering is.
+    - ``"local_search"`` only searches. Use it to spend all the time on a better clustering.
     - ``"greedy"`` is greedy additive edge contraction (GAEC) alone: the fastest, and deterministic.
     - ``"lp"`` solves the linear programming relaxation with HiGHS and rounds it, for up to 2,000 nodes.
 
-    What the certificate means: no clustering of the same graph costs less than ``lower_bound_``, so no other saves
-    more than the share ``gap_`` of the cost. A gap of 0 means that the clustering is optimal. A gap of 0.02 means
-    that the best clustering costs at least 98 % of this one; it may well be this one. The certificate is of the
-    weights alone: it does not say that the weights are right.
+    What the certificate means: no clustering of the same graph costs less than ``lower_bound_``, so no other
+    clustering saves more than the share ``gap_`` of the cost. A gap of 0 means that the clustering is optimal. A gap
+    of 0.02 means that the best clustering costs at least 98 % of this one; it may well be this one. The certificate
+    only concerns the weights: it does not say that the weights are right.
 
-    What to give:
+    What to pass:
 
-    - A graph: ``fit(weights)`` with a symmetric array or a SciPy sparse matrix. A networkx graph is
+    - A graph: ``fit(weights)`` with a symmetric array or a SciPy sparse matrix. For a networkx graph, use
       ``networkx.to_scipy_sparse_array(graph, weight="weight")``.
-    - Vectors: ``fit_embeddings(vectors, threshold)``, or ``affinity="inner_product"`` and ``fit(vectors)`` where
-      scikit-learn calls `fit`. Pairs weigh <x_i, x_j> - threshold. Divide vectors by their lengths for cosines.
+    - Vectors: ``fit_embeddings(vectors, threshold)``, or ``affinity="inner_product"`` and ``fit(vectors)`` if
+      scikit-learn calls `fit`. Pairs weigh <x_i, x_j> - threshold. Divide vectors by their lengths to get cosines.
     - Pairs that must or must not be together: ``must_link`` and ``cannot_link``, or weights of inf and -inf.
 
-    Parameters
-    ----------
-    method : {"auto", "lp", "local_search", "greedy"}, default="auto"
-        What runs, see above.
-    time_limit : float, default=None
-        Seconds that a fit may take; None until nothing improves. The time that the cost of all pairs takes at the end
-        is kept back, but a fit of vectors without a matrix takes at least as long as that. Compiling kernels, which
-        takes up to a minute at the first fit on a machine, does not count.
-    gap : float, default=None
-        Relative gap at which to stop; None asks for a proof of optimality within what the method does.
-    random_state : int, RandomState instance or None, default=None
-        The same seed gives the same labels unless a time limit cuts the search.
-    memory_limit : int, default=2147483648
-        Bytes that the matrix of all pairs of vectors may take. Beyond it, none is held.
-    pairs : {"all", "neighbours"}, default="all"
-        Which pairs of vectors are weighed where the matrix would be larger than ``memory_limit``. ``"all"`` weighs
-        all of them by sums over clusters, in O(n d) memory; packed conflicts and the pairs of nearest neighbours
-        prove the lower bound, and the cost takes a pass of O(n^2 d) time. ``"neighbours"`` weighs only the pairs of
-        nearest neighbours, and all others 0: another objective, which joins much less.
-    n_neighbors : int, default=50
-        Neighbours of each vector in that graph.
-    affinity : {"precomputed", "inner_product"}, default="precomputed"
-        What `fit` takes: weights of pairs, or vectors that weigh <x_i, x_j> - ``threshold``.
-    threshold : float, default=0.0
-        The product at which a pair of vectors neither attracts nor repels, with ``affinity="inner_product"``.
+    Args:
+        method: ``"auto"``, ``"lp"``, ``"local_search"`` or ``"greedy"``; see above.
+        time_limit: seconds that a fit may take, or None to continue until nothing improves. Time for the final cost of
+            all pairs is reserved, but a fit of vectors without a matrix takes at least as long as that. Compiling
+            kernels, which takes up to a minute at the first fit on a machine, does not count.
+        gap: relative gap at which to stop; None asks for a proof of optimality, as far as the method can give one.
+        random_state: int, RandomState or None. The same seed gives the same labels unless a time limit cuts the
+            search.
+        memory_limit: bytes that the matrix of all pairs of vectors may take, 2 GiB by default (23,170 vectors in
+            float32). Beyond it, no matrix is held.
+        pairs: which pairs of vectors are weighed if the matrix would be larger than ``memory_limit``. ``"all"`` weighs
+            all of them by sums over clusters, in O(n d) memory; packed conflicts and the pairs of nearest neighbours
+            prove the lower bound, and the cost takes a pass of O(n^2 d) time. ``"neighbours"`` weighs only the pairs
+            of nearest neighbours, and all others 0: this is another objective, which joins much less.
+        n_neighbors: number of neighbours of each vector in that graph.
+        affinity: what `fit` takes: weights of pairs (``"precomputed"``), or vectors that weigh <x_i, x_j> -
+            ``threshold`` (``"inner_product"``).
+        threshold: product at which a pair of vectors neither attracts nor repels, with ``affinity="inner_product"``.
 
-    Attributes
-    ----------
-    labels_ : ndarray of shape (n_samples,)
-        Cluster of each node, 0..k-1 in order of first member.
-    cost_ : float
-        Disagreement, the cut attractive plus the joined repulsive weight; at least 0.
-    lower_bound_ : float
-        Proved lower bound of the optimal cost; nan where none was computed.
-    gap_ : float
-        ``(cost_ - lower_bound_) / cost_``; 0 where the cost is 0, nan without a bound.
-    solution_ : Solution
-        Labels, cost and bound together.
-    n_clusters_ : int
-        Number of clusters.
-    solver_ : str
-        What ran.
-    seconds_ : dict
-        How long each of these took by the clock.
-    history_ : list of (float, float)
-        Seconds since the graph was there, and cost, of every improvement.
-    outside_pairs_ : str
-        How pairs without a weight of their own were weighed.
-    n_features_in_ : int
-        Columns of what was fitted.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of these columns, where they are strings.
+    Attributes:
+        labels_: int64 (n_samples,), cluster of each node, 0..k-1 in the order of their first members.
+        cost_: disagreement, the cut attractive plus the joined repulsive weight; at least 0.
+        lower_bound_: proved lower bound of the optimal cost; nan if none was computed.
+        gap_: ``(cost_ - lower_bound_) / cost_``; 0 if the cost is 0, nan without a bound.
+        solution_: `Solution`, labels, cost and bound together.
+        n_clusters_: number of clusters.
+        solver_: which solvers ran.
+        seconds_: how long each of them took.
+        history_: seconds since the graph was there, and cost, of every improvement.
+        outside_pairs_: how pairs without a weight of their own were weighed.
+        n_features_in_: number of columns of what was fitted.
+        feature_names_in_: names of these columns, if they are strings.
 
-    Examples
-    --------
-    Two pairs of nodes that attract each other, and a proof that no other clustering costs less:
+    Examples:
+        Two pairs of nodes that attract each other, and a proof that no other clustering costs less:
 
-    >>> import numpy as np
-    >>> from telescope_transformer.correlation_clustering import CorrelationClustering
-    >>> weights = np.array([[0, 2, -1, -1], [2, 0, 1, -1], [-1, 1, 0, 2], [-1, -1, 2, 0]])
-    >>> solver = CorrelationClustering(random_state=0).fit(weights)
-    >>> solver.labels_.tolist(), solver.cost_, solver.gap_
-    ([0, 0, 1, 1], 1.0, 0.0)
+        >>> import numpy as np
+        >>> from telescope_transformer.correlation_clustering import CorrelationClustering
+        >>> weights = np.array([[0, 2, -1, -1], [2, 0, 1, -1], [-1, 1, 0, 2], [-1, -1, 2, 0]])
+        >>> solver = CorrelationClustering(random_state=0).fit(weights)
+        >>> solver.labels_.tolist(), solver.cost_, solver.gap_
+        ([0, 0, 1, 1], 1.0, 0.0)
 
-    Only a search, only GAEC, only the relaxation:
+        Only a search, only GAEC, only the relaxation:
 
-    >>> [CorrelationClustering(method=m, random_state=0).fit(weights).cost_ for m in ("local_search", "greedy", "lp")]
-    [1.0, 1.0, 1.0]
+        >>> methods = ("local_search", "greedy", "lp")
+        >>> [CorrelationClustering(method=method, random_state=0).fit(weights).cost_ for method in methods]
+        [1.0, 1.0, 1.0]
 
-    What must be together or apart:
+        What must be together or apart:
 
-    >>> solver.fit(weights, must_link=[(0, 3)]).labels_.tolist()
-    [0, 0, 0, 0]
+        >>> solver.fit(weights, must_link=[(0, 3)]).labels_.tolist()
+        [0, 0, 0, 0]
 
-    Vectors are clustered by their products:
+        Vectors are clustered by their products:
 
-    >>> vectors = np.array([[1.0, 0.0], [0.9, 0.4], [0.0, 1.0]])
-    >>> CorrelationClustering(random_state=0).fit_embeddings(vectors, threshold=0.5).labels_.tolist()
-    [0, 0, 1]
-    >>> CorrelationClustering(affinity="inner_product", threshold=0.5).fit_predict(vectors).tolist()
-    [0, 0, 1]
+        >>> vectors = np.array([[1.0, 0.0], [0.9, 0.4], [0.0, 1.0]])
+        >>> CorrelationClustering(random_state=0).fit_embeddings(vectors, threshold=0.5).labels_.tolist()
+        [0, 0, 1]
+        >>> CorrelationClustering(affinity="inner_product", threshold=0.5).fit_predict(vectors).tolist()
+        [0, 0, 1]
 
-    A SciPy sparse matrix, in which absent pairs weigh 0, and a gap that suffices:
+        A SciPy sparse matrix, in which absent pairs weigh 0, and a gap at which to stop:
 
-    >>> from scipy import sparse
-    >>> CorrelationClustering(gap=0.01, random_state=0).fit(sparse.csr_array(weights)).n_clusters_
-    2
+        >>> from scipy import sparse
+        >>> CorrelationClustering(gap=0.01, random_state=0).fit(sparse.csr_array(weights)).n_clusters_
+        2
     """
 
     def __init__(
@@ -178,27 +160,51 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
     def fit(self, X: Any, y: None = None, *, must_link: Any = None, cannot_link: Any = None) -> Self:
         """Cluster weights of pairs, or vectors if ``affinity`` says so.
 
-        ``X`` is a dense symmetric array (n, n) or a SciPy sparse matrix of weights, in which an absent pair weighs 0.
-        Positive weights attract, negative ones repel, the diagonal is ignored. Pairs that ``must_link`` (m, 2) names,
-        or that weigh inf, end up together; those that ``cannot_link`` names, or that weigh -inf, apart; neither
-        counts in the cost. Raises :class:`~telescope_transformer.errors.WeightsError` naming the first offending
-        pair, and :class:`~telescope_transformer.errors.SolverError` for an option out of range.
+        Args:
+            X: a symmetric array (n, n) or a SciPy sparse matrix of weights, in which an absent pair weighs 0. Positive
+                weights attract, negative ones repel, and the diagonal is ignored. A weight of inf is a must-link, one
+                of -inf a cannot-link; such a pair costs nothing. Finite weights of linked pairs count like all others.
+                With ``affinity="inner_product"``, vectors (n, d).
+            y: ignored.
+            must_link: (m, 2) integers, pairs that end up in one cluster.
+            cannot_link: (m, 2) integers, pairs that end up apart.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            WeightsError: the weights, vectors or links are not valid; the message names the first offending pair.
+            SolverError: an option is out of range.
         """
         started = now()
         self._check_options()
         _check_feature_names(self, X, reset=True)
         if self.affinity == "inner_product":
             return self.fit_embeddings(check_samples(X), self.threshold, must_link=must_link, cannot_link=cannot_link)
-        checked = check_weights_and_links(X, must_link, cannot_link)
+        with plain_interrupts():
+            checked = check_weights_and_links(X, must_link, cannot_link)
         return self._solve(X, checked, started)
 
     def fit_embeddings(
         self, embeddings: Any, threshold: float, *, must_link: Any = None, cannot_link: Any = None
     ) -> Self:
-        """Cluster the complete graph of the vectors (n, d) with weights <x_i, x_j> - threshold.
+        """Cluster the complete graph of the vectors with weights <x_i, x_j> - threshold.
 
-        Where the matrix of all pairs would exceed ``memory_limit``, ``pairs`` says which are weighed, and
-        ``outside_pairs_`` which were. Links and errors are those of `fit`.
+        If the matrix of all pairs would exceed ``memory_limit``, ``pairs`` says which pairs are weighed, and
+        ``outside_pairs_`` says how the others were.
+
+        Args:
+            embeddings: (n, d).
+            threshold: inner product at which a pair neither attracts nor repels.
+            must_link: see `fit`.
+            cannot_link: see `fit`.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            WeightsError: see `fit`.
+            SolverError: see `fit`.
         """
         started = now()
         graph = self.graph_of(embeddings, threshold)
@@ -206,9 +212,10 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         return self._solve(embeddings, CheckedWeights(graph, links.must_link, links.cannot_link), started)
 
     def fit_graph(self, graph: Graph) -> Self:
-        """Cluster a graph that `graph_of` gave."""
+        """Cluster a graph that `graph_of` returned."""
         started = now()
         self._check_options()
+        check_graph(graph)
         return self._solve(np.empty((0, graph.n)), CheckedWeights(graph), started)
 
     def graph_of(self, embeddings: Any, threshold: float) -> Graph:
@@ -216,23 +223,25 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
         self._check_options()
         vectors = check_embeddings(embeddings, threshold)
         n = vectors.shape[0]
-        if 4 * n * n > self.memory_limit:
+        if n <= _DOUBLE_UP_TO:
+            vectors = vectors.astype(np.float64)
+        if vectors.itemsize * n * n > self.memory_limit:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             near = neighbour_graph(vectors, threshold, self.n_neighbors, seed=seed)
             if self.pairs == "neighbours":
                 return near
             return VectorGraph(vectors.astype(np.float64), float(threshold), near)
-        if n <= _DOUBLE_UP_TO:
-            vectors = vectors.astype(np.float64)
         return DenseGraph(vectors @ vectors.T, float(threshold))
 
     def _check_options(self) -> None:
+        """Check every parameter."""
         for name, known in (("method", METHODS), ("pairs", _PAIRS), ("affinity", _AFFINITIES)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
                 raise SolverError(f"{name} must be one of {', '.join(known)}, not {value!r}")
         check_limit("time_limit", self.time_limit)
         check_limit("gap", self.gap)
+        check_threshold(self.threshold)
         check_whole_number("memory_limit", self.memory_limit, 0)
         check_whole_number("n_neighbors", self.n_neighbors, 1)
         try:
@@ -241,14 +250,21 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):
             raise SolverError(f"random_state must be None, a seed or a generator: {error}") from error
 
     def _solve(self, given: Any, checked: CheckedWeights, started: float) -> Self:
-        """Fit the graph that ``given`` is, since ``started``."""
+        """Solve a graph and set the fitted attributes.
+
+        Args:
+            given: what the user passed, for its number of columns.
+            checked: the graph and its links.
+            started: when the fit began, by the solvers' clock.
+        """
         self.n_features_in_ = int(np.shape(given)[1]) if np.ndim(given) == 2 or sparse.issparse(given) else 0
         graph = checked.graph
         check_scale(graph)
         linked = None
         if len(checked.must_link) or len(checked.cannot_link):
-            linked = link(graph.as_sparse(), checked.must_link, checked.cannot_link)
-        # Products and neighbours count towards the limit.
+            with plain_interrupts():
+                linked = link(graph.as_sparse(), checked.must_link, checked.cannot_link)
+        # The time for products and neighbours counts towards the limit.
         left = None if self.time_limit is None else max(self.time_limit - (now() - started), 0.0)
         progress = Progress(linked.reduction.graph if linked else graph, left, self.gap)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))

@@ -1,36 +1,37 @@
 """Disjoint sets as forests of parents, and the parts of a graph that attractive pairs connect."""
 
 import numpy as np
-from numba import njit
+
+from telescope_transformer.correlation_clustering.compiled import compiled
 
 
-@njit(cache=True, nogil=True)
-def find(parent, a):
-    """Root of a node in a forest of parents; halves the path."""
+@compiled()
+def find(parent: np.ndarray, a: int) -> int:
+    """Root of a node in a forest of parents; halves the path to it."""
     while parent[a] != a:
         parent[a] = parent[parent[a]]
         a = parent[a]
     return a
 
 
-@njit(cache=True, nogil=True)
-def join(parent, a, b):
-    """Unite the sets of two nodes; the lower root stays."""
+@compiled()
+def join(parent: np.ndarray, a: int, b: int) -> None:
+    """Unite the sets of two nodes. The lower root remains the root."""
     a, b = find(parent, a), find(parent, b)
     parent[max(a, b)] = min(a, b)
 
 
-@njit(cache=True, nogil=True)
-def roots(parent):
+@compiled()
+def roots(parent: np.ndarray) -> np.ndarray:
     """Root of each node in a forest of parents (n,), which is overwritten."""
     for i in range(parent.size):
         parent[i] = find(parent, i)
     return parent
 
 
-@njit(cache=True, nogil=True)
-def attractive_components(indptr, indices, data):
-    """Smallest node (n,) of the part of each that attractive edges connect."""
+@compiled()
+def attractive_components(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """Lowest node of the part that each node belongs to, int64 (n,). Attractive edges connect a part."""
     parent = np.arange(indptr.size - 1)
     for i in range(parent.size):
         for p in range(indptr[i], indptr[i + 1]):
@@ -39,9 +40,9 @@ def attractive_components(indptr, indices, data):
     return roots(parent)
 
 
-@njit(cache=True, nogil=True)
-def dense_components(matrix, threshold, sizes):
-    """The same of a complete graph."""
+@compiled()
+def dense_components(matrix: np.ndarray, threshold: float, sizes: np.ndarray) -> np.ndarray:
+    """The same for a complete graph; the arguments are the fields of a `DenseGraph`."""
     parent = np.arange(matrix.shape[0])
     for i in range(parent.size):
         for j in range(i):

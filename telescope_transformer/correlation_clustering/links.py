@@ -1,8 +1,8 @@
-"""Pairs that must or must not be in one cluster: what they make of a graph, and clusterings that keep to them.
+"""Must-links and cannot-links: how they change a graph, and clusterings that satisfy them.
 
-What must be together is contracted. What must not gets a weight so repulsive that every optimum keeps it apart, and no
-more: solvers then see weights of one order of magnitude. A node that shares a cluster with one that it must not be
-with can leave it, which costs no more than the attraction of all its edges.
+Nodes that must be together are contracted. A pair that must be apart gets a weight so repulsive that every optimum
+cuts it, but not more, so that solvers see weights of one order of magnitude. A node that shares a cluster with one
+that it must be apart from can always leave that cluster, which costs at most the attraction of all its edges.
 """
 
 from dataclasses import dataclass
@@ -11,19 +11,23 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from telescope_transformer.correlation_clustering.bounds.reduction import Reduction, contracted
+from telescope_transformer.correlation_clustering.bounds.reduction import Reduction, contracted, rounding_of
 from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels, sparse_graph
 from telescope_transformer.errors import WeightsError
 
-# Repulsion of what must be apart, in units of the attraction of the node at either end that has less: anything above 1
-# keeps the optimum.
+# Repulsion of a cannot-link, in units of the attraction of that end which has less of it. Any value above 1 makes
+# every optimum cut the pair; 2 leaves room for rounding.
 _REPULSION = 2.0
 
 
 @dataclass(frozen=True)
 class LinkedGraph:
-    """What links leave of a graph: the contracted one, its offset and drift (`Reduction`), and pairs of its nodes that
-    must be apart (m, 2)."""
+    """A graph after its links have been applied.
+
+    Attributes:
+        reduction: the contracted graph with its offset and drift.
+        apart: int64 (m, 2), pairs of its nodes that must be apart.
+    """
 
     reduction: Reduction
     apart: np.ndarray
@@ -33,7 +37,14 @@ class LinkedGraph:
         return max(0.0, self.reduction.offset + bound - self.reduction.drift)
 
     def labels_of(self, labels: np.ndarray) -> np.ndarray:
-        """Labels of the original nodes from those of the contracted graph, which keep to every link; canonical."""
+        """Labels of the original nodes that satisfy every link.
+
+        Args:
+            labels: int64, a clustering of the contracted graph.
+
+        Returns:
+            Canonical labels int64 (n,).
+        """
         labels = labels.copy()
         left, right = self.apart.T
         for p in np.flatnonzero(labels[left] == labels[right]):
@@ -43,9 +54,15 @@ class LinkedGraph:
 
 
 def link(graph: SparseGraph, must: np.ndarray, cannot: np.ndarray) -> LinkedGraph:
-    """The graph in which each group of must-links is a node, and cannot-links repel as much as they need to.
+    """Contract must-links and make cannot-links repulsive enough.
 
-    Raises :class:`WeightsError` naming a pair that must be both together and apart.
+    Args:
+        graph: the graph.
+        must: int64 (m, 2), pairs that must be together.
+        cannot: int64 (k, 2), pairs that must be apart.
+
+    Raises:
+        WeightsError: must-links connect a pair that must be apart.
     """
     pairs = sparse.coo_array((np.ones(len(must)), must.T), shape=(graph.n, graph.n))
     pieces = canonical_labels(csgraph.connected_components(pairs, directed=False)[1])
@@ -55,16 +72,21 @@ def link(graph: SparseGraph, must: np.ndarray, cannot: np.ndarray) -> LinkedGrap
         raise WeightsError(f"pair ({i}, {j}) must not be in one cluster, but must-links join the two")
     found = contracted(graph, pieces)
     apart = np.unique(np.sort(pieces[cannot], axis=1), axis=0)
+    # Every clustering that satisfies the links pays for the attraction of the pairs that it must cut.
+    if len(apart):
+        found.offset += float(np.maximum(found.graph.rows()[apart[:, 0], apart[:, 1]], 0.0).sum())
+    if not graph.whole:
+        found.drift += rounding_of(graph) * found.offset
     found.graph = _repelled(found.graph, apart)
     return LinkedGraph(found, apart)
 
 
 def _repelled(graph: SparseGraph, apart: np.ndarray) -> SparseGraph:
-    """The graph with these pairs (m, 2) as repulsive as they need to be, whatever they weighed."""
+    """Give the pairs (m, 2) the repulsion that cuts them in every optimum, whatever they weighed before."""
     rows = graph.rows()
     attraction = rows.maximum(0).sum(axis=1)
     left, right = apart.T
     needed = _REPULSION * np.minimum(attraction[left], attraction[right]) + graph.scale
     change = sparse.coo_array((-needed - rows[left, right], (left, right)), shape=rows.shape)
-    # A sum of two that are not far apart may be off by a rounding: the pair is cut in every optimum all the same.
+    # The sum may be off by a rounding, which `_REPULSION` leaves room for.
     return sparse_graph((rows + change + change.T).tocsr())

@@ -1,28 +1,33 @@
-"""Signed graphs of nearest neighbours, for more vectors than all pairs of which can be weighed."""
+"""Signed graphs of nearest neighbours, for more vectors than a matrix of all pairs can hold."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import SparseGraph
+from telescope_transformer.correlation_clustering.options import check_whole_number
+from telescope_transformer.correlation_clustering.validation import check_embeddings
 
 if TYPE_CHECKING:
     import faiss
 
-# Vectors up to which the search is exact: 2.6e10 multiplications at 64 dimensions.
+# Vectors up to which the search is exact: 20,000 vectors of 64 dimensions take 2.6e10 multiplications, a few seconds.
 _EXACT_UP_TO = 20_000
-# Vectors that are searched for at a time: 30 MB of results.
+# Vectors that are searched for at a time: 27 MB of results for 50 neighbours.
 _BLOCK = 65_536
-# An inverted file has so many cells for the square root of the number of vectors, is trained on so many vectors a cell
-# in so many rounds, and searches so many cells for a vector. The first two are the least that Faiss advises; what the
-# last one misses is the `recall` of the benchmark's section `sparse`.
+# Products of vectors with lengths between 2^-32 and 2^32 are far from the limits of float32, 2^-126 and 2^128.
+_SAFE_EXPONENT = 32
+# Parameters of the inverted file: cells per square root of the number of vectors, training vectors per cell, rounds of
+# training, and cells that are searched for each vector. The first two are the least that the Faiss documentation
+# advises. Faiss trains for 25 rounds by default. What the last number misses is measured by the column `recall` of the
+# section `sparse` of tests/benchmarks/clustering.py.
 _CELLS_A_ROOT, _TRAINED_A_CELL, _TRAINING_ROUNDS, _SEARCHED_CELLS = 4, 40, 8, 12
 
 
-@njit(cache=True, nogil=True)
-def _count_pairs(neighbours, indptr):
-    """Upper bound of each row's length: own neighbours plus the nodes that name it."""
+@compiled()
+def _count_pairs(neighbours: np.ndarray, indptr: np.ndarray) -> None:
+    """Fill ``indptr`` with upper bounds of the row lengths: own neighbours plus nodes that name this one."""
     n, k = neighbours.shape
     for i in range(n):
         for p in range(k):
@@ -34,9 +39,28 @@ def _count_pairs(neighbours, indptr):
         indptr[i + 1] += indptr[i]
 
 
-@njit(cache=True, nogil=True)
-def _symmetric_rows(neighbours, similarity, threshold, indptr, indices, data):
-    """Compressed rows of the union of both directions, sorted, each pair once; returns how many entries are used."""
+@compiled()
+def _symmetric_rows(
+    neighbours: np.ndarray,
+    similarity: np.ndarray,
+    threshold: float,
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    data: np.ndarray,
+) -> int:
+    """Build compressed rows of the union of both directions, sorted, each pair once.
+
+    Args:
+        neighbours: int32 (n, k), -1 where there are fewer.
+        similarity: float32 (n, k), inner products.
+        threshold: is subtracted from every product.
+        indptr: from `_count_pairs`; rewritten to the final rows.
+        indices: output.
+        data: output.
+
+    Returns:
+        How many entries are used.
+    """
     n, k = neighbours.shape
     fill = indptr[:-1].copy()
     for i in range(n):
@@ -55,7 +79,7 @@ def _symmetric_rows(neighbours, similarity, threshold, indptr, indices, data):
         indptr[i] = used
         for p in np.argsort(row):
             if used > indptr[i] and indices[used - 1] == row[p]:
-                # The two directions were multiplied in another order; the larger product serves both.
+                # Both directions store the pair, with products that can differ by a rounding: keep the larger one.
                 data[used - 1] = max(data[used - 1], weights[p])
             else:
                 indices[used], data[used] = row[p], weights[p]
@@ -65,16 +89,25 @@ def _symmetric_rows(neighbours, similarity, threshold, indptr, indices, data):
 
 
 def neighbour_graph(vectors: np.ndarray, threshold: float, neighbours: int = 50, *, seed: int = 0) -> SparseGraph:
-    """Graph of the ``neighbours`` largest inner products of each vector (n, d), weighed <x_i, x_j> - threshold.
+    """Graph of the largest inner products of each vector, weighed <x_i, x_j> - threshold; other pairs weigh 0.
 
-    Pairs outside it weigh 0. Exact search up to 20,000 vectors; an inverted file of sqrt(n) or more cells beyond
-    (Douze et al., *The Faiss library*, 2024), which finds
-    84 % of the neighbours of 100,000 embeddings and 75 % of those of a million.
+    The search is exact for up to 20,000 vectors. Beyond, an inverted file (Douze et al., *The Faiss library*, 2024)
+    finds 84 % of the neighbours of 100,000 embeddings and 75 % of those of a million.
+
+    Args:
+        vectors: (n, d).
+        threshold: inner product at which a pair neither attracts nor repels.
+        neighbours: number of neighbours of each vector.
+        seed: of the training of the inverted file.
     """
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    vectors = check_embeddings(vectors, threshold)
+    check_whole_number("neighbours", neighbours, 0)
     n = vectors.shape[0]
     neighbours = min(neighbours, max(n - 1, 0))
+    vectors, exponent = _scaled(vectors)
     found, similarity = _search(vectors, neighbours + 1, seed)
+    if exponent:
+        similarity = np.ldexp(similarity.astype(np.float64), 2 * exponent)
     indptr = np.zeros(n + 1, dtype=np.int64)
     _count_pairs(found, indptr)
     indices, data = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1])
@@ -82,9 +115,28 @@ def neighbour_graph(vectors: np.ndarray, threshold: float, neighbours: int = 50,
     return SparseGraph(indptr, indices[:used].copy(), data[:used].copy())
 
 
+def _scaled(vectors: np.ndarray) -> tuple[np.ndarray, int]:
+    """Vectors in float32, divided by a power of two if their products would overflow or vanish in float32.
+
+    Returns:
+        float32 (n, d), and the exponent of that power.
+    """
+    longest = float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max(initial=0.0)))
+    exponent = int(np.floor(np.log2(longest))) if longest > 0 else 0
+    if abs(exponent) <= _SAFE_EXPONENT:
+        exponent = 0
+    else:
+        vectors = np.ldexp(vectors, -exponent)
+    return np.ascontiguousarray(vectors, dtype=np.float32), exponent
+
+
 def _search(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places (n, count) int32 and products float32 of the ``count`` nearest vectors to each, itself among them."""
-    # Only graphs too large for a matrix need it.
+    """Nearest vectors of each vector, including itself.
+
+    Returns:
+        Positions int32 (n, count) and inner products float32 (n, count).
+    """
+    # Imported here because only graphs that are too large for a matrix need it.
     import faiss
 
     n = vectors.shape[0]
@@ -92,7 +144,7 @@ def _search(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.
     found, similarity = np.empty((n, count), dtype=np.int32), np.empty((n, count), dtype=np.float32)
     order = np.arange(n)
     if isinstance(index, faiss.IndexIVF):
-        # Cell by cell, so that the lists that a query reads are in the cache from the one before.
+        # Search cell by cell, so that the lists that a query reads are still in the cache.
         cells = [index.quantizer.search(block, 1)[1][:, 0] for block in _blocks(vectors)]
         order = np.argsort(np.concatenate(cells), kind="stable")
     for nodes in _blocks(order):
@@ -101,10 +153,12 @@ def _search(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.
 
 
 def _blocks(array: np.ndarray) -> list[np.ndarray]:
+    """The array in blocks of rows."""
     return [array[start : start + _BLOCK] for start in range(0, array.shape[0], _BLOCK)]
 
 
 def _index(vectors: np.ndarray, seed: int) -> "faiss.Index":
+    """The exact or the inverted index of the vectors."""
     import faiss
 
     n, d = vectors.shape
@@ -114,6 +168,7 @@ def _index(vectors: np.ndarray, seed: int) -> "faiss.Index":
         return flat
     cells = int(_CELLS_A_ROOT * np.sqrt(n))
     index = faiss.IndexIVFFlat(flat, d, cells, faiss.METRIC_INNER_PRODUCT)
+    # 1234 is the default of Faiss.
     index.cp.seed = 1234 + seed
     index.cp.niter = _TRAINING_ROUNDS
     sample = np.random.default_rng(seed).choice(n, min(n, _TRAINED_A_CELL * cells), replace=False)

@@ -1,44 +1,63 @@
-"""Checks of what a user hands in. Nothing is silently repaired; an error names the first offending pair."""
+"""Checks of user input. Nothing is repaired silently; an error names the first offending pair."""
 
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from typing import Any, cast
 
 import numpy as np
-from numba import njit
 from scipy import sparse
 from sklearn.utils import check_array
 
 from telescope_transformer.arrays import offsets_of
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
+from telescope_transformer.correlation_clustering.compiled import compiled
+from telescope_transformer.correlation_clustering.graph import (
+    DenseGraph,
+    Graph,
+    SparseGraph,
+    canonical_labels,
+)
+from telescope_transformer.correlation_clustering.options import check_threshold
 from telescope_transformer.errors import SolverError, WeightsError, WeightsTypeError
 
+# Largest difference between the two directions of a pair, relative to the larger one. Inner products in float32 of 64
+# to 768 dimensions differ by up to 1.2e-6 if they are summed in opposite orders, and by less than 1e-6 in 99.9 % of
+# pairs.
 SYMMETRY_TOLERANCE = 1e-6
-# Squares and sums of weights between these neither overflow nor vanish, whatever the size of the graph.
+# Squares and sums of weights between these neither overflow nor vanish in float64 (2e-308 to 1.8e308), for any number
+# of nodes.
 SMALLEST, LARGEST = 1e-150, 1e150
-# Rows that are compared with their columns at a time: they stay in the cache.
+# Rows that are compared with their columns at a time: two blocks of 4 MB for 1,000 nodes stay in the cache.
 _BLOCK = 512
 
-# Squared length up to which products are safe in float32.
-_SINGLE = 1e30
-
-Pairs = np.ndarray
+# The same for sums of up to 10^8 products in float32 (1e-38 to 3.4e38).
+SMALLEST_SINGLE, LARGEST_SINGLE = 1e-30, 1e30
+# Nodes are numbered in int32.
+_MOST_NODES = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
 class CheckedWeights:
-    """A signed graph with finite weights, and the pairs (m, 2) that must or must not be in one cluster."""
+    """A signed graph with finite weights, and the pairs that must or must not be in one cluster.
+
+    Attributes:
+        graph: the graph.
+        must_link: int64 (m, 2), pairs that must be together.
+        cannot_link: int64 (k, 2), pairs that must be apart.
+    """
 
     graph: Graph
-    must_link: Pairs = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
-    cannot_link: Pairs = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+    must_link: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+    cannot_link: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
 
 
 def check_weights(weights: Any) -> DenseGraph | SparseGraph:
-    """The signed graph of a dense symmetric array (n, n) or a SciPy sparse matrix; the diagonal is ignored.
+    """Turn weights into a signed graph. The diagonal is ignored.
 
-    Raises :class:`WeightsError` where the weights are not square, not numeric, not finite or not symmetric (beyond
-    1e-6 of the larger of the two), or a sparse matrix holds a pair twice; the message names the first such pair.
+    Args:
+        weights: a symmetric array (n, n), or a SciPy sparse matrix in which an absent pair weighs 0.
+
+    Raises:
+        WeightsError: the weights are not square, not numeric, not finite, not symmetric (up to 1e-6 of the larger of
+            the two), or a sparse matrix holds a pair twice. The message names the first such pair.
     """
     checked = check_weights_and_links(weights)
     for pairs, weight in ((checked.must_link, np.inf), (checked.cannot_link, -np.inf)):
@@ -48,9 +67,15 @@ def check_weights(weights: Any) -> DenseGraph | SparseGraph:
 
 
 def check_weights_and_links(weights: Any, must_link: Any = None, cannot_link: Any = None) -> CheckedWeights:
-    """The same, where a weight of inf means that a pair must be together, and -inf that it must not.
+    """Turn weights into a signed graph and links. A weight of inf means must-link, and -inf means cannot-link.
 
-    ``must_link`` and ``cannot_link`` (m, 2) name more such pairs.
+    Args:
+        weights: see `check_weights`.
+        must_link: (m, 2) integers, more pairs that must be together.
+        cannot_link: (m, 2) integers, more pairs that must be apart.
+
+    Raises:
+        WeightsError: see `check_weights`, or a link does not name two different nodes.
     """
     graph: Graph
     if sparse.issparse(weights):
@@ -64,31 +89,33 @@ def check_weights_and_links(weights: Any, must_link: Any = None, cannot_link: An
 
 
 def check_scale(graph: Graph) -> None:
-    """Raises :class:`WeightsError` where the weights are so large or small that their sums would not be numbers."""
+    """Check that sums of weights neither overflow nor vanish.
+
+    Raises:
+        WeightsError: the largest absolute weight is outside `SMALLEST` to `LARGEST`.
+    """
     scale = graph.scale
-    if not SMALLEST <= scale <= LARGEST:
+    single = isinstance(graph, DenseGraph) and graph.matrix.dtype == np.float32
+    largest = LARGEST_SINGLE if single else LARGEST
+    if not SMALLEST <= scale <= largest:
         raise WeightsError(
-            f"the largest absolute weight is {scale}, outside {SMALLEST} to {LARGEST}: sums of weights would overflow "
+            f"the largest absolute weight is {scale}, outside {SMALLEST} to {largest}: sums of weights would overflow "
             "or vanish; multiply all weights by one number"
         )
 
 
-def check_whole_number(name: str, value: Any, least: int) -> None:
-    """Raises :class:`SolverError` where the value is not an integer of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise SolverError(f"{name} must be a whole number of at least {least}, not {value!r}")
+def _check_pairs(name: str, pairs: Any, n: int) -> np.ndarray:
+    """Links as int64 (m, 2).
 
-
-def check_limit(name: str, value: Any) -> None:
-    """Raises :class:`SolverError` where the value is neither None nor a number of at least 0."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0):
-        raise SolverError(f"{name} must be None or a number of at least 0, not {value!r}")
-
-
-def _check_pairs(name: str, pairs: Any, n: int) -> Pairs:
+    Raises:
+        WeightsError: they are no pairs of two different nodes.
+    """
     if pairs is None:
         return np.zeros((0, 2), dtype=np.int64)
-    array = np.asarray(pairs)
+    try:
+        array = np.asarray(pairs)
+    except ValueError as error:
+        raise WeightsError(f"{name} must be pairs of node numbers (m, 2): {error}") from error
     if array.size == 0:
         return np.zeros((0, 2), dtype=np.int64)
     if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
@@ -100,7 +127,8 @@ def _check_pairs(name: str, pairs: Any, n: int) -> Pairs:
     return array.astype(np.int64)
 
 
-def _check_dense(weights: Any) -> tuple[DenseGraph, Pairs, Pairs]:
+def _check_dense(weights: Any) -> tuple[DenseGraph, np.ndarray, np.ndarray]:
+    """Turn an array into a graph, must-links and cannot-links."""
     array = _numbers(weights)
     none = np.zeros((0, 2), dtype=np.int64)
     if array.size == 0 and array.shape in ((0,), (0, 0)):
@@ -110,17 +138,17 @@ def _check_dense(weights: Any) -> tuple[DenseGraph, Pairs, Pairs]:
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         strange = "" if np.isfinite(array).all() else ", and they hold NaN or inf"
         raise WeightsError(f"weights must be a square matrix (n, n), not of shape {array.shape}{strange}")
-    array = np.ascontiguousarray(array, dtype=np.float64)
+    array = _to_double(array)
     same, finite = True, True
     for start in range(0, array.shape[0], _BLOCK):
         block_same, block_finite = _check_rows(array, start)
         same, finite = same and block_same, finite and block_finite
     if not same or not finite or np.diagonal(array).any():
         array = array.copy()
-        # What stands there means nothing, but a NaN or a huge number would spoil sums and tolerances.
+        # The diagonal has no meaning, but a NaN or a huge number there would spoil sums and tolerances.
         np.fill_diagonal(array, 0.0)
     if not same:
-        # Both directions of a pair weigh the same in every sum.
+        # Use one value for both directions, so that they weigh the same in every sum.
         upper = np.triu_indices(array.shape[0], 1)
         array[upper] = array.T[upper]
     if finite:
@@ -132,12 +160,18 @@ def _check_dense(weights: Any) -> tuple[DenseGraph, Pairs, Pairs]:
 
 
 def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
-    """Embeddings as a C-contiguous float32 or float64 array (n, d); raises :class:`WeightsError` if not finite."""
+    """Embeddings as a C-contiguous array (n, d), float32 or float64.
+
+    Raises:
+        WeightsError: they are no vectors, not finite, or so long that their products overflow.
+    """
     array = _numbers(embeddings)
     if array.ndim != 2:
         raise WeightsError(f"embeddings must be vectors of shape (n, d), not of shape {array.shape}")
     check_threshold(threshold)
-    array = np.ascontiguousarray(array, dtype=np.float64 if array.dtype == np.float64 else np.float32)
+    # Half precision and short integers are exact in float32, other types are not.
+    single = np.result_type(array.dtype, np.float32) == np.float32
+    array = np.ascontiguousarray(array, dtype=np.float32) if single else _to_double(array)
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if bad.size:
         column = int(np.flatnonzero(~np.isfinite(array[bad[0]]))[0])
@@ -146,28 +180,75 @@ def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
     if lengths.max(initial=0.0) > LARGEST:
         i = int(lengths.argmax())
         raise WeightsError(f"embedding {i} is too long for its products: divide all embeddings by one number")
-    if lengths.max(initial=0.0) > _SINGLE:
+    longest = float(lengths.max(initial=0.0))
+    if longest > 0 and not SMALLEST_SINGLE <= longest <= LARGEST_SINGLE:
         return array.astype(np.float64)
     return array
 
 
 def check_samples(samples: Any) -> np.ndarray:
-    """Vectors (n, d) as scikit-learn checks what an estimator fits: dense, finite, at least one.
+    """Vectors (n, d) as scikit-learn checks the samples of an estimator: dense, finite, at least one.
 
-    Raises :class:`WeightsError` with its message.
+    Raises:
+        WeightsError: with the message of scikit-learn.
     """
     try:
-        return check_array(samples)
+        checked: np.ndarray = check_array(samples)
+        return checked
     except TypeError as error:
         raise WeightsTypeError(str(error)) from error
     except ValueError as error:
         raise WeightsError(str(error)) from error
 
 
-def check_threshold(threshold: float) -> None:
-    """Raises :class:`WeightsError` where the threshold is not finite."""
-    if not np.isfinite(threshold):
-        raise WeightsError(f"the threshold must be a finite number, not {threshold}")
+def check_single(name: str, largest: float) -> None:
+    """Check the largest absolute value of something that is computed in float32.
+
+    Raises:
+        WeightsError: it is so large or small that products or sums would overflow or vanish.
+    """
+    if largest > 0 and not SMALLEST_SINGLE <= largest <= LARGEST_SINGLE:
+        raise WeightsError(
+            f"the largest {name} is {largest}, outside {SMALLEST_SINGLE} to {LARGEST_SINGLE}: products in float32 "
+            "would overflow or vanish; multiply everything by one number"
+        )
+
+
+def check_graph(graph: Any) -> None:
+    """Check what is passed as a graph.
+
+    Raises:
+        WeightsError: it is no graph, or its weights are not finite, or too large or small for sums.
+    """
+    if not isinstance(graph, Graph):
+        raise WeightsTypeError(f"a graph is needed, as `check_weights` returns it, not {type(graph).__name__}")
+    check_scale(graph)
+
+
+def check_labels(labels: Any, n: int) -> np.ndarray:
+    """A clustering of n nodes as canonical labels int64 (n,).
+
+    Raises:
+        SolverError: the labels are not n whole numbers.
+    """
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise SolverError(f"labels must be {n} whole numbers, one for each node: {error}") from error
+    if array.shape != (n,) or (n and array.dtype.kind not in "iu"):
+        raise SolverError(
+            f"labels must be {n} whole numbers, one for each node, not of shape {array.shape} and type {array.dtype}"
+        )
+    return canonical_labels(array)
+
+
+def _to_double(array: np.ndarray) -> np.ndarray:
+    """The numbers as a C-contiguous float64 array; numbers of a wider type must fit into it."""
+    try:
+        with np.errstate(over="raise"):
+            return np.ascontiguousarray(array, dtype=np.float64)
+    except FloatingPointError as error:
+        raise WeightsError("weights and embeddings must fit into float64, which ends at 1.8e308") from error
 
 
 def _numbers(values: Any) -> np.ndarray:
@@ -183,13 +264,18 @@ def _numbers(values: Any) -> np.ndarray:
             array = array.astype(np.float64)
         except TypeError as error:
             raise WeightsTypeError(f"weights and embeddings must be real numbers: {error}") from error
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise WeightsError(f"weights and embeddings must be real numbers: {error}") from error
     _check_numeric(array.dtype)
     return array
 
 
 def _check_numeric(dtype: np.dtype) -> None:
+    """Check that a type holds real numbers.
+
+    Raises:
+        WeightsError: it does not.
+    """
     if dtype.kind == "c":
         raise WeightsError("Complex data not supported: weights and embeddings must be real numbers")
     if dtype.kind not in "biuf":
@@ -197,7 +283,14 @@ def _check_numeric(dtype: np.dtype) -> None:
 
 
 def _check_rows(array: np.ndarray, start: int) -> tuple[bool, bool]:
-    """Whether rows and columns are the same to the last bit, and whether they are finite; the diagonal is ignored."""
+    """Compare a block of rows with its columns, ignoring the diagonal.
+
+    Returns:
+        Whether they are equal to the last bit, and whether all are finite.
+
+    Raises:
+        WeightsError: a weight is NaN, or the two directions of a pair differ.
+    """
     rows = array[start : start + _BLOCK].copy()
     columns = array[:, start : start + _BLOCK].T.copy()
     places = np.arange(rows.shape[0])
@@ -217,17 +310,21 @@ def _check_rows(array: np.ndarray, start: int) -> tuple[bool, bool]:
 
 
 def _asymmetric(i: int, j: int, there: float, back: float) -> WeightsError:
+    """The error for a pair whose two directions differ."""
     return WeightsError(
         f"weights are not symmetric: pair ({i}, {j}) weighs {there} but ({j}, {i}) weighs {back}; "
         "use (weights + weights.T) / 2 if that is what you mean"
     )
 
 
-@njit(cache=True, nogil=True)
-def _first_asymmetric(indptr, indices, data, tolerance):
-    """First stored entry whose mirror image differs, and the mirror's value (0 where absent); -1 if there is none.
+@compiled()
+def _first_asymmetric(
+    indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, tolerance: float
+) -> tuple[int, int, float]:
+    """Find the first pair whose two directions differ. Differences within the tolerance are removed.
 
-    Mirrors that differ within the tolerance are made the same.
+    Returns:
+        Row and position of the stored entry, -1 if there is none, and the weight of the other direction, 0 if absent.
     """
     for i in range(indptr.size - 1):
         for p in range(indptr[i], indptr[i + 1]):
@@ -237,16 +334,21 @@ def _first_asymmetric(indptr, indices, data, tolerance):
             back = data[q] if there else 0.0
             if data[p] == back:
                 continue
-            if not abs(data[p] - back) <= tolerance * max(abs(data[p]), abs(back)):
+            larger = max(abs(data[p]), abs(back))
+            if larger == np.inf or abs(data[p] - back) > tolerance * larger:
                 return i, p, back
             data[p] = data[q] = data[p] if j < i else back
     return -1, -1, 0.0
 
 
-def _check_sparse(weights: Any) -> tuple[SparseGraph, Pairs, Pairs]:
+def _check_sparse(weights: Any) -> tuple[SparseGraph, np.ndarray, np.ndarray]:
+    """Turn a sparse matrix into a graph, must-links and cannot-links."""
     if weights.ndim != 2 or weights.shape[0] != weights.shape[1]:
         raise WeightsError(f"weights must be a square matrix (n, n), not of shape {weights.shape}")
+    if weights.shape[0] > _MOST_NODES:
+        raise WeightsError(f"a graph may have up to {_MOST_NODES} nodes, not {weights.shape[0]}")
     _check_numeric(weights.dtype)
+    _check_structure(weights)
     rows = weights.tocsr()
     stored = weights.nnz
     if rows.nnz < stored or not rows.has_canonical_format:
@@ -254,7 +356,8 @@ def _check_sparse(weights: Any) -> tuple[SparseGraph, Pairs, Pairs]:
         rows = rows.copy()
         rows.sort_indices()
     indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False)
-    data = rows.data.astype(np.float64)
+    # A copy, because differences between the two directions are removed in it.
+    data = _to_double(rows.data).copy()
     owners = np.repeat(np.arange(indptr.size - 1, dtype=np.int32), np.diff(indptr))
     off = (owners != indices) & (data != 0.0)
     if not off.all():
@@ -271,7 +374,25 @@ def _check_sparse(weights: Any) -> tuple[SparseGraph, Pairs, Pairs]:
     return SparseGraph(indptr, indices, data), links[0].astype(np.int64), links[1].astype(np.int64)
 
 
+def _check_structure(weights: Any) -> None:
+    """Check the index arrays of a sparse matrix, which compiled code reads without a check."""
+    try:
+        if hasattr(weights, "check_format"):
+            weights.check_format(full_check=True)
+        elif weights.format == "coo" and weights.nnz:
+            low, high = (extreme(*(extreme(axis) for axis in weights.coords)) for extreme in (min, max))
+            if low < 0 or high >= weights.shape[0]:
+                raise ValueError(f"index {low if low < 0 else high} is outside of the matrix")
+    except ValueError as error:
+        raise WeightsError(f"the sparse matrix is damaged: {error}") from error
+
+
 def _raise_if_twice(weights: Any) -> None:
+    """Check that no pair is stored twice.
+
+    Raises:
+        WeightsError: one is.
+    """
     entries = weights.tocoo()
     keys = entries.coords[0].astype(np.int64) * weights.shape[0] + entries.coords[1]
     order = np.argsort(keys, kind="stable")
@@ -282,4 +403,5 @@ def _raise_if_twice(weights: Any) -> None:
 
 
 def _not_finite(i: int, j: int, weight: float) -> WeightsError:
+    """The error for a weight that is not finite."""
     return WeightsError(f"weight of pair ({i}, {j}) is {weight}, not a finite number")

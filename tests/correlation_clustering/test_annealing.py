@@ -1,4 +1,4 @@
-"""Annealing and its populations: never worse, deterministic, and as good as the optimum where that is known."""
+"""Annealing and populations are deterministic, and find the optimum of small graphs."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,9 @@ def test_a_population_finds_optima_of_any_scale(scale: float) -> None:
         assert disagreement(weights, progress.labels) == pytest.approx(optimum(weights), rel=1e-9)
 
 
-def test_sums_and_counts_are_kept_up_while_clusters_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_annealing_keeps_cluster_numbers_without_gaps_and_ends_in_a_local_optimum(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     weights = random_weights(3, 60).astype(np.float32)
     labels = np.random.default_rng(0).integers(0, 4, 60)
     for temperature in (100.0, 1.0, 0.01):
@@ -35,7 +37,7 @@ def test_sums_and_counts_are_kept_up_while_clusters_come_and_go(monkeypatch: pyt
     assert (sums.max(axis=1) <= stay + 1e-4).all()
 
 
-def test_annealing_gets_out_of_a_local_optimum_and_works_without_weights() -> None:
+def test_annealing_improves_a_random_clustering_and_accepts_zero_weights() -> None:
     graph = DenseGraph(random_weights(7, 120))
     rng = np.random.default_rng(1)
     annealer = Annealer(graph, rng, Deadline())
@@ -44,7 +46,7 @@ def test_annealing_gets_out_of_a_local_optimum_and_works_without_weights() -> No
     assert Annealer(DenseGraph(np.zeros((4, 4))), rng, Deadline()).run(np.zeros(4, dtype=int)).size == 4
 
 
-def test_children_keep_the_large_pieces_that_their_parents_share() -> None:
+def test_crossing_keeps_the_large_pieces_that_both_parents_share() -> None:
     first, second = np.repeat([0, 1, 2], 10), np.repeat([0, 1, 2], [8, 12, 10])
     child = cross(first, second, 3, np.random.default_rng(0))
     assert sorted(set(child)) == [0, 1, 2]
@@ -52,7 +54,7 @@ def test_children_keep_the_large_pieces_that_their_parents_share() -> None:
         assert len(set(child[part])) == 1
 
 
-def test_a_population_is_the_same_for_a_seed_and_its_history_descends() -> None:
+def test_a_population_is_deterministic_and_its_costs_only_fall() -> None:
     graph = DenseGraph(random_weights(7, 120))
     runs = []
     for _ in range(2):

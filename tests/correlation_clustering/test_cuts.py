@@ -1,4 +1,4 @@
-"""Inequalities beyond triangles hold for every partition and cut off the point that they were separated from."""
+"""Inequalities beyond triangles hold for every partition and are violated by the point that they were found for."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -53,7 +53,7 @@ def separated(kind: str, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.parametrize("kind", ["two_partition", "odd_wheel"])
-def test_rows_hold_for_every_partition_and_are_violated_where_separated(kind: str) -> None:
+def test_separated_inequalities_are_valid_and_violated(kind: str) -> None:
     found = 0
     everything = [pairs_cut(np.array(labels)).astype(float) for labels in partitions(N)]
     for seed in range(30):
@@ -67,7 +67,7 @@ def test_rows_hold_for_every_partition_and_are_violated_where_separated(kind: st
     assert found >= 20
 
 
-def test_a_wheel_of_five_spokes_is_found() -> None:
+def test_a_violated_wheel_of_five_spokes_is_found() -> None:
     x = np.full((6, 6), 0.5, dtype=np.float32)
     np.fill_diagonal(x, 0.0)
     for place in range(5):
@@ -84,7 +84,7 @@ def test_a_wheel_of_five_spokes_is_found() -> None:
 
 
 @pytest.mark.parametrize("kernel", [separate_two_partition, separate_odd_wheels])
-def test_separation_ends_at_the_deadline_and_at_the_limit(kernel: Callable[..., tuple[np.ndarray, ...]]) -> None:
+def test_separation_stops_at_the_deadline_and_at_the_limit(kernel: Callable[..., tuple[np.ndarray, ...]]) -> None:
     x = np.random.default_rng(0).random((40, 40), dtype=np.float32)
     x = np.maximum(x, x.T)
     assert len(separate(kernel, x, TOLERANCE, 1000, Deadline(0))[0]) == 0

@@ -1,6 +1,7 @@
-"""The estimator's interface: what it accepts, what it refuses, and that it is deterministic and anytime."""
+"""The estimator: what it accepts and refuses, that it is deterministic, and that it can be stopped at any time."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ METHODS = ["auto", "lp", "local_search", "greedy"]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_none_and_one_node_have_no_pairs(method: str) -> None:
+def test_graphs_of_no_and_one_node_cost_nothing(method: str) -> None:
     for n in (0, 1):
         solver = CorrelationClustering(method=method).fit(np.zeros((n, n)))
         assert (solver.labels_.tolist(), solver.cost_, solver.lower_bound_, solver.gap_) == ([0] * n, 0, 0, 0)
@@ -26,21 +27,21 @@ def test_none_and_one_node_have_no_pairs(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
-def test_all_attractive_repulsive_and_zero(method: str, scale: float) -> None:
+def test_uniform_weights_give_one_cluster_or_single_nodes(method: str, scale: float) -> None:
     ones = np.full((9, 9), scale)
     for weights, clusters in ((ones, 1), (-ones, 9), (0 * ones, 9)):
         solver = CorrelationClustering(method=method).fit(weights)
         assert (solver.n_clusters_, solver.cost_, solver.gap_) == (clusters, 0, 0)
 
 
-def test_labels_are_in_order_of_first_member() -> None:
+def test_labels_are_numbered_by_first_member() -> None:
     labels = CorrelationClustering(random_state=0).fit(random_weights(3, 40)).labels_
     firsts = [int(np.flatnonzero(labels == c)[0]) for c in range(labels.max() + 1)]
     assert firsts == sorted(firsts)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int8])
-def test_integers_and_floats_of_any_width(dtype: type) -> None:
+def test_weights_of_any_number_type_give_the_same_cost(dtype: type) -> None:
     weights = np.round(10 * random_weights(5, 15)).astype(dtype)
     expected = CorrelationClustering(random_state=0).fit(weights.astype(float))
     for form in (weights, sparse.coo_array(weights), weights.tolist()):
@@ -48,7 +49,7 @@ def test_integers_and_floats_of_any_width(dtype: type) -> None:
         assert solver.cost_ == expected.cost_
 
 
-def test_the_input_is_not_changed_and_its_diagonal_is_ignored() -> None:
+def test_the_input_is_unchanged_and_its_diagonal_ignored() -> None:
     weights = random_weights(6, 20)
     np.fill_diagonal(weights, np.nan)
     before = weights.copy()
@@ -80,18 +81,18 @@ def changed(i: int, j: int, value: float) -> np.ndarray:
         (sparse.coo_array(([1.0, 2.0, 3.0], ([0, 0, 1], [1, 1, 0])), shape=(2, 2)), r"pair \(0, 1\) is stored more"),
     ],
 )
-def test_bad_weights_are_refused_by_the_first_offending_pair(weights: object, message: str) -> None:
+def test_an_error_names_the_first_invalid_pair(weights: object, message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         CorrelationClustering().fit(weights)
 
 
-def test_tiny_asymmetry_is_rounding() -> None:
+def test_asymmetry_within_rounding_is_accepted() -> None:
     weights = random_weights(1, 6)
     weights[2, 3] *= 1 + 1e-7
     assert CorrelationClustering().fit(weights).cost_ >= 0
 
 
-def test_bad_embeddings_and_options_are_refused() -> None:
+def test_invalid_embeddings_and_options_are_refused() -> None:
     vectors = embeddings(6)
     with pytest.raises(WeightsError, match="shape"):
         CorrelationClustering().fit_embeddings(vectors[0], 0.5)
@@ -106,7 +107,7 @@ def test_bad_embeddings_and_options_are_refused() -> None:
         CorrelationClustering(time_limit=-1).fit(np.zeros((2, 2)))
 
 
-def test_embeddings_are_the_complete_graph_of_their_products() -> None:
+def test_embeddings_are_weighed_by_their_inner_products() -> None:
     vectors = embeddings(60)
     solver = CorrelationClustering(random_state=0).fit_embeddings(vectors, 0.4)
     weights = vectors.astype(float) @ vectors.T.astype(float) - 0.4
@@ -115,7 +116,7 @@ def test_embeddings_are_the_complete_graph_of_their_products() -> None:
     assert solver.outside_pairs_ == "all pairs are weighed"
 
 
-def test_a_neighbour_graph_says_how_other_pairs_are_weighed() -> None:
+def test_a_fit_of_neighbours_reports_how_other_pairs_are_weighed() -> None:
     vectors = embeddings(300, noise=0.1)
     solver = CorrelationClustering(random_state=0, memory_limit=0, pairs="neighbours", n_neighbors=20).fit_embeddings(
         vectors, 0.5
@@ -143,31 +144,51 @@ def test_a_time_limit_is_kept() -> None:
     assert solver.cost_ < weights[weights > 0].sum() / 2
 
 
-def test_no_time_at_all_still_gives_a_clustering() -> None:
+def test_a_time_limit_of_zero_still_gives_a_clustering() -> None:
     weights = random_weights(9, 60)
     solver = CorrelationClustering(time_limit=0).fit(weights)
     assert solver.labels_.shape == (60,)
     assert np.isnan(solver.gap_) or 0 <= solver.gap_ <= 1
 
 
-def test_a_gap_that_suffices_ends_the_fit() -> None:
+def test_a_fit_stops_at_the_requested_gap() -> None:
     vectors = embeddings(80)
     solver = CorrelationClustering(gap=0.5, random_state=0).fit_embeddings(vectors, 0.3)
     assert solver.gap_ <= 0.5
 
 
-def test_an_interrupt_returns_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
+
+def interrupt_in_numba(*_: object) -> None:
+    try:
+        interrupt()
+    except KeyboardInterrupt as error:
+        raise SystemError("returned a result with an exception set") from error
+
+
+@pytest.mark.parametrize("interrupted", [interrupt, interrupt_in_numba])
+def test_an_interrupt_returns_the_best_so_far(
+    interrupted: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = random_weights(10, 50)
-    monkeypatch.setattr(solve_module, "by_kernels", interrupt)
+    monkeypatch.setattr(solve_module, "by_kernels", interrupted)
     solver = CorrelationClustering(random_state=0).fit(weights)
     assert solver.solver_.endswith("interrupted")
     assert solver.cost_ < weights[weights > 0].sum() / 2
 
 
-def test_it_is_a_scikit_learn_estimator() -> None:
+def test_an_error_in_a_kernel_is_not_taken_for_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise SystemError("a defect")
+
+    monkeypatch.setattr(solve_module, "by_kernels", fail)
+    with pytest.raises(SystemError, match="a defect"):
+        CorrelationClustering(random_state=0).fit(random_weights(10, 50))
+
+
+def test_the_estimator_can_be_cloned_and_predicts() -> None:
     solver = CorrelationClustering(method="greedy", random_state=1)
     assert clone(solver).get_params() == solver.get_params()
     np.testing.assert_array_equal(solver.fit_predict(random_weights(2, 10)), solver.labels_)

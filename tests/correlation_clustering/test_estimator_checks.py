@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of an estimator, the examples of its docstring, and a quiet standard output."""
+"""The checks of scikit-learn, the examples in the docstring, and a quiet standard output."""
 
 import doctest
 import warnings
@@ -14,7 +14,7 @@ OF_VECTORS = {"check_clustering": "fits vectors, whatever the pairwise tag says"
 
 
 @pytest.mark.parametrize(("affinity", "but"), [("inner_product", {}), ("precomputed", OF_VECTORS)])
-def test_it_passes_the_checks_of_scikit_learn(affinity: str, but: dict[str, str]) -> None:
+def test_the_estimator_passes_the_checks_of_scikit_learn(affinity: str, but: dict[str, str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = check_estimator(
@@ -26,17 +26,17 @@ def test_it_passes_the_checks_of_scikit_learn(affinity: str, but: dict[str, str]
 
 
 @pytest.mark.parametrize("name", ["labels_", "cost_", "lower_bound_", "gap_", "n_features_in_"])
-def test_nothing_is_there_before_a_fit(name: str) -> None:
+def test_fitted_attributes_do_not_exist_before_fit(name: str) -> None:
     assert not hasattr(CorrelationClustering(), name)
 
 
-def test_the_examples_of_the_docstring_are_true() -> None:
+def test_the_examples_in_the_docstring_run() -> None:
     results = doctest.testmod(estimator)
     assert results.attempted > 10
     assert results.failed == 0
 
 
-def test_no_solver_writes_to_the_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_solver_writes_to_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
     for method in ("auto", "lp", "local_search", "greedy"):
         CorrelationClustering(method=method, random_state=0).fit(random_weights(1, 12))
     assert capfd.readouterr() == ("", "")

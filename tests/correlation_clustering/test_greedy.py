@@ -1,4 +1,4 @@
-"""Dense GAEC against an exact one of its own kind at thousands of nodes."""
+"""Dense GAEC against a plain implementation at thousands of nodes."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def contract_exactly(weights: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("n", "clusters", "noise", "threshold"), [(2000, 300, 0.6, 0.5), (3000, 60, 0.9, 0.3)])
-def test_labels_are_those_of_exact_contraction(n: int, clusters: int, noise: float, threshold: float) -> None:
+def test_dense_contraction_matches_plain_contraction(n: int, clusters: int, noise: float, threshold: float) -> None:
     vectors = embeddings(n, d=32, clusters=clusters, noise=noise)
     double = vectors.astype(np.float64)
     expected = contract_exactly(double @ double.T - threshold)
@@ -38,7 +38,7 @@ def test_labels_are_those_of_exact_contraction(n: int, clusters: int, noise: flo
     np.testing.assert_array_equal(gaec(DenseGraph(vectors @ vectors.T, threshold)), expected)
 
 
-def test_nodes_of_any_size_are_contracted_like_their_members() -> None:
+def test_contraction_of_contracted_nodes_matches_plain_contraction() -> None:
     vectors = embeddings(120, clusters=20).astype(np.float64)
     graph = DenseGraph(vectors @ vectors.T, 0.4)
     pieces = canonical_labels(np.arange(120) // 3)
@@ -46,7 +46,7 @@ def test_nodes_of_any_size_are_contracted_like_their_members() -> None:
     assert gaec(small).tolist() == contract_exactly(small.weights()).tolist()
 
 
-def test_ties_change_no_more_than_which_pair_is_first() -> None:
+def test_ties_give_the_same_labels_in_both_precisions() -> None:
     weights = np.sign(np.random.default_rng(0).standard_normal((40, 40)))
     weights = np.tril(weights, -1) + np.tril(weights, -1).T
     first = gaec(DenseGraph(weights.astype(np.float32)))

@@ -1,4 +1,4 @@
-"""One-element moves end where no single move helps, also for nodes that were passed over."""
+"""One-element moves end when no single move helps, also for nodes that the slack let them skip."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from telescope_transformer.correlation_clustering.solution import Deadline
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_no_single_move_helps_at_the_end(seed: int) -> None:
+def test_no_single_move_improves_the_result(seed: int) -> None:
     vectors = embeddings(301 + seed, clusters=20, noise=0.8).astype(np.float64)
     graph = DenseGraph(vectors @ vectors.T, 0.1 * seed) if seed else DenseGraph(random_weights(seed, 300))
     labels = canonical_labels(move_nodes(graph, np.arange(graph.n), np.random.default_rng(seed), Deadline()))

@@ -1,4 +1,4 @@
-"""Every lower bound <= the optimum by brute force <= every solver's cost, on hundreds of small random instances."""
+"""lower bound <= optimum by brute force <= cost, for every solver on hundreds of small random instances."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ ROUNDING = 1e-9
 
 @pytest.mark.parametrize("method", ["auto", "local_search", "greedy"])
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
-def test_bound_optimum_and_cost_are_in_order(method: str, form: type) -> None:
+def test_the_bound_never_exceeds_the_optimum_and_the_cost_is_never_below_it(method: str, form: type) -> None:
     for seed in range(120):
         n = 1 + seed % 8
         weights = random_weights(seed, n, density=0.3 + 0.1 * (seed % 7), scale=10.0 ** (seed % 25 - 12))
@@ -65,13 +65,13 @@ def test_inequalities_beyond_triangles_close_what_triangles_leave_open() -> None
 
 @pytest.mark.parametrize("method", ["auto", "lp", "local_search"])
 @pytest.mark.parametrize(("weights", "labels"), [(SIX_NODES, [0, 0, 0, 1, 1, 1]), (FIVE_NODES, [0, 0, 0, 1, 1])])
-def test_the_toys_of_the_reference_library(method: str, weights: np.ndarray, labels: list[int]) -> None:
+def test_instances_of_the_reference_library_are_solved(method: str, weights: np.ndarray, labels: list[int]) -> None:
     solver = CorrelationClustering(method=method, random_state=0).fit(weights)
     assert solver.labels_.tolist() == labels
 
 
 @pytest.mark.parametrize("method", ["auto", "lp", "local_search", "greedy"])
-def test_relabelling_the_nodes_changes_no_cost(method: str) -> None:
+def test_the_order_of_the_nodes_does_not_change_the_cost(method: str) -> None:
     for seed in range(5):
         weights = random_weights(seed, 12)
         order = np.random.default_rng(seed).permutation(12)

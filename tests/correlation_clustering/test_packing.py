@@ -1,4 +1,4 @@
-"""Packed conflicts against all partitions, and against the weights of their pairs."""
+"""Bounds by packed conflicts against all partitions, and carried amounts against the weights of the pairs."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def partitions(n: int) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_bound_is_below_every_partition_whatever_clustering_guides_it(seed: int) -> None:
+def test_the_packed_bound_never_exceeds_the_optimum_for_any_guiding_clustering(seed: int) -> None:
     vectors = vectors_of(seed, 7)
     graph = graph_of(vectors)
     best = min(graph.cost(np.array(labels)) for labels in partitions(7))
@@ -37,14 +37,14 @@ def test_the_bound_is_below_every_partition_whatever_clustering_guides_it(seed: 
         assert 0 <= packed_bound(vectors, guide, THRESHOLD) <= best
 
 
-def test_a_conflict_of_three_is_packed_with_its_least_weight() -> None:
+def test_a_single_conflict_is_packed_with_its_smallest_weight() -> None:
     angles = np.radians([0, 60, 120])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     # Cosines 0.5, 0.5, -0.5: two pairs of weight 0.2 attract, one of -0.8 repels.
     assert packed_bound(vectors, np.array([0, 0, 1]), THRESHOLD) == pytest.approx(0.2, abs=1e-6)
 
 
-def test_the_attraction_and_the_paid_pairs_are_those_of_the_graph() -> None:
+def test_paid_pairs_and_attraction_match_the_dense_graph() -> None:
     vectors = vectors_of(1, 40)
     graph, labels = graph_of(vectors), np.arange(40) % 5
     pairs, attraction = paid_pairs(vectors, labels, np.arange(40), THRESHOLD)
@@ -55,7 +55,7 @@ def test_the_attraction_and_the_paid_pairs_are_those_of_the_graph() -> None:
     assert len(np.unique(np.sort(few, axis=1), axis=0)) == len(few)
 
 
-def test_what_is_kept_leaves_less_for_more() -> None:
+def test_packing_in_two_steps_never_exceeds_a_pair_weight() -> None:
     vectors = vectors_of(2, 60)
     graph = graph_of(vectors)
     labels = refine(graph)

@@ -1,4 +1,4 @@
-"""Reductions keep the optimum."""
+"""Reduction keeps the optimum."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from telescope_transformer.correlation_clustering.bounds.reduction import reduce
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 
 
-def test_the_reduced_optimum_is_that_of_the_original() -> None:
+def test_reduction_keeps_the_optimum() -> None:
     contracted = 0
     for seed in range(120):
         weights = random_weights(seed, 2 + seed % 7, density=0.2 + 0.1 * (seed % 8)) ** 3
@@ -19,7 +19,7 @@ def test_the_reduced_optimum_is_that_of_the_original() -> None:
     assert contracted > 50
 
 
-def test_duplicates_become_one_node() -> None:
+def test_duplicate_nodes_are_contracted() -> None:
     weights = random_weights(0, 6)
     twice = np.repeat(np.repeat(weights, 2, axis=0), 2, axis=1)
     for i in range(6):
@@ -29,7 +29,7 @@ def test_duplicates_become_one_node() -> None:
     np.testing.assert_array_equal(reduction.pieces[::2], reduction.pieces[1::2])
 
 
-def test_components_of_attraction_are_apart() -> None:
+def test_attractive_components_become_clusters() -> None:
     weights = np.full((6, 6), -1.0)
     weights[:3, :3] = weights[3:, 3:] = 1.0
     reduction = reduce_graph(DenseGraph(weights).as_sparse())

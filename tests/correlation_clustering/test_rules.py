@@ -1,9 +1,7 @@
-"""Rules that a solver keeps to the last bit: ties, rounding margins, what is refreshed and what is kept.
-
-A mistake in any of these changes few results, and only now and then; so each has a case of its own.
-"""
+"""Details that few results depend on: ties, rounding margins, refreshed and dropped state. Each has its own case."""
 
 from fractions import Fraction
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -15,14 +13,14 @@ from telescope_transformer.correlation_clustering import DenseGraph, check_weigh
 from telescope_transformer.correlation_clustering.bounds import dual as dual_module
 from telescope_transformer.correlation_clustering.bounds import reduction
 from telescope_transformer.correlation_clustering.bounds.ascent import proved_value
-from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, Rows
+from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
 from telescope_transformer.correlation_clustering.bounds.reduction import contracted
+from telescope_transformer.correlation_clustering.bounds.rows import Rows
 from telescope_transformer.correlation_clustering.forest import find
-from telescope_transformer.correlation_clustering.graph import common_refinement
 from telescope_transformer.correlation_clustering.links import link
 from telescope_transformer.correlation_clustering.search import local_search
 from telescope_transformer.correlation_clustering.search.greedy import first_largest
-from telescope_transformer.correlation_clustering.search.local_search import fuse, improve, move_nodes
+from telescope_transformer.correlation_clustering.search.local_search import fuse, move_nodes
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress, Solution
 
 # What both forms make of `of_signs(24)`: their rules for ties differ, and neither is to change unnoticed.
@@ -36,7 +34,7 @@ def of_signs(n: int) -> np.ndarray:
     return lower + lower.T
 
 
-def test_the_first_of_equals_is_the_largest() -> None:
+def test_the_first_of_several_largest_values_is_found() -> None:
     for n in (1, 63, 64, 65, 200):
         values = np.zeros(n)
         assert first_largest(values) == (0, 0.0)
@@ -44,7 +42,7 @@ def test_the_first_of_equals_is_the_largest() -> None:
         assert first_largest(values)[0] == n // 2
 
 
-def test_greedy_contraction_takes_the_first_of_equal_pairs() -> None:
+def test_greedy_contraction_joins_the_first_of_equal_pairs() -> None:
     # A path whose two edges weigh the same, and whose ends repel: the pair of the lowest node is joined.
     path = graph_of_edges(3, [(0, 1, 1.0), (1, 2, 1.0), (0, 2, -3.0)])
     for graph in (DenseGraph(path), DenseGraph(path.astype(np.float32)), check_weights(sparse.csr_array(path))):
@@ -61,13 +59,13 @@ def test_greedy_contraction_takes_the_first_of_equal_pairs() -> None:
         assert gaec(graph).tolist() == [0, 1, 2, 0]
 
 
-def test_greedy_contraction_of_many_ties_stays_what_it_is() -> None:
+def test_greedy_contraction_of_many_ties_does_not_change() -> None:
     weights = of_signs(24)
     assert gaec(DenseGraph(weights)).tolist() == DENSE_TIES
     assert gaec(check_weights(sparse.csr_array(weights))).tolist() == SPARSE_TIES
 
 
-def test_a_node_between_two_equal_clusters_joins_that_of_the_lower_label() -> None:
+def test_a_node_joins_the_lower_label_of_two_equal_clusters() -> None:
     weights = graph_of_edges(5, [(0, 1, 5.0), (2, 3, 5.0), (0, 4, 1.0), (2, 4, 1.0), (0, 2, -9.0)])
     graph = check_weights(sparse.csr_array(weights))
     for seed in range(4):
@@ -92,7 +90,7 @@ def exact_value(dual: DenseDual) -> Fraction:
     return sum((min(Fraction(float(w)) + y, 0) - min(Fraction(float(w)), 0) for w, y in pairs), Fraction(0))
 
 
-def test_the_margin_is_more_than_any_rounding_of_a_long_sum() -> None:
+def test_the_margin_of_a_bound_covers_the_rounding_of_a_long_sum() -> None:
     # One pair carries very many multipliers, none of which adds up to a number of few bits.
     n_terms = 3_000
     rng = np.random.default_rng(0)
@@ -114,7 +112,7 @@ def test_the_margin_is_more_than_any_rounding_of_a_long_sum() -> None:
         assert proved == pytest.approx(rounded, rel=1e-9)
 
 
-def test_the_bound_refreshes_the_reduced_weights_that_steps_have_worn() -> None:
+def test_computing_the_bound_refreshes_the_reduced_weights() -> None:
     dual = dual_of(1)
     worn = dual.reduced.copy()
     dual.reduced += 1e-3
@@ -124,7 +122,7 @@ def test_the_bound_refreshes_the_reduced_weights_that_steps_have_worn() -> None:
     assert proved == pytest.approx(float(exact_value(dual)))
 
 
-def test_idle_rows_go_and_the_others_keep_their_places() -> None:
+def test_dropping_idle_inequalities_keeps_the_others() -> None:
     rows = Rows()
     rows.append(
         np.array([0, 2, 5, 6]), np.arange(6), np.arange(6.0), np.array([1.0, 2.0, 3.0]), np.array([0.0, 7.0, 0.5])
@@ -135,7 +133,7 @@ def test_idle_rows_go_and_the_others_keep_their_places() -> None:
     assert rows.multipliers.tolist() == [7.0, 0.5]
 
 
-def test_triangles_without_a_multiplier_are_forgotten() -> None:
+def test_triangles_without_a_multiplier_are_dropped() -> None:
     dual = dual_of(2)
     dual.multipliers[::2] = 0.0
     kept = np.count_nonzero(dual.multipliers)
@@ -144,14 +142,14 @@ def test_triangles_without_a_multiplier_are_forgotten() -> None:
     assert (dual.multipliers > 0).all()
 
 
-def test_the_guide_places_the_estimate() -> None:
+def test_without_weights_the_estimate_is_the_guiding_clustering() -> None:
     labels = np.array([0, 0, 1, 1, 2])
     dual = DenseDual(DenseGraph(np.zeros((5, 5))), np.zeros(5, dtype=np.int64))
     dual.guide(labels)
     np.testing.assert_array_equal(dual.fractions(), (labels[:, None] != labels).astype(np.float32))
 
 
-def test_cooling_reaches_the_last_smoothing_when_the_time_is_up() -> None:
+def test_cooling_reaches_the_last_smoothing_at_the_deadline() -> None:
     dual = dual_of(3)
     dual.smoothing = 0.1 * dual.scale
     for left in range(30, 0, -1):
@@ -163,7 +161,7 @@ def test_cooling_reaches_the_last_smoothing_when_the_time_is_up() -> None:
     assert dual.cooling(1.0, 1.0) == dual_module._FASTEST_COOLING
 
 
-def test_a_sum_that_rounding_makes_equal_joins_nothing() -> None:
+def test_equality_by_rounding_joins_no_nodes() -> None:
     # 1e16 + 1 is 1e16 in float64, so that the first edge only seems to weigh as much as the others of node 0.
     edges = [(0, 1, 1e16), (0, 2, -1e16), (0, 3, -1.0), (1, 2, -3e16)]
     graph = DenseGraph(graph_of_edges(4, edges)).as_sparse()
@@ -172,7 +170,7 @@ def test_a_sum_that_rounding_makes_equal_joins_nothing() -> None:
     assert reduction._leaf_joins(graph.indptr, graph.indices, graph.data, np.arange(4)) == 1
 
 
-def test_what_contraction_rounds_is_counted() -> None:
+def test_contraction_counts_its_rounding_errors_and_settled_cost() -> None:
     weights = graph_of_edges(3, [(0, 1, 5.0), (0, 2, 1e16), (1, 2, 1.0)])
     found = contracted(DenseGraph(weights).as_sparse(), np.array([0, 0, 1]))
     assert found.drift == 1.0
@@ -182,13 +180,13 @@ def test_what_contraction_rounds_is_counted() -> None:
     assert contracted(DenseGraph(weights).as_sparse(), np.array([0, 0, 1, 2])).offset == 2.5
 
 
-def test_contracted_rows_are_symmetric_to_the_last_bit() -> None:
+def test_contracted_graphs_are_exactly_symmetric() -> None:
     graph = DenseGraph(random_weights(5, 40)).as_sparse()
     rows = contracted(graph, np.arange(40) % 7).graph.rows().toarray()
     np.testing.assert_array_equal(rows, rows.T)
 
 
-def test_links_lower_the_bound_by_what_contraction_rounded() -> None:
+def test_rounding_of_must_links_lowers_the_bound() -> None:
     # Nodes 0 and 1 cost 1, with node 2 or without. The sum 1e15 - 1 is exact, and 1e16 - 1 is not, by 1.
     for attraction, bound in ((1e15, 1.0), (1e16, 0.0)):
         weights = graph_of_edges(3, [(0, 2, attraction), (1, 2, -1.0)])
@@ -212,7 +210,7 @@ def test_progress_keeps_the_highest_bound_and_the_best_clustering() -> None:
     assert whole.lower_bound == 2.0
 
 
-def test_the_gap_is_the_share_that_another_clustering_can_save() -> None:
+def test_the_gap_is_the_largest_possible_saving() -> None:
     labels = np.zeros(2, dtype=np.int64)
     assert Solution(labels, 4.0, 3.0).gap == 0.25
     assert Solution(labels, 0.0, 0.0).gap == 0.0
@@ -220,7 +218,7 @@ def test_the_gap_is_the_share_that_another_clustering_can_save() -> None:
     assert np.isnan(Solution(labels, 1.0).gap)
 
 
-def test_fusion_keeps_what_both_agree_on_at_no_higher_cost() -> None:
+def test_fusion_costs_no_more_than_either_clustering() -> None:
     graph = DenseGraph(random_weights(4, 40))
     rng = np.random.default_rng(0)
     first, second = rng.integers(0, 3, (2, 40))
@@ -228,33 +226,31 @@ def test_fusion_keeps_what_both_agree_on_at_no_higher_cost() -> None:
     assert graph.cost(found) <= min(graph.cost(first), graph.cost(second))
 
 
-def test_fusion_goes_on_from_the_cheapest_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = DenseGraph(random_weights(11, 60))
-    first, second = np.random.default_rng(11).integers(0, 3, (2, 60))
-    pieces = common_refinement(first, second)
-    candidates: list[float] = []
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_fusion_continues_from_the_cheapest_candidate(order: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Four pairs of nodes; the candidates join two, one or none of the pairs that attract each other.
+    weights = graph_of_edges(8, [(i, i + 1, 9.0) for i in range(0, 8, 2)] + [(0, 2, 2.0), (4, 6, 1.0)])
+    graph = DenseGraph(weights)
+    candidates = [np.array(labels) for labels in ([0, 0, 1, 1], [0, 0, 1, 2], [0, 1, 2, 3])]
+    scripted = [candidates[place] for place in order]
 
-    def recorded(small: DenseGraph, labels: np.ndarray, *others: Any) -> np.ndarray:
-        if small.n == graph.n:
-            return labels
-        found = improve(small, labels, *others)
-        if small.n == pieces.max() + 1:
-            candidates.append(graph.cost(found[pieces]))
-        return found
+    def improve_as_scripted(small: DenseGraph, labels: np.ndarray, *_: Any) -> np.ndarray:
+        return labels if small.n == graph.n else scripted.pop(0)
 
-    monkeypatch.setattr(local_search, "improve", recorded)
-    found = fuse(graph, first, second, np.random.default_rng(1), Deadline())
-    assert len(set(candidates)) > 1
-    assert graph.cost(found) == min(candidates)
+    monkeypatch.setattr(local_search, "improve", improve_as_scripted)
+    pairs = np.arange(8) // 2
+    found = fuse(graph, pairs, pairs, np.random.default_rng(0), Deadline())
+    assert not scripted
+    assert graph.cost(found) == 0.0
 
 
-def test_roots_are_found_and_paths_halved() -> None:
+def test_find_returns_the_root_and_halves_the_path() -> None:
     parent = np.array([0, 0, 1, 2, 3])
     assert find(parent, 4) == 0
     assert parent[4] == 2
 
 
-def test_a_part_of_any_form_is_the_graph_among_its_nodes() -> None:
+def test_a_part_has_the_weights_among_its_nodes() -> None:
     vectors = embeddings(30).astype(np.float64)
     weights = DenseGraph(vectors @ vectors.T, 0.4).weights()
     nodes = np.array([7, 3, 20, 11])

@@ -1,4 +1,4 @@
-"""GAEC against its definition, dense against sparse, search that never loses, neighbour graphs, threads, sweeps."""
+"""GAEC, local search, bounds, neighbour graphs, sweeps and the command, each against a plain definition."""
 
 import json
 import os
@@ -48,14 +48,14 @@ def contract_greedily(weights: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_gaec_dense_and_sparse_are_as_defined(seed: int) -> None:
+def test_greedy_contraction_matches_its_definition(seed: int) -> None:
     weights = random_weights(seed, 5 + 2 * seed, density=0.2 + 0.04 * seed)
     expected = contract_greedily(weights)
     np.testing.assert_array_equal(gaec(DenseGraph(weights)), expected)
     np.testing.assert_array_equal(gaec(check_weights(sparse.csr_array(weights))), expected)
 
 
-def test_gaec_in_float32_with_a_threshold_is_that_of_float64() -> None:
+def test_greedy_contraction_gives_the_same_labels_in_both_precisions() -> None:
     vectors = embeddings(400, clusters=30)
     single, double = (DenseGraph(v @ v.T, 0.4) for v in (vectors, vectors.astype(np.float64)))
     np.testing.assert_array_equal(gaec(single), gaec(double))
@@ -71,14 +71,14 @@ def test_local_search_never_raises_the_cost() -> None:
         assert disagreement(weights, found) <= disagreement(weights, start)
 
 
-def test_costs_of_both_forms_are_the_definition() -> None:
+def test_costs_match_their_definition() -> None:
     weights = random_weights(2, 25, density=0.5)
     labels = np.random.default_rng(1).integers(0, 7, 25)
     for graph in (DenseGraph(weights), DenseGraph(weights + 0.3, 0.3), check_weights(sparse.csr_array(weights))):
         assert graph.cost(labels) == pytest.approx(disagreement(weights, labels))
 
 
-def test_contraction_keeps_differences_of_cost() -> None:
+def test_contraction_keeps_cost_differences() -> None:
     weights = random_weights(4, 20)
     pieces = canonical_labels(np.random.default_rng(0).integers(0, 8, 20))
     for graph in (DenseGraph(weights), check_weights(sparse.csr_array(weights))):
@@ -97,7 +97,7 @@ def test_any_multipliers_prove_a_bound() -> None:
         assert dual.bound() <= optimum(weights)
 
 
-def test_the_sparse_ascent_proves_bounds_too() -> None:
+def test_the_sparse_ascent_proves_valid_bounds() -> None:
     raised = 0
     for seed in range(60):
         weights = random_weights(seed, 8, density=0.7)
@@ -111,7 +111,7 @@ def test_the_sparse_ascent_proves_bounds_too() -> None:
     assert raised > 30
 
 
-def test_neighbourhoods_never_raise_the_cost() -> None:
+def test_solving_neighbourhoods_again_never_raises_the_cost() -> None:
     for seed in range(5):
         graph = DenseGraph(random_weights(seed, 40))
         progress = Progress(graph)
@@ -122,7 +122,7 @@ def test_neighbourhoods_never_raise_the_cost() -> None:
         assert progress.cost == pytest.approx(graph.cost(progress.labels))
 
 
-def test_neighbour_graph_holds_the_largest_products() -> None:
+def test_the_neighbour_graph_holds_the_largest_products() -> None:
     vectors = embeddings(200)
     graph = neighbour_graph(vectors, 0.5, 10)
     products = vectors @ vectors.T
@@ -135,7 +135,7 @@ def test_neighbour_graph_holds_the_largest_products() -> None:
         )
 
 
-def test_a_sweep_is_the_single_fits_in_the_order_asked_for() -> None:
+def test_a_sweep_matches_single_fits_in_the_requested_order() -> None:
     vectors = embeddings(150, clusters=10)
     thresholds = [0.2, 0.8, 0.5]
     for method in ("greedy", "local_search"):
@@ -154,7 +154,7 @@ def test_a_sweep_is_the_single_fits_in_the_order_asked_for() -> None:
             np.testing.assert_array_equal(same.labels, point.labels)
 
 
-def test_a_sweep_refuses_similarities_that_are_none() -> None:
+def test_a_sweep_refuses_invalid_similarities() -> None:
     with pytest.raises(WeightsError, match=r"pair \(0, 1\)"):
         sweep_similarities(np.array([[0.0, 1.0], [0.5, 0.0]]), [0.5])
     with pytest.raises(WeightsError, match="not a sparse matrix"):
@@ -174,7 +174,7 @@ print(CorrelationClustering(random_state=0, method="local_search").fit_embedding
 """
 
 
-def test_the_same_labels_on_one_and_two_threads() -> None:
+def test_the_number_of_threads_does_not_change_the_labels() -> None:
     outputs = []
     for threads in ("1", "2"):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -201,7 +201,7 @@ def test_the_command_writes_the_solution_and_the_labels(tmp_path: Path) -> None:
     assert len(set(labels["cluster"].to_pylist())) == 6
 
 
-def test_the_command_names_what_is_wrong_with_its_input(tmp_path: Path) -> None:
+def test_the_command_names_the_problem_of_its_input(tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("no")
     with pytest.raises(InputError, match=r"text\.parquet is not a readable Parquet file"):
         cluster(tmp_path / "text.parquet", output=tmp_path)

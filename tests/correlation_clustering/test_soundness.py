@@ -1,4 +1,4 @@
-"""Nothing overflows, no certificate is false, links hold: what once went wrong, and what must not."""
+"""Nothing overflows, no bound exceeds the optimum, and links hold."""
 
 import subprocess
 import sys
@@ -7,12 +7,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from scipy import sparse
-from signed_instances import optimum, random_weights
+from signed_instances import disagreement, optimum, random_weights
 
 from telescope_transformer.correlation_clustering import CorrelationClustering, certify, refine, sweep
 from telescope_transformer.correlation_clustering.bounds.cuts import partition_rows, separate, separate_two_partition
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
-from telescope_transformer.correlation_clustering.bounds.verify import Inequality, certificate_of, verify
+from telescope_transformer.correlation_clustering.bounds.verify import (
+    Inequality,
+    _partitions,
+    certificate_of,
+    verify,
+)
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.correlation_clustering.solution import Deadline
 from telescope_transformer.errors import SolverError, WeightsError
@@ -23,26 +28,26 @@ def triangle(a: float, b: float, c: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("weight", [1.7e308, 1e307, 1e200, 5e-324, 1e-200])
-def test_weights_whose_sums_are_no_numbers_are_refused(weight: float) -> None:
+def test_weights_whose_sums_overflow_or_vanish_are_refused(weight: float) -> None:
     with pytest.raises(WeightsError, match="overflow or vanish"):
         CorrelationClustering().fit(triangle(weight, -weight, weight))
     with pytest.raises(WeightsError, match="overflow or vanish"):
         CorrelationClustering().fit(sparse.csr_array(triangle(weight, -weight, weight)))
 
 
-def test_embeddings_whose_products_are_no_numbers_are_refused() -> None:
+def test_embeddings_whose_products_overflow_are_refused() -> None:
     with pytest.raises(WeightsError, match="too long"):
         sweep(np.full((3, 2), 1e200), [0.5])
 
 
-def test_a_must_link_hides_no_cost() -> None:
+def test_a_huge_weight_does_not_hide_the_cost_of_others() -> None:
     solver = CorrelationClustering(random_state=0).fit(triangle(-2.0, 0.3, 1e16))
     assert solver.labels_.tolist() == [0, 1, 1]
     assert solver.cost_ == 0.3
     assert solver.lower_bound_ == pytest.approx(0.3)
 
 
-def test_bounds_of_mixed_magnitudes_are_below_the_optimum() -> None:
+def test_bounds_of_mixed_magnitudes_never_exceed_the_optimum() -> None:
     for seed in range(150):
         rng = np.random.default_rng(seed)
         weights = random_weights(seed, 3 + seed % 5)
@@ -61,7 +66,7 @@ def mixed(seed: int, n: int) -> np.ndarray:
     return random_weights(seed, n) * (scales + scales.T)
 
 
-def test_the_proved_value_is_not_above_the_exact_one() -> None:
+def test_the_proved_bound_never_exceeds_its_exact_value() -> None:
     for seed in range(1_000):
         rng = np.random.default_rng(seed)
         n = 4 + seed % 5
@@ -82,7 +87,7 @@ def test_the_proved_value_is_not_above_the_exact_one() -> None:
         assert exact - Fraction(proved) <= Fraction(1, 10**12) * (size + abs(exact))
 
 
-def test_a_certificate_of_what_is_not_valid_is_refused() -> None:
+def test_an_invalid_certificate_is_refused() -> None:
     weights = random_weights(0, 4)
     cut_alone = Inequality(((1, 0),), (1,), 0.0, 1.0)
     negative = Inequality(((1, 0), (2, 0), (2, 1)), (1, -1, -1), 0.0, -1.0)
@@ -93,7 +98,7 @@ def test_a_certificate_of_what_is_not_valid_is_refused() -> None:
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
-def test_links_hold_and_do_not_count(form: type) -> None:
+def test_infinite_weights_are_links_that_cost_nothing(form: type) -> None:
     for seed in range(20):
         weights = random_weights(seed, 8)
         linked = weights.copy()
@@ -112,7 +117,23 @@ def test_links_hold_and_do_not_count(form: type) -> None:
         assert solver.lower_bound_ <= best * (1 + 1e-9)
 
 
-def test_links_by_name_and_links_that_contradict() -> None:
+def test_finite_weights_of_linked_pairs_count_in_cost_and_bound() -> None:
+    for seed in range(60):
+        n = 3 + seed % 5
+        weights = np.round(4 * random_weights(seed, n)) if seed % 2 else random_weights(seed, n)
+        together, apart = (0, n - 1), (1, n - 1)
+        solver = CorrelationClustering(random_state=0).fit(weights, must_link=[together], cannot_link=[apart])
+        feasible = [np.array(labels) for labels in _partitions(n)]
+        costs = [
+            disagreement(weights, labels)
+            for labels in feasible
+            if labels[together[0]] == labels[together[1]] and labels[apart[0]] != labels[apart[1]]
+        ]
+        assert solver.cost_ == pytest.approx(min(costs), rel=1e-12)
+        assert (1 - 1e-6) * min(costs) <= solver.lower_bound_ <= min(costs) * (1 + 1e-15)
+
+
+def test_links_can_be_named_and_contradictions_are_refused() -> None:
     weights = random_weights(3, 6)
     solver = CorrelationClustering(random_state=0).fit(weights, must_link=[(0, 5)], cannot_link=[(1, 2)])
     assert solver.labels_[0] == solver.labels_[5]
@@ -123,7 +144,7 @@ def test_links_by_name_and_links_that_contradict() -> None:
         CorrelationClustering().fit(weights, must_link=[(0, 6)])
 
 
-def test_huge_repulsion_costs_no_bound() -> None:
+def test_huge_repulsion_does_not_weaken_the_bound() -> None:
     rng = np.random.default_rng(0)
     weights = np.zeros((60, 60))
     for first in range(0, 60, 6):
@@ -147,7 +168,7 @@ def test_a_ring_with_one_repulsive_edge_is_proved(n: int) -> None:
     assert (solver.cost_, solver.lower_bound_) == (1.0, 1.0)
 
 
-def test_near_duplicates_cost_nothing_without_a_matrix() -> None:
+def test_near_duplicates_are_proved_optimal_without_a_matrix() -> None:
     rng = np.random.default_rng(0)
     centres = np.eye(8)[np.arange(400) % 8]
     vectors = centres + 1e-4 * rng.standard_normal(centres.shape)
@@ -155,14 +176,14 @@ def test_near_duplicates_cost_nothing_without_a_matrix() -> None:
     assert (solver.n_clusters_, solver.cost_, solver.gap_) == (8, 0.0, 0.0)
 
 
-def test_whole_weights_have_whole_bounds() -> None:
+def test_whole_weights_have_a_whole_bound() -> None:
     weights = np.sign(random_weights(5, 9))
     solver = CorrelationClustering(random_state=0).fit(weights)
     assert solver.lower_bound_ == np.floor(solver.lower_bound_)
     assert solver.lower_bound_ <= optimum(weights)
 
 
-def test_certify_proves_and_does_not_search() -> None:
+def test_certify_proves_the_given_clustering() -> None:
     graph = DenseGraph(random_weights(2, 12))
     worst = np.zeros(12, dtype=np.int64)
     found = certify(graph, worst)
@@ -193,7 +214,7 @@ print(len(points), time.monotonic() - interrupted[0])
 """
 
 
-def test_an_interrupt_ends_a_sweep_and_keeps_its_points() -> None:
+def test_an_interrupted_sweep_keeps_its_points() -> None:
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     points, seconds = done.stdout.split()

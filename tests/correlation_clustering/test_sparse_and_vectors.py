@@ -1,4 +1,4 @@
-"""Sparse bounds by long cycles, complete graphs of vectors without a matrix, and their limits of time."""
+"""Bounds of sparse graphs by cycles, vector graphs without a matrix, and time limits."""
 
 import time
 
@@ -41,7 +41,7 @@ def large_sparse(n: int, degree: int = 12) -> sparse.csr_array:
 
 
 @pytest.mark.parametrize("length", [4, 5, 9])
-def test_a_long_bad_cycle_has_no_triangle_and_is_proved(length: int) -> None:
+def test_a_conflicting_cycle_without_triangles_is_proved(length: int) -> None:
     edges = [(i, i + 1, 2.0 + i) for i in range(length - 1)] + [(0, length - 1, -5.0)]
     graph = check_weights(sparse.csr_array(graph_of_edges(length, edges)))
     progress = Progress(graph)
@@ -50,7 +50,7 @@ def test_a_long_bad_cycle_has_no_triangle_and_is_proved(length: int) -> None:
     assert progress.cost == pytest.approx(2.0)
 
 
-def test_multipliers_of_cycles_prove_a_bound_whatever_they_are() -> None:
+def test_any_cycle_multipliers_prove_a_bound() -> None:
     for seed in range(20):
         weights = random_weights(seed, 8, density=0.5)
         graph = check_weights(sparse.csr_array(weights))
@@ -60,7 +60,7 @@ def test_multipliers_of_cycles_prove_a_bound_whatever_they_are() -> None:
         assert dual.bound() <= optimum(weights)
 
 
-def test_cycles_prove_more_than_triangles_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cycles_prove_more_than_triangles(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = check_weights(large_sparse(400, degree=6))
     bounds = []
     for work in (1, 2_000):
@@ -74,7 +74,7 @@ def test_cycles_prove_more_than_triangles_do(monkeypatch: pytest.MonkeyPatch) ->
     assert bounds[1] > 1.5 * bounds[0]
 
 
-def test_a_graph_of_vectors_costs_what_its_matrix_costs() -> None:
+def test_a_vector_graph_has_the_costs_of_its_matrix() -> None:
     vectors = embeddings(5_000 // 16)
     dense, without = DenseGraph(vectors @ vectors.T, 0.4), vector_graph(vectors, 0.4)
     for seed in range(3):
@@ -86,7 +86,7 @@ def test_a_graph_of_vectors_costs_what_its_matrix_costs() -> None:
     assert small.cost(a) - small.cost(b) == pytest.approx(dense.cost(a[pieces]) - dense.cost(b[pieces]), rel=1e-5)
 
 
-def test_an_inverted_file_finds_most_of_the_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_approximate_search_finds_most_of_the_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = embeddings(900, clusters=30)
     exact = neighbour_graph(vectors, 0.4, 8)
     monkeypatch.setattr(neighbours_module, "_EXACT_UP_TO", 500)
@@ -99,7 +99,7 @@ def test_an_inverted_file_finds_most_of_the_neighbours(monkeypatch: pytest.Monke
     assert 0 <= solver.lower_bound_ <= solver.cost_
 
 
-def test_packed_conflicts_of_vectors_of_any_length_are_below_the_optimum() -> None:
+def test_bounds_of_vectors_of_any_length_never_exceed_the_optimum() -> None:
     for seed in range(30):
         rng = np.random.default_rng(seed)
         vectors = rng.standard_normal((7, 3)) * 10.0 ** rng.integers(-3, 4)
@@ -120,7 +120,7 @@ def test_moves_of_vectors_never_raise_the_cost() -> None:
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5])
-def test_without_a_matrix_the_solution_is_as_good(threshold: float) -> None:
+def test_solutions_without_a_matrix_are_as_good_as_with_one(threshold: float) -> None:
     vectors = embeddings(500, clusters=40, noise=1.0)
     dense = CorrelationClustering(random_state=0, time_limit=2).fit_embeddings(vectors, threshold)
     without = CorrelationClustering(random_state=0, time_limit=2, memory_limit=0).fit_embeddings(vectors, threshold)
@@ -131,7 +131,7 @@ def test_without_a_matrix_the_solution_is_as_good(threshold: float) -> None:
     assert "all pairs are weighed" in without.outside_pairs_
 
 
-def test_pairs_says_which_pairs_are_weighed() -> None:
+def test_the_option_pairs_decides_which_pairs_are_weighed() -> None:
     vectors = embeddings(60)
     near = CorrelationClustering(random_state=0, memory_limit=0, pairs="neighbours", n_neighbors=5)
     assert "outside the graph" in near.fit_embeddings(vectors, 0.4).outside_pairs_
@@ -140,7 +140,7 @@ def test_pairs_says_which_pairs_are_weighed() -> None:
 
 
 @pytest.mark.parametrize(("kind", "n"), [("dense", 300), ("dense", 1_500), ("sparse", 6_000), ("vectors", 4_000)])
-def test_a_limit_of_time_is_kept_to_a_tenth(kind: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_exceeds_its_time_limit_by_at_most_a_tenth(kind: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # By the processor's clock, which a loaded machine does not stop.
     monkeypatch.setattr(time, "monotonic", time.process_time)
 
@@ -166,7 +166,7 @@ def test_a_limit_of_time_is_kept_to_a_tenth(kind: str, n: int, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_no_clustering_costs_more_among_conflicts_and_the_given_one_costs_the_same(seed: int) -> None:
+def test_the_conflict_graph_keeps_the_given_cost_and_raises_no_other(seed: int) -> None:
     weights = random_weights(seed, 8) - 0.8 * (1 - np.eye(8))
     graph, labels = DenseGraph(weights), np.random.default_rng(seed).integers(0, 4, 8)
     conflicts = conflict_graph(graph, labels, 1.0)
@@ -178,7 +178,7 @@ def test_no_clustering_costs_more_among_conflicts_and_the_given_one_costs_the_sa
     assert optimum(conflicts.weights()) <= optimum(weights) + 1e-12
 
 
-def test_a_large_complete_graph_of_few_conflicts_is_proved_by_these(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_conflict_graph_proves_as_much_as_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = embeddings(500, clusters=40, noise=0.6).astype(np.float64)
     graph = DenseGraph(vectors @ vectors.T, 0.6)
     assert conflict_graph(graph, gaec(graph), 0.05) is None
@@ -193,13 +193,13 @@ def test_a_large_complete_graph_of_few_conflicts_is_proved_by_these(monkeypatch:
     assert bounds[0] > 0.99 * bounds[1] > 0
 
 
-def test_seconds_say_how_long_each_solver_took() -> None:
+def test_seconds_lists_the_time_of_each_solver() -> None:
     solver = CorrelationClustering(random_state=0, time_limit=1.0).fit(random_weights(3, 200))
     assert "+".join(solver.seconds_) == solver.solver_
     assert 0 < sum(solver.seconds_.values()) < 1.25
 
 
-def test_an_interrupt_of_the_sparse_ascent_keeps_cost_and_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_sparse_proof_keeps_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 

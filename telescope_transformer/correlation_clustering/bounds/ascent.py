@@ -1,52 +1,68 @@
 """Block-coordinate ascent on a smoothed Lagrangian dual: the compiled core of the lower bounds.
 
-Write x_e = 1 for a cut pair e and w_e for its weight. Each valid inequality a_t x <= b_t (a triangle:
-x_ij - x_ik - x_kj <= 0) gets a multiplier y_t >= 0, and with the reduced weights r = w + A'y
+Write x_e = 1 if pair e is cut and 0 if it is joined, and w_e for its weight. Every valid inequality a_t x <= b_t (a
+triangle: x_ij - x_ik - x_kj <= 0) has a multiplier y_t >= 0. With the reduced weights r = w + A'y,
 
     sum of w_e x_e  >=  D(y) = -b'y + sum over e of min(0, r_e)
 
-holds for every clustering and every y >= 0: a bound whenever the ascent is stopped. Exact coordinate ascent on D gets
-stuck, since D is not smooth (cf. Lange et al. 2018 on cycle packing; Abbas and Swoboda 2022, RAMA, who average
-min-marginals). So min(0, r) is rounded over a stretch of 2T, which makes each coordinate step a line search on a
-piecewise linear slope, and T is lowered step by step. The slope in r is a primal estimate
+holds for every clustering and every y >= 0. The ascent may therefore stop at any time and still proves a bound.
 
-    x_e = clip((h_e - r_e) / 2T, 0, 1),    h_e = 0 where a good clustering joins e, 2T where it cuts e.
+Exact coordinate ascent on D gets stuck because D is not smooth (see Lange et al. 2018 on cycle packing, and Abbas and
+Swoboda 2022, RAMA, who average min-marginals). We therefore smooth min(0, r) over an interval of length 2T, which
+turns each coordinate step into a line search on a piecewise linear slope, and lower T step by step. The slope of the
+smoothed term is a primal estimate of x:
 
-Placing the stretch by the best clustering known makes the smoothed optimum exact at every T where that clustering is
-optimal for the relaxation: its complementary slackness is what the ascent then solves.
+    x_e = clip((h_e - r_e) / 2T, 0, 1),    h_e = 0 if a good clustering joins e, 2T if it cuts e.
+
+The interval is placed by the best known clustering. If that clustering is optimal for the relaxation, the smoothed
+optimum equals the true one at every T, because the ascent then solves for complementary slackness with it.
+
+Throughout this module, ``reduced`` (m,) are the reduced weights, ``cut`` (m,) says which pairs the guiding clustering
+cuts, and ``smoothing`` is T, in the unit of the weights.
 """
 
 import numpy as np
-from numba import njit
 
-# Violations below this are rounding of estimates, which lie between 0 and 1.
+from telescope_transformer.correlation_clustering.compiled import compiled
+
+# Violations are sums of a few estimates between 0 and 1, so their rounding error is below 1e-15 a term. Anything below
+# this limit counts as no violation.
 _TINY = 1e-12
-# Newton steps of a line search at most: a step that ends early is valid, and the next sweep goes on from it.
+# Maximum number of Newton steps in a line search. A step that ends early is still valid, and the next sweep continues
+# from there.
 _NEWTON_STEPS = 8
 
 
-@njit(cache=True, nogil=True, inline="always")
-def fraction(reduced, cut, smoothing):
-    """Primal estimate of one pair: 1 cut, 0 joined."""
+@compiled(inline="always")
+def fraction(reduced: float, cut: bool, smoothing: float) -> float:
+    """Primal estimate of one pair, from 0 (joined) to 1 (cut)."""
     x = (1.0 if cut else 0.0) - reduced * (0.5 / smoothing)
     return min(1.0, max(0.0, x))
 
 
-@njit(cache=True, nogil=True, inline="always")
-def until_below(reduced, cut, smoothing):
-    """How far the reduced weight may rise before the estimate begins to fall from 1."""
+@compiled(inline="always")
+def until_below(reduced: float, cut: bool, smoothing: float) -> float:
+    """How far the reduced weight can rise before the estimate drops below 1."""
     return max(0.0, (0.0 if cut else -2.0 * smoothing) - reduced)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def until_above(reduced, cut, smoothing):
-    """How far the reduced weight may fall before the estimate begins to rise from 0."""
+@compiled(inline="always")
+def until_above(reduced: float, cut: bool, smoothing: float) -> float:
+    """How far the reduced weight can fall before the estimate rises above 0."""
     return max(0.0, reduced - (2.0 * smoothing if cut else 0.0))
 
 
-@njit(cache=True, nogil=True)
-def line_search(violation, first, second, third, smoothing):
-    """Step at which three estimates, which begin to change at the given steps, have made up for the violation."""
+@compiled()
+def line_search(violation: float, first: float, second: float, third: float, smoothing: float) -> float:
+    """Step length at which three estimates together have removed a violation.
+
+    Args:
+        violation: amount by which the estimates violate the inequality, > 0.
+        first: step at which one of the three estimates begins to change.
+        second: the same for another one.
+        third: the same for the last one; the order of the three does not matter.
+        smoothing: T.
+    """
     if first > second:
         first, second = second, first
     if second > third:
@@ -62,9 +78,25 @@ def line_search(violation, first, second, third, smoothing):
     return step
 
 
-@njit(cache=True, nogil=True)
-def sweep_triangles(triangles, multipliers, reduced, cut, smoothing, relaxation):
-    """One pass over the triangle inequalities x_a <= x_b + x_c; rows of ``triangles`` are pairs (a, b, c)."""
+@compiled()
+def sweep_triangles(
+    triangles: np.ndarray,
+    multipliers: np.ndarray,
+    reduced: np.ndarray,
+    cut: np.ndarray,
+    smoothing: float,
+    relaxation: float,
+) -> None:
+    """One pass of coordinate steps over the triangle inequalities x_a <= x_b + x_c.
+
+    Args:
+        triangles: (t, 3) integers, the pairs (a, b, c) of each inequality.
+        multipliers: float64 (t,), updated in place.
+        reduced: float64 (m,), updated in place.
+        cut: bool (m,).
+        smoothing: T.
+        relaxation: factor of over-relaxation that every step is multiplied by.
+    """
     for t in range(multipliers.size):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ra, rb, rc = reduced[a], reduced[b], reduced[c]
@@ -89,9 +121,30 @@ def sweep_triangles(triangles, multipliers, reduced, cut, smoothing, relaxation)
         reduced[c] -= step
 
 
-@njit(cache=True, nogil=True)
-def search_row(edges, signs, right, reduced, cut, smoothing, direction):
-    """Step in ``direction`` (1 up, -1 down) that ends the violation of one inequality; by Newton steps from 0."""
+@compiled()
+def search_row(
+    edges: np.ndarray,
+    signs: np.ndarray,
+    right: float,
+    reduced: np.ndarray,
+    cut: np.ndarray,
+    smoothing: float,
+    direction: float,
+) -> float:
+    """Step length that removes the violation of one inequality, found by Newton steps from 0.
+
+    Args:
+        edges: integers (p,), the pairs of the inequality.
+        signs: float64 (p,), their coefficients, 1 or -1.
+        right: right-hand side.
+        reduced: float64 (m,).
+        cut: bool (m,).
+        smoothing: T.
+        direction: 1 to raise the multiplier, -1 to lower it.
+
+    Returns:
+        The step as a length, at least 0.
+    """
     step = 0.0
     for _ in range(_NEWTON_STEPS):
         value = -right
@@ -120,9 +173,29 @@ def search_row(edges, signs, right, reduced, cut, smoothing, direction):
     return step
 
 
-@njit(cache=True, nogil=True)
-def sweep_rows(starts, edges, signs, right, multipliers, reduced, cut, smoothing):
-    """One pass over general inequalities: row t is sum of signs * x over its edges <= right[t]; signs are +-1."""
+@compiled()
+def sweep_rows(
+    starts: np.ndarray,
+    edges: np.ndarray,
+    signs: np.ndarray,
+    right: np.ndarray,
+    multipliers: np.ndarray,
+    reduced: np.ndarray,
+    cut: np.ndarray,
+    smoothing: float,
+) -> None:
+    """One pass of coordinate steps over general inequalities, sum of signs * x <= right.
+
+    Args:
+        starts: int64 (t + 1,), where the entries of each inequality begin.
+        edges: int64 (entries,), pairs.
+        signs: float64 (entries,), coefficients 1 or -1.
+        right: float64 (t,), right-hand sides.
+        multipliers: float64 (t,), updated in place.
+        reduced: float64 (m,), updated in place.
+        cut: bool (m,).
+        smoothing: T.
+    """
     for t in range(multipliers.size):
         row = edges[starts[t] : starts[t + 1]]
         sign = signs[starts[t] : starts[t + 1]]
@@ -140,10 +213,22 @@ def sweep_rows(starts, edges, signs, right, multipliers, reduced, cut, smoothing
             reduced[row[p]] += step * sign[p]
 
 
-@njit(cache=True, nogil=True)
-def _multipliers_on_edges(m, triangles, triangle_multipliers, starts, edges, signs, row_multipliers):
-    """What the multipliers add to each edge's weight (m,), how many terms the longest of these sums has, and the sum
-    of all terms' sizes."""
+@compiled()
+def _multipliers_on_edges(
+    m: int,
+    triangles: np.ndarray,
+    triangle_multipliers: np.ndarray,
+    starts: np.ndarray,
+    edges: np.ndarray,
+    signs: np.ndarray,
+    row_multipliers: np.ndarray,
+) -> tuple[np.ndarray, int, float]:
+    """Sum up what the multipliers add to the weight of each pair.
+
+    Returns:
+        The change of each weight float64 (m,), the number of terms of the longest of these sums, and the sum of the
+        absolute values of all terms.
+    """
     change = np.zeros(m)
     terms = np.zeros(m, np.int32)
     size = 0.0
@@ -164,18 +249,21 @@ def _multipliers_on_edges(m, triangles, triangle_multipliers, starts, edges, sig
     return change, terms.max() if m else 0, size
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _add(total, lost, value):
-    """Add a value to a sum, and what its rounding loses to what was lost (Neumaier 1974)."""
+@compiled(inline="always")
+def _add(total: float, lost: float, value: float) -> tuple[float, float]:
+    """Add a value to a compensated sum (Neumaier 1974); ``lost`` accumulates the rounding errors."""
     after = total + value
     if abs(total) >= abs(value):
         return after, lost + ((total - after) + value)
     return after, lost + ((value - after) + total)
 
 
-@njit(cache=True, nogil=True)
-def _compensated_sum(values):
-    """Sum of values, and of their sizes; the first is right to two roundings of itself."""
+@compiled()
+def _compensated_sum(values: np.ndarray) -> tuple[float, float]:
+    """Compensated sum of values, and the plain sum of their absolute values.
+
+    The compensated sum is correct to two roundings of itself.
+    """
     total, lost, size = 0.0, 0.0, 0.0
     for value in values:
         size += abs(value)
@@ -183,9 +271,12 @@ def _compensated_sum(values):
     return total + lost, size
 
 
-@njit(cache=True, nogil=True)
-def _paid_by_edges(weights, change):
-    """`_compensated_sum` of what edges contribute; ``change`` becomes the reduced weights, as memory is short here."""
+@compiled()
+def _paid_by_edges(weights: np.ndarray, change: np.ndarray) -> tuple[float, float]:
+    """Compensated sum of the pairs' contributions to the bound, and the sum of their absolute values.
+
+    Overwrites ``change`` with the reduced weights, because a copy of it may not fit in memory.
+    """
     total, lost, size = 0.0, 0.0, 0.0
     for e in range(weights.size):
         reduced = weights[e] + change[e]
@@ -206,26 +297,40 @@ def proved_value(
     right: np.ndarray,
     row_multipliers: np.ndarray,
 ) -> tuple[float, np.ndarray]:
-    """A number that the dual's exact value at these multipliers >= 0 is not below, and the reduced weights.
+    """Lower bound that the multipliers prove, safe against rounding, and the reduced weights.
 
-    Weights never meet in a sum: an edge contributes min(0, w + change) where w attracts and min(-w, change) where it
-    repels, so that one huge weight hides nothing of the others. What is subtracted bounds all roundings: those of an
-    edge's change by the terms of the longest sum, those of the total by its compensated sum (Higham, *Accuracy and
-    Stability of Numerical Algorithms*, 2002, sections 4.2 and 4.3).
+    A weight and a change of it are never added where their sum enters the bound unless the result is exact enough: a
+    pair contributes min(0, w + change) if it attracts and min(-w, change) if it repels, so one huge weight does not
+    hide the others. The margin that is subtracted bounds all rounding errors: those of a pair's change by the number
+    of terms of the longest sum, those of the total by the compensated sum (Higham, *Accuracy and Stability of
+    Numerical Algorithms*, 2002, sections 4.2 and 4.3).
+
+    Args:
+        weights: float64 (m,).
+        triangles: (t, 3) integers, see `sweep_triangles`.
+        triangle_multipliers: float64 (t,), at least 0.
+        starts: int64 (r + 1,), see `sweep_rows`.
+        edges: int64 (entries,).
+        signs: float64 (entries,).
+        right: float64 (r,).
+        row_multipliers: float64 (r,), at least 0.
+
+    Returns:
+        A number not above the dual's exact value at these multipliers, and the reduced weights float64 (m,).
     """
     change, terms, size = _multipliers_on_edges(
         weights.size, triangles, triangle_multipliers, starts, edges, signs, row_multipliers
     )
     paid, paid_size = _paid_by_edges(weights, change)
     spent, spent_size = _compensated_sum(right * row_multipliers)
-    # Twice the unit roundoff for each term, and once more for the sums of sizes.
+    # Machine epsilon is twice the unit roundoff; the factor 2 covers the rounding of the sums of sizes.
     margin = np.finfo(np.float64).eps * ((int(terms) + 4) * size + 8 * (paid_size + spent_size))
     return float(paid - spent - margin), change
 
 
-@njit(cache=True, nogil=True)
-def value_of(weights, reduced):
-    """Value of the dual's edges at running reduced weights; not safe against rounding."""
+@compiled()
+def value_of(weights: np.ndarray, reduced: np.ndarray) -> float:
+    """Value of the dual without the right-hand sides, at running reduced weights; not safe against rounding."""
     total = 0.0
     for e in range(weights.size):
         total += min(reduced[e], 0.0) - min(weights[e], 0.0)

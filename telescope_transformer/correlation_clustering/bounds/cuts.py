@@ -1,43 +1,57 @@
 """Separation of inequalities beyond triangles: two-partition inequalities and odd wheels.
 
-With z = 1 - x for joined pairs, a node s and a set T of nodes satisfy
+With z = 1 - x (1 for joined pairs), a node s and a set T of nodes satisfy
 
     sum of z_st over t in T  -  sum of z_tu over pairs t, u in T  <=  1
 
-(Grötschel and Wakabayashi, *Facets of the clique partitioning polytope*, 1990; |T| = 2 is the triangle). They are
-grown greedily from every pair.
+(Grötschel and Wakabayashi, *Facets of the clique partitioning polytope*, 1990; |T| = 2 is the triangle). The set T is
+grown greedily from every pair (s, t).
 
 An odd wheel is a cycle C of odd length around a hub c (Chopra and Rao, *The partition problem*, 1993):
 
     sum of x_uv over the rim C  -  sum of x_cu over the nodes of C  <=  (|C| - 1) / 2
 
-With lengths 1/2 - x_uv + (x_cu + x_cv) / 2, which no solution of the triangle inequalities makes negative, it is
-violated where the rim is shorter than 1/2. Shortest rims of odd length are shortest paths from a node to its twin in
-the graph that has each node twice and each edge from one side to the other.
+Give the rim edge uv the length 1/2 - x_uv + (x_cu + x_cv) / 2, which the triangle inequalities keep at 0 or above.
+The inequality is violated if the rim is shorter than 1/2. A shortest closed walk of odd length through a node is a
+shortest path from the node to its copy in the graph that holds every node twice and every edge from one side to the
+other.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
 from telescope_transformer.correlation_clustering.bounds.separation import pair_index
+from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.solution import Deadline
 
-# Most members of T and most nodes of a rim: they bound the memory of a row. Longer ones are not looked for.
+# Largest set T, and longest rim: they bound the memory of a row. On four graphs of 60 to 150 nodes, sets had up to 9
+# nodes and rims up to 17.
 _LONGEST = 24
 LONGEST_RIM = 25
-# Nodes between two looks at the clock: about 0.1 s, since odd wheels take up to 11 ms for each of 300 hubs.
+# A node joins T if that gains more than this: estimates are float32, whose roundings of 24 terms add up to 1.4e-6.
+_LEAST_GAIN = 1e-6
+# Estimates closer than this to 0 or 1 count as decided. Inequalities among them are violated by less than the
+# tolerance of 0.02 that callers ask for.
+_DECIDED = 1e-3
+# Nodes between two checks of the time: about 0.1 s, as separating odd wheels takes up to 11 ms for each of 300 hubs.
 _NODES_A_CALL = 10
 
 
 def separate(
     kernel: Callable[..., tuple[np.ndarray, ...]], x: np.ndarray, tolerance: float, limit: int, deadline: Deadline
 ) -> tuple[np.ndarray, ...]:
-    """What `separate_two_partition` or `separate_odd_wheels` finds at all nodes, or until the deadline.
+    """Run a separation kernel on all nodes, or until the deadline.
 
-    ``x`` (n, n) is the primal estimate: 1 cut, 0 joined. At most ``limit`` inequalities, violated by more than
-    ``tolerance``, come back in the arrays of the kernel.
+    Args:
+        kernel: `separate_two_partition` or `separate_odd_wheels`.
+        x: (n, n) primal estimate, 1 cut and 0 joined.
+        tolerance: inequalities must be violated by more than this.
+        limit: maximum number of inequalities.
+        deadline: when to stop.
+
+    Returns:
+        The arrays that the kernel returns, for all nodes together.
     """
     found = [kernel(x, 0, 0, tolerance, limit)]
     for begin in range(0, x.shape[0], _NODES_A_CALL):
@@ -48,9 +62,22 @@ def separate(
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
-@njit(cache=True, nogil=True)
-def _grow_partition(x, s, first, candidates, chosen):
-    """Grow T from {first}: always the candidate that adds most; returns |T| and the left side of the inequality."""
+@compiled()
+def _grow_partition(
+    x: np.ndarray, s: int, first: int, candidates: np.ndarray, chosen: np.ndarray
+) -> tuple[int, float]:
+    """Grow T from {first} by always adding the candidate that raises the left-hand side the most.
+
+    Args:
+        x: (n, n) primal estimate.
+        s: the single node of the inequality.
+        first: first member of T.
+        candidates: int64 (m,), nodes that may join T.
+        chosen: int64 (_LONGEST,), output: the members of T.
+
+    Returns:
+        |T| and the left-hand side of the inequality.
+    """
     size = 1
     chosen[0] = first
     value = 1.0 - x[s, first]
@@ -60,7 +87,7 @@ def _grow_partition(x, s, first, candidates, chosen):
         gain[p] = -np.inf if t == first else x[first, t] - x[s, t]
     while size < _LONGEST:
         best = np.argmax(gain)
-        if gain[best] <= 1e-6:
+        if gain[best] <= _LEAST_GAIN:
             break
         value += gain[best]
         t = candidates[best]
@@ -72,21 +99,31 @@ def _grow_partition(x, s, first, candidates, chosen):
     return size, value
 
 
-@njit(cache=True, nogil=True)
-def separate_two_partition(x, begin, end, tolerance, limit):
-    """Violated inequalities of a node from ``begin`` to ``end`` against three or more, at most ``limit``.
+@compiled()
+def separate_two_partition(
+    x: np.ndarray, begin: int, end: int, tolerance: float, limit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find violated two-partition inequalities with |T| >= 3.
 
-    Returns members (m, 1 + _LONGEST) int64 with s first, and sizes (m,) of T.
+    Args:
+        x: (n, n) primal estimate.
+        begin: first node s.
+        end: one past the last node s.
+        tolerance: least violation.
+        limit: maximum number of inequalities.
+
+    Returns:
+        Members int64 (m, 1 + _LONGEST), s first and then T in ascending order, and sizes int64 (m,) of T.
     """
     members = np.empty((limit, 1 + _LONGEST), np.int64)
     sizes = np.empty(limit, np.int64)
     chosen = np.empty(_LONGEST, np.int64)
     found = 0
     for s in range(begin, end):
-        near = np.flatnonzero(x[s] < 1.0 - 1e-3)
+        near = np.flatnonzero(x[s] < 1.0 - _DECIDED)
         near = near[near != s]
         for first in near:
-            if x[s, first] < 1e-3:
+            if x[s, first] < _DECIDED:
                 continue
             size, value = _grow_partition(x, s, first, near, chosen)
             if size < 3 or value <= 1.0 + tolerance:
@@ -101,7 +138,15 @@ def separate_two_partition(x, begin, end, tolerance, limit):
 
 
 def partition_rows(members: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Compressed rows (starts, pairs, signs, right) of two-partition inequalities in terms of x; no duplicates."""
+    """Two-partition inequalities in terms of x, without duplicates.
+
+    Args:
+        members: see `separate_two_partition`.
+        sizes: see `separate_two_partition`.
+
+    Returns:
+        Compressed rows: starts, pairs, signs and right-hand sides.
+    """
     unique = {(int(row[0]), *map(int, row[1 : 1 + size])) for row, size in zip(members, sizes, strict=True)}
     starts, pairs, signs, right = [0], [], [], []
     for s, *part in sorted(unique):
@@ -113,10 +158,14 @@ def partition_rows(members: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, 
     return np.array(starts), np.array(pairs, dtype=np.int64), np.array(signs), np.array(right)
 
 
-@njit(cache=True, nogil=True)
-def _rim_lengths(x, hub, tolerance):
-    """Nodes (m,) that may be on a violated rim around the hub, and lengths (m, m) between them; inf where too long."""
-    near = np.flatnonzero(x[hub] < 1.0 - 1e-3)
+@compiled()
+def _rim_lengths(x: np.ndarray, hub: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of the rim edges that may be part of a violated wheel around the hub.
+
+    Returns:
+        Candidate nodes int64 (m,), and lengths float64 (m, m) between them, inf if too long.
+    """
+    near = np.flatnonzero(x[hub] < 1.0 - _DECIDED)
     near = near[near != hub]
     lengths = np.full((near.size, near.size), np.inf)
     for p in range(near.size):
@@ -127,9 +176,20 @@ def _rim_lengths(x, hub, tolerance):
     return near, lengths
 
 
-@njit(cache=True, nogil=True)
-def _odd_path(lengths, source, tolerance, distance, before):
-    """Whether a path shorter than 1/2 leads from the source (even side, first half) to its twin; ``before`` has it."""
+@compiled()
+def _odd_path(lengths: np.ndarray, source: int, tolerance: float, distance: np.ndarray, before: np.ndarray) -> bool:
+    """Search for a path shorter than 1/2 from a node to its copy on the other side (Dijkstra).
+
+    Args:
+        lengths: float64 (m, m), see `_rim_lengths`.
+        source: the node, below m; its copy is source + m.
+        tolerance: the path must be shorter than 1/2 by this.
+        distance: float64 (2 m,), scratch.
+        before: int64 (2 m,), output: the predecessor of each node on its path.
+
+    Returns:
+        Whether there is such a path.
+    """
     m = lengths.shape[0]
     distance[:] = np.inf
     done = np.zeros(2 * m, np.bool_)
@@ -152,12 +212,21 @@ def _odd_path(lengths, source, tolerance, distance, before):
                 before[other + v] = here
 
 
-@njit(cache=True, nogil=True)
-def separate_odd_wheels(x, begin, end, tolerance, limit):
-    """Violated odd wheels around hubs from ``begin`` to ``end``, at most ``limit``.
+@compiled()
+def separate_odd_wheels(
+    x: np.ndarray, begin: int, end: int, tolerance: float, limit: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find violated odd wheels. A node is on at most one rim around each hub.
 
-    A node is on one rim around a hub at most. Returns hubs (k,), rims (k, LONGEST_RIM) in their cyclic order, and
-    their sizes (k,).
+    Args:
+        x: (n, n) primal estimate.
+        begin: first hub.
+        end: one past the last hub.
+        tolerance: least violation.
+        limit: maximum number of wheels.
+
+    Returns:
+        Hubs int64 (k,), rims int64 (k, LONGEST_RIM) in cyclic order, and the sizes int64 (k,) of the rims.
     """
     n = x.shape[0]
     hubs, sizes = np.empty(limit, np.int64), np.empty(limit, np.int64)
@@ -178,7 +247,7 @@ def separate_odd_wheels(x, begin, end, tolerance, limit):
                 on_rim[step % m] = True
                 size += 1
                 step = before[step]
-            # A walk that meets itself holds a shorter odd rim, which its own nodes find.
+            # A walk that visits a node twice contains a shorter odd rim, which is found from that rim's nodes.
             if step != source:
                 continue
             taken |= on_rim
@@ -192,7 +261,16 @@ def separate_odd_wheels(x, begin, end, tolerance, limit):
 def wheel_rows(
     hubs: np.ndarray, rims: np.ndarray, sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Compressed rows (starts, pairs, signs, right) of odd wheels in terms of x."""
+    """Odd wheels in terms of x.
+
+    Args:
+        hubs: see `separate_odd_wheels`.
+        rims: see `separate_odd_wheels`.
+        sizes: see `separate_odd_wheels`.
+
+    Returns:
+        Compressed rows: starts, pairs, signs and right-hand sides.
+    """
     starts, pairs, signs, right = [0], [], [], []
     for hub, rim, size in zip(hubs.tolist(), rims.tolist(), sizes.tolist(), strict=True):
         nodes = rim[:size]

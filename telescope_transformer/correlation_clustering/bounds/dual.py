@@ -1,19 +1,19 @@
 """Proved lower bounds of the cost by dual ascent over lazily separated inequalities.
 
-What the ascent is, and why each of its states proves a bound, is said in :mod:`.ascent`.
+:mod:`.ascent` says what the ascent computes and why each of its states proves a bound.
 """
 
 from itertools import pairwise
 
 import numpy as np
 
-from telescope_transformer.arrays import offsets_of
 from telescope_transformer.correlation_clustering.bounds.ascent import (
     proved_value,
     sweep_rows,
     sweep_triangles,
     value_of,
 )
+from telescope_transformer.correlation_clustering.bounds.rows import Rows
 from telescope_transformer.correlation_clustering.bounds.separation import (
     edge_fractions,
     edge_ids,
@@ -31,84 +31,70 @@ from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress
 
-# Smoothing at the start, relative to the largest attractive weight. The warmer the start and the slower the cooling,
-# the better the multipliers: on 5,000 embeddings and 30 s, a gap of 0.2 % against 8.7 % from a start at 0.006 with
-# halving. A graph of their neighbours is proved optimal in 1.2 s from 0.006, in 2.3 s from 0.05.
+# Smoothing at the start, relative to the largest attractive weight. A warmer start and slower cooling give better
+# multipliers: on 5,000 embeddings with 30 s, the gap is 0.2 %, against 8.7 % with a start at 0.006 and halving. Sparse
+# graphs need less: a graph of nearest neighbours is proved optimal in 1.2 s from 0.006, and in 2.3 s from 0.05.
 FIRST_SMOOTHING, FIRST_SMOOTHING_SPARSE = 0.1, 0.006
-# Each round of separation cools by the first, or by what reaches the last smoothing at the deadline, but not by more
-# than the second: after four rounds on 5,000 embeddings, the gap was 0.8 % with 0.15 and 2.0 % with 0.3.
+# After each round of separation the smoothing is multiplied by the first factor, or by a smaller one that reaches the
+# last smoothing at the deadline, but never by less than the second. After four rounds on 5,000 embeddings, the gap was
+# 0.8 % with a fastest factor of 0.15 and 2.0 % with 0.3.
 _COOLING, _FASTEST_COOLING = 0.8, 0.1
-# Where a limit of time ends the cooling; less gains less than another round does.
+# Smoothing, relative to the scale, that a run with a time limit cools down to. Below it, another round gains more than
+# less smoothing does.
 _LAST_IN_TIME = 1e-4
 _LAST_IN_TIME_SPARSE = 1e-6
-# Below this share of the first smoothing, an ascent that gains nothing any more ends. It always ends where smoothing,
-# relative to the scale, is as small as a gap that counts as none.
+# An ascent that no longer gains ends once its smoothing is below the first share of the initial one. It always ends
+# when the smoothing, relative to the scale, is as small as a gap that counts as closed.
 _COOL, _LAST_SMOOTHING = 1e-3, PROVED
-# A round gains something if it closes this share of what is missing.
+# A round counts as progress if it closes this share of the remaining gap.
 _GAIN = 1e-3
-# Steps overshoot by half, as in successive over-relaxation; measured best of 1 to 1.9.
+# Steps are 50 % longer than the line search says (successive over-relaxation); best of the values 1 to 1.9.
 _RELAXATION = 1.5
-# Sweeps between separations of a complete graph and of a sparse one. A search takes as long as 30 sweeps. On 5,000
-# embeddings, four rounds of 15 sweeps left a gap of 0.49 %, of 5 sweeps 0.82 %. On a sparse graph, 9,630 windows had a
-# gap of 7.6 % after 14 s with 15 sweeps, of 9.3 % with 5.
+# Sweeps between two separations, on complete and on sparse graphs. A separation takes as long as 30 sweeps. On 5,000
+# embeddings, four rounds of 15 sweeps left a gap of 0.49 %, and of 5 sweeps 0.82 %. On the sparse graph of 9,630
+# windows, the gap after 14 s was 7.6 % with 15 sweeps and 9.3 % with 5.
 _SWEEPS, _SWEEPS_SPARSE = 10, 15
-# Violations below this are left to later rounds.
+# Smaller violations are left to later rounds.
 _TOLERANCE = 0.05
-# Work between two looks at the clock, under 0.1 s each.
+# Work between two checks of the time, each less than 0.1 s.
 _CENTRES_A_CALL = 200
 _ENTRIES_A_CALL = 40_000_000
-# Entries that the search for cycles looks at from one node; twice as many each time it finds few. A small graph can
-# afford to begin with many, which proved 5,000 nodes of neighbours that stalled at 15 % with few.
+# Entries that the search for cycles may look at from one node. The number doubles whenever few cycles are found. A
+# small graph can afford to begin with many: that proves 5,000 nodes of a neighbour graph that stalled at a gap of 15 %
+# with few.
 _FIRST_WORK, _MOST_WORK = 4_000, 1 << 30
 _FIRST_WORK_SMALL, _SMALL = 1_000_000, 1_000_000
-# Longer cycles are looked for once the new triangles are fewer than this share of the active ones: on a graph of the
-# neighbours of 1,200 embeddings, optimality is proved in 3.3 s, against 5.0 s where they always are.
+# Longer cycles are searched for once the new triangles are fewer than this share of the active ones. On a neighbour
+# graph of 1,200 embeddings, optimality is proved in 3.3 s, against 5.0 s if they are always searched for.
 _MANY_TRIANGLES = 0.1
-# New cycles are few where they are less than this share of the active ones.
+# Triangles that one separation may add, for each node and in all: 20 bytes each, 168 MB in all. A separation that
+# fills up continues in the next round.
+_TRIANGLES_A_NODE, MOST_TRIANGLES = 1_024, 1 << 23
+# Cycles that one separation may add, as a share of its triangles, and their average number of edges for which memory
+# is reserved. A separation that fills up continues in the next round.
+_CYCLES_A_TRIANGLE, _CYCLE = 0.25, 4
+# Nodes between two checks of the time in the search for cycles, however much work each is.
+_LEAST_STRIDE = 20
+# Rounds in a row without progress after which an ascent may end.
+_BARREN = 2
+# Seconds of a round at least, so that the number of rounds is finite.
+_SHORTEST_ROUND = 1e-6
+# New cycles count as few if they are fewer than this share of the active ones.
 _FEW_CYCLES = 0.05
-
-
-class Rows:
-    """Valid inequalities beyond triangles, sum of signs * x <= right, in compressed rows with their multipliers."""
-
-    def __init__(self) -> None:
-        self.starts = np.zeros(1, dtype=np.int64)
-        self.edges = np.empty(0, dtype=np.int64)
-        self.signs = np.empty(0)
-        self.right = np.empty(0)
-        self.multipliers = np.empty(0)
-
-    def append(
-        self,
-        starts: np.ndarray,
-        edges: np.ndarray,
-        signs: np.ndarray,
-        right: np.ndarray,
-        multipliers: np.ndarray | None = None,
-    ) -> None:
-        """Add rows, with multipliers of 0 where none are given."""
-        added = np.zeros(right.size) if multipliers is None else multipliers
-        starts = np.concatenate([self.starts, self.starts[-1] + starts[1:]])
-        edges, signs = np.concatenate([self.edges, edges]), np.concatenate([self.signs, signs])
-        right, added = np.concatenate([self.right, right]), np.concatenate([self.multipliers, added])
-        # Assign together: an interrupt may read these mid-update.
-        self.starts, self.edges, self.signs, self.right, self.multipliers = starts, edges, signs, right, added
-
-    def drop_idle(self) -> None:
-        """Forget the rows whose multiplier is 0."""
-        keep = self.multipliers > 0
-        entries = np.repeat(keep, np.diff(self.starts))
-        starts = offsets_of(np.diff(self.starts)[keep])
-        edges, signs = self.edges[entries], self.signs[entries]
-        right, kept = self.right[keep], self.multipliers[keep]
-        self.starts, self.edges, self.signs, self.right, self.multipliers = starts, edges, signs, right, kept
 
 
 class Dual:
     """State of an ascent: reduced weights of the pairs, active inequalities and their multipliers.
 
-    ``weights`` (m,) float64 are those of the pairs that have a variable; all others are not attractive and count as
-    cut. Subclasses say which pairs these are, and find violated triangles among them.
+    Pairs without a variable are not attractive and count as cut. Subclasses say which pairs have a variable and how
+    violated triangles among them are found.
+
+    Args:
+        weights: float64 (m,), weights of the pairs that have a variable.
+        scale: largest absolute weight of the graph, > 0.
+        labels: int64 (n,), a good clustering.
+        seed: of the order in which inequalities are searched for.
+        capacity: maximum number of inequalities that one separation adds.
     """
 
     last_in_time, sweeps = _LAST_IN_TIME, _SWEEPS
@@ -116,7 +102,7 @@ class Dual:
     def __init__(self, weights: np.ndarray, scale: float, labels: np.ndarray, *, seed: int, capacity: int) -> None:
         self.weights = weights
         self.reduced = weights.copy()
-        # Repulsion may be as large as it likes: smoothing is relative to what attracts.
+        # Smoothing is relative to the attraction, because repulsion may be arbitrarily large.
         largest = float(weights.max(initial=0.0))
         self.scale = largest if largest > 0 else scale
         self.smoothing = FIRST_SMOOTHING * scale
@@ -129,24 +115,34 @@ class Dual:
         self.guide(labels)
 
     def guide(self, labels: np.ndarray) -> None:
-        """Place the smoothing by the clustering ``labels``; multipliers keep their values and stay valid."""
+        """Place the smoothing by the clustering ``labels`` (n,). The multipliers keep their values and stay valid."""
         self.cut = self._pairs_cut(np.ascontiguousarray(labels, dtype=np.int64))
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
+        """Whether the clustering ``labels`` (n,) cuts each pair, bool (m,)."""
         raise NotImplementedError
 
     def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
+        """Find violated triangles and write them and their multipliers; returns how many."""
         raise NotImplementedError
 
     def separate(self, deadline: Deadline, tolerance: float = _TOLERANCE) -> int:
-        """Add violated triangle inequalities, drop those without multiplier; returns how many were added."""
+        """Add violated triangle inequalities and drop those without a multiplier.
+
+        Args:
+            deadline: when to stop searching.
+            tolerance: least violation.
+
+        Returns:
+            How many inequalities were added.
+        """
         triangles = np.empty((self._capacity, 3), dtype=self.triangles.dtype)
         multipliers = np.empty(self._capacity)
         found = self._separate(tolerance, triangles, multipliers, deadline)
         keep = self.multipliers > 0
         triangles = np.concatenate([self.triangles[keep], triangles[:found]])
         multipliers = np.concatenate([self.multipliers[keep], multipliers[:found]])
-        # Neighbouring inequalities share pairs: sorted, a sweep stays in the cache, and the two orders alternate.
+        # Sorted inequalities share pairs with their neighbours, so a sweep stays in the cache. Two orders alternate.
         order = np.argsort(triangles[:, self._rounds % 2], kind="stable")
         triangles, multipliers = np.ascontiguousarray(triangles[order]), multipliers[order]
         self.triangles, self.multipliers = triangles, multipliers
@@ -154,7 +150,12 @@ class Dual:
         return found
 
     def sweep(self, deadline: Deadline, sweeps: int | None = None) -> None:
-        """Coordinate ascent over all active inequalities, ``sweeps`` times or until the deadline."""
+        """Run coordinate ascent over all active inequalities.
+
+        Args:
+            deadline: when to stop.
+            sweeps: number of passes; by default that of the class.
+        """
         rows = self.rows
         for _ in range(self.sweeps if sweeps is None else sweeps):
             sweep_triangles(self.triangles, self.multipliers, self.reduced, self.cut, self.smoothing, _RELAXATION)
@@ -166,19 +167,24 @@ class Dual:
                 return
 
     def cooling(self, seconds_left: float, round_seconds: float) -> float:
-        """Factor by which to lower the smoothing after a round that took so long: as slowly as the time allows."""
+        """Factor for the smoothing after a round: cool as slowly as the time allows.
+
+        Args:
+            seconds_left: until the deadline, inf without one.
+            round_seconds: how long the last round took.
+        """
         last = self.last_in_time * self.scale
         if not np.isfinite(seconds_left) or self.smoothing <= last:
             return _COOLING
-        rounds = max(seconds_left / max(round_seconds, 1e-6), 1.0)
+        rounds = max(seconds_left / max(round_seconds, _SHORTEST_ROUND), 1.0)
         return float(np.clip((last / self.smoothing) ** (1.0 / rounds), _FASTEST_COOLING, _COOLING))
 
     def estimate(self) -> float:
-        """Value of the dual at the running reduced weights; not yet safe against rounding."""
+        """Value of the dual at the running reduced weights; not safe against rounding."""
         return value_of(self.weights, self.reduced) - float(self.rows.right @ self.rows.multipliers)
 
     def bound(self) -> float:
-        """Proved lower bound of the cost; the running reduced weights are worked out anew, too."""
+        """Proved lower bound of the cost. Also recomputes the reduced weights, which many steps have rounded."""
         rows = self.rows
         value, self.reduced = proved_value(
             self.weights, self.triangles, self.multipliers,
@@ -188,12 +194,18 @@ class Dual:
 
 
 class DenseDual(Dual):
-    """The ascent on a complete graph of original nodes: every pair has a variable."""
+    """The ascent on a complete graph of original nodes: every pair has a variable.
+
+    Args:
+        graph: the graph; all its sizes are 1.
+        labels: int64 (n,), a good clustering.
+        seed: see `Dual`.
+    """
 
     def __init__(self, graph: DenseGraph, labels: np.ndarray, *, seed: int = 0) -> None:
         self.n = graph.n
         weights = pack_pairs(graph.matrix, graph.threshold)
-        capacity = min(1024 * (graph.n + 64), 1 << 23)
+        capacity = min(_TRIANGLES_A_NODE * (graph.n + 64), MOST_TRIANGLES)
         super().__init__(weights, graph.scale, labels, seed=seed, capacity=capacity)
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
@@ -211,12 +223,20 @@ class DenseDual(Dual):
         return found
 
     def fractions(self) -> np.ndarray:
-        """Primal estimate x (n, n) float32 of the relaxation's solution: 1 cut, 0 joined."""
+        """Primal estimates of all pairs, float32 (n, n): 1 cut, 0 joined."""
         return fractions_dense(self.reduced, self.cut, self.smoothing, self.n)
 
 
 class SparseDual(Dual):
-    """The ascent on a sparse graph: its edges have variables; long cycles stand for triangles of absent pairs."""
+    """The ascent on a sparse graph: its edges have variables; cycles stand for the triangles of absent pairs.
+
+    Args:
+        graph: the graph.
+        labels: int64 (n,), a good clustering.
+        seed: see `Dual`.
+        capacity: see `Dual`.
+        smoothing: initial smoothing, relative to the largest attractive weight.
+    """
 
     last_in_time, sweeps = _LAST_IN_TIME_SPARSE, _SWEEPS_SPARSE
 
@@ -226,7 +246,7 @@ class SparseDual(Dual):
         labels: np.ndarray,
         *,
         seed: int = 0,
-        capacity: int = 1 << 23,
+        capacity: int = MOST_TRIANGLES,
         smoothing: float = FIRST_SMOOTHING_SPARSE,
     ) -> None:
         self._graph = graph
@@ -254,17 +274,25 @@ class SparseDual(Dual):
         return found
 
     def separate(self, deadline: Deadline, tolerance: float = _TOLERANCE) -> int:
-        """Triangles as for a dense graph, then longer cycles among what they leave."""
+        """Add violated triangles, then longer cycles if there are few new triangles.
+
+        Args:
+            deadline: when to stop searching.
+            tolerance: least violation.
+
+        Returns:
+            How many inequalities were added.
+        """
         triangles = super().separate(deadline, tolerance)
         self.rows.drop_idle()
         if triangles > _MANY_TRIANGLES * self.multipliers.size:
             return triangles
-        capacity, found = self._capacity // 4, 0
+        capacity, found = int(_CYCLES_A_TRIANGLE * self._capacity), 0
         graph = (self._graph.indptr, self._graph.indices, self._ids)
         state = (self.reduced, self.cut, self.smoothing, tolerance)
-        starts, edges = np.zeros(capacity + 1, dtype=np.int64), np.empty(LONGEST + 4 * capacity, dtype=np.int64)
-        multipliers, ways = np.empty(capacity), ways_out(*graph[::2], *state)
-        stride = max(_ENTRIES_A_CALL // self._work, 20)
+        starts, edges = np.zeros(capacity + 1, dtype=np.int64), np.empty(LONGEST + _CYCLE * capacity, dtype=np.int64)
+        multipliers, ways = np.empty(capacity), ways_out(graph[0], self._ids, *state)
+        stride = max(_ENTRIES_A_CALL // self._work, _LEAST_STRIDE)
         for first in range(0, self._graph.n, stride):
             if deadline.passed:
                 break
@@ -281,23 +309,29 @@ class SparseDual(Dual):
         return triangles + found
 
     def fractions(self) -> np.ndarray:
-        """Primal estimate x (m,) of the relaxation's solution, in the order of the compressed rows."""
-        return edge_fractions(self.reduced, self.cut, self.smoothing)[self._ids]
+        """Primal estimates of the entries of the compressed rows, float64 (2 m,): 1 cut, 0 joined."""
+        fractions: np.ndarray = edge_fractions(self.reduced, self.cut, self.smoothing)[self._ids]
+        return fractions
 
 
 def ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | None = None) -> None:
-    """Raise the bound until it meets the cost, nothing is gained by less smoothing, or the deadline passes.
+    """Raise the bound until it meets the cost, until less smoothing gains nothing, or until the deadline.
 
-    Stops after so many ``rounds`` of separation, if that is given.
+    Args:
+        dual: the state to continue from.
+        progress: receives the bounds.
+        deadline: when to stop.
+        rounds: maximum number of rounds of separation, or None.
     """
     try:
         _ascend(dual, progress, deadline, rounds)
     finally:
-        # Also where an interrupt ends it.
+        # Also if an interrupt ends the ascent.
         progress.prove(dual.bound())
 
 
 def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | None) -> None:
+    """Alternate separation, sweeps and cooling, see `ascend`."""
     last, barren = -np.inf, 0
     first = dual.smoothing
     while not deadline.passed and rounds != 0:
@@ -312,7 +346,7 @@ def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | No
             if progress.closed:
                 return
         barren = 0 if value - last > _GAIN * missing else barren + 1
-        if (barren > 2 and dual.smoothing < _COOL * first) or dual.smoothing < _LAST_SMOOTHING * dual.scale:
+        if (barren > _BARREN and dual.smoothing < _COOL * first) or dual.smoothing < _LAST_SMOOTHING * dual.scale:
             return
         last = value
         dual.smoothing *= dual.cooling(deadline.seconds_left, now() - started)

@@ -1,4 +1,4 @@
-"""A graph in pieces that are solved one by one: its hard kernels, or the parts that attractive pairs connect."""
+"""Solve a graph in independent pieces: its hard kernels, or the parts that attractive pairs connect."""
 
 import math
 from collections.abc import Callable
@@ -9,17 +9,24 @@ from telescope_transformer.correlation_clustering.bounds.reduction import EPSILO
 from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
-# Added to the entries of a kernel for its share of the time, so that even the smallest has about 20 ms of a second
-# that is shared with 100,000 entries.
+# Added to the entries of each kernel when the time is divided, so that the smallest kernel still gets about 20 ms of a
+# second that is shared with 100,000 entries.
 _LEAST_SHARE = 2_000
 
 Part = Callable[[Progress, np.random.Generator, Deadline], None]
 
 
 def by_kernels(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Call ``solve_part`` for each hard kernel of the graph, and put clusterings and bounds together.
+    """Call ``solve_part`` for each hard kernel of the graph, and combine their clusterings and bounds.
 
-    A kernel has its share of the time, by its size; what one leaves is there for those after it, which are larger.
+    A kernel gets a share of the time in proportion to its size. What it leaves goes to the kernels after it, which are
+    larger.
+
+    Args:
+        progress: of the whole graph.
+        solve_part: called with the progress of one kernel, ``rng`` and a deadline.
+        rng: source of random numbers.
+        deadline: when to stop.
     """
     graph = progress.graph
     if graph.n < 2 or progress.finished:
@@ -43,7 +50,7 @@ def by_kernels(progress: Progress, solve_part: Part, rng: np.random.Generator, d
         _in_turn([part for _, _, part in parts], solve_part, rng, deadline)
         unproved = [part for _, _, part in parts if not part.closed]
         if progress.limited and 0 < len(unproved) < len(parts):
-            # What the others left.
+            # Use the time that the others left.
             _in_turn(unproved, solve_part, rng, deadline)
     finally:
         solved = [(nodes, kernel, part.labels) for nodes, kernel, part in parts]
@@ -54,7 +61,7 @@ def by_kernels(progress: Progress, solve_part: Part, rng: np.random.Generator, d
 
 
 def _in_turn(parts: list[Progress], solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Give each part its share of the time that is left."""
+    """Give each part its share of the remaining time."""
     left = sum(_share(part) for part in parts)
     for part in parts:
         part.give(deadline.seconds_left * _share(part) / left)
@@ -64,11 +71,12 @@ def _in_turn(parts: list[Progress], solve_part: Part, rng: np.random.Generator, 
 
 
 def _share(part: Progress) -> float:
+    """Share of a part in the time, in any unit."""
     return part.graph.entries + _LEAST_SHARE
 
 
 def _by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
-    """The parts of a large graph that attractive pairs connect, one by one."""
+    """Solve the parts of a large graph that attractive pairs connect, one by one."""
     graph = progress.graph
     component = graph.attractive_parts()
     sizes = np.bincount(component)
@@ -86,7 +94,7 @@ def _by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, de
             part = progress.of(graph.part(nodes), canonical_labels(labels[nodes]), seconds)
             parts.append(part)
             by_kernels(part, solve_part, rng, part.part(1.0))
-            # Clusters of two components may share a label until then.
+            # Distinct from the labels of all other components.
             labels[nodes] = part.labels + graph.n * (1 + c)
             left -= sizes[c] ** 2
     finally:

@@ -1,48 +1,63 @@
-"""The linear programming relaxation over triangle inequalities, in cvxpy with HiGHS, by cutting planes.
+"""The linear programming relaxation with triangle inequalities, solved with cvxpy and HiGHS by cutting planes.
 
-A variable x_ij in [0, 1] says how much pair (i, j) is cut: minimise the sum of w_ij x_ij subject to
+A variable x_ij in [0, 1] says how far pair (i, j) is cut. The relaxation minimises the sum of w_ij x_ij subject to
 x_ij <= x_ik + x_kj for all i, j, k (Charikar, Guruswami and Wirth 2005; Demaine et al. 2006). The inequalities are
-separated lazily. What costs is starting the solver anew each round, so the first round begins with those that a dual
-ascent found active: two or three rounds then suffice. An unfinished simplex value proves nothing; but any multipliers
-y >= 0 of the rows do, through the Lagrangian dual, and so every round's do here, evaluated in float64.
+added lazily. Starting the solver in each round is the expensive part, so the first round begins with the inequalities
+that a dual ascent found active; two or three rounds are then enough.
+
+The value of an unfinished simplex run proves nothing. But any multipliers y >= 0 of the inequalities prove a bound
+through the Lagrangian dual, so the multipliers of every round are evaluated in float64.
 """
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 from scipy import sparse
 
 from telescope_transformer.correlation_clustering.bounds.ascent import proved_value
-from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, Rows, ascend
+from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, ascend
+from telescope_transformer.correlation_clustering.bounds.rows import Rows
 from telescope_transformer.correlation_clustering.bounds.separation import pair_index
-from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.correlation_clustering.compiled import compiled
+from telescope_transformer.correlation_clustering.graph import Graph
+from telescope_transformer.correlation_clustering.options import check_limit, check_whole_number
 from telescope_transformer.correlation_clustering.search.local_search import refine
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
+from telescope_transformer.correlation_clustering.validation import check_graph, check_labels
 from telescope_transformer.errors import SolverError
 
 if TYPE_CHECKING:
     import cvxpy as cp
 
-# Violations below this are what HiGHS calls feasible; its own tolerance.
+# Violations below this are ignored; it is the feasibility tolerance of HiGHS.
 TOLERANCE = 1e-7
-# Rounds of cuts, of which two or three suffice where the dual ascent has found the active inequalities.
+# Limit on the rounds of cuts. Two or three are enough once the dual ascent has found the active inequalities.
 _ROUNDS = 100
-# Three cuts of a pair and round took 1.7 s where one took 5.7 s (300 nodes).
+# With three cuts of each pair in a round, 300 nodes took 1.7 s; with one, 5.7 s.
 _CUTS_PER_PAIR = 3
-# Share of the time left that the simplex may take; the interior point method finishes some that it stalls on.
+# Share of the remaining time that the simplex method may take. The interior point method then gets the rest; it
+# finishes some problems on which the simplex method stalls.
 _SHARE_OF_SIMPLEX = 0.5
+# Share of the time that the dual ascent may take before HiGHS.
+ASCENT_SHARE = 0.3
 
 
 @dataclass(frozen=True)
 class Relaxation:
-    """Solution of the relaxation: ``x`` (n, n) float64 symmetric, 1 cut and 0 joined; a proved ``lower_bound`` of the
-    cost; whether ``x`` satisfies every triangle inequality (``complete``); and the ``rounds`` of cuts it took."""
+    """Solution of the relaxation.
+
+    Attributes:
+        x: float64 (n, n), symmetric, 1 cut and 0 joined.
+        lower_bound: a proved lower bound of the cost.
+        complete: whether ``x`` satisfies every triangle inequality.
+        rounds: number of rounds of cuts.
+    """
 
     x: np.ndarray
     lower_bound: float
@@ -50,9 +65,18 @@ class Relaxation:
     rounds: int
 
 
-@njit(cache=True, nogil=True)
-def violated_triangles(x, tolerance, per_pair):
-    """The ``per_pair`` most violated inequalities x_ij <= x_ik + x_kj of each pair, as rows of pair indices (m, 3)."""
+@compiled()
+def violated_triangles(x: np.ndarray, tolerance: float, per_pair: int) -> np.ndarray:
+    """The ``per_pair`` most violated inequalities x_ij <= x_ik + x_kj of each pair (i, j).
+
+    Args:
+        x: float64 (n, n), symmetric.
+        tolerance: least violation.
+        per_pair: maximum number of inequalities of one pair.
+
+    Returns:
+        int64 (m, 3), the pairs (i, j), (i, k) and (k, j) by `pair_index`.
+    """
     n = x.shape[0]
     rows = np.empty((n * (n - 1) // 2 * per_pair, 3), np.int64)
     worst = np.empty(per_pair)
@@ -72,31 +96,47 @@ def violated_triangles(x, tolerance, per_pair):
                         worst[place], apex[place] = worst[place + 1], apex[place + 1]
                         place += 1
                     worst[place], apex[place] = violation, k
-            for k in apex:
-                if k >= 0:
-                    rows[found, 0], rows[found, 1] = pair_index(i, j), pair_index(i, k)
-                    rows[found, 2] = pair_index(k, j)
+            for third in apex:
+                if third >= 0:
+                    rows[found, 0], rows[found, 1] = pair_index(i, j), pair_index(i, int(third))
+                    rows[found, 2] = pair_index(int(third), j)
                     found += 1
     return rows[:found]
 
 
 def relax(
-    graph: DenseGraph, *, labels: np.ndarray | None = None, time_limit: float | None = None, seed: int = 0
+    graph: Graph, *, labels: np.ndarray | None = None, time_limit: float | None = None, seed: int = 0
 ) -> Relaxation:
-    """Solve the relaxation of a complete graph; ``labels`` is a good clustering, if one is known.
+    """Solve the relaxation of a graph, with all its pairs. A dual ascent first finds the active inequalities.
 
-    A dual ascent first finds the active inequalities. Past the ``time_limit`` (seconds) the last x is returned, with
-    the best bound proved so far. Raises :class:`SolverError` where HiGHS returns nothing at all.
+    Args:
+        graph: the graph; all sizes of its nodes are 1.
+        labels: (n,) a good clustering, if one is known.
+        time_limit: seconds; after it, the last x and the best bound are returned.
+        seed: of the search and the ascent.
+
+    Raises:
+        SolverError: HiGHS calls the relaxation infeasible or unbounded, or an option is out of range.
     """
+    check_graph(graph)
+    graph = graph.filled()
+    check_limit("time_limit", time_limit)
+    check_whole_number("seed", seed, 0)
     progress = Progress(graph, time_limit)
-    progress.offer(refine(graph, seed=seed) if labels is None else labels)
+    progress.offer(refine(graph, seed=seed) if labels is None else check_labels(labels, graph.n))
     dual = DenseDual(graph, progress.labels, seed=seed)
-    ascend(dual, progress, progress.part(0.3))
+    ascend(dual, progress, progress.part(ASCENT_SHARE))
     return relax_from(dual, progress, progress.part(1.0))
 
 
 def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relaxation:
-    """Solve the relaxation beginning with the active inequalities of ``dual``; proves bounds to ``progress``."""
+    """Solve the relaxation, beginning with the active inequalities of an ascent.
+
+    Args:
+        dual: the ascent.
+        progress: receives the bounds.
+        deadline: when to stop.
+    """
     n, weights = dual.n, dual.weights
     scaled = weights / dual.scale
     rows = dual.triangles.astype(np.int64)
@@ -113,13 +153,20 @@ def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relax
             return Relaxation(x, progress.lower_bound, True, rounds)
         if deadline.passed:
             break
-        # Rows that carry nothing now are dropped, unless they are new: an old one comes back if it is violated.
+        # Every fourth round drops old inequalities without a multiplier, which keeps the problem small. A dropped one
+        # is added again if it becomes violated.
         rows = np.unique(np.concatenate([rows[multipliers > 0] if rounds % 4 == 0 else rows, cuts]), axis=0)
     return Relaxation(x, progress.lower_bound, False, rounds)
 
 
 def lagrangian_bound(weights: np.ndarray, rows: np.ndarray, multipliers: np.ndarray) -> float:
-    """Lower bound of the cost that multipliers >= 0 of triangle rows (m, 3) prove, safe against rounding."""
+    """Lower bound that multipliers of triangle inequalities prove, safe against rounding.
+
+    Args:
+        weights: float64 (pairs,).
+        rows: (m, 3) integers, see `sweep_triangles`.
+        multipliers: float64 (m,), at least 0.
+    """
     none = Rows()
     return proved_value(weights, rows, multipliers, none.starts, none.edges, none.signs, none.right, none.multipliers)[
         0
@@ -127,7 +174,12 @@ def lagrangian_bound(weights: np.ndarray, rows: np.ndarray, multipliers: np.ndar
 
 
 def unpack(packed: np.ndarray, n: int) -> np.ndarray:
-    """Symmetric matrix (n, n) float64 of packed pairs, or of a matrix already; clipped to [0, 1], diagonal 0."""
+    """Symmetric matrix float64 (n, n) of packed pairs, clipped to [0, 1], with a diagonal of 0.
+
+    Args:
+        packed: (pairs,), or a matrix (n, n), which is returned as it is in float64.
+        n: number of nodes.
+    """
     if packed.ndim == 2:
         return packed.astype(np.float64)
     x = np.zeros((n, n))
@@ -136,8 +188,17 @@ def unpack(packed: np.ndarray, n: int) -> np.ndarray:
 
 
 def _solve(weights: np.ndarray, rows: np.ndarray, deadline: Deadline) -> tuple[np.ndarray, np.ndarray] | None:
-    """x and multipliers of one round: by the simplex, or the interior point method where that takes too long."""
-    # Importing cvxpy takes longer than most fits.
+    """Solve one round by the simplex method, or by the interior point method if that takes too long.
+
+    Args:
+        weights: float64 (pairs,), scaled to about 1.
+        rows: int64 (m, 3), the triangle inequalities.
+        deadline: when to stop.
+
+    Returns:
+        x (pairs,) and the multipliers (m,); None if neither method finished in time.
+    """
+    # Imported here because that takes longer than most fits.
     import cvxpy as cp
 
     x = cp.Variable(weights.size, bounds=[0, 1])
@@ -156,30 +217,36 @@ def _solve(weights: np.ndarray, rows: np.ndarray, deadline: Deadline) -> tuple[n
 
 
 def _run(problem: "cp.Problem", solver: str, seconds: float) -> bool:
-    """Whether HiGHS solved the problem in time."""
+    """Run HiGHS; returns whether it solved the problem in time.
+
+    Raises:
+        SolverError: HiGHS calls the problem infeasible or unbounded.
+    """
     import cvxpy as cp
 
     options: dict[str, Any] = {"solver": solver, "output_flag": False}
     if np.isfinite(seconds):
         options["time_limit"] = seconds
     try:
-        with _quiet_stdout():
-            problem.solve(solver=cp.HIGHS, highs_options=options)
+        with _quiet_stdout(), warnings.catch_warnings():
+            # An interrupted or late solution is discarded below, so the user need not hear of it.
+            warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+            problem.solve(solver=cp.HIGHS, highs_options=options)  # type: ignore[no-untyped-call]
     except cp.SolverError:
         return False
     if problem.status in (cp.INFEASIBLE, cp.UNBOUNDED):
-        raise SolverError(f"HiGHS found the relaxation {problem.status}, which it never is")
+        raise SolverError(f"HiGHS calls the relaxation {problem.status}, although it always has a solution")
     return problem.status == cp.OPTIMAL
 
 
 @contextmanager
 def _quiet_stdout() -> Iterator[None]:
-    """Nothing is written to the process's standard output: HiGHS 1.16 prints a banner before it reads its options."""
+    """Discard the process's standard output. HiGHS 1.16 prints a banner before it reads its options."""
     sys.stdout.flush()
     try:
         kept = os.dup(1)
     except OSError:
-        # There is no standard output.
+        # The process has no standard output.
         yield
         return
     try:

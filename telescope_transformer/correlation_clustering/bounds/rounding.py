@@ -1,23 +1,34 @@
-"""Rounding of fractional solutions: from estimates x in [0, 1] of the cut pairs to clusterings.
+"""Rounding of fractional solutions: from estimates x in [0, 1] of the pairs to clusterings.
 
-A pivot takes the unclustered nodes at small x and the rest goes on (Ailon, Charikar and Newman, *Aggregating
-inconsistent information*, 2008). Each node joins at random with the functions of Chawla, Makarychev, Schramm and
-Yaroslavtsev (*Near optimal LP rounding algorithm for correlation clustering*, STOC 2015; a 2.06-approximation for
-weights of +-1), or where x is below one threshold (balls). The best of many wins.
+Pivot rounding picks a random unclustered node, puts the nodes with small x into its cluster, and repeats with the rest
+(Ailon, Charikar and Newman, *Aggregating inconsistent information*, 2008). A node joins either at random, with the
+functions of Chawla, Makarychev, Schramm and Yaroslavtsev (*Near optimal LP rounding algorithm for correlation
+clustering*, STOC 2015; a 2.06-approximation for weights of 1 and -1), or if x is below a fixed radius. The best of
+many roundings is kept.
 """
 
 import numpy as np
-from numba import njit
 
+from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import DenseGraph, canonical_labels
 
-# The stretch over which an attractive pair's probability to be cut rises from 0 to 1; Chawla et al., section 3.
+# Values of x between which the probability of cutting an attractive pair rises from 0 to 1; Chawla et al., section 3.
 _RISE_FROM, _RISE_TO = 0.19, 0.5095
 
+# Roundings of each kind. For 800 embeddings, 6, 24 and 96 gave costs of 9,018, 8,892 and 8,862 on average, in 0.01,
+# 0.03 and 0.13 s; a sweep of the ascent takes 0.01 s.
+_TRIALS = 24
+# Radii of the fixed-radius roundings, around the 1/2 at which an estimate is undecided.
+_RADII = (0.2, 0.8)
 
-@njit(cache=True, nogil=True)
-def _uniform(seed, i, j):
-    """A number in [0, 1) that depends on the seed and the ordered pair alone (splitmix64)."""
+
+@compiled()
+def _uniform(seed: int, i: int, j: int) -> float:
+    """A pseudo-random number in [0, 1) that depends only on the seed and the ordered pair.
+
+    The constants are those of splitmix64 (Steele, Lea and Flood, OOPSLA 2014); the result has the 53 bits of a
+    float64.
+    """
     z = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(i) * np.uint64(0xBF58476D1CE4E5B9) + np.uint64(j)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -25,9 +36,20 @@ def _uniform(seed, i, j):
     return float(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@njit(cache=True, nogil=True)
-def _pivot(x, matrix, threshold, order, radius, seed):
-    """Labels of one pivot rounding; a ball where ``radius`` is at least 0, random otherwise."""
+@compiled()
+def _pivot(
+    x: np.ndarray, matrix: np.ndarray, threshold: float, order: np.ndarray, radius: float, seed: int
+) -> np.ndarray:
+    """Labels of one pivot rounding, int64 (n,).
+
+    Args:
+        x: (n, n), estimates.
+        matrix: (n, n), the matrix of a `DenseGraph`, which tells attractive pairs.
+        threshold: its threshold.
+        order: int64 (n,), the order in which nodes become pivots.
+        radius: nodes below this x join; if negative, nodes join at random.
+        seed: of the random choices.
+    """
     labels = np.full(order.size, -1, np.int64)
     cluster = 0
     for pivot in order:
@@ -50,10 +72,20 @@ def _pivot(x, matrix, threshold, order, radius, seed):
     return labels
 
 
-def round_fractions(graph: DenseGraph, x: np.ndarray, rng: np.random.Generator, trials: int = 24) -> np.ndarray:
-    """The best of ``trials`` pivot and as many ball roundings of ``x`` (n, n), as canonical labels (n,)."""
+def round_fractions(graph: DenseGraph, x: np.ndarray, rng: np.random.Generator, trials: int = _TRIALS) -> np.ndarray:
+    """Best of ``trials`` random and as many fixed-radius pivot roundings.
+
+    Args:
+        graph: the graph, whose cost decides which is best.
+        x: (n, n) estimates, 1 cut and 0 joined.
+        rng: source of orders and seeds.
+        trials: number of roundings of each kind.
+
+    Returns:
+        Canonical labels int64 (n,).
+    """
     best, best_cost = np.arange(graph.n, dtype=np.int64), np.inf
-    radii = np.linspace(0.2, 0.8, trials)
+    radii = np.linspace(*_RADII, trials)
     for trial in range(2 * trials if graph.n else 0):
         radius = radii[trial // 2] if trial % 2 else -1.0
         labels = _pivot(x, graph.matrix, graph.threshold, rng.permutation(graph.n), radius, int(rng.integers(2**31)))

@@ -1,31 +1,34 @@
-"""Lazy separation of violated triangle inequalities on complete and on sparse graphs, compiled.
+"""Lazy separation of violated triangle inequalities on complete and sparse graphs, compiled.
 
-A pair of a complete graph is numbered by its place in the packed lower triangle, an edge of a sparse graph by its
-place among the entries of the rows of larger ends.
+A pair of a complete graph is numbered by its position in the packed lower triangle. An edge of a sparse graph is
+numbered in the order in which the compressed rows store it in the row of its larger end.
 
-A triangle inequality x_ij <= x_ik + x_kj is violated only where both pairs at k are less than cut, which are few:
-the search runs over these alone. Each violated inequality gets its multiplier at once, so that those that follow are
-only looked for where it left a violation; this keeps the active set small.
+A triangle inequality x_ij <= x_ik + x_kj can only be violated if the estimates of both pairs at k are below 1, which
+few are: the search visits only these. Each violated inequality gets its multiplier immediately. Later candidates are
+then only found if they are still violated, which keeps the active set small.
+
+``reduced``, ``cut`` and ``smoothing`` are as in :mod:`.ascent`. ``tolerance`` is the violation up to which an
+inequality is left alone.
 """
 
 import numpy as np
-from numba import njit
 
 from telescope_transformer.correlation_clustering.bounds.ascent import fraction, line_search, until_above, until_below
+from telescope_transformer.correlation_clustering.compiled import compiled
 
-# Columns that are looked over at once: a few vector registers' worth.
+# Columns that are scanned at once: 64 float32 fill four to eight vector registers.
 _BLOCK = 64
 
 
-@njit(cache=True, nogil=True, inline="always")
-def pair_index(i, j):
-    """Place of pair (i, j), i != j, in the packed lower triangle."""
+@compiled(inline="always")
+def pair_index(i: int, j: int) -> int:
+    """Position of pair (i, j), i != j, in the packed lower triangle."""
     return i * (i - 1) // 2 + j if i > j else j * (j - 1) // 2 + i
 
 
-@njit(cache=True, nogil=True)
-def pack_pairs(matrix, threshold):
-    """Weights of all pairs (n (n - 1) / 2,) in float64, in the order of `pair_index`."""
+@compiled()
+def pack_pairs(matrix: np.ndarray, threshold: float) -> np.ndarray:
+    """Weights of all pairs, float64 (n (n - 1) / 2,), in the order of `pair_index`."""
     n = matrix.shape[0]
     packed = np.empty(n * (n - 1) // 2)
     place = 0
@@ -36,9 +39,9 @@ def pack_pairs(matrix, threshold):
     return packed
 
 
-@njit(cache=True, nogil=True)
-def pairs_cut(labels):
-    """Whether the clustering cuts each pair, in the order of `pair_index`."""
+@compiled()
+def pairs_cut(labels: np.ndarray) -> np.ndarray:
+    """Whether the clustering cuts each pair, bool (n (n - 1) / 2,), in the order of `pair_index`."""
     n = labels.size
     cut = np.empty(n * (n - 1) // 2, np.bool_)
     place = 0
@@ -49,9 +52,9 @@ def pairs_cut(labels):
     return cut
 
 
-@njit(cache=True, nogil=True)
-def fractions_dense(reduced, cut, smoothing, n):
-    """Primal estimates as a symmetric float32 matrix (n, n)."""
+@compiled()
+def fractions_dense(reduced: np.ndarray, cut: np.ndarray, smoothing: float, n: int) -> np.ndarray:
+    """Primal estimates of all pairs as a symmetric matrix, float32 (n, n)."""
     x = np.zeros((n, n), np.float32)
     place = 0
     for i in range(n):
@@ -61,9 +64,14 @@ def fractions_dense(reduced, cut, smoothing, n):
     return x
 
 
-@njit(cache=True, nogil=True)
-def ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance):
-    """Step for a triangle inequality without a multiplier yet; 0 where it is not violated beyond the tolerance."""
+@compiled()
+def ascend_triangle(
+    a: int, b: int, c: int, reduced: np.ndarray, cut: np.ndarray, smoothing: float, tolerance: float
+) -> float:
+    """Take the first step for the triangle inequality x_a <= x_b + x_c.
+
+    Updates ``reduced``. Returns the new multiplier, or 0 if the inequality is not violated beyond the tolerance.
+    """
     violation = fraction(reduced[a], cut[a], smoothing)
     violation -= fraction(reduced[b], cut[b], smoothing) + fraction(reduced[c], cut[c], smoothing)
     if violation <= tolerance:
@@ -78,18 +86,29 @@ def ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance):
     return step
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
-def _most_violated(row, to_centre):
-    """Largest of row[j] - to_centre[j]; a loop without branches, which compiles to vector instructions."""
+@compiled(fastmath={"nnan", "nsz", "reassoc"})
+def _most_violated(row: np.ndarray, to_centre: np.ndarray) -> np.float32:
+    """Largest value of row[j] - to_centre[j]; a loop without branches, which compiles to vector instructions."""
     worst = np.float32(-1.0)
     for q in range(row.size):
         worst = max(worst, row[q] - to_centre[q])
     return worst
 
 
-@njit(cache=True, nogil=True)
-def _near_blocks(row, k, limit, near, blocks):
-    """Nodes nearer to k than the limit, and the blocks of nodes in which there are some; returns how many of both."""
+@compiled()
+def _near_blocks(row: np.ndarray, k: int, limit: float, near: np.ndarray, blocks: np.ndarray) -> tuple[int, int]:
+    """Find the nodes whose estimate to k is below the limit, and the blocks of columns that hold one.
+
+    Args:
+        row: float32 (n,), estimates from node k.
+        k: the node.
+        limit: estimates from here on do not count.
+        near: int64 (n,), the nodes are written to it.
+        blocks: int64 (1 + n / _BLOCK,), the blocks are written to it.
+
+    Returns:
+        How many nodes and how many blocks were written.
+    """
     count, last, height = 0, -1, 0
     for j in range(row.size):
         if j != k and row[j] < limit:
@@ -102,12 +121,33 @@ def _near_blocks(row, k, limit, near, blocks):
     return count, height
 
 
-@njit(cache=True, nogil=True)
-def separate_dense(x, reduced, cut, smoothing, tolerance, centres, triangles, multipliers):
-    """Find violated inequalities around ``centres`` and give them multipliers; writes both arrays, returns how many.
+@compiled()
+def separate_dense(
+    x: np.ndarray,
+    reduced: np.ndarray,
+    cut: np.ndarray,
+    smoothing: float,
+    tolerance: float,
+    centres: np.ndarray,
+    triangles: np.ndarray,
+    multipliers: np.ndarray,
+) -> int:
+    """Find violated triangle inequalities and give them multipliers. Stops when the output arrays are full.
 
-    ``x`` is `fractions_dense`, kept up to date. Stops where the arrays are full. It is fastest where nodes that are
-    near to each other have numbers near to each other.
+    It is fastest if similar nodes have similar numbers.
+
+    Args:
+        x: float32 (n, n), `fractions_dense`; kept up to date.
+        reduced: float64 (pairs,), updated.
+        cut: bool (pairs,).
+        smoothing: T.
+        tolerance: least violation.
+        centres: int64, the nodes k of the inequalities x_ij <= x_ik + x_kj to look for.
+        triangles: (room, 3), output.
+        multipliers: float64 (room,), output.
+
+    Returns:
+        How many inequalities were written.
     """
     n = x.shape[0]
     near, blocks = np.empty(n, np.int64), np.empty(1 + n // _BLOCK, np.int64)
@@ -140,9 +180,9 @@ def separate_dense(x, reduced, cut, smoothing, tolerance, centres, triangles, mu
     return found
 
 
-@njit(cache=True, nogil=True)
-def edge_positions(indptr, indices):
-    """Place in the compressed rows of each edge (m,), in the row of its larger end."""
+@compiled()
+def edge_positions(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Position of each edge in the compressed rows, in the row of its larger end, int64 (m,)."""
     places = np.empty(indices.size // 2, np.int64)
     e = 0
     for i in range(indptr.size - 1):
@@ -153,9 +193,9 @@ def edge_positions(indptr, indices):
     return places
 
 
-@njit(cache=True, nogil=True)
-def edge_ids(indptr, indices):
-    """Number of the edge that each entry of the compressed rows belongs to."""
+@compiled()
+def edge_ids(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Number of the edge that each entry of the compressed rows belongs to, (2 m,)."""
     ids = np.empty(indices.size, np.int32)
     seen = indptr[:-1].copy()
     e = 0
@@ -164,7 +204,7 @@ def edge_ids(indptr, indices):
             j = indices[p]
             if j < i:
                 ids[p] = e
-                # Rows are sorted, so the mirrored entries of row j come up in the order of i.
+                # Rows are sorted, so the entries of row j are mirrored in the order of i.
                 while indices[seen[j]] != i:
                     seen[j] += 1
                 ids[seen[j]] = e
@@ -172,9 +212,9 @@ def edge_ids(indptr, indices):
     return ids
 
 
-@njit(cache=True, nogil=True)
-def edges_cut(indptr, indices, labels):
-    """Whether the clustering cuts each edge."""
+@compiled()
+def edges_cut(indptr: np.ndarray, indices: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether the clustering cuts each edge, bool (m,)."""
     cut = np.empty(indices.size // 2, np.bool_)
     e = 0
     for i in range(indptr.size - 1):
@@ -185,18 +225,30 @@ def edges_cut(indptr, indices, labels):
     return cut
 
 
-@njit(cache=True, nogil=True)
-def edge_fractions(reduced, cut, smoothing):
-    """Primal estimates (m,) of the edges."""
+@compiled()
+def edge_fractions(reduced: np.ndarray, cut: np.ndarray, smoothing: float) -> np.ndarray:
+    """Primal estimates of the edges, float64 (m,)."""
     x = np.empty(reduced.size)
     for e in range(reduced.size):
         x[e] = fraction(reduced[e], cut[e], smoothing)
     return x
 
 
-@njit(cache=True, nogil=True)
-def near_rows(indptr, indices, ids, reduced, cut, smoothing, limit):
-    """The edges whose estimate is below the limit, in compressed rows: ends, edges and estimates."""
+@compiled()
+def near_rows(
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    ids: np.ndarray,
+    reduced: np.ndarray,
+    cut: np.ndarray,
+    smoothing: float,
+    limit: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The edges whose estimate is below the limit, as compressed rows of their own.
+
+    Returns:
+        Row starts int64 (n + 1,), and for each entry the other end int32, the edge int32 and the estimate float32.
+    """
     x = edge_fractions(reduced, cut, smoothing)
     near_indptr = np.zeros(indptr.size, np.int64)
     for i in range(indptr.size - 1):
@@ -213,17 +265,42 @@ def near_rows(indptr, indices, ids, reduced, cut, smoothing, limit):
     return near_indptr, ends, edges, estimates
 
 
-@njit(cache=True, nogil=True)
-def separate_sparse(rows, near, reduced, cut, smoothing, tolerance, first, last, triangles, multipliers):
-    """Find violated triangles of three edges and give them multipliers; returns how many.
+@compiled()
+def separate_sparse(
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+    near: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    reduced: np.ndarray,
+    cut: np.ndarray,
+    smoothing: float,
+    tolerance: float,
+    first: int,
+    last: int,
+    triangles: np.ndarray,
+    multipliers: np.ndarray,
+) -> int:
+    """Find violated triangles of three edges and give them multipliers. Stops when the output arrays are full.
 
-    Stops where the arrays are full. ``rows`` are (indptr, indices, ids), ``near`` are `near_rows`. Each edge (i, j) is
-    looked at from its end i of more near edges, first <= i < last: common neighbours are found among those of j.
+    Each edge (i, j) is visited from the end i that has more near edges; common neighbours are found among those of j.
+
+    Args:
+        rows: (indptr, indices, `edge_ids`) of the graph.
+        near: `near_rows`.
+        reduced: float64 (m,), updated.
+        cut: bool (m,).
+        smoothing: T.
+        tolerance: least violation.
+        first: first node i to visit.
+        last: one past the last node i to visit.
+        triangles: (room, 3), output.
+        multipliers: float64 (room,), output.
+
+    Returns:
+        How many triangles were written.
     """
     indptr, indices, ids = rows
     near_indptr, ends, edges, estimates = near
     n = indptr.size - 1
-    # Estimates and edges between i and its near neighbours; no sum with 2 is below an estimate.
+    # Estimates and edges between i and its near neighbours. 2 marks other nodes: no estimate exceeds a sum with 2.
     x_to, edge_to = np.full(n, 2.0, np.float32), np.empty(n, np.int32)
     found = 0
     for i in range(first, last):

@@ -1,23 +1,37 @@
 """Separation of violated cycle inequalities on sparse graphs: x_e <= sum of x_f over a path f between the ends of e.
 
-Together they say what all triangle inequalities say when absent pairs weigh 0, and need no variables for the chords
-(Chopra and Rao, *The partition problem*, 1993). Each edge that is to some degree cut is a target; a breadth-first
-search over the edges that are less than cut finds paths of few edges (cf. Lange, Karrenbauer and Andres, ICML 2018,
-who pack such cycles). A violated inequality gets its multiplier at once, so that its edges are not offered again.
+Together they are equivalent to all triangle inequalities if absent pairs weigh 0, and they need no variables for
+absent pairs (Chopra and Rao, *The partition problem*, 1993). Every edge with a positive estimate is a target. A
+breadth-first search over the edges with an estimate below 1 finds paths of few edges between its ends (see Lange,
+Karrenbauer and Andres, ICML 2018, who pack such cycles). A violated inequality gets its multiplier immediately, so its
+edges are not offered again.
+
+In this module, ``graph`` is (indptr, indices, edge ids) and ``state`` is (reduced, cut, smoothing, tolerance), as in
+:mod:`.separation`.
 """
 
 import numpy as np
-from numba import njit
 
 from telescope_transformer.correlation_clustering.bounds.ascent import fraction, search_row
+from telescope_transformer.correlation_clustering.compiled import compiled
 
-# Most edges of a cycle: longer ones are not looked for, as an array has to hold one. It proves rings of 2,001 nodes.
+# Maximum number of edges of a cycle, since an array has to hold one. The longest that a test needs is a ring of 2,001
+# nodes.
 LONGEST = 4_096
 
+GraphRows = tuple[np.ndarray, np.ndarray, np.ndarray]
+State = tuple[np.ndarray, np.ndarray, float, float]
+CycleRows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-@njit(cache=True, nogil=True)
-def _ascend_cycle(cycle, signs, tolerance, reduced, cut, smoothing):
-    """Step for the cycle inequality of the target ``cycle[0]`` and its path; 0 where it is not violated."""
+
+@compiled()
+def _ascend_cycle(
+    cycle: np.ndarray, signs: np.ndarray, tolerance: float, reduced: np.ndarray, cut: np.ndarray, smoothing: float
+) -> float:
+    """Take the first step for the cycle inequality of the target ``cycle[0]`` and the path behind it.
+
+    Updates ``reduced``. Returns the new multiplier, or 0 if the inequality is not violated beyond the tolerance.
+    """
     violation = 0.0
     for p in range(cycle.size):
         violation += signs[p] * fraction(reduced[cycle[p]], cut[cycle[p]], smoothing)
@@ -29,9 +43,24 @@ def _ascend_cycle(cycle, signs, tolerance, reduced, cut, smoothing):
     return step
 
 
-@njit(cache=True, nogil=True)
-def _trace(target, by, node, source, came_from, came_by, cycle):
-    """Write a cycle: the target, the edge ``by`` that reached its far end from ``node``, and those before it."""
+@compiled()
+def _trace(
+    target: int, by: int, node: int, source: int, came_from: np.ndarray, came_by: np.ndarray, cycle: np.ndarray
+) -> int:
+    """Write the edges of a cycle by following the search tree back to its root.
+
+    Args:
+        target: edge between the root and the node that was reached.
+        by: edge from ``node`` to the node that was reached.
+        node: where the search was when it reached the other end of the target.
+        source: root of the search.
+        came_from: (n,) predecessor of each node in the search tree.
+        came_by: (n,) edge from the predecessor.
+        cycle: output, the target first.
+
+    Returns:
+        Number of edges, or 0 if the cycle is too long.
+    """
     cycle[0], cycle[1] = target, by
     length = 2
     while node != source:
@@ -43,9 +72,11 @@ def _trace(target, by, node, source, came_from, came_by, cycle):
     return length
 
 
-@njit(cache=True, nogil=True)
-def ways_out(indptr, ids, reduced, cut, smoothing, tolerance):
-    """How many edges of each node are less than cut."""
+@compiled()
+def ways_out(
+    indptr: np.ndarray, ids: np.ndarray, reduced: np.ndarray, cut: np.ndarray, smoothing: float, tolerance: float
+) -> np.ndarray:
+    """Number of edges of each node whose estimate is below 1 by more than the tolerance, int32 (n,)."""
     ways = np.zeros(indptr.size - 1, np.int32)
     for i in range(ways.size):
         for p in range(indptr[i], indptr[i + 1]):
@@ -53,11 +84,21 @@ def ways_out(indptr, ids, reduced, cut, smoothing, tolerance):
     return ways
 
 
-@njit(cache=True, nogil=True)
-def _mark_targets(i, graph, state, ways, target):
-    """Note the edges of node i that are cut beyond the tolerance, if i has fewer ways out than their other end.
+@compiled()
+def _mark_targets(i: int, graph: GraphRows, state: State, ways: np.ndarray, target: np.ndarray) -> tuple[int, float]:
+    """Mark the targets at node i: edges whose estimate exceeds the tolerance.
 
-    Returns how many there are and the largest estimate among them.
+    An edge is searched from the end with fewer ways out.
+
+    Args:
+        i: the node.
+        graph: see the module.
+        state: see the module.
+        ways: `ways_out`.
+        target: (n,), the edge to each neighbour is written to it.
+
+    Returns:
+        Number of targets and their largest estimate.
     """
     indptr, indices, ids = graph
     reduced, cut, smoothing, tolerance = state
@@ -72,9 +113,36 @@ def _mark_targets(i, graph, state, ways, target):
     return targets, highest
 
 
-@njit(cache=True, nogil=True)
-def _search_from(i, graph, state, work, highest, targets, target, tree, rows, found):
-    """Breadth-first search from node i for paths to its targets; returns how many cycles are found by now."""
+@compiled()
+def _search_from(
+    i: int,
+    graph: GraphRows,
+    state: State,
+    work: int,
+    highest: float,
+    targets: int,
+    target: np.ndarray,
+    tree: tuple[np.ndarray, ...],
+    rows: CycleRows,
+    found: int,
+) -> int:
+    """Breadth-first search from node i for short paths to its targets.
+
+    Args:
+        i: the node.
+        graph: see the module.
+        state: see the module.
+        work: maximum number of entries to look at.
+        highest: largest estimate of a target; longer paths are of no use.
+        targets: number of targets.
+        target: (n,) edge to each neighbour that is a target, -1 elsewhere.
+        tree: scratch arrays: seen, came_from, came_by, reach, queue, cycle, signs.
+        rows: output, see `separate_cycles`.
+        found: number of cycles found so far.
+
+    Returns:
+        Number of cycles found, including the earlier ones.
+    """
     indptr, indices, ids = graph
     reduced, cut, smoothing, tolerance = state
     seen, came_from, came_by, reach, queue, cycle, signs = tree
@@ -111,13 +179,24 @@ def _search_from(i, graph, state, work, highest, targets, target, tree, rows, fo
     return found
 
 
-@njit(cache=True, nogil=True)
-def separate_cycles(graph, state, ways, work, first, last, rows):
-    """Find violated cycles and give them multipliers; returns how many. Stops where the arrays are full.
+@compiled()
+def separate_cycles(
+    graph: GraphRows, state: State, ways: np.ndarray, work: int, first: int, last: int, rows: CycleRows
+) -> int:
+    """Find violated cycles and give them multipliers. Stops when the output arrays are full.
 
-    ``graph`` is (indptr, indices, ids), ``state`` (reduced, cut, smoothing, tolerance), ``ways`` is `ways_out`. From
-    each node ``first`` <= i < ``last`` at most ``work`` entries are looked at. Of ``rows``, (starts, edges,
-    multipliers), row t is written to ``edges`` from ``starts[t]`` to ``starts[t + 1]``, its target first.
+    Args:
+        graph: see the module.
+        state: see the module; its reduced weights are updated.
+        ways: `ways_out`.
+        work: maximum number of entries to look at from one node.
+        first: first node to search from.
+        last: one past the last node to search from.
+        rows: output (starts, edges, multipliers). The edges of cycle t are ``edges[starts[t] : starts[t + 1]]``, its
+            target first.
+
+    Returns:
+        How many cycles were written.
     """
     indptr, indices, _ = graph
     n = indptr.size - 1

@@ -1,8 +1,8 @@
-"""A checker of certificates in exact arithmetic, which shares no code with what finds them.
+"""A checker of certificates in exact arithmetic. It shares no code with the solvers whose results it checks.
 
 A certificate is a list of inequalities, sum of sign * x_e <= right over pairs e, each with a multiplier of at least 0.
-The checker proves every inequality valid for every clustering (x_e is 1 where e is cut, 0 where it is joined), and
-works out the bound that they prove together, in fractions. It is slow: use it on small graphs.
+The checker proves that every inequality holds for every clustering (x_e is 1 if e is cut, 0 if it is joined), and
+computes the bound that they prove together in exact fractions. It is slow; use it on small graphs.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,20 @@ import numpy as np
 from telescope_transformer.correlation_clustering.bounds.dual import Dual
 from telescope_transformer.errors import SolverError
 
-# Nodes of an inequality that is not a cycle, up to which all their partitions are tried: 4,140 of 8 nodes.
+# An inequality that is not a cycle is checked on all partitions of its nodes, up to this many: 8 nodes have 4,140.
 _MOST_NODES = 8
 
 
 @dataclass(frozen=True)
 class Inequality:
-    """Sum of ``signs[p] * x`` of ``pairs[p]`` <= ``right``, with its multiplier."""
+    """A linear inequality: the sum of ``signs[p] * x`` of ``pairs[p]`` is at most ``right``.
+
+    Attributes:
+        pairs: pairs of nodes.
+        signs: coefficient of each pair.
+        right: right-hand side.
+        multiplier: weight of the inequality in the certificate.
+    """
 
     pairs: tuple[tuple[int, int], ...]
     signs: tuple[int, ...]
@@ -29,7 +36,12 @@ class Inequality:
 
 
 def certificate_of(dual: Dual, ends: np.ndarray) -> list[Inequality]:
-    """The inequalities of a dual that have a multiplier; ``ends`` (m, 2) are the nodes of each of its pairs."""
+    """The inequalities of a dual that have a multiplier.
+
+    Args:
+        dual: state of an ascent.
+        ends: (m, 2) integers, the nodes of each of its pairs.
+    """
     pairs = [(int(a), int(b)) for a, b in ends]
     found = [
         Inequality(tuple(pairs[e] for e in row), (1, -1, -1), 0.0, float(y))
@@ -46,9 +58,18 @@ def certificate_of(dual: Dual, ends: np.ndarray) -> list[Inequality]:
 
 
 def verify(weights: np.ndarray, labels: np.ndarray, certificate: list[Inequality]) -> tuple[Fraction, Fraction]:
-    """Exact cost of the clustering ``labels`` (n,) and exact bound that a certificate proves; ``weights`` (n, n).
+    """Exact cost of a clustering and exact bound that a certificate proves.
 
-    Raises :class:`SolverError` where a multiplier is negative or an inequality not valid for every clustering.
+    Args:
+        weights: (n, n), symmetric.
+        labels: (n,), the clustering.
+        certificate: inequalities with multipliers.
+
+    Returns:
+        Cost and bound.
+
+    Raises:
+        SolverError: a multiplier is negative, or an inequality does not hold for every clustering.
     """
     n = len(weights)
     change: dict[tuple[int, int], Fraction] = {}
@@ -75,7 +96,7 @@ def _valid(row: Inequality) -> bool:
     if row.right >= 0 and row.signs.count(1) == 1 and set(row.signs) <= {1, -1}:
         target = row.pairs[row.signs.index(1)]
         others = [pair for pair, sign in zip(row.pairs, row.signs, strict=True) if sign < 0]
-        # Whoever is cut from the other end of a path is so somewhere along it.
+        # If the ends of a path are in different clusters, at least one of its edges is cut.
         return _connected(target, others)
     nodes = sorted({node for pair in row.pairs for node in pair})
     if len(nodes) > _MOST_NODES:
@@ -89,6 +110,7 @@ def _valid(row: Inequality) -> bool:
 
 
 def _connected(target: tuple[int, int], pairs: list[tuple[int, int]]) -> bool:
+    """Whether a path of the pairs connects the two nodes of ``target``."""
     reached, grows = {target[0]}, True
     while grows:
         new = {v for pair in pairs for v in pair if set(pair) & reached} - reached

@@ -1,46 +1,49 @@
 """Simulated annealing of small complete graphs, and a population of clusterings that it improves.
 
-Where weights are as good as random (rankings, modularity), descents end in one of very many local optima. Annealing
-moves random nodes to random clusters, and accepts a loss with a probability that falls with the temperature
-(Kirkpatrick, Gelatt and Vecchi, *Optimization by simulated annealing*, 1983). The number of clusters is capped near
-that of the best clustering known: without a cap, a hot clustering falls into many small clusters and condenses late.
+If the weights are close to random (rankings, modularity), descents end in one of very many local optima. Annealing
+moves random nodes to random clusters and accepts a loss with a probability that falls with the temperature
+(Kirkpatrick, Gelatt and Vecchi, *Optimization by simulated annealing*, 1983). The number of clusters is limited to
+about that of the best known clustering: without a limit, a hot clustering breaks up into many small clusters and
+condenses late.
 
-A population keeps what earlier runs found. Two members are crossed: the largest pieces that both agree on stay whole,
-the others are spread at random, and annealing goes on from a moderate temperature (cf. Lu, Zhou and Hao, *A
-merge-divide memetic algorithm for the clique partitioning problem*, 2021).
+A population keeps the results of earlier runs. Two members are crossed: the largest pieces that both agree on stay
+whole, the others are distributed at random, and annealing continues from a moderate temperature (see Lu, Zhou and Hao,
+*A merge-divide memetic algorithm for the clique partitioning problem*, 2021).
 
-The kernel keeps the sums of weights from every node to every cluster in float32. Costs are always measured on the
+The kernel keeps the sums of weights between every node and every cluster in float32. Costs are always computed on the
 graph itself.
 """
 
 import numpy as np
-from numba import njit
 
+from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels, common_refinement
 from telescope_transformer.correlation_clustering.search.local_search import improve
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
-# Beyond, the float32 copy of the weights leaves the cache, and sweeps over all clusters take too long.
+# Beyond this many nodes the float32 copy of the weights (16 MB) no longer fits in the cache, and sweeps over all
+# clusters take too long.
 ANNEAL_UP_TO = 2_000
-# Temperatures in units of the root mean square length of a node's row of weights: that of random starts, that of
-# children, and the last one. Measured on random weights of 500 and 1,000 nodes: hotter starts gain nothing, colder
-# ones end in local optima; below the last, moves that only gain do as well.
+# First temperature of random starts, first temperature of children, and last temperature, in units of the root mean
+# square length of a node's row of weights. Measured on random weights of 500 and 1,000 nodes: hotter starts gain
+# nothing, colder ones end in local optima, and below the last temperature plain descent does as well.
 _HOT, _WARM, _COLD = 0.2, 0.1, 0.05
-# Sweeps of one run: 3,000 get further than 1,000 in one run, but three runs and their children get further than one.
-# Fewer where there are many clusters, so that a run takes about a second.
+# Sweeps of one run, and the maximum number of its proposals, which takes about a second. One run of 3,000 sweeps gets
+# further than one of 1,000, but three short runs and their children get further than one long run.
 _SWEEPS, _PROPOSALS = 1_000, 100_000_000
-# A loss of so many times the temperature is accepted with a probability of e^-16: never, in a run.
+# A loss of this many temperatures is accepted with a probability of e^-16 = 1e-7, so it need not be drawn.
 _NEVER = 16.0
-# Members, whose first runs take about a second for 1,000 nodes; and children in a row that bring nothing, three for
-# each, after which a population has converged.
+# Members of a population, whose first runs take about a second for 1,000 nodes; and the number of children in a row
+# without improvement, three for each member, after which the population has converged.
 _POPULATION, _BARREN = 10, 30
-# Proposals between two looks at the clock: at most 0.1 s if all are accepted, and more than the sums of a call cost.
+# Proposals between two checks of the time: at most 0.1 s if all are accepted, and more than it costs to set up the
+# sums of a call.
 _PROPOSALS_A_CALL = 1_000_000
 
 
-@njit(cache=True, nogil=True)
-def _sums(weights, labels, rows):
-    """Sums of weights from each cluster to each node (rows, n), and the number of nodes of each cluster (rows,)."""
+@compiled()
+def _sums(weights: np.ndarray, labels: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of weights between each cluster and each node, float32 (rows, n), and cluster sizes, int64 (rows,)."""
     sums, count = np.zeros((rows, labels.size), np.float32), np.zeros(rows, np.int64)
     for i in range(labels.size):
         count[labels[i]] += 1
@@ -48,8 +51,9 @@ def _sums(weights, labels, rows):
     return sums, count
 
 
-@njit(cache=True, nogil=True)
-def _move(row, labels, sums, count, v, target):
+@compiled()
+def _move(row: np.ndarray, labels: np.ndarray, sums: np.ndarray, count: np.ndarray, v: int, target: np.int64) -> None:
+    """Move node v, whose weights are ``row``, to the cluster ``target``."""
     own = labels[v]
     labels[v] = target
     count[own] -= 1
@@ -60,9 +64,9 @@ def _move(row, labels, sums, count, v, target):
         to_own[j] -= row[j]
 
 
-@njit(cache=True, nogil=True)
-def _rename(labels, sums, count, last, empty):
-    """The last cluster takes the number of an empty one."""
+@compiled()
+def _rename(labels: np.ndarray, sums: np.ndarray, count: np.ndarray, last: int, empty: int) -> None:
+    """Give the last cluster the number of an empty one."""
     if empty != last:
         sums[empty] = sums[last]
         count[empty] = count[last]
@@ -73,16 +77,23 @@ def _rename(labels, sums, count, last, empty):
     count[last] = 0
 
 
-@njit(cache=True, nogil=True)
-def _anneal(weights, labels, most, temperatures, seed):
-    """One sweep at each temperature, from ``labels`` (0..k-1, k <= most), which are overwritten.
+@compiled()
+def _anneal(weights: np.ndarray, labels: np.ndarray, most: int, temperatures: np.ndarray, seed: int) -> None:
+    """Run one sweep at each temperature.
 
-    A sweep proposes as many moves of each node as there are clusters, and one more. A proposal is a random cluster,
-    or a new one while there are fewer than ``most``.
+    A sweep proposes one more move of each node than there are clusters. A proposal is a random cluster, or a new one
+    if there are fewer than ``most``.
+
+    Args:
+        weights: float32 (n, n), diagonal 0.
+        labels: int64 (n,), clusters 0..k-1 with k <= most; updated.
+        most: maximum number of clusters.
+        temperatures: float32, one for each sweep.
+        seed: of the random choices.
     """
     n, k = labels.size, labels.max() + 1
     sums, count = _sums(weights, labels, most + 1)
-    # Xorshift generator (Marsaglia 2003): the high bits choose a cluster, the low ones whether a loss is accepted.
+    # Xorshift generator (Marsaglia 2003). The high bits choose a cluster, the low bits whether a loss is accepted.
     bits = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
     for temperature in temperatures:
         for _ in range(k + 1):
@@ -105,9 +116,15 @@ def _anneal(weights, labels, most, temperatures, seed):
 
 
 class Annealer:
-    """Anneals clusterings of one graph: its weights in float32, and their unit of temperature.
+    """Anneals clusterings of one graph.
 
-    Weights are scaled by a power of two to about 1, so that their sums are finite, and those of whole numbers exact.
+    Weights are scaled by a power of two to about 1, so that their sums are finite, and sums of whole numbers are
+    exact.
+
+    Args:
+        graph: the graph.
+        rng: source of random numbers.
+        deadline: when to stop.
     """
 
     def __init__(self, graph: Graph, rng: np.random.Generator, deadline: Deadline) -> None:
@@ -116,9 +133,15 @@ class Annealer:
         self._unit = float(np.sqrt(np.square(self._weights, dtype=np.float64).sum() / max(graph.n, 1)))
 
     def run(self, labels: np.ndarray, hottest: float = _WARM, room: int = 0) -> np.ndarray:
-        """Canonical labels (n,) after annealing ``labels`` with ``room`` for more clusters, and then moves of nodes.
+        """Anneal a clustering, then improve it by moves of nodes.
 
-        ``hottest`` is the first temperature, in units of a node's row of weights.
+        Args:
+            labels: (n,), where to start.
+            hottest: first temperature, in units of a node's row of weights.
+            room: number of additional clusters that are allowed.
+
+        Returns:
+            Canonical labels int64 (n,).
         """
         labels = canonical_labels(labels)
         most = int(labels.max(initial=0)) + 1 + room
@@ -134,20 +157,38 @@ class Annealer:
 
 
 def cross(first: np.ndarray, second: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Labels (n,) below k: the k largest pieces that two clusterings agree on, and the others each in one of those."""
+    """Cross two clusterings: the k largest pieces that both share stay apart, and every other piece joins one of them.
+
+    Args:
+        first: (n,), labels.
+        second: (n,), labels.
+        k: number of clusters.
+        rng: source of random numbers.
+
+    Returns:
+        Labels (n,) below k.
+    """
     pieces = common_refinement(first, second)
     size = np.bincount(pieces)
     target = rng.integers(0, k, size.size)
     largest = np.argsort(-size, kind="stable")[:k]
     target[largest] = np.arange(largest.size)
-    return target[pieces]
+    crossed: np.ndarray = target[pieces]
+    return crossed
 
 
 def breed(progress: Progress, rng: np.random.Generator, deadline: Deadline, rounds: int | None = None) -> None:
-    """Improve the best clustering of ``progress`` by populations until the deadline, or ``rounds`` of them.
+    """Improve the best clustering by populations.
 
-    A population begins with annealing from random clusterings. The child of a random pair takes the place of the
-    worst if it costs less and differs in cost from all. When no child does any more, the next population begins.
+    A population begins with annealing from random clusterings. The child of a random pair replaces the worst member if
+    it costs less and its cost differs from that of all members. The next population begins when children bring nothing
+    new.
+
+    Args:
+        progress: of the graph; receives clusterings.
+        rng: source of random numbers.
+        deadline: when to stop.
+        rounds: number of populations, or None.
     """
     annealer = Annealer(progress.graph, rng, deadline)
     while rounds != 0 and not deadline.passed and not progress.closed:
@@ -156,12 +197,13 @@ def breed(progress: Progress, rng: np.random.Generator, deadline: Deadline, roun
 
 
 def _one_population(progress: Progress, annealer: Annealer, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Run one population until its children bring nothing new."""
     graph = progress.graph
     members: list[np.ndarray] = []
     costs: list[float] = []
     barren = 0
     while barren < _BARREN and not deadline.passed and not progress.closed:
-        # About as many clusters as the best has.
+        # About as many clusters as the best clustering has.
         k = max(2, int(progress.labels.max(initial=0)) + int(rng.integers(0, 3)))
         if len(members) < _POPULATION:
             child = annealer.run(rng.integers(0, k, graph.n), _HOT)

@@ -1,37 +1,49 @@
 """Greedy additive edge contraction (GAEC): join the two clusters of largest positive weight until there are none.
 
 Keuper et al., *Efficient decomposition of image and mesh graphs by lifted multicuts* (ICCV 2015), section 4. On a
-complete graph this is sum-linkage with a stop at 0, here over a matrix with cached nearest neighbours in O(n) for a
-contraction. Four things make it fast. A contraction writes one row and no column: before a row is read, the clusters
-contracted since it was written are looked up in their own rows. A nearest neighbour that may have become worse keeps
-its old weight as an upper bound and is searched again only when that bound is the largest of all. The matrix is packed
-as clusters vanish. Sums and maxima are loops without branches.
+complete graph this is sum-linkage that stops at 0. Here it works on a matrix with cached nearest neighbours, in O(n)
+for a contraction. Four things make it fast:
 
-Where two weights are equal, the pair whose first cluster has the lowest place is joined, then the lowest partner; sums
-are rounded in the matrix's precision, so that clusterings with ties may differ between float32 and float64.
+- A contraction writes one row and no column. Before a row is read, the entries of clusters that were contracted since
+  it was written are copied from their rows.
+- A nearest neighbour that may have become worse keeps its old weight as an upper bound, and is searched again only
+  when that bound is the largest of all.
+- The matrix is packed as clusters vanish.
+- Sums and maxima are loops without branches.
+
+Of several equal weights, the pair with the lowest first cluster is joined, then the lowest partner. Sums are rounded
+in the precision of the matrix, so clusterings with ties can differ between float32 and float64.
+
+In this module, ``key`` (n,) is the weight of each cluster's best partner or an upper bound of it, ``partner`` (n,)
+that partner, ``stale`` (n,) whether the key is only a bound, and ``stamp`` (n,) the contraction in which each row was
+last written.
 """
 
 import numpy as np
-from numba import njit
 
-# The matrix is packed when so many of its clusters are left: packing then costs less than a quarter of what it held.
+from telescope_transformer.correlation_clustering.compiled import compiled
+
+# The matrix is packed when this share of its clusters is left. Packing then costs less than a quarter of the matrix.
 _PACK_BELOW = 0.5
-# Values whose largest is found by vector instructions before the next block: a few registers' worth.
+# Values whose maximum is taken by vector instructions at once: 64 float32 fill four to eight registers.
 _BLOCK = 64
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
-def _largest(values):
-    """Largest of finite values (and -inf): without NaN the loop compiles to vector instructions."""
-    best = values.dtype.type(-np.inf)
+@compiled(fastmath={"nnan", "nsz"})
+def _largest(values: np.ndarray) -> float:
+    """Largest of finite values (and -inf). Without NaN, the loop compiles to vector instructions."""
+    best: float = values.dtype.type(-np.inf)
     for value in values:
         best = max(best, value)
     return best
 
 
-@njit(cache=True, nogil=True)
-def first_largest(values):
-    """Place and value of the largest; the lowest place among equals. One pass in blocks, and one over a block."""
+@compiled()
+def first_largest(values: np.ndarray) -> tuple[int, float]:
+    """Position and value of the largest value; the lowest position among equals, -1 if all are -inf or there are none.
+
+    One pass in blocks, and one over the block that holds the maximum.
+    """
     best = values.dtype.type(-np.inf)
     block = 0
     for start in range(0, values.size, _BLOCK):
@@ -44,9 +56,9 @@ def first_largest(values):
     return -1, best
 
 
-@njit(cache=True, nogil=True)
-def _nearest(matrix, threshold, sizes, key, partner):
-    """Best partner of each node, before any contraction; lowest index among equals."""
+@compiled()
+def _nearest(matrix: np.ndarray, threshold: float, sizes: np.ndarray, key: np.ndarray, partner: np.ndarray) -> None:
+    """Find the best partner of each node before any contraction; the lowest index among equals."""
     unit = np.all(sizes == 1.0)
     scratch = np.empty(key.size, key.dtype)
     for a in range(key.size):
@@ -60,26 +72,29 @@ def _nearest(matrix, threshold, sizes, key, partner):
             partner[a], key[a] = first_largest(scratch)
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
-def _weigh(row, penalty, sizes, a, weights):
-    """Weights from cluster a to each; -inf to itself and to what is gone."""
+@compiled(fastmath={"nnan", "nsz"})
+def _weigh(row: np.ndarray, penalty: float, sizes: np.ndarray, a: int, weights: np.ndarray) -> None:
+    """Write the weights from cluster a to each; -inf for itself and for clusters that are gone."""
     for k in range(weights.size):
         weights[k] = row[k] - penalty * sizes[k] if sizes[k] > 0 else -np.inf
     weights[a] = -np.inf
 
 
-@njit(cache=True, nogil=True)
-def _refresh(matrix, stamp, contracted, count, a):
-    """Copy into row a what later contractions wrote to the rows of others."""
+@compiled()
+def _refresh(matrix: np.ndarray, stamp: np.ndarray, contracted: np.ndarray, count: int, a: int) -> None:
+    """Copy into row a what later contractions wrote to the rows of other clusters."""
     row, since = matrix[a], stamp[a]
     for c in contracted[:count]:
         if stamp[c] > since:
             row[c] = matrix[c, a]
 
 
-@njit(cache=True, nogil=True)
-def _note(contracted, count, stamp, i, j):
-    """Put i on the list of contracted clusters and take j off it; j never was contracted if i was not."""
+@compiled()
+def _note(contracted: np.ndarray, count: int, stamp: np.ndarray, i: int, j: int) -> int:
+    """Add i to the list of contracted clusters and remove j; returns the new length.
+
+    If i was never contracted, j was not either.
+    """
     if stamp[i] == 0:
         contracted[count] = i
         return count + 1
@@ -92,9 +107,23 @@ def _note(contracted, count, stamp, i, j):
     return count
 
 
-@njit(cache=True, nogil=True)
-def _merge_rows(matrix, threshold, sizes, alive, i, j, weights, key, partner, stale):
-    """Add row j to row i; raises or marks the keys of others. ``weights`` are scratch, ``sizes[j]`` is 0."""
+@compiled()
+def _merge_rows(
+    matrix: np.ndarray,
+    threshold: float,
+    sizes: np.ndarray,
+    alive: int,
+    i: int,
+    j: int,
+    weights: np.ndarray,
+    key: np.ndarray,
+    partner: np.ndarray,
+    stale: np.ndarray,
+) -> None:
+    """Add row j to row i, and raise the keys of others or mark them as stale.
+
+    ``weights`` is scratch, and ``sizes[j]`` is already 0.
+    """
     row_i, row_j = matrix[i], matrix[j]
     for k in range(alive):
         row_i[k] += row_j[k]
@@ -109,9 +138,18 @@ def _merge_rows(matrix, threshold, sizes, alive, i, j, weights, key, partner, st
             stale[k] = weights[k] < key[k] or stale[k]
 
 
-@njit(cache=True, nogil=True)
-def _pack(matrix, sizes, stamp, alive, key, partner, stale, member):
-    """Move the rows and columns of the living clusters to the front."""
+@compiled()
+def _pack(
+    matrix: np.ndarray,
+    sizes: np.ndarray,
+    stamp: np.ndarray,
+    alive: int,
+    key: np.ndarray,
+    partner: np.ndarray,
+    stale: np.ndarray,
+    member: np.ndarray,
+) -> int:
+    """Move the rows and columns of the remaining clusters to the front; returns how many there are."""
     place = np.full(alive, -1, np.int64)
     kept = 0
     for a in range(alive):
@@ -130,9 +168,9 @@ def _pack(matrix, sizes, stamp, alive, key, partner, stale, member):
     return kept
 
 
-@njit(cache=True, nogil=True)
-def _gaec_dense(matrix, threshold, sizes):
-    """Parent of each node in the forest of contractions; overwrites ``matrix`` and ``sizes``."""
+@compiled()
+def _gaec_dense(matrix: np.ndarray, threshold: float, sizes: np.ndarray) -> np.ndarray:
+    """Parent of each node in the forest of contractions, int64 (n,); overwrites ``matrix`` and ``sizes``."""
     n = matrix.shape[0]
     key = np.empty(n, matrix.dtype)
     weights = np.empty(n, matrix.dtype)
@@ -182,9 +220,17 @@ def _gaec_dense(matrix, threshold, sizes):
 
 
 def contract_greedily(matrix: np.ndarray, threshold: float, sizes: np.ndarray | None = None) -> np.ndarray:
-    """Parent of each node in the forest of contractions; overwrites ``matrix`` and needs no memory beyond it but O(n).
+    """Parent of each node in the forest of contractions.
 
-    ``sizes`` (n,) are 1 where none are given.
+    Needs only O(n) memory beyond the matrix.
+
+    Args:
+        matrix: float32 or float64 (n, n), see `DenseGraph`; overwritten.
+        threshold: see `DenseGraph`.
+        sizes: float64 (n,), 1 by default.
+
+    Returns:
+        int64 (n,).
     """
     if len(matrix) < 2:
         return np.arange(len(matrix))

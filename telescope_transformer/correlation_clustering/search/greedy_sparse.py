@@ -1,17 +1,22 @@
-"""GAEC on sparse graphs: contractions small into large, with a hash of the pairs of clusters that share an edge.
+"""GAEC on sparse graphs: small clusters are contracted into large ones, with a hash table of adjacent clusters.
 
-Edges that no contraction has touched wait in one sorted array; only the others, whose weights are sums, go through a
-heap. Each parallel edge is merged once, so that the whole takes O(m log m) time, and lists of half-edges are linked so
-that a contraction moves nothing but the smaller side. Half-edge 2e + s is side s of edge e.
+Edges that no contraction has changed wait in one sorted array; only the others, whose weights are sums, go through a
+heap. Each parallel edge is merged once, so the whole takes O(m log m) time. Linked lists of half-edges ensure that a
+contraction only moves the smaller side. Half-edge 2e + s is side s of edge e.
 """
 
 import numpy as np
-from numba import njit
+
+from telescope_transformer.correlation_clustering.compiled import compiled
+
+# Load of the hash table at which it is rebuilt: beyond, linear probing takes more than 6 probes for a missing key
+# (Knuth, *The Art of Computer Programming*, volume 3, section 6.4).
+_FULL = 0.7
 
 
-@njit(cache=True, nogil=True)
-def _edge_list(indptr, indices, data):
-    """Ends (m, 2) int32 and weights (m,) of the edges, each once."""
+@compiled()
+def _edge_list(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends, int32 (m, 2), and weights, float64 (m,), of the edges, each once."""
     m = indices.size // 2
     ends = np.empty((m, 2), np.int32)
     weights = np.empty(m)
@@ -25,9 +30,13 @@ def _edge_list(indptr, indices, data):
     return ends[:e], weights[:e]
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _slot(keys, key):
-    """Place of the key in the hash table, or the free place where it belongs."""
+@compiled(inline="always")
+def _slot(keys: np.ndarray, key: int) -> np.uint64:
+    """Slot of the key in the hash table, or the free slot where it belongs.
+
+    The table has a power of two of slots. The multiplier is 2^64 divided by the golden ratio (Knuth, *The Art of
+    Computer Programming*, volume 3, section 6.4), whose high bits are well mixed.
+    """
     mask = np.uint64(keys.size - 1)
     place = (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20) & mask
     while keys[place] != -1 and keys[place] != key:
@@ -35,8 +44,9 @@ def _slot(keys, key):
     return place
 
 
-@njit(cache=True, nogil=True)
-def _push(heap_keys, heap_edges, height, key, edge):
+@compiled()
+def _push(heap_keys: np.ndarray, heap_edges: np.ndarray, height: int, key: float, edge: int) -> None:
+    """Add an edge to a heap with four children each."""
     p = height
     while p > 0:
         q = (p - 1) // 4
@@ -47,9 +57,9 @@ def _push(heap_keys, heap_edges, height, key, edge):
     heap_keys[p], heap_edges[p] = key, edge
 
 
-@njit(cache=True, nogil=True)
-def _pop(heap_keys, heap_edges, height):
-    """Remove the top of a heap of the given height (4 children each)."""
+@compiled()
+def _pop(heap_keys: np.ndarray, heap_edges: np.ndarray, height: int) -> None:
+    """Remove the top of a heap with four children each."""
     last = height - 1
     key, edge = heap_keys[last], heap_edges[last]
     p = 0
@@ -68,9 +78,9 @@ def _pop(heap_keys, heap_edges, height):
     heap_keys[p], heap_edges[p] = key, edge
 
 
-@njit(cache=True, nogil=True)
-def _link(ends, n):
-    """Linked lists of half-edges: heads, tails and lengths by node, and the next half-edge of each."""
+@compiled()
+def _link(ends: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Linked lists of half-edges: head, tail and length for each node, and the successor of each half-edge."""
     head = np.full(n, -1, np.int32)
     tail = np.full(n, -1, np.int32)
     degree = np.zeros(n, np.int32)
@@ -87,8 +97,9 @@ def _link(ends, n):
     return head, tail, degree, following
 
 
-@njit(cache=True, nogil=True)
-def _fill_hash(ends, n, keys, values):
+@compiled()
+def _fill_hash(ends: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray) -> None:
+    """Enter all edges into the hash table."""
     for e in range(ends.shape[0]):
         a, b = ends[e, 0], ends[e, 1]
         place = _slot(keys, np.int64(min(a, b)) * n + max(a, b))
@@ -96,9 +107,9 @@ def _fill_hash(ends, n, keys, values):
         values[place] = e
 
 
-@njit(cache=True, nogil=True)
-def _rebuild_hash(ends, state, n, keys, values):
-    """Forget the pairs of clusters that are gone."""
+@compiled()
+def _rebuild_hash(ends: np.ndarray, state: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray) -> int:
+    """Remove the pairs of clusters that are gone from the hash table; returns how many entries are left."""
     keys[:] = -1
     used = 0
     for e in range(ends.shape[0]):
@@ -111,9 +122,23 @@ def _rebuild_hash(ends, state, n, keys, values):
     return used
 
 
-@njit(cache=True, nogil=True)
-def _contract(i, j, ends, weights, state, lists, table, heap, height):
-    """Move the half-edges of j to i and merge parallel edges; returns the heap's height and new hash entries."""
+@compiled()
+def _contract(
+    i: int,
+    j: int,
+    ends: np.ndarray,
+    weights: np.ndarray,
+    state: np.ndarray,
+    lists: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    table: tuple[np.ndarray, np.ndarray],
+    heap: tuple[np.ndarray, np.ndarray],
+    height: int,
+) -> tuple[int, int]:
+    """Move the half-edges of j to i and merge parallel edges.
+
+    Returns:
+        Height of the heap, and the number of new entries of the hash table.
+    """
     head, tail, degree, following = lists
     keys, values = table
     heap_keys, heap_edges = heap
@@ -154,9 +179,21 @@ def _contract(i, j, ends, weights, state, lists, table, heap, height):
     return height, added
 
 
-@njit(cache=True, nogil=True)
-def _gaec_sparse(ends, weights, order, parent, lists, table, heap, used):
-    """Contract until no weight is positive. ``state`` of an edge: 0 untouched, 1 a sum, 2 gone."""
+@compiled()
+def _gaec_sparse(
+    ends: np.ndarray,
+    weights: np.ndarray,
+    order: np.ndarray,
+    parent: np.ndarray,
+    lists: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    table: tuple[np.ndarray, np.ndarray],
+    heap: tuple[np.ndarray, np.ndarray],
+    used: int,
+) -> None:
+    """Contract until no weight is positive.
+
+    The state of an edge is 0 while unchanged, 1 once its weight is a sum, and 2 when it is gone.
+    """
     state = np.zeros(weights.size, np.uint8)
     heap_keys, heap_edges = heap
     keys, values = table
@@ -181,12 +218,12 @@ def _gaec_sparse(ends, weights, order, parent, lists, table, heap, used):
         state[e] = 2
         height, added = _contract(i, j, ends, weights, state, lists, table, heap, height)
         used += added
-        if used > 0.7 * keys.size:
+        if used > _FULL * keys.size:
             used = _rebuild_hash(ends, state, lists[0].size, keys, values)
 
 
 def contract_greedily_sparse(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Parent of each node in the forest of contractions."""
+    """Parent of each node in the forest of contractions, int64 (n,), from the fields of a `SparseGraph`."""
     ends, weights = _edge_list(indptr, indices, data)
     n = indptr.size - 1
     m = weights.size

@@ -1,50 +1,66 @@
-"""Local search: moves of nodes, joins of clusters, restarts that fuse clusterings, and neighbourhoods solved anew.
+"""Local search: moves of nodes, joins of clusters, restarts that fuse clusterings, and neighbourhoods solved again.
 
-Where a search starts matters more than its neighbourhood, so several starts are run: GAEC, moves from singletons in
-random orders. Two clusterings are fused by contracting their common refinement, on which the search goes on from the
-better of the two (cf. Kappes et al., *Fusion moves for correlation clustering*, CVPR 2015): what they agree on is
-settled, what they differ in is searched at once.
+Where a search starts matters more than its neighbourhood, so there are several starts: GAEC, and moves from single
+nodes in random orders. Two clusterings are fused by contracting their common refinement and continuing the search from
+the better of the two (see Kappes et al., *Fusion moves for correlation clustering*, CVPR 2015): what they agree on is
+settled, and what they differ in is searched together.
 
-Last, a cluster and its nearest ones are taken apart and clustered anew. The neighbourhood contains that of Kernighan
-and Lin with joins (Keuper et al., *Efficient decomposition of image and mesh graphs by lifted multicuts*, ICCV 2015),
-which exchanges nodes of two clusters, joins them or splits one.
+Finally, each cluster and its nearest ones are taken apart and clustered again. This neighbourhood contains that of
+Kernighan and Lin with joins (Keuper et al., *Efficient decomposition of image and mesh graphs by lifted multicuts*,
+ICCV 2015), which exchanges nodes of two clusters, joins them or splits one.
 """
 
 import numpy as np
 
 from telescope_transformer.correlation_clustering.forest import roots
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels, common_refinement
+from telescope_transformer.correlation_clustering.options import check_limit, check_whole_number
 from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress
+from telescope_transformer.correlation_clustering.validation import check_graph, check_labels
 
-# A move must gain more than this, relative to the largest weight: more than what rounding of a sum of 10,000 weights
-# can feign, so that a search ends.
+# A move must gain more than this, relative to the largest weight, so that a search ends. Rounding of a sum of 10,000
+# weights was at most 1e-12 of the largest weight in 200 trials.
 TOLERANCE = 1e-10
-# Numbers that are read between two looks at the clock: about 20 ms.
+# Numbers that are read between two checks of the time: about 20 ms.
 _ENTRIES_A_CALL = 20_000_000
-# Keeping up the slack of each node pays once most nodes stay where they are; measured on embeddings of 2,000 nodes.
+# Share of nodes that moved in the last pass, below which keeping the slack of each node up to date pays. Measured on
+# embeddings of 2,000 nodes.
 _TRACK_BELOW = 0.05
-# Fresh starts of a fusion: each takes as long as the search from the better clustering.
+# Fresh starts of a fusion. Each takes as long as the search from the better clustering. For 800 embeddings in 3 s, the
+# cost was 412.240 without and 412.237 with any.
 _FRESH_STARTS = 2
-# Neighbourhoods are tried up to this many clusters: a matrix of how near these are takes 72 MB.
+# Clusters up to which neighbourhoods are searched: the matrix of the distances between them takes 72 MB.
 _RESOLVE_UP_TO = 3_000
-# Most clusters of a neighbourhood.
+# Restarts without improvement after which a search without a time limit ends.
+_PATIENCE = 8
+# Maximum number of clusters of a neighbourhood. 3, 6 and 12 gave the same costs on embeddings and on Gaussian weights.
 _MOST_TOGETHER = 6
 
 
 def gaec(graph: Graph) -> np.ndarray:
-    """Labels (n,) of greedy additive edge contraction; 0..k-1 in order of first member.
+    """Cluster by greedy additive edge contraction. Of a graph of vectors, only pairs of nearest neighbours are
+    contracted.
 
-    Of a graph of vectors, only the pairs of nearest neighbours are contracted.
+    Returns:
+        Canonical labels int64 (n,).
     """
+    check_graph(graph)
     if graph.n < 2:
         return np.zeros(graph.n, dtype=np.int64)
     return canonical_labels(roots(graph.greedy_parents()))
 
 
 def move_nodes(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadline: Deadline) -> np.ndarray:
-    """Labels after passes of one-element moves in random orders, until none moves or the deadline has passed.
+    """Pass over all nodes in random orders and move each to its best cluster, until none moves. The cost never rises.
 
-    The cost never rises. Labels are not canonical.
+    Args:
+        graph: the graph.
+        labels: (n,) integers below n.
+        rng: source of random orders.
+        deadline: when to stop.
+
+    Returns:
+        Labels int64 (n,), not canonical.
     """
     labels = labels.astype(np.int64, copy=True)
     n = graph.n
@@ -64,7 +80,17 @@ def move_nodes(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadl
 
 
 def improve(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadline: Deadline) -> np.ndarray:
-    """Labels after moves of nodes and of whole clusters until neither helps; canonical, never of higher cost."""
+    """Move nodes and then whole clusters until neither helps. The cost never rises.
+
+    Args:
+        graph: the graph.
+        labels: (n,), where to start.
+        rng: source of random orders.
+        deadline: when to stop.
+
+    Returns:
+        Canonical labels int64 (n,).
+    """
     labels = canonical_labels(labels)
     while True:
         labels = canonical_labels(move_nodes(graph, labels, rng, deadline))
@@ -80,7 +106,18 @@ def improve(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadline
 def fuse(
     graph: Graph, best: np.ndarray, other: np.ndarray, rng: np.random.Generator, deadline: Deadline
 ) -> np.ndarray:
-    """The better clustering ``best``, improved on the graph in which whatever both agree on is contracted."""
+    """Improve a clustering on the graph in which everything that it shares with another one is contracted.
+
+    Args:
+        graph: the graph.
+        best: (n,), the better clustering; the result costs no more.
+        other: (n,), the other one.
+        rng: source of random orders.
+        deadline: when to stop.
+
+    Returns:
+        Canonical labels int64 (n,).
+    """
     pieces = common_refinement(best, other)
     k = int(pieces.max(initial=-1)) + 1
     if k == graph.n:
@@ -88,7 +125,7 @@ def fuse(
     small = graph.contract(pieces)
     start = np.empty(k, dtype=np.int64)
     start[pieces] = best
-    # Among the pieces, the better clustering may be a local optimum that only a fresh start gets out of.
+    # The better clustering may be a local optimum among the pieces, which only a fresh start can leave.
     candidates = [improve(small, start, rng, deadline)[pieces]]
     candidates += [improve(small, np.arange(k), rng, deadline)[pieces] for _ in range(_FRESH_STARTS)]
     winner = min(candidates, key=graph.score)
@@ -96,11 +133,20 @@ def fuse(
 
 
 def evolve(
-    progress: Progress, rng: np.random.Generator, deadline: Deadline, patience: int = 8, most: int | None = None
+    progress: Progress,
+    rng: np.random.Generator,
+    deadline: Deadline,
+    patience: int = _PATIENCE,
+    most: int | None = None,
 ) -> None:
-    """Improve the best clustering of ``progress`` by restarts and fusion until ``patience`` of them brought nothing.
+    """Improve the best clustering by restarts and fusion.
 
-    There are no more than ``most`` restarts, if that is given.
+    Args:
+        progress: of the graph; receives clusterings.
+        rng: source of random orders.
+        deadline: when to stop.
+        patience: number of restarts without improvement after which to stop.
+        most: maximum number of restarts, or None.
     """
     graph = progress.graph
     failures, restarts = 0, 0
@@ -115,17 +161,22 @@ def evolve(
 
 
 def resolve_neighbourhoods(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Improve the best clustering of ``progress`` until no neighbourhood of any cluster brings anything.
+    """Take clusters and their nearest ones apart and cluster them again, until that improves nothing.
 
-    Clusters that a neighbourhood has changed wait for the next pass, which measures anew how near clusters are. Only a
-    graph with a matrix, and of not too many clusters, is searched.
+    Clusters of a changed neighbourhood wait for the next pass, which measures again how near clusters are. Graphs
+    without a matrix and clusterings of too many clusters are left as they are.
+
+    Args:
+        progress: of the graph; receives clusterings.
+        rng: source of random choices.
+        deadline: when to stop.
     """
     graph, labels = progress.graph, progress.labels.copy()
     changed = graph.complete and int(labels.max(initial=-1)) < _RESOLVE_UP_TO
     while changed and not deadline.passed and not progress.closed:
         changed = False
         sizes = np.bincount(labels)
-        # Mean weight between the members of two clusters.
+        # Mean weight between the members of each two clusters.
         nearness = graph.contract(labels).weights() / np.outer(sizes, sizes)
         np.fill_diagonal(nearness, np.inf)
         stays = np.ones(sizes.size, dtype=bool)
@@ -149,7 +200,11 @@ def resolve_neighbourhoods(progress: Progress, rng: np.random.Generator, deadlin
 def _resolve(
     graph: Graph, before: np.ndarray, nodes: np.ndarray, rng: np.random.Generator, deadline: Deadline
 ) -> np.ndarray | None:
-    """Canonical labels of ``nodes`` that cost less than those ``before``; None where there are none."""
+    """Cluster some nodes again.
+
+    Returns:
+        Canonical labels of ``nodes`` that cost less than those ``before``, or None.
+    """
     part = graph.part(nodes)
     before = canonical_labels(before)
     fresh = improve(part, np.arange(part.n), rng, deadline)
@@ -166,14 +221,31 @@ def refine(
     time_limit: float | None = None,
     restarts: int | None = None,
 ) -> np.ndarray:
-    """Labels (n,) of the best clustering found from ``labels`` (or GAEC), restarts and neighbourhoods; canonical.
+    """Improve a clustering by restarts and neighbourhoods.
 
-    The cost is at most that of ``labels``. Deterministic for a seed where no time limit interrupts it; ``restarts``
-    bounds the work without a clock.
+    The result is deterministic for a seed unless a time limit interrupts it.
+
+    Args:
+        graph: the graph.
+        labels: (n,) integers, where to start; by default the result of `gaec`.
+        seed: of all random choices.
+        time_limit: seconds, or None to continue until nothing improves.
+        restarts: maximum number of restarts, which limits the work without a clock.
+
+    Returns:
+        Canonical labels int64 (n,) that cost no more than the given ones.
+
+    Raises:
+        SolverError: the labels or an option are not valid.
     """
+    check_graph(graph)
+    check_limit("time_limit", time_limit)
+    check_whole_number("seed", seed, 0)
+    if restarts is not None:
+        check_whole_number("restarts", restarts, 0)
     progress = Progress(graph, time_limit)
     rng = np.random.default_rng(seed)
-    start = gaec(graph) if labels is None else canonical_labels(labels)
+    start = gaec(graph) if labels is None else check_labels(labels, graph.n)
     progress.offer(start)
     progress.offer(improve(graph, start, rng, progress.part(1.0)))
     evolve(progress, rng, progress.part(1.0), most=restarts)

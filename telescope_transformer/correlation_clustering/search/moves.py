@@ -1,18 +1,19 @@
 """One-element moves on dense and sparse graphs: compiled, in a given order of nodes.
 
-A node moves to the cluster, or to a new one of its own, to which its weights add up to the most. A pass over all
-nodes takes O(n^2) dense and O(n + m) sparse; it returns to Python so that a time limit or an interrupt takes effect.
+A node moves to the cluster to which its weights have the largest sum, or to a new cluster of its own. A pass over all
+nodes takes O(n^2) time on dense and O(n + m) on sparse graphs. It returns to Python so that time limits and interrupts
+take effect.
 """
 
 import numpy as np
-from numba import njit
 
+from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.search.greedy import first_largest
 
 
-@njit(cache=True, nogil=True)
-def _free_labels(count):
-    """Stack of labels that no node bears, the lowest on top, and its height."""
+@compiled()
+def _free_labels(count: np.ndarray) -> tuple[np.ndarray, int]:
+    """Stack of unused labels, the lowest on top, and its height."""
     free = np.empty(count.size, np.int64)
     height = 0
     for c in range(count.size - 1, -1, -1):
@@ -22,9 +23,9 @@ def _free_labels(count):
     return free, height
 
 
-@njit(cache=True, nogil=True)
-def _count_and_mass(labels, sizes):
-    """Nodes in each cluster, and the sum of their sizes."""
+@compiled()
+def _count_and_mass(labels: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number of nodes of each cluster, and the sum of their sizes."""
     count = np.zeros(labels.size, np.int64)
     mass = np.zeros(labels.size)
     for i in range(labels.size):
@@ -33,9 +34,11 @@ def _count_and_mass(labels, sizes):
     return count, mass
 
 
-@njit(cache=True, nogil=True)
-def _spend_slack(row, penalty, sizes, labels, own, target, slack):
-    """Take from the slack of each other node the most that the move can, or add the least that it must."""
+@compiled()
+def _spend_slack(
+    row: np.ndarray, penalty: float, sizes: np.ndarray, labels: np.ndarray, own: int, target: int, slack: np.ndarray
+) -> None:
+    """Update the slack of every node after a move from ``own`` to ``target``, so that it stays a lower bound."""
     for j in range(labels.size):
         weight = row[j] - penalty * sizes[j]
         if labels[j] == own:
@@ -46,12 +49,18 @@ def _spend_slack(row, penalty, sizes, labels, own, target, slack):
             slack[j] -= abs(weight)
 
 
-@njit(cache=True, nogil=True)
-def move_dense(matrix, threshold, sizes, labels, order, tolerance, slack, tracks):
-    """Move the nodes of ``order`` greedily, one after the other; returns how many moved. Writes ``labels``.
-
-    Each node loses at least ``slack`` (n,) by a move, and is passed over where that is above 0; kept up if ``tracks``.
-    """
+@compiled()
+def move_dense(
+    matrix: np.ndarray,
+    threshold: float,
+    sizes: np.ndarray,
+    labels: np.ndarray,
+    order: np.ndarray,
+    tolerance: float,
+    slack: np.ndarray,
+    tracks: bool,
+) -> int:
+    """Move nodes of a complete graph, see `Graph.move_pass`. Nodes with a positive slack are skipped."""
     n = labels.size
     count, mass = _count_and_mass(labels, sizes)
     free, height = _free_labels(count)
@@ -65,7 +74,7 @@ def move_dense(matrix, threshold, sizes, labels, order, tolerance, slack, tracks
         row = matrix[i]
         sums[:top] = 0.0
         more[:top] = 0.0
-        # Two sums, as each addition waits for the last one to the same place.
+        # Two accumulators, because each addition to the same one waits for the last.
         for j in range(half):
             sums[labels[j]] += row[j]
             more[labels[half + j]] += row[half + j]
@@ -102,9 +111,11 @@ def move_dense(matrix, threshold, sizes, labels, order, tolerance, slack, tracks
     return moved
 
 
-@njit(cache=True, nogil=True)
-def move_sparse(indptr, indices, data, labels, order, tolerance):
-    """The same on compressed rows."""
+@compiled()
+def move_sparse(
+    indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, labels: np.ndarray, order: np.ndarray, tolerance: float
+) -> int:
+    """Move nodes of a graph in compressed rows, see `Graph.move_pass`."""
     n = labels.size
     count = np.zeros(n, np.int64)
     for i in range(n):

@@ -1,4 +1,4 @@
-"""Clusterings of the same vectors at many thresholds, which share one matrix of products and their solutions."""
+"""Clusterings of the same vectors at many thresholds, which share one matrix of products and each other's results."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,23 +7,32 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from scipy import sparse
 
+from telescope_transformer.correlation_clustering.compiled import compiled
+from telescope_transformer.correlation_clustering.forest import roots
 from telescope_transformer.correlation_clustering.graph import DenseGraph, canonical_labels
+from telescope_transformer.correlation_clustering.options import check_limit, check_seed, check_threshold
 from telescope_transformer.correlation_clustering.search.greedy import contract_greedily, first_largest
-from telescope_transformer.correlation_clustering.search.local_search import fuse, improve, roots
+from telescope_transformer.correlation_clustering.search.local_search import fuse, improve
 from telescope_transformer.correlation_clustering.solution import Deadline
-from telescope_transformer.correlation_clustering.validation import check_embeddings, check_threshold, check_weights
+from telescope_transformer.correlation_clustering.validation import check_embeddings, check_single, check_weights
 from telescope_transformer.errors import SolverError, WeightsError
 
-# Threads of a sweep, whatever the machine has: the clusterings depend on how many there are.
+# Number of threads, the same on every machine, because the clusterings depend on it.
 _RUNS = 2
 
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """Clustering at one threshold: canonical ``labels`` (n,), their disagreement ``cost``, number of clusters."""
+    """Clustering at one threshold.
+
+    Attributes:
+        threshold: the threshold.
+        labels: int64 (n,), canonical.
+        cost: disagreement.
+        n_clusters: number of clusters.
+    """
 
     threshold: float
     labels: np.ndarray
@@ -40,21 +49,33 @@ def sweep(
     *,
     method: str = "local_search",
     time_limit: float | None = None,
-    random_state: int | None = None,
+    random_state: int | np.random.RandomState | None = None,
 ) -> list[SweepPoint]:
-    """Cluster the complete graph of the vectors (n, d) with weights <x_i, x_j> - threshold, for every threshold.
+    """Cluster the complete graph of the vectors with weights <x_i, x_j> - threshold, for every threshold.
 
-    ``method`` is ``"greedy"`` (GAEC) or ``"local_search"``, which begins each threshold from the clustering of the
-    next but one higher and from single nodes, and fuses the two. Two threads share the matrix of products, float32
-    (n, n); ``"greedy"`` takes one more for each. The labels depend on ``random_state`` alone, not on the threads. The
-    points come in the order of ``thresholds``; those that ``time_limit`` (seconds in all) leaves no time for are
-    missing, and so are those of an interrupt (Ctrl-C), which ends the sweep within a second.
-    Raises :class:`~telescope_transformer.errors.WeightsError` for vectors or thresholds that are not finite, and
-    :class:`~telescope_transformer.errors.SolverError` for another method.
+    ``"local_search"`` starts at each threshold from the clustering of the next but one higher threshold and from
+    single nodes, and fuses the two results. Two threads share the matrix of products, float32 (n, n); ``"greedy"``
+    needs one more such matrix for each thread.
+
+    Args:
+        embeddings: (n, d).
+        thresholds: finite numbers.
+        method: ``"greedy"`` (GAEC) or ``"local_search"``.
+        time_limit: seconds for all thresholds together, or None.
+        random_state: seed; the labels depend on nothing else, in particular not on the threads.
+
+    Returns: Points in the order of ``thresholds``. Those that the time limit or an interrupt (Ctrl-C) cut off are
+        missing; an interrupt ends the sweep within a second.
+
+    Raises:
+        WeightsError: vectors or thresholds are not finite, or too large for float32.
+        SolverError: an option is out of range.
     """
-    deadline = _begun(thresholds, method, time_limit)
-    vectors = check_embeddings(embeddings, 0.0).astype(np.float32)
-    return _sweep(vectors @ vectors.T, thresholds, method, deadline, random_state)
+    values, deadline = _begun(thresholds, method, time_limit)
+    vectors = check_embeddings(embeddings, 0.0)
+    check_single("squared length", float(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max(initial=0.0)))
+    vectors = vectors.astype(np.float32)
+    return _sweep(vectors @ vectors.T, values, method, deadline, check_seed(random_state))
 
 
 def sweep_similarities(
@@ -63,37 +84,54 @@ def sweep_similarities(
     *,
     method: str = "local_search",
     time_limit: float | None = None,
-    random_state: int | None = None,
+    random_state: int | np.random.RandomState | None = None,
 ) -> list[SweepPoint]:
-    """:func:`sweep` of similarities that are there already: a symmetric array (n, n), whose diagonal is ignored.
+    """`sweep` for given similarities.
 
-    Raises :class:`~telescope_transformer.errors.WeightsError` for similarities of another shape, not symmetric or not
-    finite, and what :func:`sweep` raises.
+    Args:
+        similarity: (n, n), symmetric; the diagonal is ignored.
+        thresholds: see `sweep`.
+        method: see `sweep`.
+        time_limit: see `sweep`.
+        random_state: see `sweep`.
+
+    Returns:
+        See `sweep`.
+
+    Raises:
+        WeightsError: the similarities are not square, not symmetric, not finite or too large for float32.
+        SolverError: an option is out of range.
     """
-    deadline = _begun(thresholds, method, time_limit)
+    values, deadline = _begun(thresholds, method, time_limit)
     if sparse.issparse(similarity):
         raise WeightsError("a sweep needs the similarities of all pairs: a dense array, not a sparse matrix")
-    matrix = check_weights(similarity).weights().astype(np.float32)
-    return _sweep(matrix, thresholds, method, deadline, random_state)
+    graph = check_weights(similarity)
+    check_single("similarity", graph.scale)
+    return _sweep(graph.weights().astype(np.float32), values, method, deadline, check_seed(random_state))
 
 
-def _begun(thresholds: Sequence[float], method: str, time_limit: float | None) -> Deadline:
-    """The deadline of a sweep that begins now, its options checked before anything large is computed."""
-    deadline = Deadline(float("inf") if time_limit is None else time_limit)
+def _begun(thresholds: Sequence[float], method: str, time_limit: float | None) -> tuple[list[float], Deadline]:
+    """Check the options of a sweep before anything large is computed, and start its time limit."""
+    check_limit("time_limit", time_limit)
+    deadline = Deadline(float("inf") if time_limit is None else float(time_limit))
     if method not in ("greedy", "local_search"):
         raise SolverError(f"method of a sweep must be greedy or local_search, not {method!r}")
-    for threshold in thresholds:
-        check_threshold(threshold)
-    return deadline
+    try:
+        values = [check_threshold(threshold) for threshold in thresholds]
+    except TypeError as error:
+        raise SolverError(f"thresholds must be a list of numbers: {error}") from error
+    check_single("threshold", max(map(abs, values), default=0.0))
+    return values, deadline
 
 
 def _sweep(
-    matrix: np.ndarray, thresholds: Sequence[float], method: str, deadline: Deadline, random_state: int | None
+    matrix: np.ndarray, thresholds: list[float], method: str, deadline: Deadline, seed: int | None
 ) -> list[SweepPoint]:
-    values = sorted(set(map(float, thresholds)), reverse=True)
+    """Run the two threads and collect their points in the order of ``thresholds``."""
+    values = sorted(set(thresholds), reverse=True)
     run = _greedy_run if method == "greedy" else _refined_run
-    seeds = np.random.SeedSequence(random_state).spawn(_RUNS)
-    # Every other threshold each, so that both take about as long.
+    seeds = np.random.SeedSequence(seed).spawn(_RUNS)
+    # Each thread gets every other threshold, so that both take about as long.
     runs = [
         partial(run, matrix, values[first::_RUNS], np.random.default_rng(seed), deadline)
         for first, seed in enumerate(seeds)
@@ -101,31 +139,33 @@ def _sweep(
     points: dict[float, SweepPoint] = {}
     with ThreadPoolExecutor(_RUNS) as pool:
         try:
-            # An interrupt may come while the threads are being started, too.
+            # An interrupt may also come while the threads are being started.
             for future in [pool.submit(run, points) for run in runs]:
                 future.result()
         except BaseException as error:
-            # The runs look at the clock between calls of kernels: with no time left they end within a second, and the
-            # pool waits for them.
+            # The runs check the time between calls of kernels, so they now end within a second. The pool waits for
+            # them.
             deadline.stop()
             if not isinstance(error, KeyboardInterrupt):
                 raise
-    return [points[float(threshold)] for threshold in thresholds if float(threshold) in points]
+    return [points[threshold] for threshold in thresholds if threshold in points]
 
 
 def _point(graph: DenseGraph, labels: np.ndarray) -> SweepPoint:
+    """The clustering ``labels`` (n,) of a graph as a point of a sweep."""
     return SweepPoint(graph.threshold, labels, graph.cost(labels), int(labels.max(initial=-1)) + 1)
 
 
 def _greedy_run(
     matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline, points: Points
 ) -> None:
+    """Add a point by GAEC for every threshold to ``points``."""
     nearest = _nearest_products(matrix)
     scratch = np.empty(matrix.size if thresholds else 0, matrix.dtype)
     for threshold in thresholds:
         if deadline.passed:
             break
-        # What nothing attracts stays alone, so that GAEC needs no row of it.
+        # Nodes that nothing attracts stay alone, so GAEC does not need their rows.
         attracted = np.flatnonzero(nearest > threshold)
         part = scratch[: attracted.size**2].reshape(attracted.size, attracted.size)
         _gather(matrix, attracted, part)
@@ -134,17 +174,18 @@ def _greedy_run(
         points[threshold] = _point(DenseGraph(matrix, threshold), canonical_labels(labels))
 
 
-@njit(cache=True, nogil=True)
-def _nearest_products(matrix):
+@compiled()
+def _nearest_products(matrix: np.ndarray) -> np.ndarray:
+    """Largest entry of each row except the diagonal."""
     nearest = np.empty(matrix.shape[0], matrix.dtype)
     for i in range(nearest.size):
         nearest[i] = max(first_largest(matrix[i, :i])[1], first_largest(matrix[i, i + 1 :])[1])
     return nearest
 
 
-@njit(cache=True, nogil=True)
-def _gather(matrix, nodes, part):
-    """Copy the rows and columns of ``nodes`` (ascending)."""
+@compiled()
+def _gather(matrix: np.ndarray, nodes: np.ndarray, part: np.ndarray) -> None:
+    """Copy the rows and columns of ``nodes`` (ascending) to ``part``."""
     for p in range(nodes.size):
         if nodes.size == matrix.shape[0]:
             part[p] = matrix[p]
@@ -157,6 +198,7 @@ def _gather(matrix, nodes, part):
 def _refined_run(
     matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline, points: Points
 ) -> None:
+    """Add a point by local search for every threshold, in descending order, to ``points``."""
     before = False
     labels = np.arange(len(matrix), dtype=np.int64)
     for threshold in thresholds:

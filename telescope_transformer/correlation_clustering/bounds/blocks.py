@@ -1,0 +1,59 @@
+"""Biconnected blocks of a sparse graph: no cycle crosses from one block to another."""
+
+import numpy as np
+
+from telescope_transformer.correlation_clustering.compiled import compiled
+
+
+@compiled()
+def biconnected_blocks(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number of the biconnected block that each entry of the rows belongs to, and the number of blocks.
+
+    Depth-first search with low points, without recursion (Hopcroft and Tarjan, *Algorithm 447*, 1973).
+    """
+    n = indptr.size - 1
+    block = np.full(indices.size, -1, np.int32)
+    depth, low = np.full(n, -1, np.int64), np.zeros(n, np.int64)
+    above, entry, next_entry = np.full(n, -1, np.int64), np.full(n, -1, np.int64), indptr[:-1].copy()
+    stack = np.empty(indices.size // 2, np.int64)
+    height, count = 0, 0
+    for root in range(n):
+        if depth[root] >= 0:
+            continue
+        depth[root] = 0
+        v = root
+        while v >= 0:
+            if next_entry[v] < indptr[v + 1]:
+                p = next_entry[v]
+                next_entry[v] += 1
+                u = indices[p]
+                if depth[u] < 0:
+                    stack[height] = p
+                    height += 1
+                    depth[u] = low[u] = depth[v] + 1
+                    above[u], entry[u] = v, p
+                    v = u
+                elif depth[u] < depth[v] and u != above[v]:
+                    stack[height] = p
+                    height += 1
+                    low[v] = min(low[v], depth[u])
+                continue
+            # A block is complete if nothing below v reaches above the parent of v.
+            w = above[v]
+            if w >= 0:
+                low[w] = min(low[w], low[v])
+                if low[v] >= depth[w]:
+                    while block[entry[v]] < 0:
+                        height -= 1
+                        block[stack[height]] = count
+                    count += 1
+            v = w
+    seen = indptr[:-1].copy()
+    for i in range(n):
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            if j < i:
+                while indices[seen[j]] != i:
+                    seen[j] += 1
+                block[p] = block[seen[j]] = max(block[p], block[seen[j]])
+    return block, count
