@@ -1,4 +1,4 @@
-"""Coarser and finer clusterings around one, nested in each other, and how stable each cluster is between them."""
+"""Computes coarser and finer clusterings that are nested in a given one, and the stability of its clusters."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,18 +9,20 @@ from telescope_transformer import similarity
 from telescope_transformer.correlation_clustering import refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 
+# Difference between the thresholds of neighbouring levels, as between candidate thresholds (`threshold.GRID`).
 STEP = 0.05
+# Levels on each side. Our choice: thresholds up to 0.2 below and above.
 LEVELS = 4
 
 
 @dataclass(frozen=True)
 class Granularity:
-    """Clusterings from coarse to fine; each cluster of a level lies inside one cluster of the level before.
+    """Clusterings from coarse to fine; each cluster of a level is part of one cluster of the level before.
 
     Attributes:
-        thresholds: (n_levels,), rising.
+        thresholds: (n_levels,), ascending.
         labels: (n_levels, n_windows), clusters 0..k-1 of each level.
-        stability: (n_clusters,) of the clustering in the middle, in 0..1.
+        stability: (n_clusters,), between 0 and 1, for the clusters of the given clustering.
     """
 
     thresholds: list[float]
@@ -28,7 +30,7 @@ class Granularity:
     stability: np.ndarray
 
     def levels(self) -> list[dict[str, Any]]:
-        """A row per level: threshold, number of clusters, and windows that are alone."""
+        """For each level its threshold, number of clusters, and number of windows that are alone in their cluster."""
         rows = []
         for threshold, labels in zip(self.thresholds, self.labels, strict=True):
             sizes = np.bincount(labels)
@@ -40,17 +42,17 @@ class Granularity:
 def walk_thresholds(
     embeddings: np.ndarray, labels: np.ndarray, threshold: float, *, step: float = STEP, levels: int = LEVELS
 ) -> Granularity:
-    """Walk from a clustering to lower thresholds by joining its clusters, and to higher ones by splitting them.
+    """Join the clusters of a clustering at lower thresholds, and split them at higher ones.
 
-    Each level is the best found among those nested in the level before, so that no small change of the threshold
-    reshuffles everything. The stability of a cluster is the mean over the levels of the Jaccard index of the cluster
-    and what is left of it: the cluster that holds it in coarser levels, its largest part in finer ones.
+    Each level is the best one found that is nested with the level before, so that a small change of the threshold does
+    not change everything. The stability of a cluster is a mean of Jaccard indices over the other levels: in coarser
+    levels with the cluster that contains it, in finer ones with its largest part.
 
     Args:
         embeddings: (n, dimensions), rows of length 1.
-        labels: (n,) the clustering at `threshold`, 0..k-1.
-        threshold: cosine at which a pair neither attracts nor repels.
-        step: between neighbouring thresholds.
+        labels: (n,) the clustering at `threshold`, clusters 0..k-1.
+        threshold: the cosine at which a pair neither attracts nor repels.
+        step: difference between the thresholds of neighbouring levels.
         levels: number of levels on each side.
     """
     below = [threshold - step * i for i in range(1, levels + 1)]
@@ -71,7 +73,7 @@ def walk_thresholds(
 
 
 def _joined(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> np.ndarray:
-    """The clusters as nodes, clustered at a lower threshold."""
+    """Join whole clusters at a lower threshold."""
     sums, sizes = similarity.cluster_sums(embeddings, labels)
     graph = _contracted(sums, sizes.astype(np.float64), threshold)
     return _canonical(refine(graph, np.arange(len(sizes)))[labels])
@@ -85,7 +87,7 @@ def _contracted(sums: np.ndarray, sizes: np.ndarray, threshold: float) -> DenseG
 
 
 def _split(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> np.ndarray:
-    """Each cluster, clustered on its own at a higher threshold."""
+    """Split each cluster by itself at a higher threshold."""
     answer, used = np.empty(len(labels), dtype=np.int64), 0
     order = np.argsort(labels, kind="stable")
     for members in np.split(order, np.cumsum(np.bincount(labels))[:-1]):
@@ -99,7 +101,7 @@ def _split(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> np.n
 
 
 def _canonical(labels: np.ndarray) -> np.ndarray:
-    """Clusters numbered in order of their first member."""
+    """Number clusters in the order of their first members."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))

@@ -1,13 +1,13 @@
-"""The certificate that every step shows: the cost of the running clustering, and a lower bound that steps add to.
+"""Updates the certificate after each step: the cost of the running clustering and a lower bound.
 
-It is about the newest `MOST_CERTIFIED` clustered windows and all their pairs, so that a day's certificate takes no
-longer after a year than after a week. The bound is a packing of conflicts (`correlation_clustering.bounds.packing`),
-kept in the state. Every partition of the windows pays for each conflict, so the bound stays valid while clusters
-change.
+The certificate covers the newest `MOST_CERTIFIED` clustered windows and all their pairs, so that it takes no longer
+after a year than after a week. The bound is a packing of conflicts (`correlation_clustering.bounds.packing`) that is
+stored in the state. Every partition of the windows pays for each packed conflict, so the bound stays valid while
+clusters change.
 
-A step takes out the windows that grew, because their embeddings have changed, and the oldest windows beyond that
-number. It then packs the pairs of new windows, of windows that moved to another cluster, and the pairs that lost a
-conflict because its third window was taken out: so many pairs at most for each window of the step.
+A step removes the windows that grew, because their embeddings have changed, and the oldest windows beyond
+`MOST_CERTIFIED`. It then packs the pairs of new windows, the pairs of windows that moved to another cluster, and the
+pairs that lost a conflict because its third window was removed, up to a number of pairs for each window of the step.
 """
 
 import json
@@ -28,12 +28,12 @@ MOST_CERTIFIED = 20_000
 # The most pairs that a step packs, those with the largest cost: for each new window, for each window that moved, and
 # for each pair that lost a conflict.
 PAIRS_PER_WINDOW = 128
-# Of a sum of weights, relative to it.
+# Relative rounding error of a sum of weights.
 ROUNDING = 1e-9
 
 
 class Certificate(NamedTuple):
-    """Cost of the running clustering of the certified windows, and a proved lower bound of that of any clustering.
+    """Cost of the running clustering of the certified windows, and a proved lower bound of the cost of any clustering.
 
     Attributes:
         cost, lower_bound: in units of edge weight.
@@ -59,13 +59,13 @@ def current(state: State) -> Certificate:
 
 
 def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.ndarray) -> Certificate:
-    """Bring the kept certificate to the state's present windows and clusters.
+    """Update the stored certificate to the present windows and clusters of the state.
 
     Args:
-        state: in the step's transaction, its windows and clusters written.
-        gone: `window_id` and `embedding` of the windows that were clustered before and have grown or aged out.
-        new: ids of the windows that were placed for the first time or anew.
-        moved: ids of other windows that changed their cluster.
+        state: the state, in the transaction of the step, after windows and clusters were written.
+        gone: `window_id` and `embedding` of clustered windows that have grown or were deleted.
+        new: ids of the windows that were assigned for the first time, or again after they grew.
+        moved: ids of other windows that moved to another cluster.
     """
     settings: dict[str, Any] = state.settings() or {}
     threshold, scale = settings["threshold"], settings["scale"]
@@ -121,7 +121,7 @@ def _bound(
     paid: np.ndarray,
     threshold: float,
 ) -> float:
-    """Pack the pairs of a step in the state; the sum of all kept conflicts, in units of cosine."""
+    """Pack the pairs of a step, store them, and return the sum of all packed conflicts, in units of cosine."""
     n_new = int(fresh.sum())
     again = np.flatnonzero(np.isin(windows.ids, moved) & ~fresh)[:n_new]
     moved_pairs, _ = paid_pairs(windows.vectors, windows.labels, again, threshold, PAIRS_PER_WINDOW)
@@ -134,14 +134,14 @@ def _bound(
 
 
 def _placed(state: State, first: int) -> _Placed:
-    """The windows that have a cluster, from an id on."""
+    """The windows that have a cluster and an id of at least `first`."""
     windows = state.clustered_embeddings(first)
     labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)[1]
     return _Placed(windows["window_id"].to_numpy(), embedding_matrix(windows), labels)
 
 
 def _former(gone: pa.Table, first: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ids (m,) and former vectors (m, dimensions) of the windows that are gone, those that were certified."""
+    """Ids (m,) and former vectors (m, dimensions) of those removed windows that the certificate covered."""
     if not gone.num_rows:
         return np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=np.float32)
     ids = gone["window_id"].to_numpy()
@@ -149,11 +149,11 @@ def _former(gone: pa.Table, first: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _without(state: State, taken_out: np.ndarray, ids: np.ndarray) -> tuple[Conflicts, np.ndarray]:
-    """Delete the conflicts of windows that were taken out.
+    """Delete the conflicts of windows that were removed.
 
     Returns:
-        The conflicts that are left, and the pairs (p, 2) of other windows that the deleted conflicts had been packed
-        for, those that lose most first; both by place among the ids.
+        The remaining conflicts, and the pairs (p, 2) of other windows whose conflict was deleted, in descending order
+        of the deleted amount. Both refer to windows by their position in `ids`.
     """
     rows = state.conflicts()
     place = np.full(1 + max(ids[-1], taken_out.max(initial=0)), -1)

@@ -1,4 +1,4 @@
-"""Which part of an input is new to a running analysis, told by its content and not by its name."""
+"""Finds the part of an input that is new to a running analysis, by its content rather than its name."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.files import InputFile
 
-# Readers whose records are not in the order of the file's bytes, because packets are joined to flow records.
+# Readers that join packets to flow records, so that records are not in the order of the bytes of the file.
 JOINING_FORMATS = ("pcap", "pcapng")
 
 
 @dataclass(frozen=True)
 class Content:
-    """The decompressed content of a file: its digest, its size, and the digests of its beginnings by their sizes."""
+    """The decompressed content of a file: its digest, its size, and digests of its first bytes by their number."""
 
     digest: str
     size: int
@@ -26,7 +26,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What was taken of a path before: digest and size of its content then, and rows in all."""
+    """What was added from a path before: digest and size of the content at that time, and the counts of its rows."""
 
     digest: str
     size: int
@@ -34,11 +34,11 @@ class Earlier:
 
 
 def content_of(path: Path, sizes: Sequence[int] = ()) -> Content:
-    """Read a file once; another compression of the same data has the same content.
+    """Compute the digests of a file in one pass, on its decompressed content.
 
     Args:
         path: the file.
-        sizes: of beginnings whose digests are wanted.
+        sizes: for each of these sizes, the digest of the first bytes is computed too.
     """
     wanted, found = sorted(set(sizes)), {}
     digest, size = hashlib.sha256(), 0
@@ -55,28 +55,28 @@ def content_of(path: Path, sizes: Sequence[int] = ()) -> Content:
 
 
 def new_part(path: Path, content: Content, earlier: Earlier | None, flow: FlowRecords) -> FlowRecords:
-    """The records of a file that have not been added before.
+    """Select the records of a file that have not been added before.
 
     Args:
         path: the file.
-        content: of it.
-        earlier: what was taken of this path before.
+        content: the digests of the file.
+        earlier: what was added from this path before; None if nothing was.
         flow: all records of the file.
 
     Raises:
-        InputError: if the path was taken with other content, which this one does not begin with, or its format does
-            not tell where the old part ends.
+        InputError: if the file does not begin with the content that was added before, or if the end of the old part
+            cannot be found in this format.
     """
     if earlier is None:
         return flow
     if content.beginnings.get(earlier.size) != earlier.digest:
         raise InputError(
-            f"{path}: taken before with other content; if its records are new, give them under another name, and if "
-            "they replace what was taken, begin a new state"
+            f"{path}: was added before with other content; if its records are new, rename the file, and if "
+            "they replace the old ones, begin a new state"
         )
     if any(source.format in JOINING_FORMATS for source in flow.sources):
         raise InputError(
-            f"{path}: a capture that was taken before has grown; give the new packets as a file of theirs"
+            f"{path}: this capture was added before and has grown; put the new packets into a file of their own"
         )
     before = earlier.counts
     counts = Counts(*(now - then for now, then in zip(flow.counts, before, strict=True)))
@@ -85,7 +85,7 @@ def new_part(path: Path, content: Content, earlier: Earlier | None, flow: FlowRe
 
 
 def no_records() -> FlowRecords:
-    """A day without traffic."""
+    """Flow records of a day without traffic."""
     from telescope_transformer.records import REQUIRED_FIELDS
     from telescope_transformer.records.rejects import REJECTS_SCHEMA
     from telescope_transformer.records.schema import flow_schema

@@ -1,7 +1,8 @@
-"""The identity of clusters after a step, and events such as births and merges.
+"""Assigns lasting ids to the clusters of a new clustering, and lists events such as births and merges.
 
-A cluster keeps its id while more than half of its windows stay together. Where two such halves meet, the larger one's
-id stays and the other is merged into it; windows together without any such half are a new cluster.
+A cluster keeps its id while more than half of its windows stay together. If the majorities of two clusters end up in
+one group, the group gets the id of the larger majority, and the other cluster is merged into it. A group without the
+majority of any cluster is a new cluster.
 """
 
 from collections import Counter, defaultdict
@@ -14,7 +15,7 @@ NOBODY = -1
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a cluster: `birth`, `death`, `merge` (of others into it) or `split` (off another)."""
+    """An event of a cluster: `birth`, `death`, `merge` (others joined it) or `split` (it was part of others)."""
 
     event: str
     cluster: int
@@ -24,20 +25,20 @@ class Event:
 
 @dataclass(frozen=True)
 class Inheritance:
-    """The id of each new group (k,), and the events in order of id."""
+    """The cluster id of each group (k,), and the events in order of cluster id."""
 
     ids: np.ndarray
     events: list[Event] = field(default_factory=list)
 
 
 def inherit(labels: np.ndarray, former: np.ndarray, sizes: np.ndarray, next_id: int) -> Inheritance:
-    """Give every group of a new clustering an id.
+    """Assign a cluster id to every group of a new clustering.
 
     Args:
         labels: (n,) group of each node, 0..k-1.
-        former: (n,) id of the cluster that the node was in, -1 for a new window.
-        sizes: (n,) windows of the node.
-        next_id: the first id that was never used.
+        former: (n,) id of the cluster that the node was in before, -1 for a new window.
+        sizes: (n,) number of windows in each node.
+        next_id: the smallest id that was never used.
     """
     stays, totals = _retained(labels, former, sizes)
     heirs = {old: max(groups, key=lambda g: (groups[g], -g)) for old, groups in stays.items()}
@@ -68,7 +69,7 @@ def inherit(labels: np.ndarray, former: np.ndarray, sizes: np.ndarray, next_id: 
 def _retained(
     labels: np.ndarray, former: np.ndarray, sizes: np.ndarray
 ) -> tuple[dict[int, Counter[int]], dict[int, int]]:
-    """How many windows each former cluster has in each group, and in all."""
+    """Count the windows that each former cluster has in each group, and in total."""
     stays: dict[int, Counter[int]] = defaultdict(Counter)
     for group, old, size in zip(labels.tolist(), former.tolist(), sizes.tolist(), strict=True):
         if old != NOBODY:
@@ -77,7 +78,7 @@ def _retained(
 
 
 def _origin(new_id: int, group: int, stays: dict[int, Counter[int]], windows: int) -> Event:
-    """A group without an heir is split off the clusters that most of its windows come from, or it is born."""
+    """The event of a new cluster: a split if most of its windows come from former clusters, else a birth."""
     parents = {old: groups[group] for old, groups in stays.items() if group in groups}
     if 2 * sum(parents.values()) > windows:
         return Event("split", new_id, tuple(sorted(parents)), windows)

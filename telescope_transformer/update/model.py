@@ -1,6 +1,6 @@
-"""The model of a running analysis: the checkpoint that its settings name, or one that was adapted to the telescope.
+"""The model of a running analysis: the checkpoint named by the settings, or one that was adapted to the telescope.
 
-An adapted checkpoint lies in the state itself, so that the state stays one file that is complete after a kill.
+An adapted checkpoint is stored in the state itself, so the state is always one complete file, also after a kill.
 """
 
 import json
@@ -26,18 +26,18 @@ Say = Callable[[str], None]
 
 
 class StateModel:
-    """Embeds windows by the model of a state.
+    """Embeds windows with the model of a state.
 
     Args:
         state: an open state.
-        settings: `model`, and whether and how the shipped one is adapted.
-        embedder: windows to embeddings in place of any checkpoint; nothing is adapted then.
+        settings: the model, and whether and how the shipped model is adapted.
+        embedder: a function from windows to embeddings that replaces the model; nothing is adapted then.
     """
 
     def __init__(self, state: State, settings: AnalysisSettings, embedder: Embed | None = None):
         self._state, self._settings, self._given = state, settings, embedder
         self._named = Embedder(settings.model)
-        # The loaded checkpoint and its stored adaptation, because a failed step rolls a newer one back.
+        # The loaded checkpoint and the adaptation that it belongs to: a failed step rolls back to an older one.
         self._adapted: tuple[str | None, Embed] | None = None
 
     @property
@@ -47,17 +47,17 @@ class StateModel:
 
     @property
     def wants_training(self) -> bool:
-        """Whether the model may be trained on the telescope, and was not yet."""
+        """Whether the model may be trained on the telescope but has not been yet."""
         return self.adapts and self._settings.adapt and not (adaptation_of(self._state) or {}).get("adapted")
 
     @property
     def is_own(self) -> bool:
-        """Whether the state embeds by a checkpoint of its own."""
+        """Whether the state holds the checkpoint that it uses."""
         return self._given is None and self._state.has_model
 
     @property
     def digest(self) -> str | None:
-        """Digest of the named checkpoint; None if something else embeds, which no other checkpoint can replace."""
+        """Digest of the named checkpoint; None if the state's own checkpoint or `embedder` is used instead."""
         return None if self._given is not None or self.is_own else self._named.digest
 
     def __call__(self, windows: pa.Table) -> np.ndarray:
@@ -79,12 +79,15 @@ class StateModel:
         return lambda table: embed_windows(*loaded, table, progress=False)
 
     def adapt(self, windows: Windows, say: Say, *, only_trained: bool = False) -> bool:
-        """Adapt the shipped model to the newest of these windows; returns whether the model changed.
+        """Adapt the shipped model to the newest of these windows.
 
         Args:
-            windows: of any length.
-            say: told what is done.
-            only_trained: keep the present model where the shipped one could only be centred.
+            windows: windows of any length.
+            say: prints messages.
+            only_trained: whether to keep the present model if the shipped one could be centred but not trained.
+
+        Returns:
+            Whether the model changed.
         """
         # Imported here, because most updates do not train.
         from telescope_transformer.learning.adapt import AdaptSettings, adapt
@@ -103,7 +106,7 @@ class StateModel:
         return changed
 
     def unseen(self, sources: pa.ChunkedArray) -> np.ndarray | None:
-        """Which windows are of sources that took no part in the adaptation, bool (n,); None if all are."""
+        """Which windows have sources that were not used for the adaptation, bool (n,); None if all have."""
         stored = json.loads(self._state.setting("adaptation") or "{}")
         if self._given is not None or not stored or not stored["facts"]["adapted"]:
             return None
@@ -112,13 +115,13 @@ class StateModel:
 
 
 def adaptation_of(state: State) -> dict[str, Any] | None:
-    """The facts of the adaptation that a state's model had, for the report; None where none was tried."""
+    """The facts about the adaptation of the model, for the report; None if none was tried."""
     stored = state.setting("adaptation")
     return json.loads(stored)["facts"] if stored else None
 
 
 def _plain_name(name: str) -> str:
-    """A name that was stored, if it is one of a file and no path: a state may come from elsewhere."""
+    """Return a stored name if it is a file name without a path: a state may come from somebody else."""
     if name != os.path.basename(name) or name in ("", ".", ".."):
         raise StateError(f"the state's model has a file {name!r}, which is no plain name")
     return name

@@ -1,8 +1,8 @@
-"""Threshold, scale and model of a running analysis: fixed by its first windows, renewed when they no longer fit.
+"""Fixes threshold, scale and model of a running analysis by its first windows, and renews them when they do not fit.
 
-The first file of a state says little: a threshold that is calibrated on 400 windows can be far from that of 4,000. So
-the calibration is checked when the number of windows has doubled, and once a month. Where it has drifted, the model is
-adapted again, all kept windows are embedded and clustered anew, and clusters carry their ids over.
+A threshold that is calibrated on the 400 windows of a first file can be far from that of 4,000. The calibration is
+therefore checked when the number of windows has doubled, and once a month. If it has drifted, the model is adapted
+again, all windows in the state are embedded and clustered again, and clusters keep their ids.
 """
 
 import json
@@ -28,10 +28,10 @@ from telescope_transformer.update.resolving import ClusterSums
 from telescope_transformer.update.state import State, vector_column
 from telescope_transformer.windows import Windows, build_windows, record_field, record_order
 
-# Candidate thresholds are .05 apart (`threshold.GRID`): a difference of one step may be chance, of two it is not.
+# Candidate thresholds are .05 apart (`threshold.GRID`). A difference of one step may be chance; two steps are not.
 DRIFT_OF_THRESHOLD = 0.075
-# A smaller relative change of the scale (log-odds per unit of cosine) hardly changes which of two clusters attracts a
-# window more.
+# Relative change of the scale (log-odds per unit of cosine). A smaller one hardly changes which of two clusters
+# attracts a window more.
 DRIFT_OF_SCALE = 1.5
 # The calibration is checked on this many of the newest windows, as many as `calibration_for` uses.
 MOST_CHECKED = 20_000
@@ -42,16 +42,19 @@ NO_IDS = np.zeros(0, dtype=np.int64)
 def fix_settings(
     state: State, settings: AnalysisSettings, embed: StateModel, vectors: np.ndarray, sources: pa.ChunkedArray
 ) -> dict[str, Any]:
-    """Fix the settings of a state by its first windows; returns them.
+    """Fix the settings of a state by its first windows.
 
     Args:
-        state: in the step's transaction.
-        settings: of the first update.
-        embed: what made the vectors.
-        vectors: float32 (n, dimensions) of the first windows.
-        sources: (n,) their sources.
+        state: the state, in the transaction of the step.
+        settings: settings of the first update.
+        embed: the model that made the vectors.
+        vectors: float32 (n, dimensions), embeddings of the first windows.
+        sources: (n,) sources of the windows.
+
+    Returns:
+        The settings as they are stored.
     """
-    # A threshold that the user sets shifts the weights, but they stay in nats.
+    # A threshold set by the user shifts the weights; their unit is still the nat.
     calibration = _calibration(vectors, sources, settings, embed)
     threshold, scale = edge_weights(calibration, settings.threshold)
     stored = {
@@ -77,10 +80,10 @@ def _calibration(
 
 
 def check_settings(state: State, settings: AnalysisSettings, embed: StateModel) -> None:
-    """Refuse settings that differ from those of the state's first step, except whether it adapts.
+    """Refuse settings that differ from those of the first step. Only `adapt` may change.
 
     Raises:
-        StateError: naming the setting and both values.
+        StateError: if a setting differs; the message names it and both values.
     """
     stored = state.settings()
     if stored is None:
@@ -97,8 +100,8 @@ def check_settings(state: State, settings: AnalysisSettings, embed: StateModel) 
     digest = embed.digest
     if digest and stored["checkpoint"] not in (None, digest):
         raise StateError(
-            f"{state.path}: begun with another checkpoint than what {settings.model or 'the shipped model'} is now: "
-            "begin a new state, or go on with the version that it was begun with"
+            f"{state.path}: begun with another checkpoint than the present {settings.model or 'shipped model'}; "
+            "begin a new state, or continue with the version that this state was begun with"
         )
     if stored["adapt"] != settings.adapt:
         state.set("settings", json.dumps(stored | {"adapt": settings.adapt}))
@@ -108,11 +111,11 @@ def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int
     """Check the calibration if a check is due, and renew what no longer fits.
 
     Args:
-        state: in the step's transaction, with windows and clusters of the step.
-        settings: of the state.
+        state: the state, in the transaction of the step, after windows and clusters were written.
+        settings: settings of the state.
         embed: the model of the state, which may be adapted.
-        day: since 1970, of the newest record.
-        say: told what is done.
+        day: day (since 1970) of the newest record.
+        say: prints messages.
     """
     stored = state.settings()
     if stored is None:
@@ -120,7 +123,7 @@ def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int
     number = state.n_clustered
     checked = json.loads(state.setting("checked") or "null")
     if checked is None:
-        # The settings were just fixed by these windows.
+        # The settings were just fixed by these same windows.
         state.set("checked", json.dumps({"windows": number, "day": day}))
         return
     if number < 2 * checked["windows"] and day < checked["day"] + DAYS_BETWEEN_CHECKS:
@@ -142,14 +145,15 @@ def _has_drifted(stored: dict[str, Any], found: Calibration) -> bool:
 
 
 def _renew(state: State, settings: AnalysisSettings, embed: StateModel, drifted: bool, say: Say) -> None:
-    """Adapt the model again, embed and cluster all kept windows, calibrate, and carry over the cluster ids.
+    """Adapt the model again, embed and cluster all windows of the state, calibrate, and keep the cluster ids.
 
     Args:
-        state: in the step's transaction.
-        settings: of the state.
-        embed: windows to embeddings.
-        drifted: whether the calibration has. If not, nothing is renewed unless adaptation gave a better model.
-        say: told what is done.
+        state: the state, in the transaction of the step.
+        settings: settings of the state.
+        embed: the model of the state.
+        drifted: whether the calibration has drifted. If not, only a better model from the adaptation is a reason to
+            renew anything.
+        say: prints messages.
     """
     rows = state.clustered_embeddings()
     ids, vectors = rows["window_id"].to_numpy(), embedding_matrix(rows)
@@ -164,7 +168,7 @@ def _renew(state: State, settings: AnalysisSettings, embed: StateModel, drifted:
     calibration = _calibration(vectors[newest], rows["source"].slice(newest.start), settings, embed)
     stored: dict[str, Any] = state.settings() or {}
     threshold, scale = edge_weights(calibration, stored["chosen_threshold"])
-    # The certificate has a proof already, so no time is spent on another one.
+    # `update_certificate` below proves a bound, so the solver need not.
     labels = cluster(vectors, np.arange(len(ids)), threshold, scale, replace(settings, time_limit=0.0), say_nothing)[0]
     stored |= {"threshold": threshold, "scale": scale, "calibration": calibration.to_dict() if calibration else None}
     stored["checkpoint"] = embed.digest
@@ -175,7 +179,7 @@ def _renew(state: State, settings: AnalysisSettings, embed: StateModel, drifted:
 
 
 def _put_clusters(state: State, rows: pa.Table, vectors: np.ndarray, labels: np.ndarray, threshold: float) -> None:
-    """Write clusters 0..k-1 of all clustered windows, by the ids of the clusters that they continue."""
+    """Replace all clusters by the new clustering 0..k-1, whose clusters get the ids of those that they continue."""
     next_id = state.next_cluster
     heirs = inherit(labels, rows["cluster"].to_numpy(), np.ones(len(labels)), next_id)
     sums = np.zeros((len(heirs.ids), vectors.shape[1]))
@@ -195,13 +199,13 @@ def _put_clusters(state: State, rows: pa.Table, vectors: np.ndarray, labels: np.
 def placed_table(
     ids: np.ndarray, vectors: np.ndarray, clusters: np.ndarray, margins: np.ndarray, days: np.ndarray
 ) -> pa.Table:
-    """Windows with their embeddings and clusters for `State.place_windows`; `days` is what `embedded_on` says."""
+    """The table of `State.place_windows`: windows with embeddings, clusters, margins and days for `embedded_on`."""
     columns = {"id": ids, "new_cluster": clusters, "new_margin": margins, "new_day": days}
     return pa.table(columns | {"vector": embedding_column(vectors)})
 
 
 def write_events(state: State, events: list[Event], day: int) -> None:
-    """Write what happened to clusters on a day (since 1970)."""
+    """Store the events of a day (since 1970)."""
     if not events:
         return
     text = str(np.datetime64(day, "D"))
@@ -212,7 +216,7 @@ def write_events(state: State, events: list[Event], day: int) -> None:
 
 
 def windows_of(state: State, ids: np.ndarray) -> Windows:
-    """Windows of a state with their records, by ascending id; their source is empty text where it is not kept."""
+    """Windows of a state with their records, in order of id; the source is empty if the state no longer has it."""
     records = state.records_of(ids, list(WINDOW_FIELDS))
     found, codes = np.unique(records["window_id"].to_numpy(), return_inverse=True)
     present = [name for name in WINDOW_FIELDS if records[name].null_count < records.num_rows]
@@ -230,7 +234,7 @@ def _blocks(state: State, ids: np.ndarray) -> Iterator[Windows]:
 
 
 def _embed_retired(state: State, embed: StateModel) -> None:
-    """Let retired clusters be known by the present model: by the embedding of their typical window."""
+    """Replace the means of retired clusters by embeddings of their typical windows from the present model."""
     retired = state.retired().sort_by("window_id").drop_columns(["mean"])
     if not retired.num_rows:
         return

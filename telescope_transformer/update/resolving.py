@@ -1,10 +1,10 @@
-"""One step of the running clustering: only the clusters that attract new windows are solved again.
+"""Builds and solves the problem of one step, in which only the clusters that attract new windows are clustered again.
 
-All other clusters stay as they are. An attracted cluster enters the problem as one node, the sum of its vectors.
-Beside it are the new windows, and those windows of the cluster that belong to it least. The weights of this contracted
-graph are sums of the weights of pairs, so every change of its cost is a change of the whole cost. A new window
-attracts a limited number of clusters, and the number of movable old windows is proportional to the new ones, so the
-problem does not grow with the days.
+All other clusters stay as they are. A cluster that attracts a new window is one node of the problem, with the sum of
+its vectors. The other nodes are the new windows, and the windows of these clusters with the smallest margins. The
+weights of this contracted graph are sums of the weights of pairs, so a change of its cost is the change of the cost
+over all windows. The number of clusters per new window is limited, and so is the number of old windows that may move,
+so the problem does not grow over the days.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ import numpy as np
 from telescope_transformer.correlation_clustering import refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 
-# Restarts of the search of a step. It starts near its end, so more restarts gain little, and later steps continue
-# anyway.
+# Restarts of the search in a step. The search starts near an optimum, so more restarts gain little, and later steps
+# continue it.
 RESTARTS = 1
 
 
@@ -28,7 +28,7 @@ class ClusterSums:
     sums: np.ndarray
 
     def without(self, ids: np.ndarray, vectors: np.ndarray) -> "ClusterSums":
-        """The same clusters after windows of clusters `ids` with these vectors left; empty ones disappear."""
+        """Remove windows, given by the ids of their clusters and their vectors; clusters that become empty go."""
         row = {int(group): i for i, group in enumerate(self.ids)}
         rows = np.array([row[int(group)] for group in ids], dtype=np.int64)
         sizes, sums = self.sizes.copy(), self.sums.astype(np.float64)
@@ -41,7 +41,7 @@ class ClusterSums:
 
 
 def attracting(groups: ClusterSums, vectors: np.ndarray, threshold: float, most: int) -> np.ndarray:
-    """Which clusters are among the `most` that attract one of the windows most, bool (k,)."""
+    """Which clusters attract one of the windows and are among its `most` strongest, bool (k,)."""
     chosen = np.zeros(len(groups.ids), dtype=bool)
     if len(groups.ids) and len(vectors):
         weight = vectors.astype(np.float32) @ groups.sums.astype(np.float32).T - threshold * groups.sizes
@@ -53,7 +53,7 @@ def attracting(groups: ClusterSums, vectors: np.ndarray, threshold: float, most:
 
 
 def affinities(groups: ClusterSums, vectors: np.ndarray, threshold: float) -> np.ndarray:
-    """Total weight of each window to each group, (m, k)."""
+    """Sum of the weights between each window and the windows of each cluster, (m, k)."""
     return vectors @ groups.sums.T - threshold * groups.sizes
 
 
@@ -63,14 +63,14 @@ def solve_touched(
     """Cluster whole clusters and movable windows together.
 
     Args:
-        groups: the touched clusters without their free windows.
-        vectors: (m, dimensions), the free windows, rows of length 1.
-        start: (k + m,) labels of the groups and then the windows.
+        groups: the attracted clusters without their movable windows.
+        vectors: (m, dimensions), the movable windows, rows of length 1.
+        start: (k + m,) initial labels, of the clusters first and then of the windows.
         threshold: the cosine at which a pair neither attracts nor repels.
-        seed: of the search.
+        seed: seed of the search.
 
     Returns:
-        Labels (k + m,), no worse than those at the start.
+        Labels (k + m,) whose cost is at most that of the initial ones.
     """
     nodes = np.concatenate([groups.sums, vectors]).astype(np.float32)
     sizes = np.concatenate([groups.sizes, np.ones(len(vectors))])
@@ -78,14 +78,19 @@ def solve_touched(
 
 
 def initial_labels(groups: ClusterSums, vectors: np.ndarray, homes: np.ndarray, threshold: float) -> np.ndarray:
-    """Initial labels of new windows: the source's cluster if it attracts them, else the best cluster, else alone.
+    """Initial labels of new windows.
+
+    A window begins in the cluster of its source if that attracts it, else in the cluster that attracts it most, else
+    alone.
 
     Args:
-        groups: whole clusters, by id.
-        homes: (m,) id of the cluster of each window's source; an id that is not among the groups for none.
+        groups: whole clusters, ordered by id.
+        vectors: (m, dimensions), the new windows.
+        homes: (m,) id of the cluster of each window's source; if it has none, an id that is not in `groups`.
+        threshold: the cosine at which a pair neither attracts nor repels.
 
     Returns:
-        (m,) rows of groups; k + i for window i alone.
+        (m,) row of the cluster in `groups`, or k + i for window i if it is alone.
     """
     here, alone = np.arange(len(vectors)), len(groups.ids) + np.arange(len(vectors))
     if not len(groups.ids):

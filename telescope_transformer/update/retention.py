@@ -1,8 +1,8 @@
-"""Drops old records from a running analysis, and recognises clusters that come back.
+"""Deletes old records from a running analysis, and recognises clusters that come back.
 
-Windows and records of old days go. The events stay, and so does the mean of each cluster that loses its last window,
-with the records of its most typical window. When a new cluster is born where a retired one was, it gets the old id: an
-actor that returns after a year is known.
+Old windows and their records are deleted; events are kept. A cluster without windows is retired: the mean of its
+vectors and the records of its most typical window are kept. A new cluster that would attract the windows of a
+retired one gets its id, so an actor that returns after a year is recognised.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ NO_IDS = np.zeros(0, dtype=np.int64)
 
 
 def age(state: State, before: int) -> None:
-    """Take out the windows that ended before a time (us), in the step's transaction."""
+    """Delete the windows that ended before a time (us). Runs in the transaction of the step."""
     old = state.windows_before(before)
     if not old.num_rows:
         return
     clustered = old.filter(pc.is_valid(old["cluster"]))
     typical = _leave_clusters(state, clustered) if clustered.num_rows else NO_IDS
     state.remove_windows(old, ["windows"])
-    # The records of a typical window of a retired cluster stay, as those of a closed window.
+    # Keep the records of the typical windows of retired clusters, as records of closed windows.
     state.close_records(typical)
     state.remove_windows(old, ["open_records"])
     others = ~np.isin(old["window_id"].to_numpy(), typical)
@@ -34,7 +34,11 @@ def age(state: State, before: int) -> None:
 
 
 def _leave_clusters(state: State, windows: pa.Table) -> np.ndarray:
-    """Take windows out of the sums of their clusters; ids of the typical windows of clusters that are empty now."""
+    """Subtract windows from the sums of their clusters, and retire clusters that become empty.
+
+    Returns:
+        Ids of the typical windows of the retired clusters.
+    """
     ids, vectors = windows["cluster"].to_numpy(), embedding_matrix(windows)
     hit = state.groups(np.unique(ids))
     rest = hit.without(ids, vectors)
@@ -45,7 +49,7 @@ def _leave_clusters(state: State, windows: pa.Table) -> np.ndarray:
     means = hit.sums / hit.sizes[:, None]
     place = np.searchsorted(hit.ids, ids)
     closeness = np.einsum("ij,ij->i", vectors, means[place])
-    # In this order, the last window of each cluster is the one nearest to its mean; of equally near ones, the newest.
+    # Sorted so that the last window of each cluster is the one nearest to the mean; of equally near ones, the newest.
     order = np.lexsort((closeness, place))
     last = order[np.append(place[order][1:] != place[order][:-1], True)]
     typical = windows["window_id"].to_numpy()[last]
@@ -61,10 +65,10 @@ def revive(state: State, born: list[int], threshold: float) -> None:
     """Give new clusters the ids of retired clusters that would attract their windows.
 
     Args:
-        state: in the step's transaction.
+        state: the state, in the transaction of the step.
         born: ids of the new clusters.
-        threshold: the cosine at which a pair neither attracts nor repels; the mean weight of the pairs of one window
-            of each cluster is the product of their means less this.
+        threshold: the cosine at which a pair neither attracts nor repels. The mean weight of all pairs of windows from
+            two clusters is the inner product of their means minus the threshold.
     """
     retired = state.retired()
     if not born or not retired.num_rows:
@@ -77,7 +81,7 @@ def revive(state: State, born: list[int], threshold: float) -> None:
 
 
 def _pairs(weights: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of a new (row) and an old cluster (column) that attract, the strongest first, each at most once."""
+    """Match new clusters (rows) with old ones (columns) that attract them, greedily by weight, one to one."""
     pairs: list[tuple[int, int]] = []
     for place in np.argsort(-weights, axis=None, kind="stable"):
         new, old = divmod(int(place), weights.shape[1])

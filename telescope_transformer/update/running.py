@@ -1,4 +1,4 @@
-"""`telescope update`: new inputs into the state, one transaction for each."""
+"""Adds new inputs to the state of a running analysis, one transaction for each."""
 
 import json
 import time
@@ -39,12 +39,12 @@ class Step:
 
     Attributes:
         path: the input.
-        day: of its last record.
-        windows: that were new or grew.
-        clusters: after it.
-        events: births, deaths, merges and splits.
-        cost, lower_bound: the certificate after it (`certificate.update_certificate`), in units of edge weight.
-        seconds: that it took.
+        day: day of the last record.
+        windows: number of windows that are new or have grown.
+        clusters: number of clusters afterwards.
+        events: number of births, deaths, merges and splits.
+        cost, lower_bound: the certificate afterwards (`certificate.update_certificate`), in units of edge weight.
+        seconds: duration of the step.
     """
 
     path: str
@@ -77,23 +77,29 @@ def update(
 ) -> list[Step]:
     """Add new inputs to the running analysis, each in one transaction.
 
-    An input that the state has seen, told by its content, is passed over: repeating a call repeats nothing. Of a file
-    that has grown, only what is new is taken. A file of headers only is a day without traffic.
+    An input whose content was added before is skipped, so a call can be repeated. If a file has grown, only the new
+    part is added. A file with nothing but a header is a day without traffic.
 
     Args:
         state: an open state.
-        inputs: files, in the order in which they are to be taken.
-        read: gives the flow records of a file.
-        settings: model, window and threshold; the first step fixes them for all later ones. A threshold that was
-            calibrated, and adapted weights, are renewed when they no longer fit (`update.renewal`).
-        keep_days: windows and records that are so many days older than the newest record age out; None keeps all.
-        embedder: windows to embeddings; None loads the model of the settings, and adapts it where they say so.
-        refused: is given the errors of inputs that cannot be taken, and the others are taken; None raises the first.
-        say: told what each input did.
+        inputs: files, in the order in which they are added.
+        read: returns the flow records of a file.
+        settings: model, window and threshold; the first step fixes them for all later ones. A calibrated threshold
+            and adapted weights are renewed when they no longer fit (`update.renewal`).
+        keep_days: windows and records that are this many days older than the newest record are deleted; None keeps
+            all.
+        embedder: a function from windows to embeddings; None loads the model of the settings, and adapts it if they
+            say so.
+        refused: errors of inputs that cannot be added are appended to it, and the other inputs are added; with None,
+            the first error is raised.
+        say: prints messages.
+
+    Returns:
+        The result of each input that was added.
 
     Raises:
-        InputError: if an input cannot be read, or was taken before with other content.
-        StateError: if the state was begun with other settings, or with another checkpoint under the model's name.
+        InputError: if an input cannot be read, or was added before with other content.
+        StateError: if the state was begun with other settings, or with another checkpoint of the same name.
     """
     settings = settings or AnalysisSettings()
     embed = StateModel(state, settings, embedder)
@@ -104,7 +110,7 @@ def update(
         try:
             step = _take_input(work, path, read)
         except InputError as error:
-            # Skipped in a folder or among several files; a single file that cannot be read is an error.
+            # A file without flow records is skipped among several files, and an error if it is the only one.
             if isinstance(error, NotFlowRecords) and len(inputs) > 1:
                 say(f"passed over {error}")
                 continue
@@ -122,7 +128,7 @@ def update(
 
 
 def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
-    """Take what is new of one input; None if there is nothing new."""
+    """Add the new part of one input; None if there is nothing new."""
     state, started = work.state, time.perf_counter()
     earlier = _earlier(state, path)
     content = content_of(path, [earlier.size] if earlier else [])
@@ -150,7 +156,7 @@ def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
 
 
 def _earlier(state: State, path: Path) -> Earlier | None:
-    """What was taken of this path before."""
+    """What was added from this path before; None if nothing was."""
     taken = state.taken_of(str(path))
     if taken is None:
         return None
@@ -167,7 +173,7 @@ def settings_of(
     min_records: int | None,
     adapt: bool | None = None,
 ) -> AnalysisSettings:
-    """The settings of a step: what is not given is what the state was begun with, or else the default."""
+    """The settings of a step. A setting that is not given is that of the state, or the default for a new state."""
     stored: dict[str, Any] = state.settings() or {}
     return AnalysisSettings(
         model=stored.get("model") if model is None else model,
@@ -188,7 +194,7 @@ class _Taken:
 
 @dataclass(frozen=True)
 class _Work:
-    """What all inputs of one call share."""
+    """What is the same for all inputs of one call."""
 
     state: State
     settings: AnalysisSettings
@@ -251,7 +257,11 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
 def _solve(
     state: State, new: steps.MovableWindows, homes: np.ndarray, threshold: float, settings: AnalysisSettings
 ) -> tuple[steps.StepResult, np.ndarray]:
-    """Solve the new windows with what they touch; old windows that moved are written here, and their ids returned."""
+    """Cluster the new windows with the clusters that attract them, and store the old windows that moved.
+
+    Returns:
+        The result of the step, and the ids of the old windows that are in another cluster now.
+    """
     groups = state.groups()
     if not len(groups.ids):
         first = steps.first_step(new, threshold, seed=settings.seed, time_limit=settings.time_limit)
@@ -275,7 +285,7 @@ def _solve(
 
 
 def _carried(former: pa.Table, windows: pa.Table) -> pa.Table:
-    """Open windows that keep their embedding: they stay open, and it knows of their newest day already."""
+    """Open windows that keep their embedding, because they stay open and it includes their newest day already."""
     row = pc.index_in(former["window_id"], windows["window_id"].combine_chunks())
     ends = windows["end"].take(row).to_numpy()
     same_day = pa.array(ends // DAY == former["embedded_on"].fill_null(-1).to_numpy())
@@ -284,7 +294,7 @@ def _carried(former: pa.Table, windows: pa.Table) -> pa.Table:
 
 
 def _remove_open(state: State, former: pa.Table, changed: pa.Table) -> None:
-    """Take the open windows out of the tables, and those that change out of the sums of their clusters."""
+    """Delete the open windows from the tables, and subtract those that change from the sums of their clusters."""
     clustered = changed.filter(pc.is_valid(changed["cluster"]))
     if clustered.num_rows:
         ids = clustered["cluster"].to_numpy()
@@ -294,7 +304,7 @@ def _remove_open(state: State, former: pa.Table, changed: pa.Table) -> None:
 
 
 def _write_windows(state: State, extension: Extension, carried: pa.Table) -> None:
-    """Windows without cluster as yet, those that keep theirs, and their records."""
+    """Store the windows, the clusters of those that keep them, and their records."""
     names = ("window_id", "source", "start", "end", "n_records", "open", "label", "tool")
     windows = extension.windows.select([name for name in names if name in extension.windows.column_names])
     state.append("windows", windows)

@@ -1,6 +1,6 @@
 """The state of a running analysis: everything that reads or writes its DuckDB file.
 
-Every step is one transaction: after a kill at any moment the file holds all of a step or nothing of it.
+Every step is one transaction: after a kill at any moment, the file holds the whole step or nothing of it.
 """
 
 import json
@@ -39,7 +39,7 @@ class State:
         self.path = Path(path)
         _check_kind(self.path)
         try:
-            # A state may come from elsewhere: no statement in it may read or write other files.
+            # A state may come from somebody else: nothing in it may read or write other files.
             self._connection = duckdb.connect(str(self.path), config={"enable_external_access": False})
             names = {row[0] for row in self._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
             foreign = self._connection.execute(
@@ -71,7 +71,7 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing of what is written inside."""
+        """Write everything inside the block, or nothing of it if it fails."""
         self._connection.execute("BEGIN")
         try:
             yield
@@ -145,7 +145,7 @@ class State:
         )
 
     def replace_groups(self, former: np.ndarray, groups: ClusterSums) -> None:
-        """Put these clusters in the place of those of the given ids."""
+        """Replace the clusters of the given ids by these clusters."""
         self.execute("DELETE FROM clusters WHERE cluster IN (SELECT id FROM gone)", gone=pa.table({"id": former}))
         columns = {"cluster": groups.ids, "size": groups.sizes.astype(np.int64), "total": vector_column(groups.sums)}
         self.append("clusters", pa.table(columns))
@@ -160,7 +160,7 @@ class State:
         )
 
     def open_records(self, sources: pa.Table) -> pa.Table:
-        """Records of the open windows of the sources, in the order in which they came."""
+        """Records of the open windows of the sources, in the order in which they were added."""
         columns = ", ".join(RECORD_COLUMNS)
         return self.query(
             f"SELECT {columns} FROM open_records WHERE src_ip IN (SELECT source FROM sources) ORDER BY rowid",
@@ -198,16 +198,16 @@ class State:
         )
 
     def settings(self) -> dict[str, Any] | None:
-        """What the first step fixed for all later ones; None before it."""
+        """The settings that the first step fixed; None before it."""
         stored = self.setting("settings")
         return json.loads(stored) if stored else None
 
     def has_input(self, digest: str) -> bool:
-        """Whether an input of this content was taken."""
+        """Whether an input with this content was added."""
         return self.query("SELECT 1 FROM inputs WHERE digest = ?", [digest]).num_rows > 0
 
     def taken_of(self, path: str) -> dict[str, Any] | None:
-        """Digest and size of the largest content that was taken of a path, and the counts of all; None for none."""
+        """Digest and size of the largest content that was added from a path, and the sums of the counts, or None."""
         rows = self.query(
             "SELECT arg_max(digest, size) AS digest, max(size) AS size, sum(read)::BIGINT AS read, "
             "sum(kept)::BIGINT AS kept, sum(rejected)::BIGINT AS rejected, sum(skipped)::BIGINT AS skipped "
@@ -221,7 +221,7 @@ class State:
         self.execute(f"INSERT INTO inputs VALUES ({', '.join('?' * len(row))})", row)
 
     def inputs(self) -> pa.Table:
-        """All inputs in the order in which they were taken."""
+        """All inputs in the order in which they were added."""
         return self.query("SELECT * FROM inputs ORDER BY rowid")
 
     @property
@@ -230,12 +230,13 @@ class State:
 
     @property
     def next_window(self) -> int:
-        """The first window id that no present window reaches."""
-        return self.number("SELECT max(window_id) + 1 FROM windows")
+        """The smallest window id above those of all windows, and of the deleted ones whose records are kept."""
+        ids = "SELECT window_id FROM windows UNION ALL SELECT window_id FROM retired"
+        return self.number(f"SELECT max(window_id) + 1 FROM ({ids})")
 
     @property
     def next_cluster(self) -> int:
-        """The first cluster id that was never used."""
+        """The smallest cluster id that was never used."""
         return int(self.setting("next_cluster") or 0)
 
     def clustered_windows(self) -> pa.Table:
@@ -247,7 +248,7 @@ class State:
         return self.number("SELECT count(*) FROM windows WHERE cluster IS NOT NULL")
 
     def clustered_embeddings(self, first: int = 0) -> pa.Table:
-        """Id, source, end, cluster and embedding of the windows that have a cluster, by id, from an id on."""
+        """Id, source, end, cluster and embedding of clustered windows with an id of at least `first`, by id."""
         return self.query(
             'SELECT window_id, source, "end", cluster, embedding FROM windows '
             "WHERE cluster IS NOT NULL AND window_id >= ? ORDER BY window_id",
@@ -294,7 +295,7 @@ class State:
         return self.number("SELECT count(*) FROM model") > 0
 
     def set_model(self, files: Mapping[str, bytes]) -> None:
-        """Put a checkpoint in the place of the one that is there."""
+        """Replace the stored checkpoint."""
         self.clear("model")
         self.append("model", pa.table({"name": list(files), "content": pa.array(list(files.values()), pa.binary())}))
 
@@ -305,7 +306,7 @@ class State:
         )
 
     def close_records(self, ids: np.ndarray) -> None:
-        """Keep the records of open windows as those of closed ones."""
+        """Move records of open windows to those of closed windows."""
         columns = ", ".join(CLOSED_COLUMNS)
         self.execute(
             f"INSERT INTO closed_records SELECT window_id, {columns} FROM open_records "
@@ -362,7 +363,7 @@ class State:
         return changed["window_id"].to_numpy()
 
     def retired(self) -> pa.Table:
-        """Clusters whose windows have all aged out: cluster, mean, last_seen and window_id of a typical window."""
+        """Clusters without windows: cluster, mean, last_seen, and the window_id of the most typical window."""
         return self.query("SELECT cluster, mean, last_seen, window_id FROM retired ORDER BY cluster")
 
     def revive(self, born: int, retired: int) -> None:

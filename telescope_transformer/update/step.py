@@ -1,4 +1,4 @@
-"""One step: new windows are assigned, the attracted clusters are solved again, and ids are inherited."""
+"""One step: assigns new windows, clusters the attracted clusters again, and passes on their ids."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.update.identity import NOBODY, Event, inherit
 from telescope_transformer.update.resolving import ClusterSums, affinities, attracting, initial_labels, solve_touched
 
-# Old windows that a step may move beside the new ones. Half of them are those that belong to their cluster least. The
-# other half are of a random group of neighbouring clusters, whole clusters if they fit, so that every cluster has its
-# turn over the days. The number is constant except on a very large day.
+# Number of old windows that a step may move. Half of them are the windows with the smallest margins. The others are
+# from a random cluster and its nearest ones, whole clusters if they fit, so that every cluster is reconsidered over
+# the days. The number is constant except on a very large day.
 FREE_WINDOWS = 800
 FREE_PER_NEW = 6
-# The most clusters that a new window adds to the problem: those that attract it most, besides the cluster of its
-# source.
+# Largest number of clusters that a new window adds to the problem: those that attract it most. The cluster of its
+# source is added too.
 CLUSTERS_PER_NEW = 8
-# The most new windows per step. More are split into several steps of bounded size, so that time grows linearly.
+# Largest number of new windows in a step. More are split into several steps, so that time grows linearly.
 LARGEST_STEP = 500
 # A first input with more windows than this is solved under the time limit.
 LARGEST_FIRST = 2_000
@@ -46,13 +46,13 @@ class StepResult:
     """The result of a step.
 
     Attributes:
-        former: ids of the clusters that took part.
-        groups: the clusters in their place.
-        labels: cluster of each free window.
-        margins: of each free window.
-        renamed: cluster that took part as a whole, and the cluster that its windows are in now, where they differ.
-        events: what happened.
-        nodes: size of the problem that was solved.
+        former: ids of the clusters that were part of the problem.
+        groups: the clusters that replace them.
+        labels: cluster of each movable window.
+        margins: margin of each movable window.
+        renamed: for each cluster whose other windows are now in a different cluster, the id of that cluster.
+        events: births, deaths, merges and splits.
+        nodes: number of nodes of the problem that was solved.
     """
 
     former: np.ndarray
@@ -87,11 +87,11 @@ def next_step(
 
     Args:
         groups: the clusters that attract new windows, including their movable windows.
-        free: new windows, and old windows of these clusters.
+        free: the movable windows: new windows, and old windows of these clusters.
         homes: (m,) the cluster in which each movable window starts, -1 for none.
         threshold: the cosine at which a pair neither attracts nor repels.
-        next_id: the first cluster id that was never used.
-        seed: of the search.
+        next_id: the smallest cluster id that was never used.
+        seed: seed of the search.
     """
     old = free.clusters != NOBODY
     rest = groups.without(free.clusters[old], free.vectors[old])
@@ -121,7 +121,7 @@ def _finished(
 
 
 def _margins(groups: ClusterSums, vectors: np.ndarray, own: np.ndarray, threshold: float) -> np.ndarray:
-    """Margins among the clusters of the step; no other cluster attracts these windows."""
+    """Margins of windows among the clusters of the step, because no other cluster attracts these windows."""
     here, others = np.arange(len(own)), groups.sizes[own] - 1
     weight = affinities(groups, vectors, threshold)
     squares = (vectors * vectors).sum(axis=1)
@@ -132,13 +132,13 @@ def _margins(groups: ClusterSums, vectors: np.ndarray, own: np.ndarray, threshol
 
 
 def attracted_clusters(groups: ClusterSums, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> ClusterSums:
-    """The clusters that attract one of the windows, or that are the cluster of its source."""
+    """The clusters that attract one of the windows or are the cluster of its source."""
     chosen = attracting(groups, vectors, threshold, CLUSTERS_PER_NEW) | np.isin(groups.ids, homes)
     return groups.take(np.flatnonzero(chosen))
 
 
 def neighbourhood(groups: ClusterSums, most: int, seed: int) -> np.ndarray:
-    """Ids of a random cluster, drawn by size, and of its nearest clusters, with at most `most` windows in total."""
+    """Ids of a random cluster, drawn by size, and of its nearest clusters, with about `most` windows in total."""
     if not len(groups.ids):
         return groups.ids
     centre = np.random.default_rng(seed).choice(len(groups.ids), p=groups.sizes / groups.sizes.sum())

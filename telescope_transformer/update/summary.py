@@ -1,4 +1,4 @@
-"""The whole running analysis as an `Analysis`: the same tables and report as of `telescope analyze`."""
+"""Turns a running analysis into an `Analysis`, with the same tables and report as `telescope analyze`."""
 
 import json
 import time
@@ -44,14 +44,16 @@ def summarise(
     granularity: bool = False,
     embedder: Embed | None = None,
 ) -> Analysis:
-    """The state's windows, clusters, certificate and events.
+    """Summarise the windows, clusters, certificate and events of a state.
 
-    Clusters go by their stable ids. The certificate is that of all pairs: the bound that the steps kept, or a higher
-    one that is found within `time_limit` seconds.
+    Clusters have their lasting ids. The lower bound is the one of the steps, or a higher one that is found within
+    `time_limit` seconds.
 
     Args:
+        state: an open state.
+        time_limit: seconds for a better lower bound.
         networks, granularity: as in `AnalysisSettings`.
-        embedder: windows to embeddings, as for `update`.
+        embedder: as for `update`.
 
     Raises:
         StateError: if no window has been clustered yet.
@@ -97,13 +99,13 @@ def summarise(
 
 
 def folder_of(whole: Analysis, output: Path, *, daily: bool) -> Path:
-    """Where a running analysis is written: `output`, or below it a folder named by the last day of the records."""
+    """The folder for the report: `output`, or with `daily` a folder in it named by the last day of the records."""
     period = period_of(whole.traffic or []) if daily else None
     return output if period is None else output / day_text(period.last)
 
 
 def _name(state: State, profiles: list[dict[str, Any]]) -> None:
-    """Name the clusters; those that had a name before keep it."""
+    """Name the clusters; a cluster that has a name keeps it."""
     kept = {int(cluster): name for cluster, name in json.loads(state.setting("names") or "{}").items()}
     name_clusters(profiles, kept)
     with state.transaction():
@@ -111,7 +113,7 @@ def _name(state: State, profiles: list[dict[str, Any]]) -> None:
 
 
 def _sources_without_window(state: State, clustered: pa.Table) -> pa.Table:
-    """The records of all sources, also of those that have too few for a window yet."""
+    """The records of all sources, including those with too few records for a window so far."""
     waiting = state.waiting_records().select(clustered.column_names)
     return pa.concat_tables([clustered, waiting.cast(clustered.schema)])
 
@@ -129,10 +131,10 @@ def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[s
 
 
 def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict[str, Any]:
-    """The state's solution, with the better of the stored lower bound and a newly proved one.
+    """The solution of a state, with the higher of the stored lower bound and a newly proved one.
 
-    Where the certificate is about a part of the windows only, or the matrix of all pairs is too large to prove
-    anything anew, the kept bound stands alone.
+    If the certificate does not cover all windows, or the matrix of all pairs is too large, only the stored bound is
+    used.
     """
     started = time.monotonic()
     settings: dict[str, Any] = state.settings() or {}
@@ -145,7 +147,7 @@ def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict
         graph = solver.graph_of(vectors, threshold)
         if isinstance(graph, DenseGraph):
             solver.fit_graph(graph)
-            # Both are sums in different order; a bound above the cost is rounding.
+            # The sums are in different orders, so a bound above the cost is due to rounding.
             bound = min(float(np.fmax(bound, solver.lower_bound_)), cost)
             anew["cost_at_once"] = scale * float(solver.cost_)
     found = solution(Solution(np.zeros(0, np.int64), cost, bound), threshold, scale) | {

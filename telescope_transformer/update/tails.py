@@ -1,4 +1,4 @@
-"""New records of known sources fill the open window of their source first, then begin new windows."""
+"""Adds new records to the open windows of their sources, and begins new windows when these are full."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ class Extension:
     """The windows of some sources after new records were added to their open windows.
 
     Attributes:
-        windows: all windows of the sources from their open one on, short ones too, by source and start
-            (`windows.cut_windows`), with `window_id` and `open`.
-        records: their records with `window_id`.
+        windows: the windows of the sources from the open one on, including short ones, ordered by source and start
+            (`windows.cut_windows`), with the columns `window_id` and `open`.
+        records: the records of these windows, with the column `window_id`.
     """
 
     windows: pa.Table
@@ -28,11 +28,11 @@ def extend(open_windows: pa.Table, open_records: pa.Table, new: pa.Table, window
     """Cut open and new records together.
 
     Args:
-        open_windows: `window_id`, `source` of the sources' open windows.
-        open_records: their records.
+        open_windows: open windows of the sources, with the columns `window_id` and `source`.
+        open_records: the records of the open windows.
         new: new flow records.
-        window: most records in a window.
-        next_id: the first window id that was never used.
+        window: largest number of records in a window.
+        next_id: the smallest window id that was never used.
     """
     names = [name for name in RECORD_COLUMNS if name in new.column_names or name in open_records.column_names]
     both = pa.concat_tables(
@@ -51,7 +51,7 @@ def extend(open_windows: pa.Table, open_records: pa.Table, new: pa.Table, window
 
 
 def _ids(source: np.ndarray, open_windows: pa.Table, next_id: int) -> np.ndarray:
-    """The first window of a source keeps the id of its open one; all others are new."""
+    """Ids of windows (n,): the first window of a source keeps the id of its open window, the others get new ids."""
     known = dict(zip(open_windows["source"].to_pylist(), open_windows["window_id"].to_pylist(), strict=True))
     first = np.insert(source[1:] != source[:-1], 0, True) if len(source) else np.zeros(0, dtype=bool)
     kept = np.array([known.get(name, -1) if begins else -1 for name, begins in zip(source, first, strict=True)])
@@ -66,7 +66,7 @@ def _with_columns(table: pa.Table, names: list[str]) -> pa.Table:
 
 
 def _in_order(records: pa.Table) -> pa.Table:
-    """The order in which windows are cut."""
+    """Sort records as `cut_windows` does: by source and time."""
     codes, _ = source_codes(records["src_ip"])
     fields = {name: record_field(records, name) for name in WINDOW_FIELDS if name in records.column_names}
     return records.take(pa.array(record_order(codes, fields)))

@@ -1,4 +1,4 @@
-"""`telescope watch`: files are taken as they appear in a folder."""
+"""Waits for new files in a folder, for `telescope watch`."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,12 +8,12 @@ from telescope_transformer.records.files import is_unfinished
 
 
 def new_files(folder: Path, *, interval: float, stop: Callable[[], bool]) -> Iterator[Path]:
-    """Files of the folder, oldest name first, once each, as soon as their size has not changed for one interval.
+    """Yield each file of the folder once, in order of name, when its size has not changed for one interval.
 
     Args:
-        folder: is looked at, not those below it.
-        interval: seconds between two looks.
-        stop: asked after every look; true ends the watch.
+        folder: the folder; folders below it are ignored.
+        interval: seconds between two checks.
+        stop: called after every check; the iteration ends when it returns true.
     """
     seen: dict[Path, int] = {}
     taken: set[Path] = set()
@@ -22,7 +22,7 @@ def new_files(folder: Path, *, interval: float, stop: Callable[[], bool]) -> Ite
             try:
                 size = path.stat().st_size
             except FileNotFoundError:
-                # Moved away since the folder was listed.
+                # The file was moved away after the folder was listed.
                 continue
             if path not in taken and size > 0 and seen.get(path) == size:
                 taken.add(path)
@@ -34,6 +34,6 @@ def new_files(folder: Path, *, interval: float, stop: Callable[[], bool]) -> Ite
 
 
 def candidates(folder: Path) -> list[Path]:
-    """Files that may be inputs: neither hidden nor under a name of unfinished files."""
+    """Files that may be inputs: not hidden, and not named as files that are still being written."""
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     return [path for path in paths if not path.name.startswith(".") and not is_unfinished(path)]

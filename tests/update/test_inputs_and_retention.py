@@ -150,6 +150,15 @@ def test_old_windows_are_deleted_and_a_returning_actor_gets_its_id(tmp_path: Pat
         assert state.number(f"SELECT size FROM clusters WHERE cluster = {actor}") > 0
 
 
+def test_ids_of_deleted_windows_whose_records_are_kept_are_not_used_again(tmp_path: Path) -> None:
+    """Old files may come after new ones: then the windows with the highest ids are deleted first."""
+    with State(tmp_path / "state.duckdb") as state:
+        assert state.next_window == 0
+        kept = {"cluster": [0], "mean": [[1.0]], "last_seen": [0], "window_id": [7]}
+        state.append("retired", pa.table(kept))
+        assert state.next_window == 8
+
+
 def test_a_state_with_a_view_or_another_files_content_is_refused(tmp_path: Path) -> None:
     with State(tmp_path / "state.duckdb") as state:
         take(state, *write_days(tmp_path, 1))
