@@ -43,6 +43,8 @@ class LogClock:
         return f"{year}-{month:02d}-{day:02d}T{found['clock']}{ZONES.get(found['zone'], '')}"
 
     def year(self, month: int, day: int) -> int:
-        """The latest year in which a day is not after the last change of the file."""
+        """The latest year that has this day not after the last change of the file."""
         self.guessed = True
-        return self._limit.year - ((month, day) > (self._limit.month, self._limit.day))
+        year = self._limit.year - ((month, day) > (self._limit.month, self._limit.day))
+        # From 1904 to 2096, every fourth year is a leap year.
+        return year - year % 4 if (month, day) == (2, 29) else year

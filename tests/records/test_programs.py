@@ -289,6 +289,9 @@ def test_times_of_syslog_without_a_year_lie_before_the_files_last_change(tmp_pat
     found = read_records(path)
     assert found.table.column("timestamp").to_pylist() == [1_483_228_740_000_000, 1_483_315_201_000_000]
     assert "without a year" in found.summary()
+    path.write_text("Feb 29 00:00:00 h " + SYN.format("") + "\n")
+    os.utime(path, (1_520_000_000, 1_520_000_000))  # 2018-03-02
+    assert read_records(path).table.column("timestamp").to_pylist() == [1_456_704_000_000_000]  # 2016-02-29
 
 
 @pytest.mark.shared

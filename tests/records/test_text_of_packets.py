@@ -175,6 +175,19 @@ def gcp(reporter: str, second: str = "56") -> dict[str, object]:
 add("google cloud: a flow that both ends report counts once", json_lines(gcp("SRC"), gcp("DEST")), [TCP], format="gcp-vpc", skipped=1)  # fmt: skip
 add("google cloud: the source's report counts where there is no other", json_lines(gcp("SRC"), gcp("SRC")), [TCP, TCP])
 
+_COLUMNS = ",".join(
+    f"jsonPayload.connection.{name}" for name in ("src_ip", "src_port", "dest_ip", "dest_port", "protocol")
+)
+_ROW = "2016-07-21T17:51:00Z,192.0.2.1,40000,198.51.100.7,23,6,{},2016-07-21T17:50:56.5Z\n"
+add(
+    "google cloud as CSV: a flow that both ends report counts once",
+    f"timestamp,{_COLUMNS},jsonPayload.reporter,jsonPayload.start_time\n" + _ROW.format("SRC") + _ROW.format("DEST"),
+    [TCP],
+    format="gcp-vpc-csv",
+    skipped=1,
+    told="the destination reports them too",
+)
+
 
 def vpc_parquet(folder: Path) -> Path:
     """A flow log of AWS in Parquet: a TCP flow behind a load balancer, a ping, and a row without data."""

@@ -52,7 +52,7 @@ def test_a_replaced_file_of_the_same_name_is_refused(tmp_path: Path) -> None:
         log.write_text(HEADER + rows(0, 300))
         take(state, log)
         log.write_text(HEADER + rows(0, 400, name=7))
-        with pytest.raises(InputError, match="under another name"):
+        with pytest.raises(InputError, match="rename the file"):
             take(state, log)
         assert kept(state) == 300
 

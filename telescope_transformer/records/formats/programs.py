@@ -1,4 +1,5 @@
-"""Text tables of programs that need little code: SiLK, yaf, pmacct, nProbe, tshark, CICFlowMeter, Windows Firewall.
+"""Text tables of programs that need little code: SiLK, yaf, pmacct, nProbe, tshark, CICFlowMeter, Windows Firewall,
+Google Cloud.
 
 Each entry says which columns hold which field. Common tables need no entry: `csv.py` finds columns by their names.
 """
@@ -205,6 +206,26 @@ WINDOWS_FIREWALL = TextTable(
     note="Windows Firewall writes local time, which is taken as UTC",
 )
 
+_CONNECTION = "jsonPayload.connection."
+# Flow logs of Google Cloud as Logs Explorer exports them to CSV; see `json_lines.GCP_DIALECT`.
+GCP = TextTable(
+    "gcp-vpc-csv",
+    {
+        "timestamp": ["jsonPayload.start_time", "timestamp"],
+        "src_ip": [f"{_CONNECTION}src_ip"],
+        "dst_ip": [f"{_CONNECTION}dest_ip"],
+        "protocol": [f"{_CONNECTION}protocol"],
+        "src_port": [f"{_CONNECTION}src_port"],
+        "dst_port": [f"{_CONNECTION}dest_port"],
+        "packets": ["jsonPayload.packets_sent"],
+        "bytes": ["jsonPayload.bytes_sent"],
+        "_reporter": ["jsonPayload.reporter"],
+    },
+    marks=(f"{_CONNECTION}src_ip", "jsonPayload.reporter"),
+    keep=lambda raw: ~np.asarray(pc.equal(raw["_reporter"], pa.scalar(b"SRC"))),
+    note="flows that their source reported are skipped, because the destination reports them too",
+)
+
 
 def sniff_tshark(head: bytes) -> bool:
     """Whether one of the first lines of a head names fields of tshark, of IPv4 or IPv6."""
@@ -212,6 +233,6 @@ def sniff_tshark(head: bytes) -> bool:
 
 
 FORMATS = [
-    *(table_format(table) for table in (SILK, YAF, PMACCT, NPROBE, CICFLOWMETER, WINDOWS_FIREWALL)),
+    *(table_format(table) for table in (SILK, YAF, PMACCT, NPROBE, CICFLOWMETER, WINDOWS_FIREWALL, GCP)),
     table_format(TSHARK, sniff_tshark),
 ]
