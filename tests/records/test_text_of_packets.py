@@ -232,6 +232,14 @@ def test_files_that_another_program_must_export_say_which(tmp_path: Path, conten
         read_records(tmp_path / "log")
 
 
+def test_a_mapping_that_is_not_used_is_reported_and_used_with_the_format_csv(tmp_path: Path) -> None:
+    path, columns = tmp_path / "log", {"label": "action"}
+    path.write_text(WINDOWS + DROPPED)
+    assert "not used for a table of windows-firewall" in read_records(path, columns=columns).summary()
+    mapped = read_records(path, columns=columns | {"date": "date"}, format="csv")
+    assert mapped.table["label"].to_pylist() == ["DROP"]
+
+
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")
 @pytest.mark.parametrize("options", [["-tt"], ["-tttt", "-v"], ["-tttt", "-e"], ["-tt", "-e", "-vvv"], ["-tt", "-q"]])
 def test_text_of_tcpdump_gives_the_records_of_its_capture(shared: Path, tmp_path: Path, options: list[str]) -> None:

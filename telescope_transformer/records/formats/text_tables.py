@@ -115,6 +115,9 @@ def read_table(table: TextTable, file: InputFile, context: ReadContext) -> Itera
         context.note(NO_DESTINATION, file.name)
     if table.note:
         context.note(table.note, file.name)
+    if context.columns:
+        told = f"the mapping of columns is not used for a table of {table.name}; with the format csv it would be"
+        context.note(told, file.name)
     layout = Layout(names, delimiter, comment=ord("#"), trailers=table.trailers)
     rows_of = Table(layout, columns_of(names), file.name, columns_of if table.names is None else None)
     text = TextBlocks(file.blocks(), file.name)
