@@ -20,8 +20,8 @@ def printable(text: str) -> str:
 
 
 def say(message: str) -> None:
-    """Print a message to stderr. stdout is for results."""
-    if not _quiet:
+    """Print a message to stderr. stdout is for results. Quiet commands still print errors that do not end them."""
+    if not _quiet or message.startswith("error: "):
         sys.stderr.write(f"{printable(message)}\n")
         sys.stderr.flush()
 

@@ -73,4 +73,5 @@ def update(
     if json:
         print_json({"report": report, "files": [asdict(step) for step in steps]})
     if refused:
-        raise refused[0]
+        # Each has been printed.
+        raise typer.Exit(1)

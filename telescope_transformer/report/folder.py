@@ -139,9 +139,21 @@ def _read_summary(path: Path) -> dict[str, Any]:
         summary = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except RecursionError as error:
         raise InputError(f"{path}: not the output of an analysis: nested too deep") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(_no_analysis(path.parent)) from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not the output of an analysis: {_first_line(error)}") from error
     return check_summary(str(path), summary)
+
+
+def _no_analysis(folder: Path) -> str:
+    """Say what a folder without clusters.json is."""
+    if not folder.exists():
+        return f"{folder}: not the output of an analysis: there is no such folder"
+    reason = "it has no clusters.json" if folder.is_dir() else "it is a file"
+    days = [day for day in analyses_below(folder) if day != folder]
+    advice = f"; it holds analyses of several days: name one, such as {days[0]}" if days else ""
+    return f"{folder}: not the output of an analysis: {reason}{advice}"
 
 
 def _no_constant(text: str) -> float:

@@ -12,8 +12,10 @@ from telescope_transformer.update.state import State
 
 # Seconds that the command may take, since no file is read meanwhile. Our choice: a mail or a webhook takes less.
 PATIENCE = 60.0
-# The key of the state under which the numbers of the reported clusters are kept.
+# Keys of the state: the numbers of the reported clusters, and the lines of those whose report has failed. By the next
+# file they may no longer count as new.
 REPORTED = "reported"
+FAILED = "report failed"
 
 
 class NewsTeller:
@@ -46,9 +48,12 @@ class NewsTeller:
             state: keeps which clusters have been reported.
         """
         reported = set(json.loads(state.setting(REPORTED) or "[]"))
-        fresh = [line for line in lines if line["cluster"] not in reported]
+        known = [*json.loads(state.setting(FAILED) or "[]"), *lines]
+        fresh = list({line["cluster"]: line for line in known if line["cluster"] not in reported}.values())
         if not fresh:
             return
+        # Until the command has succeeded, which also holds if this process is killed meanwhile.
+        state.set(FAILED, json.dumps(fresh))
         try:
             ended = subprocess.run(self._arguments, input=json.dumps(fresh), text=True, timeout=PATIENCE, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -59,3 +64,4 @@ class NewsTeller:
             return
         reported |= {line["cluster"] for line in fresh}
         state.set(REPORTED, json.dumps(sorted(reported)))
+        state.set(FAILED, "[]")

@@ -90,3 +90,14 @@ def test_a_column_of_another_kind_is_named(
     pq.write_table(content.append_column(column, pa.array(values * content.num_rows)), path)
     with pytest.raises(InputError, match=rf"{table}\.parquet: not the output of an analysis: column {column} is no"):
         read_folder(tmp_path)
+
+
+def test_a_folder_that_is_no_analysis_says_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "days" / "2026-01-15").mkdir(parents=True)
+    (tmp_path / "days" / "2026-01-15" / "clusters.json").write_text("{}")
+    told = {"file": "it is a file", "empty": "it has no clusters.json$", "none": "there is no such folder"}
+    for name, reason in {**told, "days": "several days: name one, such as .*2026-01-15"}.items():
+        with pytest.raises(InputError, match=rf"{name}: not the output of an analysis: .*{reason}"):
+            read_folder(tmp_path / name)

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from telescope_transformer.cli.main import app
 from telescope_transformer.embedding import SHIPPED_CHECKPOINT
-from telescope_transformer.records.files import DamagedInput
 from telescope_transformer.update import State, update
 
 pytestmark = pytest.mark.skipif(
@@ -33,7 +32,8 @@ def test_each_step_says_its_certificate_and_a_damaged_file_is_left_whole(tmp_pat
     days[1].write_bytes(whole[:-40])
     command = ["update", *map(str, days), "--state", str(state), "--window", "16", "--inactivity", "30"]
     first = CliRunner().invoke(app, command)
-    assert isinstance(first.exception, DamagedInput)
+    assert first.exit_code == 1
+    assert first.output.count(f"error: {days[1]}") == 1
     assert "of which another clustering could save" in first.output
     days[1].write_bytes(whole)
     second = CliRunner().invoke(app, command)
@@ -74,3 +74,19 @@ def test_a_wrong_option_is_found_before_there_is_a_state(tmp_path: Path, command
     done = CliRunner().invoke(app, [*words, "--keep", "3x"])
     assert done.exit_code == 2
     assert not state.exists()
+
+
+def test_quiet_commands_still_tell_every_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_bytes(b"PAR1 and nothing more")
+    state = str(tmp_path / "state.duckdb")
+    inputs = [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
+    taken = CliRunner().invoke(app, ["update", state, *inputs, "--quiet"])
+    assert taken.exit_code == 1
+    lines = [line for line in taken.output.splitlines() if line]
+    assert len(lines) == 2
+    assert all(line.startswith(f"error: {each}: ") for line, each in zip(lines, inputs, strict=True))
+    watched = CliRunner().invoke(
+        app, ["watch", str(tmp_path), "--state", state, "--once", "--interval", "0.1", "--quiet"]
+    )
+    assert f"error: {inputs[0]}" in watched.output

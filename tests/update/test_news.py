@@ -47,6 +47,19 @@ def test_a_failing_command_is_reported_and_run_again_the_next_time(command: str,
     assert all(message.startswith("error: ") for message in said)
 
 
+def test_clusters_whose_report_failed_are_reported_even_if_they_are_no_longer_new(
+    tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    NewsTeller("false", say=lambda _: None).tell([LINE], state)
+    keep = f"{sys.executable} -c \"import sys; open('told', 'w').write(sys.stdin.read())\""
+    NewsTeller(keep, say=pytest.fail).tell([{**LINE, "cluster": 8}], state)
+    assert [line["cluster"] for line in json.loads((tmp_path / "told").read_text())] == [7, 8]
+    (tmp_path / "told").unlink()
+    NewsTeller(keep, say=pytest.fail).tell([], state)
+    assert not (tmp_path / "told").exists()
+
+
 @pytest.mark.parametrize("command", ["", "a 'b"])
 def test_an_unusable_command_is_refused(command: str) -> None:
     with pytest.raises(InputError, match="--on-new"):
