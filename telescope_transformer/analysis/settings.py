@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from telescope_transformer.errors import SolverError
+from telescope_transformer.labels import Owners
 from telescope_transformer.preparation import WindowSettings
 from telescope_transformer.windows import MIN_RECORDS, WINDOW
 
@@ -38,7 +39,7 @@ class AnalysisSettings:
         time_limit: seconds to spend on the proof of the lower bound; the search has a fixed amount of work.
         seed: seed of the search.
         granularity: whether to cluster at several thresholds, for the stability of each cluster.
-        networks: files that say who announces each address, for the report (`labels.read_owners`).
+        networks: files that say who announces each address, for the report, or what `labels.read_owners` read of them.
 
     Raises:
         SolverError: if the threshold is not from -1 to 1.
@@ -55,7 +56,7 @@ class AnalysisSettings:
     time_limit: float = 60.0
     seed: int = 0
     granularity: bool = False
-    networks: Sequence[str | Path] = ()
+    networks: Sequence[str | Path] | Owners = ()
 
     def __post_init__(self) -> None:
         # Checked here because the solver would only refuse it after all windows have been embedded.

@@ -54,7 +54,13 @@ def copy_folder(source: Path, target: Path) -> None:
             f"{target} or {partial} is a link to a folder that this package did not create: remove the link"
         )
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial, ignore=shutil.ignore_patterns(STAGE))
+    try:
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(STAGE))
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        # shutil.Error lists a source, a target and a reason for each file.
+        reason = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror
+        raise DatasetError(f"cannot write {target}: {reason}") from error
     if target.exists():
         shutil.rmtree(target)
     os.rename(partial, target)

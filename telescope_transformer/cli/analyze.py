@@ -63,6 +63,7 @@ def analyze(
     from telescope_transformer.analysis import AnalysisSettings
     from telescope_transformer.analysis import analyze as analyze_records
     from telescope_transformer.cli.options import check_folder, check_model, keeping_rejects, print_json, tell
+    from telescope_transformer.labels import read_owners
     from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import scan_records
 
@@ -77,7 +78,8 @@ def analyze(
         granularity=granularity,
         time_limit=time_limit,
         seed=seed,
-        networks=networks or (),
+        # A table that cannot be read is found before the work.
+        networks=read_owners(networks) if networks else (),
     )
     check_model(model)
     scan = scan_records(inputs, **reading.arguments(keep_going=keep_going))

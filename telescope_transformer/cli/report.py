@@ -48,6 +48,10 @@ def report(
     from telescope_transformer.report import read_folder, refuse_several, write_report
 
     if (folder / "clusters.json").is_file() and (folder / "windows.parquet").is_file():
+        if networks or granularity:
+            raise typer.BadParameter(
+                f"--networks and --granularity are for a work folder; {folder} is the output of an analysis"
+            )
         data = read_folder(folder).report_data()
         if not json_output:
             target = (output or folder) / "report.html"
@@ -57,8 +61,11 @@ def report(
     else:
         refuse_several(folder)
         from telescope_transformer.analysis import AnalysisSettings, Embedder, describe, model_of, working_in
+        from telescope_transformer.labels import read_owners
 
-        settings = AnalysisSettings(granularity=granularity, networks=networks or (), seed=seed)
+        settings = AnalysisSettings(
+            granularity=granularity, networks=read_owners(networks) if networks else (), seed=seed
+        )
         check_folder(output or Path("out"))
         with working_in(folder):
             found = describe(folder, settings, embed=Embedder(model_of(folder)), say=tell)

@@ -44,6 +44,7 @@ def update(
     """
     from telescope_transformer.cli.options import check_folder, days_of, print_json, tell
     from telescope_transformer.errors import InputError, StateError
+    from telescope_transformer.labels import read_owners
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
     from telescope_transformer.update import update as take
@@ -59,6 +60,7 @@ def update(
     files = [file.path for file in find_inputs(inputs)] if inputs else []
     if output is not None:
         check_folder(output)
+    owners = read_owners(networks) if networks else ()
     read = reading.file_reader(labels)
     report: Path | None = None
     keep_days = days_of(running.keep)
@@ -67,7 +69,7 @@ def update(
         refused: list[InputError] = []
         steps = take(opened, files, read, chosen, keep_days=keep_days, refused=refused, say=tell)
         if output is not None:
-            whole = summarise(opened, time_limit=time_limit, networks=networks or (), granularity=granularity)
+            whole = summarise(opened, time_limit=time_limit, networks=owners, granularity=granularity)
             report = whole.write(folder_of(whole, output, daily=daily))
             tell(f"open {report}")
     if json:

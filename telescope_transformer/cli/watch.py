@@ -47,6 +47,7 @@ def watch(
     """
     from telescope_transformer.cli.options import check_folder, days_of, tell
     from telescope_transformer.errors import InputError
+    from telescope_transformer.labels import read_owners
     from telescope_transformer.update import State, update
     from telescope_transformer.update.news import NewsTeller
     from telescope_transformer.update.summary import folder_of, summarise
@@ -55,6 +56,9 @@ def watch(
     running.check()
     if output is not None:
         check_folder(output)
+    if networks:
+        # A table that cannot be read is found now. It is read again with each file, since it may have been renewed.
+        read_owners(networks)
     keep_days = days_of(running.keep)
     read = reading.file_reader(labels)
     looks = iter([False, True])

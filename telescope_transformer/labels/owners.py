@@ -64,12 +64,14 @@ class Owners:
         return answer
 
 
-def read_owners(paths: Sequence[str | Path] | str | Path) -> Owners:
-    """Read tables of owners; the kind of each is recognised by its content.
+def read_owners(paths: Sequence[str | Path] | str | Path | Owners) -> Owners:
+    """Read tables of owners; the kind of each is recognised by its content. Tables that have been read are returned.
 
     Raises:
         InputError: for a file that cannot be read or is of no known kind; for a text table, with row and value.
     """
+    if isinstance(paths, Owners):
+        return paths
     files = [paths] if isinstance(paths, (str, Path)) else list(paths)
     return Owners([_read(Path(path)) for path in files])
 

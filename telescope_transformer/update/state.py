@@ -39,8 +39,7 @@ class State:
         self.path = Path(path)
         _check_kind(self.path)
         try:
-            # A state may come from somebody else: nothing in it may read or write other files.
-            self._connection = duckdb.connect(str(self.path), config={"enable_external_access": False})
+            self._connection = _connect(self.path)
             names = {row[0] for row in self._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
             foreign = self._connection.execute(
                 "SELECT view_name FROM duckdb_views() WHERE NOT internal "
@@ -425,6 +424,20 @@ def vector_column(vectors: np.ndarray) -> pa.ListArray:
     rows, columns = vectors.shape
     offsets = pa.array(np.arange(rows + 1) * columns, pa.int32())
     return pa.ListArray.from_arrays(offsets, pa.array(vectors.ravel(), pa.float64()))
+
+
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    # A state may come from somebody else: nothing in it may read or write other files.
+    options: dict[str, Any] = {"enable_external_access": False}
+    try:
+        return duckdb.connect(str(path), config=options)
+    except duckdb.IOException as error:
+        # DuckDB leaves an empty file when the disk is full from the start, and then refuses to open it. If another
+        # process has just created the file, the error is about its lock.
+        if "not a valid DuckDB" not in str(error) or path.stat().st_size:
+            raise
+        path.unlink()
+        return duckdb.connect(str(path), config=options)
 
 
 def _check_kind(path: Path) -> None:

@@ -21,7 +21,7 @@ from telescope_transformer.calibration import Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
-from telescope_transformer.labels import read_owners
+from telescope_transformer.labels import Owners, read_owners
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
@@ -40,7 +40,7 @@ def summarise(
     state: State,
     *,
     time_limit: float = 30.0,
-    networks: Sequence[str | Path] = (),
+    networks: Sequence[str | Path] | Owners = (),
     granularity: bool = False,
     embedder: Embed | None = None,
 ) -> Analysis:

@@ -178,3 +178,21 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(command: str, 
     )
     assert "reading flow records" not in message
     assert not state.exists()
+
+
+def test_a_table_of_networks_that_cannot_be_read_is_found_before_the_work(tmp_path, monkeypatch, capsys) -> None:
+    flows, networks = tmp_path / "flows.csv", tmp_path / "asn.csv"
+    flows.write_text("time,src,dst,proto,sport,dport\n2026-01-01,192.0.2.1,198.51.100.1,tcp,1,2\n")
+    networks.write_text("prefix,name\nbad,Example\n")
+    out = str(tmp_path / "out")
+    message = ended(monkeypatch, capsys, "analyze", str(flows), "--networks", str(networks), "--output", out)
+    assert message == f"error: {networks}, row 2: 'bad' is not a prefix\n"
+
+
+def test_options_that_a_finished_analysis_cannot_follow_are_refused(tmp_path) -> None:
+    for name in ("clusters.json", "windows.parquet", "asn.csv"):
+        (tmp_path / name).touch()
+    arguments = ["report", str(tmp_path), "--networks", str(tmp_path / "asn.csv")]
+    told = CliRunner().invoke(app, arguments)
+    assert told.exit_code == 2
+    assert "are for a work folder" in " ".join(told.output.split())
