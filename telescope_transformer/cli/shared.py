@@ -3,6 +3,7 @@
 import inspect
 import logging
 import math
+import re
 import sys
 from collections.abc import Callable
 from copy import copy
@@ -58,6 +59,8 @@ def with_shared_options(command: Command) -> Command:
             options[name] = group(**{entry.name: options.pop(entry.name) for entry in fields(group)})
         command(*args, **options)
 
+    # Click prints a paragraph that begins with a backspace line by line, so that examples can be copied.
+    run.__doc__ = re.sub(r"\n( *)Example: ", r"\n\1\b\n\1Example: ", command.__doc__ or "", count=1)
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []

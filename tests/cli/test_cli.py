@@ -20,9 +20,14 @@ HONEYPOT_COLUMNS = "timestamp=datetime,src_ip=src,dst_ip=host,protocol=proto,src
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
-    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "60"})
     assert result.exit_code == 0
-    assert f"Example: telescope {command}" in " ".join(result.output.split())
+    lines = [line.strip() for line in (main.RUN[command].__doc__ or "").splitlines()]
+    examples = [line for line in lines if line.startswith("Example: ")]
+    assert examples
+    assert all(example.startswith(f"Example: telescope {command}") for example in examples)
+    # Each on a line of its own, however narrow the terminal is, so that it can be copied.
+    assert set(examples) <= {line.strip() for line in result.output.splitlines()}
 
 
 @pytest.mark.parametrize(
