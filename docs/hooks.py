@@ -1,6 +1,7 @@
 """What mkdocs makes from the code: the command line, the fields of a record, and the notebooks with their outputs."""
 
 import base64
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,7 +45,9 @@ def command_line() -> str:
     """Every command with its options, as Markdown by Typer's own documentation command."""
     typer = [sys.executable, "-m", "typer", "telescope_transformer.cli.main", "utils", "docs"]
     command = [*typer, "--name", "telescope", "--title", "Command line"]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    # Click's mark of a paragraph that keeps its lines; Markdown needs code instead.
+    return re.sub(r"^Example: (.+)\n", r"Example:\n\n```\n\1\n```\n\n", text.replace("\b\n", ""), flags=re.MULTILINE)
 
 
 def notebook(path: Path) -> tuple[str, list[bytes]]:
