@@ -75,12 +75,12 @@ def with_shared_options(command: Command) -> Command:
             ]
         else:
             parameters.append(each.replace(kind=keyword, annotation=hints[each.name]))
-    parameters = [
-        each.replace(annotation=_with_variables(each.annotation, command.__name__, each.name)) for each in parameters
-    ]
     parameters += [
         inspect.Parameter("quiet", keyword, default=False, annotation=Quiet),
         inspect.Parameter("log_level", keyword, default=None, annotation=Level),
+    ]
+    parameters = [
+        each.replace(annotation=_with_variables(each.annotation, command.__name__, each.name)) for each in parameters
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": None}

@@ -157,3 +157,10 @@ def test_values_that_nobody_means_are_wrong_usage(
         main(arguments)
     assert stop.value.code == 2
     assert told in re.sub(r"[│\s]+", " ", capsys.readouterr().err)
+
+
+def test_the_options_of_every_command_have_variables_too() -> None:
+    for name in ("TELESCOPE_QUIET", "TELESCOPE_SIMULATE_LOG_LEVEL"):
+        result = CliRunner().invoke(app, [*SIMULATE, "out.parquet"], env={name: "neither"})
+        assert result.exit_code == 2, result.output
+    assert simulated(SIMULATE, TELESCOPE_QUIET="1", TELESCOPE_LOG_LEVEL="error") == simulated(SIMULATE)
