@@ -129,8 +129,7 @@ class Nearest:
         """Rows and inner products (m, count), best first; -1 and minus infinity where there are fewer rows."""
         count_found = min(count, len(self._rows))
         if self._index is not None:
-            products, found = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), count)
-            return found, np.where(found < 0, -np.inf, products)
+            return self._search(np.ascontiguousarray(queries, dtype=np.float32), count, count_found)
         products = queries @ self._rows.T
         best = np.argpartition(-products, count_found - 1, axis=1)[:, :count_found]
         values = np.take_along_axis(products, best, axis=1)
@@ -138,6 +137,18 @@ class Nearest:
         best, values = np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
         room = ((0, 0), (0, count - count_found))
         return np.pad(best, room, constant_values=-1), np.pad(values, room, constant_values=-np.inf)
+
+    def _search(self, queries: np.ndarray, count: int, count_found: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and inner products (m, count) by the inverted file."""
+        import faiss
+
+        products, found = self._index.search(queries, count)
+        # If many rows are equal, the lists near a query can be empty. Then all lists are searched.
+        missing = np.flatnonzero(found[:, count_found - 1] < 0)
+        if len(missing):
+            all_lists = faiss.SearchParametersIVF(nprobe=self._index.nlist)
+            products[missing], found[missing] = self._index.search(queries[missing], count, params=all_lists)
+        return found, np.where(found < 0, -np.inf, products)
 
     def _inverted_file(self) -> Any:
         import faiss

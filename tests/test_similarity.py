@@ -91,9 +91,16 @@ def test_many_rows_are_searched_approximately_with_high_recall(
     assert (found[:, 0] == exact[:, 0]).mean() > 0.95
     same = found == exact
     np.testing.assert_allclose(found_products[same], products[same], atol=1e-5)
-    # More rows than the searched lists hold.
-    places, values = nearly.of(queries[:1], 800)
-    assert ((places < 0) == np.isneginf(values)).all()
+    # More rows than the nearest lists hold.
+    assert sorted(nearly.of(queries[:1], 800)[0][0].tolist()) == list(range(800))
+
+
+def test_rows_are_found_where_most_rows_are_equal(rng: np.random.Generator) -> None:
+    """k-means gives nearly equal rows many lists, most of them empty."""
+    rows = np.vstack([np.repeat(unit_vectors(rng, 1, 32), Nearest.EXACT_UP_TO, axis=0), unit_vectors(rng, 10, 32)])
+    found, products = Nearest(rows).of(unit_vectors(rng, 200, 32), 2)
+    assert (found >= 0).all()
+    assert np.isfinite(products).all()
 
 
 def test_cohesion_is_the_mean_similarity_of_pairs_and_one_for_singletons(rng: np.random.Generator) -> None:

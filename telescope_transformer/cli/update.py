@@ -50,8 +50,8 @@ def update(
     from telescope_transformer.update import update as take
     from telescope_transformer.update.summary import folder_of, summarise
 
-    # Version 0.1.0 took the state as the first argument.
-    state, inputs = (Path(inputs[0]), inputs[1:]) if inputs and inputs[0].endswith(".duckdb") else (state, inputs)
+    if inputs and _is_state(Path(inputs[0])):
+        state, inputs = Path(inputs[0]), inputs[1:]
     if not inputs and output is None:
         raise typer.BadParameter("give files to add, or --output for the report, or both")
     if not inputs and not state.exists():
@@ -77,3 +77,12 @@ def update(
     if refused:
         # Each has been printed.
         raise typer.Exit(1)
+
+
+def _is_state(first: Path) -> bool:
+    """Whether the first argument is the state, as in version 0.1.0, and not an input."""
+    from telescope_transformer.update.state import is_database
+
+    if first.is_file():
+        return is_database(first)
+    return not first.exists() and first.suffix in ("", ".duckdb", ".db") and "*" not in first.name

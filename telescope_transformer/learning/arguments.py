@@ -47,6 +47,9 @@ class TrainingArguments:
     sibling_pairs: float = field(
         default=0.0, metadata=option("share of pairs that join two sources of one /24 (IPv6: /48)")
     )
+    cut_steps: float = field(
+        default=0.0, metadata=option("share of steps whose second windows are cut down to fewer records")
+    )
     field_dropout: dict[str, float] = field(
         default_factory=dict, metadata=option("NAME=PROBABILITY of hiding a field in a window")
     )
@@ -93,7 +96,8 @@ class TrainingArguments:
                 raise TrainingError(f"{name} must not be negative, but is {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise TrainingError(f"learning_rate must be positive, not {self.learning_rate}")
-        for name, share in ({"sibling_pairs": self.sibling_pairs} | self.field_dropout).items():
+        shares = {"sibling_pairs": self.sibling_pairs, "cut_steps": self.cut_steps}
+        for name, share in (shares | self.field_dropout).items():
             if not 0 <= share <= 1:
                 raise TrainingError(f"{name} must be between 0 and 1, not {share}")
         if self.batch_pairs < 2:

@@ -18,7 +18,8 @@ class PairBatches(Dataset[BatchEncoding]):
     """Pairs of windows of one dataset. Item `step` is this process's share of the pairs of that step.
 
     A batch holds `input_ids` (2n, T, fields) and `inter_arrival` (2n, T): the first window of each of n pairs, then
-    the second of each. All windows of a step have T records, so there is no padding. `sources` (n,) are the numbers of
+    the second of each. Only if the second windows are shorter than the first there is padding, and `attention_mask`
+    (2n, T). `sources` (n,) are the numbers of
     the pairs' sources in the store, and `networks` (n,) those of their networks.
 
     Args:
@@ -51,7 +52,7 @@ class PairBatches(Dataset[BatchEncoding]):
     def __getitem__(self, step: int) -> BatchEncoding:
         pairs = self.sampler.pairs(step)
         starts = pairs.starts[:, self.own].ravel()
-        batch = self.tokenizer.collate(self.store.encoded, starts, np.full(len(starts), pairs.length))
+        batch = self.tokenizer.collate(self.store.encoded, starts, np.repeat(pairs.lengths, len(starts) // 2))
         self._drop_fields(step, batch)
         self._change_rates(step, batch)
         sources = pairs.sources[self.own]
@@ -131,7 +132,7 @@ def batches(dataset: Dataset[BatchEncoding], steps: range, workers: int = 0) -> 
 
 def chunks_of(batch: BatchEncoding, rows: int) -> list[dict[str, torch.Tensor]]:
     """The model's inputs in chunks of at most `rows` windows; one chunk if `rows` is 0."""
-    inputs = {name: batch[name] for name in ("input_ids", "inter_arrival")}
+    inputs = {name: batch[name] for name in ("input_ids", "inter_arrival", "attention_mask") if name in batch}
     total = len(inputs["input_ids"])
     size = rows or total
     return [{name: values[at : at + size] for name, values in inputs.items()} for at in range(0, total, size)]

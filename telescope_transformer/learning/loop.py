@@ -241,7 +241,8 @@ class Trainer:
             self._cut_log(0)
             return 0
         checkpoint = checkpoint_path(self.output / "checkpoints", first)
-        before = read_state(checkpoint)["identity"]
+        # Options that the version which began the run did not have are at their defaults.
+        before = TrainingArguments().to_dict() | read_state(checkpoint)["identity"]
         changed = sorted(
             name
             for name in before.keys() | self.identity.keys()

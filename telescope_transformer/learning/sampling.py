@@ -6,6 +6,10 @@ import numpy as np
 
 from telescope_transformer.errors import TrainingError
 
+# Fewest records that windows are cut down to. A single record has no inter-arrival time, and with single records,
+# organisations of windows of eight records were told apart worse (AUROC .86 instead of .91 on the scanners of 2024).
+FEWEST_RECORDS = 2
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -14,12 +18,12 @@ class Pairs:
     Args:
         sources: (n,) number of each pair's source; the second window may be of another source of the same network.
         starts: (2, n) first record of each window, counted over all records.
-        length: records of every window.
+        lengths: records of the first windows, and of the second.
     """
 
     sources: np.ndarray
     starts: np.ndarray
-    length: int
+    lengths: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class PairOptions:
         min_records, max_records: bounds of the length of a window, inclusive.
         lengths: distribution of lengths, `"uniform"` or `"log_uniform"`.
         sibling_pairs: share of the pairs whose second window is of another source of the network, if there is one.
+        cut_steps: share of the steps whose second windows are cut down to fewer records.
         seed: seed of all draws.
     """
 
@@ -41,16 +46,19 @@ class PairOptions:
     max_records: int = 128
     lengths: str = "uniform"
     sibling_pairs: float = 0.0
+    cut_steps: float = 0.0
     seed: int = 0
 
 
 class PairSampler:
     """Draws the pairs of a step.
 
-    First one length is drawn for all windows of the step. If lengths differed, the model could learn them instead of
-    the traffic. Then sources that are long enough for two windows are drawn without replacement, with probability
-    proportional to (records)^alpha, so that no negative is of the anchor's own source. Finally two windows that do not
-    overlap are drawn uniformly from the records of each source.
+    First one length is drawn for all windows of the step. If lengths differed within a half of the batch, the model
+    could learn them instead of the traffic. Then sources that are long enough for two windows are drawn without
+    replacement, with probability proportional to (records)^alpha, so that no negative is of the anchor's own source.
+    Finally two windows that do not overlap are drawn uniformly from the records of each source. In some steps all
+    second windows are then cut down to a few records, so that a source of a few records is embedded near the windows
+    that it would have had.
 
     Args:
         offsets: (S + 1,) first record of each source, and the total number of records.
@@ -100,7 +108,7 @@ class PairSampler:
         starts = np.stack([first, second]) + self.offsets[sources]
         if self.families is not None:
             self._draw_siblings(self.families, random, sources, starts, length)
-        return Pairs(sources, starts, length)
+        return Pairs(sources, starts, (length, self._cut_down(step, starts, length)))
 
     def _draw_siblings(
         self, families: "_Families", random: np.random.Generator, sources: np.ndarray, starts: np.ndarray, length: int
@@ -112,6 +120,15 @@ class PairSampler:
         for row, owners in enumerate((sources[chosen], partners[chosen])):
             slack = self.counts[owners] - length
             starts[row, chosen] = self.offsets[owners] + random.integers(0, slack + 1)
+
+    def _cut_down(self, step: int, starts: np.ndarray, length: int) -> int:
+        """Cut the second windows of a step down, in place, or leave them as they are; returns their length."""
+        random = np.random.default_rng([self.options.seed, step, 4])
+        if not random.random() < self.options.cut_steps or length <= FEWEST_RECORDS:
+            return length
+        shorter = int(np.exp(random.uniform(np.log(FEWEST_RECORDS), np.log(length))))
+        starts[1] += random.integers(0, length - shorter + 1, size=starts.shape[1])
+        return shorter
 
     def _draw_length(self, random: np.random.Generator) -> int:
         if self.options.lengths == "uniform":

@@ -440,9 +440,13 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(str(path), config=options)
 
 
+def is_database(path: Path) -> bool:
+    """Whether a file is a DuckDB database."""
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
+
+
 def _check_kind(path: Path) -> None:
     """DuckDB opens files of data as a database in memory, which would be lost with all that is written to it."""
-    if path.is_file() and path.stat().st_size:
-        with path.open("rb") as file:
-            if file.read(12)[8:] != b"DUCK":
-                raise StateError(f"{path}: cannot open the state: it is no DuckDB file")
+    if path.is_file() and path.stat().st_size and not is_database(path):
+        raise StateError(f"{path}: cannot open the state: it is no DuckDB file")

@@ -5,6 +5,7 @@ import json
 from itertools import islice
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from telescope_transformer import embedding
 from telescope_transformer.cli import main
 from telescope_transformer.cli.main import COMMANDS, app
+from telescope_transformer.cli.update import _is_state
 
 HONEYPOT_COLUMNS = "timestamp=datetime,src_ip=src,dst_ip=host,protocol=proto,src_port=spt,dst_port=dpt"
 
@@ -65,6 +67,24 @@ def test_file_system_errors_name_the_path(tmp_path, monkeypatch, capsys) -> None
     message = ended(monkeypatch, capsys, "simulate", "--sources", "5", "--output", str(tmp_path / "file" / "flows"))
     assert message.startswith("error: ")
     assert str(tmp_path / "file") in message
+
+
+@pytest.mark.parametrize(
+    ("first", "is_state"),
+    [
+        ("new.duckdb", True),
+        ("new", True),
+        ("old-state", True),
+        ("new.csv", False),
+        ("there.csv", False),
+        ("*", False),
+        (".", False),
+    ],
+)
+def test_a_first_argument_of_update_may_be_the_state(tmp_path: Path, first: str, is_state: bool) -> None:
+    duckdb.connect(tmp_path / "old-state").close()
+    (tmp_path / "there.csv").write_text("timestamp,src_ip\n")
+    assert _is_state(tmp_path / first) == is_state
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_sibling_pairs_are_of_another_source_of_the_network() -> None:
     met = set()
     for step in range(200):
         pairs = sampler.pairs(step)
-        ends = pairs.starts + pairs.length - 1
+        ends = pairs.starts + pairs.lengths[0] - 1
         owners = np.searchsorted(OFFSETS, pairs.starts, side="right") - 1
         # A stretch never leaves its source.
         np.testing.assert_array_equal(owners, np.searchsorted(OFFSETS, ends, side="right") - 1)

@@ -1,6 +1,7 @@
 """Training data: the store, the pairs of a step, and batches that do not depend on the number of workers."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +81,9 @@ def test_pairs_are_disjoint_stretches_of_distinct_sources(
     sampler = PairSampler(offsets, PairOptions(batch_pairs=4, alpha=alpha, lengths=lengths))
     pairs = sampler.pairs(step)
     assert len(set(pairs.sources.tolist())) == 4
-    assert 8 <= pairs.length <= 128
-    ends = pairs.starts + pairs.length
+    assert pairs.lengths[0] == pairs.lengths[1]
+    assert 8 <= pairs.lengths[0] <= 128
+    ends = pairs.starts + pairs.lengths[0]
     assert (pairs.starts >= offsets[pairs.sources]).all()
     assert (ends <= offsets[pairs.sources + 1]).all()
     assert ((ends[0] <= pairs.starts[1]) | (ends[1] <= pairs.starts[0])).all()
@@ -91,7 +93,34 @@ def test_a_length_does_not_tell_its_source() -> None:
     """All windows of a step have one length, so no negative differs from its anchor by length."""
     counts = np.array([20, 40, 80, 160, 320] * 10)
     sampler = PairSampler(np.concatenate([[0], np.cumsum(counts)]), PairOptions(batch_pairs=8, max_records=64))
-    assert len({sampler.pairs(step).length for step in range(200)}) > 30
+    assert len({sampler.pairs(step).lengths for step in range(200)}) > 30
+
+
+def test_second_windows_are_cut_down_in_the_given_share_of_steps() -> None:
+    counts = np.array([40, 80, 160, 320])
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    options = PairOptions(batch_pairs=4, min_records=4, max_records=16)
+    whole, some, every = (PairSampler(offsets, replace(options, cut_steps=share)) for share in (0.0, 0.3, 1.0))
+    shorter = 0
+    for step in range(300):
+        before, after = whole.pairs(step), every.pairs(step)
+        # Nothing else about the step changes, and the shorter window lies within the longer one.
+        np.testing.assert_array_equal(before.sources, after.sources)
+        np.testing.assert_array_equal(before.starts[0], after.starts[0])
+        assert 2 <= after.lengths[1] < after.lengths[0] == before.lengths[0]
+        assert (after.starts[1] >= before.starts[1]).all()
+        assert (after.starts[1] + after.lengths[1] <= before.starts[1] + before.lengths[1]).all()
+        shorter += some.pairs(step).lengths[1] < some.pairs(step).lengths[0]
+    assert 60 < shorter < 120
+
+
+def test_shorter_second_windows_are_padded_and_masked(store: RecordStore) -> None:
+    options = PairOptions(batch_pairs=8, max_records=20, cut_steps=1.0)
+    data = PairBatches(store, PairSampler(store.offsets, options), TOKENIZER)
+    batch, (long, short) = data[3], data.sampler.pairs(3).lengths
+    assert batch["attention_mask"].sum(dim=1).tolist() == [long] * 8 + [short] * 8
+    (chunk,) = chunks_of(batch, 0)
+    assert torch.equal(chunk["attention_mask"], batch["attention_mask"])
 
 
 def test_sources_are_drawn_by_their_records() -> None:

@@ -23,7 +23,7 @@ from telescope_transformer.errors import TrainingError
 from telescope_transformer.files import file_digest
 from telescope_transformer.learning import training
 from telescope_transformer.learning.arguments import TrainingArguments
-from telescope_transformer.learning.checkpoints import checkpoint_path, list_checkpoints
+from telescope_transformer.learning.checkpoints import checkpoint_path, list_checkpoints, read_state
 from telescope_transformer.learning.objectives.nt_xent import NTXent
 
 
@@ -248,6 +248,19 @@ def test_another_run_in_the_output_is_not_continued(
     shutil.copytree(finished, output)
     message = stops_with(capsys, options(dataset, output, "--batch-pairs", "10"))
     assert "another batch_pairs (8, now 10)" in message
+
+
+def test_a_run_of_a_version_without_an_option_is_continued(dataset: Path, tmp_path: Path, finished: Path) -> None:
+    output = tmp_path / "run"
+    shutil.copytree(finished, output)
+    (checkpoint,) = list_checkpoints(output / "checkpoints")[:1]
+    state = read_state(checkpoint)
+    del state["identity"]["cut_steps"]
+    (checkpoint / "trainer.json").write_text(json.dumps(state))
+    seal = json.loads((checkpoint / "seal.json").read_text())
+    seal["trainer.json"] = file_digest(checkpoint / "trainer.json")
+    (checkpoint / "seal.json").write_text(json.dumps(seal))
+    assert train.main(options(dataset, output)) == 0
 
 
 @pytest.mark.parametrize("recipe", ["colour: blue", "steps: [1]", "model: {colour: 3}", "model: {fields: [x]}", "- 1"])

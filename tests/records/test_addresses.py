@@ -48,7 +48,7 @@ def test_every_form_of_an_address_becomes_its_canonical_text(
 
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.text(alphabet="0123456789abcdefABCDEF:.g ", max_size=45))
-def test_what_the_standard_library_refuses_is_refused(text: str) -> None:
+def test_addresses_that_ipaddress_refuses_are_refused(text: str) -> None:
     stripped = text.strip(" ")
     try:
         expected: str | None = canonical(ipaddress.ip_address(stripped))
@@ -79,7 +79,7 @@ def test_text_of_every_arrow_type_in_slices_and_chunks(kind: pa.DataType) -> Non
     assert valid.tolist() == [True, False, True, False]
 
 
-def test_integers_are_ipv4_within_their_range() -> None:
+def test_integers_up_to_32_bits_are_ipv4_addresses() -> None:
     parsed = parse_addresses(pa.array([0, 2**32 - 1, 2**32, -1]))
     assert parsed.kind.tolist() == [IPV4, IPV4, MALFORMED, MALFORMED]
 
@@ -114,18 +114,18 @@ def test_sensor_names_that_hash_alike_are_kept_apart(monkeypatch: pytest.MonkeyP
     ("text", "expected"),
     [("sensor-1", True), ("cafe", True), ("300.1.2.3", False), ("::x", False), ("a\nb", False), ("x" * 300, False)],
 )
-def test_a_misspelt_address_is_no_sensor_name(text: str, expected: bool) -> None:
+def test_a_misspelt_address_is_not_taken_for_a_sensor_name(text: str, expected: bool) -> None:
     assert is_sensor_name(text) is expected
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.one_of(st.ip_addresses(), sparse_6))
-def test_a_network_is_that_of_the_standard_library(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+def test_networks_agree_with_ipaddress(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     text = canonical(address)
     expected = ipaddress.ip_network(f"{text}/{48 if ':' in text else 24}", strict=False)
     assert ipaddress.ip_network(network_of(text)) == expected
 
 
 @pytest.mark.parametrize("name", ["sensor-1", "a.b.c.d", "not:an:address", "", "1.2.3"])
-def test_what_is_no_address_is_a_network_of_its_own(name: str) -> None:
+def test_a_text_that_is_no_address_is_its_own_network(name: str) -> None:
     assert network_of(name) == name

@@ -84,7 +84,7 @@ CAPTURES = (
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", CAPTURES)
-def test_real_captures(shared: Path, name: str) -> None:
+def test_real_captures_agree_with_dpkt(shared: Path, name: str) -> None:
     path = shared / "fixtures/pcap" / f"{name}.pcap"
     expected, others = by_dpkt(path.read_bytes())
     records = read_records([path], per_packet=True)
@@ -124,7 +124,7 @@ def frames(draw: st.DrawFn) -> bytes:
     packets=st.lists(st.tuples(frames(), st.integers(0, 10**9)), min_size=1, max_size=10),
     order=st.sampled_from("<>"),
 )
-def test_generated_packets(tmp_path: Path, packets: list[tuple[bytes, int]], order: str) -> None:
+def test_generated_packets_agree_with_dpkt(tmp_path: Path, packets: list[tuple[bytes, int]], order: str) -> None:
     content = crafted.pcap([frame for frame, _ in packets], [time / 1e6 for _, time in packets], order=order)
     path = tmp_path / "capture"
     path.write_bytes(content)
@@ -137,7 +137,7 @@ def test_generated_packets(tmp_path: Path, packets: list[tuple[bytes, int]], ord
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_damaged_bytes_never_escape_the_account(tmp_path: Path, data: st.DataObject) -> None:
+def test_every_packet_of_a_capture_with_damaged_bytes_is_counted(tmp_path: Path, data: st.DataObject) -> None:
     """Whatever bytes are changed, every packet is kept, refused or skipped, and nothing else happens."""
     packets = [data.draw(frames()) for _ in range(3)]
     content = bytearray(crafted.pcap(packets))
@@ -157,7 +157,7 @@ def test_damaged_bytes_never_escape_the_account(tmp_path: Path, data: st.DataObj
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_damaged_blocks_never_escape_the_account(tmp_path: Path, data: st.DataObject) -> None:
+def test_every_packet_of_a_capture_with_damaged_blocks_is_counted(tmp_path: Path, data: st.DataObject) -> None:
     """The same for pcapng, whose first packet is whole."""
     micros = crafted.SECOND * 1_000_000
     blocks = [crafted.enhanced_packet(data.draw(frames()), micros) for _ in range(3)]

@@ -64,7 +64,7 @@ def test_avro_bombs_are_refused_at_once(tmp_path: Path, content: bytes) -> None:
     assert time.process_time() - started < 2
 
 
-def test_what_fastavro_writes_reads_as_fastavro_reads_it(tmp_path: Path) -> None:
+def test_avro_files_are_read_as_fastavro_reads_them(tmp_path: Path) -> None:
     out = io.BytesIO()
     rows = [dict.fromkeys(FIELDS, 1) | {"time": 1_700_000_000 + row, "src_ip": 1 << 28} for row in range(500)]
     fastavro.writer(out, SCHEMA, rows, codec="deflate", sync_interval=100)
@@ -73,7 +73,7 @@ def test_what_fastavro_writes_reads_as_fastavro_reads_it(tmp_path: Path) -> None
     assert times == [row["time"] * 1_000_000 for row in rows]
 
 
-def test_interfaces_of_pcapng_cost_time_in_proportion(tmp_path: Path) -> None:
+def test_time_grows_linearly_with_the_interfaces_of_a_pcapng(tmp_path: Path) -> None:
     def seconds(count: int) -> float:
         (tmp_path / "a").write_bytes(crafted.section() + crafted.interface() * count)
         started = time.process_time()
@@ -85,7 +85,9 @@ def test_interfaces_of_pcapng_cost_time_in_proportion(tmp_path: Path) -> None:
     assert seconds(40_000) < 16 * max(seconds(10_000), 0.1)
 
 
-def test_a_capture_that_shrinks_while_it_is_read_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_capture_that_shrinks_while_it_is_read_is_reported_as_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("telescope_transformer.records.capture.WINDOW_BYTES", 1 << 16)
     monkeypatch.setattr("telescope_transformer.records.files.BLOCK_BYTES", 1 << 16)
     path = tmp_path / "capture"
@@ -116,7 +118,7 @@ def fake_nfdump(folder: Path, script: str) -> None:
         ("exit 3", "nfdump says: exit status 3"),
     ],
 )
-def test_a_program_that_loops_hangs_or_fails_is_ended(
+def test_a_program_that_loops_hangs_or_fails_is_stopped_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
 ) -> None:
     fake_nfdump(tmp_path, script)

@@ -21,7 +21,7 @@ def write(path: Path, *rows: str, header: str = CSV_HEADER) -> Path:
     return path
 
 
-def test_values_of_every_field_arrive_canonical(tmp_path: Path) -> None:
+def test_values_of_every_field_are_stored_in_one_form(tmp_path: Path) -> None:
     header = "ts,src,dst,proto,sport,dport,ttl,flags,ip_id,seq,packets,bytes,label\n"
     row = "2024-01-01T00:00:00.25+01:00,2001:DB8::0:1,3325256711,UDP,0x35,80.0,64,.A..S.,54321,7,1,40,acme"
     records = read_records([write(tmp_path / "a.csv", row, header=header)])
@@ -60,7 +60,9 @@ def test_values_of_every_field_arrive_canonical(tmp_path: Path) -> None:
         ("1,192.0.2.1,198.51.100.1,tcp,1", "row", "5 columns where 6 are expected"),
     ],
 )
-def test_a_bad_row_is_rejected_with_its_place(tmp_path: Path, row: str, field: str, reason: str) -> None:
+def test_a_bad_row_is_rejected_with_file_row_field_and_value(
+    tmp_path: Path, row: str, field: str, reason: str
+) -> None:
     good = "1,192.0.2.1,198.51.100.1,icmp,,"
     path = write(tmp_path / "a.csv", good, row, good)
     records = read_records([path])
@@ -117,7 +119,7 @@ def test_a_malformed_mapping_is_refused(text: str) -> None:
         parse_mapping(text)
 
 
-def test_a_missing_column_is_named_with_the_ones_there_are(csv_file: Path) -> None:
+def test_a_missing_column_is_named_and_the_columns_of_the_file_are_listed(csv_file: Path) -> None:
     with pytest.raises(FlowRecordError, match=r"flows\.csv: no column 'nope' .* columns are timestamp, src_ip"):
         read_records([csv_file], columns={"src_ip": "nope"})
 
@@ -133,7 +135,7 @@ def test_compressed_text_reads_like_plain(tmp_path: Path, csv_file: Path, compre
     assert read_records([packed]).table == read_records([csv_file]).table
 
 
-def test_a_cut_gzip_gives_the_whole_lines_before_the_cut(tmp_path: Path, csv_text: str) -> None:
+def test_of_a_cut_gzip_file_the_complete_lines_are_read(tmp_path: Path, csv_text: str) -> None:
     packed = gzip.compress(csv_text.encode())
     cut = tmp_path / "cut.csv.gz"
     cut.write_bytes(packed[: len(packed) // 2])
@@ -162,14 +164,14 @@ def test_members_of_a_concatenated_gzip_are_all_read(tmp_path: Path, csv_text: s
         (b"a,b\n1,2\n", "no column for timestamp"),
     ],
 )
-def test_a_file_that_holds_no_records_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_without_records_is_an_error_that_names_it(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "odd.csv"
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"odd\.csv.*{message}"):
         read_records([path])
 
 
-def test_bytes_that_are_no_text_reject_only_their_row(tmp_path: Path) -> None:
+def test_bytes_that_are_no_utf8_cost_only_their_row(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(CSV_HEADER.encode() + b"1,\xff\xfe,x,tcp,1,2\n1,192.0.2.1,192.0.2.2,tcp,1,2\n")
     records = read_records([path])
@@ -177,7 +179,7 @@ def test_bytes_that_are_no_text_reject_only_their_row(tmp_path: Path) -> None:
     assert records.rejects.column("value").to_pylist() == [r"\xff\xfe"]
 
 
-def test_a_stray_quote_swallows_no_rows_where_nothing_is_quoted(tmp_path: Path) -> None:
+def test_a_stray_quote_does_not_join_rows(tmp_path: Path) -> None:
     row = "1,192.0.2.1,198.51.100.1,tcp,1,2"
     rows = [row] * 3000
     rows[2500] = '1,192.0.2.1,"198.51.100.1,tcp,1,2'
@@ -187,7 +189,7 @@ def test_a_stray_quote_swallows_no_rows_where_nothing_is_quoted(tmp_path: Path) 
     assert list(quoted.sensors) == ["sensor, east"]
 
 
-def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FlowRecordError, match="2 columns are called 'src_ip'"):
         read_records([write(tmp_path / "a.csv", "1,2,3", header="timestamp,src_ip,src_ip\n")])
 
@@ -195,7 +197,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "start", ["timestamp,src_ip,protocol,dst_port\n", '{"event_type": "flow", "timestamp": 1}\n{"a": "']
 )
-def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
+def test_a_line_of_unlimited_length_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
     monkeypatch.setattr("telescope_transformer.records.lines.LONGEST_LINE", 1 << 20)
     path = tmp_path / "long.csv"
     path.write_text(start + "x" * (4 << 20))
@@ -203,14 +205,14 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         read_records([path])
 
 
-def test_deeply_nested_json_costs_its_row(tmp_path: Path) -> None:
+def test_json_nested_too_deep_costs_only_its_row(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
     path.write_text('{"event_type": ' + "[" * 100_000)
     assert read_records([path]).counts == (1, 0, 1, 0)
 
 
 @pytest.mark.shared
-def test_the_honeypot_data_read_whole(shared: Path) -> None:
+def test_the_honeypot_data_are_read_completely(shared: Path) -> None:
     mapping = "timestamp=datetime,src_ip=src,dst_ip=host,protocol=proto,src_port=spt,dst_port=dpt"
     records = read_records([shared / "data/aws-honeypot-2013/marx.csv.gz"], columns=parse_mapping(mapping))
     assert records.counts == (451_581, 451_581, 0, 0)

@@ -364,5 +364,5 @@ for number, line, expected in [
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_variant(tmp_path: Path, variant: Variant) -> None:
+def test_lines_of_firewalls_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)

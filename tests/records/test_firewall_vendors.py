@@ -126,5 +126,5 @@ add(
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_lines_of_logs(tmp_path: Path, variant: Variant) -> None:
+def test_lines_of_vendors_and_cowrie_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)

@@ -366,5 +366,5 @@ VARIANTS.add(
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_variant(tmp_path: Path, variant: Variant) -> None:
+def test_exports_of_flows_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)

@@ -49,7 +49,7 @@ def read(tmp_path: Path, content: bytes) -> Any:
 
 
 @pytest.mark.parametrize("codec", ["null", "deflate"])
-def test_version_3(tmp_path: Path, codec: str) -> None:
+def test_every_field_of_version_3_is_read(tmp_path: Path, codec: str) -> None:
     records = read(tmp_path, avro("flowtuple", VERSION_3, [TCP_RECORD, PING_RECORD], codec=codec))
     assert records.sources[0].format == "flowtuple"
     first, second = records.table.to_pylist()
@@ -69,7 +69,7 @@ def test_version_3(tmp_path: Path, codec: str) -> None:
     assert (second["src_port"], second["dst_port"], second["tcp_flags"], second["tool"]) == (8, 0, None, None)
 
 
-def test_version_4_has_destination_prefixes_and_commonest_values(tmp_path: Path) -> None:
+def test_version_4_is_read_by_its_destination_prefixes_and_commonest_values(tmp_path: Path) -> None:
     record = dict.fromkeys(VERSION_4, 0) | {f"common_{name}": [] for name in COMMON} | dict.fromkeys(PLACES[2:], "??")
     record |= {"time": 1_700_000_100, "src_ip": 0xC0000201, "dst_net": 0xC6330000, "dst_port": 80, "protocol": 6}
     record |= {"packet_cnt": 9, "common_srcports": [40_000], "common_ttls": [64, 63]}
@@ -86,7 +86,7 @@ def test_a_record_out_of_range_is_rejected(tmp_path: Path) -> None:
     assert records.rejects.select(["row", "field"]).to_pylist() == [{"row": 2, "field": "src_ip"}]
 
 
-def test_a_cut_file_gives_the_whole_blocks_before_the_cut(tmp_path: Path) -> None:
+def test_of_a_cut_file_the_complete_blocks_are_read(tmp_path: Path) -> None:
     content = avro("flowtuple", VERSION_3, [TCP_RECORD] * 1000, sync_interval=1000)
     records = read(tmp_path, content[: len(content) // 2])
     assert 300 < records.counts.kept < 500

@@ -17,7 +17,9 @@ PCAPNG = crafted.section() + crafted.interface() + crafted.enhanced_packet(PCAP[
 
 @pytest.mark.parametrize(("content", "expected"), [(PCAP, "pcap"), (PCAPNG, "pcapng")])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_wrong_name_does_not_mislead(tmp_path: Path, content: bytes, expected: str, compressed: bool) -> None:
+def test_the_format_follows_from_the_content_and_not_from_the_name(
+    tmp_path: Path, content: bytes, expected: str, compressed: bool
+) -> None:
     path = tmp_path / "flows.csv"
     path.write_bytes(gzip.compress(content) if compressed else content)
     records = read_records([path])
@@ -33,7 +35,7 @@ def test_files_of_several_formats_join_in_one_table(tmp_path: Path, csv_file: Pa
     assert [source.format for source in records.sources] == ["csv", "pcap"]
 
 
-def test_a_named_format_is_taken_at_its_word(tmp_path: Path, csv_file: Path) -> None:
+def test_a_format_given_by_name_is_not_detected(tmp_path: Path, csv_file: Path) -> None:
     assert format_names()[0] == "auto"
     with pytest.raises(InputError, match="not a pcap file"):
         read_records([csv_file], format="pcap")
@@ -41,7 +43,7 @@ def test_a_named_format_is_taken_at_its_word(tmp_path: Path, csv_file: Path) -> 
         read_records([csv_file], format="pdf")
 
 
-def test_a_prefix_that_is_none_is_refused() -> None:
+def test_a_malformed_telescope_prefix_is_refused() -> None:
     with pytest.raises(FlowRecordError, match=r"telescope prefix '192\.0\.2\.0/33'"):
         Telescope(["192.0.2.0/33"])
 
@@ -53,9 +55,7 @@ def test_a_scan_counts_as_it_goes_and_lists_each_source(tmp_path: Path, csv_file
     assert "read 300 flow records = kept 300 + rejected 0" in scan.summary()
 
 
-def test_the_list_of_rejects_is_bounded_and_their_count_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_rejects_are_counted_but_only_some_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("telescope_transformer.records.reading.REJECTS_LISTED", 10)
     path = tmp_path / "a.csv"
     path.write_text("timestamp,src_ip,protocol,dst_port\n" + "x,192.0.2.1,tcp,1\n" * 50 + "1,192.0.2.1,tcp,1\n")
@@ -65,7 +65,7 @@ def test_the_list_of_rejects_is_bounded_and_their_count_is_not(
     assert "40 further rejected rows" in records.summary()
 
 
-def test_parts_that_are_read_elsewhere_add_up_to_the_whole(tmp_path: Path, csv_file: Path) -> None:
+def test_files_read_by_several_workers_add_up_to_one_scan(tmp_path: Path, csv_file: Path) -> None:
     (csv_file.parent / "notes.md").write_text("no records, only notes")
     (csv_file.parent / "b.csv").write_text("timestamp,src_ip,protocol,dst_port\nnoon,192.0.2.1,tcp,1\n")
     whole, sum_of_parts = scan_records(csv_file.parent), scan_records(csv_file.parent)

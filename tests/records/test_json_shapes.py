@@ -477,11 +477,11 @@ VARIANTS.add(
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_variant(tmp_path: Path, variant: Variant) -> None:
+def test_json_of_every_shape_gives_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)
 
 
-def test_a_folder_may_tell_the_protocol(tmp_path: Path) -> None:
+def test_the_protocol_may_come_from_the_name_of_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "protocol=tcp"
     folder.mkdir()
     (folder / "a.json").write_text(json_lines({name: value for name, value in base.items() if name != "protocol"}))

@@ -75,7 +75,7 @@ FRAMES = {
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_ip_is_found_behind(tmp_path: Path, name: str) -> None:
+def test_ip_packets_are_found_behind_other_headers(tmp_path: Path, name: str) -> None:
     frame, link_type = FRAMES[name]
     (row,) = read(tmp_path, crafted.pcap([frame], link_type=link_type)).table.to_pylist()
     assert (row["src_ip"], row["dst_ip"], row["src_port"], row["dst_port"]) == (
@@ -87,7 +87,7 @@ def test_ip_is_found_behind(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_no_prefix_of_a_frame_is_a_record_of_its_own(tmp_path: Path, name: str) -> None:
+def test_a_frame_cut_before_the_end_of_its_headers_gives_no_record(tmp_path: Path, name: str) -> None:
     frame, link_type = FRAMES[name]
     packets = [frame[:length] for length in range(len(frame) - len(IP) + 20)]
     records = read(tmp_path, crafted.pcap(packets, link_type=link_type))
@@ -124,7 +124,7 @@ def test_modified_pcap_has_longer_packet_headers(tmp_path: Path) -> None:
         assert read(tmp_path, content).counts == (3, 3, 0, 0)
 
 
-def test_a_link_type_that_cannot_be_read_is_named_with_a_way_out(tmp_path: Path) -> None:
+def test_an_unknown_link_type_is_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"189 \(LINKTYPE_USB_LINUX\) cannot be read; capture with `tcpdump -y EN10MB`"
     ):

@@ -30,7 +30,7 @@ def zeek_text(rows: Sequence[Sequence[str]], fields: Sequence[str] = ZEEK_FIELDS
     return "\n".join([*header, *("\t".join(row) for row in rows), "#close\t2024-01-01-00-00-00"]) + "\n"
 
 
-def test_zeek_text_with_fields_in_another_order_and_a_stray_tab(tmp_path: Path) -> None:
+def test_zeek_text_is_read_with_fields_in_any_order_and_a_stray_tab(tmp_path: Path) -> None:
     text = "\t" + zeek_text([ZEEK_ROW[::-1]], ZEEK_FIELDS[::-1])
     records = read_records([write(tmp_path, text)])
     assert records.sources[0].format == "zeek"
@@ -49,7 +49,7 @@ def test_zeek_text_with_fields_in_another_order_and_a_stray_tab(tmp_path: Path) 
     ]
 
 
-def test_zeek_unset_values_icmp_and_rows_that_are_broken(tmp_path: Path) -> None:
+def test_zeek_unset_values_are_missing_and_broken_rows_rejected(tmp_path: Path) -> None:
     icmp = ["1", "C", "192.0.2.1", "8", "198.51.100.1", "0", "icmp", "-", "-"]
     unreachable = ["1", "C", "192.0.2.1", "3", "198.51.100.1", "13", "icmp", "-", "-"]
     solicitation = ["1", "C", "2001:db8::1", "135", "2001:db8::2", "136", "icmp", "1", "72"]
@@ -64,7 +64,7 @@ def test_zeek_unset_values_icmp_and_rows_that_are_broken(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("joint", ["\t", "   "])
-def test_zeek_labels_also_where_spaces_join_the_last_columns(tmp_path: Path, joint: str) -> None:
+def test_zeek_labels_are_read_where_spaces_join_the_last_columns(tmp_path: Path, joint: str) -> None:
     fields = [*ZEEK_FIELDS, joint.join(["tunnel_parents", "label", "detailed-label"])]
     rows = [[*ZEEK_ROW, joint.join(["-", "Malicious", "x"])], [*ZEEK_ROW, joint.join(["-", "-", "-"])]]
     records = read_records([write(tmp_path, zeek_text(rows, fields))])
@@ -84,7 +84,7 @@ def zeek_json(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("time", [1_700_000_000.25, "2023-11-14T22:13:20.250000Z"])
-def test_zeek_json_with_broken_lines(tmp_path: Path, time: Any) -> None:
+def test_zeek_json_is_read_around_broken_lines(tmp_path: Path, time: Any) -> None:
     good = json.dumps(zeek_json(ts=time))
     lines = [good, '{"ts": 1', good, '["a list"]', json.dumps(zeek_json(ts=time, proto=["tcp"])), good]
     records = read_records([write(tmp_path, "\n".join(lines) + "\n")])
@@ -134,7 +134,7 @@ def test_suricata_flows_begin_at_their_start_and_other_events_are_skipped(tmp_pa
 BINETFLOW = "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,sTos,dTos,TotPkts,TotBytes,SrcBytes,Label\n"
 
 
-def test_binetflow(tmp_path: Path) -> None:
+def test_binetflow_gives_what_the_source_sent(tmp_path: Path) -> None:
     rows = [
         "2023/11/14 22:13:20.250000,1.0,tcp,192.0.2.1,40000,   ->,198.51.100.1,80,S0,0,0,3,120,80,flow=Background",
         "2023/11/14 22:13:20.250000,1.0,icmp,192.0.2.1,0x0103,   ->,198.51.100.1,0x7208,URP,0,,1,60,60,",
@@ -167,7 +167,7 @@ SHORT_EXPORT = """firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packe
 
 
 @pytest.mark.parametrize("export", [LONG_EXPORT, SHORT_EXPORT])
-def test_nfdump_exports_of_both_layouts(tmp_path: Path, export: str) -> None:
+def test_both_layouts_of_nfdump_csv_give_the_same_records(tmp_path: Path, export: str) -> None:
     records = read_records([write(tmp_path, export)])
     assert records.sources[0].format == "nfdump-csv"
     assert records.counts == (2, 2, 0, 0)
@@ -184,7 +184,7 @@ def test_a_binary_nfdump_file_without_nfdump_says_what_to_do(tmp_path: Path, mon
 
 
 @pytest.mark.skipif(not (shutil.which("nfpcapd") and shutil.which("nfdump")), reason="nfdump is not installed")
-def test_a_binary_nfdump_file_through_nfdump(tmp_path: Path) -> None:
+def test_a_binary_nfdump_file_is_read_through_nfdump(tmp_path: Path) -> None:
     packets = [
         crafted.ethernet(crafted.ipv4(crafted.tcp())),
         crafted.ethernet(crafted.ipv4(crafted.icmp(3, 13), 1)),
@@ -223,7 +223,7 @@ REAL = [
 
 @pytest.mark.shared
 @pytest.mark.parametrize(("name", "format_name", "counts"), REAL)
-def test_real_logs(shared: Path, name: str, format_name: str, counts: tuple[int, ...]) -> None:
+def test_real_logs_are_read_completely(shared: Path, name: str, format_name: str, counts: tuple[int, ...]) -> None:
     records = read_records([shared / "fixtures" / name])
     assert records.sources[0].format == format_name
     assert records.counts == counts
@@ -231,7 +231,7 @@ def test_real_logs(shared: Path, name: str, format_name: str, counts: tuple[int,
 
 @pytest.mark.shared
 @pytest.mark.skipif(shutil.which("nfdump") is None, reason="nfdump is not installed")
-def test_the_real_nfdump_file_reads_as_its_export_does(shared: Path, tmp_path: Path) -> None:
+def test_a_real_nfdump_file_and_its_export_give_the_same_records(shared: Path, tmp_path: Path) -> None:
     binary = shared / "fixtures/nfdump/slips_test1.nfdump"
     command = ["nfdump", "-r", str(binary), "-o", "csv"]
     export = subprocess.run(command, capture_output=True, env={"TZ": "UTC"}, check=True, timeout=60)

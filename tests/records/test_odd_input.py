@@ -54,13 +54,13 @@ def test_missing_values_are_missing_in_every_field(tmp_path: Path, null: str) ->
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1x", "198.51.100.o", "1.2.3", "0xC0000201", "1.2.3.4.5", "2001:db8::zz"])
-def test_a_misspelt_destination_is_no_sensor(tmp_path: Path, text: str) -> None:
+def test_a_misspelt_destination_is_not_taken_for_a_sensor(tmp_path: Path, text: str) -> None:
     records = read(tmp_path, HEADER + f"1469123456,192.0.2.1,{text},6,1,2\n")
     assert (records.counts.rejected, records.sensors) == (1, {})
 
 
 @pytest.mark.parametrize("name", ["hp-1", "pot.example.org", "1.2.3.4.static.example.org", "eu_west"])
-def test_a_name_of_a_sensor_is_one(tmp_path: Path, name: str) -> None:
+def test_names_of_sensors_are_accepted_as_destinations(tmp_path: Path, name: str) -> None:
     records = read(tmp_path, HEADER + f"1469123456,192.0.2.1,{name},6,1,2\n")
     assert list(records.sensors) == [name]
     assert f"stand as sensors with pseudo-addresses: {name}" in records.summary()
@@ -83,7 +83,9 @@ def test_a_name_of_a_sensor_is_one(tmp_path: Path, name: str) -> None:
         (("0", "65535"), (255, 255)),
     ],
 )
-def test_icmp_as_exporters_write_it(tmp_path: Path, ports: tuple[str, str], expected: tuple[int, int]) -> None:
+def test_icmp_type_and_code_are_read_from_every_form_of_exporters(
+    tmp_path: Path, ports: tuple[str, str], expected: tuple[int, int]
+) -> None:
     (row,) = read(
         tmp_path, HEADER + f"1469123456,192.0.2.1,198.51.100.7,icmp,{ports[0]},{ports[1]}\n"
     ).table.to_pylist()
@@ -113,7 +115,9 @@ def test_an_icmp_type_or_code_above_255_is_rejected(tmp_path: Path, ports: tuple
     ],
 )
 @pytest.mark.parametrize("typed", [False, True])
-def test_numbers_that_are_no_epoch_are_read_and_told(tmp_path: Path, number: str, micros: int, typed: bool) -> None:
+def test_times_as_compact_dates_or_spreadsheet_numbers_are_read_with_a_note(
+    tmp_path: Path, number: str, micros: int, typed: bool
+) -> None:
     if typed:
         column = pa.array([float(number) if "." in number else int(number)])
         table = {"timestamp": column, "src_ip": ["192.0.2.1"], "protocol": [6], "dst_port": [23]}
@@ -146,7 +150,7 @@ def test_one_odd_number_does_not_change_how_a_column_is_read(tmp_path: Path) -> 
         (["2016-07-21 17:50:56 UTC"], [1_469_123_456]),
     ],
 )
-def test_dates_in_other_orders(tmp_path: Path, texts: list[str], expected: list[int]) -> None:
+def test_dates_are_read_in_other_orders(tmp_path: Path, texts: list[str], expected: list[int]) -> None:
     rows = "".join(f'"{text}";192.0.2.1;198.51.100.7;6;1;2\n' for text in texts)
     records = read(tmp_path, HEADER.replace(",", ";") + rows)
     assert [time // 1_000_000 for time in records.table.column("timestamp").to_pylist()] == expected
@@ -156,7 +160,7 @@ def test_a_day_that_may_be_a_month_is_rejected(tmp_path: Path) -> None:
     assert read(tmp_path, HEADER + "01/02/2016 00:00:00,192.0.2.1,198.51.100.7,6,1,2\n").counts.rejected == 1
 
 
-def test_date_and_time_in_two_columns(tmp_path: Path) -> None:
+def test_date_and_time_may_stand_in_two_columns(tmp_path: Path) -> None:
     rows = "2016-07-21,17:50:56.5,192.0.2.1,198.51.100.7,6,1,2\n"
     records = read(tmp_path, "date,time,src,dst,proto,sport,dport\n" + rows)
     assert records.table.column("timestamp").to_pylist() == [MICROS]
@@ -170,7 +174,7 @@ def zeek(fields: str, *rows: str, path: str = "conn") -> str:
     return "\n".join([*header, f"#types\t{types}", *("\t".join(row.split()) for row in rows), "#close\tx"]) + "\n"
 
 
-def test_each_fields_line_of_a_zeek_log_holds_for_what_follows(tmp_path: Path) -> None:
+def test_each_fields_line_of_a_zeek_log_holds_for_the_rows_behind_it(tmp_path: Path) -> None:
     one = zeek("ts id.orig_h id.orig_p id.resp_h id.resp_p proto", "1469123456.5 192.0.2.1 40000 198.51.100.7 23 tcp")
     swapped = zeek(
         "ts id.resp_h id.resp_p id.orig_h id.orig_p proto", "1469123456.5 198.51.100.7 23 192.0.2.1 40000 tcp"
@@ -191,7 +195,7 @@ def test_a_row_of_another_zeek_log_is_no_connection(tmp_path: Path, extra: dict[
 
 @pytest.mark.parametrize("given", ["lake", "lake/*/*", "lake/sensor=hp%31"])
 @pytest.mark.parametrize("kind", ["parquet", "csv", "json"])
-def test_hive_partitions_hold_for_folders_globs_and_sub_folders(tmp_path: Path, given: str, kind: str) -> None:
+def test_hive_partitions_are_columns_for_folders_globs_and_sub_folders(tmp_path: Path, given: str, kind: str) -> None:
     for sensor in ("hp%31", "hp2"):
         folder = tmp_path / "lake" / f"sensor={sensor}"
         folder.mkdir(parents=True)
@@ -206,7 +210,7 @@ def test_hive_partitions_hold_for_folders_globs_and_sub_folders(tmp_path: Path, 
     assert set(records.sensors) == ({"hp1"} if "=" in given else {"hp1", "hp2"})
 
 
-def test_a_string_is_one_input_and_one_prefix(tmp_path: Path) -> None:
+def test_a_string_is_one_input_and_one_prefix_and_not_its_letters(tmp_path: Path) -> None:
     (tmp_path / "aa").write_text(HEADER + GOOD)
     assert read_records(str(tmp_path / "aa"), telescope="198.51.100.0/24").counts == (1, 1, 0, 0)
 
@@ -214,7 +218,7 @@ def test_a_string_is_one_input_and_one_prefix(tmp_path: Path) -> None:
 # Every folder as it is
 
 
-def test_a_folder_is_read_and_what_is_no_flow_record_is_counted(tmp_path: Path) -> None:
+def test_files_of_a_folder_without_flow_records_are_skipped_and_counted(tmp_path: Path) -> None:
     row = "1469123456.5 192.0.2.1 40000 198.51.100.7 23 tcp"
     (tmp_path / "conn.log").write_text(zeek("ts id.orig_h id.orig_p id.resp_h id.resp_p proto", row))
     (tmp_path / "dns.log").write_text(zeek("ts id.orig_h query", "1 192.0.2.1 x", path="dns"))
@@ -231,7 +235,7 @@ def test_a_folder_is_read_and_what_is_no_flow_record_is_counted(tmp_path: Path) 
         read_records(tmp_path / "dns.log")
 
 
-def test_a_damaged_file_of_a_folder_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file_of_a_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(HEADER + GOOD)
     (tmp_path / "b.csv.gz").write_bytes(gzip.compress((HEADER + GOOD).encode())[:-12])
     assert read_records(tmp_path).damage[0].path.endswith("b.csv.gz")
@@ -254,27 +258,27 @@ def compressed(program: str, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("program", ["lz4", "pzstd"])
-def test_lz4_and_pzstd(tmp_path: Path, program: str) -> None:
+def test_lz4_and_pzstd_files_are_read(tmp_path: Path, program: str) -> None:
     half = len(HEADER) + 3
     content = (HEADER + GOOD * 3).encode()
     parts = compressed(program, content[:half]) + compressed(program, content[half:])
     assert read(tmp_path, parts).counts.kept == 3
 
 
-def test_zeros_behind_a_gzip_are_padding(tmp_path: Path) -> None:
+def test_zeros_behind_a_gzip_file_are_ignored(tmp_path: Path) -> None:
     assert not read(tmp_path, gzip.compress((HEADER + GOOD).encode()) + bytes(5_000)).damage
 
 
-def test_an_archive_is_named(tmp_path: Path) -> None:
+def test_an_archive_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a zip archive: unpack it first"):
         read(tmp_path, b"PK\x03\x04" + bytes(100))
 
 
-def test_lzma_without_a_container_is_read(tmp_path: Path) -> None:
+def test_lzma_files_are_read(tmp_path: Path) -> None:
     assert read(tmp_path, lzma.compress((HEADER + GOOD).encode(), lzma.FORMAT_ALONE)).counts.kept == 1
 
 
-def test_a_bare_zlib_stream_is_named(tmp_path: Path) -> None:
+def test_a_bare_zlib_stream_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a bare zlib stream: decompress it first"):
         read(tmp_path, zlib.compress((HEADER + GOOD).encode()))
 
@@ -286,7 +290,7 @@ def columnar() -> pa.Table:
 
 @pytest.mark.parametrize("kind", ["parquet", "orc", "arrow", "arrow stream"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_columnar_formats_plain_and_compressed(tmp_path: Path, kind: str, packed: bool) -> None:
+def test_columnar_formats_are_read_plain_and_compressed(tmp_path: Path, kind: str, packed: bool) -> None:
     path = tmp_path / "a"
     if kind == "parquet":
         pq.write_table(columnar(), path)
@@ -318,7 +322,7 @@ def test_many_equal_rows_come_in_batches_of_bounded_size(tmp_path: Path, kind: s
 
 
 @pytest.mark.parametrize("argument", ["-", "/dev/stdin"])
-def test_standard_input(argument: str) -> None:
+def test_standard_input_is_read(argument: str) -> None:
     program = f"from telescope_transformer.records import read_records; print(read_records({argument!r}).counts.kept)"
     root = str(Path(__file__).resolve().parents[2])
     done = subprocess.run(
@@ -332,7 +336,7 @@ def test_standard_input(argument: str) -> None:
     assert done.stdout == "1\n"
 
 
-def test_urls_through_fsspec(tmp_path: Path) -> None:
+def test_urls_are_read_through_fsspec(tmp_path: Path) -> None:
     import fsspec
 
     with fsspec.open("memory://bucket/flows.csv", "w") as file:
@@ -363,14 +367,14 @@ def test_urls_through_fsspec(tmp_path: Path) -> None:
         HEADER + GOOD.replace("192.0.2.1", "[192.0.2.1]").replace("198.51.100.7", "198.51.100.7/32"),
     ],
 )
-def test_delimited_text_of_every_kind(tmp_path: Path, content: str | bytes) -> None:
+def test_delimited_text_of_every_kind_is_read(tmp_path: Path, content: str | bytes) -> None:
     records = read(tmp_path, content)
     (row,) = records.table.to_pylist()
     assert list(row.values()) == [MICROS, "192.0.2.1", "198.51.100.7", 6, 40_000, 23]
     assert records.counts.rejected == 0
 
 
-def test_quotes_that_come_late_and_go_over_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quotes_may_come_late_and_reach_over_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("telescope_transformer.records.files.BLOCK_BYTES", 4096)
     header = HEADER.replace("\n", ",label\n")
     rows = [GOOD.replace("\n", ',"a, b"\n' if i % 7 else ',"c\nd"\n') for i in range(500)]
@@ -379,7 +383,7 @@ def test_quotes_that_come_late_and_go_over_blocks(tmp_path: Path, monkeypatch: p
     assert records.table.column("label").to_pylist()[500:502] == ["c\nd", "a, b"]
 
 
-def test_protocols_and_flags_by_every_name() -> None:
+def test_protocols_and_flags_are_read_by_every_name() -> None:
     names = {"GGP": 3, "ETHIP": 97, "IPv6-ICMP": 58, "ospf": 89, "6.0": 6, "0x11": 17, "UDPLite": 136, "AX.25": 93}
     assert {name: protocol_number(name) for name in names} == names
     assert [protocol_number(name) for name in ("256", "tpc", "6.5", "-1", "0x100")] == [None] * 5
@@ -392,7 +396,7 @@ def test_protocols_and_flags_by_every_name() -> None:
 
 
 @pytest.mark.parametrize("number", [10**30, 2**63, -1, 1.5])
-def test_a_number_out_of_range_costs_its_row(tmp_path: Path, number: float) -> None:
+def test_a_number_out_of_range_costs_only_its_row(tmp_path: Path, number: float) -> None:
     row = {"timestamp": 1469123456, "src_ip": "192.0.2.1", "protocol": 6, "src_port": 1, "dst_port": 2}
     content = "".join(json.dumps(record) + "\n" for record in (row, row | {"dst_port": number}, row))
     records = read(tmp_path, content, "a.json")
@@ -402,13 +406,13 @@ def test_a_number_out_of_range_costs_its_row(tmp_path: Path, number: float) -> N
 @pytest.mark.parametrize(
     "content", [b'{"label": "\\ud800", "protocol": "\\ud800"', b"{" * 50_000, b"\xff\xfe{}", b"[[[[1]]]]"]
 )
-def test_json_that_is_no_text_costs_its_row(tmp_path: Path, content: bytes) -> None:
+def test_json_that_is_no_valid_text_costs_only_its_row(tmp_path: Path, content: bytes) -> None:
     row = b'{"timestamp": 1469123456, "src_ip": "192.0.2.1", "protocol": 6, "src_port": 1, "dst_port": 2}\n'
     records = read(tmp_path, row + content + b"\n" + row, "a.json")
     assert (records.counts.kept, records.counts.rejected) == (2, 1)
 
 
-def test_bytes_that_are_no_utf8_cost_their_row_and_no_more(tmp_path: Path) -> None:
+def test_bytes_that_are_no_utf8_cost_only_their_row(tmp_path: Path) -> None:
     header = HEADER.replace("\n", ",caf\xe9\n").encode("latin-1")
     good = GOOD.replace("\n", ",\xe9\n").encode("latin-1")
     bad = GOOD.replace(",6,", ",\xd0,").replace("\n", ",x,y\n").encode("latin-1")
@@ -427,7 +431,7 @@ def test_bytes_that_are_no_utf8_cost_their_row_and_no_more(tmp_path: Path) -> No
         ("src_port", pa.array([5], pa.duration("s"))),
     ],
 )
-def test_a_column_of_an_impossible_type_is_named(tmp_path: Path, column: str, values: pa.Array) -> None:
+def test_a_column_of_an_impossible_type_is_refused_by_its_name(tmp_path: Path, column: str, values: pa.Array) -> None:
     table = columnar().slice(0, 1)
     table = table.set_column(table.column_names.index(column), column, values)
     pq.write_table(table, tmp_path / "a.parquet")
@@ -435,7 +439,7 @@ def test_a_column_of_an_impossible_type_is_named(tmp_path: Path, column: str, va
         read_records(tmp_path / "a.parquet")
 
 
-def test_decimals_views_and_packed_addresses(tmp_path: Path) -> None:
+def test_decimals_views_and_packed_addresses_are_read(tmp_path: Path) -> None:
     table = columnar().slice(0, 1)
     changes = {
         "dst_port": pa.array([Decimal(23)], pa.decimal128(12, 3)),
@@ -450,7 +454,7 @@ def test_decimals_views_and_packed_addresses(tmp_path: Path) -> None:
     assert (row["src_ip"], row["dst_ip"], row["protocol"], row["dst_port"]) == ("2001:db8::1", "198.51.100.7", 6, 23)
 
 
-def test_what_would_steer_a_terminal_is_escaped(tmp_path: Path) -> None:
+def test_control_characters_of_inputs_are_escaped_in_messages(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read(tmp_path, "\x1b]0;owned\x07,a\n1,2\n")
     assert str(caught.value).isprintable()

@@ -42,7 +42,7 @@ def test_times_of_every_type_become_microseconds(tmp_path: Path, times: pa.Array
     assert read_records([tmp_path / "a.parquet"]).table.column("timestamp").to_pylist() == [MICROS]
 
 
-def test_integer_and_dictionary_addresses(tmp_path: Path) -> None:
+def test_addresses_as_integers_and_dictionaries_are_read(tmp_path: Path) -> None:
     columns = {
         "src_ip": pa.array([0xC0000201, None, -1, 0xC0000202]),
         "dst_ip": pa.array(["198.51.100.1"] * 3 + ["sensor-a"]).dictionary_encode(),
@@ -64,7 +64,7 @@ def test_optional_nulls_stay_null_and_bad_ones_are_left_out_and_counted(tmp_path
     assert "1 values of ttl could not be read and are left empty (first: '300'" in records.summary()
 
 
-def test_a_lake_reads_whole_and_its_partitions_are_columns(tmp_path: Path) -> None:
+def test_a_lake_is_read_completely_and_its_partitions_are_columns(tmp_path: Path) -> None:
     for day in ("2024-01-01", "2024-01-02"):
         folder = tmp_path / "lake" / f"day={day}" / "label=acme"
         folder.mkdir(parents=True)
@@ -84,7 +84,7 @@ def test_globs_and_files_of_other_columns_join_in_one_table(tmp_path: Path) -> N
     assert [source.counts.kept for source in records.sources] == [1, 1]
 
 
-def test_records_that_were_written_read_back_the_same(tmp_path: Path) -> None:
+def test_records_that_were_written_are_read_back_unchanged(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("timestamp,src_ip,protocol,dst_port,tool\n22.5,192.0.2.1,tcp,80,zmap\n")
     records = read_records([tmp_path / "a.csv"]).table
     pq.write_table(records, tmp_path / "b.parquet")
@@ -109,7 +109,7 @@ def test_a_scan_gives_batches_and_its_account_at_the_end(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.999])
-def test_a_cut_file_is_named(tmp_path: Path, keep: float) -> None:
+def test_a_cut_file_is_refused_by_its_name(tmp_path: Path, keep: float) -> None:
     pq.write_table(flows(1000), tmp_path / "a.parquet")
     whole = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(whole[: int(len(whole) * keep)])
@@ -117,7 +117,7 @@ def test_a_cut_file_is_named(tmp_path: Path, keep: float) -> None:
         read_records([tmp_path / "a.parquet"])
 
 
-def test_keep_going_reads_the_other_files_and_tells(tmp_path: Path) -> None:
+def test_keep_going_reads_the_other_files_and_reports_the_damage(tmp_path: Path) -> None:
     pq.write_table(flows(2), tmp_path / "good.parquet")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and nothing more")
     records = read_records([tmp_path], keep_going=True)
@@ -138,6 +138,6 @@ def test_only_what_is_sent_to_the_telescope_counts(tmp_path: Path, prefix: str) 
     assert "count as well" in read_records([tmp_path / "a.parquet"]).summary()
 
 
-def test_an_absent_input_is_named(tmp_path: Path) -> None:
+def test_an_absent_input_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing-here"):
         read_records([tmp_path / "nothing-here"])

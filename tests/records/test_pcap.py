@@ -76,7 +76,9 @@ def test_a_syn_is_found_behind_every_link_layer(tmp_path: Path, packet: bytes, l
         (ipv6(b"", 59), (59, 0, 0)),
     ],
 )
-def test_protocol_and_ports(tmp_path: Path, packet: bytes, expected: tuple[int, int, int]) -> None:
+def test_protocol_and_ports_are_read_from_the_headers(
+    tmp_path: Path, packet: bytes, expected: tuple[int, int, int]
+) -> None:
     (record,) = read(tmp_path, crafted.pcap([ethernet(packet)])).table.to_pylist()
     assert (record["protocol"], record["src_port"], record["dst_port"]) == expected
     assert (record["tcp_seq"] is None) == (expected[0] != 6 or expected[1] == 0)
@@ -85,7 +87,7 @@ def test_protocol_and_ports(tmp_path: Path, packet: bytes, expected: tuple[int, 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("nanoseconds", [False, True])
-def test_byte_orders_and_resolutions(tmp_path: Path, order: str, nanoseconds: bool) -> None:
+def test_every_byte_order_and_resolution_gives_the_same_times(tmp_path: Path, order: str, nanoseconds: bool) -> None:
     content = crafted.pcap([SYN, SYN], [0.25, 0.5], order=order, nanoseconds=nanoseconds)
     records = read(tmp_path, content, per_packet=True)
     assert records.table.column("timestamp").to_pylist() == [SECOND * 1_000_000 + part for part in (250_000, 500_000)]
@@ -106,7 +108,7 @@ def test_a_flow_record_is_its_first_packet_and_ends_by_silence(tmp_path: Path) -
     assert len(read(tmp_path, content, per_packet=True).table) == 5
 
 
-def test_both_directions_are_records_and_the_telescope_keeps_one(tmp_path: Path) -> None:
+def test_each_direction_is_a_record_and_a_telescope_prefix_keeps_one(tmp_path: Path) -> None:
     reply = ethernet(ipv4(tcp(80, 40_000, flags=0x12), src="198.51.100.1", dst="192.0.2.1"))
     content = crafted.pcap([SYN, reply])
     assert read(tmp_path, content).counts.kept == 2
@@ -115,7 +117,7 @@ def test_both_directions_are_records_and_the_telescope_keeps_one(tmp_path: Path)
     assert "only records sent to 198.51.100.0/24" in records.summary()
 
 
-def test_what_is_no_ip_is_skipped_and_what_contradicts_itself_refused(tmp_path: Path) -> None:
+def test_packets_that_are_not_ip_are_skipped_and_contradictory_ones_rejected(tmp_path: Path) -> None:
     packets = {
         bytes(12) + b"\x08\x06" + bytes(28): None,
         bytes(10): "link header",
@@ -136,13 +138,13 @@ def test_what_is_no_ip_is_skipped_and_what_contradicts_itself_refused(tmp_path: 
     assert records.rejects.column("row").to_pylist()[0] == 24 + 16 + 42
 
 
-def test_a_packet_cut_by_the_snapshot_length_keeps_what_is_there(tmp_path: Path) -> None:
+def test_of_a_packet_cut_by_the_snapshot_length_the_present_fields_are_read(tmp_path: Path) -> None:
     (record,) = read(tmp_path, crafted.pcap([SYN[: 14 + 20 + 8]])).table.to_pylist()
     assert (record["dst_port"], record["tcp_seq"], record["bytes"]) == (80, None, 40)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_a_cut_capture_gives_all_packets_before_the_cut(tmp_path: Path, pack: Any) -> None:
+def test_of_a_cut_capture_all_packets_before_the_cut_are_read(tmp_path: Path, pack: Any) -> None:
     content = crafted.pcap([ethernet(ipv4(tcp(dst_port=port))) for port in range(100)])
     records = read(tmp_path, pack(content[:-5]), per_packet=True)
     assert records.table.column("dst_port").to_pylist() == list(range(99))
@@ -150,7 +152,7 @@ def test_a_cut_capture_gives_all_packets_before_the_cut(tmp_path: Path, pack: An
         records.raise_if_damaged()
 
 
-def test_a_cut_gzip_of_a_capture_gives_what_could_be_unpacked(tmp_path: Path) -> None:
+def test_of_a_cut_gzip_capture_what_could_be_unpacked_is_read(tmp_path: Path) -> None:
     packed = gzip.compress(crafted.pcap([ethernet(ipv4(tcp(dst_port=port, seq=port * 7919))) for port in range(5000)]))
     records = read(tmp_path, packed[: len(packed) // 2])
     assert 1000 < records.counts.kept < 5000
@@ -158,7 +160,7 @@ def test_a_cut_gzip_of_a_capture_gives_what_could_be_unpacked(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("length", [262_145, 0x7FFFFFFF, 0xFFFFFFFF])
-def test_an_absurd_length_ends_the_reading_there(tmp_path: Path, length: int) -> None:
+def test_reading_ends_at_an_impossible_packet_length(tmp_path: Path, length: int) -> None:
     good = crafted.pcap([SYN] * 3)
     records = read(tmp_path, good + struct.pack("<IIII", SECOND, 0, length, length) + bytes(1000))
     assert records.counts.read == 1
@@ -166,7 +168,7 @@ def test_an_absurd_length_ends_the_reading_there(tmp_path: Path, length: int) ->
     assert records.damage[0].offset == len(good)
 
 
-def test_a_fraction_of_more_than_a_second_refuses_the_packet(tmp_path: Path) -> None:
+def test_a_packet_with_a_fraction_of_more_than_a_second_is_rejected(tmp_path: Path) -> None:
     good = crafted.pcap([SYN])
     odd = struct.pack("<IIII", SECOND, 1_000_000, len(SYN), len(SYN)) + SYN
     assert read(tmp_path, good + odd).counts == (2, 1, 1, 0)
@@ -181,12 +183,12 @@ def test_a_fraction_of_more_than_a_second_refuses_the_packet(tmp_path: Path) -> 
         (crafted.pcap([SYN])[:50], "cut off within a packet"),
     ],
 )
-def test_a_capture_without_a_record_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_capture_without_records_is_an_error_that_names_it(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(InputError, match=rf"capture.*{message}"):
         read(tmp_path, content)
 
 
-def test_many_flows_outgrow_the_table_and_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flows_keep_their_order_when_the_table_of_flows_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("telescope_transformer.records.flows._FIRST_LIMIT", 64)
     monkeypatch.setattr("telescope_transformer.records.flows._RESERVED", 128)
     packets = [ethernet(ipv4(tcp(dst_port=port % 1000))) for port in range(3000)]

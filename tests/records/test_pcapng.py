@@ -33,7 +33,7 @@ def read(tmp_path: Path, content: bytes) -> Any:
         (6, SECOND - 1, 1_250_000),
     ],
 )
-def test_times_of_every_resolution(
+def test_times_of_every_resolution_are_read(
     tmp_path: Path, order: str, resolution: int | None, offset: int | None, ticks: int
 ) -> None:
     parts = [section(order), interface(1, order, resolution, offset), enhanced_packet(SYN, ticks, order)]
@@ -42,7 +42,7 @@ def test_times_of_every_resolution(
     assert records.table.column("dst_port").to_pylist() == [80]
 
 
-def test_interfaces_and_sections_have_their_own_meaning(tmp_path: Path) -> None:
+def test_each_interface_and_section_has_its_own_settings(tmp_path: Path) -> None:
     parts = [
         section(),
         interface(1),
@@ -60,7 +60,7 @@ def test_interfaces_and_sections_have_their_own_meaning(tmp_path: Path) -> None:
     assert set(records.table.column("timestamp").to_pylist()) == {MICROS}
 
 
-def test_an_obsolete_packet_block_is_read_and_a_simple_one_refused(tmp_path: Path) -> None:
+def test_obsolete_packet_blocks_are_read_and_simple_ones_rejected(tmp_path: Path) -> None:
     old = struct.pack("<HHIIII", 0, 0, MICROS >> 32, MICROS & 0xFFFFFFFF, len(SYN), len(SYN)) + SYN
     simple = struct.pack("<I", len(SYN)) + SYN
     parts = [section(), interface(), block(2, old), block(3, simple), enhanced_packet(SYN, MICROS, number=4)]
@@ -72,7 +72,7 @@ def test_an_obsolete_packet_block_is_read_and_a_simple_one_refused(tmp_path: Pat
     ]
 
 
-def test_packets_of_an_unsupported_link_type_are_skipped_and_said(tmp_path: Path) -> None:
+def test_packets_of_an_unsupported_link_type_are_skipped_with_a_note(tmp_path: Path) -> None:
     parts = [section(), interface(195), interface(1), enhanced_packet(b"zigbee", MICROS)]
     records = read(tmp_path, b"".join([*parts, enhanced_packet(SYN, MICROS, number=1)]))
     assert records.counts == (1, 1, 0, 1)
@@ -80,7 +80,7 @@ def test_packets_of_an_unsupported_link_type_are_skipped_and_said(tmp_path: Path
 
 
 @pytest.mark.parametrize("cut", [1, 10, 60])
-def test_a_cut_capture_gives_all_packets_before_the_cut(tmp_path: Path, cut: int) -> None:
+def test_of_a_cut_capture_all_packets_before_the_cut_are_read(tmp_path: Path, cut: int) -> None:
     whole = section() + interface() + enhanced_packet(SYN, MICROS)
     records = read(tmp_path, whole + enhanced_packet(SYN, MICROS)[:-cut])
     assert records.counts.kept == 1
@@ -98,7 +98,7 @@ def test_a_cut_capture_gives_all_packets_before_the_cut(tmp_path: Path, cut: int
         b"\n\r\r\n" + bytes(24),
     ],
 )
-def test_unbelievable_lengths_end_the_reading_there(tmp_path: Path, broken: bytes) -> None:
+def test_reading_ends_at_an_impossible_block_length(tmp_path: Path, broken: bytes) -> None:
     whole = section() + interface() + enhanced_packet(SYN, MICROS)
     records = read(tmp_path, whole + broken)
     assert records.counts.kept == 1

@@ -639,5 +639,5 @@ VARIANTS.add(
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_variant(tmp_path: Path, variant: Variant) -> None:
+def test_tables_of_programs_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)

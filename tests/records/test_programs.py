@@ -64,14 +64,14 @@ FLAT = {
     ],
     ids=["nested", "flat", "pretty array", "array", "search", "pretty search", "hits", "bulk"],
 )
-def test_json_with_names_of_the_elastic_common_schema(tmp_path: Path, content: str) -> None:
+def test_json_is_read_by_names_of_the_elastic_common_schema(tmp_path: Path, content: str) -> None:
     records = read(tmp_path, content)
     assert tuples(records) == [TCP_RECORD]
     assert records.table.column("timestamp").to_pylist() == [MICROS]
     assert records.counts.rejected == 0
 
 
-def test_json_with_a_mapping(tmp_path: Path) -> None:
+def test_json_is_read_by_a_mapping(tmp_path: Path) -> None:
     record = {"when": SECOND, "who": {"addr": "192.0.2.1"}, "what": 6, "door": 23}
     path = tmp_path / "a.json"
     path.write_text(lines(record))
@@ -182,7 +182,9 @@ MASSCAN = {"ip": "192.0.2.1", "timestamp": "1469123456", "ports": [{"port": 23, 
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_json_of_programs(tmp_path: Path, record: dict[str, Any], other: dict[str, Any], name: str) -> None:
+def test_json_of_programs_gives_the_expected_records(
+    tmp_path: Path, record: dict[str, Any], other: dict[str, Any], name: str
+) -> None:
     records = read(tmp_path, lines(other, record))
     assert records.sources[0].format == name
     assert tuples(records) == [TCP_RECORD]
@@ -190,13 +192,13 @@ def test_json_of_programs(tmp_path: Path, record: dict[str, Any], other: dict[st
     assert records.table.column("timestamp").to_pylist()[0] // 1_000_000 == SECOND
 
 
-def test_a_ping_of_nprobe_and_of_yaf_is_type_and_code_in_one_number(tmp_path: Path) -> None:
+def test_pings_of_nprobe_and_yaf_are_read_from_type_and_code_in_one_number(tmp_path: Path) -> None:
     flow = IPFIX["flows"] | {"protocolIdentifier": 1, "icmpTypeCodeIPv4": 2048, "sourceTransportPort": 0}
     assert tuples(read(tmp_path, lines(NPROBE | {"4": 1, "32": 2048, "7": 0, "11": 0}))) == [PING]
     assert tuples(read(tmp_path, lines({"flows": flow}))) == [PING]
 
 
-def test_masscan_in_both_forms_tells_what_it_is(tmp_path: Path) -> None:
+def test_both_forms_of_masscan_are_read_with_a_note(tmp_path: Path) -> None:
     as_json = "[\n" + json.dumps(MASSCAN) + "\n,\n" + json.dumps(MASSCAN) + "\n]\n"
     as_list = "#masscan\nopen tcp 23 192.0.2.1 1469123456\nbanner tcp 23 192.0.2.1 1469123456 x y\n# end\n"
     for content, kept in ((as_json, 2), (as_list, 1)):
@@ -210,7 +212,7 @@ VPC = "2 123456789010 eni-0a {} {} {} {} {} 1 40 1469123456 1469123500 REJECT OK
 VPC_HEADER = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action "
 
 
-def test_aws_vpc_flow_logs_with_and_without_a_header(tmp_path: Path) -> None:
+def test_aws_vpc_flow_logs_are_read_with_and_without_a_header(tmp_path: Path) -> None:
     tcp = VPC.format("192.0.2.1", "198.51.100.7", 40_000, 23, 6)
     ping = VPC.format("192.0.2.1", "198.51.100.7", 0, 0, 1)
     nothing = "2 123456789010 eni-0a - - - - - - - 1469123456 1469123500 - NODATA\n"
@@ -269,7 +271,7 @@ FILTERLOG = "filterlog[1]: 5,,,1000000103,em0,match,block,in,4,0x0,,50,54321,0,n
         ),
     ],
 )
-def test_firewall_logs(tmp_path: Path, line: str, expected: tuple[Any, ...]) -> None:
+def test_firewall_logs_give_the_expected_records(tmp_path: Path, line: str, expected: tuple[Any, ...]) -> None:
     records = read(tmp_path, f"2016-07-21T17:00:00Z h sshd[1]: nothing of a firewall\n{line}\n")
     assert records.sources[0].format == "firewall-log"
     assert tuples(records) == [expected]
@@ -277,12 +279,12 @@ def test_firewall_logs(tmp_path: Path, line: str, expected: tuple[Any, ...]) -> 
     assert records.table.column("timestamp").to_pylist() == [SECOND * 1_000_000]
 
 
-def test_a_firewall_log_keeps_what_tells_tools_apart(tmp_path: Path) -> None:
+def test_header_fields_that_identify_tools_are_read_from_firewall_logs(tmp_path: Path) -> None:
     (row,) = read(tmp_path, "2016-07-21T17:50:56Z h " + SYN.format("") + "\n").table.to_pylist()
     assert (row["ttl"], row["ip_id"], row["tcp_seq"], row["tcp_flags"], row["bytes"]) == (50, 54321, 7, 2, 40)
 
 
-def test_times_of_syslog_without_a_year_lie_before_the_files_last_change(tmp_path: Path) -> None:
+def test_the_year_of_syslog_is_the_latest_before_the_last_change_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("Dec 31 23:59:00 h " + SYN.format("") + "\n" + "Jan  2 00:00:01 h " + SYN.format("") + "\n")
     os.utime(path, (1_483_315_200, 1_483_315_200))  # 2017-01-02
@@ -295,7 +297,7 @@ def test_times_of_syslog_without_a_year_lie_before_the_files_last_change(tmp_pat
 
 
 @pytest.mark.shared
-def test_real_denies_of_cisco_asa(shared: Path) -> None:
+def test_real_denies_of_cisco_asa_are_all_read(shared: Path) -> None:
     records = read_records(shared / "fixtures/cisco_asa/cisco-test01.log")
     assert records.sources[0].format == "firewall-log"
     assert records.counts.kept > 0
@@ -347,14 +349,14 @@ x,192.0.2.1,8,198.51.100.7,0,1,21/07/2016 05:50:56 PM,1,Benign
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_text_tables_of_programs(tmp_path: Path, name: str) -> None:
+def test_text_tables_of_programs_give_the_expected_records(tmp_path: Path, name: str) -> None:
     records = read(tmp_path, TABLES[name])
     assert records.sources[0].format == name
     assert tuples(records) == [TCP_RECORD, PING]
     assert {time // 1_000_000 for time in records.table.column("timestamp").to_pylist()} == {SECOND}
 
 
-def test_zmap_and_dshield(tmp_path: Path) -> None:
+def test_zmap_and_dshield_give_the_expected_records(tmp_path: Path) -> None:
     zmap = "saddr,daddr,sport,dport,classification,timestamp_ts\n192.0.2.1,198.51.100.7,80,40000,synack,1469123456\n"
     assert tuples(read(tmp_path, zmap)) == [("192.0.2.1", "198.51.100.7", 6, 80, 40_000)]
     report = "2016-07-21 19:50:56 +02:00\t1234\t1\t192.0.2.1\t40000\t198.51.100.7\t23\tTCP\tS\n"
@@ -364,7 +366,7 @@ def test_zmap_and_dshield(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not (shutil.which("nfpcapd") and shutil.which("nfdump")), reason="nfdump is not installed")
-def test_exports_of_nfdump_agree_with_its_file(tmp_path: Path) -> None:
+def test_exports_of_nfdump_agree_with_its_binary_file(tmp_path: Path) -> None:
     packets = [crafted.ethernet(crafted.ipv4(crafted.tcp())), crafted.ethernet(crafted.ipv4(crafted.icmp(8, 0), 1))]
     capture, folder = tmp_path / "in.pcap", tmp_path / "out"
     capture.write_bytes(crafted.pcap([*packets, crafted.ethernet(crafted.ipv6(crafted.udp(1, 2), 17))]))

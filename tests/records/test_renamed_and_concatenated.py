@@ -232,21 +232,21 @@ for missing in ("#VALUE!", "#REF!", "3.325256711E+09"):
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_variant(tmp_path: Path, variant: Variant) -> None:
+def test_renamed_and_concatenated_files_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["6:tcp", "6-TCP", "TCP[6]", "(6) TCP", "tcp / 6", "TCPv4", "tcp (6)"])
-def test_a_protocol_by_name_and_number(text: str) -> None:
+def test_a_protocol_may_be_given_by_name_and_number(text: str) -> None:
     assert protocol_number(text) == 6
 
 
 @pytest.mark.parametrize("text", ["6:udp", "17-TCP", "6-7", "tcp-udp"])
-def test_a_protocol_by_a_name_and_another_number(text: str) -> None:
+def test_a_protocol_whose_name_and_number_differ_is_rejected(text: str) -> None:
     assert protocol_number(text) is None
 
 
-def test_addresses_that_java_made_negative(tmp_path: Path) -> None:
+def test_negative_integers_of_java_are_ipv4_addresses(tmp_path: Path) -> None:
     columns = {"timestamp": pa.array([SECOND]), "src_ip": pa.array([0xC0000201 - 2**32], pa.int32())}
     columns |= {"dst_ip": pa.array(["198.51.100.7"]), "protocol": pa.array([6])}
     columns |= {"src_port": pa.array([40_000]), "dst_port": pa.array([23])}

@@ -415,5 +415,5 @@ VARIANTS.add(
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_variant(tmp_path: Path, variant: Variant) -> None:
+def test_logs_of_sensors_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)

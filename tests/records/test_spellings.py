@@ -43,13 +43,13 @@ NO_TIMES = [
 
 
 @pytest.mark.parametrize("text", [*TIMES.split(), *TIMES_WITH_BLANKS])
-def test_a_time(text: str) -> None:
+def test_every_spelling_of_a_time_is_read(text: str) -> None:
     values, status = parse_times(pa.array([text]))
     assert (status[0], values[0] // 1_000_000) == (VALID, SECOND)
 
 
 @pytest.mark.parametrize("text", NO_TIMES)
-def test_what_could_be_two_times_is_none(text: str) -> None:
+def test_ambiguous_times_are_rejected(text: str) -> None:
     assert parse_times(pa.array([text]))[1][0] != VALID
 
 
@@ -72,18 +72,18 @@ def read(tmp_path: Path, header: str, *rows: str) -> Any:
         ("2016-07-21", "2016-07-21 17:50:56"),
     ],
 )
-def test_date_and_time_in_two_columns(tmp_path: Path, date: str, clock: str) -> None:
+def test_date_and_time_are_read_from_two_columns(tmp_path: Path, date: str, clock: str) -> None:
     records = read(tmp_path, "Date,Log Time,src,dst,proto,dport", f"{date},{clock},192.0.2.1,198.51.100.7,tcp,23")
     assert [time // 1_000_000 for time in records.table.column("timestamp").to_pylist()] == [SECOND]
 
 
-def test_a_time_in_two_words_between_blanks(tmp_path: Path) -> None:
+def test_a_time_of_two_words_is_read_between_blanks(tmp_path: Path) -> None:
     rows = ["# export", *["2016-07-21 17:50:56.5 192.0.2.1   198.51.100.7 6 40000 23"] * 3]
     records = read(tmp_path, "timestamp src_ip dst_ip protocol src_port dst_port", *rows)
     assert records.table.column("timestamp").to_pylist() == [SECOND * 1_000_000 + 500_000] * 3
 
 
-def test_addresses() -> None:
+def test_every_spelling_of_an_address_is_read_or_rejected() -> None:
     forms = {
         "192.0.2.1": "::ffff:192.0.2.1 ::ffff:c000:201 0:0:0:0:0:FFFF:c000:0201 3221225985 192.0.2.1/32 "
         "'192.0.2.1' 192.000.002.001",
@@ -98,7 +98,7 @@ def test_addresses() -> None:
     assert not canonical_addresses(pa.array(wrong.split()))[1].any()
 
 
-def test_missing_values() -> None:
+def test_every_spelling_of_a_missing_value_is_missing() -> None:
     words = (
         r"NULL null None NaN nan \N N/A n/a - -- (empty) <null> undefined nil #N/A unknown Unknown (none) missing {}"
     )
@@ -116,7 +116,7 @@ ICMP_PORTS = [
 
 
 @pytest.mark.parametrize(("ports", "expected"), ICMP_PORTS)
-def test_icmp_in_ports(tmp_path: Path, ports: str, expected: tuple[int, int] | None) -> None:
+def test_icmp_type_and_code_are_read_from_ports(tmp_path: Path, ports: str, expected: tuple[int, int] | None) -> None:
     records = read(tmp_path, HEADER, f"{SECOND},192.0.2.1,198.51.100.7,icmp,{ports}")
     found = [(row["src_port"], row["dst_port"]) for row in records.table.to_pylist()]
     assert found == ([expected] if expected else [])
@@ -135,7 +135,9 @@ def test_icmp_in_ports(tmp_path: Path, ports: str, expected: tuple[int, int] | N
         ("icmp_type_code,other", "771,7", (3, 3)),
     ],
 )
-def test_icmp_in_columns_of_its_own(tmp_path: Path, columns: str, values: str, expected: tuple[int, int]) -> None:
+def test_icmp_type_and_code_are_read_from_their_own_columns(
+    tmp_path: Path, columns: str, values: str, expected: tuple[int, int]
+) -> None:
     records = read(tmp_path, f"{HEADER},{columns}", f"{SECOND},192.0.2.1,198.51.100.7,icmp,0,0,{values}")
     assert [(row["src_port"], row["dst_port"]) for row in records.table.to_pylist()] == [expected]
 
@@ -153,7 +155,7 @@ PROTOCOLS = {
 }
 
 
-def test_protocols() -> None:
+def test_every_spelling_of_a_protocol_is_read() -> None:
     for number, names in PROTOCOLS.items():
         assert {protocol_number(name) for name in names} == {number}
     assert {protocol_number(name) for name in ("256", "-6", "6e0", "tcp,udp", "http", "6tcp", "17 (TCP)")} == {None}
@@ -171,14 +173,14 @@ FLAGS = {
 """Texts for each number of flags; an underscore stands for a blank."""
 
 
-def test_flags() -> None:
+def test_every_spelling_of_tcp_flags_is_read() -> None:
     for number, listed in FLAGS.items():
         texts = [text.replace("_", " ") for text in listed.split()]
         assert {text: flags_number(text) for text in texts} == dict.fromkeys(texts, number)
     assert {flags_number(text) for text in ("what", "TCP SYN", "0x1234567", "99999")} == {None}
 
 
-def test_numbers_with_thousands_separators(tmp_path: Path) -> None:
+def test_numbers_are_read_with_thousands_separators(tmp_path: Path) -> None:
     records = read(tmp_path, f"{HEADER},bytes", f'{SECOND},192.0.2.1,198.51.100.7,6,"40,000",23,"1,234,567"')
     assert [(row["src_port"], row["bytes"]) for row in records.table.to_pylist()] == [(40_000, 1_234_567)]
 

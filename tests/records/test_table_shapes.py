@@ -280,5 +280,5 @@ VARIANTS.add("n.a.", HEADER + ROW + ROW.replace("198.51.100.7", "n.a."), [TCP], 
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_variant(tmp_path: Path, variant: Variant) -> None:
+def test_tables_of_every_shape_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)

@@ -21,7 +21,7 @@ def micros(moment: datetime) -> int:
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(instants, zones)
-def test_iso_text(moment: datetime, zone: timezone) -> None:
+def test_iso_text_agrees_with_datetime(moment: datetime, zone: timezone) -> None:
     local = moment.replace(tzinfo=zone)
     naive = local.astimezone(UTC).replace(tzinfo=None)
     texts = [local.isoformat(), local.isoformat(" "), naive.isoformat(), f"{naive.isoformat()}Z"]
@@ -33,7 +33,7 @@ def test_iso_text(moment: datetime, zone: timezone) -> None:
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(631_152_000, 99_999_999_999), st.integers(0, 999_999))
-def test_epoch_seconds(seconds: int, fraction: int) -> None:
+def test_seconds_since_1970_are_read_exactly(seconds: int, fraction: int) -> None:
     values, _ = parse_times(pa.array([f"{seconds}.{fraction:06d}", f"{seconds}"]))
     assert values.tolist() == [seconds * 1_000_000 + fraction, seconds * 1_000_000]
     assert parse_times(pa.array([seconds]))[0].tolist() == [seconds * 1_000_000]
@@ -59,18 +59,18 @@ NO_TIMES = """
 
 
 @pytest.mark.parametrize("text", NO_TIMES.split())
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_text_that_is_no_time_is_refused(text: str) -> None:
     _, status = parse_times(pa.array([text]))
     assert status.tolist() == [INVALID]
 
 
 @pytest.mark.parametrize("number", [1e308, -1e308, 3e20, 2.6e20])
 @pytest.mark.filterwarnings("error")
-def test_a_number_beyond_all_times_is_none(number: float) -> None:
+def test_a_number_too_large_for_any_time_is_refused(number: float) -> None:
     assert parse_times(pa.array([number]))[1].tolist() == [INVALID]
 
 
-def test_missing_and_non_finite_times() -> None:
+def test_missing_times_are_missing_and_non_finite_ones_invalid() -> None:
     assert parse_times(pa.array(["", None, " "]))[1].tolist() == [MISSING] * 3
     assert parse_times(pa.array([None, float("nan"), float("inf"), -1.0]))[1].tolist() == [
         MISSING,
@@ -82,7 +82,7 @@ def test_missing_and_non_finite_times() -> None:
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.integers(0, 10**18 - 1))
-def test_integers(number: int) -> None:
+def test_integers_of_every_spelling_are_parsed_exactly(number: int) -> None:
     texts = [
         str(number),
         f"{number}.0",
