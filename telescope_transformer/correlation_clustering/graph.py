@@ -45,7 +45,7 @@ class Graph(ABC):
     Attributes:
         scores_are_costs: whether `score` is the cost itself.
         complete: whether a matrix holds the weight of every pair.
-        rounds_estimates: whether a proof rounds its estimates to clusterings, which improve more than restarts do.
+        rounds_estimates: whether a proof rounds its estimates to clusterings, so that one restart before it is enough.
         reduce_up_to: number of nodes up to which the graph is reduced before it is solved.
     """
 

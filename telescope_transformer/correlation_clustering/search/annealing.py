@@ -1,4 +1,4 @@
-"""Simulated annealing of small complete graphs, and a population of clusterings that it improves.
+"""Simulated annealing of small graphs, and a population of clusterings that it improves.
 
 If the weights are close to random (rankings, modularity), descents end in one of very many local optima. Annealing
 moves random nodes to random clusters and accepts a loss with a probability that falls with the temperature
