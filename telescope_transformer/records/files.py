@@ -31,6 +31,8 @@ _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _HOLE = bytes(16)
 _UNFINISHED = (".part", ".tmp", ".partial", ".swp", ".crdownload")
 _CURRENT_CAPTURE = "nfcapd.current"
+# Files that are together in a folder only if an analysis or a preparation wrote them.
+_RESULTS = (("clusters.json", "windows.parquet"), ("manifest.json", "rejects.parquet"))
 
 
 class InputFile:
@@ -161,7 +163,16 @@ def is_unfinished(path: Path) -> bool:
 
 def _files_below(root: Path) -> list[InputFile]:
     paths = sorted(path for path in root.rglob("*") if path.is_file())
-    return [InputFile(path, given=False) for path in paths if not _is_hidden(path, root) and not is_unfinished(path)]
+    results = {folder for folder in {path.parent for path in paths} - {root} if _holds_results(folder)}
+    return [
+        InputFile(path, given=False)
+        for path in paths
+        if not _is_hidden(path, root) and not is_unfinished(path) and results.isdisjoint(path.parents)
+    ]
+
+
+def _holds_results(folder: Path) -> bool:
+    return any(all((folder / name).is_file() for name in names) for names in _RESULTS)
 
 
 def _from_stream(path: Path) -> InputFile:
@@ -213,8 +224,8 @@ def _files_of(given: str | Path) -> list[InputFile]:
 
 
 def find_inputs(inputs: Sequence[str | Path] | str | Path) -> list[InputFile]:
-    """The files of `inputs`: each a file, a folder (all below it, hidden, `_` and unfinished ones left out) or a glob,
-    `-` for standard input, a named pipe, or a URL.
+    """The files of `inputs`: each a file, a folder (all below it; hidden, `_` and unfinished ones and folders with the
+    results of an analysis are left out) or a glob, `-` for standard input, a named pipe, or a URL.
 
     A file that several inputs name is read once.
 

@@ -20,6 +20,7 @@ import pytest
 from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.records import read_records, scan_records
 from telescope_transformer.records.columnar import ROWS_PER_BATCH
+from telescope_transformer.records.files import find_inputs
 from telescope_transformer.records.protocols import flags_number, protocol_number
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
 
@@ -233,6 +234,17 @@ def test_files_of_a_folder_without_flow_records_are_skipped_and_counted(tmp_path
     assert "passed over 4 files that hold no flow records" in records.summary()
     with pytest.raises(InputError, match="of 'dns', not of connections"):
         read_records(tmp_path / "dns.log")
+
+
+def test_results_of_an_earlier_analysis_are_no_input(tmp_path: Path) -> None:
+    for name in ("a.csv", "out/windows.parquet", "out/model/a.csv", "work/rejects.parquet", "work/windows/b.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(HEADER + GOOD)
+    for name in ("out/clusters.json", "work/manifest.json"):
+        (tmp_path / name).write_text("{}")
+    assert [file.path.name for file in find_inputs(tmp_path)] == ["a.csv"]
+    # Not below such a folder, but the folder itself.
+    assert len(find_inputs(tmp_path / "out")) == 3
 
 
 def test_a_damaged_file_of_a_folder_is_reported(tmp_path: Path) -> None:
