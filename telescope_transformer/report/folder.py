@@ -151,9 +151,7 @@ def _no_analysis(folder: Path) -> str:
     if not folder.exists():
         return f"{folder}: not the output of an analysis: there is no such folder"
     reason = "it has no clusters.json" if folder.is_dir() else "it is a file"
-    days = [day for day in analyses_below(folder) if day != folder]
-    advice = f"; it holds analyses of several days: name one, such as {days[0]}" if days else ""
-    return f"{folder}: not the output of an analysis: {reason}{advice}"
+    return f"{folder}: not the output of an analysis: {reason}"
 
 
 def _no_constant(text: str) -> float:
