@@ -129,7 +129,7 @@ class Nearest:
         """Rows and inner products (m, count), best first; -1 and minus infinity where there are fewer rows."""
         count_found = min(count, len(self._rows))
         if self._index is not None:
-            return self._search(np.ascontiguousarray(queries, dtype=np.float32), count, count_found)
+            return _search(self._index, np.ascontiguousarray(queries, dtype=np.float32), count, count_found)
         products = queries @ self._rows.T
         best = np.argpartition(-products, count_found - 1, axis=1)[:, :count_found]
         values = np.take_along_axis(products, best, axis=1)
@@ -137,18 +137,6 @@ class Nearest:
         best, values = np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
         room = ((0, 0), (0, count - count_found))
         return np.pad(best, room, constant_values=-1), np.pad(values, room, constant_values=-np.inf)
-
-    def _search(self, queries: np.ndarray, count: int, count_found: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and inner products (m, count) by the inverted file."""
-        import faiss
-
-        products, found = self._index.search(queries, count)
-        # If many rows are equal, the lists near a query can be empty. Then all lists are searched.
-        missing = np.flatnonzero(found[:, count_found - 1] < 0)
-        if len(missing):
-            all_lists = faiss.SearchParametersIVF(nprobe=self._index.nlist)
-            products[missing], found[missing] = self._index.search(queries[missing], count, params=all_lists)
-        return found, np.where(found < 0, -np.inf, products)
 
     def _inverted_file(self) -> Any:
         import faiss
@@ -163,6 +151,19 @@ class Nearest:
         index.own_fields = True
         coarse.this.disown()  # type: ignore[attr-defined]  # SWIG's handle
         return index
+
+
+def _search(index: Any, queries: np.ndarray, count: int, count_found: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and inner products (m, count) by an inverted file of which each query can find `count_found` rows."""
+    import faiss
+
+    products, found = index.search(queries, count)
+    # If many rows are equal, the lists near a query can be empty. Then all lists are searched.
+    missing = np.flatnonzero(found[:, count_found - 1] < 0)
+    if len(missing):
+        all_lists = faiss.SearchParametersIVF(nprobe=index.nlist)  # type: ignore[call-arg]  # SWIG's keywords
+        products[missing], found[missing] = index.search(queries[missing], count, params=all_lists)
+    return found, np.where(found < 0, -np.inf, products)
 
 
 def cohesion(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
