@@ -27,7 +27,7 @@ from telescope_transformer.analysis.embedding_stage import (
     open_embeddings,
     unseen_windows,
 )
-from telescope_transformer.analysis.settings import AnalysisSettings, Say, counted
+from telescope_transformer.analysis.settings import AnalysisSettings, Say
 from telescope_transformer.analysis.short_windows import place_short_windows
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
 from telescope_transformer.calibration import FILE_NAME, Calibration, calibrate
@@ -36,6 +36,7 @@ from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.placement import SMALLEST_CONFIDENCE
 from telescope_transformer.preparation import EngineSettings, read_heads
+from telescope_transformer.report.words import counted
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 

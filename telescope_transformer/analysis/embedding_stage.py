@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import embedding
-from telescope_transformer.analysis.settings import AnalysisSettings, Say, counted
+from telescope_transformer.analysis.settings import AnalysisSettings, Say
 from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_stage
 from telescope_transformer.embedding import ADAPTATION_FILE
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.manifest import MANIFEST
+from telescope_transformer.report.words import counted
 from telescope_transformer.windows import Windows
 
 # Windows that are embedded at a time: 8 MB of vectors. Batches stay within a block, so the embeddings are equal to the

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.analysis.settings import counted
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.errors import InputError
 from telescope_transformer.files import write_text
+from telescope_transformer.report.words import counted
 from telescope_transformer.similarity import embedding_matrix
 
 

@@ -21,7 +21,7 @@ from telescope_transformer.analysis.embedding_stage import (
     open_embeddings,
 )
 from telescope_transformer.analysis.result import Analysis
-from telescope_transformer.analysis.settings import AnalysisSettings, Say, counted, say_nothing
+from telescope_transformer.analysis.settings import AnalysisSettings, Say, say_nothing
 from telescope_transformer.analysis.tables import (
     every_source,
     granularity_table,
@@ -52,6 +52,7 @@ from telescope_transformer.report import name_clusters
 from telescope_transformer.report.days import main_span
 from telescope_transformer.report.granularity import walk_thresholds
 from telescope_transformer.report.services import service_texts
+from telescope_transformer.report.words import counted
 
 
 def analyze(

@@ -16,11 +16,6 @@ def say_nothing(message: str) -> None:
     """The default `say`, so that library calls print nothing."""
 
 
-def counted(number: int, thing: str) -> str:
-    """A number with its unit, such as "1 window" and "2,000 windows"."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
 @dataclass(frozen=True)
 class AnalysisSettings:
     """Settings of `analyze`.

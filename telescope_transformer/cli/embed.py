@@ -41,10 +41,10 @@ def embed(
 
     import torch
 
-    from telescope_transformer.analysis.settings import counted
     from telescope_transformer.cli.options import tell
     from telescope_transformer.embedding import embed_files, load_model
     from telescope_transformer.preparation import EngineSettings
+    from telescope_transformer.report.words import counted
 
     if output is None:
         if split or device is not None or bf16:

@@ -25,11 +25,10 @@ SYMMETRY_TOLERANCE = 1e-6
 # Squares and sums of weights between these neither overflow nor vanish in float64 (2e-308 to 1.8e308), for any number
 # of nodes.
 SMALLEST, LARGEST = 1e-150, 1e150
-# Rows that are compared with their columns at a time: two blocks of 4 MB for 1,000 nodes stay in the cache.
-_BLOCK = 512
-
 # The same for sums of up to 10^8 products in float32 (1e-38 to 3.4e38).
 SMALLEST_SINGLE, LARGEST_SINGLE = 1e-30, 1e30
+# Rows that are compared with their columns at a time: two blocks of 4 MB for 1,000 nodes stay in the cache.
+_BLOCK = 512
 # Nodes are numbered in int32.
 _MOST_NODES = np.iinfo(np.int32).max
 
@@ -177,10 +176,10 @@ def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
         column = int(np.flatnonzero(~np.isfinite(array[bad[0]]))[0])
         raise WeightsError(f"embedding {bad[0]}, component {column} is {array[bad[0], column]}, not a finite number")
     lengths = np.einsum("ij,ij->i", array, array, dtype=np.float64)
-    if lengths.max(initial=0.0) > LARGEST:
+    longest = float(lengths.max(initial=0.0))
+    if longest > LARGEST:
         i = int(lengths.argmax())
         raise WeightsError(f"embedding {i} is too long for its products: divide all embeddings by one number")
-    longest = float(lengths.max(initial=0.0))
     if longest > 0 and not SMALLEST_SINGLE <= longest <= LARGEST_SINGLE:
         return array.astype(np.float64)
     return array
@@ -380,7 +379,7 @@ def _check_structure(weights: Any) -> None:
         if hasattr(weights, "check_format"):
             weights.check_format(full_check=True)
         elif weights.format == "coo" and weights.nnz:
-            low, high = (extreme(*(extreme(axis) for axis in weights.coords)) for extreme in (min, max))
+            low, high = min(axis.min() for axis in weights.coords), max(axis.max() for axis in weights.coords)
             if low < 0 or high >= weights.shape[0]:
                 raise ValueError(f"index {low if low < 0 else high} is outside of the matrix")
     except ValueError as error:

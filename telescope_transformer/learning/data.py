@@ -18,9 +18,9 @@ class PairBatches(Dataset[BatchEncoding]):
     """Pairs of windows of one dataset. Item `step` is this process's share of the pairs of that step.
 
     A batch holds `input_ids` (2n, T, fields) and `inter_arrival` (2n, T): the first window of each of n pairs, then
-    the second of each. Only if the second windows are shorter than the first there is padding, and `attention_mask`
-    (2n, T). `sources` (n,) are the numbers of
-    the pairs' sources in the store, and `networks` (n,) those of their networks.
+    the second of each. If the second windows are shorter than the first, they are padded, and the batch also has an
+    `attention_mask` (2n, T). `sources` (n,) are the numbers of the pairs' sources in the store, and `networks` (n,)
+    those of their networks.
 
     Args:
         store: encoded records of all sources.

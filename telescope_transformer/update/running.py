@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis import AnalysisSettings, counted, say_nothing
+from telescope_transformer.analysis import AnalysisSettings, say_nothing
 from telescope_transformer.correlation_clustering.solution import relative_gap
 from telescope_transformer.errors import InputError, NoRecordsError
 from telescope_transformer.fields import DAY
 from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.report.words import iso_time
+from telescope_transformer.report.words import counted, iso_time
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps
 from telescope_transformer.update.certificate import current, update_certificate

@@ -40,8 +40,8 @@ from telescope_transformer.correlation_clustering.vectors import VectorGraph
 # Sweeps after a change of the smoothing until the estimate has settled. With 5, 20 and 60 sweeps and 4 s, the gap was
 # 13.5, 12.7 and 12.2 % for the network adjnoun, and 8.9, 8.3 and 8.4 % for 60 nodes with Gaussian weights.
 _SETTLING_SWEEPS = 20
-# Rounds of inequalities beyond triangles, which no measured graph used up, and how many are added at a time. With 4 s,
-# the gap of adjnoun was 14.8 % with 2,000 at a time and 12.7 % with 20,000 or 100,000.
+# Most rounds of inequalities beyond triangles (our choice), and how many are added at a time. With 4 s, the gap
+# of adjnoun was 14.8 % with 2,000 at a time and 12.7 % with 20,000 or 100,000.
 _CUT_ROUNDS, _CUTS_AT_ONCE = 60, 20_000
 # Smaller violations are left to later rounds, which have less smoothing. For 150 embeddings, the gap after 4 s was
 # 0.51, 0.38 and 0.92 % with 0.005, 0.02 and 0.1.
@@ -53,9 +53,9 @@ _LEAST_CUT_SMOOTHING, _MOST_CUT_SMOOTHING = 0.012, 0.05
 # The rounds end below this smoothing. 1e-3 and 1e-7 gave the same gaps on five graphs.
 _LAST_CUT_SMOOTHING = 1e-5
 # If a round of cuts leaves more than the first share of the gap, the smoothing is divided by the second number. A
-# round adds inequalities as often as the third number says, then lets the ascent cool. With 4 s, football is proved in
-# 0.7 s with shares of 0.5 and 0.9, 150 embeddings keep the same gap, and the gap of 60 Gaussian nodes is 7.5 and 8.9
-# %.
+# round adds inequalities as often as the third number says, then lets the ascent cool. With shares of 0.5 and 0.9 and
+# 4 s, football is proved in 0.7 s, 150 embeddings keep the same gap, and the gap of 60 Gaussian nodes is 7.5 % and
+# 8.9 %.
 _STALLED, _CUT_COOLING, _PASSES = 0.9, 4.0, 3
 # Triangles that one separation of a sparse graph may add: twice the entries, between these.
 _LEAST_CAPACITY, _MOST_CAPACITY = 1 << 16, 1 << 24
