@@ -20,10 +20,19 @@ def printable(text: str) -> str:
 
 
 def say(message: str) -> None:
-    """Print a message to stderr. stdout is for results. Quiet commands still print errors that do not end them."""
-    if not _quiet or message.startswith("error: "):
-        sys.stderr.write(f"{printable(message)}\n")
-        sys.stderr.flush()
+    """Print a message to stderr, unless the command is quiet. stdout is for results."""
+    if not _quiet:
+        _print(message)
+
+
+def say_error(error: object) -> None:
+    """Print an error that does not end the command, as `error: <message>` to stderr, also if the command is quiet."""
+    _print(f"error: {error}")
+
+
+def _print(message: str) -> None:
+    sys.stderr.write(f"{printable(message)}\n")
+    sys.stderr.flush()
 
 
 def progress_bar(

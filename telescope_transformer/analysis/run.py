@@ -177,7 +177,7 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
     found = clusters.facts
     table = windows_table(heads, vectors, clusters.labels, clusters.margins, clusters.confidence)
     say("describing the clusters")
-    owners = read_owners(settings.networks) if settings.networks else None
+    owners = read_owners(settings.networks)
     counted_records = count_records(folder, table, manifest.sensors, owners, _drawn_span(heads, manifest))
     profiles = counted_records.profiles
     complete_profiles(profiles, table, vectors)

@@ -79,7 +79,7 @@ def analyze(
         time_limit=time_limit,
         seed=seed,
         # A table that cannot be read is found before the work.
-        networks=read_owners(networks) if networks else (),
+        networks=read_owners(networks or ()),
     )
     check_model(model)
     scan = scan_records(inputs, **reading.arguments(keep_going=keep_going))

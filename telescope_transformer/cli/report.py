@@ -63,9 +63,7 @@ def report(
         from telescope_transformer.analysis import AnalysisSettings, Embedder, describe, model_of, working_in
         from telescope_transformer.labels import read_owners
 
-        settings = AnalysisSettings(
-            granularity=granularity, networks=read_owners(networks) if networks else (), seed=seed
-        )
+        settings = AnalysisSettings(granularity=granularity, networks=read_owners(networks or ()), seed=seed)
         check_folder(output or Path("out"))
         with working_in(folder):
             found = describe(folder, settings, embed=Embedder(model_of(folder)), say=tell)

@@ -45,6 +45,7 @@ def update(
     from telescope_transformer.cli.options import check_folder, days_of, print_json, tell
     from telescope_transformer.errors import InputError, StateError
     from telescope_transformer.labels import read_owners
+    from telescope_transformer.progress import say_error
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
     from telescope_transformer.update import update as take
@@ -60,14 +61,19 @@ def update(
     files = [file.path for file in find_inputs(inputs)] if inputs else []
     if output is not None:
         check_folder(output)
-    owners = read_owners(networks) if networks else ()
+    owners = read_owners(networks or ())
     read = reading.file_reader(labels)
     report: Path | None = None
+    refused: list[InputError] = []
+
+    def refuse(error: InputError) -> None:
+        refused.append(error)
+        say_error(error)
+
     keep_days = days_of(running.keep)
     with State(state) as opened:
         chosen = running.settings(opened)
-        refused: list[InputError] = []
-        steps = take(opened, files, read, chosen, keep_days=keep_days, refused=refused, say=tell)
+        steps = take(opened, files, read, chosen, keep_days=keep_days, refuse=refuse, say=tell)
         if output is not None:
             whole = summarise(opened, time_limit=time_limit, networks=owners, granularity=granularity)
             report = whole.write(folder_of(whole, output, daily=daily))
@@ -75,7 +81,6 @@ def update(
     if json:
         print_json({"report": report, "files": [asdict(step) for step in steps]})
     if refused:
-        # Each has been printed.
         raise typer.Exit(1)
 
 

@@ -48,6 +48,7 @@ def watch(
     from telescope_transformer.cli.options import check_folder, days_of, tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners
+    from telescope_transformer.progress import say_error
     from telescope_transformer.update import State, update
     from telescope_transformer.update.news import NewsTeller
     from telescope_transformer.update.summary import folder_of, summarise
@@ -56,19 +57,18 @@ def watch(
     running.check()
     if output is not None:
         check_folder(output)
-    if networks:
-        # A table that cannot be read is found now. It is read again with each file, since it may have been renewed.
-        read_owners(networks)
+    # A table that cannot be read is found now. It is read again with each file, since it may have been renewed.
+    read_owners(networks or ())
     keep_days = days_of(running.keep)
     read = reading.file_reader(labels)
     looks = iter([False, True])
-    teller = None if on_new is None else NewsTeller(on_new, say=tell)
+    teller = None if on_new is None else NewsTeller(on_new, say_error=say_error)
     with State(state) as opened:
         for path in new_files(folder, interval=interval, stop=lambda: once and next(looks, True)):
             try:
                 done = update(opened, [path], read, running.settings(opened), keep_days=keep_days, say=tell)
             except (InputError, OSError) as error:
-                tell(f"error: {error}")
+                say_error(error)
                 continue
             if done and (output is not None or teller is not None):
                 whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks or ())

@@ -47,10 +47,14 @@ class _Table(Protocol):
 
 
 class Owners:
-    """Several tables; each field comes from the first table that has it."""
+    """Several tables, or none; each field comes from the first table that has it."""
 
     def __init__(self, tables: Sequence[_Table]) -> None:
         self._tables = tables
+
+    def __bool__(self) -> bool:
+        """Whether there is a table."""
+        return bool(self._tables)
 
     def find(self, addresses: Sequence[str]) -> list[Owner]:
         """The owner of each address, in order."""

@@ -58,7 +58,7 @@ def first_screen(
     days = traffic or traffic_of(profiles)
     period = period_of(days)
     several = [profile for profile in profiles if profile["n_windows"] > 1]
-    lines = news_lines(profiles, days)
+    lines = _news(several, period)
     shown = {kind: lines[kind][:SHOWN] for kind in KINDS}
     known = _known(several)
     listed = {row["cluster"] for group in known for row in group["clusters"]}
@@ -79,10 +79,16 @@ def news_lines(profiles: Sequence[Mapping[str, Any]], traffic: Days | None = Non
     Args:
         profiles, traffic: as `first_screen` takes them.
     """
-    period = period_of(traffic or traffic_of(profiles))
     several = [profile for profile in profiles if profile["n_windows"] > 1]
-    changes = {p["cluster"]: change_of(p.get("days") or [], period) for p in several} if period else {}
-    return {kind: _lines(several, changes, kind, period) for kind in KINDS}
+    return _news(several, period_of(traffic or traffic_of(profiles)))
+
+
+def _news(profiles: Sequence[Mapping[str, Any]], period: Period | None) -> dict[str, list[dict[str, Any]]]:
+    """Lines of news by kind, of clusters of several windows."""
+    if period is None:
+        return {kind: [] for kind in KINDS}
+    changes = {profile["cluster"]: change_of(profile.get("days") or [], period) for profile in profiles}
+    return {kind: _lines(profiles, changes, kind, period) for kind in KINDS}
 
 
 def _period_values(period: Period | None) -> dict[str, Any] | None:
@@ -93,11 +99,9 @@ def _period_values(period: Period | None) -> dict[str, Any] | None:
 
 
 def _lines(
-    profiles: Sequence[Mapping[str, Any]], changes: Mapping[int, Change], kind: str, period: Period | None
+    profiles: Sequence[Mapping[str, Any]], changes: Mapping[int, Change], kind: str, period: Period
 ) -> list[dict[str, Any]]:
     """The clusters of one kind of news, the most unusual first."""
-    if period is None:
-        return []
     chosen = [(profile, changes[profile["cluster"]]) for profile in profiles]
     ranked = sorted(
         ((profile, change) for profile, change in chosen if change.kind == kind),

@@ -131,7 +131,7 @@ def source_profiles(
         {"n_sources": n_sources, "sources": sources, "networks": best, "n_networks": n_networks}
         for (sources, n_sources), (best, n_networks) in zip(by_source, by_net, strict=True)
     ]
-    if owners is not None:
+    if owners:
         for part, who in zip(answer, _owner_parts(owner, source, owners.find(names), n_clusters), strict=True):
             part |= who
     return answer

@@ -23,20 +23,20 @@ class NewsTeller:
 
     Args:
         command: program and arguments, split as a shell would split them, but not run by one.
-        say: prints a message when the command fails; the watch continues.
+        say_error: prints what is wrong when the command fails; the watch continues.
 
     Raises:
         InputError: if the command cannot be split, or is empty.
     """
 
-    def __init__(self, command: str, *, say: Say) -> None:
+    def __init__(self, command: str, *, say_error: Say) -> None:
         try:
             self._arguments = shlex.split(command)
         except ValueError as error:
             raise InputError(f"--on-new {command!r}: {error}") from error
         if not self._arguments:
             raise InputError("--on-new is empty")
-        self._say = say
+        self._say_error = say_error
 
     def tell(self, lines: Sequence[Mapping[str, Any]], state: State) -> None:
         """Give the clusters that have not been reported to the command, as a JSON list on its standard input.
@@ -57,10 +57,10 @@ class NewsTeller:
         try:
             ended = subprocess.run(self._arguments, input=json.dumps(fresh), text=True, timeout=PATIENCE, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            self._say(f"error: {self._arguments[0]}: {error}")
+            self._say_error(f"{self._arguments[0]}: {error}")
             return
         if ended.returncode:
-            self._say(f"error: {self._arguments[0]} ended with status {ended.returncode}")
+            self._say_error(f"{self._arguments[0]} ended with status {ended.returncode}")
             return
         reported |= {line["cluster"] for line in fresh}
         state.set(REPORTED, json.dumps(sorted(reported)))

@@ -72,7 +72,7 @@ def update(
     *,
     keep_days: float | None = None,
     embedder: Embed | None = None,
-    refused: list[InputError] | None = None,
+    refuse: Callable[[InputError], None] | None = None,
     say: Say = say_nothing,
 ) -> list[Step]:
     """Add new inputs to the running analysis, each in one transaction.
@@ -90,8 +90,8 @@ def update(
             all.
         embedder: a function from windows to embeddings; None loads the model of the settings, and adapts it if they
             say so.
-        refused: errors of inputs that cannot be added are appended to it, and the other inputs are added; with None,
-            the first error is raised.
+        refuse: called with the error of each input that cannot be added; the other inputs are added. With None, the
+            first error is raised.
         say: prints messages.
 
     Returns:
@@ -114,10 +114,9 @@ def update(
             if isinstance(error, NotFlowRecords) and len(inputs) > 1:
                 say(f"passed over {error}")
                 continue
-            if refused is None:
+            if refuse is None:
                 raise
-            refused.append(error)
-            say(f"error: {error}")
+            refuse(error)
             continue
         if step is None:
             say(f"{path}: already taken")

@@ -69,7 +69,7 @@ def summarise(
     flow = _records(state, inputs)
     table = windows_table(windows, vectors, labels, margins).set_column(0, "window_id", windows["window_id"])
     table = with_services(table, flow.table)
-    owners = read_owners(networks) if networks else None
+    owners = read_owners(networks)
     profiles = profile_clusters(flow.table, table, owners=owners, sensors=flow.sensors)
     embed = StateModel(state, AnalysisSettings(model=settings["model"], adapt=False), embedder)
     for cluster, why in explain_clusters(embed, flow.table, table, seed=settings["seed"]).items():

@@ -72,7 +72,7 @@ def test_a_damaged_file_does_not_stop_later_ones_and_a_bare_header_is_a_quiet_da
     (tmp_path / "quiet.csv").write_text(HEADER)
     refused: list[InputError] = []
     with State(tmp_path / "state.duckdb") as state:
-        done = take(state, days[0], tmp_path / "bad.parquet", tmp_path / "quiet.csv", days[1], refused=refused)
+        done = take(state, days[0], tmp_path / "bad.parquet", tmp_path / "quiet.csv", days[1], refuse=refused.append)
     assert [Path(step.path).name for step in done] == ["day-00.parquet", "quiet.csv", "day-01.parquet"]
     assert len(refused) == 1
     assert "bad.parquet" in str(refused[0])

@@ -30,7 +30,7 @@ def test_a_new_cluster_is_reported_once_and_without_a_shell(
     command = f'{sys.executable} -c "{program}" "; touch run"'
     for lines in ([LINE], [LINE], [LINE, {**LINE, "cluster": 8}]):
         # Each of them stands for another run of the watch.
-        NewsTeller(command, say=pytest.fail).tell(lines, state)
+        NewsTeller(command, say_error=pytest.fail).tell(lines, state)
     told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
     assert [[one["cluster"] for one in lines] for lines in told] == [[7], [8]]
     assert (tmp_path / "arguments").read_text() == "; touch run"
@@ -40,27 +40,27 @@ def test_a_new_cluster_is_reported_once_and_without_a_shell(
 @pytest.mark.parametrize("command", ["no-such-program", f"{sys.executable} -c 'raise SystemExit(3)'"])
 def test_a_failing_command_is_reported_and_run_again_the_next_time(command: str, state: State) -> None:
     said: list[str] = []
-    teller = NewsTeller(command, say=said.append)
+    teller = NewsTeller(command, say_error=said.append)
     teller.tell([LINE], state)
     teller.tell([LINE], state)
     assert len(said) == 2
-    assert all(message.startswith("error: ") for message in said)
+    assert all(message.startswith(command.split(" ")[0]) for message in said)
 
 
 def test_clusters_whose_report_failed_are_reported_even_if_they_are_no_longer_new(
     tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    NewsTeller("false", say=lambda _: None).tell([LINE], state)
+    NewsTeller("false", say_error=lambda _: None).tell([LINE], state)
     keep = f"{sys.executable} -c \"import sys; open('told', 'w').write(sys.stdin.read())\""
-    NewsTeller(keep, say=pytest.fail).tell([{**LINE, "cluster": 8}], state)
+    NewsTeller(keep, say_error=pytest.fail).tell([{**LINE, "cluster": 8}], state)
     assert [line["cluster"] for line in json.loads((tmp_path / "told").read_text())] == [7, 8]
     (tmp_path / "told").unlink()
-    NewsTeller(keep, say=pytest.fail).tell([], state)
+    NewsTeller(keep, say_error=pytest.fail).tell([], state)
     assert not (tmp_path / "told").exists()
 
 
 @pytest.mark.parametrize("command", ["", "a 'b"])
 def test_an_unusable_command_is_refused(command: str) -> None:
     with pytest.raises(InputError, match="--on-new"):
-        NewsTeller(command, say=pytest.fail)
+        NewsTeller(command, say_error=pytest.fail)

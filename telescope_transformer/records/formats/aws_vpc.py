@@ -123,13 +123,17 @@ def matches_message(record: Mapping[str, Any]) -> bool:
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of the message of an event."""
-    values = dict(zip(_DEFAULT_NAMES, str(record["message"]).split(), strict=False))
-    if values["log-status"] != "OK":
+    message = str(record["message"])
+    line = _DEFAULT_LINE.match(message.encode("utf-8", "replace"))
+    if line is None:
+        return None
+    values = dict(zip(_DEFAULT_NAMES, message.split()[len(line["before"].split()) :], strict=False))
+    if values.get("log-status") != "OK":
         return None
     fields: dict[str, Any] = {
         field: values[columns[-1]] for field, columns in _COLUMNS.items() if columns[-1] in values
     }
-    if values["protocol"].encode() in _ICMP.to_pylist():
+    if values["protocol"] in ("1", "58"):
         fields |= {"src_port": None, "dst_port": None}
     return fields
 
