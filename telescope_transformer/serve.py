@@ -1,11 +1,13 @@
 """`telescope serve`: reports of one or more analyses on the loopback address, with a search over all sources."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import date
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import SHUT_RDWR, socket
 from threading import BoundedSemaphore, Lock
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -19,9 +21,11 @@ LOOPBACK = "127.0.0.1"
 HTTP_PORT = 80
 # Written after all tables, so its presence means they are complete.
 NEWEST = "sensors.json"
-# Seconds before an idle connection is closed, and requests that are answered at the same time: for a few browsers.
+# Our choices, for a few browsers: seconds before a silent connection is closed, answers that are worked out at the same
+# time, and connections that send a request or take an answer. One more closes the oldest of those.
 PATIENCE = 10
 MOST_AT_ONCE = 16
+MOST_CONNECTIONS = 64
 # The most analyses that one server holds in memory: two months of days.
 MOST_ANALYSES = 60
 
@@ -118,8 +122,9 @@ class Handler(BaseHTTPRequestHandler):
         parts = [part for part in address.path.split("/") if part]
         number = int(parts.pop(0)) if parts and parts[0].isascii() and parts[0].isdigit() and len(parts[0]) < 4 else 0
         try:
-            served = self.server.analyses.get(number)
-            answer = None if served is None else _answer(served.now, parts, parse_qs(address.query))
+            with self.server.working(self.connection):
+                served = self.server.analyses.get(number)
+                answer = None if served is None else _answer(served.now, parts, parse_qs(address.query))
         except InputError as error:
             self._send(json.dumps({"error": str(error)}).encode(), "application/json", HTTPStatus.BAD_REQUEST)
             return
@@ -184,7 +189,11 @@ def host_names(port: int) -> set[str]:
 
 
 class ReportServer(ThreadingHTTPServer):
-    """Serves analyses on the loopback address; port 0 takes a free one."""
+    """Serves analyses on the loopback address; port 0 takes a free one.
+
+    Clients that send nothing, or take nothing, hold nobody up: only the work on an answer waits for its turn, and of
+    too many connections the oldest is closed.
+    """
 
     daemon_threads = True
 
@@ -193,11 +202,48 @@ class ReportServer(ThreadingHTTPServer):
         self.analyses = analyses
         self.names = host_names(self.server_port)
         self._room = BoundedSemaphore(MOST_AT_ONCE)
+        # The connections that wait for their client, the oldest first.
+        self._idle: dict[socket, None] = {}
+        self._lock = Lock()
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer a request as soon as fewer than the maximum are in progress."""
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin a thread for a new connection."""
+        self._wait_for(request)
+        super().process_request(request, client_address)
+
+    @contextmanager
+    def working(self, connection: socket) -> Iterator[None]:
+        """Work on an answer, as soon as fewer than the maximum are in progress.
+
+        Raises:
+            ConnectionError: if the connection was closed while it waited for its turn.
+        """
         with self._room:
-            super().process_request_thread(request, client_address)
+            with self._lock:
+                if connection not in self._idle:
+                    raise ConnectionAbortedError
+                del self._idle[connection]
+            try:
+                yield
+            finally:
+                self._wait_for(connection)
+
+    def _wait_for(self, connection: socket) -> None:
+        """Count a connection as waiting for its client; if there are too many, the oldest is closed."""
+        with self._lock:
+            self._idle[connection] = None
+            while len(self._idle) > MOST_CONNECTIONS:
+                oldest = next(iter(self._idle))
+                del self._idle[oldest]
+                # Its thread wakes up and ends.
+                with suppress(OSError):
+                    oldest.shutdown(SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._lock:
+            self._idle.pop(request, None)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore clients that disconnect during an answer."""

@@ -37,7 +37,7 @@ def export(
     """Export sources and clusters to CSV, Parquet, JSON, STIX 2.1, MISP, ipset, nftables or a plain list.
 
     Repeating an export, even on the next day of a running analysis, updates objects in MISP and STIX without creating
-    duplicates.
+    duplicates. If a cluster has gone meanwhile, its export has no sources: its sets in a firewall are emptied.
 
     Example: telescope export out --format stix --output clusters.json --author "Example CERT" --tlp green
     Example: telescope export out -f nftables -o block.nft --cluster 3 --unlabelled --min-confidence 80 --aggregate
@@ -56,5 +56,5 @@ def export(
         observed=observed,
     )
     output = Path("/dev/stdout") if str(output) == "-" else output
-    n_sources = export_clusters(folder, format, output, cluster or None, options)
+    n_sources = export_clusters(folder, format, output, cluster or None, options, say=tell)
     tell(f"wrote {output}: {counted(n_sources, 'source')}")

@@ -68,10 +68,12 @@ def export_clusters(
     output: str | os.PathLike[str],
     clusters: Sequence[int] | None = None,
     options: ExportOptions | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Write the sources of clusters in one of the `formats`; returns how many sources were written.
 
-    The file is written beside its target and then renamed, so a full disk leaves an existing file as it was.
+    The file is written beside its target and then renamed, so a full disk leaves an existing file as it was. A cluster
+    that ended in the course of a running analysis is exported without sources, which empties its sets in a firewall.
 
     Args:
         folder: output of `telescope analyze` or `telescope update`.
@@ -79,6 +81,7 @@ def export_clusters(
         output: the file to write.
         clusters: only these; the lists for firewalls need at least one.
         options: what is left out, whose name the export bears, and how far it may go.
+        say: prints what has become of clusters that are gone.
 
     Raises:
         ExportError: for an unknown format or cluster, or a folder that is not an analysis.
@@ -90,6 +93,8 @@ def export_clusters(
         raise ExportError(f"{format} needs the clusters to list; choose them with --cluster")
     options = options or ExportOptions()
     members = load_members(folder, clusters, options)
+    for cluster, fate in members.gone.items():
+        say(f"cluster {cluster} has no sources any more: {fate}")
     target = Path(output)
     try:
         with replacing(target) as partial:

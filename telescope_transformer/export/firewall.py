@@ -68,6 +68,6 @@ def _prefixes(addresses: list[str]) -> list[str]:
 
 
 def _comment(members: Members, cluster: int) -> str:
-    """The name of a cluster in letters that cannot end a comment's line or steer a terminal."""
-    name = "".join(letter if " " <= letter <= "~" else "?" for letter in members.name(cluster))
-    return f"cluster {cluster}: {name}"
+    """The name of a cluster, or what has become of it, in letters that cannot end a comment's line or steer a terminal."""
+    known = f"gone, {members.gone[cluster]}" if cluster in members.gone else members.name(cluster)
+    return f"cluster {cluster}: {''.join(letter if ' ' <= letter <= '~' else '?' for letter in known)}"

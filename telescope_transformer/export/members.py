@@ -39,6 +39,7 @@ class Members:
         born: first day (ISO date) of clusters of a running analysis.
         newest: time of the newest record of the analysis (us), whichever sources are exported.
         asked: clusters that were asked for by number; some may have no source left.
+        gone: what has become of the clusters that were asked for and ended in the course of a running analysis.
     """
 
     sources: pa.Table
@@ -47,6 +48,7 @@ class Members:
     born: Mapping[int, str] = field(default_factory=dict)
     newest: int = 0
     asked: tuple[int, ...] = ()
+    gone: Mapping[int, str] = field(default_factory=dict)
 
     def of(self, cluster: int) -> list[dict[str, Any]]:
         """The sources of one cluster, as rows."""
@@ -111,9 +113,11 @@ def load_members(
         # A list fits in no cell of a table; a port scanner's has thousands of entries.
         sources = sources.drop_columns("services")
     sources = sources.append_column("confidence", _confidence(sources, read.windows, calibrated=calibrated))
+    gone: dict[int, str] = {}
     if clusters is not None:
-        unknown = sorted(set(clusters) - set(sources["cluster"].to_pylist()))
-        if unknown:
+        absent = sorted(set(clusters) - set(sources["cluster"].to_pylist()))
+        gone = {cluster: _fate(read.summary, cluster) for cluster in absent if _has_been(read.summary, cluster)}
+        if unknown := [cluster for cluster in absent if cluster not in gone]:
             raise ExportError(f"{root}: no source is in cluster {unknown[0]}")
         sources = sources.filter(pc.is_in(sources["cluster"], pa.array(clusters, sources["cluster"].type)))
     sources = _chosen(root, sources, options)
@@ -121,7 +125,7 @@ def load_members(
     order = [("cluster", "ascending"), ("source", "ascending")]
     newest = pc.max(read.sources["last_seen"]).as_py() or 0
     analysis, born, asked = str(read.summary.get("id") or ""), _born(read.summary), tuple(clusters or ())
-    return Members(sources.sort_by(order), profiles, analysis, born, newest, asked)
+    return Members(sources.sort_by(order), profiles, analysis, born, newest, asked, gone)
 
 
 def _chosen(root: Path, sources: pa.Table, options: ExportOptions) -> pa.Table:
@@ -136,9 +140,24 @@ def _chosen(root: Path, sources: pa.Table, options: ExportOptions) -> pa.Table:
 
 def _born(summary: Mapping[str, Any]) -> dict[int, str]:
     """The day on which each cluster of a running analysis began."""
-    events = [event for event in summary.get("events") or [] if isinstance(event, Mapping)]
-    begun = [event for event in events if event.get("event") in ("birth", "split")]
-    return {event["cluster"]: str(event["day"]) for event in reversed(begun) if "cluster" in event and "day" in event}
+    begun = [event for event in summary.get("events") or [] if event["event"] in ("birth", "split")]
+    return {event["cluster"]: event["day"] for event in reversed(begun)}
+
+
+def _has_been(summary: Mapping[str, Any], cluster: int) -> bool:
+    """Whether an earlier step of a running analysis had this cluster."""
+    return any(event["cluster"] == cluster for event in summary.get("events") or [])
+
+
+def _fate(summary: Mapping[str, Any], cluster: int) -> str:
+    """What has become of a cluster of a running analysis that has no windows any more."""
+    for event in reversed(summary.get("events") or []):
+        if event["event"] == "merge" and cluster in (event.get("others") or []):
+            return f"it became part of cluster {event['cluster']} on {event['day']}"
+        if event["event"] == "death" and event["cluster"] == cluster:
+            parts = " and ".join(map(str, event.get("others") or []))
+            return f"it ended on {event['day']}" + (f"; its windows are in {parts} now" if parts else "")
+    return "its records are older than --keep"
 
 
 def _confidence(sources: pa.Table, windows: pa.Table, *, calibrated: bool) -> pa.Array:

@@ -36,8 +36,8 @@ def misp_event(members: Members, options: ExportOptions | None = None) -> str:
     # MISP core format: your organisation only, undefined threat level, initial analysis.
     event.distribution, event.threat_level_id, event.analysis = 0, 4, 0
     event.Orgc = {"name": options.author, "uuid": stable_uuid("misp", "organisation", options.author)}
-    latest = max((row["last_seen"] for row in rows), default=0)
-    event.set_date(utc(min((row["first_seen"] for row in rows), default=0)).date())
+    latest = max((row["last_seen"] for row in rows), default=members.newest)
+    event.set_date(utc(min((row["first_seen"] for row in rows), default=members.newest)).date())
     event.timestamp = latest // 1_000_000
     event.add_tag(f"tlp:{options.tlp}")
     for row in rows:

@@ -95,6 +95,9 @@ def stix_bundle(members: Members, options: ExportOptions | None = None) -> str:
 def _cluster_objects(bundle: _Bundle, cluster: int) -> list[Any]:
     members = bundle.members
     rows = members.of(cluster)
+    if not rows:
+        # A grouping must refer to something. Indicators of earlier exports end by their `valid_until`.
+        return []
     seen = _observations(bundle, cluster, rows)
     indicators = [] if bundle.options.observed else _indicators(bundle, cluster, rows)
     first = min(utc(row["first_seen"]) for row in rows)

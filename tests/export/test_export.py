@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from telescope_transformer.errors import ExportError
-from telescope_transformer.export import TLP, ExportOptions, Members, export_clusters
+from telescope_transformer.export import FORMATS, TLP, ExportOptions, Members, export_clusters
 from telescope_transformer.export.tables import csv_table
 
 # Addresses inside observed data, which STIX 2.1 allows and deprecates.
@@ -368,6 +368,47 @@ def test_a_cluster_without_sources_empties_the_sets_of_the_day_before(
     text = (tmp_path / "x").read_text()
     assert re.findall(rf"^flush (?:set inet telescope )?({SET})$", text, re.M) == ["telescope_1_v4", "telescope_1_v6"]
     assert not re.search(r"^add (element|telescope)", text, re.M)
+
+
+@pytest.fixture
+def running(analysis: Path) -> Path:
+    """The analysis after clusters 2, 3 and 4 have ended in three ways."""
+    summary = json.loads((analysis / "clusters.json").read_text())
+    summary["events"] = [
+        *({"day": "2024-03-04", "event": "birth", "cluster": cluster, "windows": 2} for cluster in range(5)),
+        {"day": "2024-03-05", "event": "merge", "cluster": 0, "others": [2], "windows": 4},
+        {"day": "2024-03-05", "event": "death", "cluster": 3, "others": [0, 1], "windows": 2},
+    ]
+    (analysis / "clusters.json").write_text(json.dumps(summary))
+    return analysis
+
+
+@pytest.mark.parametrize("format", ["ipset", "nftables"])
+def test_a_cluster_that_has_gone_empties_its_sets_and_the_message_says_why(
+    running: Path, tmp_path: Path, format: str
+) -> None:
+    said: list[str] = []
+    assert export_clusters(running, format, tmp_path / "x", [1, 2, 3, 4], say=said.append) == 1
+    text = (tmp_path / "x").read_text()
+    names = [f"telescope_{cluster}_v{family}" for cluster in (1, 2, 3, 4) for family in (4, 6)]
+    assert re.findall(rf"^flush (?:set inet telescope )?({SET})$", text, re.M) == names
+    assert re.findall(rf"^add (?:element inet telescope )?({SET})", text, re.M) == ["telescope_1_v4"]
+    assert said == [
+        "cluster 2 has no sources any more: it became part of cluster 0 on 2024-03-05",
+        "cluster 3 has no sources any more: it ended on 2024-03-05; its windows are in 0 and 1 now",
+        "cluster 4 has no sources any more: its records are older than --keep",
+    ]
+    assert "# cluster 2: gone, it became part of cluster 0 on 2024-03-05" in text
+    with pytest.raises(ExportError, match="no source is in cluster 5"):
+        export_clusters(running, format, tmp_path / "x", [5])
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_cluster_that_has_gone_can_be_exported_in_every_format(running: Path, tmp_path: Path, format: str) -> None:
+    if format in ("stix", "misp"):
+        pytest.importorskip("stix2" if format == "stix" else "pymisp")
+    assert export_clusters(running, format, tmp_path / "x", [3]) == 0
+    assert (tmp_path / "x").exists()
 
 
 def test_nft_itself_accepts_the_file(analysis: Path, tmp_path: Path) -> None:

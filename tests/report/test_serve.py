@@ -1,10 +1,12 @@
 """The report on loopback: the page, when it is made anew, and what is refused."""
 
+import contextlib
 import json
 import os
 import shutil
 import socket
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,7 +22,7 @@ from devtools import BROWSER, Page
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.addresses import IPV4, Addresses, format_addresses
 from telescope_transformer.report import ReportData
-from telescope_transformer.serve import Analyses, ReportServer, host_names
+from telescope_transformer.serve import MOST_CONNECTIONS, PATIENCE, Analyses, ReportServer, host_names
 
 SUMMARY: dict = {}
 
@@ -79,6 +81,26 @@ def test_an_address_that_is_none_gets_an_answer(server: ReportServer) -> None:
     with socket.create_connection(server.server_address[:2], timeout=60) as connection:
         connection.sendall(f"GET http://[ HTTP/1.0\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n".encode())
         assert connection.recv(100).split()[1] == b"400"
+
+
+def test_silent_clients_hold_nobody_up(server: ReportServer) -> None:
+    """Neither clients that send nothing, nor those that ask and take no answer."""
+    request = f"GET / HTTP/1.0\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n".encode()
+    silent = [socket.create_connection(server.server_address[:2]) for _ in range(3 * MOST_CONNECTIONS)]
+    for connection in silent[::2]:
+        connection.sendall(request)
+    threads = threading.active_count()
+    began = time.monotonic()
+    assert get(server, "")[0] == 200
+    assert time.monotonic() - began < PATIENCE / 2
+    assert threads < 2 * MOST_CONNECTIONS
+    silent[0].settimeout(PATIENCE / 2)
+    # The oldest connection was closed to make room.
+    with contextlib.suppress(ConnectionError):
+        while silent[0].recv(1 << 20):
+            pass
+    for connection in silent:
+        connection.close()
 
 
 def test_browsers_leave_the_port_of_http_out() -> None:
