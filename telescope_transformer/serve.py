@@ -21,8 +21,8 @@ LOOPBACK = "127.0.0.1"
 HTTP_PORT = 80
 # Written after all tables, so its presence means they are complete.
 NEWEST = "sensors.json"
-# Our choices, for a few browsers: seconds before a silent connection is closed, answers that are worked out at the same
-# time, and connections that send a request or take an answer. One more closes the oldest of those.
+# Our choices, for a few browsers: seconds before a silent connection is closed, answers that are worked out at a time,
+# and connections that send a request or take an answer. One more closes the oldest of those.
 PATIENCE = 10
 MOST_AT_ONCE = 16
 MOST_CONNECTIONS = 64

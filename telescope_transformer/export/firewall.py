@@ -68,6 +68,6 @@ def _prefixes(addresses: list[str]) -> list[str]:
 
 
 def _comment(members: Members, cluster: int) -> str:
-    """The name of a cluster, or what has become of it, in letters that cannot end a comment's line or steer a terminal."""
+    """The name of a cluster, or what has become of it, in letters that neither end a line nor steer a terminal."""
     known = f"gone, {members.gone[cluster]}" if cluster in members.gone else members.name(cluster)
     return f"cluster {cluster}: {''.join(letter if ' ' <= letter <= '~' else '?' for letter in known)}"
