@@ -53,8 +53,8 @@ def update(
 
     if inputs and _is_state(Path(inputs[0])):
         state, inputs = Path(inputs[0]), inputs[1:]
-    if not inputs and output is None:
-        raise typer.BadParameter("give files to add, or --output for the report, or both")
+    if not inputs and output is None and running.keep is None:
+        raise typer.BadParameter("give files to add, --output for the report, or --keep to delete what is older")
     if not inputs and not state.exists():
         raise StateError(f"{state}: no such state; it begins with the first files")
     running.check()

@@ -23,6 +23,9 @@ _DEEPEST = 6
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeError, ValueError, OverflowError)
 """What pyarrow raises on a damaged file."""
 
+REPORTED_TWICE = "flows that their source reported are skipped, because the destination reports them too"
+"""What the user is told of flow logs of Google Cloud, which both ends of a flow report."""
+
 # What this package writes says its unit, so that the size of a number need not tell it.
 _OWN_TIME = FLOW_SCHEMA.field("timestamp")
 
@@ -75,7 +78,13 @@ def resolve_schema(file: InputFile, schema: pa.Schema, context: ReadContext) -> 
 def stored_columns(resolved: dict[str, str], schema: pa.Schema) -> list[str]:
     """The columns of the file to read."""
     found = leaves(schema)
-    return list(dict.fromkeys(found[column].path[0] for column in resolved.values() if column in found))
+    wanted = [*resolved.values(), *_reporter(found)]
+    return list(dict.fromkeys(found[column].path[0] for column in wanted if column in found))
+
+
+def _reporter(found: Mapping[str, Leaf]) -> list[str]:
+    """The column of a flow log of Google Cloud in BigQuery that says which end of a flow reported it, if it is one."""
+    return [name for name in found if name == "jsonPayload.reporter" and "jsonPayload.connection.src_ip" in found]
 
 
 def _values(batch: pa.RecordBatch, leaf: Leaf) -> pa.Array:
@@ -136,8 +145,15 @@ def read_batches(
 ) -> Iterator[Chunk]:
     """Flow records of record batches; raises DamagedInput, with the row, where the batches end in an error."""
     validator, found = Validator(file.name, context, resolved), leaves(schema)
+    reporter = _reporter(found)
+    if reporter:
+        context.note(REPORTED_TWICE, file.name)
     for batch, rows in checked_batches(file, batches):
-        yield validator.chunk(_raw(file, batch, found, resolved), rows)
+        skipped = 0
+        if reporter:
+            mask = pc.fill_null(pc.not_equal(_values(batch, found[reporter[0]]), "SRC"), True)
+            batch, rows, skipped = batch.filter(mask), rows[np.asarray(mask)], pc.sum(pc.invert(mask)).as_py() or 0
+        yield validator.chunk(_raw(file, batch, found, resolved), rows, skipped=skipped)
 
 
 def _raw(

@@ -62,6 +62,8 @@ def parse_mapping(text: str) -> dict[str, str]:
         if field in mapping:
             raise FlowRecordError(f"column mapping gives the field {field!r} twice")
         mapping[field] = column.strip()
+    if not mapping:
+        raise FlowRecordError(f"column mapping {text!r} maps no field")
     check_mapping(mapping)
     return mapping
 

@@ -98,6 +98,9 @@ def iso_text(text: str, day_first: bool | None) -> str | None:
     text = _AROUND.sub("", text).strip("[] ")
     found = _NUMBERS.match(text)
     if found:
+        if day_first is None and found["sep"] == ".":
+            # Between dots, dates begin with the day wherever they are written so.
+            day_first = True
         if day_first is None and found["a"] != found["b"]:
             return None
         day, month = (found["a"], found["b"]) if day_first else (found["b"], found["a"])

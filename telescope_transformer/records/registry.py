@@ -5,6 +5,7 @@ a `records.context.Format`; it is asked before the readers of this package.
 """
 
 import re
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 
@@ -128,12 +129,19 @@ def find_format(file: InputFile, name: str = "auto") -> Format:
     """
     if name != "auto":
         if name not in formats():
-            raise InputError(f"unknown format {name!r}; formats are {', '.join(format_names())}")
+            near = get_close_matches(name, format_names()) or format_names()
+            raise InputError(
+                f"unknown format {name!r}; {'the nearest' if len(near) < 4 else 'formats'} are {', '.join(near)}"
+            )
         return formats()[name]
     refused = next((told for mark, told in _REFUSED if mark.match(file.head)), None)
     if refused is not None:
         raise NotFlowRecords(file.name, refused)
     found = next((candidate for candidate in formats().values() if candidate.sniff(file.head)), None)
     if found is None:
-        raise NotFlowRecords(file.name, f"of no format that can be read ({', '.join(formats())})")
+        raise NotFlowRecords(
+            file.name,
+            "of no format that can be read; captures, logs and tables of many programs can, as docs/how-to/formats.md "
+            "lists, and any text table with a line that names its columns (see --columns)",
+        )
     return found

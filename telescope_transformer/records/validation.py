@@ -228,7 +228,7 @@ class Validator:
         form = self._times.form or NumberForm.EPOCH
         if form != NumberForm.EPOCH:
             self._context.note(f"times written as numbers are read as {FORM_MEANING[form]}", self._file)
-        if len(times) and not (times % DAY).any():
+        if len(times) > 1 and not (times % DAY).any():
             self._context.note("all times are midnight: is the time of day in another column?", self._file)
         if len(times) and (times.min() < _EARLIEST_PLAUSIBLE or times.max() > self._last_plausible):
             odd = times[(times < _EARLIEST_PLAUSIBLE) | (times > self._last_plausible)]

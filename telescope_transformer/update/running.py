@@ -86,8 +86,8 @@ def update(
         read: returns the flow records of a file.
         settings: model, window and threshold; the first step fixes them for all later ones. A calibrated threshold
             and adapted weights are renewed when they no longer fit (`update.renewal`).
-        keep_days: windows and records that are this many days older than the newest record are deleted; None keeps
-            all.
+        keep_days: windows and records that are this many days older than the newest record are deleted, also if no
+            input is added; None keeps all.
         embedder: a function from windows to embeddings; None loads the model of the settings, and adapts it if they
             say so.
         refuse: called with the error of each input that cannot be added; the other inputs are added. With None, the
@@ -123,6 +123,10 @@ def update(
             continue
         done.append(step)
         say(str(step))
+    newest = state.newest_time()
+    if not done and keep_days is not None and newest is not None:
+        with state.transaction():
+            age(state, newest - round(keep_days * DAY))
     return done
 
 

@@ -298,6 +298,11 @@ class State:
         self.clear("model")
         self.append("model", pa.table({"name": list(files), "content": pa.array(list(files.values()), pa.binary())}))
 
+    def newest_time(self) -> int | None:
+        """The time of the newest record (us); None without windows."""
+        newest: int | None = self.query('SELECT max("end") AS newest FROM windows')["newest"][0].as_py()
+        return newest
+
     def windows_before(self, time: int) -> pa.Table:
         """Id, end, cluster and embedding of the windows that ended before a time (us)."""
         return self.query(

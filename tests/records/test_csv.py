@@ -113,7 +113,7 @@ def test_an_icmp_type_that_the_file_does_not_give_stays_unknown(tmp_path: Path) 
     assert read_records([path]).table["src_port"].to_pylist() == [UNKNOWN_ICMP_TYPE, 0]
 
 
-@pytest.mark.parametrize("text", ["timestamp", "when=ts", "src_ip=a,src_ip=b"])
+@pytest.mark.parametrize("text", ["timestamp", "when=ts", "src_ip=a,src_ip=b", ",", " "])
 def test_a_malformed_mapping_is_refused(text: str) -> None:
     with pytest.raises(FlowRecordError):
         parse_mapping(text)

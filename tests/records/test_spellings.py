@@ -48,6 +48,12 @@ def test_every_spelling_of_a_time_is_read(text: str) -> None:
     assert (status[0], values[0] // 1_000_000) == (VALID, SECOND)
 
 
+def test_dates_with_dots_begin_with_the_day() -> None:
+    (value, other), status = parse_times(pa.array(["05.01.2026 13:00:00", "5.1.2026, 13:00"]))
+    assert status.tolist() == [VALID, VALID]
+    assert value == other == 1_767_618_000_000_000
+
+
 @pytest.mark.parametrize("text", NO_TIMES)
 def test_ambiguous_times_are_rejected(text: str) -> None:
     assert parse_times(pa.array([text]))[1][0] != VALID

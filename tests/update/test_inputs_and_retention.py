@@ -78,6 +78,16 @@ def test_a_damaged_file_does_not_stop_later_ones_and_a_bare_header_is_a_quiet_da
     assert "bad.parquet" in str(refused[0])
 
 
+def test_old_records_are_deleted_without_a_new_file(tmp_path: Path) -> None:
+    with State(tmp_path / "state.duckdb") as state:
+        take(state, *write_days(tmp_path, 3))
+        before = state.number("SELECT count(*) FROM windows")
+        take(state, keep_days=1)
+        left = state.number("SELECT count(*) FROM windows")
+        assert 0 < left < before
+        assert state.number('SELECT max("end") - min("end") FROM windows') <= DAY
+
+
 def test_options_that_are_not_given_come_from_the_state(tmp_path: Path) -> None:
     nothing = {"model": None, "threshold": None, "window": None, "min_records": None}
     with State(tmp_path / "state.duckdb") as state:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.records.columnar import REPORTED_TWICE
 from telescope_transformer.records.formats.text_tables import Raw, TextTable, sniffer, table_format
 
 # rwcut (https://tools.netsa.cert.org/silk/rwcut.html): ICMP type and code are one number in dPort, or iType and iCode.
@@ -223,7 +224,7 @@ GCP = TextTable(
     },
     marks=(f"{_CONNECTION}src_ip", "jsonPayload.reporter"),
     keep=lambda raw: ~np.asarray(pc.equal(raw["_reporter"], pa.scalar(b"SRC"))),
-    note="flows that their source reported are skipped, because the destination reports them too",
+    note=REPORTED_TWICE,
 )
 
 
