@@ -41,7 +41,7 @@ def test_a_format_given_by_name_is_not_detected(tmp_path: Path, csv_file: Path) 
         read_records([csv_file], format="pcap")
     with pytest.raises(InputError, match="unknown format 'pdf'; formats are auto, parquet"):
         read_records([csv_file], format="pdf")
-    with pytest.raises(InputError, match="unknown format 'pcapngg'; the nearest are pcapng, pcap$"):
+    with pytest.raises(InputError, match=r"unknown format 'pcapngg'; the nearest are pcapng, pcap$"):
         read_records([csv_file], format="pcapngg")
 
 
