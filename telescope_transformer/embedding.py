@@ -22,7 +22,7 @@ from telescope_transformer.progress import progress_bar
 
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 # Records per batch, padding included: enough to keep two cores busy, and few enough for their caches.
-BATCH_RECORDS = 8_192
+BATCH_RECORDS = 4_096
 # The shortest window of a batch has at least this share of the longest one's records, which limits padding.
 SHORTEST_SHARE = 0.9
 # Windows that are encoded at a time, to limit the memory of the encoded records.

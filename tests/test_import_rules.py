@@ -13,6 +13,7 @@ ORDER = (
     "arrays",
     "extras",
     "files",
+    "memory",
     "progress",
     "compiled",
     "metrics",

@@ -21,6 +21,7 @@ from typing import Any
 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
+from telescope_transformer.memory import release_memory
 
 STAGE = "stage.json"
 MODEL, EMBEDDINGS, CLUSTERS = "model", "embeddings", "clusters"
@@ -99,6 +100,7 @@ def run_stage(folder: Path, ingredients: dict[str, Any], build: Callable[[Path],
         partial.mkdir()
         write_text(partial / STAGE, json.dumps(ingredients, indent=1) + "\n")
     build(partial)
+    release_memory()
     if folder.exists():
         shutil.rmtree(folder)
     os.rename(partial, folder)

@@ -23,8 +23,8 @@ MOST_OF_ONE = 512
 # Conflicts of each pair on average, for which memory is reserved. For the same embeddings, the bound leaves a gap of
 # 42 % with room for 1, and of 2.2 % with room for 3 or 10.
 ROOM_PER_PAIR = 3
-# Products that are held at a time: 128 MB in float32.
-BLOCK_CELLS = 1 << 25
+# Products that are held at a time: 16 MB in float32.
+BLOCK_CELLS = 1 << 22
 # Marks an empty slot of the table of pairs.
 FREE = -1
 # Smaller amounts are not worth a row: with 1e-5 instead, the bound of 4,000 embeddings rises by less than 0.01 %.
