@@ -1,5 +1,6 @@
 """Compute embeddings of windows, in batches of similar length so that there is little padding."""
 
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from telescope_transformer.errors import CheckpointError, InputError
-from telescope_transformer.files import file_digest, replacing
+from telescope_transformer.files import file_digest, replacing, write_text
 from telescope_transformer.hub import checkpoint_folder, load_pretrained
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.preparation import read_manifest
@@ -73,6 +75,36 @@ def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastive
     if odd:
         raise CheckpointError(f"{folder}: the weights {odd[0]} hold values that are not finite numbers")
     return loaded.eval(), tokenizer
+
+
+def save_checkpoint(
+    folder: str | Path,
+    model: TelescopeForContrastiveLearning,
+    tokenizer: FlowTokenizer,
+    beside: Mapping[str, Mapping[str, Any] | None] | None = None,
+) -> None:
+    """Write what `load_model` reads.
+
+    Args:
+        folder: created if it does not exist.
+        model: its weights and configuration.
+        tokenizer: its tokenizer.
+        beside: further files by name, such as calibration.json, with what each holds; None is no file.
+
+    Raises:
+        CheckpointError: if the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with without_bars():
+            model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        for name, values in (beside or {}).items():
+            if values is not None:
+                write_text(folder / name, json.dumps(values, indent=1) + "\n")
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot write {folder}: {error}") from error
 
 
 @contextmanager

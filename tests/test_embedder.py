@@ -13,7 +13,8 @@ import torch
 import telescope_transformer
 from telescope_transformer.embedder import Embedder
 from telescope_transformer.embedding import embed_windows
-from telescope_transformer.errors import CheckpointError, FlowRecordError, HubError, InputError
+from telescope_transformer.errors import CheckpointError, FlowRecordError, HubError, InputError, TrainingError
+from telescope_transformer.simulation import simulate
 from telescope_transformer.windows import cut_windows
 
 START = 1_767_225_600_000_000
@@ -199,3 +200,37 @@ def test_a_wrong_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(HubError, match="user/nowhere is not a folder here, and as a Hub id: "):
         telescope_transformer.load("user/nowhere")
+
+
+def test_a_model_learns_the_telescope_that_it_embeds(model: Embedder, tmp_path: Path) -> None:
+    flows = simulate(sources=300, records_per_source=20, seed=2)
+    before = model.encode(flows)
+    adapted = model.adapt(flows, steps=5, show_progress=False)
+    assert adapted.adaptation is not None
+    assert adapted.adaptation["steps"] == 5
+    assert adapted.adaptation["base"] == "the shipped checkpoint"
+    assert set(adapted.adaptation["after"]) == set(adapted.adaptation["before"])
+    after = adapted.encode(flows)
+    assert np.abs(after - before).max() > 0.01
+    np.testing.assert_array_equal(model.encode(flows), before)
+    again = model.adapt(flows, steps=5, show_progress=False).encode(flows)
+    np.testing.assert_array_equal(again, after)
+    adapted.save(tmp_path / "adapted")
+    loaded = telescope_transformer.load(tmp_path / "adapted", device="cpu")
+    np.testing.assert_array_equal(loaded.encode(flows), after)
+    assert loaded.calibration == adapted.calibration
+
+
+def test_few_sources_only_centre_the_model(model: Embedder, records: list[dict]) -> None:
+    adapted = model.adapt(records)
+    assert adapted.adaptation is not None
+    assert not adapted.adaptation["adapted"]
+    assert "40 are needed" in adapted.adaptation["reason"]
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(model: Embedder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot write"):
+        model.save(tmp_path / "file" / "model")
+    with pytest.raises(TrainingError, match="steps must not be negative"):
+        model.adapt([], steps=-1)

@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from telescope_transformer.calibration import FILE_NAME as CALIBRATION
 from telescope_transformer.calibration import Calibration, calibrate
-from telescope_transformer.embedding import ADAPTATION_FILE, load_model, without_bars
+from telescope_transformer.embedding import ADAPTATION_FILE, load_model, save_checkpoint
 from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.files import write_text
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
@@ -130,15 +131,8 @@ class Adaptation:
 
     def save(self, folder: str | Path) -> None:
         """Write a checkpoint for `from_pretrained`, and `adaptation.json`. Neither contains an address."""
-        folder = Path(folder)
-        with disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            with without_bars():
-                self.model.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
-            if self.calibration is not None:
-                self.calibration.save(folder)
-            write_text(folder / ADAPTATION_FILE, json.dumps(self.facts, indent=1) + "\n")
+        calibration = None if self.calibration is None else self.calibration.to_dict()
+        save_checkpoint(folder, self.model, self.tokenizer, {CALIBRATION: calibration, ADAPTATION_FILE: self.facts})
 
 
 def adapt(
