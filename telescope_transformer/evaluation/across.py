@@ -41,6 +41,8 @@ SCHEMA = "telescope-across/1"
 # Bootstrap replicates over sources. The spread over seeds is reported separately.
 REPLICATES = 100
 TFIDF, CLASSIFIER = "TF-IDF + timing", "pair classifier, learned elsewhere"
+# The model does not see source ports' values and the time of day either, since they tell hosts of one actor apart.
+CLASSIFIER_OF_BEHAVIOUR = "pair classifier without source ports and time of day"
 # Metrics of a cell by their name in the tables: set of windows, group and name in `measure.Figures`.
 FIGURES = {
     "same_source": ("sample", "same_source", "auroc"),
@@ -137,7 +139,12 @@ def evaluate_across(
 
 def method_names(plan: Plan) -> list[str]:
     """Names of all methods, in the order of the tables."""
-    return [TFIDF, CLASSIFIER, *(name for variant in plan.variants for name in _arms(variant))]
+    return [
+        TFIDF,
+        CLASSIFIER,
+        CLASSIFIER_OF_BEHAVIOUR,
+        *(name for variant in plan.variants for name in _arms(variant)),
+    ]
 
 
 def _depends(target: Target, method: str) -> dict[str, Any]:
@@ -169,9 +176,10 @@ def _fitted(target: Target, method: str) -> tuple[Represent, dict[str, Any]]:
     parts = target.parts
     if method == TFIDF:
         return partial(tfidf_with_timing, parts.train), {}
-    if method == CLASSIFIER:
+    if method in (CLASSIFIER, CLASSIFIER_OF_BEHAVIOUR):
         others = [WindowSet(fixed_windows(windows, target.telescope.window)) for windows in target.elsewhere.values()]
-        return pair_classifier_elsewhere(others, parts.train, target.seed), {}
+        hosts = method == CLASSIFIER
+        return pair_classifier_elsewhere(others, parts.train, target.seed, hosts=hosts), {}
     arms = {name: (variant, arm) for variant in target.plan.variants for name, arm in _arms(variant).items()}
     variant, arm = arms[method]
     (model, tokenizer), facts = arm(target, variant)

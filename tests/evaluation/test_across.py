@@ -138,6 +138,20 @@ def test_pair_features_have_the_same_columns_on_every_telescope() -> None:
     assert np.isfinite(represent(rich).similarity).all()
 
 
+def test_pair_features_without_what_tells_hosts_apart() -> None:
+    records = simulate(60, seed=1, records_per_source=30.0)
+    shuffled = np.random.default_rng(0).permutation(records["src_port"].to_numpy())
+    other = records.set_column(records.schema.get_field_index("src_port"), "src_port", pa.array(shuffled))
+    windows, changed = (WindowSet(cut_windows(table, window=4, min_records=4)) for table in (records, other))
+    pairs = np.arange(5), np.arange(5, 10)
+    behaviour = PairFeatures(windows, windows, hosts=False)(*pairs)
+    np.testing.assert_array_equal(behaviour, PairFeatures(changed, changed, hosts=False)(*pairs))
+    assert not np.array_equal(PairFeatures(windows, windows)(*pairs), PairFeatures(changed, changed)(*pairs))
+    assert np.isnan(behaviour[:, -1]).all()
+    represent = pair_classifier_elsewhere([windows], windows, seed=0, hosts=False)
+    assert np.isfinite(represent(windows).similarity).all()
+
+
 def test_communities_find_separated_groups(rng: np.random.Generator) -> None:
     groups = np.repeat(np.arange(4), 30)
     vectors = reduced(np.eye(4)[groups] + 0.05 * rng.normal(size=(120, 4)), 0)

@@ -30,17 +30,20 @@ def pair_classifier(split: Split, seed: int) -> Callable[[WindowSet], Representa
 
 
 def pair_classifier_elsewhere(
-    telescopes: Sequence[WindowSet], frequencies: WindowSet, seed: int
+    telescopes: Sequence[WindowSet], frequencies: WindowSet, seed: int, *, hosts: bool = True
 ) -> Callable[[WindowSet], Representation]:
     """The same, trained on pairs within each of some other telescopes.
 
     Args:
+        telescopes: their windows.
         frequencies: windows of the telescope at hand, used only for the document frequencies of services.
+        seed: of the sample of pairs and the boosting.
+        hosts: as for `PairFeatures`.
     """
-    return partial(_log_odds, fit_pairs(telescopes, seed), frequencies)
+    return partial(_log_odds, fit_pairs(telescopes, seed, hosts=hosts), frequencies, hosts=hosts)
 
 
-def fit_pairs(telescopes: Sequence[WindowSet], seed: int) -> HistGradientBoostingClassifier:
+def fit_pairs(telescopes: Sequence[WindowSet], seed: int, *, hosts: bool = True) -> HistGradientBoostingClassifier:
     """Fit a classifier of pairs of windows; both windows of a pair are of one telescope."""
     rng = np.random.default_rng(seed)
     features, same = [], []
@@ -48,7 +51,7 @@ def fit_pairs(telescopes: Sequence[WindowSet], seed: int) -> HistGradientBoostin
         table = fixed_windows(windows.table, windows.length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
         train = WindowSet(table)
         first, second = _training_pairs(train, rng)
-        features.append(PairFeatures(windows, train)(first, second))
+        features.append(PairFeatures(windows, train, hosts=hosts)(first, second))
         same.append(train.sources[first] == train.sources[second])
     model = HistGradientBoostingClassifier(
         max_iter=300, learning_rate=0.06, max_leaf_nodes=31, min_samples_leaf=40, random_state=seed
@@ -59,8 +62,10 @@ def fit_pairs(telescopes: Sequence[WindowSet], seed: int) -> HistGradientBoostin
     return model.fit(known, np.concatenate(same))
 
 
-def _log_odds(model: HistGradientBoostingClassifier, train: WindowSet, windows: WindowSet) -> Representation:
-    features, pairs = PairFeatures(train, windows), all_pairs(len(windows))
+def _log_odds(
+    model: HistGradientBoostingClassifier, train: WindowSet, windows: WindowSet, *, hosts: bool = True
+) -> Representation:
+    features, pairs = PairFeatures(train, windows, hosts=hosts), all_pairs(len(windows))
     scores = []
     for begin in range(0, len(pairs[0]), BLOCK_PAIRS):
         first, second = (side[begin : begin + BLOCK_PAIRS] for side in pairs)

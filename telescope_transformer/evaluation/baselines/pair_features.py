@@ -23,17 +23,28 @@ class PairFeatures:
     times, same dominant service. Differences, each beside the pair's smaller value: numbers of distinct values, span
     and inter-arrival times, source ports and their steps, TTL. Last the distance in time of day. The source's address
     and the calendar time are not among them.
+
+    Args:
+        train: windows for the frequencies.
+        windows: the windows.
+        hosts: whether to have source ports and the time of day, which tell hosts of one actor apart; if not, their
+            columns are NaN.
     """
 
-    def __init__(self, train: WindowSet, windows: WindowSet) -> None:
+    def __init__(self, train: WindowSet, windows: WindowSet, *, hosts: bool = True) -> None:
+        ports = source_ports(windows) if hosts else None
         self._cosines: list[csr_array | None] = [tfidf(train.services, windows.services), time_histogram(windows)]
         self._sets: list[csr_array | None] = [(indicator(windows.services) > 0).astype(np.float32)]
-        for values in (windows.sensors, source_ports(windows)):
+        for values in (windows.sensors, ports):
             self._cosines.append(None if values is None else normalize(indicator(values)))
             self._sets.append(None if values is None else (indicator(values) > 0).astype(np.float32))
-        self._scalars = window_scalars(windows)
+        self._scalars = window_scalars(windows, ports)
         self._dominant = windows.dominant_services
-        angle = 2 * np.pi * (windows.seconds % DAY_SECONDS) / DAY_SECONDS
+        angle = (
+            2 * np.pi * (windows.seconds % DAY_SECONDS) / DAY_SECONDS
+            if hosts
+            else np.full(windows.seconds.shape, np.nan)
+        )
         self._direction = np.stack([np.cos(angle).mean(axis=1), np.sin(angle).mean(axis=1)], axis=1)
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> NDArray[np.float32]:
@@ -53,16 +64,15 @@ def source_ports(windows: WindowSet) -> np.ndarray | None:
     return ports if ports is not None and ports.any() else None
 
 
-def window_scalars(windows: WindowSet) -> NDArray[np.float32]:
-    """Scalar features of each window, (n, scalars): counts, logarithms of seconds, source ports, TTL.
+def window_scalars(windows: WindowSet, ports: np.ndarray | None) -> NDArray[np.float32]:
+    """Scalar features of each window, (n, scalars): counts, logarithms of seconds, source ports (n, length), TTL.
 
-    Columns of fields that the records do not have are NaN.
+    Columns of fields that the records do not have are NaN, and so are those of ports that are None.
     """
     gaps = np.diff(windows.seconds, axis=1)
     columns = [_distinct(windows.services)]
     columns += [np.log1p(statistic(gaps, axis=1)) for statistic in GAP_STATISTICS]
     columns.append(_missing(windows) if windows.sensors is None else _distinct(windows.sensors))
-    ports = source_ports(windows)
     if ports is None:
         columns += [_missing(windows)] * PORT_SCALARS
     else:
