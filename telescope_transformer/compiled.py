@@ -33,6 +33,8 @@ def _user_cache() -> Path | None:
 
 def _private_folder() -> str:
     """A temporary folder that only this user can write: always the same one, or a new one if that is not ours."""
+    if not hasattr(os, "getuid"):  # Windows: the temporary folder is the user's own.
+        return tempfile.mkdtemp(prefix="telescope-transformer-")
     folder = Path(tempfile.gettempdir()) / f"telescope-transformer-{os.getuid()}"
     # Another user may have taken the name; then a new folder is used.
     with contextlib.suppress(OSError):

@@ -10,7 +10,22 @@ from tempfile import TemporaryDirectory
 
 from telescope_transformer.errors import InputError, TelescopeError
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # pragma: no cover  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 PACKAGE = Path(__file__).resolve().parent
+
+
+def lock(handle: int) -> None:
+    """Lock an open file or folder against other processes until it is closed; on Windows, nothing is locked.
+
+    Raises:
+        BlockingIOError: if another process has locked it.
+    """
+    if fcntl is not None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def file_digest(path: str | Path) -> str:

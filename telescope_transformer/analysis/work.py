@@ -10,7 +10,6 @@ reuses it. A stage is built in a temporary folder and renamed when it is complet
 half-written.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.files import write_text
+from telescope_transformer.files import lock, write_text
 from telescope_transformer.memory import release_memory
 
 STAGE = "stage.json"
@@ -39,7 +38,7 @@ def working_in(work: Path) -> Iterator[None]:
     except OSError as error:
         raise DatasetError(f"{work} cannot be used as a work folder: {error.strerror}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle)
         yield
     except BlockingIOError as error:
         raise DatasetError(f"{work}: another process is using this work folder") from error

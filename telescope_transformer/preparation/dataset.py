@@ -1,6 +1,5 @@
 """`prepare` turns flow records into a dataset of windows on disk in one atomic step, or appends to a dataset."""
 
-import fcntl
 import os
 import shutil
 import time
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.errors import DatasetError, InputError
-from telescope_transformer.files import file_digest
+from telescope_transformer.files import file_digest, lock
 from telescope_transformer.labels import add_tools, label_records, read_labels
 from telescope_transformer.preparation.engines import sorted_shards
 from telescope_transformer.preparation.manifest import (
@@ -132,7 +131,7 @@ def _workplace(output: Path) -> Iterator[Path]:
     except OSError as error:
         raise DatasetError(f"{output} cannot be written: {error}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(handle)
         # Another process may have removed the folder after it was opened and before it was locked.
         if not work.exists() or not os.path.samestat(os.fstat(handle), os.lstat(work)):
             raise BlockingIOError
