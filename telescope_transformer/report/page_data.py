@@ -58,13 +58,13 @@ class ReportData:
         windows: a row per window: `window_id`, `source`, `start`, `end` (us), `n_records`, `cluster`, `embedding`, and
             optionally `margin`, `label`, `service`.
         profiles: of the clusters of these windows, from `profile_clusters` and `name_clusters`.
-        solution: threshold, cost, lower_bound, gap, solver, n_clusters, seconds; bound and gap are None if not proved.
+        solution: threshold, cost, lower_bound, gap, solver, n_clusters, seconds; bound and gap are None if not proved;
+            and optionally `granularity`, coarser and finer clusterings as `Granularity.levels` gives them.
         counts: numbers by name, such as `read`, `kept`, `rejected`.
         sources: a row per source that was read, `cluster` null if it is in none; with None, those of the windows.
         rejects: file, row, field, value, reason; None if nothing was read.
         calibration: the fitted calibration as `Calibration.to_dict` gives it, or None.
         events: births, deaths, merges and splits of clusters from `telescope update`, or None.
-        levels: coarser and finer clusterings as `Granularity.levels` gives them, or None.
         traffic: records and sources a day of all that was read; with None, of the clusters.
         adaptation: facts about learning from these records (`learning.adapt`), or None if it was not tried.
         title: shown at the top.
@@ -78,7 +78,6 @@ class ReportData:
     rejects: pa.Table | None = None
     calibration: Mapping[str, Any] | None = None
     events: Sequence[Mapping[str, Any]] | None = None
-    levels: Sequence[Mapping[str, Any]] | None = None
     traffic: Days | None = None
     adaptation: Mapping[str, Any] | None = None
     title: str = "Telescope report"

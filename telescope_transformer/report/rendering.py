@@ -94,7 +94,7 @@ def render_report(
         adaptation=adaptation_text(data.adaptation),
         calibration=data.calibration,
         reliability=reliability_picture(data.calibration) if data.calibration else None,
-        levels=data.levels or data.solution.get("granularity"),
+        levels=data.solution.get("granularity"),
     )
 
 

@@ -208,12 +208,16 @@ def test_history_is_sentences_with_links(chromium: Page, report_data: ReportData
     assert "History" in page.value("document.getElementById('detail').textContent")
 
 
+def with_levels(report_data: ReportData, levels: list[dict[str, object]]) -> ReportData:
+    return replace(report_data, solution={**report_data.solution, "granularity": levels})
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_that_shuts_people_out(
     chromium: Page, report_data: ReportData, tmp_path: Path, scheme: str
 ) -> None:
     levels = [{"threshold": 0.45, "n_clusters": 2, "n_alone": 0}, {"threshold": 0.5, "n_clusters": 3, "n_alone": 0}]
-    write_report(tmp_path / "axe.html", replace(report_data, levels=levels))
+    write_report(tmp_path / "axe.html", with_levels(report_data, levels))
     page = chromium.open((tmp_path / "axe.html").as_uri(), scheme=scheme)
     open_cluster(page, 1)
     search(page, "192.0.2.0/24")
@@ -225,7 +229,7 @@ def test_axe_finds_nothing_that_shuts_people_out(
 
 def test_a_phone_scrolls_in_one_direction_only(chromium: Page, report_data: ReportData, tmp_path: Path) -> None:
     levels = [{"threshold": t, "n_clusters": 20_000, "n_alone": 10_000} for t in (0.45, 0.5, 0.55)]
-    write_report(tmp_path / "phone.html", replace(report_data, levels=levels))
+    write_report(tmp_path / "phone.html", with_levels(report_data, levels))
     page = chromium.open((tmp_path / "phone.html").as_uri(), width=360, height=740)
     assert page.value(FITS) == []
     open_cluster(page, 0)
