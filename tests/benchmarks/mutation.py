@@ -5,8 +5,7 @@ Run: python tests/benchmarks/mutation.py --most 20
 
 Each mutant changes one operator, comparison, constant or condition of a module, in a copy of the package, and runs the
 tests of that module. A mutant that no test notices survives. Writes tests/benchmarks/results/mutation.json with the
-number of mutants and the survivors of each module; modules that were measured before and not now stay. Numba's kernels
-run as plain Python, because their cache would hide a change in a function that another one inlines. Takes minutes a
+number of mutants and the survivors of each module; modules that were measured before and not now stay. Takes minutes a
 module: a mutant costs a run of the tests.
 """
 
@@ -28,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results" / "mutation.json"
 # Many times the duration of the tests of a module, to detect mutants that loop forever.
 SECONDS = 600.0
+# Folder of compiled kernels in the copy.
+KERNELS = "kernels"
 TARGETS = {
     "loss": ("model/contrastive_loss.py", ["tests/learning/test_objectives.py"]),
     "objective": ("learning/objectives/nt_xent.py", ["tests/learning/test_objectives.py"]),
@@ -116,10 +117,47 @@ def _shown(node: ast.AST) -> str:
     return ast.unparse(ast.fix_missing_locations(node)).splitlines()[0]
 
 
+def importers(package: Path, module: str) -> set[str]:
+    """Stems of the modules with compiled kernels that import `module`, directly or through others of this kind."""
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    imported = {
+        stem: set().union(*map(_imports, ast.walk(ast.parse(text))))
+        for stem, text in sources.items()
+        if "njit" in text or "compiled import" in text
+    }
+    found: set[str] = set()
+    wanted = {Path(module).stem}
+    while wanted:
+        wanted = {stem for stem, names in imported.items() if names & wanted} - found
+        found |= wanted
+    return found
+
+
+def _imports(node: ast.AST) -> set[str]:
+    """Last parts of the names that a statement imports from."""
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return {node.module.rpartition(".")[2], *(alias.name for alias in node.names)}
+    return set()
+
+
+def forget_kernels(copied: Path, stems: set[str]) -> None:
+    """Remove the compiled kernels of some modules.
+
+    Numba compiles the kernels of a file again when the file changes, but not those of other files that call them.
+    """
+    for stem in stems:
+        for path in (copied / KERNELS).rglob(f"{stem}.*.nb?"):
+            path.unlink()
+
+
 def passes(copied: Path, tests: list[str]) -> bool:
     """Whether the tests pass with the copy of the package."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--rootdir", str(copied), *tests]
-    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(copied), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(copied / KERNELS),
+        "PYTHONPATH": str(copied),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     try:
         done = subprocess.run(command, cwd=copied, env=environment, capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
@@ -133,17 +171,20 @@ def measure(copied: Path, module: str, tests: list[str], most: int, seed: int) -
     source = path.read_text(encoding="utf-8")
     if not passes(copied, tests):
         raise SystemExit(f"{', '.join(tests)}: fails without any change")
+    callers = importers(copied / "telescope_transformer", module)
     every = mutants(source)
     chosen = every if len(every) <= most else random.Random(seed).sample(every, most)
     survivors = []
     try:
         for mutant in sorted(chosen, key=lambda one: one.line):
             path.write_text(mutant.source, encoding="utf-8")
+            forget_kernels(copied, callers)
             if passes(copied, tests):
                 survivors.append(f"line {mutant.line}: {mutant.before} -> {mutant.after}")
                 print(f"{module}: survived: {survivors[-1]}", file=sys.stderr)
     finally:
         path.write_text(source, encoding="utf-8")
+        forget_kernels(copied, callers)
     return {"module": module, "mutants": len(every), "tried": len(chosen), "survivors": survivors}
 
 
