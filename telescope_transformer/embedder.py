@@ -62,10 +62,12 @@ def load(
         >>> embeddings = model.encode("flows.csv.gz")
         >>> model.probability(embeddings[0], embeddings[1])
     """
-    hub_options = revision is not None or token is not None
-    folder = (
-        checkpoint_folder(str(model), revision=revision, token=token) if hub_options else resolve_checkpoint(model)
-    )
+    if model is None or model == "shipped":
+        if revision is not None:
+            raise CheckpointError(f"the shipped checkpoint has no revision {revision!r}: give a Hub id as the model")
+        folder = resolve_checkpoint(None)
+    else:
+        folder = checkpoint_folder(model, revision=revision, token=token)
     network, tokenizer = load_model(folder)
     name = "the shipped checkpoint" if model is None else str(model)
     return Embedder(network, tokenizer, Calibration.load(folder), name=name, device=device)
@@ -146,8 +148,7 @@ class Embedder:
             >>> load().encode([{"time": 1767225600, "src": "192.0.2.1", "proto": "tcp", "dport": 23}]).shape
             (1, 128)
         """
-        if isinstance(records, Iterator):
-            records = list(records)
+        records = _held(records)
         computing: dict[str, Any] = {"device": device or self._device, "dtype": _dtype(dtype)}
         sequences = _sequences(records, columns)
         if sequences is None:
@@ -188,8 +189,7 @@ class Embedder:
         Returns:
             A row per window, as `telescope_transformer.windows.cut_windows` returns it.
         """
-        if isinstance(records, Iterator):
-            records = list(records)
+        records = _held(records)
         if isinstance(records, pa.Table) and {"source", "n_records", "timestamp"} <= set(records.column_names):
             return records
         paths = _paths(records)
@@ -329,9 +329,12 @@ def _vectors(values: npt.ArrayLike | torch.Tensor) -> Vectors:
     if isinstance(values, torch.Tensor):
         values = values.detach().float().cpu().numpy()
     try:
-        return np.asarray(values, dtype=np.float32)
+        vectors = np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"embeddings must be arrays of numbers: {error}") from error
+    if vectors.ndim and not np.isfinite(vectors).all():
+        raise InputError("embeddings must be finite numbers, and some are NaN or infinite")
+    return vectors
 
 
 def _dtype(dtype: torch.dtype | str) -> torch.dtype:
@@ -345,9 +348,16 @@ def _batch_records(batch_size: int | None, lengths: np.ndarray) -> int:
     """Records of a batch of at most `batch_size` windows."""
     if batch_size is None:
         return BATCH_RECORDS
-    if batch_size < 1:
-        raise InputError(f"batch_size must be at least 1, not {batch_size}")
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise InputError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
     return batch_size * max(1, int(lengths.max(initial=1)))
+
+
+def _held(records: Any) -> Any:
+    """A generator as a list, because it can be read only once. A stream of Arrow data is one table."""
+    if isinstance(records, Iterator):
+        return as_arrow(records) if hasattr(records, "__arrow_c_stream__") else list(records)
+    return records
 
 
 def _paths(records: Any) -> list[str | Path] | None:

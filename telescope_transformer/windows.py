@@ -279,7 +279,12 @@ def assemble_windows(
 
 
 def check_window(window: int, min_records: int, session_gap: float | None = None) -> None:
-    """Raise DatasetError unless 1 <= min_records <= window and the gap is None or positive."""
+    """Raise DatasetError unless these are whole numbers, 1 <= min_records <= window, and the gap None or positive."""
+    for name, value in (("window", window), ("min_records", min_records)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+            raise DatasetError(f"{name} must be a whole number of records, not {value!r}")
+    if session_gap is not None and not isinstance(session_gap, (int, float)):
+        raise DatasetError(f"the session gap must be a number of seconds, not {session_gap!r}")
     if not 1 <= min_records <= window:
         raise DatasetError(
             f"a window needs 1 <= min_records <= window, got min_records={min_records}, window={window}"

@@ -23,7 +23,7 @@ from telescope_transformer.analysis import (
 )
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.cli.main import app
-from telescope_transformer.errors import DatasetError, FlowRecordError, InputError
+from telescope_transformer.errors import DatasetError, FlowRecordError, InputError, SolverError
 from telescope_transformer.preparation import EngineSettings, read_manifest, settings, staging
 from telescope_transformer.records import scan_records
 from telescope_transformer.simulation import simulate
@@ -154,6 +154,39 @@ def test_single_things_are_not_plural(records: pa.Table) -> None:
     assert "1 window of 1 source" in said
     assert any(line.startswith("1 cluster at cosine threshold") for line in said)
     assert [counted(1, "event"), counted(2_000, "event")] == ["1 event", "2,000 events"]
+
+
+def test_paths_are_analyzed(records: pa.Table, flows, tmp_path) -> None:
+    again = analyze(str(flows), SETTINGS)
+    assert again.windows["cluster"].equals(analyze([flows], SETTINGS).windows["cluster"])
+    with pytest.raises(InputError, match=r"nowhere\.csv: no such file"):
+        analyze(tmp_path / "nowhere.csv", SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"window": 0}, DatasetError),
+        ({"window": "16"}, DatasetError),
+        ({"session_gap": "1h"}, DatasetError),
+        ({"threshold": "high"}, SolverError),
+        ({"threshold": float("nan")}, SolverError),
+        ({"time_limit": -1}, SolverError),
+        ({"adapt_steps": -1}, InputError),
+        ({"core_records": 1.5}, InputError),
+        ({"seed": None}, InputError),
+    ],
+)
+def test_a_wrong_setting_is_refused_at_once(wrong: dict[str, object], error: type[Exception]) -> None:
+    with pytest.raises(error, match=next(iter(wrong)).replace("_", "[ _]")):
+        AnalysisSettings(**wrong)
+
+
+def test_settings_of_another_type_are_refused(records: pa.Table) -> None:
+    with pytest.raises(TypeError, match="expected AnalysisSettings"):
+        analyze(records, {"window": 8})
+    with pytest.raises(TypeError, match="expected EngineSettings"):
+        analyze(records, SETTINGS, engine="spark")
 
 
 def test_a_table_without_a_column_is_refused(records: pa.Table) -> None:

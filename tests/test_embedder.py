@@ -13,11 +13,19 @@ import torch
 import telescope_transformer
 from telescope_transformer.embedder import Embedder
 from telescope_transformer.embedding import embed_windows
-from telescope_transformer.errors import CheckpointError, FlowRecordError, HubError, InputError, TrainingError
+from telescope_transformer.errors import (
+    CheckpointError,
+    DatasetError,
+    FlowRecordError,
+    HubError,
+    InputError,
+    TrainingError,
+)
 from telescope_transformer.simulation import simulate
 from telescope_transformer.windows import cut_windows
 
 START = 1_767_225_600_000_000
+RECORD = {"time": 1_767_225_600, "src": "192.0.2.1", "proto": "tcp", "dport": 23}
 BARE = ("timestamp", "dst_ip", "dst_port", "protocol", "src_port")
 
 
@@ -76,6 +84,7 @@ def test_every_form_of_records_gives_the_same_embeddings(
         "paths": [str(tmp_path / "flows.parquet")],
         "generator": (record for record in records),
         "windows": model.windows(records),
+        "stream": table.to_reader(),
     }
     for name, form in forms.items():
         np.testing.assert_allclose(model.encode(form), expected, atol=1e-6, err_msg=name)
@@ -121,7 +130,7 @@ def test_batches_and_precision(model: Embedder, records: list[dict], expected: n
     for wrong in ("float8", "int64", torch.float64):
         with pytest.raises(InputError, match="dtype must be float32, float16 or bfloat16"):
             model.encode(records, dtype=wrong)
-    with pytest.raises(InputError, match="batch_size must be at least 1, not 0"):
+    with pytest.raises(InputError, match="batch_size must be a whole number of at least 1, not 0"):
         model.encode(records, batch_size=0)
 
 
@@ -163,12 +172,36 @@ def test_similarity_and_probability(model: Embedder, expected: np.ndarray) -> No
     assert (np.diff(probability.ravel()[order]) >= 0).all()
     with pytest.raises(InputError, match="cannot be compared"):
         model.similarity(expected, expected[:, :-1])
+    with pytest.raises(InputError, match="must be finite numbers"):
+        model.probability(expected * np.nan, expected)
     for wrong in ("embeddings", [[1.0], [1.0, 2.0]]):
         with pytest.raises(InputError, match="must be arrays of numbers"):
             model.similarity(wrong, expected)
     bare = Embedder(model.model, model.tokenizer, name="user/bare")
     with pytest.raises(CheckpointError, match=r"user/bare has no calibration\.json"):
         bare.probability(expected, expected)
+
+
+@pytest.mark.parametrize(
+    ("records", "options", "told"),
+    [
+        (RECORD, {}, "put a single record into a list"),
+        ([RECORD, [RECORD]], {}, "put a single record into a list"),
+        ([[1, 2]], {}, "a record must be a dictionary from field to value, not int"),
+        ([RECORD], {"columns": "time"}, "a column mapping must be a dictionary"),
+        ([RECORD], {"columns": ["time"]}, "a column mapping must be a dictionary"),
+        ([RECORD], {"batch_size": 1.5}, "batch_size must be a whole number of at least 1, not 1.5"),
+    ],
+)
+def test_a_wrong_argument_is_named(model: Embedder, records: object, options: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        model.encode(records, **options)
+
+
+@pytest.mark.parametrize("window", ["8", 1.5, True])
+def test_a_window_is_a_whole_number(model: Embedder, window: object) -> None:
+    with pytest.raises(DatasetError, match="window must be a whole number of records"):
+        model.encode([RECORD], window=window)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -193,10 +226,12 @@ def test_a_wrong_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "nowhere": "no such folder",
         "./no/where": "no such folder",
         str(tmp_path / "file"): "is a file",
-        str(tmp_path): "cannot load",
+        str(tmp_path): r"cannot load .*: it is no checkpoint, for it has no config\.json",
     }.items():
         with pytest.raises(CheckpointError, match=told):
             telescope_transformer.load(name)
+    with pytest.raises(CheckpointError, match="the shipped checkpoint has no revision 'v2'"):
+        telescope_transformer.load(revision="v2")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(HubError, match="user/nowhere is not a folder here, and as a Hub id: "):
         telescope_transformer.load("user/nowhere")

@@ -45,7 +45,7 @@ from telescope_transformer.preparation import (
 )
 from telescope_transformer.preparation.dataset import Scan
 from telescope_transformer.preparation.manifest import MANIFEST
-from telescope_transformer.records import FlowRecords, RecordScan
+from telescope_transformer.records import FlowRecords, RecordScan, scan_records
 from telescope_transformer.records.in_memory import read_table
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import name_clusters
@@ -68,8 +68,8 @@ def analyze(
     """Cluster the sources of flow records by their behaviour (arXiv 2606.04733).
 
     Args:
-        records: result of `records.scan_records` or `records.read_records`, or records in memory: an Arrow table, a
-            data frame, or dictionaries.
+        records: a path, glob or list of paths; the result of `records.scan_records` or `records.read_records`; or
+            records in memory: an Arrow table, a data frame, or dictionaries.
         settings: see `AnalysisSettings`.
         work: folder in which the stages keep their results for the next run; None is a temporary folder.
         engine: cuts, embeds and assigns windows with DuckDB in this process, or on Spark.
@@ -80,8 +80,16 @@ def analyze(
     Raises:
         InputError: if no source has enough records for a window.
         DatasetError: if the work folder has windows of other records or settings, or another process is using it.
+        TypeError: if `settings` or `engine` is of another type.
+
+    Example:
+        >>> found = analyze("flows.csv.gz", AnalysisSettings(adapt=False))
+        >>> found.write("out")
     """
     settings = settings or AnalysisSettings()
+    for given, expected in ((settings, AnalysisSettings), (engine or EngineSettings(), EngineSettings)):
+        if not isinstance(given, expected):
+            raise TypeError(f"expected {expected.__name__}, not {given!r}")
     with _folder(work) as folder:
         preparation = PreparationSettings(
             settings.windows, engine or EngineSettings(), labels=Path(labels) if labels else None
@@ -122,9 +130,12 @@ class _InMemory:
 
 
 def _as_scan(records: Any) -> Scan:
-    """Return a scan unchanged, or wrap records in memory as one and validate them like those of a file."""
+    """Open paths as a scan, or wrap records in memory as one and validate them like those of a file."""
     if isinstance(records, RecordScan):
         return records
+    several = isinstance(records, (list, tuple)) and bool(records)
+    if isinstance(records, (str, Path)) or (several and all(isinstance(each, (str, Path)) for each in records)):
+        return scan_records(records)
     return _InMemory(records if isinstance(records, FlowRecords) else read_table(records))
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 
-from telescope_transformer.errors import SolverError
+from telescope_transformer.errors import InputError, SolverError
 from telescope_transformer.labels import Owners
 from telescope_transformer.preparation import WindowSettings
-from telescope_transformer.windows import MIN_RECORDS, WINDOW
+from telescope_transformer.windows import MIN_RECORDS, WINDOW, check_window
 
 Say = Callable[[str], None]
 
@@ -37,7 +38,9 @@ class AnalysisSettings:
         networks: files that say who announces each address, for the report, or what `labels.read_owners` read of them.
 
     Raises:
-        SolverError: if the threshold is not from -1 to 1.
+        SolverError: if the threshold is not from -1 to 1, or the time limit is negative.
+        DatasetError: if no window could be cut in this way.
+        InputError: if another number is not a whole number of at least 0.
     """
 
     model: str | None = None
@@ -54,9 +57,16 @@ class AnalysisSettings:
     networks: Sequence[str | Path] | Owners = ()
 
     def __post_init__(self) -> None:
-        # Checked here because the solver would only refuse it after all windows have been embedded.
-        if self.threshold is not None and not -1 <= self.threshold <= 1:
-            raise SolverError(f"the threshold is a cosine and must be from -1 to 1, not {self.threshold}")
+        # Checked here because the stages would refuse it only after other stages have done their work.
+        if self.threshold is not None and not (isinstance(self.threshold, Real) and -1 <= self.threshold <= 1):
+            raise SolverError(f"the threshold is a cosine and must be from -1 to 1, not {self.threshold!r}")
+        if not isinstance(self.time_limit, Real) or not self.time_limit >= 0:
+            raise SolverError(f"time_limit must be a number of seconds of at least 0, not {self.time_limit!r}")
+        check_window(self.window, self.min_records, self.session_gap)
+        for name in ("adapt_steps", "core_records", "seed"):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) and value >= 0) and not (name == "adapt_steps" and value is None):
+                raise InputError(f"{name} must be a whole number of at least 0, not {value!r}")
 
     @property
     def training_steps(self) -> int | None:

@@ -166,5 +166,7 @@ def load_pretrained(
     # The libraries' errors for damaged files have no common base class.
     except Exception as error:
         where = str(name) if revision is None else f"{name}@{revision}"
+        if not (folder / "config.json").is_file():
+            raise CheckpointError(f"cannot load {where}: it is no checkpoint, for it has no config.json") from error
         reason = " ".join(str(error).replace(f"{folder}: ", "").split()) or type(error).__name__
         raise CheckpointError(f"cannot load {where}: {reason}") from error

@@ -8,7 +8,7 @@ folded address never equals a public IPv4 address. The fold cannot be inverted.
 
 import difflib
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -115,6 +115,7 @@ def check_names(sequence: Any, fields: Sequence[str]) -> None:
         fields: the fields of a token.
 
     Raises:
+        TypeError: if it is none of these.
         ValueError: names the missing field and the likely misspelling.
     """
     if hasattr(sequence, "column_names"):
@@ -122,7 +123,7 @@ def check_names(sequence: Any, fields: Sequence[str]) -> None:
     elif isinstance(sequence, Mapping):
         names = set(sequence)
     else:
-        names = {name for record in sequence for name in record}
+        names = {name for record in _records(sequence) for name in record}
     wanted = {"dst_ip" if name.startswith("dst_octet_") else name for name in fields}
     if names.isdisjoint(("timestamp", "inter_arrival")):
         wanted.add("timestamp")
@@ -133,8 +134,22 @@ def check_names(sequence: Any, fields: Sequence[str]) -> None:
             raise ValueError(f"records have a field {name!r} and none called {found[0]!r}: rename it")
 
 
+def _records(sequence: Any) -> Iterator[Mapping[str, Any]]:
+    """The records of a list of records."""
+    for record in sequence if isinstance(sequence, Iterable) else [sequence]:
+        if not isinstance(record, Mapping):
+            raise TypeError(f"a record must be a dictionary from field to value, not {type(record).__name__}")
+        yield record
+
+
 def as_sequences(records: Any) -> Any:
-    """Read a generator of sequences into a list, so that inspecting its first element loses nothing."""
+    """Read a generator of sequences into a list, so that inspecting its first element loses nothing.
+
+    Raises:
+        TypeError: if `records` can be no sequence.
+    """
+    if not isinstance(records, Iterable) and not _is_frame(records) and not hasattr(records, "column_names"):
+        raise TypeError(f"records must be a sequence of records or several, not {type(records).__name__}")
     return list(records) if isinstance(records, Iterator) else records
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import initialization as init
+from transformers.activations import ACT2FN
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
@@ -108,6 +109,8 @@ class TelescopeModel(TelescopePreTrainedModel):
 
     def __init__(self, config: TelescopeConfig):
         super().__init__(config)
+        if config.hidden_act not in ACT2FN:
+            raise ValueError(f"hidden_act must be an activation of transformers, not {config.hidden_act!r}")
         self.embeddings = TelescopeEmbeddings(config)
         self.layers = nn.ModuleList(TelescopeEncoderLayer(config) for _ in range(config.num_hidden_layers))
         self.pooling = POOLINGS[config.pooling](config)
@@ -138,10 +141,16 @@ class TelescopeModel(TelescopePreTrainedModel):
             `last_hidden_state` (B, T, H) and `pooler_output` (B, pooled size).
 
         Raises:
-            ValueError: if records have another number of fields than the configuration, or there are too many.
+            ValueError: if records have another number of fields than the configuration, there are too many, or the
+                shapes do not fit.
         """
         if input_ids.dim() != 3 or input_ids.shape[-1] != len(self.config.fields):
             raise ValueError(f"input_ids must be (B, T, {len(self.config.fields)}), not {tuple(input_ids.shape)}")
+        for name, given in (("inter_arrival", inter_arrival), ("attention_mask", attention_mask)):
+            if given is not None and given.shape != input_ids.shape[:2]:
+                raise ValueError(
+                    f"{name} must be (B, T) = {tuple(input_ids.shape[:2])} as of input_ids, not {tuple(given.shape)}"
+                )
         real = real_records(input_ids, attention_mask)
         hidden_states = self.embeddings(input_ids, inter_arrival, real)
         # Empty batches skip the layers, since the attention of transformers does not support them.

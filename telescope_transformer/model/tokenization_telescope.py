@@ -145,6 +145,12 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
             return super().__call__(records, padding=padding, truncation=truncation, max_length=max_length, **kwargs)
         single = is_sequence(records)
         encoded = [self._encode(sequence) for sequence in ([records] if single else records)]
+        if padding not in (True, False, "longest", "max_length", "do_not_pad"):
+            raise ValueError(f"padding must be True, False, 'longest' or 'max_length', not {padding!r}")
+        if max_length is not None and max_length < 1:
+            raise ValueError(f"max_length must be at least 1 record, not {max_length}")
+        if padding == "do_not_pad":
+            padding = False
         if truncation:
             limit = max_length or self.model_max_length
             encoded = [{name: values[:limit] for name, values in sequence.items()} for sequence in encoded]

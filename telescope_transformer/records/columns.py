@@ -69,7 +69,9 @@ def parse_mapping(text: str) -> dict[str, str]:
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
-    """Raises FlowRecordError if `mapping` names a field that a flow record does not have."""
+    """Raises FlowRecordError if `mapping` is no dictionary, or names a field that a flow record does not have."""
+    if not isinstance(mapping, Mapping):
+        raise FlowRecordError(f"a column mapping must be a dictionary from field to column name, not {mapping!r}")
     for field in mapping:
         if field not in MAPPABLE_FIELDS:
             raise FlowRecordError(

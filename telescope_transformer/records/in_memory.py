@@ -57,8 +57,10 @@ def read_table(records: Any, *, columns: Mapping[str, str] | None = None) -> Flo
 
 def has_source(names: Sequence[str], columns: Mapping[str, str] | None = None) -> bool:
     """Whether one of the columns is the source address, by the mapping or by its name or a misspelling of it."""
-    if columns and columns.get("src_ip"):
-        return True
+    if columns is not None:
+        check_mapping(columns)
+        if columns.get("src_ip"):
+            return True
     plain = [plain_name(name) for name in names]
     # "daddr" is the destination and no misspelling of "saddr".
     others = {alias for field, aliases in ALIASES.items() if field != "src_ip" for alias in aliases}
@@ -82,6 +84,7 @@ def as_arrow(records: Any) -> pa.Table:
         if _is_dataset(records):
             return records.with_format("arrow")[:]
         if isinstance(records, Mapping):
+            _check_columns(records)
             return pa.table({name: _array(values) for name, values in records.items()})
         if isinstance(records, Sequence) and all(isinstance(record, Mapping) for record in records):
             # Every name of every record: a field may be missing in the first one.
@@ -93,6 +96,16 @@ def as_arrow(records: Any) -> pa.Table:
         f"{NAME} must be a list of dictionaries, a dictionary of columns, a data frame or an Arrow table, "
         f"not {type(records).__name__}"
     )
+
+
+def _check_columns(columns: Mapping[str, Any]) -> None:
+    """Refuse a dictionary of single values, which is one record and not a table."""
+    for name, values in columns.items():
+        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+            raise FlowRecordError(
+                f"{NAME} are a dictionary in which {name!r} is one value, {values!r}, and not a column of values: "
+                "put a single record into a list"
+            )
 
 
 def _is_dataset(records: Any) -> bool:

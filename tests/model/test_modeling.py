@@ -251,3 +251,12 @@ def test_windows_of_wrong_shape_are_refused() -> None:
         model(**batch)
     with pytest.raises(ValueError, match="input_ids must be"):
         model(batch["input_ids"][..., :5], batch["inter_arrival"])
+    with pytest.raises(ValueError, match=r"inter_arrival must be \(B, T\)"):
+        model(batch["input_ids"], batch["inter_arrival"][:, 1:])
+    with pytest.raises(ValueError, match=r"attention_mask must be \(B, T\)"):
+        model(**batch | {"attention_mask": torch.ones(1, 3)})
+
+
+def test_an_unknown_activation_is_refused() -> None:
+    with pytest.raises(ValueError, match="hidden_act must be an activation of transformers, not 'swoosh'"):
+        make_model(hidden_act="swoosh")

@@ -306,3 +306,17 @@ def test_a_vocabulary_with_gaps_is_refused() -> None:
         FlowTokenizer(vocab=vocabulary)
     with pytest.raises(ValueError, match="colour"):
         FlowTokenizer(["colour"])
+
+
+@pytest.mark.parametrize("nothing", [None, 3, [None], [[1, 2]], np.zeros(3)])
+def test_what_is_no_sequence_of_records_is_refused(nothing: object) -> None:
+    with pytest.raises(TypeError, match=r"must be a (sequence of records|dictionary from field to value)"):
+        TOKENIZERS["default"](nothing)
+
+
+def test_options_without_a_meaning_are_refused() -> None:
+    records = [{"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 23, "protocol": 6}]
+    with pytest.raises(ValueError, match="padding must be True, False, 'longest' or 'max_length', not 'long'"):
+        TOKENIZERS["default"](records, padding="long")
+    with pytest.raises(ValueError, match="max_length must be at least 1 record, not -1"):
+        TOKENIZERS["default"](records, truncation=True, max_length=-1)
