@@ -19,6 +19,7 @@ from telescope_transformer.calibration import fit_calibration, measured
 from telescope_transformer.embedding import embed_windows, load_model
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.baselines.communities import hdbscan, leiden, reduced
+from telescope_transformer.evaluation.baselines.organisation_pairs import organisation_pairs
 from telescope_transformer.evaluation.baselines.pair_classifier import pair_classifier_elsewhere
 from telescope_transformer.evaluation.baselines.services import tfidf_with_timing
 from telescope_transformer.evaluation.cells import Cells, check_known
@@ -139,19 +140,20 @@ def evaluate_across(
 
 def method_names(plan: Plan) -> list[str]:
     """Names of all methods, in the order of the tables."""
-    return [
-        TFIDF,
-        CLASSIFIER,
-        CLASSIFIER_OF_BEHAVIOUR,
-        *(name for variant in plan.variants for name in _arms(variant)),
-    ]
+    arms = [name for variant in plan.variants for name in _arms(variant)]
+    return [TFIDF, CLASSIFIER, CLASSIFIER_OF_BEHAVIOUR, *arms, *map(_ceiling, plan.variants)]
+
+
+def _ceiling(variant: Variant) -> str:
+    """Name of the classifier that has seen the organisations' labels at hand."""
+    return f"{variant.name}, adapted, with labels of organisations"
 
 
 def _depends(target: Target, method: str) -> dict[str, Any]:
     """What a cell depends on: the telescope, the training telescopes, and the recipes of the model."""
     found: dict[str, Any] = {"telescope": target.telescope, "others": target.plan.others(target.telescope)}
     for variant in target.plan.variants:
-        if method in _arms(variant):
+        if method in (*_arms(variant), _ceiling(variant)):
             found |= {"model": variant, "adapt": read_recipe(variant.adapt)}
             found["recipe"] = read_recipe(variant.recipe) if variant.recipe is not None else None
     return found
@@ -163,11 +165,17 @@ def _measured(target: Target, method: str) -> dict[str, Any]:
         parts = target.parts
     except DatasetError as error:
         return {"figures": {}, "skipped": str(error)}
+    of_organisations = method in map(_ceiling, target.plan.variants)
+    if of_organisations and parts.labelled is None:
+        return {"figures": {}}
     represent, facts = _fitted(target, method)
     counts = {"sources": len(parts.sample.source_names), "windows": len(parts.sample)}
     if parts.labelled is not None:
         counts["labelled_sources"] = len(parts.labelled.source_names)
     figures = figures_of(represent, parts, target.seed, communities=method == TFIDF)
+    if of_organisations:
+        # It has learned to tell organisations apart, not sources.
+        figures = {name: value for name, value in figures.items() if name.startswith(("organisation", "ari"))}
     return {"figures": figures, "counts": counts, "facts": facts}
 
 
@@ -180,6 +188,11 @@ def _fitted(target: Target, method: str) -> tuple[Represent, dict[str, Any]]:
         others = [WindowSet(fixed_windows(windows, target.telescope.window)) for windows in target.elsewhere.values()]
         hosts = method == CLASSIFIER
         return pair_classifier_elsewhere(others, parts.train, target.seed, hosts=hosts), {}
+    for variant in target.plan.variants:
+        if method == _ceiling(variant):
+            (model, tokenizer), facts = _adapted(target, variant, from_scratch=False)
+            embed = partial(_vectors, model, tokenizer)
+            return organisation_pairs(parts.train, embed, target.seed), facts
     arms = {name: (variant, arm) for variant in target.plan.variants for name, arm in _arms(variant).items()}
     variant, arm = arms[method]
     (model, tokenizer), facts = arm(target, variant)
@@ -187,7 +200,11 @@ def _fitted(target: Target, method: str) -> tuple[Represent, dict[str, Any]]:
 
 
 def _embedded(model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, windows: WindowSet) -> Representation:
-    return Representation.of_vectors(embed_windows(model, tokenizer, windows.table, progress=False))
+    return Representation.of_vectors(_vectors(model, tokenizer, windows))
+
+
+def _vectors(model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, windows: WindowSet) -> np.ndarray:
+    return embed_windows(model, tokenizer, windows.table, progress=False)
 
 
 Arm = Callable[[Target, Variant], tuple[Model, dict[str, Any]]]

@@ -59,7 +59,7 @@ def _table(cells: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> list[l
     rows = [["method", *used]]
     for method in methods:
         own = sorted((cell for cell in cells if cell["method"] == method), key=lambda cell: cell["seed"])
-        if own:
+        if any(cell["figures"] for cell in own):
             rows.append([method, *(_shown(own, name) for name in used.values())])
     return rows
 

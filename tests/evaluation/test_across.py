@@ -60,11 +60,15 @@ def plan(data: Path) -> Plan:
 
 
 def test_every_cell_is_measured_once_and_tables_come_from_the_cells(data: Path, plan: Plan, tmp_path: Path) -> None:
-    methods = [TFIDF, "small", "small, adapted"]
+    ceiling = "small, adapted, with labels of organisations"
+    methods = [TFIDF, "small", "small, adapted", ceiling]
     cells = evaluate_across(plan, data, tmp_path, seeds=[0], only=["a"], methods=methods, cpu=True)
     cells.sort(key=lambda cell: methods.index(cell["method"]))
     assert [cell["method"] for cell in cells] == methods
-    for cell in cells:
+    known = cells[3]["figures"]
+    assert "same_source" not in known
+    assert known["organisation"]["value"] > cells[2]["figures"]["organisation"]["value"]
+    for cell in cells[:3]:
         figures = cell["figures"]
         assert 0 <= figures["same_source"]["low"] <= figures["same_source"]["value"] <= 1
         assert {"organisation", "organisation_macro", "ari_best", "calibration_error"} <= figures.keys()
@@ -77,6 +81,7 @@ def test_every_cell_is_measured_once_and_tables_come_from_the_cells(data: Path, 
     assert written == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
     text = across_tables(cells, method_names(plan), ["a", "b"])
     assert "| small, adapted |" in text
+    assert f"| {ceiling} |" in text
     assert "## b" not in text
     sources = {source for name in "ab" for source in pq.read_table(data / f"{name}.parquet")["src_ip"].to_pylist()}
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.json") if path.name != "tokenizer.json")

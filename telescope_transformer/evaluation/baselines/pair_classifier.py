@@ -5,6 +5,7 @@ It gives no vectors, so it supports neither search nor clustering in linear memo
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import squareform
@@ -53,13 +54,18 @@ def fit_pairs(telescopes: Sequence[WindowSet], seed: int, *, hosts: bool = True)
         first, second = _training_pairs(train, rng)
         features.append(PairFeatures(windows, train, hosts=hosts)(first, second))
         same.append(train.sources[first] == train.sources[second])
-    model = HistGradientBoostingClassifier(
-        max_iter=300, learning_rate=0.06, max_leaf_nodes=31, min_samples_leaf=40, random_state=seed
-    )
+    model = boosting(seed)
     known = np.concatenate(features)
     # scikit-learn cannot bin a column that has no value. A constant column is never used for a split.
     known[:, np.isnan(known).all(axis=0)] = 0
     return model.fit(known, np.concatenate(same))
+
+
+def boosting(seed: int, **options: Any) -> HistGradientBoostingClassifier:
+    """Gradient boosting with our choice of settings."""
+    return HistGradientBoostingClassifier(
+        max_iter=300, learning_rate=0.06, max_leaf_nodes=31, min_samples_leaf=40, random_state=seed, **options
+    )
 
 
 def _log_odds(
