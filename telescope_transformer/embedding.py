@@ -46,10 +46,13 @@ def resolve_checkpoint(model: str | Path | None) -> Path:
         model: a directory or a Hub id, which is downloaded; None or "shipped" is the checkpoint in this package.
 
     Raises:
-        CheckpointError: if there is no such folder.
+        CheckpointError: if there is no such folder, or it has no configuration.
         HubError: if a Hub id cannot be downloaded.
     """
-    return SHIPPED_CHECKPOINT if model is None or model == "shipped" else checkpoint_folder(model)
+    folder = SHIPPED_CHECKPOINT if model is None or model == "shipped" else checkpoint_folder(model)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} is not the folder of a checkpoint: it has no config.json")
+    return folder
 
 
 def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:

@@ -111,7 +111,7 @@ def checkpoint_folder(name: str | Path, *, revision: str | None = None, token: s
         token: None takes HF_TOKEN or the stored token.
 
     Raises:
-        CheckpointError: if the name is not a Hub id, and there is no such directory, or it has no configuration.
+        CheckpointError: if the name is not a Hub id, and there is no such directory.
         HubError: if the repository cannot be downloaded.
     """
     text = str(name)
@@ -119,8 +119,6 @@ def checkpoint_folder(name: str | Path, *, revision: str | None = None, token: s
     if not text.strip():
         raise CheckpointError("the name of the checkpoint is empty")
     if Path(text).is_dir():
-        if not (Path(text) / CONFIG_FILE).is_file():
-            raise CheckpointError(f"{text} is not the folder of a checkpoint: it has no {CONFIG_FILE}")
         return Path(text)
     if Path(text).exists():
         raise CheckpointError(f"{text} is a file: give the folder of a checkpoint, or a Hub id such as user/name")
