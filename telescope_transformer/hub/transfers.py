@@ -167,6 +167,6 @@ def load_pretrained(
     except Exception as error:
         where = str(name) if revision is None else f"{name}@{revision}"
         if not (folder / "config.json").is_file():
-            raise CheckpointError(f"cannot load {where}: it is no checkpoint, for it has no config.json") from error
+            raise CheckpointError(f"{where} is not a checkpoint: it has no config.json") from error
         reason = " ".join(str(error).replace(f"{folder}: ", "").split()) or type(error).__name__
         raise CheckpointError(f"cannot load {where}: {reason}") from error
