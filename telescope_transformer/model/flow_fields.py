@@ -181,19 +181,28 @@ def records_of(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def column_values(column: "pa.Array | pa.ChunkedArray", field: str) -> np.ndarray:
-    """Values of a field (n,) from an Arrow column, with `MISSING` for nulls and values out of range.
+def column_numbers(column: "pa.Array | pa.ChunkedArray", field: str) -> "pa.Array | pa.ChunkedArray":
+    """An Arrow column (n,) of numbers, or of text such as addresses or "tcp", as numbers; null where it is neither.
 
-    Args:
-        column: (n,) integers; for an octet, addresses as text or as folded integers.
+    The octets of an address have one column, so that a caller with several octets parses it once.
     """
-    octet = field.startswith("dst_octet_")
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.large_string())
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column = _folded(column) if octet else _parsed(column, field)
+        column = _folded(column) if field.startswith("dst_octet_") else _parsed(column, field)
+    return column
+
+
+def column_values(column: "pa.Array | pa.ChunkedArray", field: str) -> np.ndarray:
+    """Values of a field (n,) from a column of numbers, with `MISSING` for nulls and values out of range.
+
+    Args:
+        column: (n,) integers; for an octet, folded addresses.
+        field: name of the field.
+    """
+    octet = field.startswith("dst_octet_")
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     complete = whole.null_count == 0
     values = (whole if complete else whole.fill_null(0)).to_numpy(zero_copy_only=False)

@@ -21,6 +21,7 @@ from .flow_fields import (
     as_sequences,
     as_table,
     check_names,
+    column_numbers,
     column_values,
     field_value,
     flatten_windows,
@@ -188,11 +189,14 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
     def encode_columns(self, table: "pa.Table") -> np.ndarray:
         """Ids (n, fields) int32 of n records in columns: each value plus the first id of its field."""
         ids = np.full((table.num_rows, len(self.fields)), self.unk_token_id, dtype=np.int32)
+        numbers: dict[str, pa.ChunkedArray] = {}
         for index, (name, offset) in enumerate(self.field_offsets.items()):
             column = "dst_ip" if name.startswith("dst_octet_") else name
             if column not in table.column_names:
                 continue
-            values = column_values(table[column], name)
+            if column not in numbers:
+                numbers[column] = column_numbers(table[column], name)
+            values = column_values(numbers[column], name)
             if values.dtype.kind == "u":
                 np.add(values, offset, out=ids[:, index], dtype=np.int32, casting="unsafe")
             else:
