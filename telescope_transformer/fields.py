@@ -54,7 +54,8 @@ FIELDS = (
             "jsonpayloadstarttime starttime timestamp ts time datetime start firstseen first logtime stime "
             "firstswitched eventtime eventstarttime starttimestamp timestampstr timestampts epoch epochtime unixtime "
             "frametimeepoch timereceivedns timereceived stampinserted firstpacket startedat createdat datefirstseen "
-            "timestart tsstart attacktime datetimeutc timestamputc timeutc utctime timestampus timestampms date"
+            "timestart tsstart attacktime datetimeutc timestamputc timeutc utctime timestampus timestampms "
+            "flowstarttimet flowstarttime timegenerated date"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),
@@ -66,7 +67,7 @@ FIELDS = (
             "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh sip sourceipv4address "
             "sourceipv6address ipv4srcaddr ipv6srcaddr remoteip remotehost srcipaddr sourceipaddress srcipaddress "
             "ipsource srchost origh attackerip clientip peerip srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr "
-            "flowclientipaddr ip"
+            "flowclientipaddr ipsrcaddr srcips ip"
         ),
     ),
     # Windows store a destination in 32 bits: an IPv4 address, or a folded IPv6 address (records.addresses).
@@ -79,8 +80,8 @@ FIELDS = (
             "dstip dst daddr dstaddr destip destinationip destination da ipdst destinationaddress idresph dip "
             "destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr localip localhost destaddress "
             "targetip targetaddress dstendpointip ipipdst dstipaddr destinationipaddress destipaddress dstipaddress "
-            "ipdest ipdestination dsthost resph honeypotip serverip ipv6ipv6dst flowdstipaddr flowserveripaddr host "
-            "sensor sensorname"
+            "ipdest ipdestination dsthost resph honeypotip serverip ipv6ipv6dst flowdstipaddr flowserveripaddr "
+            "ipdstaddr destips dest victimip host sensor sensorname"
         ),
     ),
     RecordField(
@@ -92,7 +93,8 @@ FIELDS = (
         aliases=(
             "protocol proto pr prot ipproto ipprotocol transport pro networktransport networkiananumber "
             "protocolidentifier connectiontransport l4proto l4protocol protocolnumber protonum ipprotocolnumber "
-            "l4protonum l4protoname ipipproto ipv6ipv6nxt connectioninfoprotocolnum connectioninfoprotocolname"
+            "l4protonum l4protoname l4protocols ipipproto ipv6ipv6nxt connectioninfoprotocolnum "
+            "connectioninfoprotocolname"
         ),
     ),
     RecordField(
@@ -104,7 +106,7 @@ FIELDS = (
         aliases=(
             "srcport sport spt sp sourceport idorigp portsrc sourcetransportport l4srcport remoteport srcpt "
             "sourceportnumber srcportnumber origp attackerport clientport tcptcpsrcport udpudpsrcport srcendpointport "
-            "flowsrcl4portid"
+            "flowsrcl4portid ipsrcport"
         ),
         metadata={"icmp": "type"},
     ),
@@ -117,7 +119,7 @@ FIELDS = (
         aliases=(
             "dstport dport dpt dp destport destinationport port idrespp portdst destinationtransportport l4dstport "
             "localport dsport targetport dstpt destinationportnumber destportnumber dstportnumber respp honeypotport "
-            "serverport tcptcpdstport udpudpdstport dstendpointport flowdstl4portid"
+            "serverport tcptcpdstport udpudpdstport dstendpointport flowdstl4portid ipdstport destportd victimport"
         ),
         metadata={"icmp": "code"},
     ),

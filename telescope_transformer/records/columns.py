@@ -34,7 +34,8 @@ DEEPEST = 6
 
 # Names that say too little where they end a longer one: `agent.ip` is no source and `geo.time` no time of a flow.
 _VAGUE_NAMES = """
-ip src source dst dest destination host sensor sensorname port time start first date day epoch ts label tool flags flg
+ip src source dst dest victimip victimport destination host sensor sensorname port time start first date day epoch ts
+label tool flags flg
 seq bytes packets octets oct pkt pkts sa da sp dp sip dip ttl pr pro prot transport isn ipid datetime timestamp
 clientip clientport serverip serverport localip localhost localport remoteip remotehost remoteport srchost dsthost
 """

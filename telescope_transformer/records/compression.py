@@ -3,6 +3,7 @@
 import bz2
 import io
 import lzma
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -33,7 +34,19 @@ _ARCHIVES = {
     b"ElfFile\0": "a Windows event log: read the log of Windows Firewall, pfirewall.log, instead",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Excel workbook: save it as CSV",
     b"\xff\x06\x00\x00sNaPpY": "a framed Snappy stream: decompress it first",
+    b"\xde\xad\xbe\xef": "a file of SiLK: print it with rwcut",
+    b"\xcf\x10": "a file of flow-tools: print it with flow-export -f2",
+    b"snoop\0\0\0": "a capture of snoop: convert it with editcap -F pcap",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file: export its table as Parquet or CSV",
+    b"FEA1": "a Feather file of version 1: write it as version 2 or as Parquet",
+    b"PARE": "an encrypted Parquet file: decrypt it first",
+    b"version https://git-lfs.github.com/": "a pointer of Git LFS and not the file: fetch it with git lfs pull",
+    b"/annex/objects/": "a pointer of git-annex and not the file: fetch it with git annex get",
 }
+# DuckDB writes its magic behind a checksum.
+_DUCKDB = b"DUCK"
+_DUCKDB_AT = 8
+_PAGE = re.compile(rb"\s*<(?:!DOCTYPE html|html|\?xml)", re.IGNORECASE)
 _TAR_MAGIC_AT = 257
 """POSIX.1-1988, ustar header block: the magic follows name, mode, owner, size, time, checksum, type and link name."""
 
@@ -60,6 +73,10 @@ def archive_hint(head: bytes) -> str | None:
     """
     if head[_TAR_MAGIC_AT:].startswith(b"ustar"):
         return "a tar archive: unpack it first"
+    if head[_DUCKDB_AT : _DUCKDB_AT + len(_DUCKDB)] == _DUCKDB:
+        return "a DuckDB database: export its table with COPY name TO 'name.parquet'"
+    if _PAGE.match(head):
+        return "a page of HTML or XML, perhaps an error that was saved in place of the file"
     compressed_again = next(
         (name for name, magic in _MAGICS.items() if head.startswith(magic) and name != "lzma"), None
     )

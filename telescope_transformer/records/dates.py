@@ -18,9 +18,9 @@ ZONES = {
     **{"EST": "-05:00", "EDT": "-04:00", "CDT": "-05:00", "MST": "-07:00", "MDT": "-06:00"},
     **{"PST": "-08:00", "PDT": "-07:00"},
 }
-_CLOCK = r"(?P<h>\d{1,2})[:.](?P<min>\d{2})(?:[:.](?P<s>\d{2})(?:[.,](?P<f>\d+))?)?\s*(?P<half>[AaPp]\.?[Mm]\.?)?"
+_CLOCK = r"(?P<h>\d{1,2})[:.](?P<min>\d{2})(?:[:.](?P<s>\d{2})(?:[.,:](?P<f>\d+))?)?\s*(?P<half>[AaPp]\.?\s?[Mm]\.?)?"
 _ZONE = rf"\s*\[?(?P<zone>{'|'.join(sorted(ZONES, reverse=True))}|[+-]\d{{2}}(?::?\d{{2}})?)?\]?"
-_END = rf"(?:[\sT,@:_\-]+{_CLOCK}{_ZONE})?$"
+_END = rf"(?:(?:[\sT,@:_\-]|\bat\b)+{_CLOCK}{_ZONE})?$"
 _NUMBERS = re.compile(rf"^(?P<a>\d{{1,2}})(?P<sep>[/.\-])(?P<b>\d{{1,2}})(?P=sep)(?P<y>\d{{4}}){_END}")
 _SHORT_YEAR = re.compile(rf"^(?P<a>\d{{1,2}})/(?P<b>\d{{1,2}})/(?P<y>\d{{2}}){_END}")
 _YEAR_FIRST = re.compile(rf"^(?P<y>\d{{4}})(?P<sep>[/.\-])(?P<m>\d{{1,2}})(?P=sep)(?P<d>\d{{1,2}}){_END}")
@@ -32,12 +32,16 @@ _WEEKDAY, _MONTH = r"(?:[A-Za-z]{3,9},?\s+)?", r"(?P<m>[A-Za-z]{3,9})\.?"
 _DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
 _DAY_NAME = re.compile(rf"^{_WEEKDAY}{_DAY}[\s/\-]*{_MONTH}[\s/\-,]*(?P<y>\d{{4}}){_END}")
 _NAME_DAY = re.compile(rf"^{_WEEKDAY}{_MONTH}\s+{_DAY},?\s+(?P<y>\d{{4}}){_END}")
+_YEAR_NAME = re.compile(rf"^(?P<y>\d{{4}})[\s\-]{_MONTH}[\s\-]{_DAY}{_END}")
 _SHORT_NAME = re.compile(rf"^(?P<d>\d{{1,2}})-(?P<m>[A-Za-z]{{3}})-(?P<y>\d{{2}})(?=\s|$){_END}")
+# Snort with -y; other programs write the day or the month first, and no sign between date and time.
+_SNORT = re.compile(rf"^(?P<y>\d{{2}})/(?P<m>\d{{2}})/(?P<d>\d{{2}})(?=-\d){_END}")
 _ORDINAL = re.compile(rf"^(?P<y>\d{{4}})-(?P<days>\d{{3}}){_END}")
-# Marks around a time: what java.time, Go and JavaScript write behind an offset, JavaScript's GMT before one, systemd's
-# weekday before a date, and the sign that makes a cell of a spreadsheet text.
+# Marks around a time: what java.time, Go and JavaScript write behind an offset, GMT or UTC before one, the weekday of
+# systemd before a date, the long name of UTC, and the sign that makes a cell of a spreadsheet text.
 _AROUND = re.compile(
-    r"^'|^[A-Z][a-z]{2} (?=\d{4}-)|GMT(?=[+-]\d)|(?<=[Z\d])\[[\w/+\-]+\]$|(?<=[+-]\d{4})(?: [A-Z]{3,4}| \([^()]*\))$"
+    r"^'|^[A-Z][a-z]{2} (?=\d{4}-)|(?:GMT|UTC)(?=[+-]\d)|(?<=[Z\d])\[[\w/+\-]+\]$"
+    r"|(?<=[+-]\d{4})(?: [A-Z]{3,4}(?: m=\S+)?| \([^()]*\))$|(?<=\d) \(UTC\)$|(?<=\d )Etc/(?=UTC$)"
 )
 _UNIX = re.compile(
     rf"^(?:[A-Za-z]{{3}}\s+)?(?P<m>[A-Za-z]{{3}})\s+(?P<d>\d{{1,2}})\s+{_CLOCK}{_ZONE}\s+(?P<y>\d{{4}})(?: GMT| UTC)?$"
@@ -45,8 +49,8 @@ _UNIX = re.compile(
 _TIME_OF_DAY = re.compile(rf"^\s*\d{{1,2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?{_ZONE}$")
 _COMPACT_CLOCK = re.compile(r"^(\d{2})(\d{2})(\d{2}(?:\.\d+)?)$")
 _SCIENTIFIC = re.compile(r"^\d(?:[.,](?P<digits>\d+))?[eE]\+?(?P<exponent>\d{1,2})$")
-# With a decimal comma, or with the `@` of date(1) and systemd before it.
-_MARKED = re.compile(r"^(?=[@']|\d+,)[@']?(\d{9,})(?:[.,](\d+))?$")
+# With a decimal comma, with the `@` of date(1) and systemd before it, or as .NET writes it in JSON.
+_MARKED = re.compile(r"^(?=[@'/]|\d+,)(?:[@']?|/Date\()(\d{9,})(?:[.,](\d+))?(?:\)/)?$")
 _SECONDS_DIGITS = 9
 """Digits behind the point of `1.469123456e9` that tell seconds; spreadsheets write five, and lose hours."""
 
@@ -109,6 +113,9 @@ def iso_text(text: str, day_first: bool | None) -> str | None:
     # 16/07/21 may begin with the year; with the day in the middle it cannot.
     if found and day_first is False:
         return _joined(found, int(found["a"]), int(found["b"]), "20")
+    found = _SNORT.match(text)
+    if found and 1 <= int(found["m"]) <= 12:
+        return _joined(found, int(found["m"]), int(found["d"]), "20")
     found = _YEAR_FIRST.match(text)
     if found:
         return _joined(found, int(found["m"]), int(found["d"]))
@@ -117,7 +124,7 @@ def iso_text(text: str, day_first: bool | None) -> str | None:
         digits = found["digits"]
         clock = f"T{digits[:2]}:{digits[2:4]}:{digits[4:6]}.{digits[6:]}" if digits else ""
         return (_joined(found, int(found["m"]), int(found["d"])) or "") + clock
-    for form in (_DAY_NAME, _NAME_DAY, _UNIX):
+    for form in (_DAY_NAME, _NAME_DAY, _YEAR_NAME, _UNIX):
         found = form.match(text)
         if found and found["m"][:3].lower() in _MONTHS:
             return _joined(found, _MONTHS[found["m"][:3].lower()], int(found["d"]))

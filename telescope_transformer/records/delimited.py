@@ -38,8 +38,8 @@ _MOST_CHANGES = 1_000
 _WITHOUT_NUMBERS = re.compile(
     rb"""\n(?!["']?[-+.]?\d)(?![^\n]*[,;|\t ]["']?[-+.]?\d)(?=[^\n]*[A-Za-z])([^\n]+)$""", re.MULTILINE
 )
-# The header of W3C's extended log format, which IIS and the firewall of Windows write.
-_W3C_HEADER = re.compile(rb"^#+\s*(?:Fields:\s*)?")
+# The header of W3C's extended log format, which IIS and the firewall of Windows write, and of flow-tools.
+_W3C_HEADER = re.compile(rb"^#+:?\s*(?:Fields:\s*)?")
 # The lines between header and rows that psql and MySQL draw, and the number of rows at the end.
 _RULER = re.compile(rb"\s*(?:[-+|=:]{3,}[-+|=:\s]*|\(\d+ rows?\)|\d+ rows? in set.*)")
 _DATE_AND_TIME = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d) +(\d\d:\d\d)")
@@ -177,6 +177,15 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
         titles += bool(text) and not text.startswith(b"#")
         start = end + 1
     raise first or NotFlowRecords(name, "not delimited text with a line that names its columns")
+
+
+def with_row_names(header: Header, head: bytes) -> Header:
+    """The header with a name for the numbers of the rows, to which R and pandas give none."""
+    first = next((line for line in head[header.end :].split(b"\n") if line.strip()), b"")
+    values = _split_header(first, header.delimiter)
+    if len(values) == len(header.names) + 1 and values[0] in ("0", "1"):
+        return header._replace(names=("", *header.names))
+    return header
 
 
 def _lines_without_numbers(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:

@@ -15,8 +15,9 @@ _CONTAINER = re.compile(rb'^\s*\{[^\[]{0,4096}?"(?:%s)"\s*:\s*\[' % "|".join(sor
 _WRAPPERS = ("_source", "fields", "result")
 """Keys under which an object may hold the record: those of Elasticsearch, Kibana's exports and Splunk's."""
 
-_TEXTS = ("log", "message", "_raw", "MESSAGE", "payload", "line")
-"""Keys that may hold the record as text: those of Docker, Filebeat, Splunk, journald, hpfeeds and Loki."""
+_TEXTS = ("log", "message", "@message", "_raw", "MESSAGE", "payload", "line", "value")
+"""Keys that may hold the record as text: those of Docker, Filebeat, CloudWatch, Splunk, journald, hpfeeds, Loki and
+consumers of Kafka."""
 
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
@@ -198,7 +199,7 @@ def unwrapped(record: Any) -> Any:
         inner = record.get(name)
         if isinstance(inner, str) and inner.startswith('{"'):
             inner = _parsed(0, inner.strip().encode("utf-8", "replace")).record
-        if isinstance(inner, dict) and (inner is not record.get(name) or "channel" in record):
+        if isinstance(inner, dict) and (inner is not record.get(name) or "channel" in record or "topic" in record):
             # hpfeeds has the time beside the record.
             return {"timestamp": record["timestamp"], **inner} if "timestamp" in record else inner
     return record

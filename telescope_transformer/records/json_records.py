@@ -30,12 +30,13 @@ from telescope_transformer.records.json_items import (
 from telescope_transformer.records.lines import TextBlocks, as_utf8
 from telescope_transformer.records.parsing import encoded, record_columns
 from telescope_transformer.records.partitions import NO_DESTINATION, fields_of_partitions
-from telescope_transformer.records.rejects import rejects_table
+from telescope_transformer.records.rejects import escaped, rejects_table
 from telescope_transformer.records.validation import Chunk, Validator
 
 BLOCK_BYTES = 4 << 20
 _REQUIRED = ("timestamp", "src_ip", "protocol", "dst_port")
 _NO_TEXT = "a value holds half of a surrogate pair, which is no character"
+_LONGEST_LISTING = 500
 _SNIFFED_VALUES = 200
 """Values at the beginning of a file by which its format gets its name."""
 
@@ -143,6 +144,7 @@ class _Reading:
         self.left_out = 0
         self.used: set[str] = set()
         self.met: set[str] = set()
+        self.unknown: Mapping[str, Any] | None = None
 
     def chunks(self, block: list[Item], fallback: bool) -> Iterator[Chunk]:
         """The chunks of a block. With `fallback` only the dialects' fallbacks are used, and no lines are rejected."""
@@ -163,6 +165,8 @@ class _Reading:
                     self.met.add(dialect.name)
                 if dialect is None or fields is None:
                     skipped += not self._is_for_later(dialect, record, fallback)
+                    if dialect is self.dialects[-1] and self.unknown is None:
+                        self.unknown = record
                     continue
                 for values in fields:
                     if not batches.setdefault(dialect.name, _Batch()).add(item.row, values):
@@ -185,7 +189,12 @@ class _Reading:
         return later
 
     def note_absent(self) -> None:
-        """Tells of programs that wrote objects, but no flow records, to the file."""
+        """Tells of programs that wrote objects, but no flow records, to the file, and of names that are not known."""
+        if self.unknown is not None and not self.used and self.file.given:
+            names = escaped(", ".join(map(str, self.unknown))[:_LONGEST_LISTING])
+            self.context.note(
+                f"no object has a time and a source by a common name; the first has {names}", self.file.name
+            )
         for dialect in self.dialects:
             if dialect.absent and dialect.name in self.met - self.used:
                 self.context.note(dialect.absent, self.file.name)

@@ -13,10 +13,11 @@ STAMP = re.compile(
     # A length (RFC 6587), a priority, a version (RFC 5424); Cisco's star and dot mean a clock that is not set.
     # Cisco's routers number their messages, and systemd writes the day of the week.
     r"^(?:\d{1,5} (?=<))?(?:<\d{1,3}>)?[:\s]*(?:1 )?(?:\d{1,10}: ){0,2}[*.\[]?(?:"
-    r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?"
+    r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}(?P<sep>[-/:])\d\d(?P=sep)\d\d[T -]\d\d:\d\d:\d\d(?:[.,]\d+)?"
     rf"(?: ?(?:Z|[+-]\d\d(?::?\d\d)?)(?!\d)| (?:{'|'.join(ZONES)})\b)?)"
     r"|(?P<epoch>\d{10}(?:\.\d+)?)\s"
-    r"|(?:[A-Z][a-z]{2} )?(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?"
+    r"|(?:[A-Z][a-z]{2} )?(?:(?P<first>(?:19|20)\d\d) )?"
+    r"(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?"
     rf"(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)(?: (?P<zone>{'|'.join(ZONES)})\b)?(?: (?P<last>(?:19|20)\d\d)(?=[\s:\]]))?"
     r")"
 )
@@ -35,11 +36,12 @@ class LogClock:
         if found is None:
             return None
         if found["iso"] or found["epoch"]:
-            return found["iso"] or found["epoch"]
+            # Sophos UTM writes a date with colons.
+            return re.sub(r"^(\d{4}):(\d\d):(\d\d)-", r"\1-\2-\3T", found["iso"] or found["epoch"])
         if found["month"] not in _MONTH_NAMES:
             return None
         month, day = _MONTH_NAMES.index(found["month"]) + 1, int(found["day"])
-        year = int(found["year"] or found["last"] or self.year(month, day))
+        year = int(found["first"] or found["year"] or found["last"] or self.year(month, day))
         return f"{year}-{month:02d}-{day:02d}T{found['clock']}{ZONES.get(found['zone'], '')}"
 
     def year(self, month: int, day: int) -> int:

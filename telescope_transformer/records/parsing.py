@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from ipaddress import IPv4Address, ip_address
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,11 +132,47 @@ def _packed_addresses(values: pa.Array) -> Addresses:
     return Addresses(high, low, kind.astype(np.uint8))
 
 
+# With a host name before it (as Java writes it) or behind it in parentheses, and with a port behind it.
+_NAMED_ADDRESS = re.compile(r"(?:[A-Za-z][\w.-]*)?/(?P<java>[0-9a-fA-F.:]+)|(?P<plain>[0-9a-fA-F.:]+) \([\w.-]+\)")
+_WITH_PORT = re.compile(r"(?P<four>(?:\d{1,3}\.){3}\d{1,3}):\d{1,5}|\[(?P<six>[0-9a-fA-F:.]+)\]:\d{1,5}")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{8}")
+_LARGE_NUMBER = re.compile(r"-?\d{8,39}(?:\.0*)?")
+
+
+def _plain_address(text: str) -> str | None:
+    """An address with a name or a port, or as a number of any size, in its usual form; None for other text."""
+    found = _NAMED_ADDRESS.fullmatch(text) or _WITH_PORT.fullmatch(text)
+    if found:
+        return found[1] or found[2]
+    if _HEXADECIMAL.fullmatch(text):
+        return str(IPv4Address(int(text, 16)))
+    if not _LARGE_NUMBER.fullmatch(text):
+        return None
+    number = int(text.partition(".")[0])
+    if number < 0:
+        # Java and Spark have no unsigned type.
+        number = number & 0xFFFFFFFF if number >= -(1 << 31) else -1
+    # Between the addresses of IPv4 and those of IPv6 that are in use lie times and identifiers.
+    return str(ip_address(number)) if 0 <= number < 1 << 32 or 1 << 112 <= number < 1 << 128 else None
+
+
 def _addresses(values: pa.Array) -> Addresses:
     if pa.types.is_int32(values.type):
         # Java and Spark have no unsigned type: addresses from 128.0.0.0 on are negative.
         values = pc.bit_wise_and(values.cast(pa.int64()), pa.scalar(0xFFFFFFFF, pa.int64()))
-    return _packed_addresses(values) if pa.types.is_fixed_size_binary(values.type) else parse_addresses(values)
+    if pa.types.is_fixed_size_binary(values.type):
+        return _packed_addresses(values)
+    addresses = parse_addresses(values)
+    odd = np.flatnonzero(addresses.kind == MALFORMED)
+    if len(odd) and is_text(values.type):
+        texts, codes = distinct_texts(values.take(pa.array(odd)))
+        plain = [_plain_address(text) for text in texts]
+        if any(plain):
+            found = parse_addresses(pa.array(plain, pa.string()))
+            good = np.isin(found.kind, (IPV4, IPV6))[codes]
+            for column, read in zip(addresses, found, strict=True):
+                column[odd[good]] = read[codes][good]
+    return addresses
 
 
 def _address_status(addresses: Addresses) -> np.ndarray:

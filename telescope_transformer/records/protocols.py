@@ -168,6 +168,16 @@ _NUMBERS = {
 # `TCP (6)`, `6:tcp`, `6-TCP`, `TCP[6]`, `(6) TCP`
 _WITH_NAME = re.compile(r"^\(?([\w.\-]+?)\s*(?:[(\[:/\-]|\)\s)\s*([\w.\-]+)\s*[)\]]?$")
 
+# Honeypots call a service a protocol. These run over TCP alone (IANA's Service Name and Port Number Registry).
+_SERVICES = """
+adb amqp cassandra elasticsearch ftp ftps git http http-proxy https imap imaps jdwp ldaps modbus mongodb mqtt ms-sql-s
+mssql mssqld mysql mysqld nntp oracle pop3 pop3s postgres postgresql pptp printer rdpd redis s7comm samba sftp smb smbd
+smtp smtps socks4 socks5 ssh submission telnet tls vnc websocket winrm x11
+"""
+_SERVICES_OF_TCP = frozenset(_SERVICES.split())
+# Letters that Azure's traffic analytics writes.
+_LETTERS = {"t": 6, "u": 17}
+
 _WITH_NUMBER = re.compile(r"^(?:ip)?proto(?:col)?([0-9]+)$")
 
 
@@ -181,7 +191,7 @@ def protocol_number(text: str) -> int | None:
         number = _hexadecimal(text)
         return number if number is not None and number <= 255 else None
     plain = _plain(text)
-    named = _NUMBERS.get(plain.removeprefix("ipproto"))
+    named = _NUMBERS.get(plain.removeprefix("ipproto"), _LETTERS.get(plain))
     if named is not None:
         return named
     numbered, both = _WITH_NUMBER.match(plain), _WITH_NAME.match(text)
@@ -191,6 +201,11 @@ def protocol_number(text: str) -> int | None:
         one, other = protocol_number(both[1]), protocol_number(both[2])
         return one if one == other else None
     return None
+
+
+def transport_of_service(text: str) -> int | None:
+    """The number of the protocol that carries a service (`ssh`); None if several may, or none is known."""
+    return 6 if text.lower() in _SERVICES_OF_TCP else None
 
 
 def _hexadecimal(text: str) -> int | None:

@@ -61,6 +61,7 @@ _JSON_DIALECTS = (
     azure.DIALECT,
     json_lines.GCP_DIALECT,
     firewall_logs.MESSAGE_DIALECT,
+    ids_alerts.SNORT_DIALECT,
 )
 
 # Binary formats first, then text with marks of its own, and CSV, which nearly any text passes for, last.

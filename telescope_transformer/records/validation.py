@@ -25,7 +25,7 @@ from telescope_transformer.records.parsing import (
     parse_words,
 )
 from telescope_transformer.records.ports import parse_ports
-from telescope_transformer.records.protocols import flags_number, protocol_number
+from telescope_transformer.records.protocols import flags_number, protocol_number, transport_of_service
 from telescope_transformer.records.rejects import REJECTS_SCHEMA, escaped, join_rejects, rejects_table
 from telescope_transformer.records.schema import (
     ICMP,
@@ -52,6 +52,7 @@ _LARGEST = {row.name: row.largest for row in FIELDS if row.largest is not None a
 _EARLIEST_PLAUSIBLE = 631_152_000_000_000
 """1990-01-01 in microseconds: before it there were no telescopes."""
 
+RDP, REMOTE_DESKTOP, TCP = 27, 3389, 6
 _AHEAD = 2 * DAY
 """Microseconds by which a record may lie ahead of this machine's clock: two days, for clocks and zones in disorder."""
 
@@ -186,12 +187,15 @@ class Validator:
         else:
             absent = parse_addresses(pa.repeat(pa.scalar(ABSENT_DESTINATION, pa.int64()), rows))
             parsed["dst_ip"] = Parsed(format_addresses(absent), np.full(rows, VALID, dtype=np.uint8))
-        kinds = raw["protocol"]
-        protocols = parse_words(kinds, protocol_number) if is_text(kinds.type) else parse_numbers(kinds, 255)
+        protocols = self._protocols(raw["protocol"])
         # Zeek and others name both kinds of ICMP alike.
         six = (parse_addresses(parsed["src_ip"].values).kind == IPV6) & (protocols.values == ICMP)
         parsed["protocol"] = Parsed(np.where(six, ICMPV6, protocols.values), protocols.status)
         parsed["src_port"], parsed["dst_port"] = parse_ports(raw, np.asarray(parsed["protocol"].values))
+        if is_text(raw["protocol"].type):
+            # Honeypots call Remote Desktop so; the Reliable Data Protocol has no such port.
+            desktop = (parsed["protocol"].values == RDP) & (np.asarray(parsed["dst_port"].values) == REMOTE_DESKTOP)
+            parsed["protocol"] = parsed["protocol"]._replace(values=np.where(desktop, TCP, parsed["protocol"].values))
         for field, largest in _LARGEST.items():
             if field in raw:
                 words = field == "tcp_flags" and is_text(raw[field].type)
@@ -199,6 +203,23 @@ class Validator:
         for field in ("label", "tool"):
             if field in raw:
                 parsed[field] = parse_labels(raw[field])
+        return parsed
+
+    def _protocols(self, values: pa.Array) -> Parsed:
+        """The numbers of protocols; the name of a service stands for the protocol that carries it."""
+        if not is_text(values.type):
+            return parse_numbers(values, 255)
+        services: list[str] = []
+
+        def number(text: str) -> int | None:
+            found = protocol_number(text)
+            if found is None and (found := transport_of_service(text)) is not None:
+                services.append(text)
+            return found
+
+        parsed = parse_words(values, number)
+        if services:
+            self._context.note("where the protocol is the name of a service, such as ssh, TCP is taken", self._file)
         return parsed
 
     def _collect_rejects(

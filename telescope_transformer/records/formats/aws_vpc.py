@@ -117,13 +117,13 @@ FORMAT = Format("aws-vpc", sniff, read)
 
 def matches_message(record: Mapping[str, Any]) -> bool:
     """Whether an object is an event of CloudWatch whose message is a record in the default format."""
-    message = record.get("message")
+    message = record.get("message", record.get("@message"))
     return isinstance(message, str) and _DEFAULT_LINE.match(message.encode("utf-8", "replace")) is not None
 
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of the message of an event."""
-    message = str(record["message"])
+    message = str(record.get("message", record.get("@message")))
     line = _DEFAULT_LINE.match(message.encode("utf-8", "replace"))
     if line is None:
         return None

@@ -21,7 +21,7 @@ _DEEPEST = 8
 
 def matches(record: Mapping[str, Any]) -> bool:
     """Whether an object is an entry of a flow log."""
-    return record.get("category") in _STATE
+    return str(record.get("category")) in _STATE
 
 
 def _tuples(value: Any, depth: int = 0) -> Iterator[str]:

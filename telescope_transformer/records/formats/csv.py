@@ -8,7 +8,14 @@ from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.records.columns import resolve_columns
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.records.delimited import Layout, Table, find_header, has_delimiter, text_rows
+from telescope_transformer.records.delimited import (
+    Layout,
+    Table,
+    find_header,
+    has_delimiter,
+    text_rows,
+    with_row_names,
+)
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import TextBlocks, as_utf8, encoding_of
 from telescope_transformer.records.partitions import NO_DESTINATION, partition_columns
@@ -46,7 +53,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     def stored(names: Sequence[str]) -> list[str]:
         return [column for column in resolve(names).values() if column in names]
 
-    header = find_header(as_utf8(file.head), resolve, file.name)
+    header = with_row_names(find_header(as_utf8(file.head), resolve, file.name), as_utf8(file.head))
     layout = Layout(header.names, header.delimiter, comment=ord("#"))
     table, text = Table(layout, stored(header.names), file.name, stored), TextBlocks(file.blocks(), file.name)
     validator, skipped = Validator(file.name, context, resolve(header.names)), header.lead_in

@@ -1,5 +1,5 @@
 """Firewall logs by syslog: iptables and nftables (LOG), UFW, DShield sensors, pfSense and OPNsense (filterlog), and
-the devices of `firewall_cisco` and `firewall_vendors`.
+those of `firewall_bsd`, `firewall_cisco` and `firewall_vendors`.
 
 Other lines of the same file are skipped. Times of traditional syslog have no year and no zone: the year is the latest
 in which they do not lie after the file's last change, and the zone is taken as UTC. The same messages are read where
@@ -12,6 +12,7 @@ from typing import Any
 
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.formats.firewall_bsd import conntrack_fields, ipfw_fields, ipmon_fields
 from telescope_transformer.records.formats.firewall_cisco import asa_fields, ftd_fields, ios_fields
 from telescope_transformer.records.formats.firewall_vendors import (
     check_point_fields,
@@ -107,6 +108,9 @@ _OPTIONAL = ("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "
 _KINDS: tuple[LineParser, ...] = (
     netfilter_fields,
     filterlog_fields,
+    ipfw_fields,
+    ipmon_fields,
+    conntrack_fields,
     asa_fields,
     ftd_fields,
     ios_fields,
@@ -152,19 +156,20 @@ FORMAT = Format("firewall-log", sniff, read)
 
 
 def _message(record: Mapping[str, Any]) -> str:
-    text = record.get("MESSAGE", record.get("message"))
-    return text if isinstance(text, str) else ""
+    texts = (record.get(name) for name in ("MESSAGE", "message", "log"))
+    return next((text for text in texts if isinstance(text, str)), "")
 
 
 def matches_message(record: Mapping[str, Any]) -> bool:
-    """Whether an object is an entry of journald, or of a collector of logs, whose message is a firewall's."""
+    """Whether an object is an entry of journald, Docker or a collector of logs, whose message is a firewall's."""
     return bool(_fields(_message(record)))
 
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of the message of an entry, with the time of the entry."""
     times = (
-        record.get(name) for name in ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "@timestamp", "timestamp")
+        record.get(name)
+        for name in ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "@timestamp", "timestamp", "time")
     )
     return {**(_fields(_message(record)) or {}), "timestamp": next((time for time in times if time), None)}
 

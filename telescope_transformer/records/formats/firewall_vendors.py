@@ -59,7 +59,7 @@ def fortigate_fields(line: str) -> Fields | None:
 
 
 # What marks the lines of which another function has decided already that they are no flows.
-_OF_OTHERS = ("PROTO=", "srcip=", "RT_FLOW", "filterlog", "id=firewall ")
+_OF_OTHERS = ("PROTO=", "logid=", "RT_FLOW", "filterlog", "id=firewall ")
 _GENERAL = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 # CEF names IPv6 addresses so (Implementing ArcSight Common Event Format, Predefined Keys).
 _CEF_IPV6 = {"src_ip": "c6a2", "dst_ip": "c6a3"}

@@ -6,10 +6,12 @@ Sources: src/alert-fastlog.c of Suricata; src/loggers/alert_fast.cc of Snort 3.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.log_clock import GUESSED, LogClock
 from telescope_transformer.records.log_lines import Fields, has_records, read_lines
 from telescope_transformer.records.validation import Chunk
@@ -71,3 +73,23 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 
 
 FORMAT = Format("ids-alerts", sniff, read)
+
+
+def _snort_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an alert of Snort 3, whose ends are `address:port` unless it was told to write them apart."""
+    fields = {"timestamp": record.get("seconds", record.get("timestamp")), "protocol": record.get("proto")}
+    for end in ("src", "dst"):
+        address, _, port = str(record.get(f"{end}_ap", "")).rpartition(":")
+        fields[f"{end}_ip"] = record.get(f"{end}_addr", address)
+        fields[f"{end}_port"] = record.get(f"{end}_port", port or None)
+    if str(fields["protocol"]).upper() not in _WITH_PORTS:
+        fields |= {"src_port": None, "dst_port": None}
+    return fields
+
+
+def _is_of_snort(record: Mapping[str, Any]) -> bool:
+    return "proto" in record and ("src_ap" in record or "src_addr" in record) and ("rule" in record or "sid" in record)
+
+
+SNORT_DIALECT = Dialect("snort-json", _is_of_snort, _snort_fields, note=_ALERTS)
+"""Snort 3's alert_json (src/loggers/alert_json.cc). Its times have a year with -y, or the field `seconds`."""

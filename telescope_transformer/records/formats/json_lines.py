@@ -57,7 +57,33 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
             elif value is not None:
                 _keep_better(best, field, _Found(dropped, rank, value))
     fields = {field: best[field].value if field in best else None for field in ALIASES}
-    return fields if all(fields[field] is not None for field in _PRESENT) else None
+    if any(fields[field] in (None, "") for field in _PRESENT):
+        return None
+    if fields["protocol"] is None:
+        fields["protocol"] = _transport_of_honeypot(record)
+    return fields
+
+
+# Honeypots of T-Pot (the key `type` of its Elasticsearch) whose services all run over TCP; their logs do not say it.
+_NAMES_OF_HONEYPOTS = """
+adbhoney beelzebub citrixhoneypot dicompot elasticpot endlessh galah gopot go-pot h0neytr4p hellpot heralding honeyaml
+ipphoney log4pot mailoney medpot miniprint redishoneypot snare tanner wordpot
+"""
+_HONEYPOTS_OF_TCP = frozenset(_NAMES_OF_HONEYPOTS.split())
+# Services over UDP of OpenCanary (logtype: TFTP, NTP, SNMP, SIP, from its logger.py) and of Conpot (data_type).
+_CANARY_UDP = ("10001", "11001", "13001", "15001")
+_CONPOT_UDP = ("bacnet", "ipmi", "snmp", "tftp")
+
+
+def _transport_of_honeypot(record: Mapping[str, Any]) -> str | None:
+    """The protocol of a connection to a honeypot whose log does not tell it; None of any other record."""
+    if str(record.get("type")).lower() in _HONEYPOTS_OF_TCP:
+        return "tcp"
+    if "logtype" in record and "node_id" in record:
+        return "udp" if str(record["logtype"]) in _CANARY_UDP else "tcp"
+    if "data_type" in record and ("sensorid" in record or str(record.get("type")).lower() == "conpot"):
+        return "udp" if str(record["data_type"]).lower() in _CONPOT_UDP else "tcp"
+    return None
 
 
 def _keep_better(best: dict[str, _Found], field: str, found: _Found) -> None:

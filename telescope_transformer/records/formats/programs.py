@@ -1,5 +1,5 @@
 """Text tables of programs that need little code: SiLK, yaf, pmacct, nProbe, tshark, CICFlowMeter, Windows Firewall,
-Google Cloud.
+flow-tools, Google Cloud.
 
 Each entry says which columns hold which field. Common tables need no entry: `csv.py` finds columns by their names.
 """
@@ -207,6 +207,43 @@ WINDOWS_FIREWALL = TextTable(
     note="Windows Firewall writes local time, which is taken as UTC",
 )
 
+
+def _flow_tools_completed(raw: Raw) -> Raw:
+    """The start of a flow in microseconds: the time of the export, less how long before it the flow began."""
+    clocks = {name: raw[name].cast(pa.string()) for name in ("timestamp", "nanoseconds", "uptime", "first")}
+    # A number that is damaged makes its time null, so that its row alone is rejected.
+    numbers = {
+        name: pc.if_else(pc.match_substring_regex(text, r"^\d{1,10}$"), text, None).cast(pa.int64())
+        for name, text in clocks.items()
+    }
+    exported = pc.add(pc.multiply(numbers["timestamp"], 1_000_000), pc.divide(numbers["nanoseconds"], 1000))
+    began = pc.subtract(exported, pc.multiply(pc.subtract(numbers["uptime"], numbers["first"]), 1000))
+    others = {name: column for name, column in raw.items() if name not in clocks}
+    return others | {"timestamp": began.cast(pa.string()).cast(pa.binary())}
+
+
+# flow-export -f2 of flow-tools; ICMP is in dstport, as in NetFlow.
+FLOW_TOOLS = TextTable(
+    "flow-tools",
+    {
+        "timestamp": ["unix_secs"],
+        "nanoseconds": ["unix_nsecs"],
+        "uptime": ["sysuptime"],
+        "first": ["first"],
+        "src_ip": ["srcaddr"],
+        "dst_ip": ["dstaddr"],
+        "protocol": ["prot"],
+        "src_port": ["srcport"],
+        "dst_port": ["dstport"],
+        "packets": ["dpkts"],
+        "bytes": ["doctets"],
+        "tcp_flags": ["tcp_flags"],
+    },
+    marks=("unix_secs", "unix_nsecs", "sysuptime", "first", "prot"),
+    delimiters=b",",
+    complete=_flow_tools_completed,
+)
+
 _CONNECTION = "jsonPayload.connection."
 # Flow logs of Google Cloud as Logs Explorer exports them to CSV; see `json_lines.GCP_DIALECT`.
 GCP = TextTable(
@@ -234,6 +271,6 @@ def sniff_tshark(head: bytes) -> bool:
 
 
 FORMATS = [
-    *(table_format(table) for table in (SILK, YAF, PMACCT, NPROBE, CICFLOWMETER, WINDOWS_FIREWALL, GCP)),
+    *(table_format(table) for table in (SILK, YAF, PMACCT, NPROBE, CICFLOWMETER, WINDOWS_FIREWALL, FLOW_TOOLS, GCP)),
     table_format(TSHARK, sniff_tshark),
 ]

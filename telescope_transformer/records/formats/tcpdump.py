@@ -16,9 +16,10 @@ _UNDATED = "lines of tcpdump without a date cannot be used: print them with -ttt
 
 _PACKET = re.compile(
     r"^(?: *\d{1,10}  )?(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?|\d{9,10}\.\d+|\d\d:\d\d:\d\d(?:\.\d+)?) "
-    # The interface and direction of -i any, or the link-level header of -e.
+    # The interface and direction of -i any, the rule of pf, or the link-level header of -e.
     r"(?:\S+ +(?:In|Out|B|M|P) +)?"
-    r"(?:IP6? |ip6?: |\S.{0,400}?\bethertype IPv[46] \(0x[0-9a-f]{4}\)(?:, length \d+)?[:,] )"
+    r"(?:rule \S+?\(\w+\)(?: \[[^\]]*\])?:? (?:block|pass|match) in on \S+: (?:IP6? )?|"
+    r"IP6? |ip6?: |\S.{0,400}?\bethertype IPv[46] \(0x[0-9a-f]{4}\)(?:, length \d+)?[:,] )"
     r"(?P<header>\(tos\b.*\)$|\((?:class|flowlabel|hlim)\b.*?\bpayload length: \d+\) )?(?P<rest>.*)$"
 )
 _ENDS = re.compile(r"^\s*(?P<src>\S+) > (?P<dst>\S+?): (?P<what>.*)$")
