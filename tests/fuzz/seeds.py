@@ -272,6 +272,25 @@ _PROGRAMS = {
         '{{"jsonPayload": {{"connection": {{"src_ip": "192.0.2.{}", "src_port": {}, "dest_ip": "203.0.113.1", '
         '"dest_port": 23, "protocol": 6}}, "reporter": "DEST", "start_time": "2023-11-14T22:13:20Z"}}}}\n',
     ),
+    "ipfw": ("", "2023-11-14T22:13:20Z fw kernel: ipfw: 9 Deny TCP 192.0.2.{}:{} 203.0.113.1:23 in via em0\n"),
+    "conntrack": (
+        "",
+        "[1700000000.5]\t [NEW] tcp 6 120 SYN_SENT src=192.0.2.{0} dst=203.0.113.1 sport={1} dport=23 [UNREPLIED] "
+        "src=203.0.113.1 dst=192.0.2.{0} sport=23 dport={1}\n",
+    ),
+    "flow-tools": (
+        "#:unix_secs,unix_nsecs,sysuptime,dpkts,doctets,first,srcaddr,dstaddr,srcport,dstport,prot,tcp_flags\n",
+        "1700000000,5000,61000,1,40,60000,192.0.2.{},203.0.113.1,{},23,6,2\n",
+    ),
+    "snort-json": (
+        "",
+        '{{"seconds": 1700000000, "proto": "TCP", "src_ap": "192.0.2.{}:{}", "dst_ap": "203.0.113.1:23", '
+        '"rule": "1:1:1"}}\n',
+    ),
+    "honeypot-service": (
+        "timestamp,source_ip,source_port,destination_ip,destination_port,protocol\n",
+        "1700000000,host/192.0.2.{},{},203.0.113.1,23,telnet\n",
+    ),
     "masscan-list": ("#masscan\n", "open tcp 23 192.0.2.{} 17000{}\n"),
     "pfsense": (
         "",

@@ -342,7 +342,7 @@ VARIANTS.add(
             }
         }
     ),
-    [],
+    [(*TCP[:4], 5900)],
 )
 VARIANTS.add(
     "tpot Sentrypeer",

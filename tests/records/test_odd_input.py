@@ -54,7 +54,7 @@ def test_missing_values_are_missing_in_every_field(tmp_path: Path, null: str) ->
     assert not records.sensors
 
 
-@pytest.mark.parametrize("text", ["10.0.0.1x", "198.51.100.o", "1.2.3", "0xC0000201", "1.2.3.4.5", "2001:db8::zz"])
+@pytest.mark.parametrize("text", ["10.0.0.1x", "198.51.100.o", "1.2.3", "0xC00002", "1.2.3.4.5", "2001:db8::zz"])
 def test_a_misspelt_destination_is_not_taken_for_a_sensor(tmp_path: Path, text: str) -> None:
     records = read(tmp_path, HEADER + f"1469123456,192.0.2.1,{text},6,1,2\n")
     assert (records.counts.rejected, records.sensors) == (1, {})
