@@ -284,8 +284,7 @@ VARIANTS.add(
             }
         }
     ),
-    [],
-    rejected=1,
+    [(*TCP[:4], 5555)],
 )
 VARIANTS.add(
     "tpot p0f/fatt",
@@ -325,7 +324,7 @@ VARIANTS.add(
             }
         }
     ),
-    [],
+    [(*TCP[:4], 502)],
 )
 VARIANTS.add(
     "tpot Heralding",
