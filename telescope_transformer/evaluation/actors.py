@@ -1,7 +1,7 @@
 """Clusters of sources against true actors, on simulated telescopes: `telescope evaluate --truth actor`.
 
 Models are measured as `telescope analyze` uses them, without labels. The clusterers that they are compared with use
-the setting that agrees best with the truth. The oracle is an upper bound.
+the setting that agrees best with the truth. The oracles are upper bounds.
 """
 
 import re
@@ -25,7 +25,7 @@ from telescope_transformer.evaluation.baselines.communities import DIMENSIONS, h
 from telescope_transformer.evaluation.baselines.services import TIME_EDGES
 from telescope_transformer.evaluation.cells import Cells, check_known, spread
 from telescope_transformer.evaluation.clustering import sweep_clusterings
-from telescope_transformer.evaluation.oracle import oracle_partition
+from telescope_transformer.evaluation.oracle import behaviour_partition, oracle_partition
 from telescope_transformer.evaluation.settings import SHIPPED, ModelArgument
 from telescope_transformer.evaluation.tables import lines
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
@@ -39,7 +39,8 @@ from telescope_transformer.windows import cut, source_codes
 SCHEMA = "telescope-actors/1"
 # With more sources, a small machine's memory cannot hold several complete graphs.
 MOST_DENSE = 5_000
-ORACLE, THRESHOLD, LEIDEN, HDBSCAN = "oracle", "TF-IDF + timing, best threshold", "TF-IDF + Leiden", "TF-IDF + HDBSCAN"
+ORACLE, BEHAVIOUR = "oracle", "oracle of behaviour and ports"
+THRESHOLD, LEIDEN, HDBSCAN = "TF-IDF + timing, best threshold", "TF-IDF + Leiden", "TF-IDF + HDBSCAN"
 FIGURES = ("ari", "join_f1", "n_clusters", "n_classes")
 _SIZE = re.compile(r"(\d+)x(\d+(?:\.\d+)?)")
 
@@ -91,7 +92,7 @@ def evaluate_actors(
     settings: AdaptSettings,
     wanted: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Measure models, baselines and the oracle on simulated telescopes, cell by cell.
+    """Measure models, baselines and the oracles on simulated telescopes, cell by cell.
 
     Args:
         sizes: sizes of telescopes such as 2000x90, see `parse_size`.
@@ -212,13 +213,28 @@ def _analysed(place: str | None, simulated: Simulated) -> Iterator[Clusters]:
 
 
 def _baselines() -> dict[str, Method]:
-    return {ORACLE: _oracle, THRESHOLD: _threshold, LEIDEN: partial(_communities, leiden), HDBSCAN: _hdbscan}
+    return {
+        ORACLE: _oracle,
+        BEHAVIOUR: _behaviour,
+        THRESHOLD: _threshold,
+        LEIDEN: partial(_communities, leiden),
+        HDBSCAN: _hdbscan,
+    }
 
 
 def _oracle(simulated: Simulated) -> Iterator[Clusters]:
     addresses, _, clusters = oracle_partition(simulated.settings)
+    yield _of_recorded(simulated, addresses, clusters)
+
+
+def _behaviour(simulated: Simulated) -> Iterator[Clusters]:
+    yield _of_recorded(simulated, *behaviour_partition(simulated.settings))
+
+
+def _of_recorded(simulated: Simulated, addresses: pa.Array, clusters: NDArray[np.int64]) -> Clusters:
+    """The clusters of the sources that have records."""
     found = dict(zip(addresses.to_pylist(), clusters.tolist(), strict=True))
-    yield {source: found[source] for source in simulated.truth}
+    return {source: found[source] for source in simulated.truth}
 
 
 def _threshold(simulated: Simulated) -> Iterator[Clusters]:
@@ -292,7 +308,8 @@ def actor_tables(cells: Sequence[Mapping[str, Any]]) -> str:
         text.append(f"## {size} records a source, seeds {', '.join(map(str, seeds))}\n\n{lines(rows)}\n")
     text.append(
         "A model is measured without labels, as `telescope analyze` uses it. TF-IDF with a threshold, Leiden and\n"
-        "HDBSCAN have the setting that agrees best with the truth. The oracle knows what the generator drew. Sources\n"
-        "without a cluster are clusters of one in the first column and left out of the others.\n"
+        "HDBSCAN have the setting that agrees best with the truth. The oracle knows what the generator drew; the oracle\n"
+        "of behaviour and ports takes all actors with the same of both for one. Sources without a cluster are clusters\n"
+        "of one in the first column and left out of the others.\n"
     )
     return "\n".join(text)

@@ -1,4 +1,4 @@
-"""An upper bound on a simulated telescope: the partition found with knowledge of the generator's parameters.
+"""Upper bounds on a simulated telescope: partitions found with knowledge of the generator's parameters.
 
 Scanners, backscatter and misconfigured hosts follow the schedule, walk or timer of their actor, which identifies it.
 Sources of a worm begin when they are infected and send at their own rate. If two worms have the same ports, their
@@ -24,11 +24,7 @@ def oracle_partition(settings: SimulationSettings) -> tuple[pa.Array, NDArray[np
         Addresses (n,), codes of the true actors (n,), and clusters (n,): each source is assigned to the most likely
         actor.
     """
-    duration = int(settings.days * DAY)
-    population = draw_population(
-        settings.sources, settings.seed, settings.records_per_source, settings.network, START, duration
-    )
-    sources = population.sources
+    sources, duration = _drawn(settings)
     actors = sources["actor"].astype(np.int64)
     clusters = actors.copy()
     begin = (sources["begin"] - START) / duration
@@ -42,6 +38,29 @@ def oracle_partition(settings: SimulationSettings) -> tuple[pa.Array, NDArray[np
         )
         clusters[rows] = own[likelihood.argmax(axis=1)]
     return format_ipv4(sources["address"]), actors, clusters
+
+
+def behaviour_partition(settings: SimulationSettings) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Sources of a simulation, clustered by the behaviour and the ports that the generator gave their actor.
+
+    Two actors of one behaviour with the same ports differ only in rates, which their sources vary, in their times, and
+    in the order in which all their sources together visit the telescope. A window of one source hardly shows that.
+
+    Returns:
+        Addresses (n,) and clusters (n,).
+    """
+    sources, _ = _drawn(settings)
+    seen = np.stack([sources[name].astype(np.int64) for name in ("kind", "first_port", "ports")], axis=1)
+    return format_ipv4(sources["address"]), np.unique(seen, axis=0, return_inverse=True)[1].ravel()
+
+
+def _drawn(settings: SimulationSettings) -> tuple[np.ndarray, int]:
+    """The sources that the generator draws, and the duration of the simulation in microseconds."""
+    duration = int(settings.days * DAY)
+    population = draw_population(
+        settings.sources, settings.seed, settings.records_per_source, settings.network, START, duration
+    )
+    return population.sources, duration
 
 
 def _log_likelihood(begin: np.ndarray, volume: np.ndarray, members: np.ndarray) -> NDArray[np.float64]:

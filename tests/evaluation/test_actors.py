@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -9,6 +10,7 @@ from telescope_transformer.cli.main import app
 from telescope_transformer.errors import InputError
 from telescope_transformer.evaluation import actors
 from telescope_transformer.evaluation.actors import (
+    BEHAVIOUR,
     HDBSCAN,
     LEIDEN,
     ORACLE,
@@ -19,7 +21,7 @@ from telescope_transformer.evaluation.actors import (
     evaluate_actors,
     parse_size,
 )
-from telescope_transformer.evaluation.oracle import oracle_partition
+from telescope_transformer.evaluation.oracle import behaviour_partition, oracle_partition
 from telescope_transformer.evaluation.settings import ModelArgument
 from telescope_transformer.learning.adapt import AdaptSettings
 from telescope_transformer.metrics.clusters import partition_scores
@@ -38,6 +40,20 @@ def test_the_oracle_is_right_except_for_indistinguishable_worms() -> None:
     kinds = {source: telescope.truth[source] for source in telescope.truth if telescope.truth[source] in wrong}
     codes = dict(zip(addresses.to_pylist(), clusters.tolist(), strict=True))
     assert all(codes[source] == names[source] for source in kinds)
+
+
+def test_actors_with_the_same_behaviour_and_ports_are_one_to_the_second_oracle() -> None:
+    settings = SimulationSettings(500, 3, 25.0)
+    addresses, truth, _ = oracle_partition(settings)
+    same, clusters = behaviour_partition(settings)
+    assert same == addresses
+    kinds = {source: actor.split("-")[0] for source, actor in Simulated(settings).truth.items()}
+    kind_of = {cluster: set() for cluster in clusters.tolist()}
+    for source, cluster in zip(addresses.to_pylist(), clusters.tolist(), strict=True):
+        kind_of[cluster] |= {kinds[source]} if source in kinds else set()
+    assert all(len(found) <= 1 for found in kind_of.values())
+    assert all(len(set(clusters[truth == actor].tolist())) == 1 for actor in np.unique(truth))
+    assert len(np.unique(clusters)) < len(np.unique(truth))
 
 
 def test_sources_without_a_cluster_are_alone() -> None:
@@ -62,7 +78,7 @@ def test_cells_of_methods_and_models(tmp_path: Path, monkeypatch: pytest.MonkeyP
     cells = evaluate_actors(["150x30"], models, [0], tmp_path, settings)
     of = {cell["method"]: cell["figures"] for cell in cells}
     rows = {"shipped", "shipped, centred", "shipped, adapted", "shipped, from scratch"}
-    assert set(of) == {ORACLE, THRESHOLD, LEIDEN, HDBSCAN} | rows
+    assert set(of) == {ORACLE, BEHAVIOUR, THRESHOLD, LEIDEN, HDBSCAN} | rows
     assert of[ORACLE]["ari"] > 0.9
     assert 0.3 < of[THRESHOLD]["ari"] <= 1
     assert of["shipped"]["ari"] < 0.2
