@@ -110,7 +110,7 @@ def cluster_stage(
             placed = int((confidence >= SMALLEST_CONFIDENCE).sum())
             say(
                 f"{counted(placed, 'window')} of fewer than {settings.core_records} records placed in clusters; "
-                f"{counted(len(labels) - len(core) - placed, 'window')} left alone for saying too little"
+                f"{counted(len(labels) - len(core) - placed, 'window')} left alone, as too short to tell"
             )
         np.save(partial / LABELS, labels)
         np.save(partial / CONFIDENCE, confidence)

@@ -1,5 +1,6 @@
 """`telescope train`: train or fine-tune a model on prepared datasets."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -36,7 +37,9 @@ def train(
     config: Annotated[
         str | None, typer.Option(help="Recipe: a YAML file of options, or the name of a shipped recipe.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Directory or Hub id of the model to start from.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help='Directory or Hub id of the model to start from, or "shipped".')
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Revision of that model on the Hub.")] = None,
     split: Annotated[str, typer.Option(help="Split of the datasets; all is all of them.")] = "train",
     cache: Annotated[
@@ -58,6 +61,11 @@ def train(
     paths = TrainingPaths(dataset, output, start_from=model, revision=revision, split=split, cache=cache)
     try:
         run(paths, arguments_of(config, options))
+    except TelescopeError:
+        # A command that fails leaves no empty folder; one with checkpoints stays.
+        with contextlib.suppress(OSError):
+            output.rmdir()
+        raise
     finally:
         end_processes()
 

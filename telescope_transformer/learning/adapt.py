@@ -29,7 +29,7 @@ from telescope_transformer.files import write_text
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
 from telescope_transformer.learning.centring import centred
 from telescope_transformer.learning.checkpoints import disk_errors
-from telescope_transformer.learning.held_out import HeldOut, keep_out
+from telescope_transformer.learning.held_out import NAMES, HeldOut, keep_out
 from telescope_transformer.learning.loop import Trainer
 from telescope_transformer.learning.store import RecordStore, store_of_windows
 from telescope_transformer.learning.training import (
@@ -186,19 +186,17 @@ def adapt(
         new, new_tokenizer, steps = _train(learning, base, arguments, settings, Path(work), progress)
     facts |= {"steps": steps, "batch_pairs": arguments.batch_pairs, "seconds": round(time.perf_counter() - begun, 1)}
     if held_out is None:
-        say(f"adapted to {facts['sources']:,} sources in {steps} steps; too few sources were kept out to compare")
+        say(f"adapted to {facts['sources']:,} sources in {steps} steps; too few sources were held out to compare")
         return Adaptation(new, new_tokenizer, facts | {"adapted": True}, kept)
     of_both = held_out.embed(model, tokenizer), held_out.embed(new, new_tokenizer)
     before, after, upper = held_out.compare(*of_both, seed=settings.seed)
     facts |= {"before": before, "after": after, "adapted": upper >= 0 or settings.always}
-    changes = ", ".join(
-        f"{name.replace('_', ' ')} {before[name]:.3f} before, {after[name]:.3f} after" for name in after
-    )
+    changes = ", ".join(f"{NAMES[name]} {before[name]:.3f} before, {after[name]:.3f} after" for name in after)
     if not facts["adapted"]:
-        facts["reason"] = f"worse on the sources kept out: {changes}"
+        facts["reason"] = f"worse on the sources that were held out: {changes}"
         say(f"adapted weights are not taken: {facts['reason']}")
         return Adaptation(model, tokenizer, facts, kept, _calibrated(of_both[0], held_out, settings.seed))
-    say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources kept out: {changes}")
+    say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources that were held out: {changes}")
     return Adaptation(new, new_tokenizer, facts, kept, _calibrated(of_both[1], held_out, settings.seed))
 
 

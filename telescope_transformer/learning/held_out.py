@@ -25,6 +25,12 @@ UPPER_END = 0.975
 # The metrics that decide: recognising a source, and relating different sources of one network, often one actor's.
 SCORED = ("same_source", "siblings")
 
+# What the AUROCs are called in messages.
+NAMES = {
+    "same_source": "one source or two",
+    "hard": "one source or two that ask for one service",
+    "siblings": "one network or two",
+}
 # AUROCs by name. `same_source`: pairs of one source against pairs of two sources. `hard`: the same among windows with
 # the same dominant service. `siblings`: pairs of two sources of one network against pairs of two networks.
 Figures = dict[str, float]

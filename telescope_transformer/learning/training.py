@@ -23,8 +23,9 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, set_seed
 from huggingface_hub.errors import StrictDataclassError
 
-from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16, without_bars
-from telescope_transformer.errors import CheckpointError, TrainingError
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16, resolve_checkpoint, without_bars
+from telescope_transformer.errors import CheckpointError, TelescopeError, TrainingError
+from telescope_transformer.hub import checkpoint_folder, load_pretrained
 from telescope_transformer.learning.arguments import TrainingArguments
 from telescope_transformer.learning.checkpoints import disk_errors
 from telescope_transformer.learning.data import MixedBatches, PairBatches
@@ -43,7 +44,8 @@ class TrainingPaths:
     Args:
         datasets: directories that `telescope prepare` wrote.
         output: directory of the model, checkpoints and logs.
-        start_from: directory or Hub id of the model to start from; None creates one from the recipe.
+        start_from: directory or Hub id of the model to start from, or "shipped" for the checkpoint in this package; None
+            creates one from the recipe.
         revision: revision of that model on the Hub.
         split: split of the datasets; "all" is all of them.
         cache: directory of the encoded records; None is OUTPUT/cache.
@@ -210,11 +212,12 @@ def make_model(
     """
     if start_from is not None:
         try:
-            model = TelescopeForContrastiveLearning.from_pretrained(start_from, revision=revision or "main")
-            tokenizer = FlowTokenizer.from_pretrained(start_from, revision=revision or "main")
-        # The libraries' errors have no common base class.
-        except Exception as error:
-            raise CheckpointError(f"cannot start from {start_from}: {str(error).splitlines()[0]}") from error
+            named = revision is None
+            folder = resolve_checkpoint(start_from) if named else checkpoint_folder(start_from, revision=revision)
+            model = load_pretrained(TelescopeForContrastiveLearning, folder)
+            tokenizer = load_pretrained(FlowTokenizer, folder)
+        except TelescopeError as error:
+            raise CheckpointError(f"cannot start from {start_from}: {error}") from error
         if arguments.model:
             warnings.warn(f"the recipe's model is not used: the architecture is that of {start_from}", stacklevel=2)
         return model, tokenizer

@@ -146,7 +146,7 @@ def test_weights_that_are_worse_on_held_out_sources_are_not_used(
     monkeypatch.setattr(module, "_train", spoil)
     spoilt = adapt(windows, base, settings)
     assert not spoilt.adapted
-    assert "worse on the sources kept out" in spoilt.facts["reason"]
+    assert "worse on the sources that were held out" in spoilt.facts["reason"]
     assert all(torch.equal(v, spoilt.model.state_dict()[k]) for k, v in load_model(base)[0].state_dict().items())
 
 

@@ -220,6 +220,14 @@ def test_errors_are_one_line(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], words: str
 ) -> None:
     assert words in stops_with(capsys, options(dataset, tmp_path / "run", *more))
+    assert not (tmp_path / "run").exists() or any((tmp_path / "run").iterdir())
+
+
+def test_the_shipped_model_is_started_from_by_its_name() -> None:
+    shipped, _ = load_model()
+    started, tokenizer = training.make_model(TrainingArguments(), "shipped")
+    assert tokenizer.fields == started.config.fields
+    assert all(torch.equal(one, other) for one, other in zip(shipped.parameters(), started.parameters(), strict=True))
 
 
 def test_a_full_disk_is_reported_and_keeps_the_checkpoints(
