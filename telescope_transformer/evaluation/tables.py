@@ -96,11 +96,12 @@ HEADINGS = {
 }
 
 CLUSTER_NOTE = (
-    "Calibrated is the threshold that `telescope analyze` would take. It needs vectors, and at least 20 validation "
-    "sources with two windows, whose own pairs are the more similar ones; a tenth of all sources are for validation, "
-    "so of some 60 in all nothing is calibrated. Cost and gap are of weights in units of similarity; of more than 600 "
-    "windows nothing is proved. A bootstrap draws some sources twice and others not at all: what grows with the "
-    "number of sources (numbers of clusters; entropies against sources) has no interval."
+    "The calibrated threshold is the one that `telescope analyze` would use. A method has one if it gives vectors, if at "
+    "least 20 validation sources have two windows, and if windows of one source are the more similar ones. A tenth of "
+    "all sources are for validation, so a dataset of 60 sources has no calibrated threshold. Costs and gaps are in units "
+    "of similarity, and no bound is computed for more than 600 windows. Numbers of clusters and entropies against "
+    "sources have no interval: they depend on the number of distinct sources, and a bootstrap draws some sources twice "
+    "and others not at all."
 )
 NOTES = {heading: CLUSTER_NOTE for name, heading in HEADINGS.items() if "clusters" in name}
 

@@ -44,8 +44,8 @@ class TrainingPaths:
     Args:
         datasets: directories that `telescope prepare` wrote.
         output: directory of the model, checkpoints and logs.
-        start_from: directory or Hub id of the model to start from, or "shipped" for the checkpoint in this package; None
-            creates one from the recipe.
+        start_from: directory or Hub id of the model to start from; "shipped" is the checkpoint in this package, and
+            None creates a model from the recipe.
         revision: revision of that model on the Hub.
         split: split of the datasets; "all" is all of them.
         cache: directory of the encoded records; None is OUTPUT/cache.
@@ -214,7 +214,8 @@ def make_model(
         try:
             named = revision is None
             folder = resolve_checkpoint(start_from) if named else checkpoint_folder(start_from, revision=revision)
-            model = load_pretrained(TelescopeForContrastiveLearning, folder)
+            with without_bars():
+                model = load_pretrained(TelescopeForContrastiveLearning, folder)
             tokenizer = load_pretrained(FlowTokenizer, folder)
         except TelescopeError as error:
             raise CheckpointError(f"cannot start from {start_from}: {error}") from error

@@ -218,9 +218,7 @@ def _stage(
         if dropped:
             say(f"dropping {', '.join(dropped)}: the dataset does not have it")
         staged.fields, staged.annotations = before.fields, before.annotations
-    say(
-        f"cutting {staged.records:,} flow records into windows, {staged.shards} {'shard' if staged.shards == 1 else 'shards'}"
-    )
+    say(f"cutting {staged.records:,} flow records into windows (shards: {staged.shards})")
     return staged
 
 
