@@ -96,12 +96,12 @@ HEADINGS = {
 }
 
 CLUSTER_NOTE = (
-    "The calibrated threshold is the one that `telescope analyze` would use. A method has one if it gives vectors, if at "
-    "least 20 validation sources have two windows, and if windows of one source are the more similar ones. A tenth of "
-    "all sources are for validation, so a dataset of 60 sources has no calibrated threshold. Costs and gaps are in units "
-    "of similarity, and no bound is computed for more than 600 windows. Numbers of clusters and entropies against "
-    "sources have no interval: they depend on the number of distinct sources, and a bootstrap draws some sources twice "
-    "and others not at all."
+    "The calibrated threshold is the one that `telescope analyze` would use. A method has one if it gives "
+    "vectors, if at least 20 validation sources have two windows, and if windows of one source are the more "
+    "similar ones. A tenth of all sources are for validation, so a dataset of 60 sources has no calibrated "
+    "threshold. Costs and gaps are in units of similarity, and no bound is computed for more than 600 windows. "
+    "Numbers of clusters and entropies against sources have no interval: they depend on the number of distinct "
+    "sources, and a bootstrap draws some sources twice and others not at all."
 )
 NOTES = {heading: CLUSTER_NOTE for name, heading in HEADINGS.items() if "clusters" in name}
 
