@@ -175,6 +175,9 @@ def microseconds(timestamp: "int | datetime | np.datetime64") -> int:
 
 def records_of(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """A dictionary of columns as a list of records."""
+    for name, values in columns.items():
+        if isinstance(values, str) or not hasattr(values, "__len__"):
+            raise TypeError(f"{name} is one value, {values!r}, not a column of values: put a record into a list")
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"columns of one sequence must have one length, not {lengths}")

@@ -103,6 +103,9 @@ class TelescopePreTrainedModel(CheckedPreTrainedModel):
         else:
             super()._init_weights(module)
 
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        raise NotImplementedError("the embeddings cannot be resized: each field has a table of its own values")
+
 
 class TelescopeModel(TelescopePreTrainedModel):
     """Encodes a window of flow records as a vector per record and a pooled vector."""

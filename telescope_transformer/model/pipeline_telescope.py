@@ -48,8 +48,11 @@ class FlowEmbeddingPipeline(Pipeline):
             float32 (d,) for one sequence, (N, d) for N sequences, also for N = 0; rows have unit length.
 
         Raises:
+            TypeError: if `records` is something else.
             ValueError: if a sequence has no records, or its records are not in time order.
         """
+        if isinstance(records, str):
+            raise TypeError(f"flow-embedding takes flow records, not text: {records[:40]!r}")
         records = as_sequences(records)
         single = is_sequence(records)
         sequences = [records] if single else records

@@ -74,6 +74,11 @@ def test_records_that_cannot_be_embedded_are_reported(embed: FlowEmbeddingPipeli
         embed(records)
 
 
+def test_text_is_refused(embed: FlowEmbeddingPipeline) -> None:
+    with pytest.raises(TypeError, match="flow-embedding takes flow records, not text: 'abc'"):
+        embed("abc")
+
+
 def test_unknown_options_are_refused_and_long_sequences_cut_on_request(
     embed: FlowEmbeddingPipeline, sequences: list[list[dict]]
 ) -> None:

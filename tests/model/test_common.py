@@ -114,5 +114,5 @@ def test_dynamic_quantisation_changes_embeddings_little(
 
 def test_another_number_of_tokens_is_refused(model: TelescopeForContrastiveLearning) -> None:
     """Each field has a table of its own values, so there is no common table of tokens to resize."""
-    with pytest.raises((NotImplementedError, ValueError, AttributeError, TypeError)):
+    with pytest.raises(NotImplementedError, match="each field has a table of its own values"):
         model.resize_token_embeddings(10)

@@ -308,6 +308,11 @@ def test_a_vocabulary_with_gaps_is_refused() -> None:
         FlowTokenizer(["colour"])
 
 
+def test_a_record_is_no_dictionary_of_columns() -> None:
+    with pytest.raises(TypeError, match="timestamp is one value, 0, not a column of values"):
+        TOKENIZERS["default"]({"timestamp": 0, "dst_ip": "192.0.2.1"})
+
+
 @pytest.mark.parametrize("nothing", [None, 3, [None], [[1, 2]], np.zeros(3)])
 def test_what_is_no_sequence_of_records_is_refused(nothing: object) -> None:
     with pytest.raises(TypeError, match=r"must be a (sequence of records|dictionary from field to value)"):
