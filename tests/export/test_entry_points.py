@@ -29,7 +29,7 @@ def test_a_registered_format_is_written(
     points: list[EntryPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points += [EntryPoint(name, f"{__name__}:write", export.ENTRY_POINTS) for name in ("mine", "csv")]
-    members = SimpleNamespace(sources=SimpleNamespace(num_rows=7))
+    members = SimpleNamespace(sources=SimpleNamespace(num_rows=7), gone={})
     monkeypatch.setattr(export, "load_members", lambda *_: members)
     assert export.export_clusters(tmp_path, "mine", tmp_path / "out", options=export.ExportOptions(tlp="green")) == 7
     assert (tmp_path / "out").read_text(encoding="utf-8") == "7 sources, green"
