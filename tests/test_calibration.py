@@ -118,6 +118,11 @@ def test_the_error_of_a_known_diagram() -> None:
     assert calibration_error(rows) == pytest.approx((0.45 + 0.05) / 2)
 
 
+def test_a_probability_of_one_is_in_the_last_bin() -> None:
+    rows = reliability(np.array([0.95, 1.0]), np.array([1.0, 1.0]))
+    assert [row["pairs"] for row in rows] == [2]
+
+
 def test_a_calibration_survives_the_file(tmp_path: Path) -> None:
     calibration = made(expected_calibration_error=0.02, pairs=99)
     calibration.save(tmp_path)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from telescope_transformer import windows as windows_module
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.windows import (
+    LeftOut,
     Windows,
     concat_windows,
     cut,
@@ -87,6 +88,10 @@ def test_left_out_counts_records_windows_and_sources():
     windows = cut(record_table([(0, "192.0.2.1", None)] * 10 + [(0, "192.0.2.2", None)]), window=8, min_records=3)
     lost = windows.left_out
     assert (len(windows), lost.records, lost.windows, lost.sources) == (1, 3, 2, 1)
+
+
+def test_what_parts_leave_out_is_added_up() -> None:
+    assert sum([LeftOut(1, 2, 3), LeftOut(10, 20, 30)], LeftOut()) == LeftOut(11, 22, 33)
 
 
 def test_cut_of_no_records_gives_no_windows_with_the_same_columns():
