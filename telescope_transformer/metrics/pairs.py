@@ -93,7 +93,7 @@ class PairRanking:
         scores = scores.astype(np.float32)
         n_groups = int(groups.max(initial=0)) + 1
         levels, starts = _levels(scores[positive], groups[positive], n_groups)
-        # Every level has a bin of its own and one above it, and every group one below its first level.
+        # A level has one bin for equal scores and one for scores above it; a group has one more, below its levels.
         self._first_bins = 2 * starts[:-1] + np.arange(n_groups)
         self._n_bins = 2 * len(levels) + n_groups
         sides = []

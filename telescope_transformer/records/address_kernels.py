@@ -191,7 +191,7 @@ def parse_addresses(
             low[row] = np.uint64(value)
 
 
-# Each octet's text, filled up to four bytes and the last with a dot, so that one is written by four plain stores.
+# The text of each octet, padded to four bytes and followed by a dot, so that four plain stores write it.
 _OCTET_TEXT = np.array([list(f"{octet}.".encode().ljust(4)) for octet in range(256)], dtype=np.uint8)
 _OCTET_LENGTH = np.array([len(str(octet)) + 1 for octet in range(256)], dtype=np.uint8)
 

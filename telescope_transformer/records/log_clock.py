@@ -45,7 +45,7 @@ class LogClock:
         return f"{year}-{month:02d}-{day:02d}T{found['clock']}{ZONES.get(found['zone'], '')}"
 
     def year(self, month: int, day: int) -> int:
-        """The latest year that has this day not after the last change of the file."""
+        """The latest year in which this day is not after the last change of the file."""
         self.guessed = True
         year = self._limit.year - ((month, day) > (self._limit.month, self._limit.day))
         # From 1904 to 2096, every fourth year is a leap year.

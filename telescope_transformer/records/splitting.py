@@ -201,7 +201,7 @@ def measure(starts: np.ndarray, stops: np.ndarray, column: int, rows: np.ndarray
 def gather(
     data: np.ndarray, starts: np.ndarray, column: int, rows: np.ndarray, offsets: np.ndarray, out: np.ndarray
 ) -> None:
-    """Copies the values that a column has in `rows` into `out` one after another, by the `offsets` of `measure`."""
+    """Copy the values of a column in `rows` into `out`, one after another, at the `offsets` of `measure`."""
     for index in range(len(rows)):
         position, place = offsets[index], starts[rows[index], column]
         for byte in range(offsets[index + 1] - position):

@@ -39,7 +39,7 @@ def summary(report_data: ReportData, tmp_path: Path) -> dict[str, Any]:
 
 
 def places(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Every place in the summary; of lists only the first item."""
+    """The path of every value in the summary; lists are represented by their first item."""
     if at:
         yield at
     items = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()

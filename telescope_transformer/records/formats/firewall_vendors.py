@@ -138,7 +138,7 @@ def check_point_fields(line: str) -> Fields | None:
 
 _JUNIPER_TEXT = re.compile(
     r"session (?:denied|created) (?P<src>\S+?)/(?P<sport>\d+)->(?P<dst>\S+?)/(?P<dport>\d+) (?:0x\S+ )?\S+ "
-    # Behind a created session stand its translated addresses and the names of the rules for them.
+    # For a created session, the translated addresses and the names of their rules follow.
     r"(?:\S+?/\d+->\S+?/\d+ (?:0x\S+ )?(?:\S+ ){2,4}?)?(?P<proto>\d{1,3})(?:\((?P<type>\d+)\))? "
 )
 

@@ -30,7 +30,7 @@ def _leaves(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
 
 
 def _of_another_log(record: Mapping[str, Any]) -> bool:
-    """Whether a document of a Beat or of Security Onion says that it is of a protocol, an alert or a notice.
+    """Whether a document of a Beat or of Security Onion says that it describes a protocol, an alert or a notice.
 
     Such documents have the ends of a connection too, beside the document of the connection itself.
     """

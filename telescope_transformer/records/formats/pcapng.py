@@ -129,7 +129,7 @@ def _walk(
     refused: np.ndarray,
     not_ip: np.ndarray,
 ) -> tuple[int, int, int, int, int]:
-    """Reads packet blocks from offset `at` of the bytes at `base` on; stops at section and interface blocks.
+    """Read packet blocks, starting at offset `at` of the bytes at `base`; stop at section and interface blocks.
 
     Returns the fields of `Walk`.
     """
@@ -229,7 +229,7 @@ def _resolution(value: int) -> tuple[int, int, int]:
 
 
 def _take_block(section: Section, window: Window, at: int) -> tuple[int, int]:
-    """Lets `section` take the section or interface block at `at`; returns where it ends and how the walk stands."""
+    """Let `section` read the section or interface block at `at`; return where it ends, and the state of the walk."""
     head = window.data[at : at + 12].tobytes()
     if head.startswith(b"\n\r\r\n"):
         length = section.begin(head)

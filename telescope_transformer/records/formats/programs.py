@@ -121,7 +121,7 @@ NPROBE = TextTable(
 
 
 def _first_value(column: pa.Array) -> pa.Array:
-    """What stands before the comma that `-E occurrence=a` puts between values."""
+    """The part before the comma that `-E occurrence=a` puts between values."""
     parts = pc.split_pattern(column.cast(pa.string()), ",", max_splits=1)
     return pc.list_element(pc.if_else(pc.is_valid(parts), parts, pa.scalar([""])), 0).cast(pa.binary())
 
