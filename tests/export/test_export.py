@@ -79,7 +79,7 @@ def analysis(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("format", "read"), [("csv", pa_csv.read_csv), ("parquet", pq.read_table)])
-def test_tables_come_back(analysis: Path, tmp_path: Path, format: str, read) -> None:
+def test_exported_tables_can_be_read_back(analysis: Path, tmp_path: Path, format: str, read) -> None:
     assert export_clusters(analysis, format, tmp_path / "x") == 4
     table = read(tmp_path / "x")
     assert table["source"].to_pylist() == sorted(SOURCES[:3]) + SOURCES[3:]
@@ -438,7 +438,9 @@ def test_without_calibration_there_is_no_confidence(analysis: Path, tmp_path: Pa
         ("csv", [7], "cluster 7"),
     ],
 )
-def test_what_cannot_be_exported_is_said(analysis: Path, tmp_path: Path, format: str, clusters, words: str) -> None:
+def test_an_unknown_format_or_cluster_is_named(
+    analysis: Path, tmp_path: Path, format: str, clusters, words: str
+) -> None:
     with pytest.raises(ExportError, match=words):
         export_clusters(analysis, format, tmp_path / "x", clusters)
 

@@ -41,7 +41,7 @@ def found(page: Page) -> str:
     return page.value("document.getElementById('results-text').textContent")
 
 
-def test_everything_is_drawn(page: Page) -> None:
+def test_every_part_of_the_page_is_drawn(page: Page) -> None:
     detail = open_cluster(page, 1)
     assert all(words in detail for words in ("udp/53 dns", "single destination", HOSTILE, "10 of 10 windows labelled"))
     assert page.value(ROWS) == [0, 1, 2]
@@ -143,7 +143,7 @@ def test_a_service_that_is_not_the_main_one_finds_its_source(
     assert found(page).endswith("This page holds the 2 main services of each source; telescope serve searches all.")
 
 
-def test_days_choose_what_is_shown_and_leave_the_news(page: Page) -> None:
+def test_the_chosen_days_filter_the_views_and_not_the_news(page: Page) -> None:
     news = "document.getElementById('today').textContent"
     before = page.value(news)
     assert search(page, **{"from": "2024-03-05", "to": "2024-03-06"}) == "3 clusters"
@@ -178,7 +178,7 @@ def test_a_cluster_chosen_while_zoomed_is_brought_into_view(page: Page) -> None:
     assert page.value(outside) > 0
 
 
-def test_values_of_the_details_search_with_a_click_and_all_addresses_are_shown(page: Page) -> None:
+def test_a_click_on_a_value_of_the_details_searches_for_it_and_all_addresses_are_shown(page: Page) -> None:
     open_cluster(page, 0)
     page.value("[...document.querySelectorAll('.addresses button')].find((b) => b.textContent === 'Show all').click()")
     lines = page.value("document.querySelector('.addresses textarea').value").split("\n")
@@ -213,9 +213,7 @@ def with_levels(report_data: ReportData, levels: list[dict[str, object]]) -> Rep
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_that_shuts_people_out(
-    chromium: Page, report_data: ReportData, tmp_path: Path, scheme: str
-) -> None:
+def test_axe_finds_no_violation(chromium: Page, report_data: ReportData, tmp_path: Path, scheme: str) -> None:
     levels = [{"threshold": 0.45, "n_clusters": 2, "n_alone": 0}, {"threshold": 0.5, "n_clusters": 3, "n_alone": 0}]
     write_report(tmp_path / "axe.html", with_levels(report_data, levels))
     page = chromium.open((tmp_path / "axe.html").as_uri(), scheme=scheme)
@@ -227,7 +225,7 @@ def test_axe_finds_nothing_that_shuts_people_out(
     assert broken == []
 
 
-def test_a_phone_scrolls_in_one_direction_only(chromium: Page, report_data: ReportData, tmp_path: Path) -> None:
+def test_the_page_does_not_scroll_sideways_on_a_phone(chromium: Page, report_data: ReportData, tmp_path: Path) -> None:
     levels = [{"threshold": t, "n_clusters": 20_000, "n_alone": 10_000} for t in (0.45, 0.5, 0.55)]
     write_report(tmp_path / "phone.html", with_levels(report_data, levels))
     page = chromium.open((tmp_path / "phone.html").as_uri(), width=360, height=740)

@@ -58,7 +58,7 @@ def days(tmp_path: Path) -> tuple[Path, Path]:
     return write(tmp_path / "monday", monday), write(tmp_path / "tuesday", tuesday)
 
 
-def test_what_became_of_each_cluster_is_told(days: tuple[Path, Path]) -> None:
+def test_the_comparison_says_what_became_of_each_cluster(days: tuple[Path, Path]) -> None:
     found = compare(*(read_folder(day, embeddings=False) for day in days))
     by_kind = {row["change"]: (row["before"], row["after"]) for row in found.clusters}
     assert by_kind == {

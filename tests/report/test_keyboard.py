@@ -93,7 +93,7 @@ def test_the_map_is_moved_zoomed_and_read_by_keys(page: Page) -> None:
     assert f"{chosen}," in told
 
 
-def test_a_search_is_typed_and_told(page: Page) -> None:
+def test_the_number_of_results_of_a_search_is_announced(page: Page) -> None:
     focus_on(page, "#search")
     page.write("dns")
     assert page.value(ROWS) == [1]
@@ -103,7 +103,7 @@ def test_a_search_is_typed_and_told(page: Page) -> None:
     assert page.value(ROWS) == [1]
 
 
-def test_clusters_are_told_without_colour(page: Page) -> None:
+def test_clusters_can_be_told_apart_without_colour(page: Page) -> None:
     pairs = page.value("Array.from({ length: 48 }, (_, rank) => Object.values(symbolOf(rank)).join())")
     assert len(set(pairs)) == 48
     assert page.value("new Set(SHAPES).size * COLOURS.length") == 48
@@ -121,7 +121,7 @@ def test_clusters_are_told_without_colour(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(chromium: Page, page: Page, scheme: str) -> None:
+def test_text_has_enough_contrast(chromium: Page, page: Page, scheme: str) -> None:
     """Contrast of at least 4.5 to 1 (WCAG 2.1, 1.4.3) of ink, quiet text, links and marks on page and card."""
     chromium.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     ratios = page.value("""(() => {

@@ -104,7 +104,7 @@ def test_a_sentence_says_why_members_belong_together(changes: dict[str, Any], se
     assert one["sentence"] == sentence
 
 
-def test_what_tells_neighbours_apart() -> None:
+def test_the_page_says_what_tells_neighbours_apart() -> None:
     other = profile(services=services(1.0), timing={}, targets={"order": "ascending"})
     apart = difference(profile(), other)
     assert (

@@ -112,7 +112,7 @@ def test_one_hundred_thousand_windows_are_interactive_in_three_seconds(
     assert page.value("document.querySelector('#cluster-table button.name').textContent").startswith("cluster ")
 
 
-def test_profiles_give_way_where_the_page_would_be_too_large(
+def test_clusters_and_events_are_left_out_where_the_page_would_be_too_large(
     report_data: ReportData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = [{**report_data.profiles[0], "cluster": k} for k in range(3, 400)]
@@ -159,13 +159,13 @@ def test_windows_that_behave_alike_lie_together_on_the_map(rng: np.random.Genera
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, 5, 12])
-def test_few_or_equal_windows_have_places(n: int) -> None:
+def test_few_or_equal_windows_have_places_on_the_map(n: int) -> None:
     places = map_layout(np.ones((n, 8), dtype=np.float32))
     assert places.shape == (n, 2)
     assert np.isfinite(places).all()
 
 
-def test_what_adaptation_brought_is_told(report_data: ReportData) -> None:
+def test_the_page_says_what_the_adaptation_changed(report_data: ReportData) -> None:
     facts = {"adapted": True, "sources": 1234, "kept_out": 137}
     facts |= {"before": {"same_source": 0.9}, "after": {"same_source": 0.95}}
     page = render_report(replace(report_data, adaptation=facts))

@@ -141,7 +141,7 @@ def test_windows_of_other_records_are_refused(telescope: Telescope) -> None:
         profile_clusters(telescope.records.drop_columns(["dst_ip"]), telescope.windows)
 
 
-def test_no_windows_no_profiles(telescope: Telescope) -> None:
+def test_without_windows_there_are_no_profiles(telescope: Telescope) -> None:
     assert profile_clusters(telescope.records, telescope.windows.slice(0, 0)) == []
 
 

@@ -77,13 +77,13 @@ def test_other_paths_and_other_names_are_refused(server: ReportServer) -> None:
     assert get(server, "", Host="evil.example")[0] == 403
 
 
-def test_an_address_that_is_none_gets_an_answer(server: ReportServer) -> None:
+def test_a_malformed_request_gets_an_answer(server: ReportServer) -> None:
     with socket.create_connection(server.server_address[:2], timeout=60) as connection:
         connection.sendall(f"GET http://[ HTTP/1.0\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n".encode())
         assert connection.recv(100).split()[1] == b"400"
 
 
-def test_silent_clients_hold_nobody_up(server: ReportServer) -> None:
+def test_silent_clients_do_not_block_others(server: ReportServer) -> None:
     """Neither clients that send nothing, nor those that ask and take no answer."""
     request = f"GET / HTTP/1.0\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n".encode()
     silent = [socket.create_connection(server.server_address[:2]) for _ in range(3 * MOST_CONNECTIONS)]
@@ -103,7 +103,7 @@ def test_silent_clients_hold_nobody_up(server: ReportServer) -> None:
         connection.close()
 
 
-def test_browsers_leave_the_port_of_http_out() -> None:
+def test_on_port_80_the_host_header_needs_no_port() -> None:
     assert host_names(80) == {"127.0.0.1", "localhost", "127.0.0.1:80", "localhost:80"}
     assert host_names(8707) == {"127.0.0.1:8707", "localhost:8707"}
 
@@ -147,7 +147,7 @@ def test_the_search_finds_every_source_that_was_read(server: ReportServer) -> No
         ("api/period?from=yesterday", "no day"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_answered_so(server: ReportServer, path: str, words: str) -> None:
+def test_an_invalid_question_gets_an_error_message(server: ReportServer, path: str, words: str) -> None:
     status, text = get(server, path)
     assert status == 400
     assert words in json.loads(text)["error"]
