@@ -181,16 +181,19 @@ class Progress:
         """Whether the gap is small enough or the time is up."""
         return self.closed or self.seconds_left <= 0
 
-    def of(self, graph: Graph, labels: np.ndarray, seconds: float) -> "Progress":
+    def of(self, graph: Graph, labels: np.ndarray, seconds: float, constant: float = 0.0) -> "Progress":
         """Progress on a graph that represents this one or a part of it, with the same gap to reach.
 
         Args:
             graph: the other graph.
             labels: (n,), its first clustering.
             seconds: time limit.
+            constant: what a clustering costs more here than there; the gap is relative to the cost here.
         """
         progress = Progress(graph, seconds, self._gap)
         progress.offer(labels)
+        if constant > 0 and progress.cost > 0:
+            progress._gap *= 1.0 + constant / progress.cost
         return progress
 
     def part(self, fraction: float, at_most: float = float("inf")) -> "Deadline":

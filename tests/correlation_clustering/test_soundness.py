@@ -10,6 +10,7 @@ from scipy import sparse
 from signed_instances import disagreement, optimum, random_weights
 
 from telescope_transformer.correlation_clustering import CorrelationClustering, certify, refine, sweep
+from telescope_transformer.correlation_clustering.bounds import transport
 from telescope_transformer.correlation_clustering.bounds.cuts import partition_rows, separate, separate_two_partition
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
 from telescope_transformer.correlation_clustering.bounds.verify import (
@@ -221,3 +222,32 @@ def test_an_interrupted_sweep_keeps_its_points() -> None:
     assert 0 < int(points) < 4_000
     # A second where nothing else runs; the tests share the machine.
     assert float(seconds) < 4.0
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_transported_weights_never_cost_more(double: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_DOUBLE_UP_TO", 100 if double else 0)
+    shares = []
+    for seed in range(200):
+        n = 4 + seed % 4
+        # Clusters of more than three nodes are split, as clusters of more than a thousand are elsewhere.
+        monkeypatch.setattr(transport, "_CHUNK", 3 if seed % 7 == 0 else 1_000)
+        graph = DenseGraph(mixed(seed, n) if seed % 3 == 0 else random_weights(seed, n))
+        best = min((np.array(labels) for labels in _partitions(n)), key=graph.cost)
+        other, constant = transport.transported(graph, best, Deadline())
+        for labels in _partitions(n):
+            here, there = graph.cost(np.array(labels)), other.cost(np.array(labels))
+            assert constant + there <= here + 1e-14 * (there + abs(constant))
+        shares.append(constant / graph.cost(best) if graph.cost(best) else 1.0)
+    # If it proved nothing, nothing would be wrong.
+    assert np.median(shares) > 0.5
+
+
+def test_transport_proves_most_of_the_cost_of_many_embeddings() -> None:
+    rng = np.random.default_rng(0)
+    vectors = np.repeat(rng.normal(size=(12, 8)), 30, axis=0) + 1.2 * rng.normal(size=(360, 8))
+    vectors /= np.linalg.norm(vectors, axis=1)[:, None]
+    graph = DenseGraph(vectors @ vectors.T, 0.3)
+    labels = refine(graph, seed=0)
+    _, constant = transport.transported(graph, labels, Deadline())
+    assert 0.6 * graph.cost(labels) < constant < graph.cost(labels)

@@ -39,10 +39,10 @@ FIRST_SMOOTHING, FIRST_SMOOTHING_SPARSE = 0.1, 0.006
 # last smoothing at the deadline, but never by less than the second. After four rounds on 5,000 embeddings, the gap was
 # 0.8 % with a fastest factor of 0.15 and 2.0 % with 0.3.
 _COOLING, _FASTEST_COOLING = 0.8, 0.1
-# Smoothing, relative to the scale, that a run with a time limit cools down to. Below it, another round gains more than
-# less smoothing does.
-_LAST_IN_TIME = 1e-4
-_LAST_IN_TIME_SPARSE = 1e-6
+# Smoothing, relative to the initial one, that a run with a time limit cools down to. Below it, another round gains
+# more than less smoothing does.
+_LAST_IN_TIME = 1e-3
+_LAST_IN_TIME_SPARSE = 1.7e-4
 # An ascent that no longer gains ends once its smoothing is below the first share of the initial one. It always ends
 # when the smoothing, relative to the scale, is as small as a gap that counts as closed.
 _COOL, _LAST_SMOOTHING = 1e-3, PROVED
@@ -93,19 +93,20 @@ class Dual:
         weights: float64 (m,), weights of the pairs that have a variable.
         scale: largest absolute weight of the graph, > 0.
         labels: int64 (n,), a good clustering.
+        smoothing: T at the start, in the unit of the weights.
         seed: of the order in which inequalities are searched for.
         capacity: maximum number of inequalities that one separation adds.
     """
 
     last_in_time, sweeps = _LAST_IN_TIME, _SWEEPS
 
-    def __init__(self, weights: np.ndarray, scale: float, labels: np.ndarray, *, seed: int, capacity: int) -> None:
+    def __init__(
+        self, weights: np.ndarray, scale: float, labels: np.ndarray, *, smoothing: float, seed: int, capacity: int
+    ) -> None:
         self.weights = weights
         self.reduced = weights.copy()
-        # Smoothing is relative to the attraction, because repulsion may be arbitrarily large.
-        largest = float(weights.max(initial=0.0))
-        self.scale = largest if largest > 0 else scale
-        self.smoothing = FIRST_SMOOTHING * scale
+        self.scale = _attraction(weights, scale)
+        self.smoothing = self.first_smoothing = smoothing
         self.triangles = np.empty((0, 3), dtype=np.int32 if weights.size < 2**31 else np.int64)
         self.multipliers = np.empty(0)
         self.rows = Rows()
@@ -173,7 +174,7 @@ class Dual:
             seconds_left: until the deadline, inf without one.
             round_seconds: how long the last round took.
         """
-        last = self.last_in_time * self.scale
+        last = self.last_in_time * self.first_smoothing
         if not np.isfinite(seconds_left) or self.smoothing <= last:
             return _COOLING
         rounds = max(seconds_left / max(round_seconds, _SHORTEST_ROUND), 1.0)
@@ -200,13 +201,16 @@ class DenseDual(Dual):
         graph: the graph; all its sizes are 1.
         labels: int64 (n,), a good clustering.
         seed: see `Dual`.
+        smoothing: initial smoothing, relative to the largest weight.
     """
 
-    def __init__(self, graph: DenseGraph, labels: np.ndarray, *, seed: int = 0) -> None:
+    def __init__(
+        self, graph: DenseGraph, labels: np.ndarray, *, seed: int = 0, smoothing: float = FIRST_SMOOTHING
+    ) -> None:
         self.n = graph.n
         weights = pack_pairs(graph.matrix, graph.threshold)
         capacity = min(_TRIANGLES_A_NODE * (graph.n + 64), MOST_TRIANGLES)
-        super().__init__(weights, graph.scale, labels, seed=seed, capacity=capacity)
+        super().__init__(weights, graph.scale, labels, smoothing=smoothing * graph.scale, seed=seed, capacity=capacity)
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
         return pairs_cut(labels)
@@ -253,8 +257,8 @@ class SparseDual(Dual):
         self._work = _FIRST_WORK_SMALL if graph.entries < _SMALL else _FIRST_WORK
         self._ids = edge_ids(graph.indptr, graph.indices)
         weights = graph.data[edge_positions(graph.indptr, graph.indices)]
-        super().__init__(weights, graph.scale, labels, seed=seed, capacity=capacity)
-        self.smoothing = smoothing * self.scale
+        first = smoothing * _attraction(weights, graph.scale)
+        super().__init__(weights, graph.scale, labels, smoothing=first, seed=seed, capacity=capacity)
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
         return edges_cut(self._graph.indptr, self._graph.indices, labels)
@@ -312,6 +316,12 @@ class SparseDual(Dual):
         """Primal estimates of the entries of the compressed rows, float64 (2 m,): 1 cut, 0 joined."""
         fractions: np.ndarray = edge_fractions(self.reduced, self.cut, self.smoothing)[self._ids]
         return fractions
+
+
+def _attraction(weights: np.ndarray, scale: float) -> float:
+    """Largest attractive weight, since repulsion may be arbitrarily large; the scale of the graph if there is none."""
+    largest = float(weights.max(initial=0.0))
+    return largest if largest > 0 else scale
 
 
 def ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | None = None) -> None:
