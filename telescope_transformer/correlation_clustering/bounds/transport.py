@@ -123,8 +123,8 @@ def _move(
             less = np.float64(routes[p, q]) * sent[p, q] * (1.0 + error)
             more = np.float64(demand[p, q]) * received[p, q] * (1.0 - error)
             if less > 0 or more > 0:
-                weight = _lowered(weight - less + more, abs(weight) + less + more, unit)
-                weights[rows[p], nodes[q]] = weights[nodes[q], rows[p]] = weight
+                changed = _lowered(weight - less + more, abs(weight) + less + more, unit)
+                weights[rows[p], nodes[q]] = weights[nodes[q], rows[p]] = changed
 
 
 @compiled()
@@ -156,8 +156,8 @@ def _spend(
             less = np.float64(attraction[p, q]) * (np.float64(used[p, q]) + used[q, p]) * (1.0 + error)
             more = np.float64(repaired[p, q]) * made_up[p, q] * (1.0 - error)
             if less > 0 or more > 0:
-                weight = _lowered(weight - less + more, abs(weight) + less + more, unit)
-                weights[nodes[p], nodes[q]] = weights[nodes[q], nodes[p]] = weight
+                changed = _lowered(weight - less + more, abs(weight) + less + more, unit)
+                weights[nodes[p], nodes[q]] = weights[nodes[q], nodes[p]] = changed
 
 
 @compiled()
