@@ -11,6 +11,7 @@ import pytest
 from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.evaluation.across import TFIDF, evaluate_across, method_names
 from telescope_transformer.evaluation.across_tables import across_tables
+from telescope_transformer.evaluation.baselines import organisation_pairs
 from telescope_transformer.evaluation.baselines.communities import hdbscan, leiden, reduced
 from telescope_transformer.evaluation.baselines.pair_classifier import pair_classifier_elsewhere
 from telescope_transformer.evaluation.baselines.pair_features import PairFeatures
@@ -59,7 +60,10 @@ def plan(data: Path) -> Plan:
     return read_plan(data / "plan.yaml")
 
 
-def test_every_cell_is_measured_once_and_tables_come_from_the_cells(data: Path, plan: Plan, tmp_path: Path) -> None:
+def test_every_cell_is_measured_once_and_tables_come_from_the_cells(
+    data: Path, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(organisation_pairs, "CANDIDATE_PAIRS", 20_000)
     ceiling = "small, adapted, with labels of organisations"
     methods = [TFIDF, "small", "small, adapted", ceiling]
     cells = evaluate_across(plan, data, tmp_path, seeds=[0], only=["a"], methods=methods, cpu=True)
