@@ -31,6 +31,7 @@ from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLe
 from telescope_transformer.preparation import load_split
 from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.records import FlowRecords, read_records
+from telescope_transformer.records.files import paths_of
 from telescope_transformer.records.in_memory import as_arrow, has_source, read_table
 from telescope_transformer.windows import WINDOW, cut_windows
 
@@ -192,7 +193,7 @@ class Embedder:
         records = _held(records)
         if isinstance(records, pa.Table) and {"source", "n_records", "timestamp"} <= set(records.column_names):
             return records
-        paths = _paths(records)
+        paths = paths_of(records)
         if paths is not None and len(paths) == 1 and (Path(paths[0]) / MANIFEST).is_file():
             return load_split(paths[0])
         if isinstance(records, FlowRecords):
@@ -360,18 +361,9 @@ def _held(records: Any) -> Any:
     return records
 
 
-def _paths(records: Any) -> list[str | Path] | None:
-    """`records` as a list of paths; None if it is something else."""
-    if isinstance(records, (str, Path)):
-        return [records]
-    if isinstance(records, (list, tuple)) and records and all(isinstance(each, (str, Path)) for each in records):
-        return list(records)
-    return None
-
-
 def _sequences(records: Any, columns: Mapping[str, str] | None) -> list[Any] | None:
     """Windows without sources, in a form that the tokenizer accepts; None if there are sources or files."""
-    if isinstance(records, (str, Path, FlowRecords)) or _paths(records) is not None:
+    if isinstance(records, (str, Path, FlowRecords)) or paths_of(records) is not None:
         return None
     if isinstance(records, (list, tuple)) and not all(isinstance(record, Mapping) for record in records):
         return [each if isinstance(each, (list, tuple)) else as_arrow(each) for each in records]

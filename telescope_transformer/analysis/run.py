@@ -46,6 +46,7 @@ from telescope_transformer.preparation import (
 from telescope_transformer.preparation.dataset import Scan
 from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.records import FlowRecords, RecordScan, scan_records
+from telescope_transformer.records.files import paths_of
 from telescope_transformer.records.in_memory import read_table
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import name_clusters
@@ -133,9 +134,9 @@ def _as_scan(records: Any) -> Scan:
     """Open paths as a scan, or wrap records in memory as one and validate them like those of a file."""
     if isinstance(records, RecordScan):
         return records
-    several = isinstance(records, (list, tuple)) and bool(records)
-    if isinstance(records, (str, Path)) or (several and all(isinstance(each, (str, Path)) for each in records)):
-        return scan_records(records)
+    paths = paths_of(records)
+    if paths is not None:
+        return scan_records(paths)
     return _InMemory(records if isinstance(records, FlowRecords) else read_table(records))
 
 

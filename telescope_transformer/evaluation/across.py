@@ -141,19 +141,19 @@ def evaluate_across(
 def method_names(plan: Plan) -> list[str]:
     """Names of all methods, in the order of the tables."""
     arms = [name for variant in plan.variants for name in _arms(variant)]
-    return [TFIDF, CLASSIFIER, CLASSIFIER_OF_BEHAVIOUR, *arms, *map(_ceiling, plan.variants)]
+    return [TFIDF, CLASSIFIER, CLASSIFIER_OF_BEHAVIOUR, *arms, *_ceilings(plan)]
 
 
-def _ceiling(variant: Variant) -> str:
-    """Name of the classifier that has seen the organisations' labels at hand."""
-    return f"{variant.name}, adapted, with labels of organisations"
+def _ceilings(plan: Plan) -> dict[str, Variant]:
+    """Names of the classifiers that have seen the organisations' labels at hand, each with its variant."""
+    return {f"{variant.name}, adapted, with labels of organisations": variant for variant in plan.variants}
 
 
 def _depends(target: Target, method: str) -> dict[str, Any]:
     """What a cell depends on: the telescope, the training telescopes, and the recipes of the model."""
     found: dict[str, Any] = {"telescope": target.telescope, "others": target.plan.others(target.telescope)}
     for variant in target.plan.variants:
-        if method in (*_arms(variant), _ceiling(variant)):
+        if method in _arms(variant) or _ceilings(target.plan).get(method) is variant:
             found |= {"model": variant, "adapt": read_recipe(variant.adapt)}
             found["recipe"] = read_recipe(variant.recipe) if variant.recipe is not None else None
     return found
@@ -165,7 +165,7 @@ def _measured(target: Target, method: str) -> dict[str, Any]:
         parts = target.parts
     except DatasetError as error:
         return {"figures": {}, "skipped": str(error)}
-    of_organisations = method in map(_ceiling, target.plan.variants)
+    of_organisations = method in _ceilings(target.plan)
     if of_organisations and parts.labelled is None:
         return {"figures": {}}
     represent, facts = _fitted(target, method)
@@ -188,11 +188,9 @@ def _fitted(target: Target, method: str) -> tuple[Represent, dict[str, Any]]:
         others = [WindowSet(fixed_windows(windows, target.telescope.window)) for windows in target.elsewhere.values()]
         hosts = method == CLASSIFIER
         return pair_classifier_elsewhere(others, parts.train, target.seed, hosts=hosts), {}
-    for variant in target.plan.variants:
-        if method == _ceiling(variant):
-            (model, tokenizer), facts = _adapted(target, variant, from_scratch=False)
-            embed = partial(_vectors, model, tokenizer)
-            return organisation_pairs(parts.train, embed, target.seed), facts
+    if method in _ceilings(target.plan):
+        (model, tokenizer), facts = _adapted(target, _ceilings(target.plan)[method], from_scratch=False)
+        return organisation_pairs(parts.train, partial(_vectors, model, tokenizer), target.seed), facts
     arms = {name: (variant, arm) for variant in target.plan.variants for name, arm in _arms(variant).items()}
     variant, arm = arms[method]
     (model, tokenizer), facts = arm(target, variant)

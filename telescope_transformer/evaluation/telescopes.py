@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.evaluation.inputs import distinct_records
 from telescope_transformer.evaluation.protocol import MAX_WINDOWS, recurring
-from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.evaluation.windows import WindowSet, labelled_windows
 from telescope_transformer.files import replacing
 from telescope_transformer.labels import PrefixLabels, table_entries
 from telescope_transformer.records import read_records
@@ -233,9 +233,7 @@ def split(windows: pa.Table, length: int, seed: int, seen: set[str]) -> Parts:
 
     learning, unseen = of("train"), recurring(fixed_windows(of("test"), length))[0]
     train, validation = (recurring(fixed_windows(of(part), length))[0] for part in ("train", "validation"))
-    labelled = unseen.slice(0, 0)
-    if "label" in unseen.column_names:
-        labelled = unseen.filter(pc.fill_null(pc.not_equal(unseen["label"], ""), False))
+    labelled = labelled_windows(unseen)
     sizes = {"learned": train, "validation": validation, "unseen": unseen}
     counts = {name: len(pc.unique(part["source"])) for name, part in sizes.items()}
     if min(counts.values()) < FEWEST_SOURCES:

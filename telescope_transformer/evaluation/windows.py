@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -117,3 +118,10 @@ def indicator(values: np.ndarray, vocabulary: np.ndarray | None = None) -> csr_a
     counts = csr_array((np.ones(values.size, np.float32), (rows, columns)), shape=(len(values), len(columns_of)))
     counts.sum_duplicates()
     return counts
+
+
+def labelled_windows(windows: pa.Table) -> pa.Table:
+    """The windows that have a label; none if there is no such column."""
+    if "label" not in windows.column_names:
+        return windows.slice(0, 0)
+    return windows.filter(pc.fill_null(pc.not_equal(windows["label"], ""), False))

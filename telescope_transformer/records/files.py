@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from telescope_transformer.errors import InputError
@@ -221,6 +222,15 @@ def _files_of(given: str | Path) -> list[InputFile]:
         return [InputFile(path)]
     matches = sorted(glob.glob(str(given), recursive=True))
     return [InputFile(Path(match), given=False) for match in matches if Path(match).is_file()]
+
+
+def paths_of(records: Any) -> list[str | Path] | None:
+    """`records` as a list of paths; None if it is something else."""
+    if isinstance(records, (str, Path)):
+        return [records]
+    if isinstance(records, (list, tuple)) and records and all(isinstance(each, (str, Path)) for each in records):
+        return list(records)
+    return None
 
 
 def find_inputs(inputs: Sequence[str | Path] | str | Path) -> list[InputFile]:

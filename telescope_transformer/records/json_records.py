@@ -37,6 +37,8 @@ BLOCK_BYTES = 4 << 20
 _REQUIRED = ("timestamp", "src_ip", "protocol", "dst_port")
 _NO_TEXT = "a value holds half of a surrogate pair, which is no character"
 _LONGEST_LISTING = 500
+"""Characters of a message that lists the names of an object."""
+
 _SNIFFED_VALUES = 200
 """Values at the beginning of a file by which its format gets its name."""
 

@@ -32,6 +32,7 @@ from telescope_transformer.records.schema import (
     ICMPV6,
     OPTIONAL_FIELDS,
     REQUIRED_FIELDS,
+    TCP,
     flow_schema,
 )
 from telescope_transformer.records.sensors import ABSENT_DESTINATION
@@ -52,7 +53,9 @@ _LARGEST = {row.name: row.largest for row in FIELDS if row.largest is not None a
 _EARLIEST_PLAUSIBLE = 631_152_000_000_000
 """1990-01-01 in microseconds: before it there were no telescopes."""
 
-RDP, REMOTE_DESKTOP, TCP = 27, 3389, 6
+_RDP, _REMOTE_DESKTOP = 27, 3389
+"""The Reliable Data Protocol, and the port of Remote Desktop (IANA)."""
+
 _AHEAD = 2 * DAY
 """Microseconds by which a record may lie ahead of this machine's clock: two days, for clocks and zones in disorder."""
 
@@ -194,7 +197,7 @@ class Validator:
         parsed["src_port"], parsed["dst_port"] = parse_ports(raw, np.asarray(parsed["protocol"].values))
         if is_text(raw["protocol"].type):
             # Honeypots call Remote Desktop so; the Reliable Data Protocol has no such port.
-            desktop = (parsed["protocol"].values == RDP) & (np.asarray(parsed["dst_port"].values) == REMOTE_DESKTOP)
+            desktop = (parsed["protocol"].values == _RDP) & (np.asarray(parsed["dst_port"].values) == _REMOTE_DESKTOP)
             parsed["protocol"] = parsed["protocol"]._replace(values=np.where(desktop, TCP, parsed["protocol"].values))
         for field, largest in _LARGEST.items():
             if field in raw:

@@ -53,6 +53,15 @@ def _lowered(value: float, terms: float, unit: float) -> float:
     return value - (unit * abs(value) + 4.0 * _UNIT * terms + _VANISHES)
 
 
+@compiled(inline="always")
+def _change(weights: np.ndarray, i: int, j: int, less: float, more: float, unit: float) -> None:
+    """Lower and raise the weight of a pair, rounded down."""
+    if less > 0 or more > 0:
+        weight = np.float64(weights[i, j])
+        changed = _lowered(weight - less + more, abs(weight) + less + more, unit)
+        weights[i, j] = weights[j, i] = changed
+
+
 @compiled()
 def _scaled_weights(matrix: np.ndarray, threshold: float, factor: float, unit: float, weights: np.ndarray) -> None:
     """Write the weights times a power of two, rounded down; the diagonal is 0."""
@@ -119,12 +128,9 @@ def _move(
     """
     for p in range(rows.size):
         for q in range(nodes.size):
-            weight = np.float64(weights[rows[p], nodes[q]])
             less = np.float64(routes[p, q]) * sent[p, q] * (1.0 + error)
             more = np.float64(demand[p, q]) * received[p, q] * (1.0 - error)
-            if less > 0 or more > 0:
-                changed = _lowered(weight - less + more, abs(weight) + less + more, unit)
-                weights[rows[p], nodes[q]] = weights[nodes[q], rows[p]] = changed
+            _change(weights, rows[p], nodes[q], less, more, unit)
 
 
 @compiled()
@@ -152,12 +158,9 @@ def _spend(
     """
     for p in range(nodes.size):
         for q in range(p):
-            weight = np.float64(weights[nodes[p], nodes[q]])
             less = np.float64(attraction[p, q]) * (np.float64(used[p, q]) + used[q, p]) * (1.0 + error)
             more = np.float64(repaired[p, q]) * made_up[p, q] * (1.0 - error)
-            if less > 0 or more > 0:
-                changed = _lowered(weight - less + more, abs(weight) + less + more, unit)
-                weights[nodes[p], nodes[q]] = weights[nodes[q], nodes[p]] = changed
+            _change(weights, nodes[p], nodes[q], less, more, unit)
 
 
 @compiled()

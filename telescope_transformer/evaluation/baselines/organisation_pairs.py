@@ -4,15 +4,13 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from scipy.spatial.distance import squareform
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.evaluation.baselines.pair_classifier import BLOCK_PAIRS, boosting
+from telescope_transformer.evaluation.baselines.pair_classifier import Features, boosted, log_odds
 from telescope_transformer.evaluation.baselines.pair_features import PairFeatures
 from telescope_transformer.evaluation.representation import Representation
-from telescope_transformer.evaluation.windows import WindowSet
-from telescope_transformer.metrics.pairs import all_pairs
+from telescope_transformer.evaluation.windows import WindowSet, labelled_windows
 from telescope_transformer.windows import fixed_windows
 
 # Our choices: some thousand pairs of each organisation, in a minute of one core.
@@ -34,11 +32,8 @@ def organisation_pairs(train: WindowSet, embed: Vectors, seed: int) -> Callable[
     Raises:
         DatasetError: if the windows have fewer than two organisations.
     """
-    labels = np.array(train.table["label"].to_pylist(), dtype=object)
-    known = np.array([label not in (None, "") for label in labels])
-    labelled = WindowSet(
-        fixed_windows(train.table.filter(known), train.length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
-    )
+    known = labelled_windows(train.table)
+    labelled = WindowSet(fixed_windows(known, train.length, max_per_source=WINDOWS_PER_SOURCE, seed=seed))
     organisations = labelled.labels
     if organisations is None or len(np.unique(organisations)) < 2:
         raise DatasetError("fewer than two organisations are known among the sources to learn from")
@@ -46,19 +41,16 @@ def organisation_pairs(train: WindowSet, embed: Vectors, seed: int) -> Callable[
     first, second = rng.integers(0, len(labelled), (2, CANDIDATE_PAIRS))
     of_two = labelled.sources[first] != labelled.sources[second]
     first, second = first[of_two], second[of_two]
-    model = boosting(seed, class_weight="balanced")
-    model.fit(_features(train, embed, labelled)(first, second), organisations[first] == organisations[second])
+    features = _features(train, embed, labelled)(first, second)
+    model = boosted(features, organisations[first] == organisations[second], seed, class_weight="balanced")
     return partial(_log_odds, model, train, embed)
 
 
-def _features(train: WindowSet, embed: Vectors, windows: WindowSet) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _features(train: WindowSet, embed: Vectors, windows: WindowSet) -> Features:
     by_hand, vectors = PairFeatures(train, windows), embed(windows)
 
     def features(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        columns = by_hand(first, second)
-        # scikit-learn cannot bin a column that has no value.
-        columns[:, np.isnan(columns).all(axis=0)] = 0
-        return np.column_stack([columns, np.einsum("ij,ij->i", vectors[first], vectors[second])])
+        return np.column_stack([by_hand(first, second), np.einsum("ij,ij->i", vectors[first], vectors[second])])
 
     return features
 
@@ -66,7 +58,4 @@ def _features(train: WindowSet, embed: Vectors, windows: WindowSet) -> Callable[
 def _log_odds(
     model: HistGradientBoostingClassifier, train: WindowSet, embed: Vectors, windows: WindowSet
 ) -> Representation:
-    features, (first, second) = _features(train, embed, windows), all_pairs(len(windows))
-    blocks = [slice(begin, begin + BLOCK_PAIRS) for begin in range(0, len(first), BLOCK_PAIRS)]
-    scores = [model.decision_function(features(first[block], second[block])) for block in blocks]
-    return Representation(squareform(np.concatenate(scores).astype(np.float32)))
+    return log_odds(model, _features(train, embed, windows), len(windows))

@@ -24,6 +24,9 @@ NEGATIVES_PER_POSITIVE = 6
 # Pairs whose features are computed at a time, to bound memory.
 BLOCK_PAIRS = 200_000
 
+# Features (pairs, features) of the pairs of windows `first[k]` and `second[k]`.
+Features = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 
 def pair_classifier(split: Split, seed: int) -> Callable[[WindowSet], Representation]:
     """Log-odds that two windows are of one source, learned from pairs of training windows."""
@@ -54,28 +57,30 @@ def fit_pairs(telescopes: Sequence[WindowSet], seed: int, *, hosts: bool = True)
         first, second = _training_pairs(train, rng)
         features.append(PairFeatures(windows, train, hosts=hosts)(first, second))
         same.append(train.sources[first] == train.sources[second])
-    model = boosting(seed)
-    known = np.concatenate(features)
+    return boosted(np.concatenate(features), np.concatenate(same), seed)
+
+
+def boosted(features: np.ndarray, same: np.ndarray, seed: int, **options: Any) -> HistGradientBoostingClassifier:
+    """Fit gradient boosting, with our choice of settings, to features (pairs, features) of pairs."""
     # scikit-learn cannot bin a column that has no value. A constant column is never used for a split.
-    known[:, np.isnan(known).all(axis=0)] = 0
-    return model.fit(known, np.concatenate(same))
-
-
-def boosting(seed: int, **options: Any) -> HistGradientBoostingClassifier:
-    """Gradient boosting with our choice of settings."""
-    return HistGradientBoostingClassifier(
+    features[:, np.isnan(features).all(axis=0)] = 0
+    model = HistGradientBoostingClassifier(
         max_iter=300, learning_rate=0.06, max_leaf_nodes=31, min_samples_leaf=40, random_state=seed, **options
     )
+    return model.fit(features, same)
 
 
 def _log_odds(
     model: HistGradientBoostingClassifier, train: WindowSet, windows: WindowSet, *, hosts: bool = True
 ) -> Representation:
-    features, pairs = PairFeatures(train, windows, hosts=hosts), all_pairs(len(windows))
-    scores = []
-    for begin in range(0, len(pairs[0]), BLOCK_PAIRS):
-        first, second = (side[begin : begin + BLOCK_PAIRS] for side in pairs)
-        scores.append(model.decision_function(features(first, second)))
+    return log_odds(model, PairFeatures(train, windows, hosts=hosts), len(windows))
+
+
+def log_odds(model: HistGradientBoostingClassifier, features: Features, n_windows: int) -> Representation:
+    """The log-odds of all pairs of windows."""
+    first, second = all_pairs(n_windows)
+    blocks = [slice(begin, begin + BLOCK_PAIRS) for begin in range(0, len(first), BLOCK_PAIRS)]
+    scores = [model.decision_function(features(first[block], second[block])) for block in blocks]
     return Representation(squareform(np.concatenate(scores).astype(np.float32)))
 
 
