@@ -152,7 +152,7 @@ def test_single_things_are_not_plural(records: pa.Table) -> None:
     said: list[str] = []
     analyze(one_window, SETTINGS, say=said.append)
     assert "1 window of 1 source" in said
-    assert any(line.startswith("1 cluster at cosine threshold") for line in said)
+    assert any(line.startswith("0 clusters and 1 window like no other at cosine") for line in said)
     assert [counted(1, "event"), counted(2_000, "event")] == ["1 event", "2,000 events"]
 
 

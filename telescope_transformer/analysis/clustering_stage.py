@@ -261,7 +261,7 @@ def cluster(
     }
     if n_assigned:
         say(
-            f"{counted(found['n_clusters'], 'cluster')} in all; the proof is of {counted(len(first), 'window')}, "
+            f"{_in_words(labels[core])} in all; the proof is of {counted(len(first), 'window')}, "
             f"the other {found['assigned_share']:.1%} joined the clusters that attract them"
         )
     return labels, found
@@ -278,8 +278,7 @@ def _solve(
     vectors: np.ndarray, threshold: float, settings: AnalysisSettings, say: Say
 ) -> tuple[np.ndarray, Solution, str]:
     labels, graph = _search(vectors, threshold, settings)
-    n_clusters = int(labels.max(initial=-1)) + 1
-    say(f"{counted(n_clusters, 'cluster')} at cosine threshold {threshold:.3f}; proving how good the clustering is")
+    say(f"{_in_words(labels)} at cosine threshold {threshold:.3f}; proving how good the clustering is")
     proved = certify(graph, labels, time_limit=settings.time_limit, gap=ENOUGH, seed=settings.seed)
     gap = proved.summary()["gap"]
     if proved.cost > 0:
@@ -288,6 +287,14 @@ def _solve(
     else:
         say("cost 0: no clustering costs less")
     return labels, proved, graph.outside_pairs
+
+
+def _in_words(labels: np.ndarray) -> str:
+    """How many clusters of several windows there are, and how many windows are alone; as the report counts them."""
+    sizes = np.unique_counts(labels).counts
+    alone = int((sizes == 1).sum())
+    words = counted(len(sizes) - alone, "cluster")
+    return f"{words} and {counted(alone, 'window')} like no other" if alone else words
 
 
 class _Centres:

@@ -28,12 +28,13 @@ def place_short_windows(
 
     Returns:
         Confidence float32 (n,): probability that a window belongs to its most similar cluster. NaN for windows that
-        already had a cluster, and if too few windows can be cut down to measure it.
+        already had a cluster; 0 if too few windows can be cut down to measure it.
     """
     confidence = np.full(len(labels), np.nan, dtype=np.float32)
     core, short = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
     if not len(short):
         return confidence
+    confidence[short] = 0
     new = labels.max(initial=-1) + 1
     placement = centres = None
     if len(core):

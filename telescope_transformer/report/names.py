@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from telescope_transformer.records.schema import PORT_PROTOCOLS
+from telescope_transformer.report.services import protocol_name
 from telescope_transformer.report.words import counted, duration, joined, rounded
 
 # All shares below are our choices, made by reading the names of real clusters.
@@ -29,6 +31,7 @@ TOOL_WORDS = {
     "nmap": "Nmap",
     "unicornscan": "Unicornscan",
 }
+WITH_PORTS = {protocol_name(protocol) for protocol in PORT_PROTOCOLS}
 # A group of fields that masking shows to carry less than this share of the similarity explains nothing.
 EXPLAINS = 0.05
 # Where nothing was masked, these groups are named.
@@ -242,6 +245,9 @@ def _target_fact(profile: Profile) -> str:
 
 def _source_port_fact(profile: Profile) -> str:
     ports = profile.get("src_ports") or []
+    with_ports = sum(row["share"] for row in profile.get("protocols") or [] if row["protocol"] in WITH_PORTS)
+    if profile.get("protocols") and with_ports < MAJORITY:
+        return ""
     if ports and ports[0]["share"] >= MOST:
         return f"use source port {ports[0]['port']}"
     return "choose their source ports in a similar way"

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer import similarity
 from telescope_transformer.fields import DAY, SECOND
+from telescope_transformer.placement import SMALLEST_CONFIDENCE
 from telescope_transformer.records.addresses import IPV4, parse_addresses
 from telescope_transformer.report.counting import codes_of
 from telescope_transformer.report.days import Days
@@ -21,6 +22,7 @@ from telescope_transformer.report.layout import map_layout
 from telescope_transformer.report.names import difference
 from telescope_transformer.report.news import Period, change_of, period_of, traffic_of
 from telescope_transformer.report.services import service_hint
+from telescope_transformer.report.sources import without_lone_short
 
 # The most that a page holds, so that it stays below 5 MB and is drawn soon; `telescope serve` reads the whole tables.
 # Measured on 100,000 windows of as many sources: 17 characters per window and 12 per source, deflated and in base 64.
@@ -83,8 +85,8 @@ class ReportData:
     title: str = "Telescope report"
 
     def every_source(self) -> pa.Table:
-        """`sources`, or else the sources of the windows."""
-        return self.sources if self.sources is not None else sources_of_windows(self.windows)
+        """`sources`, or else the sources of the windows; those of too few records are in no cluster."""
+        return without_lone_short(self.sources if self.sources is not None else sources_of_windows(self.windows))
 
     def first_screen(self) -> dict[str, Any]:
         """What an analyst reads first (`report.first_screen`)."""
@@ -252,14 +254,17 @@ def _categories(codes: np.ndarray, names: list[str]) -> dict[str, Any]:
 
 
 def _alone(windows: pa.Table) -> dict[str, Any]:
-    """How many windows are alone in their cluster, and which services most of them ask for."""
+    """How many windows are alone in their cluster, how many of these are too short, and their main services."""
     clusters = windows["cluster"].to_numpy()
     alone = np.bincount(clusters)[clusters] == 1 if len(clusters) else np.zeros(0, dtype=bool)
+    n_short = 0
+    if "placement" in windows.column_names:
+        n_short = int((windows["placement"].to_numpy()[alone] < SMALLEST_CONFIDENCE).sum())
     rows: list[tuple[str, int]] = []
     if "service" in windows.column_names and alone.any():
         found = windows.filter(pa.array(alone))["service"].value_counts().to_pylist()
         rows = sorted(((row["values"] or "", row["counts"]) for row in found), key=lambda row: (-row[1], row[0]))
-    return {"n": int(alone.sum()), "services": rows[:ALONE_SERVICES], "n_services": len(rows)}
+    return {"n": int(alone.sum()), "n_short": n_short, "services": rows[:ALONE_SERVICES], "n_services": len(rows)}
 
 
 def _grid(windows: pa.Table, places: np.ndarray, several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

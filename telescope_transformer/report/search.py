@@ -15,6 +15,7 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.fields import DAY
 from telescope_transformer.records.addresses import IPV4, network_of, parse_addresses
 from telescope_transformer.report.folder import Folder
+from telescope_transformer.report.sources import without_lone_short
 from telescope_transformer.report.words import day_text
 
 # Most characters of a search, and most rows and addresses of an answer.
@@ -131,6 +132,7 @@ def who_text(profile: Mapping[str, Any]) -> str:
 
 def _source_table(sources: pa.Table) -> pa.Table:
     """The sources with their addresses as numbers: `version`, and the halves `high` and `low`."""
+    sources = without_lone_short(sources)
     parsed = parse_addresses(sources["source"])
     names = ("source", "cluster", "n_records", "first_seen", "last_seen")
     columns = {name: sources[name] for name in names} | {"id": pa.array(np.arange(sources.num_rows))}

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.placement import SMALLEST_CONFIDENCE
 from telescope_transformer.report.services import service_columns
 from telescope_transformer.windows import distinct_codes, service_codes
 
@@ -55,6 +56,18 @@ def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
     for name in ("service", "services"):
         table = table.append_column(name, read[name].take(place))
     return table.sort_by("source")
+
+
+def without_lone_short(sources: pa.Table) -> pa.Table:
+    """The sources, null as the cluster of those whose records are too few to tell whom they are like.
+
+    An analysis gives each of them a cluster of its own. A reader would take that for a behaviour like no other.
+    """
+    if "placement" not in sources.column_names:
+        return sources
+    too_few = pc.less(sources["placement"], SMALLEST_CONFIDENCE).fill_null(False)
+    clusters = pc.if_else(too_few, pa.scalar(None, sources["cluster"].type), sources["cluster"])
+    return sources.set_column(sources.column_names.index("cluster"), "cluster", clusters)
 
 
 def _absent(name: str, n: int, kind: pa.DataType) -> pa.Array:

@@ -96,7 +96,7 @@ def test_a_source_that_is_alone_is_said_to_be_alone(chromium: Page, report_data:
     page = chromium.open((tmp_path / "alone.html").as_uri())
     search(page, "192.0.2.1")
     assert "It is alone: no other source behaves like it." in found(page)
-    assert "1 window like no other" in page.value("document.getElementById('alone').textContent")
+    assert "1 window in no cluster: 1 like no other;" in page.value("document.getElementById('alone').textContent")
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,10 @@ def test_a_name_is_kept_while_its_main_service_stays() -> None:
             "networks; services explain 46 % of the similarity.",
         ),
         (
+            {"protocols": [{"protocol": "icmp", "share": 1.0}]},
+            "They probe almost only tcp/445 smb and come from 90 networks; services explain 46 % of the similarity.",
+        ),
+        (
             {"why": [], "services": services(0.6, 0.2), "n_networks": 1},
             "They probe 14 services (mostly tcp/7001), send a record every 3 s, visit 7 destinations in random order "
             "and all come from 192.0.2.0/24.",

@@ -13,6 +13,7 @@ import pytest
 from devtools import BROWSER, Page
 from made_telescope import HOSTILE, build_telescope
 
+from telescope_transformer.analysis import sources_table
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.report import ReportData, certificate_text, profile_clusters, render_report, write_report
 from telescope_transformer.report.layout import map_layout
@@ -136,6 +137,20 @@ def test_the_first_screen_says_what_happened_and_what_is_in_no_cluster(report_da
     assert "From 4 March to 13 March 2024, 31 sources sent 241 records." in first
     assert "30 of them form 3 clusters; 1 sent too few records to be in a cluster." in first
     assert "242 records were read: 241 kept, 1 rejected" in page
+
+
+def test_sources_of_too_few_records_are_in_no_cluster_and_are_not_said_to_behave_like_no_other(
+    report_data: ReportData,
+) -> None:
+    alone = [*range(3, 7), *report_data.windows["cluster"].to_pylist()[4:]]
+    windows = report_data.windows.drop_columns("cluster").append_column("cluster", pa.array(alone, pa.int32()))
+    confidence = pa.array([0.0, 0.2, 0.49, None, 0.5, *[None] * (windows.num_rows - 5)], pa.float32())
+    windows = windows.append_column("placement", confidence)
+    data = replace(report_data, windows=windows, sources=sources_table(windows))
+    assert "3 sent too few records to be in a cluster." in data.first_screen()["sentences"][1]
+    assert "1 behaves like no other source" in data.first_screen()["sentences"][1]
+    assert page_data(data)["alone"]["n_short"] == 3
+    assert data.every_source()["cluster"].null_count == 3
 
 
 @pytest.mark.parametrize(("threshold", "words"), [(0.5, "chosen without labels"), (0.7, "would be 0.500")])

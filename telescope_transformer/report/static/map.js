@@ -171,7 +171,7 @@ class WindowMap {
     const lines = [
       `source ${this.report.sources.name(w.source[i])}`,
       `${minute(w.first + w.start[i])} UTC, ${counted(w.records[i], "record")} in ${duration(w.seconds[i])}`,
-      `${this.report.byNumber.get(w.cluster[i])?.name ?? "alone"}${margin}`,
+      `${this.report.byNumber.get(w.cluster[i])?.name ?? "in no cluster"}${margin}`,
     ];
     for (const [name, { codes, names }] of Object.entries(w.categories))
       if (codes[i] !== NO_CATEGORY) lines.push(`${name} ${names[codes[i]]}`);

@@ -257,6 +257,11 @@ class ClusterTable {
   drawAlone() {
     const { alone } = this.report;
     if (!alone.n) return;
+    const [short, others] = [alone.n_short, alone.n - alone.n_short];
+    const why = [
+      short && `${integer.format(short)} of too few records to tell`,
+      others && `${integer.format(others)} like no other`,
+    ];
     const beyond = alone.n_services - alone.services.length;
     document
       .getElementById("alone")
@@ -264,7 +269,7 @@ class ClusterTable {
         element(
           "details",
           { class: "card" },
-          element("summary", {}, `${counted(alone.n, "window")} like no other; the search finds their sources`),
+          element("summary", {}, `${counted(alone.n, "window")} in no cluster: ${why.filter(Boolean).join(", ")}; the search finds their sources`),
           element(
             "ul",
             { class: "lines columns-list" },
