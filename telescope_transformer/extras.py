@@ -22,7 +22,6 @@ EXTRAS = {
     "pandas": "hub",
     "pymisp": "export",
     "pyspark": "spark",
-    "stix2": "export",
     "tensorboard": "train",
 }
 
@@ -41,7 +40,7 @@ def require(module: str) -> ModuleType:
     """Import an optional module.
 
     Args:
-        module: name such as "stix2" or "fastavro.schema"; its package is a key of `EXTRAS`.
+        module: name such as "pymisp" or "fastavro.schema"; its package is a key of `EXTRAS`.
 
     Raises:
         MissingExtraError: if it is not installed; the message names the extra that installs it.

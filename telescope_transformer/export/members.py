@@ -2,9 +2,11 @@
 
 import os
 import uuid
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from telescope_transformer.errors import ExportError, InputError
 from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.labels import known_scanners
 from telescope_transformer.report import read_folder
-from telescope_transformer.report.names import MAJORITY, place_words, plain_name
+from telescope_transformer.report.names import MAJORITY, place_words, plain_name, why_together
+from telescope_transformer.report.sources import without_lone_short
 from telescope_transformer.report.words import counted
 
 # Ids are derived from what they identify (UUID version 5; STIX 2.1, section 2.9), so a repeated export updates objects
@@ -50,9 +53,16 @@ class Members:
     asked: tuple[int, ...] = ()
     gone: Mapping[int, str] = field(default_factory=dict)
 
+    @cached_property
+    def _rows(self) -> dict[int, list[dict[str, Any]]]:
+        rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for row in self.sources.to_pylist():
+            rows[row["cluster"]].append(row)
+        return rows
+
     def of(self, cluster: int) -> list[dict[str, Any]]:
         """The sources of one cluster, as rows."""
-        return self.sources.filter(pc.equal(self.sources["cluster"], cluster)).to_pylist()
+        return self._rows.get(cluster, [])
 
     @property
     def clusters(self) -> list[int]:
@@ -72,18 +82,14 @@ class Members:
         return [row["tool"] for row in rows if row["share"] >= MAJORITY]
 
     def describe(self, cluster: int) -> str:
-        """A cluster in one line: its size, services, timing and destinations."""
+        """A cluster in one line: its size, where it is from, and what its members have in common."""
         profile = self.profiles.get(cluster)
         if profile is None:
             return "a window that is alone in its cluster: no other window is like it"
-        services = ", ".join(f"{row['service']} ({row['share']:.0%})" for row in profile["services"][:3])
-        gap = profile.get("timing", {}).get("median_inter_arrival_s", 0.0)
-        targets = profile.get("targets", {})
         where = f" {place}" if (place := place_words(profile)) else ""
-        order = targets.get("order", "not known")
-        who = f"{counted(profile['n_sources'], 'source')}{where} that behave alike"
-        destinations = counted(targets.get("n_destinations", 0), "destination")
-        return f"{who}: {services}; median inter-arrival time {gap:g} s; {destinations}, order: {order}"
+        behave = "behaves" if profile["n_sources"] == 1 else "behave"
+        why = profile.get("sentence") or why_together(profile)
+        return f"{counted(profile['n_sources'], 'source')}{where} that {behave} alike. {why}".rstrip()
 
 
 def load_members(
@@ -107,8 +113,9 @@ def load_members(
     except InputError as error:
         raise ExportError(str(error)) from error
     calibrated = read.summary["solution"].get("scale", 1.0) != 1.0
-    # Sources that were seen too rarely are in no cluster.
-    sources = read.sources.filter(pc.is_valid(read.sources["cluster"]))
+    # Sources of too few records are in no cluster.
+    sources = without_lone_short(read.sources)
+    sources = sources.filter(pc.is_valid(sources["cluster"]))
     if "services" in sources.column_names:
         # A list fits in no cell of a table; a port scanner's has thousands of entries.
         sources = sources.drop_columns("services")
