@@ -1,5 +1,6 @@
 """Embedding: batches of similar length, equal embeddings in every batch, and files."""
 
+import time
 import warnings
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 
 from telescope_transformer.embedding import (
     BF16_IN_SOFTWARE,
+    _side_by_side,
     checkpoint_digest,
     embed_files,
     embed_windows,
     length_batches,
     load_model,
+    one_thread,
 )
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
@@ -70,6 +73,40 @@ def test_an_embedding_does_not_depend_on_its_batch(model: TelescopeForContrastiv
     alone = [embed_windows(model, TOKENIZER, windows.slice(row, 1), progress=False) for row in (0, 5, 17)]
     np.testing.assert_allclose(np.concatenate(alone), together[[0, 5, 17]], atol=1e-6)
     assert model.training, "the model is left in the mode that it was in"
+
+
+def test_batches_side_by_side_give_the_embeddings_of_batch_after_batch(
+    model: TelescopeForContrastiveLearning, windows: pa.Table
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        together = embed_windows(model, TOKENIZER, windows, batch_records=128, device="cpu", progress=False)
+        with one_thread():
+            expected = embed_windows(model, TOKENIZER, windows, batch_records=128, device="cpu", progress=False)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(together, expected)
+
+
+def test_after_an_error_batches_that_have_not_begun_are_dropped() -> None:
+    begun: list[int] = []
+
+    def fail(rows: np.ndarray) -> None:
+        begun.append(int(rows[0]))
+        if rows[0] == 0:
+            raise RuntimeError("no memory")
+        time.sleep(0.01)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError, match="no memory"):
+            _side_by_side(fail, (np.array([row]) for row in range(1_000)), torch.device("cpu"))
+    finally:
+        torch.set_num_threads(before)
+    assert len(begun) < 500
 
 
 @pytest.mark.parametrize(("capability", "native"), [("avx2", False), ("avx512_bf16", True), ("bf16", True)])

@@ -9,8 +9,8 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -23,7 +23,7 @@ import torch
 
 from telescope_transformer.calibration import FILE_NAME as CALIBRATION
 from telescope_transformer.calibration import Calibration, calibrate
-from telescope_transformer.embedding import ADAPTATION_FILE, load_model, save_checkpoint
+from telescope_transformer.embedding import ADAPTATION_FILE, load_model, one_thread, save_checkpoint
 from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.files import write_text
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
@@ -273,17 +273,6 @@ def _train(
     # The kernel that is fastest for short windows in training may be slow for long windows later.
     trained.set_attn_implementation("sdpa")
     return trained.to("cpu").eval(), tokenizer, arguments.steps
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: several add numbers in an order that differs from run to run."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _affordable_steps(

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import torch
 from sklearn.covariance import ledoit_wolf
 
-from telescope_transformer.embedding import embed_windows
+from telescope_transformer.embedding import embed_windows, one_thread
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 
 # Windows of fewer records say more of their length than of their source.
@@ -46,7 +46,8 @@ def centred(
     adjusted = copy.deepcopy(model)
     layer = adjusted.head.output
     hook = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output.detach().float().cpu()))
-    embed_windows(adjusted, tokenizer, long.take(pa.array(np.sort(first)[:MOST_WINDOWS])), progress=False)
+    with one_thread():
+        embed_windows(adjusted, tokenizer, long.take(pa.array(np.sort(first)[:MOST_WINDOWS])), progress=False)
     hook.remove()
     vectors = torch.cat(outputs).double().numpy()
     mean, covariance = vectors.mean(axis=0), ledoit_wolf(vectors)[0]
