@@ -1,7 +1,7 @@
 """What clusters are called, and why their members belong together, in words.
 
 A name says what a cluster does and who it is. The same profile gives the same name, no two clusters of an analysis
-have the same name, and a running analysis keeps a cluster's name as long as its main service stays the same.
+have the same name, and a running analysis keeps a cluster's name as long as what it says holds.
 """
 
 import re
@@ -11,6 +11,7 @@ from typing import Any
 
 from telescope_transformer.records.schema import PORT_PROTOCOLS
 from telescope_transformer.report.services import protocol_name
+from telescope_transformer.report.targets import UNKNOWN_ORDER
 from telescope_transformer.report.words import counted, duration, joined, rounded
 
 # All shares below are our choices, made by reading the names of real clusters.
@@ -32,6 +33,14 @@ TOOL_WORDS = {
     "unicornscan": "Unicornscan",
 }
 WITH_PORTS = {protocol_name(protocol) for protocol in PORT_PROTOCOLS}
+# A kept number of services may be off by less than this factor.
+MANY_MORE = 1.5
+# What a name says besides labels, tools and services; a port or a number in a name; how many services it says.
+_CLAIM = re.compile(
+    r"from [^,(]+|mostly [\d:a-f.]+/\d+|\bin bursts\b|\bslow\b|\bevery [^,(]+|\bsweeping \w+|\bone target\b"
+)
+_NUMBER = re.compile(r"(?<![A-Za-z\d])\d+(?![A-Za-z\d])")
+_COUNT = re.compile(r"^(?:[^:]*: )?(?:about )?([\d,]+) (?:\w+ )?(?:ports|services)")
 # A group of fields that masking shows to carry less than this share of the similarity explains nothing.
 EXPLAINS = 0.05
 # Where nothing was masked, these groups are named.
@@ -45,7 +54,7 @@ def name_clusters(profiles: Sequence[dict[str, Any]], kept: Mapping[int, str] | 
 
     Args:
         profiles: of all clusters, as `profile_clusters` gives them.
-        kept: names of earlier days by cluster; a name stays as long as it names the main service.
+        kept: names of earlier days by cluster; a name stays as long as what it says holds.
     """
     taken: set[str] = set()
     for profile in profiles:
@@ -78,12 +87,17 @@ def _unique(profiles: Sequence[Profile], taken: set[str]) -> list[str]:
 
 def plain_name(profile: Profile) -> str:
     """What a cluster does and who it is; other clusters may have the same plain name."""
-    who = majority(profile.get("labels", []), "label")
-    tool = majority(profile.get("tools", []), "tool")
+    who, tool = _who(profile)
     what = service_words(profile)
     if tool:
-        what += f", {TOOL_WORDS.get(tool, tool)}"
+        what += f", {tool}"
     return f"{who}: {what}" if who else f"{what} {place_words(profile)}".rstrip()
+
+
+def _who(profile: Profile) -> tuple[str | None, str | None]:
+    """The label of most windows, and what the tool of most windows is called."""
+    tool = majority(profile.get("tools", []), "tool")
+    return majority(profile.get("labels", []), "label"), TOOL_WORDS.get(tool, tool) if tool else None
 
 
 def majority(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:
@@ -92,15 +106,37 @@ def majority(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:
 
 
 def _still_fits(name: str, profile: Profile) -> bool:
-    """Whether a kept name says which service has most records, or that none stands out."""
+    """Whether all that a kept name says holds today, and it says whose label and which tool most windows have."""
+    who, tool = _who(profile)
+    name = re.sub(r" \(no\. \d+\)$", "", name)
+    said = {claim.strip() for claim in _CLAIM.findall(name)}
+    holds = {words(profile) for words in (place_words, _place_detail, _rhythm_words, _target_words)}
+    begins = name.startswith(f"{who}: ") if who else ": " not in name
+    tools = {known for known in TOOL_WORDS.values() if f", {known}" in name}
+    return said <= holds and begins and tools == ({tool} if tool else set()) and _services_fit(name, profile)
+
+
+def _services_fit(name: str, profile: Profile) -> bool:
+    """Whether a kept name names the main service, or says that none stands out, and about how many there are."""
     services = profile.get("services") or []
     if not services:
         return False
-    if services[0]["share"] < NAMED_SHARE:
-        return re.search(r"\b(ports|services)\b", name) is not None and ", most" not in name
-    number = re.search(r"\d+", services[0]["service"])
-    main = number[0] if number else services[0]["service"].split()[0]
-    return re.search(rf"(?<!\d){re.escape(main)}(?!\d)", name) is not None
+    if found := _COUNT.search(name):
+        stated, actual = int(found[1].replace(",", "")), profile.get("n_services", len(services))
+        if not stated / MANY_MORE <= actual <= stated * MANY_MORE:
+            return False
+        if services[0]["share"] < NAMED_SHARE:
+            return ", most" not in name
+        name = re.sub("^, (?:mostly|most often) ", "", name[found.end() :])
+    shares = {_number(row["service"]): row["share"] for row in reversed(services)}
+    named = _NUMBER.findall(_CLAIM.sub("", name)) or [_number(name)]
+    return _number(services[0]["service"]) in named and all(shares.get(one, 0) >= NAMED_SHARE / 2 for one in named)
+
+
+def _number(service: str) -> str:
+    """The port or type of a service, or its protocol if it has none."""
+    found = _NUMBER.search(service)
+    return found[0] if found else re.split(r"[ ,]", service)[0]
 
 
 def service_words(profile: Profile) -> str:
@@ -240,7 +276,9 @@ def _target_fact(profile: Profile) -> str:
         return f"visit destinations in {order} order"
     if order == "single destination" and number:
         return "visit one destination each" if number > 1 else "visit the same destination"
-    return f"visit {counted(number, 'destination')} in random order" if order == "random" else ""
+    if number <= 1:
+        return ""
+    return f"visit {counted(number, 'destination')}" + (" in random order" if order == "random" else "")
 
 
 def _source_port_fact(profile: Profile) -> str:
@@ -279,6 +317,6 @@ def difference(one: Profile, other: Profile) -> str:
     if max(gaps) > 2 * min(gaps) and max(gaps) >= 1:
         said.append(f"{duration(gaps[0])} between records, not {duration(gaps[1])}")
     orders = [profile.get("targets", {}).get("order") for profile in (one, other)]
-    if orders[0] != orders[1] and all(orders):
+    if orders[0] != orders[1] and all(orders) and UNKNOWN_ORDER not in orders:
         said.append(f"destinations: {orders[0]}, not {orders[1]}")
     return "; ".join(said) or "these figures show no difference"

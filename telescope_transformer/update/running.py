@@ -41,7 +41,8 @@ class Step:
         path: the input.
         day: day of the last record.
         windows: number of windows that are new or have grown.
-        clusters: number of clusters afterwards.
+        clusters: number of clusters of several windows afterwards.
+        alone: number of windows afterwards that are alone in their cluster.
         events: number of births, deaths, merges and splits.
         cost, lower_bound: the certificate afterwards (`certificate.update_certificate`), in units of edge weight.
         seconds: duration of the step.
@@ -51,6 +52,7 @@ class Step:
     day: str
     windows: int
     clusters: int
+    alone: int
     events: int
     cost: float
     lower_bound: float
@@ -59,9 +61,9 @@ class Step:
     def __str__(self) -> str:
         gap = relative_gap(self.cost, self.lower_bound)
         proof = f"of which another clustering could save {gap:.1%} at most" if gap else "the least that is possible"
-        named = {"window": self.windows, "event": self.events, "cluster": self.clusters}
-        counts = ", ".join(counted(number, thing) for thing, number in named.items())
-        return f"{self.path}: {counts}, cost {self.cost:.4g}, {proof}, {self.seconds:.2f} s"
+        clusters = f"{counted(self.clusters, 'cluster')} and {counted(self.alone, 'window')} like no other"
+        took = f"{counted(self.windows, 'window')} new or grown, {counted(self.events, 'event')}, {self.seconds:.2f} s"
+        return f"{self.path}: {took}; now {clusters}, cost {self.cost:.4g}, {proof}"
 
 
 def update(
@@ -151,8 +153,9 @@ def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
         seconds = time.perf_counter() - started
         day = iso_time(pc.max(flow.table["timestamp"]).as_py())[:10] if flow.table.num_rows else ""
         proved = current(state)
+        several, alone = state.n_clusters_and_alone
         step = Step(
-            str(path), day, result.windows, state.n_clusters, result.events, proved.cost, proved.lower_bound, seconds
+            str(path), day, result.windows, several, alone, result.events, proved.cost, proved.lower_bound, seconds
         )
         _record_input(state, content, step, flow, result.nodes)
     return step

@@ -228,6 +228,12 @@ class State:
         return self.number("SELECT count(*) FROM clusters")
 
     @property
+    def n_clusters_and_alone(self) -> tuple[int, int]:
+        """The numbers of clusters of several windows, and of windows that are alone in their cluster."""
+        alone = self.number("SELECT count(*) FROM clusters WHERE size = 1")
+        return self.n_clusters - alone, alone
+
+    @property
     def next_window(self) -> int:
         """The smallest window id above those of all windows, and of the deleted ones whose records are kept."""
         ids = "SELECT window_id FROM windows UNION ALL SELECT window_id FROM retired"

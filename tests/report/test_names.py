@@ -65,6 +65,34 @@ def test_names_are_unique_and_say_nothing_wrong() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("old", "changes", "stays"),
+    [
+        ("tcp/445 smb from 3 networks", {"n_networks": 3}, True),
+        ("tcp/445 smb from 3 networks", {}, False),
+        ("tcp/445 smb from 192.0.2.9", {}, False),
+        ("tcp/445 smb, every 3 s", {}, True),
+        ("tcp/445 smb, slow", {}, False),
+        ("tcp/445 smb, one target (no. 3)", {}, False),
+        ("tcp/445 smb (no. 3)", {}, True),
+        ("tcp/445 smb, mostly 198.51.100.0/24", {}, False),
+        ("tcp/445 smb, Mirai-like", {}, False),
+        ("tcp/445 smb, Mirai-like", {"tools": [{"tool": "mirai", "share": 0.5}]}, True),
+        ("tcp/445 smb", {"tools": [{"tool": "mirai", "share": 0.5}]}, False),
+        ("censys: tcp/445 smb", {"labels": [{"label": "censys", "share": 0.5}]}, True),
+        ("censys: tcp/445 smb", {}, False),
+        ("tcp/445 smb and tcp/139 netbios", {}, False),
+        ("10 tcp ports, mostly tcp/445 smb", {}, True),
+        ("6 tcp ports, mostly tcp/445 smb", {}, False),
+        ("2 services, mostly icmp", {"services": [{"service": "icmp", "share": 0.9}], "n_services": 2}, True),
+    ],
+)
+def test_a_name_is_kept_while_all_that_it_says_holds(old: str, changes: dict[str, Any], stays: bool) -> None:
+    now = [profile(0, **changes)]
+    name_clusters(now, {0: old})
+    assert (now[0]["name"] == old) is stays
+
+
 def test_a_name_is_kept_while_its_main_service_stays() -> None:
     """Cluster 2 has no main service any more, cluster 3 never had one."""
     spread = {"services": services(0.05), "n_services": 800}

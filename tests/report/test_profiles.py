@@ -11,6 +11,7 @@ from made_telescope import HOUR, MONDAY, Telescope
 
 from telescope_transformer.analysis.tables import sources_table
 from telescope_transformer.errors import InputError
+from telescope_transformer.fields import DAY
 from telescope_transformer.labels import read_owners
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
 from telescope_transformer.report import all_sources, name_clusters, profile_clusters
@@ -33,6 +34,20 @@ def test_sizes_services_and_targets(telescope: Telescope) -> None:
     assert ping["services"][0]["service"] == "icmp/8"
     assert [c["targets"]["order"] for c in (scan, dns, ping)] == ["ascending", "single destination", "random"]
     assert scan["targets"]["prefixes"][0] == {"prefix": "198.51.100.0/24", "records": 80, "share": 1.0}
+
+
+def test_records_of_one_time_and_named_sensors_tell_no_order(telescope: Telescope) -> None:
+    """Sorting puts the records of one time in the order of their destinations, and a sensor's number means nothing."""
+    records, windows = telescope.records, telescope.windows
+    at_once = pc.multiply(pc.divide(records["timestamp"], DAY), DAY)
+    table = records.set_column(records.column_names.index("timestamp"), "timestamp", at_once)
+    starts = pc.multiply(pc.divide(windows["start"], DAY), DAY)
+    together = windows.set_column(windows.column_names.index("start"), "start", starts)
+    assert profile_clusters(table, together)[0]["targets"]["order"] == "not known"
+    names = pa.array([text.replace("198.51.", "240.1.") for text in records["dst_ip"].to_pylist()])
+    sensors = records.set_column(records.column_names.index("dst_ip"), "dst_ip", names)
+    orders = [one["targets"]["order"] for one in profile_clusters(sensors, windows)[:2]]
+    assert orders == ["not known", "single destination"]
 
 
 def test_timing_follows_the_hourly_sweep(telescope: Telescope) -> None:

@@ -104,7 +104,7 @@ class ClusterDetail {
       ...part("Countries", cluster.countries, () =>
         this.ranked(cluster.countries, "country", "sources", cluster.n_countries),
       ),
-      ...part(`Targets, order ${cluster.targets?.order}`, cluster.targets?.prefixes, () =>
+      ...part(targetsHeading(cluster.targets?.order), cluster.targets?.prefixes, () =>
         this.ranked(cluster.targets.prefixes, "prefix", "records", cluster.targets.n_prefixes),
       ),
       ...part(
@@ -286,6 +286,8 @@ function save(name, text) {
   link.click();
   URL.revokeObjectURL(link.href);
 }
+
+const targetsHeading = (order) => (order && order !== "not known" ? `Targets, order ${order}` : "Targets");
 
 function part(title, value, draw) {
   return value && value.length ? [block(title, draw())] : [];

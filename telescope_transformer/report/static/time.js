@@ -85,6 +85,7 @@ function eventSentence(report, event, onChoose) {
   const others = (event.others ?? []).flatMap((number, i) => [i ? ", " : "", link(number)]);
   const sized = ` (${counted(event.windows, "window")})`;
   const words = {
+    alone: [`${counted(event.windows, "window")} like no other`],
     birth: [link(event.cluster), " appeared", sized],
     merge: [link(event.cluster), " took in ", ...others, sized],
     split: [link(event.cluster), " split off ", ...others, sized],
@@ -93,6 +94,19 @@ function eventSentence(report, event, onChoose) {
       : [link(event.cluster), " dissolved"],
   }[event.event] ?? [`${event.event}: `, link(event.cluster)];
   return element("li", {}, element("span", { class: "quiet" }, `${event.day} `), ...words, ".");
+}
+
+// Newest first. Windows that began a cluster and are alone in it are counted by day, behind all else of the day.
+function toldEvents(report) {
+  const told = [];
+  const alone = new Map();
+  for (const event of report.events) {
+    const isAlone = event.event === "birth" && event.windows === 1 && !report.byNumber.has(event.cluster);
+    if (!isAlone) told.push(event);
+    else if (alone.has(event.day)) alone.get(event.day).windows += 1;
+    else alone.set(event.day, { ...event, event: "alone" });
+  }
+  return [...alone.values(), ...told].sort((one, other) => one.day.localeCompare(other.day)).reverse();
 }
 
 function drawHistory(report, onChoose) {
@@ -112,7 +126,7 @@ function drawHistory(report, onChoose) {
     element(
       "ul",
       { class: "lines" },
-      ...[...report.events].reverse().map((event) => eventSentence(report, event, onChoose)),
+      ...toldEvents(report).map((event) => eventSentence(report, event, onChoose)),
     ),
   );
 }
