@@ -65,9 +65,11 @@ def sentences(
         counts: as an analysis gives them.
         lines: clusters that are new, growing and gone, the most unusual first.
     """
-    n_records = counts.get("kept", pc.sum(sources["n_records"]).as_py() or 0)
     if period is None:
-        return [f"{counted(n_records, 'record')} were kept; none is in a window."]
+        n_kept = counts.get("kept", pc.sum(sources["n_records"]).as_py() or 0)
+        return [f"{counted(n_kept, 'record')} were kept; none is in a window."]
+    # A running analysis with --keep has read more than it still has.
+    n_records = sum(row[1] for row in days)
     said = [
         f"{spoken_days(period.first, period.last)}, {counted(sources.num_rows, 'source')} sent "
         f"{counted(n_records, 'record')}."
@@ -90,6 +92,8 @@ def _where_sources_are(several: Sequence[Mapping[str, Any]], sources: pa.Table) 
     n_grouped = pc.sum(pc.is_in(sources["cluster"], numbers)).as_py() or 0
     n_alone = sources.num_rows - n_unplaced - n_grouped
     parts = [f"{n_grouped:,} of them {'forms' if n_grouped == 1 else 'form'} {counted(len(several), 'cluster')}"]
+    if not several:
+        parts = ["None of them is in a cluster"]
     if n_alone:
         parts.append(f"{n_alone:,} {'behaves' if n_alone == 1 else 'behave'} like no other source")
     if n_unplaced:

@@ -85,8 +85,11 @@ def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.
         state.set("certified_from", str(windows.ids[0]))
     fresh = np.isin(windows.ids, new)
     attraction = float(state.setting("attraction") or 0.0)
-    if len(taken_out):
-        stayed = windows.vectors[~fresh]
+    stayed = windows.vectors[~fresh]
+    if len(taken_out) > len(stayed):
+        # Faster than to subtract, and it leaves no rounding error of sums that were much larger.
+        attraction = among_each_other(stayed, threshold) if len(stayed) else 0.0
+    elif len(taken_out):
         attraction -= among_each_other(former, threshold) + attraction_between(former, stayed, threshold)
     paid, attracted = paid_pairs(
         windows.vectors, windows.labels, np.flatnonzero(fresh), threshold, most=PAIRS_PER_WINDOW

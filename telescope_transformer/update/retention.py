@@ -29,7 +29,7 @@ def age(state: State, before: int) -> None:
     state.remove_windows(old, ["open_records"])
     others = ~np.isin(old["window_id"].to_numpy(), typical)
     state.remove_windows(old.filter(pa.array(others)), ["closed_records"])
-    if clustered.num_rows and state.n_clusters:
+    if clustered.num_rows:
         update_certificate(state, clustered.select(["window_id", "embedding"]), NO_IDS, NO_IDS)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,19 @@ from telescope_transformer.report.services import with_services
 from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.report.words import day_text
 from telescope_transformer.similarity import embedding_matrix, window_margins
+from telescope_transformer.threshold import DEFAULT_THRESHOLD
 from telescope_transformer.update.certificate import current
 from telescope_transformer.update.model import Embed, StateModel, adaptation_of
 from telescope_transformer.update.state import State
+
+# The settings of a state whose sources have all sent too few records for a window.
+BEFORE_WINDOWS: dict[str, Any] = {
+    "threshold": DEFAULT_THRESHOLD,
+    "scale": 1.0,
+    "calibration": None,
+    "model": None,
+    "seed": 0,
+}
 
 
 def summarise(
@@ -56,16 +66,17 @@ def summarise(
         embedder: as for `update`.
 
     Raises:
-        StateError: if no window has been clustered yet.
+        StateError: if nothing has been added yet.
     """
-    settings = state.settings()
+    inputs = state.inputs()
+    if not inputs.num_rows:
+        raise StateError(f"{state.path}: nothing has been added yet")
+    settings = state.settings() or BEFORE_WINDOWS
     windows = state.clustered_windows()
-    if settings is None or windows.num_rows == 0:
-        raise StateError(f"{state.path}: no window has been clustered yet")
-    vectors = embedding_matrix(windows)
+    # Without windows, their vectors have no known length.
+    vectors = embedding_matrix(windows) if windows.num_rows else np.zeros((0, 1), dtype=np.float32)
     ids, labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)
     margins = window_margins(vectors, labels, settings["threshold"], settings["scale"])
-    inputs = state.inputs()
     flow = _records(state, inputs)
     table = windows_table(windows, vectors, labels, margins).set_column(0, "window_id", windows["window_id"])
     table = with_services(table, flow.table)
@@ -74,9 +85,9 @@ def summarise(
     embed = StateModel(state, AnalysisSettings(model=settings["model"], adapt=False), embedder)
     for cluster, why in explain_clusters(embed, flow.table, table, seed=settings["seed"]).items():
         profiles[cluster]["why"] = why
-    found = certificate(state, vectors, time_limit=time_limit)
+    found = certificate(state, vectors, settings, time_limit=time_limit)
     stable, levels = pa.array(ids[labels], pa.int32()), None
-    if granularity:
+    if granularity and table.num_rows:
         levels, found["granularity"] = threshold_sweep(table, vectors, profiles, settings["threshold"])
         levels = _with_column(levels, f"at_{settings['threshold']:.3f}", stable)
     table, profiles = _with_column(table, "cluster", stable), _by_stable_id(profiles, ids.tolist())
@@ -130,14 +141,15 @@ def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[s
     return profiles
 
 
-def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict[str, Any]:
+def certificate(
+    state: State, vectors: np.ndarray, settings: Mapping[str, Any], *, time_limit: float
+) -> dict[str, Any]:
     """The solution of a state, with the higher of the stored lower bound and a newly proved one.
 
     If the certificate does not cover all windows, or the matrix of all pairs is too large, only the stored bound is
     used.
     """
     started = time.monotonic()
-    settings: dict[str, Any] = state.settings() or {}
     threshold, scale = settings["threshold"], settings["scale"]
     kept = current(state)
     cost, bound = kept.cost / scale, kept.lower_bound / scale
@@ -162,8 +174,8 @@ def certificate(state: State, vectors: np.ndarray, *, time_limit: float) -> dict
 def _records(state: State, inputs: pa.Table) -> FlowRecords:
     """The records of all clustered windows, each with its window."""
     table = state.clustered_records()
-    optional = [name for name in table.column_names if table[name].null_count < table.num_rows]
+    known = [name for name in table.column_names if not table.num_rows or table[name].null_count < table.num_rows]
     counts = Counts(*(sum(inputs[name].to_pylist()) for name in Counts._fields))
     rejects = state.rejects().cast(REJECTS_SCHEMA)
     sensors = json.loads(state.setting("sensors") or "{}")
-    return FlowRecords(table.select(optional), rejects, counts, sensors)
+    return FlowRecords(table.select(known), rejects, counts, sensors)

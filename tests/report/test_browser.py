@@ -194,6 +194,7 @@ def test_a_click_on_a_value_of_the_details_searches_for_it_and_all_addresses_are
 def test_history_is_sentences_with_links(chromium: Page, report_data: ReportData, tmp_path: Path) -> None:
     events = [
         {"day": "2024-03-05", "event": "birth", "cluster": 0, "others": [], "windows": 1},
+        *({"day": "2024-03-05", "event": "birth", "cluster": k, "others": [], "windows": 1} for k in (8, 9)),
         {"day": "2024-03-06", "event": "merge", "cluster": 0, "others": [2], "windows": 4},
     ]
     write_report(tmp_path / "events.html", replace(report_data, events=events))
@@ -203,6 +204,7 @@ def test_history_is_sentences_with_links(chromium: Page, report_data: ReportData
     assert told == [
         f"2024-03-06 {names[0]} took in {names[2]} (4 windows).",
         f"2024-03-05 {names[0]} appeared (1 window).",
+        "2024-03-05 2 windows like no other.",
     ]
     page.value("document.querySelector('#events li button').click()")
     assert "History" in page.value("document.getElementById('detail').textContent")

@@ -59,9 +59,9 @@ def read(path: Path) -> FlowRecords:
     return read_records([path])
 
 
-def run(state: Path, paths: list[Path]) -> None:
+def run(state: Path, paths: list[Path], keep_days: float | None = None) -> None:
     with State(state) as opened:
-        update(opened, paths, read, SETTINGS, embedder=port_shares)
+        update(opened, paths, read, SETTINGS, keep_days=keep_days, embedder=port_shares)
 
 
 if __name__ == "__main__":

@@ -78,8 +78,25 @@ def test_a_threshold_of_the_users_own_keeps_the_calibration(tmp_path: Path) -> N
 
 
 def test_an_empty_state_has_no_summary(tmp_path: Path) -> None:
-    with State(tmp_path / "state.duckdb") as state, pytest.raises(StateError, match="no window has been clustered"):
+    with State(tmp_path / "state.duckdb") as state, pytest.raises(StateError, match="nothing has been added"):
         summarise(state)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_state_without_windows_has_a_report(tmp_path: Path, before: bool) -> None:
+    """Before the first window, and after all windows have been deleted."""
+    days = [*(write_days(tmp_path, 1) if before else []), tmp_path / "late.csv"]
+    text = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n2025-01-01 00:00:00,203.0.113.9,192.0.2.1,6,4000,22\n"
+    days[-1].write_text(text)
+    run(tmp_path / "state.duckdb", days, keep_days=30)
+    with State(tmp_path / "state.duckdb") as state:
+        whole = summarise(state, granularity=True)
+    assert (whole.windows.num_rows, whole.clusters, whole.solution["cost"]) == (0, [], 0)
+    whole.write(tmp_path / "out")
+    assert load_members(tmp_path / "out").clusters == []
+    said = whole.report_data().first_screen()["sentences"]
+    assert said[0] == "On 1 January 2025, 1 source sent 1 record."
+    assert said[1] == "None of them is in a cluster; 1 sent too few records to be in a cluster."
 
 
 def test_files_are_added_once_and_only_when_complete(tmp_path: Path) -> None:
