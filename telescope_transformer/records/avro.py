@@ -96,7 +96,8 @@ def _unpacked(data: bytes, codec: str) -> bytes:
         return _snappy(data)
     if codec == "zstandard":
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-            content = stream.read(_LARGEST_BLOCK + 1)
+            # Not `read`, which never frees its memory if it fails (pyarrow 26.0).
+            content = stream.read_buffer(_LARGEST_BLOCK + 1).to_pybytes()
         if len(content) > _LARGEST_BLOCK:
             raise ValueError(f"a block of more than {_LARGEST_BLOCK >> 20} MiB")
         return bytes(content)

@@ -96,7 +96,8 @@ def _arrow_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
     produced = 0
     try:
         with pa.CompressedInputStream(pa.OSFile(str(path)), compression) as stream:
-            while block := stream.read(size):
+            # Not `read`, which never frees its memory if it fails (pyarrow 26.0).
+            while block := stream.read_buffer(size).to_pybytes():
                 produced += len(block)
                 yield block
     except (OSError, pa.ArrowException) as error:

@@ -34,7 +34,7 @@ _LONGEST_WAIT = 720
 Waits are counted, not seconds, so that a campaign that was paused (SIGSTOP) goes on."""
 
 MOST_GROWTH = 512 << 20
-"""Bytes by which a child may grow over its first inputs, which compile the kernels."""
+"""Bytes by which a child may grow after its first inputs, which compile the kernels."""
 
 _WARM_UP = 200
 
@@ -51,9 +51,11 @@ def _work(seed: int, first: int, last: int, folder: Path, answers: Connection) -
         path.write_bytes(content)
         wrong = examine(path, content, per_packet=rng.random() < 0.5)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        if number - first > _WARM_UP and peak - before > MOST_GROWTH:
-            wrong = wrong or f"memory grew by {peak - before >> 20} MiB"
-        before = max(before, peak)
+        if number - first <= _WARM_UP:
+            before = peak
+        elif peak - before > MOST_GROWTH:
+            wrong = wrong or f"memory grew by {peak - before >> 20} MiB since input {first + _WARM_UP}"
+            before = peak
         if wrong:
             (folder / f"{seed}-{number}.{name}").write_bytes(content)
             answers.send((number, f"{name}: {wrong}"))

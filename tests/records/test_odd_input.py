@@ -6,6 +6,7 @@ import lzma
 import os
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from telescope_transformer.errors import FlowRecordError, InputError
 from telescope_transformer.records import read_records, scan_records
 from telescope_transformer.records.columnar import ROWS_PER_BATCH
+from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.files import find_inputs
 from telescope_transformer.records.protocols import flags_number, protocol_number
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
@@ -275,6 +277,21 @@ def test_lz4_and_pzstd_files_are_read(tmp_path: Path, program: str) -> None:
     content = (HEADER + GOOD * 3).encode()
     parts = compressed(program, content[:half]) + compressed(program, content[half:])
     assert read(tmp_path, parts).counts.kept == 3
+
+
+@pytest.mark.parametrize("program", ["lz4", "zstd"])
+def test_a_damaged_compressed_file_keeps_no_memory(tmp_path: Path, program: str) -> None:
+    path = tmp_path / "flows.csv"
+    path.write_bytes(compressed(program, (HEADER + GOOD * 3).encode())[:-5])
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            with pytest.raises(DamagedInput, match=f"broken {program} stream"):
+                find_inputs(path)[0].head  # noqa: B018
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 500_000
 
 
 def test_zeros_behind_a_gzip_file_are_ignored(tmp_path: Path) -> None:
