@@ -1,7 +1,8 @@
 """Adaptation: the training loop on the records of the telescope at hand, without labels.
 
 A share of the sources is held out. The adapted weights replace the base's unless they are significantly worse on the
-held-out sources: unless the 95 % interval of the difference lies below zero.
+held-out sources: unless the 95 % interval of the difference lies below zero. Then, and with too few sources to learn
+from, the base is only centred on the telescope.
 """
 
 import copy
@@ -64,7 +65,7 @@ class AdaptSettings:
         batch_pairs: pairs per step; None takes the recipe's, or half the number of sources if that is smaller.
         seed: seed of the weights, the batches and the choice of held-out sources.
         hold_out: share of the sources that is held out.
-        min_sources: with fewer sources to learn from, the base is returned unchanged.
+        min_sources: with fewer sources to learn from, the base is only centred.
         length: records per window when weights are compared on the held-out sources.
         always: keep the adapted weights even if they are worse; for evaluations, which measure both.
         device_cpu: use the CPU even if there is a GPU.
@@ -105,7 +106,7 @@ class Adaptation:
     """The result of an adaptation.
 
     Attributes:
-        model: the better of base and adapted weights.
+        model: with adapted weights, or else the base, centred on the telescope.
         tokenizer: its tokenizer.
         facts: plain values for the report: `adapted`, `reason` if not adapted, `base`, `sources`, `kept_out`,
             `steps`, `seconds`, and `before` and `after` with AUROCs on the held-out sources.
@@ -193,9 +194,8 @@ def adapt(
     facts |= {"before": before, "after": after, "adapted": upper >= 0 or settings.always}
     changes = ", ".join(f"{NAMES[name]} {before[name]:.3f} before, {after[name]:.3f} after" for name in after)
     if not facts["adapted"]:
-        facts["reason"] = f"worse on the sources that were held out: {changes}"
-        say(f"adapted weights are not taken: {facts['reason']}")
-        return Adaptation(model, tokenizer, facts, kept, _calibrated(of_both[0], held_out, settings.seed))
+        reason = f"training made it worse on the sources that were held out: {changes}"
+        return _only_centred(model, tokenizer, learning, facts | {"reason": reason}, kept, say)
     say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources that were held out: {changes}")
     return Adaptation(new, new_tokenizer, facts, kept, _calibrated(of_both[1], held_out, settings.seed))
 
@@ -211,7 +211,7 @@ def _only_centred(
     """The model centred on the telescope, or unchanged if there are too few windows."""
     better = centred(model, tokenizer, learning)
     what = "left as it is" if better is None else "only centred on the telescope"
-    say(f"not trained on the telescope, {what}: {facts['reason']}")
+    say(f"the model is {what}: {facts['reason']}")
     return Adaptation(better or model, tokenizer, facts | {"adapted": False, "centred": better is not None}, kept)
 
 

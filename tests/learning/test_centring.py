@@ -47,4 +47,4 @@ def test_without_training_the_model_is_only_centred(windows: pa.Table) -> None:
     found = adapt(windows, settings=AdaptSettings(steps=0), say=said.append)
     assert found.changed
     assert not found.adapted
-    assert said == ["not trained on the telescope, only centred on the telescope: training is turned off"]
+    assert said == ["the model is only centred on the telescope: training is turned off"]
