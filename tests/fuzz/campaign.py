@@ -16,6 +16,9 @@ import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+
+from telescope_transformer.progress import progress_bar
 
 from .examination import examine
 from .mutation import mutated
@@ -84,7 +87,7 @@ def _answers(ours: Connection, process: int, limit: float) -> bool:
     return ours.poll(0)
 
 
-def _watch(seed: int, first: int, last: int, folder: Path) -> tuple[int, list[str]]:
+def _watch(seed: int, first: int, last: int, folder: Path, bar: Any) -> tuple[int, list[str]]:
     """Runs a child from `first` on; returns where to go on, and what was found."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     child = multiprocessing.get_context("fork").Process(target=_work, args=(seed, first, last, folder, theirs))
@@ -100,6 +103,7 @@ def _watch(seed: int, first: int, last: int, folder: Path) -> tuple[int, list[st
                 print(found[-1], file=sys.stderr)
                 break
             at, wrong = ours.recv()
+            bar.update(at - bar.n)
         except EOFError:
             child.join()
             found.append(f"{at}: the process ended with {child.exitcode}")
@@ -125,9 +129,10 @@ def main() -> int:
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     started, at, found = time.monotonic(), 0, []
-    while at < arguments.inputs:
-        at, more = _watch(arguments.seed, at, arguments.inputs, arguments.output)
-        found += more
+    with progress_bar(total=arguments.inputs, unit="input", description="examining") as bar:
+        while at < arguments.inputs:
+            at, more = _watch(arguments.seed, at, arguments.inputs, arguments.output, bar)
+            found += more
     report = {"seed": arguments.seed, "inputs": arguments.inputs, "seconds": round(time.monotonic() - started)}
     text = json.dumps(report | {"found": found}, indent=1)
     (arguments.output / "report.json").write_text(text + "\n")
