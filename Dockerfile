@@ -1,6 +1,6 @@
 # The command line with the CPU build of PyTorch. The shipped checkpoint is inside: the first run needs no network.
 #   docker build -t telescope .
-#   docker run --rm --network none -v "$PWD:/data" telescope analyze flows.csv.gz --output out
+#   docker run --rm --network none --user "$(id -u):$(id -g)" -v "$PWD:/data" telescope analyze flows.csv.gz --output out
 FROM python:3.12-slim AS build
 RUN python -m venv /opt/telescope
 ENV PATH=/opt/telescope/bin:$PATH PIP_NO_CACHE_DIR=1

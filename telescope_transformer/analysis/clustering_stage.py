@@ -282,8 +282,8 @@ def _solve(
     proved = certify(graph, labels, time_limit=settings.time_limit, gap=ENOUGH, seed=settings.seed)
     gap = proved.summary()["gap"]
     if proved.cost > 0:
-        proof = "nothing is proved" if gap is None else f"of which no clustering saves more than {gap:.2%}"
-        say(f"cost {proved.cost:.4g}, {proof}")
+        proof = f"of which no clustering saves more than {gap:.2%}" if gap else "the least that is possible"
+        say(f"cost {proved.cost:.4g}, {'nothing is proved' if gap is None else proof}")
     else:
         say("cost 0: no clustering costs less")
     return labels, proved, graph.outside_pairs

@@ -175,7 +175,8 @@ def adapt(
     arguments = arguments_of(settings.recipe, {"seed": settings.seed, "cpu": settings.device_cpu})
     able = _able_sources(learning, 2 * arguments.min_records)
     if able < settings.min_sources:
-        reason = f"{able} sources have {2 * arguments.min_records} records or more; {settings.min_sources} are needed"
+        have = "1 source has" if able == 1 else f"{able:,} sources have"
+        reason = f"{have} {2 * arguments.min_records} records or more; {settings.min_sources} are needed"
         return _only_centred(model, tokenizer, learning, facts | {"reason": reason}, kept, say)
     if settings.steps == 0:
         return _only_centred(model, tokenizer, learning, facts | {"reason": "training is turned off"}, kept, say)

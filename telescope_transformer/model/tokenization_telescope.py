@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 PAD_TOKEN, UNK_TOKEN = "[PAD]", "[UNK]"
 # The default `max_position_embeddings` of the model.
 MODEL_MAX_LENGTH = 512
+# What transformers lets one set for any tokenizer, besides tokens.
+OPTIONS = {"model_max_length", "padding_side", "truncation_side", "model_input_names", "clean_up_tokenization_spaces"}
+OPTIONS |= {"chat_template", "tokenizer_object", "tokenizer_file", "name_or_path"}
+# Options of a call for texts that change nothing for records, but that code for any tokenizer may give.
+WITHOUT_EFFECT = {"add_special_tokens", "return_attention_mask", "verbose"}
 
 
 def build_vocabulary(fields: Sequence[str]) -> dict[str, int]:
@@ -72,6 +77,20 @@ def read_field_offsets(vocabulary: Tokenizer) -> dict[str, int]:
     return field_offsets(fields)
 
 
+def _check_new(vocab: Mapping[str, int] | None, options: Mapping[str, Any]) -> None:
+    """Check the options of a tokenizer that is not read from a file.
+
+    Raises:
+        FileNotFoundError: if a checkpoint is named that has no tokenizer; transformers would take the default one.
+        TypeError: for an unknown option, which transformers would ignore.
+    """
+    if options.get("name_or_path"):
+        if vocab is None:
+            raise FileNotFoundError(f"{options['name_or_path']}: no tokenizer.json of a checkpoint was found there")
+    elif unknown := [name for name in options if name not in OPTIONS and not name.endswith(("_token", "_tokens"))]:
+        raise TypeError(f"FlowTokenizer has no option {unknown[0]!r}")
+
+
 class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[misc]
     """Tokenizer of flow records.
 
@@ -100,6 +119,7 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
         self, fields: Sequence[str] | None = None, vocab: Mapping[str, int] | None = None, **kwargs: Any
     ) -> None:
         if kwargs.get("tokenizer_object") is None and kwargs.get("tokenizer_file") is None:
+            _check_new(vocab, kwargs)
             words = dict(vocab) if vocab else build_vocabulary(tuple(fields or DEFAULT_FIELDS))
             backend = Tokenizer(WordLevel(words, unk_token=UNK_TOKEN))
             backend.pre_tokenizer = WhitespaceSplit()
@@ -108,6 +128,16 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
         # The ids of both are part of the format, whatever a tokenizer_config.json from elsewhere says.
         super().__init__(**kwargs | {"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN})
         self.field_offsets = read_field_offsets(self.backend_tokenizer)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **options: Any) -> "FlowTokenizer":
+        """Load as in transformers, and say where a tokenizer is missing; transformers' own error does not."""
+        try:
+            return super().from_pretrained(*args, **options)  # type: ignore[no-any-return]
+        except OSError as error:
+            if isinstance(error.__context__, FileNotFoundError):
+                raise error.__context__ from None
+            raise
 
     @property
     def fields(self) -> list[str]:
@@ -140,10 +170,14 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
         Raises:
             ValueError: if records are not in time order, lack both `timestamp` and `inter_arrival`, or have a field
                 that looks misspelt.
+            TypeError: for an unknown option.
         """
         records = as_sequences(records)
         if isinstance(records, str) or (isinstance(records, list) and records and isinstance(records[0], str)):
             return super().__call__(records, padding=padding, truncation=truncation, max_length=max_length, **kwargs)
+        side = kwargs.pop("padding_side", None)
+        if unknown := [name for name in kwargs if name not in WITHOUT_EFFECT]:
+            raise TypeError(f"FlowTokenizer has no option {unknown[0]!r} for records")
         single = is_sequence(records)
         encoded = [self._encode(sequence) for sequence in ([records] if single else records)]
         if padding not in (True, False, "longest", "max_length", "do_not_pad"):
@@ -159,7 +193,6 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
             return BatchEncoding(
                 encoded[0] if single else {name: [e[name] for e in encoded] for name in self.model_input_names}
             )
-        side = kwargs.get("padding_side")
         return self.pad(
             encoded, padding, max_length, pad_to_multiple_of, return_tensors=return_tensors, padding_side=side
         )

@@ -299,6 +299,20 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert (loaded.pad_token, loaded.unk_token, loaded.model_max_length) == ("[PAD]", "[UNK]", 512)
 
 
+def test_a_missing_tokenizer_is_no_default_tokenizer(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=rf"{tmp_path}: no tokenizer\.json"):
+        FlowTokenizer.from_pretrained(tmp_path)
+
+
+def test_unknown_options_are_named() -> None:
+    with pytest.raises(TypeError, match="no option 'feilds'"):
+        FlowTokenizer(feilds=["dst_port"])
+    record = {"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 443, "protocol": 6}
+    with pytest.raises(TypeError, match="no option 'paddding' for records"):
+        TOKENIZERS["default"]([record], paddding=True)
+    assert TOKENIZERS["default"]([record], padding_side="left", verbose=False)
+
+
 def test_a_vocabulary_with_gaps_is_refused() -> None:
     vocabulary = TOKENIZERS["default"].get_vocab()
     del vocabulary["dst_port:80"]
