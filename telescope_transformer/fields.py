@@ -49,13 +49,13 @@ FIELDS = (
         window_type=pa.int64(),
         aliases=(
             # If a record also has the time it was written, its start time is preferred.
-            "eventstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds flowstartseconds flowstart "
-            "flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched timestampstart "
-            "jsonpayloadstarttime starttime timestamp ts time datetime start firstseen first logtime stime "
-            "firstswitched eventtime eventstarttime starttimestamp timestampstr timestampts epoch epochtime unixtime "
-            "frametimeepoch timereceivedns timereceived stampinserted firstpacket startedat createdat datefirstseen "
-            "timestart tsstart attacktime datetimeutc timestamputc timeutc utctime timestampus timestampms "
-            "flowstarttimet flowstarttime timegenerated date"
+            "eventstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds flowstartseconds "
+            "flowstart flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched "
+            "timestampstart jsonpayloadstarttime starttime utctime timeutc timestamputc datetimeutc timestamp ts "
+            "time datetime start firstseen first logtime stime firstswitched eventtime eventstarttime "
+            "starttimestamp timestampstr timestampts epoch epochtime unixtime frametimeepoch timegenerated "
+            "timereceivedns timereceived stampinserted firstpacket startedat createdat datefirstseen timestart "
+            "tsstart eventtimestamp attacktime timestampus timestampms flowstarttimet flowstarttime date"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),
@@ -91,10 +91,11 @@ FIELDS = (
         window_type=pa.uint8(),
         largest=2**8 - 1,
         aliases=(
-            "protocol proto pr prot ipproto ipprotocol transport pro networktransport networkiananumber "
-            "protocolidentifier connectiontransport l4proto l4protocol protocolnumber protonum ipprotocolnumber "
-            "l4protonum l4protoname l4protocols ipipproto ipv6ipv6nxt connectioninfoprotocolnum "
-            "connectioninfoprotocolname"
+            # Where a record also names the service (Stormshield's `ipproto=tcp proto=https`), the transport counts.
+            "ipproto ipprotocol transport networktransport networkiananumber connectiontransport transporttype "
+            "l4proto l4protocol protocol proto pr prot pro protocolidentifier protocolnumber protonum "
+            "ipprotocolnumber l4protonum l4protoname l4protocols ipipproto ipv6ipv6nxt connectioninfoprotocolnum "
+            "connectioninfoprotocolname protocolname"
         ),
     ),
     RecordField(
@@ -106,7 +107,7 @@ FIELDS = (
         aliases=(
             "srcport sport spt sp sourceport idorigp portsrc sourcetransportport l4srcport remoteport srcpt "
             "sourceportnumber srcportnumber origp attackerport clientport tcptcpsrcport udpudpsrcport srcendpointport "
-            "flowsrcl4portid ipsrcport"
+            "flowsrcl4portid ipsrcport peerport"
         ),
         metadata={"icmp": "type"},
     ),
@@ -117,9 +118,10 @@ FIELDS = (
         window_type=pa.uint16(),
         largest=2**16 - 1,
         aliases=(
-            "dstport dport dpt dp destport destinationport port idrespp portdst destinationtransportport l4dstport "
+            "dstport dport dpt dp destport destinationport idrespp portdst destinationtransportport l4dstport "
             "localport dsport targetport dstpt destinationportnumber destportnumber dstportnumber respp honeypotport "
-            "serverport tcptcpdstport udpudpdstport dstendpointport flowdstl4portid ipdstport destportd victimport"
+            "serverport tcptcpdstport udpudpdstport dstendpointport flowdstl4portid ipdstport destportd victimport "
+            "port"
         ),
         metadata={"icmp": "code"},
     ),

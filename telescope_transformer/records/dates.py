@@ -11,13 +11,19 @@ from decimal import Decimal
 
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
-# RFC 5322, section 4.3, and European zones; CST, IST and BST each stand for several zones and are not read.
+# RFC 5322, section 4.3, and the abbreviations of the tz database that stand for one zone.
 ZONES = {
     **{"Z": "+00:00", "UTC": "+00:00", "UT": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00"},
     **{"CET": "+01:00", "CEST": "+02:00", "EET": "+02:00", "EEST": "+03:00", "MSK": "+03:00", "JST": "+09:00"},
     **{"EST": "-05:00", "EDT": "-04:00", "CDT": "-05:00", "MST": "-07:00", "MDT": "-06:00"},
-    **{"PST": "-08:00", "PDT": "-07:00"},
+    **{"PST": "-08:00", "PDT": "-07:00", "AKST": "-09:00", "AKDT": "-08:00", "HST": "-10:00", "NDT": "-02:30"},
+    **{"SAST": "+02:00", "EAT": "+03:00", "WIB": "+07:00", "HKT": "+08:00", "SGT": "+08:00", "AWST": "+08:00"},
+    **{"KST": "+09:00", "AEST": "+10:00", "AEDT": "+11:00", "NZST": "+12:00", "NZDT": "+13:00"},
+    **{"BRT": "-03:00", "ART": "-03:00"},
 }
+UNCLEAR_ZONES = ("ADT", "AMT", "AST", "BST", "CST", "ECT", "GST", "IST", "SST")
+"""Abbreviations that stand for several zones; times with one of them are rejected."""
+
 _CLOCK = r"(?P<h>\d{1,2})[:.](?P<min>\d{2})(?:[:.](?P<s>\d{2})(?:[.,:](?P<f>\d+))?)?\s*(?P<half>[AaPp]\.?\s?[Mm]\.?)?"
 _ZONE = rf"\s*\[?(?P<zone>{'|'.join(sorted(ZONES, reverse=True))}|[+-]\d{{2}}(?::?\d{{2}})?)?\]?"
 _END = rf"(?:(?:[\sT,@:_\-]|\bat\b)+{_CLOCK}{_ZONE})?$"

@@ -22,7 +22,8 @@ from telescope_transformer.records.splitting import (
     split_rows,
 )
 
-_DELIMITERS = b",\t;|"
+_DELIMITERS = b",\t;|\x01\x1f^"
+"""Ctrl-A divides values in the text tables of Hive."""
 _MOST_LEAD_IN = 30
 """Lines of titles that may come before the header. Comments, which begin with `#`, may be any number of lines."""
 
@@ -36,12 +37,14 @@ _MOST_CHANGES = 1_000
 # A line none of whose values begins with a number, which holds for headers and for hardly any row. The pattern has the
 # line feed before it, so that the search skips from line to line, and looks at the first value first.
 _WITHOUT_NUMBERS = re.compile(
-    rb"""\n(?!["']?[-+.]?\d)(?![^\n]*[,;|\t ]["']?[-+.]?\d)(?=[^\n]*[A-Za-z])([^\n]+)$""", re.MULTILINE
+    rb"""\n(?!["']?[-+.]?\d)(?![^\n]*[,;|\t\x01\x1f^ ]["']?[-+.]?\d)(?=[^\n]*[A-Za-z])([^\n]+)$""", re.MULTILINE
 )
 # The header of W3C's extended log format, which IIS and the firewall of Windows write, and of flow-tools.
 _W3C_HEADER = re.compile(rb"^#+:?\s*(?:Fields:\s*)?")
 # The lines between header and rows that psql and MySQL draw, and the number of rows at the end.
 _RULER = re.compile(rb"\s*(?:[-+|=:]{3,}[-+|=:\s]*|\(\d+ rows?\)|\d+ rows? in set.*)")
+# Values as `="40000"`, which keeps spreadsheets from changing them, also within quotes.
+_FORMULA = re.compile(rb"""(?<![^,;\t|\n])(?:="([^",;\t|\n]*)"|"=""([^",;\t|\n]*)\"\"")(?![^,;\t|\r\n])""")
 _DATE_AND_TIME = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d) +(\d\d:\d\d)")
 
 
@@ -80,6 +83,11 @@ class RawBatch(NamedTuple):
     rows: np.ndarray
     malformed: pa.Table
     skipped: int
+
+
+def _without_formulas(text: bytes) -> bytes:
+    """Text whose values of the form `="40000"` are plain."""
+    return _FORMULA.sub(rb"\1\2", text) if b'="' in text or b'=""' in text else text
 
 
 def _split_header(line: bytes, delimiter: int) -> list[str]:
@@ -163,7 +171,7 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
             given = line.strip(b'"\r')[4]
         elif text:
             stop = _header_ends(head, start, end)
-            line = _W3C_HEADER.sub(b"", head[start:stop].strip(b" "))
+            line = _without_formulas(_W3C_HEADER.sub(b"", head[start:stop].strip(b" ")))
             for delimiter in _delimiters_of(line, given):
                 names = _split_header(line, delimiter)
                 try:
@@ -287,7 +295,7 @@ class Table:
 
     def split(self, block: bytes, final: bool = True) -> tuple[RawBatch, bytes]:
         """The rows of a block of whole lines, and what belongs to the next block: a row whose quote is still open."""
-        block = self._joined_dates(block)
+        block = self._joined_dates(_without_formulas(block))
         lines = block.count(b"\n") + 1
         width = len(self._wanted)
         data = np.frombuffer(block, dtype=np.uint8)

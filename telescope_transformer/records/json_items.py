@@ -166,9 +166,43 @@ def items(file: InputFile, text: TextBlocks) -> Iterator[list[Item]]:
         row += block.count(b"\n")
 
 
+def _listed(value: Any) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
+def _numbered(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(key.isdigit() for key in value)
+
+
+def _table_rows(record: dict[str, Any]) -> list[Any] | None:
+    """The rows of an object that is a whole table, by rows or by columns; None of any other object.
+
+    pandas writes columns and rows by their numbers (`to_json`), or names and rows (`orient="split"`), as databases and
+    Elasticsearch answer queries; other programs write a list for each column.
+    """
+    names: Any = record.get("columns", record.get("meta"))
+    rows = next((record[name] for name in ("data", "rows", "values") if _listed(record.get(name))), None)
+    if _listed(names) and rows and all(isinstance(row, list) for row in rows):
+        names = [str(name.get("name")) if isinstance(name, dict) else str(name) for name in names]
+        return [dict(zip(names, row, strict=False)) for row in rows]
+    columns = list(record.values())
+    # nProbe numbers its elements, which are no objects.
+    if _numbered(record) and all(isinstance(row, dict) for row in columns):
+        return columns
+    if len(columns) > 1 and all(map(_numbered, columns)):
+        return [{name: column.get(row) for name, column in record.items()} for row in columns[0]]
+    if len(columns) > 1 and all(map(_listed, columns)) and len(set(map(len, columns))) == 1:
+        return [dict(zip(record, row, strict=True)) for row in zip(*columns, strict=True)]
+    return None
+
+
 def objects(item: Item) -> Iterator[Any]:
-    """The objects of a value: itself, the elements of an array, or those of an array that it holds."""
+    """The objects of a value: itself, the elements of an array, or those of an array or a table that it holds."""
     record = item.record
+    rows = _table_rows(record) if isinstance(record, dict) else None
+    if rows is not None:
+        yield from rows
+        return
     if isinstance(record, dict) and _CONTAINERS.isdisjoint(record):
         yield record
         return
@@ -195,6 +229,10 @@ def unwrapped(record: Any) -> Any:
     for name in _WRAPPERS:
         if isinstance(record.get(name), dict) and (name == "_source" or "_index" in record or "preview" in record):
             return unwrapped(record[name])
+    event = record.get("event")
+    if "sourcetype" in record and isinstance(event, dict):
+        # What Splunk is sent by HTTP: the time, host and source of the collector stand beside the record.
+        return {"timestamp": record.get("time"), **event}
     for name in _TEXTS:
         inner = record.get(name)
         if isinstance(inner, str) and inner.startswith('{"'):

@@ -14,13 +14,20 @@ _JUDGED_BYTES, _FEWEST_JUDGED = 512, 32
 """Bytes by which text without a byte order mark is judged, and how many there must be: any header has more."""
 
 _PLAIN_TEXT = re.compile(rb"[\t\r\n -~]+")
-_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+# Those of UTF-32 first: in little-endian, they begin as those of UTF-16 do.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 
 
 def encoding_of(head: bytes) -> str:
-    """`utf-16-le` or `utf-16-be` by a byte order mark or by a zero in every other byte, else `utf-8`."""
-    if head[:2] in _UTF16:
-        return _UTF16[head[:2]]
+    """The encoding that a byte order mark tells, UTF-16 also by a zero in every other byte, else `utf-8`."""
+    marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+    if marked is not None:
+        return marked
     low, high = head[:_JUDGED_BYTES:2], head[1:_JUDGED_BYTES:2]
     for one, other, name in ((low, high, "utf-16-le"), (high, low, "utf-16-be")):
         if len(head) >= _FEWEST_JUDGED and not other.strip(b"\0") and _PLAIN_TEXT.fullmatch(one):

@@ -3,22 +3,23 @@
 import re
 from datetime import UTC, datetime
 
-from telescope_transformer.records.dates import ZONES
+from telescope_transformer.records.dates import UNCLEAR_ZONES, ZONES
 
 GUESSED = "times without a year or a zone are taken as UTC, before the file's last change"
 """What users are told where a year was guessed."""
 
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_ZONE = "|".join((*ZONES, *UNCLEAR_ZONES))
 STAMP = re.compile(
     # A length (RFC 6587), a priority, a version (RFC 5424); Cisco's star and dot mean a clock that is not set.
     # Cisco's routers number their messages, and systemd writes the day of the week.
-    r"^(?:\d{1,5} (?=<))?(?:<\d{1,3}>)?[:\s]*(?:1 )?(?:\d{1,10}: ){0,2}[*.\[]?(?:"
+    r"^(?:\d{1,5} (?=<))?(?:<\d{1,3}>)?[:\s]*(?:1 )?(?:[\w.-]{1,64}: ){0,2}[*.\[]?(?:"
     r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}(?P<sep>[-/:])\d\d(?P=sep)\d\d[T -]\d\d:\d\d:\d\d(?:[.,]\d+)?"
-    rf"(?: ?(?:Z|[+-]\d\d(?::?\d\d)?)(?!\d)| (?:{'|'.join(ZONES)})\b)?)"
+    rf"(?: ?(?:Z|[+-]\d\d(?::?\d\d)?)(?!\d)| (?:{_ZONE})\b)?)"
     r"|(?P<epoch>\d{10}(?:\.\d+)?)\s"
     r"|(?:[A-Z][a-z]{2} )?(?:(?P<first>(?:19|20)\d\d) )?"
     r"(?P<month>[A-Z][a-z]{2})\s+(?P<day>\d{1,2})\s+(?:(?P<year>\d{4})\s+)?"
-    rf"(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)(?: (?P<zone>{'|'.join(ZONES)})\b)?(?: (?P<last>(?:19|20)\d\d)(?=[\s:\]]))?"
+    rf"(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?)(?: (?P<zone>{_ZONE})\b)?(?: (?P<last>(?:19|20)\d\d)(?=[\s:\]]))?"
     r")"
 )
 
@@ -42,7 +43,8 @@ class LogClock:
             return None
         month, day = _MONTH_NAMES.index(found["month"]) + 1, int(found["day"])
         year = int(found["first"] or found["year"] or found["last"] or self.year(month, day))
-        return f"{year}-{month:02d}-{day:02d}T{found['clock']}{ZONES.get(found['zone'], '')}"
+        zone = found["zone"] or ""
+        return f"{year}-{month:02d}-{day:02d}T{found['clock']}{ZONES.get(zone, zone)}"
 
     def year(self, month: int, day: int) -> int:
         """The latest year in which this day is not after the last change of the file."""

@@ -1,4 +1,5 @@
 """Cowrie's logs: a record for each connection (`cowrie.session.connect`); what happens in a session is skipped.
+ADBHoney writes its events alike.
 
 Fields: src/cowrie/ssh/transport.py and src/cowrie/telnet/transport.py of github.com/cowrie/cowrie. `protocol` there is
 ssh or telnet, both over TCP. Where the destination is not known, the sensor's name stands for it. The sessions that
@@ -14,12 +15,13 @@ from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.log_lines import Fields, line_format
 from telescope_transformer.records.schema import TCP
 
-_CONNECT = "cowrie.session.connect"
+_PROGRAMS = ("cowrie.", "adbhoney.")
+_CONNECT = ("cowrie.session.connect", "adbhoney.session.connect")
 
 
 def matches(record: Mapping[str, Any]) -> bool:
     """Whether an object is an event of Cowrie, or a session that it sends by hpfeeds."""
-    return str(record.get("eventid", "")).startswith("cowrie.") or ("peerIP" in record and "hostIP" in record)
+    return str(record.get("eventid", "")).startswith(_PROGRAMS) or ("peerIP" in record and "hostIP" in record)
 
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -28,7 +30,7 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
         names = {"src_ip": "peerIP", "dst_ip": "hostIP", "src_port": "peerPort", "dst_port": "hostPort"}
         session = {field: record.get(name) for field, name in names.items()}
         return session | {"timestamp": record.get("startTime", record.get("timestamp")), "protocol": TCP}
-    if record["eventid"] != _CONNECT:
+    if record["eventid"] not in _CONNECT:
         return None
     return {
         "timestamp": record.get("timestamp", record.get("@timestamp")),

@@ -30,15 +30,18 @@ _ASA_FORMS = [
         r"\S+?:DST(?:/(?P<dport>\d+)|\s|$)",
         # 313001: the destination is the interface itself.
         r"Denied ICMP type=(?P<type>\d+), code=(?P<code>\d+) from SRC on interface (?P<name>\S+)",
+        # 302013, 302015: the translated address stands in brackets behind the true one.
+        r"Built inbound (?P<proto>TCP|UDP) connection \d+ for \S+?:SRC/(?P<sport>\d+) ?\(.*?\)(?:\(.*?\))? "
+        r"to \S+?:DST/(?P<dport>\d+) ?\(",
     )
 ]
-_ASA_DENIES = re.compile(r"%?\b(?:ASA|FTD|PIX|FWSM)-(?:\w+-)?\d-(106\d{3}|71000[356]|313001):")
+_ASA_BEGINS = re.compile(r"%?\b(?:ASA|FTD|PIX|FWSM)-(?:\w+-)?\d-(106\d{3}|71000[356]|313001|30201[35]):")
 
 
 def asa_fields(line: str) -> Fields | None:
-    """Fields of a message of Cisco ASA that tells of a denied packet."""
-    found = _ASA_DENIES.search(line)
-    if found is None:
+    """Fields of a message of Cisco ASA that tells of a denied packet or of a new incoming connection."""
+    found = _ASA_BEGINS.search(line)
+    if found is None or "Built outbound" in line:
         return None
     for form in _ASA_FORMS:
         match = form.search(line, found.end())

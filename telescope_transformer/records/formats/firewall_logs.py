@@ -125,6 +125,8 @@ _KINDS: tuple[LineParser, ...] = (
 
 
 def _fields(line: str) -> Fields | None:
+    # rsyslog writes the tabs of LEEF so (EscapeControlCharactersOnReceive).
+    line = line.replace("#011", "\t")
     return next((fields for fields in (kind(line) for kind in _KINDS) if fields is not None), None)
 
 
@@ -155,8 +157,12 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 FORMAT = Format("firewall-log", sniff, read)
 
 
+# Of journald, of Elasticsearch, of other collectors and of Splunk.
+_TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "@timestamp", "timestamp", "time", "_time")
+
+
 def _message(record: Mapping[str, Any]) -> str:
-    texts = (record.get(name) for name in ("MESSAGE", "message", "log"))
+    texts = (record.get(name) for name in ("MESSAGE", "message", "log", "_raw", "event"))
     return next((text for text in texts if isinstance(text, str)), "")
 
 
@@ -166,12 +172,10 @@ def matches_message(record: Mapping[str, Any]) -> bool:
 
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of the message of an entry, with the time of the entry."""
-    times = (
-        record.get(name)
-        for name in ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "@timestamp", "timestamp", "time")
-    )
-    return {**(_fields(_message(record)) or {}), "timestamp": next((time for time in times if time), None)}
+    """The fields of the message of an entry, with its own time or that of the entry."""
+    fields = _fields(_message(record)) or {}
+    times = [fields.get("timestamp"), *(record.get(name) for name in _TIMES)]
+    return {**fields, "timestamp": next((time for time in times if time), None)}
 
 
 MESSAGE_DIALECT = Dialect("firewall-json", matches_message, message_fields)

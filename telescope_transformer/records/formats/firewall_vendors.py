@@ -15,7 +15,8 @@ from telescope_transformer.records.columns import ALIASES, plain_name
 from telescope_transformer.records.log_lines import Fields
 
 _ICMP = ("1", "58", "icmp", "icmpv6", "ipv6-icmp")
-_NAMED = re.compile(r'(?<![\w-])([\w-]+)=("[^"]*"|[^\s"\]]*)')
+# Between the pairs are blanks, or commas, as FortiGate writes them with `set format csv`.
+_NAMED = re.compile(r'(?<![\w-])([\w-]+)=("[^"]*"|(?:[^\s",\]]|,(?![\w-]+=))*)')
 
 
 def named_values(line: str) -> dict[str, str]:
@@ -59,45 +60,82 @@ def fortigate_fields(line: str) -> Fields | None:
 
 
 # What marks the lines of which another function has decided already that they are no flows.
-_OF_OTHERS = ("PROTO=", "logid=", "RT_FLOW", "filterlog", "id=firewall ")
+_OF_OTHERS = ("PROTO=", "logid=", "RT_FLOW", "filterlog")
 _GENERAL = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 # CEF names IPv6 addresses so (Implementing ArcSight Common Event Format, Predefined Keys).
 _CEF_IPV6 = {"src_ip": "c6a2", "dst_ip": "c6a3"}
-# The time of the event in CEF and LEEF, which counts before the time at which a line was sent.
-_EVENT_TIME = re.compile(
-    r"[|\s](?:start|rt|devTime)="
-    r"(\d{10}(?:\d{3})?(?!\S)|[A-Z][a-z]{2} \d{1,2} \d{4} \d\d:\d\d:\d\d(?:\.\d+)?(?: [A-Z]{3,4}\b)?)"
-)
+# The time of the event in CEF and LEEF, which counts before the time at which a line was sent; the begin counts first.
+_EVENT_TIMES = [
+    re.compile(
+        rf"[|\s]{name}=(\d{{10}}(?:\d{{3}}|\d{{9}})?(?!\S)"
+        r"|[A-Z][a-z]{2} \d{1,2} \d{4} \d\d:\d\d:\d\d(?:\.\d+)?(?: [A-Z]{3,4}\b)?)"
+    )
+    for name in ("start", "(?:FTNTFGT|FortinetFortiGate)eventtime", "devTime", "rt")
+]
+# Devices whose events of other logs have the ends of a connection too: what marks those of a connection's begin (of
+# PAN-OS, its end), and what marks those that are left out.
+_LOGS_OF = {
+    "|Palo Alto Networks|": ("|TRAFFIC|", "|start|"),
+    "|Fortinet|": ("cat=traffic", "cat=utm"),
+    "|SonicWall|": ("", "|537|"),
+}
+_FULL_TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d")
+_OFFSET = re.compile(r"[+-]\d\d:?\d\d")
+
+
+def _event_time(line: str) -> str | None:
+    """The time of an event of CEF or LEEF."""
+    found = next(filter(None, (form.search(line) for form in _EVENT_TIMES)), None)
+    return found[1] if found else None
+
+
+def _own_time(values: Mapping[str, str]) -> str | None:
+    """The time that a line gives by a name: the begin of a connection (Stormshield: `startime`) or of the line."""
+    times = [values.get(name, "") for name in ("startime", "start_time", "timestamp", "time")]
+    if "date" in values and "time" in values:
+        times.append(f"{values['date']} {values['time']}")
+    found = next(filter(_FULL_TIME.match, times), None)
+    zone = _OFFSET.fullmatch(values.get("tz", ""))
+    return f"{found}{zone[0]}" if found and zone and len(found) <= len("2016-07-21 17:50:56") else found
+
+
+def _is_of_another_log(line: str) -> bool:
+    """Whether an event of CEF or LEEF is of a log that repeats the connections of another, or ends one."""
+    known = next((marks for device, marks in _LOGS_OF.items() if device in line), None)
+    return known is not None and (known[0] not in line or known[1] in line)
 
 
 def named_fields(line: str) -> Fields | None:
     """Fields of a line with `name=value` of any device, by the names that columns of tables commonly have."""
-    if line.count("=") < len(_GENERAL) - 1 or any(mark in line for mark in _OF_OTHERS):
+    if line.count("=") < len(_GENERAL) - 1:
+        return None
+    is_event = "CEF:" in line or "LEEF:" in line
+    if _is_of_another_log(line) if is_event else _is_sonicwall(line) or any(mark in line for mark in _OF_OTHERS):
         return None
     values = named_values(line)
     plain = _first_of_each((plain_name(name), value) for name, value in values.items())
     found = {field: next((plain[name] for name in ALIASES[field] if name in plain), None) for field in _GENERAL}
-    is_event = "CEF:" in line or "LEEF:" in line
     if is_event:
         found |= {field: found[field] or plain.get(name) for field, name in _CEF_IPV6.items()}
     if not (found["src_ip"] and found["dst_ip"] and found["protocol"]):
         return None
     fields = _flow(found)
-    time = _EVENT_TIME.search(line) if is_event else None
-    if time:
-        fields["timestamp"] = time[1]
-    elif "date" in values and "time" in values:
-        fields["timestamp"] = f"{values['date']} {values['time']}"
-    return fields
+    time = _event_time(line) if is_event else _own_time(values)
+    return fields | ({"timestamp": time} if time else {})
 
 
 _SONICWALL_END = re.compile(r"(?P<address>[\d.]*):(?P<port>\d*)(?::|$)")
 _CONNECTION_CLOSED = "537"
 
 
+def _is_sonicwall(line: str) -> bool:
+    """Whether a line is of SonicWall; Stormshield begins its lines alike."""
+    return "id=firewall " in line and " startime=" not in line
+
+
 def sonicwall_fields(line: str) -> Fields | None:
     """Fields of a packet or connection of SonicWall; `src` and `dst` are `address:port:interface`."""
-    if "id=firewall " not in line or " src=" not in line or " proto=" not in line:
+    if not _is_sonicwall(line) or " src=" not in line or " proto=" not in line:
         return None
     values = named_values(line)
     if values.get("m") == _CONNECTION_CLOSED:
@@ -193,6 +231,7 @@ def mikrotik_fields(line: str) -> Fields | None:
 
 # Places in a traffic log of PAN-OS, counted from the field that says TRAFFIC.
 _PALO_ALTO = {"src_ip": 4, "dst_ip": 5, "src_port": 21, "dst_port": 22, "protocol": 26, "timestamp": 3}
+_EXACT_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(?:Z|[+-]\d\d:\d\d)")
 _PALO_ALTO_BEGIN = re.compile(r"(?:^|[\s,])\d+,\d{4}/\d\d/\d\d \d\d:\d\d:\d\d,[^,]*,TRAFFIC,")
 
 
@@ -206,4 +245,7 @@ def palo_alto_fields(line: str) -> Fields | None:
         return {}
     if values[1] == "start":
         return None
-    return _flow({field: values[place] for field, place in _PALO_ALTO.items()})
+    fields = _flow({field: values[place] for field, place in _PALO_ALTO.items()})
+    # Its other times are local, without a zone; from PAN-OS 10 on there is one of high resolution.
+    exact = next(filter(_EXACT_TIME.fullmatch, values[max(_PALO_ALTO.values()) :]), None)
+    return fields | ({"timestamp": exact} if exact else {})

@@ -30,19 +30,31 @@ def _leaves(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
 
 
 def _of_another_log(record: Mapping[str, Any]) -> bool:
-    """Whether a document of a Beat or of Security Onion says that it describes a protocol, an alert or a notice.
+    """Whether a document of a log store or a firewall says that it is no connection, or the end of one.
 
-    Such documents have the ends of a connection too, beside the document of the connection itself.
+    Documents of a protocol, an alert or a notice have the ends of a connection too, beside that of the connection.
     """
+    if "LogType" in record and "DeviceSN" in record:
+        # PAN-OS; of a session whose begin is logged too, its end counts, as in its text.
+        return record["LogType"] != "TRAFFIC" or record.get("Subtype", record.get("SubType")) == "start"
+    if str(record.get("event_type")).startswith("CONNECTION_"):
+        # Conpot's CONNECTION_LOST and CONNECTION_TERMINATED.
+        return True
     if "event" not in record and "event.dataset" not in record:
         return False
     found = dict(_leaves(record))
-    dataset, module = str(found.get("event.dataset", "")), found.get("event.module")
+    # Malcolm calls the module the provider.
+    dataset, module = str(found.get("event.dataset", "")), found.get("event.module", found.get("event.provider"))
+    kind = dataset.rpartition(".")[2]
     if dataset and (module == "zeek" or dataset.startswith("zeek.")):
-        return dataset.rpartition(".")[2] not in ("connection", "conn")
+        return kind not in ("connection", "conn")
     if module == "suricata" or dataset.startswith("suricata."):
-        return found.get("suricata.eve.event_type", "flow") not in ("flow", "netflow")
-    return found.get("agent.type") == "packetbeat" and dataset not in ("", "flow")
+        known = kind if found.get("event.provider") == module else "flow"
+        return found.get("suricata.eve.event_type", known) not in ("flow", "netflow")
+    # Packetbeat writes a flow again while it lasts.
+    return found.get("agent.type") == "packetbeat" and (
+        kind not in ("", "flow") or str(found.get("flow.final")) == "False"
+    )
 
 
 def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -70,6 +82,8 @@ adbhoney beelzebub citrixhoneypot dicompot elasticpot endlessh galah gopot go-po
 ipphoney log4pot mailoney medpot miniprint redishoneypot snare tanner wordpot
 """
 _HONEYPOTS_OF_TCP = frozenset(_NAMES_OF_HONEYPOTS.split())
+# Its reflectors of amplification attacks.
+_HONEYPOTS_OF_UDP = frozenset(("ddospot",))
 # Services over UDP of OpenCanary (logtype: TFTP, NTP, SNMP, SIP, from its logger.py) and of Conpot (data_type).
 _CANARY_UDP = ("10001", "11001", "13001", "15001")
 _CONPOT_UDP = ("bacnet", "ipmi", "snmp", "tftp")
@@ -77,11 +91,12 @@ _CONPOT_UDP = ("bacnet", "ipmi", "snmp", "tftp")
 
 def _transport_of_honeypot(record: Mapping[str, Any]) -> str | None:
     """The protocol of a connection to a honeypot whose log does not tell it; None of any other record."""
-    if str(record.get("type")).lower() in _HONEYPOTS_OF_TCP:
-        return "tcp"
+    honeypot = str(record.get("type")).lower()
+    if honeypot in _HONEYPOTS_OF_TCP or honeypot in _HONEYPOTS_OF_UDP:
+        return "tcp" if honeypot in _HONEYPOTS_OF_TCP else "udp"
     if "logtype" in record and "node_id" in record:
         return "udp" if str(record["logtype"]) in _CANARY_UDP else "tcp"
-    if "data_type" in record and ("sensorid" in record or str(record.get("type")).lower() == "conpot"):
+    if "data_type" in record and ("sensorid" in record or honeypot == "conpot"):
         return "udp" if str(record["data_type"]).lower() in _CONPOT_UDP else "tcp"
     return None
 

@@ -50,6 +50,19 @@ def fields(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
 DIALECT = Dialect("masscan", matches, fields, note=_NOTE)
 
 
+def _is_of_search_engine(record: Mapping[str, Any]) -> bool:
+    """Whether an object is a host or a service as Shodan or Censys export it."""
+    return "_shodan" in record or ("ip" in record and isinstance(record.get("services"), list))
+
+
+OTHERS_DIALECT = Dialect(
+    "scan-results",
+    _is_of_search_engine,
+    lambda record: None,
+    absent="services that Shodan or Censys found, which are no traffic of a telescope",
+)
+
+
 def sniff_list(head: bytes) -> bool:
     """Whether the head is that of a list by masscan."""
     return as_utf8(head).startswith(b"#masscan")

@@ -1,0 +1,50 @@
+"""CAIDA FlowTuple as text, as `cors2ascii` and `cors-ft2ascii` of corsaro 2 print it.
+
+A minute's flows stand behind a comment that says when the minute begins. Of ICMP, the ports are type and code.
+
+Format: caida.org/tools/measurement/corsaro/docs/formats.html, and `corsaro_flowtuple_print` of corsaro 2.
+"""
+
+import re
+from collections.abc import Iterator
+
+from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.log_lines import Fields, has_records, read_lines
+from telescope_transformer.records.validation import Chunk
+
+_INTERVAL = re.compile(r"# CORSARO_INTERVAL_START \d+ (\d+)")
+_NAMES = ("src_ip", "dst_ip", "src_port", "dst_port", "protocol", "ttl", "tcp_flags")
+_OPTIONAL = ("ttl", "tcp_flags", "packets")
+
+
+class _Lines:
+    """The fields of a line, whose time is in an earlier one."""
+
+    def __init__(self) -> None:
+        self._begin: str | None = None
+
+    def __call__(self, line: str) -> Fields | None:
+        interval = _INTERVAL.match(line)
+        if interval:
+            self._begin = interval[1]
+        if line[:1] == "#" or "|" not in line:
+            return None
+        *values, length_and_packets = line.split("|")
+        if len(values) != len(_NAMES):
+            return {}
+        fields: Fields = dict(zip(_NAMES, values, strict=True))
+        return fields | {"timestamp": self._begin, "packets": length_and_packets.partition(",")[2]}
+
+
+def sniff(head: bytes) -> bool:
+    """Whether one of the first lines says when a minute begins."""
+    return has_records(head, lambda line: {} if _INTERVAL.match(line) else None)
+
+
+def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+    """Flow records of the lines of each minute."""
+    yield from read_lines(file, context, _Lines(), _OPTIONAL)
+
+
+FORMAT = Format("flowtuple-text", sniff, read)

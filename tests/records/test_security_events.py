@@ -1,0 +1,144 @@
+# ruff: noqa: E501 - lines of logs are as long as their programs write them.
+"""Events as CEF, LEEF and `name=value`, their times and zones, and documents of stores that repeat a connection."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from variants import SECOND, TCP, UDP, Variant, Variants, json_lines
+
+VARIANTS = Variants()
+ISO = "2016-07-21T17:50:56.123456Z"
+ENDS = "src=192.0.2.1 spt=40000 dst=198.51.100.7 dpt=23 proto="
+
+
+def add(name: str, *lines: str, **more: Any) -> None:
+    VARIANTS.add(name, "\n".join(lines) + "\n", more.pop("expected", [TCP]), **{"format": "firewall-log", **more})
+
+
+CHECK_POINT = "CEF:0|Check Point|VPN-1 & FireWall-1|Check Point|Log|Log|Unknown|act=Drop rt=1469123456000 logid=1 "
+add("CEF of Check Point with a logid", CHECK_POINT + ENDS + "6")
+FORTINET = "CEF:0|Fortinet|Fortigate|v6.0|00013|x|3|FTNTFGTlogid=0000000013 FTNTFGTeventtime=1469123456 cat="
+add(
+    "CEF of FortiGate repeats a connection in its other logs",
+    FORTINET + "traffic:forward " + ENDS + "6",
+    FORTINET + "utm:virus " + ENDS + "6",
+    skipped=1,
+)
+PAN = "CEF:0|Palo Alto Networks|LF|2.0|{}|1|rt=Jul 21 2016 17:50:59 start=Jul 21 2016 17:50:56 "
+add(
+    "CEF of Palo Alto: the begin counts, and other logs do not",
+    *(PAN.format(kind) + ENDS + "tcp" for kind in ("TRAFFIC|end", "TRAFFIC|start", "THREAT|url")),
+    skipped=2,
+)
+add("CEF of SonicWall names the service", ISO + " fw CEF:0|SonicWall|NSa|7.0|98|Opened|4|" + ENDS + "tcp/telnet")
+LEEF = "LEEF:1.0|WatchGuard|XTM|12.8|30000148|" + (ENDS + "tcp").replace("spt", "srcPort").replace("dpt", "dstPort")
+add("LEEF with escaped tabs", f"{ISO} gw " + LEEF.replace(" ", "#011"))
+FORTI = 'date=2016-07-21,time=17:50:56,logid="0000000013",type="traffic",srcip=192.0.2.1,srcport=40000,dstip=198.51.100.7,dstport=23,proto=6,action="deny"'
+add("FortiGate with commas", FORTI)
+add(
+    "Sophos with a time by name",
+    'timestamp="2016-07-21T13:50:56-0400" log_type="Firewall" src_ip="192.0.2.1" dst_ip="198.51.100.7" protocol="TCP" src_port=40000 dst_port=23',
+)
+STORMSHIELD = 'id=firewall time="2016-07-21 19:50:59" fw="X" tz=+0200 startime="2016-07-21 19:50:56" ipproto={} proto=https src=192.0.2.1 srcport=40000 dst=198.51.100.7 dstport={}'
+add("Stormshield has a zone, and the protocol beside the service", STORMSHIELD.format("udp", 53), expected=[UDP])
+
+DENY = "%ASA-4-106023: Deny tcp src outside:192.0.2.1/40000 dst inside:198.51.100.7/23 by access-group"
+add("ASA in Sydney", "Jul 22 2016 03:50:56 AEST: " + DENY)
+add("ASA with a zone that stands for several", "Jul 21 2016 17:50:56 CST: " + DENY, expected=[], rejected=1)
+add("a zone that stands for several behind an ISO time", f"2016-07-21 17:50:56 IST {DENY}", expected=[], rejected=1)
+add("a router's name before its time", "gw1: Jul 21 2016 17:50:56.123 UTC: " + DENY)
+BUILT = "%ASA-6-302013: Built {} TCP connection 18 for outside:192.0.2.1/40000 (192.0.2.1/40000) to inside:198.51.100.7/23 (203.0.113.7/23)"
+add(
+    "ASA lets a connection in, and another out",
+    f"{ISO} gw {BUILT.format('inbound')}",
+    f"{ISO} gw {BUILT.format('outbound')}",
+    skipped=1,
+)
+add("Splunk's export of a line", json_lines({"preview": False, "result": {"_raw": DENY, "_time": ISO}}), format=None)
+
+FLOW = {"src_ip": "192.0.2.1", "src_port": 40000, "dst_ip": "198.51.100.7", "dst_port": 23, "protocol": "tcp"}
+COLLECTOR = {"time": SECOND, "host": "h", "source": "SSH_LOGIN", "sourcetype": "_json"}
+VARIANTS.add("Splunk's collector", json_lines({**COLLECTOR, "event": FLOW}), [TCP])
+VARIANTS.add("Splunk's collector, a line", json_lines({**COLLECTOR, "event": DENY}), [TCP], format="firewall-json")
+
+
+def document(dataset: str, **event: Any) -> dict[str, Any]:
+    return {
+        "@timestamp": ISO,
+        "event": {"dataset": dataset, **event},
+        "source": {"ip": "192.0.2.1", "port": 40000},
+        "destination": {"ip": "198.51.100.7", "port": 53},
+        "network": {"transport": "udp", "protocol": "dns"},
+    }
+
+
+VARIANTS.add(
+    "Malcolm",
+    json_lines(
+        document("conn", provider="zeek"), document("dns", provider="zeek"), document("alert", provider="suricata")
+    ),
+    [UDP],
+    skipped=2,
+)
+PACKETBEAT = document("network_traffic.flow") | {"agent": {"type": "packetbeat"}}
+VARIANTS.add(
+    "Packetbeat repeats a flow while it lasts",
+    json_lines(PACKETBEAT | {"flow": {"final": False}}, PACKETBEAT | {"flow": {"final": True}}),
+    [UDP],
+    skipped=1,
+)
+TRAFFIC = {
+    "TimeReceived": "2016-07-21T17:55:00Z",
+    "TimeGenerated": ISO,
+    "DeviceSN": "1",
+    "SourceAddress": "192.0.2.1",
+    "DestinationAddress": "198.51.100.7",
+    "SourcePort": 40000,
+    "DestinationPort": 23,
+    "Protocol": "tcp",
+}
+VARIANTS.add(
+    "PAN-OS as JSON",
+    json_lines(
+        *(TRAFFIC | {"LogType": log, "Subtype": kind} for log, kind in (("TRAFFIC", "end"), ("THREAT", "url")))
+    ),
+    [TCP],
+    skipped=1,
+)
+VARIANTS.add(
+    "Sysmon has UTC beside local time",
+    json_lines({"EventTime": "2016-07-21 19:50:56", "UtcTime": "2016-07-21 17:50:56.123", **FLOW}),
+    [TCP],
+)
+ALERT = {"@timestamp": ISO, "event_type": "alert", "flow_id": 1, **FLOW, "proto": "TCP"}
+VARIANTS.add("Suricata without its own time", json_lines(ALERT), [], skipped=1, told="no flow events")
+ADBHONEY = {"timestamp": ISO, **FLOW, "eventid": "adbhoney.session.connect"}
+VARIANTS.add(
+    "ADBHoney writes each command",
+    json_lines(ADBHONEY, ADBHONEY | {"eventid": "adbhoney.command.input"}),
+    [TCP],
+    skipped=1,
+)
+CONPOT = {"timestamp": ISO, **FLOW, "protocol": None, "data_type": "modbus", "sensorid": "s"}
+VARIANTS.add(
+    "Conpot writes the end of a connection",
+    json_lines(CONPOT | {"event_type": "NEW_CONNECTION"}, CONPOT | {"event_type": "CONNECTION_LOST"}),
+    [TCP],
+    skipped=1,
+)
+SHODAN = {"_shodan": {"module": "http"}, "ip_str": "192.0.2.1", "port": 80, "transport": "tcp", "timestamp": ISO}
+VARIANTS.add("Shodan", json_lines(SHODAN), [], told="services that Shodan or Censys found")
+CORSARO = "# CORSARO_INTERVAL_START 0 1469123456\nSTART flowtuple_other 2\n{}END flowtuple_other\n# CORSARO_INTERVAL_END 0 1469123515\n"
+VARIANTS.add(
+    "FlowTuple as text",
+    CORSARO.format("192.0.2.1|198.51.100.7|40000|23|6|54|0x02|40,3\n192.0.2.1|198.51.100.7|8|0|1|54|0x00|40\n1|2\n"),
+    [TCP, ("192.0.2.1", "198.51.100.7", 1, 8, 0)],
+    format="flowtuple-text",
+    rejected=1,
+)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_events_give_each_connection_once(tmp_path: Path, variant: Variant) -> None:
+    variant.check(tmp_path)

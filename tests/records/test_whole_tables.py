@@ -1,0 +1,46 @@
+"""Tables that are one JSON value, values that are formulas, and delimiters and encodings that are rare."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from variants import TCP, UDP, Variant, Variants
+
+VARIANTS = Variants()
+HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n"
+ROW = "2016-07-21T17:50:56Z,192.0.2.1,198.51.100.7,tcp,40000,23\n"
+NAMES = HEADER.strip().split(",")
+ROWS = [ROW.strip().split(","), ROW.strip().replace("tcp", "udp").replace(",23", ",53").split(",")]
+RECORDS = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
+
+
+def add(name: str, value: Any) -> None:
+    VARIANTS.add(name, json.dumps(value) + "\n", [TCP, UDP], format="json")
+    VARIANTS.add(f"{name}, over lines", json.dumps(value, indent=1), [TCP, UDP], format="json")
+
+
+add("pandas by columns", {name: {str(n): record[name] for n, record in enumerate(RECORDS)} for name in NAMES})
+add("pandas by rows", {str(n): record for n, record in enumerate(RECORDS)})
+add("pandas split", {"columns": NAMES, "index": [0, 1], "data": ROWS})
+add("a list for each column", {name: [record[name] for record in RECORDS] for name in NAMES})
+add("ClickHouse", {"meta": [{"name": name, "type": "String"} for name in NAMES], "data": ROWS, "rows": 2})
+add("Elasticsearch's SQL", {"columns": [{"name": name, "type": "keyword"} for name in NAMES], "rows": ROWS})
+
+FORMULAS = ",".join(f'="{value}"' for value in ROWS[0]) + "\n"
+QUOTED = ",".join(f'"=""{value}"""' for value in ROWS[0]) + "\n"
+VARIANTS.add("formulas", HEADER + FORMULAS, [TCP])
+VARIANTS.add("quoted formulas", HEADER + QUOTED, [TCP])
+VARIANTS.add(
+    "a header of formulas", ",".join(f'="{name}"' for name in NAMES) + "\r\n" + FORMULAS.strip() + "\r\n", [TCP]
+)
+for delimiter in "\x01\x1f^":
+    VARIANTS.add(f"delimiter {delimiter!r}", (HEADER + ROW).replace(",", delimiter), [TCP])
+for encoding in ("utf-32", "utf-16"):
+    VARIANTS.add(encoding, (HEADER + ROW).encode(encoding), [TCP])
+VARIANTS.add("utf-32, big-endian", ("\ufeff" + HEADER + ROW).encode("utf-32-be"), [TCP])
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_whole_tables_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
+    variant.check(tmp_path)
