@@ -16,11 +16,12 @@ ABSENT_DESTINATION = 0xF0000000
 
 _BLOCK, _LOW_28_BITS = 0xF0000000, 0x0FFFFFFF
 _LONGEST_NAME = 253
-# An address with a typing error: three or four numbers with dots, a hexadecimal number or one that a spreadsheet has
-# rounded (3.22E+09), and nothing behind it.
+# An address with a typing error: three or four numbers with dots, some hidden (192.0.x.x), a hexadecimal number or one
+# that a spreadsheet has rounded (3.22E+09), and nothing behind it.
 # A host name that begins with an address has a domain behind it, and does not match.
 _MISSPELT_ADDRESS = re.compile(
-    r"\[?(?:0x[0-9a-f]+|\d+(?:\.\d+)?e\+?\d+|\d+\.\d+\.\d+(?:\.[^.]*)?\.?)\]?", re.IGNORECASE
+    r"\[?(?:0x[0-9a-f]+|\d+(?:\.\d+)?e\+?\d+|\d+\.\d+\.\d+(?:\.[^.]*)?\.?|\d+(?:\.(?:\d+|x+|\*+)){3})\]?",
+    re.IGNORECASE,
 )
 
 

@@ -43,6 +43,29 @@ add(
 STORMSHIELD = 'id=firewall time="2016-07-21 19:50:59" fw="X" tz=+0200 startime="2016-07-21 19:50:56" ipproto={} proto=https src=192.0.2.1 srcport=40000 dst=198.51.100.7 dstport={}'
 add("Stormshield has a zone, and the protocol beside the service", STORMSHIELD.format("udp", 53), expected=[UDP])
 
+SOPHOS = '<30>device="SFW" date=2016-07-21 time=12:50:56 timezone="{}" log_type="{}" src_ip=192.0.2.1 dst_ip=198.51.100.7 protocol="TCP" src_port=40000 dst_port=23'
+add("Sophos in Chicago", SOPHOS.format("CDT", "Firewall"), SOPHOS.format("CDT", "Content Filtering"), skipped=1)
+add("Sophos with an unclear zone", SOPHOS.format("CST", "Firewall"), expected=[], rejected=1)
+add(
+    "Proxmox",
+    "0 3 PVEFW-HOST-IN 21/Jul/2016:19:50:56 +0200 policy DROP: IN=vmbr0 SRC=192.0.2.1 DST=198.51.100.7 LEN=52 PROTO=UDP SPT=40000 DPT=53 LEN=32",
+    expected=[UDP],
+)
+add(
+    "Check Point as structured data",
+    f'<134>1 {ISO} gw CheckPoint 26203 - [sc4s@2620 action="Drop" origin="203.0.113.1" dst="198.51.100.7" product="VPN-1 & FireWall-1" proto="6" s_port="40000" service="23" src="192.0.2.1" time="1469123456"]',
+)
+add("UniFi", "CEF:0|Ubiquiti|UniFi|9|x|Blocked|5|" + ENDS + f"TCP UNIFIutcTime={ISO}")
+ENDS_OF_JUNIPER = (
+    'source-address="192.0.2.1" source-port="40000" destination-address="198.51.100.7" destination-port="23" '
+)
+add(
+    "Juniper's intrusion log repeats a connection",
+    f"{ISO} srx RT_FLOW - RT_FLOW_SESSION_DENY [junos@1 {ENDS_OF_JUNIPER}" + 'protocol-id="6"]',
+    f"{ISO} srx RT_IDP - IDP_ATTACK_LOG_EVENT [junos@1 {ENDS_OF_JUNIPER}" + 'protocol-name="TCP"]',
+    skipped=1,
+)
+
 DENY = "%ASA-4-106023: Deny tcp src outside:192.0.2.1/40000 dst inside:198.51.100.7/23 by access-group"
 add("ASA in Sydney", "Jul 22 2016 03:50:56 AEST: " + DENY)
 add("ASA with a zone that stands for several", "Jul 21 2016 17:50:56 CST: " + DENY, expected=[], rejected=1)

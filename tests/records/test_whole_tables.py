@@ -40,6 +40,9 @@ for encoding in ("utf-32", "utf-16"):
     VARIANTS.add(encoding, (HEADER + ROW).encode(encoding), [TCP])
 VARIANTS.add("utf-32, big-endian", ("\ufeff" + HEADER + ROW).encode("utf-32-be"), [TCP])
 
+for hidden in ("198.51.x.x", "198.51.100.xxx", "198.51.100.*"):
+    VARIANTS.add(f"hidden {hidden}", HEADER + ROW + ROW.replace("198.51.100.7", hidden), [TCP], rejected=1)
+
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_whole_tables_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:

@@ -33,6 +33,10 @@ from telescope_transformer.records.validation import Chunk
 _FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)(?= |$)")
 
 
+# Proxmox writes the time behind numbers and the name of a chain.
+_PROXMOX_TIME = re.compile(r"^\d+ \d+ \S+ (\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}) ")
+
+
 def netfilter_fields(line: str) -> Fields | None:
     """Fields of a line of the LOG target. What leaves the machine (`IN=` empty) is not sent to it."""
     if "SRC=" not in line or "DST=" not in line or "PROTO=" not in line:
@@ -43,7 +47,8 @@ def netfilter_fields(line: str) -> Fields | None:
     if pairs.get("IN") == "" and pairs.get("OUT"):
         return None
     tcp = pairs.get("PROTO") == "TCP"
-    return {
+    own = _PROXMOX_TIME.match(line)
+    return ({"timestamp": own[1]} if own else {}) | {
         "src_ip": pairs.get("SRC"),
         "dst_ip": pairs.get("DST"),
         "protocol": pairs.get("PROTO"),

@@ -60,7 +60,7 @@ def fortigate_fields(line: str) -> Fields | None:
 
 
 # What marks the lines of which another function has decided already that they are no flows.
-_OF_OTHERS = ("PROTO=", "logid=", "RT_FLOW", "filterlog")
+_OF_OTHERS = ("PROTO=", "logid=", "RT_", "filterlog")
 _GENERAL = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 # CEF names IPv6 addresses so (Implementing ArcSight Common Event Format, Predefined Keys).
 _CEF_IPV6 = {"src_ip": "c6a2", "dst_ip": "c6a3"}
@@ -68,9 +68,10 @@ _CEF_IPV6 = {"src_ip": "c6a2", "dst_ip": "c6a3"}
 _EVENT_TIMES = [
     re.compile(
         rf"[|\s]{name}=(\d{{10}}(?:\d{{3}}|\d{{9}})?(?!\S)"
-        r"|[A-Z][a-z]{2} \d{1,2} \d{4} \d\d:\d\d:\d\d(?:\.\d+)?(?: [A-Z]{3,4}\b)?)"
+        r"|[A-Z][a-z]{2} \d{1,2} \d{4} \d\d:\d\d:\d\d(?:\.\d+)?(?: [A-Z]{3,4}\b)?"
+        r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?(?!\S))"
     )
-    for name in ("start", "(?:FTNTFGT|FortinetFortiGate)eventtime", "devTime", "rt")
+    for name in ("start", "UNIFIutcTime", "(?:FTNTFGT|FortinetFortiGate)eventtime", "devTime", "rt")
 ]
 # Devices whose events of other logs have the ends of a connection too: what marks those of a connection's begin (of
 # PAN-OS, its end), and what marks those that are left out.
@@ -95,8 +96,9 @@ def _own_time(values: Mapping[str, str]) -> str | None:
     if "date" in values and "time" in values:
         times.append(f"{values['date']} {values['time']}")
     found = next(filter(_FULL_TIME.match, times), None)
-    zone = _OFFSET.fullmatch(values.get("tz", ""))
-    return f"{found}{zone[0]}" if found and zone and len(found) <= len("2016-07-21 17:50:56") else found
+    # A zone that is not known, or that stands for several, makes the time invalid.
+    zone = values.get("tz") or values.get("timezone") or ""
+    return f"{found}{'' if _OFFSET.match(zone) else ' '}{zone}".strip() if found and not found[19:] else found
 
 
 def _is_of_another_log(line: str) -> bool:
@@ -114,6 +116,9 @@ def named_fields(line: str) -> Fields | None:
         return None
     values = named_values(line)
     plain = _first_of_each((plain_name(name), value) for name, value in values.items())
+    if values.get("log_type", "Firewall") != "Firewall":
+        # Sophos repeats a connection in the logs of its other modules.
+        return None
     found = {field: next((plain[name] for name in ALIASES[field] if name in plain), None) for field in _GENERAL}
     if is_event:
         found |= {field: found[field] or plain.get(name) for field, name in _CEF_IPV6.items()}
@@ -164,6 +169,9 @@ def check_point_fields(line: str) -> Fields | None:
         return None
     pairs = _CHECK_POINT_VALUE.findall(line)
     values = _first_of_each((name.strip().lower().replace(" ", "_"), quoted or bare) for name, quoted, bare in pairs)
+    if "src" not in values:
+        # As structured data of RFC 5424, with blanks between the pairs.
+        values = named_values(line)
     if "VPN-1" not in values.get("product", "VPN-1") or not ("src" in values and "dst" in values):
         return None
     names = {"src_ip": "src", "dst_ip": "dst", "protocol": "proto", "src_port": "s_port", "dst_port": "service"}
