@@ -33,3 +33,14 @@ def positions_in_runs(sizes: np.ndarray) -> np.ndarray:
     offsets = offsets_of(sizes)
     positions: np.ndarray = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
     return positions
+
+
+def positions_in_equal_runs(values: np.ndarray) -> np.ndarray:
+    """Position of each element within its run of equal neighbours.
+
+    Example:
+        >>> positions_in_equal_runs(np.array([7, 7, 5, 7])).tolist()
+        [0, 1, 0, 0]
+    """
+    begins = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
+    return positions_in_runs(np.diff(np.append(begins, len(values))))

@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
+from telescope_transformer.arrays import positions_in_equal_runs
 from telescope_transformer.correlation_clustering import sweep
-from telescope_transformer.windows import position_in_run
 
 # Where thresholds that agree best with known organisations and simulated actors lie (`telescope evaluate --across` and
 # `--truth actor` give both). Below, whole kinds of traffic are reproduced as clusters; above, only near copies are.
@@ -112,7 +112,7 @@ def _two_windows(codes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
     """Rows of two random windows of each source that has several, (m,) each."""
     order = rng.permutation(len(codes))
     order = order[np.argsort(codes[order], kind="stable")]
-    place = position_in_run(codes[order])
+    place = positions_in_equal_runs(codes[order])
     second = np.flatnonzero(place == 1)
     return order[second - 1], order[second]
 
@@ -122,4 +122,4 @@ def _limited(vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     groups = sweep(vectors, [ALIKE], method="greedy", random_state=0)[0].labels
     order = rng.permutation(len(groups))
     order = order[np.argsort(groups[order], kind="stable")]
-    return np.sort(order[position_in_run(groups[order]) < MOST_ALIKE])
+    return np.sort(order[positions_in_equal_runs(groups[order]) < MOST_ALIKE])

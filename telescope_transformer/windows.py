@@ -9,7 +9,6 @@ microseconds UTC), `n_records`, a list column per record field, and its majority
 them. Destinations are folded to 32 bits (`records.addresses.fold_address`).
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -18,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from telescope_transformer.arrays import offsets_of, positions_in_runs
+from telescope_transformer.arrays import offsets_of, positions_in_equal_runs, positions_in_runs
+from telescope_transformer.codes import dictionary_codes, majority_codes, sorted_codes, texts_of_codes
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.fields import ANNOTATIONS, TIE_ORDER, WINDOW_FIELDS
 from telescope_transformer.records.addresses import fold_address
-from telescope_transformer.records.schema import ICMP, ICMPV6
 
 # The paper's longest window (Section 6) and shortest one.
 WINDOW = 128
@@ -31,11 +30,6 @@ MIN_RECORDS = 8
 LARGEST_CHUNK = 2**31 - 1
 # Bits of the hash that orders sources: it fits a signed 64-bit integer, since Java has no unsigned ones.
 KEY_BITS = 63
-
-# Shares of the sources, and the part of each training source's time that is trained on: our choice.
-TEST_SHARE = 0.2
-VALIDATION_SHARE = 0.1
-TRAIN_PART = 0.8
 
 
 @dataclass(frozen=True)
@@ -230,7 +224,9 @@ def cut_sorted(
         records = records.take(pa.array(places))
         annotations = {name: (numbers[places], names) for name, (numbers, names) in annotations.items()}
     offsets = offsets_of(sizes[kept])
-    texts = {name: _named(names, majority_codes(numbers, offsets)) for name, (numbers, names) in annotations.items()}
+    texts = {
+        name: texts_of_codes(names, majority_codes(numbers, offsets)) for name, (numbers, names) in annotations.items()
+    }
     source = sources.take(pa.array(owners[kept]))
     found = build_windows(source, offsets, records, texts)
     return Windows(found.table, found.records, found.offsets, lost), owners[kept]
@@ -300,7 +296,7 @@ def source_codes(sources: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Ar
     Args:
         sources: (n_records,) text without nulls, of any size, because no text is copied.
     """
-    encoded, names = _dictionary(sources)
+    encoded, names = dictionary_codes(sources)
     order = np.lexsort((pc.sort_indices(pc.sort_indices(names)).to_numpy(), source_keys(names)))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
@@ -349,98 +345,6 @@ def _sort_key(values: pa.Array) -> np.ndarray:
     return values.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
 
 
-def service_codes(protocol: np.ndarray, src_port: np.ndarray, dst_port: np.ndarray) -> np.ndarray:
-    """One int32 per record: protocol and destination port, or for ICMP the type, which is stored as source port."""
-    protocol = protocol.astype(np.int32)
-    is_icmp = (protocol == ICMP) | (protocol == ICMPV6)
-    port = np.where(is_icmp, src_port, dst_port).astype(np.int32)
-    return (protocol << 16) | port
-
-
-def majority(values: pa.Array | pa.ChunkedArray, offsets: np.ndarray) -> pa.Array:
-    """The most frequent value of each window; null if all are null. Ties go to the first value in text order.
-
-    Args:
-        values: (n_records,) text.
-        offsets: (n_windows + 1,); the records of window i are `offsets[i]:offsets[i + 1]`.
-    """
-    codes, names = sorted_codes(values)
-    return _named(names, majority_codes(codes, offsets))
-
-
-def sorted_codes(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Encode texts as numbers that sort like the texts, -1 for null; returns the numbers and the sorted texts."""
-    encoded, names = _dictionary(values)
-    order = pc.sort_indices(names).to_numpy()
-    rank = np.full(len(order) + 1, -1, dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    return rank[encoded], names.take(pa.array(order))
-
-
-def _named(names: pa.Array, codes: pa.Array) -> pa.Array:
-    return names.take(codes) if len(names) else pa.nulls(len(codes), pa.string())
-
-
-def majority_codes(codes: np.ndarray, offsets: np.ndarray) -> pa.Array:
-    """`majority` of integer codes, where negative codes count as null and the smaller code wins a tie."""
-    n_windows = len(offsets) - 1
-    window_of = np.repeat(np.arange(n_windows), np.diff(offsets))
-    present = codes >= 0
-    width = int(codes.max(initial=0)) + 1
-    pairs, counts = np.unique(window_of[present] * width + codes[present], return_counts=True)
-    # The most frequent code of a window comes first. np.unique sorts the codes, so a stable sort keeps ties in order.
-    order = np.lexsort((-counts, pairs // width))
-    windows, first = np.unique((pairs // width)[order], return_index=True)
-    winners = np.full(n_windows, -1, dtype=np.int64)
-    winners[windows] = (pairs % width)[order][first]
-    return pa.array(winners, mask=winners < 0)
-
-
-def distinct_codes(owners: np.ndarray, codes: np.ndarray, n_owners: int) -> pa.ListArray:
-    """The distinct codes of each owner as a list column of int32, the most frequent first.
-
-    Args:
-        owners: (n,) 0..n_owners-1.
-        codes: (n,) from 0 on; the smaller code wins a tie.
-        n_owners: number of lists.
-    """
-    keys, counts = np.unique(owners.astype(np.int64) << 32 | codes.astype(np.int64), return_counts=True)
-    return code_lists(keys[np.lexsort((keys, -counts, keys >> 32))], n_owners)
-
-
-def code_lists(keys: np.ndarray, n_owners: int) -> pa.ListArray:
-    """A list column of int32 codes, a list per owner.
-
-    Args:
-        keys: (n,) int64, the owner (0..n_owners-1) in the high 32 bits and the code in the low ones, ordered by owner.
-        n_owners: number of lists.
-    """
-    offsets = np.searchsorted(keys >> 32, np.arange(n_owners + 1))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(keys & 0xFFFFFFFF, pa.int32()))
-
-
-def split_of_source(source: str, seed: int = 0) -> str:
-    """The split of a source: "test" (20 %), "validation" (10 %) or "train" (70 %).
-
-    It depends only on a hash of the seed and the source's canonical text, so adding data never moves a source.
-    """
-    digest = source_digest(source, seed)
-    test, validation = split_thresholds()
-    if digest < test:
-        return "test"
-    return "validation" if digest < validation else "train"
-
-
-def source_digest(source: str, seed: int) -> str:
-    """The first eight hexadecimal digits of the MD5 of "seed:source"."""
-    return hashlib.md5(f"{seed}:{source}".encode(), usedforsecurity=False).hexdigest()[:8]
-
-
-def split_thresholds() -> tuple[str, str]:
-    """Digests below the first are test sources, below the second validation sources."""
-    return f"{round(TEST_SHARE * 2**32):08x}", f"{round((TEST_SHARE + VALIDATION_SHARE) * 2**32):08x}"
-
-
 def fixed_windows(windows: pa.Table, length: int, *, max_per_source: int | None = None, seed: int = 0) -> pa.Table:
     """Cut windows again into consecutive ones of exactly `length` records; a rest that is shorter is dropped.
 
@@ -462,7 +366,7 @@ def fixed_windows(windows: pa.Table, length: int, *, max_per_source: int | None 
         codes, _ = source_codes(windows["source"])
         keys = np.random.default_rng(seed).random(len(rows))
         order = np.lexsort((keys, codes[rows]))
-        rank = position_in_run(codes[rows][order])
+        rank = positions_in_equal_runs(codes[rows][order])
         chosen = np.sort(order[rank < max_per_source])
         rows, piece = rows[chosen], piece[chosen]
     begins = whole.offsets[:-1][rows] + piece * length
@@ -470,24 +374,6 @@ def fixed_windows(windows: pa.Table, length: int, *, max_per_source: int | None 
     head = whole.table.take(pa.array(rows, pa.int64()))
     annotations = {name: head[name] for name in ANNOTATIONS if name in head.column_names}
     return build_windows(head["source"], np.arange(len(rows) + 1) * length, records, annotations).to_table()
-
-
-def position_in_run(values: np.ndarray) -> np.ndarray:
-    """The position of each element in its run of equal neighbours."""
-    new_run = np.ones(len(values), dtype=bool)
-    new_run[1:] = values[1:] != values[:-1]
-    begins = np.flatnonzero(new_run)
-    return np.arange(len(values)) - np.repeat(begins, np.diff(np.append(begins, len(values))))
-
-
-def _dictionary(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Numbers of the texts of a column, -1 for null, and the distinct texts; no chunk is joined to another."""
-    column = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
-    encoded = column.dictionary_encode().unify_dictionaries()
-    if not encoded.num_chunks:
-        return np.zeros(0, dtype=np.int64), pa.array([], pa.string())
-    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
-    return np.concatenate(codes), encoded.chunk(0).dictionary.cast(pa.string())
 
 
 def record_field(table: pa.Table, name: str) -> pa.ChunkedArray:

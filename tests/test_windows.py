@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telescope_transformer import windows as windows_module
+from telescope_transformer.codes import majority
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.splits import split_of_source
 from telescope_transformer.windows import (
     LeftOut,
     Windows,
@@ -17,9 +19,7 @@ from telescope_transformer.windows import (
     cut,
     cut_windows,
     fixed_windows,
-    majority,
     source_keys,
-    split_of_source,
 )
 
 SOURCES = ["192.0.2.1", "192.0.2.10", "192.0.2.9", "198.51.100.7", "2001:db8::1"]

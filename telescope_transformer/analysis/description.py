@@ -16,13 +16,14 @@ import pyarrow as pa
 from telescope_transformer.analysis.embedding_stage import BLOCK, Embed
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.arrays import offsets_of, unit_rows
+from telescope_transformer.codes import majority_codes, service_codes
 from telescope_transformer.labels import Owners
 from telescope_transformer.preparation import read_blocks, read_destinations
 from telescope_transformer.records.addresses import format_ipv4
 from telescope_transformer.report import profile_clusters
 from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks
-from telescope_transformer.windows import Windows, concat_windows, majority_codes, service_codes
+from telescope_transformer.windows import Windows, concat_windows
 
 # Records that are profiled at a time: about 1 GB with all intermediate counts.
 RECORDS_AT_A_TIME = 2_000_000
@@ -39,7 +40,7 @@ class Counted:
     """Result of one pass over the records.
 
     Attributes:
-        services: int32 (n,), the most frequent service of each window, as in `windows.service_codes`.
+        services: int32 (n,), the most frequent service of each window, as in `codes.service_codes`.
         profiles: by cluster number, a profile of each cluster with at least two windows.
         explained: windows, and their rows, for `report.why.explain_clusters`.
     """

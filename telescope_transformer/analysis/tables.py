@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.arrays import offsets_of
+from telescope_transformer.codes import majority
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.fields import ANNOTATIONS
 from telescope_transformer.report.services import service_columns
-from telescope_transformer.windows import majority
 
 
 def windows_table(

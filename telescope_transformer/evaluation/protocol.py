@@ -13,7 +13,8 @@ from telescope_transformer.arrays import offsets_of
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.records.addresses import network_of
-from telescope_transformer.windows import TRAIN_PART, fixed_windows, split_of_source
+from telescope_transformer.splits import TRAIN_PART, split_of_source
+from telescope_transformer.windows import fixed_windows
 
 HOLD_OUTS = ("source", "prefix", "organisation")
 UNSEEN = ("unseen_sources", "unseen_sequences")

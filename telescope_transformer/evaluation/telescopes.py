@@ -20,7 +20,8 @@ from telescope_transformer.files import replacing
 from telescope_transformer.labels import PrefixLabels, table_entries
 from telescope_transformer.records import read_records
 from telescope_transformer.records.addresses import network_of
-from telescope_transformer.windows import WINDOW, cut_windows, fixed_windows, split_of_source
+from telescope_transformer.splits import split_of_source
+from telescope_transformer.windows import WINDOW, cut_windows, fixed_windows
 
 # Most sources of the validation set and of each test set; two thousand windows give two million pairs.
 MOST_SOURCES = 500

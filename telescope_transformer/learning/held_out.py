@@ -11,7 +11,8 @@ from telescope_transformer.learning.store import networks_of
 from telescope_transformer.metrics.bootstrap import source_multiplicities
 from telescope_transformer.metrics.pairs import PairRanking, all_pairs, condensed, cosine_matrix
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
-from telescope_transformer.windows import fixed_windows, source_digest
+from telescope_transformer.splits import source_digest
+from telescope_transformer.windows import fixed_windows
 
 # A thousand windows are half a million pairs, which gives an AUROC to about .01.
 MOST_SOURCES = 250

@@ -6,20 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from telescope_transformer.codes import distinct_codes, majority_codes, service_codes, sorted_codes
 from telescope_transformer.fields import DAY, WINDOW_FIELDS
 from telescope_transformer.preparation.settings import WHOLE, WindowSettings
-from telescope_transformer.windows import (
-    TRAIN_PART,
-    LeftOut,
-    Windows,
-    cut_sorted,
-    distinct_codes,
-    majority_codes,
-    service_codes,
-    sorted_codes,
-    split_of_source,
-    window_starts,
-)
+from telescope_transformer.splits import TRAIN_PART, split_of_source
+from telescope_transformer.windows import LeftOut, Windows, cut_sorted, window_starts
 
 # A source with more records than this is cut before all of its records are read.
 MOST_CARRIED = 2**21
@@ -39,7 +30,7 @@ class Piece:
         left_out: what the cut dropped.
         n_sources: number of sources that end in this piece.
         sources: a row per source: `source`, `n_records`, `first_seen`, `last_seen` (us), `services` (numbers of
-            `windows.service_codes`, most frequent first) and its annotations. It counts all records, including those
+            `codes.service_codes`, most frequent first) and its annotations. It counts all records, including those
             in no window.
         continues: whether the first source began in the previous piece.
         days: int64 (n, 3): day since 1970, records, sources.

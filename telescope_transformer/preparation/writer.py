@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from telescope_transformer.codes import code_lists
 from telescope_transformer.fields import ANNOTATIONS, WINDOW_FIELDS
 from telescope_transformer.preparation.cutting import Cutter, Piece
 from telescope_transformer.preparation.settings import WindowSettings
 from telescope_transformer.preparation.staging import Staged
-from telescope_transformer.windows import Windows, code_lists
+from telescope_transformer.windows import Windows
 
 # Windows per row group, the least that a reader of blocks holds in memory: up to 39 MB (128 records of 37 bytes).
 _WINDOWS_PER_ROW_GROUP = 8192

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from telescope_transformer.windows import sorted_codes
+from telescope_transformer.codes import sorted_codes
 
 
 def codes_of(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, list[str]]:

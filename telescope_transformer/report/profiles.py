@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from telescope_transformer import similarity
 from telescope_transformer.arrays import unit_rows
+from telescope_transformer.codes import service_codes
 from telescope_transformer.fields import DAY
 from telescope_transformer.labels import Owner, Owners
 from telescope_transformer.records.addresses import network_of
@@ -19,7 +20,6 @@ from telescope_transformer.report.targets import target_profiles
 from telescope_transformer.report.timing import activity, inter_arrivals, rhythm, timing_profile
 from telescope_transformer.report.window_records import WindowRecords, join_records
 from telescope_transformer.report.words import iso_time
-from telescope_transformer.windows import service_codes
 
 TOP = 5
 # Services in a profile. Scanners are recognised by their list of ports; longer lists do not fit on the page.

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.codes import service_codes
 from telescope_transformer.records.schema import ICMP, ICMPV6, TCP, UDP, UNKNOWN_ICMP_TYPE
 from telescope_transformer.report.counting import pair_counts
 from telescope_transformer.report.ports import PORTS, port_hint
 from telescope_transformer.report.window_records import join_records
-from telescope_transformer.windows import service_codes
 
 PROTOCOL_NAMES = {
     ICMP: "icmp",
@@ -43,7 +43,7 @@ def service_name(code: int) -> str:
 
 
 def service_texts(codes: np.ndarray) -> pa.Array:
-    """Services (n,) as `windows.service_codes` numbers them, as text."""
+    """Services (n,) as `codes.service_codes` numbers them, as text."""
     distinct, place = np.unique(codes, return_inverse=True)
     return pa.array([service_name(int(code)) for code in distinct], pa.string()).take(pa.array(place))
 

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.codes import distinct_codes, service_codes
 from telescope_transformer.placement import SMALLEST_CONFIDENCE
 from telescope_transformer.report.services import service_columns
-from telescope_transformer.windows import distinct_codes, service_codes
 
 
 def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:

@@ -114,9 +114,10 @@ def baseline(flows: Path) -> dict[str, Any]:
 def profiles_like() -> list[dict[str, Any]]:
     """Profiles with names, of the actors of a small simulated telescope."""
     from telescope_transformer.analysis.description import flow_table
+    from telescope_transformer.codes import sorted_codes
     from telescope_transformer.report import name_clusters, profile_clusters
     from telescope_transformer.simulation import simulate
-    from telescope_transformer.windows import cut, sorted_codes
+    from telescope_transformer.windows import cut
 
     windows = cut(simulate(200, records_per_source=40.0), min_records=1)
     ids = np.arange(len(windows))

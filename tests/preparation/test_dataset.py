@@ -21,7 +21,8 @@ from telescope_transformer.preparation import (
     read_manifest,
 )
 from telescope_transformer.records import scan_records
-from telescope_transformer.windows import Windows, cut, source_keys, split_of_source
+from telescope_transformer.splits import split_of_source
+from telescope_transformer.windows import Windows, cut, source_keys
 
 from .conftest import SETTINGS, WINDOW, prepare_files, write_records
 

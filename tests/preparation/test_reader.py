@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from telescope_transformer.codes import service_codes
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.preparation import (
     load_datasets,
@@ -18,7 +19,7 @@ from telescope_transformer.preparation import (
     read_sources,
 )
 from telescope_transformer.records.addresses import fold_address
-from telescope_transformer.windows import concat_windows, service_codes
+from telescope_transformer.windows import concat_windows
 
 from .conftest import SETTINGS, WINDOW, prepare_files, write_records
 
