@@ -43,6 +43,10 @@ _CERTIFY_SHARE_SPARSE = 0.6
 # Seconds. Without a limit, the bound of a large graph would rise slowly for hours.
 _LONGEST_CERTIFICATE = 300.0
 
+# A gap above which a search without a limit tries one population. Of 120 nodes with random weights on a fifth of their
+# pairs, it takes 1 s after 6 s of proof and lowers the cost from 308.5 to 303.7.
+_FAR = 1e-3
+
 Stage = Callable[[Progress, np.random.Generator], None]
 
 
@@ -150,7 +154,8 @@ def _restart(progress: Progress, rng: np.random.Generator) -> None:
     if progress.graph.rounds_estimates and (progress.limited or progress.graph.n <= ANNEAL_UP_TO):
         # Before the proof there was one restart only.
         _search_until(progress, rng, deadline)
-    if progress.annealing_gains:
+    unproved = not progress.limited and progress.graph.n <= ANNEAL_UP_TO and progress.gap > _FAR
+    if progress.annealing_gains or unproved:
         breed(progress, rng, deadline, rounds=None if progress.limited else 1)
     elif progress.limited:
         evolve(progress, rng, deadline, patience=_PATIENCE_WITH_LIMIT)

@@ -83,6 +83,32 @@ def test_a_violated_wheel_of_five_spokes_is_found() -> None:
     assert {int(pair) for pair in pairs[signs < 0]} == {pair_index(0, u) for u in range(1, 6)}
 
 
+def shortest_odd_walk(x: np.ndarray, hub: int) -> float:
+    """Length of the shortest rim around a hub that may visit a node twice, by products of min and plus."""
+    others = np.delete(np.arange(len(x)), hub)
+    lengths = 0.5 - x[np.ix_(others, others)] + (x[hub, others] + x[hub, others][:, None]) / 2
+    np.fill_diagonal(lengths, np.inf)
+    two = (lengths[:, :, None] + lengths[None, :, :]).min(axis=1)
+    shortest, walk = np.inf, lengths
+    for _ in range(len(x)):
+        walk = (walk[:, :, None] + two[None, :, :]).min(axis=1)
+        shortest = min(shortest, float(np.diag(walk).min()))
+    return shortest
+
+
+def test_a_wheel_is_found_around_every_hub_that_has_one() -> None:
+    hubs_with_wheels = 0
+    for seed in range(30):
+        x = semimetric(seed)
+        hubs, rims, sizes = separate(separate_odd_wheels, x, TOLERANCE, 1000, Deadline())
+        expected = [hub for hub in range(N) if shortest_odd_walk(x.astype(float), hub) < 0.5 - TOLERANCE]
+        assert sorted(set(hubs.tolist())) == expected
+        hubs_with_wheels += len(expected)
+        for rim, size in zip(rims, sizes, strict=True):
+            assert len(set(rim[:size].tolist())) == size
+    assert hubs_with_wheels >= 10
+
+
 @pytest.mark.parametrize("kernel", [separate_two_partition, separate_odd_wheels])
 def test_separation_stops_at_the_deadline_and_at_the_limit(kernel: Callable[..., tuple[np.ndarray, ...]]) -> None:
     x = np.random.default_rng(0).random((40, 40), dtype=np.float32)

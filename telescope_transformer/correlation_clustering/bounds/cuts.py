@@ -147,69 +147,129 @@ def partition_rows(members: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, 
     Returns:
         Compressed rows: starts, pairs, signs and right-hand sides.
     """
-    unique = {(int(row[0]), *map(int, row[1 : 1 + size])) for row, size in zip(members, sizes, strict=True)}
-    starts, pairs, signs, right = [0], [], [], []
-    for s, *part in sorted(unique):
-        inner = [(t, u) for place, t in enumerate(part) for u in part[:place]]
-        pairs += [pair_index(t, u) for t, u in inner] + [pair_index(s, t) for t in part]
-        signs += [1.0] * len(inner) + [-1.0] * len(part)
-        right.append(1.0 + len(inner) - len(part))
-        starts.append(len(pairs))
-    return np.array(starts), np.array(pairs, dtype=np.int64), np.array(signs), np.array(right)
+    unused = np.arange(members.shape[1]) > sizes[:, None]
+    unique, first = np.unique(np.where(unused, -1, members), axis=0, return_index=True)
+    return _partition_rows(unique, sizes[first])
 
 
 @compiled()
-def _rim_lengths(x: np.ndarray, hub: int, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths of the rim edges that may be part of a violated wheel around the hub.
+def _partition_rows(members: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """See `partition_rows`; the inequalities are distinct."""
+    starts, right = np.zeros(sizes.size + 1, np.int64), np.empty(sizes.size)
+    for row in range(sizes.size):
+        starts[row + 1] = starts[row] + sizes[row] * (sizes[row] + 1) // 2
+    pairs, signs = np.empty(starts[-1], np.int64), np.empty(starts[-1])
+    for row in range(sizes.size):
+        at = starts[row]
+        for p in range(sizes[row] + 1):
+            for q in range(p):
+                pairs[at] = pair_index(members[row, p], members[row, q])
+                signs[at] = 1.0 if q > 0 else -1.0
+                at += 1
+        right[row] = 1.0 + sizes[row] * (sizes[row] - 1) // 2 - sizes[row]
+    return starts, pairs, signs, right
+
+
+@compiled()
+def _rim_edges(x: np.ndarray, hub: int, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Edges that may be part of the rim of a violated wheel around the hub.
 
     Returns:
-        Candidate nodes int64 (m,), and lengths float64 (m, m) between them, inf if too long.
+        Candidate nodes int64 (m,), and compressed rows of the edges between them: starts int64 (m + 1,), ends int64,
+        places in the candidates, and lengths float64.
     """
     near = np.flatnonzero(x[hub] < 1.0 - _DECIDED)
     near = near[near != hub]
-    lengths = np.full((near.size, near.size), np.inf)
+    starts, ends, lengths = np.zeros(near.size + 1, np.int64), np.empty(near.size**2, np.int64), np.empty(near.size**2)
+    used = 0
     for p in range(near.size):
-        for q in range(p):
+        for q in range(near.size):
             length = 0.5 - x[near[p], near[q]] + 0.5 * (x[hub, near[p]] + x[hub, near[q]])
-            if length < 0.5 - tolerance:
-                lengths[p, q] = lengths[q, p] = max(length, 0.0)
-    return near, lengths
+            if q != p and length < 0.5 - tolerance:
+                ends[used], lengths[used] = q, max(length, 0.0)
+                used += 1
+        starts[p + 1] = used
+    return near, starts, ends[:used], lengths[:used]
 
 
 @compiled()
-def _odd_path(lengths: np.ndarray, source: int, tolerance: float, distance: np.ndarray, before: np.ndarray) -> bool:
-    """Search for a path shorter than 1/2 from a node to its copy on the other side (Dijkstra).
+def _odd_walk(
+    starts: np.ndarray,
+    ends: np.ndarray,
+    lengths: np.ndarray,
+    source: int,
+    most: float,
+    distance: np.ndarray,
+    before: np.ndarray,
+    reached: np.ndarray,
+) -> tuple[int, int]:
+    """Search for the shortest closed walk of odd length through a node.
+
+    Half of such a walk leads from the node to each end of its middle edge. So a search to half of its length (Dijkstra)
+    reaches both ends, by an even number of steps or by an odd number.
 
     Args:
-        lengths: float64 (m, m), see `_rim_lengths`.
-        source: the node, below m; its copy is source + m.
-        tolerance: the path must be shorter than 1/2 by this.
-        distance: float64 (2 m,), scratch.
+        starts: see `_rim_edges`.
+        ends: see `_rim_edges`.
+        lengths: see `_rim_edges`.
+        source: the node, below m. After an odd number of steps, node v counts as v + m.
+        most: the walk must be shorter than this.
+        distance: float64 (2 m,), scratch, inf before and after.
         before: int64 (2 m,), output: the predecessor of each node on its path.
+        reached: int64 (2 m,), scratch.
 
     Returns:
-        Whether there is such a path.
+        The ends of the middle edge, -1 if there is no such walk.
     """
-    m = lengths.shape[0]
-    distance[:] = np.inf
-    done = np.zeros(2 * m, np.bool_)
+    m = starts.size - 1
     distance[source] = 0.0
-    while True:
-        here = -1
-        for v in range(2 * m):
-            if not done[v] and (here < 0 or distance[v] < distance[here]):
-                here = v
-        if here < 0 or distance[here] >= 0.5 - tolerance:
-            return False
-        if here == source + m:
-            return True
-        done[here] = True
-        other = m if here < m else 0
-        for v in range(m):
-            reached = distance[here] + lengths[here % m, v]
-            if reached < distance[other + v]:
-                distance[other + v] = reached
-                before[other + v] = here
+    reached[0] = source
+    known, settled = 1, 0
+    best, first, second = most, -1, -1
+    while settled < known:
+        nearest = settled
+        for p in range(settled + 1, known):
+            if distance[reached[p]] < distance[reached[nearest]]:
+                nearest = p
+        here = reached[nearest]
+        if 2.0 * distance[here] >= best:
+            break
+        reached[nearest], reached[settled] = reached[settled], here
+        settled += 1
+        odd = here >= m
+        for p in range(starts[here % m], starts[here % m + 1]):
+            same, other = ends[p] + (m if odd else 0), ends[p] + (0 if odd else m)
+            through = distance[here] + lengths[p]
+            if through + distance[same] < best:
+                best, first, second = through + distance[same], here, same
+            if through < distance[other] and 2.0 * through <= best:
+                if distance[other] == np.inf:
+                    reached[known] = other
+                    known += 1
+                distance[other], before[other] = through, here
+    for p in range(known):
+        distance[reached[p]] = np.inf
+    return first, second
+
+
+@compiled()
+def _follow(
+    before: np.ndarray, end: int, source: int, near: np.ndarray, on_rim: np.ndarray, rim: np.ndarray, size: int
+) -> int:
+    """Add the nodes of a path from ``end`` back to the source, without the source, to a rim.
+
+    Returns:
+        The new size of the rim; -1 if it is too long or a node is on it twice.
+    """
+    while end != source:
+        node = end % near.size
+        if on_rim[node] or size == rim.size:
+            return -1
+        on_rim[node] = True
+        rim[size] = near[node]
+        size += 1
+        end = before[end]
+    return size
 
 
 @compiled()
@@ -231,25 +291,30 @@ def separate_odd_wheels(
     n = x.shape[0]
     hubs, sizes = np.empty(limit, np.int64), np.empty(limit, np.int64)
     rims = np.empty((limit, LONGEST_RIM), np.int64)
-    distance, before = np.empty(2 * n), np.empty(2 * n, np.int64)
+    distance, before, reached = np.full(2 * n, np.inf), np.empty(2 * n, np.int64), np.empty(2 * n, np.int64)
     found = 0
     for hub in range(begin, end):
-        near, lengths = _rim_lengths(x, hub, tolerance)
+        near, starts, ends, lengths = _rim_edges(x, hub, tolerance)
         m = near.size
         taken = np.zeros(m, np.bool_)
         for source in range(m):
-            if taken[source] or not _odd_path(lengths, source, tolerance, distance[: 2 * m], before):
+            if taken[source]:
                 continue
-            size, step = 0, source + m
-            on_rim = np.zeros(m, np.bool_)
-            while step != source and size < LONGEST_RIM and not on_rim[step % m]:
-                rims[found, size] = near[step % m]
-                on_rim[step % m] = True
-                size += 1
-                step = before[step]
+            first, second = _odd_walk(
+                starts, ends, lengths, source, 0.5 - tolerance, distance, before, reached
+            )
+            if first < 0:
+                continue
             # A walk that visits a node twice contains a shorter odd rim, which is found from that rim's nodes.
-            if step != source:
+            on_rim = np.zeros(m, np.bool_)
+            on_rim[source] = True
+            rims[found, 0] = near[source]
+            half = _follow(before, first, source, near, on_rim, rims[found], 1)
+            size = _follow(before, second, source, near, on_rim, rims[found], half) if half > 0 else -1
+            if size < 0:
                 continue
+            # The first half runs to the node, the second half from it.
+            rims[found, 1:half] = rims[found, 1:half][::-1].copy()
             taken |= on_rim
             hubs[found], sizes[found] = hub, size
             found += 1
@@ -258,6 +323,7 @@ def separate_odd_wheels(
     return hubs[:found], rims[:found], sizes[:found]
 
 
+@compiled()
 def wheel_rows(
     hubs: np.ndarray, rims: np.ndarray, sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -271,12 +337,12 @@ def wheel_rows(
     Returns:
         Compressed rows: starts, pairs, signs and right-hand sides.
     """
-    starts, pairs, signs, right = [0], [], [], []
-    for hub, rim, size in zip(hubs.tolist(), rims.tolist(), sizes.tolist(), strict=True):
-        nodes = rim[:size]
-        pairs += [pair_index(u, v) for u, v in zip(nodes, nodes[1:] + nodes[:1], strict=True)]
-        pairs += [pair_index(hub, u) for u in nodes]
-        signs += [1.0] * size + [-1.0] * size
-        right.append((size - 1) / 2)
-        starts.append(len(pairs))
-    return np.array(starts), np.array(pairs, dtype=np.int64), np.array(signs), np.array(right)
+    starts = np.zeros(sizes.size + 1, np.int64)
+    starts[1:] = np.cumsum(2 * sizes)
+    pairs, signs = np.empty(starts[-1], np.int64), np.empty(starts[-1])
+    for row in range(sizes.size):
+        for p in range(sizes[row]):
+            at, node = starts[row] + 2 * p, rims[row, p]
+            pairs[at], signs[at] = pair_index(node, rims[row, (p + 1) % sizes[row]]), 1.0
+            pairs[at + 1], signs[at + 1] = pair_index(hubs[row], node), -1.0
+    return starts, pairs, signs, (sizes - 1) / 2
