@@ -313,6 +313,8 @@ def separate_sparse(
             if ways_of_other > ways or (ways_of_other == ways and j > i):
                 continue
             beyond = fraction(reduced[a], cut[a], smoothing) - tolerance
+            if beyond <= 0:
+                continue
             for q in range(near_indptr[j], near_indptr[j + 1]):
                 k = ends[q]
                 if x_to[k] + estimates[q] >= beyond:
