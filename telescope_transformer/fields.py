@@ -53,9 +53,10 @@ FIELDS = (
             "flowstart flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched "
             "timestampstart jsonpayloadstarttime starttime utctime timeutc timestamputc datetimeutc timestamp ts "
             "time datetime start firstseen first logtime stime firstswitched eventtime eventstarttime "
-            "starttimestamp timestampstr timestampts epoch epochtime unixtime frametimeepoch timegenerated "
-            "timereceivedns timereceived stampinserted firstpacket startedat createdat datefirstseen timestart "
-            "tsstart eventtimestamp attacktime timestampus timestampms flowstarttimet flowstarttime date"
+            "starttimestamp timestampstr timestampts epoch epochtime unixtime frametimeepoch frametimeutc "
+            "frametime timegenerated timereceivedns timereceived stampinserted firstpacket startedat createdat "
+            "datefirstseen timestart tsstart eventtimestamp attacktime timestampus timestampms flowstarttimet "
+            "flowstarttime date"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),
@@ -67,7 +68,7 @@ FIELDS = (
             "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh sip sourceipv4address "
             "sourceipv6address ipv4srcaddr ipv6srcaddr remoteip remotehost srcipaddr sourceipaddress srcipaddress "
             "ipsource srchost origh attackerip clientip peerip srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr "
-            "flowclientipaddr ipsrcaddr srcips ip"
+            "flowclientipaddr ipsrcaddr srcips initiatorip ip"
         ),
     ),
     # Windows store a destination in 32 bits: an IPv4 address, or a folded IPv6 address (records.addresses).
@@ -81,7 +82,7 @@ FIELDS = (
             "destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr localip localhost destaddress "
             "targetip targetaddress dstendpointip ipipdst dstipaddr destinationipaddress destipaddress dstipaddress "
             "ipdest ipdestination dsthost resph honeypotip serverip ipv6ipv6dst flowdstipaddr flowserveripaddr "
-            "ipdstaddr destips dest victimip host sensor sensorname"
+            "ipdstaddr destips dest victimip responderip host sensor sensorname"
         ),
     ),
     RecordField(
@@ -107,7 +108,7 @@ FIELDS = (
         aliases=(
             "srcport sport spt sp sourceport idorigp portsrc sourcetransportport l4srcport remoteport srcpt "
             "sourceportnumber srcportnumber origp attackerport clientport tcptcpsrcport udpudpsrcport srcendpointport "
-            "flowsrcl4portid ipsrcport peerport"
+            "flowsrcl4portid ipsrcport peerport initiatorport"
         ),
         metadata={"icmp": "type"},
     ),
@@ -121,7 +122,7 @@ FIELDS = (
             "dstport dport dpt dp destport destinationport idrespp portdst destinationtransportport l4dstport "
             "localport dsport targetport dstpt destinationportnumber destportnumber dstportnumber respp honeypotport "
             "serverport tcptcpdstport udpudpdstport dstendpointport flowdstl4portid ipdstport destportd victimport "
-            "port"
+            "responderport port"
         ),
         metadata={"icmp": "code"},
     ),

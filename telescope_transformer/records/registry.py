@@ -25,6 +25,7 @@ from telescope_transformer.records.formats import (
     firewall_logs,
     flowtuple,
     flowtuple_text,
+    honeyd,
     honeytrap,
     ids_alerts,
     ipfix_json,
@@ -92,6 +93,7 @@ _BUILT_IN = (
     aws_vpc.FORMAT,
     firewall_logs.FORMAT,
     cowrie.TEXT_FORMAT,
+    honeyd.FORMAT,
     yafscii.FORMAT,
     csv.FORMAT,
 )

@@ -190,6 +190,17 @@ VARIANTS.add(
     rejected=1,
 )
 VARIANTS.add(
+    "ra backscatter",
+    table(
+        "StartTime,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,SrcPkts,DstPkts",
+        "1469123456.1,tcp,198.51.100.7,23,   <-,192.0.2.1,40000,0,3",
+        "1469123456.1,tcp,192.0.2.1,40000,   <?,198.51.100.7,23,1,0",
+        "1469123456.1,tcp,192.0.2.1,40000,  <?>,198.51.100.7,23,1,0",
+        "1469123456.1,icmp,198.51.100.7,0x0008,   <-,192.0.2.1,0x1234,0,1",
+    ),
+    [TCP, TCP, TCP, (*TCP[:2], 1, 65535, 0)],
+)
+VARIANTS.add(
     "ra icmp 0x0008", table(A, "1469123456.1, e,icmp,192.0.2.1,0x0008,  <->,198.51.100.7,0x1234,1,60,ECO"), [PING]
 )
 VARIANTS.add(

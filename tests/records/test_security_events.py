@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from variants import SECOND, TCP, UDP, Variant, Variants, json_lines
+from variants import PING, SECOND, TCP, UDP, Variant, Variants, json_lines
 
 VARIANTS = Variants()
 ISO = "2016-07-21T17:50:56.123456Z"
@@ -77,6 +77,16 @@ add(
     f"{ISO} gw {BUILT.format('inbound')}",
     f"{ISO} gw {BUILT.format('outbound')}",
     skipped=1,
+)
+add(
+    "ASA permits what it then tells as a connection",
+    f"{ISO} gw %ASA-4-106100: access-list o permitted tcp outside/192.0.2.1(40000) -> inside/198.51.100.7(23) hit-cnt 1",
+    f"{ISO} gw {BUILT.format('inbound')}",
+    skipped=1,
+)
+add(
+    "Zyxel",
+    f'{ISO} usg USG: src="192.0.2.1:40000" dst="198.51.100.7:23" msg="from WAN, TCP, DROP" note="ACCESS BLOCK" cat="Firewall" proto="6"',
 )
 add("Splunk's export of a line", json_lines({"preview": False, "result": {"_raw": DENY, "_time": ISO}}), format=None)
 
@@ -152,6 +162,13 @@ VARIANTS.add(
 )
 SHODAN = {"_shodan": {"module": "http"}, "ip_str": "192.0.2.1", "port": 80, "transport": "tcp", "timestamp": ISO}
 VARIANTS.add("Shodan", json_lines(SHODAN), [], told="services that Shodan or Censys found")
+HONEYD = """2016-07-21-17:50:56.1234 honeyd log started ------
+2016-07-21-17:50:56.1234 tcp(6) - 192.0.2.1 40000 198.51.100.7 23: 60 S [Windows XP]
+2016-07-21-17:50:56.1234 udp(17) S 192.0.2.1 40000 198.51.100.7 53
+2016-07-21-17:50:56.1234 icmp(1) - 192.0.2.1 198.51.100.7: 8(0): 84
+2016-07-21-17:50:56.1234 tcp(6) E 192.0.2.1 40000 198.51.100.7 23: 17 0
+"""
+VARIANTS.add("Honeyd", HONEYD, [TCP, UDP, PING], format="honeyd", skipped=2, told="local time")
 CORSARO = "# CORSARO_INTERVAL_START 0 1469123456\nSTART flowtuple_other 2\n{}END flowtuple_other\n# CORSARO_INTERVAL_END 0 1469123515\n"
 VARIANTS.add(
     "FlowTuple as text",

@@ -1,7 +1,9 @@
 """Argus binetflow: the comma-separated bidirectional flows of `ra`, as the CTU data sets have them.
 
 A record is what the source sent: `SrcPkts` and `SrcBytes`. Flows of protocols that do not run over IP are skipped.
-Argus writes the first two bytes of an ICMP header as a hexadecimal source port, the code in its upper byte.
+Argus writes the first two bytes of an ICMP header as a hexadecimal source port, the code in its upper byte. Of
+backscatter, which begins with an answer, it may call the receiver the source: where `SrcPkts` is 0 and `Dir` points
+back, the ends are exchanged.
 """
 
 from collections.abc import Mapping
@@ -27,8 +29,33 @@ def _over_ip(raw: Mapping[str, pa.Array]) -> np.ndarray:
     return np.asarray(pc.invert(pc.is_in(_protocol(raw), value_set=_NOT_IP)))
 
 
+_EXCHANGED = {"src_ip": "dst_ip", "src_port": "dst_port", "packets": "dst_packets", "bytes": "dst_bytes"}
+
+
+def _from_sender(raw: Raw) -> Raw:
+    """The rows with the end first that sent something."""
+    if "direction" not in raw:
+        return raw
+    nothing = pa.nulls(len(raw["direction"]), pa.binary())
+    back = pc.match_substring_regex(raw["direction"].cast(pa.string()), r"^\s*<[^>]*$")
+    answered = pc.and_(back, pc.equal(raw.get("packets", nothing), pa.scalar(b"0"))).fill_null(False)
+    exchanged = dict(raw)
+    for one, other in _EXCHANGED.items():
+        if one in raw:
+            exchanged[one] = pc.if_else(answered, raw.get(other, nothing), raw[one])
+            exchanged[other] = pc.if_else(answered, raw[one], raw.get(other, nothing))
+    if "src_port" in raw:
+        # The ICMP header is that of what the source did not send.
+        icmp = pc.is_in(_protocol(raw), value_set=_ICMP)
+        exchanged["src_port"] = pc.if_else(pc.and_(answered, icmp), nothing, exchanged["src_port"])
+    return {
+        name: column for name, column in exchanged.items() if name not in ("direction", "dst_packets", "dst_bytes")
+    }
+
+
 def _completed(raw: Raw) -> Raw:
     """Type and code of the ICMP rows, whose second "port" is an identifier; UDP for what runs over it."""
+    raw = _from_sender(raw)
     protocol = _protocol(raw)
     icmp = pc.is_in(protocol, value_set=_ICMP)
     numbers, status = parse_integers(text_view(raw["src_port"]))
@@ -54,6 +81,9 @@ TABLE = TextTable(
         "dst_port": ["Dport"],
         "packets": ["SrcPkts"],
         "bytes": ["SrcBytes"],
+        "direction": ["Dir"],
+        "dst_packets": ["DstPkts"],
+        "dst_bytes": ["DstBytes"],
         "label": ["Label"],
     },
     marks=("StartTime", "SrcAddr", "DstAddr", "Sport"),

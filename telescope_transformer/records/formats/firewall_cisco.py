@@ -39,9 +39,12 @@ _ASA_BEGINS = re.compile(r"%?\b(?:ASA|FTD|PIX|FWSM)-(?:\w+-)?\d-(106\d{3}|71000[
 
 
 def asa_fields(line: str) -> Fields | None:
-    """Fields of a message of Cisco ASA that tells of a denied packet or of a new incoming connection."""
+    """Fields of a message of Cisco ASA that tells of a denied packet or of a new incoming connection.
+
+    What an access list permits is told again as a connection.
+    """
     found = _ASA_BEGINS.search(line)
-    if found is None or "Built outbound" in line:
+    if found is None or "Built outbound" in line or " permitted " in line:
         return None
     for form in _ASA_FORMS:
         match = form.search(line, found.end())

@@ -101,6 +101,9 @@ def _own_time(values: Mapping[str, str]) -> str | None:
     return f"{found}{'' if _OFFSET.match(zone) else ' '}{zone}".strip() if found and not found[19:] else found
 
 
+_ADDRESS_AND_PORT = re.compile(r"(?P<address>[\d.]*):(?P<port>\d*)(?::|$)")
+
+
 def _is_of_another_log(line: str) -> bool:
     """Whether an event of CEF or LEEF is of a log that repeats the connections of another, or ends one."""
     known = next((marks for device, marks in _LOGS_OF.items() if device in line), None)
@@ -124,12 +127,16 @@ def named_fields(line: str) -> Fields | None:
         found |= {field: found[field] or plain.get(name) for field, name in _CEF_IPV6.items()}
     if not (found["src_ip"] and found["dst_ip"] and found["protocol"]):
         return None
+    for end in ("src", "dst"):
+        # Zyxel writes `src="192.0.2.1:40000"`.
+        both = _ADDRESS_AND_PORT.fullmatch(str(found[f"{end}_ip"]))
+        if both and both["address"] and not found[f"{end}_port"]:
+            found |= {f"{end}_ip": both["address"], f"{end}_port": both["port"]}
     fields = _flow(found)
     time = _event_time(line) if is_event else _own_time(values)
     return fields | ({"timestamp": time} if time else {})
 
 
-_SONICWALL_END = re.compile(r"(?P<address>[\d.]*):(?P<port>\d*)(?::|$)")
 _CONNECTION_CLOSED = "537"
 
 
@@ -148,7 +155,7 @@ def sonicwall_fields(line: str) -> Fields | None:
     fields: Fields = {"protocol": values.get("proto", "").partition("/")[0]}
     for name in ("src", "dst"):
         text = values.get(name, "")
-        end = _SONICWALL_END.match(text)
+        end = _ADDRESS_AND_PORT.match(text)
         fields[f"{name}_ip"] = values.get(f"{name}V6") or (end["address"] if end else text)
         fields[f"{name}_port"] = end["port"] if end else None
     # The port of ICMP is the identifier of an echo request.
