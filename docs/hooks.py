@@ -1,4 +1,5 @@
-"""What mkdocs makes from the code: the command line, the fields of a record, and the notebooks with their outputs."""
+"""What mkdocs makes from the repository: the command line, the fields of a record, the notebooks with their outputs, and
+the figures that the README states."""
 
 import base64
 import re
@@ -28,8 +29,15 @@ def on_files(files: Files, config) -> Files:  # type: ignore[no-untyped-def]
 
 
 def on_page_markdown(markdown: str, page, config, files) -> str:  # type: ignore[no-untyped-def]
-    """Fill the table of fields."""
-    return markdown.replace("<!-- fields -->", "\n".join(field_rows()))
+    """Fill the table of fields and the figures of quality."""
+    markdown = markdown.replace("<!-- fields -->", "\n".join(field_rows()))
+    return markdown.replace("<!-- how good -->", readme_section("How good"))
+
+
+def readme_section(title: str) -> str:
+    """The text below a second-level heading of the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return text.split(f"## {title}\n")[1].split("\n## ")[0].strip()
 
 
 def field_rows() -> Iterator[str]:
