@@ -1,5 +1,4 @@
-"""What mkdocs makes from the repository: the command line, the fields of a record, the notebooks with their outputs, and
-the figures that the README states."""
+"""What mkdocs makes from the repository: command line, fields of a record, notebooks, and the README's figures."""
 
 import base64
 import re

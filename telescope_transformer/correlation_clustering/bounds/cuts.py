@@ -205,8 +205,8 @@ def _odd_walk(
 ) -> tuple[int, int]:
     """Search for the shortest closed walk of odd length through a node.
 
-    Half of such a walk leads from the node to each end of its middle edge. So a search to half of its length (Dijkstra)
-    reaches both ends, by an even number of steps or by an odd number.
+    Half of such a walk leads from the node to each end of its middle edge. So a search to half of its length
+    (Dijkstra) reaches both ends, by an even number of steps or by an odd number.
 
     Args:
         starts: see `_rim_edges`.
