@@ -300,9 +300,7 @@ def separate_odd_wheels(
         for source in range(m):
             if taken[source]:
                 continue
-            first, second = _odd_walk(
-                starts, ends, lengths, source, 0.5 - tolerance, distance, before, reached
-            )
+            first, second = _odd_walk(starts, ends, lengths, source, 0.5 - tolerance, distance, before, reached)
             if first < 0:
                 continue
             # A walk that visits a node twice contains a shorter odd rim, which is found from that rim's nodes.
