@@ -68,7 +68,7 @@ FIELDS = (
             "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh sip sourceipv4address "
             "sourceipv6address ipv4srcaddr ipv6srcaddr remoteip remotehost srcipaddr sourceipaddress srcipaddress "
             "ipsource srchost origh attackerip clientip peerip srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr "
-            "flowclientipaddr ipsrcaddr srcips initiatorip ip"
+            "flowclientipaddr ipsrcaddr srcips initiatorip remoteaddr remoteaddress ip"
         ),
     ),
     # Windows store a destination in 32 bits: an IPv4 address, or a folded IPv6 address (records.addresses).
@@ -82,7 +82,7 @@ FIELDS = (
             "destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr localip localhost destaddress "
             "targetip targetaddress dstendpointip ipipdst dstipaddr destinationipaddress destipaddress dstipaddress "
             "ipdest ipdestination dsthost resph honeypotip serverip ipv6ipv6dst flowdstipaddr flowserveripaddr "
-            "ipdstaddr destips dest victimip responderip host sensor sensorname"
+            "ipdstaddr destips dest victimip responderip localaddr localaddress host sensor sensorname"
         ),
     ),
     RecordField(

@@ -46,6 +46,22 @@ def parse_ports(raw: Mapping[str, pa.Array], protocols: np.ndarray) -> tuple[Par
     return Parsed(*ports[0]), Parsed(*ports[1])
 
 
+_ADDRESS_WITH_PORT = r"^\s*(?:[\d.]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})\s*$"
+
+
+def with_ports_of_addresses(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    """The raw columns with the ports that stand behind addresses (`192.0.2.1:40000`), where there are no others."""
+    found = dict(raw)
+    for end in ("src", "dst"):
+        addresses, ports = raw.get(f"{end}_ip"), raw.get(f"{end}_port")
+        if addresses is None or not is_text(addresses.type) or (ports is not None and not ports.null_count):
+            continue
+        behind = pc.struct_field(pc.extract_regex(_text(addresses), _ADDRESS_WITH_PORT), "port").cast(pa.binary())
+        if behind.null_count < len(behind):
+            found[f"{end}_port"] = behind if ports is None else pc.coalesce(_text(ports).cast(pa.binary()), behind)
+    return found
+
+
 def _column(raw: Mapping[str, pa.Array], field: str, rows: int) -> Parsed:
     if field in raw:
         return parse_numbers(raw[field], _LARGEST_PORT)

@@ -24,7 +24,7 @@ from telescope_transformer.records.parsing import (
     parse_sources,
     parse_words,
 )
-from telescope_transformer.records.ports import parse_ports
+from telescope_transformer.records.ports import parse_ports, with_ports_of_addresses
 from telescope_transformer.records.protocols import flags_number, protocol_number, transport_of_service
 from telescope_transformer.records.rejects import REJECTS_SCHEMA, escaped, join_rejects, rejects_table
 from telescope_transformer.records.schema import (
@@ -150,7 +150,7 @@ class Validator:
         Raises:
             FlowRecordError: if a column has a type that its field cannot have.
         """
-        raw = self._usable({field: _unpacked(values) for field, values in raw.items()})
+        raw = with_ports_of_addresses(self._usable({field: _unpacked(values) for field, values in raw.items()}))
         parsed = self._parse(raw, len(rows))
         first_bad = np.zeros(len(rows), dtype=np.uint8)
         for index, field in reversed(list(enumerate(REQUIRED_FIELDS, start=1))):

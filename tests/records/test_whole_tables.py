@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from variants import TCP, UDP, Variant, Variants
+from variants import TCP, TCP6, UDP, Variant, Variants
 
 VARIANTS = Variants()
 HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n"
@@ -42,6 +42,16 @@ VARIANTS.add("utf-32, big-endian", ("\ufeff" + HEADER + ROW).encode("utf-32-be")
 
 for hidden in ("198.51.x.x", "198.51.100.xxx", "198.51.100.*"):
     VARIANTS.add(f"hidden {hidden}", HEADER + ROW + ROW.replace("198.51.100.7", hidden), [TCP], rejected=1)
+
+WITH_PORTS = {"time": "2016-07-21T17:50:56Z", "remote_addr": "192.0.2.1:40000", "proto": "tcp"}
+VARIANTS.add("ports behind addresses", json.dumps(WITH_PORTS | {"local_addr": "198.51.100.7:23"}), [TCP])
+VARIANTS.add(
+    "ports behind addresses of IPv6",
+    json.dumps(WITH_PORTS | {"remote_addr": "[2001:db8::1]:40000", "local_addr": "[2001:db8::7]:23"}),
+    [TCP6],
+)
+SOURCES = (HEADER + ROW).replace(",src_port", "").replace(",40000", "").replace("192.0.2.1", "192.0.2.1:40000")
+VARIANTS.add("a port behind a source", SOURCES, [TCP])
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
