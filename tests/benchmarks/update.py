@@ -1,8 +1,8 @@
 """Day by day: the final cost against solving at once, the certificate, what a day costs, and how the state grows.
 
 Run: python tests/benchmarks/update.py marx.csv.gz
-     telescope simulate --output flows.parquet --sources 3000 --records-per-source 60 --days 60
-     python tests/benchmarks/update.py flows.parquet --name constant --no-adapt
+     telescope simulate --output week.parquet --sources 1000 --records-per-source 60
+     python tests/benchmarks/update.py week.parquet --weeks 26 --keep-days 30 --name "26 equal weeks"
 
 The records of each day are a file. Windows are embedded by the shipped checkpoint, adapted as `telescope update` does,
 or by the one that is given. Writes results/update.json, where results of other names stay.
@@ -36,14 +36,18 @@ PARTS = 6
 RESULTS = Path(__file__).parent / "results" / "update.json"
 
 
-def daily_files(path: str, folder: Path, n_days: int | None) -> list[Path]:
-    """The records of each day as a file of its own, in order."""
+def daily_files(path: str, folder: Path, weeks: int) -> list[Path]:
+    """The records of each day as a file of its own, in order; all of them again in each further week."""
     table = read_records([path]).table
-    day = table["timestamp"].to_numpy() // DAY
+    times = table["timestamp"].to_numpy()
+    place = table.column_names.index("timestamp")
     files = []
-    for number in np.unique(day)[:n_days]:
-        files.append(folder / f"{number}.parquet")
-        pq.write_table(table.filter(pa.array(day == number)), files[-1])
+    for week in range(weeks):
+        later = times + 7 * week * DAY
+        shifted = table.set_column(place, "timestamp", pa.array(later))
+        for number in np.unique(later // DAY):
+            files.append(folder / f"{week}-{number}.parquet")
+            pq.write_table(shifted.filter(pa.array(later // DAY == number)), files[-1])
     return files
 
 
@@ -107,7 +111,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("records")
     parser.add_argument("--model", help="default: the shipped checkpoint")
-    parser.add_argument("--days", type=int, help="only the first so many")
+    parser.add_argument(
+        "--weeks", type=int, default=1, help="take the records of a week so many times, as constant traffic"
+    )
     parser.add_argument("--name", default="months", help="of the result")
     parser.add_argument("--no-adapt", action="store_true")
     parser.add_argument("--keep-days", type=float, help="let windows age out")
@@ -116,7 +122,7 @@ def main() -> None:
     given = parser.parse_args()
     settings = AnalysisSettings(model=given.model, adapt=not given.no_adapt)
     with tempfile.TemporaryDirectory() as folder:
-        files, path = daily_files(given.records, Path(folder), given.days), Path(folder) / "state.duckdb"
+        files, path = daily_files(given.records, Path(folder), given.weeks), Path(folder) / "state.duckdb"
         with State(path) as state:
             steps, seconds = take_days(state, files, settings, given.keep_days)
             windows = np.array([step.windows for step in steps], dtype=float)
