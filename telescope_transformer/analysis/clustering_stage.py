@@ -282,7 +282,7 @@ def _solve(
     proved = certify(graph, labels, time_limit=settings.time_limit, gap=ENOUGH, seed=settings.seed)
     gap = proved.summary()["gap"]
     if proved.cost > 0:
-        proof = f"of which no clustering saves more than {gap:.2%}" if gap else "the least that is possible"
+        proof = f"of which no clustering saves more than {max(gap, 1e-4):.2%}" if gap else "the least that is possible"
         say(f"cost {proved.cost:.4g}, {'nothing is proved' if gap is None else proof}")
     else:
         say("cost 0: no clustering costs less")

@@ -120,9 +120,10 @@ def training_cost(training: dict[str, Any]) -> dict[str, Any] | None:
     if not all(isinstance(value, (int, float)) and value > 0 for value in (speed, steps, pairs)):
         return None
     hours = steps * pairs / speed / 3600  # type: ignore[operator]
-    device = "CPU" if training.get("cpu") else "GPU"
+    device = "CPU" if training.get("cpu") or training.get("device") == "cpu" else "GPU"
+    minutes = round(60 * hours)
     return {
-        "minutes": f"{60 * hours:,.0f}",
+        "time": f"about {minutes:,} minute{'' if minutes == 1 else 's'}" if minutes else "less than a minute",
         "device": device,
         "steps": f"{steps:,}",
         "pairs": f"{pairs:,}",

@@ -133,7 +133,9 @@ def make_trainer(
     data = make_batches(accelerator, stores, arguments, tokenizer)
     records = sum(int(store.offsets[-1]) for store in stores)
     facts = arguments.to_dict() | dict(identity) | {"records": records}
-    return Trainer(accelerator, model, data, arguments, output, facts, progress=progress), facts
+    trainer = Trainer(accelerator, model, data, arguments, output, facts, progress=progress)
+    # The device is no part of a run's identity: it may continue on another one.
+    return trainer, facts | {"device": accelerator.device.type}
 
 
 def with_precision_of_device(arguments: TrainingArguments) -> TrainingArguments:

@@ -23,6 +23,8 @@ LONGEST_QUERY = 200
 MOST_ROWS = 100
 MOST_MEMBERS = 1_000_000
 _OCTETS = re.compile(r"(?:\d{1,3}\.){1,3}")
+# "cluster 3" is one word, so that it does not find all clusters with a 3 in their names.
+_WORD = re.compile(r"\bcluster \d+(?!\S)|\S+")
 _HALF = (1 << 64) - 1
 # (version, first address, last address)
 Range = tuple[int, int, int]
@@ -172,7 +174,7 @@ def parse_query(text: str) -> tuple[list[Range], list[str]]:
     if len(text) > LONGEST_QUERY:
         raise InputError(f"a search has at most {LONGEST_QUERY} letters")
     ranges, words = [], []
-    for part in text.lower().split():
+    for part in _WORD.findall(text.lower()):
         found = _range(part)
         if found:
             ranges.append(found)

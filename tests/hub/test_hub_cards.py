@@ -101,7 +101,7 @@ def test_a_card_tells_the_layers(checkpoint: Path, changes: dict[str, int], said
 
 def test_a_card_tells_the_cost_of_training_and_how_to_adapt(checkpoint: Path) -> None:
     assert "its energy is not known" in card_of(checkpoint).text
-    recorded = TRAINING | {"steps": 1500, "batch_pairs": 256, "cpu": True, "result": {"pairs_per_second": 1024.0}}
+    recorded = TRAINING | {"steps": 1500, "batch_pairs": 256, "device": "cpu", "result": {"pairs_per_second": 1024.0}}
     (checkpoint / "training.json").write_text(json.dumps(recorded))
     text = " ".join(card_of(checkpoint).text.split())
     # 1,500 steps of 256 pairs at 1,024 pairs a second are 375 s, and 0.0104 kWh at 100 W.

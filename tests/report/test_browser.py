@@ -106,6 +106,8 @@ def test_a_source_that_is_alone_is_said_to_be_alone(chromium: Page, report_data:
         ("192.0.2.0/30", [0, 1], "2 sources, 2 clusters"),
         ("192.0.2.", [0, 1, 2], "30 sources, 3 clusters"),
         ("ssh", [0], "10 sources, 1 cluster"),
+        ("cluster 0", [0], "10 sources, 1 cluster"),
+        ("cluster 53", [], "0 sources, 0 clusters"),
         ("tcp/22", [0], "10 sources, 1 cluster"),
         ("tcp/2", [], "0 sources, 0 clusters"),
         ("zmap", [0], "10 sources, 1 cluster"),

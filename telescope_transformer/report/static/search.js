@@ -35,7 +35,8 @@ function addressRange(text) {
 
 function parseSearch(text) {
   const query = { text: text.trim(), ranges: [], words: [], wrong: "" };
-  for (const part of query.text.toLowerCase().split(/\s+/).filter(Boolean)) {
+  // "cluster 3" is one word, so that it does not find all clusters with a 3 in their names.
+  for (const part of query.text.toLowerCase().match(/\bcluster \d+(?!\S)|\S+/g) ?? []) {
     const range = addressRange(part);
     // "tcp/22" has a slash and is not a prefix.
     if (range?.wrong) query.wrong = range.wrong;
