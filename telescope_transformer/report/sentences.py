@@ -70,13 +70,16 @@ def sentences(
         return [f"{counted(n_kept, 'record')} were kept; none is in a window."]
     # A running analysis with --keep has read more than it still has.
     n_records = sum(row[1] for row in days)
-    said = [
-        f"{spoken_days(period.first, period.last)}, {counted(sources.num_rows, 'source')} sent "
-        f"{counted(n_records, 'record')}."
-    ]
+    when = spoken_days(period.first, period.last)
+    sent = f"{counted(sources.num_rows, 'source')} sent {counted(n_records, 'record')}"
     outside = sum(row[1] for row in days if not period.first <= row[0] <= period.last)
+    said = [f"{when}, {sent}."]
     if outside:
-        said.append(f"{counted(outside, 'record')} lie years away from all others: some clock is wrong.")
+        lie = "1 lies" if outside == 1 else f"{outside:,} lie"
+        said = [
+            f"{sent}, {n_records - outside:,} of them {when[0].lower()}{when[1:]}.",
+            f"The other {lie} far from these days: records of other years, or of a wrong clock.",
+        ]
     said.append(_where_sources_are(several, sources))
     if period.n_recent:
         said += [_against_before(days, period), _news_counts(period, lines)]
@@ -115,8 +118,15 @@ def _against_before(days: Days, period: Period) -> str:
     when, a_day = (f"On the last day, {since},", "")
     if period.n_recent > 1:
         when, a_day = f"In the last {period.n_recent} days, since {since},", " a day"
-    before = f"in the {counted(n_before, 'day')} before, {records_before:,.0f} a day from {active_before:,.0f}"
-    return f"{when} {records:,.0f} records{a_day} came from {active:,.0f} sources; {before}."
+    before = f"in the {counted(n_before, 'day')} before, {_rate(records_before)} a day from {_rate(active_before)}"
+    sent, by = _rate(records, "record"), _rate(active, "source")
+    return f"{when} {sent}{a_day} came from {by}; {before}."
+
+
+def _rate(number: float, thing: str = "") -> str:
+    """A number a day and what it counts: below ten with a decimal, so that little is not none."""
+    text = f"{number:,.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
+    return f"{text} {thing}{'' if text == '1' else 's'}" if thing else text
 
 
 def _news_counts(period: Period, lines: Mapping[str, Sequence[Any]]) -> str:

@@ -170,3 +170,13 @@ def test_a_day_that_is_far_busier_than_others_is_named_with_its_cluster() -> Non
     assert "came from the cluster" not in said(traffic, [quiet])
     assert "busiest" not in said([(day, 100, 10) for day, _, _ in traffic], [quiet])
     assert "Since 17 March, no cluster is new, none is growing and none has gone quiet." in said(traffic, [])
+
+
+def test_records_far_from_all_others_are_not_said_to_be_of_the_period() -> None:
+    traffic = [(19790, 7, 1), (19791, 1, 1), *((19791 + i, 0, 0) for i in range(1, 3)), (19794, 4, 1), (23000, 1, 1)]
+    sources = pa.table({"source": ["192.0.2.1"], "cluster": pa.array([None], pa.int32()), "n_records": [13]})
+    nothing: dict[str, list] = {"new": [], "growing": [], "gone": []}
+    said = sentences(traffic, period_of(traffic), [], sources, {}, nothing)
+    assert said[0] == "1 source sent 13 records, 12 of them from 8 March to 12 March 2024."
+    assert said[1] == "The other 1 lies far from these days: records of other years, or of a wrong clock."
+    assert "4 records came from 1 source; in the 4 days before, 2 a day from 0.5." in said[3]
