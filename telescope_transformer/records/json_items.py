@@ -166,6 +166,10 @@ def items(file: InputFile, text: TextBlocks) -> Iterator[list[Item]]:
         row += block.count(b"\n")
 
 
+def _has_rows(value: Any) -> bool:
+    return isinstance(value, dict | list)
+
+
 def _listed(value: Any) -> bool:
     return isinstance(value, list) and bool(value)
 
@@ -189,9 +193,12 @@ def _table_rows(record: dict[str, Any]) -> list[Any] | None:
     # nProbe numbers its elements, which are no objects.
     if _numbered(record) and all(isinstance(row, dict) for row in columns):
         return columns
-    if len(columns) > 1 and all(map(_numbered, columns)):
+    # Columns of one length, so that a small file cannot ask for many rows of many names.
+    if len(columns) < 2 or not all(map(_has_rows, columns)) or len(set(map(len, columns))) > 1:
+        return None
+    if all(map(_numbered, columns)):
         return [{name: column.get(row) for name, column in record.items()} for row in columns[0]]
-    if len(columns) > 1 and all(map(_listed, columns)) and len(set(map(len, columns))) == 1:
+    if all(map(_listed, columns)):
         return [dict(zip(record, row, strict=True)) for row in zip(*columns, strict=True)]
     return None
 

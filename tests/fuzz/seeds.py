@@ -184,6 +184,15 @@ _FIREWALLS = {
     "DST=203.0.113.1 LEN=84 TTL=50 ID={} PROTO=ICMP TYPE=3 CODE=1 [SRC=203.0.113.1 DST=192.0.2.1 PROTO=UDP ]\n",
     "fortigate-named": '<189>date=2023-11-14 time=22:13:20 tz="+0100" eventtime=1700000000250000000 type="traffic" '
     'srcip=192.0.2.{} srcport={} dstip="203.0.113.1" dstport=23 proto=6 sentbyte=40\n',
+    "cef": "CEF:0|Fortinet|Fortigate|v6|13|x|3|FTNTFGTeventtime=1700000000 cat=traffic src=192.0.2.{} spt={} "
+    "dst=203.0.113.1 dpt=23 proto=6\n",
+    "leef": "2023-11-14T22:13:20Z h LEEF:1.0|a|b|1|c|src=192.0.2.{}#011srcPort={}#011dst=203.0.113.1#011dstPort=23"
+    "#011proto=tcp\n",
+    "stormshield": 'id=firewall time="2023-11-14 23:13:20" tz=+0100 startime="2023-11-14 23:13:20" ipproto=tcp '
+    "proto=ssh src=192.0.2.{} srcport={} dst=203.0.113.1 dstport=22\n",
+    "zyxel": '2023-11-14T22:13:20Z h USG: src="192.0.2.{}:{}" dst="203.0.113.1:23" cat="Firewall" proto="6"\n',
+    "proxmox": "0 3 PVEFW 14/Nov/2023:23:13:20 +0100 policy DROP: IN=v MAC=aa SRC=192.0.2.{} DST=203.0.113.1 LEN=52 "
+    "PROTO=UDP SPT={} DPT=53 LEN=32\n",
     "juniper-named": "<14>1 2023-11-14T22:13:20Z h RT_FLOW - RT_FLOW_SESSION_CREATE [junos@2636 source-address="
     '"192.0.2.{}" source-port="{}" destination-address="203.0.113.1" destination-port="23" protocol-id="6"]\n',
 }
@@ -212,6 +221,16 @@ _SILK = "192.0.2.{}|203.0.113.1|{}|23|6|1|40|S|2023/11/14T22:13:20.250|\n"
 
 # A header line and a row each; the row's places are the last octet of the source and the source port.
 _PROGRAMS = {
+    "honeyd": ("", "2023-11-14-22:13:20.2500 tcp(6) - 192.0.2.{} {} 203.0.113.1 23: 60 S [Linux 2.6]\n"),
+    "formulas": (
+        "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n",
+        '="1700000000.25",="192.0.2.{}",="203.0.113.1",="6",="{}",="23"\n',
+    ),
+    "ends-with-ports": ("time,src,dst,proto,dport\n", "1700000000.25,192.0.2.{}:{},203.0.113.1,6,23\n"),
+    "argus-counts": (
+        "StartTime,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,SrcPkts,DstPkts\n",
+        "1700000000.25,tcp,203.0.113.1,23,   <-,192.0.2.{},{},0,1\n",
+    ),
     "yaf": (
         "start-time|sip|sp|dip|dp|proto|iflags|isn|pkt|oct\n",
         "2023-11-14 22:13:20.250|192.0.2.{}|{}|203.0.113.1|23|  6|S|0000abcd|1|40\n",
@@ -384,6 +403,16 @@ def seeds() -> dict[str, bytes]:
     return text | {
         "json-array": json.dumps(_rows(), indent=1).encode(),
         "json-search": json.dumps({"hits": {"hits": [{"_index": "a", "_source": row} for row in _rows()]}}).encode(),
+        "json-columns": json.dumps({name: [row[name] for row in _rows()] for name in _rows()[0]}).encode(),
+        "json-numbered": json.dumps(
+            {name: {str(number): row[name] for number, row in enumerate(_rows())} for name in _rows()[0]}
+        ).encode(),
+        "json-split": json.dumps(
+            {"columns": list(_rows()[0]), "data": [list(row.values()) for row in _rows()]}, indent=1
+        ).encode(),
+        "flowtuple-text": b"# CORSARO_INTERVAL_START 0 1700000000\nSTART flowtuple_other 30\n"
+        + _table("", "192.0.2.{}|203.0.113.1|{}|23|6|64|0x02|40,1\n"),
+        "utf-32": _csv().decode().encode("utf-32"),
         "json-wrapped": _lines([{"log": json.dumps(row)} for row in _rows()]),
         "parquet-nested": _nested(),
         "pcap": _pcap(),
