@@ -82,7 +82,7 @@ FIELDS = (
             "destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr localip localhost destaddress "
             "targetip targetaddress dstendpointip ipipdst dstipaddr destinationipaddress destipaddress dstipaddress "
             "ipdest ipdestination dsthost resph honeypotip serverip ipv6ipv6dst flowdstipaddr flowserveripaddr "
-            "ipdstaddr destips dest victimip responderip localaddr localaddress host sensor sensorname"
+            "ipdstaddr destips dest victimip responderip localaddr localaddress tpotipext host sensor sensorname"
         ),
     ),
     RecordField(

@@ -160,6 +160,17 @@ VARIANTS.add(
     [TCP],
     skipped=1,
 )
+TPOT = {"@timestamp": ISO, "src_ip": "192.0.2.1", "src_port": 40000, "t-pot_ip_ext": "198.51.100.7", "host": "x"}
+VARIANTS.add(
+    "T-Pot: its own address, honeypots without source ports, and what it sees beside them",
+    json_lines(
+        TPOT | {"type": "Beelzebub", "dest_port": 23, "protocol": "telnet"},
+        {name: value for name, value in TPOT.items() if name != "src_port"} | {"type": "Hellpot", "dest_port": 80},
+        TPOT | {"type": "Fatt", "dest_port": 22, "protocol": "ssh"},
+    ),
+    [TCP, (*TCP[:3], 0, 80)],
+    skipped=1,
+)
 SHODAN = {"_shodan": {"module": "http"}, "ip_str": "192.0.2.1", "port": 80, "transport": "tcp", "timestamp": ISO}
 VARIANTS.add("Shodan", json_lines(SHODAN), [], told="services that Shodan or Censys found")
 HONEYD = """2016-07-21-17:50:56.1234 honeyd log started ------

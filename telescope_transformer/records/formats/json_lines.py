@@ -29,6 +29,9 @@ def _leaves(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iter
             yield name, value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
+_OBSERVERS = ("Fatt", "NGINX")
+
+
 def _of_another_log(record: Mapping[str, Any]) -> bool:
     """Whether a document of a log store or a firewall says that it is no connection, or the end of one.
 
@@ -37,8 +40,8 @@ def _of_another_log(record: Mapping[str, Any]) -> bool:
     if "LogType" in record and "DeviceSN" in record:
         # PAN-OS; of a session whose begin is logged too, its end counts, as in its text.
         return record["LogType"] != "TRAFFIC" or record.get("Subtype", record.get("SubType")) == "start"
-    if str(record.get("event_type")).startswith("CONNECTION_"):
-        # Conpot's CONNECTION_LOST and CONNECTION_TERMINATED.
+    if str(record.get("event_type")).startswith("CONNECTION_") or str(record.get("type")) in _OBSERVERS:
+        # Conpot's CONNECTION_LOST and CONNECTION_TERMINATED; what T-Pot sees beside its honeypots.
         return True
     if "event" not in record and "event.dataset" not in record:
         return False
@@ -71,15 +74,18 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
     fields = {field: best[field].value if field in best else None for field in ALIASES}
     if any(fields[field] in (None, "") for field in _PRESENT):
         return None
-    if fields["protocol"] is None:
-        fields["protocol"] = _transport_of_honeypot(record)
+    transport = _transport_of_honeypot(record)
+    if transport is not None:
+        fields["protocol"] = fields["protocol"] or transport
+        # Some of them log no source port, which a file of T-Pot with all its honeypots has.
+        fields["src_port"] = "0" if fields["src_port"] in (None, "") else fields["src_port"]
     return fields
 
 
 # Honeypots of T-Pot (the key `type` of its Elasticsearch) whose services all run over TCP; their logs do not say it.
 _NAMES_OF_HONEYPOTS = """
 adbhoney beelzebub citrixhoneypot dicompot elasticpot endlessh galah gopot go-pot h0neytr4p hellpot heralding honeyaml
-ipphoney log4pot mailoney medpot miniprint redishoneypot snare tanner wordpot
+ipphoney log4pot mailoney medpot miniprint rdphoneypot redishoneypot snare tanner wordpot
 """
 _HONEYPOTS_OF_TCP = frozenset(_NAMES_OF_HONEYPOTS.split())
 # Its reflectors of amplification attacks.
