@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -251,15 +251,16 @@ def embed_encoded(
     model.to(device).eval()  # type: ignore[arg-type]
     embeddings = np.empty((len(lengths), model.config.projection_size), dtype=np.float32)
 
-    def embed(rows: np.ndarray) -> None:
+    def embed(rows: np.ndarray) -> np.ndarray:
         batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
         with torch.inference_mode(), torch.autocast(device.type, half or torch.bfloat16, enabled=half is not None):
             output = model(**batch).embeddings
-        embeddings[rows] = output.float().cpu().numpy()
+        return output.float().cpu().numpy()
+
+    for rows, vectors in _side_by_side(embed, list(length_batches(lengths, batch_records)), device):
+        embeddings[rows] = vectors
         if bar is not None:
             bar.update(len(rows))
-
-    _side_by_side(embed, length_batches(lengths, batch_records), device)
     model.train(was_training)
     return embeddings
 
@@ -285,21 +286,21 @@ def _half_precision(device: torch.device, dtype: torch.dtype) -> torch.dtype | N
     return dtype
 
 
-def _side_by_side(work: Callable[[np.ndarray], None], batches: Iterable[np.ndarray], device: torch.device) -> None:
-    """Work on batches in any order: on a processor, several at a time with one thread each.
+def _side_by_side(
+    work: Callable[[np.ndarray], np.ndarray], batches: Sequence[np.ndarray], device: torch.device
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield each batch and its result. A processor works on several batches at a time, with one thread each.
 
     Threads that share the operations of one batch wait for each other thousands of times. That gains less than
     separate batches, and takes four times as long as a single thread if other programs use the processor.
     """
     workers = min(torch.get_num_threads(), MOST_AT_A_TIME) if device.type == "cpu" else 1
     if workers == 1:
-        for batch in batches:
-            work(batch)
+        yield from zip(batches, map(work, batches), strict=True)
         return
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        for _ in pool.map(work, batches):
-            pass
+        yield from zip(batches, pool.map(work, batches), strict=True)
     finally:
         # After an error or Ctrl-C, batches that have not begun are dropped.
         pool.shutdown(cancel_futures=True)

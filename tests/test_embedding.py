@@ -93,17 +93,18 @@ def test_batches_side_by_side_give_the_embeddings_of_batch_after_batch(
 def test_after_an_error_batches_that_have_not_begun_are_dropped() -> None:
     begun: list[int] = []
 
-    def fail(rows: np.ndarray) -> None:
+    def fail(rows: np.ndarray) -> np.ndarray:
         begun.append(int(rows[0]))
         if rows[0] == 0:
             raise RuntimeError("no memory")
         time.sleep(0.01)
+        return rows
 
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         with pytest.raises(RuntimeError, match="no memory"):
-            _side_by_side(fail, (np.array([row]) for row in range(1_000)), torch.device("cpu"))
+            list(_side_by_side(fail, [np.array([row]) for row in range(1_000)], torch.device("cpu")))
     finally:
         torch.set_num_threads(before)
     assert len(begun) < 500
