@@ -28,7 +28,7 @@ class RecordField(NamedTuple):
         aliases: column names that are read as this field, compared without case and separators, the preferred one
             first: common names and those of the Elastic Common Schema (source.ip), IPFIX (RFC 5102 and 7011), NetFlow
             version 9 as nProbe writes it, SiLK, pmacct, GoFlow2, ElastiFlow, OCSF, the flow logs of AWS and Google,
-            and the CIC and UNSW data sets.
+            and the CIC and UNSW data sets. Names made of an end and a kind (attacker_ip) are added in records.columns.
         metadata: metadata of the field in the schema.
     """
 
@@ -56,7 +56,9 @@ FIELDS = (
             "starttimestamp timestampstr timestampts epoch epochtime unixtime frametimeepoch frametimeutc "
             "frametime timegenerated timereceivedns timereceived stampinserted firstpacket startedat createdat "
             "datefirstseen timestart tsstart eventtimestamp attacktime timestampus timestampms flowstarttimet "
-            "flowstarttime date"
+            "flowstarttime begin begintime sessionstart connectiontime connecttime occurredat detectedat "
+            "observedat observationtime capturedat capturetime packettime utctimestamp isotime timeiso "
+            "timestampiso tstamp logtimestamp loggedat recordedat receivedat eventdate date"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),
@@ -65,10 +67,8 @@ FIELDS = (
         pa.string(),
         required=True,
         aliases=(
-            "srcip src saddr srcaddr sourceip source sa ipsrc sourceaddress idorigh sip sourceipv4address "
-            "sourceipv6address ipv4srcaddr ipv6srcaddr remoteip remotehost srcipaddr sourceipaddress srcipaddress "
-            "ipsource srchost origh attackerip clientip peerip srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr "
-            "flowclientipaddr ipsrcaddr srcips initiatorip remoteaddr remoteaddress ip"
+            "srcip src saddr sourceip source sa idorigh sip ipv4srcaddr ipv6srcaddr remotehost srchost origh "
+            "srcendpointip ipipsrc ipv6ipv6src flowsrcipaddr flowclientipaddr ipsrcaddr srcips ip"
         ),
     ),
     # Windows store a destination in 32 bits: an IPv4 address, or a folded IPv6 address (records.addresses).
@@ -78,11 +78,9 @@ FIELDS = (
         required=True,
         window_type=pa.uint32(),
         aliases=(
-            "dstip dst daddr dstaddr destip destinationip destination da ipdst destinationaddress idresph dip "
-            "destinationipv4address destinationipv6address ipv4dstaddr ipv6dstaddr localip localhost destaddress "
-            "targetip targetaddress dstendpointip ipipdst dstipaddr destinationipaddress destipaddress dstipaddress "
-            "ipdest ipdestination dsthost resph honeypotip serverip ipv6ipv6dst flowdstipaddr flowserveripaddr "
-            "ipdstaddr destips dest victimip responderip localaddr localaddress tpotipext host sensor sensorname"
+            "dstip dst daddr destip destinationip destination da idresph dip ipv4dstaddr ipv6dstaddr localhost "
+            "dstendpointip ipipdst dsthost resph ipv6ipv6dst flowdstipaddr flowserveripaddr ipdstaddr destips "
+            "dest tpotipext host sensor sensorname"
         ),
     ),
     RecordField(
@@ -96,7 +94,8 @@ FIELDS = (
             "ipproto ipprotocol transport networktransport networkiananumber connectiontransport transporttype "
             "l4proto l4protocol protocol proto pr prot pro protocolidentifier protocolnumber protonum "
             "ipprotocolnumber l4protonum l4protoname l4protocols ipipproto ipv6ipv6nxt connectioninfoprotocolnum "
-            "connectioninfoprotocolname protocolname"
+            "connectioninfoprotocolname protocolname protocolid protonumber protoname transportprotocol "
+            "transportproto layer4protocol"
         ),
     ),
     RecordField(
@@ -106,9 +105,8 @@ FIELDS = (
         window_type=pa.uint16(),
         largest=2**16 - 1,
         aliases=(
-            "srcport sport spt sp sourceport idorigp portsrc sourcetransportport l4srcport remoteport srcpt "
-            "sourceportnumber srcportnumber origp attackerport clientport tcptcpsrcport udpudpsrcport srcendpointport "
-            "flowsrcl4portid ipsrcport peerport initiatorport"
+            "srcport sport spt sp sourceport idorigp sourcetransportport l4srcport srcpt origp tcptcpsrcport "
+            "udpudpsrcport srcendpointport flowsrcl4portid ipsrcport"
         ),
         metadata={"icmp": "type"},
     ),
@@ -119,10 +117,8 @@ FIELDS = (
         window_type=pa.uint16(),
         largest=2**16 - 1,
         aliases=(
-            "dstport dport dpt dp destport destinationport idrespp portdst destinationtransportport l4dstport "
-            "localport dsport targetport dstpt destinationportnumber destportnumber dstportnumber respp honeypotport "
-            "serverport tcptcpdstport udpudpdstport dstendpointport flowdstl4portid ipdstport destportd victimport "
-            "responderport port"
+            "dstport dport dpt dp destport destinationport idrespp destinationtransportport l4dstport dsport "
+            "dstpt respp tcptcpdstport udpudpdstport dstendpointport flowdstl4portid ipdstport destportd port"
         ),
         metadata={"icmp": "code"},
     ),

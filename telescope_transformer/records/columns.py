@@ -19,8 +19,43 @@ _UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 _SEPARATORS = re.compile(r"[_\-. @]")
 _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 
+# The two ends of a connection, and what columns tell of an end: `client_port`, `ip_dst`.
+_SOURCES = ("src", "source", "attacker", "client", "remote", "peer", "initiator", "orig")
+_DESTINATIONS = ("dst", "dest", "destination", "victim", "target", "server", "local", "responder", "resp", "honeypot")
+_KINDS = {
+    "ip": (
+        *("ip", "addr", "address", "ipaddr", "ipaddress", "ipv4", "ipv4addr", "ipv4address"),
+        *("ipv6", "ipv6addr", "ipv6address", "host"),
+    ),
+    "port": ("port", "portnumber", "portno"),
+}
+# The ends of something else than the flow, such as a request that a proxy passes on; their hosts are names of services.
+_VAGUE_ENDS = ("client", "remote", "peer", "victim", "server", "local")
+_NAMES_OF_ENDS = {
+    f"{end}_{kind}": [
+        name
+        for one in ends
+        for other in kinds
+        if other != "host" or one not in _VAGUE_ENDS
+        for name in (one + other, other + one)
+    ]
+    for end, ends in (("src", _SOURCES), ("dst", _DESTINATIONS))
+    for kind, kinds in _KINDS.items()
+}
+# A program that sends on the flows of others calls itself so.
+_SENDERS = ("host", "sensor", "sensorname", "ip")
+_LAST_RESORT = ("port", *_SENDERS)
+
+
+def _names_of(field: str, listed: str) -> tuple[str, ...]:
+    """The names of a field in order of preference: those listed, those made of its end, and those that say little."""
+    known = [name for name in listed.split() if name not in _LAST_RESORT]
+    last = [name for name in listed.split() if name in _LAST_RESORT]
+    return tuple(dict.fromkeys((*known, *_NAMES_OF_ENDS.get(field, ()), *last)))
+
+
 # In order of preference; compared without case and with "_", "-", " ", "." and "@" taken out.
-ALIASES: dict[str, tuple[str, ...]] = {row.name: tuple(row.aliases.split()) for row in FIELDS} | {
+ALIASES: dict[str, tuple[str, ...]] = {row.name: _names_of(row.name, row.aliases) for row in FIELDS} | {
     "icmp_type": (
         *("icmptype", "itype", "icmptypeipv4", "icmptypeipv6"),
         *("icmptypecode", "icmptypecodeipv4", "icmptypecodeipv6"),
@@ -34,14 +69,14 @@ DEEPEST = 6
 
 # Names that say too little where they end a longer one: `agent.ip` is no source and `geo.time` no time of a flow.
 _VAGUE_NAMES = """
-ip src source dst dest victimip victimport destination host sensor sensorname port time start first date day epoch ts
+ip src source dst dest destination host sensor sensorname port time start first date day epoch ts
 label tool flags flg
 seq bytes packets octets oct pkt pkts sa da sp dp sip dip ttl pr pro prot transport isn ipid datetime timestamp
-clientip clientport serverip serverport localip localhost localport remoteip remotehost remoteport srchost dsthost
+localhost remotehost srchost dsthost
 """
-_VAGUE = frozenset(_VAGUE_NAMES.split())
-# A program that sends on the flows of others calls itself so.
-_LAST_RESORT = frozenset(("host", "sensor", "sensorname", "ip"))
+_VAGUE = frozenset(_VAGUE_NAMES.split()) | {
+    name for names in _NAMES_OF_ENDS.values() for name in names if name.startswith(_VAGUE_ENDS)
+}
 # `date` may be a time by itself, or the date of a time of day.
 _RANKS = {
     alias: [(field, names.index(alias)) for field, names in ALIASES.items() if alias in names]
@@ -96,7 +131,7 @@ def meanings(path: str) -> list[tuple[str, int, int]]:
         name = ".".join(names[dropped:])
         plain = plain_name(name)
         if plain in _RANKS and not (dropped and plain in _VAGUE and name[0] != "@"):
-            deep = DEEPEST if plain in _LAST_RESORT else dropped
+            deep = DEEPEST if plain in _SENDERS else dropped
             # Logstash writes `@timestamp`, the time of arrival, beside the `timestamp` of a record.
             return [(field, deep, 2 * rank + name.startswith("@")) for field, rank in _RANKS[plain]]
     return []

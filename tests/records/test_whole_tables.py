@@ -53,6 +53,22 @@ VARIANTS.add(
 SOURCES = (HEADER + ROW).replace(",src_port", "").replace(",40000", "").replace("192.0.2.1", "192.0.2.1:40000")
 VARIANTS.add("a port behind a source", SOURCES, [TCP])
 
+for source, destination, address, port in (
+    ("client", "server", "address", "port"),
+    ("attacker", "target", "host", "port"),
+    ("initiator", "responder", "ip_address", "port_number"),
+    ("peer", "local", "addr", "port"),
+    ("src", "dest", "ipv4", "portno"),
+):
+    ends: dict[str, Any] = {"observed_at": "2016-07-21T17:50:56Z", "transport_protocol": "tcp"}
+    nested = ends | {source: {address: "192.0.2.1", port: 40000}, destination: {address: "198.51.100.7", port: 23}}
+    VARIANTS.add(f"{source}.{address}", json.dumps(nested), [TCP])
+    flat = ends | {f"{source}_{address}": "192.0.2.1", f"{source}_{port}": 40000}
+    flat |= {f"{destination}_{address}": "198.51.100.7", f"{destination}_{port}": 23}
+    VARIANTS.add(f"{source}_{address}", json.dumps(flat), [TCP])
+TURNED = {"timestamp": "2016-07-21T17:50:56Z", "ip_src": "192.0.2.1", "ip_dst": "198.51.100.7", "protocol": 6}
+VARIANTS.add("ip_src, not of pmacct", json.dumps(TURNED | {"port_src": 40000, "port_dst": 23}), [TCP])
+
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_whole_tables_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:

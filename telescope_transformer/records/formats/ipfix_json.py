@@ -114,7 +114,7 @@ NPROBE_DIALECT = Dialect("nprobe-json", matches_nprobe, nprobe_fields)
 
 def matches_pmacct(record: Mapping[str, Any]) -> bool:
     """Whether an object is a flow of pmacct's print, Kafka or AMQP plugin."""
-    return "ip_src" in record and "ip_dst" in record
+    return "ip_src" in record and "ip_dst" in record and "ip_proto" in record
 
 
 def pmacct_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
