@@ -29,7 +29,7 @@ _KINDS = {
     ),
     "port": ("port", "portnumber", "portno"),
 }
-# The ends of something else than the flow, such as a request that a proxy passes on; their hosts are names of services.
+# The ends of something else, such as a request that a proxy passes on; their hosts are names of services.
 _VAGUE_ENDS = ("client", "remote", "peer", "victim", "server", "local")
 _NAMES_OF_ENDS = {
     f"{end}_{kind}": [
