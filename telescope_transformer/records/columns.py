@@ -61,7 +61,7 @@ ALIASES: dict[str, tuple[str, ...]] = {row.name: _names_of(row.name, row.aliases
         *("icmptypecode", "icmptypecodeipv4", "icmptypecodeipv6"),
     ),
     "icmp_code": ("icmpcode", "icode", "icmpcodeipv4", "icmpcodeipv6"),
-    "date": ("date", "day", "startdate", "flowdate", "logdate"),
+    "date": ("date", "day", "startdate", "flowdate", "logdate", "dt", "ds"),
 }
 
 DEEPEST = 6

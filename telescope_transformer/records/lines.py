@@ -44,12 +44,16 @@ def as_utf8(head: bytes) -> bytes:
 
 
 def _clean(block: bytes) -> bytes:
-    """Undecodable bytes escaped as `\\xff`, CR LF and lone CR as LF."""
+    """Undecodable bytes escaped as `\\xff`, CR LF and lone CR as LF, and no marks where files were put together."""
     try:
         block.decode("utf-8")
     except UnicodeDecodeError:
         block = block.decode("utf-8", "backslashreplace").encode("utf-8")
-    return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if codecs.BOM_UTF8 in block:
+        block = block.removeprefix(codecs.BOM_UTF8).replace(b"\n" + codecs.BOM_UTF8, b"\n")
+    return block
 
 
 class TextBlocks:
