@@ -38,6 +38,7 @@ def adapt(
     import shutil
 
     from telescope_transformer.cli.options import check_folder, tell
+    from telescope_transformer.embedding import resolve_checkpoint
     from telescope_transformer.learning.adapt import AdaptSettings
     from telescope_transformer.learning.adapt import adapt as adapt_model
     from telescope_transformer.windows import cut
@@ -46,6 +47,7 @@ def adapt(
         recipe=recipe, from_scratch=from_scratch, steps=steps, seconds=seconds, seed=seed, device_cpu=cpu
     )
     check_folder(output)
+    resolve_checkpoint(base)
     flow = reading.reader(keep_going=keep_going)(inputs)
     work = output / "run"
     adaptation = adapt_model(cut(flow.table, min_records=1), base, settings, folder=work, say=tell)

@@ -51,9 +51,10 @@ def update(
     from telescope_transformer.update import update as take
     from telescope_transformer.update.summary import folder_of, summarise
 
-    if inputs and _is_state(Path(inputs[0])):
+    wants_more = output is not None or running.keep is not None
+    if inputs and _is_state(Path(inputs[0])) and (len(inputs) > 1 or wants_more or Path(inputs[0]).exists()):
         state, inputs = Path(inputs[0]), inputs[1:]
-    if not inputs and output is None and running.keep is None:
+    if not inputs and not wants_more:
         raise typer.BadParameter("give files to add, --output for the report, or --keep to delete what is older")
     if not inputs and not state.exists():
         raise StateError(f"{state}: no such state; it begins with the first files")
