@@ -184,12 +184,14 @@ def _table_rows(record: dict[str, Any]) -> list[Any] | None:
     pandas writes columns and rows by their numbers (`to_json`), or names and rows (`orient="split"`), as databases and
     Elasticsearch answer queries; other programs write a list for each column.
     """
+    columns = list(record.values())
     names: Any = record.get("columns", record.get("meta"))
+    if names is None and not (columns and _has_rows(columns[0])):
+        return None
     rows = next((record[name] for name in ("data", "rows", "values") if _listed(record.get(name))), None)
     if _listed(names) and rows and all(isinstance(row, list) for row in rows):
         names = [str(name.get("name")) if isinstance(name, dict) else str(name) for name in names]
         return [dict(zip(names, row, strict=False)) for row in rows]
-    columns = list(record.values())
     # nProbe numbers its elements, which are no objects.
     if _numbered(record) and all(isinstance(row, dict) for row in columns):
         return columns

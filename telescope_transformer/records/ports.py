@@ -56,6 +56,8 @@ def with_ports_of_addresses(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
         addresses, ports = raw.get(f"{end}_ip"), raw.get(f"{end}_port")
         if addresses is None or not is_text(addresses.type) or (ports is not None and not ports.null_count):
             continue
+        if not pc.any(pc.match_substring(_text(addresses), ":")).as_py():
+            continue
         behind = pc.struct_field(pc.extract_regex(_text(addresses), _ADDRESS_WITH_PORT), "port").cast(pa.binary())
         if behind.null_count < len(behind):
             found[f"{end}_port"] = behind if ports is None else pc.coalesce(_text(ports).cast(pa.binary()), behind)

@@ -166,14 +166,19 @@ FORMAT = Format("firewall-log", sniff, read)
 _TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "@timestamp", "timestamp", "time", "_time")
 
 
+# Where journald, collectors of logs, Docker and Splunk keep a line.
+_TEXTS = ("MESSAGE", "message", "log", "_raw", "event")
+
+
 def _message(record: Mapping[str, Any]) -> str:
-    texts = (record.get(name) for name in ("MESSAGE", "message", "log", "_raw", "event"))
+    texts = (record[name] for name in _TEXTS if name in record)
     return next((text for text in texts if isinstance(text, str)), "")
 
 
 def matches_message(record: Mapping[str, Any]) -> bool:
     """Whether an object is an entry of journald, Docker or a collector of logs, whose message is a firewall's."""
-    return bool(_fields(_message(record)))
+    message = _message(record)
+    return bool(message and _fields(message))
 
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
