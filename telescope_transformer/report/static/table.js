@@ -269,7 +269,11 @@ class ClusterTable {
         element(
           "details",
           { class: "card" },
-          element("summary", {}, `${counted(alone.n, "window")} in no cluster: ${why.filter(Boolean).join(", ")}; the search finds their sources`),
+          element(
+            "summary",
+            {},
+            `${counted(alone.n, "window")} in no cluster: ${why.filter(Boolean).join(", ")}; the search finds their sources`,
+          ),
           element(
             "ul",
             { class: "lines columns-list" },

@@ -123,10 +123,6 @@ function drawHistory(report, onChoose) {
       : "Newest first.";
   place.replaceChildren(
     element("p", { class: "hint" }, beyond),
-    element(
-      "ul",
-      { class: "lines" },
-      ...toldEvents(report).map((event) => eventSentence(report, event, onChoose)),
-    ),
+    element("ul", { class: "lines" }, ...toldEvents(report).map((event) => eventSentence(report, event, onChoose))),
   );
 }
