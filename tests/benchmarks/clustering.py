@@ -1,6 +1,9 @@
 """Benchmarks of correlation clustering against the figures of its peers; writes results/clustering.json.
 
 Run: python tests/benchmarks/clustering.py [section ...]
+     python tests/benchmarks/clustering.py bounds:0,3
+
+The second form measures single rows of `bounds` or `sparse` again, counted from 0; the others stay.
 
 Sections: gaec, quality, certificates, modularity, cliques, search, signed, bounds, sweep, sparse. The instances are
 those of the shared folder (TELESCOPE_SHARED, or `shared` beside the checkout) or made here; peers' figures were taken
@@ -62,6 +65,8 @@ BOUNDS = [
     ("a", 0.5, 10000, 30, 0.02),
     ("b", 0.25, 10000, 30, 0.05),
 ]
+# Nodes, seconds, and what a peer takes.
+SPARSE = [(100_000, 60.0, "andres GAEC alone 24.5 s"), (1_000_000, 560.0, "")]
 
 # kind, threshold, n, best W of the peers, what found it, and in how many seconds.
 QUALITY = [
@@ -304,9 +309,9 @@ def bench_signed() -> list[dict[str, Any]]:
     return rows
 
 
-def bench_bounds() -> list[dict[str, Any]]:
+def bench_bounds(chosen: list[int]) -> list[dict[str, Any]]:
     rows = []
-    for kind, threshold, n, limit, aim in BOUNDS:
+    for kind, threshold, n, limit, aim in (BOUNDS[place] for place in chosen):
         row: dict[str, Any] = {"instance": f"{kind} {threshold}", "n": n, "time_limit": limit, "aim": aim}
         solver = CorrelationClustering(random_state=0, time_limit=limit)
         with timed(row):
@@ -364,16 +369,16 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.submit(function, *arguments).result()
 
 
-def bench_sparse() -> list[dict[str, Any]]:
+def bench_sparse(chosen: list[int]) -> list[dict[str, Any]]:
     rows = []
-    for n, limit, peer in ((100_000, 60.0, "andres GAEC alone 24.5 s"), (1_000_000, 560.0, "")):
+    for n, limit, peer in (SPARSE[place] for place in chosen):
         with tempfile.NamedTemporaryFile(suffix=".npy") as file:
             in_own_process(save_embeddings, n, file.name)
             rows.append({"peer": peer} | in_own_process(solve_sparse, n, limit, file.name))
     return rows
 
 
-SECTIONS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+SECTIONS: dict[str, Callable[..., list[dict[str, Any]]]] = {
     "gaec": bench_gaec,
     "quality": bench_quality,
     "certificates": bench_certificates,
@@ -387,15 +392,32 @@ SECTIONS: dict[str, Callable[[], list[dict[str, Any]]]] = {
 }
 
 
+# Sections whose rows can be measured one by one.
+ROWS: dict[str, list[Any]] = {"bounds": BOUNDS, "sparse": SPARSE}
+
+
 def main(names: list[str]) -> None:
     if not FOLDER.is_dir():
         sys.exit(f"no instances at {FOLDER}; set TELESCOPE_SHARED to the folder of shared data")
     CorrelationClustering(random_state=0).fit(np.array([[0.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -1.0, 0.0]]))
-    for name in names or SECTIONS:
-        rows = SECTIONS[name]()
+    for argument in names or SECTIONS:
+        name, _, places = argument.partition(":")
+        if name in ROWS:
+            chosen = [int(place) for place in places.split(",")] if places else list(range(len(ROWS[name])))
+            rows = SECTIONS[name](chosen)
+        else:
+            chosen, rows = [], SECTIONS[name]()
         for row in rows:
             print(name, json.dumps(row))
-        keep(RESULTS, name, rows)
+        keep(RESULTS, name, replaced(name, chosen, rows) if places else rows)
+
+
+def replaced(name: str, chosen: list[int], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The recorded rows of a section with new ones in some places."""
+    recorded: list[dict[str, Any]] = json.loads(RESULTS.read_text(encoding="utf-8"))[name]
+    for place, row in zip(chosen, rows, strict=True):
+        recorded[place] = row
+    return recorded
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ TARGETS = {
     "similarity": ("similarity.py", ["tests/test_similarity.py"]),
     "calibration": ("calibration.py", ["tests/test_calibration.py"]),
     "greedy": ("correlation_clustering/search/greedy.py", ["tests/correlation_clustering/test_greedy.py"]),
-    "dual": ("correlation_clustering/bounds/dual.py", ["tests/correlation_clustering/test_soundness.py"]),
+    "dual": ("correlation_clustering/bounds/dual.py", ["tests/correlation_clustering/test_dual.py"]),
 }
 OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,

@@ -85,6 +85,13 @@ def clustering(found: dict[str, Any]) -> Iterator[Row]:
         yield what, f"{measured}; GAEC of it {run['stages']['greedy']:.1f} s", run["peer"]
 
 
+def klj(found: dict[str, Any]) -> Iterator[Row]:
+    for run in found["rows"]:
+        measured = f"cost {run['cost']:,.2f} in {run['cpu']:.2f} s of processor time"
+        peer = f"andres GAEC + KLj: cost {run['klj_cost']:,.2f} in {run['klj_seconds']:.2f} s"
+        yield f"search on {run['instance']} (n = {run['n']:,}, {run['edges']:,} edges)", measured, peer
+
+
 def proof(gap: float) -> str:
     return "proved optimal" if gap < PROVED else f"gap {gap:.2%}"
 
@@ -140,6 +147,7 @@ RENDERERS = {
     "prepare": prepare,
     "model": model,
     "clustering": clustering,
+    "klj": klj,
     "update": update,
     "scale": scale,
 }

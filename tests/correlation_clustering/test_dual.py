@@ -1,0 +1,122 @@
+"""The ascent finds violated inequalities wherever they are, and stops when it is told to."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy import sparse
+from signed_instances import optimum, random_weights
+
+from telescope_transformer.correlation_clustering.bounds import dual as module
+from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, SparseDual, ascend
+from telescope_transformer.correlation_clustering.bounds.verify import certificate_of, verify
+from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph, sparse_graph
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
+
+
+def ring(n: int) -> SparseGraph:
+    """A cycle of n nodes with one repulsive edge; the optimal cost is 1."""
+    i, weights = np.arange(n), np.ones(n)
+    weights[0] = -2.0
+    half = sparse.coo_array((weights, (i, (i + 1) % n)), shape=(n, n))
+    return sparse_graph((half + half.T).tocsr())
+
+
+def edges_of(graph: SparseGraph) -> np.ndarray:
+    """Ends of the edges in the order of the dual, (m, 2)."""
+    rows = np.repeat(np.arange(graph.n), np.diff(graph.indptr))
+    return np.column_stack([rows, graph.indices])[graph.indices < rows]
+
+
+@pytest.mark.parametrize("n", [4, 9])
+def test_a_cycle_is_proved_by_its_own_inequality(n: int) -> None:
+    graph = ring(n)
+    progress = Progress(graph)
+    dual = SparseDual(graph, progress.labels)
+    ascend(dual, progress, Deadline(5))
+    # Whole weights round the bound up.
+    assert progress.lower_bound == 1.0
+    _, exact = verify(graph.weights(), progress.labels, certificate_of(dual, edges_of(graph)))
+    assert 0.99 < exact <= 1
+
+
+def test_sparse_bounds_never_exceed_what_their_multipliers_prove() -> None:
+    longer = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        n = 5 + seed % 4
+        weights = random_weights(seed, n)
+        weights[rng.random((n, n)) < 0.4] = 0.0
+        weights = np.tril(weights, -1) + np.tril(weights, -1).T
+        graph = sparse_graph(sparse.csr_array(weights))
+        progress = Progress(graph)
+        dual = SparseDual(graph, progress.labels, seed=seed)
+        ascend(dual, progress, Deadline(5))
+        cost, exact = verify(weights, progress.labels, certificate_of(dual, edges_of(graph)))
+        assert Fraction(progress.lower_bound) <= exact <= cost
+        assert progress.lower_bound <= optimum(weights) * (1 + 1e-12)
+        longer += np.count_nonzero(dual.rows.multipliers)
+    assert longer > 5
+
+
+def many_triangles(pieces: int) -> np.ndarray:
+    """Separate triangles of two attractive pairs and a repulsive one, in a complete graph that repels elsewhere."""
+    piece = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -1.0, 0.0]])
+    weights = np.kron(np.eye(pieces), piece + 1.0) - 1.0
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def test_one_separation_reaches_every_node_of_a_complete_graph() -> None:
+    pieces = 1 + module._CENTRES_A_CALL
+    dual = DenseDual(DenseGraph(many_triangles(pieces)), np.arange(3 * pieces))
+    assert dual.separate(Deadline(60)) == pieces
+    # A deadline that has passed ends it after the first part.
+    late = DenseDual(DenseGraph(many_triangles(pieces)), np.arange(3 * pieces))
+    assert 0 < late.separate(Deadline(0)) < pieces
+
+
+def test_one_separation_reaches_every_node_of_a_sparse_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ENTRIES_A_CALL", 20)
+    pieces = 40
+    weights = np.where(many_triangles(pieces) < 0, 0.0, many_triangles(pieces))
+    third = 3 * np.arange(pieces)
+    weights[third + 1, third + 2] = weights[third + 2, third + 1] = -1.0
+    graph = sparse_graph(sparse.csr_array(weights))
+    assert SparseDual(graph, np.arange(graph.n)).separate(Deadline(60)) == pieces
+    assert 0 < SparseDual(graph, np.arange(graph.n)).separate(Deadline(0)) < pieces
+
+
+def test_separation_stops_when_its_room_is_full() -> None:
+    graph = ring(4)
+    weights = sparse.block_diag([graph.rows()] * 30).tocsr()
+    many = sparse_graph(sparse.csr_array(weights))
+    dual = SparseDual(many, np.arange(many.n), capacity=20)
+    assert dual.separate(Deadline(5)) == 5
+    assert dual.rows.starts.tolist() == [0, 4, 8, 12, 16, 20]
+
+
+def test_an_ascent_ends_after_the_rounds_it_is_given() -> None:
+    weights = random_weights(3, 20)
+    graph = DenseGraph(weights)
+    progress = Progress(graph)
+    dual = DenseDual(graph, progress.labels)
+    ascend(dual, progress, Deadline(5), rounds=2)
+    assert dual._rounds == 2
+    assert dual.smoothing == pytest.approx(dual.first_smoothing * module._COOLING**2)
+    ascend(dual, progress, Deadline(5))
+    rounds = dual._rounds
+    assert 2 < rounds < 200
+    ascend(dual, progress, Deadline(0))
+    assert dual._rounds == rounds
+
+
+def test_smoothing_cools_to_its_last_value_by_the_deadline() -> None:
+    dual = DenseDual(DenseGraph(random_weights(0, 5)), np.arange(5))
+    first = dual.smoothing
+    # Two rounds fit in the time, so each takes half of the way, in powers.
+    assert dual.cooling(2.0, 1.0) == pytest.approx(dual.last_in_time**0.5, abs=module._FASTEST_COOLING)
+    assert dual.cooling(20.0, 1.0) == pytest.approx(dual.last_in_time ** (1 / 20))
+    assert dual.cooling(np.inf, 1.0) == dual.cooling(1e9, 1.0) == module._COOLING
+    dual.smoothing = dual.last_in_time * first
+    assert dual.cooling(1.0, 1.0) == module._COOLING
