@@ -178,11 +178,16 @@ _SERVICES_OF_TCP = frozenset(_SERVICES.split())
 # Letters that Azure's traffic analytics writes.
 _LETTERS = {"t": 6, "u": 17}
 
+_LONGEST_NAME = 100
+"""Characters of the name of a protocol; longer ones are looked at no further."""
+
 _WITH_NUMBER = re.compile(r"^(?:ip)?proto(?:col)?([0-9]+)$")
 
 
 def protocol_number(text: str) -> int | None:
     """The number of a protocol given by number (`6`, `6.0`, `0x06`), name or both (`TCP (6)`), None if it is none."""
+    if len(text) > _LONGEST_NAME:
+        return None
     # Where the decimal sign is a comma, spreadsheets write `6,0`.
     whole, _, fraction = text.replace(",", ".").partition(".")
     if whole.isascii() and whole.isdigit() and not fraction.strip("0"):

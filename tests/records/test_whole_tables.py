@@ -66,6 +66,7 @@ for source, destination, address, port in (
     flat = ends | {f"{source}_{address}": "192.0.2.1", f"{source}_{port}": 40000}
     flat |= {f"{destination}_{address}": "198.51.100.7", f"{destination}_{port}": 23}
     VARIANTS.add(f"{source}_{address}", json.dumps(flat), [TCP])
+VARIANTS.add("an endless protocol", HEADER + ROW + ROW.replace("tcp", "a-" * 8000), [TCP], rejected=1)
 for encoding in ("utf-8-sig", "utf-16"):
     VARIANTS.add(f"put together, each with a mark, {encoding}", 2 * (HEADER + ROW).encode(encoding), [TCP, TCP])
 TURNED = {"timestamp": "2016-07-21T17:50:56Z", "ip_src": "192.0.2.1", "ip_dst": "198.51.100.7", "protocol": 6}

@@ -26,12 +26,12 @@ _ASA_FORMS = [
         r"access-list \S+ denied (?P<proto>\S+) (?:for user \S+ )?\S+/SRC\((?P<sport>\d+)\)(?:\(.*?\))? -> "
         r"\S+/DST\((?P<dport>\d+)\)",
         # 710003, 710005, 710006
-        r"(?P<proto>\S+) (?:access denied by ACL|request discarded) from SRC(?:/(?P<sport>\d+))? to "
+        r"(?P<proto>\b[\w-]{1,20}) (?:access denied by ACL|request discarded) from SRC(?:/(?P<sport>\d+))? to "
         r"\S+?:DST(?:/(?P<dport>\d+)|\s|$)",
         # 313001: the destination is the interface itself.
         r"Denied ICMP type=(?P<type>\d+), code=(?P<code>\d+) from SRC on interface (?P<name>\S+)",
         # 302013, 302015: the translated address stands in brackets behind the true one.
-        r"Built inbound (?P<proto>TCP|UDP) connection \d+ for \S+?:SRC/(?P<sport>\d+) ?\(.*?\)(?:\(.*?\))? "
+        r"Built inbound (?P<proto>TCP|UDP) connection \d+ for \S+?:SRC/(?P<sport>\d+) ?\([^()]*\)(?:\([^()]*\))? "
         r"to \S+?:DST/(?P<dport>\d+) ?\(",
     )
 ]
