@@ -25,6 +25,9 @@ add(
     FORTINET + "utm:virus " + ENDS + "6",
     skipped=1,
 )
+add(
+    "CEF of FortiGate in Berlin", FORTINET + "traffic:forward start=Jul 21 2016 19:50:56 FTNTFGTtz=+0200 " + ENDS + "6"
+)
 PAN = "CEF:0|Palo Alto Networks|LF|2.0|{}|1|rt=Jul 21 2016 17:50:59 start=Jul 21 2016 17:50:56 "
 add(
     "CEF of Palo Alto: the begin counts, and other logs do not",

@@ -64,14 +64,15 @@ _OF_OTHERS = ("PROTO=", "logid=", "RT_", "filterlog")
 _GENERAL = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 # CEF names IPv6 addresses so (Implementing ArcSight Common Event Format, Predefined Keys).
 _CEF_IPV6 = {"src_ip": "c6a2", "dst_ip": "c6a3"}
-# The time of the event in CEF and LEEF, which counts before the time at which a line was sent; the begin counts first.
+# The time of the event in CEF and LEEF, which counts before the time at which a line was sent; the begin counts first,
+# except FortiGate's, which is local and tells no zone.
 _EVENT_TIMES = [
     re.compile(
         rf"[|\s]{name}=(\d{{10}}(?:\d{{3}}|\d{{9}})?(?!\S)"
         r"|[A-Z][a-z]{2} \d{1,2} \d{4} \d\d:\d\d:\d\d(?:\.\d+)?(?: [A-Z]{3,4}\b)?"
         r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?(?!\S))"
     )
-    for name in ("start", "UNIFIutcTime", "(?:FTNTFGT|FortinetFortiGate)eventtime", "devTime", "rt")
+    for name in ("(?:FTNTFGT|FortinetFortiGate)eventtime", "start", "UNIFIutcTime", "devTime", "rt")
 ]
 # Devices whose events of other logs have the ends of a connection too: what marks those of a connection's begin (of
 # PAN-OS, its end), and what marks those that are left out.
