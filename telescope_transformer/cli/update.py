@@ -52,7 +52,7 @@ def update(
     from telescope_transformer.update.summary import folder_of, summarise
 
     wants_more = output is not None or running.keep is not None
-    if inputs and _is_state(Path(inputs[0])) and (len(inputs) > 1 or wants_more or Path(inputs[0]).exists()):
+    if inputs and _is_state(Path(inputs[0]), alone=len(inputs) == 1 and not wants_more):
         state, inputs = Path(inputs[0]), inputs[1:]
     if not inputs and not wants_more:
         raise typer.BadParameter("give files to add, --output for the report, or --keep to delete what is older")
@@ -85,10 +85,16 @@ def update(
         raise typer.Exit(1)
 
 
-def _is_state(first: Path) -> bool:
-    """Whether the first argument is the state, as in version 0.1.0, and not an input."""
+def _is_state(first: Path, *, alone: bool = False) -> bool:
+    """Whether the first argument is the state, as in version 0.1.0, and not an input.
+
+    Args:
+        first: the argument.
+        alone: whether nothing else is asked for; a name without a suffix is then a misspelt input.
+    """
     from telescope_transformer.update.state import is_database
 
     if first.is_file():
         return is_database(first)
-    return not first.exists() and first.suffix in ("", ".duckdb", ".db") and "*" not in first.name
+    suffixes = (".duckdb", ".db") if alone else ("", ".duckdb", ".db")
+    return not first.exists() and first.suffix in suffixes and "*" not in first.name

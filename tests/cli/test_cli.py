@@ -113,6 +113,12 @@ def test_impossible_requests_fail_at_once(arguments: list[str], message: str, tm
     assert not places["STATE"].exists()
 
 
+def test_one_misspelt_input_of_update_is_no_state(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["update", str(tmp_path / "captures")])
+    assert result.exit_code == 1
+    assert "captures: no such file" in str(result.exception)
+
+
 def test_the_shipped_calibration_is_not_overwritten_unasked(tmp_path, monkeypatch) -> None:
     """If the command began, it would fail with another error, because the dataset does not exist."""
     monkeypatch.setattr(embedding, "SHIPPED_CHECKPOINT", tmp_path)
