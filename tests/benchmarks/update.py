@@ -2,7 +2,7 @@
 
 Run: python tests/benchmarks/update.py marx.csv.gz
      telescope simulate --output week.parquet --sources 1000 --records-per-source 60
-     python tests/benchmarks/update.py week.parquet --weeks 26 --keep-days 30 --name "26 equal weeks"
+     python tests/benchmarks/update.py week.parquet --weeks 26 --keep-days 30 --name "26 equal weeks, --keep-days 30"
 
 The records of each day are a file. Windows are embedded by the shipped checkpoint, adapted as `telescope update` does,
 or by the one that is given. Writes results/update.json, where results of other names stay.
