@@ -19,7 +19,7 @@ _UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 _SEPARATORS = re.compile(r"[_\-. @]")
 _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 
-# The two ends of a connection, and what columns tell of an end: `client_port`, `ip_dst`.
+# Names of the two ends of a connection, and of the facts about an end. Columns combine both: `client_port`, `ip_dst`.
 _SOURCES = ("src", "source", "attacker", "client", "remote", "peer", "initiator", "orig")
 _DESTINATIONS = ("dst", "dest", "destination", "victim", "target", "server", "local", "responder", "resp", "honeypot")
 _KINDS = {
@@ -29,7 +29,7 @@ _KINDS = {
     ),
     "port": ("port", "portnumber", "portno"),
 }
-# The ends of something else, such as a request that a proxy passes on; their hosts are names of services.
+# These may be ends of something else, such as a request that a proxy forwards. Then `host` is the name of a service.
 _VAGUE_ENDS = ("client", "remote", "peer", "victim", "server", "local")
 _NAMES_OF_ENDS = {
     f"{end}_{kind}": [
@@ -42,13 +42,13 @@ _NAMES_OF_ENDS = {
     for end, ends in (("src", _SOURCES), ("dst", _DESTINATIONS))
     for kind, kinds in _KINDS.items()
 }
-# A program that sends on the flows of others calls itself so.
+# A program that forwards the flows of others uses these names for itself.
 _SENDERS = ("host", "sensor", "sensorname", "ip")
 _LAST_RESORT = ("port", *_SENDERS)
 
 
 def _names_of(field: str, listed: str) -> tuple[str, ...]:
-    """The names of a field in order of preference: those listed, those made of its end, and those that say little."""
+    """Column names of a field in order of preference: listed ones, combined ones, and the ambiguous ones last."""
     known = [name for name in listed.split() if name not in _LAST_RESORT]
     last = [name for name in listed.split() if name in _LAST_RESORT]
     return tuple(dict.fromkeys((*known, *_NAMES_OF_ENDS.get(field, ()), *last)))

@@ -43,7 +43,7 @@ _WITHOUT_NUMBERS = re.compile(
 _W3C_HEADER = re.compile(rb"^#+:?\s*(?:Fields:\s*)?")
 # The lines between header and rows that psql and MySQL draw, and the number of rows at the end.
 _RULER = re.compile(rb"\s*(?:[-+|=:]{3,}[-+|=:\s]*|\(\d+ rows?\)|\d+ rows? in set.*)")
-# Values as `="40000"`, which keeps spreadsheets from changing them, also within quotes.
+# Values such as `="40000"`, which spreadsheets do not change; the whole may be quoted.
 _FORMULA = re.compile(rb"""(?<![^,;\t|\n])(?:="([^",;\t|\n]*)"|"=""([^",;\t|\n]*)\"\"")(?![^,;\t|\r\n])""")
 _DATE_AND_TIME = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d) +(\d\d:\d\d)")
 

@@ -192,7 +192,7 @@ def _table_rows(record: dict[str, Any]) -> list[Any] | None:
     if _listed(names) and rows and all(isinstance(row, list) for row in rows):
         names = [str(name.get("name")) if isinstance(name, dict) else str(name) for name in names]
         return [dict(zip(names, row, strict=False)) for row in rows]
-    # nProbe numbers its elements, which are no objects.
+    # The keys of nProbe's elements are numbers; the elements are not objects.
     if _numbered(record) and all(isinstance(row, dict) for row in columns):
         return columns
     # Columns of one length, so that a small file cannot ask for many rows of many names.
@@ -240,7 +240,7 @@ def unwrapped(record: Any) -> Any:
             return unwrapped(record[name])
     event = record.get("event")
     if "sourcetype" in record and isinstance(event, dict):
-        # What Splunk is sent by HTTP: the time, host and source of the collector stand beside the record.
+        # Splunk's HTTP Event Collector: time, host and source are beside the record.
         return {"timestamp": record.get("time"), **event}
     for name in _TEXTS:
         inner = record.get(name)

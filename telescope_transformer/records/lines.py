@@ -24,7 +24,7 @@ _MARKS = {
 
 
 def encoding_of(head: bytes) -> str:
-    """The encoding that a byte order mark tells, UTF-16 also by a zero in every other byte, else `utf-8`."""
+    """The encoding by the byte order mark, or UTF-16 by a zero in every other byte, or else `utf-8`."""
     marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
     if marked is not None:
         return marked

@@ -50,7 +50,7 @@ _ADDRESS_WITH_PORT = r"^\s*(?:[\d.]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})\s*$"
 
 
 def with_ports_of_addresses(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
-    """The raw columns with the ports that stand behind addresses (`192.0.2.1:40000`), where there are no others."""
+    """Take ports from addresses such as `192.0.2.1:40000` where there is no other port."""
     found = dict(raw)
     for end in ("src", "dst"):
         addresses, ports = raw.get(f"{end}_ip"), raw.get(f"{end}_port")

@@ -179,7 +179,7 @@ _SERVICES_OF_TCP = frozenset(_SERVICES.split())
 _LETTERS = {"t": 6, "u": 17}
 
 _LONGEST_NAME = 100
-"""Characters of the name of a protocol; longer ones are looked at no further."""
+"""Characters of a protocol name; longer text is not a protocol."""
 
 _WITH_NUMBER = re.compile(r"^(?:ip)?proto(?:col)?([0-9]+)$")
 

@@ -16,9 +16,9 @@ ABSENT_DESTINATION = 0xF0000000
 
 _BLOCK, _LOW_28_BITS = 0xF0000000, 0x0FFFFFFF
 _LONGEST_NAME = 253
-# An address with a typing error: three or four numbers with dots, some hidden (192.0.x.x), a hexadecimal number or one
-# that a spreadsheet has rounded (3.22E+09), and nothing behind it.
-# A host name that begins with an address has a domain behind it, and does not match.
+# An address with a typing error: three or four numbers with dots, some of them hidden (192.0.x.x), a hexadecimal
+# number, or a number that a spreadsheet has rounded (3.22E+09). A host name that begins with an address does not
+# match, because a domain follows.
 _MISSPELT_ADDRESS = re.compile(
     r"\[?(?:0x[0-9a-f]+|\d+(?:\.\d+)?e\+?\d+|\d+\.\d+\.\d+(?:\.[^.]*)?\.?|\d+(?:\.(?:\d+|x+|\*+)){3})\]?",
     re.IGNORECASE,

@@ -33,7 +33,7 @@ _EXCHANGED = {"src_ip": "dst_ip", "src_port": "dst_port", "packets": "dst_packet
 
 
 def _from_sender(raw: Raw) -> Raw:
-    """The rows with the end first that sent something."""
+    """Exchange source and destination where only the destination has sent packets."""
     if "direction" not in raw:
         return raw
     nothing = pa.nulls(len(raw["direction"]), pa.binary())
@@ -45,7 +45,7 @@ def _from_sender(raw: Raw) -> Raw:
             exchanged[one] = pc.if_else(answered, raw.get(other, nothing), raw[one])
             exchanged[other] = pc.if_else(answered, raw[one], raw.get(other, nothing))
     if "src_port" in raw:
-        # The ICMP header is that of what the source did not send.
+        # The ICMP type belongs to a packet that the source did not send.
         icmp = pc.is_in(_protocol(raw), value_set=_ICMP)
         exchanged["src_port"] = pc.if_else(pc.and_(answered, icmp), nothing, exchanged["src_port"])
     return {

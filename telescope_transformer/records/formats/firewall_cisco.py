@@ -30,7 +30,7 @@ _ASA_FORMS = [
         r"\S+?:DST(?:/(?P<dport>\d+)|\s|$)",
         # 313001: the destination is the interface itself.
         r"Denied ICMP type=(?P<type>\d+), code=(?P<code>\d+) from SRC on interface (?P<name>\S+)",
-        # 302013, 302015: the translated address stands in brackets behind the true one.
+        # 302013, 302015: the translated address follows in brackets.
         r"Built inbound (?P<proto>TCP|UDP) connection \d+ for \S+?:SRC/(?P<sport>\d+) ?\([^()]*\)(?:\([^()]*\))? "
         r"to \S+?:DST/(?P<dport>\d+) ?\(",
     )

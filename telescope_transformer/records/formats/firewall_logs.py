@@ -33,12 +33,12 @@ from telescope_transformer.records.validation import Chunk
 _FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)(?= |$)")
 
 
-# Proxmox writes the time behind numbers and the name of a chain.
+# Proxmox writes two numbers and the name of a chain before the time.
 _PROXMOX_TIME = re.compile(r"^\d+ \d+ \S+ (\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}) ")
 
 
 def netfilter_fields(line: str) -> Fields | None:
-    """Fields of a line of the LOG target. What leaves the machine (`IN=` empty) is not sent to it."""
+    """Fields of a line of the LOG target. Outgoing packets (`IN=` empty) are left out."""
     if "SRC=" not in line or "DST=" not in line or "PROTO=" not in line:
         return None
     # An ICMP error quotes the packet that it answers in brackets.
@@ -162,11 +162,11 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 FORMAT = Format("firewall-log", sniff, read)
 
 
-# Of journald, of Elasticsearch, of other collectors and of Splunk.
+# Names of the time in journald, Elasticsearch, other collectors and Splunk.
 _TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "@timestamp", "timestamp", "time", "_time")
 
 
-# Where journald, collectors of logs, Docker and Splunk keep a line.
+# Names of the logged line in journald, log collectors, Docker and Splunk.
 _TEXTS = ("MESSAGE", "message", "log", "_raw", "event")
 
 

@@ -15,12 +15,12 @@ from telescope_transformer.records.columns import ALIASES, plain_name
 from telescope_transformer.records.log_lines import Fields
 
 _ICMP = ("1", "58", "icmp", "icmpv6", "ipv6-icmp")
-# Between the pairs are blanks, or commas, as FortiGate writes them with `set format csv`.
+# Pairs are separated by blanks, or by commas if FortiGate is configured with `set format csv`.
 _NAMED = re.compile(r'(?<![\w-])([\w-]+)=("[^"]*"|(?:[^\s",\]]|,(?![\w-]+=))*)')
 
 
 def named_values(line: str) -> dict[str, str]:
-    """The values that a line gives as `name=value`, in order; of a name that is there twice, the first."""
+    """The `name=value` pairs of a line, in order. The first value of a repeated name counts."""
     return _first_of_each((name, value.strip('"')) for name, value in _NAMED.findall(line))
 
 
@@ -64,8 +64,8 @@ _OF_OTHERS = ("PROTO=", "logid=", "RT_", "filterlog")
 _GENERAL = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 # CEF names IPv6 addresses so (Implementing ArcSight Common Event Format, Predefined Keys).
 _CEF_IPV6 = {"src_ip": "c6a2", "dst_ip": "c6a3"}
-# The time of the event in CEF and LEEF, which counts before the time at which a line was sent; the begin counts first,
-# except FortiGate's, which is local and tells no zone.
+# Times of an event in CEF and LEEF, best first. They are preferred to the time at which the line was sent. The start
+# of the event is best, except for FortiGate, whose start is in local time without a zone.
 _EVENT_TIMES = [
     re.compile(
         rf"[|\s]{name}=(\d{{10}}(?:\d{{3}}|\d{{9}})?(?!\S)"
@@ -74,8 +74,8 @@ _EVENT_TIMES = [
     )
     for name in ("(?:FTNTFGT|FortinetFortiGate)eventtime", "start", "UNIFIutcTime", "devTime", "rt")
 ]
-# Devices whose events of other logs have the ends of a connection too: what marks those of a connection's begin (of
-# PAN-OS, its end), and what marks those that are left out.
+# Some devices log the addresses of a connection again in other logs. For each device: the mark of the events to read,
+# and the mark of events to leave out. Connections are read when they start, those of PAN-OS when they end.
 _LOGS_OF = {
     "|Palo Alto Networks|": ("|TRAFFIC|", "|start|"),
     "|Fortinet|": ("cat=traffic", "cat=utm"),
@@ -92,7 +92,7 @@ def _event_time(line: str) -> str | None:
 
 
 def _own_time(values: Mapping[str, str]) -> str | None:
-    """The time that a line gives by a name: the begin of a connection (Stormshield: `startime`) or of the line."""
+    """The named time of a line: the start of the connection (`startime` of Stormshield), or when it was logged."""
     times = [values.get(name, "") for name in ("startime", "start_time", "timestamp", "time")]
     if "date" in values and "time" in values:
         times.append(f"{values['date']} {values['time']}")
@@ -106,7 +106,7 @@ _ADDRESS_AND_PORT = re.compile(r"(?P<address>[\d.]*):(?P<port>\d*)(?::|$)")
 
 
 def _is_of_another_log(line: str) -> bool:
-    """Whether an event of CEF or LEEF is of a log that repeats the connections of another, or ends one."""
+    """Whether a CEF or LEEF event repeats or ends a connection that another event reports."""
     known = next((marks for device, marks in _LOGS_OF.items() if device in line), None)
     return known is not None and (known[0] not in line or known[1] in line)
 
@@ -121,7 +121,7 @@ def named_fields(line: str) -> Fields | None:
     values = named_values(line)
     plain = _first_of_each((plain_name(name), value) for name, value in values.items())
     if values.get("log_type", "Firewall") != "Firewall":
-        # Sophos repeats a connection in the logs of its other modules.
+        # Other modules of Sophos log the same connection again.
         return None
     found = {field: next((plain[name] for name in ALIASES[field] if name in plain), None) for field in _GENERAL}
     if is_event:
@@ -252,7 +252,7 @@ _PALO_ALTO_BEGIN = re.compile(r"(?:^|[\s,])\d+,\d{4}/\d\d/\d\d \d\d:\d\d:\d\d,[^
 
 
 def palo_alto_fields(line: str) -> Fields | None:
-    """Fields of a traffic log of PAN-OS; of a session whose begin is logged too, its end counts."""
+    """Fields of a traffic log of PAN-OS. If both start and end of a connection are logged, the end counts."""
     found = _PALO_ALTO_BEGIN.search(line)
     if found is None:
         return None
@@ -262,6 +262,6 @@ def palo_alto_fields(line: str) -> Fields | None:
     if values[1] == "start":
         return None
     fields = _flow({field: values[place] for field, place in _PALO_ALTO.items()})
-    # Its other times are local, without a zone; from PAN-OS 10 on there is one of high resolution.
+    # From PAN-OS 10 on there is a time of high resolution with a zone. The other times are local, without a zone.
     exact = next(filter(_EXACT_TIME.fullmatch, values[max(_PALO_ALTO.values()) :]), None)
     return fields | ({"timestamp": exact} if exact else {})

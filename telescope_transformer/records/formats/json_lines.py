@@ -35,13 +35,13 @@ _OBSERVERS = ("Fatt", "NGINX")
 def _of_another_log(record: Mapping[str, Any]) -> bool:
     """Whether a document of a log store or a firewall says that it is no connection, or the end of one.
 
-    Documents of a protocol, an alert or a notice have the ends of a connection too, beside that of the connection.
+    Documents about a protocol, an alert or a notice repeat the addresses of a connection that has its own document.
     """
     if "LogType" in record and "DeviceSN" in record:
-        # PAN-OS; of a session whose begin is logged too, its end counts, as in its text.
+        # PAN-OS: if both start and end of a connection are logged, the end counts, as in its text format.
         return record["LogType"] != "TRAFFIC" or record.get("Subtype", record.get("SubType")) == "start"
     if str(record.get("event_type")).startswith("CONNECTION_") or str(record.get("type")) in _OBSERVERS:
-        # Conpot's CONNECTION_LOST and CONNECTION_TERMINATED; what T-Pot sees beside its honeypots.
+        # CONNECTION_LOST and CONNECTION_TERMINATED of Conpot, and what T-Pot observes beside its honeypots.
         return True
     if "event" not in record and "event.dataset" not in record:
         return False
@@ -77,7 +77,7 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
     transport = _transport_of_honeypot(record)
     if transport is not None:
         fields["protocol"] = fields["protocol"] or transport
-        # Some of them log no source port, which a file of T-Pot with all its honeypots has.
+        # Some honeypots log no source port, but a file of all honeypots has the column.
         fields["src_port"] = "0" if fields["src_port"] in (None, "") else fields["src_port"]
     return fields
 
@@ -88,7 +88,7 @@ adbhoney beelzebub citrixhoneypot dicompot elasticpot endlessh galah gopot go-po
 ipphoney log4pot mailoney medpot miniprint rdphoneypot redishoneypot snare tanner wordpot
 """
 _HONEYPOTS_OF_TCP = frozenset(_NAMES_OF_HONEYPOTS.split())
-# Its reflectors of amplification attacks.
+# Honeypots of T-Pot whose services all run over UDP.
 _HONEYPOTS_OF_UDP = frozenset(("ddospot",))
 # Services over UDP of OpenCanary (logtype: TFTP, NTP, SNMP, SIP, from its logger.py) and of Conpot (data_type).
 _CANARY_UDP = ("10001", "11001", "13001", "15001")

@@ -30,7 +30,7 @@ def _hexadecimal(flags: Any) -> str | None:
 def matches(record: Mapping[str, Any]) -> bool:
     """Whether an object is an event of Suricata."""
     event = _event(record)
-    # Conpot has types too, in capitals. Logstash may keep nothing but its own name of the time.
+    # The event types of Conpot are in capitals. Logstash may replace `timestamp` by `@timestamp`.
     is_event = str(event.get("event_type", "-")).islower()
     return is_event and ("timestamp" in event or ("@timestamp" in event and "flow_id" in event))
 
