@@ -15,7 +15,7 @@ _FILE_MAGIC, _CONTINUATION = b"ARROW1\0\0", b"\xff\xff\xff\xff"
 
 
 def sniff(head: bytes) -> bool:
-    """Whether the head is that of an IPC file, or of a stream, which begins with the length of a schema message."""
+    """Whether the head belongs to an IPC file or a stream. A stream begins with the length of its schema message."""
     if head.startswith(_FILE_MAGIC):
         return True
     # The schema message is a small flatbuffer; its length is a multiple of 8.
@@ -24,7 +24,7 @@ def sniff(head: bytes) -> bool:
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of an IPC file or stream; raises InputError if it is none, DamagedInput if a batch is broken."""
+    """Flow records of an IPC file or stream; raises InputError for other files, DamagedInput if a batch is broken."""
     try:
         stream = pa.OSFile(str(file.plain_path))
         if file.head.startswith(_FILE_MAGIC):

@@ -1,10 +1,12 @@
-"""Flow logs of an AWS VPC: text with blanks between the values, with a header line or in the default format without;
-or Parquet, whose columns have underscores in their names.
+"""Flow logs of an AWS VPC, as text or as Parquet.
 
-Format: docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html. Rows whose status is NODATA or SKIPDATA are no
-flows. A flow log does not tell the ICMP type: both ports are 0 there, and the type is taken as not known. Of packets
-that pass an intermediate layer `pkt_srcaddr` and `pkt_dstaddr` are the true ends. Exports of CloudWatch hold the lines
-of the default format as messages of JSON.
+Values in the text are separated by blanks. A header line names the columns; without one, the columns are those of the
+default format. Column names in Parquet have underscores instead of hyphens. CloudWatch exports lines of the default
+format as messages in JSON.
+
+Format: docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html. Rows with the status NODATA or SKIPDATA are not
+flows. Flow logs do not contain the ICMP type: both ports are 0, and the type is unknown. If a packet passes an
+intermediate layer, `pkt_srcaddr` and `pkt_dstaddr` hold its original addresses.
 """
 
 import re
@@ -71,7 +73,7 @@ _WITH_HEADER = TextTable(
 
 
 def _headless(head: bytes) -> TextTable | None:
-    """The table of a text whose first line is a record in the default format."""
+    """The layout of a text whose first line is a record in the default format; None for other texts."""
     line = _DEFAULT_LINE.match(as_utf8(head).lstrip().split(b"\n", 1)[0])
     if line is None:
         return None
@@ -81,7 +83,7 @@ def _headless(head: bytes) -> TextTable | None:
 
 
 def is_flow_log(names: Sequence[str]) -> bool:
-    """Whether the columns of a Parquet file are those of a flow log, with every needed one."""
+    """Whether a Parquet file has all columns of a flow log that are needed."""
     return {*_WITH_HEADER.marks, "protocol", "dstport"} <= set(names)
 
 
@@ -116,13 +118,13 @@ FORMAT = Format("aws-vpc", sniff, read)
 
 
 def matches_message(record: Mapping[str, Any]) -> bool:
-    """Whether an object is an event of CloudWatch whose message is a record in the default format."""
+    """Whether an object is a CloudWatch event whose message is a record in the default format."""
     message = record.get("message", record.get("@message"))
     return isinstance(message, str) and _DEFAULT_LINE.match(message.encode("utf-8", "replace")) is not None
 
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of the message of an event."""
+    """The fields of the message of an event; None if it is not a flow."""
     message = str(record.get("message", record.get("@message")))
     line = _DEFAULT_LINE.match(message.encode("utf-8", "replace"))
     if line is None:

@@ -1,7 +1,7 @@
 """Flow logs of Azure: of network security groups (versions 1 and 2) and of virtual networks.
 
-Each object holds many flows, as text with commas. Incoming flows are read, each once: a flow is written again while it
-goes on, and when it ends.
+Each object holds many flows, each a text of values separated by commas. Only incoming flows are read. Azure writes a
+flow again while it lasts and when it ends; only the first of these entries is read.
 Formats: learn.microsoft.com/azure/network-watcher, "NSG flow logs" and "Virtual network flow logs" (log format).
 """
 
@@ -13,7 +13,7 @@ from telescope_transformer.records.json_records import Dialect
 _GROUPS, _NETWORKS = "NetworkSecurityGroupFlowEvent", "FlowLogFlowEvent"
 _PLACES = {"timestamp": 0, "src_ip": 1, "dst_ip": 2, "src_port": 3, "dst_port": 4, "protocol": 5}
 _DIRECTION = 6
-# Where the state of a flow stands, which version 1 of the logs of groups does not have.
+# Position of the state of a flow. Version 1 of the logs of security groups has no state.
 _STATE = {_GROUPS: 8, _NETWORKS: 7}
 _PROTOCOLS = {"T": "tcp", "U": "udp"}
 _DEEPEST = 8
@@ -25,7 +25,7 @@ def matches(record: Mapping[str, Any]) -> bool:
 
 
 def _tuples(value: Any, depth: int = 0) -> Iterator[str]:
-    """The texts below the keys `flowTuples`."""
+    """All texts in lists under the key `flowTuples`, at any depth up to `_DEEPEST`."""
     if depth > _DEEPEST or not isinstance(value, dict | list):
         return
     for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
@@ -42,7 +42,7 @@ def fields(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     for text in _tuples(record):
         values = text.split(",")
         values += [""] * (_DIRECTION + 1 - len(values))
-        # B is the begin of a flow, D one that was denied.
+        # B marks the beginning of a flow, D a denied flow.
         if values[_DIRECTION] == "O" or "".join(values[place : place + 1]) not in ("", "B", "D"):
             continue
         flow: dict[str, Any] = {field: values[position] for field, position in _PLACES.items()}

@@ -1,9 +1,9 @@
-"""Argus binetflow: the comma-separated bidirectional flows of `ra`, as the CTU data sets have them.
+"""Argus binetflow: bidirectional flows that `ra` writes as comma-separated text, as in the CTU data sets.
 
-A record is what the source sent: `SrcPkts` and `SrcBytes`. Flows of protocols that do not run over IP are skipped.
-Argus writes the first two bytes of an ICMP header as a hexadecimal source port, the code in its upper byte. Of
-backscatter, which begins with an answer, it may call the receiver the source: where `SrcPkts` is 0 and `Dir` points
-back, the ends are exchanged.
+A record counts what the source sent: `SrcPkts` and `SrcBytes`. Flows of protocols that do not run over IP are skipped.
+Argus writes the first two bytes of an ICMP header as a hexadecimal source port, with the code in the upper byte.
+Backscatter begins with an answer, so Argus may call its receiver the source. If `SrcPkts` is 0 and `Dir` points back,
+source and destination are therefore exchanged.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from telescope_transformer.records.formats.text_tables import Raw, TextTable, ta
 from telescope_transformer.records.text import VALID, parse_integers, text_view
 
 _NOT_IP = pa.array([b"arp", b"rarp", b"llc", b"stp", b"lldp", b"loop", b"ether", b"man", b"cdp", b"aoe"], pa.binary())
-# Argus names these by what it finds inside; they are UDP.
+# Argus recognises these protocols by their payload; all of them run over UDP.
 _OVER_UDP = pa.array([b"rtp", b"rtcp", b"udt"], pa.binary())
 _ICMP = pa.array([b"icmp", b"ipv6-icmp", b"icmp6"], pa.binary())
 
@@ -54,7 +54,7 @@ def _from_sender(raw: Raw) -> Raw:
 
 
 def _completed(raw: Raw) -> Raw:
-    """Type and code of the ICMP rows, whose second "port" is an identifier; UDP for what runs over it."""
+    """Set the type and code of ICMP, whose destination port is an identifier, and UDP for protocols over UDP."""
     raw = _from_sender(raw)
     protocol = _protocol(raw)
     icmp = pc.is_in(protocol, value_set=_ICMP)

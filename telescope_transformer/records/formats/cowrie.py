@@ -1,10 +1,10 @@
-"""Cowrie's logs: a record for each connection (`cowrie.session.connect`); what happens in a session is skipped.
-ADBHoney writes its events alike.
+"""Cowrie's logs: one record per connection (`cowrie.session.connect`); the other events of a session are skipped.
+ADBHoney writes its events in the same form.
 
-Fields: src/cowrie/ssh/transport.py and src/cowrie/telnet/transport.py of github.com/cowrie/cowrie. `protocol` there is
-ssh or telnet, both over TCP. Where the destination is not known, the sensor's name stands for it. The sessions that
-Cowrie and Kippo send by hpfeeds (src/cowrie/output/hpfeeds3.py) have names of their own. Of the text log
-(`cowrie.log`, `kippo.log`) the lines of new connections are read.
+Fields: src/cowrie/ssh/transport.py and src/cowrie/telnet/transport.py of github.com/cowrie/cowrie. Their `protocol` is
+ssh or telnet, both over TCP. If the destination is unknown, the name of the sensor is used. Sessions that Cowrie and
+Kippo send by hpfeeds (src/cowrie/output/hpfeeds3.py) use other field names. In the text log (`cowrie.log`,
+`kippo.log`), only the lines of new connections are read.
 """
 
 import re
@@ -25,7 +25,7 @@ def matches(record: Mapping[str, Any]) -> bool:
 
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of the beginning of a session."""
+    """The fields of a new session; None for other events."""
     if "peerIP" in record:
         names = {"src_ip": "peerIP", "dst_ip": "hostIP", "src_port": "peerPort", "dst_port": "hostPort"}
         session = {field: record.get(name) for field, name in names.items()}
@@ -53,7 +53,7 @@ _OTHER_LINE = re.compile(_TWISTED + r".*(?:HoneyPot|[Cc]owrie|[Kk]ippo)")
 
 
 def line_fields(line: str) -> Fields | None:
-    """The fields of a line of the text log that tells of a new connection."""
+    """The fields of a line of the text log that reports a new connection; None for other lines."""
     found = _LINE.match(line)
     return {**found.groupdict(), "protocol": TCP} if found else None
 

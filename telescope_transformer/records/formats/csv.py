@@ -1,4 +1,7 @@
-"""Delimited text with a header line: comma, tab, semicolon, bar or blanks; comments and titles may come before it."""
+"""Text with a header line, delimited by commas, tabs, semicolons, bars or blanks.
+
+Comments and titles may come before the header.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,12 +26,12 @@ from telescope_transformer.records.validation import Chunk, Validator
 
 
 def _is_text(head: bytes) -> bool:
-    # Behind the first lines, NULs are what a crash left of a log.
+    # Only the first lines count: further on, a crash may have left NULs in a log.
     return encoding_of(head) != "utf-8" or b"\0" not in head[:512]
 
 
 def sniff(head: bytes) -> bool:
-    """Whether the head is text with a delimiter in one of its first lines, or a header whose names blanks divide."""
+    """Whether the head is text with a delimiter in one of its first lines, or a header of names between blanks."""
     if not _is_text(head):
         return False
     text = as_utf8(head)
@@ -42,7 +45,7 @@ def sniff(head: bytes) -> bool:
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of delimited text, its columns found by the user's mapping or by their common names."""
+    """Flow records of delimited text. Columns are found by the user's mapping or by their common names."""
     if not _is_text(file.head):
         raise NotFlowRecords(file.name, "not delimited text: it holds NUL bytes")
     others = list(file.partitions)

@@ -1,7 +1,7 @@
-"""Dionaea's JSON logs: the connections that it accepted or rejected, of its handlers log_json and hpfeeds.
+"""JSON logs of Dionaea's handlers log_json and hpfeeds: connections that Dionaea accepted or rejected.
 
-T-Pot calls the destination `dest_ip`. What Dionaea connects to itself, and the sockets that it opens to listen, are
-skipped. Fields: modules/python/dionaea/log_json.py and hpfeeds.py of github.com/DinoTools/dionaea.
+T-Pot calls the destination `dest_ip`. Outgoing connections and the sockets on which Dionaea listens are skipped.
+Fields: modules/python/dionaea/log_json.py and hpfeeds.py of github.com/DinoTools/dionaea.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ _INCOMING = ("accept", "reject")
 
 
 def matches(record: Mapping[str, Any]) -> bool:
-    """Whether an object is a connection of Dionaea, by its handler log_json or by hpfeeds."""
+    """Whether an object is a connection that Dionaea logged with log_json or hpfeeds."""
     connection = record.get("connection")
     return (isinstance(connection, dict) and "transport" in connection) or "connection_transport" in record
 
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of an incoming connection."""
+    """The fields of an incoming connection; None for other connections."""
     connection = record.get("connection")
     if isinstance(connection, dict):
         kind, transport = connection.get("type"), connection.get("transport")
@@ -29,7 +29,7 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
         names = ("remote_host", "remote_port", "local_host", "local_port")
     if kind not in _INCOMING:
         return None
-    # Dionaea writes IPv4 over an IPv6 socket as ::ffff:192.0.2.1, which is read as IPv4.
+    # On an IPv6 socket, Dionaea writes IPv4 addresses as ::ffff:192.0.2.1; validation reads them as IPv4.
     src, src_port, dst, dst_port = (record.get(name) for name in names)
     return {
         "timestamp": record.get("timestamp", record.get("@timestamp")),

@@ -1,4 +1,4 @@
-"""DShield's format of firewall reports: values between tabs, without a header; the TCP flags may be left out.
+"""DShield's firewall reports: tab-separated values without a header. The TCP flags may be missing.
 
 Format: https://www.dshield.org/specs.html.
 """

@@ -1,4 +1,4 @@
-"""Lines of firewalls of BSD and of Linux's connection tracking: ipfw, IP Filter's ipmon, and conntrack.
+"""Log lines of BSD firewalls (ipfw and IP Filter's ipmon) and of Linux's connection tracking (conntrack).
 
 Sources: ipfw(8) and sbin/ipfw of FreeBSD; ipmon(8); conntrack(8), option -E with -o timestamp.
 """
@@ -16,7 +16,7 @@ _IPFW = re.compile(
 
 
 def ipfw_fields(line: str) -> Fields | None:
-    """Fields of a packet that ipfw logged on its way in; ICMP has its type and code."""
+    """Fields of an incoming packet that ipfw logged, including the ICMP type and code."""
     found = _IPFW.search(line)
     if found is None:
         return None
@@ -34,7 +34,7 @@ _IPMON = re.compile(
 
 
 def ipmon_fields(line: str) -> Fields | None:
-    """Fields of a packet that IP Filter logged on its way in."""
+    """Fields of an incoming packet that IP Filter logged."""
     found = _IPMON.search(line)
     return None if found is None else found.groupdict()
 
@@ -47,6 +47,6 @@ _CONNTRACK = re.compile(
 
 
 def conntrack_fields(line: str) -> Fields | None:
-    """Fields of a new connection as `conntrack -E -o timestamp` prints it; its later events are left out."""
+    """Fields of a new connection as `conntrack -E -o timestamp` prints it; later events are left out."""
     found = _CONNTRACK.match(line)
     return None if found is None else found.groupdict()

@@ -1,4 +1,4 @@
-"""Lines of Cisco's firewalls and routers: denied packets, and connections that Firepower logs when they begin.
+"""Log lines of Cisco's firewalls and routers: denied packets and new connections.
 
 Sources: "Cisco Secure Firewall ASA Series Syslog Messages"; "Cisco Secure Firewall Threat Defense Syslog Messages"
 (430002); "Cisco IOS System Message Guide" (IPACCESSLOG).
@@ -39,9 +39,9 @@ _ASA_BEGINS = re.compile(r"%?\b(?:ASA|FTD|PIX|FWSM)-(?:\w+-)?\d-(106\d{3}|71000[
 
 
 def asa_fields(line: str) -> Fields | None:
-    """Fields of a message of Cisco ASA that tells of a denied packet or of a new incoming connection.
+    """Fields of a message of Cisco ASA that reports a denied packet or a new incoming connection.
 
-    What an access list permits is told again as a connection.
+    Packets that an access list permits are left out, because ASA reports their connection as well.
     """
     found = _ASA_BEGINS.search(line)
     if found is None or "Built outbound" in line or " permitted " in line:
@@ -52,7 +52,7 @@ def asa_fields(line: str) -> Fields | None:
             parts = match.groupdict()
             icmp = parts.get("proto") in (None, "icmp") or str(parts["proto"]).startswith("icmp")
             ports = {"src_port": parts.get("sport"), "dst_port": parts.get("dport")}
-            # An access list gives the ICMP type and code in the place of the ports (message 106100).
+            # An access list gives the ICMP type and code instead of the ports (message 106100).
             return ports | {
                 "src_ip": parts["src"],
                 "dst_ip": parts.get("dst") or parts.get("name"),
@@ -78,7 +78,7 @@ _FTD_NAMES = {
 
 
 def ftd_fields(line: str) -> Fields | None:
-    """Fields of a connection that Firepower logs when it begins, as it does with those that it blocks."""
+    """Fields of a connection that Firepower logs at its beginning. Blocked connections are logged in this way too."""
     found = _FTD_CONNECTION.search(line)
     if found is None:
         return None

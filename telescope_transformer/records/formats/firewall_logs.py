@@ -1,9 +1,9 @@
-"""Firewall logs by syslog: iptables and nftables (LOG), UFW, DShield sensors, pfSense and OPNsense (filterlog), and
+"""Firewall logs in syslog: iptables and nftables (LOG), UFW, DShield sensors, pfSense and OPNsense (filterlog), and
 those of `firewall_bsd`, `firewall_cisco` and `firewall_vendors`.
 
-Other lines of the same file are skipped. Times of traditional syslog have no year and no zone: the year is the latest
-in which they do not lie after the file's last change, and the zone is taken as UTC. The same messages are read where
-journald (`journalctl -o json`) or a collector of logs keeps them in JSON.
+Other lines of the same file are skipped. Times of traditional syslog have no year and no zone: they are taken as UTC,
+in the latest year that does not put them after the file's last change. The same messages are also read from JSON of
+journald (`journalctl -o json`) or of a log collector.
 """
 
 import re
@@ -29,7 +29,7 @@ from telescope_transformer.records.log_clock import GUESSED, STAMP, LogClock
 from telescope_transformer.records.log_lines import Fields, LineParser, has_records, read_lines
 from telescope_transformer.records.validation import Chunk
 
-# The flags that the kernel prints as words of their own (net/netfilter/nf_log_syslog.c).
+# TCP flags, which the kernel prints as separate words (net/netfilter/nf_log_syslog.c).
 _FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)(?= |$)")
 
 
@@ -83,7 +83,7 @@ _FILTERLOG = re.compile(r"filterlog(?:\[\d+\])?(?:: | \S+ \S+ (?:-|\[.*?\]) \ufe
 
 
 def filterlog_fields(line: str) -> Fields | None:
-    """Fields of a line of pfSense or OPNsense; only incoming packets count."""
+    """Fields of a line of pfSense or OPNsense. Outgoing packets are left out."""
     found = _FILTERLOG.search(line)
     if found is None:
         return None
@@ -94,7 +94,7 @@ def filterlog_fields(line: str) -> Fields | None:
         ttl, ip_id, number, length, rest = values[11], values[12], values[15], values[17:18], values[18:]
     else:
         ttl, ip_id, number, length, rest = values[11], None, values[13], values[14:15], values[15:]
-    # Cut lines lack fields at the end: two addresses, and up to five fields of the transport protocol.
+    # Truncated lines lack fields at the end: two addresses, and up to five fields of the transport protocol.
     rest += [""] * 7
     src, dst, *transport = rest
     fields: Fields = {"src_ip": src, "dst_ip": dst, "protocol": number, "ttl": ttl, "ip_id": ip_id}
@@ -130,24 +130,24 @@ _KINDS: tuple[LineParser, ...] = (
 
 
 def _fields(line: str) -> Fields | None:
-    # rsyslog writes the tabs of LEEF so (EscapeControlCharactersOnReceive).
+    # rsyslog escapes the tabs of LEEF as #011 (EscapeControlCharactersOnReceive).
     line = line.replace("#011", "\t")
     return next((fields for fields in (kind(line) for kind in _KINDS) if fields is not None), None)
 
 
 def _timed_fields(line: str) -> Fields | None:
-    """The fields of a line that begins with a time as syslog writes it, or tells a time of its own."""
+    """The fields of a line that begins with a syslog time or contains a time in another place."""
     fields = _fields(line)
     return fields if fields is None or "timestamp" in fields or STAMP.match(line) else None
 
 
 def sniff(head: bytes) -> bool:
-    """Whether one of the first lines is of a firewall."""
+    """Whether one of the first lines comes from a firewall."""
     return has_records(head, _timed_fields)
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of the lines of firewalls; other lines are skipped."""
+    """Flow records of the firewall lines of a log; other lines are skipped."""
     clock = LogClock(file.path.stat().st_mtime)
 
     def parse(line: str) -> Fields | None:
@@ -176,13 +176,13 @@ def _message(record: Mapping[str, Any]) -> str:
 
 
 def matches_message(record: Mapping[str, Any]) -> bool:
-    """Whether an object is an entry of journald, Docker or a collector of logs, whose message is a firewall's."""
+    """Whether an object is an entry of journald, Docker or a log collector with a message of a firewall."""
     message = _message(record)
     return bool(message and _fields(message))
 
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of the message of an entry, with its own time or that of the entry."""
+    """The fields of the message of an entry. The time is that of the message or else that of the entry."""
     fields = _fields(_message(record)) or {}
     times = [fields.get("timestamp"), *(record.get(name) for name in _TIMES)]
     return {**fields, "timestamp": next((time for time in times if time), None)}

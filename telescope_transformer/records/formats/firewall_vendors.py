@@ -1,7 +1,8 @@
-"""Lines of firewalls that write values by name or in a fixed order: FortiGate, Juniper SRX, SonicWall, Check Point,
-MikroTik, Palo Alto, and any that give the common names as `name=value`, as ArcSight's CEF and IBM's LEEF do.
+"""Log lines of firewalls that write values by name or in a fixed order: FortiGate, Juniper SRX, SonicWall, Check
+Point, MikroTik and Palo Alto, and other devices that write common names as `name=value`, such as those that log in
+ArcSight's CEF or IBM's LEEF.
 
-A session that was denied or begun is a record; where a device also writes the session's end, that line is left out.
+A denied or new session is a record. If a device also logs the end of a session, that line is left out.
 Sources: FortiOS Log Message Reference (Traffic); Junos System Log Explorer (RT_FLOW_SESSION_DENY and _CREATE);
 SonicOS Log Event Reference Guide; Check Point sk122323 (Log Exporter) and sk144192 (its fields);
 help.mikrotik.com/docs (Log, Filter); docs.paloaltonetworks.com (Traffic Log Fields).
@@ -25,7 +26,7 @@ def named_values(line: str) -> dict[str, str]:
 
 
 def _first_of_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The pairs as a dictionary; of a name that is there twice, the first value counts."""
+    """The pairs as a dictionary. The first value of a repeated name counts."""
     found: dict[str, str] = {}
     for name, value in pairs:
         found.setdefault(name, value)
@@ -33,7 +34,7 @@ def _first_of_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _flow(values: Mapping[str, str | None], icmp_type: str | None = None) -> Fields:
-    """The fields of a line; ports of ICMP are identifiers in these logs and are left out."""
+    """The fields of a line. The ports of ICMP are identifiers in these logs and are left out."""
     fields: Fields = dict(values) | {"icmp_type": None}
     if str(values["protocol"]).lower() in _ICMP:
         fields |= {"src_port": None, "dst_port": None, "icmp_type": icmp_type}
@@ -59,10 +60,10 @@ def fortigate_fields(line: str) -> Fields | None:
     return fields
 
 
-# What marks the lines of which another function has decided already that they are no flows.
+# Lines with these marks belong to another function, which has already decided that they are not flows.
 _OF_OTHERS = ("PROTO=", "logid=", "RT_", "filterlog")
 _GENERAL = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port")
-# CEF names IPv6 addresses so (Implementing ArcSight Common Event Format, Predefined Keys).
+# Names of IPv6 addresses in CEF (Implementing ArcSight Common Event Format, Predefined Keys).
 _CEF_IPV6 = {"src_ip": "c6a2", "dst_ip": "c6a3"}
 # Times of an event in CEF and LEEF, best first. They are preferred to the time at which the line was sent. The start
 # of the event is best, except for FortiGate, whose start is in local time without a zone.
@@ -86,7 +87,7 @@ _OFFSET = re.compile(r"[+-]\d\d:?\d\d")
 
 
 def _event_time(line: str) -> str | None:
-    """The time of an event of CEF or LEEF."""
+    """The time of a CEF or LEEF event; None if it has none."""
     found = next(filter(None, (form.search(line) for form in _EVENT_TIMES)), None)
     return found[1] if found else None
 
@@ -97,7 +98,7 @@ def _own_time(values: Mapping[str, str]) -> str | None:
     if "date" in values and "time" in values:
         times.append(f"{values['date']} {values['time']}")
     found = next(filter(_FULL_TIME.match, times), None)
-    # A zone that is not known, or that stands for several, makes the time invalid.
+    # An unknown or ambiguous zone makes the time invalid.
     zone = values.get("tz") or values.get("timezone") or ""
     return f"{found}{'' if _OFFSET.match(zone) else ' '}{zone}".strip() if found and not found[19:] else found
 
@@ -112,7 +113,7 @@ def _is_of_another_log(line: str) -> bool:
 
 
 def named_fields(line: str) -> Fields | None:
-    """Fields of a line with `name=value` of any device, by the names that columns of tables commonly have."""
+    """Fields of a line of `name=value` pairs of any device, found by the common column names."""
     if line.count("=") < len(_GENERAL) - 1:
         return None
     is_event = "CEF:" in line or "LEEF:" in line
@@ -142,7 +143,7 @@ _CONNECTION_CLOSED = "537"
 
 
 def _is_sonicwall(line: str) -> bool:
-    """Whether a line is of SonicWall; Stormshield begins its lines alike."""
+    """Whether a line comes from SonicWall. Lines of Stormshield begin in the same way."""
     return "id=firewall " in line and " startime=" not in line
 
 
@@ -159,13 +160,13 @@ def sonicwall_fields(line: str) -> Fields | None:
         end = _ADDRESS_AND_PORT.match(text)
         fields[f"{name}_ip"] = values.get(f"{name}V6") or (end["address"] if end else text)
         fields[f"{name}_port"] = end["port"] if end else None
-    # The port of ICMP is the identifier of an echo request.
+    # For ICMP, the port is the identifier of an echo request.
     fields = _flow(fields, values.get("type"))
     fields["icmp_code"] = values.get("icmpCode", values.get("code")) if fields["icmp_type"] else None
     return fields | ({"timestamp": values["time"]} if "time" in values else {})
 
 
-# Log Exporter writes `name:"value"; ` as syslog and `name=value|` otherwise; `fw log` writes `name: value; `.
+# Log Exporter writes `name:"value"; ` in syslog and `name=value|` otherwise; `fw log` writes `name: value; `.
 _CHECK_POINT_MARK = re.compile(r"CheckPoint \d+ - |\bproduct(?:: |=|:\")VPN-1|\bs_port[:=]")
 _CHECK_POINT_VALUE = re.compile(r'(?<![\w ])([\w ]{1,40}?)(?:: ?|=)(?:"([^"]*)"|([^;|"]*))(?:[;|]|\s*$)')
 _CHECK_POINT_TIME = re.compile(r"^(\d{1,2})([A-Z][a-z]{2})(\d{4}) +(\d{1,2}:\d\d:\d\d) ")
@@ -178,7 +179,7 @@ def check_point_fields(line: str) -> Fields | None:
     pairs = _CHECK_POINT_VALUE.findall(line)
     values = _first_of_each((name.strip().lower().replace(" ", "_"), quoted or bare) for name, quoted, bare in pairs)
     if "src" not in values:
-        # As structured data of RFC 5424, with blanks between the pairs.
+        # Structured data of RFC 5424, with blanks between the pairs.
         values = named_values(line)
     if "VPN-1" not in values.get("product", "VPN-1") or not ("src" in values and "dst" in values):
         return None
@@ -227,7 +228,7 @@ _LENGTH = re.compile(r", len (\d+)")
 
 
 def mikrotik_fields(line: str) -> Fields | None:
-    """Fields of a line of the firewall of RouterOS; what the router itself sends is not sent to it."""
+    """Fields of a line of the RouterOS firewall. Packets that the router itself sends are left out."""
     found = _MIKROTIK.search(line)
     if found is None or found["inside"].startswith("(unknown"):
         return None
@@ -240,12 +241,12 @@ def mikrotik_fields(line: str) -> Fields | None:
         fields |= {"icmp_type": icmp[1], "icmp_code": icmp[2]}
     elif found["proto"] == "TCP":
         fields["tcp_flags"] = found["detail"]
-    # Its own log files have times such as jul/21/2016.
+    # Log files of RouterOS have times such as jul/21/2016.
     own = _MIKROTIK_TIME.match(line)
     return {**fields, "timestamp": f"{own[2]} {own[1]} {own[3]} {own[4]}"} if own else fields
 
 
-# Places in a traffic log of PAN-OS, counted from the field that says TRAFFIC.
+# Positions in a traffic log of PAN-OS, counted from the field TRAFFIC.
 _PALO_ALTO = {"src_ip": 4, "dst_ip": 5, "src_port": 21, "dst_port": 22, "protocol": 26, "timestamp": 3}
 _EXACT_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(?:Z|[+-]\d\d:\d\d)")
 _PALO_ALTO_BEGIN = re.compile(r"(?:^|[\s,])\d+,\d{4}/\d\d/\d\d \d\d:\d\d:\d\d,[^,]*,TRAFFIC,")
