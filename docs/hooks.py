@@ -1,4 +1,4 @@
-"""What mkdocs makes from the repository: command line, fields of a record, notebooks, and the README's figures."""
+"""Pages that mkdocs generates from the repository: command line, record fields, notebooks, and README figures."""
 
 import base64
 import re
@@ -53,7 +53,7 @@ def command_line() -> str:
     typer = [sys.executable, "-m", "typer", "telescope_transformer.cli.main", "utils", "docs"]
     command = [*typer, "--name", "telescope", "--title", "Command line"]
     text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    # Click's mark of a paragraph that keeps its lines; Markdown needs code instead.
+    # Click marks a paragraph whose line breaks are kept with this character; Markdown needs a code block instead.
     return re.sub(r"^Example: (.+)\n", r"Example:\n\n```\n\1\n```\n\n", text.replace("\b\n", ""), flags=re.MULTILINE)
 
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 HERE = Path(__file__).resolve().parent / "images"
-# Name of the picture, what the page's address says, height in pixels.
+# Name of the picture, the fragment of the page's address, height in pixels.
 PICTURES = (("report", "", 1500), ("search", "#?q=tcp/23", 700))
 WIDTH = 1280
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
@@ -24,7 +24,7 @@ DAY = 86_400_000_000
 
 
 def simulate(path: Path, seed: int, sources: int, days: int, *, later: int = 0) -> None:
-    """Write simulated records without labels, that begin some days later than simulations do."""
+    """Write simulated records without labels that begin some days later than simulations usually do."""
     options = ["--seed", str(seed), "--sources", str(sources), "--days", str(days), "--records-per-source", "40"]
     subprocess.run([*TELESCOPE, "simulate", "--output", str(path), *options], check=True)
     records = pq.read_table(path)
@@ -46,7 +46,7 @@ def make_report(folder: Path) -> Path:
 
 
 def take_picture(browser: str, page: Path, name: str, address: str, height: int) -> None:
-    """Write what a browser shows of the page as PNG."""
+    """Write a screenshot of the page as PNG."""
     with TemporaryDirectory() as profile:
         command = [browser, *FLAGS, "--hide-scrollbars", "--virtual-time-budget=8000", f"--user-data-dir={profile}"]
         command += [f"--window-size={WIDTH},{height}", f"--screenshot={HERE / name}.png", page.as_uri() + address]

@@ -2,7 +2,7 @@
 
 import os
 
-# Tests run in several processes, so each uses one thread. Libraries read this when they are imported.
+# Tests run in several processes, so each uses one thread. Libraries read these variables when they are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path

@@ -2,8 +2,8 @@
 
 DATA is a folder with `aws-honeypot-2013/marx.csv.gz`, `scanner-orgs-2024/flows.parquet` and
 `honeypots-mhn/mhn_1718.parquet`. The model learns from their training sources. The calibration is fitted on the
-validation sources of the first one, and its error measured on sources that neither has seen. The weights are stored
-in half precision, and no address beside them.
+validation sources of the first dataset, and its error is measured on sources that neither training nor calibration has
+seen. The weights are stored in half precision, without any address.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLe
 from telescope_transformer.preparation import PreparationSettings, WindowSettings, prepare
 from telescope_transformer.records import read_records, scan_records
 
-# Each dataset's file, and the names of its columns where they are not the usual ones. Its name is that of its folder.
+# The file of each dataset, and its column names if they are not the usual ones. The folder gives the dataset's name.
 INPUTS: dict[str, dict[str, str] | None] = {
     "aws-honeypot-2013/marx.csv.gz": {
         "timestamp": "datetime",
@@ -43,7 +43,7 @@ CALIBRATED_ON = "aws-honeypot-2013"
 
 
 def make_datasets(data: Path, work: Path) -> list[Path]:
-    """Prepare each input, without the records that it holds twice; returns the datasets' folders.
+    """Prepare each input, without its duplicate records; returns the datasets' folders.
 
     Raises:
         TelescopeError: if a file cannot be read.

@@ -1,13 +1,14 @@
 """Write recorded figures into documents: `python -m training.tables METRICS.json... --into README.md`.
 
-A document marks where a table goes, by the data's name, the table's (`evaluation.tables.HEADINGS`) and, where
+A document marks where a table goes with the name of the data, that of the table (`evaluation.tables.HEADINGS`) and, if
 it is not 8, the window length:
 
     <!-- table:aws-honeypot-2013 sources -->
     <!-- end -->
 
-Metrics files of the same data and window length are joined: the baselines are measured once, models when they change.
-`--condense` shortens the files to what tables and cards show; `--card FILE` writes the models' figures for a card.
+Metrics files of the same data and window length are joined, because baselines are measured once and models whenever
+they change. `--condense` shortens the files to what tables and cards show; `--card FILE` writes the models' figures
+for a card.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def joined(files: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
-    """By name and window length of the data, the methods of all files; of one in several files the last is kept."""
+    """The methods of all files, by name and window length of the data; of equal methods, the last file's is kept."""
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for metrics in files:
         key = (metrics["data"]["name"], metrics["data"]["window"])
@@ -60,7 +61,7 @@ def filled(text: str, metrics: Mapping[tuple[str, int], Mapping[str, Any]], plac
     """The document with every marked section replaced by its table.
 
     Raises:
-        InputError: if a section asks for data or a table that is not there, or none is marked.
+        InputError: if a section asks for missing data or an unknown table, or no section is marked.
     """
 
     def section(match: re.Match[str]) -> str:
@@ -81,7 +82,7 @@ def filled(text: str, metrics: Mapping[tuple[str, int], Mapping[str, Any]], plac
 
 
 def condensed(metrics: Mapping[str, Any]) -> str:
-    """A metrics file as text without curves and the figures that no table or card shows; a method on each line."""
+    """A metrics file as text, one method per line, without curves and figures that no table or card shows."""
     methods = {}
     for name, method in metrics["methods"].items():
         parts = {part: _shown(groups, part) for part, groups in method["parts"].items()}

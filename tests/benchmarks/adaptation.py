@@ -1,9 +1,10 @@
-"""What adaptation brings, by number of steps and by number of sources that it learns from.
+"""Measure the gain of adaptation, by the number of steps and the number of sources that it learns from.
 
 Run: python tests/benchmarks/adaptation.py INPUT... [--columns FIELD=COLUMN,...] [--name NAME] [--output FILE.json]
 
-A fifth of the networks is held out. The model is adapted to the others, and measured on the sources held out:
-the AUROC of pairs of windows of one source against pairs of two, and of pairs of sources of one /24.
+A fifth of the networks is held out. The model is adapted to the other networks and measured on the held-out sources:
+how well similarity separates pairs of windows of one source from pairs of two sources (AUROC), and likewise pairs of
+sources that share a /24.
 """
 
 import argparse
@@ -31,7 +32,7 @@ LENGTH = 8
 
 
 def subset(windows: pa.Table, sources: int, seed: int) -> pa.Table:
-    """Windows of the given number of sources with two windows of four records."""
+    """Windows of the given number of sources, each with two windows of four records."""
     counts = windows.group_by("source").aggregate([("n_records", "sum")])
     able = counts.filter(pc.greater_equal(counts["n_records_sum"], LENGTH))["source"].combine_chunks().sort()
     chosen = np.random.default_rng(seed).permutation(len(able))[:sources]
@@ -39,7 +40,7 @@ def subset(windows: pa.Table, sources: int, seed: int) -> pa.Table:
 
 
 def measure(windows: pa.Table, seed: int) -> list[dict[str, float]]:
-    """A row per adaptation: steps, sources, seconds, and the figures on held-out sources before and after."""
+    """One row per adaptation: steps, sources, seconds, and the figures on held-out sources before and after it."""
     names = pc.unique(windows["source"])
     out = pc.is_in(windows["source"], value_set=names.filter(pa.array(keep_out(names, 0.2, seed))))
     held_out = HeldOut.of(windows.filter(out), LENGTH, seed)
@@ -64,7 +65,7 @@ def measure(windows: pa.Table, seed: int) -> list[dict[str, float]]:
 
 
 def main() -> None:
-    """Measure one telescope and record it."""
+    """Measure one telescope and record its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="+", type=Path)
     parser.add_argument("--columns")

@@ -2,9 +2,9 @@
 
 Run: python -m tests.benchmarks.captures DIR [--limit BYTES] [--show 3]
 
-A packet agrees if all fields are equal: time, addresses, protocol, ports (of ICMP type and code), TTL, IP id, TCP
-flags, sequence number and length. Captures that one side cannot read are listed with its message. For corpora see
-docs/how-to/formats.md.
+A packet agrees if all fields are equal: time, addresses, protocol, ports (for ICMP, type and code), TTL, IP id, TCP
+flags, sequence number and length. If one side cannot read a capture, the capture is listed with the error message. For
+corpora see docs/how-to/formats.md.
 """
 
 import argparse
@@ -31,9 +31,9 @@ LONGEST_SECONDS = 120
 
 
 def by_tshark(path: Path) -> Iterator[tuple[Any, ...]]:
-    """The IP packets of a capture; of those behind IPv6 extension headers only time and addresses.
+    """The IP packets of a capture; behind IPv6 extension headers, only time and addresses.
 
-    Raises CalledProcessError where tshark fails.
+    Raises CalledProcessError if tshark fails.
     """
     command = ["tshark", "-n", "-r", str(path), "-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE"]
     command += ["-T", "fields", "-E", "occurrence=f", "-Y", "ip or ipv6"]
@@ -77,7 +77,7 @@ def _four(values: dict[str, str]) -> tuple[Any, ...]:
 
 
 def _six(values: dict[str, str]) -> tuple[Any, ...]:
-    """Behind extension headers only time and addresses: tshark does not give the last protocol as one field."""
+    """Behind extension headers, only time and addresses: tshark does not give the last protocol as one field."""
     protocol = _number(values["ipv6.nxt"])
     ends = _micros(values["frame.time_epoch"]), values["ipv6.src"], values["ipv6.dst"]
     if protocol in (0, 43, 44, 51, 60, 135):
@@ -92,13 +92,13 @@ NAMES += ("ttl", "ip_id", "bytes")
 
 
 def by_reader(path: Path) -> Iterator[tuple[Any, ...]]:
-    """The packets of a capture as flow records; raises TelescopeError where it cannot be read."""
+    """The packets of a capture as flow records; raises TelescopeError if it cannot be read."""
     for row in read_records(path, per_packet=True).table.to_pylist():
         yield tuple(row.get(name) for name in NAMES)
 
 
 def compare(path: Path, show: int) -> tuple[str, Counter[str]]:
-    """A line of the table, and counts of packets."""
+    """A line of the table, and the counts of packets."""
     try:
         theirs = Counter(by_tshark(path))
     except (subprocess.SubprocessError, ValueError) as error:

@@ -3,15 +3,15 @@
 Run: python tests/benchmarks/clustering.py [section ...]
      python tests/benchmarks/clustering.py bounds:0,3
 
-The second form measures single rows of `bounds` or `sparse` again, counted from 0; the others stay.
+The second form measures single rows of `bounds` or `sparse` again, counted from 0, and keeps the other rows.
 
 Sections: gaec, quality, certificates, modularity, cliques, search, signed, bounds, sweep, sparse. The instances are
-those of the shared folder (TELESCOPE_SHARED, or `shared` beside the checkout) or made here; peers' figures were taken
-on the same kind of machine, idle, and stand beside ours. W is the sum of weights inside clusters, higher is better.
-Seconds are by the clock; `cpu` is what the process used, which a loaded machine changes less.
+those of the shared folder (TELESCOPE_SHARED, or `shared` beside the checkout) or generated here. The figures of the
+peers, shown beside ours, were measured on an idle machine of the same kind. W is the sum of weights inside clusters;
+higher is better. Seconds are wall time; `cpu` is processor time, which depends less on the load of the machine.
 
-CPU_CLOCK=1 lets limits of time be those of the processor's clock. CPP_P3 names the program of
-github.com/joey001/clique-partitioning (a tabu search in three phases), which `search` then runs beside ours.
+With CPU_CLOCK=1, time limits count processor time. CPP_P3 is the path of the program of
+github.com/joey001/clique-partitioning (a tabu search in three phases); `search` then runs it beside ours.
 """
 
 import gzip
@@ -56,7 +56,7 @@ if os.environ.get("CPU_CLOCK"):
 
 # Instances as Zhou, Hao and Goeffon (2016) and Palubeckis et al. (2015) publish them: kind and nodes.
 SEARCH = [("gauss", 500), ("uniform", 800), ("uniform", 1000)]
-# kind, threshold, n, seconds, and the gap that is aimed at.
+# kind, threshold, n, seconds, and the gap to reach.
 BOUNDS = [
     ("b", 0.27, 2000, 4, 0.01),
     ("b", 0.25, 3000, 30, 0.002),
@@ -65,10 +65,10 @@ BOUNDS = [
     ("a", 0.5, 10000, 30, 0.02),
     ("b", 0.25, 10000, 30, 0.05),
 ]
-# Nodes, seconds, and what a peer takes.
+# Nodes, seconds, and the time that a peer takes.
 SPARSE = [(100_000, 60.0, "andres GAEC alone 24.5 s"), (1_000_000, 560.0, "")]
 
-# kind, threshold, n, best W of the peers, what found it, and in how many seconds.
+# kind, threshold, n, the best W of the peers, the peer that found it, and its seconds.
 QUALITY = [
     ("b", 0.3, 500, 1421.20, "fused moves", 0.09),
     ("b", 0.3, 1000, 4695.81, "fused moves", 0.18),
@@ -112,7 +112,7 @@ def embeddings(n: int, kind: str, seed: int = 0) -> np.ndarray:
 
 
 def inside(vectors: np.ndarray, threshold: float, labels: np.ndarray) -> float:
-    """W of a clustering of the complete graph, by sums of vectors."""
+    """W of a clustering of the complete graph, computed from the sum of the vectors of each cluster."""
     vectors = vectors.astype(np.float64)
     sums = np.zeros((int(labels.max()) + 1, vectors.shape[1]))
     np.add.at(sums, labels, vectors)
@@ -153,13 +153,13 @@ def bench_gaec() -> list[dict[str, Any]]:
 
 
 def reached(solver: CorrelationClustering, value: float, best: float) -> float:
-    """Seconds until W was equal to ``best`` to six digits, for a solver that ended at ``value``; inf if never."""
+    """Seconds until W equalled ``best`` to six digits, for a solver that ended at ``value``; inf if it never did."""
     seconds = (s for s, cost in solver.history_ if value + solver.cost_ - cost >= best * (1 - 1e-6))
     return next(seconds, float("inf"))
 
 
 def bench_quality() -> list[dict[str, Any]]:
-    """Search with the peer's own time as its limit, but at least 2 s, to outweigh the interpreter's noise."""
+    """Search with the peer's time as the limit, but at least 2 s, to outweigh the interpreter's noise."""
     for dtype in (np.float32, np.float64):
         vectors = embeddings(100, "a").astype(dtype)
         CorrelationClustering(method="local_search", random_state=0).fit_graph(DenseGraph(vectors @ vectors.T, 0.2))
@@ -168,7 +168,7 @@ def bench_quality() -> list[dict[str, Any]]:
         vectors = embeddings(n, kind)
         row: dict[str, Any] = {"instance": f"{kind} {threshold}", "n": n, "peer": peer}
         row |= {"peer_W": best, "peer_seconds": seconds}
-        # The time of short searches depends on the seed, so take the median of nine.
+        # The time of a short search depends on the seed, so take the median of nine seeds.
         times, values = [], []
         for seed in range(9 if n <= 1000 else 1):
             solver = CorrelationClustering(method="local_search", random_state=seed, time_limit=max(seconds, 2.0))
@@ -223,7 +223,7 @@ def bench_cliques() -> list[dict[str, Any]]:
 
 
 def random_instance(kind: str, n: int) -> np.ndarray:
-    """Whole weights: Gaussian of deviation 50, or uniform from -100 to 100."""
+    """Integer weights: Gaussian with standard deviation 50, or uniform from -100 to 100."""
     rng = np.random.default_rng(n)
     values = np.rint(rng.normal(0, 50, (n, n))) if kind == "gauss" else rng.integers(-100, 101, (n, n)).astype(float)
     lower = np.tril(values, -1)
@@ -231,7 +231,7 @@ def random_instance(kind: str, n: int) -> np.ndarray:
 
 
 def three_phase_tabu(program: str, weights: np.ndarray, seconds: int) -> float:
-    """W that the peer's program finds; it measures the processor's time."""
+    """The W that the peer's program finds; its time limit counts processor time."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
         file.write(f"{len(weights)}\n")
         for i, row in enumerate(weights):
@@ -260,7 +260,7 @@ def bench_search() -> list[dict[str, Any]]:
 
 
 def signed_network(name: str) -> sparse.csr_array:
-    """Signs of the sums of both directions, without loops and without the few rows that lack a sign."""
+    """The sign of the sum of both directions of each edge, without self-loops and the few rows that lack a sign."""
     table = np.genfromtxt(FOLDER / "signed" / f"{name}.csv", delimiter=",", skip_header=1)
     table = table[(table[:, 0] != table[:, 1]) & ~np.isnan(table[:, 2])]
     _, ends = np.unique(table[:, :2], return_inverse=True)
@@ -273,7 +273,7 @@ def signed_network(name: str) -> sparse.csr_array:
 
 
 def leiden_cost(rows: sparse.csr_array) -> float | None:
-    """Cost of Leiden's clustering of the signed graph by CPM with resolution 0; None where it is not installed."""
+    """Cost of Leiden's clustering of the signed graph by CPM with resolution 0; None if Leiden is not installed."""
     try:
         import igraph
         import leidenalg
@@ -364,7 +364,7 @@ def solve_sparse(n: int, limit: float, path: str) -> dict[str, Any]:
 
 
 def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a function in its own process, so that its peak memory is its own; returns its result."""
+    """Run a function in a separate process, so that its peak memory can be measured; returns its result."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
@@ -392,7 +392,7 @@ SECTIONS: dict[str, Callable[..., list[dict[str, Any]]]] = {
 }
 
 
-# Sections whose rows can be measured one by one.
+# Sections whose rows can be measured individually.
 ROWS: dict[str, list[Any]] = {"bounds": BOUNDS, "sparse": SPARSE}
 
 
@@ -413,7 +413,7 @@ def main(names: list[str]) -> None:
 
 
 def replaced(name: str, chosen: list[int], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The recorded rows of a section with new ones in some places."""
+    """The recorded rows of a section, some of them replaced by new ones."""
     recorded: list[dict[str, Any]] = json.loads(RESULTS.read_text(encoding="utf-8"))[name]
     for place, row in zip(chosen, rows, strict=True):
         recorded[place] = row

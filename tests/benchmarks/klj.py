@@ -1,9 +1,9 @@
-"""Our search against GAEC and KLj of github.com/bjoern-andres/graph on sparse graphs; writes results/klj.json.
+"""Compare our search with GAEC and KLj of github.com/bjoern-andres/graph on sparse graphs; writes results/klj.json.
 
 Run: ANDRES_GRAPH=folder-of-its-checkout python tests/benchmarks/klj.py
 
 Compiles klj.cpp with g++ against the headers of the checkout. Our search gets as much processor time as GAEC and KLj
-took together, but at least a tenth of a second, in which Python starts its first search.
+took together, but at least a tenth of a second, because Python needs about that long to start the first search.
 """
 
 import os
@@ -38,7 +38,7 @@ def graphs() -> Iterator[tuple[str, SparseGraph]]:
 
 
 def of_peer(program: Path, graph: SparseGraph, folder: Path) -> dict[str, float]:
-    """Processor seconds and costs of GAEC, and of GAEC and KLj."""
+    """Processor seconds and costs of GAEC alone, and of GAEC followed by KLj."""
     upper = sparse.triu(graph.rows(), 1).tocoo()
     edges = np.column_stack([*upper.coords, upper.data]).astype(np.float64)
     path = folder / "graph.bin"
@@ -65,7 +65,7 @@ def main() -> None:
     time.monotonic = time.process_time
     everything = list(graphs())
     for _, graph in everything[:1]:
-        # Compiles our kernels.
+        # An untimed run, because it compiles our kernels.
         CorrelationClustering(method="local_search", random_state=0).fit_graph(graph)
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "klj"

@@ -1,9 +1,9 @@
-"""Time to label addresses by the longest of many nested prefixes, and to recognise the tools of records.
+"""Measure the time to label addresses by the longest of many nested prefixes, and to recognise the tools of records.
 
 Run: python tests/benchmarks/labels.py [--addresses 10000000] [--prefixes 50000] [--output FILE.json]
 
-Prefixes are random, of /8 to /32, so that they nest; addresses are random text, and the time includes parsing them.
-Times are processor time of one core, the best of several rounds after an untimed one.
+Prefixes are random, from /8 to /32, so that they nest. Addresses are random text, and the time includes parsing them.
+Times are processor time on one core, the best of several rounds after an untimed one.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ROUNDS = 3
 
 
 def make_prefixes(count: int, random: np.random.Generator) -> list[Entry]:
-    """`count` different random prefixes of 100 organisations."""
+    """`count` distinct random prefixes of 100 organisations."""
     found: dict[Prefix, str] = {}
     while len(found) < count:
         address, length = int(random.integers(0, 2**32)), int(random.integers(8, 33))
@@ -52,7 +52,7 @@ def make_table(rows: int, random: np.random.Generator) -> pa.Table:
 
 
 def best_seconds(work: Callable[[], Any]) -> float:
-    """The least processor time of several rounds."""
+    """The shortest processor time of several rounds."""
     work()
     fastest = float("inf")
     for _ in range(ROUNDS):

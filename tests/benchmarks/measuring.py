@@ -1,4 +1,4 @@
-"""Shared by benchmarks: time and memory of a command in its own process, and files of results."""
+"""What benchmarks share: measuring a command's time and memory in a separate process, and recording results."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def usage_of(pid: int, started: float, name: str) -> dict[str, Any]:
-    """Wait for a child; its seconds by the clock, processor seconds and peak memory."""
+    """Wait for a child process; returns its wall seconds, processor seconds and peak memory."""
     _, status, usage = os.wait4(pid, 0)
     if os.waitstatus_to_exitcode(status):
         raise SystemExit(f"{name} failed")
@@ -21,14 +21,14 @@ def usage_of(pid: int, started: float, name: str) -> dict[str, Any]:
 
 
 def measured(command: list[str]) -> dict[str, Any]:
-    """Run a command; seconds by the clock, processor seconds and peak memory of its process."""
+    """Run a command; returns the wall seconds, processor seconds and peak memory of its process."""
     started = time.monotonic()
     return usage_of(subprocess.Popen(command).pid, started, " ".join(command))
 
 
 def keep(path: Path, name: str, found: Any) -> None:
-    """Record figures under a name in a file; those of other names are kept."""
-    # Read again, because another part of the benchmark may have been measured in the meantime.
+    """Record figures under a name in a file, and keep the figures of other names."""
+    # Read the file again, because another part of the benchmark may have written to it in the meantime.
     recorded = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(recorded | {name: found}, indent=1) + "\n", encoding="utf-8")

@@ -1,11 +1,11 @@
-"""Speed of training and embedding against the paper's recipe written plainly, side by side in one process.
+"""Compare the speed of training and embedding with a plain version of the paper's recipe, in one process.
 
 Run: python tests/benchmarks/model.py [--output FILE.json]
 
-The plain recipe is what the paper describes, without any of this package's choices: every window padded to 128
-records, a forward pass for each view, attention as a product of matrices with the whole mask added, single precision.
-Both sides have the paper's model and the same windows. Times are those of the processors, medians of rounds that
-alternate between the two sides, so that another load on the machine touches both alike.
+The plain version does what the paper describes, without any of this package's optimisations: it pads every window to
+128 records, runs a forward pass for each view, computes attention as a matrix product with the whole mask added, and
+uses single precision. Both sides use the paper's model and the same windows. Times are processor times, medians of
+rounds that alternate between the two sides, so that other load on the machine affects both alike.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def make_windows(count: int, lengths: np.ndarray) -> pa.Table:
 
 
 def race(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median processor seconds of each side, after one round that does not count."""
+    """Median processor seconds of each side, after one untimed round."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(rounds + 1):
         for name, work in sides.items():
@@ -70,7 +70,7 @@ def make_model(attention: str) -> TelescopeForContrastiveLearning:
 
 
 def padded(tokenizer: FlowTokenizer, encoded: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, torch.Tensor]:
-    """Windows padded to 128 records, whatever their length."""
+    """Pad windows to 128 records, whatever their length."""
     sequences = [
         {
             "input_ids": encoded["input_ids"][encoded["offsets"][row] : encoded["offsets"][row + 1]],
@@ -82,7 +82,7 @@ def padded(tokenizer: FlowTokenizer, encoded: dict[str, np.ndarray], rows: np.nd
 
 
 def training_speed(length: int, pairs: int, rounds: int) -> dict[str, float]:
-    """Pairs a processor second of each side, at windows of `length` records."""
+    """Pairs per processor second of each side, for windows of `length` records."""
     tokenizer = FlowTokenizer()
     encoded = tokenizer.encode_windows(make_windows(2 * pairs, np.full(2 * pairs, length)))
     rows = np.arange(2 * pairs)
@@ -110,7 +110,7 @@ def training_speed(length: int, pairs: int, rounds: int) -> dict[str, float]:
 
 
 def embedding_speed(lengths: np.ndarray, rounds: int, *, shipped: bool = False) -> dict[str, float]:
-    """Windows a processor second of each side; ours with the paper's model, or with the checkpoint that ships."""
+    """Windows per processor second of each side; ours with the paper's model or with the shipped checkpoint."""
     tokenizer, windows = FlowTokenizer(), make_windows(len(lengths), lengths)
     plain_model = make_model("eager").eval()
     model, our_tokenizer = load_model() if shipped else (make_model("sdpa").eval(), tokenizer)
@@ -129,19 +129,19 @@ def embedding_speed(lengths: np.ndarray, rounds: int, *, shipped: bool = False) 
 
 
 def speeds(items: int, seconds: dict[str, float]) -> dict[str, float]:
-    """Items a second of each side, and how many times the plain one that is."""
+    """Items per second of each side, and the ratio of our rate to the plain one."""
     rates = {name: items / value for name, value in seconds.items()}
     return rates | {f"{name}_to_plain": rates[name] / rates["plain"] for name in rates if name != "plain"}
 
 
 def tokenizer_speed(records: int, rounds: int) -> float:
-    """Records a processor second of the vectorised path."""
+    """Records per processor second of the vectorised path."""
     tokenizer, windows = FlowTokenizer(), make_windows(records // 100, np.full(records // 100, 100))
     return records / race({"encode": lambda: tokenizer.encode_windows(windows)}, rounds)["encode"]
 
 
 def loader_speed(sources: int, rounds: int) -> float:
-    """Windows a processor second that the training loader draws and collates, 1,024 a step of 8 to 64 records."""
+    """Windows per processor second that the training loader draws and collates: 1,024 per step, of 8 to 64 records."""
     counts = np.random.default_rng(0).pareto(1.2, sources).clip(max=300) * 16 + 16
     offsets = np.concatenate([[0], np.cumsum(counts.astype(np.int64))])
     encoded = {

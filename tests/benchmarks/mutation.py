@@ -4,9 +4,9 @@ Run: python tests/benchmarks/mutation.py --most 20
      python tests/benchmarks/mutation.py --only windows
 
 Each mutant changes one operator, comparison, constant or condition of a module, in a copy of the package, and runs the
-tests of that module. A mutant that no test notices survives. Writes tests/benchmarks/results/mutation.json with the
-number of mutants and the survivors of each module; modules that were measured before and not now stay. Takes minutes a
-module: a mutant costs a run of the tests.
+tests of that module. A mutant that no test notices survives. Writes the number of mutants and the survivors of each
+module to tests/benchmarks/results/mutation.json, and keeps earlier results of modules that are not measured now. A
+module takes minutes, because each mutant costs a run of its tests.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results" / "mutation.json"
-# Many times the duration of the tests of a module, to detect mutants that loop forever.
+# Many times longer than the tests of a module take, to detect mutants that loop forever.
 SECONDS = 600.0
 # Folder of compiled kernels in the copy.
 KERNELS = "kernels"
@@ -61,7 +61,7 @@ COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
 
 
 class Mutant(NamedTuple):
-    """A changed module: line of the change, the code before and after, and the whole source."""
+    """A changed module: the line of the change, the code before and after it, and the whole source."""
 
     line: int
     before: str
@@ -70,7 +70,7 @@ class Mutant(NamedTuple):
 
 
 def changes(node: ast.AST) -> Iterator[ast.AST]:
-    """Mutations of a node."""
+    """The mutations of a syntax node."""
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         yield ast.BinOp(node.left, OPERATORS[type(node.op)](), node.right)
     elif isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
@@ -88,7 +88,7 @@ def changes(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def mutants(source: str) -> list[Mutant]:
-    """All mutants of a module, in the order of its code; annotations, docstrings and decorators are left alone."""
+    """All mutants of a module, in the order of its code; annotations, docstrings and decorators are not mutated."""
     found = []
     tree = ast.parse(source)
     for parent in ast.walk(tree):
@@ -118,7 +118,7 @@ def _shown(node: ast.AST) -> str:
 
 
 def importers(package: Path, module: str) -> set[str]:
-    """Stems of the modules with compiled kernels that import `module`, directly or through others of this kind."""
+    """Stems of the modules with compiled kernels that import `module`, directly or through other such modules."""
     sources = {path.stem: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
     imported = {
         stem: set().union(*map(_imports, ast.walk(ast.parse(text))))

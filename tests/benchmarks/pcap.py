@@ -1,15 +1,16 @@
-"""Packets a second of the capture readers, and of dpkt on the same capture.
+"""Measure the packets per second of the capture readers, and of dpkt on the same capture.
 
 Run: python tests/benchmarks/pcap.py [--packets 4000000] [--output FILE.json]
 
-A capture of TCP SYNs of 54 bytes, 50,000 sources to one /16, is written to a temporary folder and so lies in the page
-cache. Each side reads it once before it is timed: compiling and loading the kernels is start-up. Rates are packets per
-second of processor time on one core, the best of several rounds, since other work on the machine only ever slows them.
+A capture of TCP SYNs of 54 bytes, from 50,000 sources to one /16, is written to a temporary folder and is therefore in
+the page cache. Each side reads it once before it is timed, so that compiling and loading the kernels does not count.
+Rates are packets per second of processor time on one core, the best of several rounds, since other work on the machine
+can only slow them down.
 
-- walk: the compiled walk over the headers, into its arrays of packets;
-- per_packet: the same and Arrow batches of flow records, addresses as text, one a packet;
-- flows: the same with packets of one 5-tuple brought together (here nearly every packet is one of its own);
-- dpkt: dpkt's reader and its Ethernet, IP and TCP objects, the same fields, without tables.
+- walk: the compiled walk over the headers, which fills arrays of packets;
+- per_packet: the walk, and Arrow batches with one flow record per packet and addresses as text;
+- flows: the same with the packets of a 5-tuple merged into one record (here nearly every packet has its own 5-tuple);
+- dpkt: dpkt's reader and its Ethernet, IP and TCP objects, with the same fields, without tables.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def write_capture(path: Path, packets: int) -> None:
 
 
 def walk_headers(path: Path) -> int:
-    """Only the compiled walk; returns the packets found."""
+    """Run only the compiled walk; returns the number of packets found."""
     data, buffers = np.memmap(path, dtype=np.uint8, mode="r"), PacketBuffers()
     at, found, status, layout = FILE_HEADER, 0, FULL, (False, 1, 16, 1)
     while status == FULL:
@@ -71,13 +72,13 @@ def walk_headers(path: Path) -> int:
 
 
 def read_to_arrow(path: Path, per_packet: bool) -> int:
-    """The whole reader as a user calls it; returns the packets counted in its batches."""
+    """Run the whole reader as a user calls it; returns the number of packets in its batches."""
     scan = scan_records([path], per_packet=per_packet)
     return sum(pc.sum(batch.column("packets")).as_py() for batch in scan)
 
 
 def read_with_dpkt(path: Path) -> int:
-    """The same fields by dpkt; returns the packets found."""
+    """Read the same fields with dpkt; returns the number of packets found."""
     content = path.read_bytes()[: FILE_HEADER + DPKT_PACKETS * (PACKET_HEADER + FRAME)]
     fields = []
     for moment, frame in dpkt.pcap.Reader(io.BytesIO(content)):
@@ -88,7 +89,7 @@ def read_with_dpkt(path: Path) -> int:
 
 
 def best_rate(work: Callable[[], int], rounds: int) -> tuple[int, float]:
-    """Packets that `work` finds, and its highest rate per second of processor time, after an untimed round."""
+    """The packets that `work` finds, and its highest rate per second of processor time, after an untimed round."""
     found, fastest = work(), float("inf")
     for _ in range(rounds):
         begun = time.process_time()

@@ -1,10 +1,10 @@
-"""Simulation, preparation, appending and loading at scale, each stage as a process of its own.
+"""Measure simulation, preparation, appending and loading at scale, each stage in a separate process.
 
 Run: python tests/benchmarks/prepare.py --records 100000000 --directory /scratch
 
-Needs about 60 bytes of disk a record.  Writes tests/benchmarks/results/prepare.json: for every stage the time by the
-clock, the processor time of all its threads, and the peak of its memory.  On a machine that does other work too, only
-the processor time compares.
+Needs about 60 bytes of disk space per record. Writes tests/benchmarks/results/prepare.json with, for every stage, the
+wall time, the processor time of all its threads, and its peak memory. On a machine that also does other work, only the
+processor times can be compared.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def with_rate(result: dict[str, Any], count: int, what: str) -> dict[str, Any]:
 
 
 def write_day(path: Path, sources: int) -> int:
-    """One more day of the same sources, with times after the recording."""
+    """One more day of the same sources, after the end of the recording."""
     settings = SimulationSettings(
         sources, seed=0, records_per_source=RECORDS_PER_SOURCE / DAYS, days=1, telescope="198.18.0.0/15"
     )
@@ -60,7 +60,7 @@ def write_day(path: Path, sources: int) -> int:
 
 
 def reading_rate(dataset: Path, seconds: float = 10.0) -> dict[str, Any]:
-    """Windows and records a second that are read from disk in blocks."""
+    """Windows and records per second that are read from disk in blocks."""
     windows, records, started, processor = 0, 0, time.monotonic(), time.process_time()
     for block in read_blocks(dataset, BLOCK):
         windows += len(block)

@@ -1,19 +1,19 @@
-"""Whole analyses of simulated telescopes of growing size, each command as a process of its own.
+"""Measure whole analyses of simulated telescopes of growing size, each command in a separate process.
 
 Run: python tests/benchmarks/scale.py --sources 2000 --records 90 --sources 20000 --records 25 --adapt --baseline
 
-Writes tests/benchmarks/results/scale.json, where results of other sizes stay. For each size it has the processor time
-and the peak memory of:
+Writes tests/benchmarks/results/scale.json and keeps the results of other sizes. For each size, it has the processor
+time and the peak memory of:
 
 - `analyze`: `telescope analyze --no-adapt`, from the file to the report;
-- `again`: the same command on the same work folder, which finds all its stages there;
-- `adapt` (with --adapt): `telescope analyze` with adaptation, in a work folder of its own;
+- `again`: the same command on the same work folder, where all stages are already complete;
+- `adapt` (with --adapt): `telescope analyze` with adaptation, in a separate work folder;
 - `baseline` (with --baseline): TF-IDF of services and timing, clustered by Leiden at its best resolution.
 
-`page` (with --page WINDOWS) is the size of a report of so many windows, made without an analysis.
+`page` (with --page WINDOWS) is the size of a report of that many windows, made without an analysis.
 
-Compare processor times: on a machine that does other work, time by the clock says little. A million sources take an
-hour and some 10 GB of disk.
+Compare processor times: on a machine that does other work, wall time says little. A million sources take an hour and
+about 10 GB of disk space.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from measuring import keep, measured, usage_of
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 TELESCOPE = [sys.executable, "-m", "telescope_transformer.cli.main"]
-# Records of each source's first window that the baseline sees, as in the evaluation.
+# The number of records of each source's first window that the baseline sees, as in the evaluation.
 BASELINE_RECORDS = 8
 PAGE_DIMENSIONS = 8
 
@@ -47,7 +47,7 @@ def command(*arguments: str | Path) -> dict[str, Any]:
 
 
 def in_child(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    """Run a function of this file in a fresh interpreter and measure it; its result is added."""
+    """Run a function of this file in a fresh interpreter and measure it; the measurements include its result."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     started = time.monotonic()
@@ -63,7 +63,7 @@ def _report(sender: Any, work: Callable[..., dict[str, Any]], arguments: tuple[A
 
 
 def agreement(sources: Path) -> float:
-    """ARI of the clusters of the sources with the simulated actors."""
+    """ARI between the clusters of the sources and the simulated actors."""
     from sklearn.metrics import adjusted_rand_score
 
     table = pq.read_table(sources)
@@ -73,7 +73,7 @@ def agreement(sources: Path) -> float:
 
 
 def analysis(flows: Path, folder: Path, memory_limit: str, *options: str) -> dict[str, Any]:
-    """Analyse a file in a folder; what it cost and what came out."""
+    """Analyse a file in a folder; returns the cost and the result."""
     output, work = folder / "out", folder / "work"
     found = command(
         "analyze", flows, "--output", output, "--work", work, "--memory-limit", memory_limit, "--quiet", *options
@@ -90,7 +90,7 @@ def analysis(flows: Path, folder: Path, memory_limit: str, *options: str) -> dic
 
 
 def baseline(flows: Path) -> dict[str, Any]:
-    """TF-IDF of services beside a histogram of inter-arrival times, clustered by Leiden at its best resolution."""
+    """TF-IDF of services and a histogram of inter-arrival times, clustered by Leiden at its best resolution."""
     from scipy.sparse import hstack
     from sklearn.decomposition import TruncatedSVD
     from sklearn.metrics import adjusted_rand_score
@@ -112,7 +112,7 @@ def baseline(flows: Path) -> dict[str, Any]:
 
 
 def profiles_like() -> list[dict[str, Any]]:
-    """Profiles with names, of the actors of a small simulated telescope."""
+    """Profiles, with names, of the actors of a small simulated telescope."""
     from telescope_transformer.analysis.description import flow_table
     from telescope_transformer.codes import sorted_codes
     from telescope_transformer.report import name_clusters, profile_clusters
@@ -130,7 +130,7 @@ def profiles_like() -> list[dict[str, Any]]:
 
 
 def page(n_windows: int) -> dict[str, Any]:
-    """The report of the given number of windows: an eighth are alone, the others in clusters of every size."""
+    """A report of the given number of windows: an eighth are alone, the others are in clusters of every size."""
     from telescope_transformer.arrays import unit_rows
     from telescope_transformer.embedding import embedding_column
     from telescope_transformer.records.addresses import format_ipv4
@@ -154,7 +154,7 @@ def page(n_windows: int) -> dict[str, Any]:
     windows = pa.table(
         {
             "window_id": np.arange(n_windows),
-            # Of the range for benchmarks (RFC 2544) and on from there: every window has a source of its own.
+            # From the start of the range for benchmarks (RFC 2544) upwards: every window has a different source.
             "source": format_ipv4((0xC6120000 + np.arange(n_windows)).astype(np.uint32)),
             "start": starts,
             "end": starts + day,
@@ -173,9 +173,9 @@ def page(n_windows: int) -> dict[str, Any]:
 
 
 def run(arguments: argparse.Namespace, sources: int, records: int, folder: Path) -> dict[str, Any]:
-    """Simulate, analyse and look at what came out."""
+    """Simulate, analyse and evaluate the result."""
     flows = folder / "flows.parquet"
-    # As many records in the mean; a source has its own number.
+    # The mean number of records; it differs from source to source.
     command("simulate", "--output", flows, "--sources", str(sources), "--records-per-source", str(records), "--quiet")
     found: dict[str, Any] = {"sources": sources, "records_per_source": records}
     found["records"] = pq.read_metadata(flows).num_rows
@@ -193,7 +193,7 @@ def run(arguments: argparse.Namespace, sources: int, records: int, folder: Path)
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine that the figures were measured on."""
     return {
         "processors": os.cpu_count(),
         "load_average": round(os.getloadavg()[1], 1),

@@ -2,9 +2,9 @@
 
 Run: python tests/benchmarks/stability.py INPUT... [--columns FIELD=COLUMN,...] [--model CHECKPOINT]
 
-INPUT is flow-record files, or the size of a simulated telescope such as 2000x90. The model is adapted once, unless one
-is given; each variation is then analysed with the same weights and compared with the original by the adjusted Rand
-index of their common sources.
+INPUT is one or more files of flow records, or the size of a simulated telescope such as 2000x90. The model is adapted
+once, unless --model gives one. Each variation is then analysed with the same weights and compared with the original by
+the adjusted Rand index of their common sources.
 """
 
 import argparse
@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results" / "stability.json"
 # The bound is not measured here.
 PROOF_SECONDS = 1.0
 SECOND = 1_000_000
-# Addresses of copies: the first of the reserved block 240.0.0.0/4, which no telescope records as a source.
+# Addresses of copies start at the reserved block 240.0.0.0/4, which no telescope records as a source.
 COPIES = 240 << 24
 
 Variation = tuple[pa.Table, AnalysisSettings]
@@ -57,13 +57,13 @@ def variations(
 
 
 def _shuffled(records: pa.Table) -> pa.Table:
-    """The records in another order among those of one second."""
+    """The records, shuffled within each second."""
     seconds = pc.divide(records["timestamp"].cast(pa.int64()), SECOND).to_numpy()
     return records.take(pa.array(np.lexsort((np.random.default_rng(0).random(len(seconds)), seconds))))
 
 
 def _with_copies(records: pa.Table, sources: pa.ChunkedArray) -> pa.Table:
-    """The records, and those of some sources again under addresses of their own."""
+    """The records, and copies of the records of some sources under new addresses."""
     names = sources.combine_chunks()
     copied = records.filter(pc.is_in(records["src_ip"], value_set=names))
     code = pc.index_in(copied["src_ip"], value_set=names).to_numpy()
@@ -75,7 +75,7 @@ def _with_copies(records: pa.Table, sources: pa.ChunkedArray) -> pa.Table:
 
 
 def agreement(first: Analysis, second: Analysis, settings: AnalysisSettings) -> tuple[float, int]:
-    """Adjusted Rand index of the windows of enough records that both have, by source and start; and their number."""
+    """Adjusted Rand index of the long windows in both analyses, matched by source and start; and their number."""
     found = []
     for analysis in (first, second):
         long = analysis.windows.filter(pc.greater_equal(analysis.windows["n_records"], settings.core_records))
@@ -86,7 +86,7 @@ def agreement(first: Analysis, second: Analysis, settings: AnalysisSettings) -> 
 
 
 def measure(records: pa.Table, model: str) -> dict[str, dict[str, float]]:
-    """Agreement of each variation with the original."""
+    """The agreement of each variation with the original."""
     settings = AnalysisSettings(model=model, time_limit=PROOF_SECONDS)
     original = analyze(records, settings)
     found: dict[str, dict[str, float]] = {}
@@ -99,7 +99,7 @@ def measure(records: pa.Table, model: str) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Measure one telescope and record it."""
+    """Measure one telescope and record its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("inputs", nargs="+")
     parser.add_argument("--columns")

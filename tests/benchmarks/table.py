@@ -15,7 +15,7 @@ DOCUMENT = HERE.parents[1] / "docs" / "explanation" / "speed.md"
 MARK = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- end -->)", re.DOTALL)
 HEAD = ("| what | measured | compared with | benchmark |", "|---|---|---|---|")
 
-# A relative gap that is rounding.
+# A relative gap this small is rounding.
 PROVED = 1e-8
 
 Row = tuple[str, str, str]
@@ -156,7 +156,7 @@ RENDERERS = {
 
 
 def rows() -> Iterator[str]:
-    """The table's lines, of every benchmark that has recorded figures."""
+    """The lines of the table, for every benchmark that has recorded figures."""
     yield from HEAD
     for name, render in RENDERERS.items():
         recorded = HERE / "results" / f"{name}.json"

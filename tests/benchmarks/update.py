@@ -1,15 +1,15 @@
-"""Day by day: the final cost against solving at once, the certificate, what a day costs, and how the state grows.
+"""Measure a running analysis day by day: its cost against solving all at once, certificate, time and state size.
 
 Run: python tests/benchmarks/update.py marx.csv.gz
      telescope simulate --output week.parquet --sources 1000 --records-per-source 60
      python tests/benchmarks/update.py week.parquet --weeks 26 --keep-days 30 --name "26 equal weeks, --keep-days 30"
 
-The records of each day are a file. Windows are embedded by the shipped checkpoint, adapted as `telescope update` does,
-or by the one that is given. Writes results/update.json, where results of other names stay.
+The records of each day are a file. Windows are embedded by the given checkpoint, or by the shipped one, adapted as
+`telescope update` does. Writes results/update.json and keeps the results of other names.
 
-`slope` is the processor time that a day costs more at the end than at the beginning, by a straight line through all
-days but the first, as a share of the mean; `slope_of_windows` is the same of the windows that days have, which it must
-be compared with. `bytes_a_record` is the size of the state.
+`slope` is how much more processor time a day costs at the end than at the beginning, by a straight line fitted to all
+days but the first, as a share of the mean. `slope_of_windows` is the same for the number of windows per day; compare
+the two. `bytes_a_record` is the size of the state per record.
 """
 
 import argparse
@@ -37,7 +37,7 @@ RESULTS = Path(__file__).parent / "results" / "update.json"
 
 
 def daily_files(path: str, folder: Path, weeks: int) -> list[Path]:
-    """The records of each day as a file of its own, in order; all of them again in each further week."""
+    """The records of each day as one file, in order; each further week repeats them."""
     table = read_records([path]).table
     times = table["timestamp"].to_numpy()
     place = table.column_names.index("timestamp")
@@ -58,7 +58,7 @@ def read(path: Path) -> FlowRecords:
 def take_days(
     state: State, files: list[Path], settings: AnalysisSettings, keep_days: float | None
 ) -> tuple[list[Step], np.ndarray]:
-    """The steps, and the processor seconds of each."""
+    """The steps of the update, and the processor seconds of each."""
     steps, clock = [], [time.process_time()]
     for file in files:
         steps += update(state, [file], read, settings, keep_days=keep_days, say=print)
@@ -67,7 +67,7 @@ def take_days(
 
 
 def parts(steps: list[Step], seconds: np.ndarray) -> list[dict[str, Any]]:
-    """Windows, processor time and certificate of each sixth of the days."""
+    """The windows, processor time and certificate of each sixth of the days."""
     rows = []
     for days in np.array_split(np.arange(len(steps)), PARTS):
         windows, last = sum(steps[i].windows for i in days), steps[days[-1]]
@@ -79,13 +79,13 @@ def parts(steps: list[Step], seconds: np.ndarray) -> list[dict[str, Any]]:
 
 
 def slope(values: np.ndarray) -> float:
-    """How much more the last value of a straight line is than the first, as a share of the mean."""
+    """By how much a fitted straight line rises from the first to the last value, as a share of the mean."""
     days = np.arange(len(values))
     return round(float(np.polyfit(days, values, 1)[0] * (len(values) - 1) / values.mean()), 3)
 
 
 def against_at_once(state: State, time_limit: float) -> dict[str, Any]:
-    """The cost of the running clustering, and that of a search of all windows at once, in units of edge weight."""
+    """The cost of the running clustering and that of a search over all windows at once, in units of edge weight."""
     settings = state.settings() or {}
     windows = state.query("SELECT cluster, embedding FROM windows WHERE cluster IS NOT NULL")
     vectors = embedding_matrix(windows)

@@ -1,9 +1,9 @@
-"""The long fuzz campaign: a million inputs in child processes, each watched for hangs, crashes and growth.
+"""The long fuzz campaign: a million inputs in child processes, which are watched for hangs, crashes and memory growth.
 
     python -m tests.fuzz.campaign --inputs 1000000 --output found
     NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=found/numba python -m tests.fuzz.campaign --inputs 10000 --output found
 
-With `--seed` it repeats a run. Failing inputs are written to the output folder, and counted in its `report.json`.
+`--seed` repeats a run. Failing inputs are written to the output folder and counted in its `report.json`.
 """
 
 import argparse
@@ -25,16 +25,16 @@ from .mutation import mutated
 from .seeds import seeds, text_seeds
 
 LONGEST_SECONDS = 60.0
-"""Of the processor for one input, of which a healthy one takes some milliseconds."""
+"""Limit of processor time for one input; a healthy input takes some milliseconds."""
 
 COMPILE_SECONDS = 600.0
-"""Of the processor while a child reads its first inputs, for which kernels are compiled; with bounds checks, that was
-measured to take more than a minute."""
+"""Limit of processor time while a child reads its first inputs, when kernels are compiled. With bounds checks,
+compiling was measured to take more than a minute."""
 
 _ASKED_EVERY = 5.0
 _LONGEST_WAIT = 720
-"""How often a child that uses no processor time is asked, every `_ASKED_EVERY` seconds, before it counts as hung.
-Waits are counted, not seconds, so that a campaign that was paused (SIGSTOP) goes on."""
+"""A child counts as hung after it has used no processor time in this many checks, one every `_ASKED_EVERY` seconds.
+Checks are counted instead of seconds, so that a campaign that was paused (SIGSTOP) can go on."""
 
 MOST_GROWTH = 512 << 20
 """Bytes by which a child may grow after its first inputs, which compile the kernels."""
@@ -43,7 +43,7 @@ _WARM_UP = 200
 
 
 def _work(seed: int, first: int, last: int, folder: Path, answers: Connection) -> None:
-    """Examines inputs `first` to `last`, and sends the number of each before it, and what is wrong after it."""
+    """Examines inputs `first` to `last`; sends the number of each input before examining it, and the finding after."""
     files, text = seeds(), text_seeds()
     path, before = folder / f"input-{os.getpid()}", 0
     for number in range(first, last):
@@ -67,9 +67,9 @@ def _work(seed: int, first: int, last: int, folder: Path, answers: Connection) -
 
 
 def _processor_seconds(process: int) -> float:
-    """Seconds of the processor that a process has used; 0 if it has ended."""
+    """The processor seconds that a process has used; 0 if it has ended."""
     try:
-        # The fields behind the name, which is in brackets: the 12th and 13th are user and system time (proc(5)).
+        # In the fields after the name in brackets, the 12th and 13th are user and system time (proc(5)).
         fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return 0.0
@@ -77,7 +77,7 @@ def _processor_seconds(process: int) -> float:
 
 
 def _answers(ours: Connection, process: int, limit: float) -> bool:
-    """Waits for an answer; False once the child has used `limit` seconds of the processor without one, or sleeps."""
+    """Waits for an answer; False if the child uses `limit` processor seconds without answering, or sleeps."""
     begun = _processor_seconds(process)
     for _ in range(_LONGEST_WAIT):
         if ours.poll(_ASKED_EVERY):
@@ -88,7 +88,7 @@ def _answers(ours: Connection, process: int, limit: float) -> bool:
 
 
 def _watch(seed: int, first: int, last: int, folder: Path, bar: Any) -> tuple[int, list[str]]:
-    """Runs a child from `first` on; returns where to go on, and what was found."""
+    """Runs a child from input `first` on; returns the input to continue with, and the findings."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     child = multiprocessing.get_context("fork").Process(target=_work, args=(seed, first, last, folder, theirs))
     child.start()

@@ -1,4 +1,4 @@
-"""What must hold for any input: an error of ours or a complete account, and nothing else."""
+"""What must hold for any input: it either raises one of our errors, or every row is accounted for."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from telescope_transformer.errors import TelescopeError
 from telescope_transformer.records import scan_records
 from telescope_transformer.records.reading import REJECTS_LISTED, RecordScan
 
-# Formats whose rows are lines, and the lines that are no rows: the one that names the columns.
+# Formats whose rows are lines, and the number of lines that are not rows: the line that names the columns.
 _LINE_FORMATS = {"csv": 1, "zeek": 0, "zeek-json": 0, "suricata": 0, "json": 0, "aws-vpc": 0, "firewall-log": 0}
 _LINE_FORMATS |= {"nfdump-csv": 1, "binetflow": 1, "silk": 1, "yaf": 1, "pmacct": 1, "nprobe": 1, "tshark": 1}
 _LINE_FORMATS |= {"cicflowmeter": 1, "zmap": 1, "dshield": 0, "yafscii": 0, "nfdump-line": 0, "nfdump-pipe": 0}
@@ -18,7 +18,7 @@ _LINE_FORMATS |= {"honeyd": 0, "flowtuple-text": 0}
 
 
 def examine(path: Path, content: bytes, *, per_packet: bool = False) -> str | None:
-    """Reads a file, and says what is wrong with how it was read; None if nothing is."""
+    """Reads a file, and returns what went wrong; None if nothing did."""
     scan = None
     try:
         scan = scan_records(path, per_packet=per_packet)
@@ -32,7 +32,7 @@ def examine(path: Path, content: bytes, *, per_packet: bool = False) -> str | No
         if "cannot be read as" in str(error) and error.__cause__ is not None:
             return f"only the last boundary caught {error}"
         return None if str(error).replace("\n", "").isprintable() else f"an unprintable message: {error!r}"
-    except Exception as error:  # That is what is looked for.
+    except Exception as error:  # Any other exception is what the fuzzer looks for.
         return f"{type(error).__name__}: {error}"
     if not told.replace("\n", "").isprintable():
         return f"an unprintable summary: {told!r}"

@@ -1,10 +1,10 @@
-"""Commands that are killed at random moments, and run again until they end: the result must be that of a whole run.
+"""Kill commands at random moments and run them again until they end: the result must equal that of a whole run.
 
     python -m tests.fuzz.kills update prepare analyze watch train launch --kills 20 --output killed
 
-Every command runs in a child that is forked when all libraries are loaded, so that kills meet the work itself; only
-`launch` (accelerate, two processes) starts anew. What `analyze` is killed over must stay a whole analysis: the older
-one or the new one. Counts go to `report.json` in the output folder.
+Every command runs in a child that is forked after all libraries are loaded, so that kills hit the work itself; only
+`launch` (accelerate, two processes) starts a fresh interpreter. If `analyze` is killed while it replaces an analysis,
+the folder must hold a whole analysis, the old one or the new one. Counts go to `report.json` in the output folder.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from made_days import write_days
 from training_runs import options
 
 DAYS = 4
-# Kills after which a command may run to its end, and the next run begins from nothing.
+# After this many kills, a command may run to its end, and the next run begins from nothing.
 KILLS_A_RUN = 4
 
 
@@ -49,10 +49,10 @@ class Command:
     """A command to kill.
 
     Attributes:
-        start: starts it with a folder of its own to write to, and returns its process id.
-        result: what it has made there, for comparison.
+        start: starts the command with a folder to write to, and returns its process id.
+        result: returns what the command has written there, for comparison.
         begin: prepares the folder.
-        holds: says what is wrong with the folder after a kill, None if nothing is.
+        holds: returns what is wrong with the folder after a kill, None if nothing is.
     """
 
     start: Callable[[Path], int]
@@ -62,7 +62,7 @@ class Command:
 
 
 def forked(work: Callable[[], int | None], log: Path) -> int:
-    """Starts a child that does `work` and ends with what that returns, or with 1 and the error in the log."""
+    """Starts a child that does `work`; its exit status is what `work` returns, or 1 with the error in the log."""
     child = os.fork()
     if child:
         return child
@@ -88,7 +88,7 @@ def telescope(log: Path, *arguments: object) -> int:
 
 
 def ended(child: int, after: float | None = None) -> int:
-    """Waits for a child, which is killed with its group `after` some seconds; its exit status, negative if killed."""
+    """Waits for a child and kills its process group `after` some seconds; returns the status, negative if killed."""
     end = None if after is None else time.monotonic() + after
     while True:
         found, status = os.waitpid(child, os.WNOHANG)
@@ -98,7 +98,7 @@ def ended(child: int, after: float | None = None) -> int:
             workers = workers_of(child)
             os.killpg(child, signal.SIGKILL)
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            # Workers of a launcher end by themselves when it does; the next run must not meet them.
+            # The workers of a launcher end by themselves after it; wait, so that they do not disturb the next run.
             while any(runs_on(worker) for worker in workers):
                 time.sleep(0.01)
             return status
@@ -112,7 +112,7 @@ def workers_of(launcher: int) -> list[Path]:
 
 
 def runs_on(process: Path) -> bool:
-    """Whether a process, given by its folder below /proc, is alive; one that nobody has waited for is not."""
+    """Whether a process, given by its folder below /proc, is alive; a zombie is not."""
     try:
         return (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -128,7 +128,7 @@ def tables(folder: Path) -> dict[str, str]:
 
 
 def rows_of_state(path: Path) -> dict[str, list[str]]:
-    """The rows of all tables of a running analysis, without the seconds that its work took."""
+    """The rows of all tables of a running analysis, without its timings."""
     with duckdb.connect(str(path), read_only=True) as state:
         names = [name for (name,) in state.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
         found = {}
@@ -205,7 +205,7 @@ def all_commands(work: Path) -> dict[str, Command]:
 
 
 def campaign(name: str, command: Command, kills: int, work: Path, rng: random.Random) -> dict[str, Any]:
-    """Kills a command `kills` times; how often it was killed, how often it ended, and what was wrong."""
+    """Kills a command `kills` times; returns how often it was killed, how often it ended, and what was wrong."""
 
     def fresh() -> Path:
         shutil.rmtree(work / name, ignore_errors=True)

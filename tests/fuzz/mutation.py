@@ -1,4 +1,4 @@
-"""Broken inputs from valid ones: bytes, numbers and lines changed, values of text replaced by awkward ones."""
+"""Make broken inputs from valid ones: change bytes, numbers and lines, and replace values by awkward text."""
 
 import random
 import struct
@@ -44,7 +44,7 @@ def _repeat(rng: random.Random, data: bytearray) -> None:
 
 
 def _replace_value(rng: random.Random, data: bytearray) -> None:
-    """Replaces what stands between two separators."""
+    """Replaces the value between two separators."""
     at = rng.randrange(len(data))
     start = max(data.rfind(bytes([separator]), 0, at) for separator in _SEPARATORS) + 1
     ends = [end for separator in _SEPARATORS if (end := data.find(bytes([separator]), at)) >= 0]

@@ -1,4 +1,4 @@
-"""Small valid files of every format, from which the fuzzer makes broken ones. All addresses are of documentation."""
+"""Small valid files of every format, from which the fuzzer makes broken ones. All use documentation addresses."""
 
 import bz2
 import gzip
@@ -172,7 +172,7 @@ _VENDORS = {
     "palo-alto": "1,2023/11/14 22:13:20,1,TRAFFIC,drop,1,2023/11/14 22:13:20,192.0.2.{},203.0.113.1,,,r,,,a,v,u,u,"
     "e,,,,0,1,{},23,0,0,0,tcp,deny,60,60,0,1\n",
 }
-# Messages of other forms than those of `_PROGRAMS`; each reads another part of a line.
+# Messages in other forms than those of `_PROGRAMS`; each exercises the parser of another part of a line.
 _FIREWALLS = {
     "asa-access-list": "Nov 14 2023 22:13:20: %FTD-6-106100: access-list a denied tcp o/192.0.2.{}({}) -> "
     "i/203.0.113.1(23) hit-cnt 1 first hit\n",
@@ -219,7 +219,7 @@ _ARGUS_HEADER = "StartTime,Dur,Proto,SrcAddr,Sport,Dir,DstAddr,Dport,State,a,b,T
 _SILK = "192.0.2.{}|203.0.113.1|{}|23|6|1|40|S|2023/11/14T22:13:20.250|\n"
 
 
-# A header line and a row each; the row's places are the last octet of the source and the source port.
+# A header line and a row for each table; the row's placeholders are the last octet of the source and the source port.
 _PROGRAMS = {
     "honeyd": ("", "2023-11-14-22:13:20.2500 tcp(6) - 192.0.2.{} {} 203.0.113.1 23: 60 S [Linux 2.6]\n"),
     "formulas": (
@@ -372,7 +372,7 @@ def _table(header: str, row: str) -> bytes:
 
 
 def text_seeds() -> dict[str, bytes]:
-    """Text of each format whose rows are lines."""
+    """The text of each format whose rows are lines."""
     return {
         "csv": _csv(),
         "csv-quoted": _csv(";", quote=True),

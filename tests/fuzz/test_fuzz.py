@@ -1,4 +1,4 @@
-"""Every reader on broken inputs, from a new seed each time; the seed is printed, and `campaign.py` repeats it."""
+"""Every reader on broken inputs, with a new seed each time; the seed is printed, and `campaign.py` can repeat it."""
 
 import os
 import random
@@ -13,7 +13,7 @@ from .seeds import seeds, text_seeds
 
 WORKERS = 2
 SECONDS = float(os.environ.get("TELESCOPE_FUZZ_SECONDS", "30"))
-"""Of the processor, for each worker; continuous integration has two processors and a minute in all for this."""
+"""Processor seconds for each worker; continuous integration has two processors and a minute in all for this."""
 
 
 @pytest.mark.parametrize("name", seeds())
