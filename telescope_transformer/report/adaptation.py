@@ -12,10 +12,10 @@ NAMES = {
 
 
 def adaptation_text(facts: Mapping[str, Any] | None) -> str | None:
-    """A sentence or two, or None if adaptation was not tried.
+    """Returns one or two sentences, or None if adaptation was not tried.
 
     Args:
-        facts: what `learning.adapt.Adaptation.facts` holds.
+        facts: the value of `learning.adapt.Adaptation.facts`.
     """
     if not facts:
         return None

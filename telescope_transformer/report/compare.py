@@ -1,7 +1,7 @@
 """What changed between two analyses: clusters that appeared, disappeared, grew, merged or split, and moved sources.
 
-Clusters are matched by their common sources, so it does not matter how either analysis numbers them. A window that is
-alone in its cluster is only counted: most analyses have very many of them, and they would hide the real clusters.
+Clusters are matched by their common sources, so the numbering of the clusters does not matter. Windows that are alone
+in their cluster are only counted. Most analyses have very many of them, and they would hide the real clusters.
 """
 
 from collections import defaultdict
@@ -17,31 +17,32 @@ from telescope_transformer.report.folder import Folder
 from telescope_transformer.report.news import GROWTH
 from telescope_transformer.report.words import counted, joined
 
-# A cluster continues in the cluster that has more than half of its sources, of those that are in both analyses. With
-# half or less, two clusters could claim to continue it.
+# A cluster continues in the cluster that has more than half of its sources, counting only sources in both analyses.
+# With half or less, two clusters could both claim to continue it.
 MAJORITY = 0.5
-# A part of a split cluster has at least a quarter of its sources; smaller parts are sources that moved. Our choice: a
-# cluster has at most four parts.
+# Each part of a split cluster has at least a quarter of its sources; sources in smaller parts count as moved. Our
+# choice: it limits a split to four parts.
 PART = 0.25
 # A cluster has grown if it has twice as many sources and shrunk if it has half as many, as in `report.news`.
-# Names in a sentence; a cluster may have merged from hundreds. Our choice: what fits on a line or two.
+# The most names in a sentence, because a cluster may have merged from hundreds. Our choice: they fit on a line or two.
 SPELT = 3
 KINDS = ("appeared", "gone", "merged", "split", "grown", "shrunk", "same")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed.
+    """The differences between two analyses.
 
     Attributes:
-        clusters: a row per change: `change` (of `KINDS`), `before` and `after` (lists of numbers of clusters),
-            `name`, `sources_before`, `sources_after`, `sentence`.
+        clusters: a row per change: `change` (one of `KINDS`), `before` and `after` (lists of cluster numbers), `name`,
+            `sources_before`, `sources_after`, `sentence`.
         moved: a row per source that is now in a cluster that does not continue its former one: `source`, `before`,
             `after`.
         names: titles of the two analyses.
-        n_sources: sources that were read, in each.
-        n_common: sources that were read in both.
-        n_alone: windows that are alone in their cluster, in each. They are in no row of `clusters` and `moved`.
+        n_sources: number of sources read, for each analysis.
+        n_common: number of sources that both analyses read.
+        n_alone: number of windows that are alone in their cluster, for each analysis. `clusters` and `moved` leave
+            them out.
     """
 
     clusters: list[dict[str, Any]]
@@ -52,7 +53,7 @@ class Comparison:
     n_alone: tuple[int, int]
 
     def table(self) -> pa.Table:
-        """The changes as a table; lists of clusters as text."""
+        """The changes as a table, with lists of clusters as text."""
         rows = [row | {key: " ".join(map(str, row[key])) for key in ("before", "after")} for row in self.clusters]
         names = ("change", "before", "after", "name", "sources_before", "sources_after", "sentence")
         numbers = ("sources_before", "sources_after")
@@ -61,11 +62,11 @@ class Comparison:
         )
 
     def totals(self) -> dict[str, int]:
-        """How many clusters of each kind of change there are."""
+        """The number of changes of each kind."""
         return {kind: sum(row["change"] == kind for row in self.clusters) for kind in KINDS}
 
     def overview(self) -> list[str]:
-        """Both analyses in a few sentences."""
+        """Compare the two analyses in a few sentences."""
         total = self.totals()
         first, second = self.names
         sizes = f"{first} has {counted(self.n_sources[0], 'source')}, {second} has {self.n_sources[1]:,}"
@@ -82,15 +83,15 @@ class Comparison:
         return said
 
     def sentences(self) -> list[str]:
-        """The comparison in words: the overview, then each change, the changes with most sources first."""
+        """The comparison in words: the overview, then each change, those with most sources first."""
         return [*self.overview(), *(row["sentence"] for row in self.clusters if row["change"] != "same")]
 
 
 def compare(before: Folder, after: Folder) -> Comparison:
-    """Match the clusters of two analyses and say what became of each.
+    """Match the clusters of two analyses and describe what became of each.
 
     Args:
-        before, after: as `read_folder` gives them, the older one first.
+        before, after: the analyses as `read_folder` returns them, the older one first.
     """
     alone = [_alone_clusters(folder) for folder in (before, after)]
     tables = [_grouped(folder, numbers) for folder, numbers in zip((before, after), alone, strict=True)]
@@ -142,7 +143,7 @@ def _members(table: pa.Table) -> dict[int, int]:
 
 
 def _flows(before: pa.Table, after: pa.Table) -> dict[int, dict[int, int]]:
-    """For each former cluster, how many of its sources are in each present cluster."""
+    """For each old cluster, how many of its sources are in each new cluster."""
     place = pc.index_in(before["source"], after["source"].combine_chunks())
     now = after["cluster"].take(place.combine_chunks() if isinstance(place, pa.ChunkedArray) else place)
     both = np.flatnonzero(now.is_valid().to_numpy())
@@ -155,7 +156,7 @@ def _flows(before: pa.Table, after: pa.Table) -> dict[int, dict[int, int]]:
 
 
 def _heirs(flows: Mapping[int, Mapping[int, int]]) -> dict[int, list[int]]:
-    """The clusters that continue each former cluster: the one with most of its sources, or the parts of a split."""
+    """The new clusters that continue each old one: the cluster with most of its sources, or the parts of a split."""
     answer = {}
     for cluster, parts in flows.items():
         total = sum(parts.values())
@@ -195,7 +196,7 @@ def _changes(members: list[dict[int, int]], heirs: Mapping[int, list[int]], name
 def _of_new(
     cluster: int, parents: list[int], old: Mapping[int, int], new: Mapping[int, int], names: _Names
 ) -> list[dict[str, Any]]:
-    """The change from the former clusters that this one continues as a whole."""
+    """The change of a new cluster relative to the old clusters that it continues as a whole."""
     if not parents:
         return []
     size, name = sum(old[one] for one in parents), names.new(cluster)
@@ -227,7 +228,7 @@ def _change(
 
 
 def _moved(before: pa.Table, after: pa.Table, heirs: Mapping[int, list[int]]) -> pa.Table:
-    """Sources that are now in a cluster that does not continue their former one."""
+    """Sources whose new cluster does not continue their old one."""
     place = pc.index_in(before["source"], after["source"].combine_chunks())
     now = after["cluster"].take(place.combine_chunks() if isinstance(place, pa.ChunkedArray) else place)
     old = before["cluster"].to_pylist()

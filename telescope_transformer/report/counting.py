@@ -11,17 +11,17 @@ from telescope_transformer.codes import sorted_codes
 
 
 def codes_of(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, list[str]]:
-    """Integer codes of a text column and its distinct values, sorted; a missing value has code -1."""
+    """Integer codes of a text column, and its distinct values in sorted order. A missing value has code -1."""
     codes, names = sorted_codes(column)
     return codes, names.to_pylist()
 
 
 def pair_counts(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct (group, value) pairs and how often each occurs, by group and then most frequent first.
+    """Count distinct (group, value) pairs. They are sorted by group, and within a group the most frequent come first.
 
     Args:
         groups: (n,) 0..k-1.
-        values: (n,) integers from 0 on; negative ones are left out.
+        values: (n,) integers of at least 0; negative values are left out.
     """
     known = values >= 0
     groups, values = groups[known].astype(np.int64), values[known].astype(np.int64)
@@ -49,9 +49,9 @@ def top_values(
     count: str,
     top: int,
 ) -> list[tuple[list[dict[str, Any]], int]]:
-    """The most frequent values of each group, and how many distinct values it has.
+    """The most frequent values of each group, and the number of distinct values in the group.
 
-    Each is {key: name(value), count: how often, "share": of the group's known values}.
+    Each value is {key: name(value), count: its frequency, "share": its share of the group's known values}.
     """
     group, value, number = pair_counts(groups, values)
     answer = []

@@ -1,4 +1,4 @@
-"""On which days groups of sources were active: records and distinct sources a day, counted over records."""
+"""The days on which groups of sources were active, with the records and distinct sources of each day."""
 
 from itertools import pairwise
 
@@ -8,25 +8,25 @@ import pyarrow as pa
 from telescope_transformer.fields import DAY
 from telescope_transformer.report.counting import codes_of
 
-# A wrong clock puts records years away. Days that are further than a year from all others are not drawn.
+# A wrong clock dates records years off. Days that are more than a year away from all others are not drawn.
 FAR_DAYS = 365
-# The newest tenth of the period; what happened in it is news. Our choice.
+# Events in the newest tenth of the period count as news. Our choice.
 RECENT_SHARE = 0.1
-# With fewer days, there is no period before to compare with.
+# With fewer days, there is no earlier period to compare with.
 FEWEST_DAYS = 3
 
 Days = list[list[int]]
-"""Days since 1970 on which there were records, ascending: [day, records, sources] each."""
+"""Days with records, ascending. Each is [day since 1970, records, sources]."""
 
 
 def days_of_groups(groups: np.ndarray, timestamps: np.ndarray, sources: np.ndarray, n_groups: int) -> list[Days]:
-    """The active days of each group. Memory grows with the number of records, not with the time between them.
+    """The active days of each group. Memory grows with the number of records, not with the time that they span.
 
     Args:
         groups: (n,) 0..n_groups-1, the group of each record.
         timestamps: (n,) microseconds since 1970.
-        sources: (n,) codes of the sources, from 0 on.
-        n_groups: groups without records have no days.
+        sources: (n,) codes of the sources, starting at 0.
+        n_groups: number of groups; a group without records gets an empty list.
     """
     days, day = np.unique(timestamps // DAY, return_inverse=True)
     keys, records = np.unique(groups.astype(np.int64) * len(days) + day, return_counts=True)
@@ -41,18 +41,18 @@ def days_of_groups(groups: np.ndarray, timestamps: np.ndarray, sources: np.ndarr
 
 
 def traffic_by_day(records: pa.Table) -> Days:
-    """Records and sources a day of all flow records."""
+    """Records and sources per day, over all flow records."""
     sources, _ = codes_of(records["src_ip"])
     groups = np.zeros(records.num_rows, dtype=np.int64)
     return days_of_groups(groups, records["timestamp"].to_numpy(), sources, 1)[0]
 
 
 def main_span(days: np.ndarray, weights: np.ndarray) -> tuple[int, int]:
-    """First and last day of the stretch that holds most records; stretches lie more than `FAR_DAYS` apart.
+    """First and last day of the stretch with most records. Gaps of more than `FAR_DAYS` separate the stretches.
 
     Args:
         days: (n,) distinct days, ascending.
-        weights: (n,) records of each.
+        weights: (n,) number of records on each day.
     """
     breaks = np.flatnonzero(np.diff(days) > FAR_DAYS) + 1
     stretches = np.split(np.arange(len(days)), breaks)
@@ -61,7 +61,7 @@ def main_span(days: np.ndarray, weights: np.ndarray) -> tuple[int, int]:
 
 
 def summed(many: list[Days]) -> Days:
-    """The sum over several groups, by day; a source that is in two groups counts twice."""
+    """Sum the days of several groups. A source that is in two groups counts twice."""
     rows = [np.asarray(days, dtype=np.int64).reshape(-1, 3) for days in many]
     every = np.concatenate(rows) if rows else np.zeros((0, 3), dtype=np.int64)
     days, place = np.unique(every[:, 0], return_inverse=True)
@@ -72,5 +72,5 @@ def summed(many: list[Days]) -> Days:
 
 
 def recent_days(n_days: int) -> int:
-    """How many of the last days form the newest part; 0 if there are too few days to compare."""
+    """The number of days in the newest part of the period; 0 if there are too few days to compare."""
     return -(-n_days // round(1 / RECENT_SHARE)) if n_days >= FEWEST_DAYS else 0

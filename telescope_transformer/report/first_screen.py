@@ -20,17 +20,17 @@ from telescope_transformer.report.sentences import sentence_of, sentences
 from telescope_transformer.report.words import counted, day_text
 
 # The constants below are our choices, made by reading first screens of real telescopes.
-# Lines of each kind on the first screen; the table has all clusters.
+# The most lines of each kind on the first screen. The table lists all clusters.
 SHOWN = 8
-# Bars of a sparkline, which is 120 pixels wide.
+# The most bars of a sparkline, which is 120 pixels wide.
 SPARK_BINS = 60
-# A source with fewer records says little about itself.
+# Fewer records than this reveal little about a source.
 FEW_RECORDS = 20
-# A cluster with a lower mean probability is no candidate for a block list.
+# Clusters with a lower mean probability are not candidates for a block list.
 LEAST_CONFIDENCE = 0.6
-# If more of its sources than this share are in other clusters, too, the addresses of a cluster may be shared.
+# If more than this share of a cluster's sources are also in other clusters, several hosts may share their addresses.
 SHARED_SOURCES = 0.1
-# Replies come from one well-known port (below 1024, RFC 6335) and go to whichever ports were spoofed.
+# Replies to spoofed packets come from one well-known port (below 1024, RFC 6335) and go to many spoofed ports.
 REPLY_SHARE, REPLY_SERVICES, WELL_KNOWN = 0.8, 50, 1024
 
 
@@ -44,16 +44,16 @@ def first_screen(
     """The first screen as plain values.
 
     Args:
-        profiles: of the clusters; those of one window are counted, not listed.
-        sources: a row per source that was read, `cluster` null where it is in none.
-        solution: of the clustering; its `scale` is 1 where nothing is calibrated.
-        counts: as an analysis gives them.
-        traffic: records and sources a day of all that was read; None takes those of the clusters.
+        profiles: profiles of the clusters. Clusters of one window are counted but not listed.
+        sources: a row per source that was read; `cluster` is null if the source is in no cluster.
+        solution: the solution of the clustering; its `scale` is 1 without calibration.
+        counts: the counts of an analysis.
+        traffic: records and sources per day of everything that was read; None sums up the clusters.
 
     Returns:
-        `sentences`; `period`; `new`, `growing` and `gone`, each a list of lines, and `totals` of them; `known`
-        scanners; `candidates` for a block list, with the malicious group that a list names (or None) and the reasons
-        against.
+        `sentences`; `period`; `new`, `growing` and `gone`, each a list of lines, and their `totals`; `known` scanners;
+        `candidates` for a block list, each with the malicious group that a label list names (or None) and the reasons
+        against blocking it.
     """
     days = traffic or traffic_of(profiles)
     period = period_of(days)
@@ -77,14 +77,14 @@ def news_lines(profiles: Sequence[Mapping[str, Any]], traffic: Days | None = Non
     """A line for each cluster that is new, growing or gone, by kind, the most unusual first.
 
     Args:
-        profiles, traffic: as `first_screen` takes them.
+        profiles, traffic: as for `first_screen`.
     """
     several = [profile for profile in profiles if profile["n_windows"] > 1]
     return _news(several, period_of(traffic or traffic_of(profiles)))
 
 
 def _news(profiles: Sequence[Mapping[str, Any]], period: Period | None) -> dict[str, list[dict[str, Any]]]:
-    """Lines of news by kind, of clusters of several windows."""
+    """Lines of news about these clusters, by kind."""
     if period is None:
         return {kind: [] for kind in KINDS}
     changes = {profile["cluster"]: change_of(profile.get("days") or [], period) for profile in profiles}
@@ -101,7 +101,7 @@ def _period_values(period: Period | None) -> dict[str, Any] | None:
 def _lines(
     profiles: Sequence[Mapping[str, Any]], changes: Mapping[int, Change], kind: str, period: Period
 ) -> list[dict[str, Any]]:
-    """The clusters of one kind of news, the most unusual first."""
+    """Lines about the clusters with one kind of news, the most unusual first."""
     chosen = [(profile, changes[profile["cluster"]]) for profile in profiles]
     ranked = sorted(
         ((profile, change) for profile, change in chosen if change.kind == kind),
@@ -126,7 +126,7 @@ def line_of(profile: Mapping[str, Any], change: Change, period: Period) -> dict[
 
 
 def spark(days: Days, period: Period) -> list[int]:
-    """Records over the period in at most `SPARK_BINS` equal parts."""
+    """Numbers of records in at most `SPARK_BINS` equal parts of the period."""
     n_bins = min(SPARK_BINS, period.n_days)
     bins = np.zeros(n_bins, dtype=np.int64)
     table = np.asarray(days, dtype=np.int64).reshape(-1, 3)
@@ -136,7 +136,7 @@ def spark(days: Days, period: Period) -> list[int]:
 
 
 def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Clusters of known scanners, one group per label and then one per tool; without those of malicious groups."""
+    """Clusters of known scanners, grouped by label and then by tool. Malicious groups are left out."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for profile in profiles:
         named = _named_by(profile)
@@ -155,7 +155,7 @@ def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _named_by(profile: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The name that most windows of a cluster have: ("label", a name on a list) or else ("tool", a tool)."""
+    """What names most windows of a cluster: ("label", a label from a list) or else ("tool", a tool)."""
     for field, key in (("labels", "label"), ("tools", "tool")):
         if name := majority(profile.get(field) or [], key):
             return key, name
@@ -163,7 +163,7 @@ def _named_by(profile: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def confidence_of(profile: Mapping[str, Any], solution: Mapping[str, Any]) -> float | None:
-    """How likely a window belongs to this cluster rather than to the next best one; None without calibration.
+    """Probability that a window belongs to this cluster and not to the next best one; None without calibration.
 
     With calibrated similarities, a margin is a log-odds in nats.
     """
@@ -175,9 +175,9 @@ def confidence_of(profile: Mapping[str, Any], solution: Mapping[str, Any]) -> fl
 def _candidates(
     profiles: Sequence[Mapping[str, Any]], sources: pa.Table, solution: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Clusters that may be blocked, each with its confidence and the reasons against.
+    """Clusters that could be blocked, each with its confidence and the reasons against blocking it.
 
-    Clusters of malicious groups come first, then those with the fewest reasons against, and of these the largest.
+    Clusters of malicious groups come first, then those with the fewest reasons against; ties go to the larger cluster.
     """
     shared = _shared_sources(sources)
     rows = []
@@ -234,7 +234,7 @@ def reasons_against(profile: Mapping[str, Any], n_shared: int) -> list[str]:
 
 
 def label_words(rows: Sequence[Mapping[str, Any]], n_labelled: int, n_windows: int, key: str = "label") -> str:
-    """How many windows have a label and which: "1 of 1,841 labelled: alphastrike"."""
+    """How many windows have a label, and which labels: "1 of 1,841 labelled: alphastrike"."""
     names = [f"{row[key]} ({row['windows']:,})" if len(rows) > 1 else str(row[key]) for row in rows]
     what = "labelled" if key == "label" else "with a mark"
     return f"{n_labelled:,} of {n_windows:,} {what}: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""Read the folder that an analysis wrote. It may come from elsewhere, so everything in it is checked."""
+"""Read the folder that an analysis wrote. Somebody else may have made it, so everything in it is checked."""
 
 import json
 import os
@@ -16,13 +16,13 @@ from telescope_transformer.records.addresses import EMPTY, MALFORMED, format_add
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.summary_check import check_summary
 
-# Ten times the size for 100,000 windows; a larger file is no summary of an analysis.
+# Ten times the size of a summary of 100,000 windows. A larger file cannot be the summary of an analysis.
 LONGEST_SUMMARY = 1 << 30
-# Columns that every analysis writes, and what they hold.
+# Columns that every analysis writes, and their types.
 WINDOW_COLUMNS = {"window_id": "integer", "source": "text", "start": "integer", "end": "integer"}
 WINDOW_COLUMNS |= {"n_records": "integer", "cluster": "integer"}
 SOURCE_COLUMNS = {"source": "text", "n_records": "integer", "first_seen": "integer", "last_seen": "integer"}
-# Columns that not every analysis writes, and that may have gaps.
+# Columns that only some analyses write, and that may hold nulls.
 OPTIONAL_COLUMNS = {"label": "text", "tool": "text", "service": "text", "services": "list of texts"}
 OPTIONAL_COLUMNS |= dict.fromkeys(("margin", "agreement", "placement", "n_windows"), "number")
 
@@ -40,7 +40,7 @@ _KINDS = {
 
 
 class Folder(NamedTuple):
-    """What an analysis wrote: its summary (`clusters.json`) and tables, checked and consistent with each other."""
+    """The output of an analysis: its summary (`clusters.json`) and tables, checked to agree with each other."""
 
     path: Path
     summary: dict[str, Any]
@@ -53,7 +53,7 @@ class Folder(NamedTuple):
         return self.summary["clusters"]
 
     def report_data(self) -> ReportData:
-        """What the report of this folder shows.
+        """The data that the report of this folder shows.
 
         Raises:
             InputError: if the table of rejects cannot be read.
@@ -75,14 +75,14 @@ class Folder(NamedTuple):
 
 
 def read_folder(path: str | os.PathLike[str], *, embeddings: bool = True) -> Folder:
-    """Read what `telescope analyze` or `telescope update` wrote.
+    """Read the output folder of `telescope analyze` or `telescope update`.
 
     Args:
-        path: with `windows.parquet`, `sources.parquet` and `clusters.json`.
-        embeddings: whether to read those of the windows.
+        path: folder with `windows.parquet`, `sources.parquet` and `clusters.json`.
+        embeddings: whether to read the embeddings of the windows.
 
     Raises:
-        InputError: if a file is absent or damaged, a value is not what an analysis writes, or the files are of
+        InputError: if a file is missing or damaged, an analysis cannot have written a value, or the files come from
             different analyses.
     """
     root = Path(path)
@@ -103,7 +103,7 @@ def read_folder(path: str | os.PathLike[str], *, embeddings: bool = True) -> Fol
 
 
 def analyses_below(folder: Path) -> list[Path]:
-    """The folder itself if it holds an analysis, else those folders in it that do, the last name first."""
+    """The folder itself if it holds an analysis, otherwise its subfolders that do, in descending order of name."""
     if (folder / "clusters.json").exists() or not folder.is_dir():
         return [folder]
     found = sorted((one for one in folder.iterdir() if (one / "clusters.json").is_file()), reverse=True)
@@ -111,7 +111,7 @@ def analyses_below(folder: Path) -> list[Path]:
 
 
 def refuse_several(folder: Path) -> None:
-    """Raise an InputError for a folder that holds other analyses, as --daily makes it, instead of one of its own."""
+    """Raise an InputError for a folder that only has analyses in its subfolders, such as those that --daily makes."""
     found = analyses_below(folder)
     if found != [folder]:
         raise InputError(
@@ -147,7 +147,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
 
 
 def _no_analysis(folder: Path) -> str:
-    """Say what a folder without clusters.json is."""
+    """Explain why a folder without clusters.json is not an analysis."""
     if not folder.exists():
         return f"{folder}: not the output of an analysis: there is no such folder"
     reason = "it has no clusters.json" if folder.is_dir() else "it is a file"
@@ -182,7 +182,7 @@ def _check_embeddings(path: Path, windows: pa.Table) -> None:
 
 
 def _check_addresses(path: Path, column: pa.ChunkedArray) -> None:
-    """Check that every source is a canonical address, since it goes into firewall lists and patterns."""
+    """Check that every source is a canonical address, because exports put it into firewall lists and patterns."""
     names = pc.unique(column).cast(pa.string())
     parsed = parse_addresses(names)
     wrong = (parsed.kind == EMPTY) | (parsed.kind == MALFORMED)
@@ -193,7 +193,7 @@ def _check_addresses(path: Path, column: pa.ChunkedArray) -> None:
 
 
 def _check_set(root: Path, summary: Mapping[str, Any], windows: pa.Table, sources: pa.Table) -> None:
-    """Check that the files are of one analysis: sources and profiles agree with the windows."""
+    """Check that all files come from one analysis: sources and profiles must agree with the windows."""
     clustered = sources.filter(pc.is_valid(sources["cluster"]))
     names = pc.unique(windows["source"])
     mine, theirs = (_pairs(table, names) for table in (clustered, windows))
@@ -213,7 +213,7 @@ def _check_set(root: Path, summary: Mapping[str, Any], windows: pa.Table, source
 
 
 def _pairs(table: pa.Table, names: pa.Array) -> np.ndarray:
-    """(source, cluster) of each row as one number, int64 (n,); -1 for a source that is not among the names."""
+    """The (source, cluster) pair of each row as one number, int64 (n,); -1 if the source is not in `names`."""
     source = pc.index_in(table["source"].cast(names.type), names).fill_null(-1).to_numpy().astype(np.int64)
     cluster = table["cluster"].to_numpy().astype(np.int64)
     return np.where(source < 0, -1, source << 32 | cluster & 0xFFFFFFFF)

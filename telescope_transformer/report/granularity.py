@@ -17,12 +17,12 @@ LEVELS = 4
 
 @dataclass(frozen=True)
 class Granularity:
-    """Clusterings from coarse to fine; each cluster of a level is part of one cluster of the level before.
+    """Clusterings from coarse to fine. Each cluster of a level lies inside one cluster of the level before.
 
     Attributes:
         thresholds: (n_levels,), ascending.
         labels: (n_levels, n_windows), clusters 0..k-1 of each level.
-        stability: (n_clusters,), between 0 and 1, for the clusters of the given clustering.
+        stability: (n_clusters,) values between 0 and 1, for the clusters of the given clustering.
     """
 
     thresholds: list[float]
@@ -30,7 +30,7 @@ class Granularity:
     stability: np.ndarray
 
     def levels(self) -> list[dict[str, Any]]:
-        """For each level its threshold, number of clusters, and number of windows that are alone in their cluster."""
+        """The threshold of each level, and its numbers of clusters and of windows that are alone in their cluster."""
         rows = []
         for threshold, labels in zip(self.thresholds, self.labels, strict=True):
             sizes = np.bincount(labels)
@@ -44,13 +44,13 @@ def walk_thresholds(
 ) -> Granularity:
     """Join the clusters of a clustering at lower thresholds, and split them at higher ones.
 
-    Each level is the best one found that is nested with the level before, so that a small change of the threshold does
-    not change everything. The stability of a cluster is a mean of Jaccard indices over the other levels: in coarser
-    levels with the cluster that contains it, in finer ones with its largest part.
+    Each level is the best clustering found that is nested with the level before, so a small change of the threshold
+    does not change everything. The stability of a cluster is the mean of its Jaccard indices over the other levels:
+    with the cluster that contains it in coarser levels, and with its largest part in finer ones.
 
     Args:
         embeddings: (n, dimensions), rows of length 1.
-        labels: (n,) the clustering at `threshold`, clusters 0..k-1.
+        labels: (n,) the clustering at `threshold`, with clusters 0..k-1.
         threshold: the cosine at which a pair neither attracts nor repels.
         step: difference between the thresholds of neighbouring levels.
         levels: number of levels on each side.

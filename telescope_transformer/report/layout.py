@@ -1,4 +1,4 @@
-"""Where each window lies on the map: neighbours in the embedding are neighbours in the plane."""
+"""Positions of the windows on the map: neighbours in the embedding are neighbours in the plane."""
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -17,9 +17,9 @@ SPREAD = 0.012
 def map_layout(embeddings: np.ndarray, *, landmarks: int = LANDMARKS, seed: int = 0) -> np.ndarray:
     """Positions of windows in the unit square, float32 (n_windows, 2).
 
-    t-SNE (van der Maaten and Hinton 2008) of at most `landmarks` windows; every other window lies at the mean of its
-    nearest landmarks' positions, weighted by similarity, and a little beside it so that equal windows stay visible.
-    The time grows with the number of windows only through the search for landmarks. Distances far apart mean nothing.
+    t-SNE (van der Maaten and Hinton 2008) places at most `landmarks` windows. Every other window lies at the mean of
+    the positions of its nearest landmarks, weighted by similarity. A little noise keeps equal windows visible. With
+    more windows, only the search for landmarks takes longer. Large distances on the map have no meaning.
     """
     n_windows = len(embeddings)
     if n_windows < 5:
@@ -35,7 +35,7 @@ def map_layout(embeddings: np.ndarray, *, landmarks: int = LANDMARKS, seed: int 
 
 
 def _plane(vectors: np.ndarray, seed: int) -> np.ndarray:
-    """t-SNE into the unit square, from the two main axes."""
+    """Run t-SNE into the unit square, starting from the two main axes."""
     if float(vectors.var(axis=0).sum()) < 1e-12:
         return np.full((len(vectors), 2), 0.5)
     components = min(50, *vectors.shape)
@@ -44,8 +44,8 @@ def _plane(vectors: np.ndarray, seed: int) -> np.ndarray:
     reduced += np.random.default_rng(seed).normal(scale=1e-4 * reduced.std(), size=reduced.shape)
     perplexity = min(30.0, (len(vectors) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, init="pca", max_iter=ITERATIONS, random_state=seed)
-    # Each iteration is so short that threads mostly wait: two save a quarter of the time on an idle machine, and take
-    # six times as long if other programs use the processor.
+    # Each iteration is so short that threads mostly wait. Two threads save a quarter of the time on an idle machine,
+    # but take six times as long if other programs use the processor.
     with threadpool_limits(1):
         plane = tsne.fit_transform(reduced)
     low, high = plane.min(axis=0), plane.max(axis=0)
@@ -53,13 +53,13 @@ def _plane(vectors: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _interpolated(vectors: np.ndarray, anchors: np.ndarray, anchor_positions: np.ndarray) -> np.ndarray:
-    """Each window at the mean of its nearest anchors, weighted by a kernel of their cosine distance."""
+    """Place each window at the mean of its nearest anchors, weighted by a kernel of their cosine distance."""
     answer = np.empty((len(vectors), 2))
     for rows in row_blocks(len(vectors), len(anchors)):
         cosines = vectors[rows] @ anchors.T
         nearest = np.argpartition(-cosines, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
         distance = 1.0 - np.take_along_axis(cosines, nearest, axis=1)
-        # Relative to the nearest anchor: a window that equals an anchor lies on it.
+        # A window that equals an anchor has distance 0 from it, so that anchor gets by far the largest weight.
         weight = 1.0 / (distance + 0.25 * distance.mean(axis=1, keepdims=True) + 1e-6) ** 2
         weight /= weight.sum(axis=1, keepdims=True)
         answer[rows] = (anchor_positions[nearest] * weight[:, :, None]).sum(axis=1)
