@@ -1,9 +1,10 @@
-"""The stage of clusters: correlation clustering of all windows of a work folder, whatever their number.
+"""The clustering stage: correlation clustering of all windows of a work folder, however many there are.
 
-Up to `MOST_SOLVED` windows of enough records are solved at once, with a lower bound. Of more, a part is solved: since
-windows are in the order of a hash of their source, the first ones are a random part of the sources. The others join
-the cluster that attracts them most; those that none attracts are solved in turn, until all have a cluster. Windows of
-few records are placed at the end and change nothing: what they say of their source is little.
+Up to `MOST_SOLVED` windows with enough records are clustered together, with a lower bound. If there are more, only the
+first `MOST_SOLVED` are solved. Windows are ordered by a hash of their source, so these belong to a random part of the
+sources. Each remaining window joins the cluster that attracts it most. Windows that no cluster attracts are solved as
+the next part, until every window has a cluster. Windows with few records say little about their source, so they are
+placed at the end and do not change the other windows.
 """
 
 import json
@@ -40,20 +41,21 @@ from telescope_transformer.report.words import counted
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 
-# Restarts of the search times the pairs that each goes through: under a minute on one core.
+# Work of the search: number of restarts times squared number of windows. It takes under a minute on one core.
 SEARCH_CELLS = 2e8
-# Windows that are solved at once: the cost of all their pairs takes seconds.
+# Most windows that are solved together. Computing the cost over all their pairs takes seconds.
 MOST_SOLVED = 20_000
-# Bytes that a matrix of all their pairs may take: up to 11,585 windows. Of more, no matrix is held and less is proved.
+# Largest matrix of all pairs in bytes: for up to 11,585 windows. With more, no matrix is kept in memory and the
+# lower bound is weaker.
 MATRIX_BYTES = 2**29
-# Relative gap at which a proof ends: no decision depends on less. Closing it from 0.5 % to 0.2 % took three times as
-# long on 2,500 windows.
+# The proof stops at this relative gap, because no decision depends on a smaller one. On 2,500 windows, closing the gap
+# from 0.5 % to 0.2 % took three times as long.
 ENOUGH = 0.01
-# Of a sum of float32 products.
+# Rounding error of a sum of float32 products.
 ROUNDING = 1e-5
-# Windows that a calibration is fitted to.
+# Most windows that a calibration is fitted to.
 MOST_CALIBRATED = 20_000
-# Of the vectors (m, dimensions) and numbers (m,) of some rows, arrays (m,).
+# Maps the vectors (m, dimensions) and row numbers (m,) of some windows to arrays (m,).
 Task = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
 Assign = Callable[[Task, np.ndarray, int], Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]]
 LABELS, CONFIDENCE, MARGINS, SOLUTION = "labels.npy", "confidence.npy", "margins.npy", "solution.json"
@@ -62,14 +64,15 @@ LABELS, CONFIDENCE, MARGINS, SOLUTION = "labels.npy", "confidence.npy", "margins
 def cluster_stage(
     work: Path, settings: AnalysisSettings, say: Say, embed: Embed | None = None, engine: EngineSettings | None = None
 ) -> dict[str, Any]:
-    """Cluster the windows of a work folder, or take what is there; returns what is known of the clustering.
+    """Cluster the windows of a work folder, or use the clusters that are already there; returns facts about them.
 
     Args:
-        work: the folder, which has embeddings.
-        settings: threshold, seed, time limit, and which windows are solved.
-        say: told about the result.
-        embed: embeds a table of windows; None does so with the checkpoint that made the embeddings.
-        engine: where windows beyond those that are solved find their clusters: on the executors of Spark, or here.
+        work: the work folder, with embeddings.
+        settings: threshold, seed, time limit, and the fewest records of windows that are solved.
+        say: called with a message about the result.
+        embed: embeds a table of windows; None uses the checkpoint that made the embeddings.
+        engine: if it is Spark, the windows that are not solved are assigned to clusters on its executors; otherwise in
+            this process.
     """
     model = model_of(work)
     ingredients: dict[str, Any] = {
@@ -126,7 +129,7 @@ def cluster_stage(
 
 @contextmanager
 def _assigners(work: Path, vectors: np.ndarray, n_core: int, engine: EngineSettings | None) -> Iterator[Assign]:
-    """Runs tasks over rows of the vectors: on Spark's executors if more windows than are solved wait, or else here."""
+    """Runs tasks over rows of the vectors: on Spark's executors if not all windows are solved, or else here."""
     if engine is None or engine.engine != "spark" or n_core <= MOST_SOLVED:
         yield by_blocks(vectors)
         return
@@ -137,11 +140,11 @@ def _assigners(work: Path, vectors: np.ndarray, n_core: int, engine: EngineSetti
 
 
 def by_blocks(vectors: np.ndarray) -> Assign:
-    """Runs tasks over rows of the vectors here, in blocks that fit into memory.
+    """Runs tasks over rows of the vectors in this process, in blocks that fit into memory.
 
     Returns:
-        A function of a task, rows (m,) and the numbers that the task holds for each row. It yields parts of the rows,
-        and what the task returns for the vectors and numbers of these rows.
+        A function of a task, rows (m,), and how many numbers the task keeps in memory per row. It yields blocks of the
+        rows, each with the task's result for them.
     """
 
     def each(task: Task, rows: np.ndarray, cells_a_row: int) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
@@ -156,9 +159,9 @@ class Clusters(NamedTuple):
 
     Attributes:
         labels: int64 (n,).
-        margins: float32 (n,), by how much each window belongs to its cluster.
-        confidence: float32 (n,), of windows of few records: how likely the cluster most similar to each is its own;
-            NaN of others.
+        margins: float32 (n,), how clearly each window belongs to its cluster.
+        confidence: float32 (n,), for windows with few records the probability that the most similar cluster is the
+            right one; NaN for other windows.
         facts: `solution` and `calibration`, plain values.
     """
 
@@ -169,9 +172,7 @@ class Clusters(NamedTuple):
 
 
 def read_clusters(work: Path) -> Clusters:
-    """The clusters of a work folder's windows.
-
-    Clusters are 0..k-1, the largest first.
+    """Read the clusters of a work folder's windows, numbered 0..k-1 from the largest.
 
     Raises:
         DatasetError: if there are none, or they are damaged.
@@ -189,15 +190,16 @@ def read_clusters(work: Path) -> Clusters:
 def calibration_for(
     embeddings: np.ndarray, sources: pa.ChunkedArray, model: str | None, seed: int, unseen: np.ndarray | None = None
 ) -> Calibration | None:
-    """A calibration on these windows; if they are too few, that of the checkpoint, or None where it has none.
+    """A calibration fitted to these windows; if they are too few, the checkpoint's, or None if it has none.
 
-    Of very many windows the first ones are taken: in the order of windows, those of a random part of the sources.
+    At most the first `MOST_CALIBRATED` windows are used. Windows are ordered by a hash of their source, so these
+    belong to a random part of the sources.
 
     Args:
         embeddings: float32 (n, dimensions).
         sources: (n,) source of each window.
         model: the checkpoint that made the embeddings.
-        seed: of the draws.
+        seed: seed of the draws.
         unseen: bool (n,), windows of sources that the model did not learn from; None means all.
     """
     some = np.asarray(embeddings[:MOST_CALIBRATED])
@@ -212,7 +214,7 @@ def calibration_for(
 def edge_weights(calibration: Calibration | None, threshold: float | None) -> tuple[float, float]:
     """Threshold and scale of the signed weights `scale * (cosine - threshold)`.
 
-    A calibration gives weights in nats; a threshold that the user gives shifts them.
+    A calibration gives weights in nats. A threshold given by the user replaces the calibration's.
     """
     if calibration is None:
         return (DEFAULT_THRESHOLD if threshold is None else threshold), 1.0
@@ -228,14 +230,14 @@ def cluster(
     say: Say,
     assign: Assign | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Cluster the windows of the core; labels (n,) int64, -1 for the others, and what is known of the clustering.
+    """Cluster the core windows; returns labels (n,) int64, -1 for all other windows, and facts about the clustering.
 
     Args:
         vectors: float32 (n, dimensions), rows of length 1.
-        core: rows of the windows that decide what clusters there are.
-        threshold, scale: of the weights.
+        core: rows of the windows that determine the clusters.
+        threshold, scale: as `edge_weights` returns them.
         settings: seed and time limit.
-        say: told about the result.
+        say: called with messages about the result.
         assign: runs tasks over rows of the vectors; None is `by_blocks`.
     """
     assign = assign or by_blocks(vectors)
@@ -268,7 +270,7 @@ def cluster(
 
 
 def _search(vectors: np.ndarray, threshold: float, settings: AnalysisSettings) -> tuple[np.ndarray, Any]:
-    """Labels by a search whose work, not its time, is bounded: the same on a slow machine and a fast one."""
+    """Labels by a search with bounded work instead of a time limit: equal labels on slow and fast machines."""
     graph = CorrelationClustering(random_state=settings.seed, memory_limit=MATRIX_BYTES).graph_of(vectors, threshold)
     restarts = max(1, int(SEARCH_CELLS / max(1, graph.n) ** 2))
     return refine(graph, seed=settings.seed, restarts=restarts), graph
@@ -290,7 +292,7 @@ def _solve(
 
 
 def _in_words(labels: np.ndarray) -> str:
-    """How many clusters of several windows there are, and how many windows are alone; as the report counts them."""
+    """The numbers of clusters with several windows and of singletons, counted as in the report."""
     sizes = np.unique_counts(labels).counts
     alone = int((sizes == 1).sum())
     words = counted(len(sizes) - alone, "cluster")
@@ -298,9 +300,9 @@ def _in_words(labels: np.ndarray) -> str:
 
 
 class _Centres:
-    """Clusters as the sums of their members' vectors, and which of them attracts a window most.
+    """Clusters represented by the sums of their members' vectors, to find the one that attracts a window most.
 
-    Beyond `similarity.Nearest.EXACT_UP_TO` clusters, only those whose means are nearest come into question.
+    With more than `similarity.Nearest.EXACT_UP_TO` clusters, the nearest means are found approximately.
 
     Args:
         vectors: float32 (n, dimensions) of all windows.
@@ -309,7 +311,7 @@ class _Centres:
         threshold: the cosine at which a pair neither attracts nor repels.
     """
 
-    # Nearest means that are weighed: the largest sum of weights is rarely further down.
+    # Nearest means whose sums of weights are compared. The largest sum rarely belongs to a cluster further away.
     CANDIDATES = 16
 
     def __init__(self, vectors: np.ndarray, labels: np.ndarray, members: np.ndarray, threshold: float):
@@ -326,12 +328,12 @@ class _Centres:
         return Nearest(self._sums / self._sizes[:, None])
 
     def __getstate__(self) -> dict[str, Any]:
-        # The index of a search does not travel to an executor, which builds its own.
+        # The search index is not sent to executors; each builds its own.
         return {name: value for name, value in self.__dict__.items() if name != "_search"}
 
     @property
     def cells_a_row(self) -> int:
-        """Numbers that are held for a window."""
+        """Numbers in memory per window."""
         return max(self._search.cells_a_row, self.CANDIDATES * self._sums.shape[1])
 
     def attraction(self, vectors: np.ndarray, own: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -339,7 +341,7 @@ class _Centres:
 
         Args:
             vectors: float32 (m, dimensions).
-            own: (m,) clusters of windows that are members: a window does not attract itself.
+            own: (m,) clusters of the windows, if they are members. Their own vectors are then not counted.
         """
         places, _ = self._search.of(vectors, self.CANDIDATES)
         weights = np.einsum("ij,ikj->ik", vectors, self._sums[places]) - self._threshold * self._sizes[places]
@@ -352,7 +354,7 @@ class _Centres:
         return self.clusters[places[here, best]], weights[here, best]
 
     def to_own(self, vectors: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """The sum of the weights of members to the others of their clusters (m,)."""
+        """Sum of the weights between each member and the other members of its cluster (m,)."""
         place = np.searchsorted(self.clusters, own)
         itself = np.einsum("ij,ij->i", vectors, vectors) - self._threshold
         inside = np.einsum("ij,ij->i", vectors, self._sums[place]) - self._threshold * self._sizes[place]
@@ -360,7 +362,7 @@ class _Centres:
 
 
 def _join(assign: Assign, labels: np.ndarray, rows: np.ndarray, centres: _Centres) -> np.ndarray:
-    """Let windows join the clusters that attract them most; returns those that none attracts."""
+    """Let each window join the cluster that attracts it most; returns the windows that no cluster attracts."""
 
     def attraction(vectors: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, ...]:
         return centres.attraction(vectors)
@@ -374,7 +376,7 @@ def _join(assign: Assign, labels: np.ndarray, rows: np.ndarray, centres: _Centre
 
 
 def _settle(assign: Assign, labels: np.ndarray, core: np.ndarray, centres: _Centres) -> None:
-    """Once more, let each window of the core move to the cluster that attracts it most now that all have one."""
+    """Move each core window once more to the cluster that attracts it most, now that all of them have a cluster."""
     before = labels.copy()
 
     def move(vectors: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -388,7 +390,7 @@ def _settle(assign: Assign, labels: np.ndarray, core: np.ndarray, centres: _Cent
 
 
 def by_size(labels: np.ndarray) -> np.ndarray:
-    """The same clusters numbered by size, the largest 0; those of one size in the order of their first members."""
+    """Number clusters by size, the largest 0; clusters of equal size are in the order of their first members."""
     if not len(labels):
         return labels
     _, first, inverse, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
@@ -398,10 +400,10 @@ def by_size(labels: np.ndarray) -> np.ndarray:
 
 
 def solution(found: Solution, threshold: float, scale: float) -> dict[str, Any]:
-    """What is known of a clustering, in units of edge weight; bound and gap are None where nothing was proved.
+    """Facts about a clustering, in units of edge weight; bound and gap are None if nothing was proved.
 
     Args:
-        found: in units of cosine.
-        threshold, scale: of the weights, `scale * (cosine - threshold)`.
+        found: the solution, in units of cosine.
+        threshold, scale: of the edge weights `scale * (cosine - threshold)`.
     """
     return {"threshold": float(threshold), "scale": float(scale), **found.scaled(scale).summary()}

@@ -25,13 +25,14 @@ from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks
 from telescope_transformer.windows import Windows, concat_windows
 
-# Records that are profiled at a time: about 1 GB with all intermediate counts.
+# Records that are profiled at a time. They take about 1 GB with all intermediate counts.
 RECORDS_AT_A_TIME = 2_000_000
-# Largest number of profiled windows per cluster: the standard error of a share is then at most 0.5 %.
+# Largest number of profiled windows per cluster. The standard error of a share is then at most 0.5 %.
 MOST_PROFILED = 10_000
-# Our choice: largest clusters that are explained, windows of each, and windows of other clusters as donors of values.
+# Our choices: number of largest clusters that are explained, number of windows of each, and number of windows of other
+# clusters that donate values.
 EXPLAINED, WINDOWS_EXPLAINED, DONORS = 60, 50, 2_000
-# Our choice: nearest clusters and typical windows that a profile lists.
+# Our choice: numbers of nearest clusters and of typical windows in a profile.
 NEAREST = TYPICAL = 3
 
 
@@ -91,7 +92,7 @@ def count_records(
 
 
 def _chosen(labels: np.ndarray, sizes: np.ndarray, n_several: int) -> np.ndarray:
-    """Mask of the windows to profile, bool (n,); of very large clusters, evenly spaced windows."""
+    """Mask of the windows to profile, bool (n,). Very large clusters are sampled at even spacing."""
     chosen = labels < n_several
     order = np.argsort(labels, kind="stable")
     begins = offsets_of(sizes)
@@ -113,7 +114,7 @@ def _batches(labels: np.ndarray, n_records: np.ndarray, chosen: np.ndarray, n_se
 
 
 def _explained(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Mask of the windows to explain: those of the largest clusters, and donors from other clusters, bool (n,)."""
+    """Mask of the windows of the explained (largest) clusters and of donors from other clusters, bool (n,)."""
     explained = np.zeros(len(labels), dtype=bool)
     order = np.argsort(labels, kind="stable")
     ends = np.cumsum(sizes)

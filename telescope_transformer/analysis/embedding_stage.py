@@ -22,10 +22,10 @@ from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.report.words import counted
 from telescope_transformer.windows import Windows
 
-# Windows that are embedded at a time: 8 MB of vectors. Batches stay within a block, so the embeddings are equal to the
-# last bit whatever the number of shards.
+# Windows that are embedded at a time: 8 MB of vectors. Batches stay within a block, so that the embeddings are the
+# same to the last bit for any number of shards.
 BLOCK = 16_384
-# Windows that adaptation samples from: more than the 102,400 that it sees in 200 steps of 256 pairs.
+# Windows that adaptation samples from. In 200 steps of 256 pairs it sees 102,400, which is fewer.
 MOST_LEARNED = 10 * BLOCK
 ARRAY, PROGRESS, PARTS = "embeddings.npy", "progress.json", "parts"
 
@@ -90,7 +90,7 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
 
 
 def adaptation_facts(work: Path) -> dict[str, Any]:
-    """Result of the adaptation to the windows of a work folder; says that nothing was adapted if there was none.
+    """Result of the adaptation to a work folder's windows. Without an adaptation, it says that nothing was adapted.
 
     Raises:
         DatasetError: if the file is damaged.
@@ -123,7 +123,7 @@ def unseen_windows(work: Path, model: str | None, sources: pa.ChunkedArray) -> n
 
 
 def _first_windows(work: Path) -> Windows:
-    """The first windows of a work folder; if there are very many, they are those of a random part of the sources."""
+    """The first windows of a work folder. If there are more, they belong to a random part of the sources."""
     blocks = list(islice(read_blocks(work, BLOCK), -(-MOST_LEARNED // BLOCK)))
     return Windows.from_table(pa.concat_tables([block.to_table() for block in blocks]))
 

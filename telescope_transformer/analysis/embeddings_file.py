@@ -1,4 +1,4 @@
-"""Correlation clustering of a Parquet file with embeddings of any origin."""
+"""Correlation clustering of a Parquet file of embeddings, from this package or elsewhere."""
 
 import json
 import time

@@ -226,7 +226,7 @@ def _id(manifest: Manifest) -> str:
 
 
 def _drawn_span(heads: pa.Table, manifest: Manifest) -> tuple[int, int]:
-    """First and last time of the charts: outlying days of wrong clocks are left out."""
+    """First and last time of the charts, without outlying days that come from wrong clocks."""
     days, records = np.array(manifest.days)[:, :2].T
     first, last = main_span(days, records)
     starts, ends = heads["start"].to_numpy(), heads["end"].to_numpy()
@@ -242,7 +242,7 @@ def _rejects(folder: Path, manifest: Manifest) -> pa.Table:
 def threshold_sweep(
     windows: pa.Table, vectors: np.ndarray, profiles: list[dict[str, Any]], threshold: float
 ) -> tuple[pa.Table, list[dict[str, Any]]]:
-    """Coarser and finer clusterings: their table and a row per level. The profiles are given their stability."""
+    """Coarser and finer clusterings: their table, and a row per level. Also adds the stability to the profiles."""
     levels = walk_thresholds(np.asarray(vectors), windows["cluster"].to_numpy(), threshold)
     for profile in profiles:
         profile["stability"] = float(levels.stability[profile["cluster"]])

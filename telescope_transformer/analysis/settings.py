@@ -35,7 +35,8 @@ class AnalysisSettings:
         time_limit: seconds to spend on the proof of the lower bound; the search has a fixed amount of work.
         seed: seed of the search.
         granularity: whether to cluster at several thresholds, for the stability of each cluster.
-        networks: files that say who announces each address, for the report, or what `labels.read_owners` read of them.
+        networks: files that say which network announces each address, for the report, or the result of
+                `labels.read_owners` on them.
 
     Raises:
         SolverError: if the threshold is not from -1 to 1, or the time limit is negative.
@@ -57,7 +58,7 @@ class AnalysisSettings:
     networks: Sequence[str | Path] | Owners = ()
 
     def __post_init__(self) -> None:
-        # Checked here because the stages would refuse it only after other stages have done their work.
+        # Checked here, because otherwise a later stage would refuse it after earlier stages have done their work.
         if self.threshold is not None and not (isinstance(self.threshold, Real) and -1 <= self.threshold <= 1):
             raise SolverError(f"the threshold is a cosine and must be from -1 to 1, not {self.threshold!r}")
         if not isinstance(self.time_limit, Real) or not self.time_limit >= 0:

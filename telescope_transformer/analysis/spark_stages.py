@@ -25,7 +25,7 @@ from telescope_transformer.preparation.spark import run_tasks, session_at
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# Windows per task of the assignment: 128 MB of vectors of 128 dimensions.
+# Windows per assignment task: 128 MB of vectors of 128 dimensions.
 RANGE = 2**18
 
 Task = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]

@@ -35,7 +35,7 @@ def windows_table(
 
 
 def sources_table(windows: pa.Table) -> pa.Table:
-    """Build the table of sources with windows; if clusters tie, the one with more records wins."""
+    """Build the table of sources with windows. If two clusters have equally many windows, more records decide."""
     if "placement" not in windows.column_names:
         windows = windows.append_column("placement", pa.nulls(windows.num_rows, pa.float32()))
     votes = windows.group_by(["source", "cluster"], use_threads=False).aggregate(

@@ -1,8 +1,8 @@
-"""Adaptation: the training loop on the records of the telescope at hand, without labels.
+"""Adaptation: run the training loop on the records of the analysed telescope, without labels.
 
-A share of the sources is held out. The adapted weights replace the base's unless they are significantly worse on the
-held-out sources: unless the 95 % interval of the difference lies below zero. Then, and with too few sources to learn
-from, the base is only centred on the telescope.
+A share of the sources is held out. The adapted weights replace those of the base model unless they are significantly
+worse on the held-out sources, that is, unless the 95 % interval of the difference lies below zero. If they are worse,
+or if there are too few sources to learn from, the base model is only centred on the telescope.
 """
 
 import copy
@@ -43,7 +43,7 @@ from telescope_transformer.learning.training import (
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.windows import Windows
 
-# To turn a budget in seconds into steps, this many steps are timed on a copy of the model. The first fills caches.
+# To turn a budget in seconds into steps, this many steps are timed on a copy of the model. The first one fills caches.
 TIMED_STEPS = 5
 # With fewer steps the learning-rate schedule has no time to decay.
 FEWEST_STEPS = 20
@@ -153,8 +153,8 @@ def adapt(
     Args:
         windows: windows of any length.
         base: directory or Hub id of the checkpoint to start from and compare with; None is the shipped one.
-        settings: how it is adapted.
-        folder: folder for training checkpoints, so that the same call continues after a kill; None keeps none.
+        settings: settings of the adaptation.
+        folder: folder for training checkpoints, from which the same call continues after a kill; None keeps none.
         progress: whether to show a progress bar on a terminal.
         say: called with each progress message.
 

@@ -17,7 +17,7 @@ from sklearn.covariance import ledoit_wolf
 from telescope_transformer.embedding import embed_windows, one_thread
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 
-# Windows of fewer records say more of their length than of their source.
+# The embeddings of windows with fewer records depend more on their length than on their source.
 SHORTEST = 4
 # One window per source: the covariance of 128 dimensions changes little with more.
 MOST_WINDOWS = 4_000
@@ -26,7 +26,7 @@ FEWEST_WINDOWS = 10
 # Full whitening has the exponent .5. Half of it amplifies less noise in directions of little variance; clusters of
 # simulated actors then reach an ARI of .67 (.20 to .29 without centring).
 EXPONENT = 0.25
-# Share of the largest variance below which a variance is rounding.
+# A variance below this share of the largest variance is rounding error.
 SMALLEST_VARIANCE = 1e-6
 
 
@@ -36,7 +36,7 @@ def centred(
     """A copy of the model whose embeddings of the windows are centred and scaled; None if there are too few windows.
 
     Args:
-        windows: of any length; one window of each source counts.
+        windows: windows of any length; one window of each source is used.
     """
     long = windows.filter(pc.greater_equal(windows["n_records"], SHORTEST))
     first = np.unique(long["source"].to_numpy(zero_copy_only=False), return_index=True)[1]

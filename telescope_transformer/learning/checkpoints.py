@@ -43,7 +43,7 @@ def write_checkpoint(
         state: state of the run, stored as JSON.
         keep: number of newest checkpoints to keep.
         main: whether this process seals and renames.
-        wait: barrier: returns when every process has called it.
+        wait: barrier that returns when every process has called it.
 
     Raises:
         TrainingError: if the disk is full or not writable; earlier checkpoints stay.

@@ -20,12 +20,12 @@ class PairBatches(Dataset[BatchEncoding]):
     A batch holds `input_ids` (2n, T, fields) and `inter_arrival` (2n, T): the first window of each of n pairs, then
     the second of each. If the second windows are shorter than the first, they are padded, and the batch also has an
     `attention_mask` (2n, T). `sources` (n,) are the numbers of the pairs' sources in the store, and `networks` (n,)
-    those of their networks.
+    the numbers of their networks.
 
     Args:
         store: encoded records of all sources.
         sampler: draws the pairs of a step.
-        tokenizer: of the model that is trained.
+        tokenizer: tokenizer of the model that is trained.
         rank, processes: the pairs of a step are divided evenly among the processes, without duplicates.
         field_dropout: for each field, the probability that a window is shown without it; `dst_ip` is all octets.
         time_jitter: standard deviation of the logarithm of a random factor on all inter-arrival times of a window,
@@ -124,7 +124,7 @@ def batches(dataset: Dataset[BatchEncoding], steps: range, workers: int = 0) -> 
         sampler=steps,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
-        # A generator of its own: otherwise the loader would advance the one that dropout uses.
+        # A separate generator, because otherwise the loader would advance the one that dropout uses.
         generator=torch.Generator(),
     )
     return iter(loader)

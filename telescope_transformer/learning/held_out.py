@@ -14,19 +14,20 @@ from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLe
 from telescope_transformer.splits import source_digest
 from telescope_transformer.windows import fixed_windows
 
-# A thousand windows are half a million pairs, which gives an AUROC to about .01.
+# A thousand windows have half a million pairs, which determine an AUROC to about .01.
 MOST_SOURCES = 250
 WINDOWS_PER_SOURCE = 4
-# With fewer sources or fewer positive pairs, the metrics cannot tell which weights are better.
+# With fewer sources or fewer positive pairs, the metrics cannot show which weights are better.
 FEWEST_SOURCES = 10
 FEWEST_PAIRS = 20
-# Our choice of bootstrap replicates over sources; the quantile is the upper end of their 95 % interval.
+# Our choice: number of bootstrap replicates over sources. The quantile is the upper end of their 95 % interval.
 REPLICATES = 200
 UPPER_END = 0.975
-# The metrics that decide: recognising a source, and relating different sources of one network, often one actor's.
+# The metrics that decide: recognising a source, and relating different sources of one network, which often belong to
+# one actor.
 SCORED = ("same_source", "siblings")
 
-# What the AUROCs are called in messages.
+# Names of the AUROCs in messages.
 NAMES = {
     "same_source": "one source or two",
     "hard": "one source or two that ask for one service",

@@ -80,7 +80,7 @@ class Trainer:
         data: batches of this process.
         arguments: options of the run.
         output: directory of checkpoints and logs.
-        identity: facts beside the options that must be the same when the run is continued.
+        identity: facts, besides the options, that must be the same when the run is continued.
         progress: whether to show a progress bar on a terminal.
     """
 
@@ -144,7 +144,7 @@ class Trainer:
         return record
 
     def time_steps(self, steps: int) -> float:
-        """Seconds per step: the fastest of the first few. This changes the weights of the run."""
+        """Seconds of the fastest of the first few steps. Running them changes the weights."""
         self.model.train()
         taken, begun = [], time.perf_counter()
         for step, batch in enumerate(batches(self.data, range(steps))):
@@ -169,7 +169,7 @@ class Trainer:
         bf16 = self.arguments.mixed_precision == "bf16"
 
         def embed(chunk: dict[str, torch.Tensor]) -> torch.Tensor:
-            # Not through Accelerate, whose precision is set once for the whole process.
+            # Accelerate is not used for this, because its precision is set once for the whole process.
             with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=bf16):
                 return self.model(**chunk).embeddings.float()
 
@@ -241,7 +241,7 @@ class Trainer:
             self._cut_log(0)
             return 0
         checkpoint = checkpoint_path(self.output / "checkpoints", first)
-        # Options that the version which began the run did not have are at their defaults.
+        # Options that are newer than the version that began the run have their defaults.
         before = TrainingArguments().to_dict() | read_state(checkpoint)["identity"]
         changed = sorted(
             name

@@ -6,8 +6,9 @@ import numpy as np
 
 from telescope_transformer.errors import TrainingError
 
-# Fewest records that windows are cut down to. A single record has no inter-arrival time, and with single records,
-# organisations of windows of eight records were told apart worse (AUROC .86 instead of .91 on the scanners of 2024).
+# Fewest records that windows are cut down to. A single record has no inter-arrival time. Training with single records
+# also made it harder to tell the organisations of eight-record windows apart (AUROC .86 instead of .91 on the scanners
+# of 2024).
 FEWEST_RECORDS = 2
 
 
@@ -18,7 +19,7 @@ class Pairs:
     Args:
         sources: (n,) number of each pair's source; the second window may be of another source of the same network.
         starts: (2, n) first record of each window, counted over all records.
-        lengths: records of the first windows, and of the second.
+        lengths: number of records in the first windows, and in the second windows.
     """
 
     sources: np.ndarray
@@ -55,15 +56,15 @@ class PairSampler:
 
     First one length is drawn for all windows of the step. If lengths differed within a half of the batch, the model
     could learn them instead of the traffic. Then sources that are long enough for two windows are drawn without
-    replacement, with probability proportional to (records)^alpha, so that no negative is of the anchor's own source.
-    Finally two windows that do not overlap are drawn uniformly from the records of each source. In some steps all
-    second windows are then cut down to a few records, so that a source of a few records is embedded near the windows
-    that it would have had.
+    replacement, with probability proportional to (records)^alpha, so that no negative is from the anchor's own source.
+    Finally, two windows that do not overlap are drawn uniformly from the records of each source. In some steps all
+    second windows are then cut down to a few records. A source with few records is then embedded near the longer
+    windows that it would have had.
 
     Args:
         offsets: (S + 1,) first record of each source, and the total number of records.
         options: how pairs are drawn.
-        siblings: (S,) numbers that sources of one network share; None if no pair joins two sources.
+        siblings: (S,) number of each source's network; None if no pair joins two sources.
 
     Raises:
         TrainingError: if fewer than `batch_pairs` sources have twice `min_records` records.
@@ -141,8 +142,8 @@ class _Families:
     """Groups of sources of one network, to draw another source of the same network.
 
     Args:
-        siblings: (S,) numbers that sources of one network share.
-        able: (S,) bool, which sources have enough records.
+        siblings: (S,) number of each source's network.
+        able: (S,) bool, whether a source has enough records.
     """
 
     def __init__(self, siblings: np.ndarray, able: np.ndarray):

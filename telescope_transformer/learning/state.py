@@ -93,7 +93,7 @@ def _bare(optimizer: Any) -> Optimizer:
 
 
 def _random_numbers() -> dict[str, torch.Tensor]:
-    """State of the random number generators that dropout uses. Batches have generators of their own."""
+    """State of the random number generators that dropout uses. Batches use separate generators."""
     states = {"cpu": torch.get_rng_state()}
     return states | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
 

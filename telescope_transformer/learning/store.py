@@ -149,7 +149,7 @@ def _arrange(windows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Table]:
     """Compute the place of each window's records, such that sources are contiguous and in time order.
 
     Returns:
-        Place of each window's first record (W,), seconds between that record and the previous one of the source (W,),
+        Place of each window's first record (W,), seconds between that record and the previous one of its source (W,),
         and the sources with their numbers of records, in the order of the store.
     """
     encoded = windows["source"].combine_chunks().dictionary_encode()
@@ -159,7 +159,7 @@ def _arrange(windows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Table]:
     order = np.lexsort((start, codes))
     gap = start[order] - np.concatenate([[0], end[order][:-1]])
     gap[np.flatnonzero(np.diff(codes[order], prepend=-1))] = 0
-    # Windows of two appends may overlap in time if two sensors recorded at once.
+    # Windows of two appends may overlap in time if two sensors recorded at the same time.
     gap = np.maximum(gap, 0)
     places, gaps = np.empty_like(records), np.empty(len(records), dtype=np.float32)
     places[order] = offsets_of(records[order])[:-1]
@@ -192,5 +192,5 @@ def _encode(
 
 
 def networks_of(sources: pa.Array) -> np.ndarray:
-    """A number for each source (S,) that the sources of one network share; see `addresses.network_of`."""
+    """The number of each source's network (S,); see `addresses.network_of`."""
     return pa.array(map(network_of, sources.to_pylist())).dictionary_encode().indices.to_numpy().astype(np.int64)

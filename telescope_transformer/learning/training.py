@@ -47,7 +47,7 @@ class TrainingPaths:
         start_from: directory or Hub id of the model to start from; "shipped" is the checkpoint in this package, and
             None creates a model from the recipe.
         revision: revision of that model on the Hub.
-        split: split of the datasets; "all" is all of them.
+        split: split of the datasets; "all" uses all splits.
         cache: directory of the encoded records; None is OUTPUT/cache.
     """
 
@@ -134,7 +134,7 @@ def make_trainer(
     records = sum(int(store.offsets[-1]) for store in stores)
     facts = arguments.to_dict() | dict(identity) | {"records": records}
     trainer = Trainer(accelerator, model, data, arguments, output, facts, progress=progress)
-    # The device is no part of a run's identity: it may continue on another one.
+    # The device is not part of the identity, because a run may continue on another device.
     return trainer, facts | {"device": accelerator.device.type}
 
 
@@ -148,7 +148,7 @@ def with_precision_of_device(arguments: TrainingArguments) -> TrainingArguments:
 
 
 def fastest_precision(arguments: TrainingArguments) -> TrainingArguments:
-    """The options, in bfloat16 where the device has instructions for it and they leave the precision open."""
+    """The options, with bfloat16 if they leave the precision open and the device has instructions for it."""
     native = computes_bf16(PartialState(cpu=arguments.cpu).device)
     return dataclasses.replace(arguments, mixed_precision=arguments.mixed_precision or ("bf16" if native else "no"))
 
@@ -283,7 +283,7 @@ def save_model(
 def end_processes() -> None:
     """Leave the process group, if there is one."""
     if torch.distributed.is_initialized():
-        # A wrapped model that outlives the group ends it while it holds the interpreter's lock, for which the group's
-        # own thread may be waiting: the process would never end.
+        # If a wrapped model outlives the group, the model destroys the group while it holds the interpreter's lock.
+        # The group's own thread may be waiting for that lock, and the process would hang forever.
         gc.collect()
         torch.distributed.destroy_process_group()

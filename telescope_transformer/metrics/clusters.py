@@ -1,9 +1,9 @@
 """Agreement of a clustering with a ground truth: scores of joined and cut edges, and common scores of partitions.
 
-All scores are computed from the contingency table, without enumerating pairs. Unlike those of scikit-learn they accept
-weights: in a bootstrap replicate over sources, a window counts as often as its source was drawn. A pair inside a
-source counts as often as the source was drawn, not its square, because two draws of a source form no pairs (as in
-`pairs`).
+All scores are computed from the contingency table, without enumerating pairs. Unlike the scores of scikit-learn, they
+accept weights: in a bootstrap replicate over sources, a window counts as often as its source was drawn. A pair inside
+a source counts as often as the source was drawn, not the square of that number, because two draws of the same source
+do not form pairs with each other (as in `pairs`).
 """
 
 from collections.abc import Mapping
@@ -61,7 +61,8 @@ def edge_scores(
 
     Args:
         truth, clusters: (n,) labels of any kind.
-        weights: (n,) at least 0, how often each window counts; the weight of a pair is the product of the two.
+        weights: (n,) at least 0, how often each window counts. The weight of a pair is the product of its windows'
+            weights.
         sources: (n,) labels of windows that are drawn together and so have equal weights; the weight of a pair inside
             a source is that weight, not its square. None: each window is drawn on its own.
 
@@ -81,7 +82,7 @@ def partition_scores(
     The V-measure favours many small clusters; the adjusted Rand index and the variation of information do not.
     References: Hubert and Arabie, "Comparing partitions", 1985; Rosenberg and Hirschberg, 2007; Meila, "Comparing
     clusterings", 2007, H(truth | clusters) + H(clusters | truth). Arguments are those of `edge_scores`; `sources`
-    affects only the adjusted Rand index, which alone is about pairs.
+    affects only the adjusted Rand index, because the other scores do not count pairs.
     """
     table = _contingency(truth, clusters, weights, sources)
     joint, classes, groups = (_entropy(part.sizes) for part in (table.cells, table.classes, table.clusters))
@@ -117,7 +118,7 @@ def _crossed(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _partition(codes: np.ndarray, weights: np.ndarray, units: np.ndarray) -> _Partition:
-    """Partition windows; those of one unit have equal weights.
+    """Partition windows. Windows of the same unit have equal weights.
 
     For m windows of weight w in a unit and group, the squared size has the term w^2 m^2, but twice the weight of their
     pairs is w m (m - 1). The surplus sums the differences.

@@ -1,7 +1,7 @@
 """The metrics as modules for `evaluate.load` and Spaces for the Hub, all made from one table.
 
-Each metric is a row of `MODULES`: what it says of itself, its inputs, and a function of arrays. From the row come the
-class that `evaluate.load` finds in the metric's folder, and the files of its Space.
+Each metric is a row of `MODULES`: its description, its inputs, and a function of arrays. The class that
+`evaluate.load` finds in the metric's folder and the files of its Space are made from this row.
 """
 
 import shutil
@@ -39,15 +39,15 @@ class MetricModule:
     """One metric.
 
     Attributes:
-        title: of its card.
-        question: what it answers, in a sentence.
-        description: how, in a sentence.
+        title: title of its card.
+        question: the question that it answers, in a sentence.
+        description: how it answers the question, in a sentence.
         features: type of each input that has a value per window.
-        inputs: what each input is, further arguments included.
-        outputs: what each figure is, a line each.
+        inputs: description of each input, including further arguments.
+        outputs: description of each figure, one per line.
         example: statements, then the call and its result.
-        limitations: what to mind when reading the figures.
-        compute: the inputs as keywords to the figures.
+        limitations: what to be aware of when reading the figures.
+        compute: function from the inputs, as keyword arguments, to the figures.
     """
 
     title: str
@@ -204,9 +204,9 @@ def write_space(name: str, folder: Path, repository: str | None = None) -> None:
     """Write the files of a metric's Space: its module, card, demonstration page and requirements.
 
     Args:
-        name: of the metric, a key of `MODULES`.
-        folder: to write to; it exists.
-        repository: name of the Space; the client looks for a module of that name. None is the metric's own name.
+        name: name of the metric, a key of `MODULES`.
+        folder: existing folder to write to.
+        repository: name of the Space; the client looks for a module of that name. None uses the metric's name.
     """
     row = MODULES[name]
     templates = Environment(loader=FileSystemLoader(SPACE), undefined=StrictUndefined, keep_trailing_newline=True)

@@ -10,8 +10,8 @@ from telescope_transformer.errors import InputError
 def retrieval(similarity: np.ndarray, sources: np.ndarray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Whether the nearest other window is of the same source, and the average precision of the whole ranking.
 
-    Equally near windows share their ranks: recall at 1 is the share of the source's windows among the nearest, and
-    average precision treats a tie as one step, as scikit-learn does.
+    Equally near windows share their rank: recall at 1 is the fraction of the nearest windows that are from the source,
+    and average precision treats a tie as one step, as scikit-learn does.
 
     Args:
         similarity: (n, n), higher is nearer; the diagonal is left out.
@@ -73,7 +73,7 @@ def classification_scores(
         `accuracy` and `macro_f1`; NaN if no window has weight or there is no label to average.
     """
     if weights is not None and not weights.any():
-        # A bootstrap replicate may draw none of the few labelled sources.
+        # A bootstrap replicate may contain none of the few labelled sources.
         return {"accuracy": float("nan"), "macro_f1": float("nan")}
     present = np.unique(true if weights is None else true[weights > 0])
     if averaged is not None:

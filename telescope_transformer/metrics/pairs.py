@@ -24,7 +24,7 @@ SCORE_DECIMALS = 6
 # Replicates per pass over the pairs, so that their weights per bin fit into the processor's cache.
 BLOCK_REPLICATES = 16
 
-# Rates at which true-positive rates are reported: few pairs are positive, so only low rates are useful.
+# False-positive rates at which true-positive rates are reported. Few pairs are positive, so only low rates are useful.
 FALSE_POSITIVE_RATES = {"tpr_at_1pct": 0.01, "tpr_at_01pct": 0.001}
 
 
@@ -69,8 +69,8 @@ class PairRanking:
         scores: (pairs,) similarity, higher is more alike.
         positive: (pairs,) bool.
         first_source, second_source: (pairs,) int, codes from 0 of the sources of a pair's two windows.
-        groups: (pairs,) int or None. Groups are ranked separately, see `aurocs`; a pair that counts in two groups
-            appears twice.
+        groups: (pairs,) int or None. Groups are ranked separately (see `aurocs`), and a pair that counts in two groups
+            occurs twice.
 
     Raises:
         InputError: if lengths differ or a score is not a number.
@@ -93,7 +93,8 @@ class PairRanking:
         scores = scores.astype(np.float32)
         n_groups = int(groups.max(initial=0)) + 1
         levels, starts = _levels(scores[positive], groups[positive], n_groups)
-        # A level has one bin for equal scores and one for scores above it; a group has one more, below its levels.
+        # Each level has a bin for equal scores and a bin for scores above it. Each group has one more bin, below its
+        # levels.
         self._first_bins = 2 * starts[:-1] + np.arange(n_groups)
         self._n_bins = 2 * len(levels) + n_groups
         sides = []
@@ -138,14 +139,19 @@ class PairRanking:
 def pair_statistics(
     scores: np.ndarray, positive: NDArray[np.bool_], *, first_source: np.ndarray, second_source: np.ndarray
 ) -> dict[str, float]:
-    """`PairRanking.statistics` of the sample itself, every source counted once."""
+    """`PairRanking.statistics` of the sample itself, with every source counted once."""
     n_sources = 1 + int(max(first_source.max(initial=0), second_source.max(initial=0)))
     figures = PairRanking(scores, positive, first_source, second_source).statistics(np.ones((1, n_sources)))
     return {name: float(values[0]) for name, values in figures.items()}
 
 
 def same_source_statistics(embeddings: np.ndarray, sources: np.ndarray) -> Mapping[str, float]:
-    """Same source or not, over all pairs of windows by their cosine: embeddings (n, d), sources (n,) of any kind."""
+    """Statistics of all pairs of windows, ranked by cosine; a pair of one source is positive.
+
+    Args:
+        embeddings: (n, d).
+        sources: (n,) of any type.
+    """
     codes = np.unique(sources, return_inverse=True)[1]
     first, second = (codes[side] for side in all_pairs(len(codes)))
     scores = condensed(cosine_matrix(embeddings))

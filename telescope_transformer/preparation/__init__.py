@@ -7,11 +7,11 @@ A prepared dataset is a folder:
     windows/shard-00000-00001.parquet  windows that the first append added to the shard
     sources-shard-00000.parquet        every source of the shard, including those without a window
     rejects.parquet                    rows that are not valid flow records: file, row, field, value, reason
-    destinations.parquet               the text of IPv6 destinations, which windows hold folded to 32 bits
+    destinations.parquet               the text of IPv6 destinations, which windows store folded to 32 bits
 
-A dataset for training (`WindowSettings.splits`) has other folders: `train` and `unseen_sequences` (the first 80 % in
-time of each training source, and the rest), `validation` and `unseen_sources`. The columns are those of
-`windows.cut_windows`. Files that the manifest does not name do not belong to the dataset.
+A dataset for training (`WindowSettings.splits`) has other folders instead of `windows`: `train` and `unseen_sequences`
+(the first 80 % in time of each training source, and the rest), `validation` and `unseen_sources`. The columns are
+those of `windows.cut_windows`. Files that the manifest does not name do not belong to the dataset.
 """
 
 from telescope_transformer.preparation.dataset import prepare

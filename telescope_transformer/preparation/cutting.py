@@ -16,7 +16,7 @@ from telescope_transformer.windows import LeftOut, Windows, cut_sorted, window_s
 MOST_CARRIED = 2**21
 # Column with the number of records of each record's source, which the cut for training needs.
 OF_SOURCE = "of_source"
-# The training part of a source in tenths: whole numbers round in the same way on every machine.
+# The training part of a source, in tenths, because whole numbers are rounded in the same way on every machine.
 _TRAIN_TENTHS = round(TRAIN_PART * 10)
 _FOLDER_OF = {"train": "train", "validation": "validation", "test": "unseen_sources"}
 
@@ -59,7 +59,7 @@ class Cutter:
         self._annotations = annotations
 
     def pieces(self, batches: Iterable[pa.Table]) -> Iterator[Piece]:
-        """Cut whole sources as they arrive. Of a very large source, cut the windows that later records cannot change.
+        """Cut whole sources as they arrive. For a very large source, cut the windows that later records cannot change.
 
         Args:
             batches: columns of `staging.STAGED_SCHEMA`, and `OF_SOURCE` if the settings ask for splits. A source must

@@ -69,8 +69,8 @@ def prepare(
 ) -> Manifest:
     """Prepare the records of `scan` as a dataset at `output`, or append them to the dataset there.
 
-    Nothing at `output` changes before the last step. If a run is interrupted, the earlier dataset is still there, or
-    none, and the next run starts afresh. An append only adds files. Windows do not span appends, and the rule "first
+    Nothing at `output` changes before the last step. If a run is interrupted, an earlier dataset is still intact, and
+    the next run starts from the beginning. An append only adds files. Windows do not span appends, and the rule "first
     80 % in time" of training sources applies to the appended records alone.
 
     Args:
@@ -149,7 +149,7 @@ def _workplace(output: Path) -> Iterator[Path]:
 
 
 def _recover(output: Path, work: Path) -> None:
-    """Put back a dataset that an interrupted run had set aside, and remove what else that run left."""
+    """Put back a dataset that an interrupted run had set aside, and remove everything else that the run left."""
     aside = work / ASIDE
     if aside.exists() and not output.exists():
         os.rename(aside, output)
@@ -197,7 +197,7 @@ def _agreed(settings: PreparationSettings, before: Manifest | None) -> Preparati
 def _stage(
     scan: Scan, directory: Path, scratch: Path, settings: PreparationSettings, before: Manifest | None, say: Progress
 ) -> Staged:
-    """Stage the records. An append takes the columns of the dataset: absent ones are null, others are dropped."""
+    """Stage the records. An append has the columns of the dataset: missing ones become null, others are dropped."""
     say("reading flow records")
     annotate = _annotation(settings.labels, say)
     if settings.engine.engine == "spark":
@@ -223,7 +223,7 @@ def _stage(
 
 
 def _annotation(labels: Path | None, say: Progress) -> Annotate:
-    """A function that adds tools recognised by packet headers, and labels of scanner lists."""
+    """A function that adds the tools recognised by packet headers, and the labels from scanner lists."""
     lists = read_labels(labels) if labels else None
     if lists is not None:
         say(lists.summary())

@@ -7,11 +7,11 @@ from pathlib import Path
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.windows import MIN_RECORDS, WINDOW, check_window
 
-# Buckets that records are staged in while their number is unknown; a shard is a union of neighbouring buckets.
+# Number of buckets that records are staged in while their number is unknown. A shard is a union of adjacent buckets.
 MOST_SHARDS = 256
 # A shard of this size is sorted in about 500 MB.
 RECORDS_PER_SHARD = 2_000_000
-# Bytes that sorting two million records takes at most (`staging.FLUSH_RECORDS`).
+# Sorting two million records (`staging.FLUSH_RECORDS`) takes at most this many bytes.
 MEMORY_OF_ONE_FLUSH = 10**9
 ENGINES = ("duckdb", "spark")
 SPLITS = ("train", "unseen_sequences", "validation", "unseen_sources")

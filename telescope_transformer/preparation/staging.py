@@ -19,9 +19,9 @@ from telescope_transformer.fields import ANNOTATIONS, TIE_ORDER, WINDOW_FIELDS
 from telescope_transformer.preparation.settings import MOST_SHARDS, shards_for
 from telescope_transformer.windows import KEY_BITS, record_field, source_keys
 
-# Records that are held in memory before they are written: sorting as many takes `settings.MEMORY_OF_ONE_FLUSH`.
+# Records that are held in memory before they are written. Sorting them takes `settings.MEMORY_OF_ONE_FLUSH`.
 FLUSH_RECORDS = 2**21
-# Our choice, to bound memory: IPv6 destinations whose text is kept; of further ones only the folded bits are known.
+# Our choice, to bound memory: number of IPv6 destinations whose text is kept. Others keep only their folded bits.
 MOST_DESTINATIONS = 2**20
 # Engines without unsigned 64-bit integers would read these as decimals.
 STAGED_FIELDS = {name: pa.int64() if kind == pa.uint64() else kind for name, kind in WINDOW_FIELDS.items()}
@@ -150,7 +150,7 @@ class _Stager:
         staged = self._columns(table)
         self.records += table.num_rows
         if not self.buckets:
-            # All records are here: the number of shards is known, so each bucket is a shard.
+            # All records have arrived, so the number of shards is known and each bucket is a shard.
             self.buckets = self.shards or (shards_for(table.num_rows) if last else MOST_SHARDS)
             if last and self.in_memory:
                 self.table = staged

@@ -16,11 +16,12 @@ from telescope_transformer.preparation.settings import WindowSettings
 from telescope_transformer.preparation.staging import Staged
 from telescope_transformer.windows import Windows
 
-# Windows per row group, the least that a reader of blocks holds in memory: up to 39 MB (128 records of 37 bytes).
+# Windows per row group. A reader of blocks holds at least one group in memory, up to 39 MB (128 records of 37 bytes).
 _WINDOWS_PER_ROW_GROUP = 8192
 # Prefix of the tables of all sources, including those without a window.
 SOURCES = "sources"
-# Columns with few distinct values. Times are stored as differences; for other columns a dictionary saves nothing.
+# Columns with few distinct values, which get a dictionary. Times are stored as differences. For other columns a
+# dictionary saves nothing.
 _DICTIONARY_COLUMNS = [
     *(f"{name}.list.element" for name in ("dst_port", "protocol", "ttl", "tcp_flags")),
     *ANNOTATIONS,

@@ -21,7 +21,7 @@ GROUP = "telescope_transformer.objectives"
 
 @dataclass(frozen=True)
 class PairFacts:
-    """What an objective gets for this process's n pairs beside their embeddings.
+    """What an objective gets, besides the embeddings, for the n pairs of this process.
 
     Args:
         sources: (n,) integers, the source of each pair.

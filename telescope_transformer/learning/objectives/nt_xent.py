@@ -19,15 +19,15 @@ from telescope_transformer.model.contrastive_loss import left_out
 class NTXent:
     """NT-Xent (Chen et al. 2020, SimCLR): each window must identify its partner among the windows of the batch.
 
-    The other pairs of a batch are of other sources, but not necessarily of other actors: a botnet may have sent a
+    The other pairs of a batch are from other sources, but not necessarily from other actors: a botnet may have sent a
     tenth of the batch. Two options keep windows of one actor from being pushed apart.
 
     Args:
         ignore_siblings: do not use sources of one /24 (IPv6: /48) as negatives of each other, because one actor often
             uses several addresses of a network.
-        ignore_nearer: do not use windows as negatives of an anchor that are more similar to it than its partner is.
-            Two windows of one actor are as similar as two of one source, so half of the actor's other windows are
-            ignored; windows of other actors are ignored only until the model tells them apart.
+        ignore_nearer: do not use windows as negatives if they are more similar to the anchor than its partner is. Two
+            windows of one actor are as similar as two windows of one source, so half of the actor's other windows are
+            ignored. Windows of other actors are ignored only until the model tells them apart.
     """
 
     name: ClassVar[str] = "nt_xent"
