@@ -29,7 +29,7 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
         names = ("remote_host", "remote_port", "local_host", "local_port")
     if kind not in _INCOMING:
         return None
-    # On an IPv6 socket, Dionaea writes IPv4 addresses as ::ffff:192.0.2.1; validation reads them as IPv4.
+    # On an IPv6 socket, Dionaea writes IPv4 addresses as ::ffff:192.0.2.1; they are read as IPv4.
     src, src_port, dst, dst_port = (record.get(name) for name in names)
     return {
         "timestamp": record.get("timestamp", record.get("@timestamp")),

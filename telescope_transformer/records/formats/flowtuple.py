@@ -1,8 +1,9 @@
 """CAIDA FlowTuple in Avro, as corsaro3 writes it (versions 3 and 4).
 
-Version 3 has one record per minute, 5-tuple, TTL, flags and packet length; of ICMP, the ports are type and code.
-Version 4 aggregates further: its destination is a /16, which becomes that prefix's first address, and the source port
-and TTL are the commonest ones, if any; of ICMP, the destination port holds type and code. Times are whole minutes.
+Version 3 has one record per minute, 5-tuple, TTL, flags and packet length. For ICMP, the ports are the type and code.
+Version 4 aggregates further. Its destination is a /16 prefix, which is replaced by its first address. The source port
+and the TTL are the commonest ones, if there are any. For ICMP, the destination port holds the type and code. Times are
+whole minutes.
 Schemas: github.com/CAIDA/corsaro3 (libcorsaro/plugins/corsaro_flowtuple.h) and github.com/CAIDA/stardust-tools.
 """
 
@@ -44,12 +45,12 @@ _LONGEST_BATCH = 1 << 17
 
 
 def sniff(head: bytes) -> bool:
-    """Whether the head is that of an Avro file whose schema names the fields of a FlowTuple."""
+    """Whether the head belongs to an Avro file whose schema has fields of a FlowTuple."""
     return head.startswith(b"Obj\x01") and b'"packet_cnt"' in head and b'"src_ip"' in head
 
 
 def _text(value: Any) -> bytes | None:
-    """A value as text, because a union may give each row another type; validation takes it from there."""
+    """A value as text for validation, because a union may give each row a different type."""
     if value is None or isinstance(value, bytes):
         return value
     return str(value).encode("utf-8", "backslashreplace")
@@ -67,14 +68,14 @@ def _columns_3(records: list[dict[str, Any]]) -> dict[str, pa.Array]:
     raw = {field: _column([record[name] for record in records]) for field, name in _VERSION_3.items()}
     sizes = [(_number(record["ip_len"]), _number(record["packet_cnt"])) for record in records]
     raw["bytes"] = _column([length * packets if length and packets else None for length, packets in sizes])
-    # Flags of other protocols than TCP are written as 0.
+    # For protocols other than TCP, corsaro writes the flags as 0.
     raw["tcp_flags"] = _column([record["tcp_flags"] if record["protocol"] == TCP else None for record in records])
     raw["tool"] = _column(["masscan" if record.get("is_masscan") else None for record in records])
     return raw
 
 
 def _commonest(value: Any) -> Any:
-    """The first of the commonest values; what is no list of them is left for validation to judge."""
+    """The first of the commonest values. A value that is not a list is left to validation."""
     if isinstance(value, list):
         return value[0] if value else None
     return value
@@ -92,7 +93,7 @@ def _columns_4(records: list[dict[str, Any]]) -> dict[str, pa.Array]:
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of a FlowTuple file; raises InputError for Avro of another schema, DamagedInput at damage."""
+    """Flow records of a FlowTuple file; raises NotFlowRecords for other Avro schemas, DamagedInput for damage."""
     avro = AvroFile(file)
     if {*_VERSION_3.values(), "ip_len"} <= set(avro.fields):
         columns_of = _columns_3

@@ -1,6 +1,7 @@
 """CAIDA FlowTuple as text, as `cors2ascii` and `cors-ft2ascii` of corsaro 2 print it.
 
-A minute's flows stand behind a comment that says when the minute begins. Of ICMP, the ports are type and code.
+The flows of a minute follow a comment with the time at which the minute begins. For ICMP, the ports are the type and
+code.
 
 Format: caida.org/tools/measurement/corsaro/docs/formats.html, and `corsaro_flowtuple_print` of corsaro 2.
 """
@@ -19,7 +20,7 @@ _OPTIONAL = ("ttl", "tcp_flags", "packets")
 
 
 class _Lines:
-    """The fields of a line, whose time is in an earlier one."""
+    """Parses the lines of one file in order, because the time of a flow is in an earlier line."""
 
     def __init__(self) -> None:
         self._begin: str | None = None
@@ -38,12 +39,12 @@ class _Lines:
 
 
 def sniff(head: bytes) -> bool:
-    """Whether one of the first lines says when a minute begins."""
+    """Whether one of the first lines is the comment that begins a minute."""
     return has_records(head, lambda line: {} if _INTERVAL.match(line) else None)
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of the lines of each minute."""
+    """Flow records of a FlowTuple text."""
     yield from read_lines(file, context, _Lines(), _OPTIONAL)
 
 

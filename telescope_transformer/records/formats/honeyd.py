@@ -1,4 +1,4 @@
-"""Honeyd's packet log: connections that begin (`S`) and packets of none (`-`); the end of a connection is skipped.
+"""Honeyd's packet log: new connections (`S`) and packets outside connections (`-`). Ends of connections are skipped.
 
 Format: honeyd_log_service and honeyd_log_probe in log.c of Honeyd.
 """

@@ -1,4 +1,4 @@
-"""Honeytrap's attackers.json (github.com/armedpot/honeytrap, which T-Pot runs): a record for each attack."""
+"""Honeytrap's attackers.json (github.com/armedpot/honeytrap, which T-Pot runs): one record per attack."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +12,9 @@ def matches(record: Mapping[str, Any]) -> bool:
 
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of the connection of the attacker; the one that honeytrap proxies is its own."""
+    """The fields of the attacker's connection. The connection that honeytrap opens as a proxy is left out."""
     connection = record["attack_connection"]
-    # T-Pot moves the ends out of the connection.
+    # T-Pot moves addresses and ports out of the connection.
     return {
         "timestamp": record.get("@timestamp", record.get("timestamp")),
         "src_ip": connection.get("remote_ip", record.get("src_ip")),

@@ -1,7 +1,8 @@
 """Alerts as lines of text: Suricata's fast.log and the alert_fast of Snort 2 and 3.
 
-Several rules may match one packet: of alerts in a row with the same time and ends, the first is a record. Suricata
-writes the year, and the ICMP type and code as ports; Snort writes no type, and the year only with -y.
+Several rules may match one packet. Of consecutive alerts with the same time, protocol, addresses and ports, only the
+first becomes a record. Suricata writes the year, and the ICMP type and code as ports. Snort does not write the ICMP
+type, and writes the year only with -y.
 Sources: src/alert-fastlog.c of Suricata; src/loggers/alert_fast.cc of Snort 3.
 """
 
@@ -30,14 +31,14 @@ _WITH_PORTS = ("TCP", "UDP", "SCTP")
 
 
 class _Lines:
-    """Reads the lines of one file in order, and leaves out further alerts of the same packet."""
+    """Parses the lines of one file in order and leaves out further alerts of the same packet."""
 
     def __init__(self, clock: LogClock) -> None:
         self._clock = clock
         self._last: Fields = {}
 
     def __call__(self, line: str) -> Fields | None:
-        """The fields of a line that is the first alert of its packet."""
+        """The fields of the first alert of a packet; None for other lines."""
         found = _LINE.match(line)
         if found is None:
             return None
@@ -46,7 +47,7 @@ class _Lines:
         number = _NUMBER.match(found["protocol"])
         fields: Fields = {"timestamp": f"{year}-{month:02d}-{day:02d}T{found['clock']}"}
         fields["protocol"] = number[1] if number else found["protocol"]
-        # Only Suricata, which writes four digits of a year, gives two numbers for every protocol.
+        # Only Suricata writes ports, or numbers in their place, for every protocol; its years have four digits.
         has_numbers = len(digits) == 4 or found["protocol"] in _WITH_PORTS
         for end in ("src", "dst"):
             text = found[end]
@@ -76,7 +77,7 @@ FORMAT = Format("ids-alerts", sniff, read)
 
 
 def _snort_fields(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an alert of Snort 3, whose ends are `address:port` unless it was told to write them apart."""
+    """The fields of an alert of Snort 3. Address and port are one value, `address:port`, or separate fields."""
     fields = {"timestamp": record.get("seconds", record.get("timestamp")), "protocol": record.get("proto")}
     for end in ("src", "dst"):
         address, _, port = str(record.get(f"{end}_ap", "")).rpartition(":")

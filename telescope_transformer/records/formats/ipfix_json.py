@@ -1,6 +1,7 @@
-"""Flows as JSON with the element names of IPFIX or NetFlow version 9: yaf with super_mediator, nProbe, pmacct, nfdump.
+"""Flows as JSON of yaf with super_mediator, nProbe, pmacct and nfdump.
 
-Where a record holds the ICMP type and code as one number (`icmpTypeCodeIPv4`, nProbe's `ICMP_TYPE`), that number is
+super_mediator uses the element names of IPFIX, nProbe those of NetFlow version 9; pmacct and nfdump use others. If
+a record holds the ICMP type and code as one number (`icmpTypeCodeIPv4`, nProbe's `ICMP_TYPE`), that number is
 type * 256 + code, as in the destination port of NetFlow.
 """
 
@@ -12,12 +13,12 @@ from telescope_transformer.records.schema import ICMP, ICMPV6
 
 
 def _first(record: Mapping[str, Any], *names: str) -> Any:
-    """The first of several elements that is there."""
+    """The value of the first of several elements that is not empty."""
     return next((record[name] for name in names if record.get(name) not in (None, "")), None)
 
 
 def _with_icmp(fields: dict[str, Any], type_and_code: Any) -> dict[str, Any]:
-    """The fields with the type and code of ICMP, a number, in the place of the ports."""
+    """For ICMP flows, the fields with the number of type and code instead of the ports."""
     icmp = str(fields["protocol"]).lower() in (str(ICMP), str(ICMPV6), "icmp", "ipv6-icmp", "icmp6", "icmpv6")
     if icmp and type_and_code is not None:
         fields |= {"src_port": "0", "dst_port": type_and_code}
@@ -25,13 +26,13 @@ def _with_icmp(fields: dict[str, Any], type_and_code: Any) -> dict[str, Any]:
 
 
 def _inner(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The record of super_mediator, which wraps it as `flows`."""
+    """The flow itself, which super_mediator wraps in `flows`."""
     flows = record.get("flows")
     return flows if isinstance(flows, dict) else record
 
 
 def matches_ipfix(record: Mapping[str, Any]) -> bool:
-    """Whether an object is a flow of super_mediator, or of another program that keeps to the names of IPFIX."""
+    """Whether an object is a flow of super_mediator or another program that uses the element names of IPFIX."""
     inner = _inner(record)
     return "sourceIPv4Address" in inner or "sourceIPv6Address" in inner
 
@@ -59,7 +60,7 @@ def ipfix_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 IPFIX_DIALECT = Dialect("ipfix-json", matches_ipfix, ipfix_fields)
 
-# NetFlow version 9 (RFC 3954, section 8), which nProbe writes by number unless it is told --json-labels.
+# Numbers of NetFlow version 9 elements (RFC 3954, section 8). nProbe writes these unless run with --json-labels.
 _ELEMENTS = {
     "IN_BYTES": "1",
     "IN_PKTS": "2",
@@ -81,7 +82,7 @@ _NO_ADDRESS = (None, "", "0.0.0.0", "::")
 
 
 def _element(record: Mapping[str, Any], *names: str) -> Any:
-    """The first of several elements that is there, by name or by number."""
+    """The value of the first of several elements, by name or by number, that is not empty, 0.0.0.0 or ::."""
     found = (record.get(name, record.get(_ELEMENTS[name])) for name in names)
     return next((value for value in found if value not in _NO_ADDRESS), None)
 
@@ -93,7 +94,7 @@ def matches_nprobe(record: Mapping[str, Any]) -> bool:
 
 
 def nprobe_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields by their NetFlow elements; an address of the other version is 0.0.0.0 or ::."""
+    """The fields by their NetFlow elements. Addresses of the IP version that is not used are 0.0.0.0 or ::."""
     times = ("FLOW_START_MICROSECONDS", "FLOW_START_MILLISECONDS", "FLOW_START_SEC", "FIRST_SWITCHED")
     fields = {
         "timestamp": _element(record, *times),
@@ -118,7 +119,7 @@ def matches_pmacct(record: Mapping[str, Any]) -> bool:
 
 
 def pmacct_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields by pmacct's names; the time needs the primitive timestamp_start, else it is the time bin's."""
+    """The fields by pmacct's names. Without the primitive timestamp_start, the time is that of the time bin."""
     return {
         "timestamp": _first(record, "timestamp_start", "timestamp_min", "timestamp_arrival", "stamp_inserted"),
         "src_ip": record["ip_src"],
@@ -141,7 +142,7 @@ def matches_nfdump(record: Mapping[str, Any]) -> bool:
 
 
 def nfdump_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields by nfdump's names. An event has its time in `t_event`, and its end or an update is no new flow."""
+    """The fields by nfdump's names. Events have their time in `t_event`; updates and ends are not new flows."""
     is_event = record.get("type") == "EVENT"
     if is_event and record.get("event") in ("DELETE", "UPDATE"):
         return None

@@ -1,4 +1,4 @@
-"""JSON of no program in particular: fields by their common names, nested or with dots (`source.ip`), or as mapped."""
+"""JSON of any program. Fields are found by common names, nested or with dots (`source.ip`), or by a mapping."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ class _Found(NamedTuple):
 
 
 def _leaves(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """The plain values of nested objects, named by their path with dots."""
+    """The values of nested objects, each with its path in dotted form."""
     for key, value in record.items():
         # MongoDB writes `"timestamp": {"$date": ...}`.
         name = prefix.rstrip(".") if key.startswith("$") and prefix else f"{prefix}{key}"
@@ -33,7 +33,7 @@ _OBSERVERS = ("Fatt", "NGINX")
 
 
 def _of_another_log(record: Mapping[str, Any]) -> bool:
-    """Whether a document of a log store or a firewall says that it is no connection, or the end of one.
+    """Whether a document of a log store or a firewall does not report a new connection.
 
     Documents about a protocol, an alert or a notice repeat the addresses of a connection that has its own document.
     """
@@ -54,7 +54,7 @@ def _of_another_log(record: Mapping[str, Any]) -> bool:
     if module == "suricata" or dataset.startswith("suricata."):
         known = kind if found.get("event.provider") == module else "flow"
         return found.get("suricata.eve.event_type", known) not in ("flow", "netflow")
-    # Packetbeat writes a flow again while it lasts.
+    # Packetbeat repeats a flow while it lasts.
     return found.get("agent.type") == "packetbeat" and (
         kind not in ("", "flow") or str(found.get("flow.final")) == "False"
     )
@@ -67,7 +67,7 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
     for path, value in _leaves(record):
         for field, dropped, rank in meanings(path):
             if value is None and field == "dst_ip":
-                # A destination that is there and null is missing; one that is not there is not.
+                # A destination of null counts as a missing value, but a file may have no destination at all.
                 _keep_better(best, field, _Found(dropped, 2 * len(ALIASES[field]), ""))
             elif value is not None:
                 _keep_better(best, field, _Found(dropped, rank, value))
@@ -82,7 +82,7 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
     return fields
 
 
-# Honeypots of T-Pot (the key `type` of its Elasticsearch) whose services all run over TCP; their logs do not say it.
+# Honeypots of T-Pot (by `type` in its Elasticsearch) whose services all run over TCP; their logs omit the protocol.
 _NAMES_OF_HONEYPOTS = """
 adbhoney beelzebub citrixhoneypot dicompot elasticpot endlessh galah gopot go-pot h0neytr4p hellpot heralding honeyaml
 ipphoney log4pot mailoney medpot miniprint rdphoneypot redishoneypot snare tanner wordpot
@@ -96,7 +96,7 @@ _CONPOT_UDP = ("bacnet", "ipmi", "snmp", "tftp")
 
 
 def _transport_of_honeypot(record: Mapping[str, Any]) -> str | None:
-    """The protocol of a connection to a honeypot whose log does not tell it; None of any other record."""
+    """The protocol of a connection to a honeypot that does not log it; None for other records."""
     honeypot = str(record.get("type")).lower()
     if honeypot in _HONEYPOTS_OF_TCP or honeypot in _HONEYPOTS_OF_UDP:
         return "tcp" if honeypot in _HONEYPOTS_OF_TCP else "udp"
@@ -112,12 +112,12 @@ def _keep_better(best: dict[str, _Found], field: str, found: _Found) -> None:
     if known is None or found[:2] < known[:2]:
         best[field] = found
     elif found[:2] == known[:2] and found.value != known.value:
-        # Two places say two things, such as an outer and an inner packet: neither is taken.
+        # Equally good values differ, such as those of an outer and an inner packet, so neither is taken.
         best[field] = found._replace(value=None)
 
 
 def _reporter(record: Mapping[str, Any]) -> Any:
-    """Which end reported a flow log of Google Cloud: `SRC` or `DEST`."""
+    """The end of the connection that reported a Google Cloud flow: `SRC` or `DEST`. None for other records."""
     payload = record.get("jsonPayload", record)
     return payload.get("reporter") if isinstance(payload, dict) and "connection" in payload else None
 
@@ -129,11 +129,11 @@ GCP_DIALECT = Dialect(
     fallback=_by_alias,
 )
 """Flow logs of Google Cloud (docs.cloud.google.com/vpc/docs/about-flow-logs-records). A flow between two machines of
-the cloud is reported by both: what the destination reports counts, and the rest only where a file has nothing else."""
+the cloud is reported by both. The reports of destinations are read; the others only if a file has nothing else."""
 
 
 def json_dialect(mapping: Mapping[str, str] | None) -> Dialect:
-    """The dialect of any objects that have the fields by their common names, or by a mapping of the user."""
+    """The dialect of any objects whose fields have common names or are mapped by the user."""
 
     def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
         if not mapping:

@@ -1,7 +1,7 @@
 """Results of a scan by masscan: its JSON (`-oJ`, `-oD`) and its list (`-oL`).
 
-These are not what a telescope receives but what a scanner measured: the source is the host that answered and the
-destination port the one that was scanned on it, so that hosts group by the services that they offer.
+These records are what a scanner measured, not what a telescope received. The source is the host that answered, and the
+destination port is the scanned port of that host, so that hosts are grouped by the services that they offer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,13 +21,13 @@ _NOTE = "results of a scan, not traffic of a telescope: sources are the hosts th
 
 
 def matches(record: Mapping[str, Any]) -> bool:
-    """Whether an object is a host that masscan found (`-oJ` or `-oD`), or the mark that ends its file."""
+    """Whether an object is a host that masscan found (`-oJ` or `-oD`), or the marker at the end of its file."""
     found = "ip" in record and (isinstance(record.get("ports"), list) or "rec_type" in record)
     return found or set(record) == {"finished"}
 
 
 def fields(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The fields of the open ports of a host; banners, which masscan writes besides, are left out."""
+    """The fields of the open ports of a host. Banners are left out."""
     if "rec_type" in record:
         open_ports = [record] if record["rec_type"] == "status" else []
     else:
@@ -51,7 +51,7 @@ DIALECT = Dialect("masscan", matches, fields, note=_NOTE)
 
 
 def _is_of_search_engine(record: Mapping[str, Any]) -> bool:
-    """Whether an object is a host or a service as Shodan or Censys export it."""
+    """Whether an object is a host or service in an export of Shodan or Censys."""
     return "_shodan" in record or ("ip" in record and isinstance(record.get("services"), list))
 
 
@@ -64,12 +64,12 @@ OTHERS_DIALECT = Dialect(
 
 
 def sniff_list(head: bytes) -> bool:
-    """Whether the head is that of a list by masscan."""
+    """Whether the head belongs to a list by masscan."""
     return as_utf8(head).startswith(b"#masscan")
 
 
 def read_list(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of the lines `open tcp 80 192.0.2.1 1469123456`."""
+    """Flow records of a list, whose lines look like `open tcp 80 192.0.2.1 1469123456`."""
     layout = Layout(("state", "protocol", "dst_port", "src_ip", "timestamp"), BLANKS, quoted=False, comment=ord("#"))
     context.note(_NOTE, file.name)
     table, validator = Table(layout, layout.names, file.name), Validator(file.name, context)

@@ -1,7 +1,7 @@
-"""NetFlow and IPFIX as nfdump keeps them: its exports, and its binary files where nfdump is installed.
+"""Flows of nfdump, which collects NetFlow and IPFIX: its exports, and its binary files if nfdump is installed.
 
-The CSV export writes local time; it is read as UTC, so export with `TZ=UTC`. Both layouts of it are known, that of
-nfdump up to 1.7.2 and the short one since. `tcp_flags` are those of all packets of a flow together.
+The CSV export writes local time, which is read as UTC, so export with `TZ=UTC`. Both of its layouts are supported: the
+long one up to nfdump 1.7.2 and the short one since then. `tcp_flags` combines the flags of all packets of a flow.
 """
 
 import os
@@ -36,7 +36,7 @@ _ICMP = pa.array([b"ICMP", b"ICMP6", b"ICMPV6", b"IPV6-ICMP", b"1", b"58"], pa.b
 
 
 def _completed(raw: Raw) -> Raw:
-    """ICMP has no source port: its type and code are in the destination port, as `type.code` or one number."""
+    """Drop zero times, and source ports of ICMP. The ICMP destination port is `type.code` or one number."""
     icmp = pc.is_in(pc.ascii_upper(raw["protocol"].cast(pa.string())).cast(pa.binary()), value_set=_ICMP)
     nothing = pa.scalar(None, pa.binary())
     return raw | {
@@ -67,8 +67,8 @@ CSV_FORMAT = table_format(
     lambda head: as_utf8(head).lstrip().startswith(_CSV_HEADERS),
 )
 
-# nfdump(1), "pipe": addresses are four 32-bit numbers each, of which IPv4 uses the last. Times are milliseconds since
-# nfdump 1.7; before, seconds and milliseconds stood in columns of their own.
+# nfdump(1), "pipe": each address is four 32-bit numbers; IPv4 uses the last. Since nfdump 1.7, times are milliseconds;
+# earlier versions wrote seconds and milliseconds in separate columns.
 _PIPE_LINE = re.compile(rb"(?:2|10)\|\d+\|\d+\|\d+\|\d+\|\d+\|\d+\|\d+\|\d+\|\d+\|\d+\|")
 _PIPE_REST = (
     *("protocol", "sa0", "sa1", "sa2", "sa3", "src_port", "da0", "da1", "da2", "da3", "dst_port"),
@@ -80,7 +80,7 @@ _WORD = 0xFFFFFFFF
 
 
 def sniff_pipe(head: bytes) -> bool:
-    """Whether the first line of a head is one of nfdump's pipe export."""
+    """Whether the first line belongs to nfdump's pipe export."""
     return _PIPE_LINE.match(head) is not None
 
 
@@ -112,8 +112,8 @@ def read_pipe(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 
 PIPE_FORMAT = Format("nfdump-pipe", sniff_pipe, read_pipe)
 
-# `-o line`, which is nfdump's default, `-o long` and `-o extended`. IPv6 addresses end at a dot. Large numbers are
-# rounded (`1.2 M`), and left out.
+# `-o line` (nfdump's default), `-o long` and `-o extended`. A dot separates the port from an IPv6 address. Large
+# numbers are rounded (`1.2 M`) and therefore left out.
 _LINE = re.compile(
     r"^(?P<timestamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\s+(?:\d+d )?[\d.:]+\s+(?P<protocol>\S+)\s+"
     r"(?P<src_ip>[0-9.]+|[0-9a-f:]+)[:.](?P<src_port>\d+)\s+<?->\s+"
@@ -132,7 +132,7 @@ def _line_fields(line: str) -> Fields | None:
 
 LINE_FORMAT = line_format("nfdump-line", _line_fields, _LINE_OPTIONAL, note=_NO_ZONE)
 
-# `-o nsel` and `-o nel`: events of firewalls and translators. The end or an update of a connection is no new one;
+# `-o nsel` and `-o nel`: events of firewalls and address translators. Ends and updates of a connection are left out;
 # nfdump 1.7 calls updates UNKNOW.
 _EVENT_LINE = re.compile(
     r"^(?P<timestamp>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\s+(?P<event>[A-Z]+)\s+"
@@ -152,7 +152,7 @@ def _event_fields(line: str) -> Fields | None:
 
 EVENT_FORMAT = line_format("nfdump-events", _event_fields, (), note=_NO_ZONE)
 
-# Raw times and unscaled numbers, so that nothing depends on the zone or on rounding.
+# Raw times and unscaled numbers do not depend on the time zone or on rounding.
 _BINARY_FIELDS = {
     "timestamp": "%tsr",
     "protocol": "%pr",
@@ -166,18 +166,18 @@ _BINARY_FIELDS = {
     "icmp_type": "%it",
     "icmp_code": "%ic",
 }
-# Of a firewall's events (NSEL) and a translator's (NEL).
+# Fields of firewall events (NSEL) and address translation events (NEL).
 _EVENT_FIELDS = {"event_time": "%tevt", "event": "%evt"}
 _NOT_NEW_EVENTS = pa.array([name.encode() for name in _NOT_NEW], pa.binary())
 
 
 def sniff_binary(head: bytes) -> bool:
-    """Whether the head is that of an nfdump file of layout 1 or 2."""
+    """Whether the head belongs to an nfdump file of layout 1 or 2."""
     return len(head) >= 4 and head[:2] == b"\x0c\xa5" and head[2:4] in (b"\x01\0", b"\x02\0")
 
 
 def read_binary(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of a binary file, through nfdump; raises InputError with what to do where it is not installed."""
+    """Flow records of a binary file, read by nfdump; raises InputError with advice if nfdump is not installed."""
     program = shutil.which("nfdump")
     if program is None:
         raise InputError(
@@ -203,7 +203,7 @@ def _knows_events(program: str, file: InputFile) -> bool:
 
 
 def _new_connections(columns: Raw, rows: np.ndarray) -> tuple[Raw, np.ndarray]:
-    """The rows that end or update no connection, with their columns; the time of an event has a column of its own."""
+    """Drop rows that end or update a connection, and take the times of events from their own column."""
     if "event" in columns:
         new = pc.invert(pc.is_in(_trimmed(columns["event"]), value_set=_NOT_NEW_EVENTS))
         columns, rows = {name: column.filter(new) for name, column in columns.items()}, rows[np.asarray(new)]
@@ -218,7 +218,7 @@ def _trimmed(values: pa.Array) -> pa.Array:
 
 
 def _without_zeros(times: pa.Array) -> pa.Array:
-    """Times without those that stand for none, which is what nfdump writes for events in layouts of flows."""
+    """Times with null instead of zero. nfdump writes zero for the times of events in its layouts for flows."""
     text = times.cast(pa.string())
     zero = pc.match_substring_regex(text, rf"^\s*(?:0(?:\.0+)?\s*$|{_NO_TIME})")
     return pc.if_else(zero, pa.scalar(None, pa.string()), text).cast(pa.binary())

@@ -22,19 +22,19 @@ from telescope_transformer.records.validation import Chunk
 
 
 def sniff(head: bytes) -> bool:
-    """Whether the head is that of an ORC file."""
+    """Whether the head belongs to an ORC file."""
     return head.startswith(b"ORC")
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of an ORC file; raises InputError if it is none, DamagedInput if a stripe is broken."""
+    """Flow records of an ORC file; raises InputError for other files, DamagedInput if a stripe is broken."""
     try:
         found = orc.ORCFile(file.plain_path)
         schema, expected = found.schema, found.nrows
     except READ_ERRORS as error:
         raise InputError(f"{file.name}: not a whole ORC file: {escaped(error)}") from error
     resolved = resolve_schema(file, schema, context)
-    # `ORCFile` reads whole stripes, and a few kilobytes can say that a stripe has a billion equal rows.
+    # `ORCFile` reads whole stripes, and a few kilobytes can encode a stripe of a billion equal rows.
     fragment = OrcFileFormat().make_fragment(str(file.plain_path), filesystem=LocalFileSystem())
     batches = fragment.to_batches(
         columns=stored_columns(resolved, schema), batch_size=ROWS_PER_BATCH, batch_readahead=1, use_threads=False

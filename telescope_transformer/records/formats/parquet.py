@@ -1,4 +1,4 @@
-"""Parquet files, alone or as a lake whose folders are hive partitions (`day=2024-01-01/part-0.parquet`)."""
+"""Parquet files, alone or in folders that are hive partitions (`day=2024-01-01/part-0.parquet`)."""
 
 from collections.abc import Iterator
 
@@ -21,15 +21,15 @@ from telescope_transformer.records.validation import Chunk
 
 
 def sniff(head: bytes) -> bool:
-    """Whether the head is that of a Parquet file."""
+    """Whether the head belongs to a Parquet file."""
     return head.startswith(b"PAR1")
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of a Parquet file; partition values count as columns.
 
-    Raises InputError if the file is no Parquet file, and DamagedInput, with the row, if a page of it is broken or if
-    it holds fewer rows than its footer says.
+    Raises InputError if the file is not a Parquet file. Raises DamagedInput if a page is broken, with its row, or
+    if the number of rows differs from that in the footer.
     """
     try:
         parquet = pq.ParquetFile(file.plain_path)

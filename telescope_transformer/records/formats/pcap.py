@@ -1,4 +1,4 @@
-"""pcap captures: both byte orders, micro- and nanoseconds, plain or compressed (draft-ietf-opsawg-pcap, section 4)."""
+"""pcap captures: both byte orders, micro- or nanoseconds, plain or compressed (draft-ietf-opsawg-pcap, section 4)."""
 
 import struct
 from collections.abc import Iterable, Iterator
@@ -25,8 +25,8 @@ from telescope_transformer.records.packets import NOT_IP, RECORD, number32, read
 from telescope_transformer.records.validation import Chunk
 
 _FILE_HEADER = 24
-# Magic numbers as read in little-endian order: (big-endian file, units of the fraction per microsecond, bytes of a
-# packet's header). The last two are those of the modified pcap of Kuznetzov, with 8 more bytes for each packet.
+# Magic numbers, read in little-endian order: (whether the file is big-endian, fraction units per microsecond, bytes of
+# a packet header). The last two belong to Kuznetzov's modified pcap, whose packet headers have 8 more bytes.
 _MAGICS = {
     0xA1B2C3D4: (False, 1, 16),
     0xD4C3B2A1: (True, 1, 16),
@@ -38,7 +38,7 @@ _MAGICS = {
 
 
 def sniff(head: bytes) -> bool:
-    """Whether the head is that of a pcap file."""
+    """Whether the head belongs to a pcap file."""
     return len(head) >= 4 and struct.unpack_from("<I", head)[0] in _MAGICS
 
 
@@ -54,7 +54,7 @@ def walk_packets(
 ) -> tuple[int, int, int, int, int]:
     """Reads packets from offset `at` of the `size` bytes at address `base` until the output is full or the bytes end.
 
-    `layout` is what `_read_header` gives. Returns the fields of `Walk`.
+    `layout` comes from `_read_header`. Returns the fields of `Walk`.
     """
     big_endian, per_microsecond, header, link_type = layout
     records, skipped, odd = 0, 0, 0
@@ -85,9 +85,10 @@ def walk_packets(
 
 
 def _read_header(file: InputFile, data: np.ndarray) -> tuple[bool, int, int, int]:
-    """Byte order, fraction units per microsecond, bytes of a packet's header, and link type.
+    """Whether the file is big-endian, its fraction units per microsecond, bytes of a packet header, and link type.
 
-    Raises InputError where one is not known.
+    Raises InputError for an unknown magic number, NotFlowRecords for a link type that cannot be read, and
+    DamagedInput if the header is cut off.
     """
     header = data[:_FILE_HEADER].tobytes()
     if not sniff(header):
@@ -95,7 +96,7 @@ def _read_header(file: InputFile, data: np.ndarray) -> tuple[bool, int, int, int
     if len(header) < _FILE_HEADER:
         raise DamagedInput(file.name, len(header), "cut off within the file header")
     big_endian, per_microsecond, packet_header = _MAGICS[struct.unpack_from("<I", header)[0]]
-    # The upper bits of the field tell about frame check sequences, not about the link type.
+    # The upper bits of the field describe frame check sequences, not the link type.
     link_type = struct.unpack_from(">I" if big_endian else "<I", header, 20)[0] & 0xFFFF
     if link_type not in LINK_TYPES:
         raise NotFlowRecords(file.name, unsupported([link_type]))
@@ -103,7 +104,7 @@ def _read_header(file: InputFile, data: np.ndarray) -> tuple[bool, int, int, int
 
 
 def unsupported(link_types: Iterable[int]) -> str:
-    """What a message says about link types that cannot be read."""
+    """A message about link types that cannot be read."""
     named = ", ".join(describe_link(link_type) for link_type in sorted(set(link_types)))
     return f"packets of link type {named} cannot be read; capture with `tcpdump -y EN10MB`, or on another interface"
 
@@ -117,7 +118,7 @@ def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInpu
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of a capture, or its packets; raises DamagedInput after all that lies before a damage."""
+    """Flow records of a capture, or its packets; reads everything before damage, then raises DamagedInput."""
     windows, buffers = Windows(file), PacketBuffers()
     window = windows.first()
     layout = _read_header(file, window.data)

@@ -1,6 +1,6 @@
-"""pcapng captures: several sections, byte orders, interfaces and time resolutions (draft-ietf-opsawg-pcapng).
+"""pcapng captures with several sections, byte orders, interfaces and time resolutions (draft-ietf-opsawg-pcapng).
 
-Packets of enhanced and of obsolete packet blocks are read; one of a simple packet block has no time and is refused.
+Packets in enhanced and obsolete packet blocks are read. Packets in simple packet blocks have no time and are refused.
 """
 
 import struct
@@ -42,21 +42,21 @@ from telescope_transformer.records.validation import Chunk
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 _LONGEST_BLOCK = 16 << 20
 _MOST_INTERFACES = 65_536
-# Options of an interface that are looked at; the draft knows 18.
+# At most this many options of an interface are read; the draft defines 18.
 _MOST_OPTIONS = 1024
 _RESOLUTION_OPTION, _OFFSET_OPTION = 9, 14
-# 2**43 microseconds of fraction times a million still fit 64 bits.
+# A fraction of 43 bits times a million still fits 64 bits.
 _FINEST_SHIFT = 43
 
 
 def sniff(head: bytes) -> bool:
-    """Whether the head is that of a pcapng file."""
+    """Whether the head belongs to a pcapng file."""
     return head.startswith(b"\n\r\r\n") and head[8:12] in (b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d")
 
 
 @njit(cache=True, nogil=True)
 def _microseconds(ticks: np.uint64, interface: np.ndarray) -> int:
-    """Microseconds of a time in the units of an interface (a row of `Section.interfaces`); -1 out of range."""
+    """Convert a time in units of an interface (a row of `Section.interfaces`) to microseconds; -1 if out of range."""
     multiplier, divisor, shift, offset = interface[1], interface[2], interface[3], interface[4]
     if divisor == 0:
         return -1
@@ -79,7 +79,7 @@ def _microseconds(ticks: np.uint64, interface: np.ndarray) -> int:
 def _read_block(
     at: int, kind: int, big_endian: bool, interfaces: np.ndarray, packets: np.ndarray, records: int
 ) -> int:
-    """Reads the packet of the packet block at an address into `packets[records]`; says what it is."""
+    """Reads the packet of the block at address `at` into `packets[records]`; returns RECORD or why it is not one."""
     if kind == _SIMPLE_PACKET:
         return BAD_TIME
     interface = number32(at + 8, big_endian)
@@ -95,9 +95,10 @@ def _read_block(
 
 @njit(cache=True, nogil=True)
 def _next_block(base: int, size: int, at: int, big_endian: bool) -> tuple[int, int, int]:
-    """Kind and length of the block at offset `at`, and how the walk stands: FULL if the block is whole and believable.
+    """Kind, length and status of the block at offset `at`.
 
-    It is if both its lengths agree and what a packet block claims to hold fits in it.
+    The status is FULL if the block is whole and plausible: its two lengths agree, and the captured bytes of a packet
+    block fit in it. For section and interface blocks it is AT_BLOCK.
     """
     if at + 12 > size:
         return 0, 0, NEEDS_BYTES
@@ -129,7 +130,7 @@ def _walk(
     refused: np.ndarray,
     not_ip: np.ndarray,
 ) -> tuple[int, int, int, int, int]:
-    """Read packet blocks, starting at offset `at` of the bytes at `base`; stop at section and interface blocks.
+    """Reads packet blocks, starting at offset `at` of the bytes at `base`; stops at section and interface blocks.
 
     Returns the fields of `Walk`.
     """
@@ -157,14 +158,14 @@ def _walk(
 class Section:
     """Byte order and interfaces of the section that is being read.
 
-    `interfaces` (n, 5) holds the link type, by what a time is to be multiplied, divided and shifted to microseconds,
-    and the offset in seconds to add; a divisor of 0 stands for a resolution that cannot be read.
+    Columns of `interfaces` (n, 5): the link type; the multiplier, divisor and binary shift that convert a time to
+    microseconds; and the offset to add, in seconds. A divisor of 0 marks a resolution that cannot be read.
     """
 
     def __init__(self) -> None:
         self.big_endian = False
         self.unsupported: set[int] = set()
-        # Grown by doubling, so that many interfaces cost time in proportion.
+        # The array doubles when it is full, so that the time is linear in the number of interfaces.
         self._rows = np.empty((8, 5), dtype=np.int64)
         self._count = 0
 
@@ -174,7 +175,7 @@ class Section:
         return self._rows[: self._count]
 
     def begin(self, block: bytes) -> int:
-        """Takes the byte order from a section header block; returns its length, 0 if it is not believable."""
+        """Takes the byte order from a section header block; returns its length, or 0 if it is not plausible."""
         order = ">" if block[8:12] == b"\x1a\x2b\x3c\x4d" else "<"
         (length,) = struct.unpack_from(f"{order}I", block, 4)
         if block[8:12] not in (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a") or not 28 <= length <= _LONGEST_BLOCK:
@@ -184,7 +185,7 @@ class Section:
         return length if length % 4 == 0 else 0
 
     def add_interface(self, block: bytes) -> bool:
-        """Enters an interface description block; False if it is too short or one too many."""
+        """Adds an interface description block; False if it is too short or there are too many interfaces."""
         if len(block) < 20 or self._count >= _MOST_INTERFACES:
             return False
         order = ">" if self.big_endian else "<"
@@ -206,7 +207,7 @@ class Section:
 
 
 def _options(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Code and value of the options in `data`, up to the first that does not fit."""
+    """Code and value of each option in `data`, up to the first that does not fit."""
     at = 0
     for _ in range(_MOST_OPTIONS):
         if at + 4 > len(data):
@@ -219,7 +220,7 @@ def _options(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _resolution(value: int) -> tuple[int, int, int]:
-    """Multiplier, divisor and shift of an `if_tsresol` option: a power of ten, or with the top bit set one of two."""
+    """Multiplier, divisor and shift of an `if_tsresol` option: a power of ten, or of two if the top bit is set."""
     power = value & 0x7F
     if value & 0x80:
         return (1, 1, power) if 0 < power < 64 else (1_000_000, 1 if power == 0 else 0, 0)
@@ -229,7 +230,7 @@ def _resolution(value: int) -> tuple[int, int, int]:
 
 
 def _take_block(section: Section, window: Window, at: int) -> tuple[int, int]:
-    """Let `section` read the section or interface block at `at`; return where it ends, and the state of the walk."""
+    """Lets `section` read the section or interface block at `at`; returns where it ends and the state of the walk."""
     head = window.data[at : at + 12].tobytes()
     if head.startswith(b"\n\r\r\n"):
         length = section.begin(head)
@@ -250,7 +251,7 @@ def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInpu
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of a capture, or its packets; raises DamagedInput after all that lies before a damage."""
+    """Flow records of a capture, or its packets; reads everything before damage, then raises DamagedInput."""
     if not sniff(file.head):
         raise InputError(f"{file.name}: not a pcapng file")
     windows, buffers, section = Windows(file), PacketBuffers(), Section()

@@ -1,7 +1,7 @@
-"""Text tables of programs that need little code: SiLK, yaf, pmacct, nProbe, tshark, CICFlowMeter, Windows Firewall,
-flow-tools, Google Cloud.
+"""Text tables that need little code, of SiLK, yaf, pmacct, nProbe, tshark, CICFlowMeter, Windows Firewall, flow-tools
+and Google Cloud.
 
-Each entry says which columns hold which field. Common tables need no entry: `csv.py` finds columns by their names.
+Each entry says which columns hold which field. Tables with common column names need no entry: `csv.py` reads them.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from telescope_transformer.records.columnar import REPORTED_TWICE
 from telescope_transformer.records.formats.text_tables import Raw, TextTable, sniffer, table_format
 
-# rwcut (https://tools.netsa.cert.org/silk/rwcut.html): ICMP type and code are one number in dPort, or iType and iCode.
+# rwcut (https://tools.netsa.cert.org/silk/rwcut.html). ICMP type and code are in iType and iCode, or in dPort as one
+# number.
 SILK = TextTable(
     "silk",
     {
@@ -35,7 +36,7 @@ SILK = TextTable(
 
 
 def _yaf_completed(raw: Raw) -> Raw:
-    """Sequence numbers as hexadecimal, which yaf writes without a prefix."""
+    """Prefix sequence numbers with 0x: yaf writes hexadecimal digits without a prefix."""
     if "tcp_seq" in raw:
         prefix, nothing = pa.scalar(b"0x", pa.binary()), pa.scalar(b"", pa.binary())
         raw = raw | {"tcp_seq": pc.binary_join_element_wise(prefix, raw["tcp_seq"], nothing)}
@@ -62,7 +63,7 @@ YAF = TextTable(
     complete=_yaf_completed,
 )
 
-# pmacct's print plugin (CONFIG-KEYS, print_output: csv); without timestamp_start the time is that of the time bin.
+# pmacct's print plugin (CONFIG-KEYS, print_output: csv). Without timestamp_start, the time is that of the time bin.
 PMACCT = TextTable(
     "pmacct",
     {
@@ -83,7 +84,7 @@ _NO_ADDRESS = pa.array([b"0.0.0.0", b"::"], pa.binary())
 
 
 def _nprobe_completed(raw: Raw) -> Raw:
-    """Addresses of the version that a flow has, and ICMP by its number of type and code."""
+    """Take the addresses of the IP version in use, and for ICMP the number of type and code instead of the ports."""
     nothing = pa.scalar(None, pa.binary())
     for field in ("src_ip", "dst_ip"):
         if f"{field}6" in raw:
@@ -98,7 +99,7 @@ def _nprobe_completed(raw: Raw) -> Raw:
     return {field: column for field, column in raw.items() if field not in ("src_ip6", "dst_ip6", "icmp")}
 
 
-# nProbe's dump files (-P with --dump-format t or -T); names of its template, https://www.ntop.org/guides/nprobe.
+# nProbe's dump files (-P with --dump-format t or -T), with names of its template; https://www.ntop.org/guides/nprobe.
 NPROBE = TextTable(
     "nprobe",
     {
@@ -121,17 +122,18 @@ NPROBE = TextTable(
 
 
 def _first_value(column: pa.Array) -> pa.Array:
-    """The part before the comma that `-E occurrence=a` puts between values."""
+    """The first of several values; `-E occurrence=a` puts commas between them."""
     parts = pc.split_pattern(column.cast(pa.string()), ",", max_splits=1)
     return pc.list_element(pc.if_else(pc.is_valid(parts), parts, pa.scalar([""])), 0).cast(pa.binary())
 
 
 def _are_ip(raw: Mapping[str, pa.Array]) -> np.ndarray:
-    """Packets with an address; of those that are not IP tshark writes empty fields."""
+    """Rows with an address; tshark leaves the fields of non-IP packets empty."""
     return np.asarray(pc.greater(pc.binary_length(raw["src_ip"].fill_null(b"")), 0))
 
 
-# tshark -T fields -E header=y -e frame.time_epoch -e ip.src ... (https://www.wireshark.org/docs/man-pages/tshark.html).
+# tshark -T fields -E header=y -e frame.time_epoch -e ip.src ...
+# (https://www.wireshark.org/docs/man-pages/tshark.html).
 TSHARK = TextTable(
     "tshark",
     {
@@ -156,7 +158,7 @@ TSHARK = TextTable(
     },
 )
 
-# CICFlowMeter (github.com/ahlashkari/CICFlowMeter) and the data sets made with it: dates begin with the day.
+# CICFlowMeter (github.com/ahlashkari/CICFlowMeter) and data sets made with it. Dates begin with the day.
 CICFLOWMETER = TextTable(
     "cicflowmeter",
     {
@@ -177,7 +179,7 @@ CICFLOWMETER = TextTable(
 
 
 def _incoming(raw: Mapping[str, pa.Array]) -> np.ndarray:
-    """Packets that Windows Firewall received or forwarded; rows without ends tell of events that it lost."""
+    """Packets that Windows Firewall received or forwarded. INFO-EVENTS-LOST only reports that events are missing."""
     sent = pc.equal(raw["_path"], pa.scalar(b"SEND"))
     lost = pc.equal(raw["_action"], pa.scalar(b"INFO-EVENTS-LOST"))
     return ~np.asarray(pc.or_(sent, lost))
@@ -209,9 +211,9 @@ WINDOWS_FIREWALL = TextTable(
 
 
 def _flow_tools_completed(raw: Raw) -> Raw:
-    """The start of a flow in microseconds: the time of the export, less how long before it the flow began."""
+    """The start of a flow in microseconds: the time of the export minus the age of the flow at that time."""
     clocks = {name: raw[name].cast(pa.string()) for name in ("timestamp", "nanoseconds", "uptime", "first")}
-    # A number that is damaged makes its time null, so that its row alone is rejected.
+    # A damaged number makes the time null, so that only its row is rejected.
     numbers = {
         name: pc.if_else(pc.match_substring_regex(text, r"^\d{1,10}$"), text, None).cast(pa.int64())
         for name, text in clocks.items()
@@ -266,7 +268,7 @@ GCP = TextTable(
 
 
 def sniff_tshark(head: bytes) -> bool:
-    """Whether one of the first lines of a head names fields of tshark, of IPv4 or IPv6."""
+    """Whether one of the first lines names IPv4 or IPv6 fields of tshark."""
     return any(sniffer(replace(TSHARK, marks=(mark,)))(head) for mark in ("ip.src", "ipv6.src"))
 
 

@@ -1,8 +1,8 @@
-"""Suricata eve.json: its `flow` events, in the direction of the client; all other events are skipped and counted.
+"""Suricata eve.json: the client's direction of its `flow` events. All other events are skipped and counted.
 
 The time is that of the flow's first packet, `flow.start`, not the time at which the event was written. `tcp_flags`
-are those of all the client's packets together. A file without flow events is read by its `netflow` events, one for
-each direction of a flow. The logs of AWS Network Firewall hold the same events as `event`.
+combines the flags of all packets of the client. If a file has no flow events, its `netflow` events are read, one for
+each direction of a flow. The logs of AWS Network Firewall wrap the same events in `event`.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ def _inner(value: Any) -> Mapping[str, Any]:
 
 
 def _event(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The event itself, which AWS Network Firewall wraps."""
+    """The event itself, which AWS Network Firewall wraps in `event`."""
     return _inner(record["event"]) if "firewall_name" in record and "event" in record else record
 
 
 def _hexadecimal(flags: Any) -> str | None:
-    """Flags as Suricata writes them, hexadecimal digits without a prefix."""
+    """Flags with the prefix 0x: Suricata writes hexadecimal digits without a prefix."""
     return None if flags is None else f"0x{flags}"
 
 
@@ -48,7 +48,7 @@ def _tuple(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of a flow event."""
+    """The fields of a flow event; None for other events."""
     event = _event(record)
     if event.get("event_type") != "flow":
         return None
@@ -62,7 +62,7 @@ def flow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def netflow_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of a netflow event."""
+    """The fields of a netflow event; None for other events."""
     event = _event(record)
     if event.get("event_type") != "netflow":
         return None

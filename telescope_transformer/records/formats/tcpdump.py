@@ -1,6 +1,6 @@
-"""Text that `tcpdump -n` prints: a packet a line, or with -v two lines. Packets that are not IP are skipped.
+"""Text that `tcpdump -n` prints: one line per packet, or two with -v. Packets that are not IP are skipped.
 
-The forms of the lines are those of print-ip.c, print-tcp.c, print-udp.c and print-icmp.c of tcpdump 4.99.
+The lines are parsed as print-ip.c, print-tcp.c, print-udp.c and print-icmp.c of tcpdump 4.99 write them.
 """
 
 import re
@@ -32,9 +32,9 @@ _IN_HEADER = {
     "ip_id": re.compile(r"\bid (\d+)"),
     "bytes": re.compile(r", length (\d+)[,)]"),
 }
-# IPv6 options, routing, fragment and destination headers: the protocol comes behind them.
+# IPv6 extension headers (hop-by-hop, routing, fragment, destination options), which come before the protocol.
 _EXTENSIONS = ("0", "43", "44", "60")
-# What -v says of a checksum, and the headers of IPv6 extensions, before what the packet is.
+# Checksum notes of -v and IPv6 extension headers, which come before the description of the packet.
 _BEFORE = re.compile(r"^(?:\[[^\]|]*\] |(?:HBH|DSTOPT|srcrt) ?(?:\([^()]*\) *)*)*")
 _FLAGS = re.compile(r"Flags \[([^\]]*)\]")
 _FLAG_BITS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
@@ -67,7 +67,7 @@ _OPTIONAL = ("icmp_type", "icmp_code", "ttl", "ip_id", "tcp_seq", "tcp_flags", "
 
 
 def _protocol(what: str, has_ports: bool) -> str:
-    """The protocol by what is printed of a packet. Only UDP has ports and nothing that names the protocol."""
+    """The protocol, from the description of a packet. Only UDP packets have ports but no name of the protocol."""
     cut = _CUT.match(what)
     if cut:
         return cut[1]
@@ -82,7 +82,7 @@ def _protocol(what: str, has_ports: bool) -> str:
 
 
 def _fields(time: str, header: str, ends: "re.Match[str]") -> Fields:
-    """The fields of a packet from its time, its IP header as -v prints it, and its ends with what follows."""
+    """The fields of a packet from its time, its IP header as -v prints it, and the match of `_ENDS`."""
     found = {name: pattern.search(header) for name, pattern in _IN_HEADER.items()}
     fields: Fields = {name: match[1] if match else None for name, match in found.items()}
     src, dst = _END.match(ends["src"]), _END.match(ends["dst"])
@@ -95,7 +95,7 @@ def _fields(time: str, header: str, ends: "re.Match[str]") -> Fields:
     if flags:
         letters = "" if flags[1] == "none" else flags[1]
         fields["tcp_flags"] = str(sum(_FLAG_BITS.get(letter, 0) for letter in set(letters)))
-        # After the first packet of a connection, tcpdump counts sequence numbers from it.
+        # After the first packet of a connection, tcpdump prints sequence numbers relative to that packet.
         sequence = _SEQUENCE.search(what) if "S" in letters else None
         fields["tcp_seq"] = sequence[1] if sequence else None
     kind = next(((kind, code) for pattern, kind, code in _ICMP_KINDS if pattern.match(what)), (None, None))
@@ -103,14 +103,14 @@ def _fields(time: str, header: str, ends: "re.Match[str]") -> Fields:
 
 
 class _Lines:
-    """Reads the lines of one file in order; with -v the second line of a packet needs the first."""
+    """Parses the lines of one file in order, because with -v the second line of a packet needs the first."""
 
     def __init__(self) -> None:
         self._first: re.Match[str] | None = None
         self.has_local, self.has_undated = False, False
 
     def __call__(self, line: str) -> Fields | None:
-        """The fields of the packet that a line completes."""
+        """The fields of the packet that a line completes; None for other lines."""
         packet = _PACKET.match(line)
         if packet is not None:
             self._first = packet if packet["header"] and not packet["rest"] else None
@@ -135,7 +135,7 @@ def sniff(head: bytes) -> bool:
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of the packets; those without a date are rejected."""
+    """Flow records of the packets; packets without a date are rejected."""
     lines = _Lines()
     yield from read_lines(file, context, lines, _OPTIONAL)
     for told, note in ((lines.has_local, _LOCAL), (lines.has_undated, _UNDATED)):

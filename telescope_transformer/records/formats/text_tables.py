@@ -1,4 +1,4 @@
-"""Text tables of known programs: which columns hold which field, where several alternatives may stand for one."""
+"""Text tables of known programs. For each field, a table lists the columns that may hold it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,17 +27,17 @@ class TextTable:
     """A program's text table.
 
     Attributes:
-        name: of the format.
-        columns: for each field the columns that may hold it, in order of preference; of several that are there, each
-            row takes the first with a value.
-        marks: columns by which the header line is recognised, all of them.
-        delimiters: that the program can write.
+        name: the name of the format.
+        columns: for each field, the columns that may hold it, in order of preference. Each row takes the first that
+            has a value.
+        marks: columns that a header line must have to be recognised as this program's.
+        delimiters: the delimiters that the program can write.
         names: the columns of a table without a header line.
         constants: values of fields that the program does not write.
-        keep: which rows are flow records; the others are skipped.
-        complete: adds to or changes columns.
-        day_first: whether its dates begin with the day.
-        note: what the user must be told.
+        keep: says which rows are flow records; the others are skipped.
+        complete: adds or changes columns.
+        day_first: whether dates begin with the day.
+        note: a message to the user about these tables.
         trailers: see `delimited.Layout`.
     """
 
@@ -54,12 +54,12 @@ class TextTable:
     trailers: tuple[bytes, ...] = ()
 
     def resolved(self, names: Sequence[str]) -> dict[str, list[str]]:
-        """The columns of `names` that may hold each field."""
+        """For each field, the columns of `names` that may hold it."""
         found = {field: [column for column in columns if column in names] for field, columns in self.columns.items()}
         return {field: columns for field, columns in found.items() if columns}
 
     def check(self, names: Sequence[str], name: str) -> None:
-        """Raises NotFlowRecords if a header line is not this program's, or lacks a field that is needed."""
+        """Raises NotFlowRecords if a header line is not this program's or lacks a required field."""
         if not set(self.marks) <= set(names):
             raise NotFlowRecords(name, f"not a table of {self.name}")
         resolved = self.resolved(names)
@@ -71,7 +71,7 @@ class TextTable:
 
 
 def sniffer(table: TextTable) -> Callable[[bytes], bool]:
-    """Whether one of the first lines of a head has the columns that mark a table, and those that it needs."""
+    """A function that says whether one of the first lines has the marks and the required columns of a table."""
     marks = [mark.encode() for mark in table.marks]
 
     def is_header(line: bytes) -> bool:
@@ -90,7 +90,7 @@ def sniffer(table: TextTable) -> Callable[[bytes], bool]:
 
 
 def _coalesced(columns: Sequence[pa.Array]) -> pa.Array:
-    """For each row the first value that is not missing."""
+    """For each row, the first value that is not missing."""
     if len(columns) == 1:
         return columns[0]
     nulls = pa.array([text.encode() for text in NULL_TEXTS] + [b""], pa.binary())
@@ -136,14 +136,14 @@ def flow_rows(
     rows: np.ndarray,
     file: InputFile,
 ) -> tuple[Raw, np.ndarray]:
-    """The raw column of each field, and the numbers of the rows that are flow records.
+    """The raw column of each field, and the row numbers of the flow records.
 
     Args:
         table: says what the columns mean.
-        resolved: columns of each field, see `TextTable.resolved`.
-        stored: columns of the file, as bytes.
-        rows: int64 (n,), numbers of the rows.
-        file: whose folders may hold further fields.
+        resolved: the columns of each field, see `TextTable.resolved`.
+        stored: the columns of the file, as bytes.
+        rows: int64 (n,), the row numbers.
+        file: the input file; its folders may hold further fields.
     """
     raw = {field: _coalesced([stored[name] for name in columns]) for field, columns in resolved.items()}
     raw |= {

@@ -1,6 +1,6 @@
-"""Flows as yafscii writes them: a line of text each, with the end and the counters of the reverse flow.
+"""Flows as yafscii writes them, one per line, with the end and the counters of the reverse flow.
 
-Format: yfPrintString in src/yafcore.c of CERT NetSA's yaf. `--tabular` is read as a table by `programs.py`.
+Format: yfPrintString in src/yafcore.c of CERT NetSA's yaf. `programs.py` reads the output of `--tabular` as a table.
 """
 
 import re

@@ -1,11 +1,11 @@
-"""Zeek conn.log: tab-separated text with its own header, fields in any order, or JSON lines; labelled or not.
+"""Zeek conn.log: tab-separated text with its own header and fields in any order, or JSON lines; labelled or not.
 
-A record is what the originator sent: `orig_pkts` packets and `orig_ip_bytes` bytes. Of ICMP, Zeek writes the type as
-the first port and as the second the code, or, of a request or a reply, the type of its counterpart (ICMP4_counterpart
-and ICMP6_counterpart in src/analyzer/protocol/icmp/ICMP.cc); those have the code 0. Row numbers of the text form count
-all lines that are not blank.
+A record counts what the originator sent: `orig_pkts` packets and `orig_ip_bytes` bytes. For ICMP, Zeek writes the type
+as the first port. The second port is the code or, for requests and replies, the type of the counterpart
+(ICMP4_counterpart and ICMP6_counterpart in src/analyzer/protocol/icmp/ICMP.cc); the code of these is 0. Row numbers of
+the text form count all lines that are not blank.
 
-Each `#fields` line holds for the rows behind it, so that logs which were concatenated or rotated read as they are.
+Each `#fields` line applies to the rows after it, so concatenated or rotated logs can be read as they are.
 """
 
 import re
@@ -39,7 +39,7 @@ _COLUMNS = {
     "bytes": "orig_ip_bytes",
     "label": "label",
 }
-# Since Zeek 7.1: the number of the protocol, also where `proto` says unknown_transport.
+# Since Zeek 7.1: the number of the protocol, also if `proto` is unknown_transport.
 _PROTOCOL_NUMBER = "ip_proto"
 _PAIRED_ICMP_TYPES = (0, 8, 9, 10, 13, 14, 15, 16, 17, 18, 128, 129, 130, 131, 133, 134, 135, 136, 139, 140, 144, 145)
 _NEEDED = ("timestamp", "src_ip", "src_port", "dst_ip", "dst_port", "protocol")
@@ -51,12 +51,12 @@ _HEADER_LINE = re.compile(rb"^[\t ]*#.*$", re.MULTILINE)
 
 
 def sniff_text(head: bytes) -> bool:
-    """Whether the head is that of a Zeek log in text form (a stray tab may come first, or header lines be cut)."""
+    """Whether the head belongs to a Zeek log in text form. It may begin with stray blanks or lack header lines."""
     return _FIRST_LINE.match(head.removeprefix(b"\xef\xbb\xbf").lstrip()) is not None
 
 
 class _Section:
-    """What the header lines have said so far, and the table that they describe."""
+    """The header lines so far, and the table that they describe."""
 
     def __init__(self, file: InputFile) -> None:
         self._file = file
@@ -68,7 +68,7 @@ class _Section:
         self.next_row = 1
 
     def take(self, line: bytes) -> None:
-        """Takes in a header line, which is counted as a row."""
+        """Reads a header line, which is counted as a row."""
         text = line.decode("utf-8", "replace").strip("\t ")[1:]
         key, _, value = text.partition(" " if text.startswith("separator") else self._separator)
         self._entries[key] = value
@@ -98,13 +98,13 @@ class _Section:
         self.table = Table(layout, list(self.resolved.values()), file)
 
     def unset(self) -> pa.Array:
-        """The texts that stand for no value."""
+        """The texts that stand for a missing value."""
         unset, empty = self._entries.get("unset_field", "-"), self._entries.get("empty_field", "(empty)")
         return pa.array([unset.encode(), empty.encode()], pa.binary())
 
 
 def _resolved(names: list[str]) -> dict[str, str]:
-    """The column of each field: by Zeek's name, or by a common one (`id_orig_h`, `source.ip`) if it was renamed."""
+    """The column of each field: by Zeek's name, or by a common name (`id_orig_h`, `source.ip`) if it was renamed."""
     found = {field: column for field, column in _COLUMNS.items() if column in names}
     plain = {plain_name(name): name for name in reversed(names)}
     renamed = {field: column_by_alias(field, plain) for field in _NEEDED if field not in found}
@@ -126,7 +126,7 @@ def _columns(batch: RawBatch, section: _Section) -> dict[str, pa.Array]:
 
 
 def _joined_label(column: pa.Array) -> pa.Array:
-    """The label within a last column of the form `tunnel_parents   label   detailed-label`."""
+    """The label in a last column of the form `tunnel_parents   label   detailed-label`."""
     parts = pc.split_pattern(column.cast(pa.string()), _JOINED, max_splits=2)
     enough = pc.greater(pc.list_value_length(parts), 1)
     padded = pc.if_else(enough, parts, pa.scalar(["", ""], pa.list_(pa.string())))
@@ -134,7 +134,7 @@ def _joined_label(column: pa.Array) -> pa.Array:
 
 
 def _completed(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
-    """Adds the ICMP code, 0 where the second port is the type of a counterpart, and takes the protocol's number."""
+    """Adds the ICMP code, which is 0 if the second port is the counterpart's type; prefers the protocol's number."""
     paired = np.isin(np.asarray(parse_numbers(raw["src_port"], 255).values), _PAIRED_ICMP_TYPES)
     codes = parse_numbers(raw["dst_port"], 65_535).values
     completed = raw | {"icmp_code": pa.array(np.where(paired, 0, codes).astype(str)).cast(pa.binary())}
@@ -145,7 +145,7 @@ def _completed(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
 
 
 def _segments(block: bytes) -> Iterator[tuple[bytes, bool]]:
-    """The stretches of a block between header lines, and these lines, each with whether it is a header line."""
+    """Header lines of a block and the rows between them, each with whether it is a header line."""
     at = 0
     for found in _HEADER_LINE.finditer(block):
         if found.start() > at:
@@ -160,7 +160,7 @@ def read_text(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of a conn.log in text form."""
     section, validator = _Section(file), Validator(file.name, context, _COLUMNS)
     text = TextBlocks(file.blocks(), file.name)
-    # A file that holds no connections at all is none of ours, and its rows are not counted.
+    # A file without any connections is not a conn.log, and its rows are not counted.
     of_others, has_connections = 0, False
     for block in text:
         for segment, is_header in _segments(block):
@@ -182,7 +182,7 @@ def read_text(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 
 
 def _read_segment(segment: bytes, section: _Section, validator: Validator) -> Chunk:
-    """The flow records of rows of one layout; rows of a log of another kind are skipped."""
+    """The flow records of rows with one header; rows of other Zeek logs are skipped."""
     if section.table is None:
         raise ValueError("rows before their header")
     section.table.next_row = section.next_row
@@ -195,14 +195,14 @@ def _read_segment(segment: bytes, section: _Section, validator: Validator) -> Ch
 
 TEXT_FORMAT = Format("zeek", sniff_text, read_text)
 
-# Fields that conn.log has and the logs of protocols, notices and files have not.
+# Fields that only conn.log has, not the logs of protocols, notices and files.
 _OF_CONNECTIONS = ("conn_state", "orig_pkts", "orig_ip_bytes", "orig_bytes", "missed_bytes", "local_orig", "history")
 
 
 def _row(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row with the names that Zeek gives it.
+    """A row with Zeek's own names of its fields.
 
-    Collectors write `id_orig_h` or `"id": {"orig_h": ...}`; the writer for Kafka puts a row below the name of its log.
+    Collectors write `id_orig_h` or `"id": {"orig_h": ...}`. Zeek's writer for Kafka nests a row under the log's name.
     """
     if "id.orig_h" in record:
         return record
@@ -218,13 +218,13 @@ def _row(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def matches_json(record: Mapping[str, Any]) -> bool:
-    """Whether a JSON object is a row of any log of Zeek that has connections."""
+    """Whether a JSON object is a row of a Zeek log, of connections or of another kind."""
     row = _row(record)
     return "id.orig_h" in row or ("_path" in row and "ts" in row)
 
 
 def json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The raw fields of a row of conn.log, None of a row of another log."""
+    """The raw fields of a row of conn.log; None for rows of other logs."""
     record = _row(record)
     path = record.get("_path")
     if path is not None and path != "conn":

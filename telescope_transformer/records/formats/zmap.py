@@ -1,8 +1,7 @@
-"""Results of a scan by ZMap, as CSV or JSON: the answers as they came.
+"""Results of a scan by ZMap, as CSV or JSON: one record per answer.
 
-The protocol follows from `classification`, which each probe module of ZMap fills in a way of its own
-(src/probe_modules of github.com/zmap/zmap).
-`zmap -O csv -f saddr,daddr,sport,dport,classification,timestamp_ts` writes what is needed.
+The protocol follows from `classification`, whose values differ between the probe modules of ZMap (src/probe_modules of
+github.com/zmap/zmap). `zmap -O csv -f saddr,daddr,sport,dport,classification,timestamp_ts` writes all required fields.
 """
 
 from collections.abc import Mapping
@@ -39,7 +38,7 @@ def _protocol(classification: str) -> str:
 
 
 def _completed(raw: Raw) -> Raw:
-    """The protocol by the class of the answer; ICMP has no ports, and then the column of the class stands for them."""
+    """Derive the protocol from the classification. ICMP has no ports, so drop the classification from `dst_port`."""
     classes = [value.decode("utf-8", "replace") if value else "" for value in raw["protocol"].to_pylist()]
     ports = [None if value and not value.isdigit() else value for value in raw["dst_port"].to_pylist()]
     protocols = [_protocol(name).encode() for name in classes]
