@@ -13,7 +13,7 @@ EMPTY, IPV4, IPV6, MALFORMED = 0, 4, 6, 255
 
 @njit(cache=True, nogil=True)
 def _parse_dotted(data: np.ndarray, start: int, stop: int) -> int:
-    """A dotted quad, or -1. Leading zeros, which some read as octal, only where all octets have three digits."""
+    """Parses a dotted quad; -1 if malformed. Leading zeros are accepted only if all octets have three digits."""
     padded = stop - start == 15
     value = 0
     octets = 0
@@ -43,7 +43,7 @@ def _parse_dotted(data: np.ndarray, start: int, stop: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _parse_whole(data: np.ndarray, start: int, stop: int) -> int:
-    """An IPv4 address written as one decimal integer, or -1."""
+    """Parses an IPv4 address written as one decimal integer; -1 if malformed."""
     if stop - start > 10:
         return -1
     value = 0
@@ -56,14 +56,14 @@ def _parse_whole(data: np.ndarray, start: int, stop: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _push_group(high: np.uint64, low: np.uint64, group: int) -> tuple[np.uint64, np.uint64]:
-    """The 128-bit number (high, low) shifted left by 16 bits, with `group` in the lowest 16."""
+    """Shifts the 128-bit number (high, low) left by 16 bits and puts `group` into the lowest 16."""
     shift = np.uint64(16)
     return (high << shift) | (low >> np.uint64(48)), (low << shift) | np.uint64(group)
 
 
 @njit(cache=True, nogil=True)
 def _hex_group(data: np.ndarray, start: int, stop: int) -> tuple[int, int]:
-    """Value and length of the hexadecimal digits at `start`, five at most so that a group too long is seen."""
+    """Value and length of the hexadecimal digits at `start`; reads up to five, to notice groups that are too long."""
     value = 0
     count = 0
     while start + count < stop and count < 5:
@@ -80,7 +80,7 @@ def _hex_group(data: np.ndarray, start: int, stop: int) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)
 def _parse_colons(data: np.ndarray, start: int, stop: int) -> tuple[np.uint64, np.uint64, bool]:
-    """IPv6 text (RFC 4291, section 2.2, all three forms) to its halves, and whether it is valid."""
+    """Parses IPv6 text (RFC 4291, section 2.2, all three forms) into its halves; also returns whether it is valid."""
     high, low = np.uint64(0), np.uint64(0)
     groups = 0
     elided_at = -1
@@ -121,7 +121,7 @@ def _parse_colons(data: np.ndarray, start: int, stop: int) -> tuple[np.uint64, n
 
 @njit(cache=True, nogil=True)
 def _spread(high: np.uint64, low: np.uint64, groups: int, elided_at: int) -> tuple[np.uint64, np.uint64, bool]:
-    """Puts zero groups where `::` stood: after the first `elided_at` of `groups` groups."""
+    """Inserts the zero groups that `::` stands for, after the first `elided_at` of `groups` groups."""
     if groups > 7:
         return high, low, False
     parts = np.zeros(8, dtype=np.uint16)
@@ -138,12 +138,12 @@ def _spread(high: np.uint64, low: np.uint64, groups: int, elided_at: int) -> tup
 
 @njit(cache=True, nogil=True)
 def _bare(data: np.ndarray, start: int, stop: int) -> tuple[int, int]:
-    """Bounds of an address without brackets around it, a zone (`%eth0`) or the length of a whole prefix behind it."""
+    """Bounds of an address without surrounding brackets, a zone (`%eth0`) or a full prefix length (`/32`, `/128`)."""
     if stop - start > 2 and data[start] == 91 and data[stop - 1] == 93:
         start += 1
         stop -= 1
     for position in range(start, stop):
-        # RFC 4007, section 11: the zone of a link-local address has a meaning only on the machine itself.
+        # RFC 4007, section 11: the zone of a link-local address is meaningful only on the machine itself.
         if data[position] == 37 and position > start:
             return start, position
     if stop - start > 4 and data[stop - 3] == 47 and data[stop - 2] == 51 and data[stop - 1] == 50:
@@ -191,7 +191,7 @@ def parse_addresses(
             low[row] = np.uint64(value)
 
 
-# The text of each octet, padded to four bytes and followed by a dot, so that four plain stores write it.
+# The text of each octet and a dot, padded to four bytes, so that four plain stores write it.
 _OCTET_TEXT = np.array([list(f"{octet}.".encode().ljust(4)) for octet in range(256)], dtype=np.uint8)
 _OCTET_LENGTH = np.array([len(str(octet)) + 1 for octet in range(256)], dtype=np.uint8)
 
@@ -254,7 +254,7 @@ def _write_colons(out: np.ndarray, position: int, high: np.uint64, low: np.uint6
 
 @njit(cache=True, nogil=True)
 def format_addresses(high: np.ndarray, low: np.ndarray, kind: np.ndarray, out: np.ndarray, offsets: np.ndarray) -> int:
-    """Writes canonical text into `out` and `offsets` (n + 1), and returns the bytes used; other kinds are empty."""
+    """Writes canonical text into `out` and `offsets` (n + 1), empty for other kinds; returns the bytes used."""
     position = 0
     for row in range(len(kind)):
         offsets[row] = position
@@ -276,7 +276,7 @@ def _mix(value: np.uint64) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def fold_addresses(high: np.ndarray, low: np.ndarray, kind: np.ndarray, out: np.ndarray) -> None:
-    """Fills `out` (uint32): IPv4 as it is, IPv6 hashed prefix by prefix, 0 for what is no address."""
+    """Fills `out` (uint32): IPv4 as it is, IPv6 hashed prefix by prefix, 0 for anything else."""
     golden = np.uint64(0x9E3779B97F4A7C15)
     for row in range(len(kind)):
         if kind[row] == IPV4:

@@ -1,8 +1,9 @@
 """Addresses as columns: text to numbers and back, the canonical form, and the fold of IPv6 into 32 bits.
 
-Canonical IPv4 is a dotted quad; canonical IPv6 follows RFC 5952; an IPv4-mapped IPv6 address is the IPv4 address.
-Text of decimal digits alone is an IPv4 address written as an integer. Leading zeros in an octet are refused, because
-programs disagree on whether they mean octal, unless every octet is padded to three digits (`192.000.002.001`).
+Canonical IPv4 is a dotted quad; canonical IPv6 follows RFC 5952; an IPv4-mapped IPv6 address is the IPv4 address. Text
+of decimal digits only is an IPv4 address written as an integer. Leading zeros in an octet are refused, because
+programs disagree on whether they mean octal. They are accepted if every octet is padded to three digits
+(`192.000.002.001`).
 """
 
 from ipaddress import IPv6Address
@@ -42,7 +43,7 @@ class Addresses(NamedTuple):
 def parse_addresses(values: pa.Array | pa.ChunkedArray) -> Addresses:
     """Parses a column of text, or of integers (IPv4 as unsigned 32-bit numbers); a null is EMPTY.
 
-    Never raises on a value: what is no address has the kind MALFORMED.
+    Never raises on a value: text that is not an address gets the kind MALFORMED.
     """
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
@@ -72,13 +73,13 @@ def format_addresses(addresses: Addresses) -> pa.StringArray:
 
 
 def canonical_addresses(values: pa.Array | pa.ChunkedArray) -> tuple[pa.StringArray, np.ndarray]:
-    """Canonical text of a column of addresses, and whether each was one (bool, n)."""
+    """Canonical text of a column of addresses, and whether each value was an address (bool, n)."""
     addresses = parse_addresses(values)
     return format_addresses(addresses), (addresses.kind == IPV4) | (addresses.kind == IPV6)
 
 
 def parse_ipv4(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """IPv4 text to uint32 (n,), 0 where it is none, and whether each is an IPv4 address (bool, n)."""
+    """IPv4 addresses as uint32 (n,), 0 where malformed, and whether each value is an IPv4 address (bool, n)."""
     addresses = parse_addresses(values)
     valid = addresses.kind == IPV4
     return np.where(valid, addresses.low, np.uint64(0)).astype(np.uint32), valid
@@ -93,7 +94,7 @@ def format_ipv4(numbers: np.ndarray) -> pa.StringArray:
 def network_of(address: str) -> str:
     """The network that stands for one operator: the /24 of an IPv4 address, the /48 of an IPv6 address.
 
-    A name that is no address, such as a pseudonym, is a network of its own.
+    A name that is not an address, such as a pseudonym, counts as its own network.
 
     Args:
         address: canonical text, as every stage has it.
@@ -112,11 +113,12 @@ def network_of(address: str) -> str:
 
 
 def fold_address(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Addresses as uint32 (n,), so that a model sees four octets of each: IPv4 as it is, IPv6 folded one way.
+    """Addresses as uint32 (n,), so that a model sees four octets of each: IPv4 as it is, IPv6 hashed.
 
     The octets of an IPv6 address are 240 plus 4 hashed bits of its /32, then 8 hashed bits each of its /48, its /64
-    and all of it. Addresses of one prefix so share their leading octets, as they do in IPv4, and 240.0.0.0/4 is
-    reserved (RFC 1112, section 4), so that no folded address meets a public IPv4 one. What is no address folds to 0.
+    and all of it. Addresses with a common prefix therefore share their leading octets, as in IPv4. 240.0.0.0/4 is
+    reserved (RFC 1112, section 4), so a folded address never equals a public IPv4 address. Text that is not an address
+    folds to 0.
     """
     addresses = parse_addresses(values)
     folded = np.zeros(len(addresses.kind), dtype=np.uint32)

@@ -1,4 +1,4 @@
-"""Avro container files, block by block, with every size that the file claims checked before memory is spent on it."""
+"""Reads Avro container files block by block, and checks every size in a file before it allocates memory for it."""
 
 import bz2
 import io
@@ -19,10 +19,10 @@ from telescope_transformer.records.rejects import escaped
 
 _MAGIC, _SYNC_BYTES = b"Obj\x01", 16
 _MOST_METADATA = 1 << 20
-"""Bytes of a schema or another entry of the header; that of a FlowTuple has 2 KB."""
+"""Largest accepted header entry, such as the schema, in bytes. The schema of FlowTuple files has 2 KB."""
 
 _LARGEST_BLOCK = 64 << 20
-"""Bytes of a block, packed or not. Writers begin a new one after 16 KB to some MB."""
+"""Largest accepted block in bytes, compressed or not. Writers begin a new block after 16 KB to a few MB."""
 
 _NUMBERS = {"int", "long", "float", "double", "boolean"}
 _PLAIN = _NUMBERS | {"string", "bytes"}
@@ -30,7 +30,7 @@ _READ_ERRORS = (ValueError, EOFError, IndexError, KeyError, TypeError, OverflowE
 
 
 def _read_long(stream: BinaryIO) -> int:
-    """A zigzag variable-length number (Avro 1.11, "Binary Encoding"); raises EOFError or ValueError."""
+    """Reads a zigzag variable-length number (Avro 1.11, "Binary Encoding"); raises EOFError or ValueError."""
     value, shift = 0, 0
     while True:
         byte = stream.read(1)
@@ -55,7 +55,7 @@ def _read_bytes(stream: BinaryIO, largest: int) -> bytes:
 
 
 def _read_header(stream: BinaryIO) -> tuple[dict[str, bytes], bytes]:
-    """The metadata and the marker that ends each block."""
+    """Reads the metadata and the marker that ends each block."""
     if stream.read(len(_MAGIC)) != _MAGIC:
         raise ValueError("it does not begin as an Avro file")
     metadata: dict[str, bytes] = {}
@@ -71,7 +71,7 @@ def _read_header(stream: BinaryIO) -> tuple[dict[str, bytes], bytes]:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether each value of a type takes at least a byte, so that a count is bounded by the bytes that hold it."""
+    """Whether each value of a type takes at least one byte, so that the size of a block bounds its record count."""
     if isinstance(kind, dict):
         inner = kind.get("type")
         if inner == "array":
@@ -83,7 +83,7 @@ def _is_plain(kind: Any) -> bool:
 
 
 def _unpacked(data: bytes, codec: str) -> bytes:
-    """The content of a block; raises ValueError if it is larger than a block can be."""
+    """Decompresses a block; raises ValueError if the content is larger than _LARGEST_BLOCK."""
     if codec == "null":
         return data
     if codec == "deflate":
@@ -96,7 +96,7 @@ def _unpacked(data: bytes, codec: str) -> bytes:
         return _snappy(data)
     if codec == "zstandard":
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
-            # Not `read`, which never frees its memory if it fails (pyarrow 26.0).
+            # Not `read`, which leaks its memory if it fails (pyarrow 26.0).
             content = stream.read_buffer(_LARGEST_BLOCK + 1).to_pybytes()
         if len(content) > _LARGEST_BLOCK:
             raise ValueError(f"a block of more than {_LARGEST_BLOCK >> 20} MiB")
@@ -112,7 +112,7 @@ def _bounded(decompressor: Any, data: bytes) -> bytes:
 
 
 def _snappy(data: bytes) -> bytes:
-    """A block of Avro's snappy codec: the size of the content first, as a variable-length number; a checksum last."""
+    """Decompresses a snappy block, which begins with the content's size (variable-length) and ends with a checksum."""
     size, shift = 0, 0
     for byte in data[:5]:
         size |= (byte & 0x7F) << shift
@@ -133,7 +133,7 @@ class AvroFile:
     def __init__(self, file: InputFile) -> None:
         self._file = file
         self._fastavro = require("fastavro")
-        # Open for as long as the records are read; `records` closes it.
+        # Stays open while the records are read; `records` closes it.
         self._stream = open(file.plain_path, "rb")  # noqa: SIM115
         try:
             metadata, self._sync = _read_header(self._stream)
@@ -180,7 +180,7 @@ class AvroFile:
     def _block(self, stream: BinaryIO) -> list[dict[str, Any]]:
         count, packed = _read_long(stream), _read_bytes(stream, _LARGEST_BLOCK)
         content = _unpacked(packed, self._codec)
-        # Each record takes at least a byte, by the check of the schema.
+        # The check of the schema ensures that each record takes at least one byte.
         if not 0 <= count <= len(content):
             raise ValueError(f"{count} records in {len(content)} bytes")
         if stream.read(_SYNC_BYTES) != self._sync:

@@ -1,4 +1,4 @@
-"""What pcap and pcapng share: the bytes of a capture in windows, and packets turned into chunks of flow records."""
+"""Shared code of pcap and pcapng: reads a capture in windows, and turns packets into chunks of flow records."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from telescope_transformer.records.validation import Chunk
 PACKETS_PER_WALK = 1 << 16
 WINDOW_BYTES = 16 << 20
 LONGEST_PACKET = 1 << 18
-"""No capture program stores more of one packet (tcpdump's own limit); a longer one means a corrupt length."""
+"""Bytes. No capture program stores more of a packet (this is tcpdump's limit), so a larger length is corrupt."""
 
 REFUSED = np.dtype([("at", np.int64), ("why", np.uint8)], align=True)
 
@@ -43,11 +43,11 @@ class Walk(NamedTuple):
 
 
 class Windows:
-    """Gives a capture's bytes window by window; each begins with what the walk of the last one left over.
+    """Reads a capture window by window; each window begins with the bytes that the last walk left over.
 
-    The last window ends where the file does, or where its compression breaks off; `damage` then says where. The file
-    is read and not mapped into memory: a mapped file that another program cuts short (logrotate's copytruncate) ends
-    the process.
+    The last window ends at the end of the file, or where decompression fails; `damage` then says where. The file is
+    read and not mapped into memory, because the process would be killed if another program truncated a mapped file
+    (logrotate's copytruncate).
     """
 
     def __init__(self, file: InputFile) -> None:
@@ -60,7 +60,7 @@ class Windows:
         return self.after(Window(np.empty(0, dtype=np.uint8), 0, False), 0)
 
     def after(self, window: Window, used: int) -> Window:
-        """The window that begins `used` bytes into `window`, with more bytes behind what is left of it."""
+        """The next window: it begins `used` bytes into `window` and goes on with more bytes of the capture."""
         parts = [window.data[used:].tobytes()]
         size = len(parts[0])
         while size < WINDOW_BYTES + len(parts[0]):
@@ -81,8 +81,8 @@ class Windows:
 
 
 class PacketBuffers:
-    """Output arrays of a walk: packets (PACKET), offset and reason of the refused ones (REFUSED), and a count of those
-    that are not IP for each EtherType."""
+    """Output arrays of a walk: packets (PACKET), offset and reason of refused packets (REFUSED), and the number of
+    non-IP packets for each EtherType."""
 
     def __init__(self) -> None:
         self.packets = np.empty(PACKETS_PER_WALK, dtype=PACKET)
@@ -91,7 +91,7 @@ class PacketBuffers:
 
 
 class Collector:
-    """Makes chunks of what walks find: packets as they are, or flow records by the rule of `flows.py`."""
+    """Turns packets that walks find into chunks: a record per packet, or flow records by the rule of `flows.py`."""
 
     def __init__(self, file: InputFile, context: ReadContext) -> None:
         self._file = file.name

@@ -1,4 +1,4 @@
-"""Reads the output of another program, with bounds on its time and on its error messages."""
+"""Reads the output of another program, and ends the program if it stalls or floods its error output."""
 
 import ctypes
 import os
@@ -12,10 +12,10 @@ from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.rejects import escaped
 
 LONGEST_SILENCE = 60.0
-"""Seconds without output after which a program is ended. Healthy ones write a megabyte in a fraction of a second."""
+"""Seconds of silence after which a program is ended. Healthy programs write a megabyte in a fraction of a second."""
 
 MOST_COMPLAINTS = 1 << 20
-"""Bytes of error messages after which a program is ended: one that loops over the same damage never stops."""
+"""Bytes of error messages after which a program is ended; one that loops over the same damage would never stop."""
 
 _KEPT_COMPLAINT = 500
 _READ_BYTES = 1 << 20
@@ -34,7 +34,7 @@ def output_of(command: Sequence[str], file: InputFile) -> Iterator[bytes]:
     """What `command` prints, in blocks.
 
     Raises:
-        DamagedInput: if it fails, prints an error, or prints nothing for too long or errors without end.
+        DamagedInput: if the program fails, prints an error, prints nothing for too long, or floods its error output.
     """
     with subprocess.Popen(
         command,
@@ -56,7 +56,7 @@ def output_of(command: Sequence[str], file: InputFile) -> Iterator[bytes]:
 
 
 def _blocks(process: "subprocess.Popen[bytes]", file: InputFile) -> Generator[bytes, None, bytes]:
-    """Yield the output, and return the beginning of the complaints."""
+    """Yields the output, and returns the beginning of the error messages."""
     complaint, complained = b"", 0
     with selectors.DefaultSelector() as selector:
         for stream, is_output in ((process.stdout, True), (process.stderr, False)):

@@ -1,4 +1,4 @@
-"""What the columnar formats share: record batches of any schema to flow records."""
+"""Shared code of the columnar formats: turns record batches of any schema into flow records."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -24,14 +24,14 @@ READ_ERRORS = (pa.ArrowException, OSError, UnicodeError, ValueError, OverflowErr
 """What pyarrow raises on a damaged file."""
 
 REPORTED_TWICE = "flows that their source reported are skipped, because the destination reports them too"
-"""What the user is told of flow logs of Google Cloud, which both ends of a flow report."""
+"""The note on flow logs of Google Cloud, where both ends of a flow report it."""
 
-# What this package writes says its unit, so that the size of a number need not tell it.
+# Files of this package state the unit of times, so it need not be inferred from the size of the numbers.
 _OWN_TIME = FLOW_SCHEMA.field("timestamp")
 
 
 class Leaf(NamedTuple):
-    """A column that holds values, or one within nested columns: the names on the way to it, and its field."""
+    """A column that holds values, perhaps nested in other columns: the names on the path to it, and its field."""
 
     path: tuple[str, ...]
     field: pa.Field
@@ -54,12 +54,12 @@ def leaves(schema: pa.Schema) -> dict[str, Leaf]:
 
 
 def resolve_schema(file: InputFile, schema: pa.Schema, context: ReadContext) -> dict[str, str]:
-    """The column, or partition, of each field; raises FlowRecordError where a needed one is absent or a list."""
+    """The column, or partition, of each field; raises FlowRecordError if a required column is absent or a list."""
     try:
         found = leaves(schema)
     except UnicodeError as error:
         raise InputError(f"{file.name}: names of columns that are not UTF-8: {escaped(error)}") from error
-    # A name that is there twice is listed twice, for which `resolve_columns` refuses it where it is needed.
+    # A name that occurs twice is listed twice, so that `resolve_columns` refuses it if a field needs it.
     names = [*found, *(name for name, times in Counter(schema.names).items() if times > 1)]
     own = [name for name in file.partitions if name not in names]
     resolved = resolve_columns([*names, *own], context.columns, file.name)
@@ -83,7 +83,7 @@ def stored_columns(resolved: dict[str, str], schema: pa.Schema) -> list[str]:
 
 
 def _reporter(found: Mapping[str, Leaf]) -> list[str]:
-    """The column of a flow log of Google Cloud in BigQuery that says which end of a flow reported it, if it is one."""
+    """The column that says which end reported a flow, if this is a flow log of Google Cloud in BigQuery."""
     return [name for name in found if name == "jsonPayload.reporter" and "jsonPayload.connection.src_ip" in found]
 
 
@@ -95,7 +95,7 @@ def _values(batch: pa.RecordBatch, leaf: Leaf) -> pa.Array:
 
 
 def _as_stored(values: pa.Array, field: pa.Field) -> pa.Array:
-    """A time of our own files with its unit; addresses in binary columns as fixed-size binary."""
+    """Gives times in our own files their unit, and turns binary columns of addresses into fixed-size binary."""
     if field.metadata and field.metadata.get(b"unit") == _OWN_TIME.metadata[b"unit"] and field.type == _OWN_TIME.type:
         return values.cast(pa.timestamp("us"))
     if values.type in (pa.binary(), pa.large_binary(), pa.binary_view()):
@@ -104,7 +104,7 @@ def _as_stored(values: pa.Array, field: pa.Field) -> pa.Array:
 
 
 def _packed(values: pa.Array) -> pa.Array:
-    """A binary column as fixed-size binary if all its values have the size of an address and some are no text."""
+    """A binary column as fixed-size binary if all its values have the size of an address and some are not text."""
     found = [value for value in values.to_pylist() if value is not None]
     widths = {len(value) for value in found}
     if len(widths) == 1 and widths <= {4, 16} and not all(value.isascii() and value.isalnum() for value in found):
@@ -115,9 +115,9 @@ def _packed(values: pa.Array) -> pa.Array:
 
 
 def checked_batches(file: InputFile, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
-    """Batches of at most ROWS_PER_BATCH rows and the numbers of their rows (n,), which begin at 1.
+    """Yields batches of at most ROWS_PER_BATCH rows, each with its row numbers (n,), which start at 1.
 
-    Raises DamagedInput, with the row, where the batches end in an error.
+    Raises DamagedInput, with the row, if the batches end in an error.
     """
     first = 1
     while True:
@@ -143,7 +143,7 @@ def read_batches(
     resolved: dict[str, str],
     context: ReadContext,
 ) -> Iterator[Chunk]:
-    """Flow records of record batches; raises DamagedInput, with the row, where the batches end in an error."""
+    """Turns record batches into flow records; raises DamagedInput, with the row, if the batches end in an error."""
     validator, found = Validator(file.name, context, resolved), leaves(schema)
     reporter = _reporter(found)
     if reporter:
@@ -159,7 +159,7 @@ def read_batches(
 def _raw(
     file: InputFile, batch: pa.RecordBatch, found: Mapping[str, Leaf], resolved: Mapping[str, str]
 ) -> dict[str, pa.Array]:
-    """The columns of a batch by field, with those of partitions."""
+    """The columns of a batch by field, including those that come from partitions."""
     return partition_columns(file, resolved, found, batch.num_rows) | {
         field: _as_stored(_values(batch, found[column]), found[column].field)
         for field, column in resolved.items()

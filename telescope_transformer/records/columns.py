@@ -42,13 +42,13 @@ _NAMES_OF_ENDS = {
     for end, ends in (("src", _SOURCES), ("dst", _DESTINATIONS))
     for kind, kinds in _KINDS.items()
 }
-# A program that forwards the flows of others uses these names for itself.
+# A program that forwards flows of other programs uses these names for itself.
 _SENDERS = ("host", "sensor", "sensorname", "ip")
 _LAST_RESORT = ("port", *_SENDERS)
 
 
 def _names_of(field: str, listed: str) -> tuple[str, ...]:
-    """Column names of a field in order of preference: listed ones, combined ones, and the ambiguous ones last."""
+    """Column names of a field in order of preference: listed names, combined names, and ambiguous names last."""
     known = [name for name in listed.split() if name not in _LAST_RESORT]
     last = [name for name in listed.split() if name in _LAST_RESORT]
     return tuple(dict.fromkeys((*known, *_NAMES_OF_ENDS.get(field, ()), *last)))
@@ -65,9 +65,9 @@ ALIASES: dict[str, tuple[str, ...]] = {row.name: _names_of(row.name, row.aliases
 }
 
 DEEPEST = 6
-"""Names of a path with dots that may come before the name of a field."""
+"""How many names of a dotted path may precede the name of a field."""
 
-# Names that say too little where they end a longer one: `agent.ip` is no source and `geo.time` no time of a flow.
+# Names that are too vague at the end of a path: `agent.ip` is not a source, `geo.time` not the time of a flow.
 _VAGUE_NAMES = """
 ip src source dst dest destination host sensor sensorname port time start first date day epoch ts
 label tool flags flg
@@ -77,7 +77,7 @@ localhost remotehost srchost dsthost
 _VAGUE = frozenset(_VAGUE_NAMES.split()) | {
     name for names in _NAMES_OF_ENDS.values() for name in names if name.startswith(_VAGUE_ENDS)
 }
-# `date` may be a time by itself, or the date of a time of day.
+# `date` may be a complete time, or only the date that belongs to a time of day.
 _RANKS = {
     alias: [(field, names.index(alias)) for field, names in ALIASES.items() if alias in names]
     for alias in {alias for names in ALIASES.values() for alias in names}
@@ -85,7 +85,7 @@ _RANKS = {
 
 
 def parse_mapping(text: str) -> dict[str, str]:
-    """The mapping of `field=column,field=column`; an empty column means that the field is not to be read.
+    """Parses the mapping `field=column,field=column`; an empty column means that the field is not read.
 
     Raises FlowRecordError for a part that is not of this form, an unknown field or a field given twice.
     """
@@ -105,7 +105,7 @@ def parse_mapping(text: str) -> dict[str, str]:
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
-    """Raises FlowRecordError if `mapping` is no dictionary, or names a field that a flow record does not have."""
+    """Raises FlowRecordError if `mapping` is not a dictionary, or names a field that a flow record does not have."""
     if not isinstance(mapping, Mapping):
         raise FlowRecordError(f"a column mapping must be a dictionary from field to column name, not {mapping!r}")
     for field in mapping:
@@ -116,15 +116,15 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
 
 
 def plain_name(name: str) -> str:
-    """A column's name as `ALIASES` writes it, without a unit behind it such as `(s)` or `[UTC]`."""
+    """A column's name as `ALIASES` writes it, without a trailing unit such as `(s)` or `[UTC]`."""
     return _SEPARATORS.sub("", _UNIT.sub("", name.lower()))
 
 
 @lru_cache(maxsize=1 << 14)
 def meanings(path: str) -> list[tuple[str, int, int]]:
-    """The fields that a path with dots is, how many of its first names were dropped for that, and the name's rank.
+    """The fields that a dotted path may mean, with the number of leading names dropped and the name's rank.
 
-    `jsonPayload.connection.src_ip` is the source, with two names dropped.
+    `jsonPayload.connection.src_ip` means the source, with two names dropped.
     """
     names = path.split(".")
     for dropped in range(min(len(names), DEEPEST)):
@@ -138,7 +138,7 @@ def meanings(path: str) -> list[tuple[str, int, int]]:
 
 
 def _by_path(field: str, names: Sequence[str]) -> str | None:
-    """The column whose path with dots ends in a name of a field; None if there is none, or two are as good."""
+    """The column whose dotted path ends in a name of a field; None if there is none, or two match equally well."""
     found = sorted(
         (dropped, rank, name)
         for name in names
@@ -160,11 +160,11 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
     Required fields that a mapping leaves out are still found by their common names; optional ones are not.
 
     Raises:
-        FlowRecordError: if a mapped column is absent or there twice, or a required field has no column.
+        FlowRecordError: if a mapped column is absent or occurs twice, or a required field has no column.
     """
     resolved: dict[str, str] = {}
     listed = escaped(", ".join(names)[:_LONGEST_LISTING])
-    # Of two names that mean one field the first counts; Logstash writes `@timestamp` when it takes a record in.
+    # If two names mean the same field, the first counts. Logstash's `@timestamp` is the time when a record arrived.
     preferred = sorted(names, key=lambda name: name.startswith("@"))
     plain = {plain_name(name): name for name in reversed(preferred)}
     for field in MAPPABLE_FIELDS:

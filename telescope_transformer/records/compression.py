@@ -1,4 +1,4 @@
-"""Reads compressed files block by block in bounded memory. The first bytes tell the compression."""
+"""Reads compressed files block by block in bounded memory. The first bytes show which compression a file has."""
 
 import bz2
 import io
@@ -22,7 +22,7 @@ _MAGICS = {
     "lzma": b"\x5d\x00\x00",
     "lz4": b"\x04\x22\x4d\x18",
 }
-# Files that need another program first, and how.
+# Files that another program has to unpack first, and how.
 _ARCHIVES = {
     b"PK\x03\x04": "a zip archive: unpack it first; save an Excel workbook as CSV",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive: unpack it first",
@@ -56,7 +56,7 @@ _MOST_SKIPPED = 1024
 
 
 def compression_of(raw: io.BufferedReader) -> str | None:
-    """The compression (a key of `_MAGICS`) that a file begins with, behind frames that decoders skip, or None."""
+    """The compression (a key of `_MAGICS`) that a file begins with, after any skippable frames, or None."""
     for _ in range(_MOST_SKIPPED):
         start = raw.read(8)
         if len(start) < 8 or int.from_bytes(start[:4], "little") not in _SKIPPABLE:
@@ -66,10 +66,10 @@ def compression_of(raw: io.BufferedReader) -> str | None:
 
 
 def archive_hint(head: bytes) -> str | None:
-    """What a file is and how to unpack it, if another program has to; else None.
+    """Says what a file is and how to unpack it, if another program has to do that; else None.
 
     Args:
-        head: of the content behind one compression, if the file has any.
+        head: first bytes of the content, decompressed once if the file is compressed.
     """
     if head[_TAR_MAGIC_AT:].startswith(b"ustar"):
         return "a tar archive: unpack it first"
@@ -96,7 +96,7 @@ def _arrow_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
     produced = 0
     try:
         with pa.CompressedInputStream(pa.OSFile(str(path)), compression) as stream:
-            # Not `read`, which never frees its memory if it fails (pyarrow 26.0).
+            # Not `read`, which leaks its memory if it fails (pyarrow 26.0).
             while block := stream.read_buffer(size).to_pybytes():
                 produced += len(block)
                 yield block
@@ -105,7 +105,7 @@ def _arrow_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
 
 
 def _member_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
-    """gzip, bzip2, xz and lzma; a file may have several members one after another, and zeros behind the last."""
+    """Decompresses gzip, bzip2, xz and lzma files; these may have several members in a row, and zeros at the end."""
     make = _DECOMPRESSORS[compression]
     member, produced, pending = make(), 0, b""
     with open(path, "rb") as raw:
@@ -131,7 +131,7 @@ def _member_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
 
 
 def _next_member(raw: io.BufferedReader, rest: bytes, size: int) -> bytes:
-    """The bytes from the next member on. Zeros, with which tapes and some programs fill up, are skipped."""
+    """The bytes from the next member on. Skips zeros, with which tapes and some programs pad files."""
     rest = rest.lstrip(b"\0")
     while not rest:
         block = raw.read(size)
@@ -142,7 +142,7 @@ def _next_member(raw: io.BufferedReader, rest: bytes, size: int) -> bytes:
 
 
 class _GzipMember:
-    """A gzip member behind the interface of `bz2.BZ2Decompressor`."""
+    """A gzip member with the interface of `bz2.BZ2Decompressor`."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)

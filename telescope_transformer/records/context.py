@@ -1,4 +1,4 @@
-"""What a reader needs beside the file: the user's options, and what is shared by all files of one reading."""
+"""What a reader needs besides the file: the user's options, and the state that all files of one scan share."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ INACTIVITY_SECONDS = 60.0
 _FILES_NAMED = 3
 _ETHERTYPES_NAMED = 8
 _FIRST_ETHERTYPE = 0x0600
-# Of the IEEE's registry, those met most often.
+# The most common entries of the IEEE's registry.
 _ETHERTYPE_NAMES = {
     0x0806: "ARP",
     0x8035: "RARP",
@@ -41,7 +41,7 @@ _ETHERTYPE_NAMES = {
 
 
 class LeftOut(NamedTuple):
-    """Values of an optional field that could not be read: how many, and the first."""
+    """Values of an optional field that could not be read: their number, and the first of them."""
 
     times: int
     file: str
@@ -50,7 +50,7 @@ class LeftOut(NamedTuple):
 
 @dataclass
 class ReadContext:
-    """Options and shared state of one reading; what the user must be told is collected and read as `notes`."""
+    """Options and shared state of one scan; also collects the `notes` for the user."""
 
     columns: Mapping[str, str] | None = None
     per_packet: bool = False
@@ -61,7 +61,7 @@ class ReadContext:
     _not_ip: Counter[int] = field(default_factory=Counter)
 
     def note(self, text: str, file: str | None = None) -> None:
-        """Tells the user `text` once, with the files that give reason to."""
+        """Adds a note for the user, listed once with the files that it is about."""
         files = self._told.setdefault(text, {})
         if file is not None:
             files[file] = None
@@ -79,7 +79,7 @@ class ReadContext:
 
     @property
     def notes(self) -> list[str]:
-        """All that was noted, each text once, with the names of the first files."""
+        """All notes, each text once, with the names of the first files that it is about."""
         notes = []
         for text, files in self._told.items():
             first = list(files)[:_FILES_NAMED]
@@ -96,7 +96,7 @@ class ReadContext:
 
 
 def describe_ethertype(ethertype: int) -> str:
-    """An EtherType as messages call it."""
+    """The name of an EtherType for messages."""
     if not ethertype:
         return "no EtherType"
     if ethertype < _FIRST_ETHERTYPE:
@@ -106,7 +106,7 @@ def describe_ethertype(ethertype: int) -> str:
 
 
 class Format(NamedTuple):
-    """A file format: its name, whether a file's first bytes are of it, and its reader."""
+    """A file format: its name, a test of a file's first bytes, and its reader."""
 
     name: str
     sniff: Callable[[bytes], bool]

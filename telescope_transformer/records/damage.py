@@ -7,9 +7,10 @@ from telescope_transformer.records.rejects import escaped
 
 
 class DamagedInput(InputError):
-    """A file is cut off or corrupt, from a byte offset on where that is known; what lies before it was read.
+    """A file is cut off or corrupt; the records before the damage were read.
 
-    Of a compressed file, the offset is that within its decompressed content.
+    `offset` is the byte at which the damage begins, None if it is not known. In a compressed file, it counts
+    decompressed bytes.
     """
 
     def __init__(self, path: str | Path, offset: int | None, reason: str) -> None:
@@ -20,7 +21,7 @@ class DamagedInput(InputError):
 
 
 class NotFlowRecords(FlowRecordError):
-    """A file holds something else than flow records: among the files of a folder it is passed over, and counted."""
+    """A file holds something other than flow records. In a folder, such files are skipped and counted."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
         super().__init__(f"{escaped(path)}: {reason}")

@@ -1,4 +1,4 @@
-"""Dates that are not ISO 8601, rewritten so: days and months in either order, names of months, 12-hour clocks.
+"""Rewrites other dates as ISO 8601: days and months in either order, names of months, 12-hour clocks.
 
 Such text is rare enough that each distinct value is rewritten in Python.
 """
@@ -11,7 +11,7 @@ from decimal import Decimal
 
 _MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
-# RFC 5322, section 4.3, and the abbreviations of the tz database that stand for one zone.
+# RFC 5322, section 4.3, and the abbreviations of the tz database that stand for only one zone.
 ZONES = {
     **{"Z": "+00:00", "UTC": "+00:00", "UT": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00"},
     **{"CET": "+01:00", "CEST": "+02:00", "EET": "+02:00", "EEST": "+03:00", "MSK": "+03:00", "JST": "+09:00"},
@@ -40,11 +40,12 @@ _DAY_NAME = re.compile(rf"^{_WEEKDAY}{_DAY}[\s/\-]*{_MONTH}[\s/\-,]*(?P<y>\d{{4}
 _NAME_DAY = re.compile(rf"^{_WEEKDAY}{_MONTH}\s+{_DAY},?\s+(?P<y>\d{{4}}){_END}")
 _YEAR_NAME = re.compile(rf"^(?P<y>\d{{4}})[\s\-]{_MONTH}[\s\-]{_DAY}{_END}")
 _SHORT_NAME = re.compile(rf"^(?P<d>\d{{1,2}})-(?P<m>[A-Za-z]{{3}})-(?P<y>\d{{2}})(?=\s|$){_END}")
-# Snort with -y; other programs write the day or the month first, and no sign between date and time.
+# Snort with -y. Other programs write the day or the month first, and no hyphen between date and time.
 _SNORT = re.compile(rf"^(?P<y>\d{{2}})/(?P<m>\d{{2}})/(?P<d>\d{{2}})(?=-\d){_END}")
 _ORDINAL = re.compile(rf"^(?P<y>\d{{4}})-(?P<days>\d{{3}}){_END}")
-# Marks around a time: what java.time, Go and JavaScript write behind an offset, GMT or UTC before one, the weekday of
-# systemd before a date, the long name of UTC, and the sign that makes a cell of a spreadsheet text.
+# Text around a time: the zone name that java.time, Go and JavaScript write after an offset, GMT or UTC before an
+# offset, systemd's weekday before a date, the long name of UTC, and the apostrophe that marks a spreadsheet cell as
+# text.
 _AROUND = re.compile(
     r"^'|^[A-Z][a-z]{2} (?=\d{4}-)|(?:GMT|UTC)(?=[+-]\d)|(?<=[Z\d])\[[\w/+\-]+\]$"
     r"|(?<=[+-]\d{4})(?: [A-Z]{3,4}(?: m=\S+)?| \([^()]*\))$|(?<=\d) \(UTC\)$|(?<=\d )Etc/(?=UTC$)"
@@ -58,7 +59,7 @@ _SCIENTIFIC = re.compile(r"^\d(?:[.,](?P<digits>\d+))?[eE]\+?(?P<exponent>\d{1,2
 # With a decimal comma, with the `@` of date(1) and systemd before it, or as .NET writes it in JSON.
 _MARKED = re.compile(r"^(?=[@'/]|\d+,)(?:[@']?|/Date\()(\d{9,})(?:[.,](\d+))?(?:\)/)?$")
 _SECONDS_DIGITS = 9
-"""Digits behind the point of `1.469123456e9` that tell seconds; spreadsheets write five, and lose hours."""
+"""Digits after the point of `1.469123456e9` needed to resolve seconds. Spreadsheets write five, which loses hours."""
 
 
 def is_time_of_day(text: str) -> bool:
@@ -67,7 +68,7 @@ def is_time_of_day(text: str) -> bool:
 
 
 def clock_text(text: str) -> str | None:
-    """A time of day beside a date in a column of its own, also if written as `175056`; None for other text."""
+    """A time of day whose date is in another column, also if written as `175056`; None for other text."""
     compact = _COMPACT_CLOCK.match(text)
     if compact:
         return f"{compact[1]}:{compact[2]}:{compact[3]}"
@@ -75,7 +76,7 @@ def clock_text(text: str) -> str | None:
 
 
 def day_comes_first(texts: Iterable[str]) -> bool | None:
-    """Whether dates such as 21/07/2016 begin with the day; None if no value tells, or if values contradict."""
+    """Whether dates such as 21/07/2016 begin with the day; None if no value shows it, or if values disagree."""
     day, month = False, False
     for text in texts:
         found, short = _NUMBERS.match(text), _SHORT_YEAR.match(text)
@@ -87,9 +88,9 @@ def day_comes_first(texts: Iterable[str]) -> bool | None:
 
 
 def plain_numbers(texts: Sequence[str]) -> list[str | None]:
-    """Numbers in scientific notation or with a decimal comma as plain ones, None for other text.
+    """Rewrites numbers in scientific notation or with a decimal comma as plain numbers; None for other text.
 
-    Where no value of a column has enough digits to tell seconds, its times are lost, and none is taken.
+    If no value in scientific notation has enough digits to resolve seconds, all of these are None as well.
     """
     found = [_SCIENTIFIC.match(text) for text in texts]
     precise = any(match and len(match["digits"] or "") >= _SECONDS_DIGITS for match in found)
@@ -104,19 +105,19 @@ def plain_numbers(texts: Sequence[str]) -> list[str | None]:
 
 
 def iso_text(text: str, day_first: bool | None) -> str | None:
-    """`text` as ISO 8601, None if it is of no form known here or its day and month cannot be told apart."""
+    """`text` as ISO 8601; None if its form is unknown, or if its day and month cannot be told apart."""
     text = _AROUND.sub("", text).strip("[] ")
     found = _NUMBERS.match(text)
     if found:
         if day_first is None and found["sep"] == ".":
-            # Between dots, dates begin with the day wherever they are written so.
+            # Wherever dates are written with dots, they begin with the day.
             day_first = True
         if day_first is None and found["a"] != found["b"]:
             return None
         day, month = (found["a"], found["b"]) if day_first else (found["b"], found["a"])
         return _joined(found, int(month), int(day))
     found = _SHORT_YEAR.match(text)
-    # 16/07/21 may begin with the year; with the day in the middle it cannot.
+    # 16/07/21 may begin with the year, but not if the day is in the middle.
     if found and day_first is False:
         return _joined(found, int(found["a"]), int(found["b"]), "20")
     found = _SNORT.match(text)
@@ -142,7 +143,7 @@ def iso_text(text: str, day_first: bool | None) -> str | None:
 
 
 def _ordinal(text: str) -> str | None:
-    """A date by the number of its day in the year (ISO 8601: `2016-203`), None for other text."""
+    """A date given by the number of its day in the year (ISO 8601: `2016-203`), None for other text."""
     found = _ORDINAL.match(text)
     if not found or not 1 <= int(found["days"]) <= 365 + isleap(int(found["y"])) or found["y"] == "0000":
         return None

@@ -23,7 +23,7 @@ from telescope_transformer.records.splitting import (
 )
 
 _DELIMITERS = b",\t;|\x01\x1f^"
-"""Ctrl-A divides values in the text tables of Hive."""
+"""Ctrl-A separates values in the text tables of Hive."""
 _MOST_LEAD_IN = 30
 """Lines of titles that may come before the header. Comments, which begin with `#`, may be any number of lines."""
 
@@ -32,10 +32,10 @@ _MOST_DOUBTFUL_LINES = 1_000
 """Different lines without numbers that are tried as headers among the rows; concatenated tables have a few."""
 
 _MOST_CHANGES = 1_000
-"""Changes of the columns within one file: more are an attack on the time that each of them costs."""
+"""Changes of the columns within one file. Each change costs time, so more of them are taken for an attack."""
 
-# A line none of whose values begins with a number, which holds for headers and for hardly any row. The pattern has the
-# line feed before it, so that the search skips from line to line, and looks at the first value first.
+# A line in which no value begins with a number, as in headers and hardly any row. The pattern includes the line feed
+# before the line, so that the search skips from line to line and looks at the first value first.
 _WITHOUT_NUMBERS = re.compile(
     rb"""\n(?!["']?[-+.]?\d)(?![^\n]*[,;|\t\x01\x1f^ ]["']?[-+.]?\d)(?=[^\n]*[A-Za-z])([^\n]+)$""", re.MULTILINE
 )
@@ -43,14 +43,14 @@ _WITHOUT_NUMBERS = re.compile(
 _W3C_HEADER = re.compile(rb"^#+:?\s*(?:Fields:\s*)?")
 # The lines between header and rows that psql and MySQL draw, and the number of rows at the end.
 _RULER = re.compile(rb"\s*(?:[-+|=:]{3,}[-+|=:\s]*|\(\d+ rows?\)|\d+ rows? in set.*)")
-# Values such as `="40000"`, which spreadsheets do not change; the whole may be quoted.
+# Values such as `="40000"`, which spreadsheets leave as they are; the whole may be quoted.
 _FORMULA = re.compile(rb"""(?<![^,;\t|\n])(?:="([^",;\t|\n]*)"|"=""([^",;\t|\n]*)\"\"")(?![^,;\t|\r\n])""")
 _DATE_AND_TIME = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d) +(\d\d:\d\d)")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a text table is written.
+    """The layout of a text table.
 
     Attributes:
         names: the columns, in order.
@@ -86,12 +86,12 @@ class RawBatch(NamedTuple):
 
 
 def _without_formulas(text: bytes) -> bytes:
-    """Text whose values of the form `="40000"` are plain."""
+    """The text with values of the form `="40000"` made plain."""
     return _FORMULA.sub(rb"\1\2", text) if b'="' in text or b'=""' in text else text
 
 
 def _split_header(line: bytes, delimiter: int) -> list[str]:
-    """The values of a line that names columns."""
+    """The column names in a header line."""
     if delimiter == BLANKS:
         values = line.split()
     else:
@@ -112,7 +112,7 @@ def _split_header(line: bytes, delimiter: int) -> list[str]:
 
 
 def _delimiters_of(line: bytes, given: int | None) -> list[int]:
-    """The delimiters that a line may have, the most frequent first, blanks last."""
+    """The possible delimiters of a line, the most frequent first, blanks last."""
     if given is not None:
         return [given]
     present = [delimiter for delimiter in _DELIMITERS if delimiter in line]
@@ -125,7 +125,7 @@ def has_delimiter(head: bytes) -> bool:
 
 
 def first_lines(head: bytes) -> list[bytes]:
-    """The lines that may be the header: all comments at the beginning, and the first other lines."""
+    """The lines that may be the header: all comments at the beginning, and the first lines after them."""
     found: list[bytes] = []
     seen = 0
     for line in head.split(b"\n"):
@@ -149,7 +149,7 @@ def _header_ends(head: bytes, start: int, end: int) -> int:
 
 
 def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: str) -> Header:
-    """The first line whose names `resolve` accepts; comments and titles may come before it.
+    """Finds the first line whose names `resolve` accepts; comments and titles may come before it.
 
     Args:
         head: the beginning of a text as clean UTF-8.
@@ -157,7 +157,7 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
         name: of the file.
 
     Raises:
-        FlowRecordError: if there is none; the message says what the first line that is no comment lacks.
+        FlowRecordError: if there is no such line; the message says what the first line that is not a comment lacks.
     """
     given: int | None = None
     first: FlowRecordError | None = None
@@ -188,7 +188,7 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
 
 
 def with_row_names(header: Header, head: bytes) -> Header:
-    """The header with a name for the numbers of the rows, to which R and pandas give none."""
+    """The header with an empty name added for a column of row numbers, which R and pandas leave without a name."""
     first = next((line for line in head[header.end :].split(b"\n") if line.strip()), b"")
     values = _split_header(first, header.delimiter)
     if len(values) == len(header.names) + 1 and values[0] in ("0", "1"):
@@ -199,7 +199,7 @@ def with_row_names(header: Header, head: bytes) -> Header:
 def _lines_without_numbers(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
     """The lines from `start` on that may be headers, and where each begins."""
     end = block.find(b"\n", start)
-    # The pattern needs a line feed before a line, which the first one may not have.
+    # The pattern needs a line feed before a line, which the first line may lack.
     first = _WITHOUT_NUMBERS.match(b"\n" + block[start : end if end >= 0 else len(block)])
     if first:
         yield start, first[1]
@@ -214,8 +214,8 @@ class Table:
         layout: how it is written.
         columns: names of the columns that are needed.
         name: of the file.
-        columns_of: the columns that are needed of a header among the rows, as concatenated tables have them; raises
-            FlowRecordError for a line that is none. Without it no headers are looked for.
+        columns_of: says which columns of a header among the rows are needed (concatenated tables have such headers),
+            and raises FlowRecordError for a line that is not a header. Without it, such headers are not looked for.
     """
 
     def __init__(
@@ -241,20 +241,20 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns of the rows that come next."""
+        """The columns of the next rows."""
         return self._layout.names
 
     def sections(self, block: bytes, start: int) -> Iterator[tuple[bytes, bool]]:
         """The lines of a block from `start` on, cut before each header that changes the columns.
 
-        Each section comes with whether it is the last; a header holds for the section that it begins. In what comes,
-        header lines are comments.
+        Each section comes with a flag that says whether it is the last. A header applies to the section that it
+        begins. Header lines in the sections are turned into comments.
 
         Raises:
             InputError: if the columns change too often.
         """
         rest, at = block[start:], 0
-        # Most blocks have no header, and are not copied.
+        # Most blocks have no header and need no copy.
         changed: bytearray | None = None
         for begin, line in _lines_without_numbers(block, start) if self._columns_of else ():
             header = self._header(line)
@@ -274,7 +274,7 @@ class Table:
         yield bytes(changed[at:]) if changed else rest, True
 
     def _header(self, line: bytes) -> Header | None:
-        """The header that a line among the rows is, None if it is none."""
+        """A line among the rows read as a header; None if it is not a header."""
         if self._columns_of is not None and line not in self._tried and len(self._tried) < _MOST_DOUBTFUL_LINES:
             try:
                 self._tried[line] = find_header(line, self._columns_of, self._name)
@@ -283,7 +283,7 @@ class Table:
         return self._tried.get(line)
 
     def _joined_dates(self, block: bytes) -> bytes:
-        """A block whose times of the form `2016-07-21 17:50:56` count as one value although blanks divide values."""
+        """Joins times such as `2016-07-21 17:50:56` into one value where blanks separate the values."""
         if self._layout.delimiter != BLANKS:
             return block
         if self._joins is None and block.strip():
@@ -356,7 +356,7 @@ class Table:
 
 
 def _gathered(data: np.ndarray, starts: np.ndarray, stops: np.ndarray, column: int, rows: np.ndarray) -> pa.Array:
-    """The values that a column has in `rows`."""
+    """The values of a column in `rows`."""
     offsets = np.empty(len(rows) + 1, dtype=np.int32)
     out = np.empty(measure(starts, stops, column, rows, offsets), dtype=np.uint8)
     gather(data, starts, column, rows, offsets, out)
@@ -364,9 +364,9 @@ def _gathered(data: np.ndarray, starts: np.ndarray, stops: np.ndarray, column: i
 
 
 def text_rows(text: TextBlocks, table: Table, skip: int = 0) -> Iterator[RawBatch]:
-    """The rows of a text behind its first `skip` bytes; raises DamagedInput after the last line before damage.
+    """The rows of a text after its first `skip` bytes; raises DamagedInput after the last line before damage.
 
-    Where a line among the rows names the columns again, its names hold from there on: `table.names`.
+    If a line among the rows names the columns again, its names apply from there on: see `table.names`.
     """
     carried = b""
     for block in text:
@@ -383,7 +383,7 @@ def text_rows(text: TextBlocks, table: Table, skip: int = 0) -> Iterator[RawBatc
 
 
 def delimiter_named(text: str, name: str) -> int:
-    """The byte that `text` is; raises FlowRecordError if it is not a single one."""
+    """`text` as a single byte; raises FlowRecordError if it has any other length."""
     encoded = text.encode("utf-8", "backslashreplace")
     if len(encoded) != 1:
         raise FlowRecordError(f"{name}: the separator {escaped(text)!r} is not a single byte")

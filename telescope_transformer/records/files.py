@@ -1,4 +1,4 @@
-"""Input files: found from paths, folders, globs, pipes and URLs, and opened through their compression."""
+"""Finds input files by paths, folders, globs, pipes and URLs, and reads them decompressed."""
 
 import atexit
 import glob
@@ -23,16 +23,16 @@ from telescope_transformer.records.rejects import escaped
 __all__ = ["DamagedInput", "InputFile", "find_inputs", "is_unfinished"]
 
 HEAD_BYTES = 1 << 18
-"""Bytes that a format is recognised by. The longest first lines seen are Suricata's statistics of many threads."""
+"""Bytes by which a format is recognised. The longest first lines seen are Suricata's statistics of many threads."""
 
 BLOCK_BYTES = 1 << 20
 # What Hive writes for a partition without a value.
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-# So many zeros begin no file of any format, and text in UTF-16 has one at most.
+# No file format begins with this many zeros, and text in UTF-16 begins with at most one.
 _HOLE = bytes(16)
 _UNFINISHED = (".part", ".tmp", ".partial", ".swp", ".crdownload")
 _CURRENT_CAPTURE = "nfcapd.current"
-# Files that are together in a folder only if an analysis or a preparation wrote them.
+# Files that occur together in a folder only if an analysis or a preparation wrote them.
 _RESULTS = (("clusters.json", "windows.parquet"), ("manifest.json", "rejects.parquet"))
 
 
@@ -40,8 +40,8 @@ class InputFile:
     """One file to read.
 
     Attributes:
-        path: where its content lies: the file itself, or a temporary copy of a pipe or a URL.
-        name: what messages and rejects call it, with unprintable bytes escaped.
+        path: where its content is: the file itself, or a temporary copy of a pipe or a URL.
+        name: its name in messages and rejects, with unprintable bytes escaped.
         partitions: the values that `key=value` folders of its path give (hive partitions).
         given: whether the user named the file itself. A file found in a folder or by a glob is skipped, with a note,
             if it holds no flow records.
@@ -61,10 +61,10 @@ class InputFile:
 
     @cached_property
     def head(self) -> bytes:
-        """The first HEAD_BYTES of the content, decompressed; fewer where the file is short or damaged.
+        """The first HEAD_BYTES of the content, decompressed; fewer if the file is short or damaged.
 
-        Raises NotFlowRecords if the file is empty or has to be unpacked by another program, and InputError if it
-        cannot be read.
+        Raises NotFlowRecords if the file is empty or another program has to unpack it, and InputError if it cannot be
+        read.
         """
         found = bytearray()
         try:
@@ -84,7 +84,7 @@ class InputFile:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the file holds no byte at all, as those that `tcpdump -G` opens in a quiet period."""
+        """Whether the file is empty, such as those that `tcpdump -G` opens in a quiet period."""
         return self.path.stat().st_size == 0
 
     def blocks(self, size: int | None = None) -> Iterator[bytes]:
@@ -103,7 +103,7 @@ class InputFile:
 
     @cached_property
     def plain_path(self) -> Path:
-        """A file with the decompressed content, for readers that go back and forth in it."""
+        """A file with the decompressed content, for readers that need random access."""
         if self.compression is None:
             return self.path
         return _spooled(self.blocks())
@@ -116,7 +116,7 @@ class InputFile:
 
 
 def _without_hole(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Blocks without the zeros that a log begins with if it was truncated while its writer kept its place in it."""
+    """Blocks without the zeros at the beginning of a log that was truncated while its writer kept its position."""
     in_hole: bool | None = None
     for block in blocks:
         in_hole = block.startswith(_HOLE) if in_hole is None else in_hole
@@ -177,7 +177,7 @@ def _holds_results(folder: Path) -> bool:
 
 
 def _from_stream(path: Path) -> InputFile:
-    """A copy of what comes through a pipe, since a file is read more than once: to recognise it, and to read it."""
+    """A copy of a pipe's content, because a file is read twice: to recognise its format, and for its records."""
     with open(path, "rb") if path.name != "-" else os.fdopen(os.dup(sys.stdin.fileno()), "rb") as stream:
         copy = _spooled(iter(lambda: stream.read(BLOCK_BYTES), b""))
     return InputFile(copy, name=escaped(path))
@@ -195,7 +195,7 @@ def _from_url(url: str) -> list[InputFile]:
     except ImportError as error:
         advice = "; pip install 'telescope-transformer[remote]' brings what s3:// needs"
         raise InputError(f"{escaped(url)}: {escaped(error)}{advice}") from error
-    except Exception as error:  # Each remote file system has errors of its own.
+    except Exception as error:  # Each remote file system raises its own errors.
         # Some errors only repeat the URL, and have the reason as their cause.
         reason = (error.__cause__ or error) if str(error) == url else error
         raise InputError(f"{escaped(url)}: cannot be fetched: {escaped(reason)}") from error
@@ -203,7 +203,7 @@ def _from_url(url: str) -> list[InputFile]:
 
 
 def _files_of(given: str | Path) -> list[InputFile]:
-    # An empty name would be the current folder; it mostly comes from a shell variable that is not set.
+    # An empty name would mean the current folder, but it mostly comes from a shell variable that is not set.
     if not str(given):
         raise InputError("the name of an input is empty")
     path = Path(given)
@@ -234,10 +234,11 @@ def paths_of(records: Any) -> list[str | Path] | None:
 
 
 def find_inputs(inputs: Sequence[str | Path] | str | Path) -> list[InputFile]:
-    """The files of `inputs`: each a file, a folder (all below it; hidden, `_` and unfinished ones and folders with the
-    results of an analysis are left out) or a glob, `-` for standard input, a named pipe, or a URL.
+    """Finds the files of `inputs`; a file that several inputs name is read once.
 
-    A file that several inputs name is read once.
+    Each input is a file, a folder, a glob, `-` for standard input, a named pipe, or a URL. A folder stands for all
+    files below it, except hidden and unfinished files, those whose name begins with `_`, and folders that hold the
+    results of an analysis.
 
     Raises:
         InputError: if an input does not exist or matches no file.

@@ -1,4 +1,4 @@
-"""Packets to flow records.
+"""Turns packets into flow records.
 
 The rule: a flow record begins with the first packet of a 5-tuple (source, destination, protocol, both ports, in this
 direction) and takes from it the time, TTL, IP id, TCP flags and sequence number. Later packets of the 5-tuple add to
@@ -14,10 +14,10 @@ from telescope_transformer.records.addresses import IPV4, Addresses, format_addr
 from telescope_transformer.records.packets import PACKET, Record
 from telescope_transformer.records.schema import flow_schema
 
-# Powers of two, as the slots must be.
+# The number of slots must be a power of two.
 _FIRST_LIMIT = 1 << 17
-# Room for this many flows is reserved at once. Memory that is not used yet costs only address space, while moving
-# flows to a larger array costs more than finding them.
+# Space for this many flows is reserved at the start. Unused memory costs only address space, whereas moving flows to a
+# larger array costs more time than finding them.
 _RESERVED = 1 << 22
 _GROWTH = 4
 _LOOKAHEAD = 256
@@ -55,16 +55,16 @@ def _same_tuple(one: Record, other: Record) -> bool:
 def _aggregate(
     packets: np.ndarray, start: int, flows: np.ndarray, count: int, slots: np.ndarray, timeout: int
 ) -> tuple[int, int]:
-    """Adds packets to flows until either ends; returns the packets done and the flows there are.
+    """Adds packets to flows until either array ends; returns the numbers of packets done and of flows.
 
-    A slot holds the upper half of a 5-tuple's hash and, plus one, the index of its latest flow; 0 is a free slot.
+    A slot holds the upper half of a 5-tuple's hash and the index of its latest flow plus one; 0 is a free slot.
     """
     mask = np.uint64(len(slots) - 1)
     hashes = np.empty(_LOOKAHEAD, dtype=np.uint64)
     entries = np.empty(_LOOKAHEAD, dtype=np.uint64)
     for base in range(start, len(packets), _LOOKAHEAD):
         stop = min(base + _LOOKAHEAD, len(packets))
-        # Slots lie anywhere in memory: touching those of several packets first lets the processor fetch them at once.
+        # Slots are scattered in memory: touching those of several packets first lets the processor fetch them at once.
         for index in range(base, stop):
             hashes[index - base] = _hash(packets[index])
             entries[index - base] = slots[hashes[index - base] & mask]
@@ -102,7 +102,7 @@ def _find(packet: Record, hashed: np.uint64, flows: np.ndarray, slots: np.ndarra
 
 @njit(cache=True, nogil=True)
 def _index_flows(flows: np.ndarray, count: int, slots: np.ndarray) -> None:
-    """Enters the first `count` flows into empty slots; of several flows of one 5-tuple the last stays."""
+    """Enters the first `count` flows into empty slots; if a 5-tuple has several flows, the last one stays."""
     for index in range(count):
         hashed = _hash(flows[index])
         slot, _ = _find(flows[index], hashed, flows, slots)
@@ -110,7 +110,7 @@ def _index_flows(flows: np.ndarray, count: int, slots: np.ndarray) -> None:
 
 
 def as_bytes(records: np.ndarray) -> np.ndarray:
-    """PACKET records (n,) as opaque bytes, which NumPy copies whole and not field by field."""
+    """PACKET records (n,) as opaque bytes, which NumPy copies as a whole instead of field by field."""
     return records.view(f"V{PACKET.itemsize}")
 
 
@@ -126,7 +126,7 @@ class FlowTable:
         self._now = 0
 
     def add(self, packets: np.ndarray) -> list[np.ndarray]:
-        """Adds packets (PACKET, n) in the order of the capture and returns the flow records that ended meanwhile."""
+        """Adds packets (PACKET, n) in the order of the capture, and returns the flow records that they ended."""
         ended: list[np.ndarray] = []
         done = 0
         while done < len(packets):
@@ -146,7 +146,7 @@ class FlowTable:
         return remaining
 
     def _make_room(self) -> np.ndarray:
-        """Takes out the flows that can no longer go on if they are half of the table; else enlarges it."""
+        """Removes the flows that can no longer go on if they fill half of the table; otherwise enlarges the table."""
         flows = self._flows[: self._count]
         over = flows["last"] < self._now - self._timeout
         ended = flows[:0]
@@ -167,7 +167,7 @@ class FlowTable:
 
 
 def to_batch(records: np.ndarray) -> pa.RecordBatch:
-    """Packets or flow records (PACKET, n) as a batch of CAPTURE_SCHEMA; null where a protocol lacks the field."""
+    """Packets or flow records (PACKET, n) as a batch of CAPTURE_SCHEMA; null if the protocol lacks the field."""
 
     def text(end: str) -> pa.StringArray:
         high, low = (np.ascontiguousarray(records[f"{end}_{half}"]) for half in ("high", "low"))

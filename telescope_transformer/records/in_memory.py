@@ -16,15 +16,15 @@ from telescope_transformer.records.schema import FLOW_SCHEMA
 from telescope_transformer.records.validation import Validator
 
 NAME = "the records"
-# Ratio of difflib from which a column counts as a misspelt field, as in the tokenizer of the model.
+# Similarity ratio of difflib from which a column counts as a misspelt field, as in the tokenizer of the model.
 ALIKE = 0.7
-# Stricter where a wrong guess would change what the records are taken for: "scrip" and "srcip" have 0.8, "sourceport"
-# and "sourceip" 0.78.
+# Stricter for the source, because a wrong guess would change the kind of the records: "scrip" and "srcip" have 0.8,
+# "sourceport" and "sourceip" 0.78.
 ALIKE_SOURCE = 0.79
 
 
 def read_table(records: Any, *, columns: Mapping[str, str] | None = None) -> FlowRecords:
-    """Validate flow records that are in memory, as `read_records` does those of files.
+    """Validate flow records that are in memory, as `read_records` does for files.
 
     Args:
         records: a list of dictionaries, a dictionary of columns, an Arrow table, a `datasets.Dataset`, or a data frame
@@ -35,7 +35,7 @@ def read_table(records: Any, *, columns: Mapping[str, str] | None = None) -> Flo
         Valid records as a table of `FLOW_SCHEMA`, and the rejected ones with row, field, value and reason.
 
     Raises:
-        FlowRecordError: if `records` is nothing of the above, a required column is missing, or a column's name looks
+        FlowRecordError: if `records` has none of these forms, a required column is missing, or a column's name looks
             like a misspelt field.
 
     Example:
@@ -62,7 +62,7 @@ def has_source(names: Sequence[str], columns: Mapping[str, str] | None = None) -
         if columns.get("src_ip"):
             return True
     plain = [plain_name(name) for name in names]
-    # "daddr" is the destination and no misspelling of "saddr".
+    # "daddr" is the destination, not a misspelling of "saddr".
     others = {alias for field, aliases in ALIASES.items() if field != "src_ip" for alias in aliases}
     plain = [name for name in plain if name not in others]
     return any(difflib.get_close_matches(name, ALIASES["src_ip"], n=1, cutoff=ALIKE_SOURCE) for name in plain)
@@ -109,7 +109,7 @@ def _check_columns(columns: Mapping[str, Any]) -> None:
 
 
 def _is_dataset(records: Any) -> bool:
-    """Whether this is a `datasets.Dataset`; told by its module, so that `datasets` need not be installed."""
+    """Whether this is a `datasets.Dataset`, judged by its module, so that `datasets` need not be installed."""
     return type(records).__name__ == "Dataset" and type(records).__module__.partition(".")[0] == "datasets"
 
 
@@ -119,7 +119,7 @@ def _array(values: Any) -> pa.Array:
         return pa.array(values) if isinstance(values, np.ndarray) else values
     try:
         return pa.array(values)
-    # Integers beyond 64 bits are an OverflowError; as text they are rejected like any other value that is too large.
+    # Integers beyond 64 bits raise an OverflowError. As text, they are rejected like any value that is too large.
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([value if value is None else _as_text(value) for value in values], pa.string())
 
@@ -129,12 +129,12 @@ def _as_text(value: Any) -> str:
 
 
 def _column(table: pa.Table, name: str, field: str) -> pa.Array:
-    """A column in one chunk, and integer times of our own with their unit."""
+    """A column in one chunk; our own integer times get their unit."""
     column = table[name].combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
-        # Categories of Polars; Arrow cannot look values up in them.
+        # Arrow cannot look up values in the categories of Polars.
         column = pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(pa.string()))
     if pa.types.is_nested(column.type):
         raise FlowRecordError(f"{NAME}: the column {name!r} for the field {field} is nested ({column.type})")
@@ -145,7 +145,7 @@ def _column(table: pa.Table, name: str, field: str) -> pa.Array:
 
 
 def _check_spelling(names: Sequence[str], resolved: Mapping[str, str]) -> None:
-    """Refuse a column that looks like a misspelling of a field which no column has."""
+    """Refuse a column that looks like a misspelling of a field that no column has."""
     absent = [field for field in MAPPABLE_FIELDS if field not in resolved]
     aliases = {alias: field for field in absent for alias in (*ALIASES[field], field)}
     for name in names:

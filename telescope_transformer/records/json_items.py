@@ -1,4 +1,4 @@
-"""The values of a JSON file, whether they are one a line, an array over many lines, or an array within an object."""
+"""The values of a JSON file, written as one value per line, an array over many lines, or an array within an object."""
 
 import json
 import re
@@ -23,14 +23,14 @@ _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
 
 _FLUENTD = re.compile(rb"^\d{4}-\d\d-\d\dT\S+\t[^\t]+\t$")
-"""The time and the tag that Fluentd writes before an object."""
+"""The time and tag that Fluentd writes before an object."""
 
 _LONGEST_PREFIX = 512
-"""Bytes that syslog may write before an object: a time, a host, a program and its number."""
+"""Bytes that syslog may write before an object: a time, a host, a program and its process number."""
 
 
 class Item(NamedTuple):
-    """One value of a file: the number of its line or object, and its content or why it cannot be parsed."""
+    """One value of a file: the number of its line or object, and its content or the reason why it cannot be parsed."""
 
     row: int
     record: Any
@@ -38,7 +38,7 @@ class Item(NamedTuple):
     reason: str | None = None
 
 
-# Numbers stay text, so that none is too large and no digit is lost.
+# Numbers stay text, so that no number is too large and no digit is lost.
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
 
 
@@ -50,9 +50,9 @@ def _parsed(row: int, text: bytes) -> Item:
 
 
 def line_items(block: bytes, first: int) -> Iterator[Item]:
-    """The values of a block of lines; brackets and commas of an array with a value a line are passed over.
+    """The values of a block of lines; skips the brackets and commas of an array that has one value per line.
 
-    What syslog or Docker write before an object is skipped too, and so are the record separators of RFC 7464.
+    Also skips text that syslog or Docker write before an object, and the record separators of RFC 7464.
     """
     for row, line in enumerate(block.split(b"\n"), start=first):
         text = line.strip(b" \t\x1e\r,")
@@ -68,12 +68,12 @@ def line_items(block: bytes, first: int) -> Iterator[Item]:
 
 
 def _behind_prefix(text: bytes) -> bytes:
-    """The object at the end of a log line, or the whole line if it ends in none."""
+    """The object at the end of a log line, or the whole line if it does not end in an object."""
     at = text.find(b'{"', 0, _LONGEST_PREFIX)
     prefix = text[: max(at, 0)]
     if _FLUENTD.match(prefix):
         return text[at:]
-    # An object in a column of a table is no record of its own.
+    # An object in a column of a table is not a record by itself.
     if prefix.rstrip()[-1:] not in (b":", b"|", b"]", b"-") or prefix.count(b"|") > 1 or set(prefix) & set(b",;\t"):
         return text
     return text[at:]
@@ -93,11 +93,11 @@ class Stream:
         """The values that this block completes."""
         if self._skip:
             block, self._skip = block[self._skip :], max(0, self._skip - len(block))
-        # Text is clean UTF-8 already.
+        # The text is clean UTF-8 already.
         text, at = self._held + block.decode("utf-8", "replace"), 0
         while not self._over:
             while at < len(text) and text[at] in " \t\n,[]}":
-                # The array that an object holds is over; what follows it are no records.
+                # The array in the object has ended; what follows it are not records.
                 self._over = self._contained and text[at] == "]"
                 at += 1
             if self._over or at >= len(text):
@@ -130,7 +130,7 @@ def goes_over_lines(head: bytes) -> int | None:
     lines = [line.strip() for line in text.split(b"\n", 2)]
     first = lines[0]
     if first == b"[" and len(lines) > 1:
-        # masscan and others write an object a line within an array.
+        # masscan and others write an array with one object per line.
         first = lines[1]
     if first[:1] not in (b"{", b"["):
         return None
@@ -143,7 +143,7 @@ def goes_over_lines(head: bytes) -> int | None:
         return found.end()
     if alone or first[:1] == b"[":
         return 0
-    # Either an object over several lines, or a line that is damaged.
+    # Either an object over several lines, or a damaged line.
     try:
         rest = text[text.find(b"{") :].decode("utf-8", "ignore")
         return 0 if _DECODER.raw_decode(rest)[1] > len(first) else None
@@ -179,7 +179,7 @@ def _numbered(value: Any) -> bool:
 
 
 def _table_rows(record: dict[str, Any]) -> list[Any] | None:
-    """The rows of an object that is a whole table, by rows or by columns; None of any other object.
+    """The rows of an object that is a whole table, by rows or by columns; None for any other object.
 
     pandas writes columns and rows by their numbers (`to_json`), or names and rows (`orient="split"`), as databases and
     Elasticsearch answer queries; other programs write a list for each column.
@@ -195,7 +195,7 @@ def _table_rows(record: dict[str, Any]) -> list[Any] | None:
     # The keys of nProbe's elements are numbers; the elements are not objects.
     if _numbered(record) and all(isinstance(row, dict) for row in columns):
         return columns
-    # Columns of one length, so that a small file cannot ask for many rows of many names.
+    # All columns must have the same length, so that a small file cannot ask for many rows with many names.
     if len(columns) < 2 or not all(map(_has_rows, columns)) or len(set(map(len, columns))) > 1:
         return None
     if all(map(_numbered, columns)):
@@ -206,7 +206,7 @@ def _table_rows(record: dict[str, Any]) -> list[Any] | None:
 
 
 def objects(item: Item) -> Iterator[Any]:
-    """The objects of a value: itself, the elements of an array, or those of an array or a table that it holds."""
+    """The objects of a value: itself, the elements of an array, or the elements of an array or table inside it."""
     record = item.record
     rows = _table_rows(record) if isinstance(record, dict) else None
     if rows is not None:
@@ -217,7 +217,7 @@ def objects(item: Item) -> Iterator[Any]:
         return
     while isinstance(record, dict):
         inner = next((record[name] for name in sorted(_CONTAINERS) if isinstance(record.get(name), dict | list)), None)
-        # A record of its own has a time; what only holds records has none.
+        # A record has a time; an object that only holds records does not.
         if inner is None or any(name in record for name in ("timestamp", "@timestamp", "ts", "time")):
             break
         if isinstance(inner, list) and not all(isinstance(element, dict) for element in inner):
@@ -232,7 +232,7 @@ def objects(item: Item) -> Iterator[Any]:
 
 
 def unwrapped(record: Any) -> Any:
-    """The record inside what a log store or a log shipper has put around it; other objects as they are."""
+    """Removes the wrapper that a log store or log shipper has put around a record; other objects stay as they are."""
     if not isinstance(record, dict):
         return record
     for name in _WRAPPERS:
@@ -240,13 +240,13 @@ def unwrapped(record: Any) -> Any:
             return unwrapped(record[name])
     event = record.get("event")
     if "sourcetype" in record and isinstance(event, dict):
-        # Splunk's HTTP Event Collector: time, host and source are beside the record.
+        # Splunk's HTTP Event Collector writes time, host and source beside the record.
         return {"timestamp": record.get("time"), **event}
     for name in _TEXTS:
         inner = record.get(name)
         if isinstance(inner, str) and inner.startswith('{"'):
             inner = _parsed(0, inner.strip().encode("utf-8", "replace")).record
         if isinstance(inner, dict) and (inner is not record.get(name) or "channel" in record or "topic" in record):
-            # hpfeeds has the time beside the record.
+            # hpfeeds writes the time beside the record.
             return {"timestamp": record["timestamp"], **inner} if "timestamp" in record else inner
     return record

@@ -2,7 +2,7 @@
 
 A file may hold one object per line, an array of objects over any number of lines, or an object that holds such an
 array (as Elasticsearch answers a search). Each object is recognised by its own keys, so a first line that is cut, long
-or of another kind does no harm. An object that is no flow record, or that no dialect knows, is skipped.
+or of another kind does no harm. An object that is not a flow record, or that no dialect knows, is skipped.
 """
 
 import re
@@ -37,10 +37,10 @@ BLOCK_BYTES = 4 << 20
 _REQUIRED = ("timestamp", "src_ip", "protocol", "dst_port")
 _NO_TEXT = "a value holds half of a surrogate pair, which is no character"
 _LONGEST_LISTING = 500
-"""Characters of a message that lists the names of an object."""
+"""Most characters of an object's names in a message."""
 
 _SNIFFED_VALUES = 200
-"""Values at the beginning of a file by which its format gets its name."""
+"""Values at the beginning of a file that decide the name of its format."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Dialect:
     """How one program writes flow records as JSON.
 
     Attributes:
-        name: of the format.
-        matches: whether an object is of this program.
-        fields: raw values of the fields of a flow record, or of several; None if the object is no flow record.
-        complete: adds to or changes the columns of many records at once.
-        note: what the user must be told about records of this dialect.
-        absent: what the user must be told of a file with objects of this dialect, none of which is a flow record.
-        fallback: what `fields` is for objects that `fields` leaves out, used only where a file has no others.
+        name: name of the format.
+        matches: whether this program wrote an object.
+        fields: raw values of the fields of one or several flow records; None if the object is not a flow record.
+        complete: adds or changes columns of many records at once.
+        note: note for the user about records of this dialect.
+        absent: note for the user about a file with objects of this dialect, none of which is a flow record.
+        fallback: like `fields`, for objects that `fields` leaves out; used only if a file has no other flow records.
     """
 
     name: str
@@ -73,14 +73,14 @@ def _dialect_of(record: Any, dialects: Sequence[Dialect]) -> Dialect | None:
 
 
 def _first_known(found: Iterable[Item], dialects: Sequence[Dialect]) -> Dialect | None:
-    """The first dialect that matches one of some values. The last dialect, which matches any object, is not tried."""
+    """The first dialect that matches one of the values. The last dialect, which matches any object, is not tried."""
     records = (record for item in found for record in map(unwrapped, objects(item)))
     return next(filter(None, (_dialect_of(record, dialects[:-1]) for record in records)), None)
 
 
 @lru_cache(maxsize=4)
 def _first_dialect(head: bytes, dialects: tuple[Dialect, ...]) -> Dialect | None:
-    """The dialect of the first object that a dialect knows; the last dialect if the head is JSON of no known kind."""
+    """The dialect of the first object that a dialect knows; the last dialect for JSON of an unknown kind."""
     text = as_utf8(head)
     begins_so = re.match(rb'\s*(?:\[\s*)?\{\s*"', text) is not None
     if b"\0" in text[:512] or (not begins_so and b'{"' not in text):
@@ -88,7 +88,7 @@ def _first_dialect(head: bytes, dialects: tuple[Dialect, ...]) -> Dialect | None
     start = goes_over_lines(text)
     found = list(islice(line_items(text, 1) if start is None else Stream(start).feed(text, False), _SNIFFED_VALUES))
     known = _first_known(found, dialects)
-    # The first line may be cut, or longer than the head.
+    # The first line may be cut off, or longer than the head.
     is_json = begins_so or any(isinstance(item.record, dict) for item in found)
     return known or (dialects[-1] if is_json else None)
 
@@ -97,8 +97,8 @@ def json_formats(dialects: Sequence[Dialect], general: Callable[[Mapping[str, st
     """A format for each dialect, all of which read the objects of every dialect.
 
     Args:
-        dialects: of programs; the first that matches an object reads it.
-        general: makes the dialect of all other objects, or of all objects where the user maps the columns.
+        dialects: the dialects of programs; the first that matches an object reads it.
+        general: makes the dialect for all other objects, or for all objects if the user maps the columns.
     """
     known = (*dialects, general(None))
 
@@ -122,7 +122,7 @@ class _Batch:
         self.records: list[dict[str, bytes | None]] = []
 
     def add(self, row: int, fields: Mapping[str, Any]) -> bool:
-        """Adds a record; returns False if one of its values is no valid text."""
+        """Adds a record; returns False if one of its values is not valid text."""
         try:
             self.records.append(encoded(fields))
         except UnicodeEncodeError:
@@ -185,13 +185,13 @@ class _Reading:
         return [found] if isinstance(found, dict) else found
 
     def _is_for_later(self, dialect: Dialect | None, record: Any, fallback: bool) -> bool:
-        """Whether the fallback would read an object that gave no fields; such objects are counted."""
+        """Whether an object that gave no fields is left to the fallback; counts such objects."""
         later = dialect is not None and not fallback and self._fields(dialect, record, True) is not None
         self.left_out += later
         return later
 
     def note_absent(self) -> None:
-        """Tells of programs that wrote objects, but no flow records, to the file, and of names that are not known."""
+        """Notes programs that wrote objects but no flow records to the file, and names that are not known."""
         if self.unknown is not None and not self.used and self.file.given:
             names = escaped(", ".join(map(str, self.unknown))[:_LONGEST_LISTING])
             self.context.note(
@@ -218,7 +218,7 @@ class _Reading:
         raw = batch.columns()
         if dialect.complete:
             raw = dialect.complete(raw)
-        # A field that no record has may be in the names of the folders.
+        # The folder names may hold a field that no record has.
         absent = [field for field in raw if raw[field].null_count == len(batch.rows)]
         found = {field: column for field, column in raw.items() if field not in absent}
         found |= fields_of_partitions(self.file, found, len(batch.rows))
