@@ -33,7 +33,7 @@ _OBSERVERS = ("Fatt", "NGINX")
 
 
 def _of_another_log(record: Mapping[str, Any]) -> bool:
-    """Whether a document of a log store or a firewall does not report a new connection.
+    """Whether a document of a log store or a firewall is skipped because another one reports its connection.
 
     Documents about a protocol, an alert or a notice repeat the addresses of a connection that has its own document.
     """

@@ -71,7 +71,7 @@ class TextTable:
 
 
 def sniffer(table: TextTable) -> Callable[[bytes], bool]:
-    """A function that says whether one of the first lines has the marks and the required columns of a table."""
+    """A function that checks whether one of the first lines has the marks and the required columns of a table."""
     marks = [mark.encode() for mark in table.marks]
 
     def is_header(line: bytes) -> bool:
