@@ -155,7 +155,7 @@ def _known(profiles: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _named_by(profile: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What names most windows of a cluster: ("label", a label from a list) or else ("tool", a tool)."""
+    """The label or tool of most windows of a cluster: ("label", name), or ("tool", name) if there is no label."""
     for field, key in (("labels", "label"), ("tools", "tool")):
         if name := majority(profile.get(field) or [], key):
             return key, name

@@ -1,7 +1,7 @@
-"""What clusters are called, and why their members belong together, in words.
+"""Names of clusters, and sentences that explain why their members belong together.
 
-A name says what a cluster does and who it is. The same profile gives the same name, no two clusters of an analysis
-have the same name, and a running analysis keeps a cluster's name as long as what it says holds.
+A name says what a cluster does and who it is. The same profile always gives the same name, and no two clusters of an
+analysis share a name. A running analysis keeps a cluster's name for as long as the name is true.
 """
 
 import re
@@ -15,15 +15,15 @@ from telescope_transformer.report.targets import UNKNOWN_ORDER
 from telescope_transformer.report.words import counted, duration, joined, rounded
 
 # All shares below are our choices, made by reading the names of real clusters.
-# A cluster is named after a label or tool that half of its windows have; its main service has half of the records.
+# A cluster is named after a label or tool if half of its windows have it. "Mostly" means half of the records.
 MAJORITY = 0.5
-# Services with less than this share of the records are not part of a name.
+# Services with a smaller share of the records do not appear in a name.
 NAMED_SHARE = 0.1
-# Together, the services that a name spells out have nearly all records.
+# A name spells out its services only if together they have at least this share of the records.
 NEARLY_ALL = 0.95
-# Up to this many services are spelt out; more are counted.
+# Up to this many services are spelt out. If there are more, the name gives their number.
 SPELT_SERVICES = 3
-# With four in five of its sources in one network or country, or of its records from one port, a cluster is from there.
+# One place or source port stands for the whole cluster if at least this share of its sources or records has it.
 MOST = 0.8
 TOOL_WORDS = {
     "mirai": "Mirai-like",
@@ -33,17 +33,17 @@ TOOL_WORDS = {
     "unicornscan": "Unicornscan",
 }
 WITH_PORTS = {protocol_name(protocol) for protocol in PORT_PROTOCOLS}
-# A kept number of services may be off by less than this factor.
+# An old name stays if the number of services that it states is off by at most this factor.
 MANY_MORE = 1.5
-# What a name says besides labels, tools and services; a port or a number in a name; how many services it says.
+# Patterns of a name: claims other than labels, tools and services; ports and other numbers; the number of services.
 _CLAIM = re.compile(
     r"from [^,(]+|mostly [\d:a-f.]+/\d+|\bin bursts\b|\bslow\b|\bevery [^,(]+|\bsweeping \w+|\bone target\b"
 )
 _NUMBER = re.compile(r"(?<![A-Za-z\d])\d+(?![A-Za-z\d])")
 _COUNT = re.compile(r"^(?:[^:]*: )?(?:about )?([\d,]+) (?:\w+ )?(?:ports|services)")
-# A group of fields that masking shows to carry less than this share of the similarity explains nothing.
+# A group of fields that explains a smaller share of the similarity (`report.why`) is not mentioned.
 EXPLAINS = 0.05
-# Where nothing was masked, these groups are named.
+# Without explained shares, these groups are mentioned.
 UNEXPLAINED = ("services", "timing", "destinations")
 
 Profile = Mapping[str, Any]
@@ -53,8 +53,8 @@ def name_clusters(profiles: Sequence[dict[str, Any]], kept: Mapping[int, str] | 
     """Give each profile its `name` and `sentence`.
 
     Args:
-        profiles: of all clusters, as `profile_clusters` gives them.
-        kept: names of earlier days by cluster; a name stays as long as what it says holds.
+        profiles: profiles of all clusters, as `profile_clusters` returns them.
+        kept: names from earlier days by cluster; a name stays for as long as it is true.
     """
     taken: set[str] = set()
     for profile in profiles:
@@ -70,7 +70,7 @@ def name_clusters(profiles: Sequence[dict[str, Any]], kept: Mapping[int, str] | 
 
 
 def _unique(profiles: Sequence[Profile], taken: set[str]) -> list[str]:
-    """A name for each cluster: a name that several would share gets more words, and finally the cluster's number."""
+    """A unique name for each cluster. A name that several would share gets more words, and at last the number."""
     names = [plain_name(profile) for profile in profiles]
     for more in (_rhythm_words, _target_words, _place_detail):
         shared = {name for name, times in Counter(names).items() if times > 1} | taken
@@ -95,18 +95,18 @@ def plain_name(profile: Profile) -> str:
 
 
 def _who(profile: Profile) -> tuple[str | None, str | None]:
-    """The label of most windows, and what the tool of most windows is called."""
+    """The label of most windows, and the display name of the tool of most windows."""
     tool = majority(profile.get("tools", []), "tool")
     return majority(profile.get("labels", []), "label"), TOOL_WORDS.get(tool, tool) if tool else None
 
 
 def majority(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:
-    """The label or tool that at least half of a cluster's windows have, if any; the rows begin with the largest."""
+    """The label or tool of at least half of a cluster's windows, if any. `rows` must begin with the most frequent."""
     return rows[0][key] if rows and rows[0]["share"] >= MAJORITY else None
 
 
 def _still_fits(name: str, profile: Profile) -> bool:
-    """Whether all that a kept name says holds today, and it says whose label and which tool most windows have."""
+    """Whether everything in an old name is still true, and the name has the label and the tool of most windows."""
     who, tool = _who(profile)
     name = re.sub(r" \(no\. \d+\)$", "", name)
     said = {claim.strip() for claim in _CLAIM.findall(name)}
@@ -117,7 +117,7 @@ def _still_fits(name: str, profile: Profile) -> bool:
 
 
 def _services_fit(name: str, profile: Profile) -> bool:
-    """Whether a kept name names the main service, or says that none stands out, and about how many there are."""
+    """Whether the services in an old name are still right: the main one (or that none stands out) and their number."""
     services = profile.get("services") or []
     if not services:
         return False
@@ -140,7 +140,7 @@ def _number(service: str) -> str:
 
 
 def service_words(profile: Profile) -> str:
-    """The services in a few words: "telnet 23/2323", "icmp/8", "14 tcp ports, mostly tcp/443 https"."""
+    """Describe the services in a few words: "telnet 23/2323", "icmp/8", "14 tcp ports, mostly tcp/443 https"."""
     services = profile.get("services") or []
     n_services = profile.get("n_services", len(services))
     if not services:
@@ -156,7 +156,7 @@ def service_words(profile: Profile) -> str:
 
 
 def _most_often(services: Sequence[Mapping[str, Any]]) -> str:
-    """The service with most records, if it has enough of them: "mostly tcp/443 https"."""
+    """The service with most records, if its share is large enough: "mostly tcp/443 https"."""
     main = services[0]
     if main["share"] < NAMED_SHARE:
         return ""
@@ -164,7 +164,7 @@ def _most_often(services: Sequence[Mapping[str, Any]]) -> str:
 
 
 def spelt_services(profile: Profile) -> list[str]:
-    """The services of nearly all records, if they are few enough to spell out, otherwise none."""
+    """The services that cover nearly all records, if they are few enough to spell out; otherwise an empty list."""
     services = profile.get("services") or []
     main = [row for row in services if row["share"] >= NAMED_SHARE]
     are_all = len(main) == profile.get("n_services", len(services)) or sum(row["share"] for row in main) >= NEARLY_ALL
@@ -172,7 +172,7 @@ def spelt_services(profile: Profile) -> list[str]:
 
 
 def _merged(services: Sequence[str]) -> str:
-    """`tcp/23 telnet` and `tcp/2323 telnet-alt` as "telnet 23/2323"; others joined by "and"."""
+    """Write `tcp/23 telnet` and `tcp/2323 telnet-alt` as "telnet 23/2323"; join other services by "and"."""
     parts = [re.fullmatch(r"(\w+)/(\d+)(?: (\S+))?", service) for service in services]
     roots = {part[3].removesuffix("-alt") for part in parts if part and part[3]}
     if all(parts) and len(services) > 1 and len(roots) == 1 and all(part[3] for part in parts if part):
@@ -181,7 +181,7 @@ def _merged(services: Sequence[str]) -> str:
 
 
 def place_words(profile: Profile) -> str:
-    """Where the sources are: "from 192.0.2.1", "from Example Net", "from 3 networks in NL"; empty if all over."""
+    """Where the sources are: "from 192.0.2.1", "from Example Net", "from 3 networks in NL"; "" if all over."""
     n_sources, n_networks = profile.get("n_sources", 0), profile.get("n_networks", 0)
     sources, networks = profile.get("sources") or [], profile.get("networks") or []
     if n_sources == 1 and sources:
@@ -199,7 +199,7 @@ def place_words(profile: Profile) -> str:
 
 
 def owner_words(row: Mapping[str, Any]) -> str:
-    """What an autonomous system is called: its name, or else its number."""
+    """The name of an autonomous system, or its number if the name is unknown."""
     return row.get("name") or f"AS{row['asn']}"
 
 
@@ -224,7 +224,7 @@ def _place_detail(profile: Profile) -> str:
 
 
 def why_together(profile: Profile) -> str:
-    """One sentence: what the members have in common, the fields that carry the similarity first.
+    """One sentence on what the members have in common, beginning with the fields that explain most of the similarity.
 
     "They probe almost only tcp/445 smb, send a record every 3 s and share no network; services explain 46 % of the
     similarity."

@@ -1,4 +1,4 @@
-"""What is new, growing or gone: each cluster's last days against the days before, counted over records."""
+"""Finds clusters that are new, growing or gone, by comparing the last days of each cluster with the days before."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,23 +9,23 @@ import numpy as np
 
 from telescope_transformer.report.days import Days, main_span, recent_days, summed
 
-# What a cluster that is not steady did in the newest part of the period.
+# The kinds of change that are reported; any other cluster is `steady`.
 KINDS = ("new", "growing", "gone")
-# A cluster is growing if it has at least twice as many sources a day as before (our choice) and chance hardly explains
-# it: a deviance of 10 or more has a probability below .002 (chi-squared distribution with one degree of freedom).
+# A cluster is growing if it has at least twice as many sources per day as before (our choice) and chance hardly
+# explains it: a deviance of 10 or more has a probability below .002 (chi-squared distribution, one degree of freedom).
 GROWTH = 2.0
 LEAST_DEVIANCE = 10.0
-# The number of earlier sources that is assumed for a cluster without any, so that its deviance is finite. Half a count
-# is the usual continuity correction.
+# The number of earlier sources assumed for a cluster that had none, so that its deviance is finite. Half a count is
+# the usual continuity correction.
 UNSEEN = 0.5
 
 
 @dataclass(frozen=True)
 class Period:
-    """The days of the data and their newest part, all inclusive and as days since 1970.
+    """The days of the data and their newest part. All days are inclusive and count from 1970.
 
     Attributes:
-        first, last: days of the data, without days that are years away from all others.
+        first, last: first and last day of the data, ignoring days that are more than a year away from all others.
         recent: first day of the newest part; `last + 1` if there are too few days to compare.
     """
 
@@ -48,9 +48,9 @@ class Change:
 
     Attributes:
         kind: `new` (no record before), `growing`, `gone` (no record in the newest part), `steady`.
-        since: first day of a new cluster, last day of one that is gone, otherwise first day of the newest part.
-        score: how unusual the newest part is: the deviance of its sources a day from those before.
-        factor: ratio of sources a day in the newest part to those before; infinite if there were none before.
+        since: first day of a new cluster, last day of a cluster that is gone, otherwise first day of the newest part.
+        score: how unusual the newest part is: the deviance of its sources per day from those before.
+        factor: ratio of sources per day in the newest part to those before; infinite if there were none before.
     """
 
     kind: str
@@ -69,12 +69,12 @@ def period_of(days: Days) -> Period | None:
 
 
 def traffic_of(profiles: Sequence[Mapping[str, Any]]) -> Days:
-    """Records and sources a day, summed over all clusters with a profile."""
+    """Records and sources per day, summed over all clusters with a profile."""
     return summed([profile.get("days") or [] for profile in profiles])
 
 
 def change_of(days: Days, period: Period) -> Change:
-    """What a cluster with these days did in the newest part of the period."""
+    """The change of a cluster that was active on these days."""
     table = np.asarray(days, dtype=np.int64).reshape(-1, 3)
     table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
     is_recent = table[:, 0] >= period.recent

@@ -1,4 +1,4 @@
-"""An analysis in Python: data frames with timestamps, one line, and the first screen for a notebook."""
+"""An analysis in Python and notebooks: data frames with timestamps, a one-line summary, and the first screen."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TIMES = ("start", "end", "first_seen", "last_seen")
-# What a data frame of clusters holds of each profile.
+# The parts of a profile that the data frame of clusters holds.
 CLUSTER_COLUMNS = ("cluster", "name", "sentence", "n_sources", "n_windows", "n_records", "n_networks", "n_services")
 
 
 def frame(table: pa.Table) -> "pd.DataFrame":
-    """A table as a data frame; times are timestamps in UTC, to the microsecond."""
+    """Convert a table to a data frame. Times become UTC timestamps with microseconds."""
     for name in TIMES:
         if name in table.column_names:
             times = table[name].cast(pa.timestamp("us", "UTC"))
@@ -46,7 +46,7 @@ def cluster_frame(profiles: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
 
 
 def one_line(data: ReportData) -> str:
-    """What an analysis holds, in a line."""
+    """Summarise an analysis in one line."""
     several = sum(profile["n_windows"] > 1 for profile in data.profiles)
     sources = data.every_source().num_rows
     return (
@@ -56,7 +56,7 @@ def one_line(data: ReportData) -> str:
 
 
 def first_screen_html(data: ReportData) -> str:
-    """The first screen as a piece of HTML, with everything from the data escaped."""
+    """The first screen as an HTML fragment, in which everything from the data is escaped."""
     environment = Environment(
         loader=PackageLoader("telescope_transformer.report"), autoescape=True, undefined=StrictUndefined
     )

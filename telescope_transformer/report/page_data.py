@@ -24,28 +24,29 @@ from telescope_transformer.report.news import Period, change_of, period_of, traf
 from telescope_transformer.report.services import service_hint
 from telescope_transformer.report.sources import without_lone_short
 
-# The most that a page holds, so that it stays below 5 MB and is drawn soon; `telescope serve` reads the whole tables.
-# Measured on 100,000 windows of as many sources: 17 characters per window and 12 per source, deflated and in base 64.
+# The most windows and sources on a page, so that it stays below 5 MB and draws fast. `telescope serve` searches the
+# whole tables. Measured on 100,000 windows of 100,000 sources: 17 characters per window and 12 per source, deflated
+# and in base 64.
 MAX_WINDOWS = 60_000
 MAX_SOURCES = 120_000
-# Each takes about two characters of the page.
+# Each of these takes about two characters of the page.
 MAX_OTHER_SERVICES = 200_000
-# The profile is the largest part of a cluster on the page. Smaller clusters have only a row in the table. These limits
-# are our choice; if the page would still be too large, `_profile_parts` lowers them.
+# Profiles take the most space, so only the largest clusters have one; smaller clusters have only a row in the table.
+# These limits are our choice. If the page would still be too large, `_profile_parts` lowers them.
 MAX_PROFILES = 1500
 MIN_PROFILES = 100
 MAX_ROWS = 20_000
-# Characters of the packed data: 5 MB less the styles and scripts.
+# The most characters of packed data: 5 MB minus the styles and scripts.
 MAX_PAGE_CHARS = 4_700_000
-# The newest events; `clusters.json` has all of them.
+# Only the newest events are on the page; `clusters.json` has all of them.
 MAX_EVENTS = 200
-# Bars of a timeline; with more days, a bar stands for several.
+# The most bars of a timeline. With more days than this, each bar stands for several days.
 MAX_DAYS = 400
-# Services that are listed for windows that are alone in their cluster.
+# The most services listed for windows that are alone in their cluster.
 ALONE_SERVICES = 20
-# Squares of the map in each direction: about four pixels each on a map of 1,000 pixels.
+# The map is divided into this many squares in each direction: about four pixels each on a map of 1,000 pixels.
 GRID = 256
-# The largest values of uint16 and uint32 stand for none.
+# The largest values of uint16 and uint32 mean "no category" and "no cluster".
 NO_CATEGORY = 0xFFFF
 NO_CLUSTER = 0xFFFFFFFF
 # Parts of a profile that the page does not need; `clusters.json` has them.
@@ -54,22 +55,24 @@ LEFT_OUT = ("days", "protocols")
 
 @dataclass(frozen=True)
 class ReportData:
-    """What a report is made of.
+    """The contents of a report.
 
     Attributes:
         windows: a row per window: `window_id`, `source`, `start`, `end` (us), `n_records`, `cluster`, `embedding`, and
             optionally `margin`, `label`, `service`.
-        profiles: of the clusters of these windows, from `profile_clusters` and `name_clusters`.
-        solution: threshold, cost, lower_bound, gap, solver, n_clusters, seconds; bound and gap are None if not proved;
-            and optionally `granularity`, coarser and finer clusterings as `Granularity.levels` gives them.
+        profiles: profiles of the clusters of these windows, from `profile_clusters` and `name_clusters`.
+        solution: `threshold`, `cost`, `lower_bound`, `gap`, `solver`, `n_clusters` and `seconds`. Bound and gap are
+            None if no bound was proved. Optionally `granularity`: coarser and finer clusterings, from
+            `Granularity.levels`.
         counts: numbers by name, such as `read`, `kept`, `rejected`.
-        sources: a row per source that was read, `cluster` null if it is in none; with None, those of the windows.
-        rejects: file, row, field, value, reason; None if nothing was read.
-        calibration: the fitted calibration as `Calibration.to_dict` gives it, or None.
+        sources: a row per source that was read; `cluster` is null if the source is in no cluster. None takes the
+            sources of the windows.
+        rejects: `file`, `row`, `field`, `value` and `reason` of each rejected row; None if no file was read.
+        calibration: the fitted calibration from `Calibration.to_dict`, or None.
         events: births, deaths, merges and splits of clusters from `telescope update`, or None.
-        traffic: records and sources a day of all that was read; with None, of the clusters.
+        traffic: records and sources per day of everything that was read; None sums up the clusters.
         adaptation: facts about learning from these records (`learning.adapt`), or None if it was not tried.
-        title: shown at the top.
+        title: the title at the top of the page.
     """
 
     windows: pa.Table
@@ -85,7 +88,7 @@ class ReportData:
     title: str = "Telescope report"
 
     def every_source(self) -> pa.Table:
-        """`sources`, or else the sources of the windows; those of too few records are in no cluster."""
+        """`sources`, or the sources of the windows. Sources with too few records are shown without a cluster."""
         return without_lone_short(self.sources if self.sources is not None else sources_of_windows(self.windows))
 
     def first_screen(self) -> dict[str, Any]:
@@ -93,7 +96,7 @@ class ReportData:
         return first_screen(self.profiles, self.every_source(), self.solution, self.counts, self.traffic)
 
     def new_clusters(self) -> list[dict[str, Any]]:
-        """A line for each new cluster, of which the first screen shows only the most unusual ones."""
+        """A line for every new cluster. The first screen shows only the most unusual of them."""
         return news_lines(self.profiles, self.traffic)["new"]
 
 
@@ -107,13 +110,13 @@ def sources_of_windows(windows: pa.Table) -> pa.Table:
 
 
 def packed(values: np.ndarray, dtype: str) -> dict[str, str]:
-    """An array for the script: little-endian, deflated, in base 64."""
+    """Pack an array for the script: little-endian, deflated, in base 64."""
     raw = np.ascontiguousarray(values).astype(np.dtype(dtype).newbyteorder("<")).tobytes()
     return {"type": dtype, "data": _deflated(raw)}
 
 
 def packed_json(value: Any) -> dict[str, str]:
-    """Any JSON value for the script, deflated, in base 64."""
+    """Pack any JSON value for the script: deflated, in base 64."""
     return {"type": "json", "data": _deflated(json.dumps(value, separators=(",", ":"), allow_nan=False).encode())}
 
 
@@ -122,7 +125,7 @@ def _deflated(raw: bytes) -> str:
 
 
 def page_data(data: ReportData, *, seed: int = 0) -> dict[str, Any]:
-    """All that the script needs, as one JSON value."""
+    """Everything that the script needs, as one JSON value."""
     rng = np.random.default_rng(seed)
     places = _places(data.windows, seed)
     chosen = _sample(data.windows["cluster"].to_numpy(), rng)
@@ -157,17 +160,20 @@ def _places(windows: pa.Table, seed: int) -> np.ndarray:
 
 
 def _sample(clusters: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows of the windows that the page holds, ascending: all, or some of every cluster in proportion to its size."""
+    """Rows of the windows on the page, ascending. If there are too many, all clusters are thinned out equally."""
     if len(clusters) <= MAX_WINDOWS:
         return np.arange(len(clusters))
     order = rng.permutation(len(clusters))
     order = order[np.argsort(clusters[order], kind="stable")]
-    # Equal steps through the windows by cluster take the same share of each.
+    # Equal steps through the windows in order of cluster take the same share of each cluster.
     return np.sort(order[np.linspace(0, len(order) - 1, MAX_WINDOWS).round().astype(np.int64)])
 
 
 def _held_sources(sources: pa.Table, windows: pa.Table) -> pa.Table:
-    """The sources that the page can find, by address: those of its windows, then those of most records."""
+    """The sources that the page can search, sorted by address.
+
+    If there are too many, the sources of the page's windows are kept, and then those with most records.
+    """
     if sources.num_rows > MAX_SOURCES:
         of_window = pc.is_in(sources["source"], pc.unique(windows["source"])).to_numpy(zero_copy_only=False)
         order = np.lexsort((-sources["n_records"].to_numpy(), ~of_window))[:MAX_SOURCES]
@@ -177,7 +183,7 @@ def _held_sources(sources: pa.Table, windows: pa.Table) -> pa.Table:
 
 
 def _source_columns(sources: pa.Table, period: Period | None) -> dict[str, Any]:
-    """Columns of sources by address: IPv4 addresses as differences, IPv6 addresses as text behind them."""
+    """Columns of the sources. IPv4 addresses come first, as differences; IPv6 addresses follow as text."""
     parsed = parse_addresses(sources["source"])
     four = parsed.kind == IPV4
     clusters = sources["cluster"].fill_null(-1).to_numpy().astype(np.int64)
@@ -202,7 +208,7 @@ def _source_columns(sources: pa.Table, period: Period | None) -> dict[str, Any]:
 
 
 def _other_services(services: pa.ListArray) -> dict[str, Any]:
-    """The services of each source besides its main one, as many of each source as the page has room for."""
+    """The services of each source besides its main one, up to a number per source that the page has room for."""
     lengths = pc.fill_null(pc.list_value_length(services), 0).to_numpy().astype(np.int64)
     others = np.maximum(lengths - 1, 0)
     most = int(others.max(initial=0))
@@ -243,7 +249,7 @@ def _window_columns(windows: pa.Table, places: np.ndarray, sources: pa.Table) ->
 
 
 def _categories(codes: np.ndarray, names: list[str]) -> dict[str, Any]:
-    """Codes by frequency, the most frequent 0; a missing value and those beyond 65,534 are 65,535."""
+    """Recode by frequency, the most frequent as 0. Missing values and codes above 65,534 become 65,535."""
     counts = np.bincount(codes[codes >= 0], minlength=len(names))
     by_frequency = np.argsort(-counts, kind="stable")
     rank = np.empty(len(names) + 1, dtype=np.int64)
@@ -254,7 +260,7 @@ def _categories(codes: np.ndarray, names: list[str]) -> dict[str, Any]:
 
 
 def _alone(windows: pa.Table) -> dict[str, Any]:
-    """How many windows are alone in their cluster, how many of these are too short, and their main services."""
+    """The number of windows that are alone in their cluster, how many of them are too short, and their services."""
     clusters = windows["cluster"].to_numpy()
     alone = np.bincount(clusters)[clusters] == 1 if len(clusters) else np.zeros(0, dtype=bool)
     n_short = 0
@@ -268,7 +274,7 @@ def _alone(windows: pa.Table) -> dict[str, Any]:
 
 
 def _grid(windows: pa.Table, places: np.ndarray, several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """All windows by square of the map, and the cluster that most of a square's windows are in, by its rank."""
+    """The number of windows in each square of the map, and the rank of the cluster that has most of them."""
     cell = np.minimum((places * GRID).astype(np.int64), GRID - 1)
     key = cell[:, 1] * GRID + cell[:, 0]
     clusters = windows["cluster"].to_numpy().astype(np.int64)
@@ -287,7 +293,7 @@ def _grid(windows: pa.Table, places: np.ndarray, several: Sequence[Mapping[str, 
 def _profile_parts(
     several: Sequence[Mapping[str, Any]], period: Period | None, chosen: np.ndarray, windows: pa.Table, room: int
 ) -> dict[str, Any]:
-    """Profiles of the largest clusters and a row of the others: as many as there is room for, in letters."""
+    """Profiles of the largest clusters and table rows of the others, as many as fit into `room` characters."""
     names = {profile["cluster"]: profile for profile in several}
     row_of = dict(zip(windows["window_id"].to_numpy()[chosen].tolist(), range(len(chosen)), strict=True))
     number, n_rows = min(MAX_PROFILES, len(several)), min(MAX_ROWS, len(several))
@@ -303,7 +309,7 @@ def _profile_parts(
 
 
 def _hints(profiles: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """What the services of the profiles usually mean, of those that the table of ports has."""
+    """Hints for those services of the profiles that the table of ports has."""
     named = sorted({row["service"] for profile in profiles for row in profile["services"]})
     return {service: hint for service in named if (hint := service_hint(service))}
 
@@ -314,7 +320,7 @@ def _page_profile(
     profiles: Mapping[int, Mapping[str, Any]],
     row_of: Mapping[int, int],
 ) -> dict[str, Any]:
-    """A profile as the page shows it: with news, rows of typical windows, and what tells its neighbours apart."""
+    """A profile as the page shows it: with news, rows of typical windows, and the differences from its neighbours."""
     answer = {key: value for key, value in profile.items() if key not in LEFT_OUT}
     answer["news"] = change_of(profile.get("days") or [], period).kind if period else "steady"
     answer["typical_windows"] = [row_of[i] for i in profile.get("typical_windows", []) if i in row_of]
@@ -328,7 +334,7 @@ def _page_profile(
 
 
 def _page_row(profile: Mapping[str, Any], period: Period | None) -> dict[str, Any]:
-    """What the table shows of a cluster whose profile the page has no room for."""
+    """The table row of a cluster whose profile does not fit on the page."""
     keys = ("cluster", "name", "n_windows", "n_sources", "n_records", "first_seen", "last_seen", "n_services")
     row = {key: profile[key] for key in (*keys, "n_networks") if key in profile}
     row["news"] = change_of(profile.get("days") or [], period).kind if period else "steady"
@@ -336,7 +342,7 @@ def _page_row(profile: Mapping[str, Any], period: Period | None) -> dict[str, An
 
 
 def _day_matrix(many: Sequence[Days], period: Period | None) -> dict[str, Any]:
-    """Records of each by day, or by several days where the days are very many."""
+    """Records per day, a row for each element of `many`. A very long period has several days per column."""
     if period is None or not many:
         return {"first": 0, "step": 1, "n": 0, "counts": packed(np.zeros(0), "uint32")}
     step = -(-period.n_days // MAX_DAYS)

@@ -1,7 +1,8 @@
-"""What a port usually means: the name operators use, the name IANA registered, and a hint with its source.
+"""What a port usually means: the name that operators use, the name that IANA registered, and a hint with its source.
 
-A hint says what listens on the port, not what a source wants there: anyone may use any port. Registered
-names: IANA, Service Name and Transport Protocol Port Number Registry (only where they differ from ours).
+A hint says what usually listens on the port. It cannot say what a source wants there, because anyone may use any port.
+Registered names come from the IANA Service Name and Transport Protocol Port Number Registry, and are given only if
+they differ from ours.
 """
 
 from typing import NamedTuple
@@ -15,8 +16,8 @@ class Port(NamedTuple):
     Attributes:
         name: what operators call the service.
         hint: what usually listens there, in a few words.
-        source: where that is said.
-        registered: the name that IANA has for the port, where it is another; "" where it is the same or none.
+        source: the document that the hint comes from.
+        registered: the name that IANA registered, if it differs; "" if it is the same or there is none.
     """
 
     name: str
@@ -102,7 +103,7 @@ PORTS = {TCP: _BOTH | _TCP, UDP: _BOTH | _UDP}
 
 
 def port_hint(protocol: int, port: int) -> str:
-    """What usually listens on a port and what IANA calls it; "" for a port that is not in the table."""
+    """What usually listens on a port, and its IANA name; "" if the port is not in the table."""
     found = PORTS.get(protocol, {}).get(port)
     if found is None:
         return ""

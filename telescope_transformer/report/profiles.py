@@ -22,7 +22,7 @@ from telescope_transformer.report.window_records import WindowRecords, join_reco
 from telescope_transformer.report.words import iso_time
 
 TOP = 5
-# Services in a profile. Scanners are recognised by their list of ports; longer lists do not fit on the page.
+# The most services in a profile. Analysts recognise scanners by their ports, but longer lists do not fit on the page.
 TOP_SERVICES = 20
 NEAREST = 3
 
@@ -38,20 +38,20 @@ def profile_clusters(
     """Profile every cluster of the windows.
 
     Args:
-        records: flow records (`records.schema.FLOW_SCHEMA`), in any order; those in no window are not counted.
+        records: flow records (`records.schema.FLOW_SCHEMA`), in any order. Records outside all windows do not count.
         windows: a row per window: `window_id`, `source`, `start`, `end` (us), `n_records`, `cluster` (0..k-1), and
-            where present `embedding`, `margin`, `label`, `tool`.
+            optionally `embedding`, `margin`, `label`, `tool`.
         owners: who announces an address, if known.
-        sensors: pseudo-address of each named sensor; targets then go by the name.
-        span: first and last time (us) over which activity is counted; None takes that of these records.
+        sensors: pseudo-address of each named sensor; targets are then listed by sensor name.
+        span: first and last time (us) over which activity is counted; None takes the span of these records.
 
     Returns:
-        A dict per cluster, by its number: sizes, first and last seen, days with records, services, protocols, source
-        ports, sources, networks and their owners, targets, timing, activity over time, rhythm over the week, labels
-        and tools with the share of windows that have them, typical windows and nearest clusters.
+        A dict per cluster, in order of its number: sizes, first and last seen, days with records, services, protocols,
+        source ports, sources, networks and their owners, targets, timing, activity over time, rhythm over the week,
+        labels and tools with the share of windows that have them, typical windows and nearest clusters.
 
     Raises:
-        InputError: if a column is absent or the records are not those that the windows were cut from.
+        InputError: if a column is missing, or the windows were not cut from these records.
     """
     if windows.num_rows == 0:
         return []
@@ -72,7 +72,7 @@ def profile_clusters(
 
 
 def seen(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> tuple[np.ndarray, np.ndarray]:
-    """When each cluster was first and last seen, two int64 (k,) in microseconds."""
+    """The times when each cluster was first and last seen, two arrays int64 (k,) in microseconds."""
     first = np.full(n_clusters, np.iinfo(np.int64).max)
     last = np.full(n_clusters, np.iinfo(np.int64).min)
     np.minimum.at(first, clusters, windows["start"].to_numpy())
@@ -118,7 +118,7 @@ def service_profiles(joined: WindowRecords, clusters: np.ndarray, n_clusters: in
 def source_profiles(
     windows: pa.Table, clusters: np.ndarray, n_clusters: int, owners: Owners | None
 ) -> list[dict[str, Any]]:
-    """The sources with most windows, the networks (/24, /48) with most sources, and who announces them."""
+    """The sources with most windows; the networks (/24, /48), their announcers and countries with most sources."""
     codes, names = codes_of(windows["source"])
     nets = [network_of(name) for name in names]
     index = {net: i for i, net in enumerate(dict.fromkeys(nets))}
@@ -138,7 +138,7 @@ def source_profiles(
 
 
 def _owner_parts(cluster: np.ndarray, source: np.ndarray, found: list[Owner], n_clusters: int) -> list[dict[str, Any]]:
-    """Autonomous systems and countries with most sources, of the distinct (cluster, source) pairs."""
+    """Autonomous systems and countries with most sources, counted over distinct (cluster, source) pairs."""
     systems = {one[:2]: i for i, one in enumerate(dict.fromkeys(one[:2] for one in found if one[:2] != (None, None)))}
     countries = {name: i for i, name in enumerate(dict.fromkeys(one.country for one in found if one.country))}
     of_system = np.array([systems.get(one[:2], -1) for one in found], dtype=np.int64)[source]
@@ -160,7 +160,7 @@ def _owner_parts(cluster: np.ndarray, source: np.ndarray, found: list[Owner], n_
 
 
 def day_profiles(joined: WindowRecords, clusters: np.ndarray, n_clusters: int) -> list[dict[str, Any]]:
-    """The days on which each cluster has records; the report's news are derived from them."""
+    """The days on which each cluster has records. The news of the report are derived from them."""
     sources, _ = codes_of(joined.table["src_ip"])
     days = days_of_groups(clusters[joined.window], joined.table["timestamp"].to_numpy(), sources, n_clusters)
     return [{"days": one} for one in days]
@@ -201,7 +201,7 @@ def _timing_parts(
 
 
 def _drawn_span(times: np.ndarray) -> tuple[int, int]:
-    """First and last time to draw, in microseconds, without records whose clock is wrong by years."""
+    """First and last time to draw, in microseconds, ignoring records with a clock that is off by more than a year."""
     days, weights = np.unique(times // DAY, return_counts=True)
     if not len(days):
         return 0, 0
@@ -211,7 +211,7 @@ def _drawn_span(times: np.ndarray) -> tuple[int, int]:
 
 
 def label_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> list[dict[str, Any]]:
-    """Labels and tools, most windows first, with their share of all windows, and how many windows have one."""
+    """Labels and tools, most frequent first, with their share of all windows, and how many windows have any."""
     parts: list[dict[str, Any]] = [
         {"labels": [], "n_labelled": 0, "tools": [], "n_with_tool": 0} for _ in range(n_clusters)
     ]
@@ -229,7 +229,7 @@ def label_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> 
 
 
 def embedding_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> list[dict[str, Any]]:
-    """Cohesion, mean margin, most typical windows and nearest clusters, if the windows have the columns for it."""
+    """Cohesion, mean margin, most typical windows and nearest clusters, if the windows have the columns for them."""
     parts: list[dict[str, Any]] = [{} for _ in range(n_clusters)]
     if "margin" in windows.column_names:
         margins = np.bincount(clusters, weights=windows["margin"].to_numpy()) / np.bincount(clusters)

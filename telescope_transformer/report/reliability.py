@@ -1,4 +1,4 @@
-"""The reliability diagram as SVG paths: predicted against observed probability."""
+"""The reliability diagram: predicted against observed probability."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,10 @@ SIZE = 200
 
 
 def reliability_picture(calibration: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Points of the reliability diagram in a square of 200 units, y downwards, or None if none were recorded.
+    """Points of the reliability diagram in a square of 200 units, with y downwards; None if no bins were recorded.
 
     Args:
-        calibration: with `reliability`, a list of {predicted, observed, pairs}, probabilities in 0..1.
+        calibration: has `reliability`, a list of {predicted, observed, pairs} with probabilities in 0..1.
     """
     bins = [row for row in calibration.get("reliability") or [] if row["pairs"] > 0]
     if not bins:

@@ -24,7 +24,7 @@ from telescope_transformer.report.page_data import ReportData, page_data
 from telescope_transformer.report.reliability import reliability_picture
 from telescope_transformer.report.words import counted, percent
 
-# Joined in this order; each script uses only the ones before it.
+# The scripts are joined in this order, and each uses only those before it.
 SCRIPTS = (
     "data.js",
     "search.js",
@@ -40,10 +40,10 @@ SCRIPTS = (
 )
 STYLES = ("page.css", "parts.css")
 EXAMPLE_REJECTS = 20
-# Rows of each kind of change on the page that compares two analyses.
+# The most rows of each kind of change on the page that compares two analyses.
 MAX_CHANGES = 500
 NEAR_OPTIMAL = 0.05
-# Closing tags, comments and the two line ends that JSON allows but scripts did not.
+# Characters of closing tags and comments, and two line separators that JSON allows but older scripts did not.
 _SCRIPT_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"}
 
 
@@ -51,9 +51,9 @@ def write_report(path: str | os.PathLike[str], data: ReportData, *, seed: int = 
     """Write the report to `path` as one HTML file without any outside reference.
 
     Args:
-        path: the file to write; it is replaced at once or not at all.
-        data: windows, profiles, solution and what else there is.
-        seed: of the map's layout.
+        path: the file to write; it is replaced in one step or not at all.
+        data: the contents of the report.
+        seed: seed of the map's layout.
     """
     write_text(Path(path), render_report(data, seed=seed))
 
@@ -64,10 +64,10 @@ def render_report(
     """The report as HTML text. The content security policy names the script and the style by their hashes.
 
     Args:
-        data: what the report is made of.
-        seed: of the map's layout.
-        live: whether the page may ask the server that it comes from (`telescope serve`).
-        others: analyses to choose from: address, name, and whether it is this one.
+        data: the contents of the report.
+        seed: seed of the map's layout.
+        live: whether the page may query the server that it comes from (`telescope serve`).
+        others: the analyses to choose from, each with its address, its name, and whether it is this one.
     """
     script, style = _joined("static", SCRIPTS), _joined("static", STYLES)
     environment = Environment(
@@ -99,7 +99,7 @@ def render_report(
 
 
 def render_comparison(found: Comparison) -> str:
-    """What changed between two analyses as an HTML page without script."""
+    """The differences between two analyses as an HTML page without scripts."""
     style = _joined("static", STYLES)
     environment = Environment(
         loader=PackageLoader("telescope_transformer.report"), autoescape=True, undefined=StrictUndefined
@@ -121,7 +121,7 @@ def render_comparison(found: Comparison) -> str:
 
 
 def _with_paths(screen: dict[str, Any]) -> dict[str, Any]:
-    """The first screen with an SVG path for the sparkline of each line."""
+    """Add an SVG path for the sparkline to each line of the first screen."""
     for kind in KINDS:
         for line in screen[kind]:
             line["path"] = _spark_path(line["spark"])
@@ -129,7 +129,7 @@ def _with_paths(screen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _spark_path(values: Sequence[int], width: int = 120, height: int = 20) -> str:
-    """Steps whose heights are the square roots of the values, so that small values stay visible."""
+    """Draw steps whose heights are the square roots of the values, so that small values stay visible."""
     top, step = max(1, *values), width / max(1, len(values))
     levels = [height - (height - 2) * sqrt(value / top) for value in values]
     steps = "".join(f"L{i * step:.1f} {y:.1f}L{(i + 1) * step:.1f} {y:.1f}" for i, y in enumerate(levels))
@@ -137,7 +137,7 @@ def _spark_path(values: Sequence[int], width: int = 120, height: int = 20) -> st
 
 
 def script_json(value: Any) -> str:
-    """JSON that is safe between script tags: nothing in it can end the element or begin a comment."""
+    """JSON that is safe inside a script element: nothing in it can end the element or begin a comment."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).translate(_SCRIPT_ESCAPES)
 
 
@@ -152,9 +152,9 @@ def _source_hash(text: str) -> str:
 
 
 def certificate_text(solution: Mapping[str, Any]) -> str:
-    """What is proved about the clustering, in words.
+    """Say in words what is proved about the clustering.
 
-    The gap is (cost - lower bound) / cost, the share of the cost that another partition could save at most.
+    The gap is (cost - lower bound) / cost, the largest share of the cost that another partition could save.
     """
     cost, bound, gap = solution.get("cost"), solution.get("lower_bound"), solution.get("gap")
     if cost is None:

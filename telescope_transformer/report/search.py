@@ -1,4 +1,4 @@
-"""Search the tables of an analysis for any address, prefix, service or label, over every source that was read."""
+"""Search all sources of an analysis by address, prefix, service, label or name."""
 
 import ipaddress
 import re
@@ -18,15 +18,15 @@ from telescope_transformer.report.folder import Folder
 from telescope_transformer.report.sources import without_lone_short
 from telescope_transformer.report.words import day_text
 
-# Most characters of a search, and most rows and addresses of an answer.
+# The most characters of a search, and the most rows and addresses of an answer.
 LONGEST_QUERY = 200
 MOST_ROWS = 100
 MOST_MEMBERS = 1_000_000
 _OCTETS = re.compile(r"(?:\d{1,3}\.){1,3}")
-# "cluster 3" is one word, so that it does not find all clusters with a 3 in their names.
+# "cluster 3" counts as one word, so that it does not find every cluster with a 3 in its name.
 _WORD = re.compile(r"\bcluster \d+(?!\S)|\S+")
 _HALF = (1 << 64) - 1
-# (version, first address, last address)
+# IP version, first address, last address.
 Range = tuple[int, int, int]
 
 
@@ -45,7 +45,7 @@ class SourceSearch:
         self._labels = [row[0] for row in labels]
 
     def _load_services(self, sources: pa.Table) -> list[str]:
-        """Create a table with the numbers of each source's services; returns the names of the services."""
+        """Create the table of each source's services, as numbers. Returns the names of the services."""
         lists = _services_of(sources)
         names = pc.dictionary_encode(pc.list_flatten(lists))
         columns = {"id": pc.list_parent_indices(lists), "service": names.indices}
@@ -62,11 +62,11 @@ class SourceSearch:
             return self._connection.execute(statement, list(parameters)).fetchall()
 
     def find(self, text: str) -> dict[str, Any]:
-        """The sources that match a search: how many, the first ones, and how many of each cluster.
+        """Find the sources that match a search: their number, the first of them, and their number in each cluster.
 
         Args:
-            text: addresses and prefixes, of which a source must be in one, and words, each of which must be in one of
-                its services, in its label, or in what its cluster is called (`who_text`).
+            text: addresses, prefixes and words. A source must match one of the addresses or prefixes, if any. Each
+                word must occur in one of its services, in its label, or in the text of its cluster (`who_text`).
 
         Raises:
             InputError: for an invalid prefix, or a search that is too long.
@@ -106,7 +106,7 @@ class SourceSearch:
         return " AND ".join(parts), parameters
 
     def members(self, cluster: int, *, networks: bool) -> dict[str, Any]:
-        """All addresses of a cluster in ascending order, or the /24 and /48 networks that they lie in."""
+        """All addresses of a cluster in ascending order, or the /24 and /48 networks that contain them."""
         rows = self._rows(
             f"SELECT source FROM sources WHERE cluster = ? ORDER BY version, high, low LIMIT {MOST_MEMBERS}", [cluster]
         )
@@ -115,7 +115,7 @@ class SourceSearch:
         return {"lines": list(dict.fromkeys(map(network_of, lines))) if networks else lines, "total": total}
 
     def period(self, first: int, last: int) -> list[list[int]]:
-        """Per cluster the records of its windows that touch these days (since 1970, inclusive)."""
+        """The number of records per cluster in windows that overlap these days (since 1970, inclusive)."""
         rows = self._rows(
             'SELECT cluster, sum(n_records)::BIGINT FROM windows WHERE "end" >= ? AND start < ? GROUP BY cluster',
             [first * DAY, (last + 1) * DAY],
@@ -124,7 +124,7 @@ class SourceSearch:
 
 
 def who_text(profile: Mapping[str, Any]) -> str:
-    """Searchable text that holds for all members of a cluster, in lower case: its name, tools, and places."""
+    """The searchable text of a whole cluster, in lower case: its name, number, tools and places."""
     parts = [str(profile.get("name") or ""), f"cluster {profile['cluster']}"]
     parts += [str(row.get("tool") or "") for row in profile.get("tools") or []]
     parts += [f"as{row.get('asn') or ''} {row.get('name') or ''}" for row in profile.get("owners") or []]
@@ -133,7 +133,7 @@ def who_text(profile: Mapping[str, Any]) -> str:
 
 
 def _source_table(sources: pa.Table) -> pa.Table:
-    """The sources with their addresses as numbers: `version`, and the halves `high` and `low`."""
+    """The sources, with their addresses as numbers: `version`, and the two halves `high` and `low`."""
     sources = without_lone_short(sources)
     parsed = parse_addresses(sources["source"])
     names = ("source", "cluster", "n_records", "first_seen", "last_seen")
@@ -149,7 +149,7 @@ def _source_table(sources: pa.Table) -> pa.Table:
 
 
 def _services_of(sources: pa.Table) -> pa.ListArray:
-    """All services of each source, or its main service if the analysis recorded only that."""
+    """All services of each source, or only its main service if the analysis recorded no others."""
     if "services" in sources.column_names:
         return sources["services"].combine_chunks().cast(pa.list_(pa.string()))
     texts = pa.nulls(sources.num_rows, pa.string())
@@ -166,10 +166,10 @@ def _row(row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def parse_query(text: str) -> tuple[list[Range], list[str]]:
-    """The addresses and prefixes of a search as ranges, and its words in lower case.
+    """Split a search into ranges for its addresses and prefixes, and its other words in lower case.
 
     Raises:
-        InputError: as `SourceSearch.find`.
+        InputError: for an invalid prefix, or a search that is too long.
     """
     if len(text) > LONGEST_QUERY:
         raise InputError(f"a search has at most {LONGEST_QUERY} letters")
@@ -184,7 +184,7 @@ def parse_query(text: str) -> tuple[list[Range], list[str]]:
 
 
 def _range(text: str) -> Range | None:
-    """An address, a prefix or the first octets of one ("192.0.2."); None for a word."""
+    """The range of an address, of a prefix, or of the first octets of an address ("192.0.2."); None for a word."""
     if _OCTETS.fullmatch(text):
         octets = text.rstrip(".").split(".")
         text = f"{'.'.join([*octets, '0', '0', '0'][:4])}/{8 * len(octets)}"
@@ -201,7 +201,7 @@ def _range(text: str) -> Range | None:
 
 
 def has_word(text: str, word: str) -> bool:
-    """Whether a word is in a text; one that begins or ends with a digit is a whole number there."""
+    """Whether a word occurs in a text. A number at its start or end must match a whole number."""
     before = r"(?<!\d)" if word[:1].isdigit() else ""
     after = r"(?!\d)" if word[-1:].isdigit() else ""
     return re.search(before + re.escape(word) + after, text) is not None

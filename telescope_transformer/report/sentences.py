@@ -1,4 +1,4 @@
-"""What happened to the whole telescope and to one cluster, in sentences."""
+"""Sentences about what happened at the whole telescope and in single clusters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from telescope_transformer.report.names import MAJORITY, NAMED_SHARE, SPELT_SERV
 from telescope_transformer.report.news import KINDS, Change, Period
 from telescope_transformer.report.words import counted, duration, joined, spoken_day, spoken_days
 
-# A day with three times the records of the median day is named. Our choice: traffic at telescopes varies by less from
-# one day to the next.
+# A day is mentioned if it has three times the records of the median day. Our choice: traffic at telescopes usually
+# varies less than that from one day to the next.
 BUSY = 3.0
 
 
 def sentence_of(profile: Mapping[str, Any], change: Change) -> str:
-    """What one cluster did, in a sentence."""
+    """Say in a sentence what one cluster did."""
     who = counted(profile["n_sources"], "source")
     if profile.get("n_networks", 0) > 1:
         who += f" in {counted(profile['n_networks'], 'network')}"
@@ -33,7 +33,7 @@ def sentence_of(profile: Mapping[str, Any], change: Change) -> str:
 
 
 def _what_it_probes(profile: Mapping[str, Any]) -> str:
-    """The main services, how many others, and how regularly: "tcp/443 and 2 other ports in steps of 10 s"."""
+    """The main services, the number of others, and the rhythm: "tcp/443 and 2 other ports in steps of 10 s"."""
     services = profile.get("services", [])
     n_services = profile.get("n_services", len(services))
     named = [row["service"].split()[0] for row in services if row["share"] >= NAMED_SHARE][:SPELT_SERVICES]
@@ -55,20 +55,20 @@ def sentences(
     counts: Mapping[str, int],
     lines: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> list[str]:
-    """What happened in the whole telescope, the most important things first.
+    """Say what happened at the whole telescope, the most important things first.
 
     Args:
-        days: records and sources a day of all that was read.
-        period: of these days; None where there are none.
+        days: records and sources per day of everything that was read.
+        period: the period of these days; None if there are none.
         several: profiles of the clusters of several windows.
-        sources: a row per source that was read, `cluster` null where it is in none.
-        counts: as an analysis gives them.
+        sources: a row per source that was read; `cluster` is null if the source is in no cluster.
+        counts: the counts of an analysis.
         lines: clusters that are new, growing and gone, the most unusual first.
     """
     if period is None:
         n_kept = counts.get("kept", pc.sum(sources["n_records"]).as_py() or 0)
         return [f"{counted(n_kept, 'record')} were kept; none is in a window."]
-    # A running analysis with --keep has read more than it still has.
+    # Not the number of records read: with --keep, a running analysis has deleted old ones.
     n_records = sum(row[1] for row in days)
     when = spoken_days(period.first, period.last)
     sent = f"{counted(sources.num_rows, 'source')} sent {counted(n_records, 'record')}"
@@ -89,7 +89,7 @@ def sentences(
 
 
 def _where_sources_are(several: Sequence[Mapping[str, Any]], sources: pa.Table) -> str:
-    """How many sources are in clusters, how many behave like no other, and how many sent too little to say."""
+    """How many sources are in clusters, how many behave like no other, and how many sent too few records to tell."""
     n_unplaced = sources["cluster"].null_count
     numbers = pa.array([profile["cluster"] for profile in several], sources["cluster"].type)
     n_grouped = pc.sum(pc.is_in(sources["cluster"], numbers)).as_py() or 0
@@ -105,7 +105,7 @@ def _where_sources_are(several: Sequence[Mapping[str, Any]], sources: pa.Table) 
 
 
 def _against_before(days: Days, period: Period) -> str:
-    """Records and sources a day in the newest part of the time and before it."""
+    """Compare records and sources per day in the newest part of the period with those before."""
     table = np.asarray(days, dtype=np.int64)
     table = table[(table[:, 0] >= period.first) & (table[:, 0] <= period.last)]
     recent = table[:, 0] >= period.recent
@@ -124,13 +124,13 @@ def _against_before(days: Days, period: Period) -> str:
 
 
 def _rate(number: float, thing: str = "") -> str:
-    """A number a day and what it counts: below ten with a decimal, so that little is not none."""
+    """A number per day with its unit. Below ten it has a decimal, so that a small number does not become 0."""
     text = f"{number:,.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
     return f"{text} {thing}{'' if text == '1' else 's'}" if thing else text
 
 
 def _news_counts(period: Period, lines: Mapping[str, Sequence[Any]]) -> str:
-    """How many clusters are new, growing and gone: "Since 14 March, no cluster is new, ..."."""
+    """The numbers of new, growing and gone clusters: "Since 14 March, no cluster is new, ..."."""
     new, growing, gone = (len(lines[kind]) for kind in KINDS)
     fresh = f"{counted(new, 'cluster') if new else 'no cluster'} {'is' if new <= 1 else 'are'} new"
     rising = f"{growing:,} {'is' if growing == 1 else 'are'} growing" if growing else "none is growing"
@@ -139,7 +139,7 @@ def _news_counts(period: Period, lines: Mapping[str, Sequence[Any]]) -> str:
 
 
 def _busiest_day(days: Days, period: Period, several: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The busiest day and the cluster that made it so, if it was far busier than others."""
+    """Name the busiest day and the cluster responsible for it, if the day was far busier than others."""
     counts = np.zeros(period.n_days, dtype=np.int64)
     for day, records, _ in days:
         if period.first <= day <= period.last:

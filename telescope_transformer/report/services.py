@@ -1,4 +1,4 @@
-"""Names of services: protocol and port, and the name that operators use."""
+"""Names of services: the protocol, the port, and the name that operators use."""
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,7 @@ def protocol_name(protocol: int) -> str:
 
 
 def service_name(code: int) -> str:
-    """A service code as text: `tcp/22 ssh`, `udp/40000`, `icmp/8`, `icmp` where the type is not known, `gre`."""
+    """A service code as text: `tcp/22 ssh`, `udp/40000`, `icmp/8`, `icmp` if the type is unknown, `gre`."""
     protocol, port = code >> 16, code & 0xFFFF
     name = protocol_name(protocol)
     if protocol in (ICMP, ICMPV6) and port == UNKNOWN_ICMP_TYPE:
@@ -43,30 +43,30 @@ def service_name(code: int) -> str:
 
 
 def service_texts(codes: np.ndarray) -> pa.Array:
-    """Services (n,) as `codes.service_codes` numbers them, as text."""
+    """The names of service codes (n,), which come from `codes.service_codes`."""
     distinct, place = np.unique(codes, return_inverse=True)
     return pa.array([service_name(int(code)) for code in distinct], pa.string()).take(pa.array(place))
 
 
 def service_columns(services: pa.ListArray) -> dict[str, pa.Array]:
-    """Lists of services as numbers, the main one first, as the text columns `service` and `services`."""
+    """Turn lists of service codes, main service first, into the text columns `service` and `services`."""
     texts = service_texts(services.values.to_numpy())
     lists = pa.ListArray.from_arrays(services.offsets, texts)
     return {"service": pc.list_element(lists, 0), "services": lists}
 
 
 def service_hint(service: str) -> str:
-    """What usually listens on a service, given as `service_name` spells it; "" if the table of ports lacks it."""
+    """What usually listens on a service, given by its `service_name`; "" if the table of ports does not have it."""
     protocol, _, port = service.partition(" ")[0].partition("/")
     number = {"tcp": TCP, "udp": UDP}.get(protocol)
     return port_hint(number, int(port)) if number and port.isascii() and port.isdigit() else ""
 
 
 def with_services(windows: pa.Table, records: pa.Table) -> pa.Table:
-    """The windows with a column `service`: the service of most of their records, as text.
+    """Add a column `service` to the windows: the name of the service that most of their records have.
 
     Args:
-        windows, records: as `window_records.join_records` takes them.
+        windows, records: as for `window_records.join_records`.
     """
     joined = join_records(records, windows)
     services = service_codes(*(joined.table[name].to_numpy() for name in ("protocol", "src_port", "dst_port")))

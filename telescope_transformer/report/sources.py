@@ -1,4 +1,4 @@
-"""All sources that were read, also those without a window, so that the search finds every one of them."""
+"""The table of all sources that were read, including those without a window, so that the search finds each of them."""
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +17,8 @@ def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
         records: all flow records.
 
     Returns:
-        The columns of `clustered`, `service` of most records and all `services`, by source. Sources that are in no
-        window have no cluster (null), 0 windows, and the number and times of their records.
+        A table sorted by source, with the columns of `clustered`, the main `service` and all `services`. Sources
+        without a window have a null cluster, 0 windows, and the number and times of their records.
     """
     names = records["src_ip"].unify_dictionaries() if records["src_ip"].num_chunks else records["src_ip"]
     encoded = pc.dictionary_encode(names.combine_chunks())
@@ -59,9 +59,9 @@ def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
 
 
 def without_lone_short(sources: pa.Table) -> pa.Table:
-    """The sources, null as the cluster of those whose records are too few to tell whom they are like.
+    """Set the cluster to null for sources with too few records to say which others they resemble.
 
-    An analysis gives each of them a cluster of its own. A reader would take that for a behaviour like no other.
+    An analysis puts each of them into a cluster by itself, which a reader would take for behaviour like no other.
     """
     if "placement" not in sources.column_names:
         return sources
@@ -71,7 +71,7 @@ def without_lone_short(sources: pa.Table) -> pa.Table:
 
 
 def _absent(name: str, n: int, kind: pa.DataType) -> pa.Array:
-    """The value of a column for sources without windows: 0 windows, and null in all other columns."""
+    """A column for sources without windows: 0 for `n_windows`, null for every other column."""
     return pa.array(np.zeros(n), kind) if name == "n_windows" else pa.nulls(n, kind)
 
 
@@ -80,7 +80,7 @@ def _nullable(schema: pa.Schema) -> pa.Schema:
 
 
 def _first_values(code: np.ndarray, n_sources: int, values: pa.ChunkedArray) -> pa.Array:
-    """The first value of each source that is not null."""
+    """The first non-null value of each source."""
     known = np.flatnonzero(values.is_valid().to_numpy())
     owner, first = np.unique(code[known], return_index=True)
     rows = np.full(n_sources, -1, dtype=np.int64)

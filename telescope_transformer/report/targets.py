@@ -11,16 +11,16 @@ from telescope_transformer.report.counting import top_values
 from telescope_transformer.report.window_records import WindowRecords
 
 NO_DESTINATION = str(IPv4Address(ABSENT_DESTINATION))
-# Sensors that have a name instead of an address get pseudo-addresses in this prefix.
+# Sensors with a name instead of an address get pseudo-addresses whose first octet is at least this.
 SENSOR_PREFIX = 240
-# What is said of the order of visits where too few of them tell.
+# The order of visits if there are too few steps to determine it.
 UNKNOWN_ORDER = "not known"
-# With eight steps in random directions, one cluster in a hundred goes the same way in all of them (2 / 2^8).
+# With eight steps in random directions, all go the same way in one of about a hundred clusters (2 / 2^8).
 FEWEST_STEPS = 8
 
 
 def target_prefix(address: str) -> str:
-    """The destination itself if it is a named sensor, else its network."""
+    """The network of a destination, or the destination itself if it is a named sensor."""
     return address if _is_sensor(address) else network_of(address)
 
 
@@ -39,7 +39,7 @@ def target_profiles(
         clusters: cluster of each record.
         destination: code of each record's destination, and the distinct destinations.
         n_clusters: clusters are 0..n_clusters-1.
-        top: how many prefixes to give.
+        top: the most prefixes to return.
     """
     codes, names = destination
     # Without a destination column, nothing is known about the targets.
@@ -52,7 +52,7 @@ def target_profiles(
     by_prefix = top_values(
         clusters, prefix_codes, n_clusters, prefix_names.__getitem__, key="prefix", count="records", top=top
     )
-    # The pseudo-addresses of sensors are in no order.
+    # The order of the pseudo-addresses of sensors has no meaning.
     ordered = np.array([not _is_sensor(name) for name in names], dtype=bool)[codes]
     orders = sweep_orders(joined, clusters, _ranks(names)[codes], ordered, n_clusters)
     return [
@@ -86,15 +86,16 @@ def sweep_orders(
 ) -> list[str]:
     """For each cluster, a word for the order in which its windows visit destinations.
 
-    Steps between neighbouring records of one window that change the destination: mostly upwards is `ascending`,
-    mostly downwards `descending`, both alike `random`, else `mixed`; no such step is `single destination`. Only steps
-    that take time count, because records of the same time are sorted by destination; too few of them are `not known`.
+    A step is a pair of neighbouring records of one window with different destinations. Mostly upward steps are
+    `ascending`, mostly downward steps `descending`, about as many of both `random`, anything else `mixed`. Without
+    steps, the word is `single destination`. Records of the same time are sorted by destination, so a step counts only
+    if its times differ. With too few steps that count, the order is `not known`.
 
     Args:
         joined: records by window.
         clusters: cluster of each record.
         ranks: position of each record's destination among all destinations.
-        ordered: whether this position means anything.
+        ordered: whether the position of each record's destination has a meaning.
         n_clusters: clusters are 0..n_clusters-1.
     """
     same = joined.window[1:] == joined.window[:-1]

@@ -1,4 +1,4 @@
-"""When a cluster is active: over the whole time, over the week, and how evenly."""
+"""When clusters are active: over the whole time, over the week, and how regularly."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ ACTIVITY_BINS = 60
 
 
 def activity(clusters: np.ndarray, timestamps: np.ndarray, n_clusters: int, span: tuple[int, int]) -> np.ndarray:
-    """Records in each of 60 equal parts of the time span, int64 (k, 60); those outside it are not counted."""
+    """Records in each of 60 equal parts of the time span, int64 (k, 60). Records outside the span are not counted."""
     first, last = span
     width = max(1, (last - first) // ACTIVITY_BINS + 1)
     inside = (timestamps >= first) & (timestamps <= last)
@@ -29,13 +29,13 @@ def _counts(rows: np.ndarray, columns: np.ndarray, n_rows: int, n_columns: int) 
 
 
 def inter_arrivals(timestamps: np.ndarray, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds between neighbouring records of one window, and the later record's position (both (m,))."""
+    """Seconds between neighbouring records of one window, and the position of the later record, both (m,)."""
     same = np.flatnonzero(windows[1:] == windows[:-1]) + 1
     return (timestamps[same] - timestamps[same - 1]) / SECOND, same
 
 
 def timing_profile(gaps: np.ndarray, n_records: int, first: int, last: int) -> dict[str, float | str]:
-    """Timing in figures: median and spread of inter-arrival times, rate, and a word for the regularity."""
+    """Figures of the timing: median and 90th percentile of inter-arrival times, rate, and a word for the pattern."""
     hours = max((last - first) / HOUR, 1 / 3600)
     if not len(gaps):
         return {"median_inter_arrival_s": 0.0, "p90_inter_arrival_s": 0.0, "records_per_hour": n_records / hours}

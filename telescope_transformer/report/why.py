@@ -1,7 +1,8 @@
-"""Why the windows of a cluster are together: the share of the similarity that each field of their records explains.
+"""Explains why the windows of a cluster are together: how much of their similarity each group of fields explains.
 
-A field of a window is replaced by the values of a window of another cluster, so that the model only sees values that
-occur. The loss of similarity to the mean of its own cluster is what the field explains.
+The values of these fields in a window are replaced by those of a window from another cluster, so the model only sees
+values that really occur. The drop in similarity between the window and the mean of its own cluster is what these
+fields explain.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from telescope_transformer.arrays import offsets_of, positions_in_runs, unit_row
 from telescope_transformer.report.window_records import join_records
 from telescope_transformer.windows import assemble_windows
 
-# Groups of fields by the name that an analyst uses; a group is replaced as a whole.
+# Groups of fields by the name that analysts use. A group is replaced as a whole.
 FIELD_GROUPS = {
     "services": ("dst_port", "protocol"),
     "destinations": ("dst_ip",),
@@ -24,7 +25,7 @@ FIELD_GROUPS = {
     "timing": ("timestamp",),
     "packet header": ("ttl", "tcp_flags"),
 }
-# Our choice: the first clusters of the table, and enough members for shares of about 5 %.
+# Our choice: only the largest clusters, and enough members of each to resolve shares of about 5 %.
 MAX_CLUSTERS = 60
 WINDOWS_PER_CLUSTER = 6
 
@@ -39,13 +40,13 @@ def explain_clusters(
     """The share of the similarity inside the largest clusters that each group of fields explains.
 
     Args:
-        embed: windows to embeddings, rows of length 1.
-        records, windows: as `profile_clusters` takes them, with `embedding` and `cluster` (0..k-1).
-        seed: chooses the members and the windows whose values replace theirs.
+        embed: a function from windows to embeddings, rows of length 1.
+        records, windows: as for `profile_clusters`; the windows have `embedding` and `cluster` (0..k-1).
+        seed: seed for the choice of members and of the windows whose values replace theirs.
 
     Returns:
-        For each explained cluster, {"field", "share"}, largest share first; shares sum to 1. Nothing if no replacement
-        changes the similarity. Clusters of one window are not explained.
+        For each explained cluster, rows of {"field", "share"}, largest share first; the shares sum to 1. Clusters of
+        one window, and clusters whose similarity no replacement lowers, are left out.
     """
     rng = np.random.default_rng(seed)
     windows, whole = _with_records(records, windows)
@@ -66,7 +67,7 @@ def explain_clusters(
 
 
 def _with_records(records: pa.Table, windows: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """The windows by source and start, and beside them the same windows with the fields of their records."""
+    """The windows sorted by source and start, and the same windows with the fields of their records."""
     joined = join_records(records, windows)
     windows = windows.take(pa.array(joined.order))
     fields = [name for group in FIELD_GROUPS.values() for name in group if name in joined.table.column_names]
@@ -93,7 +94,7 @@ def _donors(clusters: np.ndarray, members: np.ndarray, rng: np.random.Generator)
 
 
 def _flat(windows: pa.Table, rows: np.ndarray) -> tuple[Flat, np.ndarray]:
-    """The record fields of some windows, concatenated, and the number of records of each."""
+    """The concatenated record fields of some windows, and the number of records of each window."""
     taken = windows.take(pa.array(rows))
     fields = [name for group in FIELD_GROUPS.values() for name in group if name in taken.column_names]
     flat = {name: pc.list_flatten(taken[name]).combine_chunks() for name in fields}
@@ -101,7 +102,7 @@ def _flat(windows: pa.Table, rows: np.ndarray) -> tuple[Flat, np.ndarray]:
 
 
 def _masked(own: tuple[Flat, np.ndarray], other: tuple[Flat, np.ndarray], fields: tuple[str, ...]) -> Flat:
-    """The members' records with these fields taken from the donors, repeated or cut to the members' lengths."""
+    """The members' records with these fields from the donors, which are repeated or cut to the members' lengths."""
     (values, sizes), (foreign, lengths) = own, other
     position = positions_in_runs(sizes)
     source = np.repeat(offsets_of(lengths)[:-1], sizes) + position % np.repeat(lengths, sizes)
@@ -116,7 +117,7 @@ def _masked(own: tuple[Flat, np.ndarray], other: tuple[Flat, np.ndarray], fields
 
 
 def _with_gaps(times: np.ndarray, foreign: np.ndarray, source: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Each member's own first time, then the donor's inter-arrival times."""
+    """Times that begin with each member's own first time and continue with the donor's inter-arrival times."""
     gaps = np.maximum(foreign[source] - foreign[np.maximum(source - 1, 0)], 0)
     first = position == 0
     gaps[first] = 0

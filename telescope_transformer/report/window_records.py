@@ -14,12 +14,12 @@ NEEDED = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 
 @dataclass(frozen=True)
 class WindowRecords:
-    """The records of all windows by source and time, and the row of the window of each.
+    """The records of all windows, sorted by source and time, and the window of each record.
 
     Attributes:
         table: flow records in the order of windows; records in no window are left out.
-        window: int64 (n_records,), row of the table of windows.
-        offsets: int64 (n_windows + 1,), where each window's records begin, windows by source and start.
+        window: int64 (n_records,), for each record the row of its window in the table of windows.
+        offsets: int64 (n_windows + 1,), where each window's records begin; windows are sorted by source and start.
         order: int64 (n_windows,), rows of the table of windows in that order.
     """
 
@@ -32,12 +32,12 @@ class WindowRecords:
 def join_records(records: pa.Table, windows: pa.Table) -> WindowRecords:
     """Find the records of each window by its source, start and number of records.
 
-    Records of one source are sorted by time, ties in the order given, as when the windows were cut; a window begins
-    at the first record not before its start that the window before has not taken. Records that name their window in a
-    column `window_id` are taken at their word.
+    Records of one source are sorted by time, with ties in the given order, as when the windows were cut. A window
+    begins at the first record that is not before its start and that the previous window has not taken. If the records
+    have a column `window_id`, it determines their windows.
 
     Raises:
-        InputError: if a column is absent or the windows hold more records than the table has of a source.
+        InputError: if a column is missing, or the windows of a source hold more records than the table has.
     """
     missing = [name for name in NEEDED if name not in records.column_names]
     if missing:
@@ -80,7 +80,10 @@ def _join_by_id(records: pa.Table, windows: pa.Table) -> WindowRecords:
 def _first_records(
     code: np.ndarray, time: np.ndarray, window_code: np.ndarray, starts: np.ndarray, sizes: np.ndarray
 ) -> np.ndarray:
-    """First record of each window: begin = max(first not before start, end of the window before), as a running max."""
+    """First record of each window: the first one not before its start, or the end of the previous window if later.
+
+    That recurrence is a running maximum.
+    """
     record_keys = np.rec.fromarrays([code, time])
     window_keys = np.rec.fromarrays([window_code, starts])
     earliest = _searchsorted_pairs(record_keys, window_keys)
@@ -89,7 +92,7 @@ def _first_records(
 
 
 def _searchsorted_pairs(sorted_keys: np.recarray, keys: np.recarray) -> np.ndarray:
-    """`searchsorted` over (code, time) by ranks: sort both together, keys before records that are equal."""
+    """`searchsorted` over (code, time): sorts keys and records together, with keys before equal records."""
     code = np.concatenate([keys.f0, sorted_keys.f0])
     time = np.concatenate([keys.f1, sorted_keys.f1])
     is_record = np.concatenate([np.zeros(len(keys), np.int8), np.ones(len(sorted_keys), np.int8)])

@@ -1,4 +1,4 @@
-"""Numbers, times and lists in words, worded in the same way everywhere."""
+"""Numbers, times and lists in words, so that they read the same everywhere."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -26,7 +26,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def rounded(number: int) -> str:
-    """A number for a name that is kept for days: from 100 on, its first two digits, as in "about 990"."""
+    """A number for a name that stays for days. From 100 on, only its first two digits count, as in "about 990"."""
     if number < 100:
         return str(number)
     step = 10 ** (len(str(number)) - 2)
@@ -39,7 +39,7 @@ def joined(parts: Sequence[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the largest unit of which there is at least one: "10 s", "1.5 h"."""
+    """A duration in seconds, in the largest unit that is not longer than it: "10 s", "1.5 h"."""
     if seconds == 0:
         return "0 s"
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
@@ -50,7 +50,7 @@ def duration(seconds: float) -> str:
 
 
 def day_text(day: int) -> str:
-    """Days since 1970 as ISO date."""
+    """A day since 1970 as an ISO date."""
     try:
         return (EPOCH + timedelta(days=day)).isoformat()
     except OverflowError:
@@ -58,7 +58,7 @@ def day_text(day: int) -> str:
 
 
 def spoken_day(day: int, *, year: bool = True) -> str:
-    """Days since 1970 as a date in a sentence: "14 March 2024", or "14 March"."""
+    """A day since 1970 as a date in a sentence: "14 March 2024", or "14 March"."""
     try:
         date_of_day = EPOCH + timedelta(days=day)
     except OverflowError:
