@@ -30,7 +30,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(autouse=True)
 def short_adaptations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let whole analyses adapt for a few steps only: tests do not measure the gain of adaptation."""
+    """Let whole analyses adapt for only a few steps: tests do not measure the gain of adaptation."""
     read = arguments.read_recipe
 
     def shortened(recipe: str | Path) -> dict[str, object]:

@@ -202,7 +202,7 @@ def flows(records: pa.Table, tmp_path_factory):
 
 
 def differences(one, other) -> list[str]:
-    """Names of the parts in which two analyses differ, to the last bit, except for the solver's time."""
+    """The names of the parts in which two analyses differ by at least one bit, except for the solver's time."""
     tables = ("windows", "sources", "rejects")
     values = ("clusters", "counts", "calibration", "traffic")
     found = [name for name in tables if not getattr(one, name).equals(getattr(other, name))]

@@ -27,7 +27,7 @@ from telescope_transformer.threshold import DEFAULT_THRESHOLD
 def actors(
     rng: np.random.Generator, n_actors: int, sources_each: int = 4, windows_each: int = 4, noise: float = 0.25
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embedding, source and actor of each window; actors share two of four services and so resemble each other."""
+    """Embedding, source and actor of each window; actors share two of four services and thus resemble each other."""
     centres = unit_rows(rng.normal(size=(4, 16)))
     of_actor = unit_rows(centres[rng.integers(0, 4, n_actors)] + 0.35 * rng.normal(size=(n_actors, 16)))
     sources = np.repeat(np.arange(n_actors * sources_each), windows_each)

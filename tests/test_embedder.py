@@ -101,7 +101,7 @@ def test_a_table_names_the_source_of_each_window(model: Embedder, records: list[
         ("192.0.2.2", 1),
     ]
     assert expected.shape == (3, model.dimensions)
-    # The table has the embeddings of `encode`, each beside its source.
+    # The table has the embeddings of `encode`, each with its source.
     whole = model.encode_table(iter(records))
     np.testing.assert_allclose(np.array(whole["embedding"].to_pylist()), model.encode(records), atol=1e-6)
 

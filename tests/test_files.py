@@ -1,4 +1,4 @@
-"""Files are replaced as a whole; what is not a file is never replaced."""
+"""Files are replaced atomically; anything that is not a regular file is never replaced."""
 
 import os
 import subprocess

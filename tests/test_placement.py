@@ -1,4 +1,4 @@
-"""Short windows find the cluster that they were cut from, and the confidence is their share of success."""
+"""Short windows find the cluster that they were cut from, and the confidence is the share that do."""
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ ACTORS = ((0, 1), (0, 2), (0, 3))
 
 
 def made_windows(rng: np.random.Generator, sources: int, length: int) -> tuple[Windows, np.ndarray]:
-    """A window for each source, of records to the two ports of its actor, and the actors (n,)."""
+    """A window for each source, with records to the two ports of its actor, and the actors (n,)."""
     actor = np.arange(sources) % len(ACTORS)
     ports = np.array(ACTORS)[actor][np.arange(sources)[:, None], rng.integers(0, 2, (sources, length))]
     times = np.arange(sources * length, dtype=np.int64)
@@ -45,7 +45,7 @@ def test_confidence_is_how_often_short_windows_find_their_cluster(rng: np.random
         found, similarities = centres.nearest(port_shares(short.to_table()))
         confidence = placement.confidence(similarities, np.full(240, length))
         right = found == truth
-        # Every second record is to the shared port, which fits three clusters equally well.
+        # Every second record goes to the shared port, which fits three clusters equally well.
         assert confidence.mean() == pytest.approx(right.mean(), abs=0.1)
         assert confidence[right].mean() > confidence[~right].mean()
     assert right.mean() > 0.9

@@ -1,4 +1,4 @@
-"""The shipped checkpoint: its size, its privacy, and that it was made with the recipe beside it."""
+"""The shipped checkpoint: its size, its privacy, and that it was trained with the recipe beside it."""
 
 import json
 import re

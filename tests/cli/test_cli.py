@@ -28,7 +28,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     examples = [line for line in lines if line.startswith("Example: ")]
     assert examples
     assert all(example.startswith(f"Example: telescope {command}") for example in examples)
-    # Each on a line of its own, however narrow the terminal is, so that it can be copied.
+    # Each example is on a separate line, however narrow the terminal is, so that it can be copied.
     assert set(examples) <= {line.strip() for line in result.output.splitlines()}
 
 

@@ -9,7 +9,7 @@ from telescope_transformer.errors import InputError
 
 
 def test_demo_finds_actors(tmp_path):
-    # So few sources that a batch of the recipe's size could not be filled.
+    # Too few sources to fill a batch of the recipe's size.
     run(tmp_path / "demo", sources=60, seed=0)
     # Chance gives 0; .94 was measured.
     assert json.loads((tmp_path / "demo" / "metrics.json").read_text(encoding="utf-8"))["ari"] > 0.7

@@ -22,7 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def simulated(arguments: list[str], **variables: str) -> bytes:
-    """Content of the simulation that these arguments and variables give."""
+    """The content of the simulation that these arguments and variables produce."""
     result = CliRunner().invoke(app, [*arguments, "out.parquet"], env=variables)
     assert result.exit_code == 0, result.output
     return Path("out.parquet").read_bytes()
@@ -94,7 +94,7 @@ def test_every_command_can_be_quiet_and_log(command: str) -> None:
 
 
 def test_a_quiet_command_prints_its_result_only(tmp_path: Path) -> None:
-    """Runs in its own process, because quietness is a setting of the process."""
+    """This test uses a separate process, because quietness is a setting of the process."""
     run = [sys.executable, "-m", "telescope_transformer"]
     subprocess.run([*run, *SIMULATE, "flows.parquet"], check=True, capture_output=True)
     prepare = [*run, "prepare", "flows.parquet", "--output"]

@@ -1,17 +1,17 @@
-"""Small instances with known optima, and the optimum of any by brute force."""
+"""Small instances with known optima, and the optimum of any small instance by brute force."""
 
 import numpy as np
 
 
 def random_weights(seed: int, n: int, density: float = 1.0, scale: float = 1.0) -> np.ndarray:
-    """Symmetric Gaussian weights (n, n), a share of them 0."""
+    """Symmetric Gaussian weights (n, n), of which a share is 0."""
     rng = np.random.default_rng(seed)
     lower = np.tril(rng.standard_normal((n, n)) * (rng.random((n, n)) < density), -1) * scale
     return lower + lower.T
 
 
 def optimum(weights: np.ndarray) -> float:
-    """Least disagreement over all partitions; by assigning node after node, for n <= 9."""
+    """The minimum disagreement over all partitions, found by assigning node after node; for n <= 9."""
     n = weights.shape[0]
     best = np.inf
 
@@ -32,7 +32,7 @@ def optimum(weights: np.ndarray) -> float:
 
 
 def disagreement(weights: np.ndarray, labels: np.ndarray) -> float:
-    """The definition, spelled out."""
+    """The disagreement by its definition."""
     cost = 0.0
     for i in range(len(labels)):
         for j in range(i):
@@ -55,7 +55,7 @@ def graph_of_edges(n: int, edges: list[tuple[int, int, float]]) -> np.ndarray:
     return weights
 
 
-# The two instances of andres/graph's own unit test of Kernighan-Lin.
+# The two instances of the unit test of Kernighan-Lin in andres/graph.
 SIX_NODES = graph_of_edges(
     6,
     [(0, 1, 5.0), (0, 3, -20.0), (1, 2, 5.0), (1, 4, 5.0), (2, 5, -20.0), (3, 4, 5.0), (4, 5, 5.0)],

@@ -28,10 +28,10 @@ def test_annealing_keeps_cluster_numbers_without_gaps_and_ends_in_a_local_optimu
     for temperature in (100.0, 1.0, 0.01):
         annealing._anneal(weights, labels, 6, np.full(40, temperature, np.float32), 1)
         present = np.unique(labels)
-        # Numbers without gaps, no more than there is room for.
+        # Labels have no gaps, and there are at most as many as allowed.
         assert present.tolist() == list(range(present.size))
         assert present.size <= 6
-    # Cold: no single move gains anything any more.
+    # After the lowest temperature, no single move improves the cost.
     members = np.eye(7)[labels]
     sums = weights @ members
     stay = sums[np.arange(60), labels]
@@ -69,7 +69,7 @@ def test_a_population_is_deterministic_and_its_costs_only_fall() -> None:
 
 
 def test_sparse_graphs_with_nearly_random_weights_are_annealed() -> None:
-    """Descents alone end at a cost of 110, annealing at 104."""
+    """Local search alone ends at a cost of 110, annealing at 104."""
     rng = np.random.default_rng(0)
     upper = np.triu(rng.normal(size=(120, 120)) * (rng.random((120, 120)) < 0.1), 1)
     solver = CorrelationClustering(random_state=0, time_limit=2.0).fit(sparse.csr_array(upper + upper.T))

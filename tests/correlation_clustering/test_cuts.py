@@ -1,4 +1,4 @@
-"""Inequalities beyond triangles hold for every partition and are violated by the point that they were found for."""
+"""Inequalities beyond triangles hold for every partition, and the point that they were found for violates them."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -21,7 +21,7 @@ TOLERANCE = 0.02
 
 
 def partitions(n: int) -> Iterator[list[int]]:
-    """All partitions of n nodes as labels."""
+    """All partitions of n nodes, as labels."""
     if n == 0:
         yield []
         return
@@ -84,7 +84,7 @@ def test_a_violated_wheel_of_five_spokes_is_found() -> None:
 
 
 def shortest_odd_walk(x: np.ndarray, hub: int) -> float:
-    """Length of the shortest rim around a hub that may visit a node twice, by products of min and plus."""
+    """Length of the shortest rim around a hub that may visit a node twice, by min-plus matrix products."""
     others = np.delete(np.arange(len(x)), hub)
     lengths = 0.5 - x[np.ix_(others, others)] + (x[hub, others] + x[hub, others][:, None]) / 2
     np.fill_diagonal(lengths, np.inf)

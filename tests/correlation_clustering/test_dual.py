@@ -1,4 +1,4 @@
-"""The ascent finds violated inequalities wherever they are, and stops when it is told to."""
+"""The dual ascent finds violated inequalities wherever they are, and stops when it should."""
 
 from fractions import Fraction
 
@@ -23,7 +23,7 @@ def ring(n: int) -> SparseGraph:
 
 
 def edges_of(graph: SparseGraph) -> np.ndarray:
-    """Ends of the edges in the order of the dual, (m, 2)."""
+    """The ends of the edges in the dual's order, (m, 2)."""
     rows = np.repeat(np.arange(graph.n), np.diff(graph.indptr))
     return np.column_stack([rows, graph.indices])[graph.indices < rows]
 
@@ -34,7 +34,7 @@ def test_a_cycle_is_proved_by_its_own_inequality(n: int) -> None:
     progress = Progress(graph)
     dual = SparseDual(graph, progress.labels)
     ascend(dual, progress, Deadline(5))
-    # Whole weights round the bound up.
+    # With integer weights, the bound is rounded up.
     assert progress.lower_bound == 1.0
     _, exact = verify(graph.weights(), progress.labels, certificate_of(dual, edges_of(graph)))
     assert 0.99 < exact <= 1
@@ -60,7 +60,7 @@ def test_sparse_bounds_never_exceed_what_their_multipliers_prove() -> None:
 
 
 def many_triangles(pieces: int) -> np.ndarray:
-    """Separate triangles of two attractive pairs and a repulsive one, in a complete graph that repels elsewhere."""
+    """Separate triangles of two attractive and one repulsive pair; all other pairs of the complete graph repel."""
     piece = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -1.0, 0.0]])
     weights = np.kron(np.eye(pieces), piece + 1.0) - 1.0
     np.fill_diagonal(weights, 0.0)
@@ -71,7 +71,7 @@ def test_one_separation_reaches_every_node_of_a_complete_graph() -> None:
     pieces = 1 + module._CENTRES_A_CALL
     dual = DenseDual(DenseGraph(many_triangles(pieces)), np.arange(3 * pieces))
     assert dual.separate(Deadline(60)) == pieces
-    # A deadline that has passed ends it after the first part.
+    # A deadline that has passed ends the ascent after the first part.
     late = DenseDual(DenseGraph(many_triangles(pieces)), np.arange(3 * pieces))
     assert 0 < late.separate(Deadline(0)) < pieces
 
@@ -114,7 +114,7 @@ def test_an_ascent_ends_after_the_rounds_it_is_given() -> None:
 def test_smoothing_cools_to_its_last_value_by_the_deadline() -> None:
     dual = DenseDual(DenseGraph(random_weights(0, 5)), np.arange(5))
     first = dual.smoothing
-    # Two rounds fit in the time, so each takes half of the way, in powers.
+    # Two rounds fit into the time, so each lowers the smoothing by the square root of the whole ratio.
     assert dual.cooling(2.0, 1.0) == pytest.approx(dual.last_in_time**0.5, abs=module._FASTEST_COOLING)
     assert dual.cooling(20.0, 1.0) == pytest.approx(dual.last_in_time ** (1 / 20))
     assert dual.cooling(np.inf, 1.0) == dual.cooling(1e9, 1.0) == module._COOLING

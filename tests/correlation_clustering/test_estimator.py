@@ -136,7 +136,7 @@ def test_the_same_seed_gives_the_same_labels(method: str) -> None:
 
 def test_a_time_limit_is_kept() -> None:
     weights = random_weights(9, 700)
-    # The first fit compiles kernels, which the limit leaves out.
+    # The first fit compiles kernels, which does not count towards the limit.
     CorrelationClustering(time_limit=2.0).fit(weights)
     started = time.process_time()
     solver = CorrelationClustering(time_limit=2.0).fit(weights)

@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from telescope_transformer.correlation_clustering import CorrelationClustering, estimator
 
-# Its points are 50 vectors of two numbers, which are no weights of pairs.
+# The check passes 50 vectors of two numbers, which are not weights of pairs.
 OF_VECTORS = {"check_clustering": "fits vectors, whatever the pairwise tag says"}
 
 

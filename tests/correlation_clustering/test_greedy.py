@@ -1,4 +1,4 @@
-"""Dense GAEC against a plain implementation at thousands of nodes."""
+"""Dense GAEC compared with a plain implementation on thousands of nodes."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from telescope_transformer.correlation_clustering.graph import canonical_labels
 
 
 def contract_exactly(weights: np.ndarray) -> np.ndarray:
-    """GAEC in float64 with both triangles kept up to date, and the best partner of each cluster; no lazy bounds."""
+    """GAEC in float64 that keeps both matrix triangles and each cluster's best partner up to date; no lazy bounds."""
     weights = weights.astype(np.float64)
     np.fill_diagonal(weights, -np.inf)
     labels = np.arange(len(weights))

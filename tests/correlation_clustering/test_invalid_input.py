@@ -56,7 +56,7 @@ def test_invalid_weights_are_refused(weights: Any, message: str) -> None:
 
 
 def damaged(**arrays: list[int]) -> sparse.csr_array:
-    """A matrix whose arrays were changed after it was built, which SciPy does not check."""
+    """A sparse matrix whose arrays were changed after it was built, which SciPy does not check."""
     matrix = sparse.csr_array(pair(1.0))
     for name, values in arrays.items():
         setattr(matrix, name, np.array(values, dtype=getattr(matrix, name).dtype))
@@ -90,7 +90,7 @@ def test_invalid_links_are_refused(links: Any) -> None:
 def test_a_threshold_must_be_a_finite_number(threshold: Any, memory_limit: int) -> None:
     with pytest.raises(WeightsError, match="threshold must be a finite number"):
         CorrelationClustering(memory_limit=memory_limit).fit_embeddings(VECTORS, threshold)
-    # Also where it is not used.
+    # The value is also checked if it is not used.
     with pytest.raises(WeightsError, match="threshold must be a finite number"):
         CorrelationClustering(threshold=threshold).fit(random_weights(0, 6))
     with pytest.raises(WeightsError, match="threshold must be a finite number"):
@@ -254,7 +254,7 @@ def test_the_extremes_of_a_type_do_not_wrap_around(dtype: type) -> None:
         weights = np.array([[0, extreme], [extreme, 0]], dtype=dtype)
         solver = CorrelationClustering().fit(weights)
         assert (solver.n_clusters_, solver.cost_) == (1 if extreme > 0 else 2, 0.0)
-        # The other clustering costs the size of the weight.
+        # The other clustering costs the absolute value of the weight.
         links = {"cannot_link" if extreme > 0 else "must_link": [(0, 1)]}
         assert CorrelationClustering().fit(weights, **links).cost_ == abs(float(extreme))
 

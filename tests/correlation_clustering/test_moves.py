@@ -1,4 +1,4 @@
-"""One-element moves end when no single move helps, also for nodes that the slack let them skip."""
+"""One-element moves end when no single move helps, also for nodes that were skipped because of their slack."""
 
 import numpy as np
 import pytest

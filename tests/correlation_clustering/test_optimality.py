@@ -1,4 +1,4 @@
-"""lower bound <= optimum by brute force <= cost, for every solver on hundreds of small random instances."""
+"""Lower bound <= optimum by brute force <= cost, for every solver on hundreds of small random instances."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_an_integral_relaxation_proves_optimality() -> None:
 
 
 def test_inequalities_beyond_triangles_close_what_triangles_leave_open() -> None:
-    # One node attracted by three that repel each other: the smallest gap of the triangle relaxation.
+    # One node attracts three that repel each other: the smallest instance with a gap of the triangle relaxation.
     weights = np.full((4, 4), -1.1)
     weights[0, 1:] = weights[1:, 0] = 1.1
     triangles = relax(DenseGraph(weights))

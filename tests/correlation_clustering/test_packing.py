@@ -1,4 +1,4 @@
-"""Bounds by packed conflicts against all partitions, and carried amounts against the weights of the pairs."""
+"""Bounds by packed conflicts compared with all partitions, and packed amounts with the weights of the pairs."""
 
 import numpy as np
 import pytest

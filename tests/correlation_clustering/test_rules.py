@@ -1,4 +1,4 @@
-"""Details that few results depend on: ties, rounding margins, refreshed and dropped state. Each has its own case."""
+"""Details that few results depend on: ties, rounding margins, refreshed and dropped state. Each has a test case."""
 
 from fractions import Fraction
 from itertools import permutations
@@ -23,13 +23,13 @@ from telescope_transformer.correlation_clustering.search.greedy import first_lar
 from telescope_transformer.correlation_clustering.search.local_search import fuse, move_nodes
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress, Solution
 
-# What both forms make of `of_signs(24)`: their rules for ties differ, and neither is to change unnoticed.
+# The results of both forms for `of_signs(24)`: their rules for ties differ, and neither must change unnoticed.
 DENSE_TIES = [0, 0, 0, 0, 1, 0, 2, 0, 3, 3, 0, 2, 1, 0, 0, 4, 1, 0, 0, 3, 3, 1, 3, 0]
 SPARSE_TIES = [0, 0, 0, 1, 2, 0, 3, 0, 1, 1, 0, 3, 2, 0, 0, 3, 3, 0, 1, 1, 1, 2, 1, 3]
 
 
 def of_signs(n: int) -> np.ndarray:
-    """Weights of which very many are equal."""
+    """Weights with very many ties."""
     lower = np.tril(np.sign(np.random.default_rng(0).standard_normal((n, n))), -1)
     return lower + lower.T
 
@@ -43,15 +43,15 @@ def test_the_first_of_several_largest_values_is_found() -> None:
 
 
 def test_greedy_contraction_joins_the_first_of_equal_pairs() -> None:
-    # A path whose two edges weigh the same, and whose ends repel: the pair of the lowest node is joined.
+    # A path with two edges of equal weight whose ends repel: the pair with the lowest node is joined.
     path = graph_of_edges(3, [(0, 1, 1.0), (1, 2, 1.0), (0, 2, -3.0)])
     for graph in (DenseGraph(path), DenseGraph(path.astype(np.float32)), check_weights(sparse.csr_array(path))):
         assert gaec(graph).tolist() == [0, 0, 1]
-    # The same a hundred times over: the order of equal weights is that of the edges.
+    # A hundred such paths: equal weights are taken in the order of the edges.
     many = np.kron(np.eye(100), path)
     expected = [2 * copy + own for copy in range(100) for own in (0, 0, 1)]
     assert gaec(check_weights(sparse.csr_array(many))).tolist() == expected
-    # Nodes 2 and 3 become one, which then attracts node 0 as much as node 1 does: the older partner is kept.
+    # Nodes 2 and 3 are joined, and then attract node 0 as much as node 1 does: the older partner is kept.
     older = graph_of_edges(4, [(0, 1, 3.0), (2, 3, 5.0), (0, 2, 1.0), (0, 3, 2.0), (1, 2, -9.0), (1, 3, -9.0)])
     assert gaec(DenseGraph(older)).tolist() == [0, 0, 1, 1]
     star = graph_of_edges(4, [(0, 3, 1.0), (1, 3, 1.0), (2, 3, 1.0), (0, 1, -3.0), (0, 2, -3.0), (1, 2, -3.0)])
@@ -81,7 +81,7 @@ def dual_of(seed: int, n: int = 9) -> DenseDual:
 
 
 def exact_value(dual: DenseDual) -> Fraction:
-    """The dual's value at its multipliers, in fractions."""
+    """The dual's value at its multipliers, in exact fractions."""
     change = [Fraction(0)] * dual.weights.size
     for (a, b, c), y in zip(dual.triangles, dual.multipliers, strict=True):
         for pair, sign in ((a, 1), (b, -1), (c, -1)):
@@ -91,7 +91,7 @@ def exact_value(dual: DenseDual) -> Fraction:
 
 
 def test_the_margin_of_a_bound_covers_the_rounding_of_a_long_sum() -> None:
-    # One pair carries very many multipliers, none of which adds up to a number of few bits.
+    # One pair has very many multipliers whose sums are not exact in floating point.
     n_terms = 3_000
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -107,7 +107,7 @@ def test_the_margin_of_a_bound_covers_the_rounding_of_a_long_sum() -> None:
         exact = min(total, 1000) + 2 * min(1000 - total, 0)
         rounded = float(min(reduced[0], 0.0) + 1e3 + 2 * min(reduced[1], 0.0))
         assert Fraction(proved) <= exact
-        # The margin covers what a sum in any order can be wrong by.
+        # The margin covers the rounding error of a sum in any order.
         assert exact - Fraction(proved) >= Fraction(n_terms) * Fraction(float(np.finfo(float).eps)) * total / 2
         assert proved == pytest.approx(rounded, rel=1e-9)
 
@@ -155,14 +155,14 @@ def test_cooling_reaches_the_last_smoothing_at_the_deadline() -> None:
     for left in range(30, 0, -1):
         dual.smoothing *= dual.cooling(float(left), 1.0)
     assert dual.smoothing == pytest.approx(dual.last_in_time * dual.first_smoothing, rel=1e-6)
-    # As slowly as is allowed where there is no limit; never faster than is allowed.
+    # Without a time limit, it cools as slowly as allowed; it never cools faster than allowed.
     assert dual.cooling(np.inf, 1.0) == dual_module._COOLING
     dual.smoothing = dual.scale
     assert dual.cooling(1.0, 1.0) == dual_module._FASTEST_COOLING
 
 
 def test_equality_by_rounding_joins_no_nodes() -> None:
-    # 1e16 + 1 is 1e16 in float64, so that the first edge only seems to weigh as much as the others of node 0.
+    # 1e16 + 1 is 1e16 in float64, so the first edge only seems to weigh as much as the other edges of node 0.
     edges = [(0, 1, 1e16), (0, 2, -1e16), (0, 3, -1.0), (1, 2, -3e16)]
     graph = DenseGraph(graph_of_edges(4, edges)).as_sparse()
     assert reduction._leaf_joins(graph.indptr, graph.indices, graph.data, np.arange(4)) == 0
@@ -175,7 +175,7 @@ def test_contraction_counts_its_rounding_errors_and_settled_cost() -> None:
     found = contracted(DenseGraph(weights).as_sparse(), np.array([0, 0, 1]))
     assert found.drift == 1.0
     assert found.offset == 0.0
-    # A pair that both attracts and repels costs the lesser of the two; so does repulsion inside.
+    # A pair that both attracts and repels costs the smaller of the two weights; so does repulsion inside a cluster.
     weights = graph_of_edges(4, [(0, 1, -2.0), (0, 2, 3.0), (1, 2, -0.5), (2, 3, 1.0)])
     assert contracted(DenseGraph(weights).as_sparse(), np.array([0, 0, 1, 2])).offset == 2.5
 
@@ -187,7 +187,7 @@ def test_contracted_graphs_are_exactly_symmetric() -> None:
 
 
 def test_rounding_of_must_links_lowers_the_bound() -> None:
-    # Nodes 0 and 1 cost 1, with node 2 or without. The sum 1e15 - 1 is exact, and 1e16 - 1 is not, by 1.
+    # Nodes 0 and 1 cost 1, with node 2 or without. The sum 1e15 - 1 is exact, but 1e16 - 1 is off by 1.
     for attraction, bound in ((1e15, 1.0), (1e16, 0.0)):
         weights = graph_of_edges(3, [(0, 2, attraction), (1, 2, -1.0)])
         linked = link(DenseGraph(weights).as_sparse(), np.array([[0, 1]]), np.zeros((0, 2), dtype=np.int64))

@@ -1,4 +1,4 @@
-"""GAEC, local search, bounds, neighbour graphs, sweeps and the command, each against a plain definition."""
+"""GAEC, local search, bounds, neighbour graphs, sweeps and the command, each compared with a plain definition."""
 
 import json
 import os
@@ -31,7 +31,7 @@ from telescope_transformer.errors import InputError, SolverError, WeightsError
 
 
 def contract_greedily(weights: np.ndarray) -> np.ndarray:
-    """GAEC, spelled out: join the pair of clusters of largest positive weight."""
+    """GAEC by its definition: repeatedly join the pair of clusters with the largest positive weight."""
     clusters = [[i] for i in range(weights.shape[0])]
     while len(clusters) > 1:
         between = np.array([[weights[np.ix_(a, b)].sum() for b in clusters] for a in clusters])

@@ -220,7 +220,7 @@ def test_an_interrupted_sweep_keeps_its_points() -> None:
     assert done.returncode == 0, done.stderr
     points, seconds = done.stdout.split()
     assert 0 < int(points) < 4_000
-    # A second where nothing else runs; the tests share the machine.
+    # One second would do on an idle machine, but other tests run at the same time.
     assert float(seconds) < 4.0
 
 
@@ -230,7 +230,7 @@ def test_transported_weights_never_cost_more(double: bool, monkeypatch: pytest.M
     shares = []
     for seed in range(200):
         n = 4 + seed % 4
-        # Clusters of more than three nodes are split, as clusters of more than a thousand are elsewhere.
+        # Split clusters of more than three nodes here, as is otherwise done with more than a thousand.
         monkeypatch.setattr(transport, "_CHUNK", 3 if seed % 7 == 0 else 1_000)
         graph = DenseGraph(mixed(seed, n) if seed % 3 == 0 else random_weights(seed, n))
         best = min((np.array(labels) for labels in _partitions(n)), key=graph.cost)
@@ -239,7 +239,7 @@ def test_transported_weights_never_cost_more(double: bool, monkeypatch: pytest.M
             here, there = graph.cost(np.array(labels)), other.cost(np.array(labels))
             assert constant + there <= here + 1e-14 * (there + abs(constant))
         shares.append(constant / graph.cost(best) if graph.cost(best) else 1.0)
-    # If it proved nothing, nothing would be wrong.
+    # A bound that proves nothing would pass the comparisons above.
     assert np.median(shares) > 0.5
 
 

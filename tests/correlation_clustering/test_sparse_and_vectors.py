@@ -32,7 +32,7 @@ def vector_graph(vectors: np.ndarray, threshold: float, neighbours: int = 10) ->
 
 
 def large_sparse(n: int, degree: int = 12) -> sparse.csr_array:
-    """Random edges with Gaussian weights, too many nodes for a dense fit."""
+    """Random edges with Gaussian weights, on too many nodes for a dense fit."""
     rng = np.random.default_rng(n)
     ends = np.sort(rng.integers(0, n, (n * degree // 2, 2)), axis=1)
     ends = np.unique(ends[ends[:, 0] < ends[:, 1]], axis=0)
@@ -67,7 +67,7 @@ def test_cycles_prove_more_than_triangles(monkeypatch: pytest.MonkeyPatch) -> No
         for name in ("_FIRST_WORK_SMALL", "_MOST_WORK"):
             monkeypatch.setattr(f"telescope_transformer.correlation_clustering.bounds.dual.{name}", work)
         progress = Progress(graph)
-        # A proof of so small a graph would go on with its absent pairs, and find the cycles there.
+        # The proof of such a small graph would continue with its absent pairs, and find the cycles there.
         certificate_module._prove_by_cycles(graph, progress, np.random.default_rng(0), Deadline(20))
         bounds.append(progress.lower_bound)
         assert progress.lower_bound <= progress.cost
@@ -141,7 +141,7 @@ def test_the_option_pairs_decides_which_pairs_are_weighed() -> None:
 
 @pytest.mark.parametrize(("kind", "n"), [("dense", 300), ("dense", 1_500), ("sparse", 6_000), ("vectors", 4_000)])
 def test_a_fit_exceeds_its_time_limit_by_at_most_a_tenth(kind: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    # By the processor's clock, which a loaded machine does not stop.
+    # Measure processor time, because wall time depends on the load of the machine.
     monkeypatch.setattr(time, "monotonic", time.process_time)
 
     def fit(size: int, limit: float) -> CorrelationClustering:
@@ -150,13 +150,13 @@ def test_a_fit_exceeds_its_time_limit_by_at_most_a_tenth(kind: str, n: int, monk
         )
         return solver.fit(large_sparse(size)) if kind == "sparse" else solver.fit_embeddings(embeddings(size), 0.1)
 
-    # A tenth, and what loading a kernel takes; the first fit compiles them.
+    # A tenth, and the time to load a kernel; the first fit compiled them.
     limit = 4.0
     longest = limit * 1.1 + 0.2
     fit(n, limit)
     taken = []
-    # A neighbour on the other core makes the last evaluation dearer than foreseen, by up to 0.6 s with four processes
-    # on two cores; what the solver itself does wrong, it does every time.
+    # Other processes make the last evaluation slower than predicted, by up to 0.6 s with four processes on two
+    # cores; a fault of the solver would occur every time.
     while len(taken) < 3 and (not taken or taken[-1] >= longest):
         started = time.process_time()
         solver = fit(n, limit)

@@ -1,4 +1,4 @@
-"""Use one thread, because tests run in several processes."""
+"""Use one thread, because the tests run in several processes."""
 
 import pytest
 import torch

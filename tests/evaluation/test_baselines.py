@@ -1,4 +1,4 @@
-"""The baselines: each represents windows that it was not fitted on, and finds what it should find."""
+"""The baselines: each represents windows that it was not fitted on, and finds the similarities that it should."""
 
 import numpy as np
 import pyarrow as pa

@@ -18,7 +18,7 @@ from telescope_transformer.errors import ExportError
 from telescope_transformer.export import FORMATS, TLP, ExportOptions, Members, export_clusters
 from telescope_transformer.export.tables import csv_table
 
-# Addresses inside observed data, which STIX 2.1 allows and deprecates.
+# STIX 2.1 allows addresses inside observed data, but deprecates them.
 pytestmark = pytest.mark.filterwarnings("ignore:The 'objects' property of observed-data")
 
 SOURCES = ["192.0.2.1", "192.0.2.2", "2001:db8::7", "198.51.100.9"]
@@ -154,14 +154,14 @@ def test_the_next_day_doubles_nothing_and_keeps_what_was_created(analysis: Path,
     export_clusters(analysis, "stix", tmp_path / "a")
     export_clusters(analysis, "stix", tmp_path / "again")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "again").read_bytes()
-    # One source is gone from the cluster, another has come.
+    # One source has left the cluster, another has joined it.
     sources = ["192.0.2.1", "2001:db8::7", "192.0.2.50", "198.51.100.9"]
     write_analysis(tmp_path / "next", sources, CLUSTERS, [2.0, 0.0, -1.0, 4.0])
     export_clusters(tmp_path / "next", "stix", tmp_path / "b")
     before, after = stix_objects(tmp_path / "a"), stix_objects(tmp_path / "b")
     assert sorted(after[i].type for i in set(after) - set(before)) == ["indicator", "observed-data"]
     assert len(set(before) - set(after)) == 2
-    # Every object has a time of creation, and keeps it.
+    # Every object has a creation time, which does not change.
     assert all(before[i].created == after[i].created for i in set(before) & set(after))
 
 
@@ -319,7 +319,7 @@ def test_a_full_disk_leaves_what_was_there(analysis: Path, tmp_path: Path, monke
     assert not list(tmp_path.glob("*.part*"))
 
 
-# The grammar of `ipset restore` and of `nft -f`, as far as the exports use it: nothing else may stand in the files.
+# The part of the grammar of `ipset restore` and `nft -f` that the exports use; the files may contain nothing else.
 SET = r"telescope_\d+_v[46]"
 IPSET_LINE = re.compile(
     rf"# .*|create {SET} hash:ip family inet6? maxelem \d+ -exist|flush {SET}"
@@ -332,12 +332,12 @@ NFT_LINE = re.compile(
 
 
 def apart(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the kernel's firewall in a network namespace of its own, which ends with it."""
+    """Run a firewall command in a new network namespace, which ends with the command."""
     return subprocess.run(["unshare", "--map-root-user", "--net", *command], capture_output=True, text=True)
 
 
 def needs(program: str, *question: str) -> None:
-    """Skip where a program is not installed, or the kernel does not let us ask it."""
+    """Skip the test if a program is not installed or the kernel does not permit its use."""
     if shutil.which(program) is None or shutil.which("unshare") is None:
         pytest.skip(f"{program} is not installed")
     asked = apart(program, *question)
@@ -477,7 +477,7 @@ def test_a_folder_without_analysis_is_named(tmp_path: Path) -> None:
 
 
 def test_modified_of_a_grouping_never_goes_back(tmp_path: Path) -> None:
-    """On the second day, the source with the newest record of cluster 0 has moved to cluster 1."""
+    """On the second day, the source with the newest record of cluster 0 moves to cluster 1."""
     pytest.importorskip("stix2")
     times = []
     for day, clusters in (("one", [0, 0, 1, 1]), ("two", [0, 1, 1, 1])):
@@ -497,5 +497,5 @@ def test_the_time_of_a_stix_export_grows_with_the_sources_and_not_with_their_squ
     write_analysis(tmp_path / "out", sources, [i // 5 for i in range(5_000)], [1.0] * len(sources))
     began = time.process_time()
     assert export_clusters(tmp_path / "out", "stix", tmp_path / "x") == len(sources)
-    # It takes half a second; with the objects of the library stix2 it took ten.
+    # This takes half a second; with the objects of the library stix2, it took ten.
     assert time.process_time() - began < 5

@@ -87,7 +87,7 @@ def client(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paus
 
 @pytest.fixture
 def in_process_of_its_own(hub: HubServer, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Run Python code in a process whose stock clients use this Hub; returns the last printed line as JSON."""
+    """Run Python code in a process whose stock clients use this Hub; returns the last printed line, parsed as JSON."""
 
     def run(code: str, *, package: bool = True, home: str = "home", token: str | None = WRITE_TOKEN) -> dict[str, Any]:
         environment = os.environ | PLAIN | hub.environment(tmp_path / home, token)

@@ -1,4 +1,4 @@
-"""What the Hub's own validator refuses in the metadata of a card, as far as its documentation states it."""
+"""The faults in a card's metadata that the Hub's validator refuses, as far as its documentation states them."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ def card_metadata(content: str) -> dict[str, Any]:
 
 
 def card_errors(content: str, kind: str) -> list[str]:
-    """Every fault of the card's metadata, in the words that the client shows."""
+    """Every fault of the card's metadata, worded as the client shows it."""
     try:
         metadata = card_metadata(content)
     except yaml.YAMLError as error:

@@ -34,8 +34,8 @@ RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 class Fault:
     """A fault in the next `times` matching requests.
 
-    It is an error status instead of an answer; a connection that is cut after some bytes of the response or, for an
-    upload, of the request, with or without a reset; or a request that is carried out while its answer is lost.
+    A fault is an error status instead of an answer; a connection that is cut after some bytes of the response or, for
+    an upload, of the request, with or without a reset; or a request that is carried out but whose answer is lost.
     """
 
     method: str
@@ -61,7 +61,7 @@ class Logged:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Head and body are two writes; together with delayed acknowledgements each answer would take 40 ms.
+    # Head and body are two writes; with delayed acknowledgements, each answer would take 40 ms.
     disable_nagle_algorithm = True
     hub: "HubServer"
     storage: bool
@@ -165,7 +165,7 @@ class HubServer:
             server.server_close()
 
     def fail(self, method: str, path: str, **fault: Any) -> None:
-        """Let the next matching request fail; see `Fault`. The path is a regular expression searched for."""
+        """Let the next matching request fail; see `Fault`. The path is a regular expression to search for."""
         self.faults.append(Fault(method, path, **fault))
 
     def take_fault(self, method: str, path: str) -> Fault | None:
@@ -177,7 +177,7 @@ class HubServer:
         return None
 
     def asked(self, method: str, path: str) -> list[Logged]:
-        """The requests so far with this method and a matching path."""
+        """All requests so far with this method and a matching path."""
         return [entry for entry in self.requests if entry.method == method and re.search(path, entry.path)]
 
     def files(self, name: str, kind: str = "model", revision: str = "main") -> dict[str, bytes]:

@@ -100,8 +100,8 @@ class Repository:
         """Apply the operations of a commit request to a branch.
 
         Raises:
-            HubRefusal: 412 where the branch has moved on from the stated parent, 400 where a large file was not
-                uploaded before or an operation is unknown, 404 where a file to delete is not there.
+            HubRefusal: 412 if the branch has moved on from the stated parent, 400 if a large file was not uploaded
+                before or an operation is unknown, 404 if a file to delete does not exist.
         """
         if branch not in self.branches:
             raise HubRefusal(404, f"Invalid rev id: {branch}", "RevisionNotFound")

@@ -139,7 +139,7 @@ def test_a_rate_limit_is_waited_for(
     client.fail(method, path, status=429, headers={"Retry-After": "7"}, times=2)
     push_folder(folder, "user/a")
     assert content(download("user/a")) == content(folder)
-    # The client adds a second to the pause that the server asked for.
+    # The client adds a second to the pause that the server asks for.
     assert [pause for pause in pauses if pause in (7.0, 8.0)] == pauses
     assert len(pauses) == 2
     assert commits(client) == 1

@@ -1,4 +1,4 @@
-"""Which labels are of malicious groups."""
+"""Which labels name malicious groups."""
 
 from pathlib import Path
 

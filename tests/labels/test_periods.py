@@ -82,7 +82,7 @@ def test_the_shortest_of_overlapping_periods_wins(tmp_path: Path) -> None:
 
 
 def test_many_periods_and_many_records_are_joined_at_once(tmp_path: Path) -> None:
-    """Each address has its own list for every day; one join per period would search a thousand times."""
+    """Each address has a different list for every day; one join per period would search a thousand times."""
     n_days, n_rows = 1000, 200_000
     first = date(2020, 1, 1)
     lines = [f"d{day},{first + timedelta(days=day)},192.0.2.{day % 250}" for day in range(n_days)]

@@ -13,7 +13,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 def network(version: int, address: int, length: int) -> Network:
     bits = 32 if version == 4 else 128
-    # Few distinct upper bits, so that prefixes are nested or equal.
+    # The upper bits have few distinct values, so that prefixes are nested or equal.
     kind = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
     return kind(((address << (bits - 6)) % (1 << bits) | address, min(length, bits)), strict=False)
 

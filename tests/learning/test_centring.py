@@ -17,7 +17,7 @@ def windows() -> pa.Table:
 
 
 def spread(embeddings: np.ndarray) -> float:
-    """Mean cosine of all pairs: 1 in a narrow cone, near 0 where embeddings point everywhere."""
+    """Mean cosine of all pairs: 1 in a narrow cone, near 0 if embeddings point everywhere."""
     return float((embeddings @ embeddings.T).mean())
 
 

@@ -160,7 +160,7 @@ def mean_loss_and_gradients(network: nn.Module, rows: torch.Tensor, chunk: int, 
 
 
 def one_of_two(rank: int, folder: str) -> None:
-    """A process with half of the pairs, under DDP; rank 0 writes its results at once and in chunks."""
+    """A process with half of the pairs, under DDP; rank 0 writes the results computed at once and in chunks."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=120)
@@ -217,7 +217,7 @@ def test_another_distribution_can_add_an_objective(monkeypatch: pytest.MonkeyPat
 
 @dataclass(frozen=True)
 class Pull:
-    """Raises the mean similarity of pairs."""
+    """An objective that raises the mean similarity of pairs."""
 
     name: ClassVar[str] = "pull"
     weight: float = 1.0

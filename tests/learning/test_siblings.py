@@ -36,7 +36,7 @@ def test_sibling_pairs_are_of_another_source_of_the_network() -> None:
         pairs = sampler.pairs(step)
         ends = pairs.starts + pairs.lengths[0] - 1
         owners = np.searchsorted(OFFSETS, pairs.starts, side="right") - 1
-        # A stretch never leaves its source.
+        # A stretch of records never crosses into another source.
         np.testing.assert_array_equal(owners, np.searchsorted(OFFSETS, ends, side="right") - 1)
         np.testing.assert_array_equal(owners[0], pairs.sources)
         np.testing.assert_array_equal(SIBLINGS[owners[0]], SIBLINGS[owners[1]])

@@ -90,7 +90,7 @@ def test_pairs_are_disjoint_stretches_of_distinct_sources(
 
 
 def test_a_length_does_not_tell_its_source() -> None:
-    """All windows of a step have one length, so no negative differs from its anchor by length."""
+    """All windows of a step have the same length, so no negative differs from its anchor in length."""
     counts = np.array([20, 40, 80, 160, 320] * 10)
     sampler = PairSampler(np.concatenate([[0], np.cumsum(counts)]), PairOptions(batch_pairs=8, max_records=64))
     assert len({sampler.pairs(step).lengths for step in range(200)}) > 30

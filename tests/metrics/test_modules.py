@@ -1,4 +1,4 @@
-"""Every metric folder loads with `evaluate.load` from its path without a network, and its example is right."""
+"""Every metric folder loads with `evaluate.load` from its path without a network, and its example is correct."""
 
 import doctest
 from pathlib import Path

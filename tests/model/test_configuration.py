@@ -1,4 +1,4 @@
-"""A configuration from elsewhere cannot ask for any amount of memory or time, or for a model that cannot be built."""
+"""A configuration from elsewhere cannot request unlimited memory or time, or a model that cannot be built."""
 
 import json
 import shutil

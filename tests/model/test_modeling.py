@@ -169,7 +169,7 @@ def test_activation_checkpointing_changes_no_gradient() -> None:
     for checkpointing in (False, True):
         model = make_model(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
         if checkpointing:
-            # Older versions of transformers have only the name that newer versions deprecate.
+            # Older versions of transformers only have the name that newer versions deprecate.
             enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
             enable()
         model(**batch, pairs=torch.tensor([[0, 1], [2, 3]])).loss.backward()

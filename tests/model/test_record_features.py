@@ -16,7 +16,7 @@ FIELDS = ["dst_octet_1", "dst_octet_2", "dst_octet_3", "dst_octet_4", "dst_port"
 
 
 def records(count: int = 6, **changes: list) -> list[dict]:
-    """A sweep over neighbouring destinations, one second apart, from a counting source port."""
+    """A sweep over neighbouring destinations, one second apart, with ascending source ports."""
     rows = [
         {
             "timestamp": 1_000_000 * row,
@@ -34,7 +34,7 @@ def records(count: int = 6, **changes: list) -> list[dict]:
 
 
 def features(name: str, rows: list[dict], before: int = 0, after: int = 0) -> torch.Tensor:
-    """Features (T, width) of one part for one window, with padding before and after it."""
+    """The features (T, width) of one feature module for one window, with padding before and after it."""
     torch.manual_seed(0)
     module = TelescopeRecordFeatures(field_offsets(FIELDS))
     parts = {"times": module.times, "ports": module.ports, "relations": module.relations}
@@ -72,8 +72,8 @@ def test_time_features_flag_ties_and_ends() -> None:
     rows = records(4, timestamp=[0, 0, 5_000_000, 9_000_000])
     scales = features("times", rows)
     since_flags, until_flags = scales[:, 20:22], scales[:, 42:44]
-    assert since_flags.tolist() == [[0, 1], [1, 0], [0, 0], [0, 0]]  # tie, nothing before
-    assert until_flags.tolist() == [[1, 0], [0, 0], [0, 0], [0, 1]]  # tie, nothing after
+    assert since_flags.tolist() == [[0, 1], [1, 0], [0, 0], [0, 0]]  # flags: tie, nothing before
+    assert until_flags.tolist() == [[1, 0], [0, 0], [0, 0], [0, 1]]  # flags: tie, nothing after
     torch.testing.assert_close(scales[3, :20], radial_basis(torch.log1p(torch.tensor(4.0)), 0, 15, 20))
     torch.testing.assert_close(scales[3, 44:], radial_basis(torch.log1p(torch.tensor(9.0)), 0, 16, 12))
 

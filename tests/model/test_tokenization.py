@@ -54,7 +54,7 @@ def test_a_table_has_the_ids_of_its_records(tokenizer: FlowTokenizer, records: l
     by_word, by_column = tokenizer(records), tokenizer(as_table(records))
     for name in tokenizer.model_input_names:
         np.testing.assert_array_equal(by_word[name], by_column[name], strict=True)
-    # The ids of words come from the library's own pipeline, from text to ids.
+    # The ids of words come from the library's pipeline from text to ids.
     text_ids = tokenizer(tokenizer.spell(records), add_special_tokens=False)["input_ids"]
     assert text_ids == by_column["input_ids"].ravel().tolist()
 

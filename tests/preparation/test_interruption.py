@@ -1,4 +1,4 @@
-"""A killed preparation leaves the earlier dataset or none, and the next run is clean."""
+"""A killed preparation leaves the earlier dataset or none, and the next run is not affected."""
 
 import os
 import signal

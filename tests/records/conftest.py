@@ -9,7 +9,7 @@ CSV_HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n"
 
 @pytest.fixture
 def csv_text() -> str:
-    """300 valid flow records as CSV, one a second."""
+    """300 valid flow records as CSV, one per second."""
     rows = (f"{1_700_000_000 + i},192.0.2.{i % 256},198.51.100.{i % 7},tcp,{40_000 + i},{i}\n" for i in range(300))
     return CSV_HEADER + "".join(rows)
 

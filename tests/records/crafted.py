@@ -72,7 +72,7 @@ def pcap(
     order: str = "<",
     nanoseconds: bool = False,
 ) -> bytes:
-    """A capture; `times` in seconds after SECOND, by default one a second."""
+    """A capture; `times` in seconds after SECOND, by default one packet per second."""
     magic, scale = (0xA1B23C4D, 10**9) if nanoseconds else (0xA1B2C3D4, 10**6)
     content = struct.pack(f"{order}IHHiIII", magic, 2, 4, 0, 0, 262_144, link_type)
     for index, packet in enumerate(packets):

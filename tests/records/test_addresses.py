@@ -20,7 +20,7 @@ from telescope_transformer.records.addresses import (
 )
 from telescope_transformer.records.sensors import ABSENT_DESTINATION, SensorNames, hashed_address, is_sensor_name
 
-# Bits that a mask leaves make runs of zero groups, which is what RFC 5952 is about.
+# Masking produces runs of zero groups, for which RFC 5952 defines the canonical text.
 sparse_6 = st.builds(
     lambda value, mask: ipaddress.IPv6Address(value & mask),
     st.integers(0, 2**128 - 1),
@@ -94,7 +94,7 @@ def test_folded_ipv6_shares_octets_as_its_prefixes_do() -> None:
     assert len({tuple(one) for one in octets[:4]}) == 4
     assert all(one[0] >= 240 for one in octets[:4])
     assert octets[4:] == [[192, 0, 2, 1], [0, 0, 0, 0]]
-    # The fold is part of what a trained model knows, so it must never change.
+    # Trained models depend on the fold, so it must never change.
     assert folded[0] == 4_190_362_432
 
 

@@ -1,4 +1,4 @@
-"""Captures field for field against dpkt, an independent reader: generated packets and every real capture."""
+"""Captures compared field by field with dpkt, an independent reader: generated packets and every real capture."""
 
 import io
 import ipaddress
@@ -19,7 +19,7 @@ FIELDS += ("ip_id", "tcp_seq", "tcp_flags")
 
 
 def find_ip(link_type: int, frame: bytes) -> Any:
-    """The IP packet of a frame as dpkt sees it, None if there is none."""
+    """The IP packet of a frame according to dpkt; None if there is none."""
     if link_type in (12, 14, 101, 228, 229):
         return (dpkt.ip.IP if frame[0] >> 4 == 4 else dpkt.ip6.IP6)(frame)
     packet = dpkt.sll.SLL(frame).data if link_type == 113 else dpkt.ethernet.Ethernet(frame).data
@@ -57,7 +57,7 @@ def expected_record(micros: int, packet: Any) -> dict[str, Any]:
 
 
 def by_dpkt(content: bytes) -> tuple[list[dict[str, Any]], int]:
-    """The records of a capture and the number of its packets that are no IP, by dpkt."""
+    """The records of a capture and the number of its packets that are not IP, according to dpkt."""
     reader = dpkt.pcap.Reader(io.BytesIO(content))
     records, others = [], 0
     for time, frame in reader:

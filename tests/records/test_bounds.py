@@ -1,4 +1,4 @@
-"""Inputs that are made to cost time, memory or the process itself."""
+"""Hostile inputs that try to waste time or memory, or to crash the process."""
 
 import io
 import json
@@ -23,7 +23,7 @@ SCHEMA = {"type": "record", "name": "flowtuple", "fields": [{"name": name, "type
 
 
 def number(value: int) -> bytes:
-    """A zigzag variable-length number of Avro."""
+    """A number in Avro's zigzag variable-length coding."""
     value = value << 1 if value >= 0 else (-value << 1) - 1
     out = bytearray()
     while value > 127:

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - lines of logs are as long as their programs write them.
-"""Shapes of inputs that people hold: services as protocols, unusual addresses, honeypots, firewalls of BSD, row names."""
+"""Inputs that people have: services as protocols, unusual addresses, honeypots, firewalls of BSD, row names."""
 
 import os
 from pathlib import Path

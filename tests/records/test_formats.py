@@ -1,4 +1,4 @@
-"""Formats are told by content, whatever a file is called and however it is compressed."""
+"""Formats are recognised by content, whatever the name of a file and its compression."""
 
 import gzip
 import json

@@ -9,7 +9,7 @@ from variants import TCP, UDP, Variant, Variants, json_lines
 
 VARIANTS = Variants()
 ISO = "2016-07-21T17:50:56.123456Z"
-# Cowrie real-ish
+# Cowrie, close to a real log
 cow = {
     "eventid": "cowrie.session.connect",
     "src_ip": "192.0.2.1",

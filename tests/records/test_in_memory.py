@@ -1,4 +1,4 @@
-"""Forms of records in memory that other libraries give."""
+"""Records in memory, in the forms that other libraries provide."""
 
 import pyarrow as pa
 import pytest

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - lines of logs are as long as their programs write them.
-"""JSON of no program in particular, in the shapes and wrappings that it comes in."""
+"""JSON of no particular program, in its common shapes and wrappers."""
 
 import gzip
 import json

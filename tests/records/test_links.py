@@ -1,4 +1,4 @@
-"""Link layers, tags and labels before IP: each frame is built from the document that describes it."""
+"""Link layers, tags and labels before IP: each frame is built according to its specification."""
 
 import struct
 from pathlib import Path

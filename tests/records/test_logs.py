@@ -1,4 +1,4 @@
-"""Zeek, Suricata, Argus and nfdump: crafted logs, and the real ones where they are."""
+"""Zeek, Suricata, Argus and nfdump: crafted logs, and real ones if the shared data are there."""
 
 import json
 import shutil

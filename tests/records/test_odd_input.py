@@ -1,4 +1,4 @@
-"""What people hold is read as it is: one test for each kind of oddity, and what must never pass without a word."""
+"""Odd inputs that people have are read as they are, one test per oddity; ambiguous ones never pass silently."""
 
 import gzip
 import json
@@ -38,7 +38,7 @@ def read(tmp_path: Path, content: str | bytes, name: str = "flows.csv", **option
     return read_records(path, **options)
 
 
-# Wrong without a word
+# Inputs that must not be misread silently
 
 
 @pytest.mark.parametrize("null", ["NULL", "None", "nan", r"\N", "N/A", "-", "(null)", "NaT", "<NA>", '"NULL"'])
@@ -218,7 +218,7 @@ def test_a_string_is_one_input_and_one_prefix_and_not_its_letters(tmp_path: Path
     assert read_records(str(tmp_path / "aa"), telescope="198.51.100.0/24").counts == (1, 1, 0, 0)
 
 
-# Every folder as it is
+# Folders as people have them
 
 
 def test_files_of_a_folder_without_flow_records_are_skipped_and_counted(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_results_of_an_earlier_analysis_are_no_input(tmp_path: Path) -> None:
     for name in ("out/clusters.json", "work/manifest.json"):
         (tmp_path / name).write_text("{}")
     assert [file.path.name for file in find_inputs(tmp_path)] == ["a.csv"]
-    # Not below such a folder, but the folder itself.
+    # The input is the folder itself, not a folder that contains it.
     assert len(find_inputs(tmp_path / "out")) == 3
 
 
@@ -421,7 +421,7 @@ def test_protocols_and_flags_are_read_by_every_name() -> None:
     assert flags_number("what") is None
 
 
-# Nothing that is fed to it breaks it
+# No input crashes the reader
 
 
 @pytest.mark.parametrize("number", [10**30, 2**63, -1, 1.5])

@@ -1,4 +1,4 @@
-"""Parquet files and lakes: column types, hive partitions, folders and globs, files that are damaged."""
+"""Parquet files and data lakes: column types, hive partitions, folders and globs, damaged files."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,7 +88,7 @@ def test_records_that_were_written_are_read_back_unchanged(tmp_path: Path) -> No
     (tmp_path / "a.csv").write_text("timestamp,src_ip,protocol,dst_port,tool\n22.5,192.0.2.1,tcp,80,zmap\n")
     records = read_records([tmp_path / "a.csv"]).table
     pq.write_table(records, tmp_path / "b.parquet")
-    # In the year 1970 the size of the number of microseconds would tell another unit.
+    # In the year 1970, the number of microseconds is so small that it would suggest another unit.
     assert records.column("timestamp").to_pylist() == [22_500_000]
     assert read_records([tmp_path / "b.parquet"]).table.to_pylist() == records.to_pylist()
 

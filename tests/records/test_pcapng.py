@@ -1,4 +1,4 @@
-"""pcapng: byte orders, resolutions, several interfaces and sections, blocks that are passed over, damage."""
+"""pcapng: byte orders, resolutions, several interfaces and sections, skipped blocks, damage."""
 
 import struct
 from pathlib import Path

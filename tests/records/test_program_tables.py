@@ -14,7 +14,7 @@ def table(header: str, *rows: str) -> str:
     return "\n".join([header, *rows]) + "\n"
 
 
-# nfdump csv of versions
+# nfdump csv of several versions
 L = "ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt,in,out,sas,das"
 R = "2016-07-21 17:50:56,2016-07-21 17:50:57,0.500,192.0.2.1,198.51.100.7,40000,23,TCP,......S.,0,0,3,180,0,0,1,2,0,0"
 VARIANTS.add("nf csv", table(L, R), [TCP], format="nfdump-csv")

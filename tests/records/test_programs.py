@@ -1,4 +1,4 @@
-"""Logs of the programs that people run: each example is a line as the program's documentation or source shows it."""
+"""Logs of common programs: each example follows the program's documentation or source."""
 
 import json
 import os
@@ -219,7 +219,7 @@ def test_aws_vpc_flow_logs_are_read_with_and_without_a_header(tmp_path: Path) ->
     for content in (tcp + ping + nothing, VPC_HEADER + "log-status\n" + tcp + ping + nothing):
         records = read(tmp_path, content)
         assert records.sources[0].format == "aws-vpc"
-        # A flow log does not tell the type of a ping.
+        # A flow log does not contain the ICMP type of a ping.
         assert tuples(records) == [TCP_RECORD, (*PING[:3], UNKNOWN_ICMP_TYPE, 0)]
         assert records.counts == (2, 2, 0, 1)
 
@@ -305,7 +305,7 @@ def test_real_denies_of_cisco_asa_are_all_read(shared: Path) -> None:
 
 
 def table(delimiter: str, *rows: str) -> str:
-    """Rows whose values blanks divide, with the delimiter of a program instead; `_` is an empty value."""
+    """Rows given with blanks between values, written with a program's delimiter; `_` is an empty value."""
     values = ([value.replace("_", "") if value == "_" else value for value in row.split()] for row in rows)
     return "".join(delimiter.join(row) + "\n" for row in values)
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - lines of logs are as long as their programs write them.
-"""Inputs whose columns are renamed or change on the way, and lines of devices with names of their own."""
+"""Inputs whose columns are renamed or change within the file, and lines of devices with unusual names."""
 
 import gzip
 import io

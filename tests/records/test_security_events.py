@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - lines of logs are as long as their programs write them.
-"""Events as CEF, LEEF and `name=value`, their times and zones, and documents of stores that repeat a connection."""
+"""Events as CEF, LEEF and `name=value`, their times and zones, and exports that repeat a connection."""
 
 from pathlib import Path
 from typing import Any

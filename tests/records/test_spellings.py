@@ -38,7 +38,7 @@ TIMES_WITH_BLANKS = [
     *("2016-07-21 17:50:56:123", "/Date(1469123456000)/", "2016-07-21 17:50:56.1 +0000 UTC m=+0.1"),
 ]
 NO_TIMES = [
-    # Months or days, years or days, zones of several meanings, and spreadsheets that lost the seconds.
+    # Ambiguous order of month and day or year and day, ambiguous zones, and seconds that a spreadsheet lost.
     *("01/02/2016 00:00:00", "21/07/16 17:50:56", "2016-07-21 12:50:56 CST", "1.46912E+09"),
     *("2016-367T00:00:00", "2015-366T00:00:00", "21 Jul 17:10:20", "21-Jul-17:10:20"),
     *("2016-02-30T00:00:00Z", "1601-01-01 00:00:00", "-5", "2016-07-21 17:50:56 Europe/Berlin"),
@@ -179,7 +179,7 @@ FLAGS = {
     0xC2: "[SEW] SEC 12****S* 0xc2",
     0x00: "........ 0",
 }
-"""Texts for each number of flags; an underscore stands for a blank."""
+"""Texts for each flag value; an underscore stands for a blank."""
 
 
 def test_every_spelling_of_tcp_flags_is_read() -> None:

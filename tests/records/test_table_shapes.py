@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - lines of logs are as long as their programs write them.
-"""Tables of text and of columns: lead-ins, delimiters, nesting, types, compression and partitions."""
+"""Text tables and columnar tables: leading lines, delimiters, nesting, types, compression and partitions."""
 
 import bz2
 import decimal
@@ -93,7 +93,7 @@ VARIANTS.add(
 
 
 def columnar(table: pa.Table, write: Callable[..., Any] = pq.write_table, **options: Any) -> Callable[[Path], Path]:
-    """What writes a table into a folder and returns the path."""
+    """A function that writes a table into a folder and returns the path."""
 
     def content(folder: Path) -> Path:
         write(table, str(folder / "table"), **options)
@@ -161,7 +161,7 @@ base = {
 
 
 def with_column(expected: Sequence[Tuple] | None = (TCP,), **column: pa.Array) -> None:
-    """Adds a Parquet file in which one column is another."""
+    """Adds a Parquet file in which one column is replaced."""
     ((name, values),) = column.items()
     wanted = None if expected is None else list(expected)
     VARIANTS.add(f"parquet {name} {values.type} {wanted is None}", columnar(pa.table({**base, **column})), wanted)
@@ -230,7 +230,7 @@ VARIANTS.add("parquet.bz2", bz2.compress(b.getvalue()), [TCP])
 
 # partitions
 def partitioned(kind: str, path: str, row: dict[str, Any], glob: str | None = None) -> Callable[[Path], Any]:
-    """What writes a file of one row into folders that are hive partitions."""
+    """A function that writes a file of one row into folders that are hive partitions."""
 
     def content(folder: Path) -> Any:
         file = folder / path

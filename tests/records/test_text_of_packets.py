@@ -264,7 +264,7 @@ def test_text_of_tcpdump_gives_the_records_of_its_capture(shared: Path, tmp_path
         (tmp_path / name).write_bytes(text)
         printed = read_records(tmp_path / name, format="tcpdump").table.to_pylist()
         captured = read_records(capture, per_packet=True).table.to_pylist()
-        # A few kinds of ICMP have no name in the text, and stay unknown.
+        # The text does not name a few ICMP types, so they remain unknown.
         known = [
             Counter(
                 tuple(row[field] for field in fields)

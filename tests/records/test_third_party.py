@@ -1,4 +1,4 @@
-"""A reader of another package, installed as its entry point says."""
+"""A reader that another package registers as an entry point."""
 
 import sys
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ CONTENT = "TELEX 1469123456 192.0.2.1 198.51.100.7 tcp 40000 23\nTELEX noon 192.
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of installed packages with a package that has a reader."""
+    """A folder of installed packages, one of which has a reader."""
     folder = tmp_path / "site"
     (folder / "telex_reader-1.dist-info").mkdir(parents=True)
     (folder / "telex_reader-1.dist-info" / "METADATA").write_text(

@@ -1,4 +1,4 @@
-"""Times against the standard library: text with and without zones, epoch numbers of every unit."""
+"""Times compared with the standard library: text with and without zones, epoch numbers of every unit."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

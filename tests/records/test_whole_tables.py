@@ -1,4 +1,4 @@
-"""Tables that are one JSON value, values that are formulas, and delimiters and encodings that are rare."""
+"""Tables that are one JSON value, values that are formulas, and rare delimiters and encodings."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Inputs in the shapes that people hold, each with what must be read of it."""
+"""Inputs in the shapes that people have, each with the records that must be read from it."""
 
 import json
 from collections.abc import Callable
@@ -25,14 +25,14 @@ _NAMES = ("src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 
 @dataclass(frozen=True)
 class Variant:
-    """An input and what is read of it.
+    """An input and the records that must be read from it.
 
     Attributes:
-        name: what is special.
-        content: of the file, or what writes it into a folder and returns its path.
+        name: what is special about the input.
+        content: the content of the file, or a function that writes it into a folder and returns its path.
         expected: source, destination, protocol and ports of each record; None if the file must be refused.
         second: the time of all records; None if they differ.
-        format, rejected, skipped, told: the format's name, the counts, and a text in the summary, where they matter.
+        format, rejected, skipped, told: the format's name, the counts, and a text in the summary, if they matter.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Variant:
     told: str | None = None
 
     def check(self, folder: Path) -> None:
-        """Reads the input in `folder` and compares."""
+        """Reads the input in `folder` and compares the records with the expected ones."""
         if callable(self.content):
             path = self.content(folder)
         else:
@@ -68,7 +68,7 @@ class Variant:
 
 
 class Variants(list[Variant]):
-    """Variants, which `add` collects."""
+    """The variants that `add` collects."""
 
     def add(self, name: str, content: Any, expected: list[Tuple] | None, **more: Any) -> None:
         """See `Variant`."""
@@ -76,5 +76,5 @@ class Variants(list[Variant]):
 
 
 def json_lines(*records: Any) -> str:
-    """Objects, one a line."""
+    """JSON objects, one per line."""
     return "".join(json.dumps(record) + "\n" for record in records)

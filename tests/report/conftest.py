@@ -1,4 +1,4 @@
-"""The made telescope, and a report of it with hostile strings wherever text can stand."""
+"""The made-up telescope, and a report of it with hostile strings wherever text can appear."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +63,6 @@ def chromium(shared_browser: Page) -> Iterator[Page]:
 
 @pytest.fixture
 def page(chromium: Page, report_data: ReportData, tmp_path: Path) -> Page:
-    """The report of the made telescope, open and drawn."""
+    """The report of the made-up telescope, open and drawn."""
     write_report(tmp_path / "report.html", report_data)
     return chromium.open((tmp_path / "report.html").as_uri())

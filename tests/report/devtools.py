@@ -1,4 +1,4 @@
-"""A headless Chromium that a test drives as a person does, through its DevTools protocol on a pipe."""
+"""A headless Chromium that a test drives as a person would, through the DevTools protocol on a pipe."""
 
 import base64
 import json
@@ -41,11 +41,11 @@ class Page:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime"):
             self.call(f"{domain}.enable")
-        # Keys go to the page whatever window the system thinks is in front.
+        # With this, keys go to the page even if the system thinks that another window is in front.
         self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command; its result once it has come."""
+        """Send a command, wait for its result and return it."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         if self._session:
@@ -76,16 +76,16 @@ class Page:
         return self
 
     def reopen(self, address: str) -> Self:
-        """Load a page anew, also where only the part behind its `#` differs."""
+        """Load a page again, even if only the part after its `#` differs."""
         self.leave()
         return self.open(address)
 
     def leave(self) -> None:
-        """Go to an empty page, so that nothing of the last one runs on."""
+        """Go to an empty page, so that no script of the last page goes on running."""
         self.call("Page.navigate", url="about:blank")
 
     def value(self, expression: str) -> Any:
-        """A JavaScript expression's value."""
+        """The value of a JavaScript expression."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(json.dumps(answer["exceptionDetails"]))
@@ -95,7 +95,7 @@ class Page:
         """Wait until a JavaScript expression is true.
 
         Raises:
-            TimeoutError: if it is not within this time.
+            TimeoutError: if it does not become true within this time.
         """
         deadline = time.monotonic() + seconds
         while not self.value(expression):
@@ -119,13 +119,13 @@ class Page:
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def picture(self, path: Path) -> None:
-        """What is seen now, as PNG."""
+        """The visible part of the page, as PNG."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Page]:
-    """A browser with a profile folder of its own; it ends with the block."""
+    """A browser with a fresh profile folder; it ends with the block."""
     to_browser, commands = os.pipe()
     answers, from_browser = os.pipe()
     # The protocol's pipe is always file descriptors 3 and 4.

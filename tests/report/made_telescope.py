@@ -1,4 +1,4 @@
-"""A small telescope whose profiles are known: three behaviours, hostile names, one record too many."""
+"""A small telescope whose profiles are known: three behaviours, hostile names, and one record outside any window."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Telescope:
 
 
 def window_rows(window: int, rng: np.random.Generator) -> dict[str, list]:
-    """Cluster 0 sweeps tcp/22 upwards hourly, cluster 1 asks one sensor for dns, cluster 2 pings at random."""
+    """Cluster 0 sweeps tcp/22 upwards hourly, cluster 1 sends DNS queries to one sensor, cluster 2 pings at random."""
     cluster = window % 3
     steps = np.arange(PER_WINDOW)
     start = MONDAY + 24 * HOUR * (window // 3)
@@ -48,7 +48,7 @@ def source_of(window: int) -> str:
 def build_telescope(n_windows: int, rng: np.random.Generator) -> Telescope:
     rows = [window_rows(w, rng) for w in range(n_windows)]
     columns = {name: [value for row in rows for value in row[name]] for name in rows[0]}
-    # A record that no window holds.
+    # This record is in no window.
     extra = {"timestamp": MONDAY, "src_ip": "192.0.2.250", "dst_ip": "198.51.100.1", "protocol": 6, "src_port": 1}
     columns = {name: [*values, extra.get(name, 80)] for name, values in columns.items()}
     types = {"timestamp": pa.int64(), "protocol": pa.uint8(), "src_port": pa.uint16(), "dst_port": pa.uint16()}

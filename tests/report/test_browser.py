@@ -1,4 +1,4 @@
-"""The page in a real browser: everything is drawn, nothing is found in vain, in light and in dark, on a phone."""
+"""The page in a real browser: all parts are drawn and the search works, in light and in dark, also on a phone."""
 
 import json
 from dataclasses import replace
@@ -15,14 +15,14 @@ from telescope_transformer.report import ReportData, write_report
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(BROWSER is None, reason="no Chromium on the path")]
 
 ROWS = "[...document.querySelectorAll('#cluster-table tr[data-cluster]')].map((row) => Number(row.dataset.cluster))"
-# What is wider than the page; what scrolls by itself may be.
+# Elements that are wider than the page; elements that scroll by themselves may be.
 WIDE = """[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5
   && !e.closest('.scroll, svg, .hidden')).map((e) => e.outerHTML.slice(0, 90))"""
 FITS = f"document.scrollingElement.scrollWidth <= innerWidth ? [] : {WIDE}"
 
 
 def search(page: Page, text: str = "", **dates: str) -> str:
-    """Type a search and days; what the page says of them."""
+    """Enter a search and a range of days; returns what the page says about them."""
     for name, value in {"search": text, **{f"filter-{name}": value for name, value in dates.items()}}.items():
         page.value(f"document.getElementById('{name}').value = {json.dumps(value)}")
     page.value("document.getElementById('filter').dispatchEvent(new Event('input'))")
@@ -32,7 +32,7 @@ def search(page: Page, text: str = "", **dates: str) -> str:
 
 
 def open_cluster(page: Page, number: int) -> str:
-    """Open a cluster by its name in the table; what its details say."""
+    """Open a cluster by its name in the table; returns the text of its details."""
     page.value(f"document.querySelector('button[data-open=\"{number}\"]').click()")
     return page.value("document.getElementById('detail').textContent")
 
@@ -56,7 +56,7 @@ def test_every_part_of_the_page_is_drawn(page: Page) -> None:
 def test_the_page_has_a_picture(page: Page, scheme: str, tmp_path: Path) -> None:
     page.open(page.value("location.href"), height=2400, scheme=scheme)
     page.picture(tmp_path / "report.png")
-    # An empty page of this size is far smaller.
+    # The picture of an empty page of this size is far smaller.
     assert (tmp_path / "report.png").stat().st_size > 40_000
 
 

@@ -1,4 +1,4 @@
-"""What is said to have changed between two analyses whose clusters are known."""
+"""The changes that are reported between two analyses whose clusters are known."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ HOSTILE = "<script>alert(1)</script>\x1b[2J"
 
 
 def write(folder: Path, clusters: dict[int, list[str]]) -> Path:
-    """An analysis with these sources in these clusters, a window each; number 9 is a source in no cluster."""
+    """An analysis with these sources in these clusters, one window each; source 203.0.113.9 is in no cluster."""
     rows = [(f"192.0.2.{source}", cluster) for cluster, sources in clusters.items() for source in sources]
     n = len(rows)
     names, numbers = [row[0] for row in rows], pa.array([row[1] for row in rows], pa.int32())
@@ -45,7 +45,7 @@ def write(folder: Path, clusters: dict[int, list[str]]) -> Path:
 
 @pytest.fixture
 def days(tmp_path: Path) -> tuple[Path, Path]:
-    """Numbers differ: 0 stays as 5, 1 and 2 merge, 3 splits in two, 4 goes, 8 is new, 6 grows, a source moves."""
+    """Numbers differ: 0 becomes 5, 1 and 2 merge, 3 splits in two, 4 disappears, 8 is new, 6 grows, a source moves."""
     monday = {0: range(10, 16), 1: range(20, 23), 2: range(30, 33), 3: range(40, 44), 4: range(50, 52), 6: [60, 61]}
     tuesday = {
         5: range(10, 15),
@@ -77,7 +77,7 @@ def test_the_comparison_says_what_became_of_each_cluster(days: tuple[Path, Path]
 
 
 def test_windows_that_are_alone_are_counted_in_one_line(tmp_path: Path) -> None:
-    """Of the clusters of one window, 1 stays, 2 goes, 3 joins cluster 0, 4 to 6 form a cluster; 7 leaves cluster 0."""
+    """Clusters of one window: 1 stays, 2 disappears, 3 joins cluster 0, 4 to 6 form a cluster; 7 leaves cluster 0."""
     monday = write(tmp_path / "monday", {0: [7, 8, 9, 10], **{k: [k] for k in range(1, 7)}})
     tuesday = write(tmp_path / "tuesday", {0: [3, 8, 9, 10], 1: [1], 4: [4, 5, 6], 7: [7], 11: [11]})
     found = compare(*(read_folder(day, embeddings=False) for day in (monday, tuesday)))

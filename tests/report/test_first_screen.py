@@ -1,4 +1,4 @@
-"""Who is a known scanner on the first screen, and who may be blocked."""
+"""Which sources the first screen shows as known scanners, and which as candidates for a block list."""
 
 from typing import Any
 

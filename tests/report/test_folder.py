@@ -1,4 +1,4 @@
-"""The folder of an analysis may come from elsewhere: every value of a wrong kind is an error that names it."""
+"""The folder of an analysis may come from elsewhere: every value of a wrong type is an error that names it."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ WRONG = (None, True, -1, 10**30, "</script>", [], [[1]], {"a": 1})
 
 @pytest.fixture
 def summary(report_data: ReportData, tmp_path: Path) -> dict[str, Any]:
-    """The content of `clusters.json` beside the tables of the made telescope."""
+    """The content of `clusters.json` beside the tables of the made-up telescope."""
     pq.write_table(report_data.windows, tmp_path / "windows.parquet")
     pq.write_table(report_data.sources, tmp_path / "sources.parquet")
     events = [{"day": "2024-03-06", "event": "merge", "cluster": 0, "others": [2], "windows": 4}]

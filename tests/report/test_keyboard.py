@@ -1,4 +1,4 @@
-"""The report as a person uses it without a mouse, without colours, and with hostile names in it: in a real browser."""
+"""The report in a real browser, used without a mouse or colours, and with hostile names in it."""
 
 import json
 
@@ -8,7 +8,7 @@ from made_telescope import HOSTILE
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(BROWSER is None, reason="no Chromium on the path")]
 
-# Where the focus is, and whether it can be seen.
+# Where the focus is, and whether it is visible.
 FOCUS = """(() => {
   const e = document.activeElement, s = getComputedStyle(e);
   return { id: e.id, tag: e.tagName, text: (e.textContent || "").trim(), cluster: e.dataset?.open ?? null,
@@ -24,7 +24,7 @@ def focus_on(page: Page, selector: str) -> None:
 
 
 def tab_stops(page: Page) -> list[dict]:
-    """All places where the focus rests, from the top of the page to its end."""
+    """All elements that get the focus, from the top of the page to its end."""
     stops: list[dict] = []
     while len(stops) < 150:
         page.press("Tab")
@@ -43,7 +43,7 @@ def test_tab_reaches_everything_in_reading_order_and_the_focus_is_seen(page: Pag
     places = [names.index(name) for name in wanted]
     assert places == sorted(places)
     assert [stop for stop in stops if not stop["seen"]] == []
-    # One stop for all rows: the arrow keys go on from there.
+    # One tab stop for all rows: the arrow keys move between them.
     assert sum(stop["cluster"] is not None for stop in stops) == 1
 
 
@@ -78,7 +78,7 @@ def test_rows_are_walked_by_arrows_opened_by_enter_and_closed_by_escape(page: Pa
 
 
 def test_the_map_is_moved_zoomed_and_read_by_keys(page: Page) -> None:
-    # The map is drawn anew when its size is first known.
+    # The map is drawn again when its size is first known.
     page.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     focus_on(page, "#map-canvas")
     for key in ("ArrowLeft", "ArrowDown", "+", "-", "+", "0"):
@@ -151,7 +151,7 @@ def test_hostile_names_stay_text_wherever_they_are_shown(page: Page) -> None:
     assert HOSTILE in page.value("document.getElementById('map-status').textContent")
     page.value("document.getElementById('map-canvas').scrollIntoView({ block: 'center', behavior: 'instant' })")
     place = page.value("document.getElementById('map-canvas').getBoundingClientRect().toJSON()")
-    # The pointer's first move may come before the page has been drawn at its new place.
+    # The pointer's first move may arrive before the page has been drawn at its new position.
     for step in range(10):
         page.move_mouse(place["x"] + place["width"] / 2 + step % 2, place["y"] + place["height"] / 2)
         if page.value("document.getElementById('tip').textContent"):

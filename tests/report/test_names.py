@@ -11,7 +11,7 @@ from telescope_transformer.report.sentences import sentence_of, sentences
 
 
 def profile(cluster: int = 0, **changes: Any) -> dict[str, Any]:
-    """A cluster of 100 sources in 90 networks, nearly all records of which go to tcp/445."""
+    """A cluster of 100 sources in 90 networks whose records nearly all go to tcp/445."""
     return {
         "cluster": cluster,
         "n_sources": 100,
@@ -94,7 +94,7 @@ def test_a_name_is_kept_while_all_that_it_says_holds(old: str, changes: dict[str
 
 
 def test_a_name_is_kept_while_its_main_service_stays() -> None:
-    """Cluster 2 has no main service any more, cluster 3 never had one."""
+    """Cluster 2 no longer has a main service, cluster 3 never had one."""
     spread = {"services": services(0.05), "n_services": 800}
     now = [profile(0), profile(1, services=services(0.99)), profile(2, **spread), profile(3, **spread)]
     kept = {

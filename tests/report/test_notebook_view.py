@@ -1,4 +1,4 @@
-"""An analysis in Python: frames, one line, and the first screen in a notebook."""
+"""An analysis in Python: data frames, a summary of one line, and the first screen in a notebook."""
 
 from made_telescope import HOSTILE
 

@@ -1,4 +1,4 @@
-"""The page: self-contained, small, and deaf to hostile strings. What a browser makes of it: test_browser.py."""
+"""The page: self-contained, small, and immune to hostile strings. test_browser.py tests it in a browser."""
 
 import base64
 import json
@@ -104,12 +104,12 @@ def test_one_hundred_thousand_windows_are_interactive_in_three_seconds(
     (tmp_path / "large.html").write_text(large_page)
     chromium.call("Performance.enable", timeDomain="threadTicks")
     page = chromium.open((tmp_path / "large.html").as_uri())
-    # Time of the page's own thread: what else the machine does is not counted.
+    # The time of the page's own thread does not depend on other work of the machine.
     measured = {one["name"]: one["value"] for one in chromium.call("Performance.getMetrics")["metrics"]}
     assert page.value("document.querySelectorAll('#cluster-table tr[data-cluster]').length") == 50
     assert 0 < measured["TaskDuration"] < 3, measured
     assert page.problems == []
-    # The profiles of this page have no names: the table says the number of each cluster instead.
+    # The profiles of this page have no names, so the table shows the number of each cluster instead.
     assert page.value("document.querySelector('#cluster-table button.name').textContent").startswith("cluster ")
 
 

@@ -1,4 +1,4 @@
-"""What is said of each cluster of a telescope whose behaviours are known."""
+"""The profile of each cluster of a telescope whose behaviours are known."""
 
 import tracemalloc
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_sizes_services_and_targets(telescope: Telescope) -> None:
 
 
 def test_records_of_one_time_and_named_sensors_tell_no_order(telescope: Telescope) -> None:
-    """Sorting puts the records of one time in the order of their destinations, and a sensor's number means nothing."""
+    """Sorting orders records of the same time by destination, and the number of a sensor has no meaning."""
     records, windows = telescope.records, telescope.windows
     at_once = pc.multiply(pc.divide(records["timestamp"], DAY), DAY)
     table = records.set_column(records.column_names.index("timestamp"), "timestamp", at_once)
@@ -55,7 +55,7 @@ def test_timing_follows_the_hourly_sweep(telescope: Telescope) -> None:
     assert scan["timing"]["median_inter_arrival_s"] == 3600
     assert scan["timing"]["pattern"] == "regular"
     assert sum(scan["activity"]) == 80
-    # Ten days from a Monday on, the first eight hours of each.
+    # The first eight hours of each of ten days, starting on a Monday.
     assert np.array(scan["rhythm"]).sum(axis=1).tolist() == [16, 16, 16, 8, 8, 8, 8]
     assert np.array(scan["rhythm"])[:, 8:].sum() == 0
 

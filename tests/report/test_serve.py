@@ -1,4 +1,4 @@
-"""The report on loopback: the page, when it is made anew, and what is refused."""
+"""The report on loopback: the page, when it is made again, and which requests are refused."""
 
 import contextlib
 import json
@@ -84,7 +84,7 @@ def test_a_malformed_request_gets_an_answer(server: ReportServer) -> None:
 
 
 def test_silent_clients_do_not_block_others(server: ReportServer) -> None:
-    """Neither clients that send nothing, nor those that ask and take no answer."""
+    """Neither clients that send nothing nor clients that do not read the answer block the server."""
     request = f"GET / HTTP/1.0\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n".encode()
     silent = [socket.create_connection(server.server_address[:2]) for _ in range(3 * MOST_CONNECTIONS)]
     for connection in silent[::2]:
@@ -182,7 +182,7 @@ def test_a_summary_of_another_kind_is_named(server: ReportServer, tmp_path: Path
 
 
 def write_million(folder: Path, data: ReportData) -> pa.Array:
-    """The made analysis with a million more sources that are in no cluster; their addresses, ascending."""
+    """The made-up analysis with a million more sources that are in no cluster; returns their addresses, ascending."""
     n = 1_000_000
     numbers = np.sort(np.random.default_rng(0).choice(1 << 31, n, replace=False)).astype(np.uint64)
     addresses = format_addresses(Addresses(np.zeros(n, np.uint64), numbers, np.full(n, IPV4, np.uint8)))
@@ -217,7 +217,7 @@ def test_a_million_sources_are_searched_in_a_browser(chromium: Page, report_data
             page.value(f"{search}.value = {json.dumps(address)}; {search}.form.requestSubmit()")
             page.wait(f"{first_row}.startsWith({json.dumps(address)})")
             assert page.value(told) == "1 source, 0 clusters"
-        # The main service of half of the sources, and one that others ask for besides.
+        # The main service of half of the sources, and a service that the others also ask for.
         n_odd = sum(int(address.rsplit(".", 1)[1]) % 2 for address in addresses.to_pylist())
         for service, number in (("udp/9999", n_odd), ("tcp/2222", len(addresses) - n_odd)):
             page.value(f"{search}.value = '{service}'; {search}.form.requestSubmit()")

@@ -1,4 +1,4 @@
-"""Which fields carry a cluster, and clusterings nested in each other."""
+"""Which fields hold a cluster together, and clusterings nested in each other."""
 
 import made_telescope
 import numpy as np

@@ -16,7 +16,7 @@ FEW = 8
 
 
 def graph_and_labels(state: State) -> tuple[DenseGraph, np.ndarray]:
-    """The windows of a state as a graph, and their clusters."""
+    """The windows of a state, as a graph, and their clusters."""
     windows = state.query("SELECT cluster, embedding FROM windows WHERE cluster IS NOT NULL ORDER BY window_id")
     vectors = embedding_matrix(windows).astype(np.float64)
     labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)[1]
@@ -32,7 +32,7 @@ def partitions(n: int) -> list[list[int]]:
 
 
 def few_sources(day: Path, folder: Path, seed: int) -> Path:
-    """A day with the few sources that have the most records."""
+    """A file with the records of a few sources of a day, drawn at random."""
     table = pq.read_table(day)
     names = np.random.default_rng(seed).permutation(sorted(set(table["src_ip"].to_pylist())))[: FEW // 2]
     path = folder / f"{seed}-{day.name}"

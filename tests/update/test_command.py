@@ -56,7 +56,7 @@ def test_watch_names_an_unreadable_file_and_continues(tmp_path: Path, monkeypatc
     command = ["watch", str(folder), "--state", str(state), "--once", "--interval", "0"]
     command += ["--window", "16", "--threshold", "0.6"]
     for _ in range(2):
-        # The second run is a restart: it finds the same files and must not stop at the first one either.
+        # The second run is a restart: it finds the same files, and must not stop at the first one either.
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 0, done.output
         assert "error: " in done.output

@@ -140,7 +140,7 @@ def test_old_windows_are_deleted_and_a_returning_actor_gets_its_id(tmp_path: Pat
         for day in (5, 20, 30):
             take(state, write(day), keep_days=10)
         assert state.number(f'SELECT count(*) FROM windows WHERE "end" < {FIRST_DAY + 20 * DAY}') == 0
-        # Besides the records of windows, those of a typical window of each closed cluster.
+        # The state keeps the records of windows, and those of a typical window of each closed cluster.
         without = "closed_records ANTI JOIN windows USING (window_id)"
         assert state.number(f"SELECT count(*) FROM {without} ANTI JOIN retired USING (window_id)") == 0
         kept = f"SELECT count(DISTINCT window_id) FROM {without}"

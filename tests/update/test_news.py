@@ -29,7 +29,7 @@ def test_a_new_cluster_is_reported_once_and_without_a_shell(
     )
     command = f'{sys.executable} -c "{program}" "; touch run"'
     for lines in ([LINE], [LINE], [LINE, {**LINE, "cluster": 8}]):
-        # Each of them stands for another run of the watch.
+        # Each iteration stands for another run of `watch`.
         NewsTeller(command, say_error=pytest.fail).tell(lines, state)
     told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
     assert [[one["cluster"] for one in lines] for lines in told] == [[7], [8]]

@@ -59,9 +59,9 @@ def test_a_late_day_touches_and_packs_no_more_than_its_windows_may(
         nodes = state.query("SELECT nodes FROM inputs ORDER BY path")["nodes"].to_numpy()
         kept = state.number("SELECT count(*) FROM conflicts")
     assert {one.windows for one in steps} == {SOURCES}
-    # Each window, an old window that it may move, and a cluster that it may join.
+    # For each window: itself, an old window that it may move, and a cluster that it may join.
     assert (nodes[1:] <= 3 * SOURCES).all()
-    # Windows may pay for hundreds of pairs by now; moved ones have as many as new ones.
+    # By now, each window may account for hundreds of pairs; moved windows have as many as new ones.
     assert max(packed) <= 2 * PAIRS * SOURCES
     assert kept <= 3 * sum(packed)
     late, early = slice(-3, None), slice(2, 5)
