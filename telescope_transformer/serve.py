@@ -1,4 +1,4 @@
-"""`telescope serve`: reports of one or more analyses on the loopback address, with a search over all sources."""
+"""`telescope serve`: serves reports of analyses on the loopback address, with a search over all sources."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -21,17 +21,18 @@ LOOPBACK = "127.0.0.1"
 HTTP_PORT = 80
 # Written after all tables, so its presence means they are complete.
 NEWEST = "sensors.json"
-# Our choices, for a few browsers: seconds before a silent connection is closed, answers that are worked out at a time,
-# and connections that send a request or take an answer. One more closes the oldest of those.
+# Our choices, for a few browsers: the seconds after which a silent connection is closed, the most answers that are
+# prepared at the same time, and the most connections that wait for their clients. A further connection closes the
+# oldest.
 PATIENCE = 10
 MOST_AT_ONCE = 16
 MOST_CONNECTIONS = 64
-# The most analyses that one server holds in memory: two months of days.
+# The most analyses that one server holds in memory: two months of daily analyses.
 MOST_ANALYSES = 60
 
 
 class _Version(NamedTuple):
-    """An analysis as it was when it was read."""
+    """The state of an analysis at the time when it was read."""
 
     written: int | None
     page: bytes
@@ -39,7 +40,7 @@ class _Version(NamedTuple):
 
 
 class Served:
-    """The analysis of a folder, which is read again when the tables have changed.
+    """The analysis in a folder. It is read again when its tables have changed.
 
     Raises:
         InputError: if the folder is not the output of an analysis.
@@ -52,7 +53,7 @@ class Served:
 
     @property
     def now(self) -> _Version:
-        """The newest version, or the previous one if the new tables cannot be read because they are being written."""
+        """The newest version, or the previous one while new tables are being written and cannot be read."""
         with self._lock:
             if self._time() != self._version.written:
                 try:
@@ -73,10 +74,10 @@ class Served:
 
 
 class Analyses:
-    """Several served analyses by number. Each is read on first use.
+    """The served analyses by number. Each is read when it is first requested.
 
     Raises:
-        InputError: if there are none or too many, or the first is not the output of an analysis.
+        InputError: if there are no analyses or too many, or the first one is not the output of an analysis.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -88,7 +89,7 @@ class Analyses:
         self.get(0)
 
     def get(self, number: int) -> Served | None:
-        """The analysis of this number, None if there is none."""
+        """The analysis with this number; None if it does not exist."""
         if not 0 <= number < len(self._folders):
             return None
         with self._lock:
@@ -103,14 +104,14 @@ class Analyses:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET requests, if their Host header names the loopback address."""
+    """Answers GET requests whose Host header names the loopback address."""
 
     server: "ReportServer"
     timeout = PATIENCE
 
     def do_GET(self) -> None:
-        # DNS rebinding: another website can let its own name resolve to this address, but then the header has that
-        # name.
+        # Prevents DNS rebinding: another website can make its own name resolve to this address, but then the header
+        # holds that name.
         if self.headers.get("Host") not in self.server.names:
             self.send_error(HTTPStatus.FORBIDDEN, "only for the loopback address")
             return
@@ -149,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _answer(version: _Version, parts: list[str], query: dict[str, list[str]]) -> bytes | dict[str, Any] | None:
-    """The requested page or data; None for an unknown path.
+    """The requested page or data; None if the path is unknown.
 
     Raises:
         InputError: if a parameter is invalid.
@@ -183,16 +184,17 @@ def _day(text: str) -> int:
 
 
 def host_names(port: int) -> set[str]:
-    """The Host headers that name this server; browsers leave the port of HTTP out."""
+    """The Host headers that name this server. Browsers leave out the default port of HTTP."""
     names = {LOOPBACK, "localhost"}
     return {f"{name}:{port}" for name in names} | (names if port == HTTP_PORT else set())
 
 
 class ReportServer(ThreadingHTTPServer):
-    """Serves analyses on the loopback address; port 0 takes a free one.
+    """Serves analyses on the loopback address. Port 0 takes a free port.
 
-    Clients that send nothing, or take nothing, hold nobody up: only the work on an answer waits for its turn, and of
-    too many connections the oldest is closed.
+    Clients that do not send a request or do not read their answer cannot block others. The number of answers in
+    preparation is limited, but waiting for a client does not count. If too many connections wait for their clients,
+    the oldest is closed.
     """
 
     daemon_threads = True
@@ -202,18 +204,18 @@ class ReportServer(ThreadingHTTPServer):
         self.analyses = analyses
         self.names = host_names(self.server_port)
         self._room = BoundedSemaphore(MOST_AT_ONCE)
-        # The connections that wait for their client, the oldest first.
+        # The connections that wait for their clients, the oldest first.
         self._idle: dict[socket, None] = {}
         self._lock = Lock()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Begin a thread for a new connection."""
+        """Start a thread for a new connection."""
         self._wait_for(request)
         super().process_request(request, client_address)
 
     @contextmanager
     def working(self, connection: socket) -> Iterator[None]:
-        """Work on an answer, as soon as fewer than the maximum are in progress.
+        """Wait until fewer than `MOST_AT_ONCE` answers are being prepared, then prepare one inside the block.
 
         Raises:
             ConnectionError: if the connection was closed while it waited for its turn.
@@ -229,13 +231,13 @@ class ReportServer(ThreadingHTTPServer):
                 self._wait_for(connection)
 
     def _wait_for(self, connection: socket) -> None:
-        """Count a connection as waiting for its client; if there are too many, the oldest is closed."""
+        """Note that a connection waits for its client. If too many do, the oldest is closed."""
         with self._lock:
             self._idle[connection] = None
             while len(self._idle) > MOST_CONNECTIONS:
                 oldest = next(iter(self._idle))
                 del self._idle[oldest]
-                # Its thread wakes up and ends.
+                # This wakes up the thread of that connection, which then ends.
                 with suppress(OSError):
                     oldest.shutdown(SHUT_RDWR)
 

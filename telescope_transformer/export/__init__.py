@@ -1,4 +1,4 @@
-"""Clusters in the formats of the tools that analysts use."""
+"""Exports clusters in the formats of the tools that analysts use."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ FORMATS: dict[str, Writer] = {
     "nftables": _text(nftables_list),
     "list": _text(plain_list),
 }
-# Other packages add formats by entry points of this group; each is a `Writer`.
+# Other packages add formats through entry points of this group. Each entry point is a `Writer`.
 ENTRY_POINTS = "telescope_transformer.exporters"
 # Lists for firewalls are written only for named clusters, since most sources of a telescope are not attackers.
 NEED_CLUSTERS = ("ipset", "nftables", "list")
@@ -48,7 +48,7 @@ NEED_CLUSTERS = ("ipset", "nftables", "list")
 
 @cache
 def formats() -> dict[str, Writer]:
-    """All formats by name: those of other packages, and those of this folder, which cannot be replaced.
+    """All formats by name: those of other packages, and our own, which other packages cannot replace.
 
     Raises:
         ExportError: if an exporter of another package cannot be loaded.
@@ -57,7 +57,7 @@ def formats() -> dict[str, Writer]:
     for entry in entry_points(group=ENTRY_POINTS):
         try:
             found[entry.name] = entry.load()
-        except Exception as error:  # The code of another package may fail in any way.
+        except Exception as error:  # Another package can raise any exception.
             raise ExportError(f"the exporter {entry.name} ({entry.value}) cannot be loaded: {error}") from error
     return found | FORMATS
 
@@ -70,21 +70,21 @@ def export_clusters(
     options: ExportOptions | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Write the sources of clusters in one of the `formats`; returns how many sources were written.
+    """Write the sources of clusters in one of the `formats`. Returns the number of sources written.
 
-    The file is written beside its target and then renamed, so a full disk leaves an existing file as it was. A cluster
-    that ended in the course of a running analysis is exported without sources, which empties its sets in a firewall.
+    The file is written under a temporary name and then renamed, so a full disk leaves an existing file unchanged. A
+    cluster of a running analysis that has ended is exported without sources, which empties its sets in a firewall.
 
     Args:
         folder: output of `telescope analyze` or `telescope update`.
         format: csv, parquet, json, stix, misp, ipset, nftables, list, or a format of another package.
         output: the file to write.
-        clusters: only these; the lists for firewalls need at least one.
-        options: what is left out, whose name the export bears, and how far it may go.
-        say: prints what has become of clusters that are gone.
+        clusters: export only these clusters; None exports all. Firewall lists need at least one.
+        options: which sources are left out, the author of the export, and how far it may be shared.
+        say: prints what became of clusters that have ended.
 
     Raises:
-        ExportError: for an unknown format or cluster, or a folder that is not an analysis.
+        ExportError: if the format or a cluster is unknown, or the folder is not the output of an analysis.
         MissingExtraError: if the library of the format is not installed.
     """
     if format not in formats():

@@ -1,4 +1,4 @@
-"""Addresses of chosen clusters as sets of Linux firewalls (`ipset restore` and `nft -f` read them) and plain lists."""
+"""Addresses of chosen clusters as sets for Linux firewalls (for `ipset restore` and `nft -f`) and as plain lists."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
@@ -7,14 +7,14 @@ from telescope_transformer.errors import ExportError
 from telescope_transformer.export.members import Members
 from telescope_transformer.export.options import ExportOptions
 
-# Names of ipset have at most 31 characters; this many digits fit between the others.
+# ipset allows names of at most 31 characters, which leaves this many digits for the cluster number.
 LARGEST_CLUSTER = 10**12
 
 
 def ipset_list(members: Members, options: ExportOptions | None = None) -> str:
-    """Input of `ipset restore`: a set per cluster and address family, emptied first if it exists.
+    """Input for `ipset restore`: a set per cluster and address family, which is emptied first if it exists.
 
-    A set without addresses is written too, so that loading the file removes what the set held before.
+    Sets without addresses are written too, so that loading the file removes the addresses that they held before.
     """
     lines = []
     kind = "hash:net" if options and options.aggregate else "hash:ip"
@@ -28,7 +28,7 @@ def ipset_list(members: Members, options: ExportOptions | None = None) -> str:
 
 
 def nftables_list(members: Members, options: ExportOptions | None = None) -> str:
-    """Input of `nft -f`: in the table `inet telescope` a set per cluster and address family, emptied first."""
+    """Input for `nft -f`: a set per cluster and address family in the table `inet telescope`, each emptied first."""
     lines = ["add table inet telescope"]
     flags = " flags interval;" if options and options.aggregate else ""
     for comment, name, family, addresses in _sets(members, options):
@@ -41,7 +41,7 @@ def nftables_list(members: Members, options: ExportOptions | None = None) -> str
 
 
 def plain_list(members: Members, options: ExportOptions | None = None) -> str:
-    """An address or prefix a line, under the name of its cluster as a comment."""
+    """One address or prefix per line, with the name of each cluster as a comment above its addresses."""
     lines = []
     for comment, _, _, addresses in _sets(members, options):
         if addresses:
@@ -50,7 +50,7 @@ def plain_list(members: Members, options: ExportOptions | None = None) -> str:
 
 
 def _sets(members: Members, options: ExportOptions | None) -> Iterator[tuple[str, str, str, list[str]]]:
-    """Comment, name, family and addresses of each set; a cluster has a set for each family, empty or not."""
+    """Comment, name, family and addresses of each set. Every cluster has a set per family, even if it is empty."""
     for cluster in members.clusters:
         if not 0 <= int(cluster) < LARGEST_CLUSTER:
             raise ExportError(f"cluster {cluster} is too large a number for the name of a set")
@@ -62,12 +62,12 @@ def _sets(members: Members, options: ExportOptions | None) -> Iterator[tuple[str
 
 
 def _prefixes(addresses: list[str]) -> list[str]:
-    """The fewest prefixes that hold these addresses and no other; a single address without its length."""
+    """The fewest prefixes that cover exactly these addresses. A single address is written without a prefix length."""
     networks: Iterator[IPv4Network | IPv6Network] = collapse_addresses(map(ip_network, addresses))  # type: ignore[type-var]
     return [str(one.network_address) if one.num_addresses == 1 else str(one) for one in networks]
 
 
 def _comment(members: Members, cluster: int) -> str:
-    """The name of a cluster, or what has become of it, in letters that neither end a line nor steer a terminal."""
+    """The name of a cluster, or what became of it, in printable ASCII: it cannot end a line or control a terminal."""
     known = f"gone, {members.gone[cluster]}" if cluster in members.gone else members.name(cluster)
     return f"cluster {cluster}: {''.join(letter if ' ' <= letter <= '~' else '?' for letter in known)}"

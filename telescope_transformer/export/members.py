@@ -1,4 +1,4 @@
-"""The sources of an analysis with their clusters, which is what every export starts from."""
+"""The sources of an analysis with their clusters, from which every export starts."""
 
 import os
 import uuid
@@ -34,15 +34,15 @@ class Members:
     """Sources with their clusters.
 
     Attributes:
-        sources: `source`, `cluster`, `n_windows`, `n_records`, `first_seen`, `last_seen` (us), `agreement`, `label`
-            where known, and `confidence` (0..100; null without calibration): how likely the source belongs to this
-            cluster rather than to the next best one.
+        sources: `source`, `cluster`, `n_windows`, `n_records`, `first_seen`, `last_seen` (us), `agreement`, `label` if
+            known, and `confidence` (0..100; null without calibration), the probability in percent that the source
+            belongs to this cluster and not to the next best one.
         profiles: profile of each cluster, by its number.
-        analysis: id of the running analysis; empty for an analysis that was made once.
-        born: first day (ISO date) of clusters of a running analysis.
-        newest: time of the newest record of the analysis (us), whichever sources are exported.
-        asked: clusters that were asked for by number; some may have no source left.
-        gone: what has become of the clusters that were asked for and ended in the course of a running analysis.
+        analysis: id of the running analysis; empty for a single analysis.
+        born: first day (ISO date) of each cluster of a running analysis.
+        newest: time of the newest record of the whole analysis (us), even if its source is not exported.
+        asked: numbers of the requested clusters; some may have no sources left.
+        gone: what became of those requested clusters of a running analysis that have ended.
     """
 
     sources: pa.Table
@@ -70,14 +70,14 @@ class Members:
         return sorted({*self.sources["cluster"].to_pylist(), *self.asked})
 
     def name(self, cluster: int) -> str:
-        """What the cluster is called."""
+        """The name of a cluster."""
         profile = self.profiles.get(cluster)
         if profile is None:
             return f"cluster {cluster}"
         return profile.get("name") or plain_name(profile)
 
     def tools(self, cluster: int) -> list[str]:
-        """The tools whose marks at least half of the cluster's windows have."""
+        """The tools that at least half of the cluster's windows are marked with."""
         rows = self.profiles.get(cluster, {}).get("tools") or []
         return [row["tool"] for row in rows if row["share"] >= MAJORITY]
 
@@ -99,12 +99,12 @@ def load_members(
 
     Args:
         folder: with `sources.parquet`, `windows.parquet` and `clusters.json`.
-        clusters: only these; None takes all.
+        clusters: take only these clusters; None takes all.
         options: which sources are left out.
 
     Raises:
-        ExportError: if a file is absent or damaged, the files are of different analyses, a cluster does not exist, or
-            a confidence is asked for where nothing is calibrated.
+        ExportError: if a file is missing or damaged, the files come from different analyses, a cluster does not exist,
+            or a least confidence is set but the analysis has no calibration.
     """
     options = options or ExportOptions()
     root = Path(folder)
@@ -113,11 +113,11 @@ def load_members(
     except InputError as error:
         raise ExportError(str(error)) from error
     calibrated = read.summary["solution"].get("scale", 1.0) != 1.0
-    # Sources of too few records are in no cluster.
+    # Sources with too few records are in no cluster.
     sources = without_lone_short(read.sources)
     sources = sources.filter(pc.is_valid(sources["cluster"]))
     if "services" in sources.column_names:
-        # A list fits in no cell of a table; a port scanner's has thousands of entries.
+        # A list does not fit into a table cell: that of a port scanner has thousands of entries.
         sources = sources.drop_columns("services")
     sources = sources.append_column("confidence", _confidence(sources, read.windows, calibrated=calibrated))
     gone: dict[int, str] = {}
@@ -157,7 +157,7 @@ def _has_been(summary: Mapping[str, Any], cluster: int) -> bool:
 
 
 def _fate(summary: Mapping[str, Any], cluster: int) -> str:
-    """What has become of a cluster of a running analysis that has no windows any more."""
+    """What became of a cluster of a running analysis that no longer has any windows."""
     for event in reversed(summary.get("events") or []):
         if event["event"] == "merge" and cluster in (event.get("others") or []):
             return f"it became part of cluster {event['cluster']} on {event['day']}"
@@ -168,9 +168,9 @@ def _fate(summary: Mapping[str, Any], cluster: int) -> str:
 
 
 def _confidence(sources: pa.Table, windows: pa.Table, *, calibrated: bool) -> pa.Array:
-    """Percent, from the mean margin of a source's windows in its cluster, which is in nats of log-odds.
+    """The confidence in percent, from the mean margin of a source's windows in its cluster (log-odds in nats).
 
-    Of a source of few records, it is how likely its cluster is the right one.
+    For a source with few records, it is the probability that its cluster is the right one.
     """
     if not calibrated or "margin" not in windows.column_names:
         return pa.nulls(sources.num_rows, pa.int32())
@@ -190,7 +190,7 @@ def utc(microseconds: int) -> datetime:
     """A time of the tables as a datetime.
 
     Raises:
-        ExportError: for a time after the year 9999, which the libraries cannot express.
+        ExportError: if the time is after the year 9999, which the libraries cannot represent.
     """
     try:
         return datetime.fromtimestamp(microseconds // 1_000_000, tz=UTC).replace(microsecond=microseconds % 1_000_000)
@@ -199,5 +199,5 @@ def utc(microseconds: int) -> datetime:
 
 
 def stable_uuid(*parts: str) -> str:
-    """The UUID of what these parts identify; the same parts always give the same UUID."""
+    """The UUID that these parts determine: the same parts always give the same UUID."""
     return str(uuid.uuid5(NAMESPACE, "|".join(parts)))

@@ -1,7 +1,7 @@
-"""A MISP event with an attribute for each source, whose comment and tag name its cluster.
+"""A MISP event with an attribute for each source. Its comment and tag name the cluster of the source.
 
-A running analysis is one event, which a later export updates: the uuid of the event is derived from the author and the
-analysis, the uuid of an attribute from its event and address.
+A running analysis is one event, which later exports update. The uuid of the event is derived from the author and the
+analysis, and the uuid of an attribute from its event and address.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ def misp_event(members: Members, options: ExportOptions | None = None) -> str:
     event = require("pymisp").MISPEvent(force_timestamps=True)
     event.info = f"Network telescope: {counted(len(members.clusters), 'cluster')} of sources that behave alike"
     event.uuid = stable_uuid("misp", "event", options.author, members.analysis)
-    # MISP core format: your organisation only, undefined threat level, initial analysis.
+    # In the MISP core format: distribution to your organisation only, undefined threat level, initial analysis.
     event.distribution, event.threat_level_id, event.analysis = 0, 4, 0
     event.Orgc = {"name": options.author, "uuid": stable_uuid("misp", "organisation", options.author)}
     latest = max((row["last_seen"] for row in rows), default=members.newest)
@@ -65,10 +65,10 @@ def _add_source(event: Any, row: dict[str, Any], members: Members) -> None:
         attribute.add_tag(f'telescope:tool="{_quoted(tool)}"')
         if tool in GALAXIES:
             attribute.add_tag(GALAXIES[tool])
-    # The library omits the timestamp of an attribute that it considers edited.
+    # The library leaves out the timestamp of an attribute that it considers edited.
     attribute.edited = False
 
 
 def _quoted(value: str) -> str:
-    """The value of a machine tag, which stands between double quotes: without control characters and double quotes."""
+    """Clean the value of a machine tag of control characters and double quotes, because it is written in quotes."""
     return "".join(letter for letter in value if letter.isprintable()).replace('"', "'")

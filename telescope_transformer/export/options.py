@@ -1,4 +1,4 @@
-"""How an export is made: what is left out, whose name it bears, and how far it may go."""
+"""Options of an export: which sources are left out, who its author is, and how far it may be shared."""
 
 from dataclasses import dataclass
 
@@ -7,26 +7,27 @@ from telescope_transformer.errors import ExportError
 # Traffic Light Protocol 2.0 (FIRST, 2022).
 TLP = ("clear", "green", "amber", "amber+strict", "red")
 LONGEST_AUTHOR = 200
-# A hundred years: our choice of what nobody exceeds, within the dates that STIX can express.
+# A hundred years. Our choice: nobody needs more, and the dates stay within those that STIX can represent.
 MOST_VALID_DAYS = 36_525
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How an export is made.
+    """Options of an export.
 
     Attributes:
-        tlp: how far it may be shared; addresses are personal data, so that the default is a limited circle.
-        author: the organisation that STIX and MISP name as the origin. Ids follow from it: organisations that share
-            their exports need names of their own.
-        valid_days: days after its last record for which an indicator holds.
-        unlabelled: leave out known scanners: sources whose label names no malicious group (`labels.malicious`).
+        tlp: how far the export may be shared. Addresses are personal data, so the default is a limited circle.
+        author: the organisation that STIX and MISP name as the origin. Ids are derived from it, so organisations that
+            share their exports need different names.
+        valid_days: number of days that an indicator stays valid after its last record.
+        unlabelled: leave out known scanners, which are sources whose label is not a malicious group
+            (`labels.malicious`).
         min_confidence: leave out sources below this confidence, in percent.
-        aggregate: join addresses of firewall and plain lists to the prefixes that hold just them.
-        observed: STIX without indicators: only that sources were seen (observed data).
+        aggregate: join the addresses of firewall and plain lists into prefixes that cover exactly these addresses.
+        observed: write STIX without indicators, only with observed data.
 
     Raises:
-        ExportError: for a value that is none of these.
+        ExportError: if a value is not allowed.
     """
 
     tlp: str = "amber"

@@ -1,20 +1,21 @@
 """STIX 2.1: observed traffic and an indicator for each source, and a grouping for each cluster.
 
-Exporting again, even on the next day, updates objects without duplicating any. An id is derived from what its object
-is about: for an indicator from the address, for a grouping from the lasting number of the cluster. `created` is the
-time of the first record and never changes; `modified` is the time of the last record.
+Exporting again, even on the next day, updates objects and does not duplicate them. The id of an object is derived from
+its subject: the address for an indicator, the lasting number of the cluster for a grouping. `created` is the time of
+the first record and never changes; `modified` is the time of the last record.
 
-MISP (misp-stix) imports what our MISP export says: the address as `ip-src`, without a flag for detection, because
-behaving alike is no reason for an alarm. This needs three things. Observed data holds network traffic with the address
-as its source, because an address alone becomes `ip-dst`. A grouping refers to observed data and not to indicators. And
-an indicator matches its address as a prefix (ISSUBSET), because an equal address would be flagged.
+When MISP imports the bundle (misp-stix), it gets what our MISP export contains: the address as `ip-src`, without
+the flag for detection, because similar behaviour is no reason for an alarm. This needs three things. Observed data
+holds network traffic with the address as its source, because an address alone becomes `ip-dst`. A grouping refers to
+observed data and not to indicators. And an indicator matches its address as a prefix (ISSUBSET), because a comparison
+for equality would set the flag.
 
-The traffic stands inside its observed data, in the property `objects`. STIX 2.1 deprecates this form of STIX 2.0 in
-favour of addresses and traffic as objects of their own. But those have neither an author nor `created` and `modified`,
-so that they could not be updated like all other objects.
+The traffic is embedded in its observed data, in the property `objects`. STIX 2.1 deprecates this form from STIX 2.0 in
+favour of separate objects for addresses and traffic. But those have no author, no `created` and no `modified`, so they
+could not be updated like all other objects.
 
 The objects are plain dictionaries. With the library stix2, which checks each property of each object, the export of
-70,000 sources took minutes; the tests check the bundle with the library and with the validator of OASIS.
+70,000 sources took minutes. Instead, the tests check the bundle with the library and with the validator of OASIS.
 """
 
 import json
@@ -28,32 +29,32 @@ from telescope_transformer.export.members import Members, stable_uuid, utc
 from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.labels import kind_of
 
-# An identity has no records; a fixed time keeps it the same from day to day.
+# An identity has no records to take a time from. A fixed time keeps it the same from day to day.
 IDENTITY_CREATED = datetime(2024, 1, 1, tzinfo=UTC)
-# STIX has no year after 9999 (section 2.16).
+# STIX cannot represent years after 9999 (section 2.16).
 LAST_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 # The largest `number_observed` (section 4.14).
 MOST_OBSERVED = 999_999_999
-# Ids of addresses and traffic are derived from what they hold, in this namespace (section 2.9).
+# Ids of addresses and traffic are derived from their content, in this namespace (section 2.9).
 CONTENT_NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
-# The markings of TLP 1, with the ids that STIX 2.1 gives them (section 7.2.1.4); TLP 2.0 renames white.
+# The markings of TLP 1, with their ids from STIX 2.1 (section 7.2.1.4). TLP 2.0 calls white "clear".
 TLP_1 = {
     "clear": ("WHITE", "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9"),
     "green": ("GREEN", "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da"),
     "amber": ("AMBER", "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82"),
     "red": ("RED", "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed"),
 }
-# The extension of OASIS for what TLP 2.0 adds (stix2-extensions, tlp-2.0).
+# The OASIS extension for the marking that TLP 2.0 adds (stix2-extensions, tlp-2.0).
 TLP_2_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 AMBER_STRICT = "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003"
-# A service with a port, as `report.service_name` spells it: "tcp/22 ssh".
+# A service with a port, as `report.service_name` writes it: "tcp/22 ssh".
 _SERVICE = re.compile(r"(tcp|udp)/(\d+)\b")
 
 Object = dict[str, Any]
 
 
 class _Bundle:
-    """What all objects of a bundle share."""
+    """The parts that all objects of a bundle share."""
 
     def __init__(self, members: Members, options: ExportOptions) -> None:
         self.members, self.options = members, options
@@ -73,7 +74,7 @@ class _Bundle:
         return f"{kind}--{stable_uuid('stix', kind, self.options.author, *parts)}"
 
     def object(self, kind: str, about: tuple[str, ...], first: datetime, last: datetime, **properties: Any) -> Object:
-        """An object with its author, when it was first and last seen, and how far it may go."""
+        """An object with its author, its first and last time, and its TLP marking."""
         return {
             "type": kind,
             "spec_version": "2.1",
@@ -87,7 +88,7 @@ class _Bundle:
 
 
 def _time(time: datetime) -> str:
-    """With milliseconds, the precision of `created` and `modified` (section 3.2)."""
+    """A timestamp with milliseconds, the precision of `created` and `modified` (section 3.2)."""
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -103,7 +104,7 @@ def _marking(tlp: str) -> Object:
 
 
 def stix_bundle(members: Members, options: ExportOptions | None = None) -> str:
-    """The clusters as a STIX 2.1 bundle in JSON, an object a line."""
+    """The clusters as a STIX 2.1 bundle in JSON, with one object per line."""
     bundle = _Bundle(members, options or ExportOptions())
     objects = [bundle.marking, bundle.author]
     for cluster in members.clusters:
@@ -117,7 +118,7 @@ def _cluster_objects(bundle: _Bundle, cluster: int) -> list[Object]:
     members = bundle.members
     rows = members.of(cluster)
     if not rows:
-        # A grouping must refer to something. Indicators of earlier exports end by their `valid_until`.
+        # A grouping must refer to at least one object. Indicators of earlier exports expire at their `valid_until`.
         return []
     seen = [_observation(bundle, cluster, row) for row in rows]
     indicators = [] if bundle.options.observed else [_indicator(bundle, cluster, row) for row in rows]
@@ -128,7 +129,8 @@ def _cluster_objects(bundle: _Bundle, cluster: int) -> list[Object]:
         "grouping",
         (members.analysis, str(cluster)),
         first,
-        # The member with the newest record may leave a cluster; the newest record of all never goes back.
+        # The member with the newest record may leave the cluster, which would set `modified` back. The newest record
+        # of the whole analysis never goes back.
         utc(max(members.newest, *(row["last_seen"] for row in rows))),
         name=members.name(cluster),
         description=members.describe(cluster),
@@ -147,7 +149,7 @@ def _day(text: str) -> datetime:
 
 
 def _labels(bundle: _Bundle, cluster: int, label: str | None) -> list[str]:
-    """What is known of a source: its cluster, the scanner or malicious group that a list names, and its tools."""
+    """The labels of a source: its cluster, the scanner or malicious group that a list names, and the tools."""
     known = [f"{kind_of(label)}:{label}"] if label else []
     return [f"telescope-cluster:{cluster}", *known, *(f"tool:{tool}" for tool in bundle.members.tools(cluster))]
 
@@ -211,6 +213,6 @@ def _traffic(source: str, service: str) -> dict[str, Object]:
 
 
 def _content(kind: str, holds: Object) -> Object:
-    """An object whose id is derived from what it holds."""
+    """An object whose id is derived from its content."""
     canonical = json.dumps(holds, sort_keys=True, separators=(",", ":"))
     return {"type": kind, "spec_version": "2.1", "id": f"{kind}--{uuid.uuid5(CONTENT_NAMESPACE, canonical)}", **holds}

@@ -11,12 +11,12 @@ from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.report.words import iso_time
 
 TIMES = ("first_seen", "last_seen")
-# A spreadsheet takes a cell that begins so for a formula (OWASP, CSV Injection).
+# Spreadsheets treat a cell that begins like this as a formula (OWASP, CSV Injection).
 FORMULA = r"^[=+\-@\t\r|%]"
 
 
 def source_table(members: Members) -> pa.Table:
-    """The sources with the name of their cluster behind its number, and times as timestamps in UTC."""
+    """The sources, with the name of each cluster after its number, and times as UTC timestamps."""
     table = members.sources
     names = {cluster: members.name(cluster) for cluster in members.clusters}
     column = pa.array([names[cluster] for cluster in table["cluster"].to_pylist()], pa.string())
@@ -28,7 +28,7 @@ def source_table(members: Members) -> pa.Table:
 
 
 def csv_table(members: Members) -> pa.Table:
-    """`source_table` for a spreadsheet: ISO 8601 times, and no text that it would run as a formula."""
+    """`source_table` for a spreadsheet: ISO 8601 times, and no text that would run as a formula."""
     table = source_table(members)
     for name in TIMES:
         texts = pa.array([iso_time(time) for time in members.sources[name].to_pylist()], pa.string())
@@ -37,7 +37,7 @@ def csv_table(members: Members) -> pa.Table:
 
 
 def without_formulas(table: pa.Table) -> pa.Table:
-    """A table of which no text would be run by a spreadsheet."""
+    """Change all text that a spreadsheet would run as a formula."""
     for index, field in enumerate(table.schema):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             table = table.set_column(index, field.name, _harmless(table[field.name]))
@@ -45,7 +45,7 @@ def without_formulas(table: pa.Table) -> pa.Table:
 
 
 def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text with an apostrophe before what a spreadsheet would take for a formula; an address is left alone."""
+    """Put an apostrophe before text that a spreadsheet would take for a formula. Addresses never look like one."""
     quoted = pc.binary_join_element_wise(pa.scalar("'", column.type), column, pa.scalar("", column.type))
     return pc.if_else(pc.match_substring_regex(column, FORMULA).fill_null(False), quoted, column)
 
