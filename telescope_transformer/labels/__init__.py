@@ -1,6 +1,6 @@
-"""What is known about sources from elsewhere: whose address it is, and which tool sent a packet.
+"""What other data say about sources: who owns an address, and which tool sent a packet.
 
-Labels never enter training or clustering; they travel beside the windows for evaluation and the report.
+Labels never enter training or clustering; they accompany the windows for evaluation and the report.
 """
 
 from telescope_transformer.labels.lists import read_labels, table_entries

@@ -7,10 +7,10 @@
 - ipset (`ipset save`): the label is the name of the set; `nomatch` entries are skipped and counted.
 - Table (CSV or Parquet) with the columns `name`, either `prefix` or `first` and `last`, and optionally `period`.
 
-A date says when the entries held. It stands at the end of the name of a file or folder (`censys_2024-03.txt`,
+A date says when the entries were valid. It stands at the end of the name of a file or folder (`censys_2024-03.txt`,
 `2024-03-14/censys.txt`) or in the column `period`; see `labels.periods`.
 
-Lists in a folder named `malicious` name malicious groups, and their labels say so; see `labels.malicious`.
+Lists in a folder named `malicious` list malicious groups, and their labels say so; see `labels.malicious`.
 """
 
 import csv
@@ -133,15 +133,15 @@ def _ipset_entries(path: Path, text: str, period: Period | None, notes: list[str
 
 
 def table_entries(path: Path, table: pa.Table) -> Iterator[Entry]:
-    """The entries of a table, in which a row says who had a prefix or range, and when.
+    """The entries of a table, in which each row says who had a prefix or range, and when.
 
     Args:
-        path: named in errors.
+        path: the file to name in errors.
         table: the columns `name`, either `prefix` or `first` and `last`, and optionally `period`; addresses are text
             or, for IPv4, integers.
 
     Raises:
-        InputError: for a missing column or a wrong value, naming its row.
+        InputError: for a missing column, or a wrong value with its row.
     """
     columns = {name.lower(): table[name].to_pylist() for name in table.column_names}
     bounds = ["prefix"] if "prefix" in columns else ["first", "last"]
@@ -201,7 +201,7 @@ def read_labels(folder: str | Path) -> PrefixLabels:
     Licences, read-me files and hidden files are left out.
 
     Raises:
-        InputError: for a folder without lists, lists without an entry, or an invalid entry, naming its line.
+        InputError: for a folder without lists, lists without entries, or an invalid entry with its line.
     """
     root = Path(folder)
     if not root.exists():

@@ -1,7 +1,7 @@
 """Which labels name malicious groups, such as botnets, rather than organisations that scan the Internet openly.
 
-A block list leaves known scanners out but must keep the members of a botnet in. A label is one text in all tables, so
-the text itself says which kind it is.
+A block list leaves known scanners out but must keep the members of a botnet in. Tables store a label as one text, so
+the text itself has to say which kind it is.
 """
 
 import re
@@ -27,7 +27,7 @@ def kind_of(label: str) -> str:
 
 
 def known_scanners(labels: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Which of n labels (string, null where there is none) name a scanner that is not malicious, bool (n,)."""
+    """Which of n labels (string, null for none) name a scanner that is not malicious, bool (n,)."""
     return pc.and_(pc.is_valid(labels), pc.invert(pc.match_substring_regex(labels, _WORDS).fill_null(False)))
 
 

@@ -1,4 +1,4 @@
-"""Who announces an address: its autonomous system, the system's name and the country, from files that the user has.
+"""Finds who announces an address: its autonomous system, the system's name and the country, from the user's files.
 
 It reads MMDB files (MaxMind, IPinfo and DB-IP use different fields), tables of iptoasn.com (TSV of first and last
 address, AS number, country, name), and CSV of `prefix,name`. With several files, a field comes from the first that
@@ -31,7 +31,7 @@ _LONGEST_NAME = 120
 
 
 class Owner(NamedTuple):
-    """Who announces an address; None where a file does not say."""
+    """Who announces an address; None for what no file says."""
 
     asn: int | None = None
     name: str | None = None
@@ -47,13 +47,13 @@ class _Table(Protocol):
 
 
 class Owners:
-    """Several tables, or none; each field comes from the first table that has it."""
+    """Any number of tables; each field comes from the first table that has it."""
 
     def __init__(self, tables: Sequence[_Table]) -> None:
         self._tables = tables
 
     def __bool__(self) -> bool:
-        """Whether there is a table."""
+        """Whether there is at least one table."""
         return bool(self._tables)
 
     def find(self, addresses: Sequence[str]) -> list[Owner]:
@@ -69,7 +69,8 @@ class Owners:
 
 
 def read_owners(paths: Sequence[str | Path] | str | Path | Owners) -> Owners:
-    """Read tables of owners; the kind of each is recognised by its content. Tables that have been read are returned.
+    """Read tables of owners; the kind of each is recognised by its content. Tables that are already read are returned
+    as they are.
 
     Raises:
         InputError: for a file that cannot be read or is of no known kind; for a text table, with row and value.
@@ -113,14 +114,14 @@ class _Mmdb:
             except self._damaged as error:
                 raise InputError(f"{self._path}: damaged at {address}: {error}") from error
             except ValueError:
-                # A file for IPv4 alone knows no IPv6 address.
+                # A file with only IPv4 addresses cannot look up an IPv6 address.
                 found = None
             answer.append(_owner_of(found) if isinstance(found, Mapping) else Owner())
         return answer
 
 
 def _owner_of(found: Mapping[str, Any]) -> Owner:
-    """Reads what the makers document of their fields.
+    """Reads the fields that the providers document.
 
     - MaxMind GeoLite2 and DB-IP Lite: `autonomous_system_number` and `autonomous_system_organization` in the ASN file,
       `country.iso_code` in the Country and City files. DB-IP's ISP files have the former under `traits`.
@@ -152,7 +153,7 @@ def _country(value: Any) -> str | None:
 
 
 class _Ranges:
-    """Ranges of addresses with owners; the shortest range that holds an address gives its owner."""
+    """Ranges of addresses with owners; the shortest range that contains an address gives its owner."""
 
     def __init__(self, ranges: list[tuple[int, int, int, Owner]]) -> None:
         owners = {owner: code for code, owner in enumerate(dict.fromkeys(row[3] for row in ranges))}
@@ -176,7 +177,7 @@ class _Ranges:
 
 
 def _tsv_ranges(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, int, int, Owner]]:
-    """iptoasn.com: first address, last address, AS number, country, name; or without number and name."""
+    """iptoasn.com: first address, last address, AS number, country, name; or the same without AS number and name."""
     for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
         if not row:
             continue
@@ -192,7 +193,7 @@ def _tsv_ranges(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, int, in
 
 def _row_owner(asn: str, country: str, name: str) -> Owner:
     number = _as_number(asn)
-    # AS 0 stands for what is not routed.
+    # AS 0 stands for addresses that are not routed.
     return Owner(number, _name(name) if number else None, _country(country))
 
 
@@ -204,7 +205,7 @@ def _address(path: Path, number: int, text: str) -> ipaddress.IPv4Address | ipad
 
 
 def _csv_ranges(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, int, int, Owner]]:
-    """`prefix,name`, without header or with one named so; a name may begin with its AS number."""
+    """`prefix,name`, with or without a header of these names; a name may begin with its AS number."""
     for number, row in enumerate(csv.reader(lines), start=1):
         if not row or (number == 1 and row[0].strip().lower() == "prefix"):
             continue

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 EPOCH = date(1970, 1, 1)
-# A dated list also labels records this many days before and after its period. Half a year, so that the reach of one
-# yearly list ends where that of the next begins.
+# A dated list also labels records this many days before and after its period. This is half a year, so that the reach
+# of a yearly list ends where that of the next one begins.
 REACH_DAYS = 183
 _DAY = r"\d{4}(?:-\d{2}(?:-\d{2})?)?"
 _PERIOD = re.compile(rf"({_DAY})(?:(?:_to_|\.\.|/)({_DAY})|-(\d{{4}}))?")
@@ -25,13 +25,13 @@ class Period(NamedTuple):
         return max(self.first - day, day - self.last, 0)
 
 
-# A list of a million entries has few different periods.
+# Even a list of a million entries has few different periods.
 @lru_cache(maxsize=4096)
 def parse_period(text: str) -> Period:
     """Parse a day, month or year, or two of them: `2024-03-14`, `2024-03`, `2021-2025`, `2024-01..2024-06`.
 
     Raises:
-        ValueError: for text that is no period.
+        ValueError: for text that is not a period.
     """
     found = _PERIOD.fullmatch(text.strip())
     if not found:

@@ -27,7 +27,7 @@ _DAY_OFFSET = 1 << 30
 
 
 class Prefix(NamedTuple):
-    """A prefix of IP version 4 or 6 by its first and last address."""
+    """An IPv4 or IPv6 prefix, given by its first and last address."""
 
     version: int
     first: int
@@ -40,7 +40,7 @@ class Prefix(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One entry of a list: a prefix, its label, and the period in which it holds (None for always)."""
+    """One entry of a list: a prefix, its label, and the period in which it is valid (None for always)."""
 
     prefix: Prefix
     label: str
@@ -48,29 +48,29 @@ class Entry(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What a list says about an address: its label in a period (None for always)."""
+    """What a list says about an address: a label and its period (None for always)."""
 
     period: Period | None
     label: str
 
 
 class Tie(NamedTuple):
-    """One prefix that several lists have for the same period, and their labels in alphabetical order."""
+    """A prefix that occurs in several lists for the same period, and their labels in alphabetical order."""
 
     prefix: str
     labels: tuple[str, ...]
 
     @property
     def is_contested(self) -> bool:
-        """Whether some of the lists name a malicious group, and some do not."""
+        """Whether some of the labels name a malicious group and others do not."""
         return len({is_malicious(label) for label in self.labels}) > 1
 
 
 def _label_of(labels: Collection[str]) -> str:
-    """The label of a prefix that has several: the first by name, but a malicious group counts before a known scanner.
+    """The label of a prefix that has several: the first by name, but malicious groups come before known scanners.
 
-    A block list must not leave a botnet out because a scanner is said to have the same addresses. The label then names
-    both, so that the report and the exports show that the lists disagree.
+    A block list must not leave out a botnet because another list says that the addresses belong to a scanner. If both
+    occur, the label names both, so that the report and the exports show that the lists disagree.
     """
     malicious = sorted(label for label in labels if is_malicious(label))
     others = sorted(label for label in labels if not is_malicious(label))
@@ -78,7 +78,7 @@ def _label_of(labels: Collection[str]) -> str:
 
 
 class Intervals(NamedTuple):
-    """Disjoint intervals in ascending order: the halves of their first addresses (uint64) and label codes (int32).
+    """Disjoint intervals in ascending order: the halves of their first addresses (uint64), and label codes (int32).
 
     An interval ends where the next begins; the code -1 stands for no label.
     """
@@ -112,7 +112,7 @@ class Intervals(NamedTuple):
         close_before(1 << 129)
         high = np.array([min(start >> 64, _HALF) for start in starts], dtype=np.uint64)
         low = np.array([start & _HALF for start in starts], dtype=np.uint64)
-        # An interval from 2**128 on has no addresses in it.
+        # An interval that starts at 2**128 or above contains no addresses.
         inside = np.array([start < 1 << 128 for start in starts])
         return cls(high[inside], low[inside], np.array(codes, dtype=np.int32)[inside])
 
@@ -120,13 +120,13 @@ class Intervals(NamedTuple):
 def search_intervals(
     high: np.ndarray, low: np.ndarray, intervals: Intervals, chosen: np.ndarray, out: np.ndarray
 ) -> None:
-    """Put the code of the interval that holds each chosen address into `out`.
+    """Write the code of the interval that contains each chosen address into `out`.
 
     Args:
         high, low: (n,) uint64, the halves of the addresses.
-        intervals: of the addresses' family.
+        intervals: the intervals of the addresses' family.
         chosen: (n,) bool, which addresses to look up.
-        out: (n,) int32, written to where chosen.
+        out: (n,) int32, written only where chosen.
     """
     _search(high, low, *intervals, chosen, out)
 
@@ -141,7 +141,7 @@ def _search(
     chosen: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Fills `out` (int32) where `chosen` with the code of the interval that holds each address."""
+    """Fills `out` (int32) where `chosen` with the code of the interval that contains each address."""
     for row in range(len(out)):
         if not chosen[row]:
             continue
@@ -166,7 +166,7 @@ class PrefixLabels:
         names: the labels in alphabetical order.
         ties: prefixes with several labels.
         prefix_count: number of different pairs of a prefix and a period.
-        notes: list entries that were skipped, in words.
+        notes: messages about list entries that were skipped.
         span: the first and last day of all dated entries; None if there are none.
     """
 
@@ -175,7 +175,8 @@ class PrefixLabels:
     prefix_count: int
     notes: list[str]
     span: Period | None
-    # The claims of each code. An address may have claims of several periods; the longest prefix of each comes first.
+    # The claims of each code. An address may have claims for several periods; within a period, the longest prefix
+    # comes first.
     _claims: list[tuple[Claim, ...]]
     _four: Intervals
     _six: Intervals
@@ -199,7 +200,7 @@ class PrefixLabels:
         return cls(names, sorted(ties), len(labels_of), list(notes), span, list(codes), four, six)
 
     def summary(self) -> str:
-        """What was read, in lines of text: prefixes, labels, dates, ties and what was skipped."""
+        """What was read, in lines of text: prefixes, labels, dates, ties and skipped entries."""
         lines = [f"{self.prefix_count:,} prefixes of {len(self.names):,} labels"]
         if self.span:
             first, last = (EPOCH + timedelta(days=day) for day in self.span)
@@ -213,23 +214,23 @@ class PrefixLabels:
         return "\n".join([*lines, *self.notes])
 
     def label(self, addresses: pa.Array | pa.ChunkedArray, days: np.ndarray | None = None) -> pa.Array:
-        """The label of each address as a string column, null where there is none.
+        """The label of each address as a string column, null if it has none.
 
         Args:
-            addresses: of length n, as text or, for IPv4, integers.
+            addresses: column of length n, as text or, for IPv4, integers.
             days: day of each record since 1970, int64 (n,). A dated entry labels records within `REACH_DAYS` of its
-                period, and the nearest period wins. Where none is near, an undated entry labels the record. With None,
-                only undated entries count.
+                period, and the nearest period wins. If no period is that near, an undated entry labels the record.
+                With None, only undated entries count.
         """
         place = {name: index for index, name in enumerate(self.names)}
         undated = [next((place[one.label] for one in claims if one.period is None), -1) for claims in self._claims]
         codes = self._codes(addresses)
-        # Code -1 stands for an address without a prefix; as an index it takes the last value.
+        # Code -1 stands for an address without a prefix; as an index, it selects the last value.
         found = np.array([*undated, -1], dtype=np.int32)[codes]
         if days is not None and self.span is not None:
             has_dates = np.array([*(any(one.period for one in claims) for claims in self._claims), False])
             rows = np.flatnonzero(has_dates[codes])
-            # There are few distinct pairs of a code and a day, however many rows.
+            # Even many rows have few distinct pairs of a code and a day.
             pairs, pair_of_row = np.unique(codes[rows] << 32 | (days[rows] + _DAY_OFFSET), return_inverse=True)
             nearest = [
                 _nearest(self._claims[pair >> 32], (pair & 0xFFFFFFFF) - _DAY_OFFSET) for pair in pairs.tolist()
@@ -241,7 +242,7 @@ class PrefixLabels:
         return pa.DictionaryArray.from_arrays(indices, pa.array(self.names, pa.string())).dictionary_decode()
 
     def _codes(self, addresses: pa.Array | pa.ChunkedArray) -> np.ndarray:
-        """The index into `_claims` for each of n addresses, int64 (n,); -1 for no prefix or no address."""
+        """The index into `_claims` for each of n addresses, int64 (n,); -1 for malformed or unlisted addresses."""
         parsed = parse_addresses(addresses)
         found = np.full(len(parsed.kind), -1, dtype=np.int32)
         for kind, intervals in ((IPV4, self._four), (IPV6, self._six)):
@@ -252,12 +253,12 @@ class PrefixLabels:
 def _coded(
     own: dict[Prefix, list[Claim]], version: int, codes: dict[tuple[Claim, ...], int]
 ) -> Iterator[tuple[int, int, int]]:
-    """First and last address of each prefix, outer before inner, and the code of all that is claimed inside it.
+    """First and last address of each prefix, outer before inner, and the code of all claims that apply inside it.
 
     Args:
         own: the claims of each prefix.
-        version: of the prefixes that are wanted.
-        codes: code of each tuple of claims; new ones are added.
+        version: IP version of the wanted prefixes.
+        codes: code of each tuple of claims; new tuples are added.
     """
     enclosing: list[tuple[int, tuple[Claim, ...]]] = []
     for prefix in sorted((one for one in own if one.version == version), key=lambda one: (one.first, -one.last)):
@@ -273,7 +274,7 @@ def _coded(
 def _nearest(claims: Sequence[Claim], day: int) -> str | None:
     """The label of the dated claim that is nearest to a day.
 
-    Of several claims that are as near, the one of the shortest period is taken, then that of the longest prefix.
+    Among equally near claims, the shortest period wins, then the longest prefix.
     """
     near = [
         (claim.period.distance(day), claim.period.last - claim.period.first, order, claim.label)
@@ -284,9 +285,9 @@ def _nearest(claims: Sequence[Claim], day: int) -> str | None:
 
 
 def label_records(table: pa.Table, labels: PrefixLabels, address: str = "src_ip") -> pa.Table:
-    """`table` with `label` set from the column `address` and, where there is one, `timestamp` (us).
+    """`table` with `label` set from the column `address` and, if there is one, the column `timestamp` (us).
 
-    A label that the input has stays where no prefix matches.
+    Labels of the input are kept where no prefix matches.
     """
     days = table["timestamp"].to_numpy() // DAY if "timestamp" in table.column_names else None
     found = labels.label(table[address], days)

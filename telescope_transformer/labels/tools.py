@@ -1,8 +1,8 @@
 """Recognises the tool that sent a packet by marks in its IP and TCP headers.
 
-A mark of 16 bits occurs by chance in one packet of 65,536. So a single mark is a hint; a source whose records agree is
-evidence. Users of a tool can turn most marks off. Marks that need several packets are tested over all SYNs of a source
-in the given table.
+A mark of 16 bits occurs by chance in one packet of 65,536. A single match is therefore only a hint; agreement among
+the records of a source is evidence. Users of a tool can turn most marks off. Marks that need several packets are
+tested over all SYNs of a source in the given table.
 """
 
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class _Headers(NamedTuple):
 
 
 def _column(table: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A column as int64 with 0 for null, and where it is not null; all null where the table lacks it."""
+    """A column as int64 with 0 for null, and a mask of its non-null values; all null if the table lacks it."""
     if name not in table.schema.names:
         return np.zeros(table.num_rows, dtype=np.int64), np.zeros(table.num_rows, dtype=bool)
     column = table.column(name)
@@ -90,7 +90,7 @@ def is_mirai(headers: _Headers) -> np.ndarray:
 
 
 def _spread(values: np.ndarray, headers: _Headers) -> np.ndarray:
-    """Largest minus smallest of `values` over the SYNs of each source, at every record of it (-1 without SYNs)."""
+    """Largest minus smallest of `values` over the SYNs of each source, for each of its records (-1 without SYNs)."""
     sources = int(headers.source.max(initial=-1)) + 1
     largest = np.full(sources, -1, dtype=np.int64)
     smallest = np.full(sources, np.iinfo(np.int64).max, dtype=np.int64)
@@ -106,9 +106,9 @@ def _has_enough_syns(headers: _Headers) -> np.ndarray:
 def is_unicornscan(headers: _Headers) -> np.ndarray:
     """Sequence number xor destination address xor (destination port, source port) is one secret for all SYNs.
 
-    The macro TCPHASHTRACK in the source of unicornscan; the address enters in the byte order of the scanning machine,
-    so both are tried. Compare Ghiette, Blenn, Doerr: Remote Identification of Port Scan Toolchains, NTMS 2016. Needs
-    three SYNs to more than one target.
+    See the macro TCPHASHTRACK in the source of unicornscan. The address has the byte order of the scanning machine, so
+    both orders are tried. Compare Ghiette, Blenn, Doerr: Remote Identification of Port Scan Toolchains, NTMS 2016.
+    This needs three SYNs to more than one target.
     """
     swapped = headers.dst.astype(np.uint32).byteswap().astype(np.int64)
     ports = (headers.dst_port << 16) | headers.src_port
@@ -122,8 +122,8 @@ def is_unicornscan(headers: _Headers) -> np.ndarray:
 def is_nmap(headers: _Headers) -> np.ndarray:
     """The halves of the sequence number differ by one secret in all SYNs, while the numbers themselves differ.
 
-    `seq32_encode` in Nmap's scan_engine_raw.cc writes the number of the try into both halves and hides them behind a
-    mask that is drawn once a scan. A tool that always sends one sequence number is not taken for Nmap.
+    `seq32_encode` in Nmap's scan_engine_raw.cc writes the number of the try into both halves and hides them with a
+    mask that is drawn once per scan. A tool that always sends the same sequence number is not taken for Nmap.
     """
     folded = (headers.seq >> 16) ^ (headers.seq & 0xFFFF)
     same = _spread(folded, headers) == 0
@@ -131,10 +131,10 @@ def is_nmap(headers: _Headers) -> np.ndarray:
 
 
 def tool_fingerprints(table: pa.Table) -> pa.Array:
-    """The tool that each of n records' headers point to (string, null for none); one of TOOLS.
+    """The tool that the headers of each of n records point to: one of TOOLS (string, null for none).
 
-    Of a flow record, the headers are those of its first packet. Columns that a mark needs and the table lacks
-    (`ip_id`, `tcp_seq`) leave that mark out.
+    The headers of a flow record are those of its first packet. If the table lacks a column that a mark needs (`ip_id`,
+    `tcp_seq`), that mark is left out.
     """
     headers = _headers(table)
     tests = {
@@ -152,7 +152,7 @@ def tool_fingerprints(table: pa.Table) -> pa.Array:
 
 
 def add_tools(table: pa.Table) -> pa.Table:
-    """`table` with its column `tool` set; what the input itself says of the tool stays where no mark is found."""
+    """`table` with its column `tool` set; the tool that the input gives is kept where no mark is found."""
     found = pa.chunked_array([tool_fingerprints(table)])
     index = table.schema.get_field_index("tool")
     if index < 0:

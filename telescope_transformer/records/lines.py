@@ -8,13 +8,13 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.records.damage import DamagedInput
 
 LONGEST_LINE = 16 << 20
-"""Bytes. No record of any format comes near it; a longer line means that a file is no text of records."""
+"""Bytes. No record of any format is nearly this long; a longer line means that a file does not hold text records."""
 
 _JUDGED_BYTES, _FEWEST_JUDGED = 512, 32
-"""Bytes by which text without a byte order mark is judged, and how many there must be: any header has more."""
+"""Most and fewest bytes by which text without a byte order mark is judged; any header has more than the fewest."""
 
 _PLAIN_TEXT = re.compile(rb"[\t\r\n -~]+")
-# Those of UTF-32 first: in little-endian, they begin as those of UTF-16 do.
+# UTF-32 comes first, because its little-endian mark begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
@@ -24,7 +24,7 @@ _MARKS = {
 
 
 def encoding_of(head: bytes) -> str:
-    """The encoding by the byte order mark, or UTF-16 by a zero in every other byte, or else `utf-8`."""
+    """The encoding: by the byte order mark, or UTF-16 if every other byte is zero, otherwise `utf-8`."""
     marked = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
     if marked is not None:
         return marked
@@ -36,7 +36,7 @@ def encoding_of(head: bytes) -> str:
 
 
 def as_utf8(head: bytes) -> bytes:
-    """The head of a text file as clean UTF-8: without a byte order mark, line ends as line feeds."""
+    """The head of a text file as clean UTF-8: without a byte order mark, with line feeds as line ends."""
     encoding = encoding_of(head)
     if encoding != "utf-8":
         return _clean(head.decode(encoding, "ignore").removeprefix("\ufeff").encode("utf-8", "replace"))
@@ -44,7 +44,7 @@ def as_utf8(head: bytes) -> bytes:
 
 
 def _clean(block: bytes) -> bytes:
-    """Undecodable bytes escaped as `\\xff`, CR LF and lone CR as LF, and no marks where files were put together."""
+    """Escapes undecodable bytes as `\\xff`, turns CR LF and CR into LF, and removes marks between joined files."""
     try:
         block.decode("utf-8")
     except UnicodeDecodeError:
@@ -57,10 +57,10 @@ def _clean(block: bytes) -> bytes:
 
 
 class TextBlocks:
-    """Iterates over the text of a file in blocks of whole lines, each of about the size of the blocks given.
+    """Iterates over the text of a file in blocks of whole lines, each about as large as the given blocks.
 
     At damage the text ends after the last whole line before it, because a value cut in two could pass for a valid one
-    (port 22 of 2222); `damage` then holds what was met. `raise_damage` is to be called when all lines are read.
+    (port 22 of 2222); `damage` then holds the exception. Call `raise_damage` when all lines are read.
     """
 
     def __init__(self, blocks: Iterator[bytes], name: str) -> None:
@@ -85,7 +85,7 @@ class TextBlocks:
             yield _clean(b"".join(held))
 
     def _decoded(self) -> Iterator[bytes]:
-        """The blocks as UTF-8, without a byte order mark; where they end in damage, `damage` is set."""
+        """The blocks as UTF-8, without a byte order mark; sets `damage` if they end in damage."""
         blocks = self._until_damage()
         first = next(blocks, b"")
         encoding = encoding_of(first)

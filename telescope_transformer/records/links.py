@@ -1,6 +1,6 @@
-"""A compiled walk over what comes before the IP header of a packet: link layers, tags and labels.
+"""A compiled walk over the headers before the IP header of a packet: link layers, tags and labels.
 
-Link types are those of the tcpdump group (www.tcpdump.org/linktypes.html). Positions are addresses in memory, each
+Link types are those of the tcpdump group (www.tcpdump.org/linktypes.html). Positions are memory addresses; each is
 compared with the end of the packet before it is read.
 """
 
@@ -9,7 +9,7 @@ from numba import njit
 from telescope_transformer.records.memory import big16, big32, byte_at, little16, little32
 
 CUT, NOT_IP_HERE, UNKNOWN = -1, -2, -3
-"""Instead of a position: the packet ends before its IP header, holds no IP, or is of an unknown link type."""
+"""Returned instead of a position: the packet ends before its IP header, holds no IP, or has an unknown link type."""
 
 _NULL, _ETHERNET, _PPP, _ATM, _RAW_BSD, _RAW_OPENBSD, _PPP_HDLC, _PPP_ETHER = 0, 1, 9, 11, 12, 14, 50, 51
 _RAW, _C_HDLC, _WIFI, _LOOP, _ENC, _LINUX_SLL, _PFLOG, _PRISM = 101, 104, 105, 108, 109, 113, 117, 119
@@ -92,7 +92,7 @@ _OTHER_NAMES = {
 
 
 def describe_link(link_type: int) -> str:
-    """A link type as messages call it."""
+    """The name of a link type for messages."""
     name = LINK_NAMES.get(link_type) or _OTHER_NAMES.get(link_type)
     return f"{link_type} (LINKTYPE_{name})" if name else str(link_type)
 
@@ -103,9 +103,9 @@ _DEEPEST_LABELS = 32
 
 @njit(cache=True, nogil=True)
 def _after_labels(at: int, stop: int) -> tuple[int, int, int]:
-    """Behind a stack of MPLS labels (RFC 3032): where what follows begins, the EtherType that it would have, a status.
+    """Skips a stack of MPLS labels (RFC 3032); returns where the payload begins, its EtherType, and a status.
 
-    The EtherType is 0 for an Ethernet frame behind a control word (RFC 4385), of a pseudowire.
+    The EtherType is 0 for an Ethernet frame of a pseudowire, which follows a control word (RFC 4385).
     """
     for _ in range(_DEEPEST_LABELS):
         if at + 4 > stop:
@@ -145,12 +145,12 @@ def _ppp_payload(at: int, stop: int) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)
 def _by_ethertype(ethertype: int, at: int, stop: int) -> tuple[int, int]:
-    """Where IP begins in a payload at `at` of an EtherType, behind any tags; the EtherType where the search ended."""
+    """Where IP begins in the payload at `at`, after any tags, and the EtherType at which the search ended."""
     for _ in range(_DEEPEST_TAGS):
         if ethertype == 0x0800 or ethertype == 0x86DD:
             return at, ethertype
         if ethertype < 0x0600:
-            # A length, not a type: IEEE 802.2 follows. With SNAP it gives an EtherType; SAP 6 is IP itself.
+            # This is a length, not a type, and IEEE 802.2 follows. With SNAP it has an EtherType; SAP 6 is IP itself.
             if at + 3 > stop:
                 return CUT, ethertype
             if byte_at(at) == 6 and byte_at(at + 1) == 6:
@@ -159,7 +159,7 @@ def _by_ethertype(ethertype: int, at: int, stop: int) -> tuple[int, int]:
                 return NOT_IP_HERE, ethertype
             at += 6
         elif ethertype in (0x8100, 0x88A8, 0x9100, 0x9200, 0x9300):
-            at += 2  # VLAN tags (IEEE 802.1Q, 802.1ad and what came before it)
+            at += 2  # VLAN tags (IEEE 802.1Q, 802.1ad and its forerunners)
         elif ethertype == 0x8926:
             at += 4  # VN-tag
         elif ethertype == 0x893F or ethertype == 0x8909:
@@ -181,7 +181,7 @@ def _by_ethertype(ethertype: int, at: int, stop: int) -> tuple[int, int]:
                 return at, inner
             at += 12
         elif ethertype == 0x894F:
-            # Network service header (RFC 8300): its length in words, and the protocol of what follows.
+            # Network service header (RFC 8300) with its length in words and the protocol of its payload.
             if at + 4 > stop:
                 return CUT, ethertype
             following = byte_at(at + 3)
@@ -214,7 +214,7 @@ def _ethernet(at: int, stop: int) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)
 def _ppp(at: int, stop: int) -> tuple[int, int]:
-    """PPP with or without address and control bytes, or Cisco's HDLC, which has an EtherType behind its own."""
+    """PPP with or without address and control bytes, or Cisco's HDLC, which has an EtherType after these bytes."""
     if at + 4 > stop:
         return CUT, 0
     first = byte_at(at)
@@ -232,7 +232,7 @@ def _wifi(at: int, stop: int) -> tuple[int, int]:
     if at + 24 > stop:
         return CUT, 0
     control, flags = byte_at(at), byte_at(at + 1)
-    # Type 2 is data, subtypes with bit 2 hold none; flag 0x40 is encryption.
+    # Type 2 means data, but subtypes with bit 2 carry none. Flag 0x40 means encryption.
     if (control >> 2) & 3 != 2 or control & 0x40 or flags & 0x40:
         return NOT_IP_HERE, 0
     header = 24
@@ -292,7 +292,7 @@ def _is_ip_family(family: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _behind_header(at: int, stop: int, link_type: int) -> tuple[int, int]:
-    """Link types whose header tells its own length, before another link layer or IP."""
+    """Link types whose header states its own length and is followed by another link layer or IP."""
     if at + 12 > stop:
         return CUT, 0
     if link_type == _PFLOG:
@@ -319,7 +319,7 @@ def _behind_header(at: int, stop: int, link_type: int) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)
 def find_ip(start: int, stop: int, link_type: int) -> tuple[int, int]:
-    """Where the IP header of a packet begins, or CUT, NOT_IP_HERE or UNKNOWN; the last EtherType met, 0 if none."""
+    """Where the IP header of a packet begins, or CUT, NOT_IP_HERE or UNKNOWN; and the last EtherType, 0 if none."""
     if link_type == _ETHERNET:
         return _ethernet(start, stop)
     if link_type in (_RAW, _RAW_BSD, _RAW_OPENBSD, _IPV4_ONLY, _IPV6_ONLY):
@@ -336,7 +336,7 @@ def find_ip(start: int, stop: int, link_type: int) -> tuple[int, int]:
     if link_type in (_PPP, _PPP_HDLC, _C_HDLC):
         return _ppp(start, stop)
     if link_type in (_PPP_WITH_DIRECTION, _PPP_PPPD):
-        # A byte for the direction; pppd writes it in the place of the address.
+        # A byte for the direction comes first; pppd writes it in place of the address.
         return _ppp(start + (2 if link_type == _PPP_PPPD else 1), stop)
     if link_type == _PPP_ETHER:
         return _by_ethertype(0x8864, start, stop)
@@ -351,7 +351,7 @@ def find_ip(start: int, stop: int, link_type: int) -> tuple[int, int]:
     if link_type == _NETANALYZER:
         return _ethernet(start + 4, stop)
     if link_type in (_FIREWIRE, _IPOIB):
-        # Two addresses of eight bytes; a global routing header of 40. An EtherType follows, and InfiniBand pads it.
+        # Two addresses of 8 bytes, or a global routing header of 40. An EtherType follows, which InfiniBand pads.
         at = start + (16 if link_type == _FIREWIRE else 40)
         return (CUT, 0) if at + 4 > stop else _by_ethertype(big16(at), at + (2 if link_type == _FIREWIRE else 4), stop)
     if link_type in (_PFLOG, _ENC, _RADIOTAP, _PRISM, _AVS, _PPI, _PKTAP, _PKTAP_DARWIN):

@@ -1,4 +1,4 @@
-"""The time at the beginning of a line of a log, as syslog, systemd, and Cisco's devices write it."""
+"""Reads the time at the beginning of a log line, as syslog, systemd and Cisco's devices write it."""
 
 import re
 from datetime import UTC, datetime
@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from telescope_transformer.records.dates import UNCLEAR_ZONES, ZONES
 
 GUESSED = "times without a year or a zone are taken as UTC, before the file's last change"
-"""What users are told where a year was guessed."""
+"""The note for the user if a year was guessed."""
 
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ZONE = "|".join((*ZONES, *UNCLEAR_ZONES))
 STAMP = re.compile(
-    # A length (RFC 6587), a priority, a version (RFC 5424); Cisco's star and dot mean a clock that is not set.
+    # A length (RFC 6587), a priority, a version (RFC 5424). Cisco's star and dot mean that the clock is not set.
     # Cisco's routers number their messages, and systemd writes the day of the week.
     r"^(?:\d{1,5} (?=<))?(?:<\d{1,3}>)?[:\s]*(?:1 )?(?:[\w.-]{1,64}: ){0,2}[*.\[]?(?:"
     r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}(?P<sep>[-/:])\d\d(?P=sep)\d\d[T -]\d\d:\d\d:\d\d(?:[.,]\d+)?"

@@ -1,4 +1,4 @@
-"""Logs with a record a line of free text: a function says what the fields of a line are."""
+"""Reads logs with one record per line of free text; a function extracts the fields of a line."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from telescope_transformer.records.validation import Chunk, Validator
 
 Fields = dict[str, Any]
 LineParser = Callable[[str], Fields | None]
-"""The fields of a line; None if it is no flow record, and empty if it is one of a form that is not known."""
+"""Gives the fields of a line: None if it is not a flow record, empty if it is a flow record of an unknown form."""
 
 PART_OF_RECORD: Fields = {"": None}
 """Stands for the fields of a line whose record ends in a later line."""
@@ -22,7 +22,7 @@ PART_OF_RECORD: Fields = {"": None}
 TUPLE = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 _SNIFFED_LINES = 200
 _LONGEST_LINE = 1 << 14
-"""Characters of a line that are looked at; syslog lines are shorter (RFC 5424, section 6.1, asks for 2,048 octets)."""
+"""Characters of a line that are parsed; syslog lines are shorter (RFC 5424, section 6.1, asks for 2,048 octets)."""
 
 
 def has_records(head: bytes, parse: LineParser) -> bool:
@@ -35,10 +35,10 @@ def has_records(head: bytes, parse: LineParser) -> bool:
 
 
 def read_lines(file: InputFile, context: ReadContext, parse: LineParser, optional: Sequence[str]) -> Iterator[Chunk]:
-    """Flow records of the lines of a log; other lines are skipped.
+    """Reads the flow records of a log; skips all other lines.
 
     Args:
-        optional: names of the fields beside those of TUPLE that `parse` may give.
+        optional: names of the fields besides those of TUPLE that `parse` may give.
     """
     validator, row = Validator(file.name, context), 1
     text = TextBlocks(file.blocks(), file.name)
@@ -76,14 +76,14 @@ def line_format(
     marks: LineParser | None = None,
     note: str | None = None,
 ) -> Format:
-    """The format of a log, recognised by its first lines.
+    """The format of a log that is recognised by its first lines.
 
     Args:
-        name: of the format.
-        parse: the fields of a line.
-        optional: names of the fields beside those of TUPLE that `parse` may give.
-        marks: what a line of the log is recognised by; None is `parse`.
-        note: what the user is told of every such file.
+        name: name of the format.
+        parse: gives the fields of a line.
+        optional: names of the fields besides those of TUPLE that `parse` may give.
+        marks: recognises a line of the log; None means that `parse` does.
+        note: note for the user about every such file.
     """
 
     def sniff(head: bytes) -> bool:

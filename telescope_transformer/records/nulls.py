@@ -1,7 +1,7 @@
 """The texts that mean a missing value; every reader uses the same list for every field."""
 
 # The missing values of pandas' CSV reader, of MySQL and PostgreSQL exports (\N), of Zeek ("-", "(empty)") and of the
-# languages that logs are written in, and the errors of spreadsheets. Compared without case.
+# languages in which loggers are written, and the errors of spreadsheets. Case is ignored.
 _NULLS = r"""
 - -- (empty) (null) (none) <na> <null> <nil> <none> #n/a #na n/a n.a. na nan -nan nat nil none null undefined \n
 1.#ind -1.#ind 1.#qnan -1.#qnan

@@ -1,9 +1,9 @@
 """A compiled walk over the headers of one packet: link layer, IPv4 or IPv6, then ports, flags and ICMP type.
 
-Tunnels stay opaque: a GRE or IP-in-IP packet is a record of its outer addresses, with the tunnel's protocol number and
-ports 0. A fragment after the first has no ports either, and so ports 0, as NetFlow exporters write it.
+Tunnels are not opened: the record of a GRE or IP-in-IP packet has the outer addresses, the tunnel's protocol number
+and ports 0. A fragment after the first one also gets ports 0, as NetFlow exporters do it.
 
-Positions are addresses in memory, each compared with the end of the packet before it is read.
+Positions are memory addresses; each is compared with the end of the packet before it is read.
 """
 
 from typing import Any
@@ -37,12 +37,12 @@ PACKET = np.dtype(
     ],
     align=True,
 )
-"""A packet, or a flow record that began with it: times in microseconds, `last` that of its last packet."""
+"""A packet, or the flow record that begins with it. Times are in microseconds; `last` is that of the last packet."""
 
 Record = Any
-"""One element of a PACKET array, whose fields numba takes as attributes."""
+"""One element of a PACKET array; numba accesses its fields as attributes."""
 
-# What the walk says about a packet.
+# The results of the walk over a packet.
 RECORD, NOT_IP, CUT_LINK, CUT_IP, BAD_IP, CUT_TRANSPORT, BAD_TIME, UNKNOWN_LINK, NO_INTERFACE = range(9)
 REASONS = {
     CUT_LINK: "shorter than its link header",
@@ -65,7 +65,7 @@ def number32(at: int, big_endian: bool) -> int:
 
 @njit(cache=True, nogil=True)
 def _read_transport(at: int, stop: int, packet: Record) -> int:
-    """Ports of TCP, UDP, DCCP, SCTP and UDP-Lite, sequence number and flags of TCP, type and code of ICMP."""
+    """Reads ports of TCP, UDP, DCCP, SCTP and UDP-Lite, sequence number and flags of TCP, type and code of ICMP."""
     protocol = packet.protocol
     if protocol == 6 or protocol == 17 or protocol == 33 or protocol == 132 or protocol == 136:
         if at + 4 > stop:
@@ -109,13 +109,13 @@ def _read_ipv4(at: int, stop: int, packet: Record) -> int:
 
 @njit(cache=True, nogil=True)
 def _read_ipv6(at: int, stop: int, packet: Record) -> int:
-    """RFC 8200, sections 3 and 4: the extension headers are passed over up to the first that is none."""
+    """RFC 8200, sections 3 and 4: skips the extension headers."""
     if at + 40 > stop:
         return CUT_IP
     payload, following = big16(at + 4), byte_at(at + 6)
     total = 40 + payload
-    # A length of 0 with a hop-by-hop header is a jumbogram (RFC 2675), with much behind it a segment that the network
-    # card was to cut; otherwise nothing follows but the padding of a short frame.
+    # A length of 0 with a hop-by-hop header means a jumbogram (RFC 2675). If many bytes follow, it is a segment that
+    # the network card was to cut; otherwise only the padding of a short frame follows.
     if payload == 0 and following != 59 and (following == 0 or stop - at - 40 >= 20):
         total = stop - at
     packet.bytes = np.uint64(total)
@@ -162,7 +162,7 @@ def _clear(packet: Record) -> None:
 def read_packet(start: int, stop: int, link_type: int, micros: int, packets: np.ndarray, index: int) -> int:
     """Reads the packet between two addresses into `packets[index]` (PACKET) and says what it is, RECORD if valid.
 
-    Of a packet that is not IP, the field `ip_id` there is the EtherType, 0 if it has none.
+    If a packet is not IP, `ip_id` holds its EtherType, 0 if it has none.
     """
     at, ethertype = find_ip(start, stop, link_type)
     if at < 0:

@@ -1,4 +1,4 @@
-"""Columns of any Arrow type to the values of one field, each with a status; nothing here raises on a value."""
+"""Turns columns of any Arrow type into values of a field, each with a status; nothing here raises on a value."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,14 +45,14 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def distinct_texts(values: pa.Array) -> tuple[list[str], np.ndarray]:
-    """The distinct texts of a column without surrounding blanks (a null is ""), and the index of each row's (n,)."""
+    """The distinct texts of a column, stripped of blanks (a null is ""), and each row's index into them (n,)."""
     encoded = values.cast(pa.binary()).fill_null(b"").dictionary_encode()
     texts = [text.decode("utf-8", "replace").strip() for text in encoded.dictionary.to_pylist()]
     return texts, encoded.indices.to_numpy(zero_copy_only=False)
 
 
 def mark_nulls(values: pa.Array, status: np.ndarray) -> None:
-    """Turns INVALID into MISSING, in place, where the text says that there is no value."""
+    """Turns INVALID into MISSING, in place, where the text means a missing value."""
     odd = np.flatnonzero(status == INVALID)
     if len(odd) and is_text(values.type):
         texts, codes = distinct_texts(values.take(pa.array(odd)))
@@ -88,7 +88,7 @@ def _plain_number(text: str) -> str | None:
 
 
 def _read_other_numbers(values: pa.Array, numbers: np.ndarray, status: np.ndarray) -> None:
-    """Reads the numbers of `_plain_number`, in place."""
+    """Reads the numbers that `_plain_number` knows, in place."""
     odd = np.flatnonzero(status == INVALID)
     if not len(odd):
         return
@@ -113,7 +113,7 @@ def parse_words(values: pa.Array, parse: Callable[[str], int | None]) -> Parsed:
 
 
 def _packed_addresses(values: pa.Array) -> Addresses:
-    """Addresses of 4 or 16 bytes in network order, as databases store them in columns of fixed-size binary."""
+    """Reads addresses of 4 or 16 bytes in network order, as databases store them in columns of fixed-size binary."""
     rows, width = len(values), values.type.byte_width
     data = b"".join(value or bytes(width) for value in values.to_pylist())
     present = np.asarray(values.is_valid())
@@ -132,7 +132,7 @@ def _packed_addresses(values: pa.Array) -> Addresses:
     return Addresses(high, low, kind.astype(np.uint8))
 
 
-# Accept a host name before the address (as Java writes it) or after it in parentheses, and a port after it.
+# These accept a host name before the address (as Java writes it) or after it in parentheses, and a port after it.
 _NAMED_ADDRESS = re.compile(r"(?:[A-Za-z][\w.-]*)?/(?P<java>[0-9a-fA-F.:]+)|(?P<plain>[0-9a-fA-F.:]+) \([\w.-]+\)")
 _WITH_PORT = re.compile(r"(?P<four>(?:\d{1,3}\.){3}\d{1,3}):\d{1,5}|\[(?P<six>[0-9a-fA-F:.]+)\]:\d{1,5}")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{8}")
@@ -140,7 +140,7 @@ _LARGE_NUMBER = re.compile(r"-?\d{8,39}(?:\.0*)?")
 
 
 def _plain_address(text: str) -> str | None:
-    """An address with a name or a port, or as a number of any size, in its usual form; None for other text."""
+    """The usual form of an address that is written with a name or a port, or as a large number; else None."""
     found = _NAMED_ADDRESS.fullmatch(text) or _WITH_PORT.fullmatch(text)
     if found:
         return found[1] or found[2]
@@ -152,7 +152,7 @@ def _plain_address(text: str) -> str | None:
     if number < 0:
         # Java and Spark have no unsigned type.
         number = number & 0xFFFFFFFF if number >= -(1 << 31) else -1
-    # Between the addresses of IPv4 and those of IPv6 that are in use lie times and identifiers.
+    # Numbers between the IPv4 addresses and the IPv6 addresses in use are times and identifiers.
     return str(ip_address(number)) if 0 <= number < 1 << 32 or 1 << 112 <= number < 1 << 128 else None
 
 
@@ -189,7 +189,7 @@ def parse_sources(values: pa.Array) -> Parsed:
 
 
 def parse_destinations(values: pa.Array, sensors: SensorNames) -> Parsed:
-    """Canonical text of addresses; a sensor name becomes its pseudo-address."""
+    """Canonical text of addresses; a sensor name is replaced by its pseudo-address."""
     addresses = _addresses(values)
     odd = np.flatnonzero(addresses.kind == MALFORMED)
     if len(odd) and is_text(values.type):
@@ -203,7 +203,7 @@ def parse_destinations(values: pa.Array, sensors: SensorNames) -> Parsed:
 
 
 def parse_labels(values: pa.Array) -> Parsed:
-    """Any plain value as text; what says that there is none is null."""
+    """Any plain value as text; text that means a missing value becomes null."""
     if not is_text(values.type):
         values = values.cast(pa.string())
     texts, codes = distinct_texts(values)
@@ -213,7 +213,7 @@ def parse_labels(values: pa.Array) -> Parsed:
 
 
 def encoded(record: Mapping[str, Any]) -> dict[str, bytes | None]:
-    """The values of a record as UTF-8; raises UnicodeEncodeError for half a surrogate pair, which is no text."""
+    """The values of a record as UTF-8; raises UnicodeEncodeError for half a surrogate pair."""
     found = {name: _plain_value(value) if isinstance(value, dict) else value for name, value in record.items()}
     return {name: None if value is None else str(value).encode("utf-8") for name, value in found.items()}
 
@@ -227,5 +227,5 @@ def _plain_value(value: dict[str, Any]) -> Any:
 
 
 def record_columns(records: Sequence[Mapping[str, bytes | None]], names: Iterable[str]) -> dict[str, pa.Array]:
-    """Columns of bytes from records of them; a name that a record lacks is null there."""
+    """Turns records of bytes into columns; a name that a record lacks becomes null."""
     return {name: pa.array([record.get(name) for record in records], pa.binary()) for name in names}

@@ -13,7 +13,7 @@ NO_DESTINATION = "no destination column; every record has the destination 240.0.
 def partition_columns(
     file: InputFile, resolved: Mapping[str, str], stored: Collection[str], rows: int
 ) -> dict[str, pa.Array]:
-    """A constant column of `rows` values for each field that is in a partition and in no stored column."""
+    """A constant column of `rows` values for each field that comes from a partition and not from a stored column."""
     return {
         field: pa.repeat(pa.scalar(file.partitions[column], pa.string()), rows)
         for field, column in resolved.items()

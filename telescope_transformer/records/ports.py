@@ -1,16 +1,16 @@
-"""Ports, and what stands for them in ICMP: the type as source port and the code as destination port.
+"""Reads ports, and their counterparts in ICMP: the type as source port and the code as destination port.
 
-Files write the ICMP type and code in several ways. They are told apart row by row:
+Files write the ICMP type and code in several ways, which are distinguished row by row:
 
-- in columns of their own;
+- in separate columns;
 - as source and destination port (Zeek, Suricata, packets);
-- as one number, type * 256 + code, in the destination port, the source port being 0 or absent (NetFlow and IPFIX
-  exporters, nfdump up to 1.7.1, SiLK, pmacct), or in the source port, the destination port being 0, or in both;
+- as one number, type * 256 + code, in the destination port if the source port is 0 or absent (NetFlow and IPFIX
+  exporters, nfdump up to 1.7.1, SiLK, pmacct), or in the source port if the destination port is 0, or in both;
 - as `type.code` or `type/code` in one of the ports (nfdump);
-- as one number in a column of its own (ICMP_TYPE of NetFlow version 9, icmpTypeCodeIPv4 of IPFIX).
+- as one number in a separate column (ICMP_TYPE of NetFlow version 9, icmpTypeCodeIPv4 of IPFIX).
 
-A type or code above 255 after that is no ICMP, and the row is rejected. A type that the file does not give is
-`UNKNOWN_ICMP_TYPE`: type 0 is an echo reply.
+If a type or code is still above 255 after that, the row is rejected. A type that the file does not give becomes
+`UNKNOWN_ICMP_TYPE`, because type 0 is an echo reply.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def parse_ports(raw: Mapping[str, pa.Array], protocols: np.ndarray) -> tuple[Par
     src, dst = _column(raw, "src_port", rows), _column(raw, "dst_port", rows)
     icmp = (protocols == ICMP) | (protocols == ICMPV6)
     has_ports = np.isin(protocols, PORT_PROTOCOLS)
-    # A file without source ports has none to miss.
+    # In a file without source ports, none counts as missing.
     src_needed = has_ports if "src_port" in raw else np.zeros(rows, dtype=bool)
     ports = [
         (parsed.values.copy(), np.where(~needed & (parsed.status == MISSING), VALID, parsed.status))
@@ -50,7 +50,7 @@ _ADDRESS_WITH_PORT = r"^\s*(?:[\d.]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})\s*$"
 
 
 def with_ports_of_addresses(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
-    """Take ports from addresses such as `192.0.2.1:40000` where there is no other port."""
+    """Takes ports from addresses such as `192.0.2.1:40000` if there is no other port."""
     found = dict(raw)
     for end in ("src", "dst"):
         addresses, ports = raw.get(f"{end}_ip"), raw.get(f"{end}_port")
@@ -71,7 +71,7 @@ def _column(raw: Mapping[str, pa.Array], field: str, rows: int) -> Parsed:
 
 
 def _icmp(raw: Mapping[str, pa.Array], src: Parsed, dst: Parsed, places: np.ndarray) -> tuple[Parsed, Parsed]:
-    """Types and codes of the ICMP rows at `places`; `raw` holds these rows alone."""
+    """Types and codes of the ICMP rows at `places`; `raw` holds only these rows."""
     kinds, kind_status = np.array(src.values)[places], src.status[places]
     codes, code_status = np.array(dst.values)[places], dst.status[places]
     _split_dotted(raw, kinds, kind_status, codes, code_status)
@@ -79,7 +79,7 @@ def _icmp(raw: Mapping[str, pa.Array], src: Parsed, dst: Parsed, places: np.ndar
     no_code = (code_status == MISSING) | ((code_status == VALID) & (codes == 0))
     in_dst = no_kind & (code_status == VALID) & (codes > _LARGEST_BYTE)
     in_src = no_code & (kind_status == VALID) & (kinds > _LARGEST_BYTE) & (kinds != UNKNOWN_ICMP_TYPE)
-    # Some exporters give the type, or the same number, and again with it the code.
+    # Some exporters write the joint number as destination port, and the type or the same number as source port.
     repeated = (codes >> 8 == kinds) | (codes == kinds)
     in_both = (kind_status == VALID) & (code_status == VALID) & (codes > _LARGEST_BYTE) & repeated
     joint = np.where(in_src, kinds, codes)
@@ -89,7 +89,7 @@ def _icmp(raw: Mapping[str, pa.Array], src: Parsed, dst: Parsed, places: np.ndar
     if "icmp_type" in raw:
         own = parse_numbers(raw["icmp_type"], _LARGEST_PORT)
         use, joint = own.status != MISSING, np.asarray(own.values)
-        # A type without a code: the port may hold the identifier of an echo request, which is no code.
+        # A type without a code: the port may hold the identifier of an echo request instead of a code.
         codes = np.where(use & (codes > _LARGEST_BYTE), 0, codes)
         joined = use & (own.status == VALID) & (joint > _LARGEST_BYTE)
         codes, code_status = np.where(joined, joint & 0xFF, codes), np.where(joined, VALID, code_status)
@@ -115,9 +115,9 @@ def _split_dotted(
     codes: np.ndarray,
     code_status: np.ndarray,
 ) -> None:
-    """Reads `type.code` or `type/code` in one port, in place, where the other is 0 or missing.
+    """Reads `type.code` or `type/code` in one port, in place, if the other port is 0 or missing.
 
-    `8.0` is also how 8 is written where a table of numbers went through floats; but then both ports have a point.
+    A table that went through floats also writes 8 as `8.0`, but then both ports have a point.
     """
     found = {}
     for field in ("src_port", "dst_port"):
@@ -141,7 +141,7 @@ def _split_dotted(
 
 
 def _text(values: pa.Array) -> pa.Array:
-    """Text whose bytes are ASCII; other bytes make it empty, as no number has any."""
+    """ASCII text; text with other bytes becomes empty, because no number contains them."""
     try:
         return values.cast(pa.string())
     except pa.ArrowInvalid:

@@ -1,8 +1,8 @@
-"""IP protocols and TCP flags by all the names that exporters write."""
+"""Reads IP protocols and TCP flags by all names that exporters write."""
 
 import re
 
-# A line for each number: the keyword of IANA's "Assigned Internet Protocol Numbers", then the names of nfdump, of
+# One line per number: the keyword of IANA's "Assigned Internet Protocol Numbers", then the names of nfdump, of
 # /etc/protocols and of Argus, Zeek and Suricata where they differ.
 _NAMES = """
 0 hopopt ip6-hop hopopts ipv6-hopopts
@@ -168,7 +168,8 @@ _NUMBERS = {
 # `TCP (6)`, `6:tcp`, `6-TCP`, `TCP[6]`, `(6) TCP`
 _WITH_NAME = re.compile(r"^\(?([\w.\-]+?)\s*(?:[(\[:/\-]|\)\s)\s*([\w.\-]+)\s*[)\]]?$")
 
-# Honeypots call a service a protocol. These run over TCP alone (IANA's Service Name and Port Number Registry).
+# Honeypots write a service as the protocol. These services run only over TCP (IANA's Service Name and Port Number
+# Registry).
 _SERVICES = """
 adb amqp cassandra elasticsearch ftp ftps git http http-proxy https imap imaps jdwp ldaps modbus mongodb mqtt ms-sql-s
 mssql mssqld mysql mysqld nntp oracle pop3 pop3s postgres postgresql pptp printer rdpd redis s7comm samba sftp smb smbd
@@ -185,10 +186,10 @@ _WITH_NUMBER = re.compile(r"^(?:ip)?proto(?:col)?([0-9]+)$")
 
 
 def protocol_number(text: str) -> int | None:
-    """The number of a protocol given by number (`6`, `6.0`, `0x06`), name or both (`TCP (6)`), None if it is none."""
+    """The number of a protocol given by number (`6`, `6.0`, `0x06`), name or both (`TCP (6)`); None for other text."""
     if len(text) > _LONGEST_NAME:
         return None
-    # Where the decimal sign is a comma, spreadsheets write `6,0`.
+    # Spreadsheets that use a decimal comma write `6,0`.
     whole, _, fraction = text.replace(",", ".").partition(".")
     if whole.isascii() and whole.isdigit() and not fraction.strip("0"):
         return int(whole) if len(whole) <= 9 and int(whole) <= 255 else None
@@ -211,7 +212,7 @@ def protocol_number(text: str) -> int | None:
 
 
 def transport_of_service(text: str) -> int | None:
-    """The number of the protocol that carries a service (`ssh`); None if several may, or none is known."""
+    """The number of the protocol that carries a service (`ssh`); None if it is ambiguous or not known."""
     return 6 if text.lower() in _SERVICES_OF_TCP else None
 
 
@@ -247,13 +248,13 @@ _HEXADECIMAL = re.compile(r"\b0x[0-9a-f]{1,8}\b", re.IGNORECASE)
 _AROUND = "<>[](){}'\" "
 _BETWEEN_WORDS = str.maketrans(",|+/;&'\"-", " " * 9)
 _NO_FLAG = str.maketrans("", "", ".-_*·, |+;&'\"")
-# How many digits a number of flags has if it is binary: six flags, eight, with the nonce sum, with the reserved bits.
+# Number of digits of binary flags: six flags, eight flags, with the nonce sum, with the reserved bits.
 _BINARY_DIGITS = (6, 8, 9, 12)
 _LARGEST_FLAGS = 0xFFF
 
 
 def flags_number(text: str) -> int | None:
-    """TCP flags from a number (`2`, `0x12`), letters (`S`, `.AP.SF`) or words (`SYN,ACK`); None if none fits."""
+    """TCP flags from a number (`2`, `0x12`), letters (`S`, `.AP.SF`) or words (`SYN,ACK`); None for other text."""
     whole, _, fraction = text.partition(".")
     if whole.isascii() and whole.isdigit() and not fraction.strip("0"):
         if len(whole) in _BINARY_DIGITS and set(text) <= {"0", "1"}:
@@ -276,11 +277,11 @@ def _flags_of_letters(text: str) -> int | None:
         # Snort writes the bits of RFC 3168 as 1 and 2.
         text = text.replace("1", "C").replace("2", "E")
     if text.endswith(".") and text.count(".") == 1 and len(text) <= 5:
-        # tcpdump's dot is an acknowledgement; the dots of nfdump fill a place each.
+        # tcpdump's dot means an acknowledgement; nfdump's dots each stand for a flag that is not set.
         text = text[:-1] + "A"
     flags, _, mask = text.partition("/")
     if set(flags) <= set(mask):
-        # A filter's "S/SA": of SYN and ACK, SYN is set.
+        # "S/SA", as in a packet filter, means that SYN is set among SYN and ACK.
         text = flags
     letters = text.replace("/", "").translate(_NO_FLAG)
     if not set(letters) <= set(_FLAG_LETTERS):

@@ -1,4 +1,4 @@
-"""Files of any format to flow records: one scan over all inputs, with every row accounted for."""
+"""Reads flow records from files of any format: one scan over all inputs that accounts for every row."""
 
 import logging
 import struct
@@ -24,18 +24,18 @@ from telescope_transformer.records.validation import Chunk
 logger = logging.getLogger(__name__)
 
 REJECTS_LISTED = 500_000
-"""Rejected rows that are listed; further ones are only counted. Each takes a few hundred bytes of memory."""
+"""Rejected rows that are listed; any more are only counted. Each takes a few hundred bytes of memory."""
 
 LIBRARY_ERRORS = (pa.ArrowException, ArithmeticError, LookupError, RecursionError, TypeError, ValueError, struct.error)
-"""What the libraries behind a reader raise on content that they did not expect. Readers turn the errors that they know
-into rejects or an InputError that says more; this is the last boundary, so that no traceback reaches a user."""
+"""Exceptions that the libraries behind a reader raise on unexpected content. Readers turn the errors that they know
+into rejects or a more specific InputError. Catching these here makes sure that no traceback reaches a user."""
 
 _SKIPPED_NAMED = 5
 _SENSORS_NAMED = 5
 
 
 class Counts(NamedTuple):
-    """Rows of the inputs: read = kept + rejected. Skipped rows are no flow records, or not sent to the telescope."""
+    """Rows of the inputs: read = kept + rejected. Skipped rows are not flow records, or not sent to the telescope."""
 
     read: int = 0
     kept: int = 0
@@ -47,7 +47,7 @@ class Counts(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One input file as it was read: its name, format and counts, and where its content lies."""
+    """One input file as it was read: its name, format and counts, and the path of its content."""
 
     file: str
     format: str
@@ -61,7 +61,7 @@ class FlowRecords:
 
     `table` follows `schema.FLOW_SCHEMA` less the optional columns that no input has; `rejects` follows
     `rejects.REJECTS_SCHEMA`; `sensors` maps sensor names to pseudo-addresses; `damage` lists the files that were cut
-    off or corrupt, and `notes` what else the user must be told.
+    off or corrupt, and `notes` holds all other notes for the user.
     """
 
     table: pa.Table
@@ -85,10 +85,10 @@ class FlowRecords:
 class RecordScan:
     """Iterates over the record batches of all inputs, once; the account is complete when the iteration is.
 
-    Batches of one file have one schema; `schema.align` brings those of several to a common one.
+    All batches of a file have the same schema; `schema.align` brings batches of several files to a common schema.
 
     Args:
-        is_part: other scans read the rest of the inputs, so that a part without a single row is no error.
+        is_part: whether other scans read the rest of the inputs, so that a part without a single row is not an error.
     """
 
     def __init__(
@@ -124,12 +124,12 @@ class RecordScan:
 
     @property
     def sensors(self) -> dict[str, str]:
-        """Sensor names met so far, and their pseudo-addresses."""
+        """Sensor names seen so far, and their pseudo-addresses."""
         return self._context.sensors.addresses()
 
     @property
     def notes(self) -> list[str]:
-        """What the user must be told beside the counts."""
+        """Notes for the user, besides the counts."""
         notes = [*self._context.notes, self._telescope.note()]
         if self.sensors:
             named = ", ".join(list(self.sensors)[:_SENSORS_NAMED])
@@ -165,7 +165,7 @@ class RecordScan:
             self._raise_for_nothing()
 
     def _raise_for_nothing(self) -> None:
-        """Raises what is wrong where no file holds a single row."""
+        """Raises the cause if no file holds a single row."""
         if self.damage:
             raise self.damage[0]
         if self._passed_over and len(self._passed_over) == len(self._files):
@@ -173,7 +173,7 @@ class RecordScan:
         raise NoRecordsError(f"{', '.join(file.name for file in self._files[:5])}: no records in the input")
 
     def parts(self) -> list["RecordScan"]:
-        """A scan of each file by itself, for workers that read files apart; `absorb` takes their accounts back."""
+        """One scan per file, for workers that read files separately; `absorb` adds their accounts to this scan."""
         context = self._context
         return [
             RecordScan(
@@ -203,7 +203,7 @@ class RecordScan:
         """Add the `account` and the rejects of a part that was read elsewhere.
 
         Raises:
-            InputError: if two sensor names got one pseudo-address, because they were met by different workers.
+            InputError: if different workers gave two sensor names the same pseudo-address.
         """
         for file, format, counts, path in account["sources"]:
             self.sources.append(Source(file, format, Counts(*counts), Path(path)))
@@ -305,10 +305,10 @@ def read_records(
     Args:
         columns: field to column name, for tables and JSON; without it, columns are found by their common names.
         format: a name of `registry.format_names()`; `auto` decides by content.
-        per_packet: keep each packet of a capture as a record instead of a flow record per 5-tuple.
+        per_packet: keep each packet of a capture as a record, instead of one flow record per 5-tuple.
         inactivity_seconds: a silence after which a 5-tuple of a capture begins a new flow record.
-        telescope: prefixes (CIDR) of the telescope; only what is sent to them counts. Empty: everything counts.
-        keep_going: go on after a file that cannot be read at all.
+        telescope: prefixes (CIDR) of the telescope; only records that are sent to them count. If empty, all count.
+        keep_going: continue after a file that cannot be read at all.
 
     Files of a folder or a glob that hold no flow records are skipped, and a note counts them. From a damaged file all
     records before the damage are read, and `damage` lists it; see `FlowRecords.raise_if_damaged`.

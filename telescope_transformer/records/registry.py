@@ -1,4 +1,4 @@
-"""The formats that can be read, and which of them a file is, by its content and never by its name.
+"""Lists the readable formats, and finds the format of a file by its content, never by its name.
 
 A reader of another package registers itself by an entry point of the group `telescope_transformer.readers` that names
 a `records.context.Format`; it is asked before the readers of this package.
@@ -67,7 +67,7 @@ _JSON_DIALECTS = (
     ids_alerts.SNORT_DIALECT,
 )
 
-# Binary formats first, then text with marks of its own, and CSV, which nearly any text passes for, last.
+# Binary formats come first, then text with distinctive marks. CSV comes last, because nearly any text passes for it.
 _BUILT_IN = (
     parquet.FORMAT,
     arrow.FORMAT,
@@ -98,7 +98,7 @@ _BUILT_IN = (
     csv.FORMAT,
 )
 
-# Text that holds flow records in a form that is not read, and what to do.
+# Text that holds flow records in a form that is not supported, and what to do about it.
 _REFUSED = (
     (re.compile(rb"\s*Flow Record:\s*\n"), "nfdump's raw text; export it with TZ=UTC nfdump -r FILE -o csv"),
     (
@@ -115,7 +115,7 @@ def formats() -> dict[str, Format]:
     for entry in entry_points(group=ENTRY_POINTS):
         try:
             reader = entry.load()
-        except Exception as error:  # The code of another package may fail in any way.
+        except Exception as error:  # Code of another package may raise anything.
             raise InputError(f"the reader {entry.name} ({entry.value}) cannot be loaded: {error}") from error
         found[reader.name] = reader
     for reader in _BUILT_IN:
@@ -129,9 +129,9 @@ def format_names() -> list[str]:
 
 
 def find_format(file: InputFile, name: str = "auto") -> Format:
-    """The format called `name`, or with `auto` the one that the file's first bytes are of.
+    """The format called `name`, or with `auto` the format that the file's first bytes show.
 
-    Raises InputError if the file is empty or of no known format, or the name is unknown.
+    Raises InputError if the file is empty or its format unknown, or if there is no format of this name.
     """
     if name != "auto":
         if name not in formats():

@@ -1,4 +1,4 @@
-"""Rows that are no flow records: listed with file, row, field, value and reason, and always counted."""
+"""Rows that are not valid flow records: all are counted, and listed with file, row, field, value and reason."""
 
 import os
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ def escaped(value: object) -> str:
     if isinstance(value, bytes):
         text = value.decode("utf-8", "backslashreplace")
     else:
-        # JSON can hold half of a surrogate pair, which is no character.
+        # JSON can hold half of a surrogate pair, which is not a character.
         text = str(value).encode("utf-8", "backslashreplace").decode("utf-8")
     if text.isprintable():
         return text
@@ -65,14 +65,14 @@ def rejects_table(
 
 
 class Kind(NamedTuple):
-    """One kind of reject: how often it was met, and the first example."""
+    """One kind of reject: how often it occurred, and the first example."""
 
     times: int
     example: dict[str, object]
 
 
 class RejectLog:
-    """Collects rejects up to `limit` rows; counts, and the first example of each kind, go on beyond it."""
+    """Collects up to `limit` rejects; counts all of them, and keeps the first example of each kind."""
 
     def __init__(self, limit: int) -> None:
         self._tables: list[pa.Table] = []
@@ -105,7 +105,7 @@ class RejectLog:
 
     @property
     def unlisted(self) -> int:
-        """Rejects that were counted but, beyond the limit, not listed."""
+        """Number of rejects that were counted but not listed, because of the limit."""
         return self.count - self._listed
 
     def kinds(self) -> list[str]:

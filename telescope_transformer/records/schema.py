@@ -1,4 +1,4 @@
-"""Flow records as Arrow tables, and the protocols that readers tell apart; `fields` lists the fields."""
+"""Flow records as Arrow tables, and the protocols that readers distinguish; `fields` lists the fields."""
 
 import pyarrow as pa
 

@@ -1,7 +1,7 @@
 """Gives each sensor name a stable pseudo-address in 240.0.0.0/4.
 
-Honeypot data often have the name of a sensor instead of its address. The block is reserved (RFC 1112, section 4), so
-no real address is in it.
+Honeypot data often name a sensor instead of giving its address. The block is reserved (RFC 1112, section 4), so it
+contains no real address.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _MISSPELT_ADDRESS = re.compile(
 
 
 def hashed_address(name: str, attempt: int = 0) -> int:
-    """The first 28 bits of BLAKE2b of `name` within 240.0.0.0/4; `attempt` above 0 gives the alternatives."""
+    """The first 28 bits of BLAKE2b of `name` as an address in 240.0.0.0/4; an `attempt` above 0 gives alternatives."""
     salted = name if attempt == 0 else f"{name}\0{attempt}"
     digest = hashlib.blake2b(salted.encode("utf-8", "surrogateescape")).digest()
     return _BLOCK | int.from_bytes(digest[:4], "big") >> 4
@@ -46,7 +46,7 @@ def is_sensor_name(text: str) -> bool:
 
 
 class SensorNames:
-    """The names met so far and their pseudo-addresses.
+    """The names seen so far and their pseudo-addresses.
 
     If two names have the same hash, the later one takes another hash that is free, and `collisions` lists it.
     """

@@ -1,17 +1,17 @@
-"""Compiled splitting of text into rows and values, so that one malformed line costs one row and no more."""
+"""Compiled splitting of text into rows and values, so that one malformed line costs only one row."""
 
 import numpy as np
 from numba import njit
 
 BLANKS = 0
-"""As delimiter: values are separated by any run of spaces and tabs."""
+"""A delimiter that stands for any run of spaces and tabs."""
 
 GOOD, MALFORMED, COMMENT, OPEN_QUOTE = range(4)
-"""What a line is; OPEN_QUOTE: a quote that is open at its end, and is perhaps closed in one that follows."""
+"""Kinds of line. OPEN_QUOTE: a quote is open at the end of the line, and a later line may close it."""
 
 _LINE_FEED, _QUOTE, _SPACE, _TAB = 10, 34, 32, 9
 _LONGEST_QUOTED = 1 << 16
-"""Bytes in which an opened quote must be closed: more is a stray quote, and must not swallow the rows behind it."""
+"""Bytes within which a quote must close. Otherwise it is a stray quote, and must not swallow the rows after it."""
 
 
 @njit(cache=True, nogil=True)
@@ -23,7 +23,8 @@ def _line_end(data: np.ndarray, at: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _closing_quote(data: np.ndarray, at: int, limit: int, delimiter: int) -> int:
-    """Where the quote that opened before `at` closes: before a delimiter, blanks or a line's end; -1 if nowhere."""
+    """Where the quote that opened before `at` closes: before a delimiter, blanks or the end of a line; -1 if it stays
+    open."""
     while at < limit:
         if data[at] == _QUOTE:
             if at + 1 < limit and data[at + 1] == _QUOTE:
@@ -44,7 +45,7 @@ def _closing_quote(data: np.ndarray, at: int, limit: int, delimiter: int) -> int
 def _split_row(
     data: np.ndarray, at: int, end: int, limit: int, delimiter: int, starts: np.ndarray, stops: np.ndarray
 ) -> tuple[int, int, bool]:
-    """Splits one row from `at`; `end` is where its line ends, `limit` how far a quote may reach over line ends.
+    """Splits one row from `at`; `end` is where its line ends, `limit` how far a quote may reach beyond that.
 
     Returns the number of values (those that fit are stored), where the row ends, and whether a quote was left open.
     """
@@ -94,19 +95,19 @@ def split_rows(
     kinds: np.ndarray,
     counts: np.ndarray,
 ) -> int:
-    """Splits a block of lines; blank lines are no rows.
+    """Splits a block of lines; blank lines are not rows.
 
     Args:
         data: uint8 (b,), whole lines.
         delimiter: a byte, or BLANKS.
         quoted: whether `"` may enclose values.
         comment: the byte that a comment line begins with, 0 for none.
-        columns: values that a row has.
+        columns: number of values that a row has.
         wanted: int64 (k,), indices of the columns that are needed.
         starts, stops: int64 (n, k), bounds of the wanted values of each good row.
         bounds: int64 (n, 2), bounds of each row.
-        kinds: uint8 (n,), what each row is.
-        counts: int64 (n,), values found in each row.
+        kinds: uint8 (n,), the kind of each row.
+        counts: int64 (n,), number of values found in each row.
 
     Returns:
         The number of rows.
@@ -130,7 +131,7 @@ def split_rows(
         found, stop = 0, end
         good, cut = False, False
         if quoted:
-            # First within the line alone; a quote that it leaves open may reach into those behind it.
+            # Tries the line alone first; a quote that it leaves open may reach into the next lines.
             found, stop, left_open = _split_row(data, at, end, end, delimiter, first, last)
             if left_open:
                 limit = min(len(data), at + _LONGEST_QUOTED)
@@ -147,7 +148,7 @@ def split_rows(
         trailing = found == columns + 1 and first[columns] == last[columns]
         good = good and (found == columns or trailing)
         if not good and stop > end:
-            # Several lines that make no row together: each of them is judged alone.
+            # Several lines do not make a row together, so each of them is judged alone.
             stop = end
         counts[row] = found
         kinds[row] = GOOD if good else (OPEN_QUOTE if cut else MALFORMED)
@@ -162,7 +163,7 @@ def split_rows(
 
 @njit(cache=True, nogil=True)
 def _split_plain(data: np.ndarray, at: int, end: int, delimiter: int, starts: np.ndarray, stops: np.ndarray) -> int:
-    """As `_split_row`, where quotes mean nothing; returns the number of values."""
+    """Like `_split_row`, but quotes have no meaning; returns the number of values."""
     count = 0
     while True:
         while delimiter == BLANKS and at < end and (data[at] == _SPACE or data[at] == _TAB):
@@ -184,7 +185,7 @@ def _split_plain(data: np.ndarray, at: int, end: int, delimiter: int, starts: np
 
 @njit(cache=True, nogil=True)
 def measure(starts: np.ndarray, stops: np.ndarray, column: int, rows: np.ndarray, offsets: np.ndarray) -> int:
-    """Writes the offsets (n + 1) of the values that a column has in `rows` (n,); returns the bytes of them all.
+    """Writes the offsets (n + 1) of the values of a column in `rows` (n,); returns their total size in bytes.
 
     Args:
         starts, stops: int64 (rows of the block, columns), bounds of the values.

@@ -11,7 +11,7 @@ from telescope_transformer.records.addresses import IPV4, IPV6, Addresses, parse
 
 
 class Telescope:
-    """The prefixes of a telescope, IPv4 or IPv6; raises FlowRecordError for text that is no prefix."""
+    """The prefixes of a telescope, IPv4 or IPv6; raises FlowRecordError for text that is not a prefix."""
 
     def __init__(self, prefixes: Sequence[str] = ()) -> None:
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
@@ -22,7 +22,7 @@ class Telescope:
                 raise FlowRecordError(f"telescope prefix {prefix!r}: {error}") from error
 
     def note(self) -> str:
-        """What the summary says about the choice."""
+        """What the summary says about the selection."""
         if not self._networks:
             return "no telescope prefix is given: replies and local traffic, if there are any, count as well"
         return f"only records sent to {', '.join(map(str, self._networks))} count"

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numba import njit
 
 MISSING, VALID, INVALID = 0, 1, 2
-"""What a parsing kernel says about one value: empty or null, parsed, or not parseable."""
+"""Status of a value after a parsing kernel: empty or null, parsed, or not parseable."""
 
 
 class TextView(NamedTuple):
@@ -41,7 +41,7 @@ def string_array(data: np.ndarray, offsets: np.ndarray) -> pa.StringArray:
 
 @njit(cache=True, nogil=True)
 def trim(data: np.ndarray, start: int, stop: int) -> tuple[int, int]:
-    """Bounds of a value without the spaces and tabs, and then the quotes, around it."""
+    """Bounds of a value without the surrounding spaces and tabs, and then without surrounding quotes."""
     while start < stop and (data[start] == 32 or data[start] == 9):
         start += 1
     while stop > start and (data[stop - 1] == 32 or data[stop - 1] == 9 or data[stop - 1] == 13):
@@ -92,7 +92,7 @@ def _integers(data: np.ndarray, offsets: np.ndarray, values: np.ndarray, status:
             continue
         value, count = digits_at(data, start, stop, 18)
         position = start + count
-        # With three digits behind it, a comma divides thousands, and so does a point in most of Europe.
+        # Before three digits, a comma separates thousands, and in most of Europe so does a point.
         is_mark = position < stop and (data[position] == 44 or data[position] == 46)
         has_three = position + 4 == stop and 0 < value < 1000
         if count > 0 and is_mark and not has_three and (data[position] == 46 or position + 4 > stop):
@@ -107,8 +107,8 @@ def _integers(data: np.ndarray, offsets: np.ndarray, values: np.ndarray, status:
 def parse_integers(text: TextView) -> tuple[np.ndarray, np.ndarray]:
     """Parses non-negative integers: decimal of at most 18 digits, `0x` hexadecimal, or with a fraction of zeros.
 
-    `80.0` and `80,0` are 80; `80,000` and `80.000` are refused here, since three digits behind a comma or point may be
-    thousands.
+    `80.0` and `80,0` are 80; `80,000` and `80.000` are refused here, because three digits after a comma or point may
+    be thousands.
 
     Returns int64 values (n,) and uint8 status (n,), one of MISSING, VALID and INVALID.
     """

@@ -9,10 +9,10 @@ from telescope_transformer.fields import DAY
 from telescope_transformer.records.text import INVALID, VALID, digits_at, trim
 
 MILLIS_FROM, MICROS_FROM, NANOS_FROM = 10**11, 10**14, 10**17
-"""Epoch numbers from these on are milliseconds, microseconds and nanoseconds; smaller ones are seconds."""
+"""Epoch numbers from these values on are milliseconds, microseconds and nanoseconds; smaller numbers are seconds."""
 
 LAST = 253_402_300_799_999_999
-"""The last microsecond of the year 9999: beyond it Python's and DuckDB's dates end."""
+"""The last microsecond of the year 9999, where the dates of Python and DuckDB end."""
 
 _MALFORMED_TIME = 10**15
 
@@ -57,7 +57,7 @@ def _days_in(year: int, month: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _fraction(data: np.ndarray, start: int, stop: int, scale: int) -> tuple[int, int]:
-    """The decimal fraction at `start` in units of 10**-scale, cut off, and where it ends."""
+    """The decimal fraction at `start` in units of 10**-scale, truncated, and where it ends."""
     value = 0
     kept = 0
     while start < stop and 48 <= data[start] <= 57:
@@ -73,7 +73,7 @@ def _fraction(data: np.ndarray, start: int, stop: int, scale: int) -> tuple[int,
 
 @njit(cache=True, nogil=True)
 def _compact(whole: int, data: np.ndarray, start: int, stop: int) -> int:
-    """Microseconds of a date of 8, 12, 14 or 17 digits, the last with milliseconds; a fraction may follow 14."""
+    """Microseconds of a date of 8, 12, 14 or (with milliseconds) 17 digits; a fraction may follow 14 digits."""
     part = 0
     if whole >= 10**16:
         part = whole % 1000 * 1000
@@ -97,7 +97,7 @@ def _compact(whole: int, data: np.ndarray, start: int, stop: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _number(whole: int, data: np.ndarray, start: int, stop: int, form: int) -> int:
-    """Microseconds of the number `whole` and the fraction that may follow it; -1 if it is no time of the form."""
+    """Microseconds of the number `whole` with an optional fraction; -1 if it is not a time of this form."""
     if form == NumberForm.EPOCH:
         return _epoch(whole, data, start, stop)
     if form == NumberForm.COMPACT:
@@ -122,7 +122,7 @@ def _number(whole: int, data: np.ndarray, start: int, stop: int, form: int) -> i
 
 @njit(cache=True, nogil=True)
 def _epoch(whole: int, data: np.ndarray, start: int, stop: int) -> int:
-    """Microseconds of the epoch number `whole` followed by an optional fraction; -1 if what follows is not one."""
+    """Microseconds of the epoch number `whole` followed by an optional fraction; -1 if anything else follows."""
     if whole < MILLIS_FROM:
         factor, scale, divisor = 1_000_000, 6, 1
     elif whole < MICROS_FROM:
@@ -143,7 +143,7 @@ def _epoch(whole: int, data: np.ndarray, start: int, stop: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _offset_seconds(data: np.ndarray, start: int, stop: int) -> tuple[int, bool]:
-    """Seconds east of UTC of `Z`, `+02`, `+0200` or `+02:00`; nothing means UTC."""
+    """Seconds east of UTC of `Z`, `+02`, `+0200` or `+02:00`; empty text means UTC."""
     while start < stop and data[start] == 32:
         start += 1
     if start == stop:
@@ -194,7 +194,7 @@ def _time_of_day(data: np.ndarray, start: int, stop: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _calendar(year: int, data: np.ndarray, start: int, stop: int) -> int:
-    """Microseconds of the date whose year was read and whose first separator is at `start`; -1 if malformed."""
+    """Microseconds of a date in `year` (already read) whose first separator is at `start`; -1 if malformed."""
     separator = data[start]
     month, count = digits_at(data, start + 1, stop, 2)
     start += 1 + count
@@ -237,7 +237,7 @@ def parse_times(data: np.ndarray, offsets: np.ndarray, form: int, values: np.nda
 
 @njit(cache=True, nogil=True)
 def whole_numbers(data: np.ndarray, offsets: np.ndarray, wholes: np.ndarray, fractions: np.ndarray) -> None:
-    """The digits before the point of each number, -1 for other text, and whether a fraction follows."""
+    """Writes the digits before the point of each number, -1 for other text, and whether a fraction follows."""
     for row in range(len(offsets) - 1):
         start, stop = trim(data, offsets[row], offsets[row + 1])
         whole, count = digits_at(data, start, stop, 19)

@@ -2,10 +2,9 @@
 
 A number is an epoch time whose unit follows from its size: seconds below 1e11, milliseconds below 1e14, microseconds
 below 1e17, nanoseconds above. A second count reaches 1e11 in the year 5138, and the finer units pass their lower
-bounds in 1973, so the times of a telescope are never ambiguous. Numbers that this rule would put in the wrong century
-are recognised by looking at the whole column: see `NumberForm`.
-Text may also be an ISO 8601 date and time (or with slashes, as Argus writes it), or of a form that `dates.py` knows;
-without an offset it is UTC.
+bounds in 1973, so the times of a telescope are never ambiguous. Numbers that this rule would put into the wrong
+century are recognised by looking at the whole column; see `NumberForm`. Text may also be an ISO 8601 date and time (or
+with slashes, as Argus writes it), or of a form that `dates.py` knows; without an offset it is UTC.
 """
 
 from datetime import UTC, datetime
@@ -41,11 +40,11 @@ _RANGES = {
     NumberForm.TICKS: (627_667_488_000_000_000, 662_380_416_000_000_000),
 }
 _SHARE = 0.9
-"""Of a column's numbers that must be of a form; the rest may be garbage."""
+"""Share of a column's numbers that must fit a form; the rest may be garbage."""
 
 
 def _judged(wholes: np.ndarray, fractions: np.ndarray) -> NumberForm:
-    """The form of a column of numbers, by the digits before their points (n,) and whether there are others (n,)."""
+    """The form of a column of numbers, by the digits before the point (n,) and whether a fraction follows (n,)."""
     numbers = wholes >= 0
     enough = _SHARE * numbers.sum()
     if not enough:
@@ -57,15 +56,15 @@ def _judged(wholes: np.ndarray, fractions: np.ndarray) -> NumberForm:
         return NumberForm.COMPACT
     for form, (low, high) in _RANGES.items():
         inside = (wholes >= low) & (wholes < high)
-        # Seconds since the start of a recording can lie in Excel's range, but then others do not; whole days tell
-        # no time of day, and so are no timestamps.
+        # Seconds since the start of a recording may lie in Excel's range, but then other values of the column do not.
+        # Whole days have no time of day, so they are not timestamps.
         if inside.sum() >= enough and (form != NumberForm.EXCEL or fractions[inside].any()):
             return form
     return NumberForm.EPOCH
 
 
 def _is_date(days: np.ndarray) -> np.ndarray:
-    """Whether numbers (n,) read as year, month and day of eight digits."""
+    """Whether numbers (n,) are eight digits of year, month and day."""
     month, day = days // 100 % 100, days % 100
     return (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
 
@@ -74,7 +73,7 @@ class TimeReader:
     """Reads the timestamps of one file. The first rows that show how they are written decide for the whole file.
 
     Attributes:
-        form: of times written as numbers; None until some were met.
+        form: the form of times written as numbers; None until such times occur.
         day_first: whether dates such as 21/07/2016 begin with the day; None if not known.
     """
 
@@ -85,8 +84,8 @@ class TimeReader:
     def read(self, values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         """Timestamps of any Arrow type to int64 microseconds UTC (n,) and a status (n,): MISSING, VALID or INVALID.
 
-        Text, integers, floats and decimals follow the rule of the module; Arrow timestamps carry their own unit and
-        zone.
+        Text, integers, floats and decimals follow the rule in the module's docstring; Arrow timestamps carry their
+        unit and zone.
         """
         kind = values.type
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -159,7 +158,7 @@ def _from_timestamps(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         values = values.cast(pa.timestamp("s" if values.type == pa.date32() else "ms"))
     factor, divisor = _UNITS[values.type.unit]
     counts = values.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-    # Compared before it is multiplied: seconds of far years would overflow and come back as others.
+    # The comparison comes before the multiplication, because seconds in distant years would overflow into valid times.
     valid = (counts >= 0) & (counts <= LAST // factor * divisor)
     micros = np.where(valid, counts, 0) * factor // divisor
     status = np.where(np.asarray(values.is_valid()), np.where(valid, VALID, INVALID), MISSING).astype(np.uint8)
@@ -169,7 +168,8 @@ def _from_timestamps(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 def _from_epochs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Epoch numbers (n,), integer or float, to int64 microseconds and validity, by the rule of the module."""
     size = np.nan_to_num(values.astype(np.float64), nan=-1.0, posinf=-1.0, neginf=-1.0)
-    # Nothing before 1970, or beyond the last time even as nanoseconds, is a time, and products could overflow.
+    # Numbers before 1970, or beyond the last time even as nanoseconds, are not times, and their products could
+    # overflow.
     size = np.where((size < 0) | (size > 1e3 * LAST), -1.0, size)
     exact = values.astype(np.int64) if values.dtype.kind in "iu" else None
     micros = np.select(
@@ -192,5 +192,5 @@ def text_of(micros: int) -> str:
 
 
 def parse_times(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """`TimeReader.read` of a column that is complete in itself."""
+    """Reads one column by itself; see `TimeReader.read`."""
     return TimeReader().read(values)

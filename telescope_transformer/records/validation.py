@@ -51,17 +51,17 @@ _REASONS = {
 _ICMP_REASONS = {"src_port": "not an ICMP type (0 to 255)", "dst_port": "not an ICMP code (0 to 255)"}
 _LARGEST = {row.name: row.largest for row in FIELDS if row.largest is not None and not row.required}
 _EARLIEST_PLAUSIBLE = 631_152_000_000_000
-"""1990-01-01 in microseconds: before it there were no telescopes."""
+"""1990-01-01 in microseconds; there were no telescopes before that."""
 
 _RDP, _REMOTE_DESKTOP = 27, 3389
 """The Reliable Data Protocol, and the port of Remote Desktop (IANA)."""
 
 _AHEAD = 2 * DAY
-"""Microseconds by which a record may lie ahead of this machine's clock: two days, for clocks and zones in disorder."""
+"""Microseconds that a record may be ahead of this machine's clock: two days, to allow for wrong clocks and zones."""
 
 
 class Chunk(NamedTuple):
-    """One piece of what a reader reads: valid records, rejected rows, and the number of skipped rows."""
+    """One piece of a reader's output: valid records, rejected rows, and the number of skipped rows."""
 
     batch: pa.RecordBatch
     rejects: pa.Table = REJECTS_SCHEMA.empty_table()
@@ -102,13 +102,13 @@ def _unpacked(values: pa.Array) -> pa.Array:
 
 
 class Validator:
-    """Turns raw columns of one file into chunks, and keeps what earlier rows have shown about the file.
+    """Turns raw columns of one file into chunks, and remembers what earlier rows have shown about the file.
 
     Args:
         file: name of the file, for rejects and messages.
-        context: takes the notes and gives the sensors.
-        columns: the file's name of each field, for messages.
-        day_first: whether dates such as 21/07/2016 begin with the day, where the format says so.
+        context: collects the notes and holds the sensor names.
+        columns: the file's name for each field, for messages.
+        day_first: whether dates such as 21/07/2016 begin with the day, if the format determines it.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Validator:
 
     @staticmethod
     def empty() -> pa.RecordBatch:
-        """No flow records, for a chunk of rejected or skipped rows alone."""
+        """An empty batch, for a chunk of only rejected or skipped rows."""
         return pa.RecordBatch.from_pylist([], schema=flow_schema(set()))
 
     def chunk(
@@ -140,12 +140,12 @@ class Validator:
         """A chunk of flow records from raw columns, one per field, of any type and n rows each.
 
         A row is rejected for the first of its required fields that is missing or does not parse. An optional value
-        that does not parse is left out, and counted in a note.
+        that does not parse is left out and counted in a note.
 
         Args:
             rows: int64 (n,), the numbers that rejects are reported under.
-            malformed: rejects of the same stretch of the file.
-            skipped: rows of the stretch that are no flow records.
+            malformed: rejects of the same part of the file.
+            skipped: number of rows of this part that are not flow records.
 
         Raises:
             FlowRecordError: if a column has a type that its field cannot have.
@@ -168,7 +168,7 @@ class Validator:
         return Chunk(pa.RecordBatch.from_arrays(columns, schema=schema), rejects, skipped)
 
     def _usable(self, raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
-        """The columns whose types can be those of their fields; others are left out if the field is optional."""
+        """The columns whose types their fields can have; other columns are left out if the field is optional."""
         usable = {}
         for field, values in raw.items():
             if _fits(field, values.type):
@@ -191,12 +191,12 @@ class Validator:
             absent = parse_addresses(pa.repeat(pa.scalar(ABSENT_DESTINATION, pa.int64()), rows))
             parsed["dst_ip"] = Parsed(format_addresses(absent), np.full(rows, VALID, dtype=np.uint8))
         protocols = self._protocols(raw["protocol"])
-        # Zeek and others name both kinds of ICMP alike.
+        # Zeek and other programs use the same name for ICMP and ICMPv6.
         six = (parse_addresses(parsed["src_ip"].values).kind == IPV6) & (protocols.values == ICMP)
         parsed["protocol"] = Parsed(np.where(six, ICMPV6, protocols.values), protocols.status)
         parsed["src_port"], parsed["dst_port"] = parse_ports(raw, np.asarray(parsed["protocol"].values))
         if is_text(raw["protocol"].type):
-            # Honeypots call Remote Desktop so; the Reliable Data Protocol has no such port.
+            # Honeypots write RDP for Remote Desktop; the Reliable Data Protocol has no such port.
             desktop = (parsed["protocol"].values == _RDP) & (np.asarray(parsed["dst_port"].values) == _REMOTE_DESKTOP)
             parsed["protocol"] = parsed["protocol"]._replace(values=np.where(desktop, TCP, parsed["protocol"].values))
         for field, largest in _LARGEST.items():
@@ -209,7 +209,7 @@ class Validator:
         return parsed
 
     def _protocols(self, values: pa.Array) -> Parsed:
-        """The numbers of protocols; the name of a service stands for the protocol that carries it."""
+        """The protocol numbers; the name of a service means the protocol that carries it."""
         if not is_text(values.type):
             return parse_numbers(values, 255)
         services: list[str] = []
@@ -228,7 +228,7 @@ class Validator:
     def _collect_rejects(
         self, raw: Mapping[str, pa.Array], first_bad: np.ndarray, parsed: Mapping[str, Parsed], rows: np.ndarray
     ) -> pa.Table:
-        """One reject for each row with a bad required field, the first bad one in the order of the schema."""
+        """One reject for each row with a bad required field, naming the first bad field in the order of the schema."""
         places = np.flatnonzero(first_bad)
         fields = [REQUIRED_FIELDS[index - 1] for index in first_bad[places]]
         values = [
@@ -294,7 +294,7 @@ def _to_column(field: pa.Field, parsed: Parsed, keep: np.ndarray) -> pa.Array:
         return parsed.values.filter(pa.array(keep)) if not keep.all() else parsed.values
     numbers = parsed.values
     if field.name == "tcp_flags":
-        # The ninth flag and the reserved bits before it do not fit, and tell no tool apart.
+        # The ninth flag and the reserved bits before it do not fit into a byte, and do not help to recognise a tool.
         numbers = numbers & 0xFF
     absent = None if not field.nullable else parsed.status[keep] != VALID
     return pa.array(numbers[keep], field.type, mask=absent, from_pandas=False)

@@ -1,7 +1,7 @@
 """Behaviours of the actors of a synthetic telescope, with their shares and ports, and references.
 
 The mix follows what telescopes report: scanning dominates (Durumeric et al., "An Internet-Wide View of Internet-Wide
-Scanning", USENIX Security 2014), worms of Mirai's kind have many sources (Antonakakis et al., "Understanding the Mirai
+Scanning", USENIX Security 2014), worms like Mirai have many sources (Antonakakis et al., "Understanding the Mirai
 Botnet", USENIX Security 2017), research scanners spread over a /24 (Collins et al., "Acknowledged Scanners", 2023),
 backscatter comes from victims of spoofed floods (Moore et al., "Inferring Internet Denial-of-Service Activity", USENIX
 Security 2001) and misconfigured hosts repeat one destination (Wustrow et al., "Internet Background Radiation
@@ -27,7 +27,7 @@ class Behaviour:
         smallest: fewest sources of an actor.
         largest: most sources of an actor.
         volume: records per source, relative to the mean.
-        ports: sets of (protocol, port), one of which an actor uses; a port that is listed twice is twice as likely.
+        ports: sets of (protocol, port), one of which an actor uses; a port that occurs twice is twice as likely.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""Compiled emission of flow records: what the sources of a population send within one slice of time.
+"""Compiled emission of the flow records that the sources of a population send within one slice of time.
 
-Random numbers are hashes of the source's key and a counter, so a slice of time does not depend on earlier slices.
+Random numbers are hashes of a source's key and a counter, so a slice of time does not depend on earlier slices.
 """
 
 from typing import Any
@@ -45,14 +45,14 @@ class Emitter:
         for row, walk in zip(self._walks, population.walks, strict=True):
             row["position"], row["address"] = walk.positions, walk.addresses
         sources = population.sources
-        # Contiguous copies: these are read whole for every slice.
+        # Contiguous copies, because every slice reads these columns completely.
         self._begin, self._end, self._rate = (np.ascontiguousarray(sources[name]) for name in ("begin", "end", "rate"))
         self._lengths = np.array([walk.length for walk in population.walks], dtype=np.uint64)
 
     def emit(self, start: int, stop: int) -> np.ndarray:
         """Generate records (n,) of `RECORD_DTYPE` with start <= timestamp < stop, in time order.
 
-        Retransmissions of a try that began before `stop` are in the same slice and may be some seconds later.
+        Retransmissions of a try that began before `stop` belong to the same slice and may be some seconds later.
         """
         overlap = np.minimum(self._end, stop) - np.maximum(self._begin, start)
         expected = float(np.maximum(overlap, 0) @ self._rate)
@@ -130,7 +130,7 @@ def _emit_walk(
             if offset < begin or offset >= end:
                 break
             nonce = mix(source.key ^ mix(np.uint64(offset) + np.uint64(scan) * length))
-            # Which source of the actor takes this step must not depend on the source's own key.
+            # The choice of the actor's source that takes this step must not depend on the key of the source.
             owner = mix(walk[index].position + np.uint64(scan) * length) % np.uint64(source.shards)
             if source.kind != SLOW or owner == np.uint64(source.shard):
                 time = source.begin + np.int64((scan * span + offset) / source.speed)
@@ -196,7 +196,7 @@ def _write(
     out: np.ndarray,
     n: int,
 ) -> int:
-    """Write one record, with the header values that its tool leaves."""
+    """Write one record, with the header values that its tool sets."""
     if n >= len(out):
         return n + 1
     port = ports[source.first_port + np.int64(choice % np.uint64(source.ports))]
@@ -221,7 +221,7 @@ def _write(
         record.dst_port = np.uint16(np.uint64(1024) + nonce % np.uint64(64511))
         record.tcp_flags = RST_ACK if nonce & np.uint64(3) == 0 else SYN_ACK
     elif kind == MISCONFIGURATION:
-        # A stack that counts its packets.
+        # A network stack that counts its packets.
         record.ip_id = np.uint16(source.src_port + (time // SECOND) % 65521)
     if protocol != TCP:
         record.tcp_flags, record.tcp_seq = 0, 0

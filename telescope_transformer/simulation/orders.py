@@ -1,14 +1,13 @@
 """The orders in which scanners walk the IPv4 space, as seen from a telescope.
 
-A telescope sees a full sweep only where the walk passes its own addresses, so a walk is kept as the sorted positions
-of those addresses in it.  With positions and a rate, the times of all hits follow, and no walk has to be stepped
-through.
+A telescope sees a full sweep only where the walk passes its own addresses, so a walk is stored as the sorted positions
+of those addresses. Positions and a rate give the times of all hits, without stepping through the walk.
 
 - ZMap multiplies by a generator of the group modulo 2^32 + 15 (Durumeric et al., "ZMap: Fast Internet-wide Scanning
   and Its Security Applications", USENIX Security 2013, section 4.1).  The position of an address is its discrete
-  logarithm, found by Pohlig and Hellman's method because the group's order has only small prime factors.
+  logarithm. Pohlig and Hellman's method finds it, because the group's order has only small prime factors.
 - Masscan encrypts a counter with a generalised Feistel cipher (Black and Rogaway, "Ciphers with Arbitrary Finite
-  Domains", CT-RSA 2002, section 5).  The cipher here has its structure with a round function of our own.
+  Domains", CT-RSA 2002, section 5).  Our cipher has the same structure with its own round function.
 - The sipscan botnet walked in reverse byte order (Dainotti et al., "Analysis of a /0 Stealth Scan from a Botnet",
   IMC 2012, section 4).
 """
@@ -26,7 +25,7 @@ ZMAP_ROOT = 3
 # The order of the group, as powers of primes.
 _FACTORS = ((2, 1), (3, 2), (5, 1), (131, 1), (364289, 1))
 IPV4_SPACE = 2**32
-# Rounds of the Feistel cipher: with four it is a strong pseudorandom permutation (Luby and Rackoff 1988).
+# Rounds of the Feistel cipher; with four it is a strong pseudorandom permutation (Luby and Rackoff 1988).
 _ROUNDS = 4
 
 
@@ -34,7 +33,8 @@ _ROUNDS = 4
 class Walk:
     """The part of one walk through the IPv4 space that a telescope of n addresses sees.
 
-    `positions` (n,) uint64, sorted, are steps of the walk below `length`; `addresses` (n,) uint32 are hit there.
+    `positions` (n,) uint64 are sorted steps of the walk below `length`; `addresses` (n,) uint32 are hit at these
+    steps.
     """
 
     positions: np.ndarray
@@ -105,7 +105,7 @@ def _logarithms(addresses: bytes) -> np.ndarray:
 
 
 def _residues(elements: np.ndarray, cofactor: np.uint64, modulus: int) -> np.ndarray:
-    """The logarithms modulo one factor, looked up among all powers of the root of that order."""
+    """The logarithms modulo one factor, looked up among all powers of a root of that order."""
     root = pow(ZMAP_ROOT, int(cofactor), ZMAP_PRIME)
     powers = np.empty(modulus, dtype=np.uint64)
     _powers(np.uint64(root), powers)

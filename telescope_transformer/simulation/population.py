@@ -1,4 +1,4 @@
-"""Actors and their sources: when they send, how fast, to which ports, and in which order."""
+"""Draws actors and their sources: when they send, how fast, to which ports, and in which order."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -31,16 +31,16 @@ from telescope_transformer.simulation.orders import (
 # Private and shared address space, so that no real address is simulated.
 SOURCES = IPv4Network("10.0.0.0/8")
 RESEARCH_SOURCES = IPv4Network("100.64.0.0/10")
-# Hop counts and initial values of the time to live, per source: common values of operating systems.
+# Hop counts and initial TTLs of sources; the TTLs are those of common operating systems.
 _HOPS = (6, 25)
 _INITIAL_TTL = (64, 128, 255)
-# Our choice, to bound memory: most entries of all walks (100 MB), and most walks of a scanner. Further actors share
-# walks, with different origins.
+# Our choice, to bound memory: the most entries of all walks (100 MB), and the most walks of a scanner. Further actors
+# share walks, but with different origins.
 _WALK_ENTRIES = 2**23
 _MOST_WALKS = 32
 # Our choice: standard deviation of the logarithm of the volume, among actors and among the sources of an actor.
 _ACTOR_SPREAD, SOURCE_SPREAD = 0.7, 0.4
-# Our choice: mean delay of an infection after the begin of its worm, as a share of the recording.
+# Our choice: mean delay of an infection after the start of its worm, as a share of the recording.
 INFECTION_DELAY = 0.15
 # A connection attempt and two retransmissions (`emission._emit_tries`).
 PACKETS_PER_TRY = 3
@@ -48,7 +48,8 @@ PACKETS_PER_TRY = 3
 
 @dataclass
 class Population:
-    """Sources (n,) of `SOURCE_DTYPE`, and what they index: actors' names, ports (protocol << 16 | port) and walks."""
+    """Sources (n,) of `SOURCE_DTYPE`, and the arrays they index: actor names, ports (protocol << 16 | port) and
+    walks."""
 
     sources: np.ndarray
     actors: list[str]
@@ -91,7 +92,7 @@ def draw_population(
 
 
 def _draw_walks(draft: _Draft) -> list[Walk]:
-    """Draw a bounded number of walks of each scanner, and decide which of them each kind may use."""
+    """Draw a bounded number of walks for each scanner, and decide which of them each kind may use."""
     count = int(np.clip(_WALK_ENTRIES // (2 * len(draft.targets)), 1, _MOST_WALKS))
     zmap = [zmap_walk(draft.targets, exponent) for exponent in zmap_exponents(draft.rng, count)]
     masscan = [masscan_walk(draft.targets, int(seed)) for seed in draft.rng.integers(0, 2**62, count)]
@@ -134,7 +135,7 @@ def _draw_kind(draft: _Draft, kind: int, count: int, mean_records: float) -> np.
         records = records * np.exp(SOURCE_SPREAD * rng.standard_normal(count) - SOURCE_SPREAD**2 / 2)
     table["rate"] = records / (table["end"] - table["begin"])
     if kind == MISCONFIGURATION:
-        # All devices of an actor have the same timer.
+        # All devices of an actor use the same timer.
         table["period"] = (draft.duration / 2 / (mean_records * spread / PACKETS_PER_TRY))[actor]
     if kind in draft.walks:
         _assign_walks(draft, table, kind, actor)
@@ -142,7 +143,7 @@ def _draw_kind(draft: _Draft, kind: int, count: int, mean_records: float) -> np.
 
 
 def _group_sizes(rng: np.random.Generator, behaviour: Behaviour, count: int) -> np.ndarray:
-    """Draw sizes of actors with sum `count`, such that even a small population has some actors of each behaviour."""
+    """Draw sizes of actors with sum `count`, so that even a small population has some actors of each behaviour."""
     largest = min(behaviour.largest, max(behaviour.smallest, count // 3, 1))
     sizes = rng.integers(min(behaviour.smallest, largest), largest + 1, max(count, 1))
     ends = np.minimum(np.cumsum(sizes), count)
@@ -151,7 +152,7 @@ def _group_sizes(rng: np.random.Generator, behaviour: Behaviour, count: int) -> 
 
 
 def _register_ports(draft: _Draft, behaviour: Behaviour) -> np.ndarray:
-    """Add the port sets of a behaviour; returns first index and number of each (sets, 2)."""
+    """Add the port sets of a behaviour; returns the first index and the size of each set (sets, 2)."""
     spans = []
     for ports in behaviour.ports:
         spans.append((len(draft.ports), len(ports)))
@@ -160,7 +161,7 @@ def _register_ports(draft: _Draft, behaviour: Behaviour) -> np.ndarray:
 
 
 def _schedule(draft: _Draft, table: np.ndarray, kind: int, actor: np.ndarray) -> None:
-    """Set when sources are active: during the campaign of their actor; worms spread, and victims answer briefly."""
+    """Set when sources are active: during the campaign of their actor. Worms spread, and victims answer briefly."""
     rng, count = draft.rng, len(table)
     actors = int(actor[-1]) + 1 if count else 0
     begin = rng.uniform(0.0, 0.6, actors)
@@ -190,7 +191,7 @@ def _assign_walks(draft: _Draft, table: np.ndarray, kind: int, actor: np.ndarray
     origin = rng.integers(0, length, actors)[actor]
     table["span"] = length
     if kind in (ZMAP, RESEARCH):
-        # ZMap's shards are contiguous ranges of exponents (section 4.3 of its later paper, "Ten Years of ZMap", 2024).
+        # ZMap's shards are contiguous ranges of exponents ("Ten Years of ZMap", IMC 2024, section 4.3).
         table["span"] = length // table["shards"].astype(np.int64)
         origin = origin + table["shard"].astype(np.int64) * table["span"].astype(np.int64)
     elif kind == MASSCAN:
@@ -201,7 +202,7 @@ def _assign_walks(draft: _Draft, table: np.ndarray, kind: int, actor: np.ndarray
 
 
 def _place(table: np.ndarray, rng: np.random.Generator) -> None:
-    """Gives every source an address of its own; research scanners have a /24 each."""
+    """Gives every source its own address; the sources of a research scanner share a /24."""
     research = table["kind"] == RESEARCH
     others = np.arange(np.count_nonzero(~research), dtype=np.uint64)
     scattered = shuffle(others, SOURCES.num_addresses, int(rng.integers(0, 2**62)))

@@ -41,7 +41,7 @@ class SimulationSettings:
         seed: the same seed gives the same records.
         records_per_source: mean over all sources; the distribution has a heavy tail.
         days: duration of the recording.
-        telescope: the network that is recorded, IPv4, /8 or smaller; the default is part of the range that RFC 2544
+        telescope: the IPv4 network that is recorded, /8 or smaller; the default is part of the range that RFC 2544
             reserves for benchmarks.
 
     Raises:
@@ -74,7 +74,7 @@ class SimulationSettings:
 
     @property
     def slices(self) -> int:
-        """The slices of time, which are generated and written one after the other to limit memory."""
+        """The number of time slices, which are generated and written one after another to limit memory."""
         return max(1, round(self.sources * self.records_per_source / _RECORDS_PER_SLICE))
 
 
@@ -89,7 +89,7 @@ def simulate(
     """Simulate a telescope; the parameters are those of `SimulationSettings`.
 
     Returns:
-        Flow records (`records.schema.FLOW_SCHEMA`) in time order, with `label` the actor of the source.
+        Flow records (`records.schema.FLOW_SCHEMA`) in time order; `label` is the actor of the source.
     """
     settings = SimulationSettings(sources, seed, records_per_source, days, telescope)
     table = pa.Table.from_batches(simulate_batches(settings)).sort_by("timestamp")
@@ -111,7 +111,7 @@ def simulate_batches(settings: SimulationSettings) -> Iterator[pa.RecordBatch]:
 def write_simulation(path: str | Path, settings: SimulationSettings) -> int:
     """Write the records as a Parquet file, in time order across row groups; returns their number.
 
-    The file appears under its name only when it is complete.
+    The file gets its name only when it is complete.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
