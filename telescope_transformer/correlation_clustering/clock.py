@@ -4,7 +4,8 @@ import time
 
 from numba.core import event
 
-# Kernels are compiled at their first use on a machine and then kept on disk. All of them take about a minute.
+# Kernels are compiled at their first use on a machine and then cached on disk. Compiling all of them takes about a
+# minute.
 _compilation = event.TimingListener()  # type: ignore[no-untyped-call]
 event.register("numba:compile", _compilation)  # type: ignore[no-untyped-call]
 

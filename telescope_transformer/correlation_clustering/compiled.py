@@ -1,4 +1,4 @@
-"""The decorator of the compiled kernels, with types, and how they report an interrupt."""
+"""A typed decorator for compiled kernels, and a context manager that restores KeyboardInterrupt."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 def compiled(**options: Any) -> Callable[[Kernel], Kernel]:
     """Compile a function with Numba; the machine code is cached on disk, and calls release the GIL.
 
-    `numba.njit` has no types, so that a type checker would lose those of every function that it decorates. Numba
-    itself does not read annotations.
+    `numba.njit` has no type annotations, so a type checker would lose the types of every function that it decorates.
+    Numba itself ignores annotations.
 
     Args:
         options: further options of `numba.njit`, such as ``inline`` and ``fastmath``.
@@ -34,9 +34,9 @@ def compiled(**options: Any) -> Callable[[Kernel], Kernel]:
 
 @contextmanager
 def plain_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt for a Ctrl-C that comes at the start of a compiled call.
+    """Raise KeyboardInterrupt if Ctrl-C is pressed at the start of a compiled call.
 
-    Numba reports it as a SystemError that the interrupt caused.
+    Numba reports such an interrupt as a SystemError whose cause is the KeyboardInterrupt.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""`CorrelationClustering`: the scikit-learn estimator over the solvers."""
+"""`CorrelationClustering`: a scikit-learn estimator that runs the solvers."""
 
 from typing import Any, Self
 
@@ -27,8 +27,8 @@ from telescope_transformer.correlation_clustering.validation import (
 from telescope_transformer.correlation_clustering.vectors import VectorGraph
 from telescope_transformer.errors import SolverError
 
-# Up to this many nodes, products in float64 (134 MB) keep the certificate exact. Beyond, float32 halves time and
-# memory.
+# Up to this many nodes, products are float64 (134 MB), which keeps the certificate exact. Beyond, float32 halves the
+# time and the memory.
 _DOUBLE_UP_TO = 4_096
 _PAIRS = ("all", "neighbours")
 _AFFINITIES = ("precomputed", "inner_product")
@@ -45,7 +45,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     - ``"auto"`` searches and proves. Use it to know how good the clustering is.
     - ``"local_search"`` only searches. Use it to spend all the time on a better clustering.
-    - ``"greedy"`` is greedy additive edge contraction (GAEC) alone: the fastest, and deterministic.
+    - ``"greedy"`` only runs greedy additive edge contraction (GAEC). It is the fastest method, and deterministic.
     - ``"lp"`` solves the linear programming relaxation with HiGHS and rounds it, for up to 2,000 nodes.
 
     What the certificate means: no clustering of the same graph costs less than ``lower_bound_``, so no other
@@ -63,35 +63,39 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         method: ``"auto"``, ``"lp"``, ``"local_search"`` or ``"greedy"``; see above.
-        time_limit: seconds that a fit may take, or None to continue until nothing improves. Time for the final cost of
-            all pairs is reserved, but a fit of vectors without a matrix takes at least as long as that. Compiling
-            kernels, which takes up to a minute at the first fit on a machine, does not count.
+        time_limit: seconds that a fit may take, or None to continue until nothing improves. Time to compute the final
+            cost over all pairs is reserved within the limit, but a fit of vectors without a matrix always takes at
+            least this time. Compiling kernels, which takes up to a minute at the first fit on a machine, does not
+            count.
         gap: relative gap at which to stop; None asks for a proof of optimality, as far as the method can give one.
-        random_state: int, RandomState or None. The same seed gives the same labels unless a time limit cuts the
-            search.
+        random_state: int, RandomState or None. The same seed gives the same labels unless a time limit ends the search
+            early.
         memory_limit: bytes that the matrix of all pairs of vectors may take, 2 GiB by default (23,170 vectors in
-            float32). Beyond it, no matrix is held.
+            float32). If the matrix would be larger, it is not computed.
         pairs: which pairs of vectors are weighed if the matrix would be larger than ``memory_limit``. ``"all"`` weighs
             all of them by sums over clusters, in O(n d) memory; packed conflicts and the pairs of nearest neighbours
             prove the lower bound, and the cost takes a pass of O(n^2 d) time. ``"neighbours"`` weighs only the pairs
-            of nearest neighbours, and all others 0: this is another objective, which joins much less.
-        n_neighbors: number of neighbours of each vector in that graph.
-        affinity: what `fit` takes: weights of pairs (``"precomputed"``), or vectors that weigh <x_i, x_j> -
+            of nearest neighbours, and all others 0: this is a different objective, whose optimum joins far fewer
+            vectors.
+        n_neighbors: number of neighbours of each vector in the graph of nearest neighbours.
+        affinity: what `fit` takes: weights of pairs (``"precomputed"``), or vectors whose pairs weigh <x_i, x_j> -
             ``threshold`` (``"inner_product"``).
-        threshold: product at which a pair of vectors neither attracts nor repels, with ``affinity="inner_product"``.
+        threshold: inner product at which a pair of vectors neither attracts nor repels; used if
+            ``affinity="inner_product"``.
 
     Attributes:
         labels_: int64 (n_samples,), cluster of each node, 0..k-1 in the order of their first members.
-        cost_: disagreement, the cut attractive plus the joined repulsive weight; at least 0.
+        cost_: disagreement, which is the attractive weight that is cut plus the repulsive weight that is joined; at
+            least 0.
         lower_bound_: proved lower bound of the optimal cost; nan if none was computed.
         gap_: ``(cost_ - lower_bound_) / cost_``; 0 if the cost is 0, nan without a bound.
-        solution_: `Solution`, labels, cost and bound together.
+        solution_: `Solution` with labels, cost and bound.
         n_clusters_: number of clusters.
         solver_: which solvers ran.
         seconds_: how long each of them took.
-        history_: seconds since the graph was there, and cost, of every improvement.
-        outside_pairs_: how pairs without a weight of their own were weighed.
-        n_features_in_: number of columns of what was fitted.
+        history_: for every improvement, the seconds since the graph was built, and the cost.
+        outside_pairs_: how pairs that have no explicit weight were weighed.
+        n_features_in_: number of columns of the fitted array.
         feature_names_in_: names of these columns, if they are strings.
 
     Examples:
@@ -104,18 +108,18 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         >>> solver.labels_.tolist(), solver.cost_, solver.gap_
         ([0, 0, 1, 1], 1.0, 0.0)
 
-        Only a search, only GAEC, only the relaxation:
+        The other methods, which only search, only run GAEC, or only solve the relaxation:
 
         >>> methods = ("local_search", "greedy", "lp")
         >>> [CorrelationClustering(method=method, random_state=0).fit(weights).cost_ for method in methods]
         [1.0, 1.0, 1.0]
 
-        What must be together or apart:
+        A pair that must be together:
 
         >>> solver.fit(weights, must_link=[(0, 3)]).labels_.tolist()
         [0, 0, 0, 0]
 
-        Vectors are clustered by their products:
+        Vectors are clustered by their inner products:
 
         >>> vectors = np.array([[1.0, 0.0], [0.9, 0.4], [0.0, 1.0]])
         >>> CorrelationClustering(random_state=0).fit_embeddings(vectors, threshold=0.5).labels_.tolist()
@@ -123,7 +127,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         >>> CorrelationClustering(affinity="inner_product", threshold=0.5).fit_predict(vectors).tolist()
         [0, 0, 1]
 
-        A SciPy sparse matrix, in which absent pairs weigh 0, and a gap at which to stop:
+        A SciPy sparse matrix, in which absent pairs weigh 0, and a gap at which the solver stops:
 
         >>> from scipy import sparse
         >>> CorrelationClustering(gap=0.01, random_state=0).fit(sparse.csr_array(weights)).n_clusters_
@@ -158,16 +162,16 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def fit(self, X: Any, y: None = None, *, must_link: Any = None, cannot_link: Any = None) -> Self:
-        """Cluster weights of pairs, or vectors if ``affinity`` says so.
+        """Cluster a graph given by the weights of its pairs, or vectors if ``affinity`` is ``"inner_product"``.
 
         Args:
             X: a symmetric array (n, n) or a SciPy sparse matrix of weights, in which an absent pair weighs 0. Positive
-                weights attract, negative ones repel, and the diagonal is ignored. A weight of inf is a must-link, one
-                of -inf a cannot-link; such a pair costs nothing. Finite weights of linked pairs count like all others.
-                With ``affinity="inner_product"``, vectors (n, d).
+                weights attract, negative ones repel, and the diagonal is ignored. A weight of inf is a must-link, and
+                -inf is a cannot-link. Such a pair costs nothing. Finite weights of linked pairs count like all other
+                weights. If ``affinity="inner_product"``, an array of vectors (n, d).
             y: ignored.
-            must_link: (m, 2) integers, pairs that end up in one cluster.
-            cannot_link: (m, 2) integers, pairs that end up apart.
+            must_link: (m, 2) integers, pairs that must be in one cluster.
+            cannot_link: (m, 2) integers, pairs that must be in different clusters.
 
         Returns:
             The estimator.
@@ -190,8 +194,8 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Cluster the complete graph of the vectors with weights <x_i, x_j> - threshold.
 
-        If the matrix of all pairs would exceed ``memory_limit``, ``pairs`` says which pairs are weighed, and
-        ``outside_pairs_`` says how the others were.
+        If the matrix of all pairs would exceed ``memory_limit``, ``pairs`` decides which pairs are weighed, and
+        ``outside_pairs_`` says how the others were weighed.
 
         Args:
             embeddings: (n, d).
@@ -219,7 +223,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return self._solve(np.empty((0, graph.n)), CheckedWeights(graph), started)
 
     def graph_of(self, embeddings: Any, threshold: float) -> Graph:
-        """The graph that `fit_embeddings` solves: with a matrix, without one, or of nearest neighbours."""
+        """The graph that `fit_embeddings` solves: with a full matrix, without one, or of nearest neighbours."""
         self._check_options()
         vectors = check_embeddings(embeddings, threshold)
         n = vectors.shape[0]
@@ -253,9 +257,9 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Solve a graph and set the fitted attributes.
 
         Args:
-            given: what the user passed, for its number of columns.
+            given: the input that the user passed; determines the number of columns.
             checked: the graph and its links.
-            started: when the fit began, by the solvers' clock.
+            started: time at which the fit began, by the solvers' clock.
         """
         self.n_features_in_ = int(np.shape(given)[1]) if np.ndim(given) == 2 or sparse.issparse(given) else 0
         graph = checked.graph
@@ -264,7 +268,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if len(checked.must_link) or len(checked.cannot_link):
             with plain_interrupts():
                 linked = link(graph.as_sparse(), checked.must_link, checked.cannot_link)
-        # The time for products and neighbours counts towards the limit.
+        # The time to compute products and neighbours counts towards the limit.
         left = None if self.time_limit is None else max(self.time_limit - (now() - started), 0.0)
         progress = Progress(linked.reduction.graph if linked else graph, left, self.gap)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))

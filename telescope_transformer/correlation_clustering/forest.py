@@ -1,4 +1,4 @@
-"""Disjoint sets as forests of parents, and the parts of a graph that attractive pairs connect."""
+"""Disjoint sets as forests of parents, and the components of a graph that attractive edges connect."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from telescope_transformer.correlation_clustering.compiled import compiled
 
 @compiled()
 def find(parent: np.ndarray, a: int) -> int:
-    """Root of a node in a forest of parents; halves the path to it."""
+    """Root of a node in a forest of parents; halves the path to the root."""
     while parent[a] != a:
         parent[a] = parent[parent[a]]
         a = parent[a]
@@ -31,7 +31,7 @@ def roots(parent: np.ndarray) -> np.ndarray:
 
 @compiled()
 def attractive_components(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Lowest node of the part that each node belongs to, int64 (n,). Attractive edges connect a part."""
+    """For each node, the lowest node of its part, int64 (n,). A part is connected by attractive edges."""
     parent = np.arange(indptr.size - 1)
     for i in range(parent.size):
         for p in range(indptr[i], indptr[i + 1]):
@@ -42,7 +42,7 @@ def attractive_components(indptr: np.ndarray, indices: np.ndarray, data: np.ndar
 
 @compiled()
 def dense_components(matrix: np.ndarray, threshold: float, sizes: np.ndarray) -> np.ndarray:
-    """The same for a complete graph; the arguments are the fields of a `DenseGraph`."""
+    """The same as `attractive_components` for a complete graph, given by the fields of a `DenseGraph`."""
     parent = np.arange(matrix.shape[0])
     for i in range(parent.size):
         for j in range(i):

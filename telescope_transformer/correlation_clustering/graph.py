@@ -4,7 +4,7 @@ A positive weight attracts, a negative one repels. The cost of a clustering is i
 that it cuts plus the repulsive weight that it joins (Bansal, Blum and Chawla 2004). It is at least 0, and differs from
 the multicut objective by a constant.
 
-Each form of graph offers the operations that the searches use: cost, contraction, greedy contraction and a pass of
+Each graph class offers the operations that the searches use: cost, contraction, greedy contraction and a pass of
 one-element moves. `VectorGraph`, which needs no matrix, is in :mod:`.vectors`.
 """
 
@@ -30,13 +30,13 @@ from telescope_transformer.correlation_clustering.search.moves import move_dense
 
 # Whole numbers below this are exact in float64, which has 53 bits.
 _EXACT = 2.0**53
-# Share of the pairs with an edge from which a graph is solved with its matrix, and the number of nodes up to which it
-# always is: searches of a matrix find better clusterings, proofs by cycles are faster. With 3 s and 35 % of the pairs,
-# the matrix lowered the cost of 300 nodes from 4,233 to 4,180 and the gap from 30.6 to 29.8 %; with 5 % of the pairs
-# of 1,000 nodes, it proved nothing in that time.
+# A sparse graph is solved with its matrix if at least the share _FULL of its pairs has an edge, or if it has at most
+# _ALWAYS_FULL nodes. Searches on a matrix find better clusterings, but proofs by cycles are faster. For 300 nodes with
+# edges on 35 % of the pairs, the matrix lowered the cost after 3 s from 4,233 to 4,180 and the gap from 30.6 to 29.8
+# %. For 1,000 nodes with edges on 5 % of the pairs, the matrix proved nothing in that time.
 _FULL, _ALWAYS_FULL = 0.25, 50
-# Nodes up to which such a graph gets its matrix; as many as a complete graph may have that is reduced first.
-# The kernel of 3,000 windows has a gap of 62 % after 5 s with its matrix and of 94 % by cycles.
+# Maximum number of nodes of a sparse graph that is solved with its matrix, and of a complete graph that is reduced
+# before it is solved. The kernel of 3,000 windows has a gap of 62 % after 5 s with its matrix and of 94 % by cycles.
 _FILL_UP_TO = 3_000
 
 
@@ -46,8 +46,9 @@ class Graph(ABC):
     Attributes:
         scores_are_costs: whether `score` is the cost itself.
         complete: whether a matrix holds the weight of every pair.
-        rounds_estimates: whether a proof rounds its estimates to clusterings, so that one restart before it is enough.
-        reduce_up_to: number of nodes up to which the graph is reduced before it is solved.
+        rounds_estimates: whether the proof rounds its estimates to clusterings, so that one restart before the proof
+            is enough.
+        reduce_up_to: maximum number of nodes at which the graph is reduced before it is solved.
     """
 
     scores_are_costs = True
@@ -68,16 +69,16 @@ class Graph(ABC):
     @property
     @abstractmethod
     def scale(self) -> float:
-        """Largest absolute weight or a bound of it; 1 if all are 0. Tolerances of searches are relative to it."""
+        """Largest absolute weight or an upper bound of it; 1 if all are 0. Tolerances are relative to this scale."""
 
     @property
     def outside_pairs(self) -> str:
-        """How pairs without a weight of their own are weighed, in words."""
+        """Description of how pairs without an explicit weight are weighed."""
         return "all pairs are weighed"
 
     @property
     def whole(self) -> bool:
-        """Whether all weights are whole numbers with exact sums, so that every cost is a whole number, too."""
+        """Whether all weights are whole numbers with exact sums, so that every cost is a whole number."""
         return False
 
     @abstractmethod
@@ -85,7 +86,7 @@ class Graph(ABC):
         """Disagreement of the clustering ``labels`` (n,): a float64 sum of terms that are at least 0."""
 
     def score(self, labels: np.ndarray) -> float:
-        """The cost up to a constant of the graph, if that is faster. Searches compare scores."""
+        """The cost minus a constant of the graph, if this is faster to compute. Searches compare scores."""
         return self.cost(labels)
 
     @abstractmethod
@@ -107,7 +108,7 @@ class Graph(ABC):
     def attractive_parts(self) -> np.ndarray:
         """Part of each node, canonical labels int64 (n,). No attractive pair connects two parts.
 
-        A graph may return a single part.
+        Implementations may return a single part.
         """
         return np.zeros(self.n, dtype=np.int64)
 
@@ -121,7 +122,7 @@ class Graph(ABC):
 
     @abstractmethod
     def contract(self, labels: np.ndarray) -> Self:
-        """The graph whose nodes are the clusters and whose weights are sums of weights.
+        """The graph whose nodes are the clusters and whose weights are sums of the weights between clusters.
 
         Args:
             labels: int64 (n,), clusters 0..k-1.
@@ -135,13 +136,13 @@ class Graph(ABC):
     def move_pass(
         self, labels: np.ndarray, order: np.ndarray, tolerance: float, slack: np.ndarray, tracks: bool
     ) -> int:
-        """Move nodes one after the other if that gains more than ``tolerance``.
+        """Visit nodes one after the other, and move each if that gains more than ``tolerance``.
 
         Args:
             labels: int64 (n,), below n; updated.
             order: int64, the nodes to visit.
             tolerance: least gain of a move.
-            slack: float64 (n,), a lower bound of what each node loses by any move; a graph may ignore it.
+            slack: float64 (n,), for each node a lower bound of the loss of any move; a graph may ignore it.
             tracks: whether to keep ``slack`` up to date.
 
         Returns:
@@ -153,13 +154,13 @@ class Graph(ABC):
 class DenseGraph(Graph):
     """A complete signed graph: pair (i, j) weighs ``matrix[i, j] - threshold * sizes[i] * sizes[j]``.
 
-    Sizes add up when nodes are contracted. Keeping the threshold out of the matrix lets one product serve all
+    Sizes add up when nodes are contracted. The threshold is kept out of the matrix so that one matrix serves all
     thresholds.
 
     Attributes:
         matrix: float32 or float64 (n, n), symmetric; it is never written to, and its diagonal is ignored.
-        threshold: is subtracted from every pair.
-        sizes: float64 (n,), 1 for original nodes, which is the default.
+        threshold: subtracted from every pair, times both sizes.
+        sizes: float64 (n,), 1 for original nodes (the default).
     """
 
     matrix: np.ndarray
@@ -229,8 +230,7 @@ class DenseGraph(Graph):
 
 @dataclass(frozen=True)
 class SparseGraph(Graph):
-    """A signed graph in symmetric compressed rows without a diagonal. Absent pairs weigh 0, and every pair is stored
-    twice.
+    """A signed graph in symmetric compressed rows without a diagonal. Absent pairs weigh 0; pairs are stored twice.
 
     Attributes:
         indptr: int64 (n + 1,), row starts.
@@ -284,13 +284,13 @@ class SparseGraph(Graph):
         return self
 
     def as_kernel(self) -> "SparseGraph | DenseGraph":
-        """With all pairs in a matrix if the graph is small enough and enough of its pairs have an edge."""
+        """The graph with its full matrix if it is small and dense enough; otherwise the graph itself."""
         full = self.entries >= _FULL * self.n**2 or self.n <= _ALWAYS_FULL
         return self.filled() if self.n <= _FILL_UP_TO and full else self
 
     @classmethod
     def empty(cls, n: int) -> "SparseGraph":
-        """The graph of n nodes without an edge."""
+        """A graph of n nodes without edges."""
         return cls(np.zeros(n + 1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0))
 
     def rows(self) -> sparse.csr_array:
@@ -307,7 +307,7 @@ class SparseGraph(Graph):
 
 
 def sparse_graph(rows: sparse.csr_array) -> SparseGraph:
-    """The graph of symmetric compressed rows without a diagonal."""
+    """The graph given by symmetric compressed rows without a diagonal."""
     rows.sort_indices()
     return SparseGraph(
         rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False), rows.data.astype(float, copy=False)
@@ -323,5 +323,5 @@ def canonical_labels(labels: np.ndarray) -> np.ndarray:
 
 
 def common_refinement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Clusters of the nodes that both clusterings put together; canonical labels int64 (n,)."""
+    """Common refinement: nodes are together if both clusterings put them together; canonical labels int64 (n,)."""
     return canonical_labels(first.astype(np.int64) * (int(second.max(initial=0)) + 1) + second)

@@ -5,7 +5,8 @@ import numpy as np
 from telescope_transformer.correlation_clustering.compiled import compiled
 
 
-# One accumulator for each row: a sum of what is at least 0 is right to (n + 2) roundings, relative to itself.
+# Each row has its own accumulator, so a sum of terms that are at least 0 has a relative error of at most (n + 2)
+# roundings.
 @compiled()
 def dense_disagreement(matrix: np.ndarray, threshold: float, sizes: np.ndarray, labels: np.ndarray) -> float:
     """Cost of the clustering ``labels`` int64 (n,) of a complete graph, given by the fields of a `DenseGraph`."""
@@ -15,7 +16,8 @@ def dense_disagreement(matrix: np.ndarray, threshold: float, sizes: np.ndarray, 
         penalty = threshold * sizes[i]
         for j in range(i):
             weight = matrix[i, j] - penalty * sizes[j]
-            # Chosen without a branch, and never as a difference of sums, in which a large weight would hide the rest.
+            # The term is chosen without a branch. The cost is not computed as a difference of sums, in which a large
+            # weight would absorb the other terms.
             row += max(-weight, 0.0) if labels[i] == labels[j] else max(weight, 0.0)
         cost += row
     return cost
@@ -87,7 +89,7 @@ def contract_sparse(
 
 @compiled()
 def all_whole(values: np.ndarray) -> bool:
-    # Numba does not compile the generator that ruff proposes.
+    # Numba cannot compile the generator expression that ruff suggests.
     """Whether all values are whole numbers."""
     for value in values:  # noqa: SIM110
         if value != np.floor(value):

@@ -1,8 +1,9 @@
-"""Must-links and cannot-links: how they change a graph, and clusterings that satisfy them.
+"""Must-links and cannot-links: apply them to a graph, and make clusterings satisfy them.
 
-Nodes that must be together are contracted. A pair that must be apart gets a weight so repulsive that every optimum
-cuts it, but not more, so that solvers see weights of one order of magnitude. A node that shares a cluster with one
-that it must be apart from can always leave that cluster, which costs at most the attraction of all its edges.
+Nodes that must be together are contracted. A pair that must be apart gets a weight that is repulsive enough for every
+optimum to cut it. The weight is not made larger, so that all weights keep a similar order of magnitude. If a node
+shares a cluster with a node from which it must be apart, it can always leave the cluster; this costs at most the total
+attraction of its edges.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from telescope_transformer.correlation_clustering.bounds.reduction import Reduct
 from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels, sparse_graph
 from telescope_transformer.errors import WeightsError
 
-# Repulsion of a cannot-link, in units of the attraction of that end which has less of it. Any value above 1 makes
-# every optimum cut the pair; 2 leaves room for rounding.
+# Repulsion of a cannot-link, in units of the total attraction of its less attracted end. Any value above 1 makes every
+# optimum cut the pair; 2 leaves room for rounding.
 _REPULSION = 2.0
 
 
@@ -26,14 +27,14 @@ class LinkedGraph:
 
     Attributes:
         reduction: the contracted graph with its offset and drift.
-        apart: int64 (m, 2), pairs of its nodes that must be apart.
+        apart: int64 (m, 2), pairs of nodes of the contracted graph that must be apart.
     """
 
     reduction: Reduction
     apart: np.ndarray
 
     def bound(self, bound: float) -> float:
-        """Lower bound of the cost in the original graph, from one in the contracted graph."""
+        """Lower bound of the cost in the original graph, from a lower bound in the contracted graph."""
         return max(0.0, self.reduction.offset + bound - self.reduction.drift)
 
     def labels_of(self, labels: np.ndarray) -> np.ndarray:
@@ -54,7 +55,7 @@ class LinkedGraph:
 
 
 def link(graph: SparseGraph, must: np.ndarray, cannot: np.ndarray) -> LinkedGraph:
-    """Contract must-links and make cannot-links repulsive enough.
+    """Contract must-links, and make cannot-links so repulsive that every optimum cuts them.
 
     Args:
         graph: the graph.
@@ -62,7 +63,7 @@ def link(graph: SparseGraph, must: np.ndarray, cannot: np.ndarray) -> LinkedGrap
         cannot: int64 (k, 2), pairs that must be apart.
 
     Raises:
-        WeightsError: must-links connect a pair that must be apart.
+        WeightsError: must-links connect the nodes of a cannot-link.
     """
     pairs = sparse.coo_array((np.ones(len(must)), must.T), shape=(graph.n, graph.n))
     pieces = canonical_labels(csgraph.connected_components(pairs, directed=False)[1])
@@ -82,11 +83,11 @@ def link(graph: SparseGraph, must: np.ndarray, cannot: np.ndarray) -> LinkedGrap
 
 
 def _repelled(graph: SparseGraph, apart: np.ndarray) -> SparseGraph:
-    """Give the pairs (m, 2) the repulsion that cuts them in every optimum, whatever they weighed before."""
+    """Make the pairs (m, 2) so repulsive that every optimum cuts them, whatever they weighed before."""
     rows = graph.rows()
     attraction = rows.maximum(0).sum(axis=1)
     left, right = apart.T
     needed = _REPULSION * np.minimum(attraction[left], attraction[right]) + graph.scale
     change = sparse.coo_array((-needed - rows[left, right], (left, right)), shape=rows.shape)
-    # The sum may be off by a rounding, which `_REPULSION` leaves room for.
+    # The sum may have a rounding error, for which `_REPULSION` leaves room.
     return sparse_graph((rows + change + change.T).tocsr())

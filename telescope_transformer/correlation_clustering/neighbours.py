@@ -1,4 +1,4 @@
-"""Signed graphs of nearest neighbours, for more vectors than a matrix of all pairs can hold."""
+"""Signed graphs of nearest neighbours, for more vectors than fit in a matrix of all pairs."""
 
 from typing import TYPE_CHECKING
 
@@ -12,22 +12,23 @@ from telescope_transformer.correlation_clustering.validation import check_embedd
 if TYPE_CHECKING:
     import faiss
 
-# Vectors up to which the search is exact: 20,000 vectors of 64 dimensions take 2.6e10 multiplications, a few seconds.
+# The search is exact for up to this many vectors. For 64 dimensions, this takes 2.6e10 multiplications or a few
+# seconds.
 _EXACT_UP_TO = 20_000
-# Vectors that are searched for at a time: 27 MB of results for 50 neighbours.
+# Number of vectors in one query: 27 MB of results for 50 neighbours.
 _BLOCK = 65_536
-# Products of vectors with lengths between 2^-32 and 2^32 are far from the limits of float32, 2^-126 and 2^128.
+# Inner products of vectors with lengths between 2^-32 and 2^32 are far from the limits of float32, 2^-126 and 2^128.
 _SAFE_EXPONENT = 32
 # Parameters of the inverted file: cells per square root of the number of vectors, training vectors per cell, rounds of
-# training, and cells that are searched for each vector. The first two are the least that the Faiss documentation
-# advises. Faiss trains for 25 rounds by default. What the last number misses is measured by the column `recall` of the
-# section `sparse` of tests/benchmarks/clustering.py.
+# training, and cells that are searched for each vector. The first two are the smallest values that the Faiss
+# documentation recommends. Faiss trains for 25 rounds by default. The recall with the last value is in the column
+# `recall` of the section `sparse` of tests/benchmarks/clustering.py.
 _CELLS_A_ROOT, _TRAINED_A_CELL, _TRAINING_ROUNDS, _SEARCHED_CELLS = 4, 40, 8, 12
 
 
 @compiled()
 def _count_pairs(neighbours: np.ndarray, indptr: np.ndarray) -> None:
-    """Fill ``indptr`` with upper bounds of the row lengths: own neighbours plus nodes that name this one."""
+    """Fill ``indptr`` from upper bounds of the row lengths, which count each neighbour relation at both nodes."""
     n, k = neighbours.shape
     for i in range(n):
         for p in range(k):
@@ -48,18 +49,18 @@ def _symmetric_rows(
     indices: np.ndarray,
     data: np.ndarray,
 ) -> int:
-    """Build compressed rows of the union of both directions, sorted, each pair once.
+    """Build sorted compressed rows of the union of both directions, without duplicate entries.
 
     Args:
-        neighbours: int32 (n, k), -1 where there are fewer.
+        neighbours: int32 (n, k), -1 where a vector has fewer neighbours.
         similarity: float32 (n, k), inner products.
-        threshold: is subtracted from every product.
-        indptr: from `_count_pairs`; rewritten to the final rows.
+        threshold: subtracted from every inner product.
+        indptr: from `_count_pairs`; overwritten with the final row starts.
         indices: output.
         data: output.
 
     Returns:
-        How many entries are used.
+        Number of entries that were written.
     """
     n, k = neighbours.shape
     fill = indptr[:-1].copy()
@@ -79,7 +80,8 @@ def _symmetric_rows(
         indptr[i] = used
         for p in np.argsort(row):
             if used > indptr[i] and indices[used - 1] == row[p]:
-                # Both directions store the pair, with products that can differ by a rounding: keep the larger one.
+                # Both directions contain the pair, and their products can differ by a rounding error. Keep the larger
+                # product.
                 data[used - 1] = max(data[used - 1], weights[p])
             else:
                 indices[used], data[used] = row[p], weights[p]
@@ -89,16 +91,16 @@ def _symmetric_rows(
 
 
 def neighbour_graph(vectors: np.ndarray, threshold: float, neighbours: int = 50, *, seed: int = 0) -> SparseGraph:
-    """Graph of the largest inner products of each vector, weighed <x_i, x_j> - threshold; other pairs weigh 0.
+    """Graph of the largest inner products of each vector, with weights <x_i, x_j> - threshold; other pairs weigh 0.
 
-    The search is exact for up to 20,000 vectors. Beyond, an inverted file (Douze et al., *The Faiss library*, 2024)
-    finds 84 % of the neighbours of 100,000 embeddings and 75 % of those of a million.
+    The search is exact for up to 20,000 vectors. For more vectors, an inverted file (Douze et al., *The Faiss
+    library*, 2024) finds 84 % of the neighbours of 100,000 embeddings and 75 % of those of a million.
 
     Args:
         vectors: (n, d).
         threshold: inner product at which a pair neither attracts nor repels.
         neighbours: number of neighbours of each vector.
-        seed: of the training of the inverted file.
+        seed: seed for the training of the inverted file.
     """
     vectors = check_embeddings(vectors, threshold)
     check_whole_number("neighbours", neighbours, 0)
@@ -116,10 +118,10 @@ def neighbour_graph(vectors: np.ndarray, threshold: float, neighbours: int = 50,
 
 
 def _scaled(vectors: np.ndarray) -> tuple[np.ndarray, int]:
-    """Vectors in float32, divided by a power of two if their products would overflow or vanish in float32.
+    """Vectors in float32, divided by a power of two if their products could overflow or vanish in float32.
 
     Returns:
-        float32 (n, d), and the exponent of that power.
+        The vectors float32 (n, d), and the exponent of the power of two.
     """
     longest = float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max(initial=0.0)))
     exponent = int(np.floor(np.log2(longest))) if longest > 0 else 0
@@ -131,7 +133,7 @@ def _scaled(vectors: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _search(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest vectors of each vector, including itself.
+    """Nearest vectors of each vector, including the vector itself.
 
     Returns:
         Positions int32 (n, count) and inner products float32 (n, count).
@@ -144,7 +146,7 @@ def _search(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.
     found, similarity = np.empty((n, count), dtype=np.int32), np.empty((n, count), dtype=np.float32)
     order = np.arange(n)
     if isinstance(index, faiss.IndexIVF):
-        # Search cell by cell, so that the lists that a query reads are still in the cache.
+        # Search the vectors cell by cell, so that the lists that a query reads are still in the cache.
         cells = [index.quantizer.search(block, 1)[1][:, 0] for block in _blocks(vectors)]
         order = np.argsort(np.concatenate(cells), kind="stable")
     for nodes in _blocks(order):
@@ -153,12 +155,12 @@ def _search(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.
 
 
 def _blocks(array: np.ndarray) -> list[np.ndarray]:
-    """The array in blocks of rows."""
+    """Split the array into blocks of rows."""
     return [array[start : start + _BLOCK] for start in range(0, array.shape[0], _BLOCK)]
 
 
 def _index(vectors: np.ndarray, seed: int) -> "faiss.Index":
-    """The exact or the inverted index of the vectors."""
+    """The index of the vectors: exact, or an inverted file if there are many."""
     import faiss
 
     n, d = vectors.shape
@@ -168,7 +170,7 @@ def _index(vectors: np.ndarray, seed: int) -> "faiss.Index":
         return flat
     cells = int(_CELLS_A_ROOT * np.sqrt(n))
     index = faiss.IndexIVFFlat(flat, d, cells, faiss.METRIC_INNER_PRODUCT)
-    # 1234 is the default of Faiss.
+    # 1234 is the default seed of Faiss.
     index.cp.seed = 1234 + seed
     index.cp.niter = _TRAINING_ROUNDS
     sample = np.random.default_rng(seed).choice(n, min(n, _TRAINED_A_CELL * cells), replace=False)

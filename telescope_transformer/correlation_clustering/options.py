@@ -7,12 +7,12 @@ import numpy as np
 
 from telescope_transformer.errors import SolverError, WeightsError
 
-# Characters of a wrong value that an error message repeats: a line.
+# Maximum number of characters of a wrong value that an error message repeats: about a line.
 _SHOWN = 80
 
 
 def check_whole_number(name: str, value: Any, least: int) -> None:
-    """Check an option that is a whole number.
+    """Check an option that must be a whole number.
 
     Raises:
         SolverError: the value is not an integer of at least ``least``.
@@ -22,7 +22,7 @@ def check_whole_number(name: str, value: Any, least: int) -> None:
 
 
 def check_limit(name: str, value: Any) -> None:
-    """Check an option that is a number or None.
+    """Check an option that must be a number or None.
 
     Raises:
         SolverError: the value is neither None nor a number of at least 0.
@@ -35,7 +35,7 @@ def check_threshold(threshold: Any) -> float:
     """A threshold as a float.
 
     Raises:
-        WeightsError: it is not a finite number.
+        WeightsError: the threshold is not a finite number.
     """
     value = _real(threshold)
     if not np.isfinite(value):
@@ -44,10 +44,10 @@ def check_threshold(threshold: Any) -> float:
 
 
 def check_seed(random_state: Any) -> int | None:
-    """A seed from what scikit-learn calls a random state: None, a whole number of at least 0, or a RandomState.
+    """A seed from a scikit-learn random state: None, a whole number of at least 0, or a RandomState.
 
     Raises:
-        SolverError: it is none of these.
+        SolverError: the random state is none of these.
     """
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
@@ -68,6 +68,6 @@ def _real(value: Any) -> float:
 
 
 def _shown(value: Any) -> str:
-    """The value for an error message, shortened."""
+    """The value as text for an error message, shortened."""
     text = repr(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

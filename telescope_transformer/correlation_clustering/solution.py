@@ -1,4 +1,4 @@
-"""A clustering with what is proved about it, and what solvers share: the best result so far and the remaining time."""
+"""A clustering with its proved bound, and the state that solvers share: the best result and the remaining time."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ from telescope_transformer.correlation_clustering.graph import Graph, canonical_
 # A gap below this counts as closed. Costs are summed row by row, so their relative error is at most (n + 2) roundings
 # of 1.1e-16 each: 1e-12 for 10,000 nodes.
 PROVED = 1e-9
-# If the cost is not known during the search, the cost of this many nodes tells how long that of the whole graph takes:
-# 4,096 vectors of 128 dimensions take 0.2 s. The second number is the share of a time limit that the search keeps
-# whatever the cost takes.
+# If the search does not know the cost, the cost of this many nodes is computed to estimate how long the cost of the
+# whole graph takes: 4,096 vectors of 128 dimensions take 0.2 s. The second number is the least share of the time limit
+# that is left to the search, however long the cost takes.
 _SAMPLE, _LEAST_SHARE = 4_096, 0.1
 # A cost that is the difference of two sums loses digits. Sums of products are correct to about 1e-13, so a difference
-# above this share of them is correct to the 1e-9 of `PROVED`.
+# above this share of the sums is correct to the 1e-9 of `PROVED`.
 _CANCELS = 1e-4
 
 
@@ -38,7 +38,7 @@ class Solution:
     def gap(self) -> float:
         """(cost - bound) / cost, the largest share of the cost that another clustering can save.
 
-        0 if the cost is 0, nan without a bound.
+        The gap is 0 if the cost is 0, and nan if there is no bound.
         """
         return relative_gap(self.cost, self.bound)
 
@@ -48,7 +48,7 @@ class Solution:
         return int(self.labels.max(initial=-1)) + 1
 
     def scaled(self, factor: float) -> "Solution":
-        """The same solution for the graph whose weights are ``factor`` > 0 times these."""
+        """The same solution for a graph whose weights are multiplied by ``factor`` > 0."""
         return Solution(self.labels, factor * self.cost, factor * self.bound)
 
     def summary(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Solution:
 
 
 def relative_gap(cost: float, bound: float) -> float:
-    """(cost - bound) / cost; 0 if the cost is 0 or not above the bound, nan without a bound."""
+    """(cost - bound) / cost; 0 if the cost is 0 or not above the bound, nan if there is no bound."""
     if np.isnan(bound):
         return float("nan")
     return 0.0 if cost <= 0 else max(cost - bound, 0.0) / cost
@@ -80,8 +80,8 @@ class Progress:
         labels: int64 (n,), the best clustering so far.
         score: its score.
         lower_bound: highest proved bound; nan if there is none.
-        scores: seconds and score of every improvement.
-        annealing_gains: whether annealing improved on restarts, in which case the search continues with annealing.
+        scores: seconds since the start and score of every improvement.
+        annealing_gains: whether annealing improved on restarts. If so, the search continues with annealing.
 
     Args:
         graph: the graph.
@@ -100,12 +100,12 @@ class Progress:
         self._limit = float("inf") if time_limit is None else time_limit
         self.scores: list[tuple[float, float]] = []
         self.annealing_gains = False
-        # Cost minus score, once it is known, and the time that is reserved for computing it.
+        # Cost minus score once it is known, and the time that is reserved for computing the cost.
         self._constant = 0.0 if graph.scores_are_costs else None
         self._kept = 0.0
 
     def keep_time_for_cost(self) -> None:
-        """End the search early by the time that the final cost will take, if the search does not compute it anyway."""
+        """Reserve the time that the final cost will take, if the search does not compute costs anyway."""
         if self.graph.scores_are_costs or not self.limited:
             return
         some = min(self.graph.n, _SAMPLE)
@@ -125,7 +125,7 @@ class Progress:
         return self.score + self._constant
 
     def offer(self, labels: np.ndarray) -> bool:
-        """Keep ``labels`` (n,) if it costs less than the best so far; returns whether it did."""
+        """Keep ``labels`` (n,) if they cost less than the best clustering so far; returns whether they do."""
         score = self.graph.score(labels)
         if score < self.score:
             self.labels, self.score = canonical_labels(labels), score
@@ -136,17 +136,17 @@ class Progress:
         return False
 
     def prove(self, bound: float) -> None:
-        """Keep a proved lower bound if it is the highest so far. Nan proves nothing."""
+        """Keep a proved lower bound if it is the highest so far. A bound of nan is ignored."""
         if np.isnan(bound):
             return
         if self.graph.whole:
-            # The optimal cost is a whole number, too.
+            # The optimal cost is then also a whole number.
             bound = float(np.ceil(bound))
         if not bound <= self.lower_bound:
             self.lower_bound = max(bound, 0.0)
 
     def solution(self) -> Solution:
-        """The best so far. Its cost is summed again unless a difference of sums is accurate enough."""
+        """The best solution so far. Its cost is summed again unless the known cost is accurate enough."""
         known = not self.graph.scores_are_costs and self._constant is not None
         cost = self.cost if known and self.cost > _CANCELS * abs(self.score) else self.graph.cost(self.labels)
         # A clustering of cost 0 is optimal, because no cost is negative.
@@ -154,16 +154,16 @@ class Progress:
 
     @property
     def gap(self) -> float:
-        """Relative gap between cost and bound; nan without a bound."""
+        """Relative gap between cost and bound; nan if there is no bound."""
         return float("nan") if np.isnan(self.lower_bound) else relative_gap(self.cost, self.lower_bound)
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the time limit, inf without one."""
+        """Seconds until the time limit, inf if there is none."""
         return self._limit - (now() - self._start)
 
     def give(self, seconds: float) -> None:
-        """Set the time limit to so many seconds from now."""
+        """Set the time limit to this many seconds from now."""
         self._limit = now() - self._start + seconds
 
     @property
@@ -182,13 +182,14 @@ class Progress:
         return self.closed or self.seconds_left <= 0
 
     def of(self, graph: Graph, labels: np.ndarray, seconds: float, constant: float = 0.0) -> "Progress":
-        """Progress on a graph that represents this one or a part of it, with the same gap to reach.
+        """Progress on another graph that represents this graph or a part of it, with the same target gap.
 
         Args:
             graph: the other graph.
             labels: (n,), its first clustering.
             seconds: time limit.
-            constant: what a clustering costs more here than there; the gap is relative to the cost here.
+            constant: amount by which clusterings cost more in this graph than in the other; the gap is relative to the
+                cost in this graph.
         """
         progress = Progress(graph, seconds, self._gap)
         progress.offer(labels)
@@ -197,15 +198,15 @@ class Progress:
         return progress
 
     def part(self, fraction: float, at_most: float = float("inf")) -> "Deadline":
-        """A deadline after a fraction of the remaining time, but after ``at_most`` seconds."""
+        """A deadline after a fraction of the remaining time, but after at most ``at_most`` seconds."""
         return Deadline(min(fraction * self.seconds_left, at_most))
 
 
 class Deadline:
-    """A moment after which a solver stops at the next opportunity.
+    """A time after which a solver stops at the next opportunity.
 
     Args:
-        seconds: from now.
+        seconds: seconds from now until the deadline.
     """
 
     def __init__(self, seconds: float = float("inf")) -> None:
@@ -217,10 +218,10 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Whether the moment has passed."""
+        """Whether the deadline has passed."""
         return now() >= self._end
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the moment."""
+        """Seconds until the deadline."""
         return self._end - now()

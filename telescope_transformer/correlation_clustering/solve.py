@@ -20,39 +20,41 @@ from telescope_transformer.errors import SolverError
 
 METHODS = ("auto", "lp", "local_search", "greedy")
 
-# The relaxation has a variable for each pair, 2 million for this many nodes. 300 nodes take HiGHS 1.7 s.
+# The relaxation has one variable per pair, so 2 million for this many nodes. For 300 nodes, HiGHS takes 1.7 s.
 _RELAX_UP_TO = 2_000
-# Restarts without improvement after which a search with a time limit ends. It is large because a user who sets a limit
-# wants the time to be used; a graph of 100 nodes gets through 1,000 restarts in 0.7 s.
+# A search with a time limit ends early after this many restarts in a row without improvement. The number is large
+# because a user who sets a limit wants the time to be used. For a graph of 100 nodes, 1,000 restarts take 0.7 s.
 _PATIENCE_WITH_LIMIT = 1_000
-# Restarts before annealing is tried. For weights that are close to random, annealing gains more than restarts ever do:
-# 1 and 3 restarts gave the same cost for 600 Gaussian nodes after 3 s, and 10 a cost higher by 0.015 %.
+# Number of restarts before annealing is tried. For weights that are close to random, annealing gains more than
+# restarts ever do: for 600 Gaussian nodes in 3 s, 1 and 3 restarts gave the same cost, and 10 restarts a cost that was
+# 0.015 % higher.
 _FIRST_RESTARTS = 3
 # Share of the remaining time that the first search may take. On 5,000 embeddings with 30 s, longer searches found
-# nothing more, and the gap was 2.8 % with a share of 0.4 and 1.9 % with 0.25.
+# nothing better, and the gap was 2.8 % with a share of 0.4 and 1.9 % with 0.25.
 _SEARCH_SHARE = 0.25
 # Share of the remaining time for a proof that does not find clusterings itself; restarts get the rest. For 1,500
-# embeddings in 4 s, the gap was 0.094 % with 0.5 and 0.008 % with 0.8. The second share applies if annealing gains:
-# the weights are then close to random, and bounds stay far from the cost while the search still improves. For 600
-# Gaussian nodes in 3 s, a share of 0.6 instead of 0.3 raised the cost by 0.01 %.
+# embeddings in 4 s, the gap was 0.094 % with 0.5 and 0.008 % with 0.8. The second share applies if annealing improved
+# on restarts: the weights are then close to random, and bounds stay far from the cost while the search still finds
+# better clusterings. For 600 Gaussian nodes in 3 s, a share of 0.6 instead of 0.3 raised the cost by 0.01 %.
 _CERTIFY_SHARE, _CERTIFY_SHARE_ANNEALING = 0.8, 0.3
-# The share of small graphs whose proof rounds its estimates to clusterings. With 0.6 instead of 1, the cost of sparse
-# random graphs of 300 to 1,800 nodes in 10 s was lower by 1 to 6 %. Restarts of large ones gain less than the proof:
-# the gap of 100,000 nodes of a neighbour graph after 60 s is 17.3 % with 0.95 and 21.6 % with 0.6, at costs within
-# 0.1 %.
+# The same share for small graphs whose proof rounds its estimates to clusterings. With 0.6 instead of 1, the cost of
+# sparse random graphs of 300 to 1,800 nodes in 10 s was lower by 1 to 6 %. In large graphs, restarts gain less than
+# the proof: the gap of 100,000 nodes of a neighbour graph after 60 s is 17.3 % with 0.95 and 21.6 % with 0.6, at costs
+# within 0.1 %.
 _CERTIFY_SHARE_SPARSE = 0.6
-# Seconds. Without a limit, the bound of a large graph would rise slowly for hours.
+# Maximum number of seconds for a proof. Otherwise, without a time limit, the bound of a large graph would rise slowly
+# for hours.
 _LONGEST_CERTIFICATE = 300.0
 
-# A gap above which a search without a limit tries one population. Of 120 nodes with random weights on a fifth of their
-# pairs, it takes 1 s after 6 s of proof and lowers the cost from 308.5 to 303.7.
+# If the gap is above this, a search without a time limit tries one population of annealing. For 120 nodes with random
+# weights on a fifth of their pairs, this takes 1 s after 6 s of proof and lowers the cost from 308.5 to 303.7.
 _FAR = 1e-3
 
 Stage = Callable[[Progress, np.random.Generator], None]
 
 
 def solve(progress: Progress, method: str, rng: np.random.Generator) -> dict[str, float]:
-    """Improve ``progress`` by the solvers of a method. Ctrl-C keeps the best result so far.
+    """Improve ``progress`` by the solvers of a method. After Ctrl-C, the best result so far is kept.
 
     Args:
         progress: the graph and its time limit; receives clusterings and bounds.
@@ -82,7 +84,7 @@ def solve(progress: Progress, method: str, rng: np.random.Generator) -> dict[str
 
 
 class _Clock:
-    """Runs stages and sums the seconds of each over all parts of a graph."""
+    """Runs stages, and sums up the seconds of each stage over all parts of a graph."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -104,7 +106,7 @@ class _Clock:
 
 
 def _solve_part(method: str, clock: _Clock, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Search and prove one part of a graph."""
+    """Run the search and the proof on one part of a graph."""
     if method == "local_search":
         clock.run("local_search", _search_to_the_end, progress, rng)
     else:
@@ -150,10 +152,10 @@ def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadli
 
 
 def _restart(progress: Progress, rng: np.random.Generator) -> None:
-    """Search after the proof, with the method that gained."""
+    """Search after the proof, with annealing or restarts, whichever gained before."""
     deadline = progress.part(1.0)
     if progress.graph.rounds_estimates and (progress.limited or progress.graph.n <= ANNEAL_UP_TO):
-        # Before the proof there was one restart only.
+        # There was only one restart before the proof.
         _search_until(progress, rng, deadline)
     unproved = not progress.limited and progress.graph.n <= ANNEAL_UP_TO and progress.gap > _FAR
     if progress.annealing_gains or unproved:
@@ -177,12 +179,12 @@ def _check_relaxable(progress: Progress) -> None:
 
 
 def _relax(progress: Progress, rng: np.random.Generator) -> None:
-    """Bound by the relaxation."""
+    """Compute a bound by the relaxation, and round its solution."""
     relax_and_round(progress, progress.graph.filled(), rng)
 
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:
-    """Prove, for a share of the time."""
+    """Raise the lower bound, for a share of the time."""
     if progress.graph.rounds_estimates and progress.graph.n <= ANNEAL_UP_TO:
         share = _CERTIFY_SHARE_SPARSE
     else:

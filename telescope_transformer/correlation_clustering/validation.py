@@ -1,4 +1,4 @@
-"""Checks of user input. Nothing is repaired silently; an error names the first offending pair."""
+"""Checks of user input. Invalid input is never repaired silently; an error names the first offending pair."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -22,12 +22,13 @@ from telescope_transformer.errors import SolverError, WeightsError, WeightsTypeE
 # to 768 dimensions differ by up to 1.2e-6 if they are summed in opposite orders, and by less than 1e-6 in 99.9 % of
 # pairs.
 SYMMETRY_TOLERANCE = 1e-6
-# Squares and sums of weights between these neither overflow nor vanish in float64 (2e-308 to 1.8e308), for any number
-# of nodes.
+# Squares and sums of weights within these limits neither overflow nor vanish in float64 (2e-308 to 1.8e308), for any
+# number of nodes.
 SMALLEST, LARGEST = 1e-150, 1e150
-# The same for sums of up to 10^8 products in float32 (1e-38 to 3.4e38).
+# Corresponding limits for sums of up to 10^8 products in float32 (1e-38 to 3.4e38).
 SMALLEST_SINGLE, LARGEST_SINGLE = 1e-30, 1e30
-# Rows that are compared with their columns at a time: two blocks of 4 MB for 1,000 nodes stay in the cache.
+# Number of rows that are compared with their columns at a time. For 1,000 nodes, the two blocks of 4 MB stay in the
+# cache.
 _BLOCK = 512
 # Nodes are numbered in int32.
 _MOST_NODES = np.iinfo(np.int32).max
@@ -56,7 +57,7 @@ def check_weights(weights: Any) -> DenseGraph | SparseGraph:
 
     Raises:
         WeightsError: the weights are not square, not numeric, not finite, not symmetric (up to 1e-6 of the larger of
-            the two), or a sparse matrix holds a pair twice. The message names the first such pair.
+            the two), or a sparse matrix contains a pair twice. The message names the first such pair.
     """
     checked = check_weights_and_links(weights)
     for pairs, weight in ((checked.must_link, np.inf), (checked.cannot_link, -np.inf)):
@@ -74,7 +75,7 @@ def check_weights_and_links(weights: Any, must_link: Any = None, cannot_link: An
         cannot_link: (m, 2) integers, more pairs that must be apart.
 
     Raises:
-        WeightsError: see `check_weights`, or a link does not name two different nodes.
+        WeightsError: see `check_weights`; or a link does not consist of two different nodes.
     """
     graph: Graph
     if sparse.issparse(weights):
@@ -107,7 +108,7 @@ def _check_pairs(name: str, pairs: Any, n: int) -> np.ndarray:
     """Links as int64 (m, 2).
 
     Raises:
-        WeightsError: they are no pairs of two different nodes.
+        WeightsError: the links are not pairs of two different nodes.
     """
     if pairs is None:
         return np.zeros((0, 2), dtype=np.int64)
@@ -144,10 +145,10 @@ def _check_dense(weights: Any) -> tuple[DenseGraph, np.ndarray, np.ndarray]:
         same, finite = same and block_same, finite and block_finite
     if not same or not finite or np.diagonal(array).any():
         array = array.copy()
-        # The diagonal has no meaning, but a NaN or a huge number there would spoil sums and tolerances.
+        # The diagonal has no meaning, but a NaN or a huge number on it would distort sums and tolerances.
         np.fill_diagonal(array, 0.0)
     if not same:
-        # Use one value for both directions, so that they weigh the same in every sum.
+        # Use the same value for both directions, so that both have the same weight in every sum.
         upper = np.triu_indices(array.shape[0], 1)
         array[upper] = array.T[upper]
     if finite:
@@ -162,13 +163,13 @@ def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
     """Embeddings as a C-contiguous array (n, d), float32 or float64.
 
     Raises:
-        WeightsError: they are no vectors, not finite, or so long that their products overflow.
+        WeightsError: the input is not an array of vectors, not finite, or so large that products overflow.
     """
     array = _numbers(embeddings)
     if array.ndim != 2:
         raise WeightsError(f"embeddings must be vectors of shape (n, d), not of shape {array.shape}")
     check_threshold(threshold)
-    # Half precision and short integers are exact in float32, other types are not.
+    # Half-precision floats and short integers are exact in float32; other types are not.
     single = np.result_type(array.dtype, np.float32) == np.float32
     array = np.ascontiguousarray(array, dtype=np.float32) if single else _to_double(array)
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
@@ -186,10 +187,10 @@ def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
 
 
 def check_samples(samples: Any) -> np.ndarray:
-    """Vectors (n, d) as scikit-learn checks the samples of an estimator: dense, finite, at least one.
+    """Vectors (n, d), checked like the samples of a scikit-learn estimator: dense, finite, at least one.
 
     Raises:
-        WeightsError: with the message of scikit-learn.
+        WeightsError: the check fails; the message is that of scikit-learn.
     """
     try:
         checked: np.ndarray = check_array(samples)
@@ -201,10 +202,10 @@ def check_samples(samples: Any) -> np.ndarray:
 
 
 def check_single(name: str, largest: float) -> None:
-    """Check the largest absolute value of something that is computed in float32.
+    """Check the largest absolute value of an input to a float32 computation.
 
     Raises:
-        WeightsError: it is so large or small that products or sums would overflow or vanish.
+        WeightsError: the value is so large or small that products or sums would overflow or vanish.
     """
     if largest > 0 and not SMALLEST_SINGLE <= largest <= LARGEST_SINGLE:
         raise WeightsError(
@@ -214,10 +215,10 @@ def check_single(name: str, largest: float) -> None:
 
 
 def check_graph(graph: Any) -> None:
-    """Check what is passed as a graph.
+    """Check an argument that must be a graph.
 
     Raises:
-        WeightsError: it is no graph, or its weights are not finite, or too large or small for sums.
+        WeightsError: it is not a graph, or its weights are not finite, or too large or too small for sums.
     """
     if not isinstance(graph, Graph):
         raise WeightsTypeError(f"a graph is needed, as `check_weights` returns it, not {type(graph).__name__}")
@@ -242,7 +243,7 @@ def check_labels(labels: Any, n: int) -> np.ndarray:
 
 
 def _to_double(array: np.ndarray) -> np.ndarray:
-    """The numbers as a C-contiguous float64 array; numbers of a wider type must fit into it."""
+    """The numbers as a C-contiguous float64 array; numbers of a wider type must fit into float64."""
     try:
         with np.errstate(over="raise"):
             return np.ascontiguousarray(array, dtype=np.float64)
@@ -273,7 +274,7 @@ def _check_numeric(dtype: np.dtype) -> None:
     """Check that a type holds real numbers.
 
     Raises:
-        WeightsError: it does not.
+        WeightsError: the type does not hold real numbers.
     """
     if dtype.kind == "c":
         raise WeightsError("Complex data not supported: weights and embeddings must be real numbers")
@@ -285,7 +286,7 @@ def _check_rows(array: np.ndarray, start: int) -> tuple[bool, bool]:
     """Compare a block of rows with its columns, ignoring the diagonal.
 
     Returns:
-        Whether they are equal to the last bit, and whether all are finite.
+        Whether both directions are equal to the last bit, and whether all weights are finite.
 
     Raises:
         WeightsError: a weight is NaN, or the two directions of a pair differ.
@@ -309,7 +310,7 @@ def _check_rows(array: np.ndarray, start: int) -> tuple[bool, bool]:
 
 
 def _asymmetric(i: int, j: int, there: float, back: float) -> WeightsError:
-    """The error for a pair whose two directions differ."""
+    """The error for a pair whose two directions have different weights."""
     return WeightsError(
         f"weights are not symmetric: pair ({i}, {j}) weighs {there} but ({j}, {i}) weighs {back}; "
         "use (weights + weights.T) / 2 if that is what you mean"
@@ -323,7 +324,8 @@ def _first_asymmetric(
     """Find the first pair whose two directions differ. Differences within the tolerance are removed.
 
     Returns:
-        Row and position of the stored entry, -1 if there is none, and the weight of the other direction, 0 if absent.
+        Row and position of the stored entry (-1 if no pair differs), and the weight of the other direction (0 if
+        absent).
     """
     for i in range(indptr.size - 1):
         for p in range(indptr[i], indptr[i + 1]):
@@ -355,7 +357,7 @@ def _check_sparse(weights: Any) -> tuple[SparseGraph, np.ndarray, np.ndarray]:
         rows = rows.copy()
         rows.sort_indices()
     indptr, indices = rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False)
-    # A copy, because differences between the two directions are removed in it.
+    # Copy the data, because small differences between the two directions are removed in place.
     data = _to_double(rows.data).copy()
     owners = np.repeat(np.arange(indptr.size - 1, dtype=np.int32), np.diff(indptr))
     off = (owners != indices) & (data != 0.0)
@@ -374,7 +376,7 @@ def _check_sparse(weights: Any) -> tuple[SparseGraph, np.ndarray, np.ndarray]:
 
 
 def _check_structure(weights: Any) -> None:
-    """Check the index arrays of a sparse matrix, which compiled code reads without a check."""
+    """Check the index arrays of a sparse matrix, which compiled code reads without bounds checks."""
     try:
         if hasattr(weights, "check_format"):
             weights.check_format(full_check=True)
@@ -390,7 +392,7 @@ def _raise_if_twice(weights: Any) -> None:
     """Check that no pair is stored twice.
 
     Raises:
-        WeightsError: one is.
+        WeightsError: a pair is stored twice.
     """
     entries = weights.tocoo()
     keys = entries.coords[0].astype(np.int64) * weights.shape[0] + entries.coords[1]

@@ -1,8 +1,9 @@
-"""Complete graphs of inner products without a matrix: what solvers need, from sums over clusters, in O(n d) memory.
+"""Complete graphs of inner products without a matrix. Solvers use sums over clusters, which take O(n d) memory.
 
 The weight between a node and a cluster is <x_i, S_c> - threshold m_i m_c, where S_c is the sum of the cluster's
-vectors and m its mass. Moves, joins and the weight inside clusters therefore need no pairs. Only the attractive weight
-of all pairs, which turns a score into a cost, needs one pass over the pairs in blocks.
+vectors and m is the mass, the sum of sizes. Moves, joins and the weight inside clusters can therefore be computed
+without looking at pairs. Only the attractive weight of all pairs, which turns a score into a cost, needs one pass over
+the pairs in blocks.
 """
 
 from dataclasses import dataclass, field
@@ -14,16 +15,16 @@ from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import Graph, SparseGraph
 from telescope_transformer.errors import SolverError
 
-# Rows of a block of products: 128 MB in float64.
+# Number of rows of a block of products: 128 MB in float64.
 _BLOCK = 4_096
-# A node may join the clusters of its nearest neighbours, and this number of the largest clusters. Without these, the
-# cost of 4,000 embeddings (kind b, threshold 0.25) rises by 0.005 %.
+# A node may join the clusters of its nearest neighbours, and one of this number of largest clusters. Without the
+# largest clusters, the cost of 4,000 embeddings (kind b, threshold 0.25) rises by 0.005 %.
 _LARGEST = 512
 
 
 @compiled()
 def _positive_sum(products: np.ndarray, threshold: float, diagonal: bool) -> float:
-    """Sum of what exceeds the threshold, below the diagonal only if the block lies on it."""
+    """Sum of the excess of products over the threshold; only below the diagonal in a ``diagonal`` block."""
     total = 0.0
     for i in range(products.shape[0]):
         row = 0.0
@@ -34,7 +35,7 @@ def _positive_sum(products: np.ndarray, threshold: float, diagonal: bool) -> flo
 
 
 def attraction(vectors: np.ndarray, threshold: float) -> float:
-    """Sum of <x_i, x_j> - threshold over the pairs for which it is positive; products in float32.
+    """Sum of <x_i, x_j> - threshold over the pairs for which it is positive. Products are computed in float32.
 
     Args:
         vectors: (n, d).
@@ -49,7 +50,7 @@ def attraction(vectors: np.ndarray, threshold: float) -> float:
 
 
 def attraction_between(left: np.ndarray, right: np.ndarray, threshold: float) -> float:
-    """The same sum over the pairs of one of the left vectors (m, d) and one of the right vectors (n, d)."""
+    """The same sum as `attraction`, over the pairs of a vector of ``left`` (m, d) and a vector of ``right`` (n, d)."""
     left, right = left.astype(np.float32, copy=False), right.astype(np.float32, copy=False)
     total = 0.0
     for first in range(0, left.shape[0], _BLOCK):
@@ -78,7 +79,7 @@ def _disagreement_of_block(
         right_sizes: float64 (k,).
         left: int64 (m,), labels.
         right: int64 (k,), labels.
-        diagonal: whether the block lies on the diagonal, so that only what is below it counts.
+        diagonal: whether the block lies on the diagonal, so that only the pairs below the diagonal count.
     """
     total = 0.0
     for i in range(products.shape[0]):
@@ -160,10 +161,10 @@ def _best_cluster(
     hint: int,
     seen: np.ndarray,
 ) -> tuple[float, int]:
-    """Weight between node i and the candidate cluster that attracts it most, and that cluster.
+    """The candidate cluster that attracts node i most: the weight between them, and the cluster.
 
-    Candidates are the clusters of its neighbours and the cluster ``hint``, except its own. Weight 0 and cluster -1 if
-    no candidate attracts the node.
+    Candidates are the clusters of the node's neighbours and the cluster ``hint``, except its own cluster. If no
+    candidate attracts the node, the weight is 0 and the cluster -1.
     """
     own = labels[i]
     best, target = 0.0, -1
@@ -203,8 +204,8 @@ def _move(
         labels: int64 (n,), updated.
         order: int64, nodes.
         hints: int64, one more candidate for each node of ``order``; -1 for none.
-        state: sums and masses of the clusters, numbers of their nodes, and a stack of unused labels.
-        height: height of that stack.
+        state: for each cluster the sum of vectors, the mass and the number of nodes; and a stack of unused labels.
+        height: height of the stack.
         tolerance: least gain of a move.
     """
     sums, mass, count, free = state
@@ -243,10 +244,10 @@ def move_vectors(
     vectors: np.ndarray, sizes: np.ndarray, threshold: float, rows: tuple[np.ndarray, np.ndarray],
     labels: np.ndarray, order: np.ndarray, tolerance: float,
 ) -> int:  # fmt: skip
-    """Move the nodes of ``order`` greedily; returns how many moved.
+    """Move each node of ``order`` to its best cluster in turn; returns how many moved.
 
-    A node may join the clusters of its neighbours, and the best of the largest clusters, which is found by the product
-    of the nodes with the sums of these clusters.
+    A node may join a cluster of its neighbours or the best of the largest clusters. The latter is found by the inner
+    products of the node with the sums of these clusters.
 
     Args:
         vectors: float64 (n, d).
@@ -277,12 +278,13 @@ def move_vectors(
 class VectorGraph(Graph):
     """A complete signed graph without a matrix: pair (i, j) weighs <x_i, x_j> - threshold * sizes[i] * sizes[j].
 
-    Memory is O(n d). The first cost takes O(n^2 d) time.
+    It takes O(n d) memory. Computing the first cost takes O(n^2 d) time.
 
     Attributes:
         vectors: float64 (n, d).
         threshold: inner product at which a pair neither attracts nor repels.
-        near: neighbour graph; each node may join the clusters of its neighbours. Its weights only serve the proof.
+        near: neighbour graph; each node may join the clusters of its neighbours. Its weights are only used by GAEC and
+            the proof.
         sizes: float64 (n,), as in `DenseGraph`; 1 by default.
     """
 
@@ -311,17 +313,17 @@ class VectorGraph(Graph):
 
     @cached_property
     def scale(self) -> float:
-        """A bound of the largest absolute weight; 1 if all are 0."""
+        """An upper bound of the largest absolute weight; 1 if all are 0."""
         longest = float(np.einsum("ij,ij->i", self.vectors, self.vectors).max(initial=0.0))
         largest = longest + abs(self.threshold) * float(self.sizes.max(initial=0.0)) ** 2
         return largest if largest != 0 else 1.0
 
     def cost(self, labels: np.ndarray) -> float:
-        """Disagreement of ``labels`` (n,) by one pass over all pairs, in O(n^2 d) time and O(n) memory."""
+        """Disagreement of ``labels`` (n,), by one pass over all pairs in O(n^2 d) time and O(n) memory."""
         return disagreement(self.vectors, self.sizes, self.threshold, labels)
 
     def score(self, labels: np.ndarray) -> float:
-        """Negative weight inside clusters, by sums of vectors: the cost minus the attractive weight of all pairs."""
+        """The cost minus the attractive weight of all pairs. This is minus the weight inside clusters."""
         return -inside(self.vectors, self.sizes, self.threshold, labels)
 
     def weights(self) -> np.ndarray:

@@ -5,7 +5,7 @@ triangle: x_ij - x_ik - x_kj <= 0) has a multiplier y_t >= 0. With the reduced w
 
     sum of w_e x_e  >=  D(y) = -b'y + sum over e of min(0, r_e)
 
-holds for every clustering and every y >= 0. The ascent may therefore stop at any time and still proves a bound.
+holds for every clustering and every y >= 0. The ascent may therefore stop at any time and still prove a bound.
 
 Exact coordinate ascent on D gets stuck because D is not smooth (see Lange et al. 2018 on cycle packing, and Abbas and
 Swoboda 2022, RAMA, who average min-marginals). We therefore smooth min(0, r) over an interval of length 2T, which
@@ -25,11 +25,11 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.compiled import compiled
 
-# Violations are sums of a few estimates between 0 and 1, so their rounding error is below 1e-15 a term. Anything below
-# this limit counts as no violation.
+# Violations are sums of a few estimates between 0 and 1, so their rounding error is below 1e-15 per term. Anything
+# below this limit counts as no violation.
 _TINY = 1e-12
-# Maximum number of Newton steps in a line search. A step that ends early is still valid, and the next sweep continues
-# from there.
+# Maximum number of Newton steps in a line search. A search that stops early still gives a valid step, and the next
+# sweep continues from there.
 _NEWTON_STEPS = 8
 
 
@@ -59,8 +59,8 @@ def line_search(violation: float, first: float, second: float, third: float, smo
     Args:
         violation: amount by which the estimates violate the inequality, > 0.
         first: step at which one of the three estimates begins to change.
-        second: the same for another one.
-        third: the same for the last one; the order of the three does not matter.
+        second: the same for the second estimate.
+        third: the same for the third estimate. The order of the three does not matter.
         smoothing: T.
     """
     if first > second:
@@ -95,7 +95,7 @@ def sweep_triangles(
         reduced: float64 (m,), updated in place.
         cut: bool (m,).
         smoothing: T.
-        relaxation: factor of over-relaxation that every step is multiplied by.
+        relaxation: over-relaxation factor by which every step is multiplied.
     """
     for t in range(multipliers.size):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -262,7 +262,7 @@ def _add(total: float, lost: float, value: float) -> tuple[float, float]:
 def _compensated_sum(values: np.ndarray) -> tuple[float, float]:
     """Compensated sum of values, and the plain sum of their absolute values.
 
-    The compensated sum is correct to two roundings of itself.
+    The relative error of the compensated sum is at most two roundings.
     """
     total, lost, size = 0.0, 0.0, 0.0
     for value in values:
@@ -275,7 +275,7 @@ def _compensated_sum(values: np.ndarray) -> tuple[float, float]:
 def _paid_by_edges(weights: np.ndarray, change: np.ndarray) -> tuple[float, float]:
     """Compensated sum of the pairs' contributions to the bound, and the sum of their absolute values.
 
-    Overwrites ``change`` with the reduced weights, because a copy of it may not fit in memory.
+    Overwrites ``change`` with the reduced weights, because a copy may not fit in memory.
     """
     total, lost, size = 0.0, 0.0, 0.0
     for e in range(weights.size):
@@ -299,11 +299,10 @@ def proved_value(
 ) -> tuple[float, np.ndarray]:
     """Lower bound that the multipliers prove, safe against rounding, and the reduced weights.
 
-    A weight and a change of it are never added where their sum enters the bound unless the result is exact enough: a
-    pair contributes min(0, w + change) if it attracts and min(-w, change) if it repels, so one huge weight does not
-    hide the others. The margin that is subtracted bounds all rounding errors: those of a pair's change by the number
-    of terms of the longest sum, those of the total by the compensated sum (Higham, *Accuracy and Stability of
-    Numerical Algorithms*, 2002, sections 4.2 and 4.3).
+    A pair contributes min(0, w + change) if it attracts and min(-w, change) if it repels. In this form, one huge
+    weight does not absorb the other terms. The margin that is subtracted covers all rounding errors. The error of a
+    pair's change is bounded by the number of terms of the longest sum, and the error of the total by the compensated
+    sum (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, sections 4.2 and 4.3).
 
     Args:
         weights: float64 (m,).

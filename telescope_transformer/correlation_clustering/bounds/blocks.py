@@ -7,7 +7,7 @@ from telescope_transformer.correlation_clustering.compiled import compiled
 
 @compiled()
 def biconnected_blocks(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number of the biconnected block that each entry of the rows belongs to, and the number of blocks.
+    """For each entry of the rows, the number of its biconnected block; and the number of blocks.
 
     Depth-first search with low points, without recursion (Hopcroft and Tarjan, *Algorithm 447*, 1973).
     """
@@ -38,7 +38,7 @@ def biconnected_blocks(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndar
                     height += 1
                     low[v] = min(low[v], depth[u])
                 continue
-            # A block is complete if nothing below v reaches above the parent of v.
+            # A block is complete if no node below v has an edge to a node above the parent of v.
             w = above[v]
             if w >= 0:
                 low[w] = min(low[w], low[v])

@@ -1,7 +1,7 @@
-"""Bound and search together: the dual ascent tells the search where to round, and the search guides the ascent.
+"""Lower bound and search together: the ascent gives the search estimates to round, and the search guides the ascent.
 
-The ascent begins with triangles and adds other inequalities if these leave a gap. After each stage the primal estimate
-is rounded, and a local search continues from there. A better clustering becomes the new guide of the ascent.
+The ascent begins with triangle inequalities and adds other inequalities if a gap remains. After each stage the primal
+estimate is rounded, and a local search continues from there. A better clustering becomes the new guide of the ascent.
 """
 
 from collections.abc import Callable
@@ -39,58 +39,62 @@ from telescope_transformer.correlation_clustering.solution import PROVED, Deadli
 from telescope_transformer.correlation_clustering.validation import check_graph, check_labels
 from telescope_transformer.correlation_clustering.vectors import VectorGraph
 
-# Sweeps after a change of the smoothing until the estimate has settled. With 5, 20 and 60 sweeps and 4 s, the gap was
-# 13.5, 12.7 and 12.2 % for the network adjnoun, and 8.9, 8.3 and 8.4 % for 60 nodes with Gaussian weights.
+# Sweeps that the estimate is given to settle after the smoothing or the inequalities have changed. With 5, 20 and 60
+# sweeps and 4 s, the gap was 13.5, 12.7 and 12.2 % for the network adjnoun, and 8.9, 8.3 and 8.4 % for 60 nodes with
+# Gaussian weights.
 _SETTLING_SWEEPS = 20
-# Most rounds of inequalities beyond triangles (our choice), and how many are added at a time. With 4 s, the gap
-# of adjnoun was 14.8 % with 2,000 at a time and 12.7 % with 20,000 or 100,000.
+# Maximum number of rounds that add inequalities beyond triangles (our choice), and of inequalities added at a time.
+# With 4 s, the gap of adjnoun was 14.8 % with 2,000 at a time and 12.7 % with 20,000 or 100,000.
 _CUT_ROUNDS, _CUTS_AT_ONCE = 60, 20_000
-# Smaller violations are left to later rounds, which have less smoothing. For 150 embeddings, the gap after 4 s was
-# 0.51, 0.38 and 0.92 % with 0.005, 0.02 and 0.1.
+# Least violation of an inequality that is added. Later rounds, with less smoothing, deal with smaller violations. For
+# 150 embeddings, the gap after 4 s was 0.51, 0.38 and 0.92 % with 0.005, 0.02 and 0.1.
 _CUT_TOLERANCE = 0.02
-# Smoothing of the first rounds of cuts, relative to the scale: the gap, but between these. New inequalities replace
-# old ones in steps as large as the smoothing. With an upper limit of 0.012, 0.05 and 0.2, the gap of adjnoun after 4 s
-# was 13.6, 12.7 and 13.1 %; the lower limit matters less.
+# The smoothing of the first rounds of cuts, relative to the scale, is the gap, clipped to these limits. New
+# inequalities replace old ones in steps as large as the smoothing. With upper limits of 0.012, 0.05 and 0.2, the gap
+# of adjnoun after 4 s was 13.6, 12.7 and 13.1 %; the lower limit matters less.
 _LEAST_CUT_SMOOTHING, _MOST_CUT_SMOOTHING = 0.012, 0.05
-# The rounds end below this smoothing if one closes less than this share of the gap. That saves a fifth of the time of
-# 120 and 200 random nodes and of adjnoun, and leaves their gaps within 1 % of what they were.
+# Once the smoothing is below _COLD, the rounds end as soon as one of them closes less than the share _IDLE of the gap.
+# For 120 and 200 random nodes and for adjnoun, that saves a fifth of the time and changes the gaps by at most 1 %.
 _COLD, _IDLE = 1e-3, 0.01
-# If a round of cuts leaves more than the first share of the gap, the smoothing is divided by the second number. A
-# round adds inequalities as often as the third number says, then lets the ascent cool. With shares of 0.5 and 0.9 and
-# 4 s, football is proved in 0.7 s, 150 embeddings keep the same gap, and the gap of 60 Gaussian nodes is 7.5 % and
-# 8.9 %.
+# If a round of cuts leaves more than the share _STALLED of the gap, the smoothing is divided by _CUT_COOLING. A round
+# adds inequalities _PASSES times and then lets the ascent cool. With shares of 0.5 and 0.9 and 4 s, football is proved
+# optimal in 0.7 s, the gap of 150 embeddings stays the same, and the gap of 60 Gaussian nodes is 7.5 % and 8.9 %.
 _STALLED, _CUT_COOLING, _PASSES = 0.9, 4.0, 3
-# Triangles that one separation of a sparse graph may add: twice the entries, between these.
+# One separation of a sparse graph may add twice as many triangles as the graph has entries, within these limits.
 _LEAST_CAPACITY, _MOST_CAPACITY = 1 << 16, 1 << 24
-# Nodes up to which odd wheels are searched for, whose time grows with the fourth power of the nodes with undecided
-# pairs: 0.8 s for 200 of them. Wheels of 5 to 25 spokes are only proved with these inequalities (without, the gap is
-# up to 17 %). Graphs that hold few wheels lose time, so the search begins when a round without them stalls: that takes
-# adjnoun to a gap of 6.8 % in 2 s instead of 3.5 s, and 120 random nodes to 17.4 % in 2.2 s instead of 6.2 s.
+# Maximum number of nodes for which odd wheels are searched. The time of the search grows with the fourth power of the
+# number of nodes that have undecided pairs, and is 0.8 s for 200 of them. Graphs that are wheels of 5 to 25 spokes can
+# only be proved optimal with these inequalities; without them, the gap is up to 17 %. Graphs with few violated wheels
+# lose time, so the search begins only when a round without it stalls. This brings adjnoun to a gap of 6.8 % in 2 s
+# instead of 3.5 s, and 120 random nodes to 17.4 % in 2.2 s instead of 6.2 s.
 _WHEELS_UP_TO = 300
-# Nodes up to which a sparse graph that cycles do not prove is tried again with all its pairs. At 300 nodes with 5 % of
-# the pairs, that lowers the gap after 4 s from 38 to 33 %; at 800 nodes it takes all the time and proves nothing more.
+# If cycles do not prove a sparse graph of up to this many nodes optimal, the proof is repeated with all its pairs. At
+# 300 nodes with 5 % of the pairs, that lowers the gap after 4 s from 38 to 33 %; at 800 nodes it takes all the time
+# and proves nothing more.
 _BEYOND_CYCLES_UP_TO = 1_000
-# Nodes up to which all pairs are always used; of a larger graph only the conflicts, if these are few. At 2,500 nodes,
-# both ways gave the same bounds in 4 s.
+# Up to this many nodes, the ascent uses all pairs. In a larger graph, it uses only the conflicts if they are few. At
+# 2,500 nodes, both ways gave the same bounds in 4 s.
 _ALL_PAIRS_UP_TO = 2_000
-# Seconds for each entry of the matrix below which the ascent begins with transported weights. The multipliers of the
-# transport never fall again, so an ascent with more time gets further without: for 2,000 embeddings (kind b, threshold
-# 0.27), the gap after 4 s (1e-6 s an entry) is 1.1 % with transport and 0.2 % without. For 3,000 windows, it is 22 %
-# and 62 % after 1.5 s (1.7e-7 s an entry), for 5,000 embeddings (kind a, threshold 0.2) 0.3 % and 12.8 % after 20 s
-# (8.2e-7 s an entry; on a machine with other work).
+# If there are fewer seconds than this per entry of the matrix, the ascent begins with transported weights. The ascent
+# cannot lower the multipliers of the transport again, so with more time it gets further without them. For 2,000
+# embeddings (kind b, threshold 0.27), the gap after 4 s (1e-6 s per entry) is 1.1 % with transport and 0.2 % without.
+# For 3,000 windows, it is 22 % and 62 % after 1.5 s (1.7e-7 s per entry). For 5,000 embeddings (kind a, threshold
+# 0.2), it is 0.3 % and 12.8 % after 20 s (8.2e-7 s per entry; on a machine that was also busy with other work).
 _SHORT_OF_TIME = 9e-7
-# Time, as a share of what the transport took, that the ascent needs at least: finding the conflicts takes as long.
-# 18.8 s of transport of 10,000 embeddings (kind b, threshold 0.25) are followed by 7.2 s of that.
+# The ascent is skipped if less than this share of the time of the transport is left, because finding the conflicts
+# alone takes that long. For 10,000 embeddings (kind b, threshold 0.25), the transport takes 18.8 s and finding the
+# conflicts 7.2 s.
 _ASCENT_AFTER = 0.5
-# Smoothing of the first round on transported weights, relative to the mean weight of the pairs that still cost. For
-# 3,000 windows, 0.3 gives a higher bound after two rounds than 17 does after three.
+# Smoothing of the first round on transported weights, relative to the mean absolute weight of the pairs that the
+# clustering still pays for. For 3,000 windows, 0.3 gives a higher bound after two rounds than 17 does after three.
 _PAID_SMOOTHING = 0.3
-# Share of the pairs up to which an ascent over conflicts needs less time and memory than one over all pairs. For 2,500
-# embeddings in 4 s, the gap was 10.5, 7.9 and 8.8 % with 0.05, 0.25 and 0.6.
+# Up to this share of all pairs, an ascent over the conflicts needs less time and memory than one over all pairs. For
+# 2,500 embeddings in 4 s, the gap was 10.5, 7.9 and 8.8 % with 0.05, 0.25 and 0.6.
 _FEW_CONFLICTS = 0.25
-# The ascent holds about 25 bytes for each pair in memory: 1.8 GB for this many nodes.
+# The ascent takes about 25 bytes of memory per pair: 1.8 GB for this many nodes.
 _MATRIX_UP_TO = 12_000
-# Vectors for which all pairs are searched for conflicts: 3e11 multiplications for vectors of 128 dimensions.
+# Maximum number of vectors for which conflicts are sought among all pairs. This takes 3e11 multiplications for vectors
+# of 128 dimensions.
 _PACK_UP_TO = 50_000
 # Share of the time left after the dual ascent that HiGHS may take; the rest is for rounding and the search.
 _HIGHS_SHARE = 0.9
@@ -111,8 +115,8 @@ def certify(
 ) -> Solution:
     """Prove how good a clustering is, without searching for a better one.
 
-    A better clustering that the proof finds on its way only guides it. The better the given clustering, the better the
-    bound.
+    If the proof finds a better clustering on the way, it only uses it as a guide. The better the given clustering, the
+    better the bound.
 
     Args:
         graph: the graph.
@@ -168,13 +172,13 @@ def prove(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> N
 
 @singledispatch
 def _prove(graph: Graph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Raise the lower bound by the method for this kind of graph."""
+    """Raise the lower bound by the method that suits the type of the graph."""
     raise NotImplementedError(type(graph))
 
 
 @_prove.register
 def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Prove with triangles, then with other inequalities; if time is short, from transported weights."""
+    """Prove with triangles, then with other inequalities. If time is short, start from transported weights."""
     if graph.n <= _MATRIX_UP_TO and 0 < deadline.seconds_left < _SHORT_OF_TIME * graph.n**2:
         started = now()
         other, constant = transported(graph, progress.labels, deadline)
@@ -196,7 +200,7 @@ def _prove_complete(
     deadline: Deadline,
     smoothing: float = FIRST_SMOOTHING,
 ) -> None:
-    """Prove with triangles, then with other inequalities. Of a large graph with few conflicts, only these are used."""
+    """Prove with triangles, then with other inequalities. A large graph with few conflicts is replaced by these."""
     if graph.n > _ALL_PAIRS_UP_TO:
         conflicts = conflict_graph(graph, progress.labels, _FEW_CONFLICTS)
         if conflicts is not None:
@@ -234,9 +238,9 @@ def _prove_by_another(
     deadline: Deadline,
     constant: float = 0.0,
 ) -> None:
-    """Prove with a graph of the same nodes, and improve the clusterings that are found on the way.
+    """Prove a bound on another graph of the same nodes, and improve the clusterings that are found on the way.
 
-    Every clustering costs at least ``constant`` more than in that graph.
+    Every clustering costs at least ``constant`` more in the original graph than in ``graph``.
     """
     part = progress.of(graph, progress.labels, deadline.seconds_left, constant)
     try:
@@ -255,7 +259,7 @@ def _before_last_pass(deadline: Deadline, started: float) -> Deadline:
 
 @_prove.register
 def prove_sparse(graph: SparseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Prove with cycles; in a small graph, then also with inequalities that need absent pairs."""
+    """Prove with cycles. In a small graph, then also use inequalities that involve absent pairs."""
     _prove_by_cycles(graph, progress, rng, deadline)
     if graph.n <= _BEYOND_CYCLES_UP_TO and not progress.closed and not deadline.passed:
         _prove_by_another(graph.filled(), prove_dense, progress, rng, deadline)
@@ -290,7 +294,8 @@ def _prove_by_cycles(
 def prove_vectors(graph: VectorGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
     """Prove with packed conflicts of all pairs, then with cycles of the nearest neighbours.
 
-    The second graph leaves pairs out. No clustering costs more in it, so its bound holds for all pairs.
+    The graph of nearest neighbours leaves pairs out. No clustering costs more in it than in the whole graph, so its
+    bound is also valid for the whole graph.
     """
     if graph.n <= _PACK_UP_TO:
         progress.prove(packed_bound(graph.vectors, progress.labels, graph.threshold, deadline))
@@ -320,7 +325,7 @@ def _add_cuts(dual: DenseDual, wheels: bool, deadline: Deadline) -> None:
     for _ in range(_PASSES):
         if deadline.passed:
             return
-        # The smoothing has changed, so the estimate has to settle before it is worth cutting off.
+        # The smoothing has changed, so the estimate has to settle before it is worth looking for violated cuts.
         dual.separate(deadline)
         dual.sweep(deadline, _SETTLING_SWEEPS)
         found = separate(separate_two_partition, dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE, deadline)
@@ -346,7 +351,7 @@ def _round(
 def _round_sparse(
     dual: SparseDual, progress: Progress, graph: SparseGraph, rng: np.random.Generator, deadline: Deadline
 ) -> None:
-    """Contract greedily by the primal estimate, which knows of cycles, instead of by the weights, which do not."""
+    """Contract greedily by the primal estimates, which take cycles into account, instead of by the weights."""
     if deadline.passed or progress.closed:
         return
     start = gaec(SparseGraph(graph.indptr, graph.indices, 0.5 - dual.fractions()))

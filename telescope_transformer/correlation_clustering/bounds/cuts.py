@@ -11,10 +11,10 @@ An odd wheel is a cycle C of odd length around a hub c (Chopra and Rao, *The par
 
     sum of x_uv over the rim C  -  sum of x_cu over the nodes of C  <=  (|C| - 1) / 2
 
-Give the rim edge uv the length 1/2 - x_uv + (x_cu + x_cv) / 2, which the triangle inequalities keep at 0 or above.
-The inequality is violated if the rim is shorter than 1/2. A shortest closed walk of odd length through a node is a
-shortest path from the node to its copy in the graph that holds every node twice and every edge from one side to the
-other.
+Give the rim edge uv the length 1/2 - x_uv + (x_cu + x_cv) / 2, which the triangle inequalities keep at 0 or above. The
+inequality is violated if the rim is shorter than 1/2. A shortest closed walk of odd length through a node is a
+shortest path from the node to its copy in the graph that has two copies of every node and in which every edge leads
+from one set of copies to the other.
 """
 
 from collections.abc import Callable
@@ -25,16 +25,18 @@ from telescope_transformer.correlation_clustering.bounds.separation import pair_
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.solution import Deadline
 
-# Largest set T, and longest rim: they bound the memory of a row. On four graphs of 60 to 150 nodes, sets had up to 9
-# nodes and rims up to 17.
+# Size of the largest set T, and length of the longest rim. They bound the memory of a row. In four graphs of 60 to 150
+# nodes, sets had up to 9 nodes and rims up to 17.
 _LONGEST = 24
 LONGEST_RIM = 25
-# A node joins T if that gains more than this: estimates are float32, whose roundings of 24 terms add up to 1.4e-6.
+# A node joins T only if the left-hand side rises by more than this. Estimates are float32, and the rounding errors of
+# 24 terms add up to 1.4e-6.
 _LEAST_GAIN = 1e-6
-# Estimates closer than this to 0 or 1 count as decided. Inequalities among them are violated by less than the
-# tolerance of 0.02 that callers ask for.
+# Estimates closer than this to 0 or 1 count as decided. Inequalities among decided pairs are violated by less than the
+# tolerance of 0.02 that callers use.
 _DECIDED = 1e-3
-# Nodes between two checks of the time: about 0.1 s, as separating odd wheels takes up to 11 ms for each of 300 hubs.
+# Nodes between two checks of the time. They take about 0.1 s: separating odd wheels takes up to 11 ms for each of 300
+# hubs.
 _NODES_A_CALL = 10
 
 
@@ -176,7 +178,7 @@ def _rim_edges(x: np.ndarray, hub: int, tolerance: float) -> tuple[np.ndarray, n
 
     Returns:
         Candidate nodes int64 (m,), and compressed rows of the edges between them: starts int64 (m + 1,), ends int64,
-        places in the candidates, and lengths float64.
+        positions in the candidates, and lengths float64.
     """
     near = np.flatnonzero(x[hub] < 1.0 - _DECIDED)
     near = near[near != hub]
@@ -205,21 +207,21 @@ def _odd_walk(
 ) -> tuple[int, int]:
     """Search for the shortest closed walk of odd length through a node.
 
-    Half of such a walk leads from the node to each end of its middle edge. So a search to half of its length
-    (Dijkstra) reaches both ends, by an even number of steps or by an odd number.
+    The two halves of such a walk lead from the node to the two ends of the middle edge. A Dijkstra search that goes as
+    far as half the length of the walk therefore reaches both ends. It distinguishes even and odd numbers of steps.
 
     Args:
         starts: see `_rim_edges`.
         ends: see `_rim_edges`.
         lengths: see `_rim_edges`.
-        source: the node, below m. After an odd number of steps, node v counts as v + m.
+        source: the node, below m. The copy of node v that is reached by an odd number of steps is numbered v + m.
         most: the walk must be shorter than this.
-        distance: float64 (2 m,), scratch, inf before and after.
+        distance: float64 (2 m,), scratch; all inf before and after the call.
         before: int64 (2 m,), output: the predecessor of each node on its path.
         reached: int64 (2 m,), scratch.
 
     Returns:
-        The ends of the middle edge, -1 if there is no such walk.
+        The two ends of the middle edge, or -1 and -1 if there is no such walk.
     """
     m = starts.size - 1
     distance[source] = 0.0
@@ -259,7 +261,7 @@ def _follow(
     """Add the nodes of a path from ``end`` back to the source, without the source, to a rim.
 
     Returns:
-        The new size of the rim; -1 if it is too long or a node is on it twice.
+        The new size of the rim; -1 if the rim is too long or visits a node twice.
     """
     while end != source:
         node = end % near.size
@@ -303,7 +305,8 @@ def separate_odd_wheels(
             first, second = _odd_walk(starts, ends, lengths, source, 0.5 - tolerance, distance, before, reached)
             if first < 0:
                 continue
-            # A walk that visits a node twice contains a shorter odd rim, which is found from that rim's nodes.
+            # A walk that visits a node twice contains a shorter odd rim, which is found when the search starts from
+            # one of its nodes.
             on_rim = np.zeros(m, np.bool_)
             on_rim[source] = True
             rims[found, 0] = near[source]

@@ -1,6 +1,6 @@
 """Proved lower bounds of the cost by dual ascent over lazily separated inequalities.
 
-:mod:`.ascent` says what the ascent computes and why each of its states proves a bound.
+:mod:`.ascent` explains what the ascent computes and why each of its states proves a bound.
 """
 
 from itertools import pairwise
@@ -32,52 +32,55 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph, Spars
 from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress
 
 # Smoothing at the start, relative to the largest attractive weight. A warmer start and slower cooling give better
-# multipliers: on 5,000 embeddings with 30 s, the gap is 0.2 %, against 8.7 % with a start at 0.006 and halving. Sparse
-# graphs need less: a graph of nearest neighbours is proved optimal in 1.2 s from 0.006, and in 2.3 s from 0.05.
+# multipliers: on 5,000 embeddings with 30 s, the gap is 0.2 %, against 8.7 % if it starts at 0.006 and is halved in
+# each round. Sparse graphs need less smoothing: a graph of nearest neighbours is proved optimal in 1.2 s from 0.006,
+# and in 2.3 s from 0.05.
 FIRST_SMOOTHING, FIRST_SMOOTHING_SPARSE = 0.1, 0.006
-# After each round of separation the smoothing is multiplied by the first factor, or by a smaller one that reaches the
-# last smoothing at the deadline, but never by less than the second. After four rounds on 5,000 embeddings, the gap was
-# 0.8 % with a fastest factor of 0.15 and 2.0 % with 0.3.
+# After each round of separation, the smoothing is multiplied by the first factor. If that is too slow to reach the
+# last smoothing by the deadline, a smaller factor is used, but never less than the second one. After four rounds on
+# 5,000 embeddings, the gap was 0.8 % with a fastest factor of 0.15 and 2.0 % with 0.3.
 _COOLING, _FASTEST_COOLING = 0.8, 0.1
-# Smoothing, relative to the initial one, that a run with a time limit cools down to. Below it, another round gains
-# more than less smoothing does.
+# A run with a time limit cools down to this smoothing, relative to the initial one. From there on, another round gains
+# more than less smoothing.
 _LAST_IN_TIME = 1e-3
 _LAST_IN_TIME_SPARSE = 1.7e-4
-# An ascent that no longer gains ends once its smoothing is below the first share of the initial one. It always ends
-# when the smoothing, relative to the scale, is as small as a gap that counts as closed.
+# An ascent that no longer makes progress ends once its smoothing is below the first number times the initial one.
+# Every ascent ends once its smoothing, relative to the scale, is below the second number, the gap that counts as
+# closed.
 _COOL, _LAST_SMOOTHING = 1e-3, PROVED
 # A round counts as progress if it closes this share of the remaining gap.
 _GAIN = 1e-3
-# Steps are 50 % longer than the line search says (successive over-relaxation); best of the values 1 to 1.9.
+# Steps are 50 % longer than those of the line search (successive over-relaxation). This was the best factor between 1
+# and 1.9.
 _RELAXATION = 1.5
 # Sweeps between two separations, on complete and on sparse graphs. A separation takes as long as 30 sweeps. On 5,000
-# embeddings, four rounds of 15 sweeps left a gap of 0.49 %, and of 5 sweeps 0.82 %. On the sparse graph of 9,630
-# windows, the gap after 14 s was 7.6 % with 15 sweeps and 9.3 % with 5.
+# embeddings, four rounds of 15 sweeps left a gap of 0.49 %, and four rounds of 5 sweeps 0.82 %. On the sparse graph of
+# 9,630 windows, the gap after 14 s was 7.6 % with 15 sweeps and 9.3 % with 5.
 _SWEEPS, _SWEEPS_SPARSE = 10, 15
-# Smaller violations are left to later rounds.
+# Least violation of an inequality that is added. Later rounds deal with smaller violations.
 _TOLERANCE = 0.05
-# Work between two checks of the time, each less than 0.1 s.
+# Centres and entries that are processed between two checks of the time. Each takes less than 0.1 s.
 _CENTRES_A_CALL = 200
 _ENTRIES_A_CALL = 40_000_000
-# Entries that the search for cycles may look at from one node. The number doubles whenever few cycles are found. A
-# small graph can afford to begin with many: that proves 5,000 nodes of a neighbour graph that stalled at a gap of 15 %
-# with few.
+# Number of entries that the search for cycles may read from one node, at first and at most. It doubles whenever few
+# cycles are found. A graph with few entries can afford a large initial number. This proves the optimum of a neighbour
+# graph of 5,000 nodes, which stalled at a gap of 15 % with the small number.
 _FIRST_WORK, _MOST_WORK = 4_000, 1 << 30
 _FIRST_WORK_SMALL, _SMALL = 1_000_000, 1_000_000
 # Longer cycles are searched for once the new triangles are fewer than this share of the active ones. On a neighbour
-# graph of 1,200 embeddings, optimality is proved in 3.3 s, against 5.0 s if they are always searched for.
+# graph of 1,200 embeddings, optimality is proved in 3.3 s, against 5.0 s if longer cycles are always searched for.
 _MANY_TRIANGLES = 0.1
-# Triangles that one separation may add, for each node and in all: 20 bytes each, 168 MB in all. A separation that
-# fills up continues in the next round.
+# Number of triangles that one separation may add, per node and in total. They take 20 bytes each, so at most 168 MB. A
+# separation that reaches this limit continues in the next round.
 _TRIANGLES_A_NODE, MOST_TRIANGLES = 1_024, 1 << 23
-# Cycles that one separation may add, as a share of its triangles, and their average number of edges for which memory
-# is reserved. A separation that fills up continues in the next round.
+# Number of cycles that one separation may add, as a share of its limit of triangles, and the average number of edges
+# per cycle for which memory is reserved. A separation that reaches these limits continues in the next round.
 _CYCLES_A_TRIANGLE, _CYCLE = 0.25, 4
-# Nodes between two checks of the time in the search for cycles, however much work each is.
+# Least number of nodes between two checks of the time in the search for cycles, however much work each node is.
 _LEAST_STRIDE = 20
-# Rounds in a row without progress after which an ascent may end.
+# An ascent may end after more than this many rounds in a row without progress.
 _BARREN = 2
-# Seconds of a round at least, so that the number of rounds is finite.
+# Least number of seconds that a round counts as, so that the number of rounds stays finite.
 _SHORTEST_ROUND = 1e-6
 # New cycles count as few if they are fewer than this share of the active ones.
 _FEW_CYCLES = 0.05
@@ -94,7 +97,7 @@ class Dual:
         scale: largest absolute weight of the graph, > 0.
         labels: int64 (n,), a good clustering.
         smoothing: T at the start, in the unit of the weights.
-        seed: of the order in which inequalities are searched for.
+        seed: seed of the order in which inequalities are searched for.
         capacity: maximum number of inequalities that one separation adds.
     """
 
@@ -143,7 +146,8 @@ class Dual:
         keep = self.multipliers > 0
         triangles = np.concatenate([self.triangles[keep], triangles[:found]])
         multipliers = np.concatenate([self.multipliers[keep], multipliers[:found]])
-        # Sorted inequalities share pairs with their neighbours, so a sweep stays in the cache. Two orders alternate.
+        # Inequalities that are adjacent after sorting share pairs, so a sweep makes good use of the cache. Two orders
+        # alternate.
         order = np.argsort(triangles[:, self._rounds % 2], kind="stable")
         triangles, multipliers = np.ascontiguousarray(triangles[order]), multipliers[order]
         self.triangles, self.multipliers = triangles, multipliers
@@ -171,7 +175,7 @@ class Dual:
         """Factor for the smoothing after a round: cool as slowly as the time allows.
 
         Args:
-            seconds_left: until the deadline, inf without one.
+            seconds_left: seconds until the deadline, inf if there is none.
             round_seconds: how long the last round took.
         """
         last = self.last_in_time * self.first_smoothing
@@ -185,7 +189,7 @@ class Dual:
         return value_of(self.weights, self.reduced) - float(self.rows.right @ self.rows.multipliers)
 
     def bound(self) -> float:
-        """Proved lower bound of the cost. Also recomputes the reduced weights, which many steps have rounded."""
+        """Proved lower bound of the cost. Recomputes the reduced weights to remove accumulated rounding errors."""
         rows = self.rows
         value, self.reduced = proved_value(
             self.weights, self.triangles, self.multipliers,
@@ -232,7 +236,7 @@ class DenseDual(Dual):
 
 
 class SparseDual(Dual):
-    """The ascent on a sparse graph: its edges have variables; cycles stand for the triangles of absent pairs.
+    """The ascent on a sparse graph. Only edges have variables; cycles replace the triangles that involve absent pairs.
 
     Args:
         graph: the graph.
@@ -325,7 +329,7 @@ def _attraction(weights: np.ndarray, scale: float) -> float:
 
 
 def ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | None = None) -> None:
-    """Raise the bound until it meets the cost, until less smoothing gains nothing, or until the deadline.
+    """Raise the bound until it reaches the cost, until less smoothing gains nothing, or until the deadline.
 
     Args:
         dual: the state to continue from.
@@ -336,12 +340,12 @@ def ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | Non
     try:
         _ascend(dual, progress, deadline, rounds)
     finally:
-        # Also if an interrupt ends the ascent.
+        # Evaluate the bound even if an interrupt ends the ascent.
         progress.prove(dual.bound())
 
 
 def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | None) -> None:
-    """Alternate separation, sweeps and cooling, see `ascend`."""
+    """Alternate between separation, sweeps and cooling; see `ascend`."""
     last, barren = -np.inf, 0
     first = dual.smoothing
     while not deadline.passed and rounds != 0:

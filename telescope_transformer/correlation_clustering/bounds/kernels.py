@@ -9,8 +9,8 @@ from telescope_transformer.correlation_clustering.bounds.reduction import EPSILO
 from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
-# Added to the entries of each kernel when the time is divided, so that the smallest kernel still gets about 20 ms of a
-# second that is shared with 100,000 entries.
+# Added to the number of entries of each kernel when the time is divided. If one second is shared with a kernel of
+# 100,000 entries, the smallest kernel still gets about 20 ms.
 _LEAST_SHARE = 2_000
 
 Part = Callable[[Progress, np.random.Generator, Deadline], None]
@@ -19,12 +19,11 @@ Part = Callable[[Progress, np.random.Generator, Deadline], None]
 def by_kernels(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
     """Call ``solve_part`` for each hard kernel of the graph, and combine their clusterings and bounds.
 
-    A kernel gets a share of the time in proportion to its size. What it leaves goes to the kernels after it, which are
-    larger.
+    Each kernel gets time in proportion to its size. Time that it does not use goes to the larger kernels that follow.
 
     Args:
-        progress: of the whole graph.
-        solve_part: called with the progress of one kernel, ``rng`` and a deadline.
+        progress: progress on the whole graph.
+        solve_part: called with the progress on one kernel, ``rng`` and a deadline.
         rng: source of random numbers.
         deadline: when to stop.
     """
@@ -50,7 +49,7 @@ def by_kernels(progress: Progress, solve_part: Part, rng: np.random.Generator, d
         _in_turn([part for _, _, part in parts], solve_part, rng, deadline)
         unproved = [part for _, _, part in parts if not part.closed]
         if progress.limited and 0 < len(unproved) < len(parts):
-            # Use the time that the others left.
+            # Use the time that the proved parts did not need.
             _in_turn(unproved, solve_part, rng, deadline)
     finally:
         solved = [(nodes, kernel, part.labels) for nodes, kernel, part in parts]
@@ -71,7 +70,7 @@ def _in_turn(parts: list[Progress], solve_part: Part, rng: np.random.Generator, 
 
 
 def _share(part: Progress) -> float:
-    """Share of a part in the time, in any unit."""
+    """Weight of a part when the time is divided."""
     return part.graph.entries + _LEAST_SHARE
 
 
@@ -94,7 +93,7 @@ def _by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, de
             part = progress.of(graph.part(nodes), canonical_labels(labels[nodes]), seconds)
             parts.append(part)
             by_kernels(part, solve_part, rng, part.part(1.0))
-            # Distinct from the labels of all other components.
+            # These labels are distinct from those of all other components.
             labels[nodes] = part.labels + graph.n * (1 + c)
             left -= sizes[c] ** 2
     finally:

@@ -1,9 +1,9 @@
 """The linear programming relaxation with triangle inequalities, solved with cvxpy and HiGHS by cutting planes.
 
-A variable x_ij in [0, 1] says how far pair (i, j) is cut. The relaxation minimises the sum of w_ij x_ij subject to
-x_ij <= x_ik + x_kj for all i, j, k (Charikar, Guruswami and Wirth 2005; Demaine et al. 2006). The inequalities are
+A variable x_ij in [0, 1] says to what degree pair (i, j) is cut. The relaxation minimises the sum of w_ij x_ij subject
+to x_ij <= x_ik + x_kj for all i, j, k (Charikar, Guruswami and Wirth 2005; Demaine et al. 2006). The inequalities are
 added lazily. Starting the solver in each round is the expensive part, so the first round begins with the inequalities
-that a dual ascent found active; two or three rounds are then enough.
+that a dual ascent found active. Two or three rounds are then enough.
 
 The value of an unfinished simplex run proves nothing. But any multipliers y >= 0 of the inequalities prove a bound
 through the Lagrangian dual, so the multipliers of every round are evaluated in float64.
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-7
 # Limit on the rounds of cuts. Two or three are enough once the dual ascent has found the active inequalities.
 _ROUNDS = 100
-# With three cuts of each pair in a round, 300 nodes took 1.7 s; with one, 5.7 s.
+# With up to three cuts per pair and round, 300 nodes took 1.7 s; with one, 5.7 s.
 _CUTS_PER_PAIR = 3
 # Share of the remaining time that the simplex method may take. The interior point method then gets the rest; it
 # finishes some problems on which the simplex method stalls.
@@ -111,12 +111,12 @@ def relax(
 
     Args:
         graph: the graph; all sizes of its nodes are 1.
-        labels: (n,) a good clustering, if one is known.
-        time_limit: seconds; after it, the last x and the best bound are returned.
-        seed: of the search and the ascent.
+        labels: (n,), a good clustering, if one is known.
+        time_limit: seconds, after which the last x and the best bound are returned.
+        seed: seed of the search and the ascent.
 
     Raises:
-        SolverError: HiGHS calls the relaxation infeasible or unbounded, or an option is out of range.
+        SolverError: HiGHS reports that the relaxation is infeasible or unbounded, or an option is out of range.
     """
     check_graph(graph)
     graph = graph.filled()
@@ -153,8 +153,8 @@ def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relax
             return Relaxation(x, progress.lower_bound, True, rounds)
         if deadline.passed:
             break
-        # Every fourth round drops old inequalities without a multiplier, which keeps the problem small. A dropped one
-        # is added again if it becomes violated.
+        # Every fourth round drops old inequalities without a multiplier, which keeps the problem small. A dropped
+        # inequality is added again if it becomes violated.
         rows = np.unique(np.concatenate([rows[multipliers > 0] if rounds % 4 == 0 else rows, cuts]), axis=0)
     return Relaxation(x, progress.lower_bound, False, rounds)
 
@@ -188,7 +188,7 @@ def unpack(packed: np.ndarray, n: int) -> np.ndarray:
 
 
 def _solve(weights: np.ndarray, rows: np.ndarray, deadline: Deadline) -> tuple[np.ndarray, np.ndarray] | None:
-    """Solve one round by the simplex method, or by the interior point method if that takes too long.
+    """Solve one round by the simplex method, or by the interior point method if simplex takes too long.
 
     Args:
         weights: float64 (pairs,), scaled to about 1.
@@ -198,7 +198,7 @@ def _solve(weights: np.ndarray, rows: np.ndarray, deadline: Deadline) -> tuple[n
     Returns:
         x (pairs,) and the multipliers (m,); None if neither method finished in time.
     """
-    # Imported here because that takes longer than most fits.
+    # Imported here because the import takes longer than most fits.
     import cvxpy as cp
 
     x = cp.Variable(weights.size, bounds=[0, 1])
@@ -220,7 +220,7 @@ def _run(problem: "cp.Problem", solver: str, seconds: float) -> bool:
     """Run HiGHS; returns whether it solved the problem in time.
 
     Raises:
-        SolverError: HiGHS calls the problem infeasible or unbounded.
+        SolverError: HiGHS reports that the problem is infeasible or unbounded.
     """
     import cvxpy as cp
 
@@ -229,7 +229,7 @@ def _run(problem: "cp.Problem", solver: str, seconds: float) -> bool:
         options["time_limit"] = seconds
     try:
         with _quiet_stdout(), warnings.catch_warnings():
-            # An interrupted or late solution is discarded below, so the user need not hear of it.
+            # An interrupted or late solution is discarded below, so its warning would only confuse the user.
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             problem.solve(solver=cp.HIGHS, highs_options=options)  # type: ignore[no-untyped-call]
     except cp.SolverError:

@@ -1,4 +1,4 @@
-"""A lower bound of the cost by packing conflicts of vectors: quick, and independent of the speed of the machine.
+"""A lower bound of the cost by packing conflicts of vectors. It is quick and independent of the speed of the machine.
 
 Three nodes are in conflict if two of their pairs attract and the third repels: every clustering cuts one of the
 attractive pairs or joins the repulsive one. Conflicts are packed with amounts such that no pair carries more than its
@@ -15,27 +15,29 @@ from telescope_transformer.arrays import offsets_of
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.solution import Deadline
 
-# Pairs that are packed, the most expensive of all: they bound time and memory. For 4,000 embeddings (kind b, threshold
-# 0.25), the bound leaves a gap of 2.2 % with 500,000 pairs and 22 % with 100,000.
+# Maximum number of pairs that are packed; the most expensive pairs are kept. It bounds time and memory. For 4,000
+# embeddings (kind b, threshold 0.25), the bound leaves a gap of 2.2 % with 500,000 pairs and 22 % with 100,000.
 MOST_PAIRS = 500_000
-# Pairs of one node, which bound the memory of a block; 64 instead of 512 gave the same bound for 4,000 embeddings.
+# Maximum number of pairs of one node. It bounds the memory of a block. For 4,000 embeddings, 64 instead of 512 gave
+# the same bound.
 MOST_OF_ONE = 512
-# Conflicts of each pair on average, for which memory is reserved. For the same embeddings, the bound leaves a gap of
+# Average number of conflicts per pair for which memory is reserved. For the same embeddings, the bound leaves a gap of
 # 42 % with room for 1, and of 2.2 % with room for 3 or 10.
 ROOM_PER_PAIR = 3
-# Products that are held at a time: 16 MB in float32.
+# Number of products that are held in memory at a time: 16 MB in float32.
 BLOCK_CELLS = 1 << 22
 # Marks an empty slot of the table of pairs.
 FREE = -1
-# Smaller amounts are not worth a row: with 1e-5 instead, the bound of 4,000 embeddings rises by less than 0.01 %.
+# Least amount that is worth packing. With 1e-5 instead, the bound of 4,000 embeddings rises by less than 0.01 %.
 LEAST = 1e-4
-# Third nodes that a pair tries in one cluster. For 4,000 embeddings (kind a, threshold 0.4), 32, 128 and 512 tries
-# gave bounds of 1,415, 1,687 and 1,781 in 1.1, 1.7 and 3.8 s.
+# Maximum number of third nodes that are tried for a pair in one cluster. For 4,000 embeddings (kind a, threshold 0.4),
+# 32, 128 and 512 tries gave bounds of 1,415, 1,687 and 1,781 in 1.1, 1.7 and 3.8 s.
 MOST_TRIES = 128
-# Pairs of one node start their search at different third nodes. The stride is a prime so that all nodes are reached.
+# The pairs of one node start their search at different third nodes. The stride is a prime, so that every node can be a
+# start.
 _STRIDE = 7919
-# Unit roundoff of float32. An inner product of d rounded numbers has an error below d + 4 of these if no vector is
-# longer than 1 (Higham 2002, section 3.1).
+# Unit roundoff of float32. An inner product of d rounded numbers has an error below d + 4 units if no vector is longer
+# than 1 (Higham 2002, section 3.1).
 _UNIT = 2.0**-24
 
 
@@ -57,7 +59,7 @@ NONE = Conflicts(np.zeros((0, 3), dtype=np.int64), np.zeros(0))
 
 
 def pair_table(triples: np.ndarray, amounts: np.ndarray, n: int, room: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sum up what each pair of the packed conflicts carries, in an open hash table.
+    """Sum up the amount that each pair of the packed conflicts carries, in a hash table with open addressing.
 
     Args:
         triples: int64 (t, 3), nodes 0..n-1.
@@ -122,10 +124,11 @@ def _left(
     keys: np.ndarray,
     carried: np.ndarray,
 ) -> float:
-    """What a pair can still carry, minus the possible error of its weight.
+    """Amount that a pair can still carry, minus the possible error of its weight.
 
-    A clustering pays for joined pairs that repel and for cut pairs that attract. The result is 0 if the clustering
-    pays for the pair and ``pays`` is false, or the other way round.
+    A clustering pays for joined pairs that repel and for cut pairs that attract. If ``pays`` is true, the result is 0
+    for pairs that the clustering does not pay for; if it is false, the result is 0 for pairs that the clustering pays
+    for.
     """
     weight = _product(vectors, a, b) - threshold
     if ((weight > 0) == (labels[a] == labels[b])) == pays:
@@ -147,9 +150,9 @@ def pack_conflicts(
     triples: np.ndarray,
     amounts: np.ndarray,
 ) -> int:
-    """Pack conflicts of one pair that the clustering pays for and two that it does not pay for.
+    """Pack conflicts that consist of one pair that the clustering pays for and two that it does not pay for.
 
-    The clustering only decides which conflicts are tried; the bound holds for any clustering.
+    The clustering only decides which conflicts are tried. The bound is valid for every clustering.
 
     Args:
         pairs: int64 (p, 2), pairs that the clustering pays for; fastest if pairs with the same first node are
@@ -168,7 +171,8 @@ def pack_conflicts(
         How many conflicts were written.
     """
     found = 0
-    # What the pairs of the first node can still carry; reused while the first node stays the same.
+    # The amounts that the pairs of the first node can still carry. They are reused while the first node stays the
+    # same.
     by_x, known = np.empty(labels.size), np.full(labels.size, FREE)
     for p in range(pairs.shape[0]):
         x, a = pairs[p]
@@ -215,9 +219,9 @@ def paid_of_rows(
     """Find the pairs of some nodes that a clustering pays for, and sum the attraction of all their pairs.
 
     Args:
-        products: float32 (m, n), of these nodes with all nodes.
+        products: float32 (m, n), inner products of these nodes with all nodes.
         rows: int64 (m,), the nodes.
-        rank: int64 (n,); each pair counts with the node of lower rank, and pairs of equal rank do not count.
+        rank: int64 (n,); each pair is counted at its node of lower rank, and pairs of equal rank are skipped.
         labels: int64 (n,).
         threshold: inner product at which a pair neither attracts nor repels.
         most: maximum number of pairs of one node; the most expensive are kept.
@@ -247,7 +251,7 @@ def paid_of_rows(
 
 
 def packed_bound(vectors: np.ndarray, labels: np.ndarray, threshold: float, deadline: Deadline | None = None) -> float:
-    """Lower bound of the cost of any clustering of all pairs, which weigh <x_i, x_j> - threshold.
+    """Lower bound of the cost of any clustering of the complete graph with weights <x_i, x_j> - threshold.
 
     Args:
         vectors: (n, dimensions), of any length.
@@ -308,7 +312,7 @@ def paid_pairs(
 def pack(
     vectors: np.ndarray, labels: np.ndarray, pairs: np.ndarray, threshold: float, kept: Conflicts = NONE
 ) -> Conflicts:
-    """Pack new conflicts on these pairs, within what the existing ones leave of each pair's weight.
+    """Pack new conflicts on these pairs, within the part of each pair's weight that existing conflicts leave.
 
     Args:
         vectors: float32 (n, dimensions), none longer than 1.

@@ -2,19 +2,19 @@
 
 Three rules are applied until none of them helps:
 
-- Edges between parts that no path of attractive edges connects are cut in some optimum at no cost, so they are
-  dropped.
+- Some optimum cuts all edges between parts that no path of attractive edges connects, and does so at no cost. These
+  edges are dropped.
 - A node i is together with its neighbour j in some optimum if w_ij is at least the sum of |w_ik| over its other
   neighbours k: if they were apart, moving i to j would not cost more (Lange, Karrenbauer and Andres, *Partial
   optimality and fast lower bounds for weighted correlation clustering*, ICML 2018).
 - Two nodes are together in every optimum if 2 w_ij exceeds the sum of |w_ik - w_jk| over all others: if they were
   apart, moving i to j or j to i would gain. The same holds if w_ij exceeds the cost of any known clustering.
 
-Such pairs are contracted. The remaining graph is split into biconnected blocks: every cycle lies within one block, and
-so do the cycle inequalities (Chopra and Rao, *The partition problem*, 1993).
+Nodes that are together are contracted. The remaining graph is split into biconnected blocks. Every cycle lies within
+one block, and therefore so does every cycle inequality (Chopra and Rao, *The partition problem*, 1993).
 
-Weights of contracted edges are sums, which are rounded. The rounding errors are summed exactly (`drift`), and the
-bound of the whole graph is lowered by them.
+Weights of contracted edges are rounded sums. Their rounding errors are added up (`drift`), and the bound of the whole
+graph is lowered by this total.
 """
 
 from collections.abc import Iterable
@@ -31,16 +31,18 @@ from telescope_transformer.correlation_clustering.graph import SparseGraph, cano
 CompressedRows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 EPSILON = float(np.finfo(np.float64).eps)
-# Rounds on large graphs end when one contracts fewer nodes than this share, because each costs a pass over all edges.
-# On three sparse graphs of up to 4,000 nodes, 0, 0.002 and 0.05 gave the same bounds.
+# On large graphs, a round that contracts less than this share of the nodes counts as unsuccessful, because each round
+# costs a pass over all edges. On three sparse graphs of up to 4,000 nodes, 0, 0.002 and 0.05 gave the same bounds.
 _LEAST_CONTRACTED = 0.002
-# Entries up to which every round is worth a pass over all edges: a pass over 200,000 takes about a millisecond.
+# Up to this many entries, every round is worth a pass over all edges. A pass over 200,000 entries takes about a
+# millisecond.
 _SMALL = 200_000
-# Whole numbers up to this have exact sums in float64 for up to 9 million terms.
+# Sums of up to 9 million whole numbers up to this size are exact in float64.
 _LARGEST_WHOLE = 1e9
-# Repulsion of an edge is limited to this multiple of the attraction of that end which has less of it. Beyond a
-# multiple of 1, the edge is cut in every optimum, and smoothing and tolerances should not depend on how large it was.
-# The bitcoin_alpha network is proved in 0.24 s with 4 or 100; with 1.01, rounding leaves a gap of 1e-9.
+# The repulsion of an edge is limited to this multiple of the total attraction of its less attracted end. With a
+# multiple above 1, every optimum still cuts the edge. The limit keeps huge weights from affecting the smoothing and
+# the tolerances. The bitcoin_alpha network is proved optimal in 0.24 s with 4 or 100; with 1.01, rounding leaves a gap
+# of 1e-9.
 _CLAMP = 4.0
 
 
@@ -55,7 +57,7 @@ def _drop_and_clamp(
         indices: columns.
         data: weights.
         component: (n,), part of each node.
-        clamp: largest repulsion of an edge, in units of the attraction of that end which has less of it.
+        clamp: largest repulsion of an edge, in units of the total attraction of its less attracted end.
 
     Returns:
         Compressed rows of the new graph.
@@ -81,9 +83,9 @@ def _drop_and_clamp(
 
 @compiled()
 def _leaf_joins(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, parent: np.ndarray) -> int:
-    """Join nodes that have one edge which weighs at least as much as all their others; returns how many.
+    """Join nodes that have one edge which weighs at least as much as all their other edges; returns how many.
 
-    A node that another was joined to in this pass is skipped, because its own edges have changed. It does not matter
+    A node to which another node was joined in this pass is skipped, because its edges have changed. It does not matter
     whether the node at the other end of the heaviest edge has been joined to others: |a + b| <= |a| + |b|.
     """
     touched = np.zeros(parent.size, np.bool_)
@@ -121,7 +123,7 @@ def _whole(indptr: np.ndarray, data: np.ndarray, i: int) -> bool:
 
 @compiled()
 def _twins(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, i: int, j: int, weight: float) -> bool:
-    """Whether twice the weight of i and j exceeds the sum of |w_ik - w_jk|, with a margin for rounding."""
+    """Whether twice the weight of pair (i, j) exceeds the sum of |w_ik - w_jk|, with a margin for rounding."""
     terms = indptr[i + 1] - indptr[i] + indptr[j + 1] - indptr[j]
     limit = 2.0 * weight * (1.0 - 2.0 * terms * EPSILON)
     p, q, total = indptr[i], indptr[j], 0.0
@@ -165,7 +167,7 @@ def _certain_joins(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, pa
 def _contract(
     indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, labels: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
-    """Contract clusters to nodes, and account for the cost and the rounding errors.
+    """Contract clusters to nodes, and keep account of the cost and the rounding errors.
 
     If attractive and repulsive edges become one edge, every clustering pays for the smaller of the two sums. Every
     clustering also pays for the repulsion inside a contracted node.
@@ -178,7 +180,8 @@ def _contract(
         k: number of clusters.
 
     Returns:
-        Compressed rows of the contracted graph, the cost that the contraction settles, and the sum of rounding errors.
+        Compressed rows of the contracted graph, the cost that every clustering pays for the contracted edges, and the
+        sum of rounding errors.
     """
     members = np.argsort(labels, kind="mergesort")
     sums, attraction, repulsion, lost = np.zeros(k), np.zeros(k), np.zeros(k), np.zeros(k)
@@ -194,7 +197,7 @@ def _contract(
             for p in range(indptr[i], indptr[i + 1]):
                 b = labels[indices[p]]
                 if b == c:
-                    # Each pair inside is stored twice.
+                    # Each pair inside a cluster is stored twice.
                     settled += 0.5 * max(-data[p], 0.0)
                     continue
                 if seen[b] != c:
@@ -222,7 +225,7 @@ def _contract(
 
 @compiled()
 def _symmetric(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
-    """Copy the lower triangle to the upper one, whose sums were rounded in a different order."""
+    """Copy the lower triangle to the upper one, whose sums were rounded in another order and may differ."""
     seen = indptr[:-1].copy()
     for i in range(indptr.size - 1):
         for p in range(indptr[i], indptr[i + 1]):
@@ -237,7 +240,7 @@ def _symmetric(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> Non
 def _join_uncut(
     nodes: np.ndarray, indptr: np.ndarray, indices: np.ndarray, labels: np.ndarray, parent: np.ndarray
 ) -> None:
-    """Join the nodes of a kernel that share a cluster and an edge."""
+    """Join nodes of a kernel that are in the same cluster and connected by an edge."""
     for i in range(nodes.size):
         for p in range(indptr[i], indptr[i + 1]):
             if labels[i] == labels[indices[p]]:
@@ -246,7 +249,7 @@ def _join_uncut(
 
 @dataclass
 class Reduction:
-    """What is left of a graph after contraction.
+    """The graph that is left after contraction.
 
     The cost of any clustering of the original graph is at least ``offset`` + its cost in ``graph`` - ``drift``. No
     clustering that the contraction excludes costs less than the best of the others.
@@ -254,7 +257,7 @@ class Reduction:
     Attributes:
         graph: the contracted graph.
         pieces: int64 (n,), the node of ``graph`` that each original node went into.
-        offset: cost that the contraction settles.
+        offset: cost that every clustering pays for the contracted edges.
         drift: sum of the rounding errors of the contracted weights.
     """
 
@@ -267,7 +270,7 @@ class Reduction:
     def kernels(self) -> list[tuple[np.ndarray, SparseGraph]]:
         """The blocks with both attraction and repulsion, small ones first.
 
-        Everywhere else, joining what attracts costs nothing.
+        In all other blocks, joining the attractive pairs costs nothing.
 
         Returns:
             For each block, its nodes in ``graph`` and the graph among them.
@@ -286,7 +289,7 @@ class Reduction:
         """Combine clusterings of `kernels` into one of the original graph.
 
         Args:
-            solved: nodes, graph and labels of each kernel.
+            solved: the nodes, graph and labels of each kernel.
 
         Returns:
             Canonical labels int64 (n,).
@@ -335,7 +338,7 @@ def contracted(graph: SparseGraph, labels: np.ndarray) -> Reduction:
 
 
 def rounding_of(graph: SparseGraph) -> float:
-    """Relative error of sums of terms that are at least 0, over the rows of a graph and then over the rows' sums."""
+    """Relative error of a sum of terms that are at least 0, taken over each row of a graph and then over the rows."""
     return 2.0 * (graph.n + int(np.diff(graph.indptr).max(initial=0)) + 8) * EPSILON
 
 
@@ -344,13 +347,13 @@ def reduce_graph(graph: SparseGraph, known_cost: float = np.inf) -> Reduction:
 
     Args:
         graph: the graph.
-        known_cost: cost of any clustering; the lower, the more can be contracted.
+        known_cost: cost of any known clustering; the lower it is, the more can be contracted.
     """
     found = Reduction(graph, np.arange(graph.n))
     rounding = rounding_of(graph)
     most = known_cost * (1.0 + rounding)
-    # The two rules take turns and never run on the same graph: a pair that is together in some optimum only may
-    # contradict the other rule's choice among several optima.
+    # The two rules take turns and never run on the same graph. If there are several optima, one rule may pick a pair
+    # that is together only in some of them, which can contradict the other rule.
     rule, barren = 0, 0
     while barren < 2 and graph.n:
         rows = (graph.indptr, graph.indices, graph.data)

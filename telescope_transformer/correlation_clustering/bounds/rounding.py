@@ -12,13 +12,14 @@ import numpy as np
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import DenseGraph, canonical_labels
 
-# Values of x between which the probability of cutting an attractive pair rises from 0 to 1; Chawla et al., section 3.
+# Between these values of x, the probability of cutting an attractive pair rises from 0 to 1 (Chawla et al., section
+# 3).
 _RISE_FROM, _RISE_TO = 0.19, 0.5095
 
-# Roundings of each kind. For 800 embeddings, 6, 24 and 96 gave costs of 9,018, 8,892 and 8,862 on average, in 0.01,
-# 0.03 and 0.13 s; a sweep of the ascent takes 0.01 s.
+# Number of roundings of each kind. For 800 embeddings, 6, 24 and 96 gave costs of 9,018, 8,892 and 8,862 on average,
+# in 0.01, 0.03 and 0.13 s; a sweep of the ascent takes 0.01 s.
 _TRIALS = 24
-# Radii of the fixed-radius roundings, around the 1/2 at which an estimate is undecided.
+# Radii of the fixed-radius roundings. They lie around 1/2, where an estimate is undecided.
 _RADII = (0.2, 0.8)
 
 
@@ -44,11 +45,11 @@ def _pivot(
 
     Args:
         x: (n, n), estimates.
-        matrix: (n, n), the matrix of a `DenseGraph`, which tells attractive pairs.
+        matrix: (n, n), the matrix of a `DenseGraph`, which determines the attractive pairs.
         threshold: its threshold.
         order: int64 (n,), the order in which nodes become pivots.
-        radius: nodes below this x join; if negative, nodes join at random.
-        seed: of the random choices.
+        radius: nodes with x below this join the pivot; if negative, nodes join at random.
+        seed: seed of the random choices.
     """
     labels = np.full(order.size, -1, np.int64)
     cluster = 0
@@ -73,7 +74,7 @@ def _pivot(
 
 
 def round_fractions(graph: DenseGraph, x: np.ndarray, rng: np.random.Generator, trials: int = _TRIALS) -> np.ndarray:
-    """Best of ``trials`` random and as many fixed-radius pivot roundings.
+    """Best of ``trials`` random pivot roundings and as many with a fixed radius.
 
     Args:
         graph: the graph, whose cost decides which is best.

@@ -44,7 +44,7 @@ class Rows:
         starts = np.concatenate([self.starts, self.starts[-1] + starts[1:]])
         edges, signs = np.concatenate([self.edges, edges]), np.concatenate([self.signs, signs])
         right, added = np.concatenate([self.right, right]), np.concatenate([self.multipliers, added])
-        # Assign together: an interrupt may read these mid-update.
+        # All arrays are assigned in one statement, because an interrupt may cause them to be read during the update.
         self.starts, self.edges, self.signs, self.right, self.multipliers = starts, edges, signs, right, added
 
     def drop_idle(self) -> None:

@@ -3,12 +3,12 @@
 A pair of a complete graph is numbered by its position in the packed lower triangle. An edge of a sparse graph is
 numbered in the order in which the compressed rows store it in the row of its larger end.
 
-A triangle inequality x_ij <= x_ik + x_kj can only be violated if the estimates of both pairs at k are below 1, which
-few are: the search visits only these. Each violated inequality gets its multiplier immediately. Later candidates are
-then only found if they are still violated, which keeps the active set small.
+A triangle inequality x_ij <= x_ik + x_kj can only be violated if the estimates of both pairs at k are below 1. Few
+estimates are, and the search visits only these pairs. Each violated inequality gets its multiplier immediately. Later
+candidates are then only found if they are still violated, which keeps the active set small.
 
-``reduced``, ``cut`` and ``smoothing`` are as in :mod:`.ascent`. ``tolerance`` is the violation up to which an
-inequality is left alone.
+``reduced``, ``cut`` and ``smoothing`` are as in :mod:`.ascent`. ``tolerance`` is the largest violation that is
+ignored.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from telescope_transformer.correlation_clustering.bounds.ascent import fraction, line_search, until_above, until_below
 from telescope_transformer.correlation_clustering.compiled import compiled
 
-# Columns that are scanned at once: 64 float32 fill four to eight vector registers.
+# Number of columns that are scanned at once: 64 float32 fill four to eight vector registers.
 _BLOCK = 64
 
 
@@ -88,7 +88,7 @@ def ascend_triangle(
 
 @compiled(fastmath={"nnan", "nsz", "reassoc"})
 def _most_violated(row: np.ndarray, to_centre: np.ndarray) -> np.float32:
-    """Largest value of row[j] - to_centre[j]; a loop without branches, which compiles to vector instructions."""
+    """Largest value of row[j] - to_centre[j]. The loop has no branches, so it compiles to vector instructions."""
     worst = np.float32(-1.0)
     for q in range(row.size):
         worst = max(worst, row[q] - to_centre[q])
@@ -97,14 +97,14 @@ def _most_violated(row: np.ndarray, to_centre: np.ndarray) -> np.float32:
 
 @compiled()
 def _near_blocks(row: np.ndarray, k: int, limit: float, near: np.ndarray, blocks: np.ndarray) -> tuple[int, int]:
-    """Find the nodes whose estimate to k is below the limit, and the blocks of columns that hold one.
+    """Find the nodes whose estimate to k is below the limit, and the blocks of columns that contain such nodes.
 
     Args:
         row: float32 (n,), estimates from node k.
         k: the node.
-        limit: estimates from here on do not count.
-        near: int64 (n,), the nodes are written to it.
-        blocks: int64 (1 + n / _BLOCK,), the blocks are written to it.
+        limit: only estimates below this count.
+        near: int64 (n,), output: the nodes.
+        blocks: int64 (1 + n / _BLOCK,), output: the blocks.
 
     Returns:
         How many nodes and how many blocks were written.
@@ -134,7 +134,7 @@ def separate_dense(
 ) -> int:
     """Find violated triangle inequalities and give them multipliers. Stops when the output arrays are full.
 
-    It is fastest if similar nodes have similar numbers.
+    The search is fastest if similar nodes have similar numbers.
 
     Args:
         x: float32 (n, n), `fractions_dense`; kept up to date.
@@ -195,7 +195,7 @@ def edge_positions(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 @compiled()
 def edge_ids(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Number of the edge that each entry of the compressed rows belongs to, (2 m,)."""
+    """For each entry of the compressed rows, the number of its edge, (2 m,)."""
     ids = np.empty(indices.size, np.int32)
     seen = indptr[:-1].copy()
     e = 0
@@ -204,7 +204,7 @@ def edge_ids(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
             j = indices[p]
             if j < i:
                 ids[p] = e
-                # Rows are sorted, so the entries of row j are mirrored in the order of i.
+                # Rows are sorted, so the mirrored entries of row j appear in the order of i.
                 while indices[seen[j]] != i:
                     seen[j] += 1
                 ids[seen[j]] = e
@@ -244,7 +244,7 @@ def near_rows(
     smoothing: float,
     limit: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The edges whose estimate is below the limit, as compressed rows of their own.
+    """The edges whose estimate is below the limit, as separate compressed rows.
 
     Returns:
         Row starts int64 (n + 1,), and for each entry the other end int32, the edge int32 and the estimate float32.
@@ -280,7 +280,8 @@ def separate_sparse(
 ) -> int:
     """Find violated triangles of three edges and give them multipliers. Stops when the output arrays are full.
 
-    Each edge (i, j) is visited from the end i that has more near edges; common neighbours are found among those of j.
+    Each edge (i, j) is visited from the end i that has more near edges. Common neighbours are searched among those of
+    j.
 
     Args:
         rows: (indptr, indices, `edge_ids`) of the graph.
@@ -300,7 +301,8 @@ def separate_sparse(
     indptr, indices, ids = rows
     near_indptr, ends, edges, estimates = near
     n = indptr.size - 1
-    # Estimates and edges between i and its near neighbours. 2 marks other nodes: no estimate exceeds a sum with 2.
+    # Estimates and edges between i and its near neighbours. Other nodes get the value 2: no estimate exceeds a sum
+    # that includes 2, so they never appear in a violated triangle.
     x_to, edge_to = np.full(n, 2.0, np.float32), np.empty(n, np.int32)
     found = 0
     for i in range(first, last):

@@ -1,10 +1,10 @@
 """Separation of violated cycle inequalities on sparse graphs: x_e <= sum of x_f over a path f between the ends of e.
 
-Together they are equivalent to all triangle inequalities if absent pairs weigh 0, and they need no variables for
-absent pairs (Chopra and Rao, *The partition problem*, 1993). Every edge with a positive estimate is a target. A
-breadth-first search over the edges with an estimate below 1 finds paths of few edges between its ends (see Lange,
-Karrenbauer and Andres, ICML 2018, who pack such cycles). A violated inequality gets its multiplier immediately, so its
-edges are not offered again.
+If absent pairs weigh 0, all cycle inequalities together are equivalent to all triangle inequalities. They need no
+variables for absent pairs (Chopra and Rao, *The partition problem*, 1993). Every edge with a positive estimate is a
+target. A breadth-first search over the edges with an estimate below 1 finds paths of few edges between the ends of the
+target (see Lange, Karrenbauer and Andres, ICML 2018, who pack such cycles). A violated inequality gets its multiplier
+immediately, so the same violation is not found again.
 
 In this module, ``graph`` is (indptr, indices, edge ids) and ``state`` is (reduced, cut, smoothing, tolerance), as in
 :mod:`.separation`.
@@ -15,8 +15,8 @@ import numpy as np
 from telescope_transformer.correlation_clustering.bounds.ascent import fraction, search_row
 from telescope_transformer.correlation_clustering.compiled import compiled
 
-# Maximum number of edges of a cycle, since an array has to hold one. The longest that a test needs is a ring of 2,001
-# nodes.
+# Maximum number of edges of a cycle, for which an array is allocated. The longest cycle in the tests is a ring of
+# 2,001 nodes.
 LONGEST = 4_096
 
 GraphRows = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -28,7 +28,7 @@ CycleRows = tuple[np.ndarray, np.ndarray, np.ndarray]
 def _ascend_cycle(
     cycle: np.ndarray, signs: np.ndarray, tolerance: float, reduced: np.ndarray, cut: np.ndarray, smoothing: float
 ) -> float:
-    """Take the first step for the cycle inequality of the target ``cycle[0]`` and the path behind it.
+    """Take the first step for the cycle inequality of the target ``cycle[0]`` and the path ``cycle[1:]``.
 
     Updates ``reduced``. Returns the new multiplier, or 0 if the inequality is not violated beyond the tolerance.
     """
@@ -50,9 +50,9 @@ def _trace(
     """Write the edges of a cycle by following the search tree back to its root.
 
     Args:
-        target: edge between the root and the node that was reached.
-        by: edge from ``node`` to the node that was reached.
-        node: where the search was when it reached the other end of the target.
+        target: edge between the root and the node at its other end.
+        by: edge from ``node`` to the other end of the target.
+        node: the node from which the search reached the other end of the target.
         source: root of the search.
         came_from: (n,) predecessor of each node in the search tree.
         came_by: (n,) edge from the predecessor.
@@ -76,7 +76,7 @@ def _trace(
 def ways_out(
     indptr: np.ndarray, ids: np.ndarray, reduced: np.ndarray, cut: np.ndarray, smoothing: float, tolerance: float
 ) -> np.ndarray:
-    """Number of edges of each node whose estimate is below 1 by more than the tolerance, int32 (n,)."""
+    """For each node, the number of its edges whose estimate is below 1 by more than the tolerance, int32 (n,)."""
     ways = np.zeros(indptr.size - 1, np.int32)
     for i in range(ways.size):
         for p in range(indptr[i], indptr[i + 1]):
@@ -88,17 +88,17 @@ def ways_out(
 def _mark_targets(i: int, graph: GraphRows, state: State, ways: np.ndarray, target: np.ndarray) -> tuple[int, float]:
     """Mark the targets at node i: edges whose estimate exceeds the tolerance.
 
-    An edge is searched from the end with fewer ways out.
+    An edge is a target only at its end with fewer ways out, so that the search starts there.
 
     Args:
         i: the node.
         graph: see the module.
         state: see the module.
         ways: `ways_out`.
-        target: (n,), the edge to each neighbour is written to it.
+        target: (n,), output: the edge to each neighbour.
 
     Returns:
-        Number of targets and their largest estimate.
+        Number of targets, and their largest estimate.
     """
     indptr, indices, ids = graph
     reduced, cut, smoothing, tolerance = state
@@ -132,8 +132,8 @@ def _search_from(
         i: the node.
         graph: see the module.
         state: see the module.
-        work: maximum number of entries to look at.
-        highest: largest estimate of a target; longer paths are of no use.
+        work: maximum number of entries to read.
+        highest: largest estimate of a target; longer paths cannot violate an inequality.
         targets: number of targets.
         target: (n,) edge to each neighbour that is a target, -1 elsewhere.
         tree: scratch arrays: seen, came_from, came_by, reach, queue, cycle, signs.
@@ -189,7 +189,7 @@ def separate_cycles(
         graph: see the module.
         state: see the module; its reduced weights are updated.
         ways: `ways_out`.
-        work: maximum number of entries to look at from one node.
+        work: maximum number of entries to read from one node.
         first: first node to search from.
         last: one past the last node to search from.
         rows: output (starts, edges, multipliers). The edges of cycle t are ``edges[starts[t] : starts[t + 1]]``, its

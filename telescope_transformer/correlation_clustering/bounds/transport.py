@@ -3,16 +3,17 @@
 If the clustering is optimal for the triangle relaxation, only two kinds of triangles have a multiplier (complementary
 slackness). Both consist of pairs of one cluster C and of pairs to one further node:
 
-- A node i outside of C that attracts j in C: the attraction of (i, j) is moved to pairs (i, k) that repel, k in C.
-  Each unit that is moved costs a unit of the attraction of (j, k).
-- Nodes i and j of C that repel each other: the repulsion is made up for by the attraction of (i, k) and of (j, k).
+- A node i outside of C attracts j in C. The attraction of (i, j) is moved to repulsive pairs (i, k) with k in C. Each
+  unit that is moved uses up a unit of the attraction of (j, k).
+- Nodes i and j of C repel each other. The attraction of (i, k) and of (j, k) compensates the repulsion.
 
-So the dual is a transport problem for each node and cluster, and the clusters' attractive pairs are what all of them
-share. There are n c^2 triangles for a cluster of c nodes, too many to be stored. We give them multipliers in product
-form, such as b_ij s_jk n_ik with the repulsion n and the attraction s that are left. Every choice of the factors
-proves a bound, and what the multipliers change is a product of matrices.
+The dual is therefore a transport problem for each node and cluster, and these problems share the attractive pairs
+inside the clusters. A cluster of c nodes has n c^2 triangles, too many to store. We give them multipliers in product
+form, such as b_ij s_jk n_ik, where n is the remaining repulsion and s the remaining attraction. Every choice of the
+factors proves a bound, and the changes of the weights are products of matrices.
 
-The result is a graph with other weights, r = w + A'y as in :mod:`.ascent`. The dual ascent continues from there.
+The result is a graph with other weights, r = w + A'y as in :mod:`.ascent`. The dual ascent continues from these
+weights.
 """
 
 import math
@@ -24,38 +25,39 @@ from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.correlation_clustering.solution import Deadline
 
-# Share of what is left that each pass transports. The first ones leave room for others; the last one is repeated.
-# For 2,000 embeddings (kind b, threshold 0.27), the bounds are 52.8, 84.5 and 97.1 % of the cost after three passes,
-# and 70.6 and 96.2 % after two passes of 0.7 and 1.
+# Share of the remaining attraction and repulsion that each pass transports. The first passes leave room for later
+# ones, and the last share is repeated. For 2,000 embeddings (kind b, threshold 0.27), the bounds are 52.8, 84.5 and
+# 97.1 % of the cost after three passes, and 70.6 and 96.2 % after two passes of 0.7 and 1.
 _SHARES = (0.5, 0.7, 1.0)
-# Passes end when one closes less than this share of what the bound lacks, since the ascent then gains more.
+# The passes end when one of them closes less than this share of the gap, because the ascent then gains more.
 _GAIN = 0.15
-# Most nodes of a cluster that are handled together; larger clusters are split. A pass takes n^2 times this at most.
+# Maximum number of nodes of a cluster that are handled together; larger clusters are split. A pass takes at most n^2
+# times this many operations.
 _CHUNK = 1_024
-# Nodes up to which numbers are float64. The margin for the rounding of float32 is 0.01 % of what is transported, which
-# does not matter for graphs that are far from proved.
+# Up to this many nodes, weights are float64. The margin for the rounding of float32 is 0.01 % of the transported
+# weight, which does not matter for graphs with a large gap.
 _DOUBLE_UP_TO = 4_000
-# Rows of a product that are summed in the precision of the weights, which bounds their rounding.
+# Number of rows of a product that are summed in the precision of the weights. This bounds the rounding error.
 _ROWS = 1_024
-# Routes with less room than this, relative to the largest weight, are left out, so that no quotient overflows.
+# Routes with less room than this, relative to the largest weight, are skipped, so that no quotient overflows.
 _LEAST_ROOM = 1e-6
-# Weights are divided by a power of two so that the largest is about 1. Products of smaller numbers than 2^-100 vanish
-# in float32; what that changes is less than this for each pair.
+# Weights are divided by a power of two so that the largest is about 1. Products of numbers below 2^-100 vanish in
+# float32. The resulting error of each pair is less than this.
 _VANISHES = 2.0**-80
-# Weights of larger or smaller powers of two would leave the range of float32.
+# With a larger absolute exponent of the largest weight, weights could leave the range of float32.
 _LARGEST_EXPONENT = 30
 _UNIT = float(np.finfo(np.float64).eps)
 
 
 @compiled(inline="always")
 def _lowered(value: float, terms: float, unit: float) -> float:
-    """A value minus all that rounding can have added: of a sum in float64 of such terms, and of the conversion."""
+    """A value minus the largest rounding error of its float64 sum of size ``terms`` and of its conversion."""
     return value - (unit * abs(value) + 4.0 * _UNIT * terms + _VANISHES)
 
 
 @compiled(inline="always")
 def _change(weights: np.ndarray, i: int, j: int, less: float, more: float, unit: float) -> None:
-    """Lower and raise the weight of a pair, rounded down."""
+    """Lower the weight of a pair by ``less`` and raise it by ``more``, rounded down."""
     if less > 0 or more > 0:
         weight = np.float64(weights[i, j])
         changed = _lowered(weight - less + more, abs(weight) + less + more, unit)
@@ -85,7 +87,7 @@ def _split(
 
 @compiled()
 def _quotient(amounts: np.ndarray, room: np.ndarray) -> None:
-    """Divide amounts by the room of their routes, in place; 0 where there is none."""
+    """Divide amounts by the room of their routes, in place; 0 where there is no room."""
     for p in range(amounts.shape[0]):
         for q in range(amounts.shape[1]):
             amounts[p, q] = amounts[p, q] / room[p, q] if room[p, q] > _LEAST_ROOM else 0.0
@@ -93,7 +95,7 @@ def _quotient(amounts: np.ndarray, room: np.ndarray) -> None:
 
 @compiled()
 def _limited(attraction: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Attraction (c, c), reduced where ``used`` + its transpose would take more than all of it."""
+    """Attraction (c, c), reduced where ``used`` plus its transpose would use more than all of it."""
     limited = np.empty_like(attraction)
     for p in range(attraction.shape[0]):
         for q in range(attraction.shape[1]):
@@ -113,14 +115,14 @@ def _move(
     error: float,
     unit: float,
 ) -> None:
-    """Lower the pairs that send and raise those that receive.
+    """Lower the weights of the pairs that send attraction, and raise those of the pairs that receive it.
 
     Args:
         weights: (n, n), updated.
         rows: int64 (m,), nodes outside of the cluster.
         nodes: int64 (c,), the cluster.
         routes: (m, c), the factors of the multipliers.
-        demand: (m, c), the other factors.
+        demand: (m, c), the repulsion; also factors of the multipliers.
         sent: (m, c), sums of products that ``routes`` is multiplied by.
         received: (m, c), sums of products that ``demand`` is multiplied by.
         error: relative error of these sums.
@@ -144,7 +146,7 @@ def _spend(
     error: float,
     unit: float,
 ) -> None:
-    """Lower the attraction inside a cluster by what was used of it, and raise the pairs that repel.
+    """Lower the attraction inside a cluster by the amount that was used, and raise the weights of repulsive pairs.
 
     Args:
         weights: (n, n), updated.
@@ -167,7 +169,7 @@ def _spend(
 def _paid_of_rows(
     matrix: np.ndarray, threshold: float, weights: np.ndarray, factor: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """By rows: the sum over pairs of min(0, new weight) - min(0, weight), and that of all absolute values."""
+    """For each row, the sum over pairs of min(0, new weight) - min(0, weight), and the sum of all absolute values."""
     sums, sizes = np.zeros(matrix.shape[0]), np.zeros(matrix.shape[0])
     for i in range(matrix.shape[0]):
         for j in range(i):
@@ -198,7 +200,7 @@ def mean_paid(graph: DenseGraph, labels: np.ndarray) -> float:
 
 
 def transported(graph: DenseGraph, labels: np.ndarray, deadline: Deadline) -> tuple[DenseGraph, float]:
-    """A graph with other weights in which every clustering costs at most as much, up to a constant.
+    """A graph with other weights, whose costs plus a constant are lower bounds of the costs in the given graph.
 
     Args:
         graph: a graph of original nodes.
@@ -206,7 +208,7 @@ def transported(graph: DenseGraph, labels: np.ndarray, deadline: Deadline) -> tu
         deadline: when to stop.
 
     Returns:
-        The graph, and the constant: any clustering costs at least the constant plus what it costs there.
+        The new graph and the constant: a clustering costs at least the constant plus its cost in the new graph.
     """
     exponent = math.frexp(graph.scale)[1]
     dtype = np.float64 if graph.n <= _DOUBLE_UP_TO or abs(exponent) > _LARGEST_EXPONENT else np.float32
@@ -226,13 +228,13 @@ def transported(graph: DenseGraph, labels: np.ndarray, deadline: Deadline) -> tu
         before, constant = constant, _constant(graph, weights, factor)
         if deadline.passed or (number >= len(_SHARES) - 1 and constant - before < _GAIN * (cost - before)):
             break
-    # A power of two does not round.
+    # Dividing by a power of two does not round.
     weights /= factor
     return DenseGraph(weights), constant
 
 
 def _chunks(labels: np.ndarray) -> list[np.ndarray]:
-    """Members of each cluster of at least two nodes, in parts of about equal size that are not too large."""
+    """Members of each cluster of at least two nodes. Large clusters are split into parts of about equal size."""
     order = np.argsort(labels, kind="stable")
     borders = np.flatnonzero(np.diff(labels[order], prepend=-1, append=-1))
     clusters = [order[first:last] for first, last in pairwise(borders)]
@@ -240,12 +242,12 @@ def _chunks(labels: np.ndarray) -> list[np.ndarray]:
 
 
 def _error(terms: int, unit: float) -> float:
-    """Relative error of a sum of so many products that are at least 0, in any order (Higham 2002, section 3.1)."""
+    """Relative error of a sum of ``terms`` products that are at least 0, in any order (Higham 2002, section 3.1)."""
     return (terms + 8) * unit
 
 
 def _repair(weights: np.ndarray, nodes: np.ndarray, share: float, unit: float) -> None:
-    """Make up for repulsion inside a cluster by the attraction of its other pairs."""
+    """Compensate repulsion inside a cluster by the attraction of its other pairs."""
     inside = weights[np.ix_(nodes, nodes)]
     attraction, routes = np.maximum(inside, 0.0), np.maximum(-inside, 0.0) * weights.dtype.type(share)
     if not routes.any():
@@ -257,7 +259,7 @@ def _repair(weights: np.ndarray, nodes: np.ndarray, share: float, unit: float) -
 
 
 def _transport(weights: np.ndarray, outside: np.ndarray, nodes: np.ndarray, share: float, unit: float) -> None:
-    """Move attraction between other nodes and a cluster to pairs that repel."""
+    """Move the attraction between outside nodes and a cluster to repulsive pairs of these nodes with the cluster."""
     rows = outside[(weights[np.ix_(outside, nodes)] > 0).any(axis=1)]
     attraction = np.maximum(weights[np.ix_(nodes, nodes)], 0.0)
     if not rows.size or not attraction.any():
@@ -275,6 +277,6 @@ def _transport(weights: np.ndarray, outside: np.ndarray, nodes: np.ndarray, shar
 
 
 def _constant(graph: DenseGraph, weights: np.ndarray, factor: float) -> float:
-    """What every clustering costs at least, more than in the graph with the new weights; safe against rounding."""
+    """Least amount by which every clustering costs more than with the new weights; safe against rounding."""
     sums, sizes = _paid_of_rows(graph.matrix, graph.threshold, weights, factor)
     return math.fsum(sums) - _UNIT * (graph.n + 8) * math.fsum(sizes) - graph.n**2 * _VANISHES / factor

@@ -14,19 +14,20 @@ import numpy as np
 from telescope_transformer.correlation_clustering.bounds.dual import Dual
 from telescope_transformer.errors import SolverError
 
-# An inequality that is not a cycle is checked on all partitions of its nodes, up to this many: 8 nodes have 4,140.
+# An inequality that is not a cycle inequality is checked on all partitions of its nodes, for up to this many nodes. 8
+# nodes have 4,140 partitions.
 _MOST_NODES = 8
 
 
 @dataclass(frozen=True)
 class Inequality:
-    """A linear inequality: the sum of ``signs[p] * x`` of ``pairs[p]`` is at most ``right``.
+    """A linear inequality: the sum over p of ``signs[p]`` times x of ``pairs[p]`` is at most ``right``.
 
     Attributes:
         pairs: pairs of nodes.
         signs: coefficient of each pair.
         right: right-hand side.
-        multiplier: weight of the inequality in the certificate.
+        multiplier: multiplier of the inequality in the certificate.
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -36,11 +37,11 @@ class Inequality:
 
 
 def certificate_of(dual: Dual, ends: np.ndarray) -> list[Inequality]:
-    """The inequalities of a dual that have a multiplier.
+    """The inequalities of a dual whose multiplier is not 0.
 
     Args:
         dual: state of an ascent.
-        ends: (m, 2) integers, the nodes of each of its pairs.
+        ends: (m, 2) integers, the two nodes of each pair of the dual.
     """
     pairs = [(int(a), int(b)) for a, b in ends]
     found = [
@@ -58,7 +59,7 @@ def certificate_of(dual: Dual, ends: np.ndarray) -> list[Inequality]:
 
 
 def verify(weights: np.ndarray, labels: np.ndarray, certificate: list[Inequality]) -> tuple[Fraction, Fraction]:
-    """Exact cost of a clustering and exact bound that a certificate proves.
+    """Exact cost of a clustering, and the exact bound that a certificate proves.
 
     Args:
         weights: (n, n), symmetric.
@@ -110,7 +111,7 @@ def _valid(row: Inequality) -> bool:
 
 
 def _connected(target: tuple[int, int], pairs: list[tuple[int, int]]) -> bool:
-    """Whether a path of the pairs connects the two nodes of ``target``."""
+    """Whether a path of ``pairs`` connects the two nodes of ``target``."""
     reached, grows = {target[0]}, True
     while grows:
         new = {v for pair in pairs for v in pair if set(pair) & reached} - reached

@@ -1,14 +1,15 @@
 """Simulated annealing of small graphs, and a population of clusterings that it improves.
 
-If the weights are close to random (rankings, modularity), descents end in one of very many local optima. Annealing
-moves random nodes to random clusters and accepts a loss with a probability that falls with the temperature
+If the weights are close to random (as in rankings or modularity), descent ends in one of very many local optima.
+Annealing moves random nodes to random clusters and accepts a loss with a probability that falls with the temperature
 (Kirkpatrick, Gelatt and Vecchi, *Optimization by simulated annealing*, 1983). The number of clusters is limited to
-about that of the best known clustering: without a limit, a hot clustering breaks up into many small clusters and
-condenses late.
+about that of the best known clustering: without a limit, a clustering breaks up into many small clusters at high
+temperatures, which merge only late.
 
-A population keeps the results of earlier runs. Two members are crossed: the largest pieces that both agree on stay
-whole, the others are distributed at random, and annealing continues from a moderate temperature (see Lu, Zhou and Hao,
-*A merge-divide memetic algorithm for the clique partitioning problem*, 2021).
+A population keeps the results of earlier runs. Two members are crossed: the largest sets of nodes that both keep
+together become separate clusters, the other sets are distributed over them at random, and annealing continues from a
+moderate temperature (see Lu, Zhou and Hao, *A merge-divide memetic algorithm for the clique partitioning problem*,
+2021).
 
 The kernel keeps the sums of weights between every node and every cluster in float32. Costs are always computed on the
 graph itself.
@@ -21,23 +22,23 @@ from telescope_transformer.correlation_clustering.graph import Graph, canonical_
 from telescope_transformer.correlation_clustering.search.local_search import improve
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
-# Beyond this many nodes the float32 copy of the weights (16 MB) no longer fits in the cache, and sweeps over all
-# clusters take too long.
+# Maximum number of nodes for annealing. For more nodes, the float32 copy of the weights (16 MB) no longer fits in the
+# cache, and sweeps over all clusters take too long.
 ANNEAL_UP_TO = 2_000
 # First temperature of random starts, first temperature of children, and last temperature, in units of the root mean
-# square length of a node's row of weights. Measured on random weights of 500 and 1,000 nodes: hotter starts gain
-# nothing, colder ones end in local optima, and below the last temperature plain descent does as well.
+# square length of a node's row of weights. For random weights of 500 and 1,000 nodes, hotter starts gain nothing,
+# colder starts end in local optima, and below the last temperature plain descent is as good as annealing.
 _HOT, _WARM, _COLD = 0.2, 0.1, 0.05
-# Sweeps of one run, and the maximum number of its proposals, which takes about a second. One run of 3,000 sweeps gets
-# further than one of 1,000, but three short runs and their children get further than one long run.
+# Maximum number of sweeps and of proposals of one run. This many proposals take about a second. One run of 3,000
+# sweeps gets further than one of 1,000, but three short runs and their children get further than one long run.
 _SWEEPS, _PROPOSALS = 1_000, 100_000_000
-# A loss of this many temperatures is accepted with a probability of e^-16 = 1e-7, so it need not be drawn.
+# A loss of this many temperatures would be accepted with a probability of e^-16 = 1e-7, so it is always rejected.
 _NEVER = 16.0
-# Members of a population, whose first runs take about a second for 1,000 nodes; and the number of children in a row
-# without improvement, three for each member, after which the population has converged.
+# Number of members of a population, whose first runs take about a second for 1,000 nodes. The population has converged
+# after this many children in a row without improvement, three per member.
 _POPULATION, _BARREN = 10, 30
-# Proposals between two checks of the time: at most 0.1 s if all are accepted, and more than it costs to set up the
-# sums of a call.
+# Number of proposals between two checks of the time. They take at most 0.1 s even if all are accepted, but longer than
+# a call takes to set up its sums.
 _PROPOSALS_A_CALL = 1_000_000
 
 
@@ -81,19 +82,20 @@ def _rename(labels: np.ndarray, sums: np.ndarray, count: np.ndarray, last: int, 
 def _anneal(weights: np.ndarray, labels: np.ndarray, most: int, temperatures: np.ndarray, seed: int) -> None:
     """Run one sweep at each temperature.
 
-    A sweep proposes one more move of each node than there are clusters. A proposal is a random cluster, or a new one
-    if there are fewer than ``most``.
+    If there are k clusters, a sweep proposes k + 1 moves of each node. Each proposal moves the node to a random
+    cluster, or to a new one if there are fewer than ``most``.
 
     Args:
         weights: float32 (n, n), diagonal 0.
         labels: int64 (n,), clusters 0..k-1 with k <= most; updated.
         most: maximum number of clusters.
         temperatures: float32, one for each sweep.
-        seed: of the random choices.
+        seed: seed of the random choices.
     """
     n, k = labels.size, labels.max() + 1
     sums, count = _sums(weights, labels, most + 1)
-    # Xorshift generator (Marsaglia 2003). The high bits choose a cluster, the low bits whether a loss is accepted.
+    # Xorshift generator (Marsaglia 2003). The high bits choose a cluster, and the low bits decide whether a loss is
+    # accepted.
     bits = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) | np.uint64(1)
     for temperature in temperatures:
         for _ in range(k + 1):
@@ -118,8 +120,7 @@ def _anneal(weights: np.ndarray, labels: np.ndarray, most: int, temperatures: np
 class Annealer:
     """Anneals clusterings of one graph.
 
-    Weights are scaled by a power of two to about 1, so that their sums are finite, and sums of whole numbers are
-    exact.
+    Weights are scaled to about 1 by a power of two, so that sums stay finite and sums of whole numbers stay exact.
 
     Args:
         graph: the graph.
@@ -137,7 +138,7 @@ class Annealer:
 
         Args:
             labels: (n,), where to start.
-            hottest: first temperature, in units of a node's row of weights.
+            hottest: first temperature, in units of the root mean square length of a node's row of weights.
             room: number of additional clusters that are allowed.
 
         Returns:
@@ -157,7 +158,7 @@ class Annealer:
 
 
 def cross(first: np.ndarray, second: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Cross two clusterings: the k largest pieces that both share stay apart, and every other piece joins one of them.
+    """Cross two clusterings: the k largest shared pieces stay apart, and every other piece joins a random one.
 
     Args:
         first: (n,), labels.
@@ -178,14 +179,14 @@ def cross(first: np.ndarray, second: np.ndarray, k: int, rng: np.random.Generato
 
 
 def breed(progress: Progress, rng: np.random.Generator, deadline: Deadline, rounds: int | None = None) -> None:
-    """Improve the best clustering by populations.
+    """Improve the best clustering by annealing populations of clusterings.
 
     A population begins with annealing from random clusterings. The child of a random pair replaces the worst member if
-    it costs less and its cost differs from that of all members. The next population begins when children bring nothing
-    new.
+    it costs less and its cost differs from that of all members. The next population begins when children no longer
+    improve this one.
 
     Args:
-        progress: of the graph; receives clusterings.
+        progress: progress on the graph; receives clusterings.
         rng: source of random numbers.
         deadline: when to stop.
         rounds: number of populations, or None.
@@ -197,13 +198,13 @@ def breed(progress: Progress, rng: np.random.Generator, deadline: Deadline, roun
 
 
 def _one_population(progress: Progress, annealer: Annealer, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Run one population until its children bring nothing new."""
+    """Run one population until its children no longer improve it."""
     graph = progress.graph
     members: list[np.ndarray] = []
     costs: list[float] = []
     barren = 0
     while barren < _BARREN and not deadline.passed and not progress.closed:
-        # About as many clusters as the best clustering has.
+        # Use about as many clusters as the best clustering has.
         k = max(2, int(progress.labels.max(initial=0)) + int(rng.integers(0, 3)))
         if len(members) < _POPULATION:
             child = annealer.run(rng.integers(0, k, graph.n), _HOT)

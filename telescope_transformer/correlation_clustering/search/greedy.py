@@ -1,31 +1,33 @@
-"""Greedy additive edge contraction (GAEC): join the two clusters of largest positive weight until there are none.
+"""Greedy additive edge contraction (GAEC): join the two clusters with the largest weight while it is positive.
 
-Keuper et al., *Efficient decomposition of image and mesh graphs by lifted multicuts* (ICCV 2015), section 4. On a
-complete graph this is sum-linkage that stops at 0. Here it works on a matrix with cached nearest neighbours, in O(n)
-for a contraction. Four things make it fast:
+See Keuper et al., *Efficient decomposition of image and mesh graphs by lifted multicuts* (ICCV 2015), section 4. On a
+complete graph, GAEC is sum-linkage that stops at 0. This module works on a matrix with cached nearest neighbours and
+takes O(n) time per contraction. Four things make it fast:
 
-- A contraction writes one row and no column. Before a row is read, the entries of clusters that were contracted since
-  it was written are copied from their rows.
+- A contraction writes one row and no column. Before a row is read, the entries for clusters that were contracted since
+  the row was written are copied from the rows of these clusters.
 - A nearest neighbour that may have become worse keeps its old weight as an upper bound, and is searched again only
   when that bound is the largest of all.
-- The matrix is packed as clusters vanish.
+- The matrix is packed as the number of clusters falls.
 - Sums and maxima are loops without branches.
 
-Of several equal weights, the pair with the lowest first cluster is joined, then the lowest partner. Sums are rounded
-in the precision of the matrix, so clusterings with ties can differ between float32 and float64.
+If several weights are equal, the pair with the lowest first cluster is joined, and among these the one with the lowest
+partner. Sums are rounded in the precision of the matrix, so clusterings with ties can differ between float32 and
+float64.
 
-In this module, ``key`` (n,) is the weight of each cluster's best partner or an upper bound of it, ``partner`` (n,)
-that partner, ``stale`` (n,) whether the key is only a bound, and ``stamp`` (n,) the contraction in which each row was
-last written.
+In this module, ``key`` (n,) is the weight between each cluster and its best partner or an upper bound of it,
+``partner`` (n,) is that partner, ``stale`` (n,) says whether the key is only a bound, and ``stamp`` (n,) is the number
+of the contraction that last wrote each row.
 """
 
 import numpy as np
 
 from telescope_transformer.correlation_clustering.compiled import compiled
 
-# The matrix is packed when this share of its clusters is left. Packing then costs less than a quarter of the matrix.
+# The matrix is packed when less than this share of its clusters is left. Packing then copies at most a quarter of the
+# matrix.
 _PACK_BELOW = 0.5
-# Values whose maximum is taken by vector instructions at once: 64 float32 fill four to eight registers.
+# Number of values whose maximum is computed at once by vector instructions: 64 float32 fill four to eight registers.
 _BLOCK = 64
 
 
@@ -40,9 +42,9 @@ def _largest(values: np.ndarray) -> float:
 
 @compiled()
 def first_largest(values: np.ndarray) -> tuple[int, float]:
-    """Position and value of the largest value; the lowest position among equals, -1 if all are -inf or there are none.
+    """Position and value of the largest value: the lowest position among equals, -1 if all are -inf or there are none.
 
-    One pass in blocks, and one over the block that holds the maximum.
+    Passes over all values in blocks, and then over the block that contains the maximum.
     """
     best = values.dtype.type(-np.inf)
     block = 0
@@ -74,7 +76,7 @@ def _nearest(matrix: np.ndarray, threshold: float, sizes: np.ndarray, key: np.nd
 
 @compiled(fastmath={"nnan", "nsz"})
 def _weigh(row: np.ndarray, penalty: float, sizes: np.ndarray, a: int, weights: np.ndarray) -> None:
-    """Write the weights from cluster a to each; -inf for itself and for clusters that are gone."""
+    """Write the weights between cluster a and every cluster; -inf for a itself and for clusters that are gone."""
     for k in range(weights.size):
         weights[k] = row[k] - penalty * sizes[k] if sizes[k] > 0 else -np.inf
     weights[a] = -np.inf
@@ -82,7 +84,7 @@ def _weigh(row: np.ndarray, penalty: float, sizes: np.ndarray, a: int, weights: 
 
 @compiled()
 def _refresh(matrix: np.ndarray, stamp: np.ndarray, contracted: np.ndarray, count: int, a: int) -> None:
-    """Copy into row a what later contractions wrote to the rows of other clusters."""
+    """Update row a with the entries that later contractions wrote to the rows of other clusters."""
     row, since = matrix[a], stamp[a]
     for c in contracted[:count]:
         if stamp[c] > since:
@@ -93,7 +95,7 @@ def _refresh(matrix: np.ndarray, stamp: np.ndarray, contracted: np.ndarray, coun
 def _note(contracted: np.ndarray, count: int, stamp: np.ndarray, i: int, j: int) -> int:
     """Add i to the list of contracted clusters and remove j; returns the new length.
 
-    If i was never contracted, j was not either.
+    If i was never contracted before, neither was j.
     """
     if stamp[i] == 0:
         contracted[count] = i
@@ -120,7 +122,7 @@ def _merge_rows(
     partner: np.ndarray,
     stale: np.ndarray,
 ) -> None:
-    """Add row j to row i, and raise the keys of others or mark them as stale.
+    """Add row j to row i, and raise the keys of other clusters or mark them as stale.
 
     ``weights`` is scratch, and ``sizes[j]`` is already 0.
     """
@@ -149,7 +151,7 @@ def _pack(
     stale: np.ndarray,
     member: np.ndarray,
 ) -> int:
-    """Move the rows and columns of the remaining clusters to the front; returns how many there are."""
+    """Move the rows and columns of the remaining clusters to the front; returns their number."""
     place = np.full(alive, -1, np.int64)
     kept = 0
     for a in range(alive):

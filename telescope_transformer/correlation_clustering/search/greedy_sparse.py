@@ -1,22 +1,22 @@
 """GAEC on sparse graphs: small clusters are contracted into large ones, with a hash table of adjacent clusters.
 
-Edges that no contraction has changed wait in one sorted array; only the others, whose weights are sums, go through a
-heap. Each parallel edge is merged once, so the whole takes O(m log m) time. Linked lists of half-edges ensure that a
-contraction only moves the smaller side. Half-edge 2e + s is side s of edge e.
+Edges that no contraction has changed stay in one sorted array. Only changed edges, whose weights are sums, go through
+a heap. Each parallel edge is merged once, so the algorithm takes O(m log m) time. With linked lists of half-edges, a
+contraction only has to move the edges of the smaller side. Half-edge 2e + s is side s of edge e.
 """
 
 import numpy as np
 
 from telescope_transformer.correlation_clustering.compiled import compiled
 
-# Load of the hash table at which it is rebuilt: beyond, linear probing takes more than 6 probes for a missing key
+# The hash table is rebuilt at this load. At a higher load, linear probing takes more than 6 probes for a missing key
 # (Knuth, *The Art of Computer Programming*, volume 3, section 6.4).
 _FULL = 0.7
 
 
 @compiled()
 def _edge_list(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends, int32 (m, 2), and weights, float64 (m,), of the edges, each once."""
+    """Ends, int32 (m, 2), and weights, float64 (m,), of the edges. Each edge occurs once."""
     m = indices.size // 2
     ends = np.empty((m, 2), np.int32)
     weights = np.empty(m)
@@ -34,7 +34,7 @@ def _edge_list(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> tup
 def _slot(keys: np.ndarray, key: int) -> np.uint64:
     """Slot of the key in the hash table, or the free slot where it belongs.
 
-    The table has a power of two of slots. The multiplier is 2^64 divided by the golden ratio (Knuth, *The Art of
+    The number of slots is a power of two. The multiplier is 2^64 divided by the golden ratio (Knuth, *The Art of
     Computer Programming*, volume 3, section 6.4), whose high bits are well mixed.
     """
     mask = np.uint64(keys.size - 1)
@@ -46,7 +46,7 @@ def _slot(keys: np.ndarray, key: int) -> np.uint64:
 
 @compiled()
 def _push(heap_keys: np.ndarray, heap_edges: np.ndarray, height: int, key: float, edge: int) -> None:
-    """Add an edge to a heap with four children each."""
+    """Add an edge to a heap in which each entry has four children."""
     p = height
     while p > 0:
         q = (p - 1) // 4
@@ -59,7 +59,7 @@ def _push(heap_keys: np.ndarray, heap_edges: np.ndarray, height: int, key: float
 
 @compiled()
 def _pop(heap_keys: np.ndarray, heap_edges: np.ndarray, height: int) -> None:
-    """Remove the top of a heap with four children each."""
+    """Remove the top of a heap in which each entry has four children."""
     last = height - 1
     key, edge = heap_keys[last], heap_edges[last]
     p = 0
@@ -109,7 +109,7 @@ def _fill_hash(ends: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray) -
 
 @compiled()
 def _rebuild_hash(ends: np.ndarray, state: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray) -> int:
-    """Remove the pairs of clusters that are gone from the hash table; returns how many entries are left."""
+    """Remove pairs with vanished clusters from the hash table; returns how many entries are left."""
     keys[:] = -1
     used = 0
     for e in range(ends.shape[0]):
@@ -137,7 +137,7 @@ def _contract(
     """Move the half-edges of j to i and merge parallel edges.
 
     Returns:
-        Height of the heap, and the number of new entries of the hash table.
+        Height of the heap, and number of new entries in the hash table.
     """
     head, tail, degree, following = lists
     keys, values = table
@@ -192,7 +192,7 @@ def _gaec_sparse(
 ) -> None:
     """Contract until no weight is positive.
 
-    The state of an edge is 0 while unchanged, 1 once its weight is a sum, and 2 when it is gone.
+    The state of an edge is 0 while it is unchanged, 1 once its weight is a sum, and 2 when it is gone.
     """
     state = np.zeros(weights.size, np.uint8)
     heap_keys, heap_edges = heap

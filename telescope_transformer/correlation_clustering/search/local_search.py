@@ -1,13 +1,13 @@
-"""Local search: moves of nodes, joins of clusters, restarts that fuse clusterings, and neighbourhoods solved again.
+"""Local search: move nodes, join clusters, fuse restarts with the best clustering, and solve neighbourhoods again.
 
-Where a search starts matters more than its neighbourhood, so there are several starts: GAEC, and moves from single
+The start of a search matters more than its neighbourhood, so several starts are used: GAEC, and moves from single
 nodes in random orders. Two clusterings are fused by contracting their common refinement and continuing the search from
-the better of the two (see Kappes et al., *Fusion moves for correlation clustering*, CVPR 2015): what they agree on is
-settled, and what they differ in is searched together.
+the better of the two (see Kappes et al., *Fusion moves for correlation clustering*, CVPR 2015): the parts on which
+both agree stay fixed, and the search works on the parts in which they differ.
 
-Finally, each cluster and its nearest ones are taken apart and clustered again. This neighbourhood contains that of
-Kernighan and Lin with joins (Keuper et al., *Efficient decomposition of image and mesh graphs by lifted multicuts*,
-ICCV 2015), which exchanges nodes of two clusters, joins them or splits one.
+Finally, each cluster and the clusters nearest to it are dissolved, and their nodes are clustered again. This
+neighbourhood contains that of Kernighan and Lin with joins (Keuper et al., *Efficient decomposition of image and mesh
+graphs by lifted multicuts*, ICCV 2015), which exchanges nodes of two clusters, joins them or splits one.
 """
 
 import numpy as np
@@ -18,29 +18,30 @@ from telescope_transformer.correlation_clustering.options import check_limit, ch
 from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress
 from telescope_transformer.correlation_clustering.validation import check_graph, check_labels
 
-# A move must gain more than this, relative to the largest weight, so that a search ends. Rounding of a sum of 10,000
-# weights was at most 1e-12 of the largest weight in 200 trials.
+# A move must gain more than this, relative to the largest weight; otherwise rounding could keep a search from ending.
+# The rounding error of a sum of 10,000 weights was at most 1e-12 of the largest weight in 200 trials.
 TOLERANCE = 1e-10
-# Numbers that are read between two checks of the time: about 20 ms.
+# How many numbers are read between two checks of the time; this takes about 20 ms.
 _ENTRIES_A_CALL = 20_000_000
-# Share of nodes that moved in the last pass, below which keeping the slack of each node up to date pays. Measured on
-# embeddings of 2,000 nodes.
+# If less than this share of the nodes moved in the last pass, it pays to keep the slack of each node up to date.
+# Measured on 2,000 embeddings.
 _TRACK_BELOW = 0.05
-# Fresh starts of a fusion. Each takes as long as the search from the better clustering. For 800 embeddings in 3 s, the
-# cost was 412.240 without and 412.237 with any.
+# Number of fresh starts of a fusion. Each takes as long as the search from the better clustering. For 800 embeddings
+# in 3 s, the cost was 412.240 without fresh starts and 412.237 with any number of them.
 _FRESH_STARTS = 2
-# Clusters up to which neighbourhoods are searched: the matrix of the distances between them takes 72 MB.
+# Maximum number of clusters at which neighbourhoods are searched. The matrix of the weights between this many clusters
+# takes 72 MB.
 _RESOLVE_UP_TO = 3_000
-# Restarts without improvement after which a search without a time limit ends. On 1,200 embeddings, 2, 8 and 32 gave
-# costs of 13,151, 13,149 and 13,119 in 0.4, 0.8 and 3.6 s.
+# A search without a time limit ends after this many restarts in a row without improvement. On 1,200 embeddings, 2, 8
+# and 32 gave costs of 13,151, 13,149 and 13,119 in 0.4, 0.8 and 3.6 s.
 _PATIENCE = 8
-# Maximum number of clusters of a neighbourhood. 3, 6 and 12 gave the same costs on embeddings and on Gaussian weights.
+# Maximum number of clusters of a neighbourhood. Limits of 3, 6 and 12 gave the same costs on embeddings and on
+# Gaussian weights.
 _MOST_TOGETHER = 6
 
 
 def gaec(graph: Graph) -> np.ndarray:
-    """Cluster by greedy additive edge contraction. Of a graph of vectors, only pairs of nearest neighbours are
-    contracted.
+    """Cluster by greedy additive edge contraction. A `VectorGraph` only contracts pairs of nearest neighbours.
 
     Returns:
         Canonical labels int64 (n,).
@@ -52,7 +53,7 @@ def gaec(graph: Graph) -> np.ndarray:
 
 
 def move_nodes(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadline: Deadline) -> np.ndarray:
-    """Pass over all nodes in random orders and move each to its best cluster, until none moves. The cost never rises.
+    """Pass over the nodes in random order and move each to its best cluster, until none moves. The cost never rises.
 
     Args:
         graph: the graph.
@@ -107,12 +108,12 @@ def improve(graph: Graph, labels: np.ndarray, rng: np.random.Generator, deadline
 def fuse(
     graph: Graph, best: np.ndarray, other: np.ndarray, rng: np.random.Generator, deadline: Deadline
 ) -> np.ndarray:
-    """Improve a clustering on the graph in which everything that it shares with another one is contracted.
+    """Contract the common refinement of two clusterings, and improve the better one on the contracted graph.
 
     Args:
         graph: the graph.
         best: (n,), the better clustering; the result costs no more.
-        other: (n,), the other one.
+        other: (n,), the other clustering.
         rng: source of random orders.
         deadline: when to stop.
 
@@ -126,7 +127,7 @@ def fuse(
     small = graph.contract(pieces)
     start = np.empty(k, dtype=np.int64)
     start[pieces] = best
-    # The better clustering may be a local optimum among the pieces, which only a fresh start can leave.
+    # The better clustering may be a local optimum of the contracted graph, which only a fresh start can leave.
     candidates = [improve(small, start, rng, deadline)[pieces]]
     candidates += [improve(small, np.arange(k), rng, deadline)[pieces] for _ in range(_FRESH_STARTS)]
     winner = min(candidates, key=graph.score)
@@ -143,10 +144,10 @@ def evolve(
     """Improve the best clustering by restarts and fusion.
 
     Args:
-        progress: of the graph; receives clusterings.
+        progress: progress on the graph; receives clusterings.
         rng: source of random orders.
         deadline: when to stop.
-        patience: number of restarts without improvement after which to stop.
+        patience: stop after this many restarts in a row without improvement.
         most: maximum number of restarts, or None.
     """
     graph = progress.graph
@@ -162,13 +163,13 @@ def evolve(
 
 
 def resolve_neighbourhoods(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Take clusters and their nearest ones apart and cluster them again, until that improves nothing.
+    """Dissolve clusters together with their nearest clusters and cluster their nodes again, until nothing improves.
 
-    Clusters of a changed neighbourhood wait for the next pass, which measures again how near clusters are. Graphs
-    without a matrix and clusterings of too many clusters are left as they are.
+    Clusters of a changed neighbourhood wait for the next pass, which computes again how near the clusters are. Graphs
+    without a matrix and clusterings with too many clusters are left unchanged.
 
     Args:
-        progress: of the graph; receives clusterings.
+        progress: progress on the graph; receives clusterings.
         rng: source of random choices.
         deadline: when to stop.
     """
@@ -177,7 +178,7 @@ def resolve_neighbourhoods(progress: Progress, rng: np.random.Generator, deadlin
     while changed and not deadline.passed and not progress.closed:
         changed = False
         sizes = np.bincount(labels)
-        # Mean weight between the members of each two clusters.
+        # Mean weight between the members of every two clusters.
         nearness = graph.contract(labels).weights() / np.outer(sizes, sizes)
         np.fill_diagonal(nearness, np.inf)
         stays = np.ones(sizes.size, dtype=bool)
@@ -204,7 +205,7 @@ def _resolve(
     """Cluster some nodes again.
 
     Returns:
-        Canonical labels of ``nodes`` that cost less than those ``before``, or None.
+        Canonical labels of ``nodes`` that cost less than ``before``, or None.
     """
     part = graph.part(nodes)
     before = canonical_labels(before)
@@ -222,16 +223,16 @@ def refine(
     time_limit: float | None = None,
     restarts: int | None = None,
 ) -> np.ndarray:
-    """Improve a clustering by restarts and neighbourhoods.
+    """Improve a clustering by restarts and by solving neighbourhoods again.
 
-    The result is deterministic for a seed unless a time limit interrupts it.
+    For a given seed, the result is deterministic unless a time limit ends the search.
 
     Args:
         graph: the graph.
         labels: (n,) integers, where to start; by default the result of `gaec`.
-        seed: of all random choices.
+        seed: seed of all random choices.
         time_limit: seconds, or None to continue until nothing improves.
-        restarts: maximum number of restarts, which limits the work without a clock.
+        restarts: maximum number of restarts, which limits the work independently of the clock.
 
     Returns:
         Canonical labels int64 (n,) that cost no more than the given ones.

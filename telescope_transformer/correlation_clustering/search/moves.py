@@ -1,8 +1,8 @@
-"""One-element moves on dense and sparse graphs: compiled, in a given order of nodes.
+"""Compiled one-element moves on dense and sparse graphs, in a given order of the nodes.
 
-A node moves to the cluster to which its weights have the largest sum, or to a new cluster of its own. A pass over all
-nodes takes O(n^2) time on dense and O(n + m) on sparse graphs. It returns to Python so that time limits and interrupts
-take effect.
+A node moves to the cluster to which its weights have the largest sum, or to a new cluster. A pass over all nodes takes
+O(n^2) time on dense and O(n + m) on sparse graphs. Each pass returns to Python so that time limits and interrupts take
+effect.
 """
 
 import numpy as np
@@ -74,7 +74,7 @@ def move_dense(
         row = matrix[i]
         sums[:top] = 0.0
         more[:top] = 0.0
-        # Two accumulators, because each addition to the same one waits for the last.
+        # Two accumulators are faster, because each addition to an accumulator has to wait for the previous one.
         for j in range(half):
             sums[labels[j]] += row[j]
             more[labels[half + j]] += row[half + j]

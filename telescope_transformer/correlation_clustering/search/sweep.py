@@ -1,4 +1,4 @@
-"""Clusterings of the same vectors at many thresholds, which share one matrix of products and each other's results."""
+"""Clusterings of the same vectors at many thresholds, which share one matrix of products and reuse results."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from telescope_transformer.correlation_clustering.solution import Deadline
 from telescope_transformer.correlation_clustering.validation import check_embeddings, check_single, check_weights
 from telescope_transformer.errors import SolverError, WeightsError
 
-# Number of threads, the same on every machine, because the clusterings depend on it.
+# Number of threads. It is the same on every machine, because the clusterings depend on it.
 _RUNS = 2
 
 
@@ -53,19 +53,20 @@ def sweep(
 ) -> list[SweepPoint]:
     """Cluster the complete graph of the vectors with weights <x_i, x_j> - threshold, for every threshold.
 
-    ``"local_search"`` starts at each threshold from the clustering of the next but one higher threshold and from
-    single nodes, and fuses the two results. Two threads share the matrix of products, float32 (n, n); ``"greedy"``
-    needs one more such matrix for each thread.
+    At each threshold, ``"local_search"`` starts both from single nodes and from the clustering of the threshold two
+    steps higher, and fuses the two results. Two threads share the matrix of products, float32 (n, n). With
+    ``"greedy"``, each thread needs one more such matrix.
 
     Args:
         embeddings: (n, d).
         thresholds: finite numbers.
         method: ``"greedy"`` (GAEC) or ``"local_search"``.
         time_limit: seconds for all thresholds together, or None.
-        random_state: seed; the labels depend on nothing else, in particular not on the threads.
+        random_state: seed. For the same input and seed, the labels are the same however the threads run.
 
-    Returns: Points in the order of ``thresholds``. Those that the time limit or an interrupt (Ctrl-C) cut off are
-        missing; an interrupt ends the sweep within a second.
+    Returns:
+        Points in the order of ``thresholds``. Points that a time limit or an interrupt (Ctrl-C) prevented are missing.
+        An interrupt ends the sweep within a second.
 
     Raises:
         WeightsError: vectors or thresholds are not finite, or too large for float32.
@@ -86,7 +87,7 @@ def sweep_similarities(
     time_limit: float | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> list[SweepPoint]:
-    """`sweep` for given similarities.
+    """The same as `sweep`, for given similarities.
 
     Args:
         similarity: (n, n), symmetric; the diagonal is ignored.
@@ -111,7 +112,7 @@ def sweep_similarities(
 
 
 def _begun(thresholds: Sequence[float], method: str, time_limit: float | None) -> tuple[list[float], Deadline]:
-    """Check the options of a sweep before anything large is computed, and start its time limit."""
+    """Check the options of a sweep before any expensive computation, and start its time limit."""
     check_limit("time_limit", time_limit)
     deadline = Deadline(float("inf") if time_limit is None else float(time_limit))
     if method not in ("greedy", "local_search"):
@@ -143,8 +144,7 @@ def _sweep(
             for future in [pool.submit(run, points) for run in runs]:
                 future.result()
         except BaseException as error:
-            # The runs check the time between calls of kernels, so they now end within a second. The pool waits for
-            # them.
+            # The runs check the time between kernel calls, so they end within a second. The pool waits for them.
             deadline.stop()
             if not isinstance(error, KeyboardInterrupt):
                 raise
@@ -159,13 +159,13 @@ def _point(graph: DenseGraph, labels: np.ndarray) -> SweepPoint:
 def _greedy_run(
     matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline, points: Points
 ) -> None:
-    """Add a point by GAEC for every threshold to ``points``."""
+    """Cluster by GAEC at every threshold, and add the points to ``points``."""
     nearest = _nearest_products(matrix)
     scratch = np.empty(matrix.size if thresholds else 0, matrix.dtype)
     for threshold in thresholds:
         if deadline.passed:
             break
-        # Nodes that nothing attracts stay alone, so GAEC does not need their rows.
+        # Nodes that no other node attracts stay alone, so GAEC does not need their rows.
         attracted = np.flatnonzero(nearest > threshold)
         part = scratch[: attracted.size**2].reshape(attracted.size, attracted.size)
         _gather(matrix, attracted, part)
@@ -198,7 +198,7 @@ def _gather(matrix: np.ndarray, nodes: np.ndarray, part: np.ndarray) -> None:
 def _refined_run(
     matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline, points: Points
 ) -> None:
-    """Add a point by local search for every threshold, in descending order, to ``points``."""
+    """Cluster by local search at every threshold, in descending order, and add the points to ``points``."""
     before = False
     labels = np.arange(len(matrix), dtype=np.int64)
     for threshold in thresholds:
