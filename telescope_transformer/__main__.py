@@ -1,4 +1,4 @@
-"""`python -m telescope_transformer`: the command line, as `telescope` starts it."""
+"""`python -m telescope_transformer`: the same command line as `telescope`."""
 
 from telescope_transformer.cli.main import main
 

@@ -10,10 +10,10 @@ from telescope_transformer.embedding import embed_windows, load_model
 from telescope_transformer.preparation import load_split
 from telescope_transformer.windows import fixed_windows
 
-# Windows are recut to these lengths, and both windows of a pair have the same length, because the length of a window
-# often gives its source away.
+# Windows are recut to these lengths. Both windows of a pair have the same length, because the length of a window often
+# reveals its source.
 LENGTHS = (8, 16, 32, 64, 128)
-# As many as the pairs that `calibration` uses of a source (`calibration.PAIRS_PER_SOURCE`).
+# As many as `calibration.PAIRS_PER_SOURCE`, the pairs that `calibration` uses of each source.
 WINDOWS_PER_SOURCE = 8
 
 
@@ -30,9 +30,9 @@ def calibrate_dataset(
     Args:
         dataset: folder of a prepared dataset with splits.
         model: folder or Hub id of a checkpoint; None is the shipped one.
-        fit_split: sources that are fitted.
-        test_split: sources on which the calibration error is measured.
-        seed: of the pairs that are drawn.
+        fit_split: split whose sources are used for the fit.
+        test_split: split whose sources are used to measure the calibration error.
+        seed: seed of the draw of pairs.
 
     Raises:
         CheckpointError, HubError: if there is no such checkpoint.

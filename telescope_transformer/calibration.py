@@ -1,9 +1,10 @@
-"""The probability that two windows of a given cosine similarity are of one source, and the threshold of edge weights.
+"""The probability that two windows with a given cosine are of one source, and the threshold of the edge weights.
 
-Two windows of one source share an actor, which is known without labels. The probability is about a pair that is drawn,
-with equal chance, from the pairs of one source or from random pairs. It is fitted by isotonic regression and tested on
-held-out sources. Which windows belong to one actor is another question, so the threshold of the edge weights is chosen
-by other evidence (`telescope_transformer.threshold`). The weight of an edge is `slope * (cosine - threshold)`.
+Even without labels it is known that two windows of one source share an actor. The probability refers to a pair that is
+drawn with equal chance from the same-source pairs or from random pairs. It is fitted by isotonic regression and tested
+on held-out sources. Which windows of different sources belong to one actor is another question, so the threshold of
+the edge weights is chosen on other evidence (`telescope_transformer.threshold`). The weight of an edge is
+`slope * (cosine - threshold)`.
 """
 
 import json
@@ -23,15 +24,15 @@ from telescope_transformer.threshold import DEFAULT_THRESHOLD, reproducible_thre
 FILE_NAME = "calibration.json"
 # Largest number of pairs per source, so that large sources do not dominate.
 PAIRS_PER_SOURCE = 8
-# Number of random pairs: enough for a smooth histogram, in a tenth of a second.
+# Number of random pairs, enough for a smooth histogram and computed in a tenth of a second.
 RANDOM_PAIRS = 200_000
-# Our choice: with fewer sources, the fitted curve has only a few steps.
+# Our choice. With fewer sources, the fitted curve has only a few steps.
 FEWEST_SOURCES = 20
 # Bins over [-1, 1], each 0.002 wide, which is finer than the three decimals that thresholds are reported with.
 COSINE_BINS = 1024
 # The usual number of bins of the expected calibration error.
 RELIABILITY_BINS = 10
-# Pairs whose vectors are gathered at a time: 10 MB.
+# Pairs whose vectors are gathered at a time, which takes 10 MB.
 PIECE = 8_192
 
 
@@ -85,7 +86,7 @@ class Calibration:
         """Read the calibration beside a checkpoint; None if it has none.
 
         Raises:
-            CheckpointError: if the file is damaged or its values are not possible.
+            CheckpointError: if the file is damaged or its values are impossible.
         """
         path = Path(folder) / FILE_NAME
         if not path.is_file():
@@ -113,12 +114,12 @@ def calibrate(
     Args:
         embeddings: (n, dimensions), rows of length 1.
         sources: (n,) code or name of each window's source; at least 20 sources with several windows.
-        unseen: (n,) bool, windows of sources that the model was not trained on. If there are enough, probabilities are
-            fitted and tested on these alone. None means all.
+        unseen: (n,) bool, windows of sources that the model was not trained on. If there are enough, the probabilities
+            are fitted and tested on these alone. None means all windows.
         seed: seed of the draws.
 
     Raises:
-        DatasetError: if there are too few sources, or similarity does not tell them apart.
+        DatasetError: if there are too few sources, or their similarities do not distinguish them.
     """
     codes = np.unique(np.asarray(sources), return_inverse=True)[1]
     rows = np.arange(len(codes)) if unseen is None else np.flatnonzero(unseen)
@@ -148,7 +149,7 @@ def fit_calibration(embeddings: np.ndarray, sources: np.ndarray, *, seed: int = 
         seed: seed of the draw of pairs.
 
     Raises:
-        DatasetError: if there are too few sources, or similarity does not tell them apart.
+        DatasetError: if there are too few sources, or their similarities do not distinguish them.
     """
     rng = np.random.default_rng(seed)
     sources = np.unique(np.asarray(sources), return_inverse=True)[1]
@@ -199,7 +200,7 @@ def calibration_error(rows: Sequence[dict[str, float]]) -> float:
 
 def cosines(embeddings: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Cosine similarity of each pair (m, 2) of rows of length 1."""
-    # Work in pieces: 200,000 pairs at once would copy the embeddings several times over.
+    # Computed in pieces, because 200,000 pairs at once would copy the embeddings several times over.
     pieces = [pairs[begin : begin + PIECE] for begin in range(0, len(pairs), PIECE)]
     products = [np.einsum("ij,ij->i", embeddings[piece[:, 0]], embeddings[piece[:, 1]]) for piece in pieces]
     return np.concatenate([np.empty(0, dtype=np.float32), *products])
@@ -248,7 +249,7 @@ def _slope(of_one: np.ndarray, of_random: np.ndarray) -> float:
 
 
 def _isotonic(of_one: np.ndarray, of_random: np.ndarray, n_positive: int) -> list[tuple[float, float]]:
-    """Isotonic probability that a pair is of one source, as knots, bounded by what the number of pairs supports."""
+    """Isotonic probability that a pair is of one source, as knots; the number of pairs bounds it away from 0 and 1."""
     both = of_one + of_random
     seen = both > 0
     share = of_one[seen] / both[seen]

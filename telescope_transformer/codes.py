@@ -16,7 +16,7 @@ def service_codes(protocol: np.ndarray, src_port: np.ndarray, dst_port: np.ndarr
 
 
 def dictionary_codes(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Numbers of the texts of a column, -1 for null, and the distinct texts; no chunk is joined to another."""
+    """Number the texts of a column, -1 for null, without joining chunks; returns the numbers and distinct texts."""
     column = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
     encoded = column.dictionary_encode().unify_dictionaries()
     if not encoded.num_chunks:
@@ -46,7 +46,7 @@ def sorted_codes(values: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Arr
 
 
 def texts_of_codes(names: pa.Array, codes: pa.Array) -> pa.Array:
-    """The text of each code; null for a null code, and if there are no texts."""
+    """The text of each code; null for a null code or if there are no texts."""
     return names.take(codes) if len(names) else pa.nulls(len(codes), pa.string())
 
 

@@ -32,7 +32,7 @@ def _user_cache() -> Path | None:
 
 
 def _private_folder() -> str:
-    """A temporary folder that only this user can write: always the same one, or a new one if that is not ours."""
+    """A temporary folder that only this user can write: always the same path, or a new one if another user owns it."""
     if not hasattr(os, "getuid"):  # Windows: the temporary folder is the user's own.
         return tempfile.mkdtemp(prefix="telescope-transformer-")
     folder = Path(tempfile.gettempdir()) / f"telescope-transformer-{os.getuid()}"
@@ -48,7 +48,7 @@ def _private_folder() -> str:
 def ensure_cache() -> None:
     """Point numba to a writable cache folder, unless it finds one itself. Called when the package is imported."""
     given = os.environ.get("NUMBA_CACHE_DIR")
-    # The folders that numba tries, in its order. A folder that the user names may be read-only, too.
+    # The folders that numba tries, in its order. A folder that the user has set may be read-only as well.
     tried = [Path(given) if given else None, Path(__file__).parent / "__pycache__", _user_cache()]
     if any(folder is not None and _is_writable(folder) for folder in tried):
         return

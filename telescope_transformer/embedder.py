@@ -1,4 +1,4 @@
-"""Embed flow records in one call, learn a telescope, and compute how likely two windows are of one source."""
+"""Embed flow records in one call, adapt to a telescope, and compute how likely two windows are of one source."""
 
 import tempfile
 import warnings
@@ -49,7 +49,7 @@ def load(
 
     Args:
         model: a checkpoint's folder or Hub id; None or "shipped" is the checkpoint in this package.
-        device: where to compute; None is the first GPU, or else the CPU.
+        device: device to compute on; None is the first GPU, or else the CPU.
         revision: branch, tag or commit of a Hub id.
         token: for a private repository; None takes HF_TOKEN or the stored token.
 
@@ -79,11 +79,11 @@ class Embedder:
 
     Attributes:
         model: the network, in evaluation mode.
-        tokenizer: spells flow records for it.
+        tokenizer: encodes flow records for it.
         calibration: maps cosine similarities to probabilities; None if the checkpoint has none.
         name: the checkpoint as it was given to `load`.
-        adaptation: what `adapt` found: `adapted`, `reason` if not, and `before` and `after` with AUROCs on sources
-            that were held out; None if this model was not adapted here.
+        adaptation: result of `adapt`: `adapted`, `reason` if not adapted, and `before` and `after` with AUROCs on
+            held-out sources; None if `adapt` did not make this model.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Embedder:
         return unit_rows(found) if normalize else found
 
     def encode_table(self, records: Any, **options: Any) -> pa.Table:
-        """Embed flow records with sources; returns a table that says which window each embedding is of.
+        """Embed flow records with sources; returns a table with the window of each embedding.
 
         Args:
             records: as for `encode`.
@@ -214,7 +214,7 @@ class Embedder:
         seed: int = 0,
         show_progress: bool = True,
     ) -> "Embedder":
-        """Learn the telescope that records are from, without labels, as `telescope analyze` does.
+        """Adapt the model to the telescope that the records are from, without labels, as `telescope analyze` does.
 
         A tenth of the sources is held out. The new model has the adapted weights unless they are worse on these
         sources, and its probabilities are fitted to them. With fewer than 40 sources of eight records or more, it is
@@ -225,11 +225,11 @@ class Embedder:
             columns: as for `encode`.
             window: as for `encode`.
             steps: training steps; None takes the recipe's 200, half a minute on two cores; 0 only centres the model.
-            seed: of the batches and of the choice of held-out sources.
+            seed: seed of the batches and of the choice of held-out sources.
             show_progress: whether to show a bar on a terminal.
 
         Returns:
-            A new embedder; this one stays as it is.
+            A new embedder; this one is unchanged.
 
         Raises:
             FlowRecordError: if a field is missing or misspelt, or no record is valid.
@@ -291,7 +291,7 @@ class Embedder:
         """Probability that two windows are of one source, if half of all pairs are, by the checkpoint's calibration.
 
         The calibration was fitted on the telescope that the checkpoint was trained on. `telescope calibrate` and
-        `telescope analyze` fit it to other records.
+        `telescope analyze` fit a calibration to other records.
 
         Args:
             a: as for `similarity`.

@@ -24,7 +24,7 @@ from telescope_transformer.preparation.reader import files_of
 from telescope_transformer.progress import progress_bar
 
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
-# Records per batch, padding included: few enough for the caches of a core.
+# Records per batch, including padding. They fit into the caches of a core.
 BATCH_RECORDS = 4_096
 # Batches that a processor computes at a time; each takes some 40 MB.
 MOST_AT_A_TIME = 8
@@ -35,7 +35,7 @@ CHUNK_WINDOWS = 65_536
 BF16_IN_SOFTWARE = "this processor has no instructions for bfloat16 and is faster in float32, which is used instead"
 FP16_IN_SOFTWARE = "processors are faster in float32 than in float16; float32 is used instead"
 EMBEDDING_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json")
-# Names of `torch.cpu.get_capabilities`, of x86 and of ARM.
+# Names of the instructions in `torch.cpu.get_capabilities`, on x86 and on ARM.
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
 # Facts about the adaptation that produced a checkpoint, stored beside its weights (`learning.adapt`).
 ADAPTATION_FILE = "adaptation.json"
@@ -62,7 +62,7 @@ def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastive
     """Load a model and its tokenizer, in evaluation mode.
 
     Args:
-        model: as `resolve_checkpoint` takes it.
+        model: as for `resolve_checkpoint`.
 
     Raises:
         CheckpointError: if it is missing, damaged or of another architecture, if model and tokenizer do not match, or
@@ -93,9 +93,9 @@ def save_checkpoint(
 
     Args:
         folder: created if it does not exist.
-        model: its weights and configuration.
+        model: the model, whose weights and configuration are written.
         tokenizer: its tokenizer.
-        beside: further files by name, such as calibration.json, with what each holds; None is no file.
+        beside: further files by name, such as calibration.json, with their content; None writes no file.
 
     Raises:
         CheckpointError: if the folder cannot be written.
@@ -149,7 +149,7 @@ def computes_bf16(device: torch.device) -> bool:
     """Whether a device has instructions for bfloat16; a processor without them computes it in software."""
     if device.type != "cpu":
         return True
-    # PyTorch before 2.11 does not say.
+    # PyTorch before 2.11 cannot report this.
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return any(capabilities.get(name) for name in BF16_INSTRUCTIONS)
 
@@ -186,8 +186,8 @@ def embed_windows(
 
     Args:
         windows: a row per window, as `windows.cut_windows` gives it.
-        batch_records: records per batch, padding included.
-        device: where the model runs; None is the first GPU, or else the CPU.
+        batch_records: records per batch, including padding.
+        device: device that the model runs on; None is the first GPU, or else the CPU.
         dtype: float32, or float16 or bfloat16 to compute under autocast: faster, with differences of about 2e-3. If
             the device has no fast instructions for it, float32 is used with a warning.
         progress: whether to show a bar on stderr; None shows it if stderr is a terminal.
@@ -275,7 +275,7 @@ def _check_lengths(model: TelescopeForContrastiveLearning, lengths: np.ndarray) 
 
 
 def _half_precision(device: torch.device, dtype: torch.dtype) -> torch.dtype | None:
-    """The half precision to compute in, if that is asked for and fast on the device."""
+    """The half precision to compute in, if one is requested and fast on the device."""
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
     if dtype == torch.float32:
@@ -291,8 +291,8 @@ def _side_by_side(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield each batch and its result. A processor works on several batches at a time, with one thread each.
 
-    Threads that share the operations of one batch wait for each other thousands of times. That gains less than
-    separate batches, and takes four times as long as a single thread if other programs use the processor.
+    Threads that share the operations of one batch wait for each other thousands of times. This is slower than separate
+    batches, and takes four times as long as a single thread if other programs use the processor.
     """
     workers = min(torch.get_num_threads(), MOST_AT_A_TIME) if device.type == "cpu" else 1
     if workers == 1:
@@ -308,7 +308,7 @@ def _side_by_side(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread and batch after batch, because the order of additions decides about the last bits."""
+    """Compute on one thread, one batch after the other, because the order of additions changes the last bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -322,10 +322,10 @@ def length_batches(lengths: np.ndarray, batch_records: int = BATCH_RECORDS) -> I
 
     Args:
         lengths: (n,) records of each window.
-        batch_records: largest number of rows times longest length; a longer window is a batch of its own.
+        batch_records: limit of the number of rows times the longest length; a longer window is a batch by itself.
 
     Yields:
-        Rows (batch,) of `lengths`; each row comes once.
+        Rows (batch,) of `lengths`; each row occurs once.
     """
     order = np.argsort(-lengths, kind="stable")
     descending = -lengths[order]

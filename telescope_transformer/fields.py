@@ -90,7 +90,8 @@ FIELDS = (
         window_type=pa.uint8(),
         largest=2**8 - 1,
         aliases=(
-            # Where a record also names the service (Stormshield's `ipproto=tcp proto=https`), the transport counts.
+            # If a record also names the service (Stormshield's `ipproto=tcp proto=https`), the transport protocol is
+            # used.
             "ipproto ipprotocol transport networktransport networkiananumber connectiontransport transporttype "
             "l4proto l4protocol protocol proto pr prot pro protocolidentifier protocolnumber protonum "
             "ipprotocolnumber l4protonum l4protoname l4protocols ipipproto ipv6ipv6nxt connectioninfoprotocolnum "
@@ -170,11 +171,11 @@ FLOW_SCHEMA = pa.schema(
 REQUIRED_FIELDS = tuple(row.name for row in FIELDS if row.required)
 OPTIONAL_FIELDS = tuple(row.name for row in FIELDS if not row.required)
 WINDOW_FIELDS = {row.name: row.window_type for row in FIELDS if row.window_type is not None}
-"""What a window carries record by record, and the types of it."""
+"""The fields that a window stores for each record, and their types."""
 
 ANNOTATIONS = tuple(row.name for row in FIELDS if not row.required and row.window_type is None)
-"""Text beside a window, that of most of its records; it never enters training or clustering."""
+"""Text columns of a window, with the text of most of its records. They are never used for training or clustering."""
 
 TIE_FIELDS = ("dst_ip", "dst_port", "protocol", "src_port")
 TIE_ORDER = (*TIE_FIELDS, *(name for name in WINDOW_FIELDS if name not in (*TIE_FIELDS, "timestamp")))
-"""Records of one source with equal times are sorted by these fields, null first; the order of rows does not matter."""
+"""Records of one source with equal times are sorted by these fields, null first, so that input order has no effect."""

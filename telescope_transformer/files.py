@@ -41,14 +41,14 @@ def text_digest(text: str) -> str:
 
 @contextmanager
 def replacing(target: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `target` that takes its place when the block ends without an error.
+    """Give a temporary path beside `target`. The file there replaces `target` when the block ends without an error.
 
     A reader sees either the old file or the complete new one. The content is flushed to the disk before the swap, so
     that this also holds after a loss of power. When the block raises, the temporary file is removed and `target` stays
     as it was.
 
-    A link stays a link: the file that it points to is replaced. To what is not a file, such as /dev/stdout or a named
-    pipe, the content is written when the block ends.
+    A symbolic link is kept, and the file that it points to is replaced. If the target is not a regular file, such as
+    /dev/stdout or a named pipe, the content is written to it when the block ends.
 
     Raises:
         InputError: if `target` names a folder.
@@ -80,7 +80,7 @@ def replacing(target: str | Path) -> Iterator[Path]:
 
 
 def _is_stream(target: Path) -> bool:
-    """Whether a path is a device, a pipe or a descriptor of this process: replacing it would destroy it."""
+    """Whether a path is a device, a pipe or a descriptor of this process, which replacing would destroy."""
     devices = os.path.realpath(target.parent) in ("/dev", "/dev/fd", f"/proc/{os.getpid()}/fd")
     return target.exists() and (devices or not target.is_file())
 

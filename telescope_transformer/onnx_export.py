@@ -38,7 +38,7 @@ class _Embeddings(nn.Module):
 
 
 def export_onnx(model: str | Path | None, output: Path) -> float:
-    """Write a model as ONNX, and compare it with PyTorch on windows of several lengths, padded and not.
+    """Write a model as ONNX, and compare it with PyTorch on windows of several lengths, with and without padding.
 
     Inputs of the graph are `input_ids` int64 (windows, records, fields), `inter_arrival` float32 (windows, records) in
     seconds, and `attention_mask` int64 (windows, records), as `FlowTokenizer` returns them; the output is `embeddings`
@@ -49,7 +49,7 @@ def export_onnx(model: str | Path | None, output: Path) -> float:
         output: file to write; an existing file is replaced only if the check succeeds.
 
     Returns:
-        The largest difference of an embedding's coordinate.
+        The largest difference between coordinates of the embeddings.
 
     Raises:
         CheckpointError, HubError: if there is no such checkpoint.
@@ -110,7 +110,7 @@ def _difference(network: _Embeddings, config: TelescopeConfig, path: Path) -> fl
 
 
 def _windows(config: TelescopeConfig, windows: int, records: int) -> dict[str, torch.Tensor]:
-    """Random windows; the first has all `records`, the others are padded."""
+    """Random windows. The first has all `records`; the others are padded."""
     random = torch.Generator().manual_seed(windows * 1_000 + records)
     ids = [
         torch.randint(0, FIELD_SIZES[name], (windows, records), generator=random) + offset

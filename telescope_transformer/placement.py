@@ -1,9 +1,9 @@
 """Assignment of short windows to clusters, and the probability that it is right.
 
 A few records say little about their source. How much they say is measured on the same telescope: long windows with a
-known cluster are cut down to a few records, embedded again, and compared with the clusters without the window that
-they were cut from. The share of windows whose nearest cluster is the right one, as a function of similarity and number
-of records, is the confidence of short windows.
+known cluster are cut down to a few records, embedded again, and compared with the clusters, from which the original
+window is excluded. The share of these windows whose nearest cluster is the right one, as a function of similarity and
+number of records, is the confidence of short windows.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +16,9 @@ from sklearn.isotonic import IsotonicRegression
 from telescope_transformer.similarity import Nearest
 from telescope_transformer.windows import Windows
 
-# Windows that are cut down for each number of records; the standard error of the confidence is then about 2 %.
+# Windows that are cut down for each number of records. The standard error of the confidence is then about 2 %.
 MOST_TRIED = 1_000
-# Below this, the nearest cluster is more likely wrong than right, and the window stays alone.
+# Below this confidence, the nearest cluster is more likely wrong than right, and the window stays alone.
 SMALLEST_CONFIDENCE = 0.5
 # With fewer windows to cut down, the confidence cannot be estimated.
 FEWEST_TRIED = 30
@@ -54,7 +54,7 @@ class Centres:
     def nearest(
         self, vectors: np.ndarray, cut_from: np.ndarray | None = None, own: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The cluster whose members are most similar to each vector on average, and that similarity.
+        """For each vector, the cluster with the highest mean similarity to its members, and that similarity.
 
         Args:
             vectors: (m, dimensions), rows of length 1.
@@ -93,7 +93,7 @@ class Placement:
 
         Args:
             similarities: (m,) to the nearest cluster.
-            n_records: (m,) at least 1; larger numbers count as the largest that was tried.
+            n_records: (m,) at least 1; numbers beyond the largest measured one count as that number.
         """
         found = np.zeros(len(similarities))
         of_window = np.clip(n_records, 1, len(self.knots)) - 1
@@ -120,7 +120,7 @@ def fit_placement(
         windows: members of the clusters, each with at least `longest` records; `rows_to_try` chooses them.
         vectors: float32 (n, dimensions), their embeddings.
         labels: (n,) their clusters.
-        centres: of all clusters.
+        centres: centres of all clusters.
         embed: embeds a table of windows.
         longest: most records that a window is cut down to.
         seed: seed of the cuts.
@@ -136,14 +136,14 @@ def fit_placement(
 
 
 def rows_to_try(sources: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Rows of up to 1,000 windows to cut down, ascending; none if fewer than 30 can be used.
+    """Rows of up to 1,000 windows to cut down, ascending; empty if fewer than 30 can be used.
 
-    Only clusters with several sources can be used: others would be empty without the window.
+    Only clusters with several sources can be used, because others could be empty without the window.
 
     Args:
         sources: (n,) code of each window's source.
         labels: (n,) its cluster.
-        seed: of the draw.
+        seed: seed of the draw.
     """
     clusters, place = np.unique(labels, return_inverse=True)
     pairs = np.unique(np.column_stack([place, sources]), axis=0)

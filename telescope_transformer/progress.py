@@ -26,7 +26,7 @@ def say(message: str) -> None:
 
 
 def say_error(error: object) -> None:
-    """Print an error that does not end the command, as `error: <message>` to stderr, also if the command is quiet."""
+    """Print an error that does not end the command to stderr, as `error: <message>`, even if the command is quiet."""
     _print(f"error: {error}")
 
 
@@ -47,7 +47,7 @@ def progress_bar(
 
     Args:
         iterable: what to iterate over; None if the caller calls the bar's `update`.
-        unit: unit of a step, such as "window".
+        unit: name of a step, such as "window".
         description: text in front of the bar.
         total: number of steps, if the iterable has no length.
         show: whether to show the bar; None shows it if stderr is a terminal, so that logs have no control characters.

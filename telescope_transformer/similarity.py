@@ -1,4 +1,4 @@
-"""Similarities and signed edge weights of embeddings, and sums of them over clusters.
+"""Similarities and signed edge weights of embeddings, and their sums over clusters.
 
 The weight of a pair is `scale * (cosine - threshold)`. With `scale` 1 it is the weight of the paper (section 5,
 similarity minus an offset); with the slope of a fitted `Calibration` it is a log-odds. Since the weight is affine in
@@ -16,7 +16,8 @@ from scipy import sparse
 
 from telescope_transformer.errors import InputError
 
-# float32 values of a block: 16 MB. Finding the largest of each row takes three times as much beside it.
+# float32 values in a block, which take 16 MB. Finding the largest value of each row takes three times as much memory
+# in addition.
 BLOCK_CELLS = 1 << 22
 
 
@@ -49,7 +50,7 @@ def membership(labels: np.ndarray) -> sparse.csr_matrix:
 
 
 def cluster_sums(embeddings: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per cluster the sum of its vectors (k, dimensions) and its number of windows (k,)."""
+    """For each cluster, the sum of its vectors (k, dimensions) and its number of windows (k,)."""
     return np.asarray(membership(labels) @ embeddings), np.bincount(labels)
 
 
@@ -71,10 +72,11 @@ def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
 def window_margins(embeddings: np.ndarray, labels: np.ndarray, threshold: float, scale: float = 1.0) -> np.ndarray:
     """How clearly each window belongs to its cluster, float32 (n,), in units of edge weight.
 
-    The margin is the mean weight to the other members of the own cluster minus the mean weight to the best other
-    cluster. For a singleton the first term is 0, so its margin is positive if every cluster repels it. With a single
-    cluster the second term is 0, the weight of being alone. A negative margin means that another cluster would be
-    better. With many clusters, the best other one is searched among those with the nearest means (`Nearest`).
+    The margin is the mean weight to the other members of the window's cluster minus the mean weight to the best other
+    cluster. For a singleton the first term is 0, so its margin is positive if every cluster repels it. If there is
+    only one cluster, the second term is 0, the weight of being alone. A negative margin means that another cluster
+    would be better. If there are many clusters, the best other one is searched among those with the nearest means
+    (`Nearest`).
     """
     sums, sizes = cluster_sums(embeddings, labels)
     means = (sums / np.maximum(sizes, 1)[:, None]).astype(np.float32)
@@ -96,7 +98,7 @@ def _block_margins(
     if len(sizes) == 1:
         return to_own
     found, products = search.of(vectors, 2)
-    # If the own cluster is among the two, the other one counts.
+    # If the window's cluster is one of the two, the other one is used.
     first_is_own = found[:, 0] == own
     best = np.where(first_is_own, products[:, 1], products[:, 0])
     return to_own - (best - threshold)
@@ -106,7 +108,8 @@ class Nearest:
     """Finds the rows with the largest inner products with a query, exactly or, among many rows, approximately.
 
     Beyond `EXACT_UP_TO` rows, an inverted file (Jegou, Douze and Schmid 2011) searches the `PROBES` lists with the
-    nearest centres. The number of lists, and so the work per query, grows with the square root of the number of rows.
+    nearest centres. The number of lists, and thus the work per query, grows with the square root of the number of
+    rows.
 
     Args:
         rows: float32 (k, dimensions).
@@ -154,7 +157,7 @@ class Nearest:
 
 
 def _search(index: Any, queries: np.ndarray, count: int, count_found: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and inner products (m, count) by an inverted file of which each query can find `count_found` rows."""
+    """Rows and inner products (m, count) by an inverted file, in which each query can find `count_found` rows."""
     import faiss
 
     products, found = index.search(queries, count)

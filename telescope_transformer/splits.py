@@ -2,7 +2,7 @@
 
 import hashlib
 
-# Shares of the sources, and the part of each training source's time that is trained on: our choice.
+# Our choice: shares of the sources, and the part of each training source's time that is trained on.
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 TRAIN_PART = 0.8
@@ -25,5 +25,5 @@ def source_digest(source: str, seed: int) -> str:
 
 
 def _below(share: float) -> str:
-    """The digest that this share of all sources is below."""
+    """The upper limit of the digests of this share of all sources."""
     return f"{round(share * 2**32):08x}"

@@ -1,11 +1,11 @@
 """The similarity above which two windows belong together, learned without labels.
 
-Every source with two windows or more is seen twice: one window goes into each of two halves, and each half is
-clustered on its own. Where the threshold follows actors, the two clusterings of the same sources agree. Where it is
-too high, they follow the chance of which records fell into a window; where it is too low, the chance of which of two
-unlike groups a window between them joins. A threshold is not taken if slightly different ones give other clusters.
-This is stability-based validation (Lange, Roth, Braun and Buhmann 2004, Stability-Based Validation of Clustering
-Solutions, Neural Computation 16(6)).
+Of every source with two windows or more, one window goes into each of two halves, and the halves are clustered
+separately. If the clusters at a threshold are actors, the two clusterings of the same sources agree. If the threshold
+is too high, the clusters depend on which records happened to fall into a window. If it is too low, they depend on
+which of two unlike groups a window between them happens to join. A threshold is not chosen if slightly different
+thresholds give other clusters. This is stability-based validation (Lange, Roth, Braun and Buhmann 2004,
+Stability-Based Validation of Clustering Solutions, Neural Computation 16(6)).
 """
 
 from dataclasses import dataclass
@@ -17,33 +17,34 @@ from sklearn.metrics import adjusted_rand_score
 from telescope_transformer.arrays import positions_in_equal_runs
 from telescope_transformer.correlation_clustering import sweep
 
-# Where thresholds that agree best with known organisations and simulated actors lie (`telescope evaluate --across` and
-# `--truth actor` give both). Below, whole kinds of traffic are reproduced as clusters; above, only near copies are.
+# The range of thresholds that agree best with known organisations (`telescope evaluate --across`) and with simulated
+# actors (`--truth actor`). Below it, the reproducible clusters are whole kinds of traffic; above it, only near copies.
 GRID = np.round(np.arange(0.35, 0.86, 0.05), 2)
-# For telescopes with too few sources to tell, and where the agreement does not depend on the threshold.
+# Used if there are too few sources to choose a threshold, and preferred among thresholds with equal agreement.
 DEFAULT_THRESHOLD = 0.5
-# One cluster of everything is found again whatever the windows. A threshold at which a cluster has more than this
-# share of the sources is taken only if all thresholds have such a cluster.
+# A single cluster of everything is reproducible for any windows. Therefore a threshold at which a cluster has more
+# than this share of the sources is chosen only if there is such a cluster at every threshold.
 MOST_JOINED = 0.5
-# Differences of agreement that repeated draws have.
+# Differences of agreement up to this size occur between repeated draws.
 TOLERANCE = 0.03
-# A threshold at which clusters change by this much more than elsewhere, from one grid point to the next, is beside a
-# jump: a little more or less would give other clusters. Measured on this many windows, in a second.
+# A threshold is next to a jump, where slightly different thresholds give other clusters, if the clusters change to the
+# neighbouring grid point by this much more than at other thresholds. Measured on `MOST_WINDOWS` windows, in a second.
 MOST_CHANGED = 0.05
 MOST_WINDOWS = 3_000
-# A sweep of this many windows takes a second, and more sources change the curve by less than repeated draws do.
+# A sweep of this many windows takes a second. More sources change the curve by less than repeated draws do.
 MOST_SOURCES = 1_500
 FEWEST_SOURCES = 50
-# A campaign of many near copies counts as this many sources, or its size would choose the threshold for all others.
+# A campaign of many near copies counts as at most this many sources. Otherwise it would determine the threshold for
+# all others by its size.
 MOST_ALIKE = 20
 ALIKE = 0.9
-# Draws of the two windows of each source, over which the agreement is averaged.
+# Number of draws of two windows of each source, over which the agreement is averaged.
 DRAWS = 3
 
 
 @dataclass(frozen=True)
 class ThresholdEvidence:
-    """A threshold and what speaks for it.
+    """A threshold and the evidence for it.
 
     Attributes:
         threshold: cosine similarity above which windows attract each other.
@@ -63,11 +64,11 @@ def reproducible_threshold(embeddings: np.ndarray, sources: np.ndarray, *, seed:
     Args:
         embeddings: (n, dimensions), rows of length 1.
         sources: (n,) code or name of each window's source.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
-        Of the thresholds with the highest agreement, smoothed over neighbours, that are not beside a jump, the one
-        nearest to the default; None if fewer than 50 sources have two windows.
+        The threshold nearest to the default among those that have the highest agreement, smoothed over neighbours, and
+        are not next to a jump; None if fewer than 50 sources have two windows.
     """
     codes = np.unique(np.asarray(sources), return_inverse=True)[1]
     curves, joined, compared = [], [], 0
@@ -87,7 +88,7 @@ def reproducible_threshold(embeddings: np.ndarray, sources: np.ndarray, *, seed:
         joined.append(np.array(largest) / len(kept))
         compared = len(kept)
     agreement = np.mean(curves, axis=0)
-    # The mean of three neighbours: no single lucky point is chosen.
+    # The mean of three neighbours, so that a single point is not chosen by chance.
     smooth = np.convolve(np.pad(agreement, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
     apart = np.mean(joined, axis=0) <= MOST_JOINED
     candidates = np.where(apart | ~apart.any(), smooth, -np.inf)
@@ -100,7 +101,7 @@ def reproducible_threshold(embeddings: np.ndarray, sources: np.ndarray, *, seed:
 
 
 def _steadiness(embeddings: np.ndarray, seed: int) -> np.ndarray:
-    """How alike the clusterings at each threshold of the grid and at its neighbours are, the less alike of the two."""
+    """Agreement of the clusterings at each threshold of the grid and at its neighbours: the lower of the two."""
     kept = np.random.default_rng(seed).permutation(len(embeddings))[:MOST_WINDOWS]
     points = sweep(embeddings[np.sort(kept)], GRID.tolist(), random_state=seed)
     alike = [adjusted_rand_score(here.labels, there.labels) for here, there in pairwise(points)]

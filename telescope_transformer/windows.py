@@ -1,8 +1,8 @@
 """Windows: the flow records of each source in time order, cut into consecutive pieces.
 
-`Windows` holds a row per window and, beside it, the records of all windows. Records of one source with equal times are
-ordered by their other fields, and sources by a hash of their text. So the order of the input rows does not matter, and
-reading the shards, which are ranges of that hash, one after the other gives the order of the whole dataset.
+`Windows` holds a row per window and, separately, the records of all windows. Records of one source with equal times
+are ordered by their other fields, and sources by a hash of their text. Therefore the order of the input rows does not
+matter. Shards are ranges of that hash, so reading them one after the other gives the order of the whole dataset.
 
 As an Arrow table (`Windows.to_table`, `cut_windows`) a window is a row with `source`, `start`, `end` (int64
 microseconds UTC), `n_records`, a list column per record field, and its majority `label` and `tool` where records have
@@ -26,9 +26,9 @@ from telescope_transformer.records.addresses import fold_address
 # The paper's longest window (Section 6) and shortest one.
 WINDOW = 128
 MIN_RECORDS = 8
-# Arrow's list offsets are 32-bit: a list column holds more elements in several chunks.
+# Arrow's list offsets have 32 bits, so a list column with more elements has several chunks.
 LARGEST_CHUNK = 2**31 - 1
-# Bits of the hash that orders sources: it fits a signed 64-bit integer, since Java has no unsigned ones.
+# Bits of the hash that orders sources. It fits into a signed 64-bit integer, because Java has no unsigned integers.
 KEY_BITS = 63
 
 
@@ -36,7 +36,7 @@ KEY_BITS = 63
 class LeftOut:
     """Counts of what the cut dropped because it had fewer than `min_records` records.
 
-    `sources` counts the sources without a single window.
+    `sources` counts the sources without any window.
     """
 
     records: int = 0
@@ -235,7 +235,7 @@ def cut_sorted(
 def window_starts(
     codes: np.ndarray, times: np.ndarray, window: int, min_records: int, session_gap: float | None
 ) -> np.ndarray:
-    """Positions where windows begin (n_windows,), including too short ones; arguments as for `cut_sorted`."""
+    """Positions where windows begin (n_windows,), including too short windows; arguments as for `cut_sorted`."""
     return _window_starts(codes, times, window, min_records, -1 if session_gap is None else round(session_gap * 1e6))
 
 
@@ -346,13 +346,13 @@ def _sort_key(values: pa.Array) -> np.ndarray:
 
 
 def fixed_windows(windows: pa.Table, length: int, *, max_per_source: int | None = None, seed: int = 0) -> pa.Table:
-    """Cut windows again into consecutive ones of exactly `length` records; a rest that is shorter is dropped.
+    """Cut windows again into consecutive windows of exactly `length` records; a shorter rest is dropped.
 
     Args:
-        windows: windows of any length, the windows of a source next to each other.
+        windows: windows of any length. The windows of a source are next to each other.
         length: records in each window of the result.
-        max_per_source: at most so many windows of a source, drawn at random.
-        seed: of that draw.
+        max_per_source: largest number of windows of a source, drawn at random.
+        seed: seed of that draw.
 
     Raises:
         DatasetError: if `length` is less than 1.

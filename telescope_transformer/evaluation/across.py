@@ -42,7 +42,8 @@ SCHEMA = "telescope-across/1"
 # Bootstrap replicates over sources. The spread over seeds is reported separately.
 REPLICATES = 100
 TFIDF, CLASSIFIER = "TF-IDF + timing", "pair classifier, learned elsewhere"
-# The model does not see source ports' values and the time of day either, since they tell hosts of one actor apart.
+# The model does not see the values of source ports or the time of day either, since these distinguish hosts of one
+# actor.
 CLASSIFIER_OF_BEHAVIOUR = "pair classifier without source ports and time of day"
 # Metrics of a cell by their name in the tables: set of windows, group and name in `measure.Figures`.
 FIGURES = {
@@ -145,7 +146,7 @@ def method_names(plan: Plan) -> list[str]:
 
 
 def _ceilings(plan: Plan) -> dict[str, Variant]:
-    """Names of the classifiers that have seen the organisations' labels at hand, each with its variant."""
+    """Names of the classifiers that have seen the telescope's labels of organisations, each with its variant."""
     return {f"{variant.name}, adapted, with labels of organisations": variant for variant in plan.variants}
 
 
@@ -174,7 +175,7 @@ def _measured(target: Target, method: str) -> dict[str, Any]:
         counts["labelled_sources"] = len(parts.labelled.source_names)
     figures = figures_of(represent, parts, target.seed, communities=method == TFIDF)
     if of_organisations:
-        # It has learned to tell organisations apart, not sources.
+        # It has learned to distinguish organisations, not sources.
         figures = {name: value for name, value in figures.items() if name.startswith(("organisation", "ari"))}
     return {"figures": figures, "counts": counts, "facts": facts}
 
@@ -227,7 +228,7 @@ def _learned_elsewhere(target: Target, variant: Variant) -> str | Path:
     """The checkpoint of a variant: the given one, or one trained on the other telescopes."""
     if variant.checkpoint is not None:
         return variant.checkpoint
-    # Telescopes that leave the same others to learn from share the model.
+    # Two telescopes share the model if the same other telescopes remain to learn from.
     folder = target.output / "models" / "+".join(target.elsewhere) / str(target.seed) / variant.name
     arguments = arguments_of(variant.recipe, {"seed": target.seed, "cpu": target.cpu, "tracker": "none", "mix": []})
     train_on_windows(list(target.elsewhere.values()), fastest_precision(arguments), folder)
@@ -247,7 +248,7 @@ def _adapted(
         always=True,
         device_cpu=target.cpu,
     )
-    # From scratch, no weights from elsewhere are used; the shipped model is only compared with.
+    # From scratch, no weights from elsewhere are used. The shipped model is only a comparison.
     base = "shipped" if from_scratch else _learned_elsewhere(target, variant)
     folder = target.models / f"{variant.name}-{'scratch' if from_scratch else 'adapted'}"
     adaptation = adapt(target.parts.learning, base, settings, folder=folder)

@@ -36,7 +36,7 @@ def across_tables(cells: Sequence[Mapping[str, Any]], methods: Sequence[str], te
     """All tables: the summary over telescopes, then one for each telescope.
 
     Args:
-        cells: as `evaluate_across` gives them.
+        cells: cells that `evaluate_across` returns.
         methods, telescopes: names, in the order of rows and tables.
     """
     text = ["# Across telescopes\n", NOTE, f"## Mean over telescopes\n\n{lines(_summary(cells, methods))}\n"]
@@ -74,7 +74,7 @@ def _shown(cells: Sequence[Mapping[str, Any]], name: str) -> str:
 
 
 def _summary(cells: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> list[list[str]]:
-    """A row per method: means over the telescopes that tell a figure for every method that is listed."""
+    """A row per method: mean of each figure over the telescopes that have it, and the number of these telescopes."""
     rows = [["method", *SUMMARY]]
     present = [method for method in methods if any(cell["method"] == method for cell in cells)]
     for method in present:
@@ -88,7 +88,7 @@ def _summary(cells: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> list
 
 
 def _means(cells: Sequence[Mapping[str, Any]], method: str, name: str) -> list[float]:
-    """Mean over seeds on each telescope that tells the figure."""
+    """The figure's mean over seeds, for each telescope that has the figure."""
     found: dict[str, list[float]] = {}
     for cell in cells:
         value = value_of(cell, name) if cell["method"] == method else None

@@ -95,7 +95,7 @@ def evaluate_actors(
     """Measure models, baselines and the oracles on simulated telescopes, cell by cell.
 
     Args:
-        sizes: sizes of telescopes such as 2000x90, see `parse_size`.
+        sizes: sizes of telescopes such as 2000x90 (see `parse_size`).
         models: each is measured unchanged, adapted, and trained from scratch on the simulated telescope.
         seeds: seeds of the simulations.
         output: folder of the cells and of adapted checkpoints.
@@ -142,7 +142,7 @@ def _methods(models: Sequence[ModelArgument], work: Path, settings: AdaptSetting
 
 
 def _depends(models: Sequence[ModelArgument], work: Path, settings: AdaptSettings) -> dict[str, dict[str, Any]]:
-    """What the cells of each method depend on: nothing, or a model's weights and the settings of adaptation."""
+    """What the cells of each method depend on: nothing, or a model's weights and the settings of its adaptation."""
     found: dict[str, dict[str, Any]] = {name: {} for name in _baselines()}
     recipe = read_recipe(settings.recipe)
     for model in models:
@@ -166,7 +166,7 @@ def agreement(truth: Mapping[str, str], clusters: Clusters) -> dict[str, float]:
 
     Args:
         truth: actor by source.
-        clusters: cluster by source, for some sources. In `ari_all`, each other source is a cluster of its own.
+        clusters: cluster by source, for some sources. In `ari_all`, each other source is a singleton.
 
     Returns:
         `ari`, `join_f1`, `n_clusters` and `n_classes` over the sources with a cluster; `placed`, the share of these
@@ -183,7 +183,7 @@ def agreement(truth: Mapping[str, str], clusters: Clusters) -> dict[str, float]:
 
 
 def _arms(model: ModelArgument, work: Path, settings: AdaptSettings) -> dict[str, Method]:
-    """A model unchanged, only centred, adapted from its weights, and trained from scratch."""
+    """Four methods of a model: unchanged, only centred, adapted from its weights, and trained from scratch."""
     return {
         model.name: partial(_analysed, model.place),
         f"{model.name}, centred": partial(_adapted, model, work / f"{model.name}-centred", settings, {"steps": 0}),
@@ -258,10 +258,11 @@ def _hdbscan(simulated: Simulated) -> Iterator[Clusters]:
 
 
 def source_vectors(records: pa.Table) -> tuple[list[str], NDArray[np.float32]]:
-    """TF-IDF of services beside a histogram of inter-arrival times, of each source over all its records.
+    """TF-IDF of services, and a histogram of inter-arrival times, of each source over all its records.
 
     Returns:
-        Names of the sources, and their vectors (n, at most `DIMENSIONS`), reduced by singular values and of length 1.
+        Names of the sources, and their vectors (n, at most `DIMENSIONS`), reduced by singular value decomposition, of
+        length 1.
     """
     codes, names = source_codes(records["src_ip"])
     order = np.lexsort((records["timestamp"].to_numpy(), codes))

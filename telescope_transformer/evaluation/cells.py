@@ -1,4 +1,4 @@
-"""Long evaluations in pieces: each cell of a table is a JSON file, written once and not computed again."""
+"""Long evaluations in pieces: each cell of a table is a JSON file that is computed and written once."""
 
 import json
 import time
@@ -35,7 +35,7 @@ class Cells:
         Args:
             key: plain values that name the cell.
             measure: computes the content of the cell.
-            depends: what the cell depends on beside its key, such as settings; values are compared as text.
+            depends: what the cell depends on besides its key, such as settings; values are compared as text.
         """
         path = self._path(key)
         found = read_cell(path) if path.is_file() else {}
@@ -95,11 +95,11 @@ def spread(values: Iterable[float | None]) -> str:
 
 
 def check_known(names: Iterable[str], known: Collection[str], owner: str, what: str) -> None:
-    """Refuse names that nothing has.
+    """Refuse unknown names.
 
     Args:
         names: names to look up.
-        known: all names that there are.
+        known: all valid names.
         owner, what: for the message, as in "the plan has no telescope 'x'".
 
     Raises:

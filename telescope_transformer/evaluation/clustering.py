@@ -1,8 +1,8 @@
 """Clusterings of a representation, scored against organisations and against sources.
 
-Correlation clustering uses the similarity minus a threshold as edge weight. In practice there are no labels to choose
-the threshold, so two choices are measured that need none. The best threshold of a sweep, which needs labels, is the
-reference:
+Correlation clustering uses the similarity minus a threshold as edge weight. In practice there are no labels from which
+to choose the threshold, so two choices that need no labels are measured. The best threshold of a sweep, which needs
+labels, is the reference:
 
 - `calibrated`: what `telescope analyze` does (`telescope_transformer.calibration`), fitted on the validation sources;
 - `balanced`: the threshold that maximises, on the validation sources, the share of same-source pairs above it minus
@@ -27,7 +27,7 @@ from telescope_transformer.metrics.clusters import cluster_scores
 from telescope_transformer.metrics.pairs import all_pairs, condensed
 from telescope_transformer.threshold import reproducible_threshold
 
-# Our choice: more thresholds would change the best score of a sweep little.
+# Our choice. More thresholds would change the best score of a sweep little.
 SWEEP_POINTS = 24
 # Above this number of windows no lower bound is computed; `tables.CLUSTER_NOTE` says so.
 PROVED_WINDOWS = 600
@@ -35,7 +35,7 @@ PROVED_WINDOWS = 600
 BOUND_SECONDS = 2.0
 # The default of HDBSCAN.
 SMALLEST_CLUSTER = 5
-# A bootstrap replicate has about 63 % of the sources, so metrics that grow with their number get no interval from it.
+# A bootstrap replicate contains about 63 % of the sources, so metrics that grow with their number get no interval.
 COUNTS = frozenset({"n_clusters", "n_classes"})
 ENTROPIES = frozenset({"homogeneity", "completeness", "v_measure", "variation_of_information"})
 # The dimensions of the paper's embeddings; wider vectors are reduced for k-means and HDBSCAN.
@@ -48,7 +48,7 @@ Curves = dict[str, list[float | None]]
 
 @dataclass(frozen=True)
 class Truth:
-    """A partition to compare with: the rows of the windows that have a class, their classes and sources."""
+    """A true partition: the rows of the windows that have a class, their classes and sources."""
 
     rows: NDArray[np.int64]
     classes: NDArray[np.int64]
@@ -57,14 +57,14 @@ class Truth:
 
 @dataclass(frozen=True)
 class Clustered:
-    """Labels of a truth's windows, with what the solver says of them (empty for other clusterers)."""
+    """Labels of a truth's windows, and facts from the solver (empty for other clusterers)."""
 
     labels: NDArray[np.int64]
     facts: dict[str, float]
 
 
 def truths(windows: WindowSet) -> dict[str, Truth]:
-    """`organisations` of the labelled windows, if there are any, and `sources` of all windows."""
+    """The true partitions: `organisations` of the labelled windows, if there are any, and `sources` of all windows."""
     found = {}
     if windows.labels is not None:
         rows = np.flatnonzero(windows.labels != "")
@@ -78,7 +78,7 @@ def truths(windows: WindowSet) -> dict[str, Truth]:
 def clusterings(
     representation: Representation, truth: Truth, validation: Representation, validation_sources: np.ndarray, seed: int
 ) -> Iterator[tuple[str, Clustered]]:
-    """Names and labels of every clustering of a truth's windows, including the sweep's (`sweep_00` and so on)."""
+    """Every clustering of a truth's windows by name, including those of the sweep (`sweep_00` and so on)."""
     similarity = representation.similarity[np.ix_(truth.rows, truth.rows)]
     vectors = None if representation.vectors is None else representation.vectors[truth.rows]
     balanced = balanced_threshold(validation.similarity, validation_sources)
@@ -122,7 +122,7 @@ def proved(clustered: Clustered, similarity: np.ndarray, seed: int) -> Clustered
         return clustered
     weights, cost = _weights(similarity, clustered.facts["threshold"]), clustered.facts["cost"]
     solver = CorrelationClustering(time_limit=BOUND_SECONDS, random_state=seed).fit(weights)
-    # Cost and bound are sums in different orders: a bound above the cost is a rounding error.
+    # Cost and bound are summed in different orders, so a bound above the cost is a rounding error.
     bound = float(np.minimum(solver.lower_bound_, cost))
     gap = relative_gap(cost, bound)
     return Clustered(clustered.labels, clustered.facts | {"lower_bound": bound, "gap": gap})
@@ -152,7 +152,7 @@ def calibrated_threshold(
 ) -> float | None:
     """The threshold at which the clusters of these windows are reproducible.
 
-    If there are too few windows, it is that of the validation windows, and None if these are too few as well.
+    If there are too few windows, the validation windows are used instead; None if these are too few as well.
     """
     evidence = reproducible_threshold(vectors, sources) or reproducible_threshold(validation, validation_sources)
     return evidence.threshold if evidence else None
@@ -161,7 +161,7 @@ def calibrated_threshold(
 def sweep_thresholds(similarity: np.ndarray) -> NDArray[np.float64]:
     """Ascending thresholds, half of them evenly spaced from the lowest to the highest similarity, half at quantiles.
 
-    The quantiles serve representations with nearly equal similarities, such as that of an untrained network.
+    The quantiles are for representations with nearly equal similarities, such as that of an untrained network.
     """
     scores = condensed(similarity)
     even = np.linspace(scores.min(), scores.max(), SWEEP_POINTS // 2, endpoint=False)
@@ -182,9 +182,9 @@ def score_clusterings(
         prove: computes the lower bound of a clustering; used for the best of the sweep only.
 
     Returns:
-        Metrics by clustering, where `best` is the one with the highest adjusted Rand index of the sweep, with NaN for
-        replicates of metrics that grow with the number of sources. And the curves: for each metric a list with an
-        element per threshold.
+        Metrics by clustering, where `best` is the clustering of the sweep with the highest adjusted Rand index.
+        Replicates of metrics that grow with the number of sources are NaN. Also the curves: for each metric a list
+        with an element per threshold.
     """
     figures: dict[str, dict[str, np.ndarray]] = {}
     sweep: list[tuple[Clustered, dict[str, float]]] = []
@@ -205,10 +205,10 @@ def _scores(clustered: Clustered, truth: Truth, drawn: np.ndarray) -> dict[str, 
 
 
 def _replicated(clustered: Clustered, truth: Truth, multiplicities: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores, (1 + replicates,) each; replicates are NaN for metrics that drawing sources cannot estimate."""
+    """Scores, (1 + replicates,) each. Replicates are NaN for metrics that resampling sources cannot estimate."""
     rows = [_scores(clustered, truth, drawn) for drawn in multiplicities]
     figures = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    # If the classes are the sources, their number is that of the sources drawn.
+    # If the classes are the sources, the number of classes in a replicate depends on the sources drawn.
     of_sources = np.array_equal(truth.classes, truth.sources)
     for name in COUNTS | ENTROPIES if of_sources else COUNTS:
         figures[name][1:] = np.nan
@@ -231,8 +231,8 @@ def _k_means(vectors: np.ndarray, classes: int, seed: int) -> NDArray[np.int64]:
 
 
 def _hdbscan(vectors: np.ndarray) -> NDArray[np.int64]:
-    """Labels of HDBSCAN; each noise window is a cluster of its own."""
-    # HDBSCAN raises an error for fewer windows than the smallest cluster has.
+    """Labels of HDBSCAN; each noise window is a singleton."""
+    # HDBSCAN raises an error if there are fewer windows than the smallest cluster size.
     if len(vectors) < SMALLEST_CLUSTER:
         return np.arange(len(vectors))
     labels = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, copy=True).fit_predict(vectors)

@@ -2,7 +2,7 @@
 
 `Figures` maps a target ("same_source", "retrieval", ...) to its metrics, and each metric to an array (1 + replicates,)
 whose first element is the value on the sample itself. Replicates are kept until `summary` has averaged the splits, so
-that means over splits and differences between methods get intervals of their own.
+that means over splits and differences between methods get intervals as well.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ from telescope_transformer.metrics.pairs import PairRanking, all_pairs, condense
 
 Figures = dict[str, dict[str, NDArray[np.float64]]]
 
-# Our choice: the ends of a 95 % interval then rest on five replicates each.
+# Our choice. Five replicates then lie beyond each end of a 95 % interval.
 REPLICATES = 200
-# Neighbours that vote on a label: our choice, small enough for organisations with four sources.
+# Our choice: number of neighbours that vote on a label, small enough for organisations with four sources.
 NEIGHBOURS = 5
 
 
 class EvaluationSuite:
-    """All metrics on one set of windows. Prepared once, and computed for the similarity of each method.
+    """All metrics on one set of windows, prepared once and then computed for the similarity of each method.
 
     Args:
         windows: n windows of one length.
@@ -41,7 +41,7 @@ class EvaluationSuite:
         self.multiplicities = np.vstack([np.ones((1, drawn.shape[1])), drawn])
 
     def counts(self) -> dict[str, int]:
-        """Windows, sources, and the pairs and positive pairs of each target."""
+        """Numbers of windows and sources, and of pairs and positive pairs of each target."""
         counts = {"windows": len(self.windows), "sources": len(self.windows.source_names)}
         for name, target in self.targets.items():
             counts[f"{name}_pairs"] = int(target.chosen.sum())

@@ -58,10 +58,10 @@ def evaluate(inputs: Sequence[str | Path], settings: EvaluationSettings) -> tupl
 
 
 def read_splits(inputs: Sequence[str | Path], settings: EvaluationSettings) -> dict[int, Split]:
-    """The splits by seed. A prepared dataset has only its own.
+    """The splits by seed. A prepared dataset has a single split.
 
     Raises:
-        DatasetError: if `hold_out` is asked of a prepared dataset, or sources are too few.
+        DatasetError: if `hold_out` is given for a prepared dataset, or there are too few sources.
         InputError: if a file cannot be read.
     """
     length, most = settings.window, settings.max_windows
@@ -87,7 +87,7 @@ def read_splits(inputs: Sequence[str | Path], settings: EvaluationSettings) -> d
 def describe(
     inputs: Sequence[str | Path], settings: EvaluationSettings, name: str, splits: list[int]
 ) -> dict[str, Any]:
-    """How the metrics were measured. Names files, but never their folders or content."""
+    """How the metrics were measured. It names files, but never their folders or content."""
     return {
         "name": name,
         "inputs": [Path(path).name for path in inputs],

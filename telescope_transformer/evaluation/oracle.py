@@ -1,8 +1,8 @@
 """Upper bounds on a simulated telescope: partitions found with knowledge of the generator's parameters.
 
 Scanners, backscatter and misconfigured hosts follow the schedule, walk or timer of their actor, which identifies it.
-Sources of a worm begin when they are infected and send at their own rate. If two worms have the same ports, their
-sources can be told apart only by the likelihood of their begin and volume.
+Sources of a worm begin when they are infected, and each sends at a different rate. If two worms have the same ports,
+their sources can be distinguished only by the likelihood of their begin and volume.
 """
 
 import numpy as np
@@ -43,8 +43,9 @@ def oracle_partition(settings: SimulationSettings) -> tuple[pa.Array, NDArray[np
 def behaviour_partition(settings: SimulationSettings) -> tuple[pa.Array, NDArray[np.int64]]:
     """Sources of a simulation, clustered by the behaviour and the ports that the generator gave their actor.
 
-    Two actors of one behaviour with the same ports differ only in rates, which their sources vary, in their times, and
-    in the order in which all their sources together visit the telescope. A window of one source hardly shows that.
+    Two actors with the same behaviour and ports differ only in their rates, which vary between their sources, in their
+    times, and in the order in which all their sources together visit the telescope. A window of one source hardly
+    shows these differences.
 
     Returns:
         Addresses (n,) and clusters (n,).
@@ -66,7 +67,7 @@ def _drawn(settings: SimulationSettings) -> tuple[np.ndarray, int]:
 def _log_likelihood(begin: np.ndarray, volume: np.ndarray, members: np.ndarray) -> NDArray[np.float64]:
     """Log-likelihood (n,) that each source belongs to an actor, whose parameters are estimated from its members.
 
-    The delay of an infection after the begin of the worm, that of its first member, is exponential.
+    The delay between the begin of the worm (the begin of its first member) and an infection is exponential.
     """
     delay = begin - begin[members].min()
     infected = np.where(delay >= 0, -np.maximum(delay, 0) / INFECTION_DELAY, -np.inf)

@@ -39,7 +39,7 @@ def draw_all(folder: Path, results: Results, methods: Mapping[str, Any]) -> list
     """Draw every picture for which there is data; returns the files.
 
     Args:
-        methods: by name, with `title` and `kind`, as `summary.summarise` gives them.
+        methods: methods by name, with `title` and `kind`, as `summary.summarise` returns them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -90,7 +90,7 @@ def threshold_curves(curves: Curves, title: str) -> Figure:
 
 
 def window_map(vectors: np.ndarray, windows: WindowSet, title: str) -> Figure:
-    """t-SNE of the windows, coloured by organisation, or by the sources with most windows if none is known."""
+    """t-SNE of the windows, coloured by organisation, or by the largest sources if no organisation is known."""
     rows = np.random.default_rng(0).permutation(len(windows))[:MAPPED_WINDOWS]
     # A perplexity above a third of the number of windows has no meaning.
     perplexity = min(30.0, (len(rows) - 1) / 3)
@@ -109,7 +109,7 @@ def window_map(vectors: np.ndarray, windows: WindowSet, title: str) -> Figure:
 
 
 def map_groups(windows: WindowSet) -> np.ndarray:
-    """The group of each window that a map colours, (n,): organisations or numbered sources; "" is grey."""
+    """The group that determines each window's colour in the map, (n,): organisation or numbered source; "" is grey."""
     if windows.labels is not None:
         return windows.labels
     shown = np.argsort(-np.bincount(windows.sources), kind="stable")[:SOURCES_IN_COLOUR]
@@ -118,6 +118,6 @@ def map_groups(windows: WindowSet) -> np.ndarray:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    # Without the name of the software, equal data gives equal files.
+    # The name of the software is left out, so that equal data gives equal files.
     figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
     return path

@@ -19,9 +19,9 @@ from telescope_transformer.windows import fixed_windows
 HOLD_OUTS = ("source", "prefix", "organisation")
 UNSEEN = ("unseen_sources", "unseen_sequences")
 PARTS = ("train", "validation", *UNSEEN)
-# Our choice: six pairs of a source at most, so that large sources do not dominate.
+# Our choice: at most six pairs of a source, so that large sources do not dominate.
 MAX_WINDOWS = 4
-# Two thousand windows give two million pairs; more would only narrow the intervals.
+# Two thousand windows have two million pairs. More would only narrow the intervals.
 MAX_SOURCES = 1_000
 
 
@@ -38,7 +38,7 @@ class Split:
     unseen_sequences: WindowSet
 
     def checked(self) -> Self:
-        """The split itself.
+        """The split itself, after a check of its parts.
 
         Raises:
             DatasetError: if a part has fewer than two sources.
@@ -91,7 +91,7 @@ def make_split(
 def with_test_windows(
     split: Split, windows: pa.Table, length: int, *, seed: int = 0, max_windows: int = MAX_WINDOWS
 ) -> Split:
-    """The split with windows from elsewhere as unseen sources, without any training or validation source.
+    """The split with windows from other files as unseen sources, without training and validation sources.
 
     Raises:
         DatasetError: if fewer than two sources are left.
@@ -128,13 +128,13 @@ def at_most(windows: pa.Table, max_windows: int, seed: int) -> pa.Table:
 
 
 def _place_in_source(codes: np.ndarray) -> NDArray[np.float64]:
-    """Share of a source's windows that precede each window, for ascending codes and windows in time order."""
+    """Share of its source's windows that precede each window; codes ascend, and windows are in time order."""
     counts = np.bincount(codes, minlength=1)
     return (np.arange(len(codes)) - offsets_of(counts)[codes]) / counts[codes]
 
 
 def units_of(sources: Iterable[str], label_of: Mapping[str, str], hold_out: str) -> dict[str, str]:
-    """The unit that each source is split with: itself, its network, or its organisation if that is known.
+    """The unit that is split as a whole for each source: the source, its network, or its organisation if known.
 
     Raises:
         DatasetError: if `hold_out` is none of `HOLD_OUTS`.

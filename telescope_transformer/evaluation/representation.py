@@ -22,6 +22,6 @@ class Representation(NamedTuple):
 
     @classmethod
     def of_vectors(cls, vectors: np.ndarray) -> "Representation":
-        """The cosine similarity of vectors; vectors of zeros stay zeros."""
+        """The cosine similarity of vectors; 0 for vectors of zeros."""
         unit = unit_rows(vectors)
         return cls(cosine_matrix(unit), unit)

@@ -24,7 +24,7 @@ class Results:
     Attributes:
         counts: numbers of windows, sources and pairs by split and part.
         curves: the sweep over thresholds on the first split, by method, part and truth.
-        shown: by method, the representation of the first split's unseen sources, for the plots.
+        shown: representation of the first split's unseen sources by method, for the plots.
     """
 
     runs: list[Run] = field(default_factory=list)

@@ -17,7 +17,7 @@ class ModelArgument:
     """A model to evaluate.
 
     Args:
-        name: in the tables.
+        name: name in the tables.
         split: the split that it was trained on; None evaluates it on every split.
         place: directory or Hub id; None is the shipped checkpoint.
     """
@@ -42,10 +42,10 @@ class EvaluationSettings:
         distinct: drop records that equal another in every field.
         test: other flow-record files to use as unseen sources, with their own `test_columns`.
         replicates: number of bootstrap replicates over sources.
-        name: name of the data in tables and cards; None is that of the first input.
+        name: name of the data in tables and cards; None uses the name of the first input.
 
     Raises:
-        InputError: if an option has a value that it does not allow.
+        InputError: if an option has an invalid value.
     """
 
     models: Sequence[ModelArgument] = ()

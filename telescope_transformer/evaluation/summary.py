@@ -1,7 +1,7 @@
 """From the metrics of single runs to the file that tables and cards are rendered from.
 
 A run is one method on one split. A method may have several runs per split, with different seeds. Runs of a split are
-averaged first, then splits, replicate by replicate, so that the interval is that of the mean.
+averaged first, then splits. Both are averaged replicate by replicate, so that the interval is that of the mean.
 """
 
 from collections.abc import Iterable, Mapping

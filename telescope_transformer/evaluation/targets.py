@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from telescope_transformer.evaluation.windows import DAY_SECONDS, WindowSet, indicator
 from telescope_transformer.metrics.pairs import all_pairs
 
-# Sources of an organisation whose windows can win a vote of five neighbours; see `large_organisations`.
+# Fewest sources with which an organisation can win a vote of five neighbours; see `large_organisations`.
 LARGE_ORGANISATION = 4
 
 
@@ -33,7 +33,7 @@ def pair_targets(windows: WindowSet) -> dict[str, PairTarget]:
     `day_apart`: among windows more than a day apart; `no_common_sensor`: among windows without a common sensor;
     `prefix`: different sources of one /24 against different /24s; `organisation`: different sources of one
     organisation against different organisations; `organisation_other_prefix`: the same without the positive pairs of
-    one /24, which an address tool would find as well.
+    one /24, which can be found from the addresses alone.
     """
     first, second = all_pairs(len(windows))
     same = windows.sources[first] == windows.sources[second]
@@ -58,7 +58,7 @@ def pair_targets(windows: WindowSet) -> dict[str, PairTarget]:
 
 
 def told_by_neighbours(windows: WindowSet, k: int) -> NDArray[np.int64]:
-    """Rows of the labelled windows; none if some window would have fewer than k neighbours of other sources."""
+    """Rows of the labelled windows; empty if some window would have fewer than k neighbours of other sources."""
     none = np.zeros(0, np.int64)
     if windows.labels is None:
         return none
@@ -71,8 +71,8 @@ def told_by_neighbours(windows: WindowSet, k: int) -> NDArray[np.int64]:
 def large_organisations(windows: WindowSet) -> np.ndarray:
     """Names of the organisations with at least four sources.
 
-    A window of such an organisation has three other sources of it to vote, the majority of five neighbours. No method
-    can do well on smaller organisations.
+    For a window of such an organisation, three other sources of the organisation can vote, which is a majority of five
+    neighbours. No method can do well on smaller organisations.
     """
     if windows.labels is None:
         return np.zeros(0, str)

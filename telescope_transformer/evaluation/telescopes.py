@@ -23,9 +23,9 @@ from telescope_transformer.records.addresses import network_of
 from telescope_transformer.splits import split_of_source
 from telescope_transformer.windows import WINDOW, cut_windows, fixed_windows
 
-# Most sources of the validation set and of each test set; two thousand windows give two million pairs.
+# Most sources of the validation set and of each test set. Two thousand windows have two million pairs.
 MOST_SOURCES = 500
-# Our choice: with fewer unseen sources with two windows, intervals are too wide to compare methods.
+# Our choice: fewest unseen sources with two windows. With fewer, intervals are too wide to compare methods.
 FEWEST_SOURCES = 20
 
 
@@ -35,7 +35,7 @@ class LabelFile:
 
     Args:
         file: path relative to the data folder.
-        lists: values of `list` to use; the first one that names an address wins.
+        lists: values of `list` to use; for each address, the first list that contains it is used.
     """
 
     file: str
@@ -172,7 +172,7 @@ def _places(windows: pa.Table) -> NDArray[np.int64]:
 def _with_labels(windows: pa.Table, labels: LabelFile, data: Path) -> pa.Table:
     """The windows with the organisation of each source as `label`.
 
-    The lists are taken as they are, whatever their dates: an evaluation names those that fit its telescope.
+    The dates of the lists are ignored, because the plan names lists that fit the telescope.
     """
     path = data / labels.file
     ranges = pq.read_table(path)
@@ -199,7 +199,7 @@ class Parts:
 
     Args:
         learning: windows of any length of the training networks.
-        train: the same as windows of one length, to count frequencies.
+        train: the same records as windows of one length, to count frequencies.
         validation: windows to calibrate on.
         sample: a sample of the unseen sources.
         labelled: unseen sources with a known organisation; None if there are too few.

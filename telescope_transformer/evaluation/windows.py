@@ -24,7 +24,7 @@ class WindowSet:
         table: a row per window, as `windows.fixed_windows` gives it.
 
     Raises:
-        DatasetError: if the windows differ in length, since their length could give their source away.
+        DatasetError: if the windows differ in length, since the length could reveal the source.
     """
 
     table: pa.Table

@@ -1,4 +1,4 @@
-"""The folder that the Hub gets: configuration, tokenizer and model, which import only one another."""
+"""The code that is uploaded to the Hub: configuration, tokenizer and model. It uses no other part of this package."""
 
 from transformers import AutoConfig, AutoModel, AutoModelForPreTraining, AutoTokenizer
 from transformers.pipelines import PIPELINE_REGISTRY
@@ -9,7 +9,7 @@ from .modeling_telescope import TelescopeForContrastiveLearning, TelescopeModel,
 from .pipeline_telescope import TASK, FlowEmbeddingPipeline
 from .tokenization_telescope import FlowTokenizer
 
-# Where the package is installed, the Auto classes know the model without remote code.
+# If the package is installed, the Auto classes find the model without remote code.
 AutoConfig.register("telescope", TelescopeConfig)
 AutoModel.register(TelescopeConfig, TelescopeModel)
 AutoModelForPreTraining.register(TelescopeConfig, TelescopeForContrastiveLearning)

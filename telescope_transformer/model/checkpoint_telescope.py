@@ -1,7 +1,7 @@
-"""Checks when weights are loaded. Every fault raises one error that names the checkpoint.
+"""Checks while weights are loaded. Every fault raises an error that names the checkpoint.
 
-If weights lack parameters, transformers prints a warning and leaves the parameters random. The embeddings of such a
-model look like any others, so here it is an error.
+If weights lack parameters, transformers prints a warning and leaves these parameters random. The embeddings of such a
+model look like any others, so missing parameters are an error here.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):  # type: ignore[m
 
         Raises:
             OSError: if a file is missing or damaged, or the Hub has no such file, revision or repository.
-            ValueError: if the checkpoint is of another architecture or a newer version, or lacks parameters.
+            ValueError: if the checkpoint is of another architecture or another format version, or lacks parameters.
         """
         name = pretrained_model_name_or_path
         try:

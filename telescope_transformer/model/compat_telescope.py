@@ -1,10 +1,10 @@
 """What the model takes from transformers beyond its documented interface, in one place.
 
-transformers 5 uses these in its own models but does not promise to keep them. Everything else in this folder uses
-public classes. `tests/model/test_common.py` fails when one of them changes.
+transformers 5 uses these functions in its own models but does not promise to keep them. Everything else in this folder
+uses public classes. `tests/model/test_common.py` fails if one of these functions changes.
 
-- `capture_outputs` fills `hidden_states` and `attentions` of an output when a caller asks for them.
-- `merge_with_config_defaults` takes options that a caller leaves out from the configuration.
+- `capture_outputs` fills `hidden_states` and `attentions` of an output if a caller requests them.
+- `merge_with_config_defaults` reads from the configuration the options that a caller does not set.
 - `can_return_tuple` makes `return_dict=False` give a tuple.
 """
 

@@ -13,7 +13,7 @@ FIRST_FIELD_ID = 2
 # Increased when old code would misread new checkpoints, or new code old ones. Format 4 has a single encoder.
 FORMAT_VERSION = 4
 
-# Each field's values are 0 .. size - 1; its ids are one contiguous range of the vocabulary.
+# The values of a field are 0 .. size - 1, and its ids are a contiguous range of the vocabulary.
 FIELD_SIZES: dict[str, int] = {
     "dst_octet_1": 256,
     "dst_octet_2": 256,
@@ -26,7 +26,7 @@ FIELD_SIZES: dict[str, int] = {
     "tcp_flags": 256,
 }
 DEFAULT_FIELDS = ("dst_octet_1", "dst_octet_2", "dst_octet_3", "dst_octet_4", "dst_port", "protocol")
-# Our choice: wider for fields with more values.
+# Our choice: wider embeddings for fields with more values.
 FIELD_EMBEDDING_SIZES: dict[str, int] = {
     "dst_octet_1": 8,
     "dst_octet_2": 8,
@@ -39,8 +39,8 @@ FIELD_EMBEDDING_SIZES: dict[str, int] = {
     "tcp_flags": 8,
 }
 
-# Our choice, so that a configuration from elsewhere cannot ask for any amount of memory and time: 4 GB of weights, 300
-# times the paper's model and more.
+# Our choices, so that an untrusted configuration cannot request unlimited memory and time. They allow 4 GB of weights,
+# more than 300 times those of the paper's model.
 MOST_LAYERS = 1_000
 MOST_PARAMETERS = 2**30
 
@@ -151,7 +151,7 @@ class TelescopeConfig(PreTrainedConfig):
         """Create a configuration as transformers does, after checking the model type and the format.
 
         Raises:
-            ValueError: if `model_type` is another model's, or the format is not the one that this code reads.
+            ValueError: if `model_type` is that of another model, or this code does not read the format.
         """
         if config_dict.get("model_type") != cls.model_type:
             raise ValueError(f"config.json is of a model of type {config_dict.get('model_type')!r}, not 'telescope'")
@@ -167,7 +167,7 @@ class TelescopeConfig(PreTrainedConfig):
 
     @classmethod
     def paper(cls, **overrides: Any) -> "TelescopeConfig":
-        """The model of the paper: the default of every field. The shipped checkpoint has other values."""
+        """The model of the paper, which has the default of every field. The shipped checkpoint has other values."""
         return cls(**overrides)
 
     def validate_architecture(self) -> None:
@@ -192,7 +192,7 @@ class TelescopeConfig(PreTrainedConfig):
                 raise ValueError(f"{name} must be at least 0 and less than 1, not {getattr(self, name)}")
 
     def _check_sizes(self) -> None:
-        """Check that sizes are positive and that the model fits into memory, before anything of it is built."""
+        """Check that sizes are positive and that the model fits into memory, before any part of it is built."""
         for name in _SIZES:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -201,7 +201,7 @@ class TelescopeConfig(PreTrainedConfig):
                 raise ValueError(f"the width of {name} in field_embedding_sizes must not be negative, but is {width}")
         if not 0 <= self.num_hidden_layers <= MOST_LAYERS:
             raise ValueError(f"num_hidden_layers must be 0 to {MOST_LAYERS}, not {self.num_hidden_layers}")
-        # The large matrices of the model; biases and normalisations are small beside them.
+        # The large matrices of the model. Biases and normalisations are small in comparison.
         width, inner = self.hidden_size, self.intermediate_size
         entry = sum(self.field_embedding_sizes.values()) + self.time_embedding_size
         head = self.pooled_size * (self.pooled_size + self.projection_size)

@@ -18,7 +18,7 @@ def nt_xent_loss(
         first, second: (N, P) embeddings of unit length.
         temperature: positive divisor of the cosine similarities.
         groups: (N,) integer group of each pair. Windows of the same group are not used as negatives of each other,
-            because they may be of one actor. None means that every pair is a group of its own.
+            because they may belong to one actor. None means that every pair is a separate group.
 
     Raises:
         ValueError: if the shapes differ, N < 2 (no negatives), or the temperature is not positive.
@@ -40,16 +40,16 @@ def nt_xent_loss(
 
 
 def left_out(itself: torch.Tensor, partner: torch.Tensor, groups: torch.Tensor | None) -> torch.Tensor:
-    """Mask of the windows that the denominator excludes: the anchor, and the windows of its group except its partner.
+    """Mask of the windows excluded from the denominator: the anchor, and the windows of its group except its partner.
 
     Args:
         itself, partner: (A,) columns of each anchor and of its partner.
-        groups: (C,) integer group of each column; None if the anchors are the columns, each a group of its own.
+        groups: (C,) integer group of each column; None if the columns are the anchors and each is a separate group.
 
     Returns:
         bool (A, C).
     """
     if groups is None:
         return torch.eye(len(itself), dtype=torch.bool, device=itself.device)
-    same = groups[itself].unsqueeze(1) == groups  # the anchor itself is of its group
+    same = groups[itself].unsqueeze(1) == groups  # includes the anchor
     return same.scatter(1, partner.unsqueeze(1), False)

@@ -1,9 +1,10 @@
 """Convert flow records of any form to columns of numbers, one per field; missing or invalid values become `MISSING`.
 
-A destination is four octets: those of its IPv4 address, or of its IPv6 address folded to 32 bits. The fold is 240 plus
-4 hashed bits of the /32, then 8 hashed bits each of the /48, the /64 and the whole address, with the finaliser of
-SplitMix64 as hash. Addresses of one prefix share leading octets, as in IPv4. 240.0.0.0/4 is reserved (RFC 1112), so a
-folded address never equals a public IPv4 address. The fold cannot be inverted.
+A destination is four octets: those of its IPv4 address, or of its IPv6 address folded to 32 bits. The first octet of
+the fold is 240 plus 4 hashed bits of the /32. The other octets are 8 hashed bits each of the /48, of the /64 and of
+the whole address. The hash is the finaliser of SplitMix64. Addresses of one prefix share leading octets, as in IPv4.
+240.0.0.0/4 is reserved (RFC 1112), so a folded address never equals a public IPv4 address. The fold cannot be
+inverted.
 """
 
 import difflib
@@ -19,11 +20,11 @@ from .configuration_telescope import FIELD_SIZES
 try:
     import pyarrow as pa
     import pyarrow.compute as pc
-except ImportError:  # Records as dictionaries need no Arrow.
+except ImportError:  # Not needed for records that are dictionaries.
     pa = None
 
 MISSING = -1
-# For ICMP and ICMPv6, the source port is the type; readers write this number if it is unknown.
+# For ICMP and ICMPv6, the source port is the ICMP type. Readers write this number if the type is unknown.
 ICMP_PROTOCOLS = (1, 58)
 UNKNOWN_ICMP_TYPE = 65_535
 # 64-bit arithmetic, and the increment of SplitMix64 (see `_mix`).
@@ -94,7 +95,7 @@ def number_of(value: Any, field: str) -> int:
         field: a name of `FIELD_SIZES`.
 
     Raises:
-        ValueError: for text that is neither.
+        ValueError: if `value` is text but neither digits nor the name of a protocol.
     """
     if isinstance(value, str):
         text = value.strip().lower()
@@ -115,7 +116,7 @@ def check_names(sequence: Any, fields: Sequence[str]) -> None:
         fields: the fields of a token.
 
     Raises:
-        TypeError: if it is none of these.
+        TypeError: if `sequence` has another type.
         ValueError: names the missing field and the likely misspelling.
     """
     if hasattr(sequence, "column_names"):
@@ -127,7 +128,7 @@ def check_names(sequence: Any, fields: Sequence[str]) -> None:
     wanted = {"dst_ip" if name.startswith("dst_octet_") else name for name in fields}
     if names.isdisjoint(("timestamp", "inter_arrival")):
         wanted.add("timestamp")
-    # Fields of a flow record that this model does not read are not misspellings of those that it reads.
+    # Other fields of a flow record, which this model does not read, are not misspellings.
     odd = sorted(str(name) for name in names - wanted - {*FIELD_SIZES, "src_ip", "timestamp", "inter_arrival"})
     for name in odd if wanted - names else ():
         if found := difflib.get_close_matches(name, wanted - names, n=1, cutoff=ALIKE):
@@ -146,7 +147,7 @@ def as_sequences(records: Any) -> Any:
     """Read a generator of sequences into a list, so that inspecting its first element loses nothing.
 
     Raises:
-        TypeError: if `records` can be no sequence.
+        TypeError: if `records` cannot be a sequence.
     """
     if not isinstance(records, Iterable) and not _is_frame(records) and not hasattr(records, "column_names"):
         raise TypeError(f"records must be a sequence of records or several, not {type(records).__name__}")
@@ -159,7 +160,7 @@ def as_table(sequence: Any) -> Any:
 
 
 def _is_frame(sequence: Any) -> bool:
-    """Whether this is a data frame: it exports Arrow data, and is not an Arrow table itself."""
+    """Whether this is a data frame: it exports Arrow data but is not an Arrow table."""
     return hasattr(sequence, "__arrow_c_stream__") and not hasattr(sequence, "column_names")
 
 
@@ -185,9 +186,10 @@ def records_of(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def column_numbers(column: "pa.Array | pa.ChunkedArray", field: str) -> "pa.Array | pa.ChunkedArray":
-    """An Arrow column (n,) of numbers, or of text such as addresses or "tcp", as numbers; null where it is neither.
+    """Convert an Arrow column (n,) to numbers. It may be text, such as addresses or "tcp"; invalid addresses become
+    null.
 
-    The octets of an address have one column, so that a caller with several octets parses it once.
+    All octets come from one column of folded addresses, so a caller that reads several octets converts it only once.
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -224,7 +226,7 @@ def column_values(column: "pa.Array | pa.ChunkedArray", field: str) -> np.ndarra
 
 
 def _folded(column: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.ChunkedArray":
-    """Addresses as text to uint32, parsing each distinct one once; null if it is not an address."""
+    """Convert addresses from text to uint32, parsing each distinct text once; null for text that is not an address."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     encoded = whole.dictionary_encode()
     folds = pa.array([fold_address(text) for text in encoded.dictionary.to_pylist()], pa.uint32())
@@ -232,7 +234,7 @@ def _folded(column: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.ChunkedArray
 
 
 def _parsed(column: "pa.Array | pa.ChunkedArray", field: str) -> "pa.Array":
-    """Numbers and protocol names as text to int64, parsing each distinct one once."""
+    """Convert numbers and protocol names from text to int64, parsing each distinct text once."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     encoded = whole.dictionary_encode()
     numbers = pa.array([number_of(text, field) for text in encoded.dictionary.to_pylist()], pa.int64())
@@ -298,7 +300,7 @@ def seconds_between(timestamps: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
     Args:
         timestamps: (n,) int64 microseconds.
-        offsets: (sequences + 1,) where each sequence begins, and n.
+        offsets: (sequences + 1,) first record of each sequence, and n.
 
     Raises:
         ValueError: names the first record that is earlier than its predecessor.

@@ -14,7 +14,7 @@ from transformers.activations import ACT2FN
 from .configuration_telescope import FIELD_SIZES, TelescopeConfig, field_offsets
 from .record_features_telescope import TelescopeRecordFeatures
 
-# Functions of the inter-arrival time in seconds, each one number.
+# Functions of the inter-arrival time in seconds. Each returns one number per record.
 TIME_FEATURES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "log_microseconds": lambda seconds: torch.log1p(seconds * 1e6),
     "log_seconds": torch.log1p,
@@ -22,13 +22,13 @@ TIME_FEATURES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 def computed_in(linear: nn.Module) -> torch.dtype:
-    """The dtype of a linear layer's input: that of its weights, or float32 if the layer is quantised."""
+    """The dtype for the input of a linear layer: the dtype of its weights, or float32 if the layer is quantised."""
     weight = linear.weight
     return weight.dtype if isinstance(weight, torch.Tensor) else torch.float32
 
 
 class TelescopeFieldEmbedding(nn.Module):
-    """Embeds the ids of one field. [PAD] and [UNK] become zeros, so that the table has exactly one row per value."""
+    """Embeds the ids of one field. [PAD] and [UNK] become zeros, so the table has exactly one row per value."""
 
     def __init__(self, offset: int, size: int, width: int):
         super().__init__()
@@ -79,7 +79,7 @@ class TelescopeSinusoidalPositions(nn.Module):
         length = hidden_states.shape[1]
         if length > self.shape[0]:
             raise ValueError(f"a window of {length} records is longer than max_position_embeddings {self.shape[0]}")
-        # Only real records are counted, so padding may be on either side.
+        # Only real records are counted, so that padding may be on either side.
         positions = (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
         return hidden_states + self.table[positions].to(hidden_states.dtype)
 
@@ -118,13 +118,13 @@ class TelescopeEmbeddings(nn.Module):
 
 
 class TelescopeMeanPooling(nn.Module):
-    """Mean over the real records of a window (B, H); zeros if it has none."""
+    """Mean over the real records of a window (B, H); zeros if it has no records."""
 
     def __init__(self, config: TelescopeConfig):
         super().__init__()
 
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        # Selected instead of multiplied, because NaN at a padded position must not count.
+        # Selected instead of multiplied by 0, because NaN at a padded position must be ignored.
         real = torch.where(attention_mask.unsqueeze(-1).bool(), hidden_states, 0)
         return real.sum(dim=1) / attention_mask.sum(dim=1, keepdim=True).clamp(min=1).to(hidden_states.dtype)
 

@@ -1,4 +1,4 @@
-"""The telescope model: a window of flow records to one embedding, trained with NT-Xent.
+"""The telescope model, which maps a window of flow records to an embedding and is trained with NT-Xent.
 
 After *Contrastive Learning and Correlation Clustering for Sequences of Network Telescope Data* (arXiv 2606.04733).
 B is windows, T records of a window, F fields of a record, H the hidden size, P the projection size.
@@ -21,7 +21,7 @@ from .contrastive_loss import nt_xent_loss
 from .encoder_telescope import TelescopeAttention, TelescopeEncoderLayer
 from .layers_telescope import POOLINGS, TelescopeEmbeddings, TelescopeProjectionHead, TelescopeSinusoidalPositions
 
-# The default of PyTorch; smaller values learn more slowly here.
+# The default of PyTorch. With smaller values this model learns more slowly.
 EMBEDDING_STD = 1.0
 
 
@@ -46,7 +46,7 @@ class TelescopeContrastiveOutput(ModelOutput):
 
 
 def real_records(input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-    """The given mask (B, T), or a mask of ones if there is none."""
+    """The given mask (B, T), or a mask of ones if none is given."""
     if attention_mask is not None:
         return attention_mask
     return torch.ones(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
@@ -71,7 +71,7 @@ def attention_bias(attention_mask: torch.Tensor | None, length: int, causal: boo
         allowed = allowed.tril()
     if attention_mask is not None:
         allowed = allowed & attention_mask[:, None, None, :].bool()
-    # Minus infinity would turn a window that is all padding into NaN.
+    # Minus infinity would give NaN for a window of padding alone.
     return torch.zeros_like(allowed, dtype=like.dtype).masked_fill(~allowed, torch.finfo(like.dtype).min)
 
 
@@ -91,8 +91,8 @@ class TelescopePreTrainedModel(CheckedPreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        # The layers are narrow. With the usual standard deviation of 0.02, all windows would start at nearly one
-        # point.
+        # The layers are narrow. With the usual standard deviation of 0.02, all windows would start with nearly the
+        # same embedding.
         if isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
             init.zeros_(module.bias)
@@ -144,8 +144,8 @@ class TelescopeModel(TelescopePreTrainedModel):
             `last_hidden_state` (B, T, H) and `pooler_output` (B, pooled size).
 
         Raises:
-            ValueError: if records have another number of fields than the configuration, there are too many, or the
-                shapes do not fit.
+            ValueError: if records do not have the number of fields of the configuration, a window has too many
+                records, or the shapes do not match.
         """
         if input_ids.dim() != 3 or input_ids.shape[-1] != len(self.config.fields):
             raise ValueError(f"input_ids must be (B, T, {len(self.config.fields)}), not {tuple(input_ids.shape)}")
@@ -183,7 +183,7 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
         pairs: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> TelescopeContrastiveOutput:
-        """Embed windows, and compare pairs of them.
+        """Embed windows, and compute the loss of pairs of them.
 
         Args:
             input_ids, inter_arrival, attention_mask: as for `TelescopeModel.forward`.

@@ -1,4 +1,4 @@
-"""`pipeline("flow-embedding", model=..., trust_remote_code=True)`: from flow records to embeddings."""
+"""`pipeline("flow-embedding", model=..., trust_remote_code=True)` computes embeddings of flow records."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class FlowEmbeddingPipeline(Pipeline):
     """Embed windows of flow records as vectors of unit length.
 
     The input is one sequence (a list of records, a dictionary of columns, an Arrow table or a data frame, in time
-    order), or an iterable of sequences. Sequences that are too long for the model are an error unless
+    order), or an iterable of sequences. Sequences that are too long for the model raise an error unless
     `truncation=True`.
 
     Example:
@@ -48,7 +48,7 @@ class FlowEmbeddingPipeline(Pipeline):
             float32 (d,) for one sequence, (N, d) for N sequences, also for N = 0; rows have unit length.
 
         Raises:
-            TypeError: if `records` is something else.
+            TypeError: if `records` has another type.
             ValueError: if a sequence has no records, or its records are not in time order.
         """
         if isinstance(records, str):
@@ -61,7 +61,7 @@ class FlowEmbeddingPipeline(Pipeline):
         if not sequences:
             return np.empty((0, self._width()), dtype=np.float32)
         size = batch_size or self._batch_size or 32
-        # Batches have sequences of similar length, so that there is little padding.
+        # Sequences of similar length are batched together, so that there is little padding.
         order = np.argsort([_length(sequence) for sequence in sequences], kind="stable")
         batches = [[sequences[row] for row in order[start : start + size]] for start in range(0, len(order), size)]
         found = np.concatenate(super().__call__(batches, *args, batch_size=1, **kwargs))
@@ -70,7 +70,7 @@ class FlowEmbeddingPipeline(Pipeline):
         return embeddings[0] if single else embeddings
 
     def _width(self) -> int:
-        """Number of dimensions of an embedding: of the projection head, or of the pooled vector without a head."""
+        """Number of dimensions of an embedding, which is a pooled vector if the model has no projection head."""
         config = self.model.config
         return config.projection_size if hasattr(self.model, "head") else config.pooled_size
 
@@ -82,7 +82,7 @@ class FlowEmbeddingPipeline(Pipeline):
         outputs = self.model(**inputs)
         # A model with a projection head returns embeddings, an encoder without one returns pooled vectors.
         projected = outputs.get("embeddings")
-        # In float16, the squares of a vector's norm could overflow.
+        # Computed in float32, because the squared norm of a vector could overflow float16.
         return F.normalize((outputs.pooler_output if projected is None else projected).float(), dim=-1)
 
     def postprocess(self, embeddings: torch.Tensor) -> np.ndarray:  # type: ignore[override]

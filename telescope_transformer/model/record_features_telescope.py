@@ -1,8 +1,9 @@
-"""Features of a record beside its field embeddings: time scales, bytes of ports, and relations to other records.
+"""Features of a record besides its field embeddings: time scales, bytes of ports, and relations to other records.
 
 Everything is computed from the tokens and the inter-arrival times, so the tokenizer is unchanged. Destinations and
-source ports are compared with those of the other records of the window: their values identify one host of an actor,
-but their changes from record to record identify a tool. Source ports below 1,024 are services, and are used as values.
+source ports are compared with those of the other records of the window, because their values identify a single host of
+an actor, but their changes from record to record identify a tool. Source ports below 1,024 are services, and their
+values are used.
 B is windows, T records of a window.
 """
 
@@ -25,7 +26,7 @@ SYSTEM_PORTS = 1024
 
 
 class FieldColumn(NamedTuple):
-    """Values of one field, integers (B, T), 0 where unknown, and a mask of the known ones, bool (B, T)."""
+    """Values of one field, integers (B, T), 0 where unknown, and a mask of the known values, bool (B, T)."""
 
     values: torch.Tensor
     known: torch.Tensor
@@ -43,7 +44,7 @@ def signed_log(values: torch.Tensor) -> torch.Tensor:
 
 
 def shifted(values: torch.Tensor) -> torch.Tensor:
-    """The value of the previous record, (B, T). The first record gets that of the last, which has no meaning."""
+    """The value of the previous record, (B, T). The first record gets the last one's value, which has no meaning."""
     return values.roll(1, dims=1)
 
 
@@ -79,7 +80,7 @@ class TelescopeTimeScales(nn.Module):
 
 
 class TelescopePortFeatures(nn.Module):
-    """The two bytes of the destination port, which rare ports share, and the source port if it is a system port."""
+    """The destination port as two bytes, which rare ports share, and the source port if it is a system port."""
 
     width = 3 * BYTE_WIDTH + 1 + 3
 
@@ -103,10 +104,11 @@ class TelescopeRelations(nn.Module):
     """Ports and destination compared with the previous record and with the whole window.
 
     For each: the signed difference to the previous record on a logarithmic radial basis (the stride of a sweep),
-    whether it is equal, the share of the window's records with this value, and whether this record is the first.
+    whether the values are equal, the share of the window's records with this value, and whether this record is the
+    first with it.
     """
 
-    # Largest logarithm of a difference, and centres of the radial basis.
+    # Largest logarithm of a difference, and number of centres of the radial basis.
     scales = {"dst_port": (LOG_PORTS, 12), "src_port": (LOG_PORTS, 23), "destination": (LOG_ADDRESSES, 16)}  # noqa: RUF012
     width = sum(count + 3 for _, count in scales.values())
 
@@ -129,7 +131,7 @@ class TelescopeRelations(nn.Module):
 
 
 class TelescopeRecordFeatures(nn.Module):
-    """All features of a record side by side, float32 (B, T, width).
+    """All features of a record, concatenated, float32 (B, T, width).
 
     Args:
         offsets: first id of each field of the tokens, in order.
@@ -142,7 +144,7 @@ class TelescopeRecordFeatures(nn.Module):
         self.width = self.times.width + self.ports.width + self.relations.width
 
     def columns(self, input_ids: torch.Tensor) -> dict[str, FieldColumn]:
-        """Ids (B, T, F) to values, with the four octets as one `destination`; missing fields are unknown."""
+        """Convert ids (B, T, F) to values, with the four octets as one `destination`; missing fields are unknown."""
         nothing = torch.zeros(input_ids.shape[:2], dtype=torch.long, device=input_ids.device)
         columns = {name: FieldColumn(nothing, nothing.bool()) for name in ("dst_port", "src_port")}
         for index, (name, offset) in enumerate(self.offsets.items()):

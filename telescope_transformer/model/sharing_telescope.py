@@ -20,7 +20,7 @@ MODEL_CLASSES = {
     "AutoConfig": "configuration_telescope.TelescopeConfig",
     "AutoModel": "modeling_telescope.TelescopeModel",
 }
-# (slow class, fast class). transformers expects a class whose name does not end in "Fast" in the first position.
+# (slow class, fast class). transformers expects a class whose name does not end with "Fast" in the first position.
 TOKENIZER_CLASSES = {"AutoTokenizer": ["tokenization_telescope.FlowTokenizer", None]}
 UPLOAD_OPTIONS = ("repo_id", "commit_message", "private", "token", "revision", "create_pr", "tags")
 PIPELINE = "pipeline_telescope.FlowEmbeddingPipeline"
@@ -60,7 +60,7 @@ def _extend(path: Path, entries: Callable[[dict[str, Any]], dict[str, Any]]) -> 
 
 
 class SharedWithCode:
-    """Mixin for models and tokenizers, whose uploads to the Hub include the code that loads them."""
+    """Mixin for models and tokenizers: their uploads to the Hub include the code that loads them."""
 
     def save_pretrained(
         self, save_directory: str | Path, *args: Any, push_to_hub: bool = False, **options: Any
@@ -98,8 +98,8 @@ class SharedWithCode:
             repo_id: "user/name"; created if it does not exist.
             commit_message: None names the class.
             commit_description: body of the commit message.
-            private: visibility of a new repository; None leaves it to the owner's default.
-            token: None takes HF_TOKEN or the stored token.
+            private: whether a new repository is private; None uses the owner's default.
+            token: access token; None uses HF_TOKEN or the stored token.
             revision: branch, created if it does not exist; None is main.
             create_pr: open a pull request instead of committing.
             tags: tags of the model card, which is created if the repository has none.

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 PAD_TOKEN, UNK_TOKEN = "[PAD]", "[UNK]"
 # The default `max_position_embeddings` of the model.
 MODEL_MAX_LENGTH = 512
-# What transformers lets one set for any tokenizer, besides tokens.
+# Options, besides tokens, that transformers accepts for any tokenizer.
 OPTIONS = {"model_max_length", "padding_side", "truncation_side", "model_input_names", "clean_up_tokenization_spaces"}
 OPTIONS |= {"chat_template", "tokenizer_object", "tokenizer_file", "name_or_path"}
-# Options of a call for texts that change nothing for records, but that code for any tokenizer may give.
+# Options of a call that have no effect on records. Code for arbitrary tokenizers may pass them.
 WITHOUT_EFFECT = {"add_special_tokens", "return_attention_mask", "verbose"}
 
 
@@ -71,7 +71,7 @@ def read_field_offsets(vocabulary: Tokenizer) -> dict[str, int]:
     fields = [firsts[first] for first in sorted(first for first in firsts if first is not None)]
     size = vocabulary.get_vocab_size(with_added_tokens=False)
     same_size = size == FIRST_FIELD_ID + sum(FIELD_SIZES[name] for name in fields)
-    # Word by word: a dictionary of all words takes tens of megabytes.
+    # Compared word by word, because a dictionary of all words takes tens of megabytes.
     if not same_size or any(vocabulary.id_to_token(place) != word for place, word in enumerate(_words(fields))):
         raise ValueError(f"the vocabulary of {size} words is not one of contiguous fields {fields}")
     return field_offsets(fields)
@@ -81,7 +81,7 @@ def _check_new(vocab: Mapping[str, int] | None, options: Mapping[str, Any]) -> N
     """Check the options of a tokenizer that is not read from a file.
 
     Raises:
-        FileNotFoundError: if a checkpoint is named that has no tokenizer; transformers would take the default one.
+        FileNotFoundError: if the named checkpoint has no tokenizer; transformers would use the default one.
         TypeError: for an unknown option, which transformers would ignore.
     """
     if options.get("name_or_path"):
@@ -125,13 +125,13 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
             backend.pre_tokenizer = WhitespaceSplit()
             kwargs["tokenizer_object"] = backend
         kwargs.setdefault("model_max_length", MODEL_MAX_LENGTH)
-        # The ids of both are part of the format, whatever a tokenizer_config.json from elsewhere says.
+        # The ids of both tokens are part of the format, so a tokenizer_config.json cannot change them.
         super().__init__(**kwargs | {"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN})
         self.field_offsets = read_field_offsets(self.backend_tokenizer)
 
     @classmethod
     def from_pretrained(cls, *args: Any, **options: Any) -> "FlowTokenizer":
-        """Load as in transformers, and say where a tokenizer is missing; transformers' own error does not."""
+        """Load as in transformers. If a tokenizer is missing, the error says where, unlike that of transformers."""
         try:
             return super().from_pretrained(*args, **options)  # type: ignore[no-any-return]
         except OSError as error:

@@ -1,6 +1,6 @@
 """Common clusterers for vectors: Leiden on a graph of nearest neighbours, and HDBSCAN.
 
-They get an advantage: the caller keeps the setting that agrees best with the truth.
+They have an advantage: the caller keeps the setting that agrees best with the truth.
 """
 
 import random
@@ -53,7 +53,7 @@ def leiden(vectors: np.ndarray, seed: int) -> Iterator[NDArray[np.int64]]:
 
 
 def hdbscan(vectors: np.ndarray) -> Iterator[NDArray[np.int64]]:
-    """Labels of HDBSCAN for each smallest cluster size; each noise point is a cluster of its own."""
+    """Labels of HDBSCAN for each smallest cluster size; each noise point is a singleton."""
     for smallest in SMALLEST_CLUSTERS:
         if len(vectors) >= smallest:
             labels = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(vectors).astype(np.int64)

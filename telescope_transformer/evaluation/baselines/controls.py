@@ -1,6 +1,7 @@
 """Controls: how well length, time of day and sensor alone identify sources.
 
-Length alone must give an AUROC of 0.5. What time of day and sensor alone achieve is not evidence of learned behaviour.
+Length alone must give an AUROC of 0.5. The AUROC that time of day and sensor alone reach is not evidence of learned
+behaviour.
 """
 
 import numpy as np

@@ -20,7 +20,7 @@ class Method:
     Attributes:
         title: name in the tables.
         kind: "control"; "baseline"; "transductive", which also learns, without labels, from the windows that it
-            represents; "ceiling", supervised on pairs and without vectors; or "model".
+            represents; "ceiling", which is supervised on pairs and has no vectors; or "model".
         fit: maps (split, seed) to a function that represents windows. It learns from `split.train` only, unless the
             method is transductive.
     """

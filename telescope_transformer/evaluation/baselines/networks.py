@@ -22,7 +22,7 @@ def untrained(seed: int) -> Callable[[WindowSet], Representation]:
 
 
 def trained(model: str | Path | None) -> Callable[[WindowSet], Representation]:
-    """A trained model by directory or Hub id; None is the checkpoint that the package ships.
+    """A trained model from a directory or Hub id; None is the checkpoint that is shipped with the package.
 
     Raises:
         CheckpointError: if the model cannot be loaded.

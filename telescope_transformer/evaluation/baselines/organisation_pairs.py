@@ -1,4 +1,4 @@
-"""A classifier of pairs that has seen the organisations' labels: a ceiling for what can be learned without labels."""
+"""A pair classifier that has seen the organisations' labels: a ceiling for what can be learned without labels."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,7 @@ from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.windows import WindowSet, labelled_windows
 from telescope_transformer.windows import fixed_windows
 
-# Our choices: some thousand pairs of each organisation, in a minute of one core.
+# Our choices. They give some thousand pairs of each organisation, and take a minute on one core.
 WINDOWS_PER_SOURCE = 8
 CANDIDATE_PAIRS = 400_000
 Vectors = Callable[[WindowSet], np.ndarray]
@@ -25,9 +25,9 @@ def organisation_pairs(train: WindowSet, embed: Vectors, seed: int) -> Callable[
     It sees the hand-made features of `PairFeatures` and the cosine of the embeddings.
 
     Args:
-        train: windows of the telescope at hand, with labels.
-        embed: embeddings of windows, rows of unit length.
-        seed: of the sample of pairs and the boosting.
+        train: windows of the evaluated telescope, with labels.
+        embed: computes embeddings of windows, rows of unit length.
+        seed: seed of the sample of pairs and of the boosting.
 
     Raises:
         DatasetError: if the windows have fewer than two organisations.

@@ -36,12 +36,12 @@ def pair_classifier(split: Split, seed: int) -> Callable[[WindowSet], Representa
 def pair_classifier_elsewhere(
     telescopes: Sequence[WindowSet], frequencies: WindowSet, seed: int, *, hosts: bool = True
 ) -> Callable[[WindowSet], Representation]:
-    """The same, trained on pairs within each of some other telescopes.
+    """The same, trained on pairs within each of several other telescopes.
 
     Args:
         telescopes: their windows.
-        frequencies: windows of the telescope at hand, used only for the document frequencies of services.
-        seed: of the sample of pairs and the boosting.
+        frequencies: windows of the evaluated telescope, used only for the document frequencies of services.
+        seed: seed of the sample of pairs and of the boosting.
         hosts: as for `PairFeatures`.
     """
     return partial(_log_odds, fit_pairs(telescopes, seed, hosts=hosts), frequencies, hosts=hosts)

@@ -14,20 +14,20 @@ PORT_SCALARS, TTL_SCALARS = 7, 2
 
 
 class PairFeatures:
-    """Features of pairs of some windows; the frequencies that weigh services are the training windows'.
+    """Features of pairs of windows. Services are weighted by their frequencies in the training windows.
 
     The columns are always the same. Fields that a telescope does not have are NaN, which gradient boosting treats as
     missing, so that a classifier trained on one telescope works on another.
 
     Overlaps: cosine and Jaccard index of services, sensors and source ports, cosine of the histograms of inter-arrival
-    times, same dominant service. Differences, each beside the pair's smaller value: numbers of distinct values, span
-    and inter-arrival times, source ports and their steps, TTL. Last the distance in time of day. The source's address
-    and the calendar time are not among them.
+    times, same dominant service. Differences, each together with the smaller value of the pair: numbers of distinct
+    values, span and inter-arrival times, source ports and their steps, TTL. Finally the distance in time of day. The
+    source's address and the calendar time are not features.
 
     Args:
-        train: windows for the frequencies.
-        windows: the windows.
-        hosts: whether to have source ports and the time of day, which tell hosts of one actor apart; if not, their
+        train: windows in which the frequencies are counted.
+        windows: windows whose pairs get features.
+        hosts: whether to use source ports and the time of day, which distinguish hosts of one actor. If not, their
             columns are NaN.
     """
 
@@ -67,7 +67,7 @@ def source_ports(windows: WindowSet) -> np.ndarray | None:
 def window_scalars(windows: WindowSet, ports: np.ndarray | None) -> NDArray[np.float32]:
     """Scalar features of each window, (n, scalars): counts, logarithms of seconds, source ports (n, length), TTL.
 
-    Columns of fields that the records do not have are NaN, and so are those of ports that are None.
+    Columns of fields that the records do not have are NaN, as are the columns of source ports that are None.
     """
     gaps = np.diff(windows.seconds, axis=1)
     columns = [_distinct(windows.services)]
@@ -101,7 +101,7 @@ def _products(rows: csr_array | None, first: np.ndarray, second: np.ndarray) -> 
 
 
 def _jaccard(rows: csr_array | None, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Jaccard index of the sets that 0/1 rows are, (pairs,); NaN where there are no rows."""
+    """Jaccard index of the sets that rows of 0 and 1 represent, (pairs,); NaN where there are no rows."""
     common = _products(rows, first, second)
     if rows is None:
         return common

@@ -7,7 +7,7 @@ from sklearn.preprocessing import normalize
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.windows import WindowSet, indicator
 
-# Seconds; roughly equal steps of the logarithm from simultaneous records to more than ten days.
+# In seconds, in roughly equal logarithmic steps, from simultaneous records to more than ten days.
 TIME_EDGES = np.array([0.5, 1.5, 3, 6, 12, 30, 60, 300, 900, 3600, 4 * 3600, 86_400, 4 * 86_400, 10 * 86_400])
 
 
@@ -17,12 +17,12 @@ def binary_services(windows: WindowSet) -> Representation:
 
 
 def tfidf_services(train: WindowSet, windows: WindowSet) -> Representation:
-    """TF-IDF of services; document frequencies are the training windows'."""
+    """TF-IDF of services, with the document frequencies of the training windows."""
     return Representation.of_vectors(tfidf(train.services, windows.services).toarray())
 
 
 def tfidf_with_timing(train: WindowSet, windows: WindowSet) -> Representation:
-    """TF-IDF of services and, if there are several, of sensors, beside a histogram of inter-arrival times.
+    """TF-IDF of services and, if there are several, of sensors, and a histogram of inter-arrival times.
 
     Each part has length 1 and thus the same weight.
     """
@@ -33,7 +33,7 @@ def tfidf_with_timing(train: WindowSet, windows: WindowSet) -> Representation:
 
 
 def tfidf(train: np.ndarray, values: np.ndarray) -> csr_array:
-    """Counts times smoothed inverse document frequency of the training windows, rows of length 1.
+    """Counts times the smoothed inverse document frequency in the training windows, rows of length 1.
 
     Args:
         train: (training windows, length) values that document frequencies are counted in.
@@ -44,7 +44,7 @@ def tfidf(train: np.ndarray, values: np.ndarray) -> csr_array:
     """
     vocabulary = np.unique(values)
     known = np.isin(train, vocabulary)
-    # Values that no evaluated window has share a last column, which is dropped.
+    # Values that occur in no evaluated window share the last column, which is dropped.
     places = np.where(known, np.searchsorted(vocabulary, train), len(vocabulary))
     present = indicator(places, np.arange(len(vocabulary) + 1)) > 0
     frequency = np.asarray(present.sum(axis=0)).ravel()[:-1]

@@ -1,10 +1,10 @@
 """Word2Vec of ports (DANTE) and of senders (DarkVec, i-DarkVec).
 
-DANTE: Cohen et al., "DANTE: A framework for mining and monitoring darknet traffic", 2020.  DarkVec: Gioacchini et al.,
-CoNEXT 2021. i-DarkVec: Gioacchini et al., ACM TOIT 2023. All take gensim (extra `baselines`), one thread and a seed.
+DANTE: Cohen et al., "DANTE: A framework for mining and monitoring darknet traffic", 2020. DarkVec: Gioacchini et al.,
+CoNEXT 2021. i-DarkVec: Gioacchini et al., ACM TOIT 2023. All use gensim (extra `baselines`), one thread and a seed.
 
 A sender has a vector in DarkVec only if it was in the corpus. Therefore the evaluated windows are in the corpus, each
-as a sender of its own (otherwise all windows of a source would be equal). These methods are transductive, which
+as a separate sender (otherwise all windows of a source would be equal). These methods are thus transductive, which
 favours them.
 """
 
@@ -25,7 +25,7 @@ from telescope_transformer.extras import require
 from telescope_transformer.fields import HOUR, SECOND
 from telescope_transformer.records.schema import TCP, UDP
 
-# Dimensions and context are those of DarkVec; epochs and the context of DANTE are the defaults of gensim.
+# Dimensions and context are those of DarkVec. Epochs, and the context for DANTE, are the defaults of gensim.
 DIMENSIONS = 50
 EPOCHS = 5
 DANTE_CONTEXT = 5
@@ -33,7 +33,7 @@ DARKVEC_CONTEXT = 25
 HOUR_SECONDS = HOUR // SECOND
 TRANSDUCTIVE_PARTS = ("validation", "unseen_sources", "unseen_sequences")
 
-# Service classes of DarkVec (table 3): class by port; other ports are classed by range.
+# Service classes of DarkVec (table 3): class by port. Other ports are classified by range.
 SERVICE_PORTS = {
     "telnet": (23, 992),
     "ssh": (22,),
@@ -53,7 +53,7 @@ SERVICE_PORTS = {
 
 
 def dante(split: Split, seed: int) -> Callable[[WindowSet], Representation]:
-    """Mean vectors of the windows' services, learnt from the training windows' sequences of services."""
+    """Mean vectors of the windows' services, learned from the sequences of services in the training windows."""
     model = _word2vec(seed, window=DANTE_CONTEXT)
     sentences = [[str(service) for service in row] for row in split.train.services]
     _train(model, sentences, update=False)
@@ -97,7 +97,7 @@ def _senders(split: Split, model: Any, windows: WindowSet) -> Representation:
     """The vectors of the windows of one part of the split.
 
     Raises:
-        DatasetError: if the windows are not a part of the split, and so were not in the corpus.
+        DatasetError: if the windows are not a part of the split, and were therefore not in the corpus.
     """
     for name in TRANSDUCTIVE_PARTS:
         if split.part(name) is windows:
