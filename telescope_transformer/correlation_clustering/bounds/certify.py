@@ -123,7 +123,7 @@ def certify(
         labels: (n,) integers, the clustering.
         time_limit: seconds, or None to continue until nothing more can be proved.
         gap: relative gap at which to stop.
-        seed: of all random choices.
+        seed: seed of all random choices.
 
     Returns:
         The given clustering with canonical labels, its cost, and a proved lower bound.

@@ -314,7 +314,8 @@ def separate_odd_wheels(
             size = _follow(before, second, source, near, on_rim, rims[found], half) if half > 0 else -1
             if size < 0:
                 continue
-            # The first half runs to the node, the second half from it.
+            # Both halves were traced back to the source. Reverse the first half, so that it leads away from the
+            # source.
             rims[found, 1:half] = rims[found, 1:half][::-1].copy()
             taken |= on_rim
             hubs[found], sizes[found] = hub, size

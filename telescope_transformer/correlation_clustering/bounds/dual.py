@@ -119,7 +119,7 @@ class Dual:
         self.guide(labels)
 
     def guide(self, labels: np.ndarray) -> None:
-        """Place the smoothing by the clustering ``labels`` (n,). The multipliers keep their values and stay valid."""
+        """Use ``labels`` (n,) as the guiding clustering. The multipliers keep their values and stay valid."""
         self.cut = self._pairs_cut(np.ascontiguousarray(labels, dtype=np.int64))
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
@@ -127,7 +127,7 @@ class Dual:
         raise NotImplementedError
 
     def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
-        """Find violated triangles and write them and their multipliers; returns how many."""
+        """Find violated triangles, and write them and their multipliers; returns how many were found."""
         raise NotImplementedError
 
     def separate(self, deadline: Deadline, tolerance: float = _TOLERANCE) -> int:
@@ -159,7 +159,7 @@ class Dual:
 
         Args:
             deadline: when to stop.
-            sweeps: number of passes; by default that of the class.
+            sweeps: number of passes; by default, the attribute of the class.
         """
         rows = self.rows
         for _ in range(self.sweeps if sweeps is None else sweeps):

@@ -251,12 +251,12 @@ def _join_uncut(
 class Reduction:
     """The graph that is left after contraction.
 
-    The cost of any clustering of the original graph is at least ``offset`` + its cost in ``graph`` - ``drift``. No
-    clustering that the contraction excludes costs less than the best of the others.
+    The cost of any clustering of the original graph is at least ``offset`` + its cost in ``graph`` - ``drift``. The
+    best clustering that the contraction allows costs no more than any clustering that it excludes.
 
     Attributes:
         graph: the contracted graph.
-        pieces: int64 (n,), the node of ``graph`` that each original node went into.
+        pieces: int64 (n,), the node of ``graph`` into which each original node was contracted.
         offset: cost that every clustering pays for the contracted edges.
         drift: sum of the rounding errors of the contracted weights.
     """
