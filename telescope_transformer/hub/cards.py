@@ -1,4 +1,4 @@
-"""Model cards and dataset cards, rendered from templates and recorded facts with the classes of huggingface_hub."""
+"""Renders model cards and dataset cards from templates and recorded facts, with the classes of huggingface_hub."""
 
 from collections.abc import Sequence
 from pathlib import Path

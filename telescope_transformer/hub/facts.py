@@ -13,7 +13,7 @@ from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.preparation.manifest import Manifest
 from telescope_transformer.preparation.writer import window_schema
 
-# Assumed power of a machine under load in watts: a small server without a GPU, and one with a GPU of 300 to 400 W.
+# Assumed power of a machine under load in watts: a small server without a GPU, or with a GPU of 300 to 400 W.
 ASSUMED_WATTS = {"CPU": 100, "GPU": 500}
 SPLITS = {
     "train": "training sources, the first 80 % of each in time",
@@ -51,7 +51,7 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file, or None if there is no such file.
 
     Raises:
-        InputError: if it is not JSON.
+        InputError: if the file is not JSON.
     """
     if not path.is_file():
         return None
@@ -62,9 +62,9 @@ def read_json(path: Path) -> Any:
 
 
 def read_measurements(path: Path) -> list[Measurement]:
-    """Results in a metrics.json of `telescope evaluate`: its `results`, or a list of such objects.
+    """Read the results in a metrics.json of `telescope evaluate`: its `results`, or a list of such objects.
 
-    Each has dataset, split, metric, value and, if there is an interval, low and high.
+    Each result has dataset, split, metric, value and, if there is an interval, low and high.
 
     Raises:
         InputError: if a result is malformed; the message names the file, the position and the value.
@@ -87,13 +87,13 @@ def read_measurements(path: Path) -> list[Measurement]:
 
 
 def read_measured_on(path: Path) -> str | None:
-    """The models that a metrics.json was measured on, if it names others than the checkpoint beside it."""
+    """The models that a metrics.json was measured on, if they are not the checkpoint beside it."""
     content = read_json(path)
     return str(content["measured_on"]) if isinstance(content, dict) and content.get("measured_on") else None
 
 
 def read_training(checkpoint: Path) -> dict[str, Any]:
-    """training.json of a checkpoint, empty if there is none, without the folder that training started from.
+    """The training.json of a checkpoint, without the folder that training started from; empty if there is no file.
 
     Raises:
         InputError: if it is not a JSON object.
@@ -102,7 +102,7 @@ def read_training(checkpoint: Path) -> dict[str, Any]:
     if not isinstance(training, dict):
         raise InputError(f"{checkpoint / 'training.json'}: not what training writes")
     start = training.get("start_from")
-    # A local path is private, and of no use to others.
+    # A local path is private, and useless to others.
     if start is None or Path(start).exists() or str(start).strip("./").count("/") != 1:
         training.pop("start_from", None)
     return training
@@ -133,7 +133,7 @@ def training_cost(training: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def read_config(checkpoint: Path) -> dict[str, Any]:
-    """config.json of a checkpoint directory.
+    """The config.json of a checkpoint directory.
 
     Raises:
         CheckpointError: if a file is missing, or the checkpoint is of another model type.
@@ -182,7 +182,7 @@ def describe_columns(manifest: Manifest) -> list[dict[str, str]]:
 
 
 def describe_preparation(manifest: Manifest) -> dict[str, Any]:
-    """How a dataset was prepared: counts of records, engines and formats, but no names of files or sensors."""
+    """How a dataset was prepared: counts of records, engines and formats, but no file names or sensor names."""
     counts = {f"records and sources, {name.replace('_', ' ')}": count for name, count in manifest.counts().items()}
     formats = sorted({str(entry.get("format")) for ingest in manifest.ingests for entry in ingest.inputs})
     engines = sorted({ingest.engine for ingest in manifest.ingests})

@@ -1,4 +1,4 @@
-"""Upload a checkpoint, a prepared dataset or a metric, with a card generated from recorded facts."""
+"""Uploads a checkpoint, a prepared dataset or a metric, with a card generated from recorded facts."""
 
 import tempfile
 from pathlib import Path
@@ -33,7 +33,7 @@ def push(
         The URL of the commit.
 
     Raises:
-        InputError, CheckpointError, DatasetError: if the folder is not what it should be.
+        InputError, CheckpointError, DatasetError: if `source` is not a valid checkpoint, dataset or metric.
         HubError: if the card is not valid, or the Hub refuses or cannot be reached.
     """
     source = Path(source)

@@ -1,4 +1,4 @@
-"""Calls to the Hub with bounded retries, one clear error per failure, and no token in any message."""
+"""Calls the Hub with a limited number of retries, one clear error per failure, and no token in any message."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from telescope_transformer.errors import HubError
 ATTEMPTS = 4
 # If a server asks for a longer pause (in seconds), the command reports the rate limit instead of waiting.
 LONGEST_WAIT = 120.0
-# Temporary errors: time-outs, rate limits, and errors of gateways and servers.
+# Status codes of temporary errors: time-outs, rate limits, and errors of gateways and servers.
 TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
 UNREACHABLE = (httpx2.TransportError, ConnectionError, TimeoutError)
 
@@ -42,7 +42,7 @@ def check_token(token: str | None) -> None:
     """Refuse a token that cannot be sent in a request header, because the client's own error would print it.
 
     Raises:
-        HubError: if it has characters other than visible ASCII.
+        HubError: if the token has characters other than visible ASCII.
     """
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
         raise HubError("the Hub token has characters that no token has: check HF_TOKEN, or run `hf auth login` again")
@@ -67,11 +67,11 @@ def with_retries(what: str, call: Callable[[], Result], *, token: str | None = N
             return call()
         except HubError:
             raise
-        # The client raises errors of several libraries without a common base class, some of them nested.
+        # The client raises errors from several libraries that have no common base class, and some of them are nested.
         except Exception as error:
             pause = _pause(error, wait * 2 ** (attempt - 1))
             if attempt == ATTEMPTS or pause is None or pause > LONGEST_WAIT:
-                # The cause would appear in a traceback, so it is dropped if it contains the token.
+                # A traceback would show the cause, so it is dropped if it contains the token.
                 leaks = any(redact(repr(cause), token) != repr(cause) for cause in _causes(error))
                 raise HubError(redact(f"cannot {what}: {_explain(error)}", token)) from (None if leaks else error)
         time.sleep(pause)

@@ -1,4 +1,4 @@
-"""Assemble the folder to upload: a checkpoint with its code, a prepared dataset, or a metric, each with a card.
+"""Assembles the folder to upload: a checkpoint with its code, a prepared dataset, or a metric, each with a card.
 
 Weights and shards are symbolic links, not copies.
 """
@@ -19,7 +19,7 @@ CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "calibrat
 
 @dataclass(frozen=True)
 class CardOptions:
-    """Options of a card beside recorded facts: another licence than the default, and the file with the evaluation."""
+    """Options of a card besides recorded facts: a licence other than the default, and the file with the evaluation."""
 
     licence: str | None = None
     metrics: Path | None = None
@@ -38,11 +38,11 @@ class Staged:
 
 
 def stage_model(checkpoint: Path, name: str, folder: Path, options: CardOptions) -> Staged:
-    """Weights, configuration, tokenizer, calibration, recorded metrics, the code that loads them, and the card.
+    """Stage weights, configuration, tokenizer, calibration, recorded metrics, the code that loads them, and the card.
 
     Raises:
         CheckpointError: if the checkpoint is incomplete.
-        InputError: if the metrics are not what an evaluation writes.
+        InputError: if the metrics file is not the output of an evaluation.
     """
     # Imported here because it imports torch, which takes a while and is not needed to upload a dataset or a metric.
     from telescope_transformer.model.sharing_telescope import bundle_source
@@ -64,10 +64,10 @@ def stage_model(checkpoint: Path, name: str, folder: Path, options: CardOptions)
 
 
 def stage_dataset(dataset: Path, name: str, folder: Path, options: CardOptions) -> Staged:
-    """The files of every split, the manifest without paths of inputs, and a card whose `configs` list the files.
+    """Stage the files of every split, the manifest without input paths, and a card whose `configs` list the files.
 
     Raises:
-        DatasetError: if there is no prepared dataset, or a file of it is missing.
+        DatasetError: if there is no prepared dataset, or one of its files is missing.
     """
     manifest = read_manifest(dataset)
     for file in manifest.files:
@@ -78,12 +78,12 @@ def stage_dataset(dataset: Path, name: str, folder: Path, options: CardOptions) 
     ]
     write_manifest(folder, replace(manifest, ingests=ingests))
     dataset_card(manifest, name, **options.licence_argument).save(folder / "README.md")
-    # Otherwise shards of an earlier preparation would remain and be read as part of the dataset.
+    # Otherwise, shards of an earlier preparation would stay in the repository and be read as part of the dataset.
     return Staged("dataset", ["*.parquet"])
 
 
 def stage_metric(metric: Path, name: str, folder: Path, options: CardOptions) -> Staged:
-    """A metric's module, card, demonstration and requirements, as `evaluate.load` looks for them in a Space.
+    """Stage a metric's module, card, demonstration and requirements as `evaluate.load` expects them in a Space.
 
     Raises:
         InputError: if there is no such metric.

@@ -1,4 +1,4 @@
-"""Upload folders to the Hub and download them."""
+"""Uploads folders to the Hub, and downloads them."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,7 +115,7 @@ def checkpoint_folder(name: str | Path, *, revision: str | None = None, token: s
         HubError: if the repository cannot be downloaded.
     """
     text = str(name)
-    # An empty name would be the current folder; it mostly comes from a shell variable that is not set.
+    # An empty name would mean the current folder. It usually comes from a shell variable that is not set.
     if not text.strip():
         raise CheckpointError("the name of the checkpoint is empty")
     if Path(text).is_dir():

@@ -1,4 +1,4 @@
-"""A running analysis: new inputs day by day, clusters that keep their identity, one state file."""
+"""A running analysis: it takes new inputs day by day, its clusters keep their ids, and its state is a single file."""
 
 from telescope_transformer.update.running import Step, update
 from telescope_transformer.update.state import State

@@ -1,6 +1,6 @@
-"""Updates the certificate after each step: the cost of the running clustering and a lower bound.
+"""Updates the certificate after each step: the cost of the running clustering, and a lower bound on the cost.
 
-The certificate covers the newest `MOST_CERTIFIED` clustered windows and all their pairs, so that it takes no longer
+The certificate covers the newest `MOST_CERTIFIED` clustered windows and all their pairs, so an update takes no longer
 after a year than after a week. The bound is a packing of conflicts (`correlation_clustering.bounds.packing`) that is
 stored in the state. Every partition of the windows pays for each packed conflict, so the bound stays valid while
 clusters change.
@@ -22,22 +22,22 @@ from telescope_transformer.correlation_clustering.vectors import attraction_betw
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update.state import State
 
-# The most windows that the certificate covers. A step multiplies its windows with all of these: 500 with 20,000 of 128
-# dimensions take about a tenth of a second.
+# The most windows that the certificate covers. A step multiplies its own windows with all of them: 500 windows with
+# 20,000 windows of 128 dimensions take about a tenth of a second.
 MOST_CERTIFIED = 20_000
-# The most pairs that a step packs, those with the largest cost: for each new window, for each window that moved, and
-# for each pair that lost a conflict.
+# The most pairs that a step packs for each new window, for each window that moved, and for each pair that lost a
+# conflict. Pairs with the largest cost go first.
 PAIRS_PER_WINDOW = 128
 # Relative rounding error of a sum of weights.
 ROUNDING = 1e-9
 
 
 class Certificate(NamedTuple):
-    """Cost of the running clustering of the certified windows, and a proved lower bound of the cost of any clustering.
+    """Cost of the running clustering of the certified windows, and a proved lower bound on the cost of any clustering.
 
     Attributes:
         cost, lower_bound: in units of edge weight.
-        windows: how many windows are certified.
+        windows: number of certified windows.
     """
 
     cost: float = 0.0
@@ -87,7 +87,7 @@ def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.
     attraction = float(state.setting("attraction") or 0.0)
     stayed = windows.vectors[~fresh]
     if len(taken_out) > len(stayed):
-        # Faster than to subtract, and it leaves no rounding error of sums that were much larger.
+        # This is faster than subtracting, and leaves no rounding error from sums that were much larger.
         attraction = among_each_other(stayed, threshold) if len(stayed) else 0.0
     elif len(taken_out):
         attraction -= among_each_other(former, threshold) + attraction_between(former, stayed, threshold)
@@ -96,8 +96,8 @@ def update_certificate(state: State, gone: pa.Table, new: np.ndarray, moved: np.
     )
     attraction += attracted
     bound = _bound(state, windows, fresh, moved, taken_out, paid, threshold)
-    # The cost is the small difference of two large sums. Rounding can take it below its bound, or leave a tiny cost
-    # where there is none.
+    # The cost is the small difference of two large sums. Rounding errors can take it below its bound, or make it
+    # slightly positive if it is 0.
     joined = inside(windows.vectors, np.ones(len(windows.ids)), threshold, windows.labels)
     cost = attraction - joined
     if cost - bound < ROUNDING * attraction:

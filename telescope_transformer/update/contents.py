@@ -11,13 +11,13 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.files import InputFile
 
-# Readers that join packets to flow records, so that records are not in the order of the bytes of the file.
+# Readers of these formats join packets into flow records, so the records are not in the order of the file.
 JOINING_FORMATS = ("pcap", "pcapng")
 
 
 @dataclass(frozen=True)
 class Content:
-    """The decompressed content of a file: its digest, its size, and digests of its first bytes by their number."""
+    """The decompressed content of a file: its digest, its size, and digests of its first n bytes, by n."""
 
     digest: str
     size: int
@@ -26,7 +26,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What was added from a path before: digest and size of the content at that time, and the counts of its rows."""
+    """What was added from a path earlier: digest and size of the content at that time, and the counts of its rows."""
 
     digest: str
     size: int
@@ -34,11 +34,11 @@ class Earlier:
 
 
 def content_of(path: Path, sizes: Sequence[int] = ()) -> Content:
-    """Compute the digests of a file in one pass, on its decompressed content.
+    """Compute the digests of the decompressed content of a file in one pass.
 
     Args:
         path: the file.
-        sizes: for each of these sizes, the digest of the first bytes is computed too.
+        sizes: for each of these sizes, the digest of that many first bytes is computed too.
     """
     wanted, found = sorted(set(sizes)), {}
     digest, size = hashlib.sha256(), 0

@@ -15,7 +15,7 @@ NOBODY = -1
 
 @dataclass(frozen=True)
 class Event:
-    """An event of a cluster: `birth`, `death`, `merge` (others joined it) or `split` (it was part of others)."""
+    """An event of a cluster: `birth`, `death`, `merge` (other clusters joined it), `split` (it was part of others)."""
 
     event: str
     cluster: int

@@ -1,6 +1,6 @@
 """The model of a running analysis: the checkpoint named by the settings, or one that was adapted to the telescope.
 
-An adapted checkpoint is stored in the state itself, so the state is always one complete file, also after a kill.
+An adapted checkpoint is stored in the state itself, so the state is always one complete file, even after a kill.
 """
 
 import json
@@ -31,7 +31,7 @@ class StateModel:
     Args:
         state: an open state.
         settings: the model, and whether and how the shipped model is adapted.
-        embedder: a function from windows to embeddings that replaces the model; nothing is adapted then.
+        embedder: a function from windows to embeddings that replaces the model. Nothing is adapted then.
     """
 
     def __init__(self, state: State, settings: AnalysisSettings, embedder: Embed | None = None):
@@ -121,7 +121,7 @@ def adaptation_of(state: State) -> dict[str, Any] | None:
 
 
 def _plain_name(name: str) -> str:
-    """Return a stored name if it is a file name without a path: a state may come from somebody else."""
+    """Return a stored name if it is a file name without a path, because somebody else may have made the state."""
     if name != os.path.basename(name) or name in ("", ".", ".."):
         raise StateError(f"the state's model has a file {name!r}, which is no plain name")
     return name

@@ -1,4 +1,4 @@
-"""Runs a command of the user's when there are new clusters: directly, never through a shell."""
+"""Runs a command that the user chose when there are new clusters. It runs directly, never through a shell."""
 
 import json
 import shlex
@@ -10,20 +10,21 @@ from telescope_transformer.analysis.settings import Say
 from telescope_transformer.errors import InputError
 from telescope_transformer.update.state import State
 
-# Seconds that the command may take, since no file is read meanwhile. Our choice: a mail or a webhook takes less.
+# Seconds that the command may take, because no file is read in the meantime. Our choice: a mail or a webhook takes
+# less.
 PATIENCE = 60.0
-# Keys of the state: the numbers of the reported clusters, and the lines of those whose report has failed. By the next
-# file they may no longer count as new.
+# Keys of the state: the numbers of the reported clusters, and the lines of clusters whose report failed. These lines
+# are kept because the clusters may no longer count as new when the next file arrives.
 REPORTED = "reported"
 FAILED = "report failed"
 
 
 class NewsTeller:
-    """Reports new clusters to a command, each cluster once, also if the watch is started again.
+    """Reports new clusters to a command, each cluster only once, even if the watch is restarted.
 
     Args:
-        command: program and arguments, split as a shell would split them, but not run by one.
-        say_error: prints what is wrong when the command fails; the watch continues.
+        command: program and arguments. They are split as in a shell, but no shell runs them.
+        say_error: prints why the command failed; the watch continues.
 
     Raises:
         InputError: if the command cannot be split, or is empty.
@@ -39,20 +40,20 @@ class NewsTeller:
         self._say_error = say_error
 
     def tell(self, lines: Sequence[Mapping[str, Any]], state: State) -> None:
-        """Give the clusters that have not been reported to the command, as a JSON list on its standard input.
+        """Send the clusters that have not been reported yet to the command, as a JSON list on its standard input.
 
         If the command fails, they are reported again the next time.
 
         Args:
-            lines: of all new clusters, as `report.first_screen.news_lines` gives them.
-            state: keeps which clusters have been reported.
+            lines: lines of all new clusters, from `report.first_screen.news_lines`.
+            state: stores which clusters have been reported.
         """
         reported = set(json.loads(state.setting(REPORTED) or "[]"))
         known = [*json.loads(state.setting(FAILED) or "[]"), *lines]
         fresh = list({line["cluster"]: line for line in known if line["cluster"] not in reported}.values())
         if not fresh:
             return
-        # Until the command has succeeded, which also holds if this process is killed meanwhile.
+        # The lines count as failed until the command has succeeded, so they survive if this process is killed.
         state.set(FAILED, json.dumps(fresh))
         try:
             ended = subprocess.run(self._arguments, input=json.dumps(fresh), text=True, timeout=PATIENCE, check=False)

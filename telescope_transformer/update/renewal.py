@@ -1,7 +1,7 @@
 """Fixes threshold, scale and model of a running analysis by its first windows, and renews them when they do not fit.
 
-A threshold that is calibrated on the 400 windows of a first file can be far from that of 4,000. The calibration is
-therefore checked when the number of windows has doubled, and once a month. If it has drifted, the model is adapted
+A threshold calibrated on the 400 windows of a first file can be far from the one for 4,000 windows. The calibration is
+therefore checked whenever the number of windows has doubled, and once a month. If it has drifted, the model is adapted
 again, all windows in the state are embedded and clustered again, and clusters keep their ids.
 """
 
@@ -28,9 +28,9 @@ from telescope_transformer.update.resolving import ClusterSums
 from telescope_transformer.update.state import State, vector_column
 from telescope_transformer.windows import Windows, build_windows, record_field, record_order
 
-# Candidate thresholds are .05 apart (`threshold.GRID`). A difference of one step may be chance; two steps are not.
+# Candidate thresholds are .05 apart (`threshold.GRID`). A difference of one step may be chance; two steps are drift.
 DRIFT_OF_THRESHOLD = 0.075
-# Relative change of the scale (log-odds per unit of cosine). A smaller one hardly changes which of two clusters
+# Relative change of the scale (log-odds per unit of cosine). A smaller change hardly affects which of two clusters
 # attracts a window more.
 DRIFT_OF_SCALE = 1.5
 # The calibration is checked on this many of the newest windows, as many as `calibration_for` uses.
@@ -123,7 +123,7 @@ def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int
     number = state.n_clustered
     checked = json.loads(state.setting("checked") or "null")
     if checked is None:
-        # The settings were just fixed by these same windows.
+        # These same windows have just fixed the settings.
         state.set("checked", json.dumps({"windows": number, "day": day}))
         return
     if number < 2 * checked["windows"] and day < checked["day"] + DAYS_BETWEEN_CHECKS:
@@ -199,7 +199,7 @@ def _put_clusters(state: State, rows: pa.Table, vectors: np.ndarray, labels: np.
 def placed_table(
     ids: np.ndarray, vectors: np.ndarray, clusters: np.ndarray, margins: np.ndarray, days: np.ndarray
 ) -> pa.Table:
-    """The table of `State.place_windows`: windows with embeddings, clusters, margins and days for `embedded_on`."""
+    """The table for `State.place_windows`: windows with embeddings, clusters, margins and days for `embedded_on`."""
     columns = {"id": ids, "new_cluster": clusters, "new_margin": margins, "new_day": days}
     return pa.table(columns | {"vector": embedding_column(vectors)})
 

@@ -28,7 +28,7 @@ class ClusterSums:
     sums: np.ndarray
 
     def without(self, ids: np.ndarray, vectors: np.ndarray) -> "ClusterSums":
-        """Remove windows, given by the ids of their clusters and their vectors; clusters that become empty go."""
+        """Remove windows, given by the ids of their clusters and their vectors. Empty clusters are dropped."""
         row = {int(group): i for i, group in enumerate(self.ids)}
         rows = np.array([row[int(group)] for group in ids], dtype=np.int64)
         sizes, sums = self.sizes.copy(), self.sums.astype(np.float64)
@@ -41,7 +41,7 @@ class ClusterSums:
 
 
 def attracting(groups: ClusterSums, vectors: np.ndarray, threshold: float, most: int) -> np.ndarray:
-    """Which clusters attract one of the windows and are among its `most` strongest, bool (k,)."""
+    """Which clusters attract some window and are among the `most` that attract it most strongly, bool (k,)."""
     chosen = np.zeros(len(groups.ids), dtype=bool)
     if len(groups.ids) and len(vectors):
         weight = vectors.astype(np.float32) @ groups.sums.astype(np.float32).T - threshold * groups.sizes
@@ -80,8 +80,8 @@ def solve_touched(
 def initial_labels(groups: ClusterSums, vectors: np.ndarray, homes: np.ndarray, threshold: float) -> np.ndarray:
     """Initial labels of new windows.
 
-    A window begins in the cluster of its source if that attracts it, else in the cluster that attracts it most, else
-    alone.
+    A window starts in the cluster of its source if that cluster attracts it, otherwise in the cluster that attracts it
+    most. If no cluster attracts it, it starts alone.
 
     Args:
         groups: whole clusters, ordered by id.

@@ -1,8 +1,8 @@
 """Deletes old records from a running analysis, and recognises clusters that come back.
 
 Old windows and their records are deleted; events are kept. A cluster without windows is retired: the mean of its
-vectors and the records of its most typical window are kept. A new cluster that would attract the windows of a
-retired one gets its id, so an actor that returns after a year is recognised.
+vectors and the records of its most typical window are kept. A new cluster that would attract the windows of a retired
+cluster gets its id, so an actor that returns after a year is recognised.
 """
 
 import numpy as np
@@ -49,7 +49,8 @@ def _leave_clusters(state: State, windows: pa.Table) -> np.ndarray:
     means = hit.sums / hit.sizes[:, None]
     place = np.searchsorted(hit.ids, ids)
     closeness = np.einsum("ij,ij->i", vectors, means[place])
-    # Sorted so that the last window of each cluster is the one nearest to the mean; of equally near ones, the newest.
+    # Sorted so that the last window of each cluster is the one nearest to the mean. Among equally near windows, it is
+    # the newest.
     order = np.lexsort((closeness, place))
     last = order[np.append(place[order][1:] != place[order][:-1], True)]
     typical = windows["window_id"].to_numpy()[last]

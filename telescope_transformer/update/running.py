@@ -41,10 +41,10 @@ class Step:
         path: the input.
         day: day of the last record.
         windows: number of windows that are new or have grown.
-        clusters: number of clusters of several windows afterwards.
-        alone: number of windows afterwards that are alone in their cluster.
+        clusters: number of clusters of several windows after the step.
+        alone: number of windows that are alone in their cluster after the step.
         events: number of births, deaths, merges and splits.
-        cost, lower_bound: the certificate afterwards (`certificate.update_certificate`), in units of edge weight.
+        cost, lower_bound: the certificate after the step (`certificate.update_certificate`), in units of edge weight.
         seconds: duration of the step.
     """
 
@@ -80,7 +80,7 @@ def update(
     """Add new inputs to the running analysis, each in one transaction.
 
     An input whose content was added before is skipped, so a call can be repeated. If a file has grown, only the new
-    part is added. A file with nothing but a header is a day without traffic.
+    part is added. A file that has only a header is a day without traffic.
 
     Args:
         state: an open state.
@@ -88,10 +88,10 @@ def update(
         read: returns the flow records of a file.
         settings: model, window and threshold; the first step fixes them for all later ones. A calibrated threshold
             and adapted weights are renewed when they no longer fit (`update.renewal`).
-        keep_days: windows and records that are this many days older than the newest record are deleted, also if no
+        keep_days: windows and records that are this many days older than the newest record are deleted, even if no
             input is added; None keeps all.
-        embedder: a function from windows to embeddings; None loads the model of the settings, and adapts it if they
-            say so.
+        embedder: a function from windows to embeddings; None loads the model that the settings name, and adapts it if
+            they ask for that.
         refuse: called with the error of each input that cannot be added; the other inputs are added. With None, the
             first error is raised.
         say: prints messages.
@@ -112,7 +112,8 @@ def update(
         try:
             step = _take_input(work, path, read)
         except InputError as error:
-            # A file without flow records is skipped among several files, and an error if it is the only one.
+            # A file without flow records is skipped if there are several files, but it is an error if it is the only
+            # one.
             if isinstance(error, NotFlowRecords) and len(inputs) > 1:
                 say(f"passed over {error}")
                 continue
@@ -162,7 +163,7 @@ def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
 
 
 def _earlier(state: State, path: Path) -> Earlier | None:
-    """What was added from this path before; None if nothing was."""
+    """What was added from this path earlier; None if nothing was."""
     taken = state.taken_of(str(path))
     if taken is None:
         return None
@@ -179,7 +180,7 @@ def settings_of(
     min_records: int | None,
     adapt: bool | None = None,
 ) -> AnalysisSettings:
-    """The settings of a step. A setting that is not given is that of the state, or the default for a new state."""
+    """The settings of a step. A setting that is not given comes from the state, or is the default for a new state."""
     stored: dict[str, Any] = state.settings() or {}
     return AnalysisSettings(
         model=stored.get("model") if model is None else model,
@@ -200,7 +201,7 @@ class _Taken:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is the same for all inputs of one call."""
+    """The parts that all inputs of one call share."""
 
     state: State
     settings: AnalysisSettings
@@ -266,7 +267,7 @@ def _solve(
     """Cluster the new windows with the clusters that attract them, and store the old windows that moved.
 
     Returns:
-        The result of the step, and the ids of the old windows that are in another cluster now.
+        The result of the step, and the ids of the old windows that are now in another cluster.
     """
     groups = state.groups()
     if not len(groups.ids):
@@ -291,7 +292,7 @@ def _solve(
 
 
 def _carried(former: pa.Table, windows: pa.Table) -> pa.Table:
-    """Open windows that keep their embedding, because they stay open and it includes their newest day already."""
+    """Open windows that keep their embedding, because they stay open and it already includes their newest day."""
     row = pc.index_in(former["window_id"], windows["window_id"].combine_chunks())
     ends = windows["end"].take(row).to_numpy()
     same_day = pa.array(ends // DAY == former["embedded_on"].fill_null(-1).to_numpy())

@@ -19,17 +19,19 @@ RECORD_COLUMNS = {
     "tool": "VARCHAR",
 }
 _RECORDS = ", ".join(f"{name} {kind}" for name, kind in RECORD_COLUMNS.items())
-# The records of closed windows do not repeat the source, which `windows` has.
+# The records of closed windows do not repeat the source, because the table `windows` has it.
 CLOSED_COLUMNS = tuple(name for name in RECORD_COLUMNS if name != "src_ip")
 _CLOSED = ", ".join(f"{name} {RECORD_COLUMNS[name]}" for name in CLOSED_COLUMNS)
 
-# A window is open while records may still be added to it; it is the last one of its source. An open window with too
-# few records has no embedding and no cluster. A table of their own holds the records of open windows, so that a
-# step reads only what it may change. `embedded_on` is the day (since 1970) of the last record in the embedding.
+# A window is open while records may still be added to it; only the last window of a source can be open. An open window
+# with too few records has no embedding and no cluster. A separate table holds the records of open windows, so that a
+# step reads only records that it may change. `embedded_on` is the day (since 1970) of the last record in the
+# embedding.
 #
-# A cluster whose windows have all been deleted is in `retired`, with the mean of its vectors. If similar windows come
-# back, they get its id. The records of its most typical window stay in `closed_records`, because they are embedded
-# again when the model is renewed. `model` holds the files of the checkpoint adapted to this telescope, if any.
+# A cluster whose windows have all been deleted is in `retired`, with the mean of its vectors. If similar windows
+# appear again, their cluster gets its id. The records of its most typical window stay in `closed_records`, because
+# they are embedded again when the model is renewed. `model` holds the files of the checkpoint adapted to this
+# telescope, if any.
 TABLES = (
     "CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)",
     "CREATE TABLE inputs (digest VARCHAR PRIMARY KEY, path VARCHAR, size BIGINT, day VARCHAR, read BIGINT, "

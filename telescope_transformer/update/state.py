@@ -1,6 +1,6 @@
 """The state of a running analysis: everything that reads or writes its DuckDB file.
 
-Every step is one transaction: after a kill at any moment, the file holds the whole step or nothing of it.
+Every step is one transaction. After a kill at any moment, the file holds either the whole step or nothing of it.
 """
 
 import json
@@ -32,7 +32,7 @@ class State:
     """An open state file; use as a context manager.
 
     Raises:
-        StateError: if the file is locked by another process, damaged, of another version or no state at all.
+        StateError: if the file is locked by another process, is damaged, has another version, or is not a state.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -70,7 +70,7 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Write everything inside the block, or nothing of it if it fails."""
+        """Write everything that happens inside the block, or nothing if the block fails."""
         self._connection.execute("BEGIN")
         try:
             yield
@@ -83,7 +83,7 @@ class State:
             raise
 
     def _roll_back(self) -> None:
-        # If a commit failed, for example on a full disk, DuckDB has already rolled back and a rollback is an error.
+        # If a commit failed, for example on a full disk, DuckDB has already rolled back, and another rollback fails.
         with suppress(duckdb.Error):
             self._connection.execute("ROLLBACK")
 
@@ -97,7 +97,7 @@ class State:
     def query(
         self, statement: str, parameters: list[Any] | dict[str, Any] | None = None, **tables: pa.Table
     ) -> pa.Table:
-        """The result of a statement that may refer to Arrow tables by keyword."""
+        """The result of a statement, which may refer to the Arrow tables by their keywords."""
         with self._own_errors(), self._registered(tables):
             return self._connection.sql(statement, params=parameters).to_arrow_table()
 
@@ -112,13 +112,14 @@ class State:
         try:
             yield
         finally:
-            # A failed statement aborts its transaction, in which nothing can be unregistered; names are reused anyway.
+            # A failed statement aborts its transaction, and then no table can be unregistered. That does no harm,
+            # because the names are reused.
             with suppress(duckdb.TransactionException):
                 for name in tables:
                     self._connection.unregister(name)
 
     def append(self, table: str, rows: pa.Table) -> None:
-        """Add rows to a table by the names of their columns."""
+        """Add rows to a table, matching columns by name."""
         self.execute(f"INSERT INTO {table} BY NAME SELECT * FROM added", added=rows)
 
     def setting(self, key: str) -> str | None:
@@ -134,7 +135,7 @@ class State:
         return int(found[0][0].as_py() or 0) if found.num_rows else 0
 
     def groups(self, ids: np.ndarray | None = None) -> ClusterSums:
-        """All clusters, or those of the given ids, by id."""
+        """All clusters, or those with the given ids, in order of id."""
         chosen, tables = "", {}
         if ids is not None:
             chosen, tables = "WHERE cluster IN (SELECT id FROM wanted)", {"wanted": pa.table({"id": ids})}
@@ -144,13 +145,13 @@ class State:
         )
 
     def replace_groups(self, former: np.ndarray, groups: ClusterSums) -> None:
-        """Replace the clusters of the given ids by these clusters."""
+        """Replace the clusters with the given ids by these clusters."""
         self.execute("DELETE FROM clusters WHERE cluster IN (SELECT id FROM gone)", gone=pa.table({"id": former}))
         columns = {"cluster": groups.ids, "size": groups.sizes.astype(np.int64), "total": vector_column(groups.sums)}
         self.append("clusters", pa.table(columns))
 
     def open_windows(self, sources: pa.Table) -> pa.Table:
-        """Open windows of the sources (column `source`): id, source, and what clustered ones have, or null."""
+        """Open windows of the sources (column `source`). Columns of the cluster are null if a window has none."""
         return self.query(
             "SELECT window_id, source, cluster, margin, embedding, embedded_on FROM windows "
             "SEMI JOIN sources USING (source) "
@@ -176,11 +177,14 @@ class State:
         return dict(zip(rows["source"].to_pylist(), rows["cluster"].to_pylist(), strict=True))
 
     def movable(self, clusters: np.ndarray, around: np.ndarray, number: int, seed: int) -> pa.Table:
-        """Windows of clusters, about `number` of them: id, cluster and embedding.
+        """About `number` windows that may move to another cluster: id, cluster and embedding.
 
         Args:
-            clusters: ids; half of the windows are those that belong to their cluster least.
-            around: ids of some of these, whose windows are the other half; drawn by seed where they are too many.
+            clusters: ids of clusters. Half of the windows are those of these clusters with the smallest margins.
+            around: ids of some of these clusters. The other half are windows of these, a random choice if there are
+                too many.
+            number: about how many windows to return.
+            seed: seed of the random choice.
         """
         return self.query(
             "WITH members AS (SELECT window_id, cluster, margin FROM windows "
@@ -197,7 +201,7 @@ class State:
         )
 
     def settings(self) -> dict[str, Any] | None:
-        """The settings that the first step fixed; None before it."""
+        """The settings that the first step fixed; None before the first step."""
         stored = self.setting("settings")
         return json.loads(stored) if stored else None
 
@@ -206,7 +210,7 @@ class State:
         return self.query("SELECT 1 FROM inputs WHERE digest = ?", [digest]).num_rows > 0
 
     def taken_of(self, path: str) -> dict[str, Any] | None:
-        """Digest and size of the largest content that was added from a path, and the sums of the counts, or None."""
+        """Digest and size of the largest content added from a path, and the summed counts; None if there is none."""
         rows = self.query(
             "SELECT arg_max(digest, size) AS digest, max(size) AS size, sum(read)::BIGINT AS read, "
             "sum(kept)::BIGINT AS kept, sum(rejected)::BIGINT AS rejected, sum(skipped)::BIGINT AS skipped "
@@ -216,7 +220,7 @@ class State:
         return None if rows["size"] is None else rows
 
     def record_input(self, row: list[Any]) -> None:
-        """Add a row to `inputs`, its values in the order of `schema.TABLES`."""
+        """Add a row to `inputs`, with values in the order of its columns in `schema.TABLES`."""
         self.execute(f"INSERT INTO inputs VALUES ({', '.join('?' * len(row))})", row)
 
     def inputs(self) -> pa.Table:
@@ -235,7 +239,7 @@ class State:
 
     @property
     def next_window(self) -> int:
-        """The smallest window id above those of all windows, and of the deleted ones whose records are kept."""
+        """The smallest id above those of all windows and of the deleted windows whose records are kept."""
         ids = "SELECT window_id FROM windows UNION ALL SELECT window_id FROM retired"
         return self.number(f"SELECT max(window_id) + 1 FROM ({ids})")
 
@@ -253,7 +257,7 @@ class State:
         return self.number("SELECT count(*) FROM windows WHERE cluster IS NOT NULL")
 
     def clustered_embeddings(self, first: int = 0) -> pa.Table:
-        """Id, source, end, cluster and embedding of clustered windows with an id of at least `first`, by id."""
+        """Id, source, end, cluster and embedding of the clustered windows with ids from `first` on, in order of id."""
         return self.query(
             'SELECT window_id, source, "end", cluster, embedding FROM windows '
             "WHERE cluster IS NOT NULL AND window_id >= ? ORDER BY window_id",
@@ -267,7 +271,7 @@ class State:
         )
 
     def records_of(self, ids: np.ndarray, fields: Sequence[str]) -> pa.Table:
-        """Some fields of the records of windows, each with its `window_id`, in no order."""
+        """Some fields of the records of windows, each with its `window_id`, in no particular order."""
         names = ", ".join(("window_id", *fields))
         return self.query(
             f"SELECT {names} FROM (SELECT {names} FROM closed_records UNION ALL SELECT {names} FROM open_records) "
@@ -276,7 +280,7 @@ class State:
         )
 
     def sources_of(self, ids: np.ndarray) -> dict[int, str]:
-        """The sources of windows by their ids."""
+        """The sources of windows, by window id."""
         rows = self.query(
             "SELECT window_id, source FROM windows SEMI JOIN wanted USING (window_id)",
             wanted=pa.table({"window_id": ids}),
@@ -291,7 +295,7 @@ class State:
         self.execute("DELETE FROM meta WHERE key = ?", [key])
 
     def model_files(self) -> dict[str, bytes]:
-        """The files of the checkpoint that was adapted to this telescope, by name; none if there is none."""
+        """The files of the checkpoint that was adapted to this telescope, by name; empty if there is none."""
         rows = self.query("SELECT name, content FROM model")
         return dict(zip(rows["name"].to_pylist(), rows["content"].to_pylist(), strict=True))
 
@@ -316,7 +320,7 @@ class State:
         )
 
     def close_records(self, ids: np.ndarray) -> None:
-        """Move records of open windows to those of closed windows."""
+        """Copy the records of open windows to the table of closed windows."""
         columns = ", ".join(CLOSED_COLUMNS)
         self.execute(
             f"INSERT INTO closed_records SELECT window_id, {columns} FROM open_records "
@@ -325,16 +329,16 @@ class State:
         )
 
     def remove_windows(self, windows: pa.Table, tables: Sequence[str]) -> None:
-        """Delete the rows of windows (column `window_id`) from tables."""
+        """Delete the rows of these windows (column `window_id`) from tables."""
         gone = windows.select(["window_id"])
         for table in tables:
             self.execute(f"DELETE FROM {table} WHERE window_id IN (SELECT window_id FROM gone)", gone=gone)
 
     def keep_clusters(self, windows: pa.Table) -> None:
-        """Give rewritten windows the cluster, margin and embedding that they had.
+        """Restore the cluster, margin and embedding of windows whose rows were rewritten.
 
         Args:
-            windows: window_id, cluster, margin, embedding and embedded_on.
+            windows: columns window_id, cluster, margin, embedding and embedded_on.
         """
         self.execute(
             "UPDATE windows SET cluster = kept.cluster, margin = kept.margin, embedding = kept.embedding, "
@@ -346,7 +350,7 @@ class State:
         """Write cluster, margin and embedding of windows.
 
         Args:
-            placed: id, new_cluster, new_margin, new_day and vector.
+            placed: columns id, new_cluster, new_margin, new_day and vector.
         """
         self.execute(
             "UPDATE windows SET cluster = new_cluster, margin = new_margin, embedding = vector::FLOAT[], "
@@ -358,7 +362,7 @@ class State:
         """Write cluster and margin of windows that were placed before.
 
         Args:
-            moved: id, new_cluster and new_margin.
+            moved: columns id, new_cluster and new_margin.
         """
         self.execute(
             "UPDATE windows SET cluster = new_cluster, margin = new_margin FROM moved WHERE window_id = id",
@@ -366,18 +370,18 @@ class State:
         )
 
     def rename_clusters(self, renamed: Mapping[int, int]) -> np.ndarray:
-        """Give the windows of some clusters other cluster ids; returns the ids of these windows."""
+        """Change the ids of clusters (old to new) in their windows. Returns the ids of these windows."""
         names = pa.table({"old": pa.array(renamed, pa.int64()), "new": pa.array(renamed.values(), pa.int64())})
         changed = self.query("SELECT window_id FROM windows JOIN names ON cluster = old", names=names)
         self.execute("UPDATE windows SET cluster = new FROM names WHERE cluster = old", names=names)
         return changed["window_id"].to_numpy()
 
     def retired(self) -> pa.Table:
-        """Clusters without windows: cluster, mean, last_seen, and the window_id of the most typical window."""
+        """Retired clusters: cluster, mean, last_seen, and the window_id of the most typical window."""
         return self.query("SELECT cluster, mean, last_seen, window_id FROM retired ORDER BY cluster")
 
     def revive(self, born: int, retired: int) -> None:
-        """Give a cluster that was just born the id of a retired one."""
+        """Give a cluster that was just born the id of a retired cluster."""
         for table in ("clusters", "windows"):
             self.execute(f"UPDATE {table} SET cluster = ? WHERE cluster = ?", [retired, born])
         self.execute("UPDATE events SET cluster = ?, event = 'return' WHERE cluster = ?", [retired, born])
@@ -406,7 +410,7 @@ class State:
         return self.query(f"{_RECORDS_OF_WINDOWS} WHERE w.cluster IS NOT NULL")
 
     def waiting_records(self) -> pa.Table:
-        """Records of the windows that have too few for a cluster yet, each with its `window_id`."""
+        """Records of the windows that still have too few records for a cluster, each with its `window_id`."""
         return self.query("SELECT r.* FROM open_records r JOIN windows w USING (window_id) WHERE w.cluster IS NULL")
 
     def traffic(self) -> list[list[int]]:
@@ -423,7 +427,7 @@ def _first_line(error: Exception) -> str:
 
 
 def vectors_of(column: pa.ChunkedArray) -> np.ndarray:
-    """A column of lists of one length as an array (n, dimensions)."""
+    """Convert a column of lists, all of the same length, to an array (n, dimensions)."""
     if not len(column):
         return np.zeros((0, 0))
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -431,20 +435,20 @@ def vectors_of(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def vector_column(vectors: np.ndarray) -> pa.ListArray:
-    """Vectors (n, dimensions) as lists of float64."""
+    """Convert vectors (n, dimensions) to a column of lists of float64."""
     rows, columns = vectors.shape
     offsets = pa.array(np.arange(rows + 1) * columns, pa.int32())
     return pa.ListArray.from_arrays(offsets, pa.array(vectors.ravel(), pa.float64()))
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
-    # A state may come from somebody else: nothing in it may read or write other files.
+    # Somebody else may have made the state, so nothing in it may read or write other files.
     options: dict[str, Any] = {"enable_external_access": False}
     try:
         return duckdb.connect(str(path), config=options)
     except duckdb.IOException as error:
-        # DuckDB leaves an empty file when the disk is full from the start, and then refuses to open it. If another
-        # process has just created the file, the error is about its lock.
+        # If the disk is full from the start, DuckDB leaves an empty file behind, and later refuses to open it. If
+        # another process has just created the file, the error is about its lock instead.
         if "not a valid DuckDB" not in str(error) or path.stat().st_size:
             raise
         path.unlink()
@@ -458,6 +462,6 @@ def is_database(path: Path) -> bool:
 
 
 def _check_kind(path: Path) -> None:
-    """DuckDB opens files of data as a database in memory, which would be lost with all that is written to it."""
+    """Refuse data files: DuckDB opens them as an in-memory database, so everything written to it would be lost."""
     if path.is_file() and path.stat().st_size and not is_database(path):
         raise StateError(f"{path}: cannot open the state: it is no DuckDB file")

@@ -10,15 +10,15 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.update.identity import NOBODY, Event, inherit
 from telescope_transformer.update.resolving import ClusterSums, affinities, attracting, initial_labels, solve_touched
 
-# Number of old windows that a step may move. Half of them are the windows with the smallest margins. The others are
-# from a random cluster and its nearest ones, whole clusters if they fit, so that every cluster is reconsidered over
-# the days. The number is constant except on a very large day.
+# Number of old windows that a step may move. Half of them are the windows with the smallest margins. The others come
+# from a random cluster and its nearest clusters, which are taken as a whole if they fit, so that every cluster is
+# reconsidered over the days. The number is constant except on a very large day.
 FREE_WINDOWS = 800
 FREE_PER_NEW = 6
-# Largest number of clusters that a new window adds to the problem: those that attract it most. The cluster of its
-# source is added too.
+# The most clusters that a new window adds to the problem: those that attract it most. The cluster of its source is
+# added too.
 CLUSTERS_PER_NEW = 8
-# Largest number of new windows in a step. More are split into several steps, so that time grows linearly.
+# The most new windows in a step. More windows are split into several steps, so that the time grows linearly.
 LARGEST_STEP = 500
 # A first input with more windows than this is solved under the time limit.
 LARGEST_FIRST = 2_000
@@ -70,7 +70,7 @@ def budget(n_new: int) -> int:
 
 
 def first_step(free: MovableWindows, threshold: float, *, seed: int, time_limit: float) -> StepResult:
-    """The first step of a state: solves the whole problem, under the time limit if it is large."""
+    """Solve the whole problem in the first step of a state, under the time limit if it is large."""
     if len(free.ids) <= LARGEST_FIRST:
         labels = refine(DenseGraph(free.vectors @ free.vectors.T, threshold), seed=seed)
     else:
@@ -88,7 +88,7 @@ def next_step(
     Args:
         groups: the clusters that attract new windows, including their movable windows.
         free: the movable windows: new windows, and old windows of these clusters.
-        homes: (m,) the cluster in which each movable window starts, -1 for none.
+        homes: (m,) id of the cluster in which each movable window starts; -1 if there is none.
         threshold: the cosine at which a pair neither attracts nor repels.
         next_id: the smallest cluster id that was never used.
         seed: seed of the search.
@@ -121,7 +121,7 @@ def _finished(
 
 
 def _margins(groups: ClusterSums, vectors: np.ndarray, own: np.ndarray, threshold: float) -> np.ndarray:
-    """Margins of windows among the clusters of the step, because no other cluster attracts these windows."""
+    """Margins of windows. Only the clusters of the step are compared, because no others attract these windows."""
     here, others = np.arange(len(own)), groups.sizes[own] - 1
     weight = affinities(groups, vectors, threshold)
     squares = (vectors * vectors).sum(axis=1)
@@ -132,7 +132,7 @@ def _margins(groups: ClusterSums, vectors: np.ndarray, own: np.ndarray, threshol
 
 
 def attracted_clusters(groups: ClusterSums, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> ClusterSums:
-    """The clusters that attract one of the windows or are the cluster of its source."""
+    """The clusters that attract one of the windows, and those whose ids are in `homes`."""
     chosen = attracting(groups, vectors, threshold, CLUSTERS_PER_NEW) | np.isin(groups.ids, homes)
     return groups.take(np.flatnonzero(chosen))
 

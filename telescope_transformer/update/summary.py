@@ -36,7 +36,7 @@ from telescope_transformer.update.certificate import current
 from telescope_transformer.update.model import Embed, StateModel, adaptation_of
 from telescope_transformer.update.state import State
 
-# The settings of a state whose sources have all sent too few records for a window.
+# The settings of a state in which no source has sent enough records for a window yet.
 BEFORE_WINDOWS: dict[str, Any] = {
     "threshold": DEFAULT_THRESHOLD,
     "scale": 1.0,
@@ -56,12 +56,12 @@ def summarise(
 ) -> Analysis:
     """Summarise the windows, clusters, certificate and events of a state.
 
-    Clusters have their lasting ids. The lower bound is the one of the steps, or a higher one that is found within
-    `time_limit` seconds.
+    Clusters have their lasting ids. The lower bound is the one that the steps proved, or a higher bound if one is
+    found within `time_limit` seconds.
 
     Args:
         state: an open state.
-        time_limit: seconds for a better lower bound.
+        time_limit: seconds to look for a better lower bound.
         networks, granularity: as in `AnalysisSettings`.
         embedder: as for `update`.
 
@@ -73,7 +73,7 @@ def summarise(
         raise StateError(f"{state.path}: nothing has been added yet")
     settings = state.settings() or BEFORE_WINDOWS
     windows = state.clustered_windows()
-    # Without windows, their vectors have no known length.
+    # If there are no windows, the length of the vectors is unknown.
     vectors = embedding_matrix(windows) if windows.num_rows else np.zeros((0, 1), dtype=np.float32)
     ids, labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)
     margins = window_margins(vectors, labels, settings["threshold"], settings["scale"])
@@ -110,13 +110,13 @@ def summarise(
 
 
 def folder_of(whole: Analysis, output: Path, *, daily: bool) -> Path:
-    """The folder for the report: `output`, or with `daily` a folder in it named by the last day of the records."""
+    """The folder for the report: `output`, or with `daily` a subfolder named after the last day of the records."""
     period = period_of(whole.traffic or []) if daily else None
     return output if period is None else output / day_text(period.last)
 
 
 def _name(state: State, profiles: list[dict[str, Any]]) -> None:
-    """Name the clusters; a cluster that has a name keeps it."""
+    """Name the clusters. A cluster keeps its earlier name for as long as the name is true."""
     kept = {int(cluster): name for cluster, name in json.loads(state.setting("names") or "{}").items()}
     name_clusters(profiles, kept)
     with state.transaction():
@@ -144,7 +144,7 @@ def _by_stable_id(profiles: list[dict[str, Any]], ids: list[int]) -> list[dict[s
 def certificate(
     state: State, vectors: np.ndarray, settings: Mapping[str, Any], *, time_limit: float
 ) -> dict[str, Any]:
-    """The solution of a state, with the higher of the stored lower bound and a newly proved one.
+    """The solution of a state, with the stored lower bound or a newly proved one, whichever is higher.
 
     If the certificate does not cover all windows, or the matrix of all pairs is too large, only the stored bound is
     used.
@@ -159,7 +159,7 @@ def certificate(
         graph = solver.graph_of(vectors, threshold)
         if isinstance(graph, DenseGraph):
             solver.fit_graph(graph)
-            # The sums are in different orders, so a bound above the cost is due to rounding.
+            # The two values are sums in different orders, so a bound above the cost is due to rounding.
             bound = min(float(np.fmax(bound, solver.lower_bound_)), cost)
             anew["cost_at_once"] = scale * float(solver.cost_)
     found = solution(Solution(np.zeros(0, np.int64), cost, bound), threshold, scale) | {

@@ -1,4 +1,4 @@
-"""Adds new records to the open windows of their sources, and begins new windows when these are full."""
+"""Adds new records to the open windows of their sources, and starts new windows when these are full."""
 
 from dataclasses import dataclass
 
@@ -15,8 +15,8 @@ class Extension:
     """The windows of some sources after new records were added to their open windows.
 
     Attributes:
-        windows: the windows of the sources from the open one on, including short ones, ordered by source and start
-            (`windows.cut_windows`), with the columns `window_id` and `open`.
+        windows: the windows of the sources from the open window on, including short windows, ordered by source and
+            start (`windows.cut_windows`), with the columns `window_id` and `open`.
         records: the records of these windows, with the column `window_id`.
     """
 

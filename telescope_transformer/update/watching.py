@@ -8,10 +8,10 @@ from telescope_transformer.records.files import is_unfinished
 
 
 def new_files(folder: Path, *, interval: float, stop: Callable[[], bool]) -> Iterator[Path]:
-    """Yield each file of the folder once, in order of name, when its size has not changed for one interval.
+    """Yield each file of the folder once its size has not changed for one interval. Files come in order of name.
 
     Args:
-        folder: the folder; folders below it are ignored.
+        folder: the folder; its subfolders are ignored.
         interval: seconds between two checks.
         stop: called after every check; the iteration ends when it returns true.
     """
@@ -34,6 +34,6 @@ def new_files(folder: Path, *, interval: float, stop: Callable[[], bool]) -> Ite
 
 
 def candidates(folder: Path) -> list[Path]:
-    """Files that may be inputs: not hidden, and not named as files that are still being written."""
+    """Files that may be inputs: they are not hidden, and not named like files that are still being written."""
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     return [path for path in paths if not path.name.startswith(".") and not is_unfinished(path)]
