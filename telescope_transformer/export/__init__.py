@@ -48,7 +48,7 @@ NEED_CLUSTERS = ("ipset", "nftables", "list")
 
 @cache
 def formats() -> dict[str, Writer]:
-    """All formats by name: those of other packages, and our own, which other packages cannot replace.
+    """All formats by name: formats of other packages, and our own, which other packages cannot replace.
 
     Raises:
         ExportError: if an exporter of another package cannot be loaded.

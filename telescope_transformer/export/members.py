@@ -98,7 +98,7 @@ def load_members(
     """Read the output folder of `telescope analyze` or `telescope update`.
 
     Args:
-        folder: with `sources.parquet`, `windows.parquet` and `clusters.json`.
+        folder: the folder, with `sources.parquet`, `windows.parquet` and `clusters.json`.
         clusters: take only these clusters; None takes all.
         options: which sources are left out.
 

@@ -25,9 +25,9 @@ def push(
         name: repository, "user/name"; created if it does not exist.
         what: "model", "dataset" or "metric".
         private: whether a new repository is private.
-        revision: branch; None is main.
-        licence: licence of the upload as the Hub spells it; None is apache-2.0 for a model and "other" for a dataset.
-        metrics: metrics.json of an evaluation, for a model's card; None is the file beside the weights, if any.
+        revision: branch; None means main.
+        licence: licence of the upload as the Hub spells it; None means apache-2.0 for a model, "other" for a dataset.
+        metrics: metrics.json of an evaluation, for a model's card; None takes the file beside the weights, if any.
 
     Returns:
         The URL of the commit.

@@ -31,7 +31,7 @@ def push_folder(
         name: repository, "user/name"; created if it does not exist.
         kind: "model", "dataset" or "space".
         private: whether a new repository is private.
-        revision: branch, created from main if it does not exist; None is main.
+        revision: branch, created from main if it does not exist; None means main.
         replaces: patterns of files in the repository that are deleted unless the folder has them.
         token: None takes HF_TOKEN or the stored token.
 
@@ -85,8 +85,8 @@ def download(
     Args:
         name: directory, or repository "user/name".
         kind: "model", "dataset" or "space".
-        revision: branch, tag or commit; None is main.
-        patterns: patterns of the files to download, such as `["*.json"]`; None is all files.
+        revision: branch, tag or commit; None means main.
+        patterns: patterns of the files to download, such as `["*.json"]`; None downloads all files.
         token: None takes HF_TOKEN or the stored token.
 
     Raises:

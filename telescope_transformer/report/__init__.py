@@ -1,4 +1,4 @@
-"""Profiles and names of clusters, what is new, and the report, one self-contained HTML page."""
+"""Profiles and names of clusters, their news, and the report, which is a single self-contained HTML page."""
 
 from telescope_transformer.report.days import Days, traffic_by_day
 from telescope_transformer.report.folder import Folder, analyses_below, read_folder, refuse_several

@@ -1,4 +1,4 @@
-"""What an analyst reads first: what happened, what is new, which scanners are known, and what could be blocked.
+"""The first screen for an analyst: what happened, what is new, which scanners are known, and what could be blocked.
 
 The page, the notebook's view, `telescope report --json` and the messages of `watch` all show this.
 """

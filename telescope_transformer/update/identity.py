@@ -78,7 +78,7 @@ def _retained(
 
 
 def _origin(new_id: int, group: int, stays: dict[int, Counter[int]], windows: int) -> Event:
-    """The event of a new cluster: a split if most of its windows come from former clusters, else a birth."""
+    """The event of a new cluster: a split if most of its windows come from former clusters, otherwise a birth."""
     parents = {old: groups[group] for old, groups in stays.items() if group in groups}
     if 2 * sum(parents.values()) > windows:
         return Event("split", new_id, tuple(sorted(parents)), windows)

@@ -92,8 +92,8 @@ def update(
             input is added; None keeps all.
         embedder: a function from windows to embeddings; None loads the model that the settings name, and adapts it if
             they ask for that.
-        refuse: called with the error of each input that cannot be added; the other inputs are added. With None, the
-            first error is raised.
+        refuse: called with the error of each input that cannot be added; all other inputs are added. If it is None,
+            the first error is raised.
         say: prints messages.
 
     Returns:
