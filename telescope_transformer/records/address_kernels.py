@@ -1,6 +1,6 @@
 """Compiled parsing and writing of IPv4 and IPv6 text; `addresses.py` is their interface on Arrow columns.
 
-An address is three numbers: `high` and `low` (the two 64-bit halves; an IPv4 address lies in `low`) and `kind`.
+An address is three numbers: `high` and `low` (the two 64-bit halves; an IPv4 address is in `low`) and `kind`.
 """
 
 import numpy as np
@@ -198,7 +198,7 @@ _OCTET_LENGTH = np.array([len(str(octet)) + 1 for octet in range(256)], dtype=np
 
 @njit(cache=True, nogil=True)
 def _write_dotted(out: np.ndarray, position: int, value: np.uint64) -> int:
-    """Writes a dotted quad; up to four bytes behind its end are overwritten."""
+    """Writes a dotted quad; may overwrite up to four bytes after its end."""
     for index in range(4):
         octet = (int(value) >> (24 - 8 * index)) & 255
         for place in range(4):

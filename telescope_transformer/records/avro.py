@@ -71,7 +71,7 @@ def _read_header(stream: BinaryIO) -> tuple[dict[str, bytes], bytes]:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether each value of a type takes at least one byte, so that the size of a block bounds its record count."""
+    """Whether each value of a type takes at least one byte, so that the size of a block bounds every count in it."""
     if isinstance(kind, dict):
         inner = kind.get("type")
         if inner == "array":

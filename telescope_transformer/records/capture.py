@@ -25,7 +25,7 @@ NEEDS_BYTES, FULL, AT_BLOCK, CORRUPT = range(4)
 
 
 class Window(NamedTuple):
-    """A stretch of a capture: its bytes, the offset of the first, and whether the capture ends with it."""
+    """Part of a capture: its bytes, the offset of the first byte, and whether the capture ends with it."""
 
     data: np.ndarray
     base: int
@@ -104,7 +104,7 @@ class Collector:
             )
 
     def chunks(self, walk: Walk, buffers: PacketBuffers, base: int) -> Iterator[Chunk]:
-        """The chunks that one walk completes, the first with its refused and skipped packets."""
+        """The chunks that a walk completes; the first one holds the walk's refused and skipped packets."""
         if not (walk.records or walk.refused or walk.skipped):
             return
         if walk.skipped:

@@ -38,7 +38,7 @@ class Leaf(NamedTuple):
 
 
 def leaves(schema: pa.Schema) -> dict[str, Leaf]:
-    """The columns of a schema by their names, those within structs with dots (`source.ip`)."""
+    """The columns of a schema by name; names within structs are joined by dots (`source.ip`)."""
     found: dict[str, Leaf] = {}
 
     def descend(field: pa.Field, path: tuple[str, ...]) -> None:

@@ -29,7 +29,7 @@ _KINDS = {
     ),
     "port": ("port", "portnumber", "portno"),
 }
-# These may be ends of something else, such as a request that a proxy forwards. Then `host` is the name of a service.
+# These may be the ends of something else, such as a request that a proxy forwards. Then `host` names a service.
 _VAGUE_ENDS = ("client", "remote", "peer", "victim", "server", "local")
 _NAMES_OF_ENDS = {
     f"{end}_{kind}": [
@@ -132,7 +132,7 @@ def meanings(path: str) -> list[tuple[str, int, int]]:
         plain = plain_name(name)
         if plain in _RANKS and not (dropped and plain in _VAGUE and name[0] != "@"):
             deep = DEEPEST if plain in _SENDERS else dropped
-            # Logstash writes `@timestamp`, the time of arrival, beside the `timestamp` of a record.
+            # Logstash adds `@timestamp`, the time of arrival, to the `timestamp` of a record.
             return [(field, deep, 2 * rank + name.startswith("@")) for field, rank in _RANKS[plain]]
     return []
 

@@ -43,7 +43,7 @@ _ARCHIVES = {
     b"version https://git-lfs.github.com/": "a pointer of Git LFS and not the file: fetch it with git lfs pull",
     b"/annex/objects/": "a pointer of git-annex and not the file: fetch it with git annex get",
 }
-# DuckDB writes its magic behind a checksum.
+# DuckDB writes its magic after a checksum.
 _DUCKDB = b"DUCK"
 _DUCKDB_AT = 8
 _PAGE = re.compile(rb"\s*<(?:!DOCTYPE html|html|\?xml)", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""What can be wrong with an input file as a whole; what is wrong with one row is a reject."""
+"""Errors of an input file as a whole; an error in a single row becomes a reject."""
 
 from pathlib import Path
 

@@ -107,7 +107,7 @@ def _split_header(line: bytes, delimiter: int) -> list[str]:
             if not found:
                 break
     names = [value.decode("utf-8", "replace").strip().strip("\"'").strip() for value in values]
-    # A delimiter behind the last name adds an empty one.
+    # A delimiter after the last name adds an empty name.
     return names[:-1] if len(names) > 1 and not names[-1] else names
 
 
@@ -294,7 +294,7 @@ class Table:
         return _DATE_AND_TIME.sub(rb"\1T\2", block) if self._joins else block
 
     def split(self, block: bytes, final: bool = True) -> tuple[RawBatch, bytes]:
-        """The rows of a block of whole lines, and what belongs to the next block: a row whose quote is still open."""
+        """The rows of a block of whole lines, and the rest for the next block: a row whose quote is still open."""
         block = self._joined_dates(_without_formulas(block))
         lines = block.count(b"\n") + 1
         width = len(self._wanted)

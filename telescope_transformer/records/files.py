@@ -26,7 +26,7 @@ HEAD_BYTES = 1 << 18
 """Bytes by which a format is recognised. The longest first lines seen are Suricata's statistics of many threads."""
 
 BLOCK_BYTES = 1 << 20
-# What Hive writes for a partition without a value.
+# Hive writes this for a partition without a value.
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 # No file format begins with this many zeros, and text in UTF-16 begins with at most one.
 _HOLE = bytes(16)

@@ -87,7 +87,7 @@ def as_arrow(records: Any) -> pa.Table:
             _check_columns(records)
             return pa.table({name: _array(values) for name, values in records.items()})
         if isinstance(records, Sequence) and all(isinstance(record, Mapping) for record in records):
-            # Every name of every record: a field may be missing in the first one.
+            # All names of all records, because the first record may lack a field.
             names = dict.fromkeys(name for record in records for name in record)
             return pa.table({name: _array([record.get(name) for record in records]) for name in names})
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:

@@ -125,7 +125,7 @@ class Stream:
 
 
 def goes_over_lines(head: bytes) -> int | None:
-    """Where the first value begins, if values span several lines; None if each line holds one."""
+    """Where the first value begins, if values span several lines; None if each line holds a value."""
     text = head.lstrip()
     lines = [line.strip() for line in text.split(b"\n", 2)]
     first = lines[0]
@@ -136,7 +136,7 @@ def goes_over_lines(head: bytes) -> int | None:
         return None
     alone = len(lines) == 1 or not any(lines[1:])
     if not _parsed(1, first.rstrip(b",")).reason or not _parsed(1, first.strip(b"[],")).reason:
-        # A whole array on one line may be longer than a line can be.
+        # A whole array on one line may exceed the limit on the length of a line.
         return 0 if alone and first[:1] == b"[" else None
     found = _CONTAINER.match(head)
     if found:
@@ -192,7 +192,7 @@ def _table_rows(record: dict[str, Any]) -> list[Any] | None:
     if _listed(names) and rows and all(isinstance(row, list) for row in rows):
         names = [str(name.get("name")) if isinstance(name, dict) else str(name) for name in names]
         return [dict(zip(names, row, strict=False)) for row in rows]
-    # The keys of nProbe's elements are numbers; the elements are not objects.
+    # nProbe's records also have numbers as keys, but their values are not objects.
     if _numbered(record) and all(isinstance(row, dict) for row in columns):
         return columns
     # All columns must have the same length, so that a small file cannot ask for many rows with many names.

@@ -214,7 +214,8 @@ def _ethernet(at: int, stop: int) -> tuple[int, int]:
 
 @njit(cache=True, nogil=True)
 def _ppp(at: int, stop: int) -> tuple[int, int]:
-    """PPP with or without address and control bytes, or Cisco's HDLC, which has an EtherType after these bytes."""
+    """PPP with or without address and control bytes, or Cisco's HDLC, whose address and control bytes precede an
+    EtherType."""
     if at + 4 > stop:
         return CUT, 0
     first = byte_at(at)

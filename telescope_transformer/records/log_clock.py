@@ -25,7 +25,7 @@ STAMP = re.compile(
 
 
 class LogClock:
-    """Times of log lines; those without a year lie at or before the last change of the file."""
+    """Reads times of log lines; those without a year are placed at or before the last change of the file."""
 
     def __init__(self, last_change: float) -> None:
         self._limit = datetime.fromtimestamp(last_change + 86_400, UTC)

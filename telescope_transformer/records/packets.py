@@ -160,7 +160,7 @@ def _clear(packet: Record) -> None:
 
 @njit(cache=True, nogil=True)
 def read_packet(start: int, stop: int, link_type: int, micros: int, packets: np.ndarray, index: int) -> int:
-    """Reads the packet between two addresses into `packets[index]` (PACKET) and says what it is, RECORD if valid.
+    """Reads the packet between two addresses into `packets[index]` (PACKET) and returns its status, RECORD if valid.
 
     If a packet is not IP, `ip_id` holds its EtherType, 0 if it has none.
     """

@@ -22,7 +22,7 @@ def partition_columns(
 
 
 def fields_of_partitions(file: InputFile, known: Collection[str], rows: int) -> dict[str, pa.Array]:
-    """A constant column of `rows` values for each field, found by its common names, that only a partition has.
+    """A constant column of `rows` values for each field that only a partition has; fields are found by common names.
 
     A partition without a value gives missing values.
     """

@@ -59,7 +59,7 @@ class Source(NamedTuple):
 class FlowRecords:
     """Flow records in memory, and the account of how they were read.
 
-    `table` follows `schema.FLOW_SCHEMA` less the optional columns that no input has; `rejects` follows
+    `table` follows `schema.FLOW_SCHEMA` without the optional columns that no input has; `rejects` follows
     `rejects.REJECTS_SCHEMA`; `sensors` maps sensor names to pseudo-addresses; `damage` lists the files that were cut
     off or corrupt, and `notes` holds all other notes for the user.
     """
@@ -77,7 +77,7 @@ class FlowRecords:
         return _summary(self.counts, self.notes, self.damage)
 
     def raise_if_damaged(self) -> None:
-        """Raises the first damage met, to be called once the records before it have been put to use."""
+        """Raises the first damage, if there is any. Call this after using the records before the damage."""
         if self.damage:
             raise self.damage[0]
 
@@ -257,7 +257,7 @@ class RecordScan:
         return _summary(self.counts, self.notes, self.damage)
 
     def raise_if_damaged(self) -> None:
-        """Raises the first damage met, to be called once the records before it have been put to use."""
+        """Raises the first damage, if there is any. Call this after using the records before the damage."""
         if self.damage:
             raise self.damage[0]
 

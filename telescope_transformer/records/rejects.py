@@ -28,7 +28,7 @@ MOST_KINDS = 50
 
 
 def escaped(value: object) -> str:
-    """Text from outside that is safe to show: undecodable bytes and control characters are escaped."""
+    """Text from outside, made safe to show: undecodable bytes and control characters are escaped."""
     if isinstance(value, Path):
         value = os.fsencode(value)
     if isinstance(value, bytes):

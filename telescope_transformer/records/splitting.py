@@ -144,11 +144,11 @@ def split_rows(
         else:
             found = _split_plain(data, at, end, delimiter, first, last)
             good = True
-        # A delimiter behind the last value adds an empty one.
+        # A delimiter after the last value adds an empty value.
         trailing = found == columns + 1 and first[columns] == last[columns]
         good = good and (found == columns or trailing)
         if not good and stop > end:
-            # Several lines do not make a row together, so each of them is judged alone.
+            # These lines do not make a row together, so each of them is judged alone.
             stop = end
         counts[row] = found
         kinds[row] = GOOD if good else (OPEN_QUOTE if cut else MALFORMED)

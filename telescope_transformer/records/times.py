@@ -25,8 +25,8 @@ FORM_MEANING = {
     NumberForm.WEBKIT: "microseconds since 1601 (Chrome)",
     NumberForm.TICKS: "hundreds of nanoseconds since the year 1 (.NET)",
 }
-# The years 1990 to 2100 in each form. As epoch numbers of any unit all of these lie before 1992 or after 2300, when
-# there was no telescope.
+# The years 1990 to 2100 in each form. Read as epoch numbers of any unit, all of these lie before 1992 or after 2300,
+# when there was no telescope.
 _COMPACT_RANGES = (
     (19900101, 21000101),
     (199001010000, 210001010000),
@@ -179,7 +179,7 @@ def _from_epochs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
     result = np.round(np.clip(micros, -1.0, float(LAST))).astype(np.int64)
     if exact is not None:
-        # Above 2**53 a float no longer holds every integer, so whole numbers are scaled as such.
+        # Above 2**53 a float no longer holds every integer, so integers are scaled as integers.
         factor = np.where(size < MILLIS_FROM, 1_000_000, np.where(size < MICROS_FROM, 1_000, 1))
         bounded = np.where(size >= 0, exact, -1)
         result = np.where(size < NANOS_FROM, bounded * factor, bounded // 1_000)

@@ -95,7 +95,7 @@ def _unpacked(values: pa.Array) -> pa.Array:
         values = pc.run_end_decode(values)
     if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
         values = values.cast(pa.large_binary())
-    # As text, decimals keep all their digits. Zeros behind the point could pass for thousands.
+    # As text, decimals keep all their digits. Zeros after the point could pass for thousands.
     if pa.types.is_null(values.type) or pa.types.is_decimal(values.type):
         return pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "").cast(pa.binary())
     return values
