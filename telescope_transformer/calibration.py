@@ -83,7 +83,7 @@ class Calibration:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self | None:
-        """Read the calibration beside a checkpoint; None if it has none.
+        """Read the calibration in a checkpoint's folder; None if it has none.
 
         Raises:
             CheckpointError: if the file is damaged or its values are impossible.

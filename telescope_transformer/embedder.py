@@ -51,7 +51,7 @@ def load(
         model: a checkpoint's folder or Hub id; None or "shipped" is the checkpoint in this package.
         device: device to compute on; None is the first GPU, or else the CPU.
         revision: branch, tag or commit of a Hub id.
-        token: for a private repository; None takes HF_TOKEN or the stored token.
+        token: access token for a private repository; None uses HF_TOKEN or the stored token.
 
     Raises:
         CheckpointError: if it is missing, damaged or of another architecture.
@@ -133,7 +133,7 @@ class Embedder:
             columns: field to column name; None finds columns by their common names.
             window: most records in a window.
             batch_size: windows to embed at once; None limits the records of a batch instead.
-            device: where to compute; None is the device given to `load`.
+            device: device to compute on; None is the device given to `load`.
             dtype: float32, float16 or bfloat16 to compute in; the result is float32.
             show_progress: whether to show a bar on stderr; None shows it on a terminal.
             normalize: scale rows to exact unit length; the network already does so up to rounding.
@@ -224,7 +224,8 @@ class Embedder:
             records: as for `encode`, with sources.
             columns: as for `encode`.
             window: as for `encode`.
-            steps: training steps; None takes the recipe's 200, half a minute on two cores; 0 only centres the model.
+            steps: training steps; None uses the recipe's 200, which take half a minute on two cores; 0 only centres
+                the model.
             seed: seed of the batches and of the choice of held-out sources.
             show_progress: whether to show a bar on a terminal.
 

@@ -26,7 +26,7 @@ from telescope_transformer.progress import progress_bar
 SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 # Records per batch, including padding. They fit into the caches of a core.
 BATCH_RECORDS = 4_096
-# Batches that a processor computes at a time; each takes some 40 MB.
+# Largest number of batches that a processor computes at a time. Each takes some 40 MB.
 MOST_AT_A_TIME = 8
 # The shortest window of a batch has at least this share of the longest one's records, which limits padding.
 SHORTEST_SHARE = 0.9
@@ -37,7 +37,7 @@ FP16_IN_SOFTWARE = "processors are faster in float32 than in float16; float32 is
 EMBEDDING_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json")
 # Names of the instructions in `torch.cpu.get_capabilities`, on x86 and on ARM.
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
-# Facts about the adaptation that produced a checkpoint, stored beside its weights (`learning.adapt`).
+# Facts about the adaptation that produced a checkpoint, stored in its folder (`learning.adapt`).
 ADAPTATION_FILE = "adaptation.json"
 KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
 
@@ -185,7 +185,7 @@ def embed_windows(
     """Embed a table of windows.
 
     Args:
-        windows: a row per window, as `windows.cut_windows` gives it.
+        windows: a row per window, as `windows.cut_windows` returns it.
         batch_records: records per batch, including padding.
         device: device that the model runs on; None is the first GPU, or else the CPU.
         dtype: float32, or float16 or bfloat16 to compute under autocast: faster, with differences of about 2e-3. If

@@ -10,7 +10,7 @@ class TelescopeError(Exception):
 
 
 class InputError(TelescopeError):
-    """An input file is missing, empty, truncated or not what it claims; the message names it."""
+    """An input file is missing, empty, truncated or not of the format that it claims; the message names it."""
 
 
 class NoRecordsError(InputError):
@@ -34,7 +34,7 @@ class TrainingError(TelescopeError):
 
 
 class SolverError(TelescopeError):
-    """A clustering solver failed or does not support what was asked for."""
+    """A clustering solver failed or does not support the request."""
 
 
 class WeightsError(SolverError, ValueError):

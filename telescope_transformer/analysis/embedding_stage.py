@@ -59,7 +59,7 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
     """Adapt the shipped model to the windows of a work folder, or use the adapted model that is already there.
 
     Returns:
-        The checkpoint that embeds the windows: `work / "model"`, or the one of the settings if nothing was adapted.
+        The checkpoint that embeds the windows: `work / "model"`, or that of the settings if nothing was adapted.
     """
     if settings.model is not None:
         return settings.model

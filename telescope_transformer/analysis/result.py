@@ -40,7 +40,7 @@ class Analysis:
         traffic: records and sources per day of all input; None uses those of the clusters.
         adaptation: result of the adaptation (`learning.adapt`); None if it was not tried.
         id: derived from the inputs of an analysis, or from the first input of a running analysis. Exports derive their
-            ids from it, so that they update earlier exports of the same analysis and no others.
+            ids from it, so that they update only earlier exports of the same analysis.
     """
 
     windows: pa.Table

@@ -6,8 +6,8 @@
     clusters/labels.npy, ...       the clustering
 
 Each stage's folder has a `stage.json` with the ingredients that it was made from; a run that needs the same result
-reuses it. A stage is built in a temporary folder and renamed when it is complete, so a killed run leaves nothing
-half-written.
+reuses it. A stage is built in a temporary folder and renamed when it is complete, so a killed run leaves no
+half-written stage.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 Scanners, backscatter and misconfigured hosts follow the schedule, walk or timer of their actor, which identifies it.
 Sources of a worm begin when they are infected, and each sends at a different rate. If two worms have the same ports,
-their sources can be distinguished only by the likelihood of their begin and volume.
+their sources can be distinguished only by the likelihood of their start and volume.
 """
 
 import numpy as np
@@ -67,7 +67,7 @@ def _drawn(settings: SimulationSettings) -> tuple[np.ndarray, int]:
 def _log_likelihood(begin: np.ndarray, volume: np.ndarray, members: np.ndarray) -> NDArray[np.float64]:
     """Log-likelihood (n,) that each source belongs to an actor, whose parameters are estimated from its members.
 
-    The delay between the begin of the worm (the begin of its first member) and an infection is exponential.
+    The delay between the start of the worm (that of its first member) and an infection is exponential.
     """
     delay = begin - begin[members].min()
     infected = np.where(delay >= 0, -np.maximum(delay, 0) / INFECTION_DELAY, -np.inf)

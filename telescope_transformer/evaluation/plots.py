@@ -75,7 +75,7 @@ def histograms(representation: Representation, windows: WindowSet, title: str) -
 
 
 def threshold_curves(curves: Curves, title: str) -> Figure:
-    """Edge scores and adjusted Rand index over the sweep, and the number of clusters beside them."""
+    """Edge scores, adjusted Rand index and the number of clusters over the sweep."""
     figure = Figure(figsize=(6, 3.8), layout="constrained")
     axes: Axes = figure.subplots()
     thresholds = np.array(curves["threshold"], dtype=float)

@@ -50,7 +50,7 @@ class Split:
         return self
 
     def part(self, name: str) -> WindowSet:
-        """The windows of the part of this name, one of `PARTS`."""
+        """The windows of the part with this name, one of `PARTS`."""
         parts: dict[str, WindowSet] = vars(self)
         return parts[name]
 
@@ -67,8 +67,8 @@ def make_split(
         windows: windows of any length, grouped by source and in time order.
         length: records in each window of the result.
         seed: seed of the hash and of the draw of windows.
-        hold_out: what is kept on one side of the split: "source", "prefix" (all sources of a /24) or "organisation"
-            (all sources of an organisation, or of a /24 if it is unknown).
+        hold_out: unit that is kept on one side of the split: "source", "prefix" (all sources of a /24) or
+            "organisation" (all sources of an organisation, or of a /24 if it is unknown).
 
     Raises:
         DatasetError: if `hold_out` is none of these, or too few sources are left to compare any.

@@ -37,7 +37,7 @@ class EvaluationSettings:
         window: records in each window.
         max_windows: most windows per source, drawn at random.
         splits: seeds of the splits.
-        hold_out: what is kept on one side of a split, one of `HOLD_OUTS`.
+        hold_out: unit that is kept on one side of a split, one of `HOLD_OUTS`.
         columns: record field to column, for CSV and Parquet.
         distinct: drop records that equal another in every field.
         test: other flow-record files to use as unseen sources, with their own `test_columns`.

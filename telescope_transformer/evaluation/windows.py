@@ -21,7 +21,7 @@ class WindowSet:
     """n windows of exactly `length` records each.
 
     Args:
-        table: a row per window, as `windows.fixed_windows` gives it.
+        table: a row per window, as `windows.fixed_windows` returns it.
 
     Raises:
         DatasetError: if the windows differ in length, since the length could reveal the source.

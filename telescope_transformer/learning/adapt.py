@@ -60,9 +60,9 @@ class AdaptSettings:
     Args:
         recipe: YAML file of options of training, or the name of a shipped recipe.
         from_scratch: start from random weights of the recipe's architecture instead of the base's weights.
-        steps: number of training steps; None takes the recipe's, 0 only centres the model.
+        steps: number of training steps; None uses the recipe's, 0 only centres the model.
         seconds: budget of wall-clock time, which limits the steps; None is no limit.
-        batch_pairs: pairs per step; None takes the recipe's, or half the number of sources if that is smaller.
+        batch_pairs: pairs per step; None uses the recipe's, or half the number of sources if that is smaller.
         seed: seed of the weights, the batches and the choice of held-out sources.
         hold_out: share of the sources that is held out.
         min_sources: with fewer sources to learn from, the base is only centred.

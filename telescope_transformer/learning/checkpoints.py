@@ -85,7 +85,7 @@ def newest_whole(folder: Path) -> Path | None:
 
 
 def find_fault(checkpoint: Path) -> str | None:
-    """What is wrong with a checkpoint, or None."""
+    """Description of what is wrong with a checkpoint, or None."""
     try:
         seal = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
         if STATE not in seal:

@@ -1,4 +1,4 @@
-"""The state of a run in a checkpoint. It is JSON and safetensors, so that continuing a run unpickles nothing.
+"""The state of a run in a checkpoint, as JSON and safetensors, so that nothing is unpickled to continue a run.
 
 `model.safetensors` and `optimizer.safetensors` hold tensors, `state.json` the plain values of optimizer, learning-rate
 schedule and gradient scaler, and `random-N.safetensors` the random numbers of process N.

@@ -56,7 +56,7 @@ def store_of_windows(windows: pa.Table, tokenizer: FlowTokenizer) -> RecordStore
     """The store of a table of windows, in memory.
 
     Args:
-        windows: a row per window, as `windows.cut_windows` gives it.
+        windows: a row per window, as `windows.cut_windows` returns it.
     """
     places, gaps, index = _arrange(windows.select(["source", "start", "end", "n_records"]))
     total = int(index["n_records"].to_numpy().sum())

@@ -1,6 +1,6 @@
 """Train or fine-tune a model on prepared datasets.
 
-The output is the model's directory (`from_pretrained` and `telescope push` take it). Beside the model it holds
+The output is the model's directory (`from_pretrained` and `telescope push` accept it). Besides the model it holds
 checkpoints, the log (`log.jsonl`), the tracker's files and `training.json`, which says how the model was made. The
 same call continues a run that was killed.
 """
@@ -70,7 +70,7 @@ def train(paths: TrainingPaths, arguments: TrainingArguments) -> dict[str, Any]:
         output.mkdir(parents=True, exist_ok=True)
     arguments = with_precision_of_device(arguments)
     accelerator = make_accelerator(arguments, output)
-    # The same seed, so that every process has the same initial weights.
+    # All processes have the same seed, so that they have the same initial weights.
     set_seed(arguments.seed)
     model, tokenizer = make_model(arguments, paths.start_from, paths.revision)
     stores = open_stores(accelerator, paths, tokenizer)
@@ -157,7 +157,7 @@ def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
     """Create the accelerator with the devices and processes that the launcher set up.
 
     Raises:
-        TrainingError: if the launcher started another number of processes than asked for, or the tracker is unknown.
+        TrainingError: if the launcher did not start the requested number of processes, or the tracker is unknown.
     """
     name = arguments.tracker
     trackers = [str(tracker) for tracker in get_available_trackers()]
@@ -183,11 +183,11 @@ def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
 
 
 def check_world_size(started: int, environment: Mapping[str, str]) -> None:
-    """Compare the number of processes that train together with the number that the launcher was asked for.
+    """Compare the number of processes that train together with the number requested from the launcher.
 
     Raises:
         TrainingError: if they differ. If its configuration does not fit the machine, Accelerate silently starts a
-            single process, or several that do not know of each other.
+            single process, or several processes that do not know about each other.
     """
     launched = int(environment.get("WORLD_SIZE", 1))
     if launched != started:
@@ -195,7 +195,7 @@ def check_world_size(started: int, environment: Mapping[str, str]) -> None:
             f"the launcher started {launched} processes, but each would train alone: the configuration is for GPUs "
             "that this machine does not have; the configuration cpu_two_processes.yaml with --cpu is for the CPU"
         )
-    # The launcher sets the address only if it was asked for several processes.
+    # The launcher sets the address only if several processes were requested.
     if "MASTER_ADDR" in environment and "WORLD_SIZE" not in environment and started == 1:
         raise TrainingError(
             "several processes were asked for, but `accelerate launch --cpu` starts one: use "

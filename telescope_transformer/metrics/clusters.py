@@ -63,8 +63,8 @@ def edge_scores(
         truth, clusters: (n,) labels of any kind.
         weights: (n,) at least 0, how often each window counts. The weight of a pair is the product of its windows'
             weights.
-        sources: (n,) labels of windows that are drawn together and so have equal weights; the weight of a pair inside
-            a source is that weight, not its square. None: each window is drawn on its own.
+        sources: (n,) labels of windows that are drawn together and therefore have equal weights; the weight of a pair
+            inside a source is that weight, not its square. None means that each window is drawn separately.
 
     Returns:
         `join_precision`, `join_recall`, `join_f1` and the same for `cut_`.

@@ -159,7 +159,7 @@ def same_source_statistics(embeddings: np.ndarray, sources: np.ndarray) -> Mappi
 
 
 def _levels(scores: np.ndarray, groups: np.ndarray, n_groups: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Distinct positive scores, ascending in each group, and where each group's begin (groups + 1)."""
+    """Distinct positive scores, ascending in each group, and the offset of each group's scores (groups + 1)."""
     order = np.lexsort((scores, groups))
     scores, groups = scores[order], groups[order]
     new = np.ones(len(scores), bool)

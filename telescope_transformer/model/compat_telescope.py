@@ -1,4 +1,4 @@
-"""What the model takes from transformers beyond its documented interface, in one place.
+"""The functions that the model uses from transformers beyond its documented interface, in one place.
 
 transformers 5 uses these functions in its own models but does not promise to keep them. Everything else in this folder
 uses public classes. `tests/model/test_common.py` fails if one of these functions changes.

@@ -54,7 +54,7 @@ def has_predecessor(real: torch.Tensor) -> torch.Tensor:
 
 
 class TelescopeTimeScales(nn.Module):
-    """Seconds since the previous record, until the next record, and since the begin of the window, on a radial basis.
+    """Seconds since the previous record, until the next record, and since the start of the window, on a radial basis.
 
     Flags mark equal times, and the two ends of the window, where there is no previous or next record.
     """

@@ -1,4 +1,4 @@
-"""Tokens of flow records: a fixed number of words per record, with the inter-arrival time beside them.
+"""Tokens of flow records: a fixed number of words per record, and the inter-arrival time as a separate input.
 
 The record `{"dst_ip": "192.0.2.1", "dst_port": 443, "protocol": 6}` becomes the words `dst_octet_1:192 dst_octet_2:0
 dst_octet_3:2 dst_octet_4:1 dst_port:443 protocol:6`. The ids come from a word-level vocabulary of the `tokenizers`

@@ -110,7 +110,7 @@ class Cutter:
         settings = self._settings
         times = records["timestamp"].slice(begin).to_numpy()
         starts = window_starts(stretches[begin:], times, settings.window, settings.min_records, settings.session_gap)
-        # The begin of a window is final once `min_records` records follow it.
+        # The start of a window is final once `min_records` records follow it.
         known = starts[starts <= len(times) - settings.min_records]
         return begin + int(known[-1]), bool(known[-1] > 0)
 

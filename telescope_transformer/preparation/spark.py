@@ -171,7 +171,7 @@ def stage(scan: Any, directory: Path, scratch: Path, settings: PreparationSettin
 
 
 def _read_part(part: Any, account: Path, annotate: Annotate) -> Iterator[pa.RecordBatch]:
-    """Yield the records of one file with Spark's types, and finally write the account beside them."""
+    """Yield the records of one file with Spark's types, and finally write the account of what was read."""
     present: set[str] = set()
     destinations: dict[int, str] = {}
     for batch in part:

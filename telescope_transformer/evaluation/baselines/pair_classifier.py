@@ -1,6 +1,6 @@
-"""A supervised classifier of pairs on hand-made features: a reference for how well sources can be told apart.
+"""A supervised classifier of pairs on hand-made features: a reference for how well sources can be distinguished.
 
-It gives no vectors, so it supports neither search nor clustering in linear memory.
+It computes no vectors, so it supports neither search nor clustering in linear memory.
 """
 
 from collections.abc import Callable, Sequence
