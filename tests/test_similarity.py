@@ -91,7 +91,7 @@ def test_many_rows_are_searched_approximately_with_high_recall(
     assert (found[:, 0] == exact[:, 0]).mean() > 0.95
     same = found == exact
     np.testing.assert_allclose(found_products[same], products[same], atol=1e-5)
-    # More rows than the nearest lists hold.
+    # More rows than the nearest lists contain.
     assert sorted(nearly.of(queries[:1], 800)[0][0].tolist()) == list(range(800))
 
 

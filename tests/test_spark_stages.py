@@ -42,7 +42,7 @@ class Broadcast:
         self.value = value
 
 
-# Spark pickles tasks with a copy of it.
+# Spark pickles tasks with its own copy of cloudpickle.
 cloudpickle = pytest.importorskip("cloudpickle")
 
 

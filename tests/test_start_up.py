@@ -23,7 +23,7 @@ def test_the_commands_are_listed_without_a_heavy_library() -> None:
 
 @pytest.mark.parametrize("module", ["telescope_transformer.analysis", "telescope_transformer.update.summary"])
 def test_an_analysis_imports_what_it_uses(module: str) -> None:
-    """Training, Spark, the index of neighbours and `datasets` are imported where they are needed."""
+    """Training, Spark, the nearest-neighbour index and `datasets` are imported only where they are needed."""
     found = loaded_by(f"import {module}")
     unused = (
         "datasets",

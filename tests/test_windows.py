@@ -132,7 +132,7 @@ def test_the_order_of_the_rows_and_their_chunks_changes_nothing():
 
 
 def naive_sessions(times, window, min_records, gap):
-    """Sizes of the windows of one source, by a plain loop."""
+    """The sizes of the windows of one source, computed by a plain loop."""
     sizes, begin = [], 0
     for i in range(1, len(times)):
         enough = i - begin >= min_records and len(times) - i >= min_records

@@ -46,7 +46,7 @@ def batch(model: TelescopeForContrastiveLearning) -> dict[str, torch.Tensor]:
 def test_hidden_states_and_attentions_are_recorded(
     model: TelescopeForContrastiveLearning, batch: dict[str, torch.Tensor]
 ) -> None:
-    """By `capture_outputs` and `merge_with_config_defaults`, which compat_telescope imports from transformers."""
+    """Tests `capture_outputs` and `merge_with_config_defaults`, which compat_telescope imports from transformers."""
     model.set_attn_implementation("eager")
     plain = model(**batch)
     assert plain.hidden_states is None
@@ -61,7 +61,7 @@ def test_hidden_states_and_attentions_are_recorded(
 
 
 def test_a_tuple_is_given_on_request(model: TelescopeForContrastiveLearning, batch: dict[str, torch.Tensor]) -> None:
-    """By `can_return_tuple`, which compat_telescope imports from transformers."""
+    """Tests `can_return_tuple`, which compat_telescope imports from transformers."""
     found = model(**batch, return_dict=False)
     assert isinstance(found, tuple)
     assert any(torch.equal(part, model(**batch).embeddings) for part in found if isinstance(part, torch.Tensor))
@@ -113,6 +113,6 @@ def test_dynamic_quantisation_changes_embeddings_little(
 
 
 def test_another_number_of_tokens_is_refused(model: TelescopeForContrastiveLearning) -> None:
-    """Each field has a table of its own values, so there is no common table of tokens to resize."""
+    """Each field has a separate embedding table, so there is no common table of tokens to resize."""
     with pytest.raises(NotImplementedError, match="each field has a table of its own values"):
         model.resize_token_embeddings(10)

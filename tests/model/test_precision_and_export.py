@@ -40,7 +40,7 @@ def make_batch(config: TelescopeConfig, batch: int, records: int, *, padded: boo
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_keeps_unit_length(model: TelescopeForContrastiveLearning, dtype: torch.dtype) -> None:
     batch = make_batch(model.config, 5, 9)
-    # A gap of twelve days is more microseconds than half precision holds.
+    # A gap of twelve days has more microseconds than half precision can represent.
     batch["inter_arrival"][:, 1] = 1e6
     exact = model(**batch).embeddings
     half = model.to(dtype)(**batch).embeddings

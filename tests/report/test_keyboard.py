@@ -110,7 +110,7 @@ def test_clusters_can_be_told_apart_without_colour(page: Page) -> None:
     named = page.value("[...document.querySelectorAll('#legend li')].map((item) => item.textContent)")
     names = page.value("[...document.querySelectorAll('button.name')].map((button) => button.textContent)")
     assert named == names
-    # Names stand on the map itself, where each cluster is densest.
+    # Names are shown on the map itself, at the densest place of each cluster.
     placed = """loadReport().then((report) => {
       const map = new WindowMap(report, () => {});
       map.draw();

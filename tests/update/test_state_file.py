@@ -1,4 +1,4 @@
-"""State files that a full disk leaves behind."""
+"""State files after the disk was full."""
 
 from pathlib import Path
 
