@@ -96,7 +96,7 @@ def _text_entries(path: Path, text: str, period: Period | None) -> Iterator[Entr
         try:
             prefixes = parse_prefixes(entry if _RANGE.fullmatch(entry) else entry.split()[0])
         except (ValueError, TypeError) as error:
-            raise InputError(f"{path}: line {number}: {entry[:100]!r} is no address, CIDR or range") from error
+            raise InputError(f"{path}: line {number}: {entry[:100]!r} is not an address, CIDR or range") from error
         yield from (Entry(prefix, label, period) for prefix in prefixes)
 
 
@@ -126,7 +126,7 @@ def _ipset_entries(path: Path, text: str, period: Period | None, notes: list[str
             # An entry of a set with several dimensions separates them by commas: address,port.
             prefixes = parse_prefixes(words[2].split(",")[0])
         except (ValueError, TypeError) as error:
-            raise InputError(f"{path}: line {number}: {words[2][:100]!r} is no address, CIDR or range") from error
+            raise InputError(f"{path}: line {number}: {words[2][:100]!r} is not an address, CIDR or range") from error
         yield from (Entry(prefix, words[1], period) for prefix in prefixes)
     if skipped:
         notes.append(f"{path}: {skipped} `nomatch` entries were skipped")
@@ -147,7 +147,7 @@ def table_entries(path: Path, table: pa.Table) -> Iterator[Entry]:
     bounds = ["prefix"] if "prefix" in columns else ["first", "last"]
     missing = {"name", *bounds} - set(columns)
     if missing:
-        raise InputError(f"{path}: a table of scanner lists has no column {', '.join(sorted(missing))}")
+        raise InputError(f"{path}: the table of scanner lists has no column {', '.join(sorted(missing))}")
     columns.setdefault("period", [None] * table.num_rows)
     rows = zip(*(columns[name] for name in (*bounds, "name", "period")), strict=True)
     for number, (*ends, name, period) in enumerate(rows, start=1):
@@ -163,7 +163,7 @@ def table_entries(path: Path, table: pa.Table) -> Iterator[Entry]:
 
 def _file_entries(path: Path, root: Path, notes: list[str]) -> Iterator[Entry]:
     if path.stat().st_size > _LONGEST_FILE:
-        raise InputError(f"{path}: longer than {_LONGEST_FILE >> 20} MiB: this is no list of addresses")
+        raise InputError(f"{path}: longer than {_LONGEST_FILE >> 20} MiB: this is not a list of addresses")
     content = path.read_bytes()
     if content.startswith(_PARQUET):
         try:
@@ -187,7 +187,7 @@ def _list_entries(path: Path, text: str, period: Period | None, notes: list[str]
         except ValueError as error:
             raise InputError(f"{path}: incomplete or invalid JSON: {error}") from error
         except RecursionError as error:
-            raise InputError(f"{path}: JSON that is nested too deep") from error
+            raise InputError(f"{path}: JSON that is nested too deeply") from error
         yield from _misp_entries(path, content, period, notes)
     elif re.match(r"(create|add|-N|-A) \S+ ", start):
         yield from _ipset_entries(path, text, period, notes)

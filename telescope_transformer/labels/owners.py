@@ -185,7 +185,7 @@ def _tsv_ranges(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, int, in
             raise InputError(f"{path}, row {number}: expected first, last, AS number, country and name, not {row!r}")
         first, last = (_address(path, number, text) for text in row[:2])
         if first.version != last.version or int(first) > int(last):
-            raise InputError(f"{path}, row {number}: {row[0]!r} to {row[1]!r} is no range")
+            raise InputError(f"{path}, row {number}: {row[0]!r} to {row[1]!r} is not a range of addresses")
         owner = Owner(None, None, _country(row[2])) if len(row) == 3 else _row_owner(*row[2:])
         if owner != Owner():
             yield first.version, int(first), int(last), owner

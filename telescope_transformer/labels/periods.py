@@ -35,7 +35,7 @@ def parse_period(text: str) -> Period:
     """
     found = _PERIOD.fullmatch(text.strip())
     if not found:
-        raise ValueError(f"{text[:50]!r} is no period such as 2024-03-14, 2024-03, 2024 or 2024-01..2024-06")
+        raise ValueError(f"{text[:50]!r} is not a period such as 2024-03-14, 2024-03, 2024 or 2024-01..2024-06")
     first, last = _days(found[1])[0], _days(found[2] or found[3] or found[1])[1]
     if first > last:
         raise ValueError(f"{text[:50]!r} ends before it begins")

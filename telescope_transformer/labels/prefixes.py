@@ -204,13 +204,13 @@ class PrefixLabels:
         lines = [f"{self.prefix_count:,} prefixes of {len(self.names):,} labels"]
         if self.span:
             first, last = (EPOCH + timedelta(days=day) for day in self.span)
-            lines.append(f"dated entries of {first} to {last} label records up to {REACH_DAYS} days from their date")
-        for is_contested, winner in ((False, "the first by name"), (True, "the malicious group")):
+            lines.append(f"dated entries from {first} to {last} label records up to {REACH_DAYS} days from their date")
+        for is_contested, winner in ((False, "the alphabetically first label"), (True, "the malicious group")):
             found = [tie for tie in self.ties if tie.is_contested == is_contested]
             if found:
                 subject = "1 prefix is" if len(found) == 1 else f"{len(found):,} prefixes are"
                 example = f"{found[0].prefix}: {', '.join(found[0].labels)}"
-                lines.append(f"{subject} in several lists, and {winner} counts ({example})")
+                lines.append(f"{subject} in several lists: {winner} counts ({example})")
         return "\n".join([*lines, *self.notes])
 
     def label(self, addresses: pa.Array | pa.ChunkedArray, days: np.ndarray | None = None) -> pa.Array:

@@ -57,13 +57,13 @@ def _read_bytes(stream: BinaryIO, largest: int) -> bytes:
 def _read_header(stream: BinaryIO) -> tuple[dict[str, bytes], bytes]:
     """Reads the metadata and the marker that ends each block."""
     if stream.read(len(_MAGIC)) != _MAGIC:
-        raise ValueError("it does not begin as an Avro file")
+        raise ValueError("it does not begin like an Avro file")
     metadata: dict[str, bytes] = {}
     while count := _read_long(stream):
         if count < 0:
             _read_long(stream)
         if abs(count) + len(metadata) > 1000:
-            raise ValueError(f"{abs(count)} entries of metadata")
+            raise ValueError(f"{abs(count)} metadata entries")
         for _ in range(abs(count)):
             key = _read_bytes(stream, _MOST_METADATA).decode("utf-8")
             metadata[key] = _read_bytes(stream, _MOST_METADATA)
@@ -101,7 +101,7 @@ def _unpacked(data: bytes, codec: str) -> bytes:
         if len(content) > _LARGEST_BLOCK:
             raise ValueError(f"a block of more than {_LARGEST_BLOCK >> 20} MiB")
         return bytes(content)
-    raise ValueError(f"the codec {codec!r} is not known")
+    raise ValueError(f"unknown codec {codec!r}")
 
 
 def _bounded(decompressor: Any, data: bytes) -> bytes:
@@ -151,13 +151,13 @@ class AvroFile:
     def _checked(self, schema: Any) -> dict[str, Any]:
         """The fields of a schema by name."""
         if not isinstance(schema, dict) or schema.get("type") != "record":
-            raise NotFlowRecords(self._file.name, "Avro, but not of records")
+            raise NotFlowRecords(self._file.name, "Avro, but its schema does not describe records")
         fields = {str(field["name"]): field["type"] for field in schema["fields"]}
         odd = [name for name, kind in fields.items() if not _is_plain(kind)]
         if odd:
             raise NotFlowRecords(
                 self._file.name,
-                f"Avro, but no FlowTuple of version 3 or 4: the field {escaped(odd[0])} has the "
+                f"Avro, but not FlowTuple version 3 or 4: the field {escaped(odd[0])} has the "
                 f"type {escaped(fields[odd[0]])[:100]}",
             )
         return fields
@@ -184,7 +184,7 @@ class AvroFile:
         if not 0 <= count <= len(content):
             raise ValueError(f"{count} records in {len(content)} bytes")
         if stream.read(_SYNC_BYTES) != self._sync:
-            raise ValueError("a block does not end with the marker of the file")
+            raise ValueError("a block does not end with the file's sync marker")
         inner = io.BytesIO(content)
         records = [self._fastavro.schemaless_reader(inner, self._schema, None) for _ in range(count)]
         return records  # type: ignore[return-value]

@@ -99,8 +99,8 @@ class Collector:
         self._table = None if context.per_packet else FlowTable(context.inactivity_seconds)
         if self._table is not None:
             context.note(
-                "packets of one 5-tuple are one flow record, which a silence of more than "
-                f"{context.inactivity_seconds:g} s ends"
+                "packets of one 5-tuple form one flow record, until more than "
+                f"{context.inactivity_seconds:g} s pass without a packet"
             )
 
     def chunks(self, walk: Walk, buffers: PacketBuffers, base: int) -> Iterator[Chunk]:

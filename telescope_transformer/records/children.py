@@ -64,7 +64,7 @@ def _blocks(process: "subprocess.Popen[bytes]", file: InputFile) -> Generator[by
         while selector.get_map():
             ready = selector.select(LONGEST_SILENCE)
             if not ready:
-                raise DamagedInput(file.name, None, f"no output for {LONGEST_SILENCE:g} s: the program was ended")
+                raise DamagedInput(file.name, None, f"no output for {LONGEST_SILENCE:g} s: the program was stopped")
             for key, _ in ready:
                 block = os.read(key.fd, _READ_BYTES)
                 if not block:
@@ -76,6 +76,6 @@ def _blocks(process: "subprocess.Popen[bytes]", file: InputFile) -> Generator[by
                     complained += len(block)
                     if complained > MOST_COMPLAINTS:
                         raise DamagedInput(
-                            file.name, None, f"the program complains without end and was ended: {escaped(complaint)}"
+                            file.name, None, f"the program kept printing errors and was stopped: {escaped(complaint)}"
                         )
     return complaint

@@ -58,7 +58,7 @@ def resolve_schema(file: InputFile, schema: pa.Schema, context: ReadContext) -> 
     try:
         found = leaves(schema)
     except UnicodeError as error:
-        raise InputError(f"{file.name}: names of columns that are not UTF-8: {escaped(error)}") from error
+        raise InputError(f"{file.name}: column names are not UTF-8: {escaped(error)}") from error
     # A name that occurs twice is listed twice, so that `resolve_columns` refuses it if a field needs it.
     names = [*found, *(name for name, times in Counter(schema.names).items() if times > 1)]
     own = [name for name in file.partitions if name not in names]

@@ -27,21 +27,21 @@ _ARCHIVES = {
     b"PK\x03\x04": "a zip archive: unpack it first; save an Excel workbook as CSV",
     b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive: unpack it first",
     b"Rar!\x1a\x07": "a RAR archive: unpack it first",
-    b"\x1f\x9d": "compressed by compress(1): gunzip reads it",
+    b"\x1f\x9d": "compressed with compress(1): decompress it with gunzip first",
     **dict.fromkeys((b"x\x01", b"x\x9c", b"x\xda"), "a bare zlib stream: decompress it first, with pigz -dz"),
-    b"\x02\x21\x4c\x18": "of the legacy LZ4 format: decompress it with lz4 -d first",
+    b"\x02\x21\x4c\x18": "a file in the legacy LZ4 format: decompress it with lz4 -d first",
     b"SQLite format 3\0": "an SQLite database: export its table as CSV, with sqlite3 -header -csv",
     b"ElfFile\0": "a Windows event log: read the log of Windows Firewall, pfirewall.log, instead",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an Excel workbook: save it as CSV",
     b"\xff\x06\x00\x00sNaPpY": "a framed Snappy stream: decompress it first",
-    b"\xde\xad\xbe\xef": "a file of SiLK: print it with rwcut",
-    b"\xcf\x10": "a file of flow-tools: print it with flow-export -f2",
-    b"snoop\0\0\0": "a capture of snoop: convert it with editcap -F pcap",
+    b"\xde\xad\xbe\xef": "a SiLK file: print it with rwcut",
+    b"\xcf\x10": "a flow-tools file: print it with flow-export -f2",
+    b"snoop\0\0\0": "a snoop capture: convert it with editcap -F pcap",
     b"\x89HDF\r\n\x1a\n": "an HDF5 file: export its table as Parquet or CSV",
-    b"FEA1": "a Feather file of version 1: write it as version 2 or as Parquet",
+    b"FEA1": "a Feather version 1 file: save it as version 2 or as Parquet",
     b"PARE": "an encrypted Parquet file: decrypt it first",
-    b"version https://git-lfs.github.com/": "a pointer of Git LFS and not the file: fetch it with git lfs pull",
-    b"/annex/objects/": "a pointer of git-annex and not the file: fetch it with git annex get",
+    b"version https://git-lfs.github.com/": "a Git LFS pointer, not the file itself: fetch it with git lfs pull",
+    b"/annex/objects/": "a git-annex pointer, not the file itself: fetch it with git annex get",
 }
 # DuckDB writes its magic after a checksum.
 _DUCKDB = b"DUCK"
@@ -76,7 +76,7 @@ def archive_hint(head: bytes) -> str | None:
     if head[_DUCKDB_AT : _DUCKDB_AT + len(_DUCKDB)] == _DUCKDB:
         return "a DuckDB database: export its table with COPY name TO 'name.parquet'"
     if _PAGE.match(head):
-        return "a page of HTML or XML, perhaps an error that was saved in place of the file"
+        return "an HTML or XML page, perhaps an error message saved in place of the file"
     compressed_again = next(
         (name for name, magic in _MAGICS.items() if head.startswith(magic) and name != "lzma"), None
     )

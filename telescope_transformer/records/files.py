@@ -193,7 +193,7 @@ def _from_url(url: str) -> list[InputFile]:
                 copy = _spooled(iter(lambda stream=stream: stream.read(BLOCK_BYTES), b""))  # type: ignore[misc]
             copies.append(InputFile(copy, name=escaped(remote.full_name)))
     except ImportError as error:
-        advice = "; pip install 'telescope-transformer[remote]' brings what s3:// needs"
+        advice = "; pip install 'telescope-transformer[remote]' installs what s3:// needs"
         raise InputError(f"{escaped(url)}: {escaped(error)}{advice}") from error
     except Exception as error:  # Each remote file system raises its own errors.
         # Some errors only repeat the URL, and have the reason as their cause.

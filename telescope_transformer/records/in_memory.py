@@ -103,7 +103,7 @@ def _check_columns(columns: Mapping[str, Any]) -> None:
     for name, values in columns.items():
         if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
             raise FlowRecordError(
-                f"{NAME} are a dictionary in which {name!r} is one value, {values!r}, and not a column of values: "
+                f"{NAME} are a dictionary in which {name!r} is a single value, {values!r}, not a column of values: "
                 "put a single record into a list"
             )
 

@@ -35,7 +35,7 @@ from telescope_transformer.records.validation import Chunk, Validator
 
 BLOCK_BYTES = 4 << 20
 _REQUIRED = ("timestamp", "src_ip", "protocol", "dst_port")
-_NO_TEXT = "a value holds half of a surrogate pair, which is no character"
+_NO_TEXT = "a value holds half of a surrogate pair, which is not a character"
 _LONGEST_LISTING = 500
 """Most characters of an object's names in a message."""
 
@@ -195,7 +195,7 @@ class _Reading:
         if self.unknown is not None and not self.used and self.file.given:
             names = escaped(", ".join(map(str, self.unknown))[:_LONGEST_LISTING])
             self.context.note(
-                f"no object has a time and a source by a common name; the first has {names}", self.file.name
+                f"no object has a time and a source under a common name; the first has {names}", self.file.name
             )
         for dialect in self.dialects:
             if dialect.absent and dialect.name in self.met - self.used:
@@ -224,7 +224,7 @@ class _Reading:
         found |= fields_of_partitions(self.file, found, len(batch.rows))
         raw = {field: raw[field] for field in absent if field in _REQUIRED} | found
         if "protocol" in absent and "protocol" not in found:
-            self.context.note(f"records tell no protocol: {ONE_PROTOCOL}", self.file.name)
+            self.context.note(f"the records give no protocol: {ONE_PROTOCOL}", self.file.name)
         if "dst_ip" not in raw:
             self.context.note(NO_DESTINATION, self.file.name)
         return self.validators[name].chunk(raw, np.array(batch.rows, dtype=np.int64))

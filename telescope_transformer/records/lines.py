@@ -80,7 +80,9 @@ class TextBlocks:
             held.append(block)
             size += len(block)
             if size > LONGEST_LINE:
-                raise InputError(f"{self._name}: a line is longer than {LONGEST_LINE >> 20} MiB: no records as text")
+                raise InputError(
+                    f"{self._name}: a line is longer than {LONGEST_LINE >> 20} MiB: this is not a text file of records"
+                )
         if size and self.damage is None:
             yield _clean(b"".join(held))
 

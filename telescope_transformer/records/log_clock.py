@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from telescope_transformer.records.dates import UNCLEAR_ZONES, ZONES
 
-GUESSED = "times without a year or a zone are taken as UTC, before the file's last change"
+GUESSED = "times without a zone are taken as UTC, and those without a year as the latest before the file's last change"
 """The note for the user if a year was guessed."""
 
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

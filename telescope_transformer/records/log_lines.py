@@ -61,7 +61,7 @@ def read_lines(file: InputFile, context: ReadContext, parse: LineParser, optiona
             [number for number, _ in bad],
             ["row"] * len(bad),
             [line for _, line in bad],
-            ["a message of a known number, but of a form that is not known"] * len(bad),
+            ["a message with a known number, but in an unknown form"] * len(bad),
         )
         columns = record_columns(records, (*TUPLE, *optional))
         yield validator.chunk(columns, np.array(rows, dtype=np.int64), malformed, skipped)

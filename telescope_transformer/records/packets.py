@@ -49,8 +49,8 @@ REASONS = {
     CUT_IP: "shorter than its IP header",
     BAD_IP: "IP version or lengths contradict each other",
     CUT_TRANSPORT: "ends before the ports or the ICMP type",
-    BAD_TIME: "time out of range, or none",
-    NO_INTERFACE: "of an interface that is not described",
+    BAD_TIME: "time missing or out of range",
+    NO_INTERFACE: "its interface is not described",
 }
 
 _DEEPEST_EXTENSIONS = 16

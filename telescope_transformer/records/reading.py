@@ -134,8 +134,11 @@ class RecordScan:
         if self.sensors:
             named = ", ".join(list(self.sensors)[:_SENSORS_NAMED])
             more = f" and {len(self.sensors) - _SENSORS_NAMED:,} more" if len(self.sensors) > _SENSORS_NAMED else ""
-            notes.append(f"destinations that are names stand as sensors with pseudo-addresses: {escaped(named)}{more}")
-        notes += [f"the sensor name {name!r} hashes like another" for name in self._context.sensors.collisions]
+            notes.append(f"destinations that are sensor names get pseudo-addresses: {escaped(named)}{more}")
+        notes += [
+            f"the sensor name {name!r} has the same hash as another sensor name"
+            for name in self._context.sensors.collisions
+        ]
         if self._passed_over:
             named = "; ".join(f"{Path(left.path).name}: {left.reason}" for left in self._passed_over[:_SKIPPED_NAMED])
             others = len(self._passed_over) - _SKIPPED_NAMED
@@ -216,7 +219,7 @@ class RecordScan:
         for name in account["sensors"]:
             self._context.sensors.number(name)
         if any(self.sensors[name] != address for name, address in account["sensors"].items()):
-            raise InputError("two names of sensors have one pseudo-address: prepare with --engine duckdb")
+            raise InputError("two sensor names share a pseudo-address: prepare with --engine duckdb")
 
     def _record(self, damage: DamagedInput) -> None:
         logger.warning("%s", damage)
@@ -265,7 +268,7 @@ class RecordScan:
 def _summary(counts: Counts, notes: Sequence[str], damage: Sequence[DamagedInput]) -> str:
     lines = [f"read {counts.read:,} flow records = kept {counts.kept:,} + rejected {counts.rejected:,}"]
     if counts.skipped:
-        lines.append(f"skipped {counts.skipped:,} entries that are no flow records for the telescope")
+        lines.append(f"skipped {counts.skipped:,} entries that are not flow records of traffic to the telescope")
     return "\n".join([*lines, *notes, *(f"warning: {found}" for found in damage)])
 
 

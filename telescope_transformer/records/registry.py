@@ -147,7 +147,7 @@ def find_format(file: InputFile, name: str = "auto") -> Format:
     if found is None:
         raise NotFlowRecords(
             file.name,
-            "of no format that can be read; captures, logs and tables of many programs can, as docs/how-to/formats.md "
-            "lists, and any text table with a line that names its columns (see --columns)",
+            "not in a format that can be read; docs/how-to/formats.md lists the captures, logs and tables that can, "
+            "and any text table with a line that names its columns can, too (see --columns)",
         )
     return found

@@ -175,7 +175,9 @@ class Validator:
                 usable[field] = values
                 continue
             column = escaped(self._columns.get(field, field))
-            told = f"the column {column!r} for the field {field} has the type {values.type}, which it cannot have"
+            told = (
+                f"the column {column!r} for the field {field} has the type {values.type}, which this field cannot have"
+            )
             if field in REQUIRED_FIELDS:
                 raise FlowRecordError(f"{self._file}: {told}")
             self._context.note(f"{told}: it is left out", self._file)
@@ -222,7 +224,7 @@ class Validator:
 
         parsed = parse_words(values, number)
         if services:
-            self._context.note("where the protocol is the name of a service, such as ssh, TCP is taken", self._file)
+            self._context.note("where the protocol is a service name, such as ssh, TCP is assumed", self._file)
         return parsed
 
     def _collect_rejects(
@@ -257,7 +259,7 @@ class Validator:
         if len(times) and (times.min() < _EARLIEST_PLAUSIBLE or times.max() > self._last_plausible):
             odd = times[(times < _EARLIEST_PLAUSIBLE) | (times > self._last_plausible)]
             self._context.note(
-                "times lie before 1990 or in the future; is their unit one of those that the documentation lists?",
+                "times lie before 1990 or in the future; check that their unit is one that the documentation lists",
                 f"{self._file} ({text_of(int(odd[0]))})",
             )
 

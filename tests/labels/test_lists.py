@@ -52,12 +52,12 @@ def test_an_ipset_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", "192.0.2.1\nnot-an-address\n", r"a\.txt: line 2: 'not-an-address' is no address"),
+        ("a.txt", "192.0.2.1\nnot-an-address\n", r"a\.txt: line 2: 'not-an-address' is not an address, CIDR or range"),
         ("a.txt", "192.0.2.9 - 192.0.2.1\n", "line 1"),
         ("a.txt", "192.0.2.9 - 2001:db8::1\n", "line 1"),
         ("a.txt", "# nothing\n", "no scanner list with an address"),
         ("a.json", '{"list": ', "incomplete or invalid JSON"),
-        ("a.json", '{"list": ' + "[" * 100_000, "nested too deep"),
+        ("a.json", '{"list": ' + "[" * 100_000, "nested too deeply"),
         ("a.json", '{"values": []}', "not a MISP warning list"),
         ("a.set", "add acme 192.0.2.300\n", "line 1"),
     ],

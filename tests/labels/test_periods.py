@@ -70,7 +70,7 @@ def test_a_table_of_dated_ranges(tmp_path: Path, kind: str) -> None:
         (tmp_path / "lists.csv").write_text("\n".join(lines))
     assert labelled(tmp_path, ("192.0.2.6", "2024-03-02"), ("192.0.2.7", "2024-03-02")) == ["acme", None]
     assert labelled(tmp_path, ("198.51.100.1", "2024-03-02"), ("198.51.100.1", "2021-03-02")) == [None, "acme"]
-    told = "dated entries of 2021-01-01 to 2024-03-31 label records up to 183 days from their date"
+    told = "dated entries from 2021-01-01 to 2024-03-31 label records up to 183 days from their date"
     assert told in read_labels(tmp_path).summary()
 
 

@@ -52,7 +52,9 @@ def test_ties_are_reported_and_the_first_label_wins() -> None:
     prefix = ipaddress.ip_network("192.0.2.0/24")
     labels = labels_of((prefix, "b"), (prefix, "a"), (ipaddress.ip_network("192.0.2.0/25"), "c"))
     assert labels.ties == [("192.0.2.0/24", ("a", "b"))]
-    assert "1 prefix is in several lists, and the first by name counts (192.0.2.0/24: a, b)" in labels.summary()
+    assert (
+        "1 prefix is in several lists: the alphabetically first label counts (192.0.2.0/24: a, b)" in labels.summary()
+    )
     assert labels.label(pa.array(["192.0.2.1", "192.0.2.200", "x", None])).to_pylist() == ["c", "a", None, None]
 
 

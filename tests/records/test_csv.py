@@ -158,8 +158,8 @@ def test_members_of_a_concatenated_gzip_are_all_read(tmp_path: Path, csv_text: s
     [
         (b"", "the file is empty"),
         (CSV_HEADER.encode(), "no records in the input"),
-        (b"\x7fELF\x02\x01\x01\0\0\0", "of no format that can be read"),
-        (b"not found\n", "of no format that can be read"),
+        (b"\x7fELF\x02\x01\x01\0\0\0", "not in a format that can be read"),
+        (b"not found\n", "not in a format that can be read"),
         (b"\x1f\x8b\x08\x00", "the gzip stream ends early"),
         (b"a,b\n1,2\n", "no column for timestamp"),
     ],

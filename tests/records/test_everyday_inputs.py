@@ -17,7 +17,7 @@ ISO = "2016-07-21T17:50:56.123Z"
 COLUMNS = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port"
 ROW = "1469123456,192.0.2.1,198.51.100.7,{},40000,{}\n"
 
-SERVICE = "where the protocol is the name of a service"
+SERVICE = "where the protocol is a service name"
 add("a service of TCP as protocol", f"{COLUMNS}\n{ROW.format('ssh', 23)}", [TCP], told=SERVICE)
 add("Remote Desktop is no IP protocol", f"{COLUMNS}\n{ROW.format('rdp', 3389)}", [(*TCP[:4], 3389)])
 add("the protocol that IANA calls rdp", f"{COLUMNS}\n{ROW.format('rdp', 0)}", [(*TCP[:2], 27, 40000, 0)])
@@ -167,7 +167,7 @@ def test_the_input_is_read(variant: Variant, tmp_path: Path) -> None:
     ("content", "told"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "git lfs pull"),
-        (b"<!DOCTYPE html><title>404, not found</title>", "a page of HTML"),
+        (b"<!DOCTYPE html><title>404, not found</title>", "an HTML or XML page"),
         (bytes(8) + b"DUCK" + bytes(100), "a DuckDB database"),
         (b"\xde\xad\xbe\xef\x01\x0c" + bytes(100), "rwcut"),
         (b"PARE" + bytes(100), "an encrypted Parquet file"),

@@ -77,7 +77,7 @@ def test_version_4_is_read_by_its_destination_prefixes_and_commonest_values(tmp_
     records = read(tmp_path, avro("flowtuple4", VERSION_4, [record, ping]))
     kept = [(row["dst_ip"], row["src_port"], row["dst_port"], row["ttl"]) for row in records.table.to_pylist()]
     assert kept == [("198.51.0.0", 40_000, 80, 64), ("198.51.0.0", 3, 1, None)]
-    assert "only by its /16" in records.summary()
+    assert "only the /16 of a destination" in records.summary()
 
 
 def test_a_record_out_of_range_is_rejected(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_of_a_cut_file_the_complete_blocks_are_read(tmp_path: Path) -> None:
 
 def test_avro_of_another_schema_is_refused(tmp_path: Path) -> None:
     content = avro("other", {"packet_cnt": "long", "src_ip": "long"}, [{"packet_cnt": 1, "src_ip": 1}])
-    with pytest.raises(InputError, match="no FlowTuple of version 3 or 4"):
+    with pytest.raises(InputError, match="not FlowTuple version 3 or 4"):
         read(tmp_path, content)
     with pytest.raises(InputError, match="not a readable Avro file"):
         read(tmp_path, content[:30] + b'"packet_cnt" "src_ip"')

@@ -434,7 +434,7 @@ VARIANTS.add(
     json_lines({name: value for name, value in base.items() if name != "protocol"}),
     [],
     rejected=1,
-    told="records tell no protocol: if all records are of one protocol, put the file into a folder named after it",
+    told="the records give no protocol: if all records are of one protocol, put the file into a folder named after it",
 )
 
 
@@ -487,4 +487,4 @@ def test_the_protocol_may_come_from_the_name_of_the_folder(tmp_path: Path) -> No
     (folder / "a.json").write_text(json_lines({name: value for name, value in base.items() if name != "protocol"}))
     records = read_records(tmp_path)
     assert records.table["protocol"].to_pylist() == [6]
-    assert "tell no protocol" not in records.summary()
+    assert "give no protocol" not in records.summary()

@@ -66,7 +66,7 @@ def test_a_misspelt_destination_is_not_taken_for_a_sensor(tmp_path: Path, text: 
 def test_names_of_sensors_are_accepted_as_destinations(tmp_path: Path, name: str) -> None:
     records = read(tmp_path, HEADER + f"1469123456,192.0.2.1,{name},6,1,2\n")
     assert list(records.sensors) == [name]
-    assert f"stand as sensors with pseudo-addresses: {name}" in records.summary()
+    assert f"sensor names get pseudo-addresses: {name}" in records.summary()
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,8 @@ def test_obsolete_packet_blocks_are_read_and_simple_ones_rejected(tmp_path: Path
     records = read(tmp_path, b"".join(parts))
     assert records.counts == (3, 1, 2, 0)
     assert records.rejects.column("reason").to_pylist() == [
-        "time out of range, or none",
-        "of an interface that is not described",
+        "time missing or out of range",
+        "its interface is not described",
     ]
 
 

@@ -59,7 +59,7 @@ add("tcpdump before 1970", LINE.replace("2016", "1931"), [], rejected=1)
 FAST = "07/21/2016-17:50:56.123456  [**] [1:2001219:20] ET SCAN {x} -> y [**] [Classification: Attempted Information Leak] [Priority: 2] "
 SNORT = "07/21/16-17:50:56.123456  [**] [1:384:5] ICMP PING [**] [Priority: 3] "
 for name, text, expected, more in (
-    ("suricata", FAST + "{TCP} 192.0.2.1:40000 -> 198.51.100.7:23\n", [TCP], {"told": "only of traffic that a rule matches"}),
+    ("suricata", FAST + "{TCP} 192.0.2.1:40000 -> 198.51.100.7:23\n", [TCP], {"told": "only traffic that matches a rule"}),
     ("suricata IPv6", FAST + "{TCP} 2001:0db8:0000:0000:0000:0000:0000:0001:40000 -> 2001:0db8:0000:0000:0000:0000:0000:0007:23\n", [TCP6], {}),
     ("suricata ping", FAST + "{ICMP} 192.0.2.1:8 -> 198.51.100.7:0\n", [PING], {}),
     ("suricata ping IPv6", FAST + "{IPv6-ICMP} 2001:db8::1:128 -> 2001:db8::7:0\n", [PING6], {}),

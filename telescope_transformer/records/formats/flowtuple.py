@@ -99,10 +99,10 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
         columns_of = _columns_3
     elif set(_VERSION_4.values()) <= set(avro.fields):
         columns_of = _columns_4
-        context.note("FlowTuple 4 gives a destination only by its /16: the first address stands for it")
+        context.note("FlowTuple 4 gives only the /16 of a destination: the first address of the /16 stands for it")
     else:
         fields = escaped(sorted(avro.fields))
-        raise NotFlowRecords(file.name, f"Avro, but no FlowTuple of version 3 or 4: fields are {fields}")
+        raise NotFlowRecords(file.name, f"Avro, but not FlowTuple version 3 or 4: fields are {fields}")
     first, validator = 1, Validator(file.name, context)
     for records in avro.records():
         for start in range(0, len(records), _LONGEST_BATCH):

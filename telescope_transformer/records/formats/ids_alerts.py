@@ -17,7 +17,7 @@ from telescope_transformer.records.log_clock import GUESSED, LogClock
 from telescope_transformer.records.log_lines import Fields, has_records, read_lines
 from telescope_transformer.records.validation import Chunk
 
-_ALERTS = "alerts tell only of traffic that a rule matches; flow events of Suricata and captures tell of all traffic"
+_ALERTS = "alerts cover only traffic that matches a rule; flow events of Suricata and captures cover all traffic"
 _NO_ZONE = "times of alerts have no zone and are taken as UTC"
 
 _LINE = re.compile(

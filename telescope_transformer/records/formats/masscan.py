@@ -17,7 +17,9 @@ from telescope_transformer.records.lines import TextBlocks, as_utf8
 from telescope_transformer.records.splitting import BLANKS
 from telescope_transformer.records.validation import Chunk, Validator
 
-_NOTE = "results of a scan, not traffic of a telescope: sources are the hosts that answered, without a destination"
+_NOTE = (
+    "results of a scan, not traffic seen by a telescope: sources are the hosts that answered, without a destination"
+)
 
 
 def matches(record: Mapping[str, Any]) -> bool:
@@ -59,7 +61,7 @@ OTHERS_DIALECT = Dialect(
     "scan-results",
     _is_of_search_engine,
     lambda record: None,
-    absent="services that Shodan or Censys found, which are no traffic of a telescope",
+    absent="services that Shodan or Censys found, not traffic seen by a telescope",
 )
 
 

@@ -181,7 +181,7 @@ def read_binary(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     program = shutil.which("nfdump")
     if program is None:
         raise InputError(
-            f"{file.name}: a binary nfdump file; install nfdump to read it, or export it where nfdump is: "
+            f"{file.name}: a binary nfdump file; install nfdump to read it, or export it where nfdump is installed: "
             f"TZ=UTC nfdump -r {file.path.name} -o csv > {file.path.stem}.csv"
         )
     fields = _BINARY_FIELDS | (_EVENT_FIELDS if _knows_events(program, file) else {})

@@ -244,7 +244,7 @@ def _take_block(section: Section, window: Window, at: int) -> tuple[int, int]:
 
 def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInput | None:
     if status == CORRUPT:
-        return DamagedInput(file.name, offset, "a block's lengths or its header are not believable")
+        return DamagedInput(file.name, offset, "a block's lengths or header are not plausible")
     if left:
         return DamagedInput(file.name, offset, f"cut off within a block, {left} bytes before the end")
     return None
@@ -271,7 +271,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
         window, at = windows.after(window, at), 0
     yield from collector.finish()
     if section.unsupported:
-        context.note(f"{unsupported(section.unsupported)}: they are skipped", file.name)
+        context.note(f"{unsupported(section.unsupported)}; these packets are skipped", file.name)
     damage = windows.damage or _damage(file, window.base + at, status, len(window.data) - at)
     if damage is not None:
         raise damage

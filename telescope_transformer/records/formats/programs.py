@@ -174,7 +174,7 @@ CICFLOWMETER = TextTable(
     },
     marks=("Flow ID", "Timestamp", "Protocol"),
     day_first=True,
-    note="dates of CICFlowMeter begin with the day, and its times are taken as UTC",
+    note="dates of CICFlowMeter are read with the day first, and its times are taken as UTC",
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from telescope_transformer.records.json_records import Dialect
 
-_NO_FLOWS = "alerts and other events, but no flow events: turn on `flow` below `eve-log` in suricata.yaml"
+_NO_FLOWS = "alerts and other events, but no flow events: turn on `flow` under `eve-log` in suricata.yaml"
 
 
 def _inner(value: Any) -> Mapping[str, Any]:

@@ -116,7 +116,7 @@ def read_table(table: TextTable, file: InputFile, context: ReadContext) -> Itera
     if table.note:
         context.note(table.note, file.name)
     if context.columns:
-        told = f"the mapping of columns is not used for a table of {table.name}; with the format csv it would be"
+        told = f"the column mapping is not used for a table of {table.name}; the format csv uses it"
         context.note(told, file.name)
     layout = Layout(names, delimiter, comment=ord("#"), trailers=table.trailers)
     rows_of = Table(layout, columns_of(names), file.name, columns_of if table.names is None else None)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from telescope_transformer.records.formats.text_tables import Raw, TextTable, table_format
 from telescope_transformer.records.json_records import Dialect
 
-_NOTE = "results of a scan, not traffic of a telescope: sources are the hosts that answered"
+_NOTE = "results of a scan, not traffic seen by a telescope: sources are the hosts that answered"
 _PROTOCOLS = {
     **dict.fromkeys(("synack", "rst", "ack", "fin"), "tcp"),
     **dict.fromkeys(("udp", "dns", "ntp", "upnp", "quic", "sip", "snmp"), "udp"),
