@@ -1,4 +1,4 @@
-"""`telescope adapt`: adapt a model to the telescope at hand."""
+"""`telescope adapt`: adapt a model to a telescope."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,9 +29,9 @@ def adapt(
 ) -> None:
     """Adapt a model to a telescope by learning from its own records, without labels.
 
-    A tenth of the sources is held out. The checkpoint has the adapted weights if they are no worse on these sources,
-    and the base's weights otherwise; adaptation.json says which, and by how much. Use the checkpoint with `telescope
-    analyze --model`. The same command continues an interrupted adaptation.
+    A tenth of the sources is held out. The checkpoint has the adapted weights if they are no worse on these sources.
+    Otherwise the base is only centred on the records. adaptation.json says which, and by how much they differ. Use the
+    checkpoint with `telescope analyze --model`. The same command continues an interrupted adaptation.
 
     Example: telescope adapt flows.csv.gz --telescope 198.51.100.0/24 --output adapted
     """
