@@ -75,7 +75,7 @@ def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastive
         tokenizer = load_pretrained(FlowTokenizer, folder)
     if tokenizer.fields != loaded.config.fields:
         raise CheckpointError(
-            f"{folder}: the tokenizer spells {tokenizer.fields}, the model reads {loaded.config.fields}"
+            f"{folder}: the tokenizer has the fields {tokenizer.fields}, but the model reads {loaded.config.fields}"
         )
     odd = [name for name, weights in loaded.state_dict().items() if not torch.isfinite(weights).all()]
     if odd:
@@ -207,7 +207,7 @@ def embed_windows(
             try:
                 encoded = tokenizer.encode_windows(windows.slice(begin, CHUNK_WINDOWS))
             except ValueError as error:
-                raise InputError(f"windows {begin} and following: {error}") from error
+                raise InputError(f"windows {begin} and later: {error}") from error
             found = embed_encoded(
                 model, tokenizer, encoded, batch_records=batch_records, device=device, dtype=dtype, bar=bar
             )

@@ -172,7 +172,7 @@ def _answer(version: _Version, parts: list[str], query: dict[str, list[str]]) ->
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InputError(f"{text[:20]!r} is no number of a cluster")
+        raise InputError(f"{text[:20]!r} is not a cluster number")
     return int(text)
 
 
@@ -180,7 +180,7 @@ def _day(text: str) -> int:
     try:
         return (date.fromisoformat(text) - EPOCH).days
     except ValueError as error:
-        raise InputError(f"{text[:20]!r} is no day") from error
+        raise InputError(f"{text[:20]!r} is not a day (YYYY-MM-DD)") from error
 
 
 def host_names(port: int) -> set[str]:

@@ -173,7 +173,7 @@ def test_a_model_and_a_tokenizer_that_do_not_match_are_refused(
         load_model(tmp_path)
     model.save_pretrained(tmp_path)
     FlowTokenizer(["dst_port"]).save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="the tokenizer spells"):
+    with pytest.raises(CheckpointError, match="the tokenizer has the fields"):
         load_model(tmp_path)
 
 

@@ -113,7 +113,7 @@ def cluster_stage(
             placed = int((confidence >= SMALLEST_CONFIDENCE).sum())
             say(
                 f"{counted(placed, 'window')} of fewer than {settings.core_records} records placed in clusters; "
-                f"{counted(len(labels) - len(core) - placed, 'window')} left alone, as too short to tell"
+                f"{counted(len(labels) - len(core) - placed, 'window')} left alone because they are too short"
             )
         np.save(partial / LABELS, labels)
         np.save(partial / CONFIDENCE, confidence)
@@ -123,7 +123,7 @@ def cluster_stage(
         write_text(partial / SOLUTION, json.dumps(content, indent=1) + "\n")
 
     if not run_stage(work / CLUSTERS, ingredients, build):
-        say("using the clusters that are there")
+        say("using the existing clusters")
     return read_clusters(work).facts["solution"]
 
 
@@ -263,7 +263,7 @@ def cluster(
     }
     if n_assigned:
         say(
-            f"{_in_words(labels[core])} in all; the proof is of {counted(len(first), 'window')}, "
+            f"{_in_words(labels[core])} in all; the proof covers {counted(len(first), 'window')}, "
             f"the other {found['assigned_share']:.1%} joined the clusters that attract them"
         )
     return labels, found
@@ -284,7 +284,9 @@ def _solve(
     proved = certify(graph, labels, time_limit=settings.time_limit, gap=ENOUGH, seed=settings.seed)
     gap = proved.summary()["gap"]
     if proved.cost > 0:
-        proof = f"of which no clustering saves more than {max(gap, 1e-4):.2%}" if gap else "the least that is possible"
+        proof = (
+            f"of which no other clustering can save more than {max(gap, 1e-4):.2%}" if gap else "the lowest possible"
+        )
         say(f"cost {proved.cost:.4g}, {'nothing is proved' if gap is None else proof}")
     else:
         say("cost 0: no clustering costs less")

@@ -85,7 +85,7 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
             write_text(partial / ADAPTATION_FILE, json.dumps(found.facts, indent=1) + "\n")
 
     if not run_stage(work / MODEL, ingredients, build):
-        say("using the adapted model that is there")
+        say("using the existing adapted model")
     return str(work / MODEL) if (work / MODEL / "config.json").is_file() else None
 
 
@@ -160,7 +160,7 @@ def embed_stage(work: Path, embed: Embedder, say: Say, engine: EngineSettings | 
             embed_blocks(work, number, embed, partial)
 
     if not run_stage(work / EMBEDDINGS, ingredients, build):
-        say(f"using the embeddings of {counted(number, 'window')} that are there")
+        say(f"using the existing embeddings of {counted(number, 'window')}")
     return open_embeddings(work, number)
 
 

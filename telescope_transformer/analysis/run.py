@@ -144,12 +144,12 @@ def windows_stage(folder: Path, scan: Scan, settings: PreparationSettings, say: 
     """Cut the records into windows, or use the windows that are there if inputs and settings are the same.
 
     Raises:
-        DatasetError: if the folder has windows of other inputs or settings.
+        DatasetError: if the folder holds windows of other inputs or settings.
     """
     if (folder / MANIFEST).is_file():
         manifest = read_manifest(folder)
         _check_same(folder, manifest, scan, settings)
-        say(f"using the windows that are in {folder}")
+        say(f"using the existing windows in {folder}")
     else:
         manifest = prepare(scan, folder, settings, say=say)
         say(scan.summary())
@@ -158,7 +158,7 @@ def windows_stage(folder: Path, scan: Scan, settings: PreparationSettings, say: 
     left_out = ""
     if counts["records_left_out"]:
         left_out = (
-            f"; left out for having under {counted(manifest.min_records, 'record')}: "
+            f"; left out for having fewer than {counted(manifest.min_records, 'record')}: "
             f"{counted(counts['records_left_out'], 'record')}, {counted(counts['sources_left_out'], 'whole source')}"
         )
     say(f"{counted(counts['windows'], 'window')} of {kept}{left_out}")
@@ -166,7 +166,7 @@ def windows_stage(folder: Path, scan: Scan, settings: PreparationSettings, say: 
 
 
 def _check_same(folder: Path, manifest: Manifest, scan: Scan, settings: PreparationSettings) -> None:
-    way_out = "take another folder, or prepare it anew with telescope prepare --overwrite"
+    way_out = "take another folder, or prepare it again with telescope prepare --overwrite"
     if manifest.settings != settings.windows:
         given = asdict(settings.windows)
         other = [
@@ -177,7 +177,7 @@ def _check_same(folder: Path, manifest: Manifest, scan: Scan, settings: Preparat
         raise DatasetError(f"{folder} was prepared with {', '.join(other)}: {way_out}")
     paths = scan.paths
     if not paths or sorted(file_digest(path) for path in paths) != sorted(manifest.digests()):
-        raise DatasetError(f"{folder} has windows of other inputs: {way_out}")
+        raise DatasetError(f"{folder} holds windows of other inputs: {way_out}")
 
 
 def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: Say) -> Analysis:
@@ -198,7 +198,7 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
     table = table.append_column("service", service_texts(counted_records.services))
     solution, levels = found["solution"], None
     if settings.granularity:
-        say("walking the thresholds")
+        say("clustering at coarser and finer thresholds")
         levels, solution["granularity"] = threshold_sweep(table, vectors, profiles, solution["threshold"])
     sources = every_source(sources_table(table), read_sources(folder))
     if "label" in sources.column_names:

@@ -123,7 +123,7 @@ def _check_pairs(name: str, pairs: Any, n: int) -> np.ndarray:
     bad = np.flatnonzero(((array < 0) | (array >= n)).any(axis=1) | (array[:, 0] == array[:, 1]))
     if bad.size:
         i, j = array[bad[0]]
-        raise WeightsError(f"{name} has the pair ({i}, {j}), which is not one of two different nodes of 0..{n - 1}")
+        raise WeightsError(f"{name} has the pair ({i}, {j}), which is not a pair of different nodes in 0..{n - 1}")
     return array.astype(np.int64)
 
 
@@ -180,7 +180,9 @@ def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
     longest = float(lengths.max(initial=0.0))
     if longest > LARGEST:
         i = int(lengths.argmax())
-        raise WeightsError(f"embedding {i} is too long for its products: divide all embeddings by one number")
+        raise WeightsError(
+            f"embedding {i} is too long, its products would overflow: divide all embeddings by one number"
+        )
     if longest > 0 and not SMALLEST_SINGLE <= longest <= LARGEST_SINGLE:
         return array.astype(np.float64)
     return array
@@ -383,7 +385,7 @@ def _check_structure(weights: Any) -> None:
         elif weights.format == "coo" and weights.nnz:
             low, high = min(axis.min() for axis in weights.coords), max(axis.max() for axis in weights.coords)
             if low < 0 or high >= weights.shape[0]:
-                raise ValueError(f"index {low if low < 0 else high} is outside of the matrix")
+                raise ValueError(f"index {low if low < 0 else high} is outside the matrix")
     except ValueError as error:
         raise WeightsError(f"the sparse matrix is damaged: {error}") from error
 

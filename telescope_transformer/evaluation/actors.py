@@ -309,8 +309,8 @@ def actor_tables(cells: Sequence[Mapping[str, Any]]) -> str:
         text.append(f"## {size} records a source, seeds {', '.join(map(str, seeds))}\n\n{lines(rows)}\n")
     text.append(
         "A model is measured without labels, as `telescope analyze` uses it. TF-IDF with a threshold, Leiden and\n"
-        "HDBSCAN have the setting that agrees best with the truth. The oracle knows what the generator drew. The one\n"
-        "of behaviour and ports takes all actors with the same of both for one. Sources without a cluster are\n"
+        "HDBSCAN use the setting that agrees best with the truth. The oracle knows what the generator drew. The\n"
+        "oracle of behaviour and ports takes all actors that share both for one actor. Sources without a cluster are\n"
         "clusters of one in the first column and left out of the others.\n"
     )
     return "\n".join(text)

@@ -137,7 +137,7 @@ def balanced_threshold(similarity: np.ndarray, sources: np.ndarray) -> float:
     first, second = all_pairs(len(sources))
     scores, same = condensed(similarity), sources[first] == sources[second]
     if not same.any() or same.all():
-        raise DatasetError("a threshold needs validation pairs of one source and of two")
+        raise DatasetError("a threshold needs validation pairs of one source and of different sources")
     order = np.argsort(-scores, kind="stable")
     lead = np.cumsum(np.where(same[order], 1 / same.sum(), -1 / (~same).sum()))
     # A threshold must lie between two different scores.

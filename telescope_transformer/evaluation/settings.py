@@ -64,7 +64,7 @@ class EvaluationSettings:
     def __post_init__(self) -> None:
         unknown = [name for name in self.methods if name not in (*METHODS, ALL)]
         if unknown:
-            raise InputError(f"no baseline {unknown[0]!r}; there are {', '.join((*METHODS, ALL))}")
+            raise InputError(f"unknown baseline {unknown[0]!r}; baselines are {', '.join((*METHODS, ALL))}")
         if self.hold_out not in HOLD_OUTS:
             raise InputError(f"sources can be held out by {', '.join(HOLD_OUTS)}, not by {self.hold_out!r}")
         for model in self.models:

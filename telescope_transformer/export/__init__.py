@@ -88,7 +88,7 @@ def export_clusters(
         MissingExtraError: if the library of the format is not installed.
     """
     if format not in formats():
-        raise ExportError(f"unknown format {format!r}; one of {', '.join(formats())}")
+        raise ExportError(f"unknown format {format!r}; formats are {', '.join(formats())}")
     if format in NEED_CLUSTERS and not clusters:
         raise ExportError(f"{format} needs the clusters to list; choose them with --cluster")
     options = options or ExportOptions()

@@ -140,7 +140,7 @@ def _chosen(root: Path, sources: pa.Table, options: ExportOptions) -> pa.Table:
         sources = sources.filter(pc.invert(known_scanners(sources["label"])))
     if options.min_confidence:
         if sources.num_rows and sources["confidence"].null_count == sources.num_rows:
-            raise ExportError(f"{root}: a confidence is asked for, but the similarities are not calibrated")
+            raise ExportError(f"{root}: a confidence was asked for, but the similarities are not calibrated")
         sources = sources.filter(pc.greater_equal(sources["confidence"], options.min_confidence))
     return sources
 
@@ -195,7 +195,7 @@ def utc(microseconds: int) -> datetime:
     try:
         return datetime.fromtimestamp(microseconds // 1_000_000, tz=UTC).replace(microsecond=microseconds % 1_000_000)
     except (ValueError, OverflowError, OSError) as error:
-        raise ExportError(f"{microseconds} microseconds since 1970 is no time up to the year {MAX_YEAR}") from error
+        raise ExportError(f"{microseconds} microseconds since 1970 is not a time up to the year {MAX_YEAR}") from error
 
 
 def stable_uuid(*parts: str) -> str:

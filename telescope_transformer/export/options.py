@@ -40,12 +40,12 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         if self.tlp not in TLP:
-            raise ExportError(f"TLP {self.tlp!r} is not known; one of {', '.join(TLP)}")
+            raise ExportError(f"TLP {self.tlp!r} is not known; it must be one of {', '.join(TLP)}")
         if not self.author.strip() or len(self.author) > LONGEST_AUTHOR or not self.author.isprintable():
             raise ExportError(
-                f"the author must be a name of 1 to {LONGEST_AUTHOR} printable letters, not {self.author[:50]!r}"
+                f"the author must be a name of 1 to {LONGEST_AUTHOR} printable characters, not {self.author[:50]!r}"
             )
         if not 0 <= self.min_confidence <= 100:
-            raise ExportError(f"a confidence is 0 to 100 percent, not {self.min_confidence}")
+            raise ExportError(f"a confidence must be 0 to 100 percent, not {self.min_confidence}")
         if not 1 <= self.valid_days <= MOST_VALID_DAYS:
-            raise ExportError(f"an indicator is valid for 1 to {MOST_VALID_DAYS:,} days, not {self.valid_days}")
+            raise ExportError(f"an indicator can be valid for 1 to {MOST_VALID_DAYS:,} days, not {self.valid_days}")

@@ -145,7 +145,7 @@ def _day(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text[:10]).replace(tzinfo=UTC)
     except ValueError as error:
-        raise ExportError(f"{text[:30]!r} is no day") from error
+        raise ExportError(f"{text[:30]!r} is not a day (YYYY-MM-DD)") from error
 
 
 def _labels(bundle: _Bundle, cluster: int, label: str | None) -> list[str]:

@@ -122,7 +122,7 @@ def check_card(card: ModelCard | DatasetCard, measurements: Sequence[Measurement
             raise HubError(f"the card's metadata lacks {key!r}")
     found = getattr(read_back, "eval_results", None) or []
     if sorted(result.metric_value for result in found) != sorted(row.value for row in measurements):
-        raise HubError(f"the card's model-index has {len(found)} results of {len(measurements)}")
+        raise HubError(f"the card's model-index has {len(found)} results, not {len(measurements)}")
     if "{{" in card.text or "{%" in card.text:
         raise HubError("the card's text has a part that was not filled in")
 

@@ -100,7 +100,7 @@ def read_training(checkpoint: Path) -> dict[str, Any]:
     """
     training = read_json(checkpoint / "training.json") or {}
     if not isinstance(training, dict):
-        raise InputError(f"{checkpoint / 'training.json'}: not what training writes")
+        raise InputError(f"{checkpoint / 'training.json'}: not written by training")
     start = training.get("start_from")
     # A local path is private, and useless to others.
     if start is None or Path(start).exists() or str(start).strip("./").count("/") != 1:
@@ -140,7 +140,7 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
     """
     for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
         if not (checkpoint / name).is_file():
-            raise CheckpointError(f"{checkpoint}: no {name}; a checkpoint is what save_pretrained writes")
+            raise CheckpointError(f"{checkpoint}: no {name}; a checkpoint is a folder that save_pretrained wrote")
     config = read_json(checkpoint / "config.json")
     if config.get("model_type") != "telescope":
         raise CheckpointError(

@@ -45,7 +45,9 @@ def check_token(token: str | None) -> None:
         HubError: if the token has characters other than visible ASCII.
     """
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-        raise HubError("the Hub token has characters that no token has: check HF_TOKEN, or run `hf auth login` again")
+        raise HubError(
+            "the Hub token contains characters that a token cannot have: check HF_TOKEN, or run `hf auth login` again"
+        )
 
 
 def with_retries(what: str, call: Callable[[], Result], *, token: str | None = None, wait: float = 1.0) -> Result:
@@ -112,7 +114,7 @@ def _explain(error: BaseException) -> str:
         if isinstance(cause, UNREACHABLE):
             return f"the Hub at {constants.ENDPOINT} cannot be reached: {cause}"
         if isinstance(cause, HFValidationError):
-            return f"not a name of a repository: {cause}"
+            return f"not a repository name: {cause}"
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -129,8 +131,8 @@ def _explain_refusal(refusal: HfHubHTTPError) -> str:
         return f"the repository has no file {refusal.response.url.path.rsplit('/', 1)[-1]} ({status})"
     explanations = {
         401: "the token is missing or not valid (401): set HF_TOKEN, or run `hf auth login`",
-        403: f"the token has no right to do this (403): {detail}",
-        412: "the repository has changed meanwhile (412): try again",
+        403: f"the token does not permit this (403): {detail}",
+        412: "the repository has changed in the meantime (412): try again",
         429: "the rate limit is reached (429): try again later",
     }
     return explanations.get(status, f"the Hub answered {status}: {detail}")

@@ -92,7 +92,7 @@ def find_fault(checkpoint: Path) -> str | None:
             return f"{SEAL} does not name {STATE}"
         for name, digest in seal.items():
             if file_digest(checkpoint / name) != digest:
-                return f"{name} is not what was written"
+                return f"{name} differs from what was written"
     except (OSError, ValueError, AttributeError, TypeError) as error:
         return str(error)
     return None
@@ -132,7 +132,7 @@ def disk_errors(target: Path) -> Iterator[None]:
 def _disk_message(target: Path, error: Exception) -> str:
     place = next(parent for parent in [target, *target.parents] if parent.exists())
     free = shutil.disk_usage(place).free
-    return f"cannot write {target}: {error} ({free / 2**20:.0f} MiB free); checkpoints before it are untouched"
+    return f"cannot write {target}: {error} ({free / 2**20:.0f} MiB free); earlier checkpoints are untouched"
 
 
 def _seal(folder: Path) -> None:

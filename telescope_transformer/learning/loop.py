@@ -212,7 +212,7 @@ class Trainer:
         what = f"the gradient's norm is {norm}" if norm is not None else f"the loss is {loss}"
         raise TrainingError(
             f"step {step}: {what} (limit {self.limit:.2f}); its batch is in {path}. Lower the learning rate or look "
-            "at that batch; the checkpoints before are untouched"
+            "at that batch; earlier checkpoints are untouched"
         )
 
     def _log(self, record: dict[str, Any]) -> None:

@@ -164,7 +164,7 @@ def make_accelerator(arguments: TrainingArguments, output: Path) -> Accelerator:
     if name == "auto":
         name = "tensorboard" if "tensorboard" in trackers else "none"
     if name != "none" and name not in trackers:
-        raise TrainingError(f"tracker {name!r} is not known or not installed; there are {['none', *trackers]}")
+        raise TrainingError(f"tracker {name!r} is not known or not installed; available are {['none', *trackers]}")
     # The loop computes bfloat16 itself, so that a process can train in several precisions.
     precision = {"": None, "bf16": "no"}.get(arguments.mixed_precision, arguments.mixed_precision)
     accelerator = Accelerator(

@@ -176,7 +176,7 @@ def _why_nothing(scan: Scan, settings: PreparationSettings) -> str:
     """Explain why there is no dataset, with the first rejected row of each kind."""
     least = settings.windows.min_records
     reason = (
-        f"no source has {least} records, the fewest of a window: there is nothing to prepare"
+        f"no source has {least} records, the minimum for a window: there is nothing to prepare"
         if scan.counts.kept
         else "no flow record was kept: there is nothing to prepare"
     )

@@ -21,7 +21,7 @@ def adaptation_text(facts: Mapping[str, Any] | None) -> str | None:
         return None
     if not facts.get("adapted"):
         what = "only centred on" if facts.get("centred") else "not adapted to"
-        return f"The model was {what} this telescope: {facts.get('reason', 'no reason is known')}."
+        return f"The model was {what} this telescope: {facts.get('reason', 'the reason was not recorded')}."
     told = f"The model learned from {facts.get('sources', 0):,} sources of this telescope, without labels."
     before, after = facts.get("before") or {}, facts.get("after") or {}
     compared = [

@@ -95,7 +95,9 @@ def read_folder(path: str | os.PathLike[str], *, embeddings: bool = True) -> Fol
     if embeddings:
         _check_embeddings(root / "windows.parquet", windows)
     if "cluster" not in sources.column_names or not pa.types.is_integer(sources["cluster"].type):
-        raise InputError(f"{root / 'sources.parquet'}: not the output of an analysis: no column cluster of integers")
+        raise InputError(
+            f"{root / 'sources.parquet'}: not the output of an analysis: it needs a column cluster of integers"
+        )
     for name, table in (("sources.parquet", sources), ("windows.parquet", windows)):
         _check_addresses(root / name, table["source"])
     _check_set(root, summary, windows, sources)
@@ -115,8 +117,8 @@ def refuse_several(folder: Path) -> None:
     found = analyses_below(folder)
     if found != [folder]:
         raise InputError(
-            f"{folder}: holds no analysis itself, but {len(found):,} below it; name one of them, such as {found[0]}, "
-            "or give the folder to telescope compare or telescope serve"
+            f"{folder}: holds no analysis itself, but {len(found):,} in its subfolders; name one of them, "
+            f"such as {found[0]}, or give the folder to telescope compare or telescope serve"
         )
 
 
@@ -155,7 +157,7 @@ def _no_analysis(folder: Path) -> str:
 
 
 def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _check_columns(path: Path, table: pa.Table, columns: Mapping[str, str]) -> None:
@@ -163,10 +165,12 @@ def _check_columns(path: Path, table: pa.Table, columns: Mapping[str, str]) -> N
         if name not in table.column_names:
             raise InputError(f"{path}: not the output of an analysis: no column {name}")
         if not _KINDS[kind](table[name].type) or table[name].null_count:
-            raise InputError(f"{path}: not the output of an analysis: column {name} is no {kind} or has gaps")
+            raise InputError(
+                f"{path}: not the output of an analysis: column {name} must be of type {kind}, without gaps"
+            )
     for name, kind in OPTIONAL_COLUMNS.items():
         if name in table.column_names and not _KINDS[kind](table[name].type):
-            raise InputError(f"{path}: not the output of an analysis: column {name} is no {kind}")
+            raise InputError(f"{path}: not the output of an analysis: column {name} must be of type {kind}")
 
 
 def _check_embeddings(path: Path, windows: pa.Table) -> None:
@@ -175,10 +179,12 @@ def _check_embeddings(path: Path, windows: pa.Table) -> None:
     column = windows["embedding"].combine_chunks()
     lists = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
     if not lists or not pa.types.is_floating(column.type.value_type) or column.null_count:
-        raise InputError(f"{path}: not the output of an analysis: column embedding is no list of numbers")
+        raise InputError(
+            f"{path}: not the output of an analysis: column embedding must be a list of numbers, without gaps"
+        )
     lengths = pc.unique(pc.list_value_length(column))
     if len(lengths) > 1 or not np.isfinite(pc.list_flatten(column).to_numpy(zero_copy_only=False)).all():
-        raise InputError(f"{path}: not the output of an analysis: embeddings of several lengths, or not finite")
+        raise InputError(f"{path}: not the output of an analysis: the embeddings differ in length or are not finite")
 
 
 def _check_addresses(path: Path, column: pa.ChunkedArray) -> None:
@@ -201,13 +207,15 @@ def _check_set(root: Path, summary: Mapping[str, Any], windows: pa.Table, source
     if missing.any():
         row = int(np.argmax(missing))
         source, cluster = clustered["source"][row].as_py(), clustered["cluster"][row].as_py()
-        raise InputError(f"{root}: the files are of different analyses: {source} has no window in cluster {cluster}")
+        raise InputError(
+            f"{root}: the files come from different analyses: {source} has no window in cluster {cluster}"
+        )
     sizes = {row["values"]: row["counts"] for row in windows["cluster"].value_counts().to_pylist()}
     for profile in summary["clusters"]:
         found = sizes.get(profile["cluster"], 0)
         if found != profile["n_windows"]:
             raise InputError(
-                f"{root}: the files are of different analyses: cluster {profile['cluster']} has {found} windows in "
+                f"{root}: the files come from different analyses: cluster {profile['cluster']} has {found} windows in "
                 f"windows.parquet and {profile['n_windows']} in clusters.json"
             )
 

@@ -172,7 +172,7 @@ def parse_query(text: str) -> tuple[list[Range], list[str]]:
         InputError: for an invalid prefix, or a search that is too long.
     """
     if len(text) > LONGEST_QUERY:
-        raise InputError(f"a search has at most {LONGEST_QUERY} letters")
+        raise InputError(f"a search may have at most {LONGEST_QUERY} characters")
     ranges, words = [], []
     for part in _WORD.findall(text.lower()):
         found = _range(part)

@@ -24,7 +24,7 @@ def sentence_of(profile: Mapping[str, Any], change: Change) -> str:
         who += f" in {counted(profile['n_networks'], 'network')}"
     does = _what_it_probes(profile)
     if change.kind == "new":
-        return f"A new cluster of {who} probes {does} since {spoken_day(change.since, year=False)}."
+        return f"A new cluster of {who} has probed {does} since {spoken_day(change.since, year=False)}."
     if change.kind == "gone":
         return f"A cluster of {who} that probed {does} was last seen on {spoken_day(change.since, year=False)}."
     if change.kind == "growing":
@@ -78,7 +78,7 @@ def sentences(
         lie = "1 lies" if outside == 1 else f"{outside:,} lie"
         said = [
             f"{sent}, {n_records - outside:,} of them {when[0].lower()}{when[1:]}.",
-            f"The other {lie} far from these days: records of other years, or of a wrong clock.",
+            f"The other {lie} far from these days: records from other years, or from a wrong clock.",
         ]
     said.append(_where_sources_are(several, sources))
     if period.n_recent:

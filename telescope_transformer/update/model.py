@@ -123,5 +123,5 @@ def adaptation_of(state: State) -> dict[str, Any] | None:
 def _plain_name(name: str) -> str:
     """Return a stored name if it is a file name without a path, because somebody else may have made the state."""
     if name != os.path.basename(name) or name in ("", ".", ".."):
-        raise StateError(f"the state's model has a file {name!r}, which is no plain name")
+        raise StateError(f"the state's model has a file {name!r}, which is not a plain file name")
     return name

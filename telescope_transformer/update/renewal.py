@@ -91,17 +91,18 @@ def check_settings(state: State, settings: AnalysisSettings, embed: StateModel) 
     asked: dict[str, Any] = {"model": settings.model, "window": settings.window, "min_records": settings.min_records}
     for name, value in asked.items():
         if stored[name] != value:
-            raise StateError(f"{state.path}: begun with {name} {stored[name]}, not {value}")
+            raise StateError(f"{state.path}: the state was begun with {name} {stored[name]}, not {value}")
     chosen = stored["chosen_threshold"]
     if settings.threshold is not None and settings.threshold != chosen:
         begun = "a calibrated threshold" if chosen is None else f"threshold {chosen}"
-        raise StateError(f"{state.path}: begun with {begun}, not {settings.threshold}")
+        raise StateError(f"{state.path}: the state was begun with {begun}, not {settings.threshold}")
     # Embeddings of two checkpoints cannot be compared, even if both have the same name.
     digest = embed.digest
     if digest and stored["checkpoint"] not in (None, digest):
         raise StateError(
-            f"{state.path}: begun with another checkpoint than the present {settings.model or 'shipped model'}; "
-            "begin a new state, or continue with the version that this state was begun with"
+            f"{state.path}: the state was begun with a checkpoint that differs from the present "
+            f"{settings.model or 'shipped model'}; begin a new state, or "
+            "continue with the version that this state was begun with"
         )
     if stored["adapt"] != settings.adapt:
         state.set("settings", json.dumps(stored | {"adapt": settings.adapt}))

@@ -60,7 +60,7 @@ class Step:
 
     def __str__(self) -> str:
         gap = relative_gap(self.cost, self.lower_bound)
-        proof = f"of which another clustering could save {gap:.1%} at most" if gap else "the least that is possible"
+        proof = f"of which another clustering could save {gap:.1%} at most" if gap else "the lowest possible"
         clusters = f"{counted(self.clusters, 'cluster')} and {counted(self.alone, 'window')} like no other"
         took = f"{counted(self.windows, 'window')} new or grown, {counted(self.events, 'event')}, {self.seconds:.2f} s"
         return f"{self.path}: {took}; now {clusters}, cost {self.cost:.4g}, {proof}"
@@ -115,14 +115,14 @@ def update(
             # A file without flow records is skipped if there are several files, but it is an error if it is the only
             # one.
             if isinstance(error, NotFlowRecords) and len(inputs) > 1:
-                say(f"passed over {error}")
+                say(f"skipped {error}")
                 continue
             if refuse is None:
                 raise
             refuse(error)
             continue
         if step is None:
-            say(f"{path}: already taken")
+            say(f"{path}: already added")
             continue
         done.append(step)
         say(str(step))

@@ -48,13 +48,15 @@ class State:
         except duckdb.Error as error:
             raise StateError(f"{self.path}: cannot open the state: {_first_line(error)}") from error
         if foreign:
-            raise StateError(f"{self.path}: {foreign[0][0]!r} is a view or macro, which no state of ours has")
+            raise StateError(f"{self.path}: {foreign[0][0]!r} is a view or macro, which a state never has")
         if not names:
             self._create()
         elif "meta" not in names:
             raise StateError(f"{self.path}: a DuckDB file, but not the state of a running analysis")
         if self.setting("version") != VERSION:
-            raise StateError(f"{self.path}: state of version {self.setting('version')}, this is version {VERSION}")
+            raise StateError(
+                f"{self.path}: a state of version {self.setting('version')}; this release reads version {VERSION}"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -464,4 +466,4 @@ def is_database(path: Path) -> bool:
 def _check_kind(path: Path) -> None:
     """Refuse data files: DuckDB opens them as an in-memory database, so everything written to it would be lost."""
     if path.is_file() and path.stat().st_size and not is_database(path):
-        raise StateError(f"{path}: cannot open the state: it is no DuckDB file")
+        raise StateError(f"{path}: cannot open the state: it is not a DuckDB file")

@@ -171,7 +171,7 @@ def test_figures_equal_scikit_learn(split: Split, rng: np.random.Generator) -> N
 def test_the_balanced_threshold_lies_between_the_pairs() -> None:
     similarity = np.array([[1, 0.9, 0.2], [0.9, 1, 0.3], [0.2, 0.3, 1]])
     assert balanced_threshold(similarity, np.array([0, 0, 1])) == pytest.approx(0.6)
-    with pytest.raises(DatasetError, match="of one source and of two"):
+    with pytest.raises(DatasetError, match="of one source and of different sources"):
         balanced_threshold(similarity, np.arange(3))
 
 
@@ -299,7 +299,7 @@ def test_the_program_writes_figures_tables_and_pictures(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"methods": ["nonsense"]}, "no baseline 'nonsense'"),
+        ({"methods": ["nonsense"]}, "unknown baseline 'nonsense'"),
         ({"hold_out": "colour"}, "not by 'colour'"),
         ({"window": 0}, "window must be at least 1, not 0"),
         ({"models": [ModelArgument("dante", None, None)]}, "'dante' is the name of a baseline"),

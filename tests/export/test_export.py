@@ -281,7 +281,7 @@ def test_files_of_two_analyses_are_refused(analysis: Path, tmp_path: Path) -> No
     windows = pq.read_table(analysis / "windows.parquet")
     other = pa.array([number + 1000 for number in windows["cluster"].to_pylist()], pa.int32())
     pq.write_table(windows.set_column(1, "cluster", other), analysis / "windows.parquet")
-    with pytest.raises(ExportError, match="of different analyses"):
+    with pytest.raises(ExportError, match="from different analyses"):
         export_clusters(analysis, "csv", tmp_path / "x")
 
 
@@ -301,7 +301,7 @@ def test_files_of_two_analyses_are_refused(analysis: Path, tmp_path: Path) -> No
 )
 def test_a_summary_that_no_analysis_wrote_is_named(analysis: Path, tmp_path: Path, text: str) -> None:
     (analysis / "clusters.json").write_text(text)
-    with pytest.raises(ExportError, match=r"clusters\.json: |of different analyses"):
+    with pytest.raises(ExportError, match=r"clusters\.json: |from different analyses"):
         export_clusters(analysis, "csv", tmp_path / "x")
 
 

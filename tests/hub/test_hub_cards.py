@@ -219,7 +219,7 @@ def test_cards_pass_the_validator_of_the_hub(client: HubServer, checkpoint: Path
 
 def test_a_card_that_lacks_a_figure_is_found(checkpoint: Path) -> None:
     card = card_of(checkpoint)
-    with pytest.raises(HubError, match="2 results of 0"):
+    with pytest.raises(HubError, match="2 results, not 0"):
         check_card(card)
     card.text += "{{ forgotten }}"
     with pytest.raises(HubError, match="not filled in"):

@@ -184,7 +184,7 @@ def test_a_failed_push_is_one_line(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("HF_TOKEN", READ_TOKEN)
     error = ended("push", str(checkpoint), "user/a")
-    assert error.startswith("error: cannot push to user/a: the token has no right to do this (403)")
+    assert error.startswith("error: cannot push to user/a: the token does not permit this (403)")
     assert READ_TOKEN not in error + caplog.text
 
 

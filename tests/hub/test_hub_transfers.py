@@ -89,11 +89,11 @@ def test_a_private_push_to_a_public_repository_is_refused(client: HubServer, fol
 @pytest.mark.parametrize(
     ("token", "told"),
     [
-        (READ_TOKEN, "the token has no right to do this (403)"),
-        (STRANGER_TOKEN, "the token has no right to do this (403)"),
+        (READ_TOKEN, "the token does not permit this (403)"),
+        (STRANGER_TOKEN, "the token does not permit this (403)"),
         (INVALID_TOKEN, "the token is missing or not valid (401)"),
-        (f"{INVALID_TOKEN}\n {INVALID_TOKEN}", "the Hub token has characters that no token has"),
-        (f"{INVALID_TOKEN}\N{BULLET}", "the Hub token has characters that no token has"),
+        (f"{INVALID_TOKEN}\n {INVALID_TOKEN}", "the Hub token contains characters that a token cannot have"),
+        (f"{INVALID_TOKEN}\N{BULLET}", "the Hub token contains characters that a token cannot have"),
     ],
 )
 def test_a_token_that_does_not_work_is_explained_and_never_shown(
@@ -108,7 +108,7 @@ def test_a_token_that_does_not_work_is_explained_and_never_shown(
 
 def test_a_token_of_the_environment_is_checked_too(client: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", f"{INVALID_TOKEN}\N{BULLET}")
-    with pytest.raises(HubError, match="the Hub token has characters that no token has"):
+    with pytest.raises(HubError, match="the Hub token contains characters that a token cannot have"):
         download("user/a")
     assert client.requests == []
 
@@ -223,7 +223,7 @@ def test_a_commit_on_a_stale_parent_is_refused(client: HubServer, folder: Path) 
     push_folder(folder, "user/a")
     (folder / "config.json").write_text("[]")
     late = HfApi()
-    with pytest.raises(HubError, match="cannot commit: the repository has changed meanwhile \\(412\\)"):
+    with pytest.raises(HubError, match="cannot commit: the repository has changed in the meantime \\(412\\)"):
         with_retries("commit", lambda: late.upload_folder(repo_id="user/a", folder_path=folder, parent_commit=first))
 
 
@@ -238,5 +238,5 @@ def test_an_unreachable_hub_is_named(tmp_path: Path, client: HubServer, monkeypa
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(HubError, match=r"cannot download user/a: the Hub at http://127\.0\.0\.1:9 cannot be reached"):
         download("user/a")
-    with pytest.raises(HubError, match="not a name of a repository"):
+    with pytest.raises(HubError, match="not a repository name"):
         download("user/a/b/c")

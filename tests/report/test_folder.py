@@ -64,7 +64,7 @@ def test_every_value_of_a_wrong_kind_is_shown_or_named(summary: dict[str, Any], 
         with contextlib.suppress(ExportError):
             export_clusters(tmp_path, "json", tmp_path / "x", [0])
     assert len(messages) > 50
-    assert all("clusters.json" in message or "of different analyses" in message for message in messages)
+    assert all("clusters.json" in message or "from different analyses" in message for message in messages)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_column_of_another_kind_is_named(
     if column in content.column_names:
         content = content.drop_columns([column])
     pq.write_table(content.append_column(column, pa.array(values * content.num_rows)), path)
-    with pytest.raises(InputError, match=rf"{table}\.parquet: not the output of an analysis: column {column} is no"):
+    with pytest.raises(InputError, match=rf"{table}\.parquet: not the output of an analysis: column {column} must be"):
         read_folder(tmp_path)
 
 
@@ -101,5 +101,7 @@ def test_a_folder_that_is_no_analysis_says_what_it_is(tmp_path: Path) -> None:
     for name, reason in told.items():
         with pytest.raises(InputError, match=rf"{name}: not the output of an analysis: {reason}"):
             read_folder(tmp_path / name)
-    with pytest.raises(InputError, match=r"days: holds no analysis itself, but 1 below it; name one .*2026-01-15"):
+    with pytest.raises(
+        InputError, match=r"days: holds no analysis itself, but 1 in its subfolders; name one .*2026-01-15"
+    ):
         read_folder(tmp_path / "days")

@@ -149,10 +149,10 @@ def test_the_page_says_what_tells_neighbours_apart() -> None:
 def test_news_of_a_cluster_counts_its_other_ports() -> None:
     new = Change("new", 19797, 9.0, float("inf"))
     assert sentence_of(profile(services=services(0.6, 0.2), n_services=3), new) == (
-        "A new cluster of 100 sources in 90 networks probes tcp/7001, tcp/7002 and 1 other port in steps of 3 s "
+        "A new cluster of 100 sources in 90 networks has probed tcp/7001, tcp/7002 and 1 other port in steps of 3 s "
         "since 15 March."
     )
-    assert "probes 14 ports in steps" in sentence_of(profile(services=services(0.01)), new)
+    assert "has probed 14 ports in steps" in sentence_of(profile(services=services(0.01)), new)
 
 
 def test_a_day_that_is_far_busier_than_others_is_named_with_its_cluster() -> None:
@@ -178,5 +178,5 @@ def test_records_far_from_all_others_are_not_said_to_be_of_the_period() -> None:
     nothing: dict[str, list] = {"new": [], "growing": [], "gone": []}
     said = sentences(traffic, period_of(traffic), [], sources, {}, nothing)
     assert said[0] == "1 source sent 13 records, 12 of them from 8 March to 12 March 2024."
-    assert said[1] == "The other 1 lies far from these days: records of other years, or of a wrong clock."
+    assert said[1] == "The other 1 lies far from these days: records from other years, or from a wrong clock."
     assert "4 records came from 1 source; in the 4 days before, 2 a day from 0.5." in said[3]

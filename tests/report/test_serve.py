@@ -142,9 +142,9 @@ def test_the_search_finds_every_source_that_was_read(server: ReportServer) -> No
     ("path", "words"),
     [
         ("api/search?q=192.0.2.0/33", "is not a prefix"),
-        ("api/search?q=" + "a" * 300, "at most 200 letters"),
-        ("api/members?cluster=x", "no number of a cluster"),
-        ("api/period?from=yesterday", "no day"),
+        ("api/search?q=" + "a" * 300, "at most 200 characters"),
+        ("api/members?cluster=x", "is not a cluster number"),
+        ("api/period?from=yesterday", "is not a day"),
     ],
 )
 def test_an_invalid_question_gets_an_error_message(server: ReportServer, path: str, words: str) -> None:

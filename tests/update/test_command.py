@@ -38,7 +38,7 @@ def test_each_step_says_its_certificate_and_a_damaged_file_is_left_whole(tmp_pat
     days[1].write_bytes(whole)
     second = CliRunner().invoke(app, command)
     assert second.exit_code == 0
-    assert "already taken" in second.output
+    assert "already added" in second.output
     assert "Loading weights" not in second.output
     with State(state) as opened:
         assert opened.number("SELECT count(*) FROM inputs") == 2

@@ -56,7 +56,7 @@ def test_names_of_clusters_last_and_each_day_has_its_folder(tmp_path: Path) -> N
     assert lasting
     assert {cluster: second[cluster] for cluster in lasting} == {cluster: first[cluster] for cluster in lasting}
     assert [one.name for one in analyses_below(tmp_path / "out")] == ["2024-03-06", "2024-03-05"]
-    with pytest.raises(InputError, match=r"2 below it.*2024-03-06.*telescope compare"):
+    with pytest.raises(InputError, match=r"2 in its subfolders.*2024-03-06.*telescope compare"):
         report(tmp_path / "out")
     kept = load_members(tmp_path / "out" / "2024-03-05")
     assert {kept.name(cluster) for cluster in kept.clusters} <= set(first.values())

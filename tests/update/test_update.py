@@ -194,7 +194,7 @@ def test_a_state_keeps_its_first_checkpoint(tmp_path: Path, monkeypatch: pytest.
     before = contents(path)
     with (
         State(path) as state,
-        pytest.raises(StateError, match="another checkpoint than the present shipped"),
+        pytest.raises(StateError, match="a checkpoint that differs from the present shipped"),
     ):
         update(state, [third], read, settings)
     assert all(before[name].equals(rows) for name, rows in contents(path).items())

@@ -187,8 +187,8 @@ class ClusterTable {
   empty() {
     const { found } = this.report;
     if (found?.total)
-      return `No cluster fits. ${counted(found.total, "source")} outside all clusters: see the list above.`;
-    return this.report.clusters.length ? "No cluster fits." : "No two windows are alike: there is no cluster.";
+      return `No cluster matches. ${counted(found.total, "source")} outside all clusters: see the list above.`;
+    return this.report.clusters.length ? "No cluster matches." : "No two windows are alike: there is no cluster.";
   }
 
   status(number) {
@@ -196,7 +196,7 @@ class ClusterTable {
     const parts = [
       number === total ? counted(total, "cluster") : `${integer.format(number)} of ${counted(total, "cluster")}`,
     ];
-    if (this.report.period) parts.push("records count the chosen days, all else the whole cluster");
+    if (this.report.period) parts.push("records are counted in the chosen days, all else in the whole cluster");
     if (clusters.length > full)
       parts.push(`details of the largest ${integer.format(full)} are in this page, of all in clusters.json`);
     if (total > clusters.length)

@@ -113,7 +113,7 @@ function drawHistory(report, onChoose) {
   const place = document.getElementById("events");
   if (!report.events.length) {
     place.replaceChildren(
-      element("p", { class: "quiet" }, "One analysis has no history; telescope update keeps one, day by day."),
+      element("p", { class: "quiet" }, "A single analysis has no history; telescope update keeps one, day by day."),
     );
     return;
   }
