@@ -100,7 +100,7 @@ def _unpacked(data: bytes, codec: str) -> bytes:
             content = stream.read_buffer(_LARGEST_BLOCK + 1).to_pybytes()
         if len(content) > _LARGEST_BLOCK:
             raise ValueError(f"a block of more than {_LARGEST_BLOCK >> 20} MiB")
-        return bytes(content)
+        return content
     raise ValueError(f"unknown codec {codec!r}")
 
 

@@ -87,7 +87,7 @@ class RawBatch(NamedTuple):
 
 def _without_formulas(text: bytes) -> bytes:
     """The text with values of the form `="40000"` made plain."""
-    return _FORMULA.sub(rb"\1\2", text) if b'="' in text or b'=""' in text else text
+    return _FORMULA.sub(rb"\1\2", text) if b'="' in text else text
 
 
 def _split_header(line: bytes, delimiter: int) -> list[str]:

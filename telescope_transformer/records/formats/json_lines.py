@@ -82,14 +82,12 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
     return fields
 
 
-# Honeypots of T-Pot (by `type` in its Elasticsearch) whose services all run over TCP; their logs omit the protocol.
-_NAMES_OF_HONEYPOTS = """
+# Honeypots of T-Pot (by `type` in its Elasticsearch) whose services all run over one protocol, which their logs omit.
+_HONEYPOTS_OF_TCP = """
 adbhoney beelzebub citrixhoneypot dicompot elasticpot endlessh galah gopot go-pot h0neytr4p hellpot heralding honeyaml
 ipphoney log4pot mailoney medpot miniprint rdphoneypot redishoneypot snare tanner wordpot
 """
-_HONEYPOTS_OF_TCP = frozenset(_NAMES_OF_HONEYPOTS.split())
-# Honeypots of T-Pot whose services all run over UDP.
-_HONEYPOTS_OF_UDP = frozenset(("ddospot",))
+_TRANSPORTS = dict.fromkeys(_HONEYPOTS_OF_TCP.split(), "tcp") | {"ddospot": "udp"}
 # Services over UDP of OpenCanary (logtype: TFTP, NTP, SNMP, SIP, from its logger.py) and of Conpot (data_type).
 _CANARY_UDP = ("10001", "11001", "13001", "15001")
 _CONPOT_UDP = ("bacnet", "ipmi", "snmp", "tftp")
@@ -98,8 +96,8 @@ _CONPOT_UDP = ("bacnet", "ipmi", "snmp", "tftp")
 def _transport_of_honeypot(record: Mapping[str, Any]) -> str | None:
     """The protocol of a connection to a honeypot that does not log it; None for other records."""
     honeypot = str(record.get("type")).lower()
-    if honeypot in _HONEYPOTS_OF_TCP or honeypot in _HONEYPOTS_OF_UDP:
-        return "tcp" if honeypot in _HONEYPOTS_OF_TCP else "udp"
+    if honeypot in _TRANSPORTS:
+        return _TRANSPORTS[honeypot]
     if "logtype" in record and "node_id" in record:
         return "udp" if str(record["logtype"]) in _CANARY_UDP else "tcp"
     if "data_type" in record and ("sensorid" in record or honeypot == "conpot"):
