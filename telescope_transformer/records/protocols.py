@@ -204,10 +204,12 @@ def protocol_number(text: str) -> int | None:
     if numbered:
         return protocol_number(numbered[1])
     if both:
-        one, other = protocol_number(both[1]), protocol_number(both[2])
         names = [part for part in both.groups() if _plain(part) in _NUMBERS]
-        # `tcp/telnet`, `tcp/23` and `23/tcp` have a service or a port besides the protocol.
-        return _NUMBERS[_plain(names[0])] if "/" in text and len(names) == 1 else (one if one == other else None)
+        if "/" in text and len(names) == 1:
+            # `tcp/telnet`, `tcp/23` and `23/tcp` have a service or a port besides the protocol.
+            return _NUMBERS[_plain(names[0])]
+        one, other = protocol_number(both[1]), protocol_number(both[2])
+        return one if one == other else None
     return None
 
 
