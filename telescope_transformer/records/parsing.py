@@ -134,7 +134,7 @@ def _packed_addresses(values: pa.Array) -> Addresses:
 
 # These accept a host name before the address (as Java writes it) or after it in parentheses, and a port after it.
 _NAMED_ADDRESS = re.compile(r"(?:[A-Za-z][\w.-]*)?/(?P<java>[0-9a-fA-F.:]+)|(?P<plain>[0-9a-fA-F.:]+) \([\w.-]+\)")
-_WITH_PORT = re.compile(r"(?P<four>(?:\d{1,3}\.){3}\d{1,3}):\d{1,5}|\[(?P<six>[0-9a-fA-F:.]+)\]:\d{1,5}")
+_WITH_PORT = re.compile(r"(?P<four>(?:\d{1,3}\.){3}\d{1,3}):\d{0,5}|\[(?P<six>[0-9a-fA-F:.]+)\]:\d{0,5}")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{8}")
 _LARGE_NUMBER = re.compile(r"-?\d{8,39}(?:\.0*)?")
 

@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.records.parsing import Parsed, is_text, parse_numbers
+from telescope_transformer.records.nulls import is_null
+from telescope_transformer.records.parsing import Parsed, distinct_texts, is_text, parse_numbers
 from telescope_transformer.records.schema import ICMP, ICMPV6, PORT_PROTOCOLS, UNKNOWN_ICMP_TYPE
 from telescope_transformer.records.text import INVALID, MISSING, VALID
 
@@ -46,7 +47,7 @@ def parse_ports(raw: Mapping[str, pa.Array], protocols: np.ndarray) -> tuple[Par
     return Parsed(*ports[0]), Parsed(*ports[1])
 
 
-_ADDRESS_WITH_PORT = r"^\s*(?:[\d.]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})\s*$"
+_ADDRESS_WITH_PORT = r"^\s*(?:[\d.]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{0,5})\s*$"
 
 
 def with_ports_of_addresses(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
@@ -54,14 +55,20 @@ def with_ports_of_addresses(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
     found = dict(raw)
     for end in ("src", "dst"):
         addresses, ports = raw.get(f"{end}_ip"), raw.get(f"{end}_port")
-        if addresses is None or not is_text(addresses.type) or (ports is not None and not ports.null_count):
+        if addresses is None or not is_text(addresses.type):
             continue
         if not pc.any(pc.match_substring(_text(addresses), ":")).as_py():
             continue
         behind = pc.struct_field(pc.extract_regex(_text(addresses), _ADDRESS_WITH_PORT), "port").cast(pa.binary())
         if behind.null_count < len(behind):
-            found[f"{end}_port"] = behind if ports is None else pc.coalesce(_text(ports).cast(pa.binary()), behind)
+            found[f"{end}_port"] = behind if ports is None else pc.coalesce(_without_nulls(ports), behind)
     return found
+
+
+def _without_nulls(ports: pa.Array) -> pa.Array:
+    """Ports as text, with a null for each text that means a missing value."""
+    texts, codes = distinct_texts(ports if is_text(ports.type) else ports.cast(pa.string()))
+    return pa.array([None if is_null(text) else text.encode() for text in texts], pa.binary()).take(pa.array(codes))
 
 
 def _column(raw: Mapping[str, pa.Array], field: str, rows: int) -> Parsed:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from variants import PING, SECOND, TCP, UDP, Variant, Variants, json_lines
 
+from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
+
 VARIANTS = Variants()
 ISO = "2016-07-21T17:50:56.123456Z"
 ENDS = "src=192.0.2.1 spt=40000 dst=198.51.100.7 dpt=23 proto="
@@ -90,6 +92,13 @@ add(
 add(
     "Zyxel",
     f'{ISO} usg USG: src="192.0.2.1:40000" dst="198.51.100.7:23" msg="from WAN, TCP, DROP" note="ACCESS BLOCK" cat="Firewall" proto="6"',
+)
+ZYXEL = f'{ISO} usg USG: src="192.0.2.1:40000" dst="198.51.100.7:23" spt="" dpt="-" cat="Firewall" proto="6"'
+add("empty ports beside addresses with ports", ZYXEL)
+VARIANTS.add(
+    "the ports of ICMP are no types",
+    ZYXEL.replace('"6"', '"1"') + "\n",
+    [("192.0.2.1", "198.51.100.7", 1, UNKNOWN_ICMP_TYPE, 0)],
 )
 add("Splunk's export of a line", json_lines({"preview": False, "result": {"_raw": DENY, "_time": ISO}}), format=None)
 

@@ -52,6 +52,17 @@ VARIANTS.add(
 )
 SOURCES = (HEADER + ROW).replace(",src_port", "").replace(",40000", "").replace("192.0.2.1", "192.0.2.1:40000")
 VARIANTS.add("a port behind a source", SOURCES, [TCP])
+for absent in ("", "-", "NULL"):
+    VARIANTS.add(
+        f"a port behind an address, and {absent!r} as its own port",
+        HEADER + ROW.replace("192.0.2.1", "192.0.2.1:40000").replace(",40000,", f",{absent},"),
+        [TCP],
+    )
+VARIANTS.add(
+    "no number behind an address",
+    HEADER + ROW.replace("192.0.2.1", "192.0.2.1:"),
+    [TCP],
+)
 
 for source, destination, address, port in (
     ("client", "server", "address", "port"),

@@ -33,11 +33,24 @@ def _first_of_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
+_ADDRESS_AND_PORT = re.compile(r"(?P<address>[\d.]*):(?P<port>\d*)(?::|$)")
+
+
+def _address_and_port(text: str) -> tuple[str, str | None]:
+    """The parts of `address:port` or `address:port:interface`; the port of other text is None."""
+    found = _ADDRESS_AND_PORT.match(text)
+    return (found["address"], found["port"]) if found else (text, None)
+
+
 def _flow(values: Mapping[str, str | None], icmp_type: str | None = None) -> Fields:
-    """The fields of a line. The ports of ICMP are identifiers in these logs and are left out."""
+    """The fields of a line. The ports of ICMP are identifiers in these logs and are left out.
+
+    The validator takes a port that is written behind an address, as Zyxel does.
+    """
     fields: Fields = dict(values) | {"icmp_type": None}
     if str(values["protocol"]).lower() in _ICMP:
-        fields |= {"src_port": None, "dst_port": None, "icmp_type": icmp_type}
+        addresses = {end: _address_and_port(str(values[end]))[0] for end in ("src_ip", "dst_ip") if values[end]}
+        fields |= addresses | {"src_port": None, "dst_port": None, "icmp_type": icmp_type}
     return fields
 
 
@@ -103,9 +116,6 @@ def _own_time(values: Mapping[str, str]) -> str | None:
     return f"{found}{'' if _OFFSET.match(zone) else ' '}{zone}".strip() if found and not found[19:] else found
 
 
-_ADDRESS_AND_PORT = re.compile(r"(?P<address>[\d.]*):(?P<port>\d*)(?::|$)")
-
-
 def _is_of_another_log(line: str) -> bool:
     """Whether a CEF or LEEF event repeats or ends a connection that another event reports."""
     known = next((marks for device, marks in _LOGS_OF.items() if device in line), None)
@@ -129,11 +139,6 @@ def named_fields(line: str) -> Fields | None:
         found |= {field: found[field] or plain.get(name) for field, name in _CEF_IPV6.items()}
     if not (found["src_ip"] and found["dst_ip"] and found["protocol"]):
         return None
-    for end in ("src", "dst"):
-        # Zyxel writes `src="192.0.2.1:40000"`.
-        both = _ADDRESS_AND_PORT.fullmatch(str(found[f"{end}_ip"]))
-        if both and both["address"] and not found[f"{end}_port"]:
-            found |= {f"{end}_ip": both["address"], f"{end}_port": both["port"]}
     fields = _flow(found)
     time = _event_time(line) if is_event else _own_time(values)
     return fields | ({"timestamp": time} if time else {})
@@ -156,10 +161,8 @@ def sonicwall_fields(line: str) -> Fields | None:
         return None
     fields: Fields = {"protocol": values.get("proto", "").partition("/")[0]}
     for name in ("src", "dst"):
-        text = values.get(name, "")
-        end = _ADDRESS_AND_PORT.match(text)
-        fields[f"{name}_ip"] = values.get(f"{name}V6") or (end["address"] if end else text)
-        fields[f"{name}_port"] = end["port"] if end else None
+        address, fields[f"{name}_port"] = _address_and_port(values.get(name, ""))
+        fields[f"{name}_ip"] = values.get(f"{name}V6") or address
     # For ICMP, the port is the identifier of an echo request.
     fields = _flow(fields, values.get("type"))
     fields["icmp_code"] = values.get("icmpCode", values.get("code")) if fields["icmp_type"] else None
