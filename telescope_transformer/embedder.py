@@ -22,7 +22,6 @@ from telescope_transformer.embedding import (
     embed_windows,
     embeddings_table,
     load_model,
-    resolve_checkpoint,
     save_checkpoint,
 )
 from telescope_transformer.errors import CheckpointError, FlowRecordError, InputError
@@ -63,12 +62,7 @@ def load(
         >>> embeddings = model.encode("flows.csv.gz")
         >>> model.probability(embeddings[0], embeddings[1])
     """
-    if model is None or model == "shipped":
-        if revision is not None:
-            raise CheckpointError(f"the shipped checkpoint has no revision {revision!r}: give a Hub id as the model")
-        folder = resolve_checkpoint(None)
-    else:
-        folder = checkpoint_folder(model, revision=revision, token=token)
+    folder = checkpoint_folder(model, revision=revision, token=token)
     network, tokenizer = load_model(folder)
     name = "the shipped checkpoint" if model is None else str(model)
     return Embedder(network, tokenizer, Calibration.load(folder), name=name, device=device)

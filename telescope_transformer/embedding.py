@@ -23,7 +23,6 @@ from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.reader import files_of
 from telescope_transformer.progress import progress_bar
 
-SHIPPED_CHECKPOINT = Path(__file__).parent / "checkpoint"
 # Records per batch, including padding. They fit into the caches of a core.
 BATCH_RECORDS = 4_096
 # Largest number of batches that a processor computes at a time. Each takes some 40 MB.
@@ -42,34 +41,18 @@ ADAPTATION_FILE = "adaptation.json"
 KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
 
 
-def resolve_checkpoint(model: str | Path | None) -> Path:
-    """Return the folder of a checkpoint.
-
-    Args:
-        model: a directory or a Hub id, which is downloaded; None or "shipped" is the checkpoint in this package.
-
-    Raises:
-        CheckpointError: if there is no such folder, or it has no configuration.
-        HubError: if a Hub id cannot be downloaded.
-    """
-    folder = SHIPPED_CHECKPOINT if model is None or model == "shipped" else checkpoint_folder(model)
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{folder} is not the folder of a checkpoint: it has no config.json")
-    return folder
-
-
 def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:
     """Load a model and its tokenizer, in evaluation mode.
 
     Args:
-        model: as for `resolve_checkpoint`.
+        model: as for `hub.checkpoint_folder`.
 
     Raises:
         CheckpointError: if it is missing, damaged or of another architecture, if model and tokenizer do not match, or
             if a weight is not a finite number.
         HubError: if a Hub id cannot be downloaded.
     """
-    folder = resolve_checkpoint(model)
+    folder = checkpoint_folder(model)
     with without_bars():
         loaded = load_pretrained(TelescopeForContrastiveLearning, folder)
         tokenizer = load_pretrained(FlowTokenizer, folder)
@@ -131,7 +114,7 @@ def file_beside(model: str | Path | None, file_name: str) -> Path | None:
     Raises:
         CheckpointError, HubError: if there is no such checkpoint.
     """
-    path = resolve_checkpoint(model) / file_name
+    path = checkpoint_folder(model) / file_name
     return path if path.is_file() else None
 
 
@@ -141,7 +124,7 @@ def checkpoint_digest(model: str | Path | None) -> str:
     Raises:
         CheckpointError, HubError: if there is no such checkpoint.
     """
-    folder = resolve_checkpoint(model)
+    folder = checkpoint_folder(model)
     return " ".join(file_digest(folder / name) for name in EMBEDDING_FILES if (folder / name).is_file())
 
 
@@ -199,8 +182,6 @@ def embed_windows(
         InputError: if a window is longer than the model accepts, its records are not in time order, `dtype` is not one
             of these, or the device is not available.
     """
-    if dtype not in (torch.float32, torch.float16, torch.bfloat16):
-        raise InputError(f"dtype must be float32, float16 or bfloat16, not {dtype}")
     embeddings = np.empty((windows.num_rows, model.config.projection_size), dtype=np.float32)
     with progress_bar(total=windows.num_rows, unit="window", description="embedding", show=progress) as bar:
         for begin in range(0, windows.num_rows, CHUNK_WINDOWS):

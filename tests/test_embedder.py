@@ -226,7 +226,7 @@ def test_a_wrong_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "nowhere": "no such folder",
         "./no/where": "no such folder",
         str(tmp_path / "file"): "is a file",
-        str(tmp_path): r"is not the folder of a checkpoint: it has no config\.json",
+        str(tmp_path): r"is not a checkpoint: it has no config\.json",
     }.items():
         with pytest.raises(CheckpointError, match=told):
             telescope_transformer.load(name)

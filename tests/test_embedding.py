@@ -169,7 +169,7 @@ def test_windows_that_do_not_fit_are_refused(windows: pa.Table) -> None:
 def test_a_model_and_a_tokenizer_that_do_not_match_are_refused(
     model: TelescopeForContrastiveLearning, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match=r"is not the folder of a checkpoint: it has no config\.json"):
+    with pytest.raises(CheckpointError, match=r"is not a checkpoint: it has no config\.json"):
         load_model(tmp_path)
     model.save_pretrained(tmp_path)
     FlowTokenizer(["dst_port"]).save_pretrained(tmp_path)

@@ -7,8 +7,9 @@ import pytest
 from safetensors import safe_open
 
 from telescope_transformer import TelescopeConfig
-from telescope_transformer.embedding import SHIPPED_CHECKPOINT, load_model
+from telescope_transformer.embedding import load_model
 from telescope_transformer.files import data_folder
+from telescope_transformer.hub import SHIPPED_CHECKPOINT
 from telescope_transformer.learning.arguments import RECIPES, TrainingArguments, read_recipe
 
 ADDRESS = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")

@@ -37,7 +37,7 @@ from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.placement import SMALLEST_CONFIDENCE
 from telescope_transformer.preparation import EngineSettings, read_heads
-from telescope_transformer.report.words import counted
+from telescope_transformer.report.words import clusters_in_words, counted
 from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 
@@ -297,8 +297,7 @@ def _in_words(labels: np.ndarray) -> str:
     """The numbers of clusters with several windows and of singletons, counted as in the report."""
     sizes = np.unique_counts(labels).counts
     alone = int((sizes == 1).sum())
-    words = counted(len(sizes) - alone, "cluster")
-    return f"{words} and {counted(alone, 'window')} like no other" if alone else words
+    return clusters_in_words(len(sizes) - alone, alone)
 
 
 class _Centres:

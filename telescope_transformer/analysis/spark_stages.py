@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from telescope_transformer.embedding import checkpoint_digest, embed_windows, load_model, resolve_checkpoint
+from telescope_transformer.embedding import checkpoint_digest, embed_windows, load_model
+from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.spark import run_tasks, session_at
 
@@ -64,7 +65,7 @@ def embed_on_spark(work: Path, model: str | None, engine: EngineSettings, parts:
     """
     parts.mkdir(exist_ok=True)
     number = len(read_manifest(work).files_of())
-    folder = resolve_checkpoint(model)
+    folder = checkpoint_folder(model)
     checkpoint = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
     with spark_over(work, engine, "embed") as session:
         shared = _Shared(checkpoint_digest(model), session.sparkContext.broadcast(checkpoint))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import KeepGoing, Reading
+from telescope_transformer.cli.options import KeepGoing, Reading, check_model
 
 
 def adapt(
@@ -35,10 +35,10 @@ def adapt(
 
     Example: telescope adapt flows.csv.gz --telescope 198.51.100.0/24 --output adapted
     """
+    check_model(base)
     import shutil
 
     from telescope_transformer.cli.options import check_folder, tell
-    from telescope_transformer.embedding import resolve_checkpoint
     from telescope_transformer.learning.adapt import AdaptSettings
     from telescope_transformer.learning.adapt import adapt as adapt_model
     from telescope_transformer.windows import cut
@@ -47,7 +47,6 @@ def adapt(
         recipe=recipe, from_scratch=from_scratch, steps=steps, seconds=seconds, seed=seed, device_cpu=cpu
     )
     check_folder(output)
-    resolve_checkpoint(base)
     flow = reading.reader(keep_going=keep_going)(inputs)
     work = output / "run"
     adaptation = adapt_model(cut(flow.table, min_records=1), base, settings, folder=work, say=tell)

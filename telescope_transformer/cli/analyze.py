@@ -21,6 +21,7 @@ from telescope_transformer.cli.options import (
     Seed,
     Threshold,
     TimeLimit,
+    check_model,
 )
 
 
@@ -60,9 +61,10 @@ def analyze(
 
     Example: telescope analyze flows.csv.gz --columns timestamp=ts,src_ip=source,dst_ip=destination --output out
     """
+    check_model(model)
     from telescope_transformer.analysis import AnalysisSettings
     from telescope_transformer.analysis import analyze as analyze_records
-    from telescope_transformer.cli.options import check_folder, check_model, keeping_rejects, print_json, tell
+    from telescope_transformer.cli.options import check_folder, keeping_rejects, print_json, tell
     from telescope_transformer.labels import read_owners
     from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import scan_records
@@ -81,7 +83,6 @@ def analyze(
         # A table that cannot be read is found before the work.
         networks=read_owners(networks or ()),
     )
-    check_model(model)
     scan = scan_records(inputs, **reading.arguments(keep_going=keep_going))
     check_folder(output)
     engine = EngineSettings(computing.engine, computing.master, computing.memory_limit)

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from telescope_transformer.cli.options import check_model, tell
+from telescope_transformer.errors import CheckpointError
+
 
 def calibrate(
     dataset: Annotated[
@@ -25,19 +28,18 @@ def calibrate(
 
     Example: telescope calibrate dataset --model checkpoint
     """
-    from telescope_transformer.calibrating import calibrate_dataset
-    from telescope_transformer.cli.options import tell
-    from telescope_transformer.errors import CheckpointError
-
     place = output or model
     if place is None:
         raise typer.BadParameter(
             "the shipped checkpoint's calibration is not overwritten: give --output, a folder for calibration.json, "
             "or --model, a checkpoint of your own"
         )
+    check_model(model)
     folder = Path(place)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no folder to write calibration.json to; give one with --output")
+    from telescope_transformer.calibrating import calibrate_dataset
+
     calibration = calibrate_dataset(dataset, model, fit_split=fit_split, test_split=test_split, seed=seed)
     path = calibration.save(folder)
     tell(f"wrote {path}: {calibration.pairs:,} pairs of one source")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Adapt, AdaptSteps, Engine, Master, MemoryLimit
+from telescope_transformer.cli.options import Adapt, AdaptSteps, Engine, Master, MemoryLimit, check_model
 
 if TYPE_CHECKING:
     from telescope_transformer.preparation import EngineSettings
@@ -37,6 +37,9 @@ def embed(
 
     Example: telescope embed dataset --model user/telescope-base --output embeddings.parquet
     """
+    if output is None and (split or device is not None or bf16):
+        raise typer.BadParameter("--split, --device and --bf16 need --output")
+    check_model(model)
     import time
 
     import torch
@@ -47,8 +50,6 @@ def embed(
     from telescope_transformer.report.words import counted
 
     if output is None:
-        if split or device is not None or bf16:
-            raise typer.BadParameter("--split, --device and --bf16 need --output")
         _into_folder(windows, model, adapt, adapt_steps, EngineSettings(engine, master, memory_limit))
         return
     loaded, tokenizer = load_model(model)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Json, print_json
+from telescope_transformer.cli.options import Columns, Json, check_model, print_json
 
 
 def numbers(text: str) -> str:
@@ -78,13 +78,15 @@ def evaluate(
 
     Example: telescope evaluate flows.parquet --model default@0=runs/split-0 --splits 0 --output evaluation
     """
-    from telescope_transformer.evaluation.settings import SHIPPED, model_argument
+    from telescope_transformer.evaluation.model_arguments import model_argument
 
     if across and truth is not None:
         raise typer.BadParameter("give --across or --truth, not both")
     _check_options(context, "--across" if across else None if truth is None else "--truth")
     seeds = [int(part) for part in splits.split(",")]
-    models = [model_argument(text) for text in model or [SHIPPED]]
+    models = [model_argument(text) for text in model or ["shipped"]]
+    for each in models:
+        check_model(each.place)
     if across:
         found = _across(inputs, output, data=data, seeds=seeds, only=only or (), methods=methods or (), cpu=cpu)
         _show(*found, json=json)

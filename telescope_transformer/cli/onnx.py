@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Model
+from telescope_transformer.cli.options import Model, check_model
 
 
 def onnx(
@@ -19,6 +19,7 @@ def onnx(
 
     Example: telescope onnx --output telescope.onnx
     """
+    check_model(model)
     from telescope_transformer.cli.options import tell
     from telescope_transformer.onnx_export import export_onnx
 

@@ -115,17 +115,17 @@ def check_folder(output: Path) -> None:
         raise InputError(f"{output}: cannot write to this folder: {error.strerror or error}") from error
 
 
-def check_model(model: str | None) -> None:
-    """Check that a checkpoint exists before records are read.
+def check_model(model: str | None, revision: str | None = None) -> None:
+    """Check a checkpoint before a command imports torch, which takes seconds, and before it reads records.
 
     Raises:
-        CheckpointError: if there is no such folder.
+        CheckpointError: if there is no such folder, or it is not a checkpoint of this package.
         HubError: if a Hub id cannot be downloaded.
     """
     if model is not None:
-        from telescope_transformer.embedding import resolve_checkpoint
+        from telescope_transformer.hub import checkpoint_folder
 
-        resolve_checkpoint(model)
+        checkpoint_folder(model, revision=revision)
 
 
 @dataclass(frozen=True)
@@ -236,10 +236,9 @@ class Running:
     keep: Keep = None
 
     def check(self) -> None:
-        """Check the model and the threshold before a state is created."""
+        """Check the threshold before a state is created."""
         from telescope_transformer.analysis import AnalysisSettings
 
-        check_model(self.model)
         AnalysisSettings(threshold=self.threshold)
 
     def settings(self, state: "State") -> Any:

@@ -18,6 +18,7 @@ from telescope_transformer.cli.options import (
     Running,
     StateFile,
     TimeLimit,
+    check_model,
 )
 
 
@@ -42,6 +43,7 @@ def update(
 
     Example: telescope update monday.csv.gz tuesday.csv.gz --state state.duckdb --output out
     """
+    check_model(running.model)
     from telescope_transformer.cli.options import check_folder, days_of, print_json, tell
     from telescope_transformer.errors import InputError, StateError
     from telescope_transformer.labels import read_owners

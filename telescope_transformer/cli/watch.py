@@ -14,6 +14,7 @@ from telescope_transformer.cli.options import (
     ReportFolder,
     Running,
     StateFile,
+    check_model,
 )
 
 # Short, because the bound is proved again for each file while the next one may be waiting.
@@ -45,6 +46,7 @@ def watch(
 
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """
+    check_model(running.model)
     from telescope_transformer.cli.options import check_folder, days_of, tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners

@@ -25,9 +25,10 @@ from telescope_transformer.evaluation.baselines.communities import DIMENSIONS, h
 from telescope_transformer.evaluation.baselines.services import TIME_EDGES
 from telescope_transformer.evaluation.cells import Cells, check_known, spread
 from telescope_transformer.evaluation.clustering import sweep_clusterings
+from telescope_transformer.evaluation.model_arguments import ModelArgument
 from telescope_transformer.evaluation.oracle import behaviour_partition, oracle_partition
-from telescope_transformer.evaluation.settings import SHIPPED, ModelArgument
 from telescope_transformer.evaluation.tables import lines
+from telescope_transformer.hub import SHIPPED
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.learning.arguments import read_recipe
 from telescope_transformer.metrics.clusters import cluster_scores

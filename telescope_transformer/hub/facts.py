@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from telescope_transformer.errors import CheckpointError, InputError
+from telescope_transformer.hub.checkpoints import read_configuration
 from telescope_transformer.preparation.manifest import Manifest
 from telescope_transformer.preparation.writer import window_schema
 
@@ -138,15 +139,10 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: if a file is missing, or the checkpoint is of another model type.
     """
-    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+    for name in ("model.safetensors", "tokenizer.json", "tokenizer_config.json"):
         if not (checkpoint / name).is_file():
             raise CheckpointError(f"{checkpoint}: no {name}; a checkpoint is a folder that save_pretrained wrote")
-    config = read_json(checkpoint / "config.json")
-    if config.get("model_type") != "telescope":
-        raise CheckpointError(
-            f"{checkpoint}: a checkpoint of a {config.get('model_type')!r} model, not of 'telescope'"
-        )
-    return config
+    return read_configuration(checkpoint)
 
 
 def count_parameters(weights: Path) -> int:

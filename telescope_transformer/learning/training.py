@@ -23,7 +23,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, set_seed
 from huggingface_hub.errors import StrictDataclassError
 
-from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16, resolve_checkpoint, without_bars
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16, without_bars
 from telescope_transformer.errors import CheckpointError, TelescopeError, TrainingError
 from telescope_transformer.hub import checkpoint_folder, load_pretrained
 from telescope_transformer.learning.arguments import TrainingArguments
@@ -214,8 +214,7 @@ def make_model(
     """
     if start_from is not None:
         try:
-            named = revision is None
-            folder = resolve_checkpoint(start_from) if named else checkpoint_folder(start_from, revision=revision)
+            folder = checkpoint_folder(start_from, revision=revision)
             with without_bars():
                 model = load_pretrained(TelescopeForContrastiveLearning, folder)
             tokenizer = load_pretrained(FlowTokenizer, folder)

@@ -25,6 +25,12 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
+def clusters_in_words(clusters: int, alone: int) -> str:
+    """The result of a clustering: "3 clusters and 1 window like no other", or "3 clusters" if no window is alone."""
+    words = counted(clusters, "cluster")
+    return f"{words} and {counted(alone, 'window')} like no other" if alone else words
+
+
 def rounded(number: int) -> str:
     """A number for a name that stays for days. From 100 on, only its first two digits count, as in "about 990"."""
     if number < 100:

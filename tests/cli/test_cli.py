@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from telescope_transformer import embedding
 from telescope_transformer.cli import main
 from telescope_transformer.cli.main import COMMANDS, app
 from telescope_transformer.cli.update import _is_state
+from telescope_transformer.embedding import embedding_column
+from telescope_transformer.hub import checkpoints
 
 HONEYPOT_COLUMNS = "timestamp=datetime,src_ip=src,dst_ip=host,protocol=proto,src_port=spt,dst_port=dpt"
 
@@ -121,7 +122,7 @@ def test_one_misspelt_input_of_update_is_no_state(tmp_path: Path) -> None:
 
 def test_the_shipped_calibration_is_not_overwritten_unasked(tmp_path, monkeypatch) -> None:
     """If the command began, it would fail with another error, because the dataset does not exist."""
-    monkeypatch.setattr(embedding, "SHIPPED_CHECKPOINT", tmp_path)
+    monkeypatch.setattr(checkpoints, "SHIPPED_CHECKPOINT", tmp_path)
     result = CliRunner().invoke(app, ["calibrate", str(tmp_path / "dataset")], env={"COLUMNS": "200"})
     assert result.exit_code == 2
     assert "--output" in result.output
@@ -154,7 +155,7 @@ def test_a_report_does_not_create_a_missing_state(tmp_path, monkeypatch, capsys)
 def test_a_count_of_one_is_singular(tmp_path) -> None:
     vectors = np.array([[1.0, 0.0], [0.8, 0.6]], dtype=np.float32)
     file = tmp_path / "embeddings.parquet"
-    pq.write_table(pa.table({"embedding": embedding.embedding_column(vectors)}), file)
+    pq.write_table(pa.table({"embedding": embedding_column(vectors)}), file)
     for threshold, said in (("0.5", "2 embeddings in 1 cluster,"), ("0.9", "2 embeddings in 2 clusters,")):
         arguments = ["cluster", str(file), "--output", str(tmp_path / "out"), "--threshold", threshold]
         assert said in CliRunner().invoke(app, arguments).output

@@ -1,5 +1,6 @@
 """Options of every command, and the sources of their defaults: command line, variables, telescope.toml."""
 
+import inspect
 import json
 import re
 import subprocess
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from telescope_transformer.cli.main import COMMANDS, app, main
+from telescope_transformer.cli.main import COMMANDS, RUN, app, main
 
 SIMULATE = ["simulate", "--sources", "5", "--output"]
 
@@ -124,16 +125,50 @@ def test_a_summary_as_json(tmp_path: Path) -> None:
     assert told["report"] is None
 
 
-@pytest.mark.parametrize("command", ["analyze", "update", "watch"])
-def test_a_wrong_model_is_found_before_reading(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("flows.csv").write_text("no flow records", encoding="utf-8")
-    arguments = {
-        "analyze": ["flows.csv"],
-        "update": ["flows.csv"],
-        "watch": [".", "--once", "--interval", "0"],
+# What each command with a model needs besides it. None of it exists.
+WITH_MODEL = {
+    "adapt": ["flows.csv", "--output", "x"],
+    "analyze": ["flows.csv"],
+    "calibrate": ["dataset", "--output", "x"],
+    "embed": ["dataset"],
+    "evaluate": ["flows.csv", "--output", "x"],
+    "onnx": ["--output", "x"],
+    "train": ["--dataset", "x", "--output", "x"],
+    "update": ["flows.csv"],
+    "watch": [".", "--once"],
+}
+
+
+def test_every_command_with_a_model_is_listed() -> None:
+    names = {"model", "base"}
+    assert set(WITH_MODEL) == {name for name, run in RUN.items() if names & inspect.signature(run).parameters.keys()}
+
+
+def test_a_wrong_model_is_found_before_torch_is_imported(here: Path) -> None:
+    (here / "nothing").mkdir()
+    (here / "bert").mkdir()
+    (here / "bert" / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+    (here / "cut").mkdir()
+    (here / "cut" / "config.json").write_text('{"model_type": ', encoding="utf-8")
+    expected = {
+        "no/such/folder": "no/such/folder: no such folder",
+        "nothing": "nothing is not a checkpoint: it has no config.json",
+        "bert": "bert is not a checkpoint: config.json is of a model of type 'bert', not 'telescope'",
+        "cut": "cut is not a checkpoint: config.json is not a valid JSON file",
     }
-    error = ended(capsys, command, *arguments[command], "--model", "models/nowhere/at/all")
-    assert error.startswith("error: models/nowhere/at/all: no such folder")
+    calls = [
+        [name, *arguments, "--base" if name == "adapt" else "--model", model]
+        for name, arguments in WITH_MODEL.items()
+        for model in expected
+    ]
+    program = "import sys\nfrom telescope_transformer.cli.main import main\n"
+    program += f"for call in {calls!r}:\n    try:\n        main(call)\n    except SystemExit as end:\n"
+    program += "        print(end.code, *[name for name in ('torch', 'numba') if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert answer.stdout.splitlines() == ["1"] * len(calls)
+    for call, error in zip(calls, answer.stderr.splitlines(), strict=True):
+        assert error.startswith(f"error: {expected[call[-1]]}"), call
+    assert {path.name for path in here.iterdir()} == {"nothing", "bert", "cut"}
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from telescope_transformer.evaluation.actors import (
     evaluate_actors,
     parse_size,
 )
+from telescope_transformer.evaluation.model_arguments import ModelArgument
 from telescope_transformer.evaluation.oracle import behaviour_partition, oracle_partition
-from telescope_transformer.evaluation.settings import ModelArgument
 from telescope_transformer.learning.adapt import AdaptSettings
 from telescope_transformer.metrics.clusters import partition_scores
 from telescope_transformer.simulation import SimulationSettings

@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 from telescope_transformer.cli import evaluate as command
 from telescope_transformer.cli import train
 from telescope_transformer.evaluation import actors, measuring
-from telescope_transformer.evaluation.settings import EvaluationSettings, ModelArgument
+from telescope_transformer.evaluation.model_arguments import ModelArgument
+from telescope_transformer.evaluation.settings import EvaluationSettings
 from telescope_transformer.learning import training
 from telescope_transformer.learning.arguments import TrainingArguments
 
@@ -41,7 +42,7 @@ def test_options_reach_the_evaluation(called: list[tuple[Any, ...]], tmp_path: P
         "--columns",
         "src_ip=s",
         "--model",
-        "deep@1=runs/x",
+        "deep@1=shipped",
         "--methods",
         "dante",
         "--splits",
@@ -52,7 +53,7 @@ def test_options_reach_the_evaluation(called: list[tuple[Any, ...]], tmp_path: P
     (inputs, settings) = called[0]
     assert inputs == ["a.csv", "b.csv"]
     assert settings == EvaluationSettings(
-        models=[ModelArgument("deep", 1, "runs/x")],
+        models=[ModelArgument("deep", 1, None)],
         methods=("dante",),
         splits=[1, 2],
         columns={"src_ip": "s"},
@@ -119,11 +120,11 @@ def test_training_options_override_the_recipe(called: list[tuple[Any, ...]], tmp
         "--cpu",
     ]
     result = invoked(
-        train.train, "--output", "out", "--config", str(recipe), "--seed", "5", "--model", "base", *several
+        train.train, "--output", "out", "--config", str(recipe), "--seed", "5", "--model", "shipped", *several
     )
     assert result.exit_code == 0, result.output
     paths, arguments = called[0]
-    assert paths == training.TrainingPaths([Path("a"), Path("b")], Path("out"), start_from="base")
+    assert paths == training.TrainingPaths([Path("a"), Path("b")], Path("out"), start_from="shipped")
     assert arguments == TrainingArguments(
         steps=7,
         seed=5,

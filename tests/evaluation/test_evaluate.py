@@ -28,9 +28,10 @@ from telescope_transformer.evaluation.clustering import (
 from telescope_transformer.evaluation.inputs import read_windows
 from telescope_transformer.evaluation.measure import EvaluationSuite
 from telescope_transformer.evaluation.measuring import evaluate, write
+from telescope_transformer.evaluation.model_arguments import ModelArgument, model_argument
 from telescope_transformer.evaluation.protocol import PARTS, Split, make_split, with_test_windows
 from telescope_transformer.evaluation.representation import Representation
-from telescope_transformer.evaluation.settings import EvaluationSettings, ModelArgument, model_argument
+from telescope_transformer.evaluation.settings import EvaluationSettings
 from telescope_transformer.evaluation.summary import Run, average, differences, summarise
 from telescope_transformer.evaluation.tables import CLUSTER_NOTE, HEADINGS
 from telescope_transformer.evaluation.targets import large_organisations, pair_targets, told_by_neighbours

@@ -177,7 +177,7 @@ def test_damaged_weights_are_not_counted(checkpoint: Path, cut: int) -> None:
 
 def test_a_folder_without_a_checkpoint_is_refused(checkpoint: Path) -> None:
     (checkpoint / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(CheckpointError, match="a checkpoint of a 'bert' model"):
+    with pytest.raises(CheckpointError, match="a model of type 'bert', not 'telescope'"):
         model_card(checkpoint, "user/a")
     (checkpoint / "tokenizer.json").unlink()
     with pytest.raises(CheckpointError, match=r"no tokenizer\.json"):

@@ -204,7 +204,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     ("more", "words"),
     [
         (["--dataset", "nowhere"], "nowhere is not a prepared dataset"),
-        (["--model", "/"], "cannot start from /: "),
+        (["--model", "/"], "/ is not a checkpoint: it has no config.json"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--tracker", "pigeon"], "pigeon"),
         (["--batch-pairs", "1000"], "has 40 of 40: set batch_pairs to 40"),

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoModelForPreTraining
 
 from telescope_transformer import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
-from telescope_transformer.embedding import SHIPPED_CHECKPOINT
+from telescope_transformer.hub import SHIPPED_CHECKPOINT
 
 RECORDS = [
     {

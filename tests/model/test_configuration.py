@@ -6,8 +6,9 @@ import shutil
 import pytest
 
 from telescope_transformer import load
-from telescope_transformer.embedding import SHIPPED_CHECKPOINT
 from telescope_transformer.errors import CheckpointError
+from telescope_transformer.hub import SHIPPED_CHECKPOINT
+from telescope_transformer.hub.checkpoints import MODEL_TYPE
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig
 
 
@@ -40,6 +41,10 @@ def test_a_checkpoint_with_a_billion_layers_is_refused_at_once(tmp_path):
     (folder / "config.json").write_text(json.dumps(values))
     with pytest.raises(CheckpointError, match="num_hidden_layers"):
         load(folder)
+
+
+def test_the_model_type_is_known_without_importing_the_model():
+    assert TelescopeConfig.model_type == MODEL_TYPE
 
 
 def test_an_empty_name_is_not_the_current_folder():

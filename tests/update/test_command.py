@@ -11,7 +11,7 @@ from made_days import port_shares, write_days
 from typer.testing import CliRunner
 
 from telescope_transformer.cli.main import app
-from telescope_transformer.embedding import SHIPPED_CHECKPOINT
+from telescope_transformer.hub import SHIPPED_CHECKPOINT
 from telescope_transformer.update import State, update
 
 pytestmark = pytest.mark.skipif(
