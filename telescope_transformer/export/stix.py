@@ -7,8 +7,9 @@ the first record and never changes; `modified` is the time of the last record.
 When MISP imports the bundle (misp-stix), it gets what our MISP export contains: the address as `ip-src`, without
 the flag for detection, because similar behaviour is no reason for an alarm. This needs three things. Observed data
 holds network traffic with the address as its source, because an address alone becomes `ip-dst`. A grouping refers to
-observed data and not to indicators. And an indicator matches its address as a prefix (ISSUBSET), because a comparison
-for equality would set the flag.
+observed data and not to indicators. And an indicator matches its address as a prefix (ISSUBSET), which the traffic
+repeats as the prefix of its source. So MISP takes the indicator as part of the observed data. An indicator of its own
+would get the flag, and a comparison for equality would give the flag to the address.
 
 The traffic is embedded in its observed data, in the property `objects`. STIX 2.1 deprecates this form from STIX 2.0 in
 favour of separate objects for addresses and traffic. But those have no author, no `created` and no `modified`, so they
@@ -166,7 +167,7 @@ def _confident(row: dict[str, Any]) -> dict[str, int]:
 def _indicator(bundle: _Bundle, cluster: int, row: dict[str, Any]) -> Object:
     name, life = bundle.members.name(cluster), timedelta(days=bundle.options.valid_days)
     first, last = utc(row["first_seen"]), utc(row["last_seen"])
-    kind, length = ("ipv6-addr", 128) if ":" in row["source"] else ("ipv4-addr", 32)
+    kind = "ipv6-addr" if ":" in row["source"] else "ipv4-addr"
     return bundle.object(
         "indicator",
         (row["source"],),
@@ -175,7 +176,7 @@ def _indicator(bundle: _Bundle, cluster: int, row: dict[str, Any]) -> Object:
         name=f"{row['source']}: {name}",
         description=_described(row, name),
         indicator_types=["anomalous-activity"],
-        pattern=f"[{kind}:value ISSUBSET '{row['source']}/{length}']",
+        pattern=f"[{kind}:value ISSUBSET '{_prefix(row['source'])}']",
         pattern_type="stix",
         pattern_version="2.1",
         valid_from=_time(first),
@@ -208,8 +209,14 @@ def _traffic(source: str, service: str) -> dict[str, Object]:
     holds: Object = {"src_ref": address["id"], "protocols": [version]}
     if found := _SERVICE.match(service):
         holds |= {"dst_port": int(found[2]), "protocols": [version, found[1]]}
-    traffic = _content("network-traffic", holds)
+    # `ipfix` does not contribute to the id (section 6.12).
+    prefix = {"sourceIPv6Prefix" if version == "ipv6" else "sourceIPv4Prefix": _prefix(source)}
+    traffic = _content("network-traffic", holds) | {"ipfix": prefix}
     return {address["id"]: address, traffic["id"]: traffic}
+
+
+def _prefix(source: str) -> str:
+    return f"{source}/{128 if ':' in source else 32}"
 
 
 def _content(kind: str, holds: Object) -> Object:

@@ -211,8 +211,9 @@ def test_stix_comes_into_misp_as_the_misp_export_does(
     parser.parse_stix_bundle(single_event=single_event)
     events = [parser.misp_event] if single_event else parser.misp_events
     assert not any(event.attributes for event in events)
-    traffic = [one for event in events for one in event.objects if one.name == "network-traffic"]
-    attributes = [attribute for one in traffic for attribute in one.attributes]
+    objects = [one for event in events for one in event.objects]
+    assert {one.name for one in objects} == {"network-traffic"}
+    attributes = [attribute for one in objects for attribute in one.attributes]
     assert {(a.type, a.value) for a in attributes if a.type.startswith("ip-")} == {("ip-src", one) for one in SOURCES}
     assert not any(a.to_ids for a in attributes)
     assert not parser.errors
