@@ -19,7 +19,9 @@ from telescope_transformer.errors import ExportError, InputError
 from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.labels import known_scanners
 from telescope_transformer.report import read_folder
-from telescope_transformer.report.names import MAJORITY, place_words, plain_name, why_together
+from telescope_transformer.report.names import plain_name
+from telescope_transformer.report.phrases import MAJORITY, place_words
+from telescope_transformer.report.reasons import why_together
 from telescope_transformer.report.sources import without_lone_short
 from telescope_transformer.report.words import counted
 

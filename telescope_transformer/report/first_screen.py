@@ -14,8 +14,9 @@ from scipy.special import expit
 
 from telescope_transformer.labels import is_malicious
 from telescope_transformer.report.days import Days
-from telescope_transformer.report.names import SPELT_SERVICES, majority, plain_name
+from telescope_transformer.report.names import plain_name
 from telescope_transformer.report.news import KINDS, Change, Period, change_of, period_of, traffic_of
+from telescope_transformer.report.phrases import SPELT_SERVICES, majority
 from telescope_transformer.report.sentences import sentence_of, sentences
 from telescope_transformer.report.words import counted, day_text
 

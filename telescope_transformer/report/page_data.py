@@ -19,8 +19,8 @@ from telescope_transformer.report.counting import codes_of
 from telescope_transformer.report.days import Days
 from telescope_transformer.report.first_screen import first_screen, news_lines
 from telescope_transformer.report.layout import map_layout
-from telescope_transformer.report.names import difference
 from telescope_transformer.report.news import Period, change_of, period_of, traffic_of
+from telescope_transformer.report.reasons import difference
 from telescope_transformer.report.services import service_hint
 from telescope_transformer.report.sources import without_lone_short
 

@@ -5,8 +5,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from telescope_transformer.report.names import difference, name_clusters, plain_name
+from telescope_transformer.report.names import name_clusters, plain_name
 from telescope_transformer.report.news import Change, period_of
+from telescope_transformer.report.reasons import difference
 from telescope_transformer.report.sentences import sentence_of, sentences
 
 
@@ -66,6 +67,41 @@ def test_names_are_unique_and_say_nothing_wrong() -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        (
+            {"targets": {"prefixes": [{"prefix": "sensor-1", "share": 1.0}]}},
+            {"targets": {"prefixes": [{"prefix": "198.51.100.0/24", "share": 0.6}]}},
+            ["tcp/445 smb, only to sensor-1", "tcp/445 smb, mostly to 198.51.100.0/24"],
+        ),
+        ({"src_ports": [{"port": 6000, "share": 0.8}]}, {}, ["tcp/445 smb, source port 6000", "tcp/445 smb"]),
+        (
+            {"timing": {"pattern": "irregular", "median_inter_arrival_s": 59.0}},
+            {"timing": {"pattern": "irregular", "median_inter_arrival_s": 60.0}},
+            ["tcp/445 smb, seconds apart", "tcp/445 smb, minutes apart"],
+        ),
+        ({"n_sources": 7}, {"n_sources": 2345}, ["tcp/445 smb, 7 sources", "tcp/445 smb, about 2,300 sources"]),
+        (
+            {"first_seen": "2024-03-04T05:06:07Z"},
+            {"first_seen": "2024-03-05T05:06:07Z"},
+            ["tcp/445 smb, since 4 March 2024", "tcp/445 smb, since 5 March 2024"],
+        ),
+    ],
+)
+def test_clusters_of_the_same_plain_name_get_what_tells_them_apart(
+    one: dict[str, Any], other: dict[str, Any], names: list[str]
+) -> None:
+    """What both have in common is not said."""
+    both = {"targets": {"order": "ascending"}} if "targets" not in one else {}
+    alike = [profile(0, **both, **one), profile(1, **both, **other)]
+    name_clusters(alike)
+    assert [each["name"] for each in alike] == names
+    again = [profile(0, **both, **one), profile(1, **both, **other)]
+    name_clusters(again, dict(enumerate(names)))
+    assert [each["name"] for each in again] == names
+
+
+@pytest.mark.parametrize(
     ("old", "changes", "stays"),
     [
         ("tcp/445 smb from 3 networks", {"n_networks": 3}, True),
@@ -84,6 +120,16 @@ def test_names_are_unique_and_say_nothing_wrong() -> None:
         ("tcp/445 smb and tcp/139 netbios", {}, False),
         ("10 tcp ports, mostly tcp/445 smb", {}, True),
         ("6 tcp ports, mostly tcp/445 smb", {}, False),
+        ("tcp/445 smb, only to sensor-1", {}, False),
+        ("tcp/445 smb, source port 6000", {}, False),
+        ("tcp/445 smb, source port 6000", {"src_ports": [{"port": 6000, "share": 0.9}]}, True),
+        ("tcp/445 smb, seconds apart", {}, True),
+        ("tcp/445 smb, minutes apart", {}, False),
+        ("tcp/445 smb, 90 sources", {}, True),
+        ("tcp/445 smb, 60 sources", {}, False),
+        ("tcp/445 smb, since 4 March 2024", {}, False),
+        ("tcp/445 smb, since 4 March 2024", {"first_seen": "2024-04-03T00:00:00Z"}, True),
+        ("tcp/445 smb, since 4 March 2024", {"first_seen": "2024-03-03T00:00:00Z"}, False),
         ("2 services, mostly icmp", {"services": [{"service": "icmp", "share": 0.9}], "n_services": 2}, True),
     ],
 )
