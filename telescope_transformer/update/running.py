@@ -287,7 +287,7 @@ def _solve(
     m = len(new.ids)
     moved = pa.table({"id": free.ids[m:], "new_cluster": result.labels[m:], "new_margin": result.margins[m:]})
     changed = state.rename_clusters(result.renamed)
-    state.move_windows(moved)
+    state.place_windows(moved)
     left = free.ids[m:][result.labels[m:] != old["cluster"].to_numpy()]
     return result, np.union1d(left, changed)
 

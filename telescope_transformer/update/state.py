@@ -349,26 +349,16 @@ class State:
         )
 
     def place_windows(self, placed: pa.Table) -> None:
-        """Write cluster, margin and embedding of windows.
+        """Write the cluster and margin of windows, and their embedding if it is new.
 
         Args:
-            placed: columns id, new_cluster, new_margin, new_day and vector.
+            placed: columns id, new_cluster and new_margin; with an embedding also new_day and vector.
         """
+        embedded = ", embedding = vector::FLOAT[], embedded_on = new_day" if "vector" in placed.column_names else ""
         self.execute(
-            "UPDATE windows SET cluster = new_cluster, margin = new_margin, embedding = vector::FLOAT[], "
-            "embedded_on = new_day FROM placed WHERE window_id = id",
+            f"UPDATE windows SET cluster = new_cluster, margin = new_margin{embedded} "
+            "FROM placed WHERE window_id = id",
             placed=placed,
-        )
-
-    def move_windows(self, moved: pa.Table) -> None:
-        """Write cluster and margin of windows that were placed before.
-
-        Args:
-            moved: columns id, new_cluster and new_margin.
-        """
-        self.execute(
-            "UPDATE windows SET cluster = new_cluster, margin = new_margin FROM moved WHERE window_id = id",
-            moved=moved,
         )
 
     def rename_clusters(self, renamed: Mapping[int, int]) -> np.ndarray:

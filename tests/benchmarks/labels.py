@@ -9,13 +9,13 @@ Times are processor time on one core, the best of several rounds after an untime
 import argparse
 import json
 import platform
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from measuring import best_seconds
 
 from telescope_transformer.labels import Entry, Prefix, PrefixLabels, tool_fingerprints
 from telescope_transformer.records.addresses import format_ipv4
@@ -51,17 +51,6 @@ def make_table(rows: int, random: np.random.Generator) -> pa.Table:
     )
 
 
-def best_seconds(work: Callable[[], Any]) -> float:
-    """The shortest processor time of several rounds."""
-    work()
-    fastest = float("inf")
-    for _ in range(ROUNDS):
-        begun = time.process_time()
-        work()
-        fastest = min(fastest, time.process_time() - begun)
-    return round(fastest, 3)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--addresses", type=int, default=10_000_000)
@@ -74,15 +63,19 @@ def main() -> None:
     labels = PrefixLabels.from_entries(prefixes)
     addresses = format_ipv4(random.integers(0, 2**32, options.addresses, dtype=np.uint32))
     table = make_table(options.addresses // 10, random)
+
+    def seconds(work: Callable[[], Any]) -> float:
+        return round(best_seconds(work, ROUNDS)[1], 3)
+
     results = {
         "machine": {"processor": platform.processor() or platform.machine(), "python": platform.python_version()},
         "unit": "seconds of processor time, one core, best round",
         "addresses": options.addresses,
         "prefixes": options.prefixes,
-        "build": best_seconds(lambda: PrefixLabels.from_entries(prefixes)),
-        "join": best_seconds(lambda: labels.label(addresses)),
+        "build": seconds(lambda: PrefixLabels.from_entries(prefixes)),
+        "join": seconds(lambda: labels.label(addresses)),
         "fingerprinted_records": table.num_rows,
-        "fingerprints": best_seconds(lambda: tool_fingerprints(table)),
+        "fingerprints": seconds(lambda: tool_fingerprints(table)),
     }
     print(json.dumps(results, indent=2))
     options.output.parent.mkdir(parents=True, exist_ok=True)

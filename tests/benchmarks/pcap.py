@@ -19,7 +19,6 @@ import json
 import platform
 import struct
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +26,7 @@ import dpkt
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from measuring import best_seconds
 
 from telescope_transformer.records import scan_records
 from telescope_transformer.records.capture import FULL, PacketBuffers
@@ -88,16 +88,6 @@ def read_with_dpkt(path: Path) -> int:
     return len(fields)
 
 
-def best_rate(work: Callable[[], int], rounds: int) -> tuple[int, float]:
-    """The packets that `work` finds, and its highest rate per second of processor time, after an untimed round."""
-    found, fastest = work(), float("inf")
-    for _ in range(rounds):
-        begun = time.process_time()
-        work()
-        fastest = min(fastest, time.process_time() - begun)
-    return found, found / fastest
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packets", type=int, default=4_000_000)
@@ -120,12 +110,12 @@ def main() -> None:
             "dpkt": lambda: read_with_dpkt(path),
         }
         for name, work in sides.items():
-            found, rate = best_rate(work, options.rounds if name != "dpkt" else 1)
+            found, seconds = best_seconds(work, options.rounds if name != "dpkt" else 1)
             expected = DPKT_PACKETS if name == "dpkt" else options.packets
             if found != min(expected, options.packets):
                 raise SystemExit(f"{name} found {found} packets of {expected}")
-            results[name] = round(rate)
-            print(f"{name:>10}: {rate / 1e6:8.2f} million packets a second")
+            results[name] = round(found / seconds)
+            print(f"{name:>10}: {found / seconds / 1e6:8.2f} million packets a second")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=2) + "\n")
 
