@@ -1,7 +1,7 @@
 """Finds the column of each field of a flow record: as the user maps it, or by common names."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from telescope_transformer.errors import FlowRecordError
@@ -9,8 +9,8 @@ from telescope_transformer.fields import FIELDS, FLOW_SCHEMA, REQUIRED_FIELDS
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.rejects import escaped
 
-EXTRA_FIELDS = ("icmp_type", "icmp_code", "date")
-"""Columns that complete a field: ICMP's type and code, and the date that belongs to a time of day."""
+EXTRA_FIELDS = ("icmp_type", "icmp_code", "date", "timezone")
+"""Columns that complete a field: ICMP's type and code, the date of a time of day, and the zone of a local time."""
 
 MAPPABLE_FIELDS = (*FLOW_SCHEMA.names, *EXTRA_FIELDS)
 ONE_PROTOCOL = "if all records are of one protocol, put the file into a folder named after it, such as protocol=tcp/"
@@ -62,7 +62,13 @@ ALIASES: dict[str, tuple[str, ...]] = {row.name: _names_of(row.name, row.aliases
     ),
     "icmp_code": ("icmpcode", "icode", "icmpcodeipv4", "icmpcodeipv6"),
     "date": ("date", "day", "startdate", "flowdate", "logdate", "dt", "ds"),
+    "timezone": (
+        *("timezone", "tz", "utcoffset", "tzoffset", "timezoneoffset", "gmtoffset", "zoneoffset", "tzname"),
+        "eventtimezone",
+    ),
 }
+# With one of these, a zone is where the source is, as databases of places give it, and not that of the clock.
+_OF_PLACES = frozenset(("lat", "latitude", "lon", "lng", "longitude", "city", "cityname", "regionname", "geo"))
 
 DEEPEST = 6
 """How many names of a dotted path may precede the name of a field."""
@@ -74,7 +80,7 @@ label tool flags flg
 seq bytes packets octets oct pkt pkts sa da sp dp sip dip ttl pr pro prot transport isn ipid datetime timestamp
 localhost remotehost srchost dsthost
 """
-_VAGUE = frozenset(_VAGUE_NAMES.split()) | {
+_VAGUE = frozenset((*_VAGUE_NAMES.split(), *ALIASES["timezone"])) | {
     name for names in _NAMES_OF_ENDS.values() for name in names if name.startswith(_VAGUE_ENDS)
 }
 # `date` may be a complete time, or only the date that belongs to a time of day.
@@ -149,6 +155,11 @@ def _by_path(field: str, names: Sequence[str]) -> str | None:
     return found[0][2] if found and (len(found) == 1 or found[0][:2] < found[1][:2]) else None
 
 
+def zones_are_of_places(names: Iterable[str]) -> bool:
+    """Whether the columns say where something is, so that a zone is not that of the clock."""
+    return any(plain_name(part) in _OF_PLACES for name in names for part in (name, *name.split(".")))
+
+
 def column_by_alias(field: str, plain: Mapping[str, str]) -> str | None:
     """The column of a field by its common names, given the columns by their plain names (see `plain_name`)."""
     return next((plain[alias] for alias in ALIASES[field] if alias in plain), None)
@@ -172,10 +183,12 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
             column: str | None = mapping[field]
             if column and column not in names:
                 raise NotFlowRecords(file, f"no column {column!r} for the field {field}; columns are {listed}")
-        elif mapping and field not in REQUIRED_FIELDS:
+        elif mapping and field not in (*REQUIRED_FIELDS, "timezone"):
             continue
         else:
             column = column_by_alias(field, plain) or _by_path(field, names)
+            if field == "timezone" and zones_are_of_places(names):
+                column = None
         if column:
             if names.count(column) > 1:
                 raise FlowRecordError(f"{file}: {names.count(column)} columns are called {escaped(column)!r}")

@@ -39,6 +39,7 @@ from telescope_transformer.records.sensors import ABSENT_DESTINATION
 from telescope_transformer.records.text import INVALID, MISSING, VALID
 from telescope_transformer.records.time_kernels import NumberForm
 from telescope_transformer.records.times import FORM_MEANING, TimeReader, text_of
+from telescope_transformer.records.zones import with_zones
 
 _REASONS = {
     "timestamp": "not a time",
@@ -77,7 +78,7 @@ def _fits(field: str, kind: pa.DataType) -> bool:
         return number or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
     if field in ("src_ip", "dst_ip"):
         return pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind)
-    if field in ("label", "tool", "date"):
+    if field in ("label", "tool", "date", "timezone"):
         dated = pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind)
         return number or dated or pa.types.is_boolean(kind)
     return number
@@ -122,7 +123,7 @@ class Validator:
         self._file = file
         self._context = context
         self._columns = columns or {}
-        self._times = TimeReader(day_first)
+        self._times, self._local_times = TimeReader(day_first), TimeReader(day_first)
         self._last_plausible = int(time.time() * 1_000_000) + _AHEAD
 
     @staticmethod
@@ -151,6 +152,7 @@ class Validator:
             FlowRecordError: if a column has a type that its field cannot have.
         """
         raw = with_ports_of_addresses(self._usable({field: _unpacked(values) for field, values in raw.items()}))
+        raw["timestamp"] = self._whole_times(raw)
         parsed = self._parse(raw, len(rows))
         first_bad = np.zeros(len(rows), dtype=np.uint8)
         for index, field in reversed(list(enumerate(REQUIRED_FIELDS, start=1))):
@@ -183,8 +185,21 @@ class Validator:
             self._context.note(f"{told}: it is left out", self._file)
         return usable
 
+    def _whole_times(self, raw: Mapping[str, pa.Array]) -> pa.Array:
+        """The timestamps, completed by the date and the zone of their row if these have columns."""
+        times = _with_dates(raw)
+        if "timezone" not in raw:
+            return times
+        whole = with_zones(times, raw["timezone"], self._local_times)
+        if whole.type != times.type or not whole.equals(times):
+            column = escaped(self._columns.get("timezone", "timezone"))
+            self._context.note(
+                f"times without a zone are read in the zone that the column {column!r} gives", self._file
+            )
+        return whole
+
     def _parse(self, raw: Mapping[str, pa.Array], rows: int) -> dict[str, Parsed]:
-        numbers, status = self._times.read(_with_dates(raw))
+        numbers, status = self._times.read(raw["timestamp"])
         mark_nulls(raw["timestamp"], status)
         parsed = {"timestamp": Parsed(numbers, status), "src_ip": parse_sources(raw["src_ip"])}
         if "dst_ip" in raw:

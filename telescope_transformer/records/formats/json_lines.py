@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from telescope_transformer.records.columns import ALIASES, DEEPEST, meanings
+from telescope_transformer.records.columns import ALIASES, DEEPEST, meanings, zones_are_of_places
 from telescope_transformer.records.json_records import Dialect
 
 _PRESENT = ("timestamp", "src_ip")
@@ -71,6 +71,8 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
                 _keep_better(best, field, _Found(dropped, 2 * len(ALIASES[field]), ""))
             elif value is not None:
                 _keep_better(best, field, _Found(dropped, rank, value))
+    if "timezone" in best and zones_are_of_places(path for path, _ in _leaves(record)):
+        del best["timezone"]
     fields = {field: best[field].value if field in best else None for field in ALIASES}
     if any(fields[field] in (None, "") for field in _PRESENT):
         return None

@@ -1,0 +1,84 @@
+"""Local times whose zone is in a column of its own."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from variants import TCP, Variant, Variants
+
+from telescope_transformer.records import read_records
+from telescope_transformer.records.in_memory import read_table
+
+VARIANTS = Variants()
+HEADER = "time,{},src,dst,proto,sport,dport\n"
+ENDS = "192.0.2.1,198.51.100.7,tcp,40000,23\n"
+TOLD = "times without a zone are read in the zone that the column"
+
+
+def table(column: str, *rows: tuple[str, str]) -> str:
+    return HEADER.format(column) + "".join(f"{time},{zone},{ENDS}" for time, zone in rows)
+
+
+LOCAL = "2016-07-21 19:50:56"
+for column, zone in (
+    *(("tz", zone) for zone in ("+02:00", "+0200", "UTC+2", "CEST", "Europe/Berlin", '"Africa/Cairo"')),
+    *(("utc_offset", zone) for zone in ("2", "+2", "2.0")),
+    *((name, "+02:00") for name in ("timezone", "TimeZone", "tz_offset", "gmt_offset")),
+):
+    VARIANTS.add(f"{column} is {zone}", table(column, (LOCAL, zone)), [TCP], told=TOLD)
+VARIANTS.add("winter and summer", table("tz", (LOCAL, "America/New_York")).replace("19:50", "13:50"), [TCP])
+for zone in ("", "NULL", "-", "UTC"):
+    VARIANTS.add(f"the zone is {zone!r}", table("tz", (LOCAL.replace("19:", "17:"), zone)), [TCP])
+for time in ("2016-07-21T17:50:56Z", "2016-07-21 20:50:56+03:00", "1469123456", "Thu Jul 21 19:50:56 CEST 2016"):
+    VARIANTS.add(f"{time} needs no zone", table("tz", (time, "Asia/Tokyo")), [TCP])
+for zone in ("CST", "Mars/Base", "200", "7200", "-120", "W. Europe Standard Time"):
+    VARIANTS.add(f"{zone} is not clear", table("tz", (LOCAL, "CEST"), (LOCAL, zone)), [TCP], rejected=1)
+for time in ("2016-03-27 02:30:00", "2016-10-30 02:30:00"):
+    rows = table("tz", (LOCAL, "Europe/Berlin"), (time, "Europe/Berlin"))
+    VARIANTS.add(f"{time} is none, or twice", rows, [TCP], rejected=1)
+VARIANTS.add(
+    "a date, a time and a zone",
+    "date,time,timezone,src,dst,proto,sport,dport\n2016-07-21,19:50:56,+02:00," + ENDS,
+    [TCP],
+)
+# A database of places gives the zone of the source, not that of the clock.
+VARIANTS.add(
+    "the zone of a place",
+    "time,src,dst,proto,sport,dport,city,timezone\n2016-07-21 17:50:56," + ENDS.strip() + ",Tokyo,Asia/Tokyo\n",
+    [TCP],
+)
+FLOW = {"time": LOCAL, "src": "192.0.2.1", "dst": "198.51.100.7", "proto": "tcp", "sport": 40000, "dport": 23}
+VARIANTS.add("JSON", json.dumps(FLOW | {"timezone": "Europe/Berlin"}), [TCP], told=TOLD)
+VARIANTS.add("JSON, a number", json.dumps(FLOW | {"utc_offset": 2}), [TCP])
+UTC = FLOW | {"time": "2016-07-21 17:50:56"}
+VARIANTS.add("JSON, the zone of a place", json.dumps(UTC | {"geoip": {"timezone": "Asia/Tokyo"}}), [TCP])
+VARIANTS.add("JSON, the zone of a place, flat", json.dumps(UTC | {"timezone": "Asia/Tokyo", "lat": 35.7}), [TCP])
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_a_local_time_is_in_the_zone_of_its_row(tmp_path: Path, variant: Variant) -> None:
+    variant.check(tmp_path)
+
+
+def test_the_column_of_the_zone_can_be_mapped_or_left_out(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(table("where", (LOCAL, "+02:00")))
+    (tmp_path / "other").write_text(table("tz", (LOCAL, "+02:00")))
+    times = [
+        read_records(tmp_path / name, columns=columns).table["timestamp"][0].as_py() // 1_000_000
+        for name, columns in (
+            ("log", None),
+            ("log", {"timezone": "where"}),
+            ("other", {"timestamp": "time"}),
+            ("other", {"timezone": ""}),
+        )
+    ]
+    assert times == [1_469_130_656, 1_469_123_456, 1_469_123_456, 1_469_130_656]
+
+
+def test_times_of_a_data_frame_without_a_zone_are_in_that_of_their_row() -> None:
+    frame = pd.DataFrame([FLOW | {"tz": "Europe/Berlin"}, FLOW | {"tz": "America/New_York"}])
+    for name in (None, "UTC"):
+        frame["time"] = pd.to_datetime(LOCAL).tz_localize(name)
+        seconds = [time // 1_000_000 - 1_469_123_456 for time in read_table(frame).table["timestamp"].to_pylist()]
+        assert seconds == ([0, 6 * 3600] if name is None else [2 * 3600] * 2)
