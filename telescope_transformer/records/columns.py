@@ -14,7 +14,10 @@ EXTRA_FIELDS = ("icmp_type", "icmp_code", "date", "timezone")
 
 MAPPABLE_FIELDS = (*FLOW_SCHEMA.names, *EXTRA_FIELDS)
 ONE_PROTOCOL = "if all records are of one protocol, put the file into a folder named after it, such as protocol=tcp/"
-_LONGEST_LISTING = 500
+NUMBERED = "--columns timestamp=1,src_ip=2,dst_ip=3,protocol=4,src_port=5,dst_port=6"
+"""An example of a mapping for a table without a line that names its columns."""
+
+LONGEST_LISTING = 500
 _UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 _SEPARATORS = re.compile(r"[_\-. @]")
 _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
@@ -174,7 +177,7 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
         FlowRecordError: if a mapped column is absent or occurs twice, or a required field has no column.
     """
     resolved: dict[str, str] = {}
-    listed = escaped(", ".join(names)[:_LONGEST_LISTING])
+    listed = escaped(", ".join(names)[:LONGEST_LISTING])
     # If two names mean the same field, the first counts. Logstash's `@timestamp` is the time when a record arrived.
     preferred = sorted(names, key=lambda name: name.startswith("@"))
     plain = {plain_name(name): name for name in reversed(preferred)}

@@ -187,6 +187,21 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
     raise first or NotFlowRecords(name, "not delimited text with a line that names its columns")
 
 
+def first_row(head: bytes) -> Header:
+    """The first line that is not a comment as if it named the columns, but with the rows beginning at this line."""
+    lead_in, start, line = 0, 0, b""
+    while start < len(head):
+        end = head.find(b"\n", start)
+        end = len(head) if end < 0 else end
+        line = head[start:end].strip()
+        if line and not line.startswith(b"#"):
+            break
+        lead_in += bool(line)
+        start = end + 1
+    delimiter = _delimiters_of(line, None)[0]
+    return Header(tuple(_split_header(line, delimiter)), delimiter, start, lead_in)
+
+
 def with_row_names(header: Header, head: bytes) -> Header:
     """The header with an empty name added for a column of row numbers, which R and pandas leave without a name."""
     first = next((line for line in head[header.end :].split(b"\n") if line.strip()), b"")

@@ -10,6 +10,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.records.columns import NUMBERED
 from telescope_transformer.records.context import Format
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.files import InputFile
@@ -148,6 +149,7 @@ def find_format(file: InputFile, name: str = "auto") -> Format:
         raise NotFlowRecords(
             file.name,
             "not in a format that can be read; docs/how-to/formats.md lists the captures, logs and tables that can, "
-            "and any text table with a line that names its columns can, too (see --columns)",
+            "and any text table with a line that names its columns can, too (see --columns); for a table without such "
+            f"a line, give the numbers of its columns, as in --format csv {NUMBERED}",
         )
     return found

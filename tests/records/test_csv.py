@@ -217,3 +217,31 @@ def test_the_honeypot_data_are_read_completely(shared: Path) -> None:
     records = read_records([shared / "data/aws-honeypot-2013/marx.csv.gz"], columns=parse_mapping(mapping))
     assert records.counts == (451_581, 451_581, 0, 0)
     assert len(records.sensors) == 9
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", " "])
+def test_columns_without_names_have_numbers(tmp_path: Path, delimiter: str) -> None:
+    row = "x,2016-07-21T17:50:56Z,192.0.2.1,198.51.100.7,tcp,40000,23\n".replace(",", delimiter)
+    (tmp_path / "flows").write_text("# no names\n\n" + row + row.replace("192.0.2.1", "none"))
+    with pytest.raises(
+        InputError,
+        match="columns, as in .*--columns timestamp=1,src_ip=2"
+        if delimiter == " "
+        else "the first line, x, .*names no columns; give their numbers, as in --columns timestamp=1,src_ip=2",
+    ):
+        read_records(tmp_path / "flows")
+    columns = dict(zip(("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port"), "234567", strict=True))
+    found = read_records(tmp_path / "flows", columns=columns, format="csv")
+    assert found.table.to_pylist() == [
+        {
+            "timestamp": 1_469_123_456_000_000,
+            "src_ip": "192.0.2.1",
+            "dst_ip": "198.51.100.7",
+            "protocol": 6,
+            "src_port": 40_000,
+            "dst_port": 23,
+        }
+    ]
+    assert found.rejects["row"].to_pylist() == [2]
+    with pytest.raises(InputError, match="no column '8' for the field dst_port; columns are 1, 2, 3, 4, 5, 6, 7"):
+        read_records(tmp_path / "flows", columns=columns | {"dst_port": "8"}, format="csv")

@@ -3,18 +3,21 @@
 Comments and titles may come before the header.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import ip_address
 
 import pyarrow as pa
 
 from telescope_transformer.errors import FlowRecordError
-from telescope_transformer.records.columns import resolve_columns
+from telescope_transformer.records.columns import LONGEST_LISTING, NUMBERED, resolve_columns
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.delimited import (
+    Header,
     Layout,
     Table,
     find_header,
+    first_row,
     has_delimiter,
     text_rows,
     with_row_names,
@@ -22,6 +25,7 @@ from telescope_transformer.records.delimited import (
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import TextBlocks, as_utf8, encoding_of
 from telescope_transformer.records.partitions import NO_DESTINATION, partition_columns
+from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.validation import Chunk, Validator
 
 
@@ -44,6 +48,34 @@ def sniff(head: bytes) -> bool:
     return True
 
 
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _header(
+    head: bytes, resolve: Callable[[Sequence[str]], object], name: str, mapping: Mapping[str, str] | None
+) -> Header:
+    """The header; if there is none and the mapping gives numbers of columns, these are their names."""
+    try:
+        return with_row_names(find_header(head, resolve, name), head)
+    except FlowRecordError:
+        row = first_row(head)
+        if not mapping or not all(column.isdecimal() for column in mapping.values() if column):
+            if any(map(_is_address, row.names)):
+                listed = escaped(", ".join(row.names)[:LONGEST_LISTING])
+                raise NotFlowRecords(
+                    name, f"the first line, {listed}, names no columns; give their numbers, as in {NUMBERED}"
+                ) from None
+            raise
+    header = row._replace(names=tuple(map(str, range(1, len(row.names) + 1))))
+    resolve(header.names)
+    return header
+
+
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of delimited text. Columns are found by the user's mapping or by their common names."""
     if not _is_text(file.head):
@@ -56,7 +88,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     def stored(names: Sequence[str]) -> list[str]:
         return [column for column in resolve(names).values() if column in names]
 
-    header = with_row_names(find_header(as_utf8(file.head), resolve, file.name), as_utf8(file.head))
+    header = _header(as_utf8(file.head), resolve, file.name, context.columns)
     layout = Layout(header.names, header.delimiter, comment=ord("#"))
     table, text = Table(layout, stored(header.names), file.name, stored), TextBlocks(file.blocks(), file.name)
     validator, skipped = Validator(file.name, context, resolve(header.names)), header.lead_in
