@@ -9,7 +9,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from telescope_transformer.compiled import ensure_cache
+from telescope_transformer.numba_cache import ensure_cache
 
 if TYPE_CHECKING:
     from telescope_transformer.analysis import Analysis, AnalysisSettings, analyze

@@ -15,7 +15,7 @@ ORDER = (
     "files",
     "memory",
     "progress",
-    "compiled",
+    "numba_cache",
     "metrics",
     "fields",
     "records",

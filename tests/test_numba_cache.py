@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from telescope_transformer import compiled
+from telescope_transformer import numba_cache
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,7 +44,7 @@ def test_a_folder_that_others_can_write_is_not_trusted(tmp_path: Path, monkeypat
     planted = tmp_path / f"telescope-transformer-{os.getuid()}"
     planted.mkdir()
     planted.chmod(0o777)
-    assert compiled._private_folder() != str(planted)
+    assert numba_cache._private_folder() != str(planted)
     planted.rmdir()
     planted.symlink_to(tmp_path)
-    assert compiled._private_folder() != str(planted)
+    assert numba_cache._private_folder() != str(planted)
