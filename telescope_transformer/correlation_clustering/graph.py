@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
-from telescope_transformer.correlation_clustering.forest import dense_components
+from telescope_transformer.correlation_clustering.components import dense_components
 from telescope_transformer.correlation_clustering.graph_kernels import (
     all_whole,
     contract_dense,
@@ -36,7 +36,8 @@ _EXACT = 2.0**53
 # %. For 1,000 nodes with edges on 5 % of the pairs, the matrix proved nothing in that time.
 _FULL, _ALWAYS_FULL = 0.25, 50
 # Maximum number of nodes of a sparse graph that is solved with its matrix, and of a complete graph that is reduced
-# before it is solved. The kernel of 3,000 windows has a gap of 62 % after 5 s with its matrix and of 94 % by cycles.
+# before it is solved. The hard block of 3,000 windows has a gap of 62 % after 5 s with its matrix and of 94 % by
+# cycles.
 _FILL_UP_TO = 3_000
 
 
@@ -101,7 +102,7 @@ class Graph(ABC):
         """The same graph in compressed rows, without pairs of weight 0."""
         return sparse_graph(sparse.csr_array(self.weights()))
 
-    def as_kernel(self) -> "Graph":
+    def fastest_form(self) -> "Graph":
         """The form in which the graph is solved fastest."""
         return self
 
@@ -271,7 +272,8 @@ class SparseGraph(Graph):
 
     def contract(self, labels: np.ndarray) -> "SparseGraph":
         k = int(labels.max()) + 1 if labels.size else 0
-        return SparseGraph(*contract_sparse(self.indptr, self.indices, self.data, labels, k))
+        indptr, indices, data, _, _ = contract_sparse(self.indptr, self.indices, self.data, labels, k)
+        return SparseGraph(indptr, indices, data)
 
     def part(self, nodes: np.ndarray) -> "SparseGraph":
         return sparse_graph(self.rows()[nodes][:, nodes])
@@ -283,7 +285,7 @@ class SparseGraph(Graph):
     def as_sparse(self) -> "SparseGraph":
         return self
 
-    def as_kernel(self) -> "SparseGraph | DenseGraph":
+    def fastest_form(self) -> "SparseGraph | DenseGraph":
         """The graph with its full matrix if it is small and dense enough; otherwise the graph itself."""
         full = self.entries >= _FULL * self.n**2 or self.n <= _ALWAYS_FULL
         return self.filled() if self.n <= _FILL_UP_TO and full else self

@@ -53,38 +53,78 @@ def sparse_disagreement(indptr: np.ndarray, indices: np.ndarray, data: np.ndarra
 
 
 @compiled()
+def _symmetric(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
+    """Copy the lower triangle to the upper one, whose sums were rounded in another order and may differ."""
+    seen = indptr[:-1].copy()
+    for i in range(indptr.size - 1):
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            if j < i:
+                while indices[seen[j]] != i:
+                    seen[j] += 1
+                data[seen[j]] = data[p]
+
+
+@compiled()
 def contract_sparse(
     indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, labels: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compressed rows of the contracted graph; the rows of a cluster's members are summed in a dense scratch row."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
+    """Contract clusters to nodes, and keep account of the cost and the rounding errors.
+
+    If attractive and repulsive edges become one edge, every clustering pays for the smaller of the two sums. Every
+    clustering also pays for the repulsion inside a contracted node.
+
+    Args:
+        indptr: rows of the graph.
+        indices: columns.
+        data: weights.
+        labels: (n,), clusters 0..k-1.
+        k: number of clusters.
+
+    Returns:
+        Compressed rows of the contracted graph, the cost that every clustering pays for the contracted edges, and the
+        sum of rounding errors.
+    """
     members = np.argsort(labels, kind="mergesort")
-    sums = np.zeros(k)
+    sums, attraction, repulsion, lost = np.zeros(k), np.zeros(k), np.zeros(k), np.zeros(k)
     seen = np.full(k, -1, np.int64)
     small_indptr = np.zeros(k + 1, np.int64)
-    small_indices = np.empty(indices.size, np.int32)
-    small_data = np.empty(indices.size)
-    used = 0
-    place = 0
+    small_indices, small_data = np.empty(indices.size, np.int32), np.empty(indices.size)
+    used, place, offset, drift = 0, 0, 0.0, 0.0
     for c in range(k):
-        start = used
+        start, settled = used, 0.0
         while place < members.size and labels[members[place]] == c:
             i = members[place]
             place += 1
             for p in range(indptr[i], indptr[i + 1]):
                 b = labels[indices[p]]
                 if b == c:
+                    # Each pair inside a cluster is stored twice.
+                    settled += 0.5 * max(-data[p], 0.0)
                     continue
                 if seen[b] != c:
                     seen[b] = c
-                    sums[b] = 0.0
+                    sums[b] = attraction[b] = repulsion[b] = lost[b] = 0.0
                     small_indices[used] = b
                     used += 1
-                sums[b] += data[p]
+                after = sums[b] + data[p]
+                part = after - sums[b]
+                lost[b] += abs((sums[b] - (after - part)) + (data[p] - part))
+                sums[b] = after
+                attraction[b] += max(data[p], 0.0)
+                repulsion[b] += max(-data[p], 0.0)
         small_indices[start:used].sort()
         for p in range(start, used):
-            small_data[p] = sums[small_indices[p]]
+            b = small_indices[p]
+            small_data[p] = sums[b]
+            if b < c:
+                settled += min(attraction[b], repulsion[b])
+                drift += lost[b]
+        offset += settled
         small_indptr[c + 1] = used
-    return small_indptr, small_indices[:used].copy(), small_data[:used].copy()
+    small_indices, small_data = small_indices[:used].copy(), small_data[:used].copy()
+    _symmetric(small_indptr, small_indices, small_data)
+    return small_indptr, small_indices, small_data, offset, drift
 
 
 @compiled()

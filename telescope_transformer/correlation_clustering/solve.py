@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.certify import prove, relax_and_round
-from telescope_transformer.correlation_clustering.bounds.kernels import by_kernels
+from telescope_transformer.correlation_clustering.bounds.parts import by_parts
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.compiled import plain_interrupts
 from telescope_transformer.correlation_clustering.search.annealing import ANNEAL_UP_TO, Annealer, breed
@@ -77,7 +77,7 @@ def solve(progress: Progress, method: str, rng: np.random.Generator) -> dict[str
             if method == "lp":
                 clock.run_all([("local_search", _search), ("lp", _relax)], progress, rng)
             elif method != "greedy":
-                by_kernels(progress, partial(_solve_part, method, clock), rng, progress.part(1.0))
+                by_parts(progress, partial(_solve_part, method, clock), rng, progress.part(1.0))
     except KeyboardInterrupt:
         clock.seconds["interrupted"] = 0.0
     return clock.seconds

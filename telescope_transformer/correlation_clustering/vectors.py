@@ -23,44 +23,6 @@ _LARGEST = 512
 
 
 @compiled()
-def _positive_sum(products: np.ndarray, threshold: float, diagonal: bool) -> float:
-    """Sum of the excess of products over the threshold; only below the diagonal in a ``diagonal`` block."""
-    total = 0.0
-    for i in range(products.shape[0]):
-        row = 0.0
-        for j in range(i if diagonal else products.shape[1]):
-            row += max(np.float64(products[i, j]) - threshold, 0.0)
-        total += row
-    return total
-
-
-def attraction(vectors: np.ndarray, threshold: float) -> float:
-    """Sum of <x_i, x_j> - threshold over the pairs for which it is positive. Products are computed in float32.
-
-    Args:
-        vectors: (n, d).
-        threshold: inner product at which a pair neither attracts nor repels.
-    """
-    single = vectors.astype(np.float32)
-    total = 0.0
-    for first in range(0, single.shape[0], _BLOCK):
-        block = single[first : first + _BLOCK]
-        total += _positive_sum(block @ block.T, threshold, True) + attraction_between(block, single[:first], threshold)
-    return total
-
-
-def attraction_between(left: np.ndarray, right: np.ndarray, threshold: float) -> float:
-    """The same sum as `attraction`, over the pairs of a vector of ``left`` (m, d) and a vector of ``right`` (n, d)."""
-    left, right = left.astype(np.float32, copy=False), right.astype(np.float32, copy=False)
-    total = 0.0
-    for first in range(0, left.shape[0], _BLOCK):
-        for second in range(0, right.shape[0], _BLOCK):
-            products = left[first : first + _BLOCK] @ right[second : second + _BLOCK].T
-            total += _positive_sum(products, threshold, False)
-    return total
-
-
-@compiled()
 def _disagreement_of_block(
     products: np.ndarray,
     threshold: float,
@@ -91,6 +53,11 @@ def _disagreement_of_block(
     return total
 
 
+def _blocks(n: int) -> list[slice]:
+    """Split n rows into blocks."""
+    return [slice(first, first + _BLOCK) for first in range(0, n, _BLOCK)]
+
+
 def disagreement(vectors: np.ndarray, sizes: np.ndarray, threshold: float, labels: np.ndarray) -> float:
     """Cost of a clustering of the complete graph of the vectors, block by block.
 
@@ -103,13 +70,36 @@ def disagreement(vectors: np.ndarray, sizes: np.ndarray, threshold: float, label
         labels: (n,) integers.
     """
     labels, total = np.ascontiguousarray(labels, dtype=np.int64), 0.0
-    blocks = [slice(first, first + _BLOCK) for first in range(0, len(vectors), _BLOCK)]
+    blocks = _blocks(len(vectors))
     for place, one in enumerate(blocks):
         for other in blocks[: place + 1]:
             products = vectors[one] @ vectors[other].T
             total += _disagreement_of_block(
                 products, threshold, sizes[one], sizes[other], labels[one], labels[other], one == other
             )
+    return total
+
+
+def attraction(vectors: np.ndarray, threshold: float) -> float:
+    """Sum of <x_i, x_j> - threshold over the pairs for which it is positive. Products are computed in float32.
+
+    Args:
+        vectors: (n, d).
+        threshold: inner product at which a pair neither attracts nor repels.
+    """
+    # A clustering of single nodes cuts every attractive pair and joins no pair.
+    return disagreement(vectors.astype(np.float32), np.ones(len(vectors)), threshold, np.arange(len(vectors)))
+
+
+def attraction_between(left: np.ndarray, right: np.ndarray, threshold: float) -> float:
+    """The same sum as `attraction`, over the pairs of a vector of ``left`` (m, d) and a vector of ``right`` (n, d)."""
+    left, right, total = left.astype(np.float32, copy=False), right.astype(np.float32, copy=False), 0.0
+    for one in _blocks(len(left)):
+        for other in _blocks(len(right)):
+            products = left[one] @ right[other].T
+            sizes = (np.ones(len(products)), np.ones(products.shape[1]))
+            labels = (np.zeros(len(products), dtype=np.int64), np.ones(products.shape[1], dtype=np.int64))
+            total += _disagreement_of_block(products, threshold, *sizes, *labels, False)
     return total
 
 

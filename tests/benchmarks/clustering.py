@@ -41,7 +41,7 @@ from telescope_transformer.correlation_clustering import (
     gaec,
     sweep,
 )
-from telescope_transformer.correlation_clustering.forest import roots
+from telescope_transformer.correlation_clustering.components import roots
 from telescope_transformer.correlation_clustering.graph import canonical_labels
 from telescope_transformer.correlation_clustering.search.greedy import contract_greedily
 

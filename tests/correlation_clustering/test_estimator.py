@@ -173,7 +173,7 @@ def test_an_interrupt_returns_the_best_so_far(
     interrupted: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = random_weights(10, 50)
-    monkeypatch.setattr(solve_module, "by_kernels", interrupted)
+    monkeypatch.setattr(solve_module, "by_parts", interrupted)
     solver = CorrelationClustering(random_state=0).fit(weights)
     assert solver.solver_.endswith("interrupted")
     assert solver.cost_ < weights[weights > 0].sum() / 2
@@ -183,7 +183,7 @@ def test_an_error_in_a_kernel_is_not_taken_for_an_interrupt(monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise SystemError("a defect")
 
-    monkeypatch.setattr(solve_module, "by_kernels", fail)
+    monkeypatch.setattr(solve_module, "by_parts", fail)
     with pytest.raises(SystemError, match="a defect"):
         CorrelationClustering(random_state=0).fit(random_weights(10, 50))
 

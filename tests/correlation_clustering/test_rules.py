@@ -16,7 +16,7 @@ from telescope_transformer.correlation_clustering.bounds.ascent import proved_va
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
 from telescope_transformer.correlation_clustering.bounds.reduction import contracted
 from telescope_transformer.correlation_clustering.bounds.rows import Rows
-from telescope_transformer.correlation_clustering.forest import find
+from telescope_transformer.correlation_clustering.components import find
 from telescope_transformer.correlation_clustering.links import link
 from telescope_transformer.correlation_clustering.search import local_search
 from telescope_transformer.correlation_clustering.search.greedy import first_largest

@@ -25,9 +25,9 @@ from telescope_transformer.correlation_clustering.bounds.dual import (
     SparseDual,
     ascend,
 )
-from telescope_transformer.correlation_clustering.bounds.kernels import by_kernels
 from telescope_transformer.correlation_clustering.bounds.lp import ASCENT_SHARE, relax_from
 from telescope_transformer.correlation_clustering.bounds.packing import packed_bound
+from telescope_transformer.correlation_clustering.bounds.parts import by_parts
 from telescope_transformer.correlation_clustering.bounds.reduction import EPSILON
 from telescope_transformer.correlation_clustering.bounds.rounding import round_fractions
 from telescope_transformer.correlation_clustering.bounds.transport import mean_paid, transported
@@ -139,7 +139,7 @@ def certify(
     progress = Progress(graph, time_limit, gap)
     progress.offer(given)
     progress.keep_time_for_cost()
-    by_kernels(progress, prove, np.random.default_rng(seed), progress.part(1.0))
+    by_parts(progress, prove, np.random.default_rng(seed), progress.part(1.0))
     cost = graph.cost(given)
     # A clustering of cost 0 is optimal, because no cost is negative.
     return Solution(given, cost, 0.0 if cost == 0 else progress.lower_bound)

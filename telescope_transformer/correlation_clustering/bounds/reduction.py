@@ -1,4 +1,4 @@
-"""Reduction of a signed graph to hard kernels without loss of optimality.
+"""Reduction of a signed graph to hard blocks without loss of optimality.
 
 Three rules are applied until none of them helps:
 
@@ -23,10 +23,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from telescope_transformer.arrays import offsets_of
-from telescope_transformer.correlation_clustering.bounds.blocks import biconnected_blocks
 from telescope_transformer.correlation_clustering.compiled import compiled
-from telescope_transformer.correlation_clustering.forest import attractive_components, find, join, roots
+from telescope_transformer.correlation_clustering.components import (
+    attractive_components,
+    biconnected_blocks,
+    find,
+    join,
+    roots,
+)
 from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
+from telescope_transformer.correlation_clustering.graph_kernels import contract_sparse
 
 CompressedRows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -164,83 +170,10 @@ def _certain_joins(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, pa
 
 
 @compiled()
-def _contract(
-    indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, labels: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
-    """Contract clusters to nodes, and keep account of the cost and the rounding errors.
-
-    If attractive and repulsive edges become one edge, every clustering pays for the smaller of the two sums. Every
-    clustering also pays for the repulsion inside a contracted node.
-
-    Args:
-        indptr: rows of the graph.
-        indices: columns.
-        data: weights.
-        labels: (n,), clusters 0..k-1.
-        k: number of clusters.
-
-    Returns:
-        Compressed rows of the contracted graph, the cost that every clustering pays for the contracted edges, and the
-        sum of rounding errors.
-    """
-    members = np.argsort(labels, kind="mergesort")
-    sums, attraction, repulsion, lost = np.zeros(k), np.zeros(k), np.zeros(k), np.zeros(k)
-    seen = np.full(k, -1, np.int64)
-    small_indptr = np.zeros(k + 1, np.int64)
-    small_indices, small_data = np.empty(indices.size, np.int32), np.empty(indices.size)
-    used, place, offset, drift = 0, 0, 0.0, 0.0
-    for c in range(k):
-        start, settled = used, 0.0
-        while place < members.size and labels[members[place]] == c:
-            i = members[place]
-            place += 1
-            for p in range(indptr[i], indptr[i + 1]):
-                b = labels[indices[p]]
-                if b == c:
-                    # Each pair inside a cluster is stored twice.
-                    settled += 0.5 * max(-data[p], 0.0)
-                    continue
-                if seen[b] != c:
-                    seen[b] = c
-                    sums[b] = attraction[b] = repulsion[b] = lost[b] = 0.0
-                    small_indices[used] = b
-                    used += 1
-                after = sums[b] + data[p]
-                part = after - sums[b]
-                lost[b] += abs((sums[b] - (after - part)) + (data[p] - part))
-                sums[b] = after
-                attraction[b] += max(data[p], 0.0)
-                repulsion[b] += max(-data[p], 0.0)
-        small_indices[start:used].sort()
-        for p in range(start, used):
-            b = small_indices[p]
-            small_data[p] = sums[b]
-            if b < c:
-                settled += min(attraction[b], repulsion[b])
-                drift += lost[b]
-        offset += settled
-        small_indptr[c + 1] = used
-    return small_indptr, small_indices[:used].copy(), small_data[:used].copy(), offset, drift
-
-
-@compiled()
-def _symmetric(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
-    """Copy the lower triangle to the upper one, whose sums were rounded in another order and may differ."""
-    seen = indptr[:-1].copy()
-    for i in range(indptr.size - 1):
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            if j < i:
-                while indices[seen[j]] != i:
-                    seen[j] += 1
-                data[seen[j]] = data[p]
-
-
-@compiled()
 def _join_uncut(
     nodes: np.ndarray, indptr: np.ndarray, indices: np.ndarray, labels: np.ndarray, parent: np.ndarray
 ) -> None:
-    """Join nodes of a kernel that are in the same cluster and connected by an edge."""
+    """Join nodes of a block that are in the same cluster and connected by an edge."""
     for i in range(nodes.size):
         for p in range(indptr[i], indptr[i + 1]):
             if labels[i] == labels[indices[p]]:
@@ -267,7 +200,7 @@ class Reduction:
     drift: float = 0.0
     _easy: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
-    def kernels(self) -> list[tuple[np.ndarray, SparseGraph]]:
+    def hard_blocks(self) -> list[tuple[np.ndarray, SparseGraph]]:
         """The blocks with both attraction and repulsion, small ones first.
 
         In all other blocks, joining the attractive pairs costs nothing.
@@ -282,14 +215,14 @@ class Reduction:
         self._easy = ~np.isin(block, hard)
         order = np.argsort(block, kind="stable")
         starts = np.searchsorted(block[order], np.arange(count + 1))
-        found = [_kernel(owners, graph, order[starts[b] : starts[b + 1]]) for b in hard]
-        return sorted(found, key=lambda kernel: kernel[1].indices.size)
+        found = [_block(owners, graph, order[starts[b] : starts[b + 1]]) for b in hard]
+        return sorted(found, key=lambda part: part[1].indices.size)
 
     def combined(self, solved: Iterable[tuple[np.ndarray, SparseGraph, np.ndarray]]) -> np.ndarray:
-        """Combine clusterings of `kernels` into one of the original graph.
+        """Combine clusterings of `hard_blocks` into one of the original graph.
 
         Args:
-            solved: the nodes, graph and labels of each kernel.
+            solved: the nodes, graph and labels of each block.
 
         Returns:
             Canonical labels int64 (n,).
@@ -310,7 +243,7 @@ def _join_all(left: np.ndarray, right: np.ndarray, parent: np.ndarray) -> None:
         join(parent, left[p], right[p])
 
 
-def _kernel(owners: np.ndarray, graph: SparseGraph, entries: np.ndarray) -> tuple[np.ndarray, SparseGraph]:
+def _block(owners: np.ndarray, graph: SparseGraph, entries: np.ndarray) -> tuple[np.ndarray, SparseGraph]:
     """Nodes of a block and the graph among them.
 
     Args:
@@ -330,11 +263,10 @@ def contracted(graph: SparseGraph, labels: np.ndarray) -> Reduction:
         graph: the graph.
         labels: int64 (n,), clusters 0..k-1.
     """
-    indptr, indices, data, offset, drift = _contract(
+    *rows, offset, drift = contract_sparse(
         graph.indptr, graph.indices, graph.data, labels, int(labels.max(initial=-1)) + 1
     )
-    _symmetric(indptr, indices, data)
-    return Reduction(SparseGraph(indptr, indices, data), labels, offset, drift)
+    return Reduction(SparseGraph(*rows), labels, offset, drift)
 
 
 def rounding_of(graph: SparseGraph) -> float:

@@ -98,26 +98,16 @@ def _link(ends: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray,
 
 
 @compiled()
-def _fill_hash(ends: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray) -> None:
-    """Enter all edges into the hash table."""
-    for e in range(ends.shape[0]):
-        a, b = ends[e, 0], ends[e, 1]
-        place = _slot(keys, np.int64(min(a, b)) * n + max(a, b))
-        keys[place] = np.int64(min(a, b)) * n + max(a, b)
-        values[place] = e
-
-
-@compiled()
-def _rebuild_hash(ends: np.ndarray, state: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray) -> int:
-    """Remove pairs with vanished clusters from the hash table; returns how many entries are left."""
+def _fill_hash(ends: np.ndarray, state: np.ndarray, n: int, keys: np.ndarray, values: np.ndarray) -> int:
+    """Empty the hash table and enter the edges that are not gone; returns how many these are."""
     keys[:] = -1
     used = 0
     for e in range(ends.shape[0]):
         if state[e] != 2:
             a, b = ends[e, 0], ends[e, 1]
-            place = _slot(keys, np.int64(min(a, b)) * n + max(a, b))
-            keys[place] = np.int64(min(a, b)) * n + max(a, b)
-            values[place] = e
+            key = np.int64(min(a, b)) * n + max(a, b)
+            place = _slot(keys, key)
+            keys[place], values[place] = key, e
             used += 1
     return used
 
@@ -188,7 +178,6 @@ def _gaec_sparse(
     lists: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     table: tuple[np.ndarray, np.ndarray],
     heap: tuple[np.ndarray, np.ndarray],
-    used: int,
 ) -> None:
     """Contract until no weight is positive.
 
@@ -198,6 +187,7 @@ def _gaec_sparse(
     heap_keys, heap_edges = heap
     keys, values = table
     degree = lists[2]
+    used = _fill_hash(ends, state, lists[0].size, keys, values)
     height, pointer = 0, 0
     while True:
         while pointer < order.size and state[order[pointer]] != 0:
@@ -219,7 +209,7 @@ def _gaec_sparse(
         height, added = _contract(i, j, ends, weights, state, lists, table, heap, height)
         used += added
         if used > _FULL * keys.size:
-            used = _rebuild_hash(ends, state, lists[0].size, keys, values)
+            used = _fill_hash(ends, state, lists[0].size, keys, values)
 
 
 def contract_greedily_sparse(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> np.ndarray:
@@ -231,8 +221,7 @@ def contract_greedily_sparse(indptr: np.ndarray, indices: np.ndarray, data: np.n
     order = order[np.argsort(-weights[order], kind="stable")].astype(np.int32)
     parent = np.arange(n)
     size = 1 << max(4, int(np.ceil(np.log2(max(2 * m, 1)))))
-    table = (np.full(size, -1, dtype=np.int64), np.empty(size, dtype=np.int32))
-    _fill_hash(ends, n, *table)
+    table = (np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int32))
     heap = (np.empty(m), np.empty(m, dtype=np.int32))
-    _gaec_sparse(ends, weights, order, parent, _link(ends, n), table, heap, m)
+    _gaec_sparse(ends, weights, order, parent, _link(ends, n), table, heap)
     return parent

@@ -12,7 +12,7 @@ graphs by lifted multicuts*, ICCV 2015), which exchanges nodes of two clusters, 
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.forest import roots
+from telescope_transformer.correlation_clustering.components import roots
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels, common_refinement
 from telescope_transformer.correlation_clustering.options import check_limit, check_whole_number
 from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress

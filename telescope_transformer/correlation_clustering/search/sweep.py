@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from telescope_transformer.correlation_clustering.compiled import compiled
-from telescope_transformer.correlation_clustering.forest import roots
+from telescope_transformer.correlation_clustering.components import roots
 from telescope_transformer.correlation_clustering.graph import DenseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.options import check_limit, check_seed, check_threshold
 from telescope_transformer.correlation_clustering.search.greedy import contract_greedily, first_largest

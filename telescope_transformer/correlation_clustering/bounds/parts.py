@@ -1,4 +1,4 @@
-"""Solve a graph in independent pieces: its hard kernels, or the parts that attractive pairs connect."""
+"""Solve a graph in independent pieces: its hard blocks, or the components that attractive pairs connect."""
 
 import math
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from telescope_transformer.correlation_clustering.bounds.reduction import EPSILO
 from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
-# Added to the number of entries of each kernel when the time is divided. If one second is shared with a kernel of
-# 100,000 entries, the smallest kernel still gets about 20 ms.
+# Added to the number of entries of each block when the time is divided. If one second is shared with a block of
+# 100,000 entries, the smallest block still gets about 20 ms.
 _LEAST_SHARE = 2_000
 
 Part = Callable[[Progress, np.random.Generator, Deadline], None]
 
 
-def by_kernels(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Call ``solve_part`` for each hard kernel of the graph, and combine their clusterings and bounds.
+def by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Call ``solve_part`` for each hard block of the graph, and combine their clusterings and bounds.
 
-    Each kernel gets time in proportion to its size. Time that it does not use goes to the larger kernels that follow.
+    Each block gets time in proportion to its size. Time that it does not use goes to the larger blocks that follow.
 
     Args:
         progress: progress on the whole graph.
-        solve_part: called with the progress on one kernel, ``rng`` and a deadline.
+        solve_part: called with the progress on one block, ``rng`` and a deadline.
         rng: source of random numbers.
         deadline: when to stop.
     """
@@ -31,29 +31,29 @@ def by_kernels(progress: Progress, solve_part: Part, rng: np.random.Generator, d
     if graph.n < 2 or progress.finished:
         return
     if graph.n > graph.reduce_up_to:
-        _by_parts(progress, solve_part, rng, deadline)
+        _by_components(progress, solve_part, rng, deadline)
         return
     reduction = reduce_graph(graph.as_sparse(), progress.cost)
-    kernels = reduction.kernels()
-    if len(kernels) == 1 and kernels[0][0].size == graph.n:
-        progress.graph = graph.as_kernel()
+    blocks = reduction.hard_blocks()
+    if len(blocks) == 1 and blocks[0][0].size == graph.n:
+        progress.graph = graph.fastest_form()
         solve_part(progress, rng, deadline)
         return
     labels = np.empty(reduction.graph.n, dtype=np.int64)
     labels[reduction.pieces] = progress.labels
     parts: list[tuple[np.ndarray, SparseGraph, Progress]] = []
     try:
-        for nodes, kernel in kernels:
-            part = progress.of(kernel.as_kernel(), canonical_labels(labels[nodes]), 0.0)
-            parts.append((nodes, kernel, part))
+        for nodes, block in blocks:
+            part = progress.of(block.fastest_form(), canonical_labels(labels[nodes]), 0.0)
+            parts.append((nodes, block, part))
         _in_turn([part for _, _, part in parts], solve_part, rng, deadline)
         unproved = [part for _, _, part in parts if not part.closed]
         if progress.limited and 0 < len(unproved) < len(parts):
             # Use the time that the proved parts did not need.
             _in_turn(unproved, solve_part, rng, deadline)
     finally:
-        solved = [(nodes, kernel, part.labels) for nodes, kernel, part in parts]
-        rest = [(nodes, kernel, labels[nodes]) for nodes, kernel in kernels[len(parts) :]]
+        solved = [(nodes, block, part.labels) for nodes, block, part in parts]
+        rest = [(nodes, block, labels[nodes]) for nodes, block in blocks[len(parts) :]]
         progress.offer(reduction.combined(solved + rest))
         bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for _, _, part in parts]
         progress.prove(math.fsum([reduction.offset, -reduction.drift, *bounds]) * (1.0 - EPSILON))
@@ -74,8 +74,8 @@ def _share(part: Progress) -> float:
     return part.graph.entries + _LEAST_SHARE
 
 
-def _by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Solve the parts of a large graph that attractive pairs connect, one by one."""
+def _by_components(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Solve the components of a large graph, one by one."""
     graph = progress.graph
     component = graph.attractive_parts()
     sizes = np.bincount(component)
@@ -92,7 +92,7 @@ def _by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, de
             seconds = deadline.seconds_left * sizes[c] ** 2 / left
             part = progress.of(graph.part(nodes), canonical_labels(labels[nodes]), seconds)
             parts.append(part)
-            by_kernels(part, solve_part, rng, part.part(1.0))
+            by_parts(part, solve_part, rng, part.part(1.0))
             # These labels are distinct from those of all other components.
             labels[nodes] = part.labels + graph.n * (1 + c)
             left -= sizes[c] ** 2
