@@ -75,7 +75,7 @@ def solve(progress: Progress, method: str, rng: np.random.Generator) -> dict[str
         with plain_interrupts():
             clock.run("greedy", _greedy, progress, rng)
             if method == "lp":
-                clock.run_all([("local_search", _search), ("lp", _relax)], progress, rng)
+                clock.run_all([("local_search", _search), ("lp", relax_and_round)], progress, rng)
             elif method != "greedy":
                 by_parts(progress, partial(_solve_part, method, clock), rng, progress.part(1.0))
     except KeyboardInterrupt:
@@ -176,11 +176,6 @@ def _check_relaxable(progress: Progress) -> None:
             f"method 'lp' has a variable for each pair: at most {_RELAX_UP_TO} nodes, not {graph.n}; use 'auto'"
         )
     progress.graph = graph.filled()
-
-
-def _relax(progress: Progress, rng: np.random.Generator) -> None:
-    """Compute a bound by the relaxation, and round its solution."""
-    relax_and_round(progress, progress.graph.filled(), rng)
 
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:

@@ -99,10 +99,7 @@ def test_the_margin_of_a_bound_covers_the_rounding_of_a_long_sum() -> None:
         triangles = np.zeros((n_terms, 3), dtype=np.int32)
         triangles[:, 1], triangles[:, 2] = 1, 2
         multipliers = rng.random(n_terms) * 0.3
-        rows = Rows()
-        proved, reduced = proved_value(
-            weights, triangles, multipliers, rows.starts, rows.edges, rows.signs, rows.right, rows.multipliers
-        )
+        proved, reduced = proved_value(weights, triangles, multipliers, Rows())
         total = sum(map(Fraction, multipliers.tolist()), Fraction(0))
         exact = min(total, 1000) + 2 * min(1000 - total, 0)
         rounded = float(min(reduced[0], 0.0) + 1e3 + 2 * min(reduced[1], 0.0))

@@ -23,6 +23,7 @@ cuts, and ``smoothing`` is T, in the unit of the weights.
 
 import numpy as np
 
+from telescope_transformer.correlation_clustering.bounds.rows import Rows
 from telescope_transformer.correlation_clustering.compiled import compiled
 
 # Violations are sums of a few estimates between 0 and 1, so their rounding error is below 1e-15 per term. Anything
@@ -288,14 +289,7 @@ def _paid_by_edges(weights: np.ndarray, change: np.ndarray) -> tuple[float, floa
 
 
 def proved_value(
-    weights: np.ndarray,
-    triangles: np.ndarray,
-    triangle_multipliers: np.ndarray,
-    starts: np.ndarray,
-    edges: np.ndarray,
-    signs: np.ndarray,
-    right: np.ndarray,
-    row_multipliers: np.ndarray,
+    weights: np.ndarray, triangles: np.ndarray, multipliers: np.ndarray, rows: Rows
 ) -> tuple[float, np.ndarray]:
     """Lower bound that the multipliers prove, safe against rounding, and the reduced weights.
 
@@ -307,21 +301,17 @@ def proved_value(
     Args:
         weights: float64 (m,).
         triangles: (t, 3) integers, see `sweep_triangles`.
-        triangle_multipliers: float64 (t,), at least 0.
-        starts: int64 (r + 1,), see `sweep_rows`.
-        edges: int64 (entries,).
-        signs: float64 (entries,).
-        right: float64 (r,).
-        row_multipliers: float64 (r,), at least 0.
+        multipliers: float64 (t,), at least 0.
+        rows: other inequalities and their multipliers.
 
     Returns:
         A number not above the dual's exact value at these multipliers, and the reduced weights float64 (m,).
     """
     change, terms, size = _multipliers_on_edges(
-        weights.size, triangles, triangle_multipliers, starts, edges, signs, row_multipliers
+        weights.size, triangles, multipliers, rows.starts, rows.edges, rows.signs, rows.multipliers
     )
     paid, paid_size = _paid_by_edges(weights, change)
-    spent, spent_size = _compensated_sum(right * row_multipliers)
+    spent, spent_size = _compensated_sum(rows.right * rows.multipliers)
     # Machine epsilon is twice the unit roundoff; the factor 2 covers the rounding of the sums of sizes.
     margin = np.finfo(np.float64).eps * ((int(terms) + 4) * size + 8 * (paid_size + spent_size))
     return float(paid - spent - margin), change

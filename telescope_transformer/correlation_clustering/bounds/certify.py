@@ -302,14 +302,14 @@ def prove_vectors(graph: VectorGraph, progress: Progress, rng: np.random.Generat
     _prove_by_another(graph.near, _prove_by_cycles, progress, rng, deadline)
 
 
-def relax_and_round(progress: Progress, graph: DenseGraph, rng: np.random.Generator) -> None:
+def relax_and_round(progress: Progress, rng: np.random.Generator) -> None:
     """Bound by the linear programming relaxation of a dense graph, then round its solution and search from there.
 
     Args:
-        progress: receives bounds and clusterings.
-        graph: the graph with its matrix.
+        progress: progress on the graph; receives bounds and clusterings.
         rng: source of random numbers.
     """
+    graph = progress.graph.filled()
     dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)))
     ascend(dual, progress, progress.part(ASCENT_SHARE))
     if progress.finished:

@@ -190,11 +190,7 @@ class Dual:
 
     def bound(self) -> float:
         """Proved lower bound of the cost. Recomputes the reduced weights to remove accumulated rounding errors."""
-        rows = self.rows
-        value, self.reduced = proved_value(
-            self.weights, self.triangles, self.multipliers,
-            rows.starts, rows.edges, rows.signs, rows.right, rows.multipliers,
-        )  # fmt: skip
+        value, self.reduced = proved_value(self.weights, self.triangles, self.multipliers, self.rows)
         return value
 
 

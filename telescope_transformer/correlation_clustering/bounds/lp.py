@@ -140,13 +140,13 @@ def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relax
     n, weights = dual.n, dual.weights
     scaled = weights / dual.scale
     rows = dual.triangles.astype(np.int64)
-    x = unpack(dual.fractions(), n)
+    x = dual.fractions().astype(np.float64)
     for rounds in range(1, _ROUNDS + 1):
         value = _solve(scaled, rows, deadline)
         if value is None:
             break
         packed, multipliers = value
-        progress.prove(lagrangian_bound(weights, rows, np.maximum(multipliers, 0.0) * dual.scale))
+        progress.prove(proved_value(weights, rows, np.maximum(multipliers, 0.0) * dual.scale, Rows())[0])
         x = unpack(packed, n)
         cuts = violated_triangles(x, TOLERANCE, _CUTS_PER_PAIR)
         if not cuts.size:
@@ -159,29 +159,8 @@ def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relax
     return Relaxation(x, progress.lower_bound, False, rounds)
 
 
-def lagrangian_bound(weights: np.ndarray, rows: np.ndarray, multipliers: np.ndarray) -> float:
-    """Lower bound that multipliers of triangle inequalities prove, safe against rounding.
-
-    Args:
-        weights: float64 (pairs,).
-        rows: (m, 3) integers, see `sweep_triangles`.
-        multipliers: float64 (m,), at least 0.
-    """
-    none = Rows()
-    return proved_value(weights, rows, multipliers, none.starts, none.edges, none.signs, none.right, none.multipliers)[
-        0
-    ]
-
-
 def unpack(packed: np.ndarray, n: int) -> np.ndarray:
-    """Symmetric matrix float64 (n, n) of packed pairs, clipped to [0, 1], with a diagonal of 0.
-
-    Args:
-        packed: (pairs,), or a matrix (n, n), which is returned as it is in float64.
-        n: number of nodes.
-    """
-    if packed.ndim == 2:
-        return packed.astype(np.float64)
+    """Symmetric matrix float64 (n, n) of packed pairs (pairs,), clipped to [0, 1], with a diagonal of 0."""
     x = np.zeros((n, n))
     x[np.tril_indices(n, -1)] = np.clip(packed, 0.0, 1.0)
     return x + x.T
