@@ -17,9 +17,6 @@ from telescope_transformer.errors import SolverError
 
 # Number of rows of a block of products: 128 MB in float64.
 _BLOCK = 4_096
-# A node may join the clusters of its nearest neighbours, and one of this number of largest clusters. Without the
-# largest clusters, the cost of 4,000 embeddings (kind b, threshold 0.25) rises by 0.005 %.
-_LARGEST = 512
 
 
 @compiled()
@@ -148,19 +145,17 @@ def _best_cluster(
     labels: np.ndarray,
     sums: np.ndarray,
     mass: np.ndarray,
-    hint: int,
     seen: np.ndarray,
 ) -> tuple[float, int]:
-    """The candidate cluster that attracts node i most: the weight between them, and the cluster.
+    """The other cluster of a neighbour that attracts node i most: the weight between them, and the cluster.
 
-    Candidates are the clusters of the node's neighbours and the cluster ``hint``, except its own cluster. If no
-    candidate attracts the node, the weight is 0 and the cluster -1.
+    If none attracts the node, the weight is 0 and the cluster -1.
     """
     own = labels[i]
     best, target = 0.0, -1
-    for p in range(indptr[i] - 1, indptr[i + 1]):
-        c = hint if p < indptr[i] else labels[indices[p]]
-        if c < 0 or c == own or seen[c] == i:
+    for j in indices[indptr[i] : indptr[i + 1]]:
+        c = labels[j]
+        if c == own or seen[c] == i:
             continue
         seen[c] = i
         gain = _dot(vectors[i], sums[c]) - threshold * sizes[i] * mass[c]
@@ -178,12 +173,11 @@ def _move(
     indices: np.ndarray,
     labels: np.ndarray,
     order: np.ndarray,
-    hints: np.ndarray,
     state: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     height: int,
     tolerance: float,
 ) -> int:
-    """Move the nodes of ``order`` one after the other to their best candidate cluster; returns how many moved.
+    """Move the nodes of ``order`` one after the other to their best cluster; returns how many moved.
 
     Args:
         vectors: float64 (n, d).
@@ -193,7 +187,6 @@ def _move(
         indices: its columns.
         labels: int64 (n,), updated.
         order: int64, nodes.
-        hints: int64, one more candidate for each node of ``order``; -1 for none.
         state: for each cluster the sum of vectors, the mass and the number of nodes; and a stack of unused labels.
         height: height of the stack.
         tolerance: least gain of a move.
@@ -201,14 +194,11 @@ def _move(
     sums, mass, count, free = state
     seen = np.full(mass.size, -1, np.int64)
     moved = 0
-    for place in range(order.size):
-        i = order[place]
+    for i in order:
         own = labels[i]
         stay = _dot(vectors[i], sums[own]) - _dot(vectors[i], vectors[i])
         stay -= threshold * sizes[i] * (mass[own] - sizes[i])
-        best, target = _best_cluster(
-            i, vectors, sizes, threshold, indptr, indices, labels, sums, mass, hints[place], seen
-        )
+        best, target = _best_cluster(i, vectors, sizes, threshold, indptr, indices, labels, sums, mass, seen)
         if best <= stay + tolerance or (target < 0 and count[own] == 1):
             continue
         if target < 0:
@@ -234,10 +224,7 @@ def move_vectors(
     vectors: np.ndarray, sizes: np.ndarray, threshold: float, rows: tuple[np.ndarray, np.ndarray],
     labels: np.ndarray, order: np.ndarray, tolerance: float,
 ) -> int:  # fmt: skip
-    """Move each node of ``order`` to its best cluster in turn; returns how many moved.
-
-    A node may join a cluster of its neighbours or the best of the largest clusters. The latter is found by the inner
-    products of the node with the sums of these clusters.
+    """Move each node of ``order`` to the best cluster of its neighbours in turn; returns how many moved.
 
     Args:
         vectors: float64 (n, d).
@@ -250,18 +237,10 @@ def move_vectors(
     """
     sums, mass = cluster_sums(vectors, sizes, labels, labels.size)
     count = np.bincount(labels, minlength=labels.size)
-    largest = np.argsort(-count, kind="stable")[:_LARGEST]
-    largest = largest[count[largest] > 1]
-    hints = np.full(order.size, -1, dtype=np.int64)
-    for first in range(0, order.size if largest.size else 0, _BLOCK):
-        nodes = order[first : first + _BLOCK]
-        weights = vectors[nodes] @ sums[largest].T - threshold * np.outer(sizes[nodes], mass[largest])
-        weights[labels[nodes, None] == largest] = -np.inf
-        hints[first : first + _BLOCK] = largest[weights.argmax(axis=1)]
     empty = np.flatnonzero(count == 0)[::-1]
     free = np.concatenate([empty, np.empty(labels.size - empty.size, dtype=np.int64)])
     state = (sums, mass, count, free)
-    return _move(vectors, sizes, threshold, *rows, labels, order, hints, state, empty.size, tolerance)
+    return _move(vectors, sizes, threshold, *rows, labels, order, state, empty.size, tolerance)
 
 
 @dataclass(frozen=True)
