@@ -19,6 +19,7 @@ from scipy import sparse
 from telescope_transformer.correlation_clustering.components import dense_components
 from telescope_transformer.correlation_clustering.graph_kernels import (
     all_whole,
+    compressed_rows,
     contract_dense,
     contract_sparse,
     dense_disagreement,
@@ -100,7 +101,7 @@ class Graph(ABC):
 
     def as_sparse(self) -> "SparseGraph":
         """The same graph in compressed rows, without pairs of weight 0."""
-        return sparse_graph(sparse.csr_array(self.weights()))
+        return SparseGraph(*compressed_rows(self.weights()))
 
     def fastest_form(self) -> "Graph":
         """The form in which the graph is solved fastest."""

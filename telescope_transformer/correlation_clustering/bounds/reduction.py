@@ -211,8 +211,12 @@ class Reduction:
         graph = self.graph
         block, count = biconnected_blocks(graph.indptr, graph.indices)
         owners = np.repeat(np.arange(graph.n, dtype=np.int32), np.diff(graph.indptr))
-        hard = np.flatnonzero(np.bincount(block, graph.data < 0, count) > 0)
-        self._easy = ~np.isin(block, hard)
+        is_hard = np.bincount(block, graph.data < 0, count) > 0
+        self._easy = ~is_hard[block]
+        if count == 1 and is_hard.all() and np.diff(graph.indptr).all():
+            # The rest takes longer than the search for blocks: 0.3 s for 2,000 nodes with all pairs.
+            return [(np.arange(graph.n), graph)]
+        hard = np.flatnonzero(is_hard)
         order = np.argsort(block, kind="stable")
         starts = np.searchsorted(block[order], np.arange(count + 1))
         found = [_block(owners, graph, order[starts[b] : starts[b + 1]]) for b in hard]

@@ -37,8 +37,8 @@ _NEVER = 16.0
 # Number of members of a population, whose first runs take about a second for 1,000 nodes. The population has converged
 # after this many children in a row without improvement, three per member.
 _POPULATION, _BARREN = 10, 30
-# Number of proposals between two checks of the time. They take at most 0.1 s even if all are accepted, but longer than
-# a call takes to set up its sums.
+# Number of proposals between two checks of the time. For 2,000 nodes, they take 0.17 s in hot sweeps, and a call takes
+# 2 ms to set up its sums.
 _PROPOSALS_A_CALL = 1_000_000
 
 
@@ -149,7 +149,7 @@ class Annealer:
         proposals = max(labels.size, 1) * most
         sweeps = min(_SWEEPS, 1 + _PROPOSALS // proposals)
         temperatures = (np.geomspace(hottest, _COLD, sweeps) * self._unit).astype(np.float32)
-        calls = 1 + sweeps * proposals // max(_PROPOSALS_A_CALL, 2 * labels.size**2)
+        calls = 1 + sweeps * proposals // _PROPOSALS_A_CALL
         for part in np.array_split(temperatures, calls) if self._unit > 0 else ():
             if self._deadline.passed:
                 break
