@@ -10,7 +10,7 @@ GUESSED = "times without a zone are taken as UTC, and those without a year as th
 
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ZONE = "|".join((*ZONES, *UNCLEAR_ZONES))
-STAMP = re.compile(
+_STAMP = re.compile(
     # A length (RFC 6587), a priority, a version (RFC 5424). Cisco's star and dot mean that the clock is not set.
     # Cisco's routers number their messages, and systemd writes the day of the week.
     r"^(?:\d{1,5} (?=<))?(?:<\d{1,3}>)?[:\s]*(?:1 )?(?:[\w.-]{1,64}: ){0,2}[*.\[]?(?:"
@@ -24,6 +24,19 @@ STAMP = re.compile(
 )
 
 
+# The Go library glog writes month and day as `I0721` (I for information; also W, E and F).
+_GLOG = re.compile(r"^[IWEF](0[1-9]|1[0-2])(\d\d) (?=\d\d:\d\d:\d\d)")
+
+
+def _stamp(line: str) -> "re.Match[str] | None":
+    return _STAMP.match(_GLOG.sub(lambda found: f"{_MONTH_NAMES[int(found[1]) - 1]} {int(found[2])} ", line))
+
+
+def begins_with_time(line: str) -> bool:
+    """Whether a time of a known form is at the beginning of a line."""
+    return _stamp(line) is not None
+
+
 class LogClock:
     """Reads times of log lines; those without a year are placed at or before the last change of the file."""
 
@@ -33,7 +46,7 @@ class LogClock:
 
     def read(self, line: str) -> str | None:
         """The time at the beginning of a line as text that validation reads."""
-        found = STAMP.match(line)
+        found = _stamp(line)
         if found is None:
             return None
         if found["iso"] or found["epoch"]:

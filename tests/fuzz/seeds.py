@@ -191,6 +191,13 @@ _FIREWALLS = {
     "stormshield": 'id=firewall time="2023-11-14 23:13:20" tz=+0100 startime="2023-11-14 23:13:20" ipproto=tcp '
     "proto=ssh src=192.0.2.{} srcport={} dst=203.0.113.1 dstport=22\n",
     "zyxel": '2023-11-14T22:13:20Z h USG: src="192.0.2.{}:{}" dst="203.0.113.1:23" cat="Firewall" proto="6"\n',
+    "watchguard": '2023-11-14T22:13:20Z h firewall: msg_id="3000-0148" Deny 0-External Firebox 40 tcp 20 50 '
+    "192.0.2.{} 203.0.113.1 {} 23 offset 5 S 1 win 4 (x-00)\n",
+    "barracuda": "2023-11-14T22:13:20Z h h/box_Firewall_Activity:  Info     h Block: type=FWD|proto=TCP|srcIF=p1"
+    "|srcIP=192.0.2.{}|srcPort={}|srcMAC=aa|dstIP=203.0.113.1|dstPort=23|rule=x|info=y\n",
+    "ftd": "2023-11-14T22:13:20Z h : %FTD-6-430003: FirstPacketSecond: 2023-11-14T22:13:20Z, ConnectionID: 7, "
+    "SrcIP: 192.0.2.{}, DstIP: 203.0.113.1, SrcPort: {}, DstPort: 23, Protocol: tcp\n",
+    "endlessh": "2023-11-14T22:13:20.000Z ACCEPT host=::ffff:192.0.2.{} port={} fd=4 n=1/4096\n",
     "proxmox": "0 3 PVEFW 14/Nov/2023:23:13:20 +0100 policy DROP: IN=v MAC=aa SRC=192.0.2.{} DST=203.0.113.1 LEN=52 "
     "PROTO=UDP SPT={} DPT=53 LEN=32\n",
     "juniper-named": "<14>1 2023-11-14T22:13:20Z h RT_FLOW - RT_FLOW_SESSION_CREATE [junos@2636 source-address="

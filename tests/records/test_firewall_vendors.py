@@ -1,6 +1,7 @@
 # ruff: noqa: E501 - lines of logs are as long as their programs write them.
 """Lines of FortiGate, Juniper SRX, MikroTik and Palo Alto, and of Cowrie's text log, after their documentation."""
 
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from variants import PING, PING6, TCP, TCP6, UDP, Tuple, Variant, Variants
 
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
+from telescope_transformer.records.sensors import SensorNames
 
 VARIANTS = Variants()
 ISO = "2016-07-21T17:50:56+00:00 gateway "
@@ -98,6 +100,62 @@ add(
 )
 add("palo alto ping", PALO.format("r").replace(",tcp,", ",icmp,"), [NO_TYPE])
 add("palo alto cut", PALO.format("r") + "\n" + PALO.format("r")[:120], [TCP], rejected=1)
+
+GUARD = 'firewall: msg_id="3000-0148" {} WAN - Aruba Firebox {} (Unhandled External Packet-00)'
+SYN = '40 tcp 20 239 192.0.2.1 198.51.100.7 40000 23 offset 5 S 1497867397 win 4  geo_src="BGR" duration="0"'
+add("watchguard", ISO + "FVE1 " + GUARD.format("Deny", SYN), [TCP])
+add("watchguard udp", ISO + GUARD.format("Allow", "73 udp 20 64 192.0.2.1 198.51.100.7 40000 53"), [UDP])
+add("watchguard ping", ISO + GUARD.format("Deny", "60 icmp 20 128 192.0.2.1 198.51.100.7 8 0 id=1 seq=2"), [PING])
+add(
+    "watchguard IPv6",
+    ISO + GUARD.format("Deny", "60 tcp 40 55 2001:db8::1 2001:db8::7 40000 23 offset 5 S 1 win 4"),
+    [TCP6],
+)
+add(
+    "watchguard, other messages",
+    ISO + GUARD.format("Deny", SYN) + "\n" + ISO + 'sessiond: msg_id="3E00-0004" user admin from 192.0.2.9 logged in',
+    [TCP],
+    skipped=1,
+)
+BAR = "box BAR/box_Firewall_Activity:  Info     BAR {}: "
+PAIRS = "type=FWD|proto={}|srcIF=eth1|srcIP=192.0.2.1|srcPort=40000|srcMAC=00:11:22:33:44:55|dstIP=198.51.100.7|dstPort={}|dstService=x|dstIF=eth0|rule=a/<App>:b|info=Normal Operation|protocol=|application=|"
+BARE = "FWD|TCP|eth1|192.0.2.1|40000|00:11:22:33:44:55|198.51.100.7|23|telnet|eth0|BLOCKALL|Block by Rule|0.0.0.0|0.0.0.0|0|1"
+add("barracuda", ISO + BAR.format("Block") + PAIRS.format("TCP", 23), [TCP])
+add("barracuda udp", ISO + BAR.format("Allow") + PAIRS.format("UDP", 53), [UDP])
+add("barracuda without names", ISO + BAR.format("LocalBlock") + BARE, [TCP])
+add("barracuda ping", ISO + BAR.format("Block") + PAIRS.format("ICMP", 8), [NO_TYPE])
+add(
+    "barracuda, the end of a connection",
+    ISO + BAR.format("Allow") + PAIRS.format("TCP", 23) + "\n" + ISO + BAR.format("Remove") + PAIRS.format("TCP", 23),
+    [TCP],
+    skipped=1,
+)
+
+FTD = "EventPriority: Low, FirstPacketSecond: 2016-07-21T17:50:56Z, ConnectionID: {}, AccessControlRuleAction: Allow, SrcIP: 192.0.2.1, DstIP: 198.51.100.7, SrcPort: 40000, DstPort: {}, Protocol: {}, UserAgent: a, b"
+BEGIN, END = (f"2016-07-21T17:55:00Z ftd : %FTD-1-43000{kind}: {FTD}\n" for kind in (2, 3))
+add("ftd, only the end", END.format(7, 23, "tcp"), [TCP])
+add("ftd, beginning and end", BEGIN.format(7, 23, "tcp") + END.format(7, 23, "tcp"), [TCP], skipped=1)
+add("ftd, another connection", BEGIN.format(7, 23, "tcp") + END.format(8, 53, "udp"), [TCP, UDP])
+add("ftd, the same end twice", BEGIN.format(7, 23, "tcp") + END.format(7, 23, "tcp") * 2, [TCP], skipped=2)
+
+TARPIT = [("192.0.2.1", str(IPv4Address(SensorNames().number("endlessh"))), 6, 40_000, 22)]
+ACCEPT, CLOSE = (
+    "ACCEPT host={} port=40000 fd=4 n=1/4096",
+    "CLOSE host=::ffff:192.0.2.1 port=40000 fd=4 time=20.015 bytes=9",
+)
+for _name, _line in {
+    "endlessh": "2016-07-21T17:50:56.123Z " + ACCEPT.format("::ffff:192.0.2.1"),
+    "endlessh by syslog": "Jul 21 2016 17:50:56 host endlessh[1]: " + ACCEPT.format("::ffff:192.0.2.1"),
+    "endlessh-go": "I0721 17:50:56.059194       1 client.go:58] ACCEPT host=192.0.2.1 port=40000 n=1/4096",
+}.items():
+    add(
+        _name,
+        _line + "\n" + _line[: _line.index("ACCEPT")] + CLOSE,
+        TARPIT,
+        skipped=1,
+        second=None,
+        told="is taken as 22",
+    )
 
 CONNECTION = " [cowrie.telnet.factory.HoneyPotTelnetFactory] New connection: 192.0.2.1:40000 (198.51.100.7:23) [session: 5f2a1b3c4d5e]"
 add("cowrie text", "2016-07-21T17:50:56.000000Z" + CONNECTION, [TCP], format="cowrie-text")

@@ -1,10 +1,11 @@
 """Log lines of Cisco's firewalls and routers: denied packets and new connections.
 
 Sources: "Cisco Secure Firewall ASA Series Syslog Messages"; "Cisco Secure Firewall Threat Defense Syslog Messages"
-(430002); "Cisco IOS System Message Guide" (IPACCESSLOG).
+(430002, 430003); "Cisco IOS System Message Guide" (IPACCESSLOG).
 """
 
 import re
+from typing import Any
 
 from telescope_transformer.records.log_lines import Fields
 
@@ -64,7 +65,12 @@ def asa_fields(line: str) -> Fields | None:
     return {}
 
 
-_FTD_CONNECTION = re.compile(r"FTD-(?:\w+-)?\d-430002:")
+_FTD_CONNECTION = re.compile(r"(?:FTD|NGIPS)-(?:\w+-)?\d-43000(?P<kind>[23]):")
+# Keys of fields that hold the number of a connection; no field of a record is called so.
+BEGINS, ENDS = "_begins", "_ends"
+_MOST_BEGUN = 100_000
+"""Connections that are remembered, in some 100 MB."""
+
 _FTD_VALUE = re.compile(r"(\w+): ([^,]*)")
 _FTD_NAMES = {
     "src_ip": "SrcIP",
@@ -78,14 +84,39 @@ _FTD_NAMES = {
 
 
 def ftd_fields(line: str) -> Fields | None:
-    """Fields of a connection that Firepower logs at its beginning. Blocked connections are logged in this way too."""
+    """Fields of a connection that Firepower logs when it begins, as it does blocked ones, or when it ends (`ENDS`)."""
     found = _FTD_CONNECTION.search(line)
     if found is None:
         return None
     values = dict(_FTD_VALUE.findall(line, found.end()))
     fields: Fields = {field: values.get(name) for field, name in _FTD_NAMES.items()}
     begin = values.get("FirstPacketSecond")
-    return {**fields, "timestamp": begin} if begin else fields
+    fields |= {"timestamp": begin} if begin else {}
+    return fields | (
+        {ENDS: values.get("ConnectionID")} if found["kind"] == "3" else {BEGINS: values.get("ConnectionID")}
+    )
+
+
+class BegunConnections:
+    """The connections that have begun, so that their ends are not read as well.
+
+    Access rules of Firepower may log the beginning, the end, or both.
+    """
+
+    def __init__(self) -> None:
+        self._begun: dict[tuple[Any, ...], None] = {}
+
+    def is_repeated(self, fields: Fields) -> bool:
+        """Whether these are the fields of the end of a connection whose beginning has been read."""
+        if BEGINS not in fields and ENDS not in fields:
+            return False
+        key = (*(fields[name] for name in _FTD_NAMES), fields.get("timestamp"), fields.get(BEGINS, fields.get(ENDS)))
+        if ENDS in fields:
+            return key in self._begun
+        self._begun[key] = None
+        if len(self._begun) > _MOST_BEGUN:
+            del self._begun[next(iter(self._begun))]
+        return False
 
 
 _IOS = re.compile(

@@ -1,5 +1,5 @@
 """Firewall logs in syslog: iptables and nftables (LOG), UFW, DShield sensors, pfSense and OPNsense (filterlog), and
-those of `firewall_bsd`, `firewall_cisco` and `firewall_vendors`.
+those of `firewall_bsd`, `firewall_cisco` and `firewall_vendors`. The tarpit Endlessh logs in the same way.
 
 Other lines of the same file are skipped. Times of traditional syslog have no year and no zone: they are taken as UTC,
 in the latest year that does not put them after the file's last change. The same messages are also read from JSON of
@@ -12,9 +12,17 @@ from typing import Any
 
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.formats.endlessh import ASSUMED, SENSOR, endlessh_fields
 from telescope_transformer.records.formats.firewall_bsd import conntrack_fields, ipfw_fields, ipmon_fields
-from telescope_transformer.records.formats.firewall_cisco import asa_fields, ftd_fields, ios_fields
+from telescope_transformer.records.formats.firewall_cisco import (
+    ENDS,
+    BegunConnections,
+    asa_fields,
+    ftd_fields,
+    ios_fields,
+)
 from telescope_transformer.records.formats.firewall_vendors import (
+    barracuda_fields,
     check_point_fields,
     fortigate_fields,
     juniper_fields,
@@ -23,9 +31,10 @@ from telescope_transformer.records.formats.firewall_vendors import (
     named_values,
     palo_alto_fields,
     sonicwall_fields,
+    watchguard_fields,
 )
 from telescope_transformer.records.json_records import Dialect
-from telescope_transformer.records.log_clock import GUESSED, STAMP, LogClock
+from telescope_transformer.records.log_clock import GUESSED, LogClock, begins_with_time
 from telescope_transformer.records.log_lines import Fields, LineParser, has_records, read_lines
 from telescope_transformer.records.validation import Chunk
 
@@ -125,6 +134,9 @@ _KINDS: tuple[LineParser, ...] = (
     palo_alto_fields,
     sonicwall_fields,
     check_point_fields,
+    watchguard_fields,
+    barracuda_fields,
+    endlessh_fields,
     named_fields,
 )
 
@@ -138,7 +150,7 @@ def _fields(line: str) -> Fields | None:
 def _timed_fields(line: str) -> Fields | None:
     """The fields of a line that begins with a syslog time or contains a time in another place."""
     fields = _fields(line)
-    return fields if fields is None or "timestamp" in fields or STAMP.match(line) else None
+    return fields if fields is None or "timestamp" in fields or begins_with_time(line) else None
 
 
 def sniff(head: bytes) -> bool:
@@ -148,11 +160,17 @@ def sniff(head: bytes) -> bool:
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of the firewall lines of a log; other lines are skipped."""
-    clock = LogClock(file.path.stat().st_mtime)
+    clock, begun = LogClock(file.path.stat().st_mtime), BegunConnections()
 
     def parse(line: str) -> Fields | None:
         fields = _fields(line)
-        return fields if not fields or "timestamp" in fields else {"timestamp": clock.read(line), **fields}
+        if not fields:
+            return fields
+        if begun.is_repeated(fields):
+            return None
+        if fields.get("dst_ip") == SENSOR:
+            context.note(ASSUMED, file.name)
+        return fields if "timestamp" in fields else {"timestamp": clock.read(line), **fields}
 
     yield from read_lines(file, context, parse, _OPTIONAL)
     if clock.guessed:
@@ -184,6 +202,8 @@ def matches_message(record: Mapping[str, Any]) -> bool:
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of the message of an entry. The time is that of the message or else that of the entry."""
     fields = _fields(_message(record)) or {}
+    if ENDS in fields:
+        return None
     times = [fields.get("timestamp"), *(record.get(name) for name in _TIMES)]
     return {**fields, "timestamp": next((time for time in times if time), None)}
 

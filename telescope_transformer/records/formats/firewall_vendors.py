@@ -1,11 +1,12 @@
 """Log lines of firewalls that write values by name or in a fixed order: FortiGate, Juniper SRX, SonicWall, Check
-Point, MikroTik and Palo Alto, and other devices that write common names as `name=value`, such as those that log in
-ArcSight's CEF or IBM's LEEF.
+Point, MikroTik, Palo Alto, WatchGuard and Barracuda, and other devices that write common names as `name=value`, such
+as those that log in ArcSight's CEF or IBM's LEEF.
 
 A denied or new session is a record. If a device also logs the end of a session, that line is left out.
 Sources: FortiOS Log Message Reference (Traffic); Junos System Log Explorer (RT_FLOW_SESSION_DENY and _CREATE);
 SonicOS Log Event Reference Guide; Check Point sk122323 (Log Exporter) and sk144192 (its fields);
-help.mikrotik.com/docs (Log, Filter); docs.paloaltonetworks.com (Traffic Log Fields).
+help.mikrotik.com/docs (Log, Filter); docs.paloaltonetworks.com (Traffic Log Fields); Fireware Log Catalog (3000-0148);
+campus.barracuda.com (Available Log Files and Structure).
 """
 
 import csv
@@ -269,3 +270,36 @@ def palo_alto_fields(line: str) -> Fields | None:
     # From PAN-OS 10 on there is a time of high resolution with a zone. The other times are local, without a zone.
     exact = next(filter(_EXACT_TIME.fullmatch, values[max(_PALO_ALTO.values()) :]), None)
     return fields | ({"timestamp": exact} if exact else {})
+
+
+# The names of the two interfaces, which may hold blanks, come before the length; ICMP has type and code as ports.
+_WATCHGUARD = re.compile(
+    r'\bfirewall: msg_id="3000-0148" (?:Allow|Deny) .+? (?P<bytes>\d+) (?P<protocol>[a-z][\w-]*|\d+) \d+ (?P<ttl>\d+) '
+    r"(?P<src_ip>[0-9a-fA-F.:]+) (?P<dst_ip>[0-9a-fA-F.:]+) (?P<src_port>\d+) (?P<dst_port>\d+)\b"
+    r"(?: offset \d+ (?P<tcp_flags>[A-Z]+) (?P<tcp_seq>\d+))?"
+)
+
+
+def watchguard_fields(line: str) -> Fields | None:
+    """Fields of a packet or connection that a Firebox allowed or denied."""
+    found = _WATCHGUARD.search(line)
+    return None if found is None else found.groupdict()
+
+
+# Activity log of Barracuda: with names, or the same values in the same order without them.
+_BARRACUDA = re.compile(r"\bbox_Firewall_Activity: .*?\b(?P<action>[A-Za-z]+): (?P<values>\S+?\|.*)")
+_BARRACUDA_NAMES = ("type", "proto", "srcIF", "srcIP", "srcPort", "srcMAC", "dstIP", "dstPort")
+_BARRACUDA_ENDS = ("Remove", "LocalRemove", "Terminate", "LocalTerminate")
+
+
+def barracuda_fields(line: str) -> Fields | None:
+    """Fields of a connection that Barracuda's firewall allowed or blocked; its end is left out."""
+    found = _BARRACUDA.search(line)
+    if found is None or found["action"] in _BARRACUDA_ENDS:
+        return None
+    parts = found["values"].split("|")
+    named = parts[0].startswith("type=")
+    pairs = (part.partition("=")[::2] for part in parts) if named else zip(_BARRACUDA_NAMES, parts, strict=False)
+    values = _first_of_each(pairs)
+    names = {"src_ip": "srcIP", "dst_ip": "dstIP", "protocol": "proto", "src_port": "srcPort", "dst_port": "dstPort"}
+    return _flow({field: values.get(name) for field, name in names.items()})

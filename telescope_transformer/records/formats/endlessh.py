@@ -1,0 +1,21 @@
+"""Log lines of Endlessh (logmsg in endlessh.c) and endlessh-go: connections to a tarpit for SSH.
+
+The lines hold no destination, and Endlessh often listens behind a redirection of port 22. So that the records compare
+with those of other honeypots, the destination is a sensor called `endlessh`, and its port 22.
+"""
+
+import re
+
+from telescope_transformer.records.log_lines import Fields
+
+SENSOR, _SSH = "endlessh", "22"
+ASSUMED = "Endlessh logs no destination: the sensor is called endlessh, and its port is taken as 22"
+"""The note for the user about every such file."""
+
+_ACCEPT = re.compile(r"\bACCEPT host=(?P<src_ip>[0-9a-fA-F.:]+) port=(?P<src_port>\d+) (?:fd=\d+ )?n=\d+/\d+")
+
+
+def endlessh_fields(line: str) -> Fields | None:
+    """Fields of a new connection; its end is left out."""
+    found = _ACCEPT.search(line)
+    return None if found is None else {**found.groupdict(), "dst_ip": SENSOR, "dst_port": _SSH, "protocol": "tcp"}
