@@ -191,7 +191,7 @@ class Validator:
         if "timezone" not in raw:
             return times
         whole = with_zones(times, raw["timezone"], self._local_times)
-        if whole.type != times.type or not whole.equals(times):
+        if whole is not times:
             column = escaped(self._columns.get("timezone", "timezone"))
             self._context.note(
                 f"times without a zone are read in the zone that the column {column!r} gives", self._file

@@ -40,15 +40,17 @@ def with_zones(times: pa.Array, zones: pa.Array, reader: TimeReader) -> pa.Array
     """The times as text, those without a zone with that of their row; see the module.
 
     Args:
-        times: a column of text, or of timestamps without a zone. Other columns are returned as they are.
+        times: a column of text, or of timestamps without a zone.
         zones: the zones, of any plain type.
         reader: reads the local times, of the same file.
+
+    Returns:
+        The column itself if no time gets a zone.
     """
-    if pa.types.is_timestamp(times.type) and times.type.tz is None:
-        times = times.cast(pa.string())
-    if not is_text(times.type):
+    is_naive = pa.types.is_timestamp(times.type) and times.type.tz is None
+    if zones.null_count == len(zones) or not (is_naive or is_text(times.type)):
         return times
-    text = times.cast(pa.binary())
+    text = (times.cast(pa.string()) if is_naive else times).cast(pa.binary())
     names, codes = distinct_texts(zones if is_text(zones.type) else zones.cast(pa.string()))
     ends = [b"" if is_null(name) else f" {_offset(name) or name}".encode() for name in names]
     added = pa.array(ends, pa.binary()).take(pa.array(codes))
@@ -59,6 +61,8 @@ def with_zones(times: pa.Array, zones: pa.Array, reader: TimeReader) -> pa.Array
             found = _offsets_in(zone, text.filter(pa.array(rows)), reader)
             added = pc.replace_with_mask(added, pa.array(rows), pc.coalesce(found, pa.scalar(ends[place])))
     added = pc.if_else(_are_local(text), added, pa.scalar(b"", pa.binary()))
+    if not pc.any(pc.greater(pc.binary_length(added), 0)).as_py():
+        return times
     return pc.binary_join_element_wise(text, added, pa.scalar(b"", pa.binary()))
 
 

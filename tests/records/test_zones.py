@@ -81,4 +81,5 @@ def test_times_of_a_data_frame_without_a_zone_are_in_that_of_their_row() -> None
     for name in (None, "UTC"):
         frame["time"] = pd.to_datetime(LOCAL).tz_localize(name)
         seconds = [time // 1_000_000 - 1_469_123_456 for time in read_table(frame).table["timestamp"].to_pylist()]
+        assert any(TOLD in note for note in read_table(frame).notes) is (name is None)
         assert seconds == ([0, 6 * 3600] if name is None else [2 * 3600] * 2)
