@@ -11,8 +11,11 @@ from signed_instances import disagreement, optimum, random_weights
 
 from telescope_transformer.correlation_clustering import CorrelationClustering, certify, refine, sweep
 from telescope_transformer.correlation_clustering.bounds import transport
-from telescope_transformer.correlation_clustering.bounds.cuts import partition_rows, separate, separate_two_partition
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
+from telescope_transformer.correlation_clustering.bounds.separation_partitions import (
+    partition_rows,
+    separate,
+)
 from telescope_transformer.correlation_clustering.bounds.verify import (
     Inequality,
     _partitions,
@@ -76,7 +79,7 @@ def test_the_proved_bound_never_exceeds_its_exact_value() -> None:
         labels = rng.integers(0, 3, n)
         dual = DenseDual(graph, labels, seed=seed)
         dual.separate(Deadline(5))
-        dual.rows.append(*partition_rows(*separate(separate_two_partition, dual.fractions(), 0.02, 20, Deadline())))
+        dual.rows.append(*partition_rows(*separate(dual.fractions(), 0.02, 20, Deadline())))
         dual.sweep(Deadline(5))
         # Any multipliers prove a bound, not only good ones.
         dual.multipliers *= rng.random(dual.multipliers.size) * 1.7

@@ -11,13 +11,6 @@ from typing import Any
 import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.conflicts import conflict_graph
-from telescope_transformer.correlation_clustering.bounds.cuts import (
-    partition_rows,
-    separate,
-    separate_odd_wheels,
-    separate_two_partition,
-    wheel_rows,
-)
 from telescope_transformer.correlation_clustering.bounds.dual import (
     FIRST_SMOOTHING,
     FIRST_SMOOTHING_SPARSE,
@@ -30,6 +23,10 @@ from telescope_transformer.correlation_clustering.bounds.packing import packed_b
 from telescope_transformer.correlation_clustering.bounds.parts import by_parts
 from telescope_transformer.correlation_clustering.bounds.reduction import EPSILON
 from telescope_transformer.correlation_clustering.bounds.rounding import round_fractions
+from telescope_transformer.correlation_clustering.bounds.separation_partitions import (
+    partition_rows,
+    separate,
+)
 from telescope_transformer.correlation_clustering.bounds.transport import mean_paid, transported
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
@@ -62,12 +59,6 @@ _COLD, _IDLE = 1e-3, 0.01
 _STALLED, _CUT_COOLING, _PASSES = 0.9, 4.0, 3
 # One separation of a sparse graph may add twice as many triangles as the graph has entries, within these limits.
 _LEAST_CAPACITY, _MOST_CAPACITY = 1 << 16, 1 << 24
-# Maximum number of nodes for which odd wheels are searched. The time of the search grows with the fourth power of the
-# number of nodes that have undecided pairs, and is 0.8 s for 200 of them. Graphs that are wheels of 5 to 25 spokes can
-# only be proved optimal with these inequalities; without them, the gap is up to 17 %. Graphs with few violated wheels
-# lose time, so the search begins only when a round without it stalls. This brings adjnoun to a gap of 6.8 % in 2 s
-# instead of 3.5 s, and 120 random nodes to 17.4 % in 2.2 s instead of 6.2 s.
-_WHEELS_UP_TO = 300
 # If cycles do not prove a sparse graph of up to this many nodes optimal, the proof is repeated with all its pairs. At
 # 300 nodes with 5 % of the pairs, that lowers the gap after 4 s from 38 to 33 %; at 800 nodes it takes all the time
 # and proves nothing more.
@@ -214,20 +205,19 @@ def _prove_complete(
     deadline = _before_last_pass(deadline, started)
     ascend(dual, progress, deadline)
     _round(dual, progress, graph, rng, deadline)
-    smoothing, wheels = float(np.clip(progress.gap, _LEAST_CUT_SMOOTHING, _MOST_CUT_SMOOTHING)), False
+    smoothing = float(np.clip(progress.gap, _LEAST_CUT_SMOOTHING, _MOST_CUT_SMOOTHING))
     for _ in range(_CUT_ROUNDS):
         if deadline.passed or progress.closed:
             return
         before = progress.gap
         dual.smoothing = smoothing * dual.scale
-        _add_cuts(dual, wheels, deadline)
+        _add_cuts(dual, deadline)
         ascend(dual, progress, deadline)
         _round(dual, progress, graph, rng, deadline)
         if smoothing < _COLD and progress.gap > (1.0 - _IDLE) * before:
             return
         if progress.gap > _STALLED * before:
             smoothing /= _CUT_COOLING
-            wheels = graph.n <= _WHEELS_UP_TO
 
 
 def _prove_by_another(
@@ -320,19 +310,16 @@ def relax_and_round(progress: Progress, rng: np.random.Generator) -> None:
     progress.offer(fuse(graph, progress.labels, start, rng, progress.part(1.0)))
 
 
-def _add_cuts(dual: DenseDual, wheels: bool, deadline: Deadline) -> None:
-    """Add violated inequalities beyond triangles, with or without odd wheels, and let the multipliers settle."""
+def _add_cuts(dual: DenseDual, deadline: Deadline) -> None:
+    """Add violated inequalities beyond triangles, and let the multipliers settle."""
     for _ in range(_PASSES):
         if deadline.passed:
             return
         # The smoothing has changed, so the estimate has to settle before it is worth looking for violated cuts.
         dual.separate(deadline)
         dual.sweep(deadline, _SETTLING_SWEEPS)
-        found = separate(separate_two_partition, dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE, deadline)
+        found = separate(dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE, deadline)
         dual.rows.append(*partition_rows(*found))
-        if wheels:
-            found = separate(separate_odd_wheels, dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE, deadline)
-            dual.rows.append(*wheel_rows(*found))
         dual.sweep(deadline, _SETTLING_SWEEPS)
         dual.rows.drop_idle()
 
