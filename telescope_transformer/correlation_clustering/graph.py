@@ -47,14 +47,12 @@ class Graph(ABC):
 
     Attributes:
         scores_are_costs: whether `score` is the cost itself.
-        complete: whether a matrix holds the weight of every pair.
         rounds_estimates: whether the proof rounds its estimates to clusterings, so that one restart before the proof
             is enough.
         reduce_up_to: maximum number of nodes at which the graph is reduced before it is solved.
     """
 
     scores_are_costs = True
-    complete = False
     rounds_estimates = False
     reduce_up_to = 0
 
@@ -169,7 +167,6 @@ class DenseGraph(Graph):
     threshold: float = 0.0
     sizes: np.ndarray = field(default=None)  # type: ignore[arg-type]
 
-    complete = True
     reduce_up_to = 3_000
 
     def __post_init__(self) -> None:

@@ -10,11 +10,7 @@ from telescope_transformer.correlation_clustering.bounds.parts import by_parts
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.compiled import plain_interrupts
 from telescope_transformer.correlation_clustering.search.annealing import ANNEAL_UP_TO, Annealer, breed
-from telescope_transformer.correlation_clustering.search.local_search import (
-    evolve,
-    gaec,
-    resolve_neighbourhoods,
-)
+from telescope_transformer.correlation_clustering.search.local_search import evolve, gaec
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 from telescope_transformer.errors import SolverError
 
@@ -148,7 +144,6 @@ def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadli
         if progress.annealing_gains:
             return
     evolve(progress, rng, deadline)
-    resolve_neighbourhoods(progress, rng, deadline)
 
 
 def _restart(progress: Progress, rng: np.random.Generator) -> None:

@@ -25,7 +25,6 @@ from telescope_transformer.correlation_clustering import (
 )
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, SparseDual, ascend
 from telescope_transformer.correlation_clustering.graph import canonical_labels
-from telescope_transformer.correlation_clustering.search.local_search import resolve_neighbourhoods
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 from telescope_transformer.errors import InputError, SolverError, WeightsError
 
@@ -109,17 +108,6 @@ def test_the_sparse_ascent_proves_valid_bounds() -> None:
         assert progress.lower_bound <= optimum(weights) * (1 + 1e-9)
         raised += progress.lower_bound > 0
     assert raised > 30
-
-
-def test_solving_neighbourhoods_again_never_raises_the_cost() -> None:
-    for seed in range(5):
-        graph = DenseGraph(random_weights(seed, 40))
-        progress = Progress(graph)
-        progress.offer(gaec(graph))
-        before = progress.cost
-        resolve_neighbourhoods(progress, np.random.default_rng(seed), Deadline(5))
-        assert progress.cost <= before
-        assert progress.cost == pytest.approx(graph.cost(progress.labels))
 
 
 def test_the_neighbour_graph_holds_the_largest_products() -> None:

@@ -1,13 +1,9 @@
-"""Local search: move nodes, join clusters, fuse restarts with the best clustering, and solve neighbourhoods again.
+"""Local search: move nodes, join clusters, and fuse restarts with the best clustering.
 
 The start of a search matters more than its neighbourhood, so several starts are used: GAEC, and moves from single
 nodes in random orders. Two clusterings are fused by contracting their common refinement and continuing the search from
 the better of the two (see Kappes et al., *Fusion moves for correlation clustering*, CVPR 2015): the parts on which
 both agree stay fixed, and the search works on the parts in which they differ.
-
-Finally, each cluster and the clusters nearest to it are dissolved, and their nodes are clustered again. This
-neighbourhood contains that of Kernighan and Lin with joins (Keuper et al., *Efficient decomposition of image and mesh
-graphs by lifted multicuts*, ICCV 2015), which exchanges nodes of two clusters, joins them or splits one.
 """
 
 import numpy as np
@@ -15,7 +11,7 @@ import numpy as np
 from telescope_transformer.correlation_clustering.components import roots
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels, common_refinement
 from telescope_transformer.correlation_clustering.options import check_limit, check_whole_number
-from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 from telescope_transformer.correlation_clustering.validation import check_graph, check_labels
 
 # A move must gain more than this, relative to the largest weight; otherwise rounding could keep a search from ending.
@@ -29,15 +25,9 @@ _TRACK_BELOW = 0.05
 # Number of fresh starts of a fusion. Each takes as long as the search from the better clustering. For 800 embeddings
 # in 3 s, the cost was 412.240 without fresh starts and 412.237 with any number of them.
 _FRESH_STARTS = 2
-# Maximum number of clusters at which neighbourhoods are searched. The matrix of the weights between this many clusters
-# takes 72 MB.
-_RESOLVE_UP_TO = 3_000
 # A search without a time limit ends after this many restarts in a row without improvement. On 1,200 embeddings, 2, 8
 # and 32 gave costs of 13,151, 13,149 and 13,119 in 0.4, 0.8 and 3.6 s.
 _PATIENCE = 8
-# Maximum number of clusters of a neighbourhood. Limits of 3, 6 and 12 gave the same costs on embeddings and on
-# Gaussian weights.
-_MOST_TOGETHER = 6
 
 
 def gaec(graph: Graph) -> np.ndarray:
@@ -162,59 +152,6 @@ def evolve(
         restarts += 1
 
 
-def resolve_neighbourhoods(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Dissolve clusters together with their nearest clusters and cluster their nodes again, until nothing improves.
-
-    Clusters of a changed neighbourhood wait for the next pass, which computes again how near the clusters are. Graphs
-    without a matrix and clusterings with too many clusters are left unchanged.
-
-    Args:
-        progress: progress on the graph; receives clusterings.
-        rng: source of random choices.
-        deadline: when to stop.
-    """
-    graph, labels = progress.graph, progress.labels.copy()
-    changed = graph.complete and int(labels.max(initial=-1)) < _RESOLVE_UP_TO
-    while changed and not deadline.passed and not progress.closed:
-        changed = False
-        sizes = np.bincount(labels)
-        # Mean weight between the members of every two clusters.
-        nearness = graph.contract(labels).weights() / np.outer(sizes, sizes)
-        np.fill_diagonal(nearness, np.inf)
-        stays = np.ones(sizes.size, dtype=bool)
-        for c in rng.permutation(sizes.size):
-            if deadline.passed:
-                break
-            size = min(int(stays.sum()), int(rng.integers(2, _MOST_TOGETHER + 1)))
-            if not stays[c] or size < 2:
-                continue
-            around = np.argpartition(-np.where(stays, nearness[c], -np.inf), size - 1)[:size]
-            nodes = np.flatnonzero(np.isin(labels, around))
-            better = _resolve(graph, labels[nodes], nodes, rng, deadline)
-            if better is not None:
-                labels[nodes] = labels.max() + 1 + better
-                stays[around] = False
-                changed = True
-        labels = canonical_labels(labels)
-    progress.offer(labels)
-
-
-def _resolve(
-    graph: Graph, before: np.ndarray, nodes: np.ndarray, rng: np.random.Generator, deadline: Deadline
-) -> np.ndarray | None:
-    """Cluster some nodes again.
-
-    Returns:
-        Canonical labels of ``nodes`` that cost less than ``before``, or None.
-    """
-    part = graph.part(nodes)
-    before = canonical_labels(before)
-    fresh = improve(part, np.arange(part.n), rng, deadline)
-    found = fuse(part, before, fresh, rng, deadline)
-    old = part.cost(before)
-    return canonical_labels(found) if part.cost(found) < old - PROVED * max(old, part.scale) else None
-
-
 def refine(
     graph: Graph,
     labels: np.ndarray | None = None,
@@ -223,7 +160,7 @@ def refine(
     time_limit: float | None = None,
     restarts: int | None = None,
 ) -> np.ndarray:
-    """Improve a clustering by restarts and by solving neighbourhoods again.
+    """Improve a clustering by moves, restarts and fusion.
 
     For a given seed, the result is deterministic unless a time limit ends the search.
 
@@ -251,5 +188,4 @@ def refine(
     progress.offer(start)
     progress.offer(improve(graph, start, rng, progress.part(1.0)))
     evolve(progress, rng, progress.part(1.0), most=restarts)
-    resolve_neighbourhoods(progress, rng, progress.part(1.0))
     return progress.labels
