@@ -183,8 +183,8 @@ def test_the_conflict_graph_proves_as_much_as_all_pairs(monkeypatch: pytest.Monk
     graph = DenseGraph(vectors @ vectors.T, 0.6)
     assert conflict_graph(graph, gaec(graph), 0.05) is None
     bounds = []
-    for all_pairs_up_to in (0, 2_000):
-        monkeypatch.setattr(certificate_module, "_ALL_PAIRS_UP_TO", all_pairs_up_to)
+    for all_pairs_up_to in (0, 12_000):
+        monkeypatch.setattr(certificate_module, "_MATRIX_UP_TO", all_pairs_up_to)
         progress = Progress(graph)
         progress.offer(refine(graph, restarts=2))
         prove(progress, np.random.default_rng(0), Deadline(20))
@@ -203,7 +203,7 @@ def test_an_interrupted_sparse_proof_keeps_its_bound(monkeypatch: pytest.MonkeyP
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(certificate_module, "_round_sparse", interrupt)
+    monkeypatch.setattr(certificate_module, "_round", interrupt)
     monkeypatch.setattr(graph_module, "_FILL_UP_TO", 0)
     solver = CorrelationClustering(random_state=0).fit(large_sparse(300))
     assert solver.solver_.endswith("interrupted")

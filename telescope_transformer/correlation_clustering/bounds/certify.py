@@ -13,7 +13,6 @@ import numpy as np
 from telescope_transformer.correlation_clustering.bounds.conflicts import conflict_graph
 from telescope_transformer.correlation_clustering.bounds.dual import (
     FIRST_SMOOTHING,
-    FIRST_SMOOTHING_SPARSE,
     DenseDual,
     SparseDual,
     ascend,
@@ -63,27 +62,18 @@ _LEAST_CAPACITY, _MOST_CAPACITY = 1 << 16, 1 << 24
 # 300 nodes with 5 % of the pairs, that lowers the gap after 4 s from 38 to 33 %; at 800 nodes it takes all the time
 # and proves nothing more.
 _BEYOND_CYCLES_UP_TO = 1_000
-# Up to this many nodes, the ascent uses all pairs. In a larger graph, it uses only the conflicts if they are few. At
-# 2,500 nodes, both ways gave the same bounds in 4 s.
-_ALL_PAIRS_UP_TO = 2_000
 # If there are fewer seconds than this per entry of the matrix, the ascent begins with transported weights. The ascent
-# cannot lower the multipliers of the transport again, so with more time it gets further without them. For 2,000
-# embeddings (kind b, threshold 0.27), the gap after 4 s (1e-6 s per entry) is 1.1 % with transport and 0.2 % without.
-# For 3,000 windows, it is 22 % and 62 % after 1.5 s (1.7e-7 s per entry). For 5,000 embeddings (kind a, threshold
-# 0.2), it is 0.3 % and 12.8 % after 20 s (8.2e-7 s per entry; on a machine that was also busy with other work).
-_SHORT_OF_TIME = 9e-7
-# The ascent is skipped if less than this share of the time of the transport is left, because finding the conflicts
-# alone takes that long. For 10,000 embeddings (kind b, threshold 0.25), the transport takes 18.8 s and finding the
-# conflicts 7.2 s.
-_ASCENT_AFTER = 0.5
+# cannot lower the multipliers of the transport again, so with more time it gets further without them. With and without
+# transport, the gap of 2,500 windows of scanners after 10 s (9.4e-7 s per entry) is 2.7 and 6.9 %, and that of 1,000
+# embeddings (kind b, threshold 0.27) after 2 s (1.1e-6 s per entry) is 0.45 and 0.04 %.
+_SHORT_OF_TIME = 1e-6
 # Smoothing of the first round on transported weights, relative to the mean absolute weight of the pairs that the
 # clustering still pays for. For 3,000 windows, 0.3 gives a higher bound after two rounds than 17 does after three.
 _PAID_SMOOTHING = 0.3
-# Up to this share of all pairs, an ascent over the conflicts needs less time and memory than one over all pairs. For
-# 2,500 embeddings in 4 s, the gap was 10.5, 7.9 and 8.8 % with 0.05, 0.25 and 0.6.
-_FEW_CONFLICTS = 0.25
-# The ascent takes about 25 bytes of memory per pair: 1.8 GB for this many nodes.
-_MATRIX_UP_TO = 12_000
+# The ascent takes about 25 bytes of memory per pair: 1.8 GB for this many nodes. In a larger graph, it uses only the
+# conflicts, if they are at most this share of all pairs. In smaller graphs, all pairs give better bounds: for 6,000
+# windows in 18 s, the gap is 5.7 % with all pairs and 19.4 % with conflicts.
+_MATRIX_UP_TO, _FEW_CONFLICTS = 12_000, 0.25
 # Maximum number of vectors for which conflicts are sought among all pairs. This takes 3e11 multiplications for vectors
 # of 128 dimensions.
 _PACK_UP_TO = 50_000
@@ -169,12 +159,19 @@ def _prove(graph: Graph, progress: Progress, rng: np.random.Generator, deadline:
 
 @_prove.register
 def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Prove with triangles, then with other inequalities. If time is short, start from transported weights."""
-    if graph.n <= _MATRIX_UP_TO and 0 < deadline.seconds_left < _SHORT_OF_TIME * graph.n**2:
-        started = now()
+    """Prove with triangles, then with other inequalities. If time is short, start from transported weights.
+
+    A graph that is too large for this is replaced by its conflicts, if they are few.
+    """
+    if graph.n > _MATRIX_UP_TO:
+        conflicts = conflict_graph(graph, progress.labels, _FEW_CONFLICTS)
+        if conflicts is not None:
+            _prove_by_another(conflicts, _prove_by_cycles, progress, rng, deadline)
+        return
+    if 0 < deadline.seconds_left < _SHORT_OF_TIME * graph.n**2:
         other, constant = transported(graph, progress.labels, deadline)
         progress.prove(constant)
-        if deadline.seconds_left < _ASCENT_AFTER * (now() - started):
+        if deadline.passed:
             return
         smoothing = _PAID_SMOOTHING * mean_paid(other, progress.labels) / other.scale
         prover = partial(_prove_complete, smoothing=max(smoothing, PROVED))
@@ -191,20 +188,12 @@ def _prove_complete(
     deadline: Deadline,
     smoothing: float = FIRST_SMOOTHING,
 ) -> None:
-    """Prove with triangles, then with other inequalities. A large graph with few conflicts is replaced by these."""
-    if graph.n > _ALL_PAIRS_UP_TO:
-        conflicts = conflict_graph(graph, progress.labels, _FEW_CONFLICTS)
-        if conflicts is not None:
-            prover = partial(_prove_by_cycles, smoothing=smoothing)
-            _prove_by_another(conflicts, prover, progress, rng, deadline)
-            return
-    if graph.n > _MATRIX_UP_TO:
-        return
+    """Prove with triangles, then with other inequalities."""
     started = now()
     dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)), smoothing=smoothing)
     deadline = _before_last_pass(deadline, started)
     ascend(dual, progress, deadline)
-    _round(dual, progress, graph, rng, deadline)
+    _round(dual, progress, rng, deadline)
     smoothing = float(np.clip(progress.gap, _LEAST_CUT_SMOOTHING, _MOST_CUT_SMOOTHING))
     for _ in range(_CUT_ROUNDS):
         if deadline.passed or progress.closed:
@@ -213,7 +202,7 @@ def _prove_complete(
         dual.smoothing = smoothing * dual.scale
         _add_cuts(dual, deadline)
         ascend(dual, progress, deadline)
-        _round(dual, progress, graph, rng, deadline)
+        _round(dual, progress, rng, deadline)
         if smoothing < _COLD and progress.gap > (1.0 - _IDLE) * before:
             return
         if progress.gap > _STALLED * before:
@@ -255,18 +244,12 @@ def prove_sparse(graph: SparseGraph, progress: Progress, rng: np.random.Generato
         _prove_by_another(graph.filled(), prove_dense, progress, rng, deadline)
 
 
-def _prove_by_cycles(
-    graph: SparseGraph,
-    progress: Progress,
-    rng: np.random.Generator,
-    deadline: Deadline,
-    smoothing: float = FIRST_SMOOTHING_SPARSE,
-) -> None:
+def _prove_by_cycles(graph: SparseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
     """Prove with triangles of three edges and longer cycles, and round the estimates on the way."""
     capacity = int(np.clip(2 * graph.indices.size, _LEAST_CAPACITY, _MOST_CAPACITY))
     started = now()
     seed = int(rng.integers(2**31))
-    dual = SparseDual(graph, progress.labels, seed=seed, capacity=capacity, smoothing=smoothing)
+    dual = SparseDual(graph, progress.labels, seed=seed, capacity=capacity)
     deadline = _before_last_pass(deadline, started)
     longest = 0.0
     for rounds in _SPARSE_ROUNDS:
@@ -276,7 +259,7 @@ def _prove_by_cycles(
         if deadline.seconds_left < longest:
             continue
         started = now()
-        _round_sparse(dual, progress, graph, rng, deadline)
+        _round(dual, progress, rng, deadline)
         longest = max(longest, now() - started)
 
 
@@ -324,25 +307,12 @@ def _add_cuts(dual: DenseDual, deadline: Deadline) -> None:
         dual.rows.drop_idle()
 
 
-def _round(
-    dual: DenseDual, progress: Progress, graph: DenseGraph, rng: np.random.Generator, deadline: Deadline
-) -> None:
-    """Round the primal estimate of a complete graph; a better clustering becomes the guide."""
+def _round(dual: DenseDual | SparseDual, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Contract greedily by the primal estimates instead of by the weights; a better clustering becomes the guide."""
     if deadline.passed or progress.closed:
         return
-    start = round_fractions(graph, dual.fractions(), rng)
-    if progress.offer(fuse(graph, progress.labels, start, rng, deadline)):
-        dual.guide(progress.labels)
-
-
-def _round_sparse(
-    dual: SparseDual, progress: Progress, graph: SparseGraph, rng: np.random.Generator, deadline: Deadline
-) -> None:
-    """Contract greedily by the primal estimates, which take cycles into account, instead of by the weights."""
-    if deadline.passed or progress.closed:
-        return
-    start = gaec(SparseGraph(graph.indptr, graph.indices, 0.5 - dual.fractions()))
-    start = improve(graph, start, rng, deadline)
+    graph = progress.graph
+    start = improve(graph, gaec(dual.estimates()), rng, deadline)
     better = progress.offer(start)
     if progress.offer(fuse(graph, progress.labels, start, rng, deadline)) or better:
         dual.guide(progress.labels)

@@ -230,6 +230,10 @@ class DenseDual(Dual):
         """Primal estimates of all pairs, float32 (n, n): 1 cut, 0 joined."""
         return fractions_dense(self.reduced, self.cut, self.smoothing, self.n)
 
+    def estimates(self) -> DenseGraph:
+        """The graph in which a pair attracts as far as its estimate is below 1/2."""
+        return DenseGraph(np.float32(0.5) - self.fractions())
+
 
 class SparseDual(Dual):
     """The ascent on a sparse graph. Only edges have variables; cycles replace the triangles that involve absent pairs.
@@ -316,6 +320,10 @@ class SparseDual(Dual):
         """Primal estimates of the entries of the compressed rows, float64 (2 m,): 1 cut, 0 joined."""
         fractions: np.ndarray = edge_fractions(self.reduced, self.cut, self.smoothing)[self._ids]
         return fractions
+
+    def estimates(self) -> SparseGraph:
+        """The graph in which an edge attracts as far as its estimate is below 1/2."""
+        return SparseGraph(self._graph.indptr, self._graph.indices, 0.5 - self.fractions())
 
 
 def _attraction(weights: np.ndarray, scale: float) -> float:
