@@ -115,8 +115,8 @@ def test_smoothing_cools_to_its_last_value_by_the_deadline() -> None:
     dual = DenseDual(DenseGraph(random_weights(0, 5)), np.arange(5))
     first = dual.smoothing
     # Two rounds fit into the time, so each lowers the smoothing by the square root of the whole ratio.
-    assert dual.cooling(2.0, 1.0) == pytest.approx(dual.last_in_time**0.5, abs=module._FASTEST_COOLING)
-    assert dual.cooling(20.0, 1.0) == pytest.approx(dual.last_in_time ** (1 / 20))
+    assert dual.cooling(2.0, 1.0) == pytest.approx(module._LAST_IN_TIME**0.5, abs=module._FASTEST_COOLING)
+    assert dual.cooling(20.0, 1.0) == pytest.approx(module._LAST_IN_TIME ** (1 / 20))
     assert dual.cooling(np.inf, 1.0) == dual.cooling(1e9, 1.0) == module._COOLING
-    dual.smoothing = dual.last_in_time * first
+    dual.smoothing = module._LAST_IN_TIME * first
     assert dual.cooling(1.0, 1.0) == module._COOLING

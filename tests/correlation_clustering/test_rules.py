@@ -151,7 +151,7 @@ def test_cooling_reaches_the_last_smoothing_at_the_deadline() -> None:
     dual.smoothing = 0.1 * dual.scale
     for left in range(30, 0, -1):
         dual.smoothing *= dual.cooling(float(left), 1.0)
-    assert dual.smoothing == pytest.approx(dual.last_in_time * dual.first_smoothing, rel=1e-6)
+    assert dual.smoothing == pytest.approx(dual_module._LAST_IN_TIME * dual.first_smoothing, rel=1e-6)
     # Without a time limit, it cools as slowly as allowed; it never cools faster than allowed.
     assert dual.cooling(np.inf, 1.0) == dual_module._COOLING
     dual.smoothing = dual.scale

@@ -64,7 +64,7 @@ def test_cycles_prove_more_than_triangles(monkeypatch: pytest.MonkeyPatch) -> No
     graph = check_weights(large_sparse(400, degree=6))
     bounds = []
     for work in (1, 2_000):
-        for name in ("_FIRST_WORK_SMALL", "_MOST_WORK"):
+        for name in ("_FIRST_WORK", "_MOST_WORK"):
             monkeypatch.setattr(f"telescope_transformer.correlation_clustering.bounds.dual.{name}", work)
         progress = Progress(graph)
         # The proof of such a small graph would continue with its absent pairs, and find the cycles there.

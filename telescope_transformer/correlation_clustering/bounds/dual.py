@@ -43,7 +43,6 @@ _COOLING, _FASTEST_COOLING = 0.8, 0.1
 # A run with a time limit cools down to this smoothing, relative to the initial one. From there on, another round gains
 # more than less smoothing.
 _LAST_IN_TIME = 1e-3
-_LAST_IN_TIME_SPARSE = 1.7e-4
 # An ascent that no longer makes progress ends once its smoothing is below the first number times the initial one.
 # Every ascent ends once its smoothing, relative to the scale, is below the second number, the gap that counts as
 # closed.
@@ -53,20 +52,18 @@ _GAIN = 1e-3
 # Steps are 50 % longer than those of the line search (successive over-relaxation). This was the best factor between 1
 # and 1.9.
 _RELAXATION = 1.5
-# Sweeps between two separations, on complete and on sparse graphs. A separation takes as long as 30 sweeps. On 5,000
-# embeddings, four rounds of 15 sweeps left a gap of 0.49 %, and four rounds of 5 sweeps 0.82 %. On the sparse graph of
-# 9,630 windows, the gap after 14 s was 7.6 % with 15 sweeps and 9.3 % with 5.
-_SWEEPS, _SWEEPS_SPARSE = 10, 15
+# Sweeps between two separations. A separation takes as long as 30 sweeps. On 5,000 embeddings, four rounds of 15
+# sweeps left a gap of 0.49 %, and four rounds of 5 sweeps 0.82 %. With 10 sweeps, bitcoin_alpha is not proved optimal.
+_SWEEPS = 15
 # Least violation of an inequality that is added. Later rounds deal with smaller violations.
 _TOLERANCE = 0.05
 # Centres and entries that are processed between two checks of the time. Each takes less than 0.1 s.
 _CENTRES_A_CALL = 200
 _ENTRIES_A_CALL = 40_000_000
 # Number of entries that the search for cycles may read from one node, at first and at most. It doubles whenever few
-# cycles are found. A graph with few entries can afford a large initial number. This proves the optimum of a neighbour
-# graph of 5,000 nodes, which stalled at a gap of 15 % with the small number.
-_FIRST_WORK, _MOST_WORK = 4_000, 1 << 30
-_FIRST_WORK_SMALL, _SMALL = 1_000_000, 1_000_000
+# cycles are found. With 4,000 at first, the proof of a neighbour graph of 5,000 nodes stalled at a gap of 15 %. For
+# one of 20,000 nodes in 6 s, the gap is 4.1, 3.7 and 5.0 % with 4,000, 100,000 and 1,000,000.
+_FIRST_WORK, _MOST_WORK = 100_000, 1 << 30
 # Longer cycles are searched for once the new triangles are fewer than this share of the active ones. On a neighbour
 # graph of 1,200 embeddings, optimality is proved in 3.3 s, against 5.0 s if longer cycles are always searched for.
 _MANY_TRIANGLES = 0.1
@@ -100,8 +97,6 @@ class Dual:
         seed: seed of the order in which inequalities are searched for.
         capacity: maximum number of inequalities that one separation adds.
     """
-
-    last_in_time, sweeps = _LAST_IN_TIME, _SWEEPS
 
     def __init__(
         self, weights: np.ndarray, scale: float, labels: np.ndarray, *, smoothing: float, seed: int, capacity: int
@@ -154,15 +149,15 @@ class Dual:
         self._rounds += 1
         return found
 
-    def sweep(self, deadline: Deadline, sweeps: int | None = None) -> None:
+    def sweep(self, deadline: Deadline, sweeps: int = _SWEEPS) -> None:
         """Run coordinate ascent over all active inequalities.
 
         Args:
             deadline: when to stop.
-            sweeps: number of passes; by default, the attribute of the class.
+            sweeps: number of passes.
         """
         rows = self.rows
-        for _ in range(self.sweeps if sweeps is None else sweeps):
+        for _ in range(sweeps):
             sweep_triangles(self.triangles, self.multipliers, self.reduced, self.cut, self.smoothing, _RELAXATION)
             sweep_rows(
                 rows.starts, rows.edges, rows.signs, rows.right, rows.multipliers,
@@ -178,7 +173,7 @@ class Dual:
             seconds_left: seconds until the deadline, inf if there is none.
             round_seconds: how long the last round took.
         """
-        last = self.last_in_time * self.first_smoothing
+        last = _LAST_IN_TIME * self.first_smoothing
         if not np.isfinite(seconds_left) or self.smoothing <= last:
             return _COOLING
         rounds = max(seconds_left / max(round_seconds, _SHORTEST_ROUND), 1.0)
@@ -246,8 +241,6 @@ class SparseDual(Dual):
         smoothing: initial smoothing, relative to the largest attractive weight.
     """
 
-    last_in_time, sweeps = _LAST_IN_TIME_SPARSE, _SWEEPS_SPARSE
-
     def __init__(
         self,
         graph: SparseGraph,
@@ -258,7 +251,7 @@ class SparseDual(Dual):
         smoothing: float = FIRST_SMOOTHING_SPARSE,
     ) -> None:
         self._graph = graph
-        self._work = _FIRST_WORK_SMALL if graph.entries < _SMALL else _FIRST_WORK
+        self._work = _FIRST_WORK
         self._ids = edge_ids(graph.indptr, graph.indices)
         weights = graph.data[edge_positions(graph.indptr, graph.indices)]
         first = smoothing * _attraction(weights, graph.scale)
