@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numba import njit
 from scipy import sparse
 
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.errors import InputError
 
 # float32 values in a block, which take 16 MB. Finding the largest value of each row takes three times as much memory
@@ -60,6 +61,28 @@ def add_to_sums(sums: np.ndarray, labels: np.ndarray, vectors: np.ndarray) -> No
     for i in range(labels.size):
         for j in range(vectors.shape[1]):
             sums[labels[i], j] += vectors[i, j]
+
+
+def blend_by_source(vectors: np.ndarray, sources: np.ndarray) -> None:
+    """Move each window towards the other windows of its source, in proportion to their similarity.
+
+    The windows of a source are several views of one host, and together they say more about its actor than each does
+    alone. A window v becomes the sum of (v . u) u over all windows u of its source, scaled to length 1, which is a step
+    of power iteration. Windows at right angles do not change each other, so a host that does two unrelated things
+    keeps both.
+
+    Args:
+        vectors: float32 (n, dimensions), rows of length 1; changed in place.
+        sources: (n,) code of each window's source, -1 for windows that are left out.
+    """
+    order = np.argsort(sources, kind="stable")
+    begins = np.flatnonzero(np.diff(sources[order], prepend=-1))
+    ends = np.append(begins[1:], len(order))
+    several = ends - begins > 1
+    for begin, end in zip(begins[several].tolist(), ends[several].tolist(), strict=True):
+        rows = order[begin:end]
+        windows = vectors[rows]
+        vectors[rows] = unit_rows(windows @ (windows.T @ windows))
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:

@@ -11,6 +11,7 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.similarity import (
     Nearest,
     add_to_sums,
+    blend_by_source,
     cluster_sums,
     cohesion,
     embedding_matrix,
@@ -47,6 +48,22 @@ def test_blocks_of_rows_change_no_margin(rng: np.random.Generator, monkeypatch: 
     assert list(row_blocks(11, 10)) == [slice(0, 5), slice(5, 10), slice(10, 11)]
     assert list(row_blocks(2, 1_000)) == [slice(0, 1), slice(1, 2)]
     assert list(row_blocks(0, 10)) == []
+
+
+def test_windows_of_a_source_are_blended_by_their_similarity(rng: np.random.Generator) -> None:
+    vectors = unit_vectors(rng, 9)
+    # Source 4 does two unrelated things.
+    vectors[[6, 7]] = np.eye(8, dtype=np.float32)[:2]
+    sources = np.array([0, 1, 0, 2, 0, -1, 4, 4, -1])
+    blended = vectors.copy()
+    blend_by_source(blended, sources)
+    mine = np.flatnonzero(sources == 0)
+    for i in mine:
+        expected = sum(float(vectors[i] @ vectors[j]) * vectors[j] for j in mine)
+        np.testing.assert_allclose(blended[i], expected / np.linalg.norm(expected), atol=1e-6)
+    assert (blended[mine] != vectors[mine]).any(axis=1).all()
+    others = np.flatnonzero(sources != 0)
+    np.testing.assert_array_equal(blended[others], vectors[others])
 
 
 def test_sums_of_clusters_equal_a_loop(rng: np.random.Generator) -> None:

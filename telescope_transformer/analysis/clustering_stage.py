@@ -3,8 +3,9 @@
 Up to `MOST_SOLVED` windows with enough records are clustered together, with a lower bound. If there are more, only the
 first `MOST_SOLVED` are solved. Windows are ordered by a hash of their source, so these belong to a random part of the
 sources. Each remaining window joins the cluster that attracts it most. Windows that no cluster attracts are solved as
-the next part, until every window has a cluster. Windows with few records say little about their source, so they are
-placed at the end and do not change the other windows.
+the next part, until every window has a cluster. Before all this, the windows of each source are blended
+(`similarity.blend_by_source`). Windows with few records say little about their source, so they are placed at the end and
+do not change the other windows.
 """
 
 import json
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +40,7 @@ from telescope_transformer.files import write_text
 from telescope_transformer.placement import SMALLEST_CONFIDENCE
 from telescope_transformer.preparation import EngineSettings, read_heads
 from telescope_transformer.report.words import clusters_in_words, counted
-from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks, window_margins
+from telescope_transformer.similarity import Nearest, add_to_sums, blend_by_source, row_blocks, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 
 # Work of the search: number of restarts times squared number of windows. It takes under a minute on one core.
@@ -85,7 +87,7 @@ def cluster_stage(
 
     def build(partial: Path) -> None:
         heads = read_heads(work)
-        vectors = open_embeddings(work, heads.num_rows)
+        vectors = open_embeddings(work, heads.num_rows, mode="c")
         started = time.monotonic()
         n_records = heads["n_records"].to_numpy()
         core = np.flatnonzero(n_records >= settings.core_records)
@@ -96,6 +98,7 @@ def cluster_stage(
         unseen = unseen_windows(work, model, heads["source"])[calibrated]
         calibration = calibration_for(vectors[calibrated], sources, model, settings.seed, unseen)
         threshold, scale = edge_weights(calibration, settings.threshold)
+        blend_by_source(vectors, _sources_of(heads["source"], core))
         with _assigners(work, vectors, len(core), engine) as assign:
             labels, found = cluster(vectors, core, threshold, scale, settings, say, assign)
         confidence = place_short_windows(
@@ -135,8 +138,16 @@ def _assigners(work: Path, vectors: np.ndarray, n_core: int, engine: EngineSetti
         return
     from telescope_transformer.analysis.spark_stages import Executors, spark_over
 
-    with spark_over(work, engine, "cluster") as session:
-        yield Executors(work, work / EMBEDDINGS / ARRAY, session)
+    with TemporaryDirectory(prefix=".vectors-", dir=work) as folder, spark_over(work, engine, "cluster") as session:
+        np.save(Path(folder) / ARRAY, vectors)
+        yield Executors(work, Path(folder) / ARRAY, session)
+
+
+def _sources_of(sources: pa.ChunkedArray, core: np.ndarray) -> np.ndarray:
+    """Code of each core window's source, -1 for all other windows."""
+    codes = np.full(len(sources), -1, dtype=np.int64)
+    codes[core] = sources.take(pa.array(core)).combine_chunks().dictionary_encode().indices.to_numpy()
+    return codes
 
 
 def by_blocks(vectors: np.ndarray) -> Assign:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -214,15 +214,20 @@ def model_of(work: Path) -> str | None:
     return found["model"]
 
 
-def open_embeddings(work: Path, number: int) -> np.ndarray:
+def open_embeddings(work: Path, number: int, *, mode: Literal["r", "c"] = "r") -> np.ndarray:
     """Memory-map the embeddings of a work folder.
+
+    Args:
+        work: the work folder.
+        number: number of windows.
+        mode: of `numpy.memmap`: "r" to read, or "c" to change them in memory, but not on disk.
 
     Raises:
         DatasetError: if there are none, or their number is not `number`.
     """
     path = work / EMBEDDINGS / ARRAY
     try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        vectors = np.load(path, mmap_mode=mode, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: the embeddings cannot be read: {error}; run telescope embed {work}") from error
     if vectors.ndim != 2 or len(vectors) != number or vectors.dtype != np.float32:

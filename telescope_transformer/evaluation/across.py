@@ -45,6 +45,8 @@ TFIDF, CLASSIFIER = "TF-IDF + timing", "pair classifier, learned elsewhere"
 # The model does not see the values of source ports or the time of day either, since these distinguish hosts of one
 # actor.
 CLASSIFIER_OF_BEHAVIOUR = "pair classifier without source ports and time of day"
+# Ending of the methods whose windows are blended by source before organisations are compared, as in an analysis.
+BLENDED = ", windows of a source blended"
 # Metrics of a cell by their name in the tables: set of windows, group and name in `measure.Figures`.
 FIGURES = {
     "same_source": ("sample", "same_source", "auroc"),
@@ -141,8 +143,8 @@ def evaluate_across(
 
 def method_names(plan: Plan) -> list[str]:
     """Names of all methods, in the order of the tables."""
-    arms = [name for variant in plan.variants for name in _arms(variant)]
-    return [TFIDF, CLASSIFIER, CLASSIFIER_OF_BEHAVIOUR, *arms, *_ceilings(plan)]
+    arms = [name for variant in plan.variants for name in [*_arms(variant), f"{variant.name}, adapted{BLENDED}"]]
+    return [TFIDF, TFIDF + BLENDED, CLASSIFIER, CLASSIFIER_OF_BEHAVIOUR, *arms, *_ceilings(plan)]
 
 
 def _ceilings(plan: Plan) -> dict[str, Variant]:
@@ -154,7 +156,7 @@ def _depends(target: Target, method: str) -> dict[str, Any]:
     """What a cell depends on: the telescope, the training telescopes, and the recipes of the model."""
     found: dict[str, Any] = {"telescope": target.telescope, "others": target.plan.others(target.telescope)}
     for variant in target.plan.variants:
-        if method in _arms(variant) or _ceilings(target.plan).get(method) is variant:
+        if method.removesuffix(BLENDED) in _arms(variant) or _ceilings(target.plan).get(method) is variant:
             found |= {"model": variant, "adapt": read_recipe(variant.adapt)}
             found["recipe"] = read_recipe(variant.recipe) if variant.recipe is not None else None
     return found
@@ -166,16 +168,18 @@ def _measured(target: Target, method: str) -> dict[str, Any]:
         parts = target.parts
     except DatasetError as error:
         return {"figures": {}, "skipped": str(error)}
-    of_organisations = method in _ceilings(target.plan)
+    of_organisations = method in _ceilings(target.plan) or method.endswith(BLENDED)
     if of_organisations and parts.labelled is None:
         return {"figures": {}}
-    represent, facts = _fitted(target, method)
+    represent, facts = _fitted(target, method.removesuffix(BLENDED))
     counts = {"sources": len(parts.sample.source_names), "windows": len(parts.sample)}
     if parts.labelled is not None:
         counts["labelled_sources"] = len(parts.labelled.source_names)
-    figures = figures_of(represent, parts, target.seed, communities=method == TFIDF)
+    figures = figures_of(
+        represent, parts, target.seed, communities=method == TFIDF, blended=method.endswith(BLENDED)
+    )
     if of_organisations:
-        # It has learned to distinguish organisations, not sources.
+        # It knows which windows are of one source, or has learned to distinguish organisations instead of sources.
         figures = {name: value for name, value in figures.items() if name.startswith(("organisation", "ari"))}
     return {"figures": figures, "counts": counts, "facts": facts}
 
@@ -255,7 +259,9 @@ def _adapted(
     return (adaptation.model, adaptation.tokenizer), adaptation.facts
 
 
-def figures_of(represent: Represent, parts: Parts, seed: int, *, communities: bool = False) -> dict[str, Any]:
+def figures_of(
+    represent: Represent, parts: Parts, seed: int, *, communities: bool = False, blended: bool = False
+) -> dict[str, Any]:
     """All metrics of a method.
 
     Args:
@@ -263,6 +269,7 @@ def figures_of(represent: Represent, parts: Parts, seed: int, *, communities: bo
         parts: the split of the telescope.
         seed: seed of the bootstrap and of clusterings.
         communities: whether to cluster the vectors with Leiden and HDBSCAN as well.
+        blended: whether to blend the windows of each source before organisations are compared and clustered.
 
     Returns:
         For each name of `FIGURES`: `value`, `low` and `high`. Also `calibration_error`, `ari`, `ari_best`,
@@ -273,6 +280,8 @@ def figures_of(represent: Represent, parts: Parts, seed: int, *, communities: bo
     labelled = None
     if parts.labelled is not None:
         labelled = represent(parts.labelled)
+        if blended:
+            labelled = labelled.blended(parts.labelled.sources)
         answers["labelled"] = EvaluationSuite(parts.labelled, replicates=REPLICATES, seed=seed).answer(
             labelled.similarity
         )

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.metrics.pairs import cosine_matrix
+from telescope_transformer.similarity import blend_by_source
 
 
 class Representation(NamedTuple):
@@ -25,3 +26,18 @@ class Representation(NamedTuple):
         """The cosine similarity of vectors; 0 for vectors of zeros."""
         unit = unit_rows(vectors)
         return cls(cosine_matrix(unit), unit)
+
+    def blended(self, sources: np.ndarray) -> "Representation":
+        """With the windows of each source blended, as an analysis clusters them.
+
+        Args:
+            sources: (n,) code of each window's source.
+
+        Raises:
+            ValueError: if there are no vectors.
+        """
+        if self.vectors is None:
+            raise ValueError("only vectors can be blended")
+        vectors = self.vectors.copy()
+        blend_by_source(vectors, sources)
+        return Representation.of_vectors(vectors)

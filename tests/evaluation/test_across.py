@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from telescope_transformer.errors import DatasetError, InputError
-from telescope_transformer.evaluation.across import TFIDF, evaluate_across, method_names
+from telescope_transformer.evaluation.across import BLENDED, TFIDF, evaluate_across, method_names
 from telescope_transformer.evaluation.across_tables import across_tables
 from telescope_transformer.evaluation.baselines import organisation_pairs
 from telescope_transformer.evaluation.baselines.communities import hdbscan, leiden, reduced
@@ -65,13 +65,14 @@ def test_every_cell_is_measured_once_and_tables_come_from_the_cells(
 ) -> None:
     monkeypatch.setattr(organisation_pairs, "CANDIDATE_PAIRS", 20_000)
     ceiling = "small, adapted, with labels of organisations"
-    methods = [TFIDF, "small", "small, adapted", ceiling]
+    methods = [TFIDF, "small", "small, adapted", ceiling, f"small, adapted{BLENDED}"]
     cells = evaluate_across(plan, data, tmp_path, seeds=[0], only=["a"], methods=methods, cpu=True)
     cells.sort(key=lambda cell: methods.index(cell["method"]))
     assert [cell["method"] for cell in cells] == methods
-    known = cells[3]["figures"]
-    assert "same_source" not in known
-    assert known["organisation"]["value"] > cells[2]["figures"]["organisation"]["value"]
+    known, blended = cells[3]["figures"], cells[4]["figures"]
+    for figures in (known, blended):
+        assert "same_source" not in figures
+        assert figures["organisation"]["value"] > cells[2]["figures"]["organisation"]["value"]
     for cell in cells[:3]:
         figures = cell["figures"]
         assert 0 <= figures["same_source"]["low"] <= figures["same_source"]["value"] <= 1
