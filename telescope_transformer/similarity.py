@@ -67,7 +67,7 @@ def blend_by_source(vectors: np.ndarray, sources: np.ndarray) -> None:
     """Move each window towards the other windows of its source, in proportion to their similarity.
 
     The windows of a source are several views of one host, and together they say more about its actor than each does
-    alone. A window v becomes the sum of (v . u) u over all windows u of its source, scaled to length 1, which is a step
+    alone. A window v becomes the sum of (v . u) u over all windows u of its source, scaled to length 1. This is a step
     of power iteration. Windows at right angles do not change each other, so a host that does two unrelated things
     keeps both.
 

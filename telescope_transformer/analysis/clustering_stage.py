@@ -4,8 +4,8 @@ Up to `MOST_SOLVED` windows with enough records are clustered together, with a l
 first `MOST_SOLVED` are solved. Windows are ordered by a hash of their source, so these belong to a random part of the
 sources. Each remaining window joins the cluster that attracts it most. Windows that no cluster attracts are solved as
 the next part, until every window has a cluster. Before all this, the windows of each source are blended
-(`similarity.blend_by_source`). Windows with few records say little about their source, so they are placed at the end and
-do not change the other windows.
+(`similarity.blend_by_source`). Windows with few records say little about their source, so they are placed at the end
+and do not change the other windows.
 """
 
 import json

@@ -175,9 +175,7 @@ def _measured(target: Target, method: str) -> dict[str, Any]:
     counts = {"sources": len(parts.sample.source_names), "windows": len(parts.sample)}
     if parts.labelled is not None:
         counts["labelled_sources"] = len(parts.labelled.source_names)
-    figures = figures_of(
-        represent, parts, target.seed, communities=method == TFIDF, blended=method.endswith(BLENDED)
-    )
+    figures = figures_of(represent, parts, target.seed, communities=method == TFIDF, blended=method.endswith(BLENDED))
     if of_organisations:
         # It knows which windows are of one source, or has learned to distinguish organisations instead of sources.
         figures = {name: value for name, value in figures.items() if name.startswith(("organisation", "ari"))}
