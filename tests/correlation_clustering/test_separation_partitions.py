@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.bounds.separation import pairs_cut
 from telescope_transformer.correlation_clustering.bounds.separation_partitions import (
     partition_rows,
     separate,
 )
+from telescope_transformer.correlation_clustering.bounds.separation_triangles import pairs_cut
 from telescope_transformer.correlation_clustering.solution import Deadline
 
 N = 7

@@ -14,7 +14,8 @@ from telescope_transformer.correlation_clustering.bounds.ascent import (
     value_of,
 )
 from telescope_transformer.correlation_clustering.bounds.rows import Rows
-from telescope_transformer.correlation_clustering.bounds.separation import (
+from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles, ways_out
+from telescope_transformer.correlation_clustering.bounds.separation_triangles import (
     edge_fractions,
     edge_ids,
     edge_positions,
@@ -26,7 +27,6 @@ from telescope_transformer.correlation_clustering.bounds.separation import (
     separate_dense,
     separate_sparse,
 )
-from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles, ways_out
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress

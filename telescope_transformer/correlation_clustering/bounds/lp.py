@@ -23,7 +23,7 @@ from scipy import sparse
 from telescope_transformer.correlation_clustering.bounds.ascent import proved_value
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, ascend
 from telescope_transformer.correlation_clustering.bounds.rows import Rows
-from telescope_transformer.correlation_clustering.bounds.separation import pair_index
+from telescope_transformer.correlation_clustering.bounds.separation_triangles import pair_index
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import Graph
 from telescope_transformer.correlation_clustering.options import check_limit, check_whole_number

@@ -7,7 +7,7 @@ target (see Lange, Karrenbauer and Andres, ICML 2018, who pack such cycles). A v
 immediately, so the same violation is not found again.
 
 In this module, ``graph`` is (indptr, indices, edge ids) and ``state`` is (reduced, cut, smoothing, tolerance), as in
-:mod:`.separation`.
+:mod:`.separation_triangles`.
 """
 
 import numpy as np

@@ -10,7 +10,7 @@ grown greedily from every pair (s, t).
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.bounds.separation import pair_index
+from telescope_transformer.correlation_clustering.bounds.separation_triangles import pair_index
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.solution import Deadline
 
