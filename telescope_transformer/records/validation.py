@@ -39,7 +39,7 @@ from telescope_transformer.records.sensors import ABSENT_DESTINATION
 from telescope_transformer.records.text import INVALID, MISSING, VALID
 from telescope_transformer.records.time_kernels import NumberForm
 from telescope_transformer.records.times import FORM_MEANING, TimeReader, text_of
-from telescope_transformer.records.zones import with_zones
+from telescope_transformer.records.zones import read_with_zones
 
 _REASONS = {
     "timestamp": "not a time",
@@ -123,7 +123,7 @@ class Validator:
         self._file = file
         self._context = context
         self._columns = columns or {}
-        self._times, self._local_times = TimeReader(day_first), TimeReader(day_first)
+        self._times = TimeReader(day_first)
         self._last_plausible = int(time.time() * 1_000_000) + _AHEAD
 
     @staticmethod
@@ -152,8 +152,8 @@ class Validator:
             FlowRecordError: if a column has a type that its field cannot have.
         """
         raw = with_ports_of_addresses(self._usable({field: _unpacked(values) for field, values in raw.items()}))
-        raw["timestamp"] = self._whole_times(raw)
-        parsed = self._parse(raw, len(rows))
+        times, raw["timestamp"] = self._read_times(raw)
+        parsed = {"timestamp": times} | self._parse(raw, len(rows))
         first_bad = np.zeros(len(rows), dtype=np.uint8)
         for index, field in reversed(list(enumerate(REQUIRED_FIELDS, start=1))):
             first_bad[parsed[field].status != VALID] = index
@@ -185,23 +185,23 @@ class Validator:
             self._context.note(f"{told}: it is left out", self._file)
         return usable
 
-    def _whole_times(self, raw: Mapping[str, pa.Array]) -> pa.Array:
-        """The timestamps, completed by the date and the zone of their row if these have columns."""
+    def _read_times(self, raw: Mapping[str, pa.Array]) -> tuple[Parsed, pa.Array]:
+        """The timestamps, completed by the date and the zone of their row if these have columns, and as text."""
         times = _with_dates(raw)
-        if "timezone" not in raw:
-            return times
-        whole = with_zones(times, raw["timezone"], self._local_times)
-        if whole is not times:
-            column = escaped(self._columns.get("timezone", "timezone"))
-            self._context.note(
-                f"times without a zone are read in the zone that the column {column!r} gives", self._file
-            )
-        return whole
+        if "timezone" in raw:
+            numbers, status, times, used = read_with_zones(times, raw["timezone"], self._times)
+            if used:
+                column = escaped(self._columns.get("timezone", "timezone"))
+                self._context.note(
+                    f"times without a zone are read in the zone that the column {column!r} gives", self._file
+                )
+        else:
+            numbers, status = self._times.read(times)
+        mark_nulls(times, status)
+        return Parsed(numbers, status), times
 
     def _parse(self, raw: Mapping[str, pa.Array], rows: int) -> dict[str, Parsed]:
-        numbers, status = self._times.read(raw["timestamp"])
-        mark_nulls(raw["timestamp"], status)
-        parsed = {"timestamp": Parsed(numbers, status), "src_ip": parse_sources(raw["src_ip"])}
+        parsed = {"src_ip": parse_sources(raw["src_ip"])}
         if "dst_ip" in raw:
             parsed["dst_ip"] = parse_destinations(raw["dst_ip"], self._context.sensors)
         else:

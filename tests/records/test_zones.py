@@ -30,8 +30,18 @@ for column, zone in (
 VARIANTS.add("winter and summer", table("tz", (LOCAL, "America/New_York")).replace("19:50", "13:50"), [TCP])
 for zone in ("", "NULL", "-", "UTC"):
     VARIANTS.add(f"the zone is {zone!r}", table("tz", (LOCAL.replace("19:", "17:"), zone)), [TCP])
-for time in ("2016-07-21T17:50:56Z", "2016-07-21 20:50:56+03:00", "1469123456", "Thu Jul 21 19:50:56 CEST 2016"):
+WITH_ZONE = (
+    *("Thu Jul 21 19:50:56 CEST 2016", "Thu Jul 21 19:50:56 +0200 2016", "2016-07-21 07:50:56 PM +02:00"),
+    *("20160721T195056+02:00", "20160721 195056 +02:00", "21/Jul/2016:19:50:56 +0200", "2016-07-21 19.50.56 +02:00"),
+)
+for time in ("2016-07-21T17:50:56Z", "2016-07-21 20:50:56+03:00", "1469123456", *WITH_ZONE):
     VARIANTS.add(f"{time} needs no zone", table("tz", (time, "Asia/Tokyo")), [TCP])
+for time in (
+    *("Thu Jul 21 19:50:56 2016", "Thu Jul 21 07:50:56 PM 2016", "2016-07-21 07:50:56 PM", "21/Jul/2016:19:50:56"),
+    *("20160721195056", "20160721195056.0", "20160721 195056", "20160721T195056", "2016-07-21-19:50:56"),
+    *("2016-07-21 19.50.56", "'2016-07-21 19:50:56'", "42572.82703703704"),
+):
+    VARIANTS.add(f"{time} is local", table("tz", *((time, zone) for zone in ("+02:00", "Europe/Berlin"))), [TCP, TCP])
 for zone in ("CST", "Mars/Base", "200", "7200", "-120", "W. Europe Standard Time"):
     VARIANTS.add(f"{zone} is not clear", table("tz", (LOCAL, "CEST"), (LOCAL, zone)), [TCP], rejected=1)
 for time in ("2016-03-27 02:30:00", "2016-10-30 02:30:00"):
@@ -83,3 +93,13 @@ def test_times_of_a_data_frame_without_a_zone_are_in_that_of_their_row() -> None
         seconds = [time // 1_000_000 - 1_469_123_456 for time in read_table(frame).table["timestamp"].to_pylist()]
         assert any(TOLD in note for note in read_table(frame).notes) is (name is None)
         assert seconds == ([0, 6 * 3600] if name is None else [2 * 3600] * 2)
+    frame["time"] = 20160721195056
+    assert [time // 1_000_000 for time in read_table(frame).table["timestamp"].to_pylist()] == [
+        1_469_123_456,
+        1_469_123_456 + 6 * 3600,
+    ]
+
+
+def test_a_time_that_its_zone_makes_unclear_is_shown_with_it(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(table("tz", (LOCAL, "+02:00"), (LOCAL, "CST")))
+    assert read_records(tmp_path / "log").rejects["value"].to_pylist() == [f"{LOCAL} CST"]
