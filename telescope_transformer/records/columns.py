@@ -19,6 +19,8 @@ NUMBERED = "--columns timestamp=1,src_ip=2,dst_ip=3,protocol=4,src_port=5,dst_po
 
 LONGEST_LISTING = 500
 _UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
+# ECS defines `event.timezone` as the zone of times without one.
+_EVENT_ZONE = "eventtimezone"
 _SEPARATORS = re.compile(r"[_\-. @]")
 _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 
@@ -67,7 +69,7 @@ ALIASES: dict[str, tuple[str, ...]] = {row.name: _names_of(row.name, row.aliases
     "date": ("date", "day", "startdate", "flowdate", "logdate", "dt", "ds"),
     "timezone": (
         *("timezone", "tz", "utcoffset", "tzoffset", "timezoneoffset", "gmtoffset", "zoneoffset", "tzname"),
-        "eventtimezone",
+        _EVENT_ZONE,
     ),
 }
 # With one of these, a zone is where the source is, as databases of places give it, and not that of the clock.
@@ -114,14 +116,16 @@ def parse_mapping(text: str) -> dict[str, str]:
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
-    """Raises FlowRecordError if `mapping` is not a dictionary, or names a field that a flow record does not have."""
+    """Raises FlowRecordError if `mapping` is not a dictionary from fields of a flow record to text."""
     if not isinstance(mapping, Mapping):
         raise FlowRecordError(f"a column mapping must be a dictionary from field to column name, not {mapping!r}")
-    for field in mapping:
+    for field, column in mapping.items():
         if field not in MAPPABLE_FIELDS:
             raise FlowRecordError(
                 f"column mapping names the unknown field {field!r}; fields are {', '.join(MAPPABLE_FIELDS)}"
             )
+        if not isinstance(column, str):
+            raise FlowRecordError(f"column mapping gives {column!r} for {field}; give the name or number as text")
 
 
 def plain_name(name: str) -> str:
@@ -159,8 +163,9 @@ def _by_path(field: str, names: Sequence[str]) -> str | None:
 
 
 def zones_are_of_places(names: Iterable[str]) -> bool:
-    """Whether the columns say where something is, so that a zone is not that of the clock."""
-    return any(plain_name(part) in _OF_PLACES for name in names for part in (name, *name.split(".")))
+    """Whether the columns say where something is, so that a zone of a general name is not that of the clock."""
+    plain = {plain_name(part) for name in names for part in (name, *name.split("."))}
+    return not plain.isdisjoint(_OF_PLACES) and _EVENT_ZONE not in plain
 
 
 def column_by_alias(field: str, plain: Mapping[str, str]) -> str | None:

@@ -245,3 +245,14 @@ def test_columns_without_names_have_numbers(tmp_path: Path, delimiter: str) -> N
     assert found.rejects["row"].to_pylist() == [2]
     with pytest.raises(InputError, match="no column '8' for the field dst_port; columns are 1, 2, 3, 4, 5, 6, 7"):
         read_records(tmp_path / "flows", columns=columns | {"dst_port": "8"}, format="csv")
+
+
+def test_values_that_are_numbers_of_columns_are_not_names(tmp_path: Path) -> None:
+    rows = "".join(
+        f"1469123456,192.0.2.1,198.51.100.7,tcp,40000,23,{rest}\n" for rest in ("0,0,0,0,0,0", "1,2,3,4,5,6")
+    )
+    (tmp_path / "flows").write_text(rows)
+    columns = dict(zip(("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port"), "123456", strict=True))
+    assert read_records(tmp_path / "flows", columns=columns, format="csv").counts == (2, 2, 0, 0)
+    with pytest.raises(InputError, match="gives 1 for timestamp; give the name or number as text"):
+        read_records(tmp_path / "flows", columns={"timestamp": 1})  # type: ignore[dict-item]

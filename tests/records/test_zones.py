@@ -64,6 +64,8 @@ VARIANTS.add("JSON, a number", json.dumps(FLOW | {"utc_offset": 2}), [TCP])
 UTC = FLOW | {"time": "2016-07-21 17:50:56"}
 VARIANTS.add("JSON, the zone of a place", json.dumps(UTC | {"geoip": {"timezone": "Asia/Tokyo"}}), [TCP])
 VARIANTS.add("JSON, the zone of a place, flat", json.dumps(UTC | {"timezone": "Asia/Tokyo", "lat": 35.7}), [TCP])
+EVENT = FLOW | {"event": {"timezone": "+02:00"}}
+VARIANTS.add("JSON of ECS, with a place", json.dumps(EVENT | {"geo": {"city_name": "Tokyo"}}), [TCP], told=TOLD)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)

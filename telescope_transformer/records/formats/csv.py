@@ -60,17 +60,21 @@ def _header(
     head: bytes, resolve: Callable[[Sequence[str]], object], name: str, mapping: Mapping[str, str] | None
 ) -> Header:
     """The header; if there is none and the mapping gives numbers of columns, these are their names."""
-    try:
-        return with_row_names(find_header(head, resolve, name), head)
-    except FlowRecordError:
-        row = first_row(head)
-        if not mapping or not all(column.isdecimal() for column in mapping.values() if column):
-            if any(map(_is_address, row.names)):
+    row = first_row(head)
+    has_address = any(map(_is_address, row.names))
+    is_numbered = bool(mapping) and all(column.isdecimal() for column in (mapping or {}).values() if column)
+    # A row of a wide table may hold all these numbers as values, so that it would pass for the header.
+    if not (is_numbered and has_address):
+        try:
+            return with_row_names(find_header(head, resolve, name), head)
+        except FlowRecordError:
+            if has_address:
                 listed = escaped(", ".join(row.names)[:LONGEST_LISTING])
                 raise NotFlowRecords(
                     name, f"the first line, {listed}, names no columns; give their numbers, as in {NUMBERED}"
                 ) from None
-            raise
+            if not is_numbered:
+                raise
     header = row._replace(names=tuple(map(str, range(1, len(row.names) + 1))))
     resolve(header.names)
     return header
