@@ -156,6 +156,11 @@ for _name, _line in {
         second=None,
         told="is taken as 22",
     )
+add(
+    "endlessh in the log of systemd",
+    "Jul 22 03:00:00 host endlessh[1]: 2016-07-21T17:50:56.123Z " + ACCEPT.format("::ffff:192.0.2.1"),
+    TARPIT,
+)
 
 CONNECTION = " [cowrie.telnet.factory.HoneyPotTelnetFactory] New connection: 192.0.2.1:40000 (198.51.100.7:23) [session: 5f2a1b3c4d5e]"
 add("cowrie text", "2016-07-21T17:50:56.000000Z" + CONNECTION, [TCP], format="cowrie-text")

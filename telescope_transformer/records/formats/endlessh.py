@@ -12,10 +12,17 @@ SENSOR, _SSH = "endlessh", "22"
 ASSUMED = "Endlessh logs no destination: the sensor is called endlessh, and its port is taken as 22"
 """The note for the user about every such file."""
 
-_ACCEPT = re.compile(r"\bACCEPT host=(?P<src_ip>[0-9a-fA-F.:]+) port=(?P<src_port>\d+) (?:fd=\d+ )?n=\d+/\d+")
+# Endlessh writes its own time with year and zone, which the log of systemd lacks.
+_ACCEPT = re.compile(
+    r"(?:(?P<timestamp>\d{4}-\d\d-\d\dT[\d:.]{8,15}Z) )?"
+    r"\bACCEPT host=(?P<src_ip>[0-9a-fA-F.:]+) port=(?P<src_port>\d+) (?:fd=\d+ )?n=\d+/\d+"
+)
 
 
 def endlessh_fields(line: str) -> Fields | None:
     """Fields of a new connection; its end is left out."""
     found = _ACCEPT.search(line)
-    return None if found is None else {**found.groupdict(), "dst_ip": SENSOR, "dst_port": _SSH, "protocol": "tcp"}
+    if found is None:
+        return None
+    own = {field: value for field, value in found.groupdict().items() if value is not None}
+    return {**own, "dst_ip": SENSOR, "dst_port": _SSH, "protocol": "tcp"}
