@@ -25,6 +25,7 @@ from telescope_transformer.report.phrases import (
     target_words,
 )
 from telescope_transformer.report.reasons import why_together
+from telescope_transformer.report.services import PROTOCOL_NAMES
 from telescope_transformer.report.words import MONTHS
 
 TOOL_WORDS = {
@@ -43,7 +44,9 @@ _CLAIM = re.compile(
     r"|\bsince [\w ]+\d{4}\b"
 )
 _NUMBER = re.compile(r"(?<![A-Za-z\d])\d+(?![A-Za-z\d])")
-_COUNT = re.compile(r"^(?:[^:]*: )?(?:about )?([\d,]{1,15}) (?:\w+ )?(?:ports|services)")
+_COUNT = re.compile(r"^(?:about )?([\d,]{1,15}) (?:\w+ )?(?:ports|services)")
+# Services without a port or type, such as "gre" and "proto99".
+_WITHOUT_NUMBER = re.compile(rf"(?<![\w/])(?:{'|'.join(PROTOCOL_NAMES.values())}|proto\d+)(?![\w/])")
 # What tells clusters of the same plain name apart, most telling first. The size and the first day come after these,
 # because most clusters change in size, and many are there from the first day on.
 _DETAILS = (rhythm_words, target_words, place_detail, sensor_words, source_port_words, pause_words)
@@ -110,13 +113,27 @@ def _who(profile: Profile) -> tuple[str | None, str | None]:
 def _still_fits(name: str, profile: Profile) -> bool:
     """Whether everything in an old name is still true, and the name has the label and the tool of most windows."""
     who, tool = _who(profile)
-    name = re.sub(r" \(no\. \d+\)$", "", name)
-    said = {claim.strip() for claim in _CLAIM.findall(name)}
-    holds = {words(profile) for words in (place_words, *_DETAILS)}
-    holds |= {claim for claim in said if _size_fits(claim, profile) or _date_fits(claim, profile)}
-    begins = name.startswith(f"{who}: ") if who else ": " not in name
-    tools = {known for known in TOOL_WORDS.values() if f", {known}" in name}
-    return said <= holds and begins and tools == ({tool} if tool else set()) and _services_fit(name, profile)
+    rest = re.sub(r" \(no\. \d+\)$", "", name)
+    if who:
+        if not rest.startswith(f"{who}: "):
+            return False
+        rest = rest.removeprefix(f"{who}: ")
+    # Names of owners and sensors may hold commas and colons, so what is true goes before claims are looked for.
+    for words in (place_words, *_DETAILS):
+        rest = _without(words(profile), rest)
+    claims = [claim.strip() for claim in _CLAIM.findall(rest)]
+    if not all(_size_fits(claim, profile) or _date_fits(claim, profile) for claim in claims):
+        return False
+    rest = re.sub(r"[ ,]+$", "", _CLAIM.sub("", rest))
+    services = _without(tool or "", rest)
+    if (tool and services == rest) or ": " in rest or any(f", {known}" in services for known in TOOL_WORDS.values()):
+        return False
+    return _services_fit(services, profile)
+
+
+def _without(words: str, name: str) -> str:
+    """A name without one of its parts."""
+    return re.sub(rf"(?:, | ){re.escape(words)}(?=,|$)", "", name) if words else name
 
 
 def _near(stated: str, actual: int) -> bool:
@@ -138,19 +155,19 @@ def _date_fits(claim: str, profile: Profile) -> bool:
     return f"{stated[3]}-{MONTHS.index(stated[2]) + 1:02d}-{int(stated[1]):02d}" <= first
 
 
-def _services_fit(name: str, profile: Profile) -> bool:
-    """Whether the services in an old name are still right: the main one (or that none stands out) and their number."""
+def _services_fit(said: str, profile: Profile) -> bool:
+    """Whether what an old name says of services is right: the main one (or that none stands out) and their number."""
     services = profile.get("services") or []
     if not services:
         return False
-    if found := _COUNT.search(name):
+    if found := _COUNT.search(said):
         if not _near(found[1], profile.get("n_services", len(services))):
             return False
         if services[0]["share"] < NAMED_SHARE:
-            return ", most" not in name
-        name = re.sub("^, (?:mostly|most often) ", "", name[found.end() :])
+            return ", most" not in said
+        said = said[found.end() :]
     shares = {_number(row["service"]): row["share"] for row in reversed(services)}
-    named = _NUMBER.findall(_CLAIM.sub("", name)) or [_number(name)]
+    named = [*_NUMBER.findall(said), *_WITHOUT_NUMBER.findall(said)]
     return _number(services[0]["service"]) in named and all(shares.get(one, 0) >= NAMED_SHARE / 2 for one in named)
 
 

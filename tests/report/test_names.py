@@ -130,6 +130,18 @@ def test_clusters_of_the_same_plain_name_get_what_tells_them_apart(
         ("tcp/445 smb, since 4 March 2024", {}, False),
         ("tcp/445 smb, since 4 March 2024", {"first_seen": "2024-04-03T00:00:00Z"}, True),
         ("tcp/445 smb, since 4 March 2024", {"first_seen": "2024-03-03T00:00:00Z"}, False),
+        ("smb 445 from Example, Inc. (EU)", {"owners": [{"name": "Example, Inc. (EU)", "sources": 90}]}, True),
+        ("tcp/445 smb from Example, Inc. (EU)", {"owners": [{"name": "Example, Ltd.", "sources": 90}]}, False),
+        ("tcp/445 smb from 3 networks in NL", {"n_networks": 3}, False),
+        ("A: B, 9 ports: smb 445", {"labels": [{"label": "A: B, 9 ports", "share": 0.5}]}, True),
+        ("smb 445, own", {"tools": [{"tool": "own", "share": 0.5}]}, True),
+        ("tcp/445 smb", {"tools": [{"tool": "own", "share": 0.5}]}, False),
+        (
+            "smb 445 and gre",
+            {"services": [{"service": "gre", "share": 0.6}, {"service": "tcp/445 smb", "share": 0.4}]},
+            True,
+        ),
+        ("gre and tcp/445 smb", {}, False),
         ("2 services, mostly icmp", {"services": [{"service": "icmp", "share": 0.9}], "n_services": 2}, True),
     ],
 )
