@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from variants import PING, PING6, TCP, TCP6, UDP, Tuple, Variant, Variants
+from variants import PING, PING6, TCP, TCP6, UDP, Tuple, Variant, Variants, json_lines
 
 from telescope_transformer.records.schema import UNKNOWN_ICMP_TYPE
 from telescope_transformer.records.sensors import SensorNames
@@ -136,6 +136,11 @@ BEGIN, END = (f"2016-07-21T17:55:00Z ftd : %FTD-1-43000{kind}: {FTD}\n" for kind
 add("ftd, only the end", END.format(7, 23, "tcp"), [TCP])
 add("ftd, beginning and end", BEGIN.format(7, 23, "tcp") + END.format(7, 23, "tcp"), [TCP], skipped=1)
 add("ftd, another connection", BEGIN.format(7, 23, "tcp") + END.format(8, 53, "udp"), [TCP, UDP])
+for _name, _lines, _expected in (
+    ("only ends", (END.format(7, 23, "tcp"), END.format(8, 53, "udp")), [TCP, UDP]),
+    ("beginning and end", (BEGIN.format(7, 23, "tcp"), END.format(7, 23, "tcp")), [TCP]),
+):
+    VARIANTS.add(f"ftd in JSON, {_name}", json_lines(*({"message": line} for line in _lines)), _expected)
 add("ftd, the same end twice", BEGIN.format(7, 23, "tcp") + END.format(7, 23, "tcp") * 2, [TCP], skipped=2)
 
 TARPIT = [("192.0.2.1", str(IPv4Address(SensorNames().number("endlessh"))), 6, 40_000, 22)]

@@ -96,7 +96,7 @@ add(
 ZYXEL = f'{ISO} usg USG: src="192.0.2.1:40000" dst="198.51.100.7:23" spt="" dpt="-" cat="Firewall" proto="6"'
 add("empty ports beside addresses with ports", ZYXEL)
 VARIANTS.add(
-    "the ports of ICMP are no types",
+    "the ports of ICMP are not types",
     ZYXEL.replace('"6"', '"1"') + "\n",
     [("192.0.2.1", "198.51.100.7", 1, UNKNOWN_ICMP_TYPE, 0)],
 )

@@ -92,9 +92,7 @@ def ftd_fields(line: str) -> Fields | None:
     fields: Fields = {field: values.get(name) for field, name in _FTD_NAMES.items()}
     begin = values.get("FirstPacketSecond")
     fields |= {"timestamp": begin} if begin else {}
-    return fields | (
-        {ENDS: values.get("ConnectionID")} if found["kind"] == "3" else {BEGINS: values.get("ConnectionID")}
-    )
+    return fields | {ENDS if found["kind"] == "3" else BEGINS: values.get("ConnectionID")}
 
 
 class BegunConnections:

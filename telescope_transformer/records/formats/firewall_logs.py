@@ -200,12 +200,18 @@ def matches_message(record: Mapping[str, Any]) -> bool:
 
 
 def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of the message of an entry. The time is that of the message or else that of the entry."""
+    """The fields of the message of an entry, unless it is about the end of a connection."""
+    fields = ended_fields(record)
+    return None if ENDS in fields else fields
+
+
+def ended_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the message of any entry. The time is that of the message or else that of the entry."""
     fields = _fields(_message(record)) or {}
-    if ENDS in fields:
-        return None
     times = [fields.get("timestamp"), *(record.get(name) for name in _TIMES)]
     return {**fields, "timestamp": next((time for time in times if time), None)}
 
 
-MESSAGE_DIALECT = Dialect("firewall-json", matches_message, message_fields)
+# An object does not show whether another one is about the beginning of the same connection, so the ends are read only
+# if they are all that a file has.
+MESSAGE_DIALECT = Dialect("firewall-json", matches_message, message_fields, fallback=ended_fields)
