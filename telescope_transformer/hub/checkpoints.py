@@ -52,7 +52,7 @@ def read_configuration(folder: Path, name: str | Path | None = None) -> dict[str
         name: the checkpoint as the user knows it, for the message; None is the folder.
 
     Raises:
-        CheckpointError: if there is no configuration, or it is that of another kind of model.
+        CheckpointError: if there is no configuration, or it belongs to another kind of model.
     """
     name = folder if name is None else name
     try:
@@ -65,8 +65,9 @@ def read_configuration(folder: Path, name: str | Path | None = None) -> dict[str
         raise CheckpointError(f"{name}: cannot read config.json: {error.strerror or error}") from error
     kind = config.get("model_type") if isinstance(config, dict) else None
     if kind != MODEL_TYPE:
-        told = f"config.json is of a model of type {kind!r}, not {MODEL_TYPE!r}"
-        raise CheckpointError(f"{name} is not a checkpoint: {told}")
+        raise CheckpointError(
+            f"{name} is not a checkpoint: config.json is of a model of type {kind!r}, not {MODEL_TYPE!r}"
+        )
     return dict(config)
 
 

@@ -127,7 +127,7 @@ def _offset(name: str) -> float:
 
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo | None:
-    """The zone of this name in the tz database; None if there is none."""
+    """The zone of this name in the tz database; None for other names."""
     if not _NAME.fullmatch(name):
         return None
     try:
