@@ -19,7 +19,7 @@ from telescope_transformer.records.dates import ZONES
 from telescope_transformer.records.nulls import is_null
 from telescope_transformer.records.parsing import distinct_texts, is_text
 from telescope_transformer.records.text import INVALID, VALID
-from telescope_transformer.records.time_kernels import NumberForm
+from telescope_transformer.records.time_kernels import LAST, NumberForm
 from telescope_transformer.records.times import TimeReader
 
 # Text with a time of day and no zone after it, only AM or PM, or the year (as date(1) writes it). An offset such as
@@ -77,7 +77,7 @@ def read_with_zones(times: pa.Array, zones: pa.Array, reader: TimeReader) -> Zon
     for rows in np.split(places, 1 + np.flatnonzero(np.diff(codes[places]))):
         offsets = _offsets(names[codes[rows[0]]], micros[rows]) if len(rows) else np.empty(0)
         micros[rows] -= np.nan_to_num(offsets).astype(np.int64) * _MINUTE
-        status[rows[np.isnan(offsets) | (micros[rows] < 0)]] = INVALID
+        status[rows[np.isnan(offsets) | (micros[rows] < 0) | (micros[rows] > LAST)]] = INVALID
     micros[status == INVALID] = 0
     unclear = pa.array(local & (status == INVALID))
     if pc.any(unclear).as_py():
@@ -94,6 +94,9 @@ def _are_local(times: pa.Array, form: NumberForm | None) -> np.ndarray:
         return np.full(len(times), times.type.tz is None)
     if pa.types.is_date(times.type):
         return np.zeros(len(times), dtype=bool)
+    if pa.types.is_floating(times.type):
+        # As text, large floats would have an exponent.
+        times = pc.round(times).cast(pa.int64(), safe=False) if form == NumberForm.COMPACT else times
     text = (times if is_text(times.type) else times.cast(pa.string())).cast(pa.binary())
     found = pc.and_not(
         pc.match_substring_regex(text, _ENDS_WITH_CLOCK), pc.match_substring_regex(text, _ENDS_WITH_OFFSET)

@@ -44,6 +44,8 @@ for time in (
     VARIANTS.add(f"{time} is local", table("tz", *((time, zone) for zone in ("+02:00", "Europe/Berlin"))), [TCP, TCP])
 for zone in ("CST", "Mars/Base", "200", "7200", "-120", "W. Europe Standard Time"):
     VARIANTS.add(f"{zone} is not clear", table("tz", (LOCAL, "CEST"), (LOCAL, zone)), [TCP], rejected=1)
+for time, zone in (("1970-01-01 00:30:00", "+02:00"), ("9999-12-31 23:59:59", "-12:00")):
+    VARIANTS.add(f"{time} {zone} is out of range", table("tz", (LOCAL, "CEST"), (time, zone)), [TCP], rejected=1)
 for time in ("2016-03-27 02:30:00", "2016-10-30 02:30:00"):
     rows = table("tz", (LOCAL, "Europe/Berlin"), (time, "Europe/Berlin"))
     VARIANTS.add(f"{time} is none, or twice", rows, [TCP], rejected=1)
@@ -95,11 +97,10 @@ def test_times_of_a_data_frame_without_a_zone_are_in_that_of_their_row() -> None
         seconds = [time // 1_000_000 - 1_469_123_456 for time in read_table(frame).table["timestamp"].to_pylist()]
         assert any(TOLD in note for note in read_table(frame).notes) is (name is None)
         assert seconds == ([0, 6 * 3600] if name is None else [2 * 3600] * 2)
-    frame["time"] = 20160721195056
-    assert [time // 1_000_000 for time in read_table(frame).table["timestamp"].to_pylist()] == [
-        1_469_123_456,
-        1_469_123_456 + 6 * 3600,
-    ]
+    for number in (20160721195056, 20160721195056.0, 42572.82703703704):
+        frame["time"] = number
+        seconds = [time // 1_000_000 - 1_469_123_456 for time in read_table(frame).table["timestamp"].to_pylist()]
+        assert seconds == [0, 6 * 3600]
 
 
 def test_a_time_that_its_zone_makes_unclear_is_shown_with_it(tmp_path: Path) -> None:
