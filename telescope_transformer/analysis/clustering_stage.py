@@ -76,9 +76,10 @@ def cluster_stage(
         engine: if it is Spark, the windows that are not solved are assigned to clusters on its executors; otherwise in
             this process.
     """
-    model = model_of(work)
     ingredients: dict[str, Any] = {
         "embeddings": made_of(work / EMBEDDINGS),
+        # Clusters of windows that were not blended are made again.
+        "blended": True,
         "threshold": settings.threshold,
         "core_records": settings.core_records,
         "time_limit": settings.time_limit,
@@ -93,10 +94,7 @@ def cluster_stage(
         core = np.flatnonzero(n_records >= settings.core_records)
         if not len(core):
             core = np.arange(len(vectors))
-        calibrated = core[:MOST_CALIBRATED]
-        sources = heads["source"].take(pa.array(calibrated))
-        unseen = unseen_windows(work, model, heads["source"])[calibrated]
-        calibration = calibration_for(vectors[calibrated], sources, model, settings.seed, unseen)
+        calibration = _calibration(work, vectors, heads["source"], core[:MOST_CALIBRATED], settings.seed)
         threshold, scale = edge_weights(calibration, settings.threshold)
         blend_by_source(vectors, _sources_of(heads["source"], core))
         with _assigners(work, vectors, len(core), engine) as assign:
@@ -106,7 +104,7 @@ def cluster_stage(
             vectors,
             labels,
             heads,
-            embed or Embedder(model),
+            embed or Embedder(model_of(work)),
             core_records=settings.core_records,
             seed=settings.seed,
         )
@@ -141,6 +139,15 @@ def _assigners(work: Path, vectors: np.ndarray, n_core: int, engine: EngineSetti
     with TemporaryDirectory(prefix=".vectors-", dir=work) as folder, spark_over(work, engine, "cluster") as session:
         np.save(Path(folder) / ARRAY, vectors)
         yield Executors(work, Path(folder) / ARRAY, session)
+
+
+def _calibration(
+    work: Path, vectors: np.ndarray, sources: pa.ChunkedArray, rows: np.ndarray, seed: int
+) -> Calibration | None:
+    """The calibration on some windows, as they are before they are blended."""
+    model = model_of(work)
+    unseen = unseen_windows(work, model, sources)[rows]
+    return calibration_for(vectors[rows], sources.take(pa.array(rows)), model, seed, unseen)
 
 
 def _sources_of(sources: pa.ChunkedArray, core: np.ndarray) -> np.ndarray:
