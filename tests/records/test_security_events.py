@@ -100,6 +100,11 @@ VARIANTS.add(
     ZYXEL.replace('"6"', '"1"') + "\n",
     [("192.0.2.1", "198.51.100.7", 1, UNKNOWN_ICMP_TYPE, 0)],
 )
+VARIANTS.add(
+    "the ports of ICMPv6 are not types",
+    ZYXEL.replace('"6"', '"58"').replace("192.0.2.1", "[2001:db8::1]").replace("198.51.100.7", "[2001:db8::7]") + "\n",
+    [("2001:db8::1", "2001:db8::7", 58, UNKNOWN_ICMP_TYPE, 0)],
+)
 add("Splunk's export of a line", json_lines({"preview": False, "result": {"_raw": DENY, "_time": ISO}}), format=None)
 
 FLOW = {"src_ip": "192.0.2.1", "src_port": 40000, "dst_ip": "198.51.100.7", "dst_port": 23, "protocol": "tcp"}

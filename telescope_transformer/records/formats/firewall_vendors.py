@@ -34,13 +34,13 @@ def _first_of_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-_ADDRESS_AND_PORT = re.compile(r"(?P<address>[\d.]*):(?P<port>\d*)(?::|$)")
+_ADDRESS_AND_PORT = re.compile(r"(?P<address>[\d.]*|\[[0-9a-fA-F:.]+\]):(?P<port>\d*)(?::|$)")
 
 
 def _address_and_port(text: str) -> tuple[str, str | None]:
     """The parts of `address:port` or `address:port:interface`; the port of other text is None."""
     found = _ADDRESS_AND_PORT.match(text)
-    return (found["address"], found["port"]) if found else (text, None)
+    return (found["address"].strip("[]"), found["port"]) if found else (text, None)
 
 
 def _flow(values: Mapping[str, str | None], icmp_type: str | None = None) -> Fields:
