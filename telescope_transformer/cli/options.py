@@ -123,9 +123,11 @@ def check_model(model: str | None, revision: str | None = None) -> None:
         HubError: if a Hub id cannot be downloaded.
     """
     if model is not None:
+        from telescope_transformer.errors import CheckpointError
         from telescope_transformer.hub import checkpoint_folder
 
-        checkpoint_folder(model, revision=revision)
+        if not any(checkpoint_folder(model, revision=revision).glob("*.safetensors")):
+            raise CheckpointError(f"{model} is not a checkpoint: it has no weights (model.safetensors)")
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,10 @@ def test_a_wrong_model_is_found_before_torch_is_imported(here: Path) -> None:
     (here / "bert" / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
     (here / "cut").mkdir()
     (here / "cut" / "config.json").write_text('{"model_type": ', encoding="utf-8")
+    (here / "bare").mkdir()
+    (here / "bare" / "config.json").write_text('{"model_type": "telescope"}', encoding="utf-8")
     expected = {
+        "bare": "bare is not a checkpoint: it has no weights",
         "no/such/folder": "no/such/folder: no such folder",
         "nothing": "nothing is not a checkpoint: it has no config.json",
         "bert": "bert is not a checkpoint: config.json is of a model of type 'bert', not 'telescope'",
@@ -168,7 +171,7 @@ def test_a_wrong_model_is_found_before_torch_is_imported(here: Path) -> None:
     assert answer.stdout.splitlines() == ["1"] * len(calls)
     for call, error in zip(calls, answer.stderr.splitlines(), strict=True):
         assert error.startswith(f"error: {expected[call[-1]]}"), call
-    assert {path.name for path in here.iterdir()} == {"nothing", "bert", "cut"}
+    assert {path.name for path in here.iterdir()} == {"nothing", "bert", "cut", "bare"}
 
 
 @pytest.mark.parametrize(
