@@ -42,16 +42,21 @@ def run(output: Path, sources: int, seed: int) -> None:
 
 
 def train(dataset: Path, checkpoint: Path, seed: int, most_pairs: int) -> None:
-    """Train as `telescope train` does, with at most so many pairs a batch."""
+    """Train as `telescope train` does, with at most so many pairs a batch.
+
+    One thread is as fast for such a small model, and much faster if other programs use the processor.
+    """
     from dataclasses import replace
 
+    from telescope_transformer.embedding import one_thread
     from telescope_transformer.learning.arguments import arguments_of
     from telescope_transformer.learning.training import TrainingPaths
     from telescope_transformer.learning.training import train as run_training
 
     arguments = arguments_of(RECIPE, {"seed": seed})
     arguments = replace(arguments, batch_pairs=min(arguments.batch_pairs, most_pairs))
-    run_training(TrainingPaths([dataset], checkpoint), arguments)
+    with one_thread():
+        run_training(TrainingPaths([dataset], checkpoint), arguments)
 
 
 def analyse(flows: Path, checkpoint: Path, output: Path, seed: int) -> dict[str, float]:
