@@ -44,7 +44,7 @@ def run(output: Path, sources: int, seed: int) -> None:
 def train(dataset: Path, checkpoint: Path, seed: int, most_pairs: int) -> None:
     """Train as `telescope train` does, with at most so many pairs a batch.
 
-    One thread is as fast for such a small model, and much faster if other programs use the processor.
+    On one thread the result is the same on every number of processors, and other programs slow the training down less.
     """
     from dataclasses import replace
 

@@ -168,14 +168,15 @@ def _measured(target: Target, method: str) -> dict[str, Any]:
         parts = target.parts
     except DatasetError as error:
         return {"figures": {}, "skipped": str(error)}
-    of_organisations = method in _ceilings(target.plan) or method.endswith(BLENDED)
+    blended = method.endswith(BLENDED)
+    of_organisations = blended or method in _ceilings(target.plan)
     if of_organisations and parts.labelled is None:
         return {"figures": {}}
     represent, facts = _fitted(target, method.removesuffix(BLENDED))
     counts = {"sources": len(parts.sample.source_names), "windows": len(parts.sample)}
     if parts.labelled is not None:
         counts["labelled_sources"] = len(parts.labelled.source_names)
-    figures = figures_of(represent, parts, target.seed, communities=method == TFIDF, blended=method.endswith(BLENDED))
+    figures = figures_of(represent, parts, target.seed, communities=method == TFIDF, blended=blended)
     if of_organisations:
         # It knows which windows are of one source, or has learned to distinguish organisations instead of sources.
         figures = {name: value for name, value in figures.items() if name.startswith(("organisation", "ari"))}
