@@ -144,7 +144,8 @@ def evaluate_across(
 def method_names(plan: Plan) -> list[str]:
     """Names of all methods, in the order of the tables."""
     arms = [name for variant in plan.variants for name in [*_arms(variant), f"{variant.name}, adapted{BLENDED}"]]
-    return [TFIDF, TFIDF + BLENDED, CLASSIFIER, CLASSIFIER_OF_BEHAVIOUR, *arms, *_ceilings(plan)]
+    ceilings = [name + ending for name in _ceilings(plan) for ending in ("", BLENDED)]
+    return [TFIDF, TFIDF + BLENDED, CLASSIFIER, CLASSIFIER_OF_BEHAVIOUR, *arms, *ceilings]
 
 
 def _ceilings(plan: Plan) -> dict[str, Variant]:
@@ -156,7 +157,8 @@ def _depends(target: Target, method: str) -> dict[str, Any]:
     """What a cell depends on: the telescope, the training telescopes, and the recipes of the model."""
     found: dict[str, Any] = {"telescope": target.telescope, "others": target.plan.others(target.telescope)}
     for variant in target.plan.variants:
-        if method.removesuffix(BLENDED) in _arms(variant) or _ceilings(target.plan).get(method) is variant:
+        fitted = method.removesuffix(BLENDED)
+        if fitted in _arms(variant) or _ceilings(target.plan).get(fitted) is variant:
             found |= {"model": variant, "adapt": read_recipe(variant.adapt)}
             found["recipe"] = read_recipe(variant.recipe) if variant.recipe is not None else None
     return found

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.metrics.pairs import cosine_matrix
-from telescope_transformer.similarity import blend_by_source
+from telescope_transformer.similarity import blend_by_source, cluster_sums
 
 
 class Representation(NamedTuple):
@@ -30,14 +30,16 @@ class Representation(NamedTuple):
     def blended(self, sources: np.ndarray) -> "Representation":
         """With the windows of each source blended, as an analysis clusters them.
 
+        Without vectors, the similarity of two windows becomes its mean over the pairs of windows of their sources.
+
         Args:
             sources: (n,) code of each window's source.
-
-        Raises:
-            ValueError: if there are no vectors.
         """
         if self.vectors is None:
-            raise ValueError("only vectors can be blended")
+            codes = np.unique(sources, return_inverse=True)[1]
+            sums, sizes = cluster_sums(self.similarity, codes)
+            means = cluster_sums(sums.T, codes)[0] / np.outer(sizes, sizes)
+            return Representation(means[codes][:, codes].astype(np.float32))
         vectors = self.vectors.copy()
         blend_by_source(vectors, sources)
         return Representation.of_vectors(vectors)

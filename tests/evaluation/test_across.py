@@ -16,6 +16,7 @@ from telescope_transformer.evaluation.baselines.communities import hdbscan, leid
 from telescope_transformer.evaluation.baselines.pair_classifier import pair_classifier_elsewhere
 from telescope_transformer.evaluation.baselines.pair_features import PairFeatures
 from telescope_transformer.evaluation.cells import Cells, spread
+from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.telescopes import (
     LabelFile,
     Plan,
@@ -91,6 +92,12 @@ def test_every_cell_is_measured_once_and_tables_come_from_the_cells(
     sources = {source for name in "ab" for source in pq.read_table(data / f"{name}.parquet")["src_ip"].to_pylist()}
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.json") if path.name != "tokenizer.json")
     assert not any(source in kept for source in sources)
+
+
+def test_similarities_without_vectors_are_averaged_over_the_windows_of_two_sources() -> None:
+    similarity = np.array([[9, 1, 2], [1, 9, 4], [2, 4, 9]], dtype=np.float32)
+    blended = Representation(similarity).blended(np.array([7, 7, 3]))
+    np.testing.assert_allclose(blended.similarity, [[5, 5, 3], [5, 5, 3], [3, 3, 9]])
 
 
 def test_unseen_sources_share_no_network_with_what_was_learned_from() -> None:
