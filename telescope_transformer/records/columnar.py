@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.errors import FlowRecordError, InputError
+from telescope_transformer.errors import InputError
 from telescope_transformer.records.columns import resolve_columns
 from telescope_transformer.records.context import ReadContext
 from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.partitions import NO_DESTINATION, partition_columns
 from telescope_transformer.records.rejects import escaped
-from telescope_transformer.records.schema import FLOW_SCHEMA, REQUIRED_FIELDS
+from telescope_transformer.records.schema import FLOW_SCHEMA
 from telescope_transformer.records.validation import Chunk, Validator
 
 ROWS_PER_BATCH = 1 << 18
@@ -54,7 +54,7 @@ def leaves(schema: pa.Schema) -> dict[str, Leaf]:
 
 
 def resolve_schema(file: InputFile, schema: pa.Schema, context: ReadContext) -> dict[str, str]:
-    """The column, or partition, of each field; raises FlowRecordError if a required column is absent or a list."""
+    """The column, or partition, of each field; raises FlowRecordError if a required column is absent."""
     try:
         found = leaves(schema)
     except UnicodeError as error:
@@ -63,13 +63,6 @@ def resolve_schema(file: InputFile, schema: pa.Schema, context: ReadContext) -> 
     names = [*found, *(name for name, times in Counter(schema.names).items() if times > 1)]
     own = [name for name in file.partitions if name not in names]
     resolved = resolve_columns([*names, *own], context.columns, file.name)
-    for field, column in list(resolved.items()):
-        if column in found and pa.types.is_nested(found[column].field.type):
-            if field in REQUIRED_FIELDS:
-                kind = found[column].field.type
-                told = f"the column {escaped(column)!r} for the field {field} is nested ({kind})"
-                raise FlowRecordError(f"{file.name}: {told}")
-            del resolved[field]
     if "dst_ip" not in resolved:
         context.note(NO_DESTINATION, file.name)
     return resolved

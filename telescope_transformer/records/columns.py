@@ -1,7 +1,7 @@
 """Finds the column of each field of a flow record: as the user maps it, or by common names."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from telescope_transformer.errors import FlowRecordError
@@ -19,8 +19,8 @@ NUMBERED = "--columns timestamp=1,src_ip=2,dst_ip=3,protocol=4,src_port=5,dst_po
 
 LONGEST_LISTING = 500
 _UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
-# ECS defines `event.timezone` as the zone of times without one.
-_EVENT_ZONE = "eventtimezone"
+# Zones of the clock, even beside places. ECS defines `event.timezone` as the zone of times without one.
+_CLOCK_ZONES = ("eventtimezone", "eventtimezonename", "observertimezone", "observertimezonename")
 _SEPARATORS = re.compile(r"[_\-. @]")
 _NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
 
@@ -68,8 +68,9 @@ ALIASES: dict[str, tuple[str, ...]] = {row.name: _names_of(row.name, row.aliases
     "icmp_code": ("icmpcode", "icode", "icmpcodeipv4", "icmpcodeipv6"),
     "date": ("date", "day", "startdate", "flowdate", "logdate", "dt", "ds"),
     "timezone": (
+        *_CLOCK_ZONES,
         *("timezone", "tz", "utcoffset", "tzoffset", "timezoneoffset", "gmtoffset", "zoneoffset", "tzname"),
-        _EVENT_ZONE,
+        "timezonename",
     ),
 }
 # With one of these, a zone is where the source is, as databases of places give it, and not that of the clock.
@@ -162,10 +163,16 @@ def _by_path(field: str, names: Sequence[str]) -> str | None:
     return found[0][2] if found and (len(found) == 1 or found[0][:2] < found[1][:2]) else None
 
 
-def zones_are_of_places(names: Iterable[str]) -> bool:
-    """Whether the columns say where something is, so that a zone of a general name is not that of the clock."""
-    plain = {plain_name(part) for name in names for part in (name, *name.split("."))}
-    return not plain.isdisjoint(_OF_PLACES) and _EVENT_ZONE not in plain
+@lru_cache(maxsize=1 << 14)
+def says_place(path: str) -> bool:
+    """Whether a column says where something is. Zones of its file are those of the clock only if `is_clock_zone`."""
+    return any(plain_name(name) in _OF_PLACES for name in (path, *path.split(".")))
+
+
+@lru_cache(maxsize=1 << 14)
+def is_clock_zone(path: str) -> bool:
+    """Whether a zone can only be that of the clock, by the name of its column."""
+    return plain_name(path) in _CLOCK_ZONES
 
 
 def column_by_alias(field: str, plain: Mapping[str, str]) -> str | None:
@@ -176,7 +183,8 @@ def column_by_alias(field: str, plain: Mapping[str, str]) -> str | None:
 def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: str) -> dict[str, str]:
     """The column of each field that a file has, given the `names` of its columns.
 
-    Required fields that a mapping leaves out are still found by their common names; optional ones are not.
+    Required fields that a mapping leaves out are still found by their common names; optional ones are not. Without a
+    column for the destination port, the port may stand behind the destination, which `Validator` finds out.
 
     Raises:
         FlowRecordError: if a mapped column is absent or occurs twice, or a required field has no column.
@@ -195,13 +203,14 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
             continue
         else:
             column = column_by_alias(field, plain) or _by_path(field, names)
-            if field == "timezone" and zones_are_of_places(names):
+            if field == "timezone" and column and not is_clock_zone(column) and any(map(says_place, names)):
                 column = None
         if column:
             if names.count(column) > 1:
                 raise FlowRecordError(f"{file}: {names.count(column)} columns are called {escaped(column)!r}")
             resolved[field] = column
-    missing = [field for field in _NEEDED_FIELDS if field not in resolved]
+    found = {*resolved, *(("dst_port",) if "dst_ip" in resolved else ())}
+    missing = [field for field in _NEEDED_FIELDS if field not in found]
     if missing:
         raise NotFlowRecords(
             file,

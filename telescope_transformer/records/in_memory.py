@@ -136,8 +136,6 @@ def _column(table: pa.Table, name: str, field: str) -> pa.Array:
     if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
         # Arrow cannot look up values in the categories of Polars.
         column = pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(pa.string()))
-    if pa.types.is_nested(column.type):
-        raise FlowRecordError(f"{NAME}: the column {name!r} for the field {field} is nested ({column.type})")
     unit = FLOW_SCHEMA.field("timestamp").metadata[b"unit"]
     if field == "timestamp" and (table.schema.field(name).metadata or {}).get(b"unit") == unit:
         return column.cast(pa.timestamp("us"))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telescope_transformer.records.columns import ONE_PROTOCOL
 from telescope_transformer.records.context import Format, ReadContext
@@ -38,6 +39,9 @@ _REQUIRED = ("timestamp", "src_ip", "protocol", "dst_port")
 _NO_TEXT = "a value holds half of a surrogate pair, which is not a character"
 _LONGEST_LISTING = 500
 """Most characters of an object's names in a message."""
+
+ZONE, PLACE = "_zone", "_place"
+"""Keys of a record's fields: a zone that may be that of a place, and whether the record says where something is."""
 
 _SNIFFED_VALUES = 200
 """Values at the beginning of a file that decide the name of its format."""
@@ -147,6 +151,7 @@ class _Reading:
         self.used: set[str] = set()
         self.met: set[str] = set()
         self.unknown: Mapping[str, Any] | None = None
+        self.says_places: bool | None = None
 
     def chunks(self, block: list[Item], fallback: bool) -> Iterator[Chunk]:
         """The chunks of a block. With `fallback` only the dialects' fallbacks are used, and no lines are rejected."""
@@ -220,7 +225,7 @@ class _Reading:
             raw = dialect.complete(raw)
         # The folder names may hold a field that no record has.
         absent = [field for field in raw if raw[field].null_count == len(batch.rows)]
-        found = {field: column for field, column in raw.items() if field not in absent}
+        found = self._with_zones({field: column for field, column in raw.items() if field not in absent})
         found |= fields_of_partitions(self.file, found, len(batch.rows))
         raw = {field: raw[field] for field in absent if field in _REQUIRED} | found
         if "protocol" in absent and "protocol" not in found:
@@ -228,6 +233,21 @@ class _Reading:
         if "dst_ip" not in raw:
             self.context.note(NO_DESTINATION, self.file.name)
         return self.validators[name].chunk(raw, np.array(batch.rows, dtype=np.int64))
+
+    def _with_zones(self, found: dict[str, pa.Array]) -> dict[str, pa.Array]:
+        """The columns, with doubtful zones as those of the clock if no record of the file says where something is."""
+        zones = found.pop(ZONE, None)
+        if zones is not None and self.says_places is None:
+            self.says_places = self._any_place()
+        if zones is None or self.says_places:
+            return found
+        return found | {"timezone": pc.coalesce(found["timezone"], zones) if "timezone" in found else zones}
+
+    def _any_place(self) -> bool:
+        blocks = items(self.file, TextBlocks(self.file.blocks(BLOCK_BYTES), self.file.name))
+        records = (record for block in blocks for item in block for record in map(unwrapped, objects(item)))
+        found = (self._fields(_dialect_of(record, self.dialects), record, False) or [] for record in records)
+        return any(fields.get(PLACE) for several in found for fields in several)
 
 
 def read_json(file: InputFile, context: ReadContext, dialects: Sequence[Dialect]) -> Iterator[Chunk]:

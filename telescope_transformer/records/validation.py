@@ -12,6 +12,7 @@ from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.fields import DAY, FIELDS
 from telescope_transformer.records.addresses import IPV6, format_addresses, parse_addresses
 from telescope_transformer.records.context import ReadContext
+from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.dates import clock_text, is_time_of_day
 from telescope_transformer.records.parsing import (
     Parsed,
@@ -124,6 +125,7 @@ class Validator:
         self._context = context
         self._columns = columns or {}
         self._times = TimeReader(day_first)
+        self._has_ports = False
         self._last_plausible = int(time.time() * 1_000_000) + _AHEAD
 
     @staticmethod
@@ -149,9 +151,10 @@ class Validator:
             skipped: number of rows of this part that are not flow records.
 
         Raises:
-            FlowRecordError: if a column has a type that its field cannot have.
+            FlowRecordError: if a column has a type that its field cannot have, or no column holds destination ports.
         """
         raw = with_ports_of_addresses(self._usable({field: _unpacked(values) for field, values in raw.items()}))
+        self._check_ports(raw, len(rows))
         times, raw["timestamp"] = self._read_times(raw)
         parsed = {"timestamp": times} | self._parse(raw, len(rows))
         first_bad = np.zeros(len(rows), dtype=np.uint8)
@@ -184,6 +187,14 @@ class Validator:
                 raise FlowRecordError(f"{self._file}: {told}")
             self._context.note(f"{told}: it is left out", self._file)
         return usable
+
+    def _check_ports(self, raw: Mapping[str, pa.Array], rows: int) -> None:
+        """Refuses a table without destination ports, be it in a column or behind the addresses of its first rows."""
+        column = self._columns.get("dst_ip")
+        if rows and column and not self._has_ports and "dst_port" not in raw:
+            told = f"no column for dst_port, and no ports behind the addresses in {escaped(column)!r}"
+            raise NotFlowRecords(self._file, f"{told}; give a mapping such as dst_port=NAME")
+        self._has_ports = self._has_ports or rows > 0
 
     def _read_times(self, raw: Mapping[str, pa.Array]) -> tuple[Parsed, pa.Array]:
         """The timestamps, completed by the date and the zone of their row if these have columns, and as text."""

@@ -74,6 +74,15 @@ VARIANTS.add(
     HEADER.replace("src_port,", "") + ROW.replace("40000,", ""),
     [("192.0.2.1", "198.51.100.7", 6, 0, 23)],
 )
+for source, header in (("192.0.2.1:40000", ""), ("192.0.2.1,40000", "src_port,")):
+    VARIANTS.add(
+        f"ports behind addresses, {source}",
+        f"timestamp,src_ip,{header}dst_ip,protocol\n"
+        + "".join(f"1469123456,{source},{end},{protocol}\n" for end, protocol in (("198.51.100.7:23", 6), ("::1", 6))),
+        [TCP],
+        rejected=1,
+    )
+VARIANTS.add("a port behind the source alone", HEADER.replace(",dst_port", "") + ROW.replace(",23", ""), None)
 VARIANTS.add("extra trailing comma", HEADER + ROW.strip() + ",\n", [TCP])
 VARIANTS.add(
     "two timestamp-like columns",
@@ -112,6 +121,16 @@ nest = pa.Table.from_pylist(
         }
     ]
 )
+of_ports = [{"timestamp": SECOND, "src_ip": "192.0.2.1:40000", "dst_ip": "198.51.100.7:23", "protocol": 6}]
+of_lists = [{**of_ports[0], "tool": ["zmap"]}]
+for kind, write in (("parquet", pq.write_table), ("orc", orc.write_table), ("arrow", fe.write_feather)):
+    VARIANTS.add(f"ports behind addresses, {kind}", columnar(pa.Table.from_pylist(of_ports), write), [TCP])
+    VARIANTS.add(
+        f"a list for an optional field, {kind}",
+        columnar(pa.Table.from_pylist(of_lists), write),
+        [TCP],
+        told="'tool' for the field tool has the type list",
+    )
 VARIANTS.add("nested ecs parquet", columnar(nest), [TCP])
 VARIANTS.add("nested ecs orc", columnar(nest, orc.write_table), [TCP])
 VARIANTS.add("nested ecs arrow", columnar(nest, fe.write_feather), [TCP])

@@ -66,6 +66,18 @@ VARIANTS.add("JSON, a number", json.dumps(FLOW | {"utc_offset": 2}), [TCP])
 UTC = FLOW | {"time": "2016-07-21 17:50:56"}
 VARIANTS.add("JSON, the zone of a place", json.dumps(UTC | {"geoip": {"timezone": "Asia/Tokyo"}}), [TCP])
 VARIANTS.add("JSON, the zone of a place, flat", json.dumps(UTC | {"timezone": "Asia/Tokyo", "lat": 35.7}), [TCP])
+PLACES = (UTC | {"timezone": "Asia/Tokyo"}, UTC | {"timezone": "Asia/Tokyo", "city": "Tokyo"})
+for name, records in (("last", PLACES), ("first", PLACES[::-1])):
+    VARIANTS.add(f"JSON, the place is only in the {name}", "\n".join(map(json.dumps, records)), [TCP] * 2)
+VARIANTS.add(
+    "JSON, the zones of a place and of the clock", json.dumps([FLOW | {"event.timezone": "+0200"}, *PLACES]), [TCP] * 3
+)
+for zone in (
+    {"timezone": {"name": "Europe/Berlin"}},
+    {"event": {"timezone": {"name": "+02:00"}}},
+    {"observer": {"timezone": "CEST"}},
+):
+    VARIANTS.add(f"JSON of ECS, {zone}", json.dumps(FLOW | zone), [TCP], told=TOLD)
 EVENT = FLOW | {"event": {"timezone": "+02:00"}}
 VARIANTS.add("JSON of ECS, with a place", json.dumps(EVENT | {"geo": {"city_name": "Tokyo"}}), [TCP], told=TOLD)
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from telescope_transformer.records.columns import ALIASES, DEEPEST, meanings, zones_are_of_places
-from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.columns import ALIASES, DEEPEST, is_clock_zone, meanings, says_place
+from telescope_transformer.records.json_records import PLACE, ZONE, Dialect
 
 _PRESENT = ("timestamp", "src_ip")
 
@@ -64,16 +64,18 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
     if _of_another_log(record):
         return None
     best: dict[str, _Found] = {}
+    place = False
     for path, value in _leaves(record):
-        for field, dropped, rank in meanings(path):
+        place = place or says_place(path)
+        for meant, dropped, rank in meanings(path):
+            field = ZONE if meant == "timezone" and not is_clock_zone(path) else meant
             if value is None and field == "dst_ip":
                 # A destination of null counts as a missing value, but a file may have no destination at all.
                 _keep_better(best, field, _Found(dropped, 2 * len(ALIASES[field]), ""))
             elif value is not None:
                 _keep_better(best, field, _Found(dropped, rank, value))
-    if "timezone" in best and zones_are_of_places(path for path, _ in _leaves(record)):
-        del best["timezone"]
-    fields = {field: best[field].value if field in best else None for field in ALIASES}
+    fields = {field: best[field].value if field in best else None for field in (*ALIASES, ZONE)}
+    fields[PLACE] = place or None
     if any(fields[field] in (None, "") for field in _PRESENT):
         return None
     transport = _transport_of_honeypot(record)
@@ -141,6 +143,7 @@ def json_dialect(mapping: Mapping[str, str] | None) -> Dialect:
         found = dict(_leaves(record))
         if not any(column in found for column in mapping.values()):
             return None
-        return {**(_by_alias(record) or {}), **{field: found.get(column) for field, column in mapping.items()}}
+        mapped = {field: found.get(column) for field, column in mapping.items()}
+        return {**(_by_alias(record) or {}), **({ZONE: None} if "timezone" in mapping else {}), **mapped}
 
     return Dialect("json", lambda record: True, fields)
