@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,13 @@ _ETHERTYPE_NAMES = {
 }
 
 
+NOTE, CONNECTION, EVENT = "_note", "_connection", "_event"
+"""Keys among the fields of a log line: a note for the user about such lines, what identifies the connection, and
+whether this line is about its beginning or its end. No field of a record is called so."""
+_MOST_CONNECTIONS = 100_000
+"""Connections that are remembered, in some 30 MB."""
+
+
 class LeftOut(NamedTuple):
     """Values of an optional field that could not be read: their number, and the first of them."""
 
@@ -59,6 +66,7 @@ class ReadContext:
     _told: dict[str, dict[str, None]] = field(default_factory=dict)
     _left_out: dict[str, LeftOut] = field(default_factory=dict)
     _not_ip: Counter[int] = field(default_factory=Counter)
+    _connections: dict[str, str] = field(default_factory=dict)
 
     def note(self, text: str, file: str | None = None) -> None:
         """Adds a note for the user, listed once with the files that it is about."""
@@ -70,6 +78,18 @@ class ReadContext:
         """Counts values of an optional field that could not be read and are left empty."""
         known = self._left_out.get(field, LeftOut(0, file, printable(value)))
         self._left_out[field] = known._replace(times=known.times + count)
+
+    def is_counted(self, fields: Mapping[str, Any]) -> bool:
+        """Whether a log line is about a connection whose other event, its beginning or end, is a record already.
+
+        Rotated logs may have the two in different files, in any order.
+        """
+        if CONNECTION not in fields:
+            return False
+        known = self._connections.setdefault(fields[CONNECTION], fields[EVENT])
+        if len(self._connections) > _MOST_CONNECTIONS:
+            del self._connections[next(iter(self._connections))]
+        return known != fields[EVENT]
 
     def count_ethertypes(self, counts: np.ndarray) -> None:
         """Counts packets that are not IP by their EtherTypes (int64, 65536), and sets the counts to 0."""

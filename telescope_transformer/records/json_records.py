@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.records.columns import ONE_PROTOCOL
-from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.context import NOTE, Format, ReadContext
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_items import (
     Item,
@@ -176,6 +176,11 @@ class _Reading:
                         self.unknown = record
                     continue
                 for values in fields:
+                    if self.context.is_counted(values):
+                        skipped += 1
+                        continue
+                    if NOTE in values:
+                        self.context.note(values[NOTE], self.file.name)
                     if not batches.setdefault(dialect.name, _Batch()).add(item.row, values):
                         bad.append(item._replace(text=repr(values).encode()[:400], reason=_NO_TEXT))
         if not fallback and (bad or skipped):

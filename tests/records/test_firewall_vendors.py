@@ -1,6 +1,7 @@
 # ruff: noqa: E501 - lines of logs are as long as their programs write them.
 """Lines of FortiGate, Juniper SRX, MikroTik and Palo Alto, and of Cowrie's text log, after their documentation."""
 
+from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,27 @@ for _name, _lines, _expected in (
     ("beginning and end", (BEGIN.format(7, 23, "tcp"), END.format(7, 23, "tcp")), [TCP]),
 ):
     VARIANTS.add(f"ftd in JSON, {_name}", json_lines(*({"message": line} for line in _lines)), _expected)
+
+
+def folder_of(*logs: str) -> Callable[[Path], Path]:
+    """A function that writes logs into a folder."""
+
+    def write(folder: Path) -> Path:
+        for place, log in enumerate(logs):
+            (folder / f"log.{place}").write_text(log)
+        return folder
+
+    return write
+
+
+for _name, _order in (("newest last", (BEGIN, END)), ("newest first", (END, BEGIN))):
+    for _kind, _written in (("text", str), ("JSON", lambda line: json_lines({"message": line}))):
+        VARIANTS.add(
+            f"ftd, rotated as {_kind}, {_name}",
+            folder_of(*(_written(line.format(7, 23, "tcp")) for line in _order)),
+            [TCP],
+            skipped=1,
+        )
 add("ftd, the same end twice", BEGIN.format(7, 23, "tcp") + END.format(7, 23, "tcp") * 2, [TCP], skipped=2)
 
 TARPIT = [("192.0.2.1", str(IPv4Address(SensorNames().number("endlessh"))), 6, 40_000, 22)]
@@ -161,6 +183,12 @@ for _name, _line in {
         second=None,
         told="is taken as 22",
     )
+VARIANTS.add(
+    "endlessh in JSON",
+    json_lines({"time": "2016-07-21T17:50:56Z", "log": ACCEPT.format("192.0.2.1")}),
+    TARPIT,
+    told="is taken as 22",
+)
 add(
     "endlessh in the log of systemd",
     "Jul 22 03:00:00 host endlessh[1]: 2016-07-21T17:50:56.123Z " + ACCEPT.format("::ffff:192.0.2.1"),

@@ -6,11 +6,11 @@ with those of other honeypots, the destination is a sensor called `endlessh`, an
 
 import re
 
+from telescope_transformer.records.context import NOTE
 from telescope_transformer.records.log_lines import Fields
 
-SENSOR, _SSH = "endlessh", "22"
-ASSUMED = "Endlessh logs no destination: the sensor is called endlessh, and its port is taken as 22"
-"""The note for the user about every such file."""
+_SENSOR, _SSH = "endlessh", "22"
+_ASSUMED = "Endlessh logs no destination: the sensor is called endlessh, and its port is taken as 22"
 
 # Endlessh writes its own time with year and zone, which the log of systemd lacks.
 _ACCEPT = re.compile(
@@ -25,4 +25,4 @@ def endlessh_fields(line: str) -> Fields | None:
     if found is None:
         return None
     own = {field: value for field, value in found.groupdict().items() if value is not None}
-    return {**own, "dst_ip": SENSOR, "dst_port": _SSH, "protocol": "tcp"}
+    return {**own, "dst_ip": _SENSOR, "dst_port": _SSH, "protocol": "tcp", NOTE: _ASSUMED}

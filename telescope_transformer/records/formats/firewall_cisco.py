@@ -5,8 +5,8 @@ Sources: "Cisco Secure Firewall ASA Series Syslog Messages"; "Cisco Secure Firew
 """
 
 import re
-from typing import Any
 
+from telescope_transformer.records.context import CONNECTION, EVENT
 from telescope_transformer.records.log_lines import Fields
 
 _END = r"(?P<{0}>[0-9a-fA-F.:]+?)"
@@ -66,11 +66,6 @@ def asa_fields(line: str) -> Fields | None:
 
 
 _FTD_CONNECTION = re.compile(r"(?:FTD|NGIPS)-(?:\w+-)?\d-43000(?P<kind>[23]):")
-# Keys of fields that hold the number of a connection; no field of a record is called so.
-BEGINS, ENDS = "_begins", "_ends"
-_MOST_BEGUN = 100_000
-"""Connections that are remembered, in some 100 MB."""
-
 _FTD_VALUE = re.compile(r"(\w+): ([^,]*)")
 _FTD_NAMES = {
     "src_ip": "SrcIP",
@@ -84,37 +79,15 @@ _FTD_NAMES = {
 
 
 def ftd_fields(line: str) -> Fields | None:
-    """Fields of a connection that Firepower logs when it begins, as it does blocked ones, or when it ends (`ENDS`)."""
+    """Fields of a connection that Firepower logs when it begins, when it ends, or both; blocked ones never end."""
     found = _FTD_CONNECTION.search(line)
     if found is None:
         return None
     values = dict(_FTD_VALUE.findall(line, found.end()))
     fields: Fields = {field: values.get(name) for field, name in _FTD_NAMES.items()}
     begin = values.get("FirstPacketSecond")
-    fields |= {"timestamp": begin} if begin else {}
-    return fields | {ENDS if found["kind"] == "3" else BEGINS: values.get("ConnectionID")}
-
-
-class BegunConnections:
-    """The connections that have begun, so that their ends are not read as well.
-
-    Access rules of Firepower may log the beginning, the end, or both.
-    """
-
-    def __init__(self) -> None:
-        self._begun: dict[tuple[Any, ...], None] = {}
-
-    def is_repeated(self, fields: Fields) -> bool:
-        """Whether these are the fields of the end of a connection whose beginning has been read."""
-        if BEGINS not in fields and ENDS not in fields:
-            return False
-        key = (*(fields[name] for name in _FTD_NAMES), fields.get("timestamp"), fields.get(BEGINS, fields.get(ENDS)))
-        if ENDS in fields:
-            return key in self._begun
-        self._begun[key] = None
-        if len(self._begun) > _MOST_BEGUN:
-            del self._begun[next(iter(self._begun))]
-        return False
+    connection = ",".join(map(str, (*fields.values(), begin, values.get("ConnectionID"))))
+    return fields | ({"timestamp": begin} if begin else {}) | {CONNECTION: connection, EVENT: found["kind"]}
 
 
 _IOS = re.compile(

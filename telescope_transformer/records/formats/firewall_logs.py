@@ -10,17 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.context import NOTE, Format, ReadContext
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.formats.endlessh import ASSUMED, SENSOR, endlessh_fields
+from telescope_transformer.records.formats.endlessh import endlessh_fields
 from telescope_transformer.records.formats.firewall_bsd import conntrack_fields, ipfw_fields, ipmon_fields
-from telescope_transformer.records.formats.firewall_cisco import (
-    ENDS,
-    BegunConnections,
-    asa_fields,
-    ftd_fields,
-    ios_fields,
-)
+from telescope_transformer.records.formats.firewall_cisco import asa_fields, ftd_fields, ios_fields
 from telescope_transformer.records.formats.firewall_vendors import (
     barracuda_fields,
     check_point_fields,
@@ -160,16 +154,16 @@ def sniff(head: bytes) -> bool:
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of the firewall lines of a log; other lines are skipped."""
-    clock, begun = LogClock(file.path.stat().st_mtime), BegunConnections()
+    clock = LogClock(file.path.stat().st_mtime)
 
     def parse(line: str) -> Fields | None:
         fields = _fields(line)
         if not fields:
             return fields
-        if begun.is_repeated(fields):
+        if context.is_counted(fields):
             return None
-        if fields.get("dst_ip") == SENSOR:
-            context.note(ASSUMED, file.name)
+        if NOTE in fields:
+            context.note(fields[NOTE], file.name)
         return fields if "timestamp" in fields else {"timestamp": clock.read(line), **fields}
 
     yield from read_lines(file, context, parse, _OPTIONAL)
@@ -199,19 +193,11 @@ def matches_message(record: Mapping[str, Any]) -> bool:
     return bool(message and _fields(message))
 
 
-def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of the message of an entry, unless it is about the end of a connection."""
-    fields = ended_fields(record)
-    return None if ENDS in fields else fields
-
-
-def ended_fields(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the message of any entry. The time is that of the message or else that of the entry."""
+def message_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the message of an entry. The time is that of the message or else that of the entry."""
     fields = _fields(_message(record)) or {}
     times = [fields.get("timestamp"), *(record.get(name) for name in _TIMES)]
     return {**fields, "timestamp": next((time for time in times if time), None)}
 
 
-# An object does not show whether another one is about the beginning of the same connection, so the ends are read only
-# if they are all that a file has.
-MESSAGE_DIALECT = Dialect("firewall-json", matches_message, message_fields, fallback=ended_fields)
+MESSAGE_DIALECT = Dialect("firewall-json", matches_message, message_fields)

@@ -11,7 +11,7 @@ campus.barracuda.com (Available Log Files and Structure).
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from telescope_transformer.records.columns import ALIASES, plain_name
 from telescope_transformer.records.log_lines import Fields
@@ -43,16 +43,20 @@ def _address_and_port(text: str) -> tuple[str, str | None]:
     return (found["address"].strip("[]"), found["port"]) if found else (text, None)
 
 
-def _flow(values: Mapping[str, str | None], icmp_type: str | None = None) -> Fields:
-    """The fields of a line. The ports of ICMP are identifiers in these logs and are left out.
+def _flow(
+    values: Mapping[str, str | None], icmp: Sequence[str | None] = (None, None), time: str | None = None
+) -> Fields:
+    """The fields of a line, with ICMP's type and code and the time of the line if it has its own.
 
-    The validator takes a port that is written behind an address, as Zyxel does.
+    The ports of ICMP are identifiers in these logs and are left out. The validator takes a port that is written behind
+    an address, as Zyxel does.
     """
-    fields: Fields = dict(values) | {"icmp_type": None}
+    fields: Fields = {**values, "icmp_type": None, "icmp_code": None}
     if str(values["protocol"]).lower() in _ICMP:
         addresses = {end: _address_and_port(str(values[end]))[0] for end in ("src_ip", "dst_ip") if values[end]}
-        fields |= addresses | {"src_port": None, "dst_port": None, "icmp_type": icmp_type}
-    return fields
+        fields |= {**addresses, "src_port": None, "dst_port": None, "icmp_type": icmp[0]}
+        fields["icmp_code"] = icmp[1] if icmp[0] else None
+    return {**fields, "timestamp": time} if time else fields
 
 
 def fortigate_fields(line: str) -> Fields | None:
@@ -63,14 +67,11 @@ def fortigate_fields(line: str) -> Fields | None:
     if values.get("type") != "traffic":
         return None
     names = {"src_ip": "srcip", "dst_ip": "dstip", "protocol": "proto", "src_port": "srcport", "dst_port": "dstport"}
-    fields = _flow({field: values.get(name) for field, name in names.items()})
+    date, clock = values.get("date"), values.get("time")
+    local = f"{date} {clock}{values.get('tz', '')}" if date and clock else None
+    fields = _flow({field: values.get(name) for field, name in names.items()}, time=values.get("eventtime") or local)
     if values.get("sentbyte", "0") != "0":
         fields["bytes"] = values["sentbyte"]
-    date, clock = values.get("date"), values.get("time")
-    if "eventtime" in values:
-        fields["timestamp"] = values["eventtime"]
-    elif date and clock:
-        fields["timestamp"] = f"{date} {clock}{values.get('tz', '')}"
     return fields
 
 
@@ -140,9 +141,7 @@ def named_fields(line: str) -> Fields | None:
         found |= {field: found[field] or plain.get(name) for field, name in _CEF_IPV6.items()}
     if not (found["src_ip"] and found["dst_ip"] and found["protocol"]):
         return None
-    fields = _flow(found)
-    time = _event_time(line) if is_event else _own_time(values)
-    return fields | ({"timestamp": time} if time else {})
+    return _flow(found, time=_event_time(line) if is_event else _own_time(values))
 
 
 _CONNECTION_CLOSED = "537"
@@ -164,10 +163,7 @@ def sonicwall_fields(line: str) -> Fields | None:
     for name in ("src", "dst"):
         address, fields[f"{name}_port"] = _address_and_port(values.get(name, ""))
         fields[f"{name}_ip"] = values.get(f"{name}V6") or address
-    # For ICMP, the port is the identifier of an echo request.
-    fields = _flow(fields, values.get("type"))
-    fields["icmp_code"] = values.get("icmpCode", values.get("code")) if fields["icmp_type"] else None
-    return fields | ({"timestamp": values["time"]} if "time" in values else {})
+    return _flow(fields, (values.get("type"), values.get("icmpCode", values.get("code"))), values.get("time"))
 
 
 # Log Exporter writes `name:"value"; ` in syslog and `name=value|` otherwise; `fw log` writes `name: value; `.
@@ -188,11 +184,10 @@ def check_point_fields(line: str) -> Fields | None:
     if "VPN-1" not in values.get("product", "VPN-1") or not ("src" in values and "dst" in values):
         return None
     names = {"src_ip": "src", "dst_ip": "dst", "protocol": "proto", "src_port": "s_port", "dst_port": "service"}
-    fields = _flow({field: values.get(name) for field, name in names.items()}, values.get("icmp_type"))
-    fields["icmp_code"] = values.get("icmp_code") if fields["icmp_type"] else None
     own = _CHECK_POINT_TIME.match(line)
     time = f"{own[1]} {own[2]} {own[3]} {own[4]}" if own else values.get("time")
-    return fields | ({"timestamp": time} if time else {})
+    icmp = values.get("icmp_type"), values.get("icmp_code")
+    return _flow({field: values.get(name) for field, name in names.items()}, icmp, time)
 
 
 _JUNIPER_TEXT = re.compile(
@@ -212,10 +207,10 @@ def juniper_fields(line: str) -> Fields | None:
         if found is None:
             return {}
         names = {"src_ip": "src", "dst_ip": "dst", "protocol": "proto", "src_port": "sport", "dst_port": "dport"}
-        return _flow({field: found[name] for field, name in names.items()}, found["type"])
+        return _flow({field: found[name] for field, name in names.items()}, (found["type"], None))
     names = {"src_ip": "source-address", "dst_ip": "destination-address", "protocol": "protocol-id"}
     names |= {"src_port": "source-port", "dst_port": "destination-port"}
-    return _flow({field: values.get(name) for field, name in names.items()}, values.get("icmp-type"))
+    return _flow({field: values.get(name) for field, name in names.items()}, (values.get("icmp-type"), None))
 
 
 _END = r"(?P<{0}>\[[0-9a-fA-F:.]+\]|[\d.]+|[0-9a-fA-F:.]+)(?::(?P<{1}>\d+))?"
@@ -266,10 +261,9 @@ def palo_alto_fields(line: str) -> Fields | None:
         return {}
     if values[1] == "start":
         return None
-    fields = _flow({field: values[place] for field, place in _PALO_ALTO.items()})
     # From PAN-OS 10 on there is a time of high resolution with a zone. The other times are local, without a zone.
     exact = next(filter(_EXACT_TIME.fullmatch, values[max(_PALO_ALTO.values()) :]), None)
-    return fields | ({"timestamp": exact} if exact else {})
+    return _flow({field: values[place] for field, place in _PALO_ALTO.items()}, time=exact)
 
 
 # The names of the two interfaces, which may hold blanks, come before the length; ICMP has type and code as ports.
