@@ -39,7 +39,8 @@ class Representation(NamedTuple):
             codes = np.unique(sources, return_inverse=True)[1]
             sums, sizes = cluster_sums(self.similarity, codes)
             means = cluster_sums(sums.T, codes)[0] / np.outer(sizes, sizes)
-            return Representation(means[codes][:, codes].astype(np.float32))
+            # Rounding must not make the similarity of two windows depend on their order.
+            return Representation(((means + means.T) / 2)[codes][:, codes].astype(np.float32))
         vectors = self.vectors.copy()
         blend_by_source(vectors, sources)
         return Representation.of_vectors(vectors)

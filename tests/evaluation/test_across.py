@@ -98,6 +98,9 @@ def test_similarities_without_vectors_are_averaged_over_the_windows_of_two_sourc
     similarity = np.array([[9, 1, 2], [1, 9, 4], [2, 4, 9]], dtype=np.float32)
     blended = Representation(similarity).blended(np.array([7, 7, 3]))
     np.testing.assert_allclose(blended.similarity, [[5, 5, 3], [5, 5, 3], [3, 3, 9]])
+    uneven = np.random.default_rng(0).random((60, 60), dtype=np.float32)
+    blended = Representation(uneven + uneven.T).blended(np.arange(60) // 7)
+    assert (blended.similarity == blended.similarity.T).all()
 
 
 def test_unseen_sources_share_no_network_with_what_was_learned_from() -> None:
