@@ -240,6 +240,16 @@ for number, line, expected in [
         TCP6,
     ),
     (
+        "302020",
+        "Jul 21 2016 17:50:56: %ASA-6-302020: Built inbound ICMP connection for faddr 192.0.2.1/1(LOCAL\\joe) gaddr 203.0.113.7/0 laddr 198.51.100.7/0 type 8 code 0",
+        PING,
+    ),
+    (
+        "313008",
+        "Jul 21 2016 17:50:56: %ASA-3-313008: Denied IPv6-ICMP type=128, code=0 from 2001:db8::1 on interface 2001:db8::7",
+        PING6,
+    ),
+    (
         "106001",
         "Jul 21 2016 17:50:56: %ASA-2-106001: Inbound TCP connection denied from 192.0.2.1/40000 to 198.51.100.7/23 flags SYN  on interface outside",
         TCP,

@@ -98,7 +98,59 @@ VARIANTS.add(
     '"version","account","interfaceid","sourceaddress","destinationaddress","sourceport","destinationport","protocol","numpackets","numbytes","starttime","endtime","action","logstatus"\n"2","1","eni","192.0.2.1","198.51.100.7","40000","23","6","1","40","1469123456","1469123500","REJECT","OK"\n',
     [TCP],
 )
-VARIANTS.add("vpc csv comma", table(V2, R2).replace(" ", ","), [TCP])
+NO_TYPE = (*TCP[:2], 1, 65535, 0)
+VPC_ROWS = [R2, R2.replace("40000 23 6", "0 0 1"), "2 1 eni-0a1 - - - - - - - 1469123456 1469123500 - NODATA"]
+VARIANTS.add(
+    "vpc with commas",
+    "\n".join([V2, *VPC_ROWS]).replace(" ", ","),
+    [TCP, NO_TYPE],
+    rejected=0,
+    skipped=1,
+    format="aws-vpc",
+)
+VARIANTS.add(
+    "vpc json",
+    json_lines(*(dict(zip(V2.replace("-", "_").split(), row.split(), strict=True)) for row in VPC_ROWS)),
+    [TCP, NO_TYPE],
+    rejected=0,
+    skipped=1,
+    format="aws-vpc-json",
+)
+VARIANTS.add(
+    "vpc of Alibaba, whose log service adds the time when it wrote a record",
+    json_lines({**dict(zip(V2.split(), R2.split(), strict=True)), "__time__": SECOND + 99}),
+    [TCP],
+)
+ORACLE = {
+    "sourceAddress": "192.0.2.1",
+    "destinationAddress": "198.51.100.7",
+    "sourcePort": 40000,
+    "destinationPort": 23,
+    "protocol": 6,
+    "startTime": SECOND,
+    "status": "OK",
+}
+ORACLE_PING = ORACLE | {"protocol": 1, "sourcePort": 0, "destinationPort": 0}
+ORACLE_EVENTS = [
+    {"data": data, "source": "-", "time": "2016-07-21T17:52:00Z", "type": "com.oraclecloud.vcn.flowlogs.DataEvent"}
+    for data in (ORACLE, ORACLE_PING, {"startTime": SECOND, "status": "NODATA"})
+]
+VARIANTS.add("oracle", json_lines(*ORACLE_EVENTS), [TCP, NO_TYPE], rejected=0, skipped=1, format="oracle-vcn")
+VARIANTS.add(
+    "oracle, answer of a search",
+    json_lines(*({"datetime": 1469123520000, "logContent": event} for event in ORACLE_EVENTS)),
+    [TCP, NO_TYPE],
+)
+IPFIXCOL = {
+    "@type": "ipfix.entry",
+    "iana:flowStartMilliseconds": "2016-07-21T17:50:56.123Z",
+    "iana:sourceIPv4Address": "192.0.2.1",
+    "iana:destinationIPv4Address": "198.51.100.7",
+    "iana:protocolIdentifier": "TCP",
+    "iana:sourceTransportPort": 40000,
+    "iana:destinationTransportPort": 23,
+}
+VARIANTS.add("ipfixcol2", json_lines(IPFIXCOL), [TCP], format="ipfix-json")
 VARIANTS.add(
     "vpc no start (capture window)",
     table("srcaddr dstaddr srcport dstport protocol end", "192.0.2.1 198.51.100.7 40000 23 6 1469123500"),

@@ -140,6 +140,11 @@ VARIANTS.add(
     "dionaea tls", json_lines({**d, "connection": {"protocol": "httpd", "transport": "tls", "type": "accept"}}), [TCP]
 )
 VARIANTS.add(
+    "dionaea: SIP reports a client as a connection that goes out",
+    json_lines({**d, "connection": {"protocol": "SipSession", "transport": "udp", "type": "connect"}, "dst_port": 53}),
+    [UDP],
+)
+VARIANTS.add(
     "dionaea connect skipped",
     json_lines({**d, "connection": {"protocol": "x", "transport": "tcp", "type": "connect"}}, d),
     [TCP],

@@ -469,6 +469,37 @@ VARIANTS.add(
     [TCP],
 )
 VARIANTS.add(
+    "azure, ICMP has no type",
+    azure("FlowLogFlowEvent", flows=[{"flowTuples": ["1469123456000,192.0.2.1,198.51.100.7,0,0,1,I,D,NX,0,0,0,0"]}]),
+    [(*TCP[:2], 1, 65535, 0)],
+)
+VARIANTS.add(
+    "a missing value in one place, the value in another",
+    json_lines(
+        {
+            "source": "-",
+            "data": {"source_ip": "192.0.2.1"},
+            "dst_ip": "198.51.100.7",
+            "ts": SECOND,
+            "proto": 6,
+            "sport": 40000,
+            "dport": 23,
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
+    "firewall lines in Loki",
+    json_lines(
+        {
+            "labels": {},
+            "line": "[UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.7 PROTO=TCP SPT=40000 DPT=23",
+            "timestamp": ISO,
+        }
+    ),
+    [TCP],
+)
+VARIANTS.add(
     "azure, cut tuple",
     azure("FlowLogFlowEvent", flowRecords={"flows": [{"flowGroups": [{"flowTuples": ["1469123456000,192.0.2.1"]}]}]}),
     [],

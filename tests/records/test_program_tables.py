@@ -548,9 +548,11 @@ VARIANTS.add(
 )
 VARIANTS.add(
     "masscan udp",
-    "#masscan\nopen udp 53 192.0.2.1 1469123456\nclosed tcp 22 192.0.2.1 1469123456\n# end\n",
+    "#masscan\nopen udp 53 192.0.2.1 1469123456\nclosed tcp 22 192.0.2.1 1469123456\n"
+    "banner udp 53 192.0.2.1 1469123456 dns-ver bind 9\n# end\n",
     [("192.0.2.1", "240.0.0.0", 17, 0, 53)],
-    skipped=3,
+    rejected=0,
+    skipped=4,
 )
 VARIANTS.add(
     "masscan icmp",

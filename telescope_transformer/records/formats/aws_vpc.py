@@ -1,8 +1,8 @@
-"""Flow logs of an AWS VPC, as text or as Parquet.
+"""Flow logs of an AWS VPC, as text, JSON or Parquet, and those of Alibaba Cloud, which have the same names.
 
 Values in the text are separated by blanks. A header line names the columns; without one, the columns are those of the
-default format. Column names in Parquet have underscores instead of hyphens. CloudWatch exports lines of the default
-format as messages in JSON.
+default format. In Parquet, in tables that Athena writes and in JSON, names have underscores instead of hyphens.
+CloudWatch exports lines of the default format as messages in JSON.
 
 Format: docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html. Rows with the status NODATA or SKIPDATA are not
 flows. Flow logs do not contain the ICMP type: both ports are 0, and the type is unknown. If a packet passes an
@@ -21,9 +21,10 @@ import pyarrow.compute as pc
 from telescope_transformer.records.columnar import checked_batches
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.formats.text_tables import Raw, TextTable, flow_rows, read_table
+from telescope_transformer.records.formats.text_tables import Raw, TextTable, flow_rows, read_table, sniffer
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.lines import as_utf8
+from telescope_transformer.records.nulls import is_null
 from telescope_transformer.records.validation import Chunk, Validator
 
 _COLUMNS = {
@@ -103,10 +104,16 @@ def columnar_chunks(
         yield validator.chunk(raw, rows, skipped=len(numbers) - len(rows))
 
 
+_STATUS = _COLUMNS["_status"]
+_DELIMITED = [sniffer(replace(_WITH_HEADER, marks=(*_WITH_HEADER.marks, status))) for status in _STATUS]
+
+
 def sniff(head: bytes) -> bool:
     """Whether the first line is a flow log's header, or a record in the default format."""
     first = as_utf8(head).lstrip().split(b"\n", 1)[0].split()
-    return {b"srcaddr", b"dstaddr", b"start"} <= set(first) or _headless(head) is not None
+    if {b"srcaddr", b"dstaddr", b"start"} <= set(first) or _headless(head) is not None:
+        return True
+    return any(is_flow_log(head) for is_flow_log in _DELIMITED)
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
@@ -117,27 +124,33 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 FORMAT = Format("aws-vpc", sniff, read)
 
 
-def matches_message(record: Mapping[str, Any]) -> bool:
-    """Whether an object is a CloudWatch event whose message is a record in the default format."""
+def _message(record: Mapping[str, Any]) -> "re.Match[bytes] | None":
+    """The record in the default format that a CloudWatch event holds as its message."""
     message = record.get("message", record.get("@message"))
-    return isinstance(message, str) and _DEFAULT_LINE.match(message.encode("utf-8", "replace")) is not None
+    return _DEFAULT_LINE.match(message.encode("utf-8", "replace")) if isinstance(message, str) else None
 
 
-def message_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of the message of an event; None if it is not a flow."""
-    message = str(record.get("message", record.get("@message")))
-    line = _DEFAULT_LINE.match(message.encode("utf-8", "replace"))
-    if line is None:
-        return None
-    values = dict(zip(_DEFAULT_NAMES, message.split()[len(line["before"].split()) :], strict=False))
-    if values.get("log-status") != "OK":
-        return None
-    fields: dict[str, Any] = {
-        field: values[columns[-1]] for field, columns in _COLUMNS.items() if columns[-1] in values
+def matches_json(record: Mapping[str, Any]) -> bool:
+    """Whether an object is a record with a status, or a CloudWatch event whose message is one."""
+    has_names = all(name in record for name in _WITH_HEADER.marks) and any(name in record for name in _STATUS)
+    return has_names or _message(record) is not None
+
+
+def json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of a record or of the message of an event; None if it is not a flow."""
+    line = _message(record)
+    if line is not None:
+        values = [value.decode("utf-8", "replace") for value in line[0].split()[len(line["before"].split()) :]]
+        record = dict(zip(_DEFAULT_NAMES, values, strict=False))
+    fields = {
+        field: next((record[name] for name in names if not is_null(str(record.get(name)))), None)
+        for field, names in _COLUMNS.items()
     }
-    if values["protocol"] in ("1", "58"):
+    if fields.pop("_status") in ("NODATA", "SKIPDATA"):
+        return None
+    if str(fields["protocol"]) in ("1", "58"):
         fields |= {"src_port": None, "dst_port": None}
     return fields
 
 
-MESSAGE_DIALECT = Dialect("aws-vpc-json", matches_message, message_fields)
+JSON_DIALECT = Dialect("aws-vpc-json", matches_json, json_fields)

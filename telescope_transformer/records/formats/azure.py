@@ -1,7 +1,7 @@
 """Flow logs of Azure: of network security groups (versions 1 and 2) and of virtual networks.
 
 Each object holds many flows, each a text of values separated by commas. Only incoming flows are read. Azure writes a
-flow again while it lasts and when it ends; only the first of these entries is read.
+flow again while it lasts and when it ends; only the first of these entries is read. The ICMP type is not given.
 Formats: learn.microsoft.com/azure/network-watcher, "NSG flow logs" and "Virtual network flow logs" (log format).
 """
 
@@ -16,6 +16,7 @@ _DIRECTION = 6
 # Position of the state of a flow. Version 1 of the logs of security groups has no state.
 _STATE = {_GROUPS: 8, _NETWORKS: 7}
 _PROTOCOLS = {"T": "tcp", "U": "udp"}
+_ICMP = ("1", "58")
 _DEEPEST = 8
 
 
@@ -46,6 +47,8 @@ def fields(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         if values[_DIRECTION] == "O" or "".join(values[place : place + 1]) not in ("", "B", "D"):
             continue
         flow: dict[str, Any] = {field: values[position] for field, position in _PLACES.items()}
+        if flow["protocol"] in _ICMP:
+            flow |= {"src_port": None, "dst_port": None}
         flows.append(flow | {"protocol": _PROTOCOLS.get(flow["protocol"], flow["protocol"])})
     return flows or None
 

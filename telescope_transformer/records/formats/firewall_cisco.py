@@ -29,14 +29,18 @@ _ASA_FORMS = [
         # 710003, 710005, 710006
         r"(?P<proto>\b[\w-]{1,20}) (?:access denied by ACL|request discarded) from SRC(?:/(?P<sport>\d+))? to "
         r"\S+?:DST(?:/(?P<dport>\d+)|\s|$)",
-        # 313001: the destination is the interface itself.
-        r"Denied ICMP type=(?P<type>\d+), code=(?P<code>\d+) from SRC on interface (?P<name>\S+)",
+        # 313001, 313008: the destination is the interface itself.
+        r"Denied (?:IPv6-)?ICMP(?:v6)? type=(?P<type>\d+), code=(?P<code>\d+) from SRC on interface "
+        r"(?P<name>\S+)",
         # 302013, 302015: the translated address follows in brackets.
         r"Built inbound (?P<proto>TCP|UDP) connection \d+ for \S+?:SRC/(?P<sport>\d+) ?\([^()]*\)(?:\([^()]*\))? "
         r"to \S+?:DST/(?P<dport>\d+) ?\(",
+        # 302020: the foreign address, the translated and the local one, each with a number that is not a port.
+        r"Built inbound (?P<proto>ICMP) connection \d* ?for faddr SRC/\d+(?:\([^()]*\))? gaddr \S+ laddr DST/\d+"
+        r"(?:\([^()]*\))?(?: type (?P<type>\d+) code (?P<code>\d+))?",
     )
 ]
-_ASA_BEGINS = re.compile(r"%?\b(?:ASA|FTD|PIX|FWSM)-(?:\w+-)?\d-(106\d{3}|71000[356]|313001|30201[35]):")
+_ASA_BEGINS = re.compile(r"%?\b(?:ASA|FTD|PIX|FWSM)-(?:\w+-)?\d-(106\d{3}|71000[356]|31300[18]|30201[35]|302020):")
 
 
 def asa_fields(line: str) -> Fields | None:

@@ -1,8 +1,8 @@
-"""Flows as JSON of yaf with super_mediator, nProbe, pmacct and nfdump.
+"""Flows as JSON of yaf with super_mediator, IPFIXcol2, nProbe, pmacct and nfdump.
 
-super_mediator uses the element names of IPFIX, nProbe those of NetFlow version 9; pmacct and nfdump use others. If
-a record holds the ICMP type and code as one number (`icmpTypeCodeIPv4`, nProbe's `ICMP_TYPE`), that number is
-type * 256 + code, as in the destination port of NetFlow.
+super_mediator and IPFIXcol2 use the element names of IPFIX (IPFIXcol2 with `iana:` before them), nProbe those of
+NetFlow version 9; pmacct and nfdump use others. If a record holds the ICMP type and code as one number
+(`icmpTypeCodeIPv4`, nProbe's `ICMP_TYPE`), that number is type * 256 + code, as in the destination port of NetFlow.
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,10 @@ def _with_icmp(fields: dict[str, Any], type_and_code: Any) -> dict[str, Any]:
 
 
 def _inner(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The flow itself, which super_mediator wraps in `flows`."""
+    """The flow itself, which super_mediator wraps in `flows`, by the plain names of its elements."""
     flows = record.get("flows")
+    if "@type" in record:
+        return {name.removeprefix("iana:"): value for name, value in record.items()}
     return flows if isinstance(flows, dict) else record
 
 
@@ -50,6 +52,7 @@ def ipfix_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
         "dst_port": flow.get("destinationTransportPort"),
         "packets": _first(flow, "packetDeltaCount", "packetTotalCount"),
         "bytes": _first(flow, "octetDeltaCount", "octetTotalCount"),
+        "ttl": _first(flow, "ipTTL", "minimumTTL"),
         "tcp_flags": _first(flow, "initialTCPFlags", "tcpControlBits"),
         "tcp_seq": flow.get("tcpSequenceNumber"),
         "icmp_type": _first(flow, "icmpTypeIPv4", "icmpTypeIPv6"),

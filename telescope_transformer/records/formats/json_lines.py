@@ -5,8 +5,11 @@ from typing import Any, NamedTuple
 
 from telescope_transformer.records.columns import ALIASES, DEEPEST, is_clock_zone, meanings, says_place
 from telescope_transformer.records.json_records import PLACE, ZONE, Dialect
+from telescope_transformer.records.nulls import is_null
 
 _PRESENT = ("timestamp", "src_ip")
+_WORST = DEEPEST + 1
+"""More names than are ever dropped: a missing value counts only if no other place has the field."""
 
 
 class _Found(NamedTuple):
@@ -71,7 +74,9 @@ def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
             field = ZONE if meant == "timezone" and not is_clock_zone(path) else meant
             if value is None and field == "dst_ip":
                 # A destination of null counts as a missing value, but a file may have no destination at all.
-                _keep_better(best, field, _Found(dropped, 2 * len(ALIASES[field]), ""))
+                _keep_better(best, field, _Found(_WORST, 0, ""))
+            elif isinstance(value, str) and is_null(value):
+                _keep_better(best, field, _Found(_WORST, 0, value))
             elif value is not None:
                 _keep_better(best, field, _Found(dropped, rank, value))
     fields = {field: best[field].value if field in best else None for field in (*ALIASES, ZONE)}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.delimited import Layout, Table, text_rows
@@ -29,12 +30,13 @@ def matches(record: Mapping[str, Any]) -> bool:
 
 
 def fields(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The fields of the open ports of a host. Banners are left out."""
+    """The fields of the open ports of a host. Banners and closed ports are left out."""
     if "rec_type" in record:
-        open_ports = [record] if record["rec_type"] == "status" else []
+        data = record.get("data")
+        ports = [{**record, **data}] if record["rec_type"] == "status" and isinstance(data, dict) else []
     else:
-        ports = record.get("ports") or []
-        open_ports = [port for port in ports if isinstance(port, dict) and "service" not in port]
+        ports = [port for port in record.get("ports") or [] if isinstance(port, dict) and "service" not in port]
+    open_ports = [port for port in ports if port.get("status") != "closed"]
     found = [
         {
             "timestamp": record.get("timestamp"),
@@ -78,9 +80,12 @@ def read_list(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     for batch in text_rows(TextBlocks(file.blocks(), file.name), table):
         open_ports = np.array([state == b"open" for state in batch.columns["state"].to_pylist()], dtype=bool)
         mask = open_ports.nonzero()[0]
+        # A line with a banner has further columns.
+        is_banner = pc.starts_with(batch.malformed["value"], "banner ")
+        malformed = batch.malformed.filter(pc.invert(is_banner))
         raw = {name: column.take(mask) for name, column in batch.columns.items() if name != "state"}
-        left_out = len(open_ports) - len(mask)
-        yield validator.chunk(raw, batch.rows[mask], batch.malformed, batch.skipped + left_out)
+        left_out = len(open_ports) - len(mask) + batch.malformed.num_rows - malformed.num_rows
+        yield validator.chunk(raw, batch.rows[mask], malformed, batch.skipped + left_out)
 
 
 LIST_FORMAT = Format("masscan-list", sniff_list, read_list)
