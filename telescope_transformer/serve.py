@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 from telescope_transformer.errors import InputError
 from telescope_transformer.report import analyses_below, read_folder, render_report
 from telescope_transformer.report.search import SourceSearch
-from telescope_transformer.report.words import EPOCH
+from telescope_transformer.words import EPOCH
 
 LOOPBACK = "127.0.0.1"
 HTTP_PORT = 80

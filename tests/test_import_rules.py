@@ -15,6 +15,7 @@ ORDER = (
     "files",
     "memory",
     "progress",
+    "words",
     "numba_cache",
     "metrics",
     "fields",

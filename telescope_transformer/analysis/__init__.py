@@ -13,7 +13,7 @@ from telescope_transformer.analysis.run import analyze, describe, threshold_swee
 from telescope_transformer.analysis.settings import AnalysisSettings, say_nothing
 from telescope_transformer.analysis.tables import sources_table, windows_table
 from telescope_transformer.analysis.work import working_in
-from telescope_transformer.report.words import counted
+from telescope_transformer.words import counted
 
 __all__ = [
     "Analysis",

@@ -39,9 +39,9 @@ from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.placement import SMALLEST_CONFIDENCE
 from telescope_transformer.preparation import EngineSettings, read_heads
-from telescope_transformer.report.words import clusters_in_words, counted
 from telescope_transformer.similarity import Nearest, add_to_sums, blend_by_source, row_blocks, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
+from telescope_transformer.words import clusters_in_words, counted, percent
 
 # Work of the search: number of restarts times squared number of windows. It takes under a minute on one core.
 SEARCH_CELLS = 2e8
@@ -282,7 +282,7 @@ def cluster(
     if n_assigned:
         say(
             f"{_in_words(labels[core])} in all; the proof covers {counted(len(first), 'window')}, "
-            f"the other {found['assigned_share']:.1%} joined the clusters that attract them"
+            f"the other {percent(found['assigned_share'])} joined the clusters that attract them"
         )
     return labels, found
 

@@ -19,8 +19,8 @@ from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.manifest import MANIFEST
-from telescope_transformer.report.words import counted
 from telescope_transformer.windows import Windows
+from telescope_transformer.words import counted
 
 # Windows that are embedded at a time: 8 MB of vectors. Batches stay within a block, so that the embeddings are the
 # same to the last bit for any number of shards.

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.errors import InputError
 from telescope_transformer.files import write_text
-from telescope_transformer.report.words import counted
 from telescope_transformer.similarity import embedding_matrix
+from telescope_transformer.words import counted
 
 
 def cluster_file(

@@ -53,7 +53,7 @@ from telescope_transformer.report import name_clusters
 from telescope_transformer.report.days import main_span
 from telescope_transformer.report.granularity import walk_thresholds
 from telescope_transformer.report.services import service_texts
-from telescope_transformer.report.words import counted
+from telescope_transformer.words import counted
 
 
 def analyze(

@@ -47,7 +47,7 @@ def embed(
     from telescope_transformer.cli.options import tell
     from telescope_transformer.embedding import embed_files, load_model
     from telescope_transformer.preparation import EngineSettings
-    from telescope_transformer.report.words import counted
+    from telescope_transformer.words import counted
 
     if output is None:
         _into_folder(windows, model, adapt, adapt_steps, EngineSettings(engine, master, memory_limit))

@@ -44,7 +44,7 @@ def export(
     """
     from telescope_transformer.cli.options import tell
     from telescope_transformer.export import ExportOptions, export_clusters
-    from telescope_transformer.report.words import counted
+    from telescope_transformer.words import counted
 
     options = ExportOptions(
         tlp=tlp,

@@ -37,6 +37,7 @@ def prepare(
     from telescope_transformer.preparation import EngineSettings, PreparationSettings, WindowSettings, read_manifest
     from telescope_transformer.preparation import prepare as prepare_dataset
     from telescope_transformer.records import scan_records
+    from telescope_transformer.words import counted
 
     scan = scan_records(inputs, **reading.arguments(keep_going=keep_going))
     cut = WindowSettings(cutting.window, cutting.min_records, cutting.session_gap, splits, seed)
@@ -48,10 +49,11 @@ def prepare(
     tell(scan.summary())
     counts = manifest.ingests[-1].counts
     tell(
-        f"{counts['windows']:,} windows of {counts['records_in_windows']:,} records; left out for being short: "
-        f"{counts['records_left_out']:,} records, {counts['sources_left_out']:,} of {counts['sources']:,} sources"
+        f"{counted(counts['windows'], 'window')} of {counted(counts['records_in_windows'], 'record')}; left out for "
+        f"being short: {counted(counts['records_left_out'], 'record')}, {counts['sources_left_out']:,} of "
+        f"{counted(counts['sources'], 'source')}"
     )
     for split, found in manifest.split_counts().items():
-        tell(f"{split}: {found['windows']:,} windows, {found['records']:,} records")
+        tell(f"{split}: {counted(found['windows'], 'window')}, {counted(found['records'], 'record')}")
     if not keep_going:
         scan.raise_if_damaged()

@@ -19,7 +19,8 @@ def simulate(
     Example: telescope simulate --output flows.parquet --sources 2000 --seed 0
     """
     from telescope_transformer.simulation import SimulationSettings, write_simulation
+    from telescope_transformer.words import counted
 
     settings = SimulationSettings(sources, seed, records_per_source, days, telescope)
     rows = write_simulation(output, settings)
-    typer.echo(f"{rows:,} flow records of {sources:,} sources in {output}")
+    typer.echo(f"{counted(rows, 'flow record')} of {counted(sources, 'source')} in {output}")

@@ -23,7 +23,7 @@ from telescope_transformer.report.names import plain_name
 from telescope_transformer.report.phrases import MAJORITY, place_words
 from telescope_transformer.report.reasons import why_together
 from telescope_transformer.report.sources import without_lone_short
-from telescope_transformer.report.words import counted
+from telescope_transformer.words import counted
 
 # Ids are derived from what they identify (UUID version 5; STIX 2.1, section 2.9), so a repeated export updates objects
 # instead of duplicating them. This namespace was drawn at random once and must never change.

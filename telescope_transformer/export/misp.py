@@ -10,7 +10,7 @@ from telescope_transformer.export.members import Members, stable_uuid, utc
 from telescope_transformer.export.options import ExportOptions
 from telescope_transformer.extras import require
 from telescope_transformer.labels import kind_of
-from telescope_transformer.report.words import counted
+from telescope_transformer.words import counted
 
 # The MISP galaxy cluster for each tool whose mark `labels.tools` recognises.
 GALAXIES = {

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer.export.members import Members
 from telescope_transformer.export.options import ExportOptions
-from telescope_transformer.report.words import iso_time
+from telescope_transformer.words import iso_time
 
 TIMES = ("first_seen", "last_seen")
 # Spreadsheets treat a cell that begins like this as a formula (OWASP, CSV Injection).

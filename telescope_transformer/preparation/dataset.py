@@ -26,6 +26,7 @@ from telescope_transformer.preparation.reader import DESTINATIONS, read_destinat
 from telescope_transformer.preparation.settings import PreparationSettings
 from telescope_transformer.preparation.staging import Staged, stage
 from telescope_transformer.preparation.writer import SOURCES, ShardFile, Tally, add_days, write_shard
+from telescope_transformer.words import counted
 
 
 class Scan(Protocol):
@@ -176,7 +177,7 @@ def _why_nothing(scan: Scan, settings: PreparationSettings) -> str:
     """Explain why there is no dataset, with the first rejected row of each kind."""
     least = settings.windows.min_records
     reason = (
-        f"no source has {least} records, the minimum for a window: there is nothing to prepare"
+        f"no source has {counted(least, 'record')}, the minimum for a window: there is nothing to prepare"
         if scan.counts.kept
         else "no flow record was kept: there is nothing to prepare"
     )
@@ -190,7 +191,7 @@ def _agreed(settings: PreparationSettings, before: Manifest | None) -> Preparati
     if settings.windows != before.settings:
         raise DatasetError(f"the dataset has {before.settings}, the append asks for {settings.windows}")
     if settings.shards not in (None, before.shards):
-        raise DatasetError(f"the dataset has {before.shards} shards, the append asks for {settings.shards}")
+        raise DatasetError(f"the dataset has {counted(before.shards, 'shard')}, the append asks for {settings.shards}")
     return PreparationSettings(settings.windows, settings.engine, before.shards, settings.labels)
 
 
@@ -218,7 +219,7 @@ def _stage(
         if dropped:
             say(f"dropping {', '.join(dropped)}: the dataset does not have it")
         staged.fields, staged.annotations = before.fields, before.annotations
-    say(f"cutting {staged.records:,} flow records into windows (shards: {staged.shards})")
+    say(f"cutting {counted(staged.records, 'flow record')} into windows (shards: {staged.shards})")
     return staged
 
 

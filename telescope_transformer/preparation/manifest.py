@@ -14,6 +14,7 @@ from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.preparation.settings import SPLITS, WHOLE, WindowSettings
 from telescope_transformer.preparation.writer import ShardFile
+from telescope_transformer.words import counted
 
 # Increased when older releases would misread the dataset. Version 3 lists all services of each source.
 SCHEMA_VERSION = 3
@@ -114,7 +115,7 @@ def read_manifest(directory: str | Path) -> Manifest:
     named = [*(file.path for file in manifest.files), *manifest.source_files]
     missing = [path for path in named if not (directory / path).is_file()]
     if missing:
-        raise DatasetError(f"{directory} is incomplete: {missing[0]} and {len(missing) - 1} other files are missing")
+        raise DatasetError(f"{directory} lacks {counted(len(missing), 'file')} of its manifest, such as {missing[0]}")
     return manifest
 
 

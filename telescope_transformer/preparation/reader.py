@@ -13,6 +13,7 @@ from telescope_transformer.preparation.manifest import Manifest, read_manifest
 from telescope_transformer.preparation.settings import SPLITS, WHOLE
 from telescope_transformer.preparation.writer import ShardFile, merged_sources, window_schema
 from telescope_transformer.windows import Windows
+from telescope_transformer.words import counted
 
 if TYPE_CHECKING:
     import datasets
@@ -162,4 +163,4 @@ def _batches(directory: Path, file: ShardFile, schema: pa.Schema, size: int) -> 
     except (pa.ArrowException, OSError, KeyError) as error:
         raise DatasetError(f"{path} is damaged: {error}") from error
     if found != file.windows:
-        raise DatasetError(f"{path} has {found} windows, the manifest says {file.windows}")
+        raise DatasetError(f"{path} has {counted(found, 'window')}, the manifest says {file.windows}")

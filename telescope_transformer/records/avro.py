@@ -16,6 +16,7 @@ from telescope_transformer.extras import require
 from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.rejects import escaped
+from telescope_transformer.words import counted
 
 _MAGIC, _SYNC_BYTES = b"Obj\x01", 16
 _MOST_METADATA = 1 << 20
@@ -47,7 +48,7 @@ def _read_long(stream: BinaryIO) -> int:
 def _read_bytes(stream: BinaryIO, largest: int) -> bytes:
     size = _read_long(stream)
     if not 0 <= size <= largest:
-        raise ValueError(f"a length of {size} bytes")
+        raise ValueError(f"a length of {counted(size, 'byte')}")
     data = stream.read(size)
     if len(data) != size:
         raise EOFError("the file ends within a block")
@@ -63,7 +64,7 @@ def _read_header(stream: BinaryIO) -> tuple[dict[str, bytes], bytes]:
         if count < 0:
             _read_long(stream)
         if abs(count) + len(metadata) > 1000:
-            raise ValueError(f"{abs(count)} metadata entries")
+            raise ValueError(counted(abs(count), "metadata entry", "metadata entries"))
         for _ in range(abs(count)):
             key = _read_bytes(stream, _MOST_METADATA).decode("utf-8")
             metadata[key] = _read_bytes(stream, _MOST_METADATA)
@@ -120,7 +121,7 @@ def _snappy(data: bytes) -> bytes:
         if byte < 0x80:
             break
     if size > _LARGEST_BLOCK:
-        raise ValueError(f"a block of {size} bytes")
+        raise ValueError(f"a block of {counted(size, 'byte')}")
     return pa.Codec("snappy").decompress(data[:-4], size, asbytes=True)
 
 
@@ -182,7 +183,7 @@ class AvroFile:
         content = _unpacked(packed, self._codec)
         # The check of the schema ensures that each record takes at least one byte.
         if not 0 <= count <= len(content):
-            raise ValueError(f"{count} records in {len(content)} bytes")
+            raise ValueError(f"{counted(count, 'record')} in {counted(len(content), 'byte')}")
         if stream.read(_SYNC_BYTES) != self._sync:
             raise ValueError("a block does not end with the file's sync marker")
         inner = io.BytesIO(content)

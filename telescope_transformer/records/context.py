@@ -10,6 +10,7 @@ import numpy as np
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.rejects import printable
 from telescope_transformer.records.sensors import SensorNames
+from telescope_transformer.words import counted
 
 if TYPE_CHECKING:
     from telescope_transformer.records.validation import Chunk
@@ -107,11 +108,12 @@ class ReadContext:
             notes.append(f"{', '.join(first + more)}: {text}" if files else text)
         for name, left in self._left_out.items():
             example = f"(first: {left.value!r} in {left.file})"
-            notes.append(f"{left.times:,} values of {name} could not be read and are left empty {example}")
+            notes.append(f"left empty, because not readable: {counted(left.times, 'value')} of {name} {example}")
         if self._not_ip:
             common = self._not_ip.most_common(_ETHERTYPES_NAMED)
             named = ", ".join(f"{count:,} of {describe_ethertype(ethertype)}" for ethertype, count in common)
-            notes.append(f"{self._not_ip.total():,} packets that are not IP are skipped: {named}")
+            packets = counted(self._not_ip.total(), "packet that is not IP", "packets that are not IP")
+            notes.append(f"skipped {packets}: {named}")
         return notes
 
 

@@ -21,6 +21,7 @@ from telescope_transformer.records.splitting import (
     measure,
     split_rows,
 )
+from telescope_transformer.words import counted
 
 _DELIMITERS = b",\t;|\x01\x1f^"
 """Ctrl-A separates values in the text tables of Hive."""
@@ -363,7 +364,7 @@ class Table:
         reasons = [
             "a quote is not closed"
             if kinds[place] == OPEN_QUOTE
-            else f"{counts[place]} columns where {expected} are expected"
+            else f"{counted(int(counts[place]), 'column')} where {expected} are expected"
             for place in places
         ]
         rejects = rejects_table(self._name, places + self.next_row, ["row"] * len(places), texts, reasons)

@@ -20,6 +20,7 @@ from telescope_transformer.records.rejects import REJECTS_SCHEMA, RejectLog, esc
 from telescope_transformer.records.schema import REQUIRED_FIELDS, flow_schema
 from telescope_transformer.records.telescope import Telescope
 from telescope_transformer.records.validation import Chunk
+from telescope_transformer.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -143,12 +144,12 @@ class RecordScan:
             named = "; ".join(f"{Path(left.path).name}: {left.reason}" for left in self._passed_over[:_SKIPPED_NAMED])
             others = len(self._passed_over) - _SKIPPED_NAMED
             notes.append(
-                f"passed over {len(self._passed_over):,} files that hold no flow records ({escaped(named)[:1000]}"
+                f"passed over {counted(len(self._passed_over), 'file')} without flow records ({escaped(named)[:1000]}"
                 f"{f'; and {others:,} more' if others > 0 else ''})"
             )
         notes += self._rejects.kinds()
         if self._rejects.unlisted:
-            notes.append(f"{self._rejects.unlisted} further rejected rows are counted but not listed")
+            notes.append(f"counted but not listed: {counted(self._rejects.unlisted, 'further rejected row')}")
         return notes
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -266,9 +267,10 @@ class RecordScan:
 
 
 def _summary(counts: Counts, notes: Sequence[str], damage: Sequence[DamagedInput]) -> str:
-    lines = [f"read {counts.read:,} flow records = kept {counts.kept:,} + rejected {counts.rejected:,}"]
+    lines = [f"read {counted(counts.read, 'flow record')} = kept {counts.kept:,} + rejected {counts.rejected:,}"]
     if counts.skipped:
-        lines.append(f"skipped {counts.skipped:,} entries that are not flow records of traffic to the telescope")
+        entries = counted(counts.skipped, "entry that is not a flow record", "entries that are not flow records")
+        lines.append(f"skipped {entries} of traffic to the telescope")
     return "\n".join([*lines, *notes, *(f"warning: {found}" for found in damage)])
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer.report.folder import Folder
 from telescope_transformer.report.news import GROWTH
-from telescope_transformer.report.words import counted, joined
+from telescope_transformer.words import counted, joined
 
 # A cluster continues in the cluster that has more than half of its sources, counting only sources in both analyses.
 # With half or less, two clusters could both claim to continue it.

@@ -18,7 +18,7 @@ from telescope_transformer.report.names import plain_name
 from telescope_transformer.report.news import KINDS, Change, Period, change_of, period_of, traffic_of
 from telescope_transformer.report.phrases import SPELT_SERVICES, majority
 from telescope_transformer.report.sentences import sentence_of, sentences
-from telescope_transformer.report.words import counted, day_text
+from telescope_transformer.words import counted, day_text
 
 # The constants below are our choices, made by reading first screens of real telescopes.
 # The most lines of each kind on the first screen. The table lists all clusters.

@@ -26,7 +26,7 @@ from telescope_transformer.report.phrases import (
 )
 from telescope_transformer.report.reasons import why_together
 from telescope_transformer.report.services import PROTOCOL_NAMES
-from telescope_transformer.report.words import MONTHS
+from telescope_transformer.words import MONTHS
 
 TOOL_WORDS = {
     "mirai": "Mirai-like",

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from telescope_transformer.extras import require
 from telescope_transformer.report.news import KINDS
 from telescope_transformer.report.page_data import ReportData
-from telescope_transformer.report.words import counted
+from telescope_transformer.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from telescope_transformer.report.words import EPOCH, duration, joined, rounded, spoken_day
+from telescope_transformer.words import EPOCH, duration, joined, rounded, spoken_day
 
 # A cluster is named after a label or tool if half of its windows have it. "Mostly" means half of the records.
 MAJORITY = 0.5

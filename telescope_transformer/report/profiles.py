@@ -19,7 +19,7 @@ from telescope_transformer.report.services import protocol_name, service_name
 from telescope_transformer.report.targets import target_profiles
 from telescope_transformer.report.timing import activity, inter_arrivals, rhythm, timing_profile
 from telescope_transformer.report.window_records import WindowRecords, join_records
-from telescope_transformer.report.words import iso_time
+from telescope_transformer.words import iso_time
 
 TOP = 5
 # The most services in a profile. Analysts recognise scanners by their ports, but longer lists do not fit on the page.

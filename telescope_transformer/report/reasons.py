@@ -12,7 +12,7 @@ from telescope_transformer.report.phrases import (
 )
 from telescope_transformer.report.services import protocol_name
 from telescope_transformer.report.targets import UNKNOWN_ORDER
-from telescope_transformer.report.words import counted, duration, joined
+from telescope_transformer.words import counted, duration, joined
 
 WITH_PORTS = {protocol_name(protocol) for protocol in PORT_PROTOCOLS}
 # A group of fields that explains a smaller share of the similarity (`report.why`) is not mentioned.

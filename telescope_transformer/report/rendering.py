@@ -22,7 +22,7 @@ from telescope_transformer.report.counting import codes_of, pair_counts
 from telescope_transformer.report.news import KINDS
 from telescope_transformer.report.page_data import ReportData, page_data
 from telescope_transformer.report.reliability import reliability_picture
-from telescope_transformer.report.words import counted, percent
+from telescope_transformer.words import counted, percent
 
 # The scripts are joined in this order, and each uses only those before it.
 SCRIPTS = (

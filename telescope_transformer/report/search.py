@@ -16,7 +16,7 @@ from telescope_transformer.fields import DAY
 from telescope_transformer.records.addresses import IPV4, network_of, parse_addresses
 from telescope_transformer.report.folder import Folder
 from telescope_transformer.report.sources import without_lone_short
-from telescope_transformer.report.words import day_text
+from telescope_transformer.words import day_text
 
 # The most characters of a search, and the most rows and addresses of an answer.
 LONGEST_QUERY = 200

@@ -11,7 +11,7 @@ from telescope_transformer.report.days import Days
 from telescope_transformer.report.names import plain_name
 from telescope_transformer.report.news import KINDS, Change, Period
 from telescope_transformer.report.phrases import MAJORITY, NAMED_SHARE, SPELT_SERVICES
-from telescope_transformer.report.words import counted, duration, joined, spoken_day, spoken_days
+from telescope_transformer.words import counted, duration, joined, spoken_day, spoken_days
 
 # A day is mentioned if it has three times the records of the median day. Our choice: traffic at telescopes usually
 # varies less than that from one day to the next.

@@ -17,7 +17,6 @@ from telescope_transformer.errors import InputError, NoRecordsError
 from telescope_transformer.fields import DAY
 from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.report.words import clusters_in_words, counted, iso_time
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps
 from telescope_transformer.update.certificate import current, update_certificate
@@ -29,6 +28,7 @@ from telescope_transformer.update.schema import CLOSED_COLUMNS
 from telescope_transformer.update.state import State
 from telescope_transformer.update.tails import Extension, extend
 from telescope_transformer.windows import MIN_RECORDS, WINDOW, Windows
+from telescope_transformer.words import clusters_in_words, counted, iso_time, percent
 
 Read = Callable[[Path], FlowRecords]
 
@@ -60,7 +60,7 @@ class Step:
 
     def __str__(self) -> str:
         gap = relative_gap(self.cost, self.lower_bound)
-        proof = f"of which another clustering could save {gap:.1%} at most" if gap else "the lowest possible"
+        proof = f"of which another clustering could save {percent(gap)} at most" if gap else "the lowest possible"
         took = f"{counted(self.windows, 'window')} new or grown, {counted(self.events, 'event')}, {self.seconds:.2f} s"
         return (
             f"{self.path}: {took}; now {clusters_in_words(self.clusters, self.alone)}, cost {self.cost:.4g}, {proof}"

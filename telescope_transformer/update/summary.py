@@ -29,12 +29,12 @@ from telescope_transformer.report import all_sources, name_clusters, profile_clu
 from telescope_transformer.report.news import period_of
 from telescope_transformer.report.services import with_services
 from telescope_transformer.report.why import explain_clusters
-from telescope_transformer.report.words import day_text
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 from telescope_transformer.update.certificate import current
 from telescope_transformer.update.model import Embed, StateModel, adaptation_of
 from telescope_transformer.update.state import State
+from telescope_transformer.words import day_text
 
 # The settings of a state in which no source has sent enough records for a window yet.
 BEFORE_WINDOWS: dict[str, Any] = {

@@ -57,14 +57,17 @@ def test_a_scan_counts_as_it_goes_and_lists_each_source(tmp_path: Path, csv_file
     assert "read 300 flow records = kept 300 + rejected 0" in scan.summary()
 
 
-def test_all_rejects_are_counted_but_only_some_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("telescope_transformer.records.reading.REJECTS_LISTED", 10)
+@pytest.mark.parametrize(("listed", "told"), [(10, ": 40 further rejected rows"), (49, ": 1 further rejected row\n")])
+def test_all_rejects_are_counted_but_only_some_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: int, told: str
+) -> None:
+    monkeypatch.setattr("telescope_transformer.records.reading.REJECTS_LISTED", listed)
     path = tmp_path / "a.csv"
     path.write_text("timestamp,src_ip,protocol,dst_port\n" + "x,192.0.2.1,tcp,1\n" * 50 + "1,192.0.2.1,tcp,1\n")
     records = read_records([path])
     assert records.counts == (51, 1, 50, 0)
-    assert records.rejects.num_rows == 10
-    assert "40 further rejected rows" in records.summary()
+    assert records.rejects.num_rows == listed
+    assert told in records.summary() + "\n"
 
 
 def test_files_read_by_several_workers_add_up_to_one_scan(tmp_path: Path, csv_file: Path) -> None:
@@ -78,4 +81,17 @@ def test_files_read_by_several_workers_add_up_to_one_scan(tmp_path: Path, csv_fi
     assert rows == 0
     assert sum_of_parts.counts == whole.counts == (301, 300, 1, 0)
     assert sorted(sum_of_parts.sources) == sorted(whole.sources)
-    assert "passed over 1 files" in sum_of_parts.summary()
+    assert "passed over 1 file without" in sum_of_parts.summary()
+
+
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("timestamp,src_ip,protocol,dst_port,ttl\n# a comment\n1,192.0.2.1,tcp,1,300\n")
+    (tmp_path / "README").write_text("Notes.\n")
+    told = read_records(tmp_path).summary()
+    for text in (
+        "read 1 flow record =",
+        "skipped 1 entry that is not",
+        "1 value of ttl",
+        "passed over 1 file without",
+    ):
+        assert text in told

@@ -104,7 +104,7 @@ def test_packets_that_are_not_ip_are_counted_by_their_ethertypes(tmp_path: Path)
     records = read(tmp_path, crafted.pcap([ethernet(IP), arp, arp, lldp, tree]))
     assert records.counts == (1, 1, 0, 4)
     told = records.summary()
-    assert "4 packets that are not IP are skipped: 2 of EtherType 0x0806 (ARP), 1 of " in told
+    assert "skipped 4 packets that are not IP: 2 of EtherType 0x0806 (ARP), 1 of " in told
     assert "1 of EtherType 0x88cc (LLDP)" in told
     assert "1 of IEEE 802.2" in told
 

@@ -233,7 +233,7 @@ def test_files_of_a_folder_without_flow_records_are_skipped_and_counted(tmp_path
     assert records.counts.kept == 1
     assert not records.damage
     assert [Path(source.file).name for source in records.sources] == ["conn.log"]
-    assert "passed over 4 files that hold no flow records" in records.summary()
+    assert "passed over 4 files without flow records" in records.summary()
     with pytest.raises(InputError, match="of 'dns', not of connections"):
         read_records(tmp_path / "dns.log")
 
@@ -260,7 +260,7 @@ def test_when_all_is_rejected_the_summary_says_why(tmp_path: Path) -> None:
     summary = records.summary()
     assert "3 rejected: timestamp, not a time (first: " in summary
     assert "row 1, value 'noon')" in summary
-    assert "1 rejected: row, 1 columns where 6 are expected" in summary
+    assert "1 rejected: row, 1 column where 6 are expected" in summary
     assert "a time of day without a date" in summary
 
 

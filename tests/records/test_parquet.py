@@ -61,7 +61,7 @@ def test_optional_nulls_stay_null_and_bad_ones_are_left_out_and_counted(tmp_path
     assert records.table.column("ttl").to_pylist() == [64, None, None]
     assert records.table.column("packets").to_pylist() == [1, None, 2]
     assert records.rejects.num_rows == 0
-    assert "1 values of ttl could not be read and are left empty (first: '300'" in records.summary()
+    assert "left empty, because not readable: 1 value of ttl (first: '300'" in records.summary()
 
 
 def test_a_lake_is_read_completely_and_its_partitions_are_columns(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.formats import aws_vpc
 from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.validation import Chunk
+from telescope_transformer.words import counted
 
 
 def sniff(head: bytes) -> bool:
@@ -49,7 +50,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
             read_rows += chunk.batch.num_rows + chunk.rejects.num_rows + chunk.skipped
             yield chunk
         if read_rows != expected:
-            raise DamagedInput(file.name, None, f"{read_rows:,} rows where the footer says {expected:,}")
+            raise DamagedInput(file.name, None, f"{counted(read_rows, 'row')} where the footer says {expected:,}")
 
 
 FORMAT = Format("parquet", sniff, read)

@@ -23,6 +23,7 @@ from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.links import LINK_TYPES, describe_link
 from telescope_transformer.records.packets import NOT_IP, RECORD, number32, read_packet
 from telescope_transformer.records.validation import Chunk
+from telescope_transformer.words import counted
 
 _FILE_HEADER = 24
 # Magic numbers, read in little-endian order: (whether the file is big-endian, fraction units per microsecond, bytes of
@@ -113,7 +114,7 @@ def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInpu
     if status == CORRUPT:
         return DamagedInput(file.name, offset, f"a packet claims more than {LONGEST_PACKET} bytes")
     if left:
-        return DamagedInput(file.name, offset, f"cut off within a packet, {left} bytes before the end")
+        return DamagedInput(file.name, offset, f"cut off within a packet, {counted(left, 'byte')} before the end")
     return None
 
 

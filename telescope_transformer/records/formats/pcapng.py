@@ -38,6 +38,7 @@ from telescope_transformer.records.packets import (
     read_packet,
 )
 from telescope_transformer.records.validation import Chunk
+from telescope_transformer.words import counted
 
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 _LONGEST_BLOCK = 16 << 20
@@ -246,7 +247,7 @@ def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInpu
     if status == CORRUPT:
         return DamagedInput(file.name, offset, "a block's lengths or header are not plausible")
     if left:
-        return DamagedInput(file.name, offset, f"cut off within a block, {left} bytes before the end")
+        return DamagedInput(file.name, offset, f"cut off within a block, {counted(left, 'byte')} before the end")
     return None
 
 

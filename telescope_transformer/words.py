@@ -20,9 +20,9 @@ MONTHS = [
 ]
 
 
-def counted(number: int, thing: str) -> str:
-    """A number with what it counts: "1 cluster", "2,000 clusters"."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+def counted(number: int, thing: str, several: str | None = None) -> str:
+    """A number with what it counts: "1 cluster", "2,000 clusters". Without `several`, the plural adds an "s"."""
+    return f"{number:,} {thing if number == 1 else several or thing + 's'}"
 
 
 def clusters_in_words(clusters: int, alone: int) -> str:
