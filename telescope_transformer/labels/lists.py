@@ -29,6 +29,7 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.labels.malicious import MALICIOUS, malicious_label
 from telescope_transformer.labels.periods import Period, parse_period, period_of_name
 from telescope_transformer.labels.prefixes import Entry, Prefix, PrefixLabels
+from telescope_transformer.words import counted
 
 _NO_LISTS = re.compile(r"(licen[cs]e|readme|changelog|copying)(\..*)?|.*\.md", re.IGNORECASE)
 _FAMILY_SUFFIX = re.compile(r"[-_.]?(ip)?v?[46]$", re.IGNORECASE)
@@ -110,7 +111,7 @@ def _misp_entries(path: Path, content: Any, period: Period | None, notes: list[s
         except (ValueError, TypeError):
             skipped += 1
     if skipped:
-        notes.append(f"{path}: {skipped} entries are not addresses and were skipped")
+        notes.append(f"{path}: skipped {counted(skipped, 'entry', 'entries')} other than addresses")
 
 
 def _ipset_entries(path: Path, text: str, period: Period | None, notes: list[str]) -> Iterator[Entry]:

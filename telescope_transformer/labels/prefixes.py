@@ -20,6 +20,7 @@ from telescope_transformer.fields import DAY
 from telescope_transformer.labels.malicious import is_malicious
 from telescope_transformer.labels.periods import EPOCH, REACH_DAYS, Period
 from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
+from telescope_transformer.words import counted
 
 _HALF = 0xFFFFFFFFFFFFFFFF
 # Makes days before 1970 positive. 64-bit times in microseconds span fewer days than this.
@@ -201,7 +202,7 @@ class PrefixLabels:
 
     def summary(self) -> str:
         """What was read, in lines of text: prefixes, labels, dates, ties and skipped entries."""
-        lines = [f"{self.prefix_count:,} prefixes of {len(self.names):,} labels"]
+        lines = [f"{counted(self.prefix_count, 'prefix', 'prefixes')} of {counted(len(self.names), 'label')}"]
         if self.span:
             first, last = (EPOCH + timedelta(days=day) for day in self.span)
             lines.append(f"dated entries from {first} to {last} label records up to {REACH_DAYS} days from their date")

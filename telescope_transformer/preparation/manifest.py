@@ -115,7 +115,7 @@ def read_manifest(directory: str | Path) -> Manifest:
     named = [*(file.path for file in manifest.files), *manifest.source_files]
     missing = [path for path in named if not (directory / path).is_file()]
     if missing:
-        raise DatasetError(f"{directory} lacks {counted(len(missing), 'file')} of its manifest, such as {missing[0]}")
+        raise DatasetError(f"{directory} is incomplete: {counted(len(missing), 'file')} missing, such as {missing[0]}")
     return manifest
 
 

@@ -34,7 +34,7 @@ def test_a_misp_warning_list(tmp_path: Path) -> None:
     (folder / "list.json").write_text(json.dumps(content))
     labels = read_labels(tmp_path)
     assert labels.label(pa.array(["192.0.2.9", "2001:db8::1"])).to_pylist() == ["acme-scanners"] * 2
-    assert "1 entries are not addresses" in labels.notes[0]
+    assert "skipped 1 entry other than addresses" in labels.notes[0]
 
 
 def test_an_ipset_file(tmp_path: Path) -> None:
