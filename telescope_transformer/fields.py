@@ -51,14 +51,14 @@ FIELDS = (
             # If a record also has the time it was written, its start time is preferred.
             "eventstart flowstartmilliseconds flowstartmicroseconds flowstartnanoseconds flowstartseconds "
             "flowstart flowstarttimestamp timeflowstartns timeflowstartms timeflowstart netflowfirstswitched "
-            "timestampstart jsonpayloadstarttime starttime utctime timeutc timestamputc datetimeutc timestamp ts "
-            "time datetime start firstseen first logtime stime firstswitched eventtime eventstarttime "
-            "starttimestamp timestampstr timestampts epoch epochtime unixtime frametimeepoch frametimeutc "
-            "frametime timegenerated timereceivedns timereceived stampinserted firstpacket startedat createdat "
-            "datefirstseen timestart tsstart eventtimestamp attacktime timestampus timestampms flowstarttimet "
-            "flowstarttime begin begintime sessionstart connectiontime connecttime occurredat detectedat "
-            "observedat observationtime capturedat capturetime packettime utctimestamp isotime timeiso "
-            "timestampiso tstamp logtimestamp loggedat recordedat receivedat eventdate date"
+            "timestampstart jsonpayloadstarttime starttime eventstarttime flowstarttimet flowstarttime starttimestamp "
+            "timestart tsstart begintime sessionstart start utctime timeutc timestamputc datetimeutc timestamp ts "
+            "time datetime firstseen first logtime stime firstswitched eventtime timestampstr timestampts epoch "
+            "epochtime unixtime frametimeepoch frametimeutc frametime timegenerated timereceivedns timereceived "
+            "stampinserted firstpacket startedat createdat datefirstseen eventtimestamp attacktime timestampus "
+            "timestampms begin connectiontime connecttime occurredat detectedat observedat observationtime capturedat "
+            "capturetime packettime utctimestamp isotime timeiso timestampiso tstamp logtimestamp loggedat recordedat "
+            "receivedat eventdate date"
         ),
         metadata={"unit": "microseconds since 1970, UTC"},
     ),
@@ -106,8 +106,8 @@ FIELDS = (
         window_type=pa.uint16(),
         largest=2**16 - 1,
         aliases=(
-            "srcport sport spt sp sourceport idorigp sourcetransportport l4srcport srcpt origp tcptcpsrcport "
-            "udpudpsrcport srcendpointport flowsrcl4portid ipsrcport"
+            "srcport sport spt sp sourceport idorigp sourcetransportport l4srcport srcpt origp tcpsrcport "
+            "udpsrcport tcptcpsrcport udpudpsrcport srcendpointport flowsrcl4portid ipsrcport"
         ),
         metadata={"icmp": "type"},
     ),
@@ -119,7 +119,8 @@ FIELDS = (
         largest=2**16 - 1,
         aliases=(
             "dstport dport dpt dp destport destinationport idrespp destinationtransportport l4dstport dsport "
-            "dstpt respp tcptcpdstport udpudpdstport dstendpointport flowdstl4portid ipdstport destportd port"
+            "dstpt respp tcpdstport udpdstport tcptcpdstport udpudpdstport dstendpointport flowdstl4portid ipdstport "
+            "destportd port"
         ),
         metadata={"icmp": "code"},
     ),
@@ -144,14 +145,17 @@ FIELDS = (
         pa.uint32(),
         window_type=pa.uint32(),
         largest=2**32 - 1,
-        aliases="tcpseq seq tcpsequence tcpsequencenumber isn",
+        aliases="tcpseqraw tcpseq seq tcpsequence tcpsequencenumber isn",
     ),
     RecordField(
         "packets",
         pa.uint32(),
         window_type=pa.uint32(),
         largest=2**32 - 1,
-        aliases=("packets pkts packetcount totpkts ipkt packetdeltacount packettotalcount inpkts sourcepackets pkt"),
+        aliases=(
+            "packets pkts packetcount totpkts ipkt packetdeltacount packettotalcount inpkts inpackets sourcepackets "
+            "pkt"
+        ),
     ),
     # Engines without unsigned 64-bit integers store it as a signed one.
     RecordField(

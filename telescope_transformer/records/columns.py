@@ -62,10 +62,12 @@ def _names_of(field: str, listed: str) -> tuple[str, ...]:
 # In order of preference; compared without case and with "_", "-", " ", "." and "@" taken out.
 ALIASES: dict[str, tuple[str, ...]] = {row.name: _names_of(row.name, row.aliases) for row in FIELDS} | {
     "icmp_type": (
-        *("icmptype", "itype", "icmptypeipv4", "icmptypeipv6"),
+        *("icmptype", "itype", "icmptypeipv4", "icmptypeipv6", "icmpv6type", "icmpicmptype", "icmpv6icmpv6type"),
         *("icmptypecode", "icmptypecodeipv4", "icmptypecodeipv6"),
     ),
-    "icmp_code": ("icmpcode", "icode", "icmpcodeipv4", "icmpcodeipv6"),
+    "icmp_code": (
+        *("icmpcode", "icode", "icmpcodeipv4", "icmpcodeipv6", "icmpv6code", "icmpicmpcode", "icmpv6icmpv6code"),
+    ),
     "date": ("date", "day", "startdate", "flowdate", "logdate", "dt", "ds"),
     "timezone": (
         *_CLOCK_ZONES,

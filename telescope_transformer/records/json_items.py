@@ -205,10 +205,20 @@ def _table_rows(record: dict[str, Any]) -> list[Any] | None:
     return None
 
 
+def _lines_of_loki(record: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The lines of an answer of Loki's interface (query_range), each with its time; None for other objects."""
+    data = record.get("data")
+    if not isinstance(data, dict) or data.get("resultType") != "streams" or not isinstance(data.get("result"), list):
+        return None
+    entries = [stream.get("values") for stream in data["result"] if isinstance(stream, dict)]
+    pairs = [pair for values in entries if isinstance(values, list) for pair in values]
+    return [{"timestamp": pair[0], "line": pair[1]} for pair in pairs if isinstance(pair, list) and len(pair) > 1]
+
+
 def objects(item: Item) -> Iterator[Any]:
     """The objects of a value: itself, the elements of an array, or the elements of an array or table inside it."""
     record = item.record
-    rows = _table_rows(record) if isinstance(record, dict) else None
+    rows = (_lines_of_loki(record) or _table_rows(record)) if isinstance(record, dict) else None
     if rows is not None:
         yield from rows
         return

@@ -117,6 +117,12 @@ VARIANTS.add(
     format="aws-vpc-json",
 )
 VARIANTS.add(
+    "vpc as a query of CloudWatch gives it, whose time is that of the arrival",
+    "@timestamp,srcAddr,dstAddr,srcPort,dstPort,protocol,start,end\n"
+    "2016-07-21 17:52:00.000,192.0.2.1,198.51.100.7,40000,23,6,1469123456,1469123500\n",
+    [TCP],
+)
+VARIANTS.add(
     "vpc of Alibaba, whose log service adds the time when it wrote a record",
     json_lines({**dict(zip(V2.split(), R2.split(), strict=True)), "__time__": SECOND + 99}),
     [TCP],
@@ -150,6 +156,23 @@ IPFIXCOL = {
     "iana:sourceTransportPort": 40000,
     "iana:destinationTransportPort": 23,
 }
+GOFLOW = {
+    "time_received_ns": (SECOND + 3) * 10**9,
+    "time_flow_start_ns": SECOND * 10**9,
+    "sampler_address": "203.0.113.1",
+    "src_addr": "192.0.2.1",
+    "dst_addr": "198.51.100.7",
+    "proto": "TCP",
+    "src_port": 40000,
+    "dst_port": 23,
+    "icmp_name": "unknown",
+}
+GOFLOW_PING = GOFLOW | {"proto": "ICMP", "src_port": 0, "dst_port": 0, "icmp_name": "Echo"}
+VARIANTS.add(
+    "goflow2",
+    json_lines(GOFLOW, GOFLOW_PING, GOFLOW_PING | {"dst_port": 2048}, GOFLOW_PING | {"icmp_name": ""}),
+    [TCP, PING, PING, NO_TYPE],
+)
 VARIANTS.add("ipfixcol2", json_lines(IPFIXCOL), [TCP], format="ipfix-json")
 VARIANTS.add(
     "vpc no start (capture window)",

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from variants import PING, SECOND, TCP, Variant, Variants, json_lines
+from variants import PING, PING6, SECOND, TCP, Variant, Variants, json_lines
 
 from telescope_transformer.records import read_records
 
@@ -468,6 +468,23 @@ VARIANTS.add(
     ),
     [TCP],
 )
+LAYERS6 = {
+    "ipv6": {"ipv6.src": "2001:db8::1", "ipv6.dst": "2001:db8::7", "ipv6.nxt": "58"},
+    "icmpv6": {"icmpv6.type": "128", "icmpv6.code": "0"},
+}
+VARIANTS.add(
+    "tshark, ICMPv6",
+    json.dumps([{"_source": {"layers": {"frame": {"frame.time_epoch": str(SECOND)}, **LAYERS6}}}]),
+    [PING6],
+)
+LAYERS = {
+    "ip": {"ip_ip_src": "192.0.2.1", "ip_ip_dst": "198.51.100.7", "ip_ip_proto": "1"},
+    "icmp": {"icmp_icmp_type": "8", "icmp_icmp_code": "0"},
+}
+VARIANTS.add("tshark ek, ICMP", json_lines({"timestamp": f"{SECOND}123", "layers": LAYERS}), [PING])
+CHOSEN = {"ip_src": ["192.0.2.1"], "ip_dst": ["198.51.100.7"], "ip_proto": ["6"]}
+CHOSEN |= {"tcp_srcport": ["40000"], "tcp_dstport": ["23"]}
+VARIANTS.add("tshark ek, chosen fields", json_lines({"timestamp": f"{SECOND}123", "layers": CHOSEN}), [TCP])
 VARIANTS.add(
     "azure, ICMP has no type",
     azure("FlowLogFlowEvent", flows=[{"flowTuples": ["1469123456000,192.0.2.1,198.51.100.7,0,0,1,I,D,NX,0,0,0,0"]}]),
@@ -488,17 +505,11 @@ VARIANTS.add(
     ),
     [TCP],
 )
-VARIANTS.add(
-    "firewall lines in Loki",
-    json_lines(
-        {
-            "labels": {},
-            "line": "[UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.7 PROTO=TCP SPT=40000 DPT=23",
-            "timestamp": ISO,
-        }
-    ),
-    [TCP],
-)
+UFW = "[UFW BLOCK] IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.7 PROTO=TCP SPT=40000 DPT=23"
+VARIANTS.add("firewall lines in Loki", json_lines({"labels": {}, "line": UFW, "timestamp": ISO}), [TCP])
+VARIANTS.add("firewall lines in GELF", json_lines({"short_message": UFW, "timestamp": SECOND, "host": "fw"}), [TCP])
+STREAMS = {"resultType": "streams", "result": [{"stream": {}, "values": [[str(SECOND * 10**9), UFW]]}]}
+VARIANTS.add("answer of Loki", json_lines({"status": "success", "data": STREAMS}), [TCP])
 VARIANTS.add(
     "azure, cut tuple",
     azure("FlowLogFlowEvent", flowRecords={"flows": [{"flowGroups": [{"flowTuples": ["1469123456000,192.0.2.1"]}]}]}),
@@ -519,3 +530,11 @@ def test_the_protocol_may_come_from_the_name_of_the_folder(tmp_path: Path) -> No
     records = read_records(tmp_path)
     assert records.table["protocol"].to_pylist() == [6]
     assert "give no protocol" not in records.summary()
+
+
+def test_sequence_numbers_of_tshark_are_not_those_relative_to_the_connection(tmp_path: Path) -> None:
+    tcp = {"tcp.srcport": "40000", "tcp.dstport": "23", "tcp.seq": "0", "tcp.seq_raw": "7"}
+    ip = {"ip.src": "192.0.2.1", "ip.dst": "198.51.100.7", "ip.proto": "6"}
+    path = tmp_path / "packets.json"
+    path.write_text(json.dumps([{"_source": {"layers": {"frame.time_epoch": str(SECOND), "ip": ip, "tcp": tcp}}}]))
+    assert read_records(path).table["tcp_seq"].to_pylist() == [7]

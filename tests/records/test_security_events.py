@@ -57,6 +57,10 @@ add(
     expected=[UDP],
 )
 add(
+    "Check Point, the source last",
+    f'<134>1 {ISO} gw CheckPoint 26203 - [action:"Drop"; time:"1469123456"; dst:"198.51.100.7"; product:"VPN-1 & FireWall-1"; proto:"6"; s_port:"40000"; service:"23"; src:"192.0.2.1"]',
+)
+add(
     "Check Point as structured data",
     f'<134>1 {ISO} gw CheckPoint 26203 - [sc4s@2620 action="Drop" origin="203.0.113.1" dst="198.51.100.7" product="VPN-1 & FireWall-1" proto="6" s_port="40000" service="23" src="192.0.2.1" time="1469123456"]',
 )

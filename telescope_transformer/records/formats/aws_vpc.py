@@ -124,23 +124,23 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
 FORMAT = Format("aws-vpc", sniff, read)
 
 
-def _message(record: Mapping[str, Any]) -> "re.Match[bytes] | None":
-    """The record in the default format that a CloudWatch event holds as its message."""
+def _values_of_message(record: Mapping[str, Any]) -> list[str] | None:
+    """The values of the record in the default format that is the message of a CloudWatch event; None without one."""
     message = record.get("message", record.get("@message"))
-    return _DEFAULT_LINE.match(message.encode("utf-8", "replace")) if isinstance(message, str) else None
+    line = _DEFAULT_LINE.match(message.encode("utf-8", "replace")) if isinstance(message, str) else None
+    return None if line is None else message.split()[len(line["before"].split()) :]
 
 
 def matches_json(record: Mapping[str, Any]) -> bool:
     """Whether an object is a record with a status, or a CloudWatch event whose message is one."""
     has_names = all(name in record for name in _WITH_HEADER.marks) and any(name in record for name in _STATUS)
-    return has_names or _message(record) is not None
+    return has_names or _values_of_message(record) is not None
 
 
 def json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a record or of the message of an event; None if it is not a flow."""
-    line = _message(record)
-    if line is not None:
-        values = [value.decode("utf-8", "replace") for value in line[0].split()[len(line["before"].split()) :]]
+    values = _values_of_message(record)
+    if values is not None:
         record = dict(zip(_DEFAULT_NAMES, values, strict=False))
     fields = {
         field: next((record[name] for name in names if not is_null(str(record.get(name)))), None)

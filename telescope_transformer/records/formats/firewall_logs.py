@@ -178,8 +178,8 @@ FORMAT = Format("firewall-log", sniff, read)
 _TIMES = ("_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "@timestamp", "timestamp", "time", "_time")
 
 
-# Names of the logged line in journald, log collectors, Docker, Splunk and Loki.
-_TEXTS = ("MESSAGE", "message", "log", "_raw", "event", "line")
+# Names of the logged line in journald, log collectors, Docker, Splunk, Loki, rsyslog and Graylog.
+_TEXTS = ("MESSAGE", "message", "log", "_raw", "event", "line", "msg", "full_message", "short_message")
 
 
 def _message(record: Mapping[str, Any]) -> str:

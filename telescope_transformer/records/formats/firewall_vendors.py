@@ -168,7 +168,7 @@ def sonicwall_fields(line: str) -> Fields | None:
 
 # Log Exporter writes `name:"value"; ` in syslog and `name=value|` otherwise; `fw log` writes `name: value; `.
 _CHECK_POINT_MARK = re.compile(r"CheckPoint \d+ - |\bproduct(?:: |=|:\")VPN-1|\bs_port[:=]")
-_CHECK_POINT_VALUE = re.compile(r'(?<![\w ])([\w ]{1,40}?)(?:: ?|=)(?:"([^"]*)"|([^;|"]*))(?:[;|]|\s*$)')
+_CHECK_POINT_VALUE = re.compile(r'(?<![\w ])([\w ]{1,40}?)(?:: ?|=)(?:"([^"]*)"|([^;|"]*))(?:[;|\]]|\s*$)')
 _CHECK_POINT_TIME = re.compile(r"^(\d{1,2})([A-Z][a-z]{2})(\d{4}) +(\d{1,2}:\d\d:\d\d) ")
 
 

@@ -63,7 +63,8 @@ def _of_another_log(record: Mapping[str, Any]) -> bool:
     )
 
 
-def _by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
+def by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of an object, found by their common names; None if it has no time or source."""
     if _of_another_log(record):
         return None
     best: dict[str, _Found] = {}
@@ -132,8 +133,8 @@ def _reporter(record: Mapping[str, Any]) -> Any:
 GCP_DIALECT = Dialect(
     "gcp-vpc",
     lambda record: _reporter(record) in ("SRC", "DEST"),
-    lambda record: _by_alias(record) if _reporter(record) == "DEST" else None,
-    fallback=_by_alias,
+    lambda record: by_alias(record) if _reporter(record) == "DEST" else None,
+    fallback=by_alias,
 )
 """Flow logs of Google Cloud (docs.cloud.google.com/vpc/docs/about-flow-logs-records). A flow between two machines of
 the cloud is reported by both. The reports of destinations are read; the others only if a file has nothing else."""
@@ -144,11 +145,11 @@ def json_dialect(mapping: Mapping[str, str] | None) -> Dialect:
 
     def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
         if not mapping:
-            return _by_alias(record)
+            return by_alias(record)
         found = dict(_leaves(record))
         if not any(column in found for column in mapping.values()):
             return None
         mapped = {field: found.get(column) for field, column in mapping.items()}
-        return {**(_by_alias(record) or {}), **({ZONE: None} if "timezone" in mapping else {}), **mapped}
+        return {**(by_alias(record) or {}), **({ZONE: None} if "timezone" in mapping else {}), **mapped}
 
     return Dialect("json", lambda record: True, fields)
