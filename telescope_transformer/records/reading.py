@@ -267,7 +267,8 @@ class RecordScan:
 
 
 def _summary(counts: Counts, notes: Sequence[str], damage: Sequence[DamagedInput]) -> str:
-    lines = [f"read {counted(counts.read, 'flow record')} = kept {counts.kept:,} + rejected {counts.rejected:,}"]
+    # The same wording for any number, because scripts look for this line.
+    lines = [f"read {counts.read:,} flow records = kept {counts.kept:,} + rejected {counts.rejected:,}"]
     if counts.skipped:
         entries = counted(counts.skipped, "entry that is not a flow record", "entries that are not flow records")
         lines.append(f"skipped {entries} of traffic to the telescope")

@@ -89,7 +89,7 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path: Path) -> None:
     (tmp_path / "README").write_text("Notes.\n")
     told = read_records(tmp_path).summary()
     for text in (
-        "read 1 flow record =",
+        "read 1 flow records =",
         "skipped 1 entry that is not",
         "1 value of ttl",
         "passed over 1 file without",
