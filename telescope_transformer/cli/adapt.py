@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import KeepGoing, Reading, check_model
+from telescope_transformer.cli.options import KeepGoing, Reading, check_folder, check_model
+from telescope_transformer.progress import say
 
 
 def adapt(
@@ -38,7 +39,6 @@ def adapt(
     check_model(base)
     import shutil
 
-    from telescope_transformer.cli.options import check_folder, tell
     from telescope_transformer.learning.adapt import AdaptSettings
     from telescope_transformer.learning.adapt import adapt as adapt_model
     from telescope_transformer.windows import cut
@@ -49,9 +49,9 @@ def adapt(
     check_folder(output)
     flow = reading.reader(keep_going=keep_going)(inputs)
     work = output / "run"
-    adaptation = adapt_model(cut(flow.table, min_records=1), base, settings, folder=work, say=tell)
+    adaptation = adapt_model(cut(flow.table, min_records=1), base, settings, folder=work, say=say)
     adaptation.save(output)
     shutil.rmtree(work, ignore_errors=True)
-    tell(f"checkpoint in {output}")
+    say(f"checkpoint in {output}")
     if not keep_going:
         flow.raise_if_damaged()

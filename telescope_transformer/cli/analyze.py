@@ -21,8 +21,12 @@ from telescope_transformer.cli.options import (
     Seed,
     Threshold,
     TimeLimit,
+    check_folder,
     check_model,
+    keeping_rejects,
+    print_json,
 )
+from telescope_transformer.progress import say
 
 
 def analyze(
@@ -64,9 +68,7 @@ def analyze(
     check_model(model)
     from telescope_transformer.analysis import AnalysisSettings
     from telescope_transformer.analysis import analyze as analyze_records
-    from telescope_transformer.cli.options import check_folder, keeping_rejects, print_json, tell
     from telescope_transformer.labels import read_owners
-    from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import scan_records
 
     settings = AnalysisSettings(
@@ -74,25 +76,27 @@ def analyze(
         adapt=adapt,
         adapt_steps=adapt_steps,
         threshold=threshold,
-        window=cutting.window,
-        min_records=cutting.min_records,
-        session_gap=cutting.session_gap,
         granularity=granularity,
         time_limit=time_limit,
         seed=seed,
         # A table that cannot be read is found before the work.
         networks=read_owners(networks or ()),
+        **vars(cutting),
     )
     scan = scan_records(inputs, **reading.arguments(keep_going=keep_going))
     check_folder(output)
-    engine = EngineSettings(computing.engine, computing.master, computing.memory_limit)
-    keep_model = output / "model"
     with keeping_rejects(scan, output):
         found = analyze_records(
-            scan, settings, work=work, engine=engine, labels=labels, keep_model=keep_model, say=tell
+            scan,
+            settings,
+            work=work,
+            engine=computing.settings(),
+            labels=labels,
+            keep_model=output / "model",
+            say=say,
         )
     report = found.write(output)
-    tell(f"open {report}")
+    say(f"open {report}")
     if json:
         summary = loads((output / "clusters.json").read_text(encoding="utf-8"))
         print_json({"report": report} | {name: value for name, value in summary.items() if name != "clusters"})

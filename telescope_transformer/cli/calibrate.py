@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import check_model, tell
+from telescope_transformer.cli.options import check_model
 from telescope_transformer.errors import CheckpointError
+from telescope_transformer.progress import say
 
 
 def calibrate(
@@ -42,6 +43,6 @@ def calibrate(
 
     calibration = calibrate_dataset(dataset, model, fit_split=fit_split, test_split=test_split, seed=seed)
     path = calibration.save(folder)
-    tell(f"wrote {path}: {calibration.pairs:,} pairs of one source")
+    say(f"wrote {path}: {calibration.pairs:,} pairs of one source")
     typer.echo(f"threshold {calibration.threshold:.3f}")
     typer.echo(f"expected calibration error {calibration.expected_calibration_error:.4f}")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from telescope_transformer.cli.options import Engine, Json, Master, MemoryLimit, print_json
+from telescope_transformer.cli.options import Computing, Json, print_json
+from telescope_transformer.progress import say
 
 if TYPE_CHECKING:
     from telescope_transformer.preparation import EngineSettings
@@ -26,9 +27,7 @@ def cluster(
         typer.Option(help="Seconds for the proof (default: 60); for a file, seconds in all (default: no limit)."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
-    engine: Engine = "duckdb",
-    master: Master = "local[*]",
-    memory_limit: MemoryLimit = "4GB",
+    computing: Computing = Computing(),
     json: Json = False,
 ) -> None:
     """Cluster embeddings by correlation clustering, with a proved bound on the distance to the optimum.
@@ -42,10 +41,8 @@ def cluster(
     if embeddings.is_dir():
         if output is not None or method != "auto":
             raise typer.BadParameter("--output and --method are for a file: a dataset stores its clusters itself")
-        from telescope_transformer.preparation import EngineSettings
-
-        where = EngineSettings(engine, master, memory_limit)
-        solution = _in_folder(embeddings, threshold, 60.0 if time_limit is None else time_limit, seed, where)
+        limit = 60.0 if time_limit is None else time_limit
+        solution = _in_folder(embeddings, threshold, limit, seed, computing.settings())
         if json:
             print_json(solution)
         return
@@ -66,8 +63,7 @@ def _in_folder(
 ) -> dict[str, Any]:
     """Run the clustering stage of `telescope analyze`; returns facts about the clustering."""
     from telescope_transformer.analysis import AnalysisSettings, cluster_stage, working_in
-    from telescope_transformer.cli.options import tell
 
     settings = AnalysisSettings(threshold=threshold, time_limit=time_limit, seed=seed)
     with working_in(work):
-        return cluster_stage(work, settings, tell, engine=engine)
+        return cluster_stage(work, settings, say, engine=engine)

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from telescope_transformer.cli.options import print_json
+from telescope_transformer.progress import printable, say
+
 
 def compare(
     before: Annotated[
@@ -15,7 +18,7 @@ def compare(
         Path | None,
         typer.Option("--output", "-o", file_okay=False, help="Folder for compare.html, changes.csv and moved.csv."),
     ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare two analyses: clusters that appeared, disappeared, grew, merged or split, and sources that moved.
 
@@ -25,14 +28,10 @@ def compare(
     Example: telescope compare out/2026-01-14 out/2026-01-15
     Example: telescope compare out
     """
-    import json
-
     import pyarrow.csv as pc_csv
 
-    from telescope_transformer.cli.options import tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.export.tables import without_formulas
-    from telescope_transformer.progress import printable
     from telescope_transformer.report import analyses_below, read_folder
     from telescope_transformer.report.compare import compare as compare_folders
     from telescope_transformer.report.rendering import render_comparison
@@ -43,9 +42,9 @@ def compare(
             raise InputError(f"{before}: give two analyses, or a folder with several days (update --daily)")
         before, after = days[1], days[0]
     found = compare_folders(read_folder(before, embeddings=False), read_folder(after, embeddings=False))
-    if json_output:
+    if json:
         summary = {"names": found.names, "totals": found.totals(), "alone": found.n_alone, "clusters": found.clusters}
-        typer.echo(json.dumps(summary | {"moved": found.moved.to_pylist()}, indent=1))
+        print_json(summary | {"moved": found.moved.to_pylist()})
     else:
         typer.echo(printable("\n".join(found.sentences()[:20])))
     if output is not None:
@@ -53,4 +52,4 @@ def compare(
         (output / "compare.html").write_text(render_comparison(found), encoding="utf-8")
         pc_csv.write_csv(without_formulas(found.table()), output / "changes.csv")
         pc_csv.write_csv(found.moved, output / "moved.csv")
-        tell(f"open {output / 'compare.html'}")
+        say(f"open {output / 'compare.html'}")

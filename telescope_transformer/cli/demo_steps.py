@@ -5,8 +5,8 @@ from pathlib import Path
 
 import typer
 
-from telescope_transformer.cli.options import tell
 from telescope_transformer.errors import InputError
+from telescope_transformer.progress import say
 
 RECIPE = "adapt"
 # A batch of more than a quarter of the sources would have nearly the same negatives in each step, and more than those
@@ -24,17 +24,17 @@ def run(output: Path, sources: int, seed: int) -> None:
         raise InputError(f"{output} exists and is not an empty folder: give another --output")
     output.mkdir(parents=True, exist_ok=True)
     flows, dataset, checkpoint = output / "flows.parquet", output / "dataset", output / "model"
-    tell("1. simulate a telescope")
+    say("1. simulate a telescope")
     simulate(output=flows, sources=sources, seed=seed)
-    tell("2. prepare windows")
+    say("2. prepare windows")
     prepare([str(flows)], output=dataset, splits=True)
-    tell("3. train a small model without labels")
+    say("3. train a small model without labels")
     train(dataset, checkpoint, seed, max(2, sources // SOURCES_PER_PAIR))
-    tell("4. calibrate similarities, on sources that were not trained on")
+    say("4. calibrate similarities, on sources that were not trained on")
     calibrate(dataset, model=str(checkpoint), seed=seed)
-    tell("5. embed, cluster, report")
+    say("5. embed, cluster, report")
     agreement = analyse(flows, checkpoint, output, seed)
-    tell("6. compare with the truth")
+    say("6. compare with the truth")
     (output / "metrics.json").write_text(json.dumps(agreement, indent=1) + "\n", encoding="utf-8")
     for name, value in agreement.items():
         typer.echo(f"{name:26} {value:8.3f}")
@@ -66,7 +66,7 @@ def analyse(flows: Path, checkpoint: Path, output: Path, seed: int) -> dict[str,
     from telescope_transformer.records import read_records
 
     settings = AnalysisSettings(model=str(checkpoint), seed=seed)
-    analysis = analyze(read_records([flows]), settings, say=tell)
+    analysis = analyze(read_records([flows]), settings, say=say)
     analysis.write(output)
     placed = analysis.sources.filter(analysis.sources["cluster"].is_valid())
     truth = placed["label"].to_numpy(zero_copy_only=False)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Adapt, AdaptSteps, Engine, Master, MemoryLimit, check_model
+from telescope_transformer.cli.options import Adapt, AdaptSteps, Computing, check_model
+from telescope_transformer.progress import say
 
 if TYPE_CHECKING:
     from telescope_transformer.preparation import EngineSettings
@@ -25,9 +26,7 @@ def embed(
     bf16: Annotated[
         bool, typer.Option("--bf16", help="With --output: compute in bfloat16; embeddings differ by about 2e-3.")
     ] = False,
-    engine: Engine = "duckdb",
-    master: Master = "local[*]",
-    memory_limit: MemoryLimit = "4GB",
+    computing: Computing = Computing(),
 ) -> None:
     """Embed windows as vectors of unit length.
 
@@ -44,13 +43,11 @@ def embed(
 
     import torch
 
-    from telescope_transformer.cli.options import tell
     from telescope_transformer.embedding import embed_files, load_model
-    from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.words import counted
 
     if output is None:
-        _into_folder(windows, model, adapt, adapt_steps, EngineSettings(engine, master, memory_limit))
+        _into_folder(windows, model, adapt, adapt_steps, computing.settings())
         return
     loaded, tokenizer = load_model(model)
     begun = time.perf_counter()
@@ -64,7 +61,7 @@ def embed(
         dtype=torch.bfloat16 if bf16 else torch.float32,
     )
     seconds = time.perf_counter() - begun
-    tell(f"{counted(count, 'window')} embedded in {seconds:.1f} s ({count / seconds:,.0f} a second): {output}")
+    say(f"{counted(count, 'window')} embedded in {seconds:.1f} s ({count / seconds:,.0f} a second): {output}")
 
 
 def _into_folder(
@@ -72,8 +69,7 @@ def _into_folder(
 ) -> None:
     """Run the adaptation and embedding stages of `telescope analyze`."""
     from telescope_transformer.analysis import AnalysisSettings, Embedder, adapt_stage, embed_stage, working_in
-    from telescope_transformer.cli.options import tell
 
     settings = AnalysisSettings(model=model, adapt=adapt, adapt_steps=adapt_steps)
     with working_in(work):
-        embed_stage(work, Embedder(adapt_stage(work, settings, tell)), tell, engine)
+        embed_stage(work, Embedder(adapt_stage(work, settings, say)), say, engine)

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from telescope_transformer.cli.options import Columns, Json, check_model, print_json
+
+if TYPE_CHECKING:
+    from telescope_transformer.evaluation.settings import EvaluationSettings
 
 
 def numbers(text: str) -> str:
@@ -97,8 +100,6 @@ def evaluate(
         _show(*_actors(inputs, output, models, seeds, methods or (), cpu=cpu), json=json)
         return
     from telescope_transformer.evaluation.baselines import DEFAULT_BASELINES
-    from telescope_transformer.evaluation.measuring import evaluate as measure
-    from telescope_transformer.evaluation.measuring import write
     from telescope_transformer.evaluation.settings import EvaluationSettings
     from telescope_transformer.records import parse_mapping
 
@@ -113,6 +114,13 @@ def evaluate(
         test=test or (),
         name=name,
     )
+    _within(inputs, output, settings, plots=plots, json=json)
+
+
+def _within(inputs: list[str], output: Path, settings: "EvaluationSettings", *, plots: bool, json: bool) -> None:
+    from telescope_transformer.evaluation.measuring import evaluate as measure
+    from telescope_transformer.evaluation.measuring import write
+
     metrics, results = measure(inputs, settings)
     write(output, metrics, results if plots else None)
     if json:

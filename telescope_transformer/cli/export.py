@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from telescope_transformer.progress import say
+
 
 def export(
     folder: Annotated[Path, typer.Argument(help="Output folder of analyze or update.")],
@@ -42,7 +44,6 @@ def export(
     Example: telescope export out --format stix --output clusters.json --author "Example CERT" --tlp green
     Example: telescope export out -f nftables -o block.nft --cluster 3 --unlabelled --min-confidence 80 --aggregate
     """
-    from telescope_transformer.cli.options import tell
     from telescope_transformer.export import ExportOptions, export_clusters
     from telescope_transformer.words import counted
 
@@ -56,5 +57,5 @@ def export(
         observed=observed,
     )
     output = Path("/dev/stdout") if str(output) == "-" else output
-    n_sources = export_clusters(folder, format, output, cluster or None, options, say=tell)
-    tell(f"wrote {output}: {counted(n_sources, 'source')}")
+    n_sources = export_clusters(folder, format, output, cluster or None, options, say=say)
+    say(f"wrote {output}: {counted(n_sources, 'source')}")

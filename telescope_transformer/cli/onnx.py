@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from telescope_transformer.cli.options import Model, check_model
+from telescope_transformer.progress import say
 
 
 def onnx(
@@ -20,8 +21,7 @@ def onnx(
     Example: telescope onnx --output telescope.onnx
     """
     check_model(model)
-    from telescope_transformer.cli.options import tell
     from telescope_transformer.onnx_export import export_onnx
 
     difference = export_onnx(model, output)
-    tell(f"wrote {output}; embeddings differ from PyTorch by {difference:.1g} at most")
+    say(f"wrote {output}; embeddings differ from PyTorch by {difference:.1g} at most")

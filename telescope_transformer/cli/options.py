@@ -12,6 +12,7 @@ import typer
 from telescope_transformer.progress import say
 
 if TYPE_CHECKING:
+    from telescope_transformer.preparation import EngineSettings
     from telescope_transformer.records import FlowRecords, RecordScan
     from telescope_transformer.update import State
 
@@ -71,20 +72,12 @@ SessionGap = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the clustering.")]
 Granularity = Annotated[bool, typer.Option(help="Cluster at several thresholds, to show which clusters are stable.")]
-Engine = Annotated[str, typer.Option(help="duckdb (in this process, spills to disk) or spark (on a cluster).")]
-Master = Annotated[str, typer.Option(help="Spark's master: local[2], spark://host:7077, ...")]
-MemoryLimit = Annotated[str, typer.Option(help="Memory limit of DuckDB, or of Spark's driver and executors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a summary as JSON on stdout; messages stay on stderr.")]
 Keep = Annotated[
     str | None,
     typer.Option(help="Drop windows and records this long after the newest one, such as 30d or 12h; default: never."),
 ]
 Labels = Annotated[Path | None, typer.Option(help="Folder of scanner lists, one file per organisation.")]
-
-
-def tell(message: str) -> None:
-    """Print a message to stderr, unless the command is quiet. stdout is for results."""
-    say(message)
 
 
 def print_json(summary: Any) -> None:
@@ -170,11 +163,11 @@ class Reading:
         arguments = self.arguments(keep_going=keep_going)
         lists = None if labels is None else read_labels(labels)
         if lists is not None:
-            tell(lists.summary())
+            say(lists.summary())
 
         def read(inputs: Sequence[str | Path]) -> "FlowRecords":
             flow = read_records(inputs, **arguments)
-            tell(flow.summary())
+            say(flow.summary())
             # Tools are recognised by these header fields alone.
             known = not {"ip_id", "tcp_seq"}.isdisjoint(flow.table.column_names)
             table = add_tools(flow.table) if known else flow.table
@@ -205,11 +198,21 @@ class Cutting:
 
 @dataclass(frozen=True)
 class Computing:
-    """Options of the engine that sorts the records."""
+    """Options of the engine that sorts the records, or embeds and assigns windows."""
 
-    engine: Engine = "duckdb"
-    master: Master = "local[*]"
-    memory_limit: MemoryLimit = "4GB"
+    engine: Annotated[str, typer.Option(help="duckdb (in this process, spills to disk) or spark (on a cluster).")] = (
+        "duckdb"
+    )
+    master: Annotated[str, typer.Option(help="Spark's master: local[2], spark://host:7077, ...")] = "local[*]"
+    memory_limit: Annotated[str, typer.Option(help="Memory limit of DuckDB, or of Spark's driver and executors.")] = (
+        "4GB"
+    )
+
+    def settings(self) -> "EngineSettings":
+        """The options as settings of `preparation`."""
+        from telescope_transformer.preparation import EngineSettings
+
+        return EngineSettings(**vars(self))
 
 
 @dataclass(frozen=True)
@@ -284,5 +287,5 @@ def keeping_rejects(scan: "RecordScan", output: Path) -> Iterator[None]:
 
             output.mkdir(parents=True, exist_ok=True)
             pq.write_table(scan.rejects, output / "rejects.parquet", compression="zstd")
-            tell(f"{output / 'rejects.parquet'} lists the rejected rows")
+            say(f"{output / 'rejects.parquet'} lists the rejected rows")
         raise

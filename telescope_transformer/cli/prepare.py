@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Computing, Cutting, KeepGoing, Labels, Reading
+from telescope_transformer.cli.options import Computing, Cutting, KeepGoing, Labels, Reading, keeping_rejects
+from telescope_transformer.progress import say
 
 
 def prepare(
@@ -33,27 +34,25 @@ def prepare(
 
     Example: telescope prepare captures/ --telescope 198.18.0.0/16 --output dataset
     """
-    from telescope_transformer.cli.options import keeping_rejects, tell
-    from telescope_transformer.preparation import EngineSettings, PreparationSettings, WindowSettings, read_manifest
+    from telescope_transformer.preparation import PreparationSettings, WindowSettings, read_manifest
     from telescope_transformer.preparation import prepare as prepare_dataset
     from telescope_transformer.records import scan_records
     from telescope_transformer.words import counted
 
     scan = scan_records(inputs, **reading.arguments(keep_going=keep_going))
-    cut = WindowSettings(cutting.window, cutting.min_records, cutting.session_gap, splits, seed)
+    cut = WindowSettings(**vars(cutting), splits=splits, seed=seed)
     windows = read_manifest(output).settings if append else cut
-    engine = EngineSettings(computing.engine, computing.master, computing.memory_limit)
-    settings = PreparationSettings(windows, engine, shards, labels)
+    settings = PreparationSettings(windows, computing.settings(), shards, labels)
     with keeping_rejects(scan, output):
-        manifest = prepare_dataset(scan, output, settings, append=append, overwrite=overwrite, say=tell)
-    tell(scan.summary())
+        manifest = prepare_dataset(scan, output, settings, append=append, overwrite=overwrite, say=say)
+    say(scan.summary())
     counts = manifest.ingests[-1].counts
-    tell(
+    say(
         f"{counted(counts['windows'], 'window')} of {counted(counts['records_in_windows'], 'record')}; left out for "
         f"being short: {counted(counts['records_left_out'], 'record')}, {counts['sources_left_out']:,} of "
         f"{counted(counts['sources'], 'source')}"
     )
     for split, found in manifest.split_counts().items():
-        tell(f"{split}: {counted(found['windows'], 'window')}, {counted(found['records'], 'record')}")
+        say(f"{split}: {counted(found['windows'], 'window')}, {counted(found['records'], 'record')}")
     if not keep_going:
         scan.raise_if_damaged()

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Granularity, Networks, Seed
+from telescope_transformer.cli.options import Granularity, Networks, Seed, check_folder, print_json
+from telescope_transformer.progress import say
 
 
 def report(
@@ -30,7 +31,7 @@ def report(
     networks: Networks = None,
     granularity: Granularity = False,
     seed: Seed = 0,
-    json_output: Annotated[
+    json: Annotated[
         bool, typer.Option("--json", help="Print the content of the first screen as JSON on stdout.")
     ] = False,
 ) -> None:
@@ -42,9 +43,6 @@ def report(
     Example: telescope report dataset --output out
     Example: telescope report out --json
     """
-    import json
-
-    from telescope_transformer.cli.options import check_folder, tell
     from telescope_transformer.report import read_folder, refuse_several, write_report
 
     if (folder / "clusters.json").is_file() and (folder / "windows.parquet").is_file():
@@ -53,11 +51,11 @@ def report(
                 f"--networks and --granularity are for a work folder; {folder} is the output of an analysis"
             )
         data = read_folder(folder).report_data()
-        if not json_output:
+        if not json:
             target = (output or folder) / "report.html"
             target.parent.mkdir(parents=True, exist_ok=True)
             write_report(target, data)
-            tell(f"open {target}")
+            say(f"open {target}")
     else:
         refuse_several(folder)
         from telescope_transformer.analysis import AnalysisSettings, Embedder, describe, model_of, working_in
@@ -66,8 +64,8 @@ def report(
         settings = AnalysisSettings(granularity=granularity, networks=read_owners(networks or ()), seed=seed)
         check_folder(output or Path("out"))
         with working_in(folder):
-            found = describe(folder, settings, embed=Embedder(model_of(folder)), say=tell)
-        tell(f"open {found.write(output or Path('out'))}")
+            found = describe(folder, settings, embed=Embedder(model_of(folder)), say=say)
+        say(f"open {found.write(output or Path('out'))}")
         data = found.report_data()
-    if json_output:
-        typer.echo(json.dumps(data.first_screen(), indent=1))
+    if json:
+        print_json(data.first_screen())

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from telescope_transformer.progress import say
+
 
 def serve(
     folders: Annotated[
@@ -21,7 +23,6 @@ def serve(
 
     Example: telescope serve out
     """
-    from telescope_transformer.cli.options import tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.serve import Analyses, ReportServer
 
@@ -31,5 +32,5 @@ def serve(
     except OSError as error:
         raise InputError(f"port {port}: {error.strerror}; choose another with --port") from error
     with server:
-        tell(f"open {server.address}")
+        say(f"open {server.address}")
         server.serve_forever()

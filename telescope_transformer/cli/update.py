@@ -18,8 +18,12 @@ from telescope_transformer.cli.options import (
     Running,
     StateFile,
     TimeLimit,
+    check_folder,
     check_model,
+    days_of,
+    print_json,
 )
+from telescope_transformer.progress import say, say_error
 
 
 def update(
@@ -44,28 +48,22 @@ def update(
     Example: telescope update monday.csv.gz tuesday.csv.gz --state state.duckdb --output out
     """
     check_model(running.model)
-    from telescope_transformer.cli.options import check_folder, days_of, print_json, tell
-    from telescope_transformer.errors import InputError, StateError
+    from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners
-    from telescope_transformer.progress import say_error
     from telescope_transformer.records.files import find_inputs
     from telescope_transformer.update import State
     from telescope_transformer.update import update as take
     from telescope_transformer.update.summary import folder_of, summarise
 
     wants_more = output is not None or running.keep is not None
-    if inputs and _is_state(Path(inputs[0]), alone=len(inputs) == 1 and not wants_more):
-        state, inputs = Path(inputs[0]), inputs[1:]
-    if not inputs and not wants_more:
-        raise typer.BadParameter("give files to add, --output for the report, or --keep to delete what is older")
-    if not inputs and not state.exists():
-        raise StateError(f"{state}: no such state; it begins with the first files")
+    state, inputs = _state_and_inputs(state, inputs or [], wants_more)
     running.check()
     files = [file.path for file in find_inputs(inputs)] if inputs else []
     if output is not None:
         check_folder(output)
     owners = read_owners(networks or ())
     read = reading.file_reader(labels)
+    keep_days = days_of(running.keep)
     report: Path | None = None
     refused: list[InputError] = []
 
@@ -73,18 +71,35 @@ def update(
         refused.append(error)
         say_error(error)
 
-    keep_days = days_of(running.keep)
     with State(state) as opened:
-        chosen = running.settings(opened)
-        steps = take(opened, files, read, chosen, keep_days=keep_days, refuse=refuse, say=tell)
+        steps = take(opened, files, read, running.settings(opened), keep_days=keep_days, refuse=refuse, say=say)
         if output is not None:
             whole = summarise(opened, time_limit=time_limit, networks=owners, granularity=granularity)
             report = whole.write(folder_of(whole, output, daily=daily))
-            tell(f"open {report}")
+            say(f"open {report}")
     if json:
         print_json({"report": report, "files": [asdict(step) for step in steps]})
     if refused:
         raise typer.Exit(1)
+
+
+def _state_and_inputs(state: Path, inputs: list[str], wants_more: bool) -> tuple[Path, list[str]]:
+    """The state file, which may be the first argument, and the other inputs.
+
+    Args:
+        state: value of --state.
+        inputs: the arguments.
+        wants_more: whether an option asks for something besides adding inputs.
+    """
+    from telescope_transformer.errors import StateError
+
+    if inputs and _is_state(Path(inputs[0]), alone=len(inputs) == 1 and not wants_more):
+        state, inputs = Path(inputs[0]), inputs[1:]
+    if not inputs and not wants_more:
+        raise typer.BadParameter("give files to add, --output for the report, or --keep to delete what is older")
+    if not inputs and not state.exists():
+        raise StateError(f"{state}: no such state; it begins with the first files")
+    return state, inputs
 
 
 def _is_state(first: Path, *, alone: bool = False) -> bool:

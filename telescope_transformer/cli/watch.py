@@ -14,8 +14,11 @@ from telescope_transformer.cli.options import (
     ReportFolder,
     Running,
     StateFile,
+    check_folder,
     check_model,
+    days_of,
 )
+from telescope_transformer.progress import say, say_error
 
 # Short, because the bound is proved again for each file while the next one may be waiting.
 SECONDS_FOR_BOUND = 5.0
@@ -47,10 +50,8 @@ def watch(
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """
     check_model(running.model)
-    from telescope_transformer.cli.options import check_folder, days_of, tell
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners
-    from telescope_transformer.progress import say_error
     from telescope_transformer.update import State, update
     from telescope_transformer.update.news import NewsTeller
     from telescope_transformer.update.summary import folder_of, summarise
@@ -68,13 +69,13 @@ def watch(
     with State(state) as opened:
         for path in new_files(folder, interval=interval, stop=lambda: once and next(looks, True)):
             try:
-                done = update(opened, [path], read, running.settings(opened), keep_days=keep_days, say=tell)
+                done = update(opened, [path], read, running.settings(opened), keep_days=keep_days, say=say)
             except (InputError, OSError) as error:
                 say_error(error)
                 continue
             if done and (output is not None or teller is not None):
                 whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks or ())
                 if output is not None:
-                    tell(f"open {whole.write(folder_of(whole, output, daily=daily))}")
+                    say(f"open {whole.write(folder_of(whole, output, daily=daily))}")
                 if teller is not None:
                     teller.tell(whole.report_data().new_clusters(), opened)

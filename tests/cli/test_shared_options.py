@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from telescope_transformer.cli.main import COMMANDS, RUN, app, main
@@ -85,6 +87,15 @@ def test_a_single_value_stands_for_a_list_of_one() -> None:
     Path("telescope.toml").write_text('[analyze]\ntelescope = "203.0.113.0/24"\ntime-limit = 1\n', encoding="utf-8")
     result = CliRunner().invoke(app, ["analyze", "out.parquet"])
     assert "no flow record was kept" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_key_of_an_option_is_its_name(command: str) -> None:
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    for option in group.commands[command].params:
+        if option.param_type_name == "option":
+            assert f"--{str(option.name).replace('_', '-')}" in option.opts
 
 
 @pytest.mark.parametrize("command", COMMANDS)
