@@ -41,6 +41,7 @@ def progress_bar(
     unit: str,
     description: str,
     total: int | None = None,
+    done: int = 0,
     show: bool | None = None,
 ) -> Any:
     """A progress bar of tqdm.
@@ -50,10 +51,11 @@ def progress_bar(
         unit: name of a step, such as "window".
         description: text in front of the bar.
         total: number of steps, if the iterable has no length.
+        done: steps that were done earlier, when a run continues.
         show: whether to show the bar; None shows it if stderr is a terminal, so that logs have no control characters.
             Quiet commands show none.
     """
     from tqdm import tqdm
 
     disable = True if _quiet else None if show is None else not show
-    return tqdm(iterable, total=total, unit=unit, desc=description, disable=disable)
+    return tqdm(iterable, total=total, initial=done, unit=unit, desc=description, disable=disable)

@@ -90,6 +90,11 @@ def test_a_module_imports_only_from_those_before_it(path: Path) -> None:
     assert not late, f"{path.name} of stage {stage(path)} imports later stages {sorted(late)}"
 
 
+def test_every_progress_bar_obeys_quiet_and_needs_a_terminal() -> None:
+    users = {path.name for path in modules(PACKAGE) if "tqdm" in {n.split(".")[0] for n in imported_modules(path)}}
+    assert users == {"progress.py"}
+
+
 @pytest.mark.parametrize("path", modules(PACKAGE / "model"), ids=lambda path: path.name)
 def test_the_hub_folder_is_flat_and_imports_only_siblings(path: Path) -> None:
     assert path.parent == PACKAGE / "model", "the Hub copies a flat folder"

@@ -47,14 +47,12 @@ TFIDF, CLASSIFIER = "TF-IDF + timing", "pair classifier, learned elsewhere"
 CLASSIFIER_OF_BEHAVIOUR = "pair classifier without source ports and time of day"
 # Ending of the methods whose windows are blended by source before organisations are compared, as in an analysis.
 BLENDED = ", windows of a source blended"
-# Metrics of a cell by their name in the tables: set of windows, group and name in `measure.Figures`.
-FIGURES = {
-    "same_source": ("sample", "same_source", "auroc"),
-    "hard": ("sample", "hard", "auroc"),
-    "prefix": ("sample", "prefix", "auroc"),
-    "organisation": ("labelled", "organisation", "auroc"),
-    "organisation_macro": ("labelled", "organisation", "macro_auroc"),
-    "organisation_other_prefix": ("labelled", "organisation_other_prefix", "auroc"),
+# Metrics of a cell by their name in the tables: target and name in `measure.Figures`.
+SOURCE_FIGURES = {name: (name, "auroc") for name in ("same_source", "hard", "prefix")}
+ORGANISATION_FIGURES = {
+    "organisation": ("organisation", "auroc"),
+    "organisation_macro": ("organisation", "macro_auroc"),
+    "organisation_other_prefix": ("organisation_other_prefix", "auroc"),
 }
 
 Model = tuple[TelescopeForContrastiveLearning, FlowTokenizer]
@@ -170,18 +168,26 @@ def _measured(target: Target, method: str) -> dict[str, Any]:
         parts = target.parts
     except DatasetError as error:
         return {"figures": {}, "skipped": str(error)}
-    blended = method.endswith(BLENDED)
-    of_organisations = blended or method in _ceilings(target.plan)
-    if of_organisations and parts.labelled is None:
+    fitted = method.removesuffix(BLENDED)
+    blended, ceiling = fitted != method, fitted in _ceilings(target.plan)
+    if (blended or ceiling) and parts.labelled is None:
         return {"figures": {}}
-    represent, facts = _fitted(target, method.removesuffix(BLENDED))
+    represent, facts = _fitted(target, fitted)
     counts = {"sources": len(parts.sample.source_names), "windows": len(parts.sample)}
+    # A ceiling has no vectors, and no threshold without labels.
+    sample = None if ceiling else represent(parts.sample)
+    figures: dict[str, Any] = {}
+    # A blended method knows which windows are of one source, and a ceiling has learned organisations instead.
+    if sample is not None and not blended:
+        figures |= _source_figures(sample, represent(parts.validation), parts, target.seed)
     if parts.labelled is not None:
         counts["labelled_sources"] = len(parts.labelled.source_names)
-    figures = figures_of(represent, parts, target.seed, communities=method == TFIDF, blended=blended)
-    if of_organisations:
-        # It knows which windows are of one source, or has learned to distinguish organisations instead of sources.
-        figures = {name: value for name, value in figures.items() if name.startswith(("organisation", "ari"))}
+        labelled = represent(parts.labelled)
+        if blended:
+            labelled = labelled.blended(parts.labelled.sources)
+        figures |= _figures(labelled, parts.labelled, ORGANISATION_FIGURES, target.seed)
+        threshold = None if sample is None else _threshold(sample, parts.sample, target.seed)
+        figures |= _clusters(labelled, parts.labelled, threshold, target.seed, communities=method == TFIDF)
     return {"figures": figures, "counts": counts, "facts": facts}
 
 
@@ -260,46 +266,36 @@ def _adapted(
     return (adaptation.model, adaptation.tokenizer), adaptation.facts
 
 
-def figures_of(
-    represent: Represent, parts: Parts, seed: int, *, communities: bool = False, blended: bool = False
+def _figures(
+    representation: Representation, windows: WindowSet, wanted: Mapping[str, tuple[str, str]], seed: int
 ) -> dict[str, Any]:
-    """All metrics of a method.
-
-    Args:
-        represent: maps windows to their similarity.
-        parts: the split of the telescope.
-        seed: seed of the bootstrap and of clusterings.
-        communities: whether to cluster the vectors with Leiden and HDBSCAN as well.
-        blended: whether to blend the windows of each source before organisations are compared and clustered.
-
-    Returns:
-        For each name of `FIGURES`: `value`, `low` and `high`. Also `calibration_error`, `ari`, `ari_best`,
-        `threshold`, `ari_leiden` and `ari_hdbscan`, if they are defined.
-    """
-    sample, validation = represent(parts.sample), represent(parts.validation)
-    answers = {"sample": EvaluationSuite(parts.sample, replicates=REPLICATES, seed=seed).answer(sample.similarity)}
-    labelled = None
-    if parts.labelled is not None:
-        labelled = represent(parts.labelled)
-        if blended:
-            labelled = labelled.blended(parts.labelled.sources)
-        answers["labelled"] = EvaluationSuite(parts.labelled, replicates=REPLICATES, seed=seed).answer(
-            labelled.similarity
-        )
+    """The wanted metrics that are defined, each with `value`, `low` and `high`."""
+    targets = {target for target, _ in wanted.values()}
+    suite = EvaluationSuite(windows, replicates=REPLICATES, seed=seed)
+    answers = suite.answer_pairs(representation.similarity, targets)
     found: dict[str, Any] = {}
-    for name, (windows, group, figure) in FIGURES.items():
-        values = answers.get(windows, {}).get(group, {}).get(figure)
+    for name, (target, metric) in wanted.items():
+        values = answers.get(target, {}).get(metric)
         if values is not None and np.isfinite(values[0]):
             low, high = percentile_interval(values[1:])
             found[name] = {"value": values[0], "low": low, "high": high}
-    threshold = None
+    return found
+
+
+def _source_figures(sample: Representation, validation: Representation, parts: Parts, seed: int) -> dict[str, Any]:
+    """Metrics of recognising sources and, for vectors, the error of the calibration."""
+    found = _figures(sample, parts.sample, SOURCE_FIGURES, seed)
     if sample.vectors is not None and validation.vectors is not None:
         found["calibration_error"] = _calibration_error(validation.vectors, sample.vectors, parts, seed)
-        evidence = reproducible_threshold(sample.vectors, parts.sample.sources, seed=seed)
-        threshold = evidence.threshold if evidence else None
-    if labelled is not None and parts.labelled is not None:
-        found |= _clusters(labelled, parts.labelled, threshold, seed, communities=communities)
     return found
+
+
+def _threshold(sample: Representation, windows: WindowSet, seed: int) -> float | None:
+    """The threshold that an analysis would choose without labels; None if there is none."""
+    if sample.vectors is None:
+        return None
+    evidence = reproducible_threshold(sample.vectors, windows.sources, seed=seed)
+    return evidence.threshold if evidence else None
 
 
 def _calibration_error(validation: np.ndarray, sample: np.ndarray, parts: Parts, seed: int) -> float | None:
@@ -315,7 +311,6 @@ def _clusters(
     representation: Representation, windows: WindowSet, threshold: float | None, seed: int, *, communities: bool
 ) -> dict[str, float]:
     """Adjusted Rand index with the organisations, at a threshold chosen without labels and at the best threshold."""
-
     truth = windows.labels if windows.labels is not None else np.zeros(len(windows))
 
     def ari(labels: np.ndarray) -> float:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from telescope_transformer.evaluation.across import value_of
-from telescope_transformer.evaluation.cells import short, spread
-from telescope_transformer.evaluation.tables import lines
+from telescope_transformer.evaluation.cells import spread
+from telescope_transformer.evaluation.tables import lines, short
 
 COLUMNS = {
     "same source": "same_source",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.evaluation.tables import short
 from telescope_transformer.files import text_digest, write_text
 
 FOLDER = "cells"
@@ -108,9 +109,3 @@ def check_known(names: Iterable[str], known: Collection[str], owner: str, what: 
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"{owner} has no {what} {unknown[0]!r}; it has {', '.join(known)}")
-
-
-def short(value: float) -> str:
-    """Three decimals without the leading zero, as papers print shares."""
-    text = f"{value:.3f}"
-    return text.replace("0.", ".", 1) if abs(value) < 1 and text not in ("1.000", "-1.000") else text

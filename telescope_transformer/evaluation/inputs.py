@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from telescope_transformer.evaluation.protocol import MAX_WINDOWS, Split, at_most, recurring
+from telescope_transformer.evaluation.protocol import PARTS, Split, at_most, recurring
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.preparation import load_split
 from telescope_transformer.records import read_records
@@ -40,15 +40,15 @@ def distinct_records(table: pa.Table) -> pa.Table:
     return table.group_by(table.column_names, use_threads=False).aggregate([])
 
 
-def read_split(dataset: str | Path, length: int, *, max_windows: int = MAX_WINDOWS, seed: int = 0) -> Split:
+def read_split(dataset: str | Path, length: int) -> Split:
     """The split of a prepared dataset, its windows recut to `length` records.
 
     Raises:
         DatasetError: if there is no complete prepared dataset.
     """
     parts = {}
-    for name in ("train", "validation", "unseen_sources", "unseen_sequences"):
+    for name in PARTS:
         table = load_split(dataset, name).sort_by([("source", "ascending"), ("start", "ascending")])
         table = recurring(fixed_windows(table, length))[0]
-        parts[name] = WindowSet(table if name == "train" else at_most(table, max_windows, seed))
+        parts[name] = WindowSet(table if name == "train" else at_most(table, seed=0))
     return Split(**parts).checked()

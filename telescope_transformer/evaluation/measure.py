@@ -5,6 +5,8 @@ whose first element is the value on the sample itself. Replicates are kept until
 that means over splits and differences between methods get intervals as well.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,14 +56,18 @@ class EvaluationSuite:
         Raises:
             InputError: if the similarity has another shape or is not finite.
         """
-        if similarity.shape != (len(self.windows),) * 2:
-            raise InputError(f"a similarity of shape {similarity.shape} does not fit {len(self.windows)} windows")
-        scores = condensed(similarity)
-        figures = {name: self._pairs(scores, target) for name, target in self.targets.items()}
+        figures = self.answer_pairs(similarity, self.targets)
         figures["retrieval"] = self._retrieval(similarity)
         if self.windows.labels is not None and len(self.told_by_neighbours):
             figures["neighbours"] = self._neighbours(similarity, self.windows.labels)
         return figures
+
+    def answer_pairs(self, similarity: np.ndarray, names: Collection[str]) -> Figures:
+        """The metrics of the targets with these names, as far as the windows have pairs for them; see `answer`."""
+        if similarity.shape != (len(self.windows),) * 2:
+            raise InputError(f"a similarity of shape {similarity.shape} does not fit {len(self.windows)} windows")
+        scores = condensed(similarity)
+        return {name: self._pairs(scores, target) for name, target in self.targets.items() if name in names}
 
     def _pairs(self, scores: np.ndarray, target: PairTarget) -> dict[str, np.ndarray]:
         chosen = target.chosen

@@ -15,7 +15,7 @@ from telescope_transformer.evaluation.baselines import METHODS, Method
 from telescope_transformer.evaluation.baselines.networks import trained
 from telescope_transformer.evaluation.inputs import is_prepared, read_split, read_windows
 from telescope_transformer.evaluation.page import page
-from telescope_transformer.evaluation.protocol import Split, make_split, with_test_windows
+from telescope_transformer.evaluation.protocol import MAX_WINDOWS, Split, make_split, with_test_windows
 from telescope_transformer.evaluation.runs import Results, measure_split, report_rows
 from telescope_transformer.evaluation.settings import EvaluationSettings, methods_on
 from telescope_transformer.evaluation.summary import SCHEMA, average, differences, summarise
@@ -64,23 +64,17 @@ def read_splits(inputs: Sequence[str | Path], settings: EvaluationSettings) -> d
         DatasetError: if `hold_out` is given for a prepared dataset, or there are too few sources.
         InputError: if a file cannot be read.
     """
-    length, most = settings.window, settings.max_windows
+    length = settings.window
     if is_prepared(inputs):
         if settings.hold_out != "source":
             raise DatasetError("a prepared dataset is split already; --hold-out needs flow-record files")
-        splits = {settings.splits[0]: read_split(inputs[0], length, max_windows=most)}
+        splits = {settings.splits[0]: read_split(inputs[0], length)}
     else:
         windows = read_windows(inputs, length, columns=settings.columns, distinct=settings.distinct)
-        splits = {
-            seed: make_split(windows, length, seed=seed, hold_out=settings.hold_out, max_windows=most)
-            for seed in settings.splits
-        }
+        splits = {seed: make_split(windows, length, seed=seed, hold_out=settings.hold_out) for seed in settings.splits}
     if settings.test:
-        columns = settings.test_columns or settings.columns
-        test = read_windows(settings.test, length, columns=columns, distinct=settings.distinct)
-        splits = {
-            seed: with_test_windows(split, test, length, seed=seed, max_windows=most) for seed, split in splits.items()
-        }
+        test = read_windows(settings.test, length, columns=settings.columns, distinct=settings.distinct)
+        splits = {seed: with_test_windows(split, test, length, seed=seed) for seed, split in splits.items()}
     return splits
 
 
@@ -93,7 +87,7 @@ def describe(
         "inputs": [Path(path).name for path in inputs],
         "test": [Path(path).name for path in settings.test],
         "window": settings.window,
-        "max_windows": settings.max_windows,
+        "max_windows": MAX_WINDOWS,
         "hold_out": settings.hold_out,
         "distinct": settings.distinct,
         "splits": splits,

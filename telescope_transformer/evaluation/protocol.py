@@ -29,7 +29,7 @@ MAX_SOURCES = 1_000
 class Split:
     """The windows of one split. Methods may learn from `train` only.
 
-    The other parts have at most `max_windows` windows per source and `MAX_SOURCES` sources, drawn at random.
+    The other parts have at most `MAX_WINDOWS` windows per source and `MAX_SOURCES` sources, drawn at random.
     """
 
     train: WindowSet
@@ -55,9 +55,7 @@ class Split:
         return parts[name]
 
 
-def make_split(
-    windows: pa.Table, length: int, *, seed: int = 0, hold_out: str = "source", max_windows: int = MAX_WINDOWS
-) -> Split:
+def make_split(windows: pa.Table, length: int, *, seed: int = 0, hold_out: str = "source") -> Split:
     """Recut windows to one length and split them.
 
     Of the sources with at least two windows, 20 % are test and 10 % are validation sources, by hash. The first 80 % of
@@ -84,13 +82,11 @@ def make_split(
     }
     parts = {name: cut.filter(pa.array(rows)) for name, rows in chosen.items()}
     for name in parts.keys() - {"train"}:
-        parts[name] = at_most(recurring(parts[name])[0], max_windows, seed)
+        parts[name] = at_most(recurring(parts[name])[0], seed)
     return Split(**{name: WindowSet(table) for name, table in parts.items()}).checked()
 
 
-def with_test_windows(
-    split: Split, windows: pa.Table, length: int, *, seed: int = 0, max_windows: int = MAX_WINDOWS
-) -> Split:
+def with_test_windows(split: Split, windows: pa.Table, length: int, *, seed: int = 0) -> Split:
     """The split with windows from other files as unseen sources, without training and validation sources.
 
     Raises:
@@ -98,7 +94,7 @@ def with_test_windows(
     """
     seen = pa.concat_arrays([part.table["source"].combine_chunks() for part in (split.train, split.validation)])
     fresh = windows.filter(pc.invert(pc.is_in(windows["source"], value_set=seen)))
-    test = WindowSet(at_most(recurring(fixed_windows(fresh, length))[0], max_windows, seed))
+    test = WindowSet(at_most(recurring(fixed_windows(fresh, length))[0], seed))
     if len(test.source_names) < 2:
         raise DatasetError(f"the test data has {len(test.source_names)} sources with two windows that were not seen")
     return replace(split, unseen_sources=test)
@@ -116,15 +112,15 @@ def recurring(windows: pa.Table) -> tuple[pa.Table, np.ndarray]:
     return windows.filter(pa.array(kept)), codes[kept]
 
 
-def at_most(windows: pa.Table, max_windows: int, seed: int) -> pa.Table:
-    """At most `max_windows` windows per source and `MAX_SOURCES` sources, drawn at random."""
+def at_most(windows: pa.Table, seed: int) -> pa.Table:
+    """At most `MAX_WINDOWS` windows per source and `MAX_SOURCES` sources, drawn at random."""
     names = np.unique(np.array(windows["source"].to_pylist(), dtype=str))
     if len(names) > MAX_SOURCES:
         drawn = np.random.default_rng(seed).choice(names, MAX_SOURCES, replace=False)
         windows = windows.filter(pc.is_in(windows["source"], value_set=pa.array(drawn)))
     if not windows.num_rows:
         return windows
-    return fixed_windows(windows, windows["n_records"][0].as_py(), max_per_source=max_windows, seed=seed)
+    return fixed_windows(windows, windows["n_records"][0].as_py(), max_per_source=MAX_WINDOWS, seed=seed)
 
 
 def _place_in_source(codes: np.ndarray) -> NDArray[np.float64]:

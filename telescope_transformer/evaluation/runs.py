@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from telescope_transformer.evaluation.baselines.methods import Method
 from telescope_transformer.evaluation.clustering import Curves, clusterings, proved, score_clusterings, truths
@@ -15,6 +14,7 @@ from telescope_transformer.evaluation.protocol import UNSEEN, Split
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.summary import Run
 from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.progress import progress_bar
 
 
 @dataclass
@@ -46,12 +46,9 @@ def measure_split(
     parts = {part: EvaluationSuite(split.part(part), replicates=replicates, seed=seed) for part in UNSEEN}
     results.counts[str(seed)] = {part: questions.counts() for part, questions in parts.items()}
     results.shown_windows = results.shown_windows or split.unseen_sources
-    with tqdm(total=sum(len(list(variants)) for variants in methods.values()), unit="method") as bar:
-        for name, variants in methods.items():
-            bar.set_description(f"split {seed}, {name}")
-            for variant in variants:
-                _measure(results, split, seed, name, variant, parts)
-                bar.update()
+    variants = [(name, variant) for name, some in methods.items() for variant in some]
+    for name, variant in progress_bar(variants, unit="method", description=f"split {seed}"):
+        _measure(results, split, seed, name, variant, parts)
 
 
 def _measure(

@@ -7,7 +7,7 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.evaluation.baselines import CONTROLS, DEFAULT_BASELINES, METHODS, Method
 from telescope_transformer.evaluation.measure import REPLICATES
 from telescope_transformer.evaluation.model_arguments import ModelArgument
-from telescope_transformer.evaluation.protocol import HOLD_OUTS, MAX_WINDOWS
+from telescope_transformer.evaluation.protocol import HOLD_OUTS
 
 ALL = "all"
 
@@ -20,12 +20,11 @@ class EvaluationSettings:
         models: models to evaluate.
         methods: names of baselines to compare with, or `all`.
         window: records in each window.
-        max_windows: most windows per source, drawn at random.
         splits: seeds of the splits.
         hold_out: unit that is kept on one side of a split, one of `HOLD_OUTS`.
         columns: record field to column, for CSV and Parquet.
         distinct: drop records that equal another in every field.
-        test: other flow-record files to use as unseen sources, with their own `test_columns`.
+        test: other flow-record files to use as unseen sources.
         replicates: number of bootstrap replicates over sources.
         name: name of the data in tables and cards; None uses the name of the first input.
 
@@ -36,13 +35,11 @@ class EvaluationSettings:
     models: Sequence[ModelArgument] = ()
     methods: Sequence[str] = DEFAULT_BASELINES
     window: int = 8
-    max_windows: int = MAX_WINDOWS
     splits: Sequence[int] = (0, 1, 2)
     hold_out: str = "source"
     columns: Mapping[str, str] | None = None
     distinct: bool = False
     test: Sequence[str] = ()
-    test_columns: Mapping[str, str] | None = None
     replicates: int = REPLICATES
     name: str | None = None
 
@@ -55,7 +52,7 @@ class EvaluationSettings:
         for model in self.models:
             if model.name in METHODS:
                 raise InputError(f"{model.name!r} is the name of a baseline; give the model another: NAME=MODEL")
-        for name in ("window", "max_windows", "replicates"):
+        for name in ("window", "replicates"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
 

@@ -1,5 +1,6 @@
 """Markdown tables of a metrics file: a row per method, intervals in brackets."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -174,13 +175,10 @@ def _cell(figure: Mapping[str, Any] | None, interval: bool) -> str:
     if figure is None:
         return ""
     if not interval or figure["low"] is None or figure["low"] == figure["high"]:
-        return _short(figure["mean"])
-    return f"{_short(figure['mean'])} [{_short(figure['low'])}, {_short(figure['high'])}]"
+        return short(figure["mean"])
+    return f"{short(figure['mean'])} [{short(figure['low'])}, {short(figure['high'])}]"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Three decimals without the leading zero, as papers print shares; one decimal from 10 on."""
-    if abs(value) >= 10:
-        return f"{value:.1f}"
-    text = f"{value:.3f}"
-    return text.replace("0.", ".", 1) if abs(value) < 1 and not text.startswith(("1", "-1")) else text
+    return f"{value:.1f}" if abs(value) >= 10 else re.sub(r"^(-?)0\.", r"\1.", f"{value:.3f}")

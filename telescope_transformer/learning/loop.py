@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DistributedType
 from torch import nn
-from tqdm.auto import tqdm
 from transformers import BatchEncoding, get_scheduler
 
 from telescope_transformer.errors import TrainingError
@@ -28,6 +27,7 @@ from telescope_transformer.learning.gradients import cached_backward
 from telescope_transformer.learning.objectives import PairFacts, make_objective
 from telescope_transformer.learning.state import load_state, save_state
 from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.progress import progress_bar
 
 # Options that may differ between a run and its continuation, because they change neither batches nor gradients.
 FREE_TO_CHANGE = {"steps", "workers", "cpu", "log_every", "save_every", "keep_checkpoints", "tracker"}
@@ -153,11 +153,11 @@ class Trainer:
             begun = time.perf_counter()
         return min(taken)
 
-    def _bar(self, first: int) -> tqdm:
+    def _bar(self, first: int) -> Any:
         """A progress bar in the main process, if stderr is a terminal."""
         shown = self.progress and self.accelerator.is_main_process
-        return tqdm(
-            total=self.arguments.steps, initial=first, unit="step", desc="training", disable=None if shown else True
+        return progress_bar(
+            total=self.arguments.steps, done=first, unit="step", description="training", show=None if shown else False
         )
 
     def _step(self, step: int, batch: BatchEncoding) -> tuple[float, float]:
