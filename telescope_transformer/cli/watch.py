@@ -44,8 +44,8 @@ def watch(
 ) -> None:
     """Add files to a running analysis as they appear; Ctrl-C ends it, and the next run continues.
 
-    A file is added when its size has not changed between two checks. A file that cannot be read is reported and
-    skipped.
+    A file is added when its size has not changed between two checks; what it gains later is added too. A file that
+    cannot be read is reported and skipped.
 
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """

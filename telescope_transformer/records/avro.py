@@ -128,7 +128,8 @@ def _snappy(data: bytes) -> bytes:
 class AvroFile:
     """The records of an Avro file.
 
-    Raises InputError if the file has no readable header, or its schema is not one record of plain fields.
+    Raises DamagedInput if the file has no readable header, and NotFlowRecords if its schema is not one record of plain
+    fields.
     """
 
     def __init__(self, file: InputFile) -> None:
@@ -144,7 +145,7 @@ class AvroFile:
             self._schema = self._fastavro.parse_schema(schema)
         except (*_READ_ERRORS, self._fastavro.schema.SchemaParseException, RecursionError) as error:
             self._stream.close()
-            raise InputError(f"{file.name}: not a readable Avro file: {escaped(error)}") from error
+            raise DamagedInput(file.name, None, f"not a readable Avro file: {escaped(error)}") from error
         except InputError:
             self._stream.close()
             raise

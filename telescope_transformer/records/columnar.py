@@ -20,6 +20,9 @@ from telescope_transformer.records.validation import Chunk, Validator
 
 ROWS_PER_BATCH = 1 << 18
 _DEEPEST = 6
+_MAPPED = bytes(10) + b"\xff\xff"
+"""What precedes an IPv4 address in an IPv6 address (RFC 4291, section 2.5.5.2)."""
+
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeError, ValueError, OverflowError)
 """What pyarrow raises on a damaged file."""
 
@@ -87,24 +90,26 @@ def _values(batch: pa.RecordBatch, leaf: Leaf) -> pa.Array:
     return values
 
 
-def _as_stored(values: pa.Array, field: pa.Field) -> pa.Array:
+def _as_stored(field: str, values: pa.Array, stored: pa.Field) -> pa.Array:
     """Gives times in our own files their unit, and turns binary columns of addresses into fixed-size binary."""
-    if field.metadata and field.metadata.get(b"unit") == _OWN_TIME.metadata[b"unit"] and field.type == _OWN_TIME.type:
+    own = stored.metadata and stored.metadata.get(b"unit") == _OWN_TIME.metadata[b"unit"]
+    if own and stored.type == _OWN_TIME.type:
         return values.cast(pa.timestamp("us"))
-    if values.type in (pa.binary(), pa.large_binary(), pa.binary_view()):
+    if field in ("src_ip", "dst_ip") and values.type in (pa.binary(), pa.large_binary(), pa.binary_view()):
         return _packed(values)
     return values
 
 
 def _packed(values: pa.Array) -> pa.Array:
     """A binary column as fixed-size binary if all its values have the size of an address and some are not text."""
-    found = [value for value in values.to_pylist() if value is not None]
-    widths = {len(value) for value in found}
-    if len(widths) == 1 and widths <= {4, 16} and not all(value.isascii() and value.isalnum() for value in found):
-        printable = all(all(32 <= byte < 127 for byte in value) for value in found)
-        if not printable:
-            return values.cast(pa.binary()).cast(pa.binary(widths.pop()))
-    return values
+    found = values.to_pylist()
+    present = [value for value in found if value is not None]
+    widths = {len(value) for value in present}
+    if not present or not widths <= {4, 16} or all(32 <= byte < 127 for value in present for byte in value):
+        return values
+    # A column may mix IPv4 and IPv6, as INET6_ATON of MySQL makes them.
+    wide = [_MAPPED + value if value and len(value) < max(widths) else value for value in found]
+    return pa.array(wide, pa.binary(max(widths)))
 
 
 def checked_batches(file: InputFile, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
@@ -154,7 +159,7 @@ def _raw(
 ) -> dict[str, pa.Array]:
     """The columns of a batch by field, including those that come from partitions."""
     return partition_columns(file, resolved, found, batch.num_rows) | {
-        field: _as_stored(_values(batch, found[column]), found[column].field)
+        field: _as_stored(field, _values(batch, found[column]), found[column].field)
         for field, column in resolved.items()
         if column in found
     }

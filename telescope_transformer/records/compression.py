@@ -54,6 +54,10 @@ _TAR_MAGIC_AT = 257
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _MOST_SKIPPED = 1024
 
+_BLOCK_BYTES = 1 << 20
+_SMALLER = 16
+"""By how much smaller the pieces get in which a damaged file is read again: five times from 1 MiB to a byte."""
+
 
 def compression_of(raw: io.BufferedReader) -> str | None:
     """The compression (a key of `_MAGICS`) that a file begins with, after any skippable frames, or None."""
@@ -92,16 +96,25 @@ def decompressed(path: Path, compression: str, size: int) -> Iterator[bytes]:
     return _member_blocks(path, compression, size)
 
 
-def _arrow_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
+def _arrow_blocks(path: Path, compression: str, size: int, done: int = 0) -> Iterator[bytes]:
+    """Decompresses zstd and lz4 files from the byte `done` of the content on.
+
+    A read that meets damage gives nothing, so the bytes before it are read again in smaller pieces.
+    """
     produced = 0
     try:
         with pa.CompressedInputStream(pa.OSFile(str(path)), compression) as stream:
             # Not `read`, which leaks its memory if it fails (pyarrow 26.0).
+            while passed := stream.read_buffer(min(_BLOCK_BYTES, done - produced)).size:
+                produced += passed
             while block := stream.read_buffer(size).to_pybytes():
                 produced += len(block)
                 yield block
     except (OSError, pa.ArrowException) as error:
-        raise DamagedInput(path, produced, f"broken {compression} stream ({error})") from error
+        if size > 1:
+            yield from _arrow_blocks(path, compression, max(size // _SMALLER, 1), max(done, produced))
+        else:
+            raise DamagedInput(path, produced, f"broken {compression} stream ({error})") from error
 
 
 def _member_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:

@@ -54,7 +54,8 @@ _UNIX = re.compile(
     rf"^(?:[A-Za-z]{{3}}\s+)?(?P<m>[A-Za-z]{{3}})\s+(?P<d>\d{{1,2}})\s+{_CLOCK}{_ZONE}\s+(?P<y>\d{{4}})(?: GMT| UTC)?$"
 )
 _TIME_OF_DAY = re.compile(rf"^\s*\d{{1,2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?{_ZONE}$")
-_COMPACT_CLOCK = re.compile(r"^(\d{2})(\d{2})(\d{2}(?:\.\d+)?)$")
+# Numbers have lost their leading zero.
+_COMPACT_CLOCK = re.compile(r"^(\d{1,2})(\d{2})(\d{2}(?:\.\d+)?)$")
 _SCIENTIFIC = re.compile(r"^\d(?:[.,](?P<digits>\d+))?[eE]\+?(?P<exponent>\d{1,2})$")
 # With a decimal comma, with the `@` of date(1) and systemd before it, or as .NET writes it in JSON.
 _MARKED = re.compile(r"^(?=[@'/]|\d+,)(?:[@']?|/Date\()(\d{9,})(?:[.,](\d+))?(?:\)/)?$")
@@ -71,7 +72,7 @@ def clock_text(text: str) -> str | None:
     """A time of day whose date is in another column, also if written as `175056`; None for other text."""
     compact = _COMPACT_CLOCK.match(text)
     if compact:
-        return f"{compact[1]}:{compact[2]}:{compact[3]}"
+        return f"{compact[1]:0>2}:{compact[2]}:{compact[3]}"
     return text if is_time_of_day(text) else None
 
 

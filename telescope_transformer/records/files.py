@@ -8,7 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -244,10 +244,10 @@ def find_inputs(inputs: Sequence[str | Path] | str | Path) -> list[InputFile]:
         InputError: if an input does not exist or matches no file.
     """
     found: list[InputFile] = []
-    for given in [inputs] if isinstance(inputs, str | Path) else inputs:
+    for given in inputs if isinstance(inputs, Iterable) and not isinstance(inputs, str) else [inputs]:
         try:
             files = _files_of(given)
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise InputError(f"{escaped(given)}: {escaped(error)}") from error
         if not files:
             raise InputError(f"{escaped(given)}: no such file, or nothing in it to read")

@@ -1,7 +1,7 @@
 """Flow records that are already in memory: lists of dictionaries, data frames and Arrow tables."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.records.columns import ALIASES, MAPPABLE_FIELDS, check_mapping, plain_name, resolve_columns
 from telescope_transformer.records.context import ReadContext
 from telescope_transformer.records.reading import Counts, FlowRecords
+from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.schema import FLOW_SCHEMA
 from telescope_transformer.records.validation import Validator
 
@@ -80,15 +81,17 @@ def as_arrow(records: Any) -> pa.Table:
         if isinstance(records, pa.RecordBatch):
             return pa.Table.from_batches([records])
         if hasattr(records, "__arrow_c_stream__"):
-            return pa.table(records)
+            return _from_frame(records)
         if _is_dataset(records):
             return records.with_format("arrow")[:]
         if isinstance(records, Mapping):
+            _check_names(records)
             _check_columns(records)
             return pa.table({name: _array(values) for name, values in records.items()})
         if isinstance(records, Sequence) and all(isinstance(record, Mapping) for record in records):
             # All names of all records, because the first record may lack a field.
             names = dict.fromkeys(name for record in records for name in record)
+            _check_names(names)
             return pa.table({name: _array([record.get(name) for record in records]) for name in names})
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise FlowRecordError(f"{NAME} are not a table: {' '.join(str(error).split())}") from error
@@ -96,6 +99,22 @@ def as_arrow(records: Any) -> pa.Table:
         f"{NAME} must be a list of dictionaries, a dictionary of columns, a data frame or an Arrow table, "
         f"not {type(records).__name__}"
     )
+
+
+def _from_frame(records: Any) -> pa.Table:
+    """A data frame; pandas refuses to export columns that mix numbers and text, so they are read value by value."""
+    try:
+        return pa.table(records)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        if not hasattr(records, "to_dict"):
+            raise
+        return as_arrow(records.to_dict("list"))
+
+
+def _check_names(names: Iterable[Any]) -> None:
+    for name in names:
+        if not isinstance(name, str):
+            raise FlowRecordError(f"{NAME} have the name {name!r} for a column: names are text")
 
 
 def _check_columns(columns: Mapping[str, Any]) -> None:
@@ -120,12 +139,13 @@ def _array(values: Any) -> pa.Array:
     try:
         return pa.array(values)
     # Integers beyond 64 bits raise an OverflowError. As text, they are rejected like any value that is too large.
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
         return pa.array([value if value is None else _as_text(value) for value in values], pa.string())
 
 
 def _as_text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    # Half of a surrogate pair is not a character, and becomes an escape that no field accepts.
+    return value.isoformat() if isinstance(value, datetime) else escaped(value)
 
 
 def _column(table: pa.Table, name: str, field: str) -> pa.Array:

@@ -42,9 +42,19 @@ class Item(NamedTuple):
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
 
 
+# A tab or another control character within text costs no line.
+_LINE_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, strict=False)
+# JSON has no escape `\x`: NGINX writes it, and `lines.py` for bytes that are not UTF-8.
+_BYTE_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\x")
+
+
+def _as_json(text: str) -> str:
+    return _BYTE_ESCAPE.sub(r"\1\\\\x", text) if "\\x" in text else text
+
+
 def _parsed(row: int, text: bytes) -> Item:
     try:
-        return Item(row, _DECODER.decode(text.decode("utf-8")))
+        return Item(row, _LINE_DECODER.decode(_as_json(text.decode("utf-8"))))
     except (ValueError, RecursionError) as error:
         return Item(row, None, text, f"not a JSON object: {error}")
 
@@ -94,7 +104,7 @@ class Stream:
         if self._skip:
             block, self._skip = block[self._skip :], max(0, self._skip - len(block))
         # The text is clean UTF-8 already.
-        text, at = self._held + block.decode("utf-8", "replace"), 0
+        text, at = _as_json(self._held + block.decode("utf-8", "replace")), 0
         while not self._over:
             while at < len(text) and text[at] in " \t\n,[]}":
                 # The array in the object has ended; what follows it are not records.
@@ -145,7 +155,7 @@ def goes_over_lines(head: bytes) -> int | None:
         return 0
     # Either an object over several lines, or a damaged line.
     try:
-        rest = text[text.find(b"{") :].decode("utf-8", "ignore")
+        rest = _as_json(text[text.find(b"{") :].decode("utf-8", "ignore"))
         return 0 if _DECODER.raw_decode(rest)[1] > len(first) else None
     except (ValueError, RecursionError):
         return None

@@ -28,7 +28,7 @@ from telescope_transformer.records.json_items import (
     objects,
     unwrapped,
 )
-from telescope_transformer.records.lines import TextBlocks, as_utf8
+from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.parsing import encoded, record_columns
 from telescope_transformer.records.partitions import NO_DESTINATION, fields_of_partitions
 from telescope_transformer.records.rejects import escaped, rejects_table
@@ -87,7 +87,7 @@ def _first_dialect(head: bytes, dialects: tuple[Dialect, ...]) -> Dialect | None
     """The dialect of the first object that a dialect knows; the last dialect for JSON of an unknown kind."""
     text = as_utf8(head)
     begins_so = re.match(rb'\s*(?:\[\s*)?\{\s*"', text) is not None
-    if b"\0" in text[:512] or (not begins_so and b'{"' not in text):
+    if not is_text(head) or (not begins_so and b'{"' not in text):
         return None
     start = goes_over_lines(text)
     found = list(islice(line_items(text, 1) if start is None else Stream(start).feed(text, False), _SNIFFED_VALUES))

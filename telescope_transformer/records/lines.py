@@ -4,8 +4,7 @@ import codecs
 import re
 from collections.abc import Iterator
 
-from telescope_transformer.errors import InputError
-from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 
 LONGEST_LINE = 16 << 20
 """Bytes. No record of any format is nearly this long; a longer line means that a file does not hold text records."""
@@ -14,6 +13,8 @@ _JUDGED_BYTES, _FEWEST_JUDGED = 512, 32
 """Most and fewest bytes by which text without a byte order mark is judged; any header has more than the fewest."""
 
 _PLAIN_TEXT = re.compile(rb"[\t\r\n -~]+")
+# A crash while a log is written leaves blocks of NULs, and the next line follows them.
+_LOST = re.compile(rb"^\0+", re.MULTILINE)
 # UTF-32 comes first, because its little-endian mark begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",
@@ -43,8 +44,16 @@ def as_utf8(head: bytes) -> bytes:
     return _clean(head.removeprefix(codecs.BOM_UTF8))
 
 
+def is_text(head: bytes) -> bool:
+    """Whether the beginning of a file may be text. Further on, a NUL costs one row, but its first line holds none."""
+    return b"\0" not in as_utf8(head[: 2 * _JUDGED_BYTES]).lstrip()[:_JUDGED_BYTES].partition(b"\n")[0]
+
+
 def _clean(block: bytes) -> bytes:
-    """Escapes undecodable bytes as `\\xff`, turns CR LF and CR into LF, and removes marks between joined files."""
+    """Escapes undecodable bytes as `\\xff`, and turns CR LF and CR into LF.
+
+    Also removes marks between joined files, and NULs before a line.
+    """
     try:
         block.decode("utf-8")
     except UnicodeDecodeError:
@@ -53,7 +62,7 @@ def _clean(block: bytes) -> bytes:
         block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if codecs.BOM_UTF8 in block:
         block = block.removeprefix(codecs.BOM_UTF8).replace(b"\n" + codecs.BOM_UTF8, b"\n")
-    return block
+    return _LOST.sub(b"", block) if b"\0" in block else block
 
 
 class TextBlocks:
@@ -70,19 +79,18 @@ class TextBlocks:
 
     def __iter__(self) -> Iterator[bytes]:
         held: list[bytes] = []
-        size = 0
+        size, has_lines = 0, False
         for block in self._decoded():
             end = max(block.rfind(b"\n"), block.rfind(b"\r", 0, len(block) - 1)) + 1
             if end:
                 yield _clean(b"".join(held) + block[:end])
-                held, size = [block[end:]], len(block) - end
+                held, size, has_lines = [block[end:]], len(block) - end, True
                 continue
             held.append(block)
             size += len(block)
             if size > LONGEST_LINE:
-                raise InputError(
-                    f"{self._name}: a line is longer than {LONGEST_LINE >> 20} MiB: this is not a text file of records"
-                )
+                told = f"a line is longer than {LONGEST_LINE >> 20} MiB: this is not a text file of records"
+                raise DamagedInput(self._name, None, told) if has_lines else NotFlowRecords(self._name, told)
         if size and self.damage is None:
             yield _clean(b"".join(held))
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.lines import TextBlocks, as_utf8
+from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.parsing import encoded, record_columns
 from telescope_transformer.records.rejects import rejects_table
 from telescope_transformer.records.validation import Chunk, Validator
@@ -27,10 +27,9 @@ _LONGEST_LINE = 1 << 14
 
 def has_records(head: bytes, parse: LineParser) -> bool:
     """Whether one of the first lines of a text is a record."""
-    text = as_utf8(head)
-    if b"\0" in text[:512]:
+    if not is_text(head):
         return False
-    lines = text.split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]
+    lines = as_utf8(head).split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]
     return any(parse(line[:_LONGEST_LINE].decode("utf-8", "replace")) is not None for line in lines)
 
 

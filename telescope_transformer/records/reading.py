@@ -3,14 +3,14 @@
 import logging
 import struct
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from telescope_transformer.errors import InputError, NoRecordsError
+from telescope_transformer.errors import FlowRecordError, InputError, NoRecordsError
 from telescope_transformer.records.columns import check_mapping
 from telescope_transformer.records.context import INACTIVITY_SECONDS, Format, ReadContext
 from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
@@ -29,7 +29,8 @@ REJECTS_LISTED = 500_000
 
 LIBRARY_ERRORS = (pa.ArrowException, ArithmeticError, LookupError, RecursionError, TypeError, ValueError, struct.error)
 """Exceptions that the libraries behind a reader raise on unexpected content. Readers turn the errors that they know
-into rejects or a more specific InputError. Catching these here makes sure that no traceback reaches a user."""
+into rejects or a more specific InputError. Catching these here makes sure that no traceback reaches a user, and that
+the other files are read."""
 
 _SKIPPED_NAMED = 5
 _SENSORS_NAMED = 5
@@ -141,7 +142,9 @@ class RecordScan:
             for name in self._context.sensors.collisions
         ]
         if self._passed_over:
-            named = "; ".join(f"{Path(left.path).name}: {left.reason}" for left in self._passed_over[:_SKIPPED_NAMED])
+            # What follows a semicolon is advice for a file that was meant to be read.
+            told = [(Path(left.path).name, left.reason.partition(";")[0]) for left in self._passed_over]
+            named = "; ".join(f"{name}: {reason}" for name, reason in told[:_SKIPPED_NAMED])
             others = len(self._passed_over) - _SKIPPED_NAMED
             notes.append(
                 f"passed over {counted(len(self._passed_over), 'file')} without flow records ({escaped(named)[:1000]}"
@@ -235,8 +238,8 @@ class RecordScan:
         except (InputError, OSError):
             raise
         except LIBRARY_ERRORS as error:
-            told = f"{file.name}: cannot be read as {reader.name}: {type(error).__name__}: {escaped(error)[:300]}"
-            raise InputError(told) from error
+            told = f"cannot be read as {reader.name}: {type(error).__name__}: {escaped(error)[:300]}"
+            raise DamagedInput(file.name, None, told) from error
 
     def _batches(self, file: InputFile, reader: Format) -> Iterator[pa.RecordBatch]:
         counts = Counts()
@@ -291,9 +294,16 @@ def scan_records(
     """
     if columns is not None:
         check_mapping(columns)
+    if not isinstance(inactivity_seconds, (int, float)) or not inactivity_seconds >= 0:
+        raise FlowRecordError(f"inactivity_seconds must be a number of at least 0, not {inactivity_seconds!r}")
     context = ReadContext(columns=columns, per_packet=per_packet, inactivity_seconds=inactivity_seconds)
-    prefixes = [telescope] if isinstance(telescope, str) else telescope
-    return RecordScan(find_inputs(inputs), context, format, Telescope(prefixes), keep_going)
+    return RecordScan(find_inputs(inputs), context, format, Telescope(_prefixes(telescope)), keep_going)
+
+
+def _prefixes(given: Any) -> Sequence[str]:
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        return list(given)
+    return [] if given is None else [given]
 
 
 def read_records(

@@ -140,7 +140,7 @@ def find_format(file: InputFile, name: str = "auto") -> Format:
     """
     if name != "auto":
         if name not in formats():
-            near = get_close_matches(name, format_names()) or format_names()
+            near = get_close_matches(str(name), format_names()) or format_names()
             raise InputError(
                 f"unknown format {name!r}; {'the nearest' if len(near) < 4 else 'formats'} are {', '.join(near)}"
             )

@@ -20,7 +20,7 @@ _LONGEST_NAME = 253
 # number, or a number that a spreadsheet has rounded (3.22E+09). A host name that begins with an address does not
 # match, because a domain follows.
 _MISSPELT_ADDRESS = re.compile(
-    r"\[?(?:0x[0-9a-f]+|\d+(?:\.\d+)?e\+?\d+|\d+\.\d+\.\d+(?:\.[^.]*)?\.?|\d+(?:\.(?:\d+|x+|\*+)){3})\]?",
+    r"\[?(?:0x[0-9a-f]+|\d+(?:\.\d+)?e\+?\d+|\d+\.\d+\.\d+(?:\.[^.]*)?\.?|(?:\d+|x+|\*+)(?:\.(?:\d+|x+|\*+)){3})\]?",
     re.IGNORECASE,
 )
 

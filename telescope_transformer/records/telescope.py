@@ -17,7 +17,7 @@ class Telescope:
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         for prefix in prefixes:
             try:
-                self._networks.append(ipaddress.ip_network(prefix.strip(), strict=False))
+                self._networks.append(ipaddress.ip_network(str(prefix).strip(), strict=False))
             except ValueError as error:
                 raise FlowRecordError(f"telescope prefix {prefix!r}: {error}") from error
 

@@ -95,6 +95,8 @@ def _unpacked(values: pa.Array) -> pa.Array:
         values = values.dictionary_decode()
     if pa.types.is_run_end_encoded(values.type):
         values = pc.run_end_decode(values)
+    if pa.types.is_float16(values.type):
+        values = values.cast(pa.float32())
     if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
         values = values.cast(pa.large_binary())
     # As text, decimals keep all their digits. Zeros after the point could pass for thousands.
@@ -260,7 +262,7 @@ class Validator:
         places = np.flatnonzero(first_bad)
         fields = [REQUIRED_FIELDS[index - 1] for index in first_bad[places]]
         values = [
-            raw[field][int(row)].as_py() if field in raw else None for field, row in zip(fields, places, strict=True)
+            _shown(raw[field][int(row)]) if field in raw else None for field, row in zip(fields, places, strict=True)
         ]
         icmp = np.isin(np.asarray(parsed["protocol"].values), (ICMP, ICMPV6))
         reasons = [
@@ -274,7 +276,7 @@ class Validator:
             if field in parsed:
                 bad = np.flatnonzero((parsed[field].status == INVALID) & keep)
                 if len(bad):
-                    self._context.left_out(field, len(bad), self._file, raw[field][int(bad[0])].as_py())
+                    self._context.left_out(field, len(bad), self._file, _shown(raw[field][int(bad[0])]))
 
     def _note_times(self, times: np.ndarray) -> None:
         form = self._times.form or NumberForm.EPOCH
@@ -303,6 +305,14 @@ def _with_dates(raw: Mapping[str, pa.Array]) -> pa.Array:
     clock = pa.array([text and text.encode() for text in clocks], pa.binary()).take(pa.array(codes))
     joined = pc.binary_join_element_wise(days, clock, pa.scalar(b" ", pa.binary()))
     return pc.coalesce(joined, times.cast(pa.binary()))
+
+
+def _shown(value: pa.Scalar) -> object:
+    """A value for a message; the bare number of a time in years that Python's datetime does not have."""
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return value.value
 
 
 def _reason(field: str, value: object, missing: bool, icmp: bool) -> str:

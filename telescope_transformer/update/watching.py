@@ -10,13 +10,15 @@ from telescope_transformer.records.files import is_unfinished
 def new_files(folder: Path, *, interval: float, stop: Callable[[], bool]) -> Iterator[Path]:
     """Yield each file of the folder once its size has not changed for one interval. Files come in order of name.
 
+    A file whose size changes later, such as a log or a slow copy, is yielded again.
+
     Args:
         folder: the folder; its subfolders are ignored.
         interval: seconds between two checks.
         stop: called after every check; the iteration ends when it returns true.
     """
     seen: dict[Path, int] = {}
-    taken: set[Path] = set()
+    taken: dict[Path, int] = {}
     while True:
         for path in candidates(folder):
             try:
@@ -24,8 +26,8 @@ def new_files(folder: Path, *, interval: float, stop: Callable[[], bool]) -> Ite
             except FileNotFoundError:
                 # The file was moved away after the folder was listed.
                 continue
-            if path not in taken and size > 0 and seen.get(path) == size:
-                taken.add(path)
+            if size > 0 and seen.get(path) == size != taken.get(path):
+                taken[path] = size
                 yield path
             seen[path] = size
         if stop():

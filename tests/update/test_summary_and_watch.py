@@ -99,7 +99,7 @@ def test_a_state_without_windows_has_a_report(tmp_path: Path, before: bool) -> N
     assert said[1] == "None of them is in a cluster; 1 sent too few records to be in a cluster."
 
 
-def test_files_are_added_once_and_only_when_complete(tmp_path: Path) -> None:
+def test_files_are_added_once_when_complete_and_again_when_they_have_grown(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv", ".hidden", "c.csv.part", "empty.csv"):
         (tmp_path / name).write_text("" if name == "empty.csv" else "x")
     looks = 0
@@ -109,9 +109,12 @@ def test_files_are_added_once_and_only_when_complete(tmp_path: Path) -> None:
         looks += 1
         if looks == 1:
             (tmp_path / "a.csv").write_text("xx")
-        return looks == 4
+        if looks == 4:
+            (tmp_path / "b.csv").write_text("xx")
+        return looks == 7
 
-    assert [path.name for path in new_files(tmp_path, interval=0, stop=stop)] == ["b.csv", "a.csv"]
+    # The file that grew after it was added comes again.
+    assert [path.name for path in new_files(tmp_path, interval=0, stop=stop)] == ["b.csv", "a.csv", "b.csv"]
     assert [path.name for path in candidates(tmp_path)] == ["a.csv", "b.csv", "empty.csv"]
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from telescope_transformer.errors import InputError
 from telescope_transformer.records.columnar import READ_ERRORS, read_batches, resolve_schema
 from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.validation import Chunk
@@ -24,7 +24,7 @@ def sniff(head: bytes) -> bool:
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of an IPC file or stream; raises InputError for other files, DamagedInput if a batch is broken."""
+    """Flow records of an IPC file or stream; raises DamagedInput if it is cut off or a batch is broken."""
     try:
         stream = pa.OSFile(str(file.plain_path))
         if file.head.startswith(_FILE_MAGIC):
@@ -35,7 +35,7 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
             batches = iter(reader)
         schema = reader.schema
     except READ_ERRORS as error:
-        raise InputError(f"{file.name}: not a whole Arrow file: {escaped(error)}") from error
+        raise DamagedInput(file.name, None, f"not a whole Arrow file: {escaped(error)}") from error
     with stream:
         yield from read_batches(file, batches, schema, resolve_schema(file, schema, context), context)
 

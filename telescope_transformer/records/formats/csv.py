@@ -23,20 +23,15 @@ from telescope_transformer.records.delimited import (
     with_row_names,
 )
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.lines import TextBlocks, as_utf8, encoding_of
+from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.partitions import NO_DESTINATION, partition_columns
 from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.validation import Chunk, Validator
 
 
-def _is_text(head: bytes) -> bool:
-    # Only the first lines count: further on, a crash may have left NULs in a log.
-    return encoding_of(head) != "utf-8" or b"\0" not in head[:512]
-
-
 def sniff(head: bytes) -> bool:
     """Whether the head is text with a delimiter in one of its first lines, or a header of names between blanks."""
-    if not _is_text(head):
+    if not is_text(head):
         return False
     text = as_utf8(head)
     if has_delimiter(text):
@@ -82,7 +77,7 @@ def _header(
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of delimited text. Columns are found by the user's mapping or by their common names."""
-    if not _is_text(file.head):
+    if not is_text(file.head):
         raise NotFlowRecords(file.name, "not delimited text: it holds NUL bytes")
     others = list(file.partitions)
 

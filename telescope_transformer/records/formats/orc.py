@@ -6,7 +6,6 @@ from pyarrow import orc
 from pyarrow.dataset import OrcFileFormat
 from pyarrow.fs import LocalFileSystem
 
-from telescope_transformer.errors import InputError
 from telescope_transformer.records.columnar import (
     READ_ERRORS,
     ROWS_PER_BATCH,
@@ -28,12 +27,12 @@ def sniff(head: bytes) -> bool:
 
 
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of an ORC file; raises InputError for other files, DamagedInput if a stripe is broken."""
+    """Flow records of an ORC file; raises DamagedInput if it is cut off or a stripe is broken."""
     try:
         found = orc.ORCFile(file.plain_path)
         schema, expected = found.schema, found.nrows
     except READ_ERRORS as error:
-        raise InputError(f"{file.name}: not a whole ORC file: {escaped(error)}") from error
+        raise DamagedInput(file.name, None, f"not a whole ORC file: {escaped(error)}") from error
     resolved = resolve_schema(file, schema, context)
     # `ORCFile` reads whole stripes, and a few kilobytes can encode a stripe of a billion equal rows.
     fragment = OrcFileFormat().make_fragment(str(file.plain_path), filesystem=LocalFileSystem())

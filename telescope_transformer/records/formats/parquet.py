@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pyarrow.parquet as pq
 
-from telescope_transformer.errors import InputError
 from telescope_transformer.records.columnar import (
     READ_ERRORS,
     ROWS_PER_BATCH,
@@ -29,14 +28,14 @@ def sniff(head: bytes) -> bool:
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of a Parquet file; partition values count as columns.
 
-    Raises InputError if the file is not a Parquet file. Raises DamagedInput if a page is broken, with its row, or
+    Raises DamagedInput if the file is cut off, if a page is broken, with its row, or
     if the number of rows differs from that in the footer.
     """
     try:
         parquet = pq.ParquetFile(file.plain_path)
         schema, expected = parquet.schema_arrow, parquet.metadata.num_rows
     except READ_ERRORS as error:
-        raise InputError(f"{file.name}: not a whole Parquet file: {escaped(error)}") from error
+        raise DamagedInput(file.name, None, f"not a whole Parquet file: {escaped(error)}") from error
     with parquet:
         if aws_vpc.is_flow_log(schema.names) and not context.columns:
             batches = parquet.iter_batches(batch_size=ROWS_PER_BATCH)

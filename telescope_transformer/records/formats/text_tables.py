@@ -12,7 +12,7 @@ from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.delimited import Layout, Table, find_header, first_lines, text_rows
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.lines import TextBlocks, as_utf8
+from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.nulls import NULL_TEXTS
 from telescope_transformer.records.partitions import NO_DESTINATION, fields_of_partitions
 from telescope_transformer.records.splitting import BLANKS
@@ -82,9 +82,9 @@ def sniffer(table: TextTable) -> Callable[[bytes], bool]:
         return True
 
     def sniff(head: bytes) -> bool:
-        if b"\0" in head[:512]:
-            return False
-        return any(is_header(line) for line in first_lines(as_utf8(head)) if all(mark in line for mark in marks))
+        return is_text(head) and any(
+            is_header(line) for line in first_lines(as_utf8(head)) if all(mark in line for mark in marks)
+        )
 
     return sniff
 
