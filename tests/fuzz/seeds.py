@@ -365,6 +365,32 @@ _PROGRAMS = {
         '{{"saddr": "192.0.2.{}", "sport": {}, "daddr": "203.0.113.1", "dport": 23, "classification": "synack", '
         '"timestamp_ts": 1700000000}}\n',
     ),
+    "oracle-vcn": (
+        "",
+        '{{"type": "com.oraclecloud.vcn.flowlogs.DataEvent", "data": {{"startTime": 1700000000, "protocol": 6, '
+        '"sourceAddress": "192.0.2.{}", "sourcePort": {}, "destinationAddress": "203.0.113.1", '
+        '"destinationPort": 23, "status": "OK"}}}}\n',
+    ),
+    "goflow2": (
+        "",
+        '{{"time_flow_start_ns": 1700000000250000000, "sampler_address": "203.0.113.9", "src_addr": "192.0.2.{}", '
+        '"src_port": {}, "dst_addr": "203.0.113.1", "proto": "ICMP", "dst_port": 0, "icmp_name": "Echo"}}\n',
+    ),
+    "loki": (
+        "",
+        '{{"data": {{"resultType": "streams", "result": [{{"values": [["1700000000250000000", '
+        '"IN=e OUT= SRC=192.0.2.{} DST=203.0.113.1 LEN=40 PROTO=TCP SPT={} DPT=23"]]}}]}}}}\n',
+    ),
+    "gcp-vpc-csv": (
+        "jsonPayload.connection.src_ip,jsonPayload.connection.src_port,jsonPayload.connection.dest_ip,"
+        "jsonPayload.connection.dest_port,jsonPayload.connection.protocol,jsonPayload.reporter,timestamp\n",
+        "192.0.2.{},{},203.0.113.1,23,6,DEST,2023-11-14T22:13:20.250Z\n",
+    ),
+    "aws-vpc-fields": (
+        "",
+        '{{"srcaddr": "192.0.2.{}", "srcport": {}, "dstaddr": "203.0.113.1", "dstport": 23, "protocol": 6, '
+        '"start": 1700000000, "log_status": "OK"}}\n',
+    ),
     "aws-vpc-json": ("", json.dumps({"message": _VPC.strip()}).replace("{", "{{", 1)[:-1] + "}}\n"),
     "firewall-json": (
         "",

@@ -97,7 +97,8 @@ VARIANTS.add(
         "Date first seen          Event  XEvent Proto      Src IP Addr:Port          Dst IP Addr:Port     X-Src IP Addr:Port",
         "x",
     ),
-    None,
+    [],
+    rejected=1,
 )
 NJ = {
     "type": "FLOW",

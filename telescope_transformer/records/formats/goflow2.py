@@ -48,7 +48,7 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     if str(found["dst_port"]) != "0":
         # NetFlow has type and code in the port.
         return found
-    return found | {"src_port": None, "dst_port": None, "icmp_type": types.get(record["icmp_name"])}
+    return found | {"src_port": None, "dst_port": None, "icmp_type": types.get(str(record["icmp_name"]))}
 
 
 DIALECT = Dialect("goflow2", matches, fields)
