@@ -144,7 +144,7 @@ class Embedder:
             (1, 128)
         """
         records = _held(records)
-        computing: dict[str, Any] = {"device": device or self._device, "dtype": _dtype(dtype)}
+        computing: dict[str, Any] = {"device": self._device if device is None else device, "dtype": _dtype(dtype)}
         sequences = _sequences(records, columns)
         if sequences is None:
             windows = self.windows(records, columns=columns, window=window)

@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.files import file_digest, replacing, write_text
-from telescope_transformer.hub import checkpoint_folder, load_pretrained
+from telescope_transformer.hub import SHIPPED_CHECKPOINT, checkpoint_folder, load_pretrained
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.reader import files_of
@@ -41,7 +41,9 @@ ADAPTATION_FILE = "adaptation.json"
 KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
 
 
-def load_model(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:
+def load_model(
+    model: str | Path | None = SHIPPED_CHECKPOINT,
+) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:
     """Load a model and its tokenizer, in evaluation mode.
 
     Args:
@@ -235,7 +237,7 @@ def embed_encoded(
     def embed(rows: np.ndarray) -> np.ndarray:
         batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
         with torch.inference_mode(), torch.autocast(device.type, half or torch.bfloat16, enabled=half is not None):
-            output = model(**batch).embeddings
+            output = model(**batch, return_dict=True).embeddings
         return output.float().cpu().numpy()
 
     for rows, vectors in _side_by_side(embed, list(length_batches(lengths, batch_records)), device):

@@ -32,8 +32,8 @@ class _Embeddings(nn.Module):
     def forward(
         self, input_ids: torch.Tensor, inter_arrival: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
-        output = self.model(input_ids=input_ids, inter_arrival=inter_arrival, attention_mask=attention_mask)
-        embeddings: torch.Tensor = output.embeddings
+        batch = {"input_ids": input_ids, "inter_arrival": inter_arrival, "attention_mask": attention_mask}
+        embeddings: torch.Tensor = self.model(**batch, return_dict=True).embeddings
         return embeddings
 
 

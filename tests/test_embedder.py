@@ -21,6 +21,7 @@ from telescope_transformer.errors import (
     InputError,
     TrainingError,
 )
+from telescope_transformer.model import FlowEmbeddingPipeline
 from telescope_transformer.simulation import simulate
 from telescope_transformer.windows import cut_windows
 
@@ -211,8 +212,22 @@ def test_tensors_of_a_model_are_compared(model: Embedder, expected: np.ndarray, 
     assert model.probability(tensor[0], tensor[1]).shape == ()
 
 
+def test_a_model_that_gives_tuples_is_used_like_any_other(
+    model: Embedder, records: list[dict], expected: np.ndarray
+) -> None:
+    bare = [[{name: record[name] for name in BARE}] for record in records]
+    wanted = model.encode(bare)
+    embed = FlowEmbeddingPipeline(model=model.model, tokenizer=model.tokenizer, device="cpu")
+    model.model.config.return_dict = False
+    try:
+        np.testing.assert_allclose(model.encode(records), expected, atol=1e-6)
+        np.testing.assert_allclose(embed(bare), wanted, atol=1e-6)
+    finally:
+        model.model.config.return_dict = True
+
+
 def test_a_device_that_is_absent_is_named(model: Embedder, records: list[dict]) -> None:
-    for absent in ("gpu", "cuda:99"):
+    for absent in ("gpu", "cuda:99", torch.cuda.device_count()):
         with pytest.raises(InputError, match=f"device '{absent}' is not available"):
             telescope_transformer.load(device=absent)
         with pytest.raises(InputError, match=f"device '{absent}' is not available"):

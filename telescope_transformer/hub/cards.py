@@ -100,6 +100,7 @@ def dataset_card(manifest: Manifest, name: str, *, licence: str = "other") -> Da
         "splits": splits,
         "columns": describe_columns(manifest),
         "window": manifest.window,
+        "divided": manifest.has_splits,
         "seed": manifest.seed,
         "facts": describe_preparation(manifest),
     }

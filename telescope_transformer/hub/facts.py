@@ -23,6 +23,8 @@ SPLITS = {
     "unseen_sources": "test sources",
     "windows": "all sources: the dataset is not split",
 }
+# Names in cards of those counts of a preparation whose own names do not say that they count records.
+COUNTS = {name: f"records {name}" for name in ("read", "kept", "rejected", "skipped")}
 
 
 @dataclass(frozen=True)
@@ -179,10 +181,10 @@ def describe_columns(manifest: Manifest) -> list[dict[str, str]]:
 
 def describe_preparation(manifest: Manifest) -> dict[str, Any]:
     """How a dataset was prepared: counts of records, engines and formats, but no file names or sensor names."""
-    counts = {f"records and sources, {name.replace('_', ' ')}": count for name, count in manifest.counts().items()}
+    counts = {COUNTS.get(name, name.replace("_", " ")): f"{count:,}" for name, count in manifest.counts().items()}
     formats = sorted({str(entry.get("format")) for ingest in manifest.ingests for entry in ingest.inputs})
     engines = sorted({ingest.engine for ingest in manifest.ingests})
-    made = {"input formats": formats, "prepared with": engines, "shortest window": f"{manifest.min_records} records"}
+    made = {"input formats": formats, "prepared with": engines, "fewest records of a window": manifest.min_records}
     return flat(counts | made)
 
 

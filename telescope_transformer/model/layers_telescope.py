@@ -32,12 +32,13 @@ class TelescopeFieldEmbedding(nn.Module):
 
     def __init__(self, offset: int, size: int, width: int):
         super().__init__()
-        self.offset = offset
+        # Not read from the table, which peft may replace by a module without `num_embeddings`.
+        self.offset, self.size = offset, size
         self.table = nn.Embedding(size, width)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         values = ids - self.offset  # (B, T)
-        known = (values >= 0) & (values < self.table.num_embeddings)
+        known = (values >= 0) & (values < self.size)
         vectors = self.table(torch.where(known, values, 0))  # (B, T, width)
         return vectors * known.unsqueeze(-1)
 

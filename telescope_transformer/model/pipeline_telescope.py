@@ -79,7 +79,8 @@ class FlowEmbeddingPipeline(Pipeline):
         return dict(tokenizer(sequences, padding=True, truncation=truncation, return_tensors="pt"))
 
     def _forward(self, inputs: dict[str, Any], **parameters: Any) -> torch.Tensor:  # type: ignore[override]
-        outputs = self.model(**inputs)
+        # The configuration may ask for tuples.
+        outputs = self.model(**inputs, return_dict=True)
         # A model with a projection head returns embeddings, an encoder without one returns pooled vectors.
         projected = outputs.get("embeddings")
         # Computed in float32, because the squared norm of a vector could overflow float16.

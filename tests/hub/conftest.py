@@ -49,7 +49,7 @@ def prepared(tmp_path: Path) -> Path:
         pq.write_table(pa.Table.from_pylist(rows, window_schema(fields, ["label"])), folder / files[-1].path)
     inputs = [{"file": "/home/somebody/flows|2024.csv", "format": "csv", "bytes": 9, "digest": "00"}]
     ingest = Ingest(0, "duckdb", inputs, {"read": 22, "kept": 20, "rejected": 2}, "rejects.parquet", 1.0)
-    write_manifest(folder, Manifest(64, 2, 5, 1, fields, ["label"], files, [ingest]))
+    write_manifest(folder, Manifest(64, 2, 5, 1, fields, ["label"], files, [ingest], has_splits=True))
     return folder
 
 

@@ -1,6 +1,7 @@
 """Cards contain what was recorded, are valid, and can be read with the classes of huggingface_hub."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from telescope_transformer.errors import CheckpointError, HubError, InputError
 from telescope_transformer.hub.cards import check_card, dataset_card, model_card, size_category
 from telescope_transformer.hub.facts import count_parameters, read_measured_on, read_measurements
 from telescope_transformer.preparation import SPLITS, read_manifest
+from telescope_transformer.preparation.settings import WHOLE
 
 RESULTS = [
     {
@@ -195,10 +197,22 @@ def test_a_dataset_card_names_the_files_of_every_split(prepared: Path) -> None:
         "test sources | 4 | 8 | 1 |",
         "| dst_port | list of uint16 |",
     )
-    for said in (*rows, "seed 5", "up to 64 flow", "records and sources, rejected: 2"):
+    for said in (*rows, "seed 5", "up to 64 flow", "records rejected: 2"):
         assert said in card.text
+    assert 'load_dataset("user/windows", split="train", streaming=True)' in card.text
     assert "somebody" not in str(card)
     assert card_errors(str(card), "dataset") == []
+
+
+def test_the_card_of_a_dataset_without_splits_loads_all_of_it(prepared: Path) -> None:
+    manifest = read_manifest(prepared)
+    files = [replace(file, split=WHOLE) for file in manifest.files]
+    card = dataset_card(replace(manifest, files=files, has_splits=False), "user/windows")
+    assert 'load_dataset("user/windows", split="windows", streaming=True)' in card.text
+    assert "seed 5" not in card.text
+    assert "telescope prepare --splits" in card.text
+    empty = dataset_card(replace(manifest, files=[]), "user/windows")
+    assert 'load_dataset("user/windows", streaming=True)' in empty.text
 
 
 @pytest.mark.parametrize(

@@ -84,13 +84,14 @@ def test_a_seed_gives_the_same_weights() -> None:
     assert all(torch.isfinite(values).all() for values in first.values())
 
 
-@pytest.mark.parametrize("targets", ["all-linear", "first"])
+@pytest.mark.parametrize("targets", ["all-linear", "first", "table"])
 def test_lora_starts_from_the_model_and_learns(
     model: TelescopeForContrastiveLearning, batch: dict[str, torch.Tensor], targets: str
 ) -> None:
     plain = model(**batch).embeddings.detach()
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    chosen = targets if targets == "all-linear" else [linear[0]]
+    # "table" is the name of the embedding tables of the fields.
+    chosen = {"all-linear": targets, "first": [linear[0]], "table": ["table"]}[targets]
     adapted = get_peft_model(model, LoraConfig(r=2, target_modules=chosen))
     torch.testing.assert_close(adapted.eval()(**batch).embeddings, plain)
     adapted.train()
