@@ -89,6 +89,7 @@ _BUILT_IN = (
     nfdump.PIPE_FORMAT,
     masscan.LIST_FORMAT,
     *programs.FORMATS,
+    zeek.CSV_FORMAT,
     zmap.FORMAT,
     dshield.FORMAT,
     nfdump.LINE_FORMAT,
@@ -105,6 +106,10 @@ _BUILT_IN = (
 
 # Text that holds flow records in a form that is not supported, and what to do about it.
 _REFUSED = (
+    (
+        re.compile(rb'[^#\n]*\bid\.orig_h"?[,;|\t][^\n]*\b(?:query|note|analyzer|facility)\b'),
+        "a log of Zeek as CSV, but not of connections",
+    ),
     (re.compile(rb"\s*Flow Record:\s*\n"), "nfdump's raw text; export it with TZ=UTC nfdump -r FILE -o csv"),
     (
         re.compile(rb"\s*\[\*\*\] \[\d+:\d+:\d+\]"),

@@ -376,6 +376,10 @@ _PROGRAMS = {
         '{{"time_flow_start_ns": 1700000000250000000, "sampler_address": "203.0.113.9", "src_addr": "192.0.2.{}", '
         '"src_port": {}, "dst_addr": "203.0.113.1", "proto": "ICMP", "dst_port": 0, "icmp_name": "Echo"}}\n',
     ),
+    "zeek-csv": (
+        "ts,id.orig_h,id.orig_p,id.resp_h,id.resp_p,proto,ip_proto\n",
+        "1700000000.25,192.0.2.{},{},203.0.113.1,23,tcp,6\n",
+    ),
     "loki": (
         "",
         '{{"data": {{"resultType": "streams", "result": [{{"values": [["1700000000250000000", '

@@ -117,6 +117,15 @@ for name, fields in {"id_": [field.replace(".", "_") for field in ZEEK], "ECS": 
         [TCP],
         format="zeek",
     )
+ZEEK_PING = ["1469123456.0", "C2", "192.0.2.1", "8", "198.51.100.7", "0", "icmp", "OTH"]
+ZEEK_SOLICITATION = ["1469123456.0", "C3", "2001:db8::1", "135", "2001:db8::7", "136", "icmp", "OTH"]
+VARIANTS.add(
+    "zeek as CSV",
+    "\n".join(",".join(row) for row in (ZEEK, ZEEK_ROW, ZEEK_PING, ZEEK_SOLICITATION)),
+    [TCP, PING, (*TCP6[:2], 58, 135, 0)],
+    format="zeek-csv",
+)
+VARIANTS.add("zeek's DNS log as CSV", ",".join([*ZEEK[:-1], "query"]) + "\n" + ",".join(ZEEK_ROW) + "\n", None)
 CONNECTION = dict(zip(ZEEK, ZEEK_ROW, strict=True))
 DNS = {name: value for name, value in CONNECTION.items() if name != "conn_state"} | {"query": "a.example"}
 ENDS = {"orig_h": "192.0.2.1", "orig_p": 40000, "resp_h": "198.51.100.7", "resp_p": 23}

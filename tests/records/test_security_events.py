@@ -160,6 +160,21 @@ VARIANTS.add(
     [TCP],
     skipped=1,
 )
+FORTIGATE = {
+    "date": "2016-07-21",
+    "time": "17:50:56",
+    "logid": "0000000013",
+    "devid": "FG1",
+    "vd": "root",
+    "srcip": "192.0.2.1",
+}
+FORTIGATE |= {"dstip": "198.51.100.7", "srcport": 40000, "dstport": 23, "proto": 6}
+VARIANTS.add(
+    "FortiGate as JSON repeats a connection in its other logs",
+    json_lines(FORTIGATE | {"type": "traffic"}, FORTIGATE | {"type": "utm"}),
+    [TCP],
+    skipped=1,
+)
 VARIANTS.add(
     "Sysmon has UTC beside local time",
     json_lines({"EventTime": "2016-07-21 19:50:56", "UtcTime": "2016-07-21 17:50:56.123", **FLOW}),

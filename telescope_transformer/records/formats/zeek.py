@@ -1,4 +1,4 @@
-"""Zeek conn.log: tab-separated text with its own header and fields in any order, or JSON lines; labelled or not.
+"""Zeek conn.log: tab-separated text with its own header and fields in any order, JSON lines or CSV; labelled or not.
 
 A record counts what the originator sent: `orig_pkts` packets and `orig_ip_bytes` bytes. For ICMP, Zeek writes the type
 as the first port. The second port is the code or, for requests and replies, the type of the counterpart
@@ -22,6 +22,7 @@ from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.delimited import Layout, RawBatch, Table, delimiter_named
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.formats.text_tables import TextTable, table_format
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.lines import TextBlocks
 from telescope_transformer.records.parsing import parse_numbers
@@ -194,6 +195,17 @@ def _read_segment(segment: bytes, section: _Section, validator: Validator) -> Ch
 
 
 TEXT_FORMAT = Format("zeek", sniff_text, read_text)
+
+# Tables that other programs make of conn.log (zeek-cut -c writes one with tabs).
+CSV_FORMAT = table_format(
+    TextTable(
+        "zeek-csv",
+        {field: [column] for field, column in _COLUMNS.items()}
+        | {"protocol": [_PROTOCOL_NUMBER, _COLUMNS["protocol"]]},
+        marks=("id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto"),
+        complete=_completed,
+    )
+)
 
 # Fields that only conn.log has, not the logs of protocols, notices and files.
 _OF_CONNECTIONS = ("conn_state", "orig_pkts", "orig_ip_bytes", "orig_bytes", "missed_bytes", "local_orig", "history")
