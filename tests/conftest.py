@@ -1,9 +1,12 @@
 """Fixtures for all tests: the folder of shared data, and seeds."""
 
 import os
+import random
 
 # Tests run in several processes, so each uses one thread. Libraries read these variables when they are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The processes inherit the seed of the fuzz test from the one that prints it.
+os.environ.setdefault("TELESCOPE_FUZZ_SEED", str(random.SystemRandom().randrange(1 << 32)))
 
 from pathlib import Path
 
@@ -13,6 +16,11 @@ import pytest
 from telescope_transformer.learning import arguments
 
 SHARED = Path(os.environ.get("TELESCOPE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def pytest_report_header() -> str:
+    """The seed of the fuzz test, at the beginning of every run."""
+    return f"fuzz: TELESCOPE_FUZZ_SEED={os.environ['TELESCOPE_FUZZ_SEED']}"
 
 
 @pytest.fixture(scope="session")

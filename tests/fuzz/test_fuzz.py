@@ -1,4 +1,4 @@
-"""Every reader on broken inputs, with a new seed each time; the seed is printed, and `campaign.py` can repeat it."""
+"""Every reader on broken inputs, with a new seed each time, which pytest prints; `campaign.py` can repeat it."""
 
 import os
 import random
@@ -25,7 +25,7 @@ def test_the_seeds_themselves_are_read(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("worker", range(WORKERS))
 def test_broken_inputs_lose_only_the_broken_part(tmp_path: Path, worker: int) -> None:
-    seed = int(os.environ.get("TELESCOPE_FUZZ_SEED", str(random.SystemRandom().randrange(1 << 32)))) + worker
+    seed = int(os.environ["TELESCOPE_FUZZ_SEED"]) + worker
     print(f"seed {seed}: python -m tests.fuzz.campaign --seed {seed} repeats it")
     files, text = seeds(), text_seeds()
     path, number, end = tmp_path / "input", 0, time.process_time() + SECONDS
