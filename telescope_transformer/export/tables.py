@@ -13,6 +13,8 @@ from telescope_transformer.words import iso_time
 TIMES = ("first_seen", "last_seen")
 # Spreadsheets treat a cell that begins like this as a formula (OWASP, CSV Injection).
 FORMULA = r"^[=+\-@\t\r|%]"
+# Control characters but tabs and line ends, which a terminal that shows the file would obey.
+_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 
 def source_table(members: Members) -> pa.Table:
@@ -37,7 +39,7 @@ def csv_table(members: Members) -> pa.Table:
 
 
 def without_formulas(table: pa.Table) -> pa.Table:
-    """Change all text that a spreadsheet would run as a formula."""
+    """Change all text that a spreadsheet would run as a formula, or a terminal as a command."""
     for index, field in enumerate(table.schema):
         if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             table = table.set_column(index, field.name, _harmless(table[field.name]))
@@ -45,7 +47,11 @@ def without_formulas(table: pa.Table) -> pa.Table:
 
 
 def _harmless(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Put an apostrophe before text that a spreadsheet would take for a formula. Addresses never look like one."""
+    """Put an apostrophe before text that a spreadsheet would take for a formula, and take control characters out.
+
+    Addresses never look like a formula.
+    """
+    column = pc.replace_substring_regex(column, _CONTROL, "\N{REPLACEMENT CHARACTER}")
     quoted = pc.binary_join_element_wise(pa.scalar("'", column.type), column, pa.scalar("", column.type))
     return pc.if_else(pc.match_substring_regex(column, FORMULA).fill_null(False), quoted, column)
 

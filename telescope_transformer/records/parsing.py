@@ -20,6 +20,7 @@ from telescope_transformer.records.addresses import (
     parse_addresses,
 )
 from telescope_transformer.records.nulls import is_null
+from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.sensors import SensorNames, is_sensor_name
 from telescope_transformer.records.text import INVALID, MISSING, VALID, parse_integers, text_view
 
@@ -203,11 +204,11 @@ def parse_destinations(values: pa.Array, sensors: SensorNames) -> Parsed:
 
 
 def parse_labels(values: pa.Array) -> Parsed:
-    """Any plain value as text; text that means a missing value becomes null."""
+    """Any plain value as text, with control characters escaped; text that means a missing value becomes null."""
     if not is_text(values.type):
         values = values.cast(pa.string())
     texts, codes = distinct_texts(values)
-    labels = pa.array([None if is_null(text) else text for text in texts], pa.string())
+    labels = pa.array([None if is_null(text) else escaped(text) for text in texts], pa.string())
     labels = labels.take(pa.array(codes))
     return Parsed(labels, np.where(np.asarray(labels.is_valid()), VALID, MISSING).astype(np.uint8))
 

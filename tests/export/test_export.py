@@ -105,6 +105,13 @@ def test_no_cell_is_a_formula(label: str) -> None:
     assert csv_table(members)["label"].to_pylist() == [f"'{label}"]
 
 
+def test_no_cell_controls_a_terminal() -> None:
+    """Names and labels of an analysis from elsewhere may hold any character."""
+    table = pa.table({"source": ["192.0.2.1"], "cluster": [0], "first_seen": [START], "last_seen": [START]})
+    members = Members(table.append_column("label", pa.array(["\x1b[2J\0=1"])), {})
+    assert csv_table(members)["label"].to_pylist() == ["\ufffd[2J\ufffd=1"]
+
+
 def test_json_is_for_programs(analysis: Path, tmp_path: Path) -> None:
     export_clusters(analysis, "json", tmp_path / "x.json")
     found = json.loads((tmp_path / "x.json").read_text())

@@ -155,6 +155,12 @@ def test_arguments_of_another_kind_are_refused(tmp_path: Path, arguments: dict[s
         read_records(**({"inputs": [tmp_path / "a.csv"]} | arguments))
 
 
+def test_labels_hold_no_control_characters(tmp_path: Path) -> None:
+    """They reach reports and exports, which people show in terminals."""
+    records = read_records(written(tmp_path / "a.csv", HEADER + ROW + ROW.replace("x", "\x1b[2J\0=x")))
+    assert records.table["label"].to_pylist() == ["x", "\\x1b[2J\\x00=x"]
+
+
 def test_half_a_character_in_memory_costs_its_row() -> None:
     records = read_table([RECORD, RECORD | {"src_ip": "\ud800"}, RECORD | {"label": "\ud800"}])
     assert records.counts.kept == 2
