@@ -98,6 +98,22 @@ class ReadContext:
             self._not_ip[ethertype] += int(counts[ethertype])
         counts[:] = 0
 
+    def account(self) -> dict[str, Any]:
+        """What the notes are made of, as plain values."""
+        return {
+            "told": {text: list(files) for text, files in self._told.items()},
+            "left_out": self._left_out,
+            "not_ip": self._not_ip,
+        }
+
+    def absorb(self, account: Mapping[str, Any]) -> None:
+        """Adds the `account` of the context of another scan; it may come from JSON."""
+        for text, files in account["told"].items():
+            self._told.setdefault(text, {}).update(dict.fromkeys(files))
+        for name, (times, file, value) in account["left_out"].items():
+            self.left_out(name, times, file, value)
+        self._not_ip.update({int(ethertype): count for ethertype, count in account["not_ip"].items()})
+
     @property
     def notes(self) -> list[str]:
         """All notes, each text once, with the names of the first files that it is about."""

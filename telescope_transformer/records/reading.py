@@ -202,8 +202,9 @@ class RecordScan:
             ],
             "passed_over": [[left.path, left.reason] for left in self._passed_over],
             "damage": [[found.path, found.offset, found.reason] for found in self.damage],
-            "notes": self._context.notes,
+            "context": self._context.account(),
             "sensors": self.sensors,
+            "unlisted": self._rejects.unlisted,
         }
 
     def absorb(self, account: dict[str, Any], rejects: pa.Table) -> None:
@@ -216,10 +217,10 @@ class RecordScan:
             self.sources.append(Source(file, format, Counts(*counts), Path(path)))
             self.counts = Counts(*(a + b for a, b in zip(self.counts, counts, strict=True)))
         self._rejects.add(rejects)
+        self._rejects.count += account["unlisted"]
         self.damage += [DamagedInput(*found) for found in account["damage"]]
         self._passed_over += [NotFlowRecords(*left) for left in account["passed_over"]]
-        for text in account["notes"]:
-            self._context.note(text)
+        self._context.absorb(account["context"])
         for name in account["sensors"]:
             self._context.sensors.number(name)
         if any(self.sensors[name] != address for name, address in account["sensors"].items()):

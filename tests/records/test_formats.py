@@ -70,16 +70,29 @@ def test_all_rejects_are_counted_but_only_some_are_listed(
     assert told in records.summary() + "\n"
 
 
+def test_rejects_that_workers_do_not_list_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("telescope_transformer.records.reading.REJECTS_LISTED", 10)
+    (tmp_path / "a.csv").write_text("timestamp,src_ip,protocol,dst_port\n" + "x,192.0.2.1,tcp,1\n" * 50)
+    scan = scan_records(tmp_path)
+    for part in scan.parts():
+        assert not list(part)
+        scan.absorb(json.loads(json.dumps(part.account())), part.rejects)
+    assert ": 40 further rejected rows" in scan.summary()
+
+
 def test_files_read_by_several_workers_add_up_to_one_scan(tmp_path: Path, csv_file: Path) -> None:
     (csv_file.parent / "notes.md").write_text("no records, only notes")
-    (csv_file.parent / "b.csv").write_text("timestamp,src_ip,protocol,dst_port\nnoon,192.0.2.1,tcp,1\n")
+    for name in ("b", "c"):
+        rows = "noon,192.0.2.1,tcp,1,64\n1469123456,192.0.2.1,tcp,1,300\n"
+        (csv_file.parent / f"{name}.csv").write_text("timestamp,src_ip,protocol,dst_port,ttl\n" + rows)
     whole, sum_of_parts = scan_records(csv_file.parent), scan_records(csv_file.parent)
     rows = sum(batch.num_rows for batch in whole)
     for part in sum_of_parts.parts():
         rows -= sum(batch.num_rows for batch in part)
         sum_of_parts.absorb(json.loads(json.dumps(part.account())), part.rejects)
     assert rows == 0
-    assert sum_of_parts.counts == whole.counts == (301, 300, 1, 0)
+    assert sum_of_parts.counts == whole.counts == (304, 302, 2, 0)
+    assert sum_of_parts.notes == whole.notes
     assert sorted(sum_of_parts.sources) == sorted(whole.sources)
     assert "passed over 1 file without" in sum_of_parts.summary()
 
