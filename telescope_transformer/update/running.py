@@ -90,7 +90,7 @@ def update(
         settings: model, window and threshold; the first step fixes them for all later ones. A calibrated threshold
             and adapted weights are renewed when they no longer fit (`update.renewal`).
         keep_days: windows and records that are this many days older than the newest record are deleted, even if no
-            input is added; None keeps all.
+            input is added; records of the future do not count. None keeps all.
         embedder: a function from windows to embeddings; None loads the model that the settings name, and adapts it if
             they ask for that.
         refuse: called with the error of each input that cannot be added; all other inputs are added. If it is None,
@@ -130,8 +130,16 @@ def update(
     newest = state.newest_time()
     if not done and keep_days is not None and newest is not None:
         with state.transaction():
-            age(state, newest - round(keep_days * DAY))
+            age(state, _until_now(newest) - round(keep_days * DAY))
     return done
+
+
+def _until_now(newest: int) -> int:
+    """The time of the newest record (us), now at the latest.
+
+    Otherwise one record of a sensor whose clock is wrong would delete all others.
+    """
+    return min(newest, time.time_ns() // 1000)
 
 
 def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
@@ -148,7 +156,7 @@ def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
     with state.transaction():
         result = _take(work, flow)
         if flow.table.num_rows:
-            newest = pc.max(flow.table["timestamp"]).as_py()
+            newest = _until_now(pc.max(flow.table["timestamp"]).as_py())
             if work.keep_days is not None:
                 age(state, newest - round(work.keep_days * DAY))
             review(state, work.settings, work.embed, newest // DAY, work.say)

@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import time
 from pathlib import Path
 
 import duckdb
@@ -86,6 +87,22 @@ def test_old_records_are_deleted_without_a_new_file(tmp_path: Path) -> None:
         left = state.number("SELECT count(*) FROM windows")
         assert 0 < left < before
         assert state.number('SELECT max("end") - min("end") FROM windows') <= DAY
+
+
+def test_a_record_of_the_future_does_not_delete_all_others(tmp_path: Path) -> None:
+    day = pq.read_table(write_days(tmp_path, 1)[0])
+    times = day["timestamp"].cast("int64").to_numpy()
+    today = times - times.max() + time.time_ns() // 1000
+    for name, values in {"today": today, "future": np.append(today[:-1], 10**16)}.items():
+        column = day["timestamp"].type
+        moved = day.set_column(day.column_names.index("timestamp"), "timestamp", pa.array(values).cast(column))
+        pq.write_table(moved.slice(0 if name == "today" else len(values) - 1), tmp_path / f"{name}.parquet")
+    with State(tmp_path / "state.duckdb") as state:
+        take(state, tmp_path / "today.parquet", keep_days=2)
+        windows = state.number("SELECT count(*) FROM windows")
+        take(state, tmp_path / "future.parquet", keep_days=2)
+        take(state, keep_days=2)
+        assert state.number("SELECT count(*) FROM windows") >= windows > 0
 
 
 def test_options_that_are_not_given_come_from_the_state(tmp_path: Path) -> None:
