@@ -1,8 +1,7 @@
 """Embed flow records in one call, adapt to a telescope, and compute how likely two windows are of one source."""
 
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,8 @@ from telescope_transformer.embedding import (
 from telescope_transformer.errors import CheckpointError, FlowRecordError, InputError
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
-from telescope_transformer.preparation import load_split
-from telescope_transformer.preparation.manifest import MANIFEST
-from telescope_transformer.records import FlowRecords, read_records
-from telescope_transformer.records.files import paths_of
-from telescope_transformer.records.in_memory import as_arrow, has_source, read_table
-from telescope_transformer.windows import WINDOW, cut_windows
+from telescope_transformer.sequences import collected, sequences_of, windows_of
+from telescope_transformer.windows import WINDOW
 
 Vectors = npt.NDArray[np.float32]
 
@@ -118,7 +113,7 @@ class Embedder:
 
         Records with a source address are grouped by source, sorted by time and cut into windows, as in `telescope
         analyze`. Windows of a source are in time order; `encode_table` also says which window is which. Records
-        without a source are one window. Several lists of records are one window each, in the given order.
+        without a source are one window. Several lists or tables of records are one window each, in the given order.
 
         Args:
             records: a path, glob or list of paths, as for `telescope analyze`, or the folder of a prepared dataset; a
@@ -143,11 +138,11 @@ class Embedder:
             >>> load().encode([{"time": 1767225600, "src": "192.0.2.1", "proto": "tcp", "dport": 23}]).shape
             (1, 128)
         """
-        records = _held(records)
+        records = collected(records)
         computing: dict[str, Any] = {"device": self._device if device is None else device, "dtype": _dtype(dtype)}
-        sequences = _sequences(records, columns)
+        sequences = sequences_of(records, columns)
         if sequences is None:
-            windows = self.windows(records, columns=columns, window=window)
+            windows = windows_of(records, columns=columns, window=window)
             size = _batch_records(batch_size, windows["n_records"].to_numpy())
             found = embed_windows(
                 self.model, self.tokenizer, windows, batch_records=size, progress=show_progress, **computing
@@ -184,19 +179,7 @@ class Embedder:
         Returns:
             A row per window, as `telescope_transformer.windows.cut_windows` returns it.
         """
-        records = _held(records)
-        if isinstance(records, pa.Table) and {"source", "n_records", "timestamp"} <= set(records.column_names):
-            return records
-        paths = paths_of(records)
-        if paths is not None and len(paths) == 1 and (Path(paths[0]) / MANIFEST).is_file():
-            return load_split(paths[0])
-        if isinstance(records, FlowRecords):
-            found = records
-        elif paths is not None:
-            found = read_records(paths, columns=columns)
-        else:
-            found = read_table(records, columns=columns)
-        return cut_windows(_valid(found), window=window, min_records=1)
+        return windows_of(collected(records), columns=columns, window=window)
 
     def adapt(
         self,
@@ -302,15 +285,13 @@ class Embedder:
             raise CheckpointError(f"{self.name} has no calibration.json: fit one with `telescope calibrate`")
         return self.calibration.probability(self.similarity(a, b))
 
-    def _encoded(self, sequences: Sequence[Any]) -> dict[str, np.ndarray]:
+    def _encoded(self, sequences: Sequence[pa.Table]) -> dict[str, np.ndarray]:
         """Flat arrays of several windows and their `offsets`."""
         try:
             each = [self.tokenizer(sequence) for sequence in sequences]
         except (ValueError, TypeError) as error:
             raise FlowRecordError(str(error)) from error
         sizes = [len(encoding["input_ids"]) for encoding in each]
-        if 0 in sizes:
-            raise FlowRecordError(f"window {sizes.index(0)} has no records")
         empty = self.tokenizer([], return_tensors="np")
         names = ("input_ids", "inter_arrival")
         flat = {
@@ -347,39 +328,3 @@ def _batch_records(batch_size: int | None, lengths: np.ndarray) -> int:
     if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise InputError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
     return batch_size * max(1, int(lengths.max(initial=1)))
-
-
-def _held(records: Any) -> Any:
-    """A generator as a list, because it can be read only once. A stream of Arrow data is one table."""
-    if isinstance(records, Iterator):
-        return as_arrow(records) if hasattr(records, "__arrow_c_stream__") else list(records)
-    return records
-
-
-def _sequences(records: Any, columns: Mapping[str, str] | None) -> list[Any] | None:
-    """Windows without sources, in a form that the tokenizer accepts; None if there are sources or files."""
-    if isinstance(records, (str, Path, FlowRecords)) or paths_of(records) is not None:
-        return None
-    if isinstance(records, (list, tuple)) and not all(isinstance(record, Mapping) for record in records):
-        return [each if isinstance(each, (list, tuple)) else as_arrow(each) for each in records]
-    if isinstance(records, (list, tuple)) and not records:
-        return []
-    table = as_arrow(records)
-    if "source" in table.column_names or has_source(table.column_names, columns):
-        return None
-    return [records if isinstance(records, (list, tuple)) else table]
-
-
-def _valid(found: FlowRecords) -> pa.Table:
-    """The valid records. Warns about rejected ones, and raises an error if none is valid."""
-    found.raise_if_damaged()
-    if found.counts.rejected:
-        first = found.rejects.slice(0, 1).to_pylist()[0]
-        fault = f"row {first['row']}, {first['field']} {first['value']!r}: {first['reason']}"
-        if not found.counts.kept:
-            raise FlowRecordError(f"none of {found.counts.read} records is valid; the first: {fault}")
-        warnings.warn(
-            f"left out {found.counts.rejected} of {found.counts.read} records that are not valid; the first: {fault}",
-            stacklevel=4,
-        )
-    return found.table

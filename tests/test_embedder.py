@@ -3,6 +3,7 @@
 import datetime
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -85,6 +86,7 @@ def test_every_form_of_records_gives_the_same_embeddings(
         "paths": [str(tmp_path / "flows.parquet")],
         "generator": (record for record in records),
         "windows": model.windows(records),
+        "dataset of windows": datasets.Dataset(model.windows(records)),
         "stream": table.to_reader(),
     }
     for name, form in forms.items():
@@ -121,6 +123,54 @@ def test_records_without_a_source_are_windows(model: Embedder, records: list[dic
     assert model.encode([]).shape == (0, model.dimensions)
     with pytest.raises(FlowRecordError, match="window 1 has no records"):
         model.encode([bare[:2], []])
+
+
+def test_sequences_have_the_names_and_times_of_an_analysis(model: Embedder, records: list[dict]) -> None:
+    bare = [{name: record[name] for name in BARE} for record in records[:9]]
+    expected = model.encode(bare)
+    named = [
+        {
+            "ts": r["timestamp"] / 1e6,
+            "daddr": r["dst_ip"],
+            "dport": r["dst_port"],
+            "sport": r["src_port"],
+            "proto": "TCP",
+        }
+        for r in bare
+    ]
+    gaps = [0.0, *(np.diff([r["timestamp"] for r in bare]) / 1e6).tolist()]
+    forms = {
+        "common names": named,
+        "seconds": [r | {"timestamp": r["timestamp"] // 1_000_000} for r in bare],
+        "milliseconds": pd.DataFrame(bare).assign(timestamp=lambda frame: frame["timestamp"] // 1_000),
+        "text": [r | {"timestamp": str(np.datetime64(r["timestamp"], "us"))} for r in bare],
+        "microseconds since any start": [r | {"timestamp": r["timestamp"] - bare[0]["timestamp"]} for r in bare],
+        "times between records": [
+            {name: r[name] for name in BARE[1:]} | {"inter_arrival": gap} for r, gap in zip(bare, gaps, strict=True)
+        ],
+    }
+    for name, form in forms.items():
+        np.testing.assert_allclose(model.encode(form), expected, atol=1e-6, err_msg=name)
+    mapping = {"timestamp": "a", "dst_ip": "b", "dst_port": "c", "src_port": "d", "protocol": "e"}
+    letters = pd.DataFrame(bare).rename(columns=mapping)
+    np.testing.assert_allclose(model.encode(letters, columns=mapping), expected, atol=1e-6)
+
+
+def test_a_wrong_value_or_name_of_a_sequence_is_told(model: Embedder, records: list[dict]) -> None:
+    bare = [{name: record[name] for name in BARE} for record in records[:2]]
+    for time in ("soon", None):
+        with pytest.raises(FlowRecordError, match=f"window 0, record 1: the timestamp {time!r} is not a time"):
+            model.encode([bare[0], bare[1] | {"timestamp": time}])
+    with pytest.raises(FlowRecordError, match="a column 'dst_adress' and none for dst_ip"):
+        model.encode(pd.DataFrame(bare).rename(columns={"dst_ip": "dst_adress"}))
+    with pytest.raises(FlowRecordError, match="several sequences without sources"):
+        model.encode_table([bare, bare])
+
+
+def test_notes_of_the_reader_are_warnings(model: Embedder, records: list[dict]) -> None:
+    """Microseconds since the start of a capture would be taken for seconds since 1970."""
+    with pytest.warns(UserWarning, match="times lie before 1990"):
+        model.encode([record | {"timestamp": record["timestamp"] - START} for record in records])
 
 
 def test_batches_and_precision(model: Embedder, records: list[dict], expected: np.ndarray) -> None:

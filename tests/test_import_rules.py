@@ -26,6 +26,7 @@ ORDER = (
     "windows",
     "simulation",
     "preparation",
+    "sequences",
     "model",
     "hub",
     "embedding",

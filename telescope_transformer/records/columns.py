@@ -183,16 +183,38 @@ def column_by_alias(field: str, plain: Mapping[str, str]) -> str | None:
 
 
 def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: str) -> dict[str, str]:
-    """The column of each field that a file has, given the `names` of its columns.
+    """The column of each field that a file has, as `find_columns` finds them, if all required fields have one.
 
-    Required fields that a mapping leaves out are still found by their common names; optional ones are not. Without a
-    column for the destination port, the port may stand behind the destination, which `Validator` finds out.
+    Without a column for the destination port, the port may stand behind the destination, which `Validator` finds out.
 
     Raises:
         FlowRecordError: if a mapped column is absent or occurs twice, or a required field has no column.
     """
+    resolved = find_columns(names, mapping, file)
+    found = {*resolved, *(("dst_port",) if "dst_ip" in resolved else ())}
+    missing = [field for field in _NEEDED_FIELDS if field not in found]
+    if missing:
+        raise NotFlowRecords(
+            file,
+            f"no column for {', '.join(missing)}; columns are {_listed(names)}; give a mapping such as "
+            f"{missing[0]}=NAME" + (f", or {ONE_PROTOCOL}" if missing == ["protocol"] else ""),
+        )
+    return resolved
+
+
+def _listed(names: Sequence[str]) -> str:
+    return escaped(", ".join(names)[:LONGEST_LISTING])
+
+
+def find_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: str) -> dict[str, str]:
+    """The column of each field that the columns called `names` have.
+
+    Required fields that a mapping leaves out are still found by their common names; optional ones are not.
+
+    Raises:
+        FlowRecordError: if a mapped column is absent or occurs twice.
+    """
     resolved: dict[str, str] = {}
-    listed = escaped(", ".join(names)[:LONGEST_LISTING])
     # If two names mean the same field, the first counts. Logstash's `@timestamp` is the time when a record arrived.
     preferred = sorted(names, key=lambda name: name.startswith("@"))
     plain = {plain_name(name): name for name in reversed(preferred)}
@@ -200,7 +222,7 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
         if mapping and field in mapping:
             column: str | None = mapping[field]
             if column and column not in names:
-                raise NotFlowRecords(file, f"no column {column!r} for the field {field}; columns are {listed}")
+                raise NotFlowRecords(file, f"no column {column!r} for the field {field}; columns are {_listed(names)}")
         elif mapping and field not in (*REQUIRED_FIELDS, "timezone"):
             continue
         else:
@@ -211,12 +233,4 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
             if names.count(column) > 1:
                 raise FlowRecordError(f"{file}: {names.count(column)} columns are called {escaped(column)!r}")
             resolved[field] = column
-    found = {*resolved, *(("dst_port",) if "dst_ip" in resolved else ())}
-    missing = [field for field in _NEEDED_FIELDS if field not in found]
-    if missing:
-        raise NotFlowRecords(
-            file,
-            f"no column for {', '.join(missing)}; columns are {listed}; give a mapping such as {missing[0]}=NAME"
-            + (f", or {ONE_PROTOCOL}" if missing == ["protocol"] else ""),
-        )
     return resolved

@@ -47,8 +47,8 @@ def read_table(records: Any, *, columns: Mapping[str, str] | None = None) -> Flo
     if columns is not None:
         check_mapping(columns)
     resolved = resolve_columns(table.column_names, columns, NAME)
-    _check_spelling(table.column_names, resolved)
-    raw = {field: _column(table, column, field) for field, column in resolved.items()}
+    check_spelling(table.column_names, resolved)
+    raw = {field: field_column(table, column, field) for field, column in resolved.items()}
     context = ReadContext()
     chunk = Validator(NAME, context, resolved).chunk(raw, np.arange(1, table.num_rows + 1, dtype=np.int64))
     counts = Counts().plus(chunk.batch.num_rows, chunk.rejects.num_rows, chunk.skipped)
@@ -95,6 +95,9 @@ def as_arrow(records: Any) -> pa.Table:
             return pa.table({name: _array([record.get(name) for record in records]) for name in names})
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise FlowRecordError(f"{NAME} are not a table: {' '.join(str(error).split())}") from error
+    if isinstance(records, (list, tuple)):
+        odd = next(record for record in records if not isinstance(record, Mapping))
+        raise FlowRecordError(f"a record must be a dictionary from field to value, not {type(odd).__name__}")
     raise FlowRecordError(
         f"{NAME} must be a list of dictionaries, a dictionary of columns, a data frame or an Arrow table, "
         f"not {type(records).__name__}"
@@ -148,8 +151,8 @@ def _as_text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else escaped(value)
 
 
-def _column(table: pa.Table, name: str, field: str) -> pa.Array:
-    """A column in one chunk; our own integer times get their unit."""
+def field_column(table: pa.Table, name: str, field: str) -> pa.Array:
+    """The column of a field in one chunk; our own integer times get their unit."""
     column = table[name].combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
@@ -162,7 +165,7 @@ def _column(table: pa.Table, name: str, field: str) -> pa.Array:
     return column
 
 
-def _check_spelling(names: Sequence[str], resolved: Mapping[str, str]) -> None:
+def check_spelling(names: Sequence[str], resolved: Mapping[str, str]) -> None:
     """Refuse a column that looks like a misspelling of a field that no column has."""
     absent = [field for field in MAPPABLE_FIELDS if field not in resolved]
     aliases = {alias: field for field in absent for alias in (*ALIASES[field], field)}

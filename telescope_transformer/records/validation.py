@@ -52,7 +52,7 @@ _REASONS = {
 }
 _ICMP_REASONS = {"src_port": "not an ICMP type (0 to 255)", "dst_port": "not an ICMP code (0 to 255)"}
 _LARGEST = {row.name: row.largest for row in FIELDS if row.largest is not None and not row.required}
-_EARLIEST_PLAUSIBLE = 631_152_000_000_000
+EARLIEST_PLAUSIBLE = 631_152_000_000_000
 """1990-01-01 in microseconds; there were no telescopes before that."""
 
 _RDP, _REMOTE_DESKTOP = 27, 3389
@@ -85,7 +85,7 @@ def _fits(field: str, kind: pa.DataType) -> bool:
     return number
 
 
-def _unpacked(values: pa.Array) -> pa.Array:
+def unpacked(values: pa.Array) -> pa.Array:
     """A column as one of the plain types that the parsers take: no dictionary, extension type or view."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
@@ -155,7 +155,7 @@ class Validator:
         Raises:
             FlowRecordError: if a column has a type that its field cannot have, or no column holds destination ports.
         """
-        raw = with_ports_of_addresses(self._usable({field: _unpacked(values) for field, values in raw.items()}))
+        raw = with_ports_of_addresses(self._usable({field: unpacked(values) for field, values in raw.items()}))
         self._check_ports(raw, len(rows))
         times, raw["timestamp"] = self._read_times(raw)
         parsed = {"timestamp": times} | self._parse(raw, len(rows))
@@ -284,8 +284,8 @@ class Validator:
             self._context.note(f"times written as numbers are read as {FORM_MEANING[form]}", self._file)
         if len(times) > 1 and not (times % DAY).any():
             self._context.note("all times are midnight: is the time of day in another column?", self._file)
-        if len(times) and (times.min() < _EARLIEST_PLAUSIBLE or times.max() > self._last_plausible):
-            odd = times[(times < _EARLIEST_PLAUSIBLE) | (times > self._last_plausible)]
+        if len(times) and (times.min() < EARLIEST_PLAUSIBLE or times.max() > self._last_plausible):
+            odd = times[(times < EARLIEST_PLAUSIBLE) | (times > self._last_plausible)]
             self._context.note(
                 "times lie before 1990 or in the future; check that their unit is one that the documentation lists",
                 f"{self._file} ({text_of(int(odd[0]))})",
