@@ -7,7 +7,7 @@ from signed_instances import disagreement, optimum, random_weights
 
 from telescope_transformer.correlation_clustering import CorrelationClustering, DenseGraph
 from telescope_transformer.correlation_clustering.search import annealing
-from telescope_transformer.correlation_clustering.search.annealing import Annealer, breed, cross
+from telescope_transformer.correlation_clustering.search.annealing import Annealer, breed, can_anneal, cross
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
 
@@ -45,6 +45,20 @@ def test_annealing_improves_a_random_clustering_and_accepts_zero_weights() -> No
     start = rng.integers(0, 5, 120)
     assert graph.cost(annealer.run(start, annealing._HOT)) < graph.cost(start)
     assert Annealer(DenseGraph(np.zeros((4, 4))), rng, Deadline()).run(np.zeros(4, dtype=int)).size == 4
+
+
+def test_graphs_with_many_nodes_or_clusters_are_not_annealed() -> None:
+    assert can_anneal(np.arange(300))
+    assert not can_anneal(np.arange(400))
+    assert can_anneal(np.zeros(2_000, dtype=int))
+    assert not can_anneal(np.zeros(2_001, dtype=int))
+
+
+def test_restarts_follow_if_there_are_too_many_clusters_for_annealing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annealing, "_MOST_SUMS", 0)
+    monkeypatch.setattr(Annealer, "run", lambda *_: pytest.fail("annealed"))
+    weights = random_weights(5, 60)
+    assert CorrelationClustering(method="local_search", random_state=0).fit(weights).history_
 
 
 def test_crossing_keeps_the_large_pieces_that_both_parents_share() -> None:

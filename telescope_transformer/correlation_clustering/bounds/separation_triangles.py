@@ -96,7 +96,9 @@ def _most_violated(row: np.ndarray, to_centre: np.ndarray) -> np.float32:
 
 
 @compiled()
-def _near_blocks(row: np.ndarray, k: int, limit: float, near: np.ndarray, blocks: np.ndarray) -> tuple[int, int]:
+def _near_blocks(
+    row: np.ndarray, k: int, limit: float, near: np.ndarray, blocks: np.ndarray, nearest: np.ndarray
+) -> tuple[int, int]:
     """Find the nodes whose estimate to k is below the limit, and the blocks of columns that contain such nodes.
 
     Args:
@@ -105,6 +107,7 @@ def _near_blocks(row: np.ndarray, k: int, limit: float, near: np.ndarray, blocks
         limit: only estimates below this count.
         near: int64 (n,), output: the nodes.
         blocks: int64 (1 + n / _BLOCK,), output: the blocks.
+        nearest: float32 (1 + n / _BLOCK,), output: the least of these estimates in each block.
 
     Returns:
         How many nodes and how many blocks were written.
@@ -116,8 +119,9 @@ def _near_blocks(row: np.ndarray, k: int, limit: float, near: np.ndarray, blocks
             count += 1
             if j // _BLOCK != last:
                 last = j // _BLOCK
-                blocks[height] = last
+                blocks[height], nearest[height] = last, row[j]
                 height += 1
+            nearest[height - 1] = min(nearest[height - 1], row[j])
     return count, height
 
 
@@ -151,15 +155,19 @@ def separate_dense(
     """
     n = x.shape[0]
     near, blocks = np.empty(n, np.int64), np.empty(1 + n // _BLOCK, np.int64)
+    nearest = np.empty(blocks.size, np.float32)
     found = 0
     for k in centres:
-        count, height = _near_blocks(x[k], k, 1 - tolerance, near, blocks)
+        count, height = _near_blocks(x[k], k, 1 - tolerance, near, blocks, nearest)
         for i in near[:count]:
             b = pair_index(i, k)
-            for block in blocks[:height]:
-                start, end = block * _BLOCK, min((block + 1) * _BLOCK, i)
+            for p in range(height):
+                start, end = blocks[p] * _BLOCK, min((blocks[p] + 1) * _BLOCK, i)
                 if start >= i:
                     break
+                # No estimate x_ij exceeds 1.
+                if x[i, k] + nearest[p] >= 1 - tolerance:
+                    continue
                 if _most_violated(x[i, start:end], x[k, start:end]) - x[i, k] <= tolerance:
                     continue
                 for j in range(start, end):

@@ -24,14 +24,19 @@ from telescope_transformer.correlation_clustering.solution import Deadline, Prog
 
 # Maximum number of nodes for annealing. For more nodes, the float32 copy of the weights (16 MB) no longer fits in the
 # cache, and sweeps over all clusters take too long.
-ANNEAL_UP_TO = 2_000
+_ANNEAL_UP_TO = 2_000
 # First temperature of random starts, first temperature of children, and last temperature, in units of the root mean
 # square length of a node's row of weights. For random weights of 500 and 1,000 nodes, hotter starts gain nothing,
 # colder starts end in local optima, and below the last temperature plain descent is as good as annealing.
 _HOT, _WARM, _COLD = 0.2, 0.1, 0.05
-# Maximum number of sweeps and of proposals of one run. This many proposals take about a second. One run of 3,000
-# sweeps gets further than one of 1,000, but three short runs and their children get further than one long run.
-_SWEEPS, _PROPOSALS = 1_000, 100_000_000
+# Number of sweeps of one run. One run of 3,000 gets further than one of 1,000, but three short runs and their children
+# get further than one long run.
+_SWEEPS = 1_000
+# Annealing is only tried if the sums between nodes and clusters are at most this many, 400 kB, so that they stay in
+# the cache. Nearly random weights lead to few clusters: 1,000 nodes have about 20,000 sums, and a run takes 0.1 s.
+# 2,000 embeddings (kind b, threshold 0.3) have a million; there, a run takes 20 s, as long as 300 restarts, and gains
+# nothing.
+_MOST_SUMS = 100_000
 # A loss of this many temperatures would be accepted with a probability of e^-16 = 1e-7, so it is always rejected.
 _NEVER = 16.0
 # Number of members of a population, whose first runs take about a second for 1,000 nodes. The population has converged
@@ -117,6 +122,11 @@ def _anneal(weights: np.ndarray, labels: np.ndarray, most: int, temperatures: np
                     _rename(labels, sums, count, k, own)
 
 
+def can_anneal(labels: np.ndarray) -> bool:
+    """Whether a graph with the clustering ``labels`` (n,) is small enough for annealing."""
+    return labels.size <= _ANNEAL_UP_TO and labels.size * (int(labels.max(initial=0)) + 1) <= _MOST_SUMS
+
+
 class Annealer:
     """Anneals clusterings of one graph.
 
@@ -146,10 +156,8 @@ class Annealer:
         """
         labels = canonical_labels(labels)
         most = int(labels.max(initial=0)) + 1 + room
-        proposals = max(labels.size, 1) * most
-        sweeps = min(_SWEEPS, 1 + _PROPOSALS // proposals)
-        temperatures = (np.geomspace(hottest, _COLD, sweeps) * self._unit).astype(np.float32)
-        calls = 1 + sweeps * proposals // _PROPOSALS_A_CALL
+        temperatures = (np.geomspace(hottest, _COLD, _SWEEPS) * self._unit).astype(np.float32)
+        calls = 1 + _SWEEPS * labels.size * most // _PROPOSALS_A_CALL
         for part in np.array_split(temperatures, calls) if self._unit > 0 else ():
             if self._deadline.passed:
                 break
