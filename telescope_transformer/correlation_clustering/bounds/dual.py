@@ -16,6 +16,7 @@ from telescope_transformer.correlation_clustering.bounds.ascent import (
 from telescope_transformer.correlation_clustering.bounds.rows import Rows
 from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles, ways_out
 from telescope_transformer.correlation_clustering.bounds.separation_triangles import (
+    CENTRES,
     edge_fractions,
     edge_ids,
     edge_positions,
@@ -212,9 +213,10 @@ class DenseDual(Dual):
 
     def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
         x, found = self.fractions(), 0
-        for centres in np.array_split(self._rng.permutation(self.n), 1 + self.n // _CENTRES_A_CALL):
+        groups = self._rng.permutation(np.arange(0, self.n, CENTRES))
+        for firsts in np.array_split(groups, 1 + self.n // _CENTRES_A_CALL):
             found += separate_dense(
-                x, self.reduced, self.cut, self.smoothing, tolerance, centres,
+                x, self.reduced, self.cut, self.smoothing, tolerance, firsts,
                 triangles[found:], multipliers[found:],
             )  # fmt: skip
             if deadline.passed:

@@ -18,6 +18,9 @@ from telescope_transformer.correlation_clustering.compiled import compiled
 
 # Number of columns that are scanned at once: 64 float32 fill four to eight vector registers.
 _BLOCK = 64
+# Number of adjacent centres that are handled together, so that the estimates of a node, which all of them need, are
+# still in the cache. For 2,500 windows, a separation takes 0.24 s one by one and 0.17 s by groups of 8.
+CENTRES = 8
 
 
 @compiled(inline="always")
@@ -86,43 +89,41 @@ def ascend_triangle(
     return step
 
 
-@compiled(fastmath={"nnan", "nsz", "reassoc"})
-def _most_violated(row: np.ndarray, to_centre: np.ndarray) -> np.float32:
-    """Largest value of row[j] - to_centre[j]. The loop has no branches, so it compiles to vector instructions."""
-    worst = np.float32(-1.0)
+@compiled()
+def _exceeds(row: np.ndarray, to_centre: np.ndarray, limit: np.float32) -> bool:
+    """Whether row[j] - to_centre[j] exceeds the limit for any j.
+
+    Counting compiles to vector instructions, which neither a maximum nor an early exit does: 64 columns take 9 ns
+    instead of 42.
+    """
+    count = 0
     for q in range(row.size):
-        worst = max(worst, row[q] - to_centre[q])
-    return worst
+        count += row[q] - to_centre[q] > limit
+    return count > 0
 
 
 @compiled()
-def _near_blocks(
-    row: np.ndarray, k: int, limit: float, near: np.ndarray, blocks: np.ndarray, nearest: np.ndarray
-) -> tuple[int, int]:
-    """Find the nodes whose estimate to k is below the limit, and the blocks of columns that contain such nodes.
+def _near_blocks(row: np.ndarray, k: int, limit: float, blocks: np.ndarray, nearest: np.ndarray) -> int:
+    """Find the blocks of columns that contain nodes whose estimate to k is below the limit.
 
     Args:
         row: float32 (n,), estimates from node k.
         k: the node.
         limit: only estimates below this count.
-        near: int64 (n,), output: the nodes.
         blocks: int64 (1 + n / _BLOCK,), output: the blocks.
-        nearest: float32 (1 + n / _BLOCK,), output: the least of these estimates in each block.
+        nearest: float32 (1 + n / _BLOCK,), output: the least estimate in each block.
 
     Returns:
-        How many nodes and how many blocks were written.
+        How many blocks were written.
     """
-    count, last, height = 0, -1, 0
+    count = 0
     for j in range(row.size):
         if j != k and row[j] < limit:
-            near[count] = j
-            count += 1
-            if j // _BLOCK != last:
-                last = j // _BLOCK
-                blocks[height], nearest[height] = last, row[j]
-                height += 1
-            nearest[height - 1] = min(nearest[height - 1], row[j])
-    return count, height
+            if count == 0 or blocks[count - 1] != j // _BLOCK:
+                blocks[count], nearest[count] = j // _BLOCK, row[j]
+                count += 1
+            nearest[count - 1] = min(nearest[count - 1], row[j])
+    return count
 
 
 @compiled()
@@ -132,7 +133,7 @@ def separate_dense(
     cut: np.ndarray,
     smoothing: float,
     tolerance: float,
-    centres: np.ndarray,
+    firsts: np.ndarray,
     triangles: np.ndarray,
     multipliers: np.ndarray,
 ) -> int:
@@ -146,45 +147,49 @@ def separate_dense(
         cut: bool (pairs,).
         smoothing: T.
         tolerance: least violation.
-        centres: int64, the nodes k of the inequalities x_ij <= x_ik + x_kj to look for.
+        firsts: int64, the first of each group of `CENTRES` nodes k of the inequalities x_ij <= x_ik + x_kj to look for.
         triangles: (room, 3), output.
         multipliers: float64 (room,), output.
 
     Returns:
         How many inequalities were written.
     """
-    n = x.shape[0]
-    near, blocks = np.empty(n, np.int64), np.empty(1 + n // _BLOCK, np.int64)
-    nearest = np.empty(blocks.size, np.float32)
+    n, limit = x.shape[0], 1.0 - tolerance
+    blocks, nearest = np.empty((CENTRES, 1 + n // _BLOCK), np.int64), np.empty((CENTRES, 1 + n // _BLOCK), np.float32)
+    heights = np.empty(CENTRES, np.int64)
     found = 0
-    for k in centres:
-        count, height = _near_blocks(x[k], k, 1 - tolerance, near, blocks, nearest)
-        for i in near[:count]:
-            b = pair_index(i, k)
-            for p in range(height):
-                start, end = blocks[p] * _BLOCK, min((blocks[p] + 1) * _BLOCK, i)
-                if start >= i:
-                    break
-                # No estimate x_ij exceeds 1.
-                if x[i, k] + nearest[p] >= 1 - tolerance:
+    for first in firsts:
+        group = range(first, min(first + CENTRES, n))
+        for k in group:
+            heights[k - first] = _near_blocks(x[k], k, limit, blocks[k - first], nearest[k - first])
+        for i in range(n):
+            for k in group:
+                if i == k or x[k, i] >= limit:
                     continue
-                if _most_violated(x[i, start:end], x[k, start:end]) - x[i, k] <= tolerance:
-                    continue
-                for j in range(start, end):
-                    if j == k or x[i, j] - x[i, k] - x[k, j] <= tolerance:
+                for p in range(heights[k - first]):
+                    start = blocks[k - first, p] * _BLOCK
+                    end = min(start + _BLOCK, i)
+                    if start >= i:
+                        break
+                    # No estimate x_ij exceeds 1.
+                    if x[k, i] + nearest[k - first, p] >= limit:
                         continue
-                    if found == multipliers.size:
-                        return found
-                    a = pair_index(i, j)
-                    c = pair_index(j, k)
-                    step = ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance)
-                    if step > 0:
-                        x[i, j] = x[j, i] = fraction(reduced[a], cut[a], smoothing)
-                        x[i, k] = x[k, i] = fraction(reduced[b], cut[b], smoothing)
-                        x[j, k] = x[k, j] = fraction(reduced[c], cut[c], smoothing)
-                        triangles[found, 0], triangles[found, 1], triangles[found, 2] = a, b, c
-                        multipliers[found] = step
-                        found += 1
+                    if not _exceeds(x[i, start:end], x[k, start:end], np.float32(x[k, i] + tolerance)):
+                        continue
+                    for j in range(start, end):
+                        if j == k or x[i, j] - x[i, k] - x[k, j] <= tolerance:
+                            continue
+                        if found == multipliers.size:
+                            return found
+                        a, b, c = pair_index(i, j), pair_index(i, k), pair_index(j, k)
+                        step = ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance)
+                        if step > 0:
+                            x[i, j] = x[j, i] = fraction(reduced[a], cut[a], smoothing)
+                            x[i, k] = x[k, i] = fraction(reduced[b], cut[b], smoothing)
+                            x[j, k] = x[k, j] = fraction(reduced[c], cut[c], smoothing)
+                            triangles[found, 0], triangles[found, 1], triangles[found, 2] = a, b, c
+                            multipliers[found] = step
+                            found += 1
     return found
 
 

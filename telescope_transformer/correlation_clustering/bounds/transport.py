@@ -181,22 +181,22 @@ def _paid_of_rows(
 
 
 @compiled()
-def _count_paid(weights: np.ndarray, labels: np.ndarray) -> int:
-    """Number of pairs that a clustering pays for."""
+def _count_paid(matrix: np.ndarray, threshold: float, labels: np.ndarray) -> int:
+    """See `count_paid`."""
     count = 0
     for i in range(labels.size):
         for j in range(i):
             if labels[i] == labels[j]:
-                count += weights[i, j] < 0
+                count += matrix[i, j] < threshold
             else:
-                count += weights[i, j] > 0
+                count += matrix[i, j] > threshold
     return count
 
 
-def mean_paid(graph: DenseGraph, labels: np.ndarray) -> float:
-    """Mean absolute weight of the pairs that a clustering pays for; 0 if there are none. The threshold must be 0."""
-    count: int = _count_paid(graph.matrix, labels)
-    return graph.cost(labels) / count if count else 0.0
+def count_paid(graph: DenseGraph, labels: np.ndarray) -> int:
+    """Number of pairs that a clustering pays for, in a graph of original nodes."""
+    count: int = _count_paid(graph.matrix, graph.threshold, labels)
+    return count
 
 
 def transported(graph: DenseGraph, labels: np.ndarray, deadline: Deadline) -> tuple[DenseGraph, float]:
