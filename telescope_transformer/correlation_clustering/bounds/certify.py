@@ -62,11 +62,11 @@ _LEAST_CAPACITY, _MOST_CAPACITY = 1 << 16, 1 << 24
 # 300 nodes with 5 % of the pairs, that lowers the gap after 4 s from 38 to 33 %; at 800 nodes it takes all the time
 # and proves nothing more.
 _BEYOND_CYCLES_UP_TO = 1_000
-# If there are fewer seconds than this per pair that the clustering pays for, the ascent begins with transported weights.
-# The ascent cannot lower the multipliers of the transport again, so with more time it gets further without them. With
-# and without transport, the gap of 2,000 embeddings (kind b, threshold 0.27) after 1 s (2e-5 s per pair) is 1.2 and 3.3
-# %, and after 2 s 1.1 and 0.2 %; that of 2,500 windows of honeypots is 7.1 and 7.4 % after 2.5 s (2e-5 s per pair) and
-# 6.7 and 2.9 % after 5 s.
+# If there are fewer seconds than this per pair that the clustering pays for, the ascent begins with transported
+# weights. It cannot lower the multipliers of the transport again, so with more time it gets further without them. With
+# and without transport, the gap of 2,000 embeddings (kind b, threshold 0.27) after 1 s (2e-5 s per pair) is 1.2 and
+# 3.3 %, and after 2 s 1.1 and 0.2 %; that of 2,500 windows of honeypots is 6.7 and 7.4 % after 2.5 s (2e-5 s per pair)
+# and 6.7 and 2.9 % after 5 s.
 _SHORT_OF_TIME = 3e-5
 # Smoothing of the first round on transported weights, relative to the mean absolute weight of the pairs that the
 # clustering still pays for. For 3,000 windows, 0.3 gives a higher bound after two rounds than 17 does after three.

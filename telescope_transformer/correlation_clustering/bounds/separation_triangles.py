@@ -147,7 +147,8 @@ def separate_dense(
         cut: bool (pairs,).
         smoothing: T.
         tolerance: least violation.
-        firsts: int64, the first of each group of `CENTRES` nodes k of the inequalities x_ij <= x_ik + x_kj to look for.
+        firsts: int64, where groups of `CENTRES` adjacent nodes begin: the nodes k of the inequalities x_ij <= x_ik +
+            x_kj to look for.
         triangles: (room, 3), output.
         multipliers: float64 (room,), output.
 

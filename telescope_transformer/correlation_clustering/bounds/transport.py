@@ -25,10 +25,6 @@ from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.correlation_clustering.solution import Deadline
 
-# Share of the remaining attraction and repulsion that each pass transports. The first passes leave room for later
-# ones, and the last share is repeated. For 2,000 embeddings (kind b, threshold 0.27), the bounds are 52.8, 84.5 and
-# 97.1 % of the cost after three passes, and 70.6 and 96.2 % after two passes of 0.7 and 1.
-_SHARES = (0.5, 0.7, 1.0)
 # The passes end when one of them closes less than this share of the gap, because the ascent then gains more.
 _GAIN = 0.15
 # Maximum number of nodes of a cluster that are handled together; larger clusters are split. A pass takes at most n^2
@@ -74,14 +70,12 @@ def _scaled_weights(matrix: np.ndarray, threshold: float, factor: float, unit: f
 
 
 @compiled()
-def _split(
-    weights: np.ndarray, rows: np.ndarray, nodes: np.ndarray, share: float, supply: np.ndarray, demand: np.ndarray
-) -> None:
-    """Attraction times ``share``, and repulsion, of the pairs of ``rows`` (m,) with ``nodes`` (c,)."""
+def _split(weights: np.ndarray, rows: np.ndarray, nodes: np.ndarray, supply: np.ndarray, demand: np.ndarray) -> None:
+    """Attraction and repulsion of the pairs of ``rows`` (m,) with ``nodes`` (c,)."""
     for p in range(rows.size):
         for q in range(nodes.size):
             weight = weights[rows[p], nodes[q]]
-            supply[p, q] = share * max(weight, 0.0)
+            supply[p, q] = max(weight, 0.0)
             demand[p, q] = max(-weight, 0.0)
 
 
@@ -219,14 +213,13 @@ def transported(graph: DenseGraph, labels: np.ndarray, deadline: Deadline) -> tu
     chunks = _chunks(labels)
     constant, cost = 0.0, graph.cost(labels)
     for number in range(graph.n):
-        share = _SHARES[min(number, len(_SHARES) - 1)]
         for nodes in chunks if number % 2 else reversed(chunks):
             if deadline.passed:
                 break
-            _repair(weights, nodes, share, unit)
-            _transport(weights, np.flatnonzero(labels != labels[nodes[0]]), nodes, share, unit)
+            _repair(weights, nodes, unit)
+            _transport(weights, np.flatnonzero(labels != labels[nodes[0]]), nodes, unit)
         before, constant = constant, _constant(graph, weights, factor)
-        if deadline.passed or (number >= len(_SHARES) - 1 and constant - before < _GAIN * (cost - before)):
+        if deadline.passed or constant - before < _GAIN * (cost - before):
             break
     # Dividing by a power of two does not round.
     weights /= factor
@@ -246,10 +239,10 @@ def _error(terms: int, unit: float) -> float:
     return (terms + 8) * unit
 
 
-def _repair(weights: np.ndarray, nodes: np.ndarray, share: float, unit: float) -> None:
+def _repair(weights: np.ndarray, nodes: np.ndarray, unit: float) -> None:
     """Compensate repulsion inside a cluster by the attraction of its other pairs."""
     inside = weights[np.ix_(nodes, nodes)]
-    attraction, routes = np.maximum(inside, 0.0), np.maximum(-inside, 0.0) * weights.dtype.type(share)
+    attraction, routes = np.maximum(inside, 0.0), np.maximum(-inside, 0.0)
     if not routes.any():
         return
     _quotient(routes, attraction @ attraction)
@@ -258,14 +251,14 @@ def _repair(weights: np.ndarray, nodes: np.ndarray, share: float, unit: float) -
     _spend(weights, nodes, attraction, routes @ attraction, routes, attraction @ attraction, error, unit)
 
 
-def _transport(weights: np.ndarray, outside: np.ndarray, nodes: np.ndarray, share: float, unit: float) -> None:
+def _transport(weights: np.ndarray, outside: np.ndarray, nodes: np.ndarray, unit: float) -> None:
     """Move the attraction between outside nodes and a cluster to repulsive pairs of these nodes with the cluster."""
     rows = outside[(weights[np.ix_(outside, nodes)] > 0).any(axis=1)]
     attraction = np.maximum(weights[np.ix_(nodes, nodes)], 0.0)
     if not rows.size or not attraction.any():
         return
     routes, demand = np.empty((2, rows.size, nodes.size), dtype=weights.dtype)
-    _split(weights, rows, nodes, share, routes, demand)
+    _split(weights, rows, nodes, routes, demand)
     _quotient(routes, demand @ attraction)
     used = np.zeros((nodes.size, nodes.size))
     for first in range(0, rows.size, _ROWS):
