@@ -44,7 +44,7 @@ KEPT_COLUMNS = ("source", "start", "end", "n_records", "label", "tool")
 def load_model(
     model: str | Path | None = SHIPPED_CHECKPOINT,
 ) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer]:
-    """Load a model and its tokenizer, in evaluation mode.
+    """Load a model and its tokenizer, in evaluation mode and in float32, whatever precision it was saved in.
 
     Args:
         model: as for `hub.checkpoint_folder`.
@@ -56,7 +56,7 @@ def load_model(
     """
     folder = checkpoint_folder(model)
     with without_bars():
-        loaded = load_pretrained(TelescopeForContrastiveLearning, folder)
+        loaded = load_pretrained(TelescopeForContrastiveLearning, folder, dtype=torch.float32)
         tokenizer = load_pretrained(FlowTokenizer, folder)
     if tokenizer.fields != loaded.config.fields:
         raise CheckpointError(

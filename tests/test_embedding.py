@@ -1,5 +1,6 @@
 """Embedding: batches of similar length, equal embeddings in every batch, and files."""
 
+import copy
 import time
 import warnings
 from pathlib import Path
@@ -199,3 +200,11 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, model: Telescop
     TOKENIZER.save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="not finite numbers"):
         load_model(tmp_path)
+
+
+def test_a_checkpoint_in_half_precision_is_computed_in_float32(
+    tmp_path: Path, model: TelescopeForContrastiveLearning
+) -> None:
+    copy.deepcopy(model).half().save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
+    assert load_model(tmp_path)[0].dtype == torch.float32

@@ -23,9 +23,9 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import ProjectConfiguration, set_seed
 from huggingface_hub.errors import StrictDataclassError
 
-from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16, without_bars
+from telescope_transformer.embedding import BF16_IN_SOFTWARE, computes_bf16, load_model, without_bars
 from telescope_transformer.errors import CheckpointError, TelescopeError, TrainingError
-from telescope_transformer.hub import checkpoint_folder, load_pretrained
+from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.learning.arguments import TrainingArguments
 from telescope_transformer.learning.checkpoints import disk_errors
 from telescope_transformer.learning.data import MixedBatches, PairBatches
@@ -214,10 +214,7 @@ def make_model(
     """
     if start_from is not None:
         try:
-            folder = checkpoint_folder(start_from, revision=revision)
-            with without_bars():
-                model = load_pretrained(TelescopeForContrastiveLearning, folder)
-            tokenizer = load_pretrained(FlowTokenizer, folder)
+            model, tokenizer = load_model(checkpoint_folder(start_from, revision=revision))
         except TelescopeError as error:
             raise CheckpointError(f"cannot start from {start_from}: {error}") from error
         if arguments.model:

@@ -267,7 +267,16 @@ def test_names_of_protocols_are_those_of_the_readers() -> None:
     assert all(protocol_number(name) == number for name, number in PROTOCOL_NUMBERS.items())
 
 
-@pytest.mark.parametrize(("misspelt", "meant"), [("dst_prot", "dst_port"), ("dst", "dst_ip"), ("proto", "protocol")])
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("dst_prot", "dst_port"),
+        ("dst", "dst_ip"),
+        ("proto", "protocol"),
+        ("dst_adress", "dst_ip"),
+        ("destination", "dst_ip"),
+    ],
+)
 def test_a_misspelt_field_is_named(misspelt: str, meant: str) -> None:
     record = {"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": 1, "protocol": 6, "label": "x", "src_ip": "192.0.2.2"}
     record[misspelt] = record.pop(meant)
