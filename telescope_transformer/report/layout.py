@@ -1,8 +1,6 @@
 """Positions of the windows on the map: neighbours in the embedding are neighbours in the plane."""
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from telescope_transformer.arrays import unit_rows
@@ -10,7 +8,10 @@ from telescope_transformer.similarity import row_blocks
 
 LANDMARKS = 1500
 NEIGHBOURS = 4
-ITERATIONS = 500
+# With the angle of 0.5 that is usual, and 500 iterations, the map takes half as long again. The trustworthiness of its
+# neighbours, on 1,500 windows of a simulated telescope, is 0.997 with either.
+ITERATIONS = 400
+ANGLE = 0.8
 SPREAD = 0.012
 
 
@@ -36,6 +37,10 @@ def map_layout(embeddings: np.ndarray, *, landmarks: int = LANDMARKS, seed: int 
 
 def _plane(vectors: np.ndarray, seed: int) -> np.ndarray:
     """Run t-SNE into the unit square, starting from the two main axes."""
+    # Imported here because they take 20 MB, which the stages before the report do not need.
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     if float(vectors.var(axis=0).sum()) < 1e-12:
         return np.full((len(vectors), 2), 0.5)
     components = min(50, *vectors.shape)
@@ -43,7 +48,7 @@ def _plane(vectors: np.ndarray, seed: int) -> np.ndarray:
     # Windows that are exactly equal make t-SNE's distances degenerate.
     reduced += np.random.default_rng(seed).normal(scale=1e-4 * reduced.std(), size=reduced.shape)
     perplexity = min(30.0, (len(vectors) - 1) / 3)
-    tsne = TSNE(perplexity=perplexity, init="pca", max_iter=ITERATIONS, random_state=seed)
+    tsne = TSNE(perplexity=perplexity, init="pca", angle=ANGLE, max_iter=ITERATIONS, random_state=seed)
     # Each iteration is so short that threads mostly wait. Two threads save a quarter of the time on an idle machine,
     # but take six times as long if other programs use the processor.
     with threadpool_limits(1):
