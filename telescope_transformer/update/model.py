@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer.analysis import AnalysisSettings, Embedder
 from telescope_transformer.analysis.embedding_stage import MOST_LEARNED
-from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.embedding import embed_windows, load_network
 from telescope_transformer.errors import StateError
 from telescope_transformer.update.state import State
 from telescope_transformer.windows import Windows
@@ -75,7 +75,7 @@ class StateModel:
         with TemporaryDirectory(prefix="telescope-model-") as folder:
             for name, content in self._state.model_files().items():
                 (Path(folder) / _plain_name(name)).write_bytes(content)
-            loaded = load_model(folder)
+            loaded = load_network(folder)
         return lambda table: embed_windows(*loaded, table, progress=False)
 
     def adapt(self, windows: Windows, say: Say, *, only_trained: bool = False) -> bool:
