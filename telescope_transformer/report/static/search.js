@@ -285,7 +285,8 @@ class Search {
   mainServices(query) {
     const { others } = this.report.sources;
     if (this.report.live || !query.words.length || !others || others.all) return "";
-    return ` This page holds the ${integer.format(others.most + 1)} main services of each source; telescope serve searches all.`;
+    const held = `the ${integer.format(others.most + 1)} main services of each source`;
+    return ` This page holds ${held}; telescope serve searches all.`;
   }
 
   aboutOne(row) {

@@ -261,7 +261,8 @@ class ClusterTable {
     const why = [
       short && `${integer.format(short)} of too few records to tell`,
       others && `${integer.format(others)} like no other`,
-    ];
+    ].filter(Boolean);
+    const head = `${counted(alone.n, "window")} in no cluster: ${why.join(", ")}; the search finds their sources`;
     const beyond = alone.n_services - alone.services.length;
     document
       .getElementById("alone")
@@ -269,11 +270,7 @@ class ClusterTable {
         element(
           "details",
           { class: "card" },
-          element(
-            "summary",
-            {},
-            `${counted(alone.n, "window")} in no cluster: ${why.filter(Boolean).join(", ")}; the search finds their sources`,
-          ),
+          element("summary", {}, head),
           element(
             "ul",
             { class: "lines columns-list" },
