@@ -136,11 +136,20 @@ def scale(found: dict[str, Any]) -> Iterator[Row]:
         peer = ""
         if "baseline" in run:
             base = run["baseline"]
-            peer = f"TF-IDF + Leiden: {base['processor_seconds']:.0f} s, ARI {base['best_ari']:.2f}"
+            peer = f"TF-IDF + Leiden: {base['processor_seconds']:.0f} s, ARI {agreement(base['best_ari'])}"
         for name, what in (("analyze", "analyze --no-adapt"), ("adapt", "analyze")):
             if name in run:
                 cost = f"{run[name]['processor_seconds']:.0f} s of processor time ({run[name]['seconds']:.0f} s)"
-                yield f"{what}, {size}", f"{cost}, {run[name]['peak_gb']:.1f} GB, ARI {run[name]['ari']:.2f}", peer
+                yield (
+                    f"{what}, {size}",
+                    f"{cost}, {run[name]['peak_gb']:.1f} GB, ARI {agreement(run[name]['ari'])}",
+                    peer,
+                )
+
+
+def agreement(ari: float) -> str:
+    """Two decimals, or two significant digits of a small value, so that none is shown as 0.00."""
+    return f"{ari:.2f}" if abs(ari) >= 0.1 or not ari else f"{ari:.2g}"
 
 
 RENDERERS = {
