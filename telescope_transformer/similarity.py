@@ -22,24 +22,24 @@ from telescope_transformer.errors import InputError
 BLOCK_CELLS = 1 << 22
 
 
-def embedding_matrix(table: pa.Table, column: str = "embedding") -> np.ndarray:
+def embedding_matrix(table: pa.Table) -> np.ndarray:
     """The embeddings of a table of windows, float32 (n_windows, dimensions).
 
     Raises:
         InputError: if the column is absent, not a list, or a row is missing, infinite or of another length.
     """
-    if column not in table.column_names:
-        raise InputError(f"the table has no column `{column}`, only {', '.join(table.column_names) or 'none'}")
-    kind = table.schema.field(column).type
+    if "embedding" not in table.column_names:
+        raise InputError(f"the table has no column `embedding`, only {', '.join(table.column_names) or 'none'}")
+    kind = table.schema.field("embedding").type
     if not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
-        raise InputError(f"column `{column}` must be a list of float, found {kind}")
-    values = table.column(column).combine_chunks()
+        raise InputError(f"column `embedding` must be a list of float, found {kind}")
+    values = table["embedding"].combine_chunks()
     lengths = set(pc.unique(pc.list_value_length(values)).to_pylist())
     if len(lengths) > 1 or None in lengths:
-        raise InputError(f"rows of column `{column}` are missing or differ in length: {lengths}")
+        raise InputError(f"rows of column `embedding` are missing or differ in length: {lengths}")
     flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
     if not np.isfinite(flat).all():
-        raise InputError(f"column `{column}` holds a missing or infinite value")
+        raise InputError("column `embedding` holds a missing or infinite value")
     return flat.reshape(table.num_rows, max(lengths, default=0))
 
 
@@ -190,12 +190,3 @@ def _search(index: Any, queries: np.ndarray, count: int, count_found: int) -> tu
         all_lists = faiss.SearchParametersIVF(nprobe=index.nlist)  # type: ignore[call-arg]  # SWIG's keywords
         products[missing], found[missing] = index.search(queries[missing], count, params=all_lists)
     return found, np.where(found < 0, -np.inf, products)
-
-
-def cohesion(embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mean cosine similarity of the pairs inside each cluster, float64 (k,); 1 for singletons."""
-    sums, sizes = cluster_sums(embeddings, labels)
-    squares = np.bincount(labels, weights=(embeddings * embeddings).sum(axis=1))
-    inside = (sums.astype(np.float64) ** 2).sum(axis=1) - squares
-    pairs = sizes * (sizes - 1.0)
-    return np.where(pairs > 0, inside / np.maximum(pairs, 1), 1.0)

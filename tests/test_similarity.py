@@ -13,7 +13,6 @@ from telescope_transformer.similarity import (
     add_to_sums,
     blend_by_source,
     cluster_sums,
-    cohesion,
     embedding_matrix,
     row_blocks,
     window_margins,
@@ -118,12 +117,6 @@ def test_rows_are_found_where_most_rows_are_equal(rng: np.random.Generator) -> N
     found, products = Nearest(rows).of(unit_vectors(rng, 200, 32), 2)
     assert (found >= 0).all()
     assert np.isfinite(products).all()
-
-
-def test_cohesion_is_the_mean_similarity_of_pairs_and_one_for_singletons(rng: np.random.Generator) -> None:
-    vectors = unit_vectors(rng, 5)
-    pairs = [float(vectors[i] @ vectors[j]) for i in range(4) for j in range(i)]
-    assert cohesion(vectors, np.array([0, 0, 0, 0, 1])) == pytest.approx([np.mean(pairs), 1.0], abs=1e-6)
 
 
 def test_embeddings_survive_the_table(rng: np.random.Generator) -> None:

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from telescope_transformer.analysis.embedding_stage import BLOCK, Embed
+from telescope_transformer.analysis.embedding_stage import BLOCK
 from telescope_transformer.analysis.settings import AnalysisSettings
-from telescope_transformer.arrays import offsets_of, unit_rows
+from telescope_transformer.arrays import offsets_of
 from telescope_transformer.codes import majority_codes, service_codes
 from telescope_transformer.labels import Owners
+from telescope_transformer.placement import Embed
 from telescope_transformer.preparation import read_blocks, read_destinations
 from telescope_transformer.records.addresses import format_ipv4
 from telescope_transformer.report import profile_clusters
 from telescope_transformer.report.why import explain_clusters
-from telescope_transformer.similarity import Nearest, add_to_sums, row_blocks
 from telescope_transformer.windows import Windows, concat_windows
 
 # Records that are profiled at a time. They take about 1 GB with all intermediate counts.
@@ -32,8 +32,6 @@ MOST_PROFILED = 10_000
 # Our choices: number of largest clusters that are explained, number of windows of each, and number of windows of other
 # clusters that donate values.
 EXPLAINED, WINDOWS_EXPLAINED, DONORS = 60, 50, 2_000
-# Our choice: numbers of nearest clusters and of typical windows in a profile.
-NEAREST = TYPICAL = 3
 
 
 @dataclass(frozen=True)
@@ -200,76 +198,11 @@ def _profiles(
     span: tuple[int, int],
 ) -> list[dict[str, Any]]:
     """Profiles of the clusters of these windows, by number."""
-    some = windows.take(pa.array(np.sort(rows)))
-    numbers, compact = np.unique(some["cluster"].to_numpy(), return_inverse=True)
-    index = some.column_names.index("cluster")
-    some = some.set_column(index, "cluster", pa.array(compact, pa.int32())).drop_columns(["embedding"])
-    found = profile_clusters(flow, some, owners=owners, sensors=sensors, span=span)
+    some, numbers = _renumbered(windows.take(pa.array(np.sort(rows))))
+    found = profile_clusters(flow, some.drop_columns(["embedding"]), owners=owners, sensors=sensors, span=span)
     for profile, number in zip(found, numbers.tolist(), strict=True):
         profile["cluster"] = number
     return found
-
-
-def complete_profiles(profiles: list[dict[str, Any]], windows: pa.Table, vectors: np.ndarray) -> None:
-    """Add statistics over all windows to profiles: size, times, margin, cohesion, typical windows, nearest clusters.
-
-    Args:
-        profiles: profiles of clusters 0..m-1, changed in place.
-        windows: all windows, with `cluster` and `margin`.
-        vectors: float32 (n, dimensions), rows of length 1, in the order of the windows.
-    """
-    labels = windows["cluster"].to_numpy().astype(np.int64)
-    m = len(profiles)
-    rows = np.flatnonzero(labels < m)
-    own = labels[rows]
-    sizes = np.bincount(own, minlength=m)
-    sums, squares, closeness = _sums(vectors, rows, own, m)
-    means = unit_rows(sums)
-    for block in row_blocks(len(rows), vectors.shape[1]):
-        closeness[block] = np.einsum("ij,ij->i", vectors[rows[block]], means[own[block]])
-    pairs = sizes * (sizes - 1.0)
-    cohesion = ((sums.astype(np.float64) ** 2).sum(axis=1) - squares) / np.maximum(pairs, 1)
-    margins = np.bincount(own, weights=windows["margin"].to_numpy()[rows], minlength=m) / np.maximum(sizes, 1)
-    records = np.bincount(own, weights=windows["n_records"].to_numpy()[rows], minlength=m)
-    order = np.lexsort((rows, -closeness, own))
-    begins = offsets_of(sizes)
-    nearest = _nearest(means)
-    for k, profile in enumerate(profiles):
-        typical = rows[order[begins[k] : begins[k] + min(TYPICAL, sizes[k])]]
-        if profile["n_windows"] < sizes[k]:
-            profile["profiled_windows"] = profile["n_windows"]
-        profile |= {
-            "n_windows": int(sizes[k]),
-            "n_records": int(records[k]),
-            "margin": round(float(margins[k]), 4),
-            "cohesion": round(float(cohesion[k]), 4),
-            "typical_windows": typical.tolist(),
-            "nearest": nearest[k],
-        }
-
-
-def _sums(vectors: np.ndarray, rows: np.ndarray, own: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sum of the vectors of each cluster (m, dimensions), sum of their squared lengths (m,), and zeros (n,)."""
-    sums, squares = np.zeros((m, vectors.shape[1])), np.zeros(m)
-    for block in row_blocks(len(rows), vectors.shape[1]):
-        some = np.asarray(vectors[rows[block]])
-        add_to_sums(sums, own[block], some)
-        squares += np.bincount(own[block], weights=np.einsum("ij,ij->i", some, some), minlength=m)
-    return sums, squares, np.empty(len(rows), dtype=np.float32)
-
-
-def _nearest(means: np.ndarray) -> list[list[dict[str, Any]]]:
-    """The nearest other clusters of each cluster, by the cosine of their means."""
-    if len(means) < 2:
-        return [[] for _ in means]
-    search = Nearest(means)
-    answer: list[list[dict[str, Any]]] = []
-    for block in row_blocks(len(means), search.cells_a_row):
-        places, cosines = search.of(means[block], NEAREST + 1)
-        for k, (found, values) in enumerate(zip(places.tolist(), cosines.tolist(), strict=True), block.start):
-            others = [(c, value) for c, value in zip(found, values, strict=True) if c not in (k, -1)]
-            answer.append([{"cluster": c, "similarity": round(value, 4)} for c, value in others[:NEAREST]])
-    return answer
 
 
 def explain(
@@ -283,9 +216,14 @@ def explain(
     """Add to the profiles of the largest clusters which fields hold them together."""
     some, rows = counted.explained
     flow = flow_table(some, rows, read_destinations(work))
-    table = windows.take(pa.array(rows))
-    numbers, compact = np.unique(table["cluster"].to_numpy(), return_inverse=True)
-    table = table.set_column(table.column_names.index("cluster"), "cluster", pa.array(compact, pa.int32()))
+    table, numbers = _renumbered(windows.take(pa.array(rows)))
     for place, why in explain_clusters(embed, flow, table, seed=settings.seed).items():
         if numbers[place] < len(profiles):
             profiles[numbers[place]]["why"] = why
+
+
+def _renumbered(windows: pa.Table) -> tuple[pa.Table, np.ndarray]:
+    """The windows with their clusters numbered 0..k-1, and the former number of each cluster (k,)."""
+    numbers, compact = np.unique(windows["cluster"].to_numpy(), return_inverse=True)
+    place = windows.column_names.index("cluster")
+    return windows.set_column(place, "cluster", pa.array(compact, pa.int32())), numbers

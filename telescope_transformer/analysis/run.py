@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.analysis.clustering_stage import cluster_stage, read_clusters
-from telescope_transformer.analysis.description import complete_profiles, count_records, explain
+from telescope_transformer.analysis.description import count_records, explain
 from telescope_transformer.analysis.embedding_stage import (
     Embedder,
     adapt_stage,
@@ -21,7 +21,7 @@ from telescope_transformer.analysis.embedding_stage import (
     open_embeddings,
 )
 from telescope_transformer.analysis.result import Analysis
-from telescope_transformer.analysis.settings import AnalysisSettings, Say, say_nothing
+from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.tables import (
     every_source,
     granularity_table,
@@ -45,6 +45,7 @@ from telescope_transformer.preparation import (
 )
 from telescope_transformer.preparation.dataset import Scan
 from telescope_transformer.preparation.manifest import MANIFEST
+from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.records import FlowRecords, RecordScan, scan_records
 from telescope_transformer.records.files import paths_of
 from telescope_transformer.records.in_memory import read_table
@@ -52,6 +53,7 @@ from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import name_clusters
 from telescope_transformer.report.days import main_span
 from telescope_transformer.report.granularity import walk_thresholds
+from telescope_transformer.report.profiles import complete_profiles
 from telescope_transformer.report.services import service_texts
 from telescope_transformer.words import counted
 

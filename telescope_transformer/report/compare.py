@@ -23,7 +23,6 @@ MAJORITY = 0.5
 # Each part of a split cluster has at least a quarter of its sources; sources in smaller parts count as moved. Our
 # choice: it limits a split to four parts.
 PART = 0.25
-# A cluster has grown if it has twice as many sources and shrunk if it has half as many, as in `report.news`.
 # The most names in a sentence, because a cluster may have merged from hundreds. Our choice: they fit on a line or two.
 SPELT = 3
 KINDS = ("appeared", "gone", "merged", "split", "grown", "shrunk", "same")
@@ -144,8 +143,7 @@ def _members(table: pa.Table) -> dict[int, int]:
 
 def _flows(before: pa.Table, after: pa.Table) -> dict[int, dict[int, int]]:
     """For each old cluster, how many of its sources are in each new cluster."""
-    place = pc.index_in(before["source"], after["source"].combine_chunks())
-    now = after["cluster"].take(place.combine_chunks() if isinstance(place, pa.ChunkedArray) else place)
+    now = _now(before, after)
     both = np.flatnonzero(now.is_valid().to_numpy())
     old, new = before["cluster"].to_numpy()[both], now.take(pa.array(both)).to_numpy()
     pairs, counts = np.unique(np.column_stack([old, new]), axis=0, return_counts=True)
@@ -153,6 +151,11 @@ def _flows(before: pa.Table, after: pa.Table) -> dict[int, dict[int, int]]:
     for (one, other), number in zip(pairs.tolist(), counts.tolist(), strict=True):
         answer[one][other] = number
     return answer
+
+
+def _now(before: pa.Table, after: pa.Table) -> pa.ChunkedArray:
+    """The new cluster of each old source; null if it has none."""
+    return after["cluster"].take(pc.index_in(before["source"].combine_chunks(), after["source"].combine_chunks()))
 
 
 def _heirs(flows: Mapping[int, Mapping[int, int]]) -> dict[int, list[int]]:
@@ -208,6 +211,7 @@ def _of_new(
         sentence = f"{joined(listed)} are now one cluster: {name}, with {counted(new[cluster], 'source')}."
         return [_change("merged", parents, [cluster], name, size, new[cluster], sentence)]
     factor = new[cluster] / size
+    # Twice or half as many sources, as in `report.news`.
     kind = "grown" if factor >= GROWTH else "shrunk" if factor <= 1 / GROWTH else "same"
     sentence = f"{name} went from {size:,} to {counted(new[cluster], 'source')}."
     return [_change(kind, parents, [cluster], name, size, new[cluster], sentence)]
@@ -229,8 +233,7 @@ def _change(
 
 def _moved(before: pa.Table, after: pa.Table, heirs: Mapping[int, list[int]]) -> pa.Table:
     """Sources whose new cluster does not continue their old one."""
-    place = pc.index_in(before["source"], after["source"].combine_chunks())
-    now = after["cluster"].take(place.combine_chunks() if isinstance(place, pa.ChunkedArray) else place)
+    now = _now(before, after)
     old = before["cluster"].to_pylist()
     rows = [
         i

@@ -234,8 +234,7 @@ def reasons_against(profile: Mapping[str, Any], n_shared: int) -> list[str]:
     return reasons
 
 
-def label_words(rows: Sequence[Mapping[str, Any]], n_labelled: int, n_windows: int, key: str = "label") -> str:
+def label_words(rows: Sequence[Mapping[str, Any]], n_labelled: int, n_windows: int) -> str:
     """How many windows have a label, and which labels: "1 of 1,841 labelled: alphastrike"."""
-    names = [f"{row[key]} ({row['windows']:,})" if len(rows) > 1 else str(row[key]) for row in rows]
-    what = "labelled" if key == "label" else "with a mark"
-    return f"{n_labelled:,} of {n_windows:,} {what}: {', '.join(names)}"
+    names = [f"{row['label']} ({row['windows']:,})" if len(rows) > 1 else str(row["label"]) for row in rows]
+    return f"{n_labelled:,} of {n_windows:,} labelled: {', '.join(names)}"

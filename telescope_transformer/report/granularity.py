@@ -39,9 +39,7 @@ class Granularity:
         return rows
 
 
-def walk_thresholds(
-    embeddings: np.ndarray, labels: np.ndarray, threshold: float, *, step: float = STEP, levels: int = LEVELS
-) -> Granularity:
+def walk_thresholds(embeddings: np.ndarray, labels: np.ndarray, threshold: float) -> Granularity:
     """Join the clusters of a clustering at lower thresholds, and split them at higher ones.
 
     Each level is the best clustering found that is nested with the level before, so a small change of the threshold
@@ -52,11 +50,9 @@ def walk_thresholds(
         embeddings: (n, dimensions), rows of length 1.
         labels: (n,) the clustering at `threshold`, with clusters 0..k-1.
         threshold: the cosine at which a pair neither attracts nor repels.
-        step: difference between the thresholds of neighbouring levels.
-        levels: number of levels on each side.
     """
-    below = [threshold - step * i for i in range(1, levels + 1)]
-    above = [threshold + step * i for i in range(1, levels + 1) if threshold + step * i < 1]
+    below = [threshold - STEP * i for i in range(1, LEVELS + 1)]
+    above = [threshold + STEP * i for i in range(1, LEVELS + 1) if threshold + STEP * i < 1]
     coarser, current = [], labels
     for value in below:
         current = _joined(embeddings, current, value)

@@ -1,54 +1,50 @@
 """Positions of the windows on the map: neighbours in the embedding are neighbours in the plane."""
 
 import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.similarity import row_blocks
 
-LANDMARKS = 1500
-NEIGHBOURS = 4
-# With the angle of 0.5 that is usual, and 500 iterations, the map takes half as long again. The trustworthiness of its
-# neighbours, on 1,500 windows of a simulated telescope, is 0.997 with either.
-ITERATIONS = 400
-ANGLE = 0.8
-SPREAD = 0.012
+# Our choices, for a map that is drawn in seconds: windows that t-SNE places (its time grows with their number), its
+# iterations, and the number of nearest landmarks that place any other window.
+LANDMARKS, ITERATIONS, NEIGHBOURS = 1500, 500, 4
+# Standard deviation of the noise that keeps equal windows apart: four pixels of a map of 1,000.
+NOISE = 0.004
 
 
-def map_layout(embeddings: np.ndarray, *, landmarks: int = LANDMARKS, seed: int = 0) -> np.ndarray:
+def map_layout(embeddings: np.ndarray) -> np.ndarray:
     """Positions of windows in the unit square, float32 (n_windows, 2).
 
-    t-SNE (van der Maaten and Hinton 2008) places at most `landmarks` windows. Every other window lies at the mean of
+    t-SNE (van der Maaten and Hinton 2008) places at most `LANDMARKS` windows. Every other window lies at the mean of
     the positions of its nearest landmarks, weighted by similarity. A little noise keeps equal windows visible. With
     more windows, only the search for landmarks takes longer. Large distances on the map have no meaning.
     """
     n_windows = len(embeddings)
     if n_windows < 5:
         return np.full((n_windows, 2), 0.5, dtype=np.float32) + np.arange(n_windows, dtype=np.float32)[:, None] / 10
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     vectors = unit_rows(embeddings)
-    chosen = np.sort(rng.choice(n_windows, min(landmarks, n_windows), replace=False))
-    anchors = _plane(vectors[chosen], seed)
+    chosen = np.sort(rng.choice(n_windows, min(LANDMARKS, n_windows), replace=False))
+    anchors = _plane(vectors[chosen])
     positions = anchors if len(chosen) == n_windows else _interpolated(vectors, vectors[chosen], anchors)
-    positions = positions + rng.normal(scale=SPREAD / 3, size=positions.shape)
+    positions = positions + rng.normal(scale=NOISE, size=positions.shape)
     low, high = positions.min(axis=0), positions.max(axis=0)
     return ((positions - low) / np.maximum(high - low, 1e-9)).astype(np.float32)
 
 
-def _plane(vectors: np.ndarray, seed: int) -> np.ndarray:
+def _plane(vectors: np.ndarray) -> np.ndarray:
     """Run t-SNE into the unit square, starting from the two main axes."""
-    # Imported here because they take 20 MB, which the stages before the report do not need.
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-
     if float(vectors.var(axis=0).sum()) < 1e-12:
         return np.full((len(vectors), 2), 0.5)
     components = min(50, *vectors.shape)
     reduced = PCA(components, svd_solver="covariance_eigh").fit_transform(vectors.astype(np.float64))
     # Windows that are exactly equal make t-SNE's distances degenerate.
-    reduced += np.random.default_rng(seed).normal(scale=1e-4 * reduced.std(), size=reduced.shape)
+    reduced += np.random.default_rng(0).normal(scale=1e-4 * reduced.std(), size=reduced.shape)
     perplexity = min(30.0, (len(vectors) - 1) / 3)
-    tsne = TSNE(perplexity=perplexity, init="pca", angle=ANGLE, max_iter=ITERATIONS, random_state=seed)
+    tsne = TSNE(perplexity=perplexity, init="pca", max_iter=ITERATIONS, random_state=0)
     # Each iteration is so short that threads mostly wait. Two threads save a quarter of the time on an idle machine,
     # but take six times as long if other programs use the processor.
     with threadpool_limits(1):

@@ -124,11 +124,10 @@ def _deflated(raw: bytes) -> str:
     return base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
 
 
-def page_data(data: ReportData, *, seed: int = 0) -> dict[str, Any]:
+def page_data(data: ReportData) -> dict[str, Any]:
     """Everything that the script needs, as one JSON value."""
-    rng = np.random.default_rng(seed)
-    places = _places(data.windows, seed)
-    chosen = _sample(data.windows["cluster"].to_numpy(), rng)
+    places = _places(data.windows)
+    chosen = _sample(data.windows["cluster"].to_numpy())
     windows, shown = data.windows.take(pa.array(chosen)), data.windows.num_rows
     sources = _held_sources(data.every_source(), windows)
     traffic = data.traffic or traffic_of(data.profiles)
@@ -153,17 +152,17 @@ def page_data(data: ReportData, *, seed: int = 0) -> dict[str, Any]:
     return parts | _profile_parts(several, period, chosen, data.windows, MAX_PAGE_CHARS - len(json.dumps(parts)))
 
 
-def _places(windows: pa.Table, seed: int) -> np.ndarray:
+def _places(windows: pa.Table) -> np.ndarray:
     if not windows.num_rows:
         return np.zeros((0, 2))
-    return map_layout(similarity.embedding_matrix(windows), seed=seed)
+    return map_layout(similarity.embedding_matrix(windows))
 
 
-def _sample(clusters: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _sample(clusters: np.ndarray) -> np.ndarray:
     """Rows of the windows on the page, ascending. If there are too many, all clusters are thinned out equally."""
     if len(clusters) <= MAX_WINDOWS:
         return np.arange(len(clusters))
-    order = rng.permutation(len(clusters))
+    order = np.random.default_rng(0).permutation(len(clusters))
     order = order[np.argsort(clusters[order], kind="stable")]
     # Equal steps through the windows in order of cluster take the same share of each cluster.
     return np.sort(order[np.linspace(0, len(order) - 1, MAX_WINDOWS).round().astype(np.int64)])

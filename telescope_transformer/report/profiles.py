@@ -1,13 +1,12 @@
 """The profile of each cluster, as plain values for `clusters.json` and the report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from telescope_transformer import similarity
-from telescope_transformer.arrays import unit_rows
+from telescope_transformer.arrays import offsets_of, unit_rows
 from telescope_transformer.codes import service_codes
 from telescope_transformer.fields import DAY
 from telescope_transformer.labels import Owner, Owners
@@ -19,12 +18,15 @@ from telescope_transformer.report.services import protocol_name, service_name
 from telescope_transformer.report.targets import target_profiles
 from telescope_transformer.report.timing import activity, inter_arrivals, rhythm, timing_profile
 from telescope_transformer.report.window_records import WindowRecords, join_records
+from telescope_transformer.similarity import Nearest, add_to_sums, embedding_matrix, row_blocks
 from telescope_transformer.words import iso_time
 
+# Our choice: the most values of any other list in a profile.
 TOP = 5
 # The most services in a profile. Analysts recognise scanners by their ports, but longer lists do not fit on the page.
 TOP_SERVICES = 20
-NEAREST = 3
+# Our choice: numbers of nearest clusters and of typical windows in a profile.
+NEAREST = TYPICAL = 3
 
 
 def profile_clusters(
@@ -66,9 +68,11 @@ def profile_clusters(
         _target_parts(joined, clusters, n_clusters, sensors or {}),
         _timing_parts(joined, windows, clusters, n_clusters, span),
         label_profiles(windows, clusters, n_clusters),
-        embedding_profiles(windows, clusters, n_clusters),
     ]
-    return [{key: value for part in parts for key, value in part[k].items()} for k in range(n_clusters)]
+    profiles = [{key: value for part in parts for key, value in part[k].items()} for k in range(n_clusters)]
+    if "embedding" in windows.column_names:
+        complete_profiles(profiles, windows, unit_rows(embedding_matrix(windows)))
+    return profiles
 
 
 def seen(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> tuple[np.ndarray, np.ndarray]:
@@ -228,43 +232,64 @@ def label_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> 
     return parts
 
 
-def embedding_profiles(windows: pa.Table, clusters: np.ndarray, n_clusters: int) -> list[dict[str, Any]]:
-    """Cohesion, mean margin, most typical windows and nearest clusters, if the windows have the columns for them."""
-    parts: list[dict[str, Any]] = [{} for _ in range(n_clusters)]
-    if "margin" in windows.column_names:
-        margins = np.bincount(clusters, weights=windows["margin"].to_numpy()) / np.bincount(clusters)
-        for part, margin in zip(parts, margins.tolist(), strict=True):
-            part["margin"] = round(margin, 4)
-    if "embedding" not in windows.column_names:
-        return parts
-    vectors = unit_rows(similarity.embedding_matrix(windows))
-    sums, _ = similarity.cluster_sums(vectors, clusters)
+def complete_profiles(profiles: Sequence[dict[str, Any]], windows: pa.Table, vectors: np.ndarray) -> None:
+    """Add statistics over all windows to profiles: sizes, margin, cohesion, typical windows and nearest clusters.
+
+    Args:
+        profiles: profiles of clusters 0..m-1, changed in place.
+        windows: all windows, with `window_id`, `n_records`, `cluster` and optionally `margin`; clusters from m on are
+            left out.
+        vectors: float32 (n, dimensions), rows of length 1, in the order of the windows; may be on disk.
+    """
+    labels, m = windows["cluster"].to_numpy().astype(np.int64), len(profiles)
+    rows = np.flatnonzero(labels < m)
+    own = labels[rows]
+    sizes = np.bincount(own, minlength=m)
+    sums, squares = _sums(vectors, rows, own, m)
     means = unit_rows(sums)
-    inside = similarity.cohesion(vectors, clusters)
-    typical = _typical_windows(vectors, means, clusters, windows["window_id"].to_numpy(), n_clusters)
-    nearest = _nearest_clusters(means)
-    for k, part in enumerate(parts):
-        part |= {"cohesion": round(float(inside[k]), 4), "typical_windows": typical[k], "nearest": nearest[k]}
-    return parts
+    closeness = np.empty(len(rows), dtype=np.float32)
+    for block in row_blocks(len(rows), vectors.shape[1]):
+        closeness[block] = np.einsum("ij,ij->i", vectors[rows[block]], means[own[block]])
+    pairs = sizes * (sizes - 1.0)
+    cohesion = np.where(pairs > 0, ((sums**2).sum(axis=1) - squares) / np.maximum(pairs, 1), 1.0)
+    records = np.bincount(own, weights=windows["n_records"].to_numpy()[rows], minlength=m)
+    typical = windows["window_id"].to_numpy()[rows[np.lexsort((rows, -closeness, own))]]
+    begins, nearest = offsets_of(sizes), _nearest(means)
+    for k, profile in enumerate(profiles):
+        if profile["n_windows"] < sizes[k]:
+            profile["profiled_windows"] = profile["n_windows"]
+        profile |= {
+            "n_windows": int(sizes[k]),
+            "n_records": int(records[k]),
+            "cohesion": round(float(cohesion[k]), 4),
+            "typical_windows": typical[begins[k] : begins[k + 1]][:TYPICAL].tolist(),
+            "nearest": nearest[k],
+        }
+    if "margin" in windows.column_names:
+        margins = np.bincount(own, weights=windows["margin"].to_numpy()[rows], minlength=m) / np.maximum(sizes, 1)
+        for profile, margin in zip(profiles, margins.tolist(), strict=True):
+            profile["margin"] = round(margin, 4)
 
 
-def _typical_windows(
-    vectors: np.ndarray, means: np.ndarray, clusters: np.ndarray, ids: np.ndarray, n_clusters: int
-) -> list[list[int]]:
-    closeness = np.einsum("ij,ij->i", vectors, means[clusters])
-    order = np.lexsort((np.arange(len(ids)), -closeness, clusters))
-    return [ids[order[span]][:NEAREST].tolist() for span in spans(clusters[order], n_clusters)]
+def _sums(vectors: np.ndarray, rows: np.ndarray, own: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of the vectors of each cluster (m, dimensions), and sum of their squared lengths (m,)."""
+    sums, squares = np.zeros((m, vectors.shape[1])), np.zeros(m)
+    for block in row_blocks(len(rows), vectors.shape[1]):
+        some = np.asarray(vectors[rows[block]])
+        add_to_sums(sums, own[block], some)
+        squares += np.bincount(own[block], weights=np.einsum("ij,ij->i", some, some), minlength=m)
+    return sums, squares
 
 
-def _nearest_clusters(means: np.ndarray) -> list[list[dict[str, float]]]:
-    n_clusters = len(means)
-    count = min(NEAREST, n_clusters - 1)
-    answer = []
-    for rows in similarity.row_blocks(n_clusters, n_clusters):
-        cosines = means[rows] @ means.T
-        cosines[np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)] = -np.inf
-        best = np.argpartition(-cosines, count - 1, axis=1)[:, :count] if count else np.empty((len(cosines), 0), int)
-        for row, columns in zip(cosines, best.tolist(), strict=True):
-            columns.sort(key=lambda c: (-row[c], c))
-            answer.append([{"cluster": c, "similarity": round(float(row[c]), 4)} for c in columns])
+def _nearest(means: np.ndarray) -> list[list[dict[str, Any]]]:
+    """The nearest other clusters of each cluster, by the cosine of their means."""
+    if len(means) < 2:
+        return [[] for _ in means]
+    search = Nearest(means)
+    answer: list[list[dict[str, Any]]] = []
+    for block in row_blocks(len(means), search.cells_a_row):
+        places, cosines = search.of(means[block], NEAREST + 1)
+        for k, (found, values) in enumerate(zip(places.tolist(), cosines.tolist(), strict=True), block.start):
+            others = [(c, value) for c, value in zip(found, values, strict=True) if c not in (k, -1)]
+            answer.append([{"cluster": c, "similarity": round(value, 4)} for c, value in others[:NEAREST]])
     return answer

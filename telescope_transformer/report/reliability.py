@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+# Width and height in units of the SVG. Our choice.
 SIZE = 200
 
 
 def reliability_picture(calibration: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Points of the reliability diagram in a square of 200 units, with y downwards; None if no bins were recorded.
+    """Points of the reliability diagram in a square of `SIZE` units, with y downwards; None if no bins were recorded.
 
     Args:
         calibration: has `reliability`, a list of {predicted, observed, pairs} with probabilities in 0..1.

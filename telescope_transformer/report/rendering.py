@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from telescope_transformer import __version__
@@ -39,50 +39,45 @@ SCRIPTS = (
     "main.js",
 )
 STYLES = ("page.css", "parts.css")
-EXAMPLE_REJECTS = 20
-# The most rows of each kind of change on the page that compares two analyses.
-MAX_CHANGES = 500
+# Our choices: examples of rejected rows, and the most rows of each kind of change in a comparison.
+EXAMPLE_REJECTS, MAX_CHANGES = 20, 500
+# Our choice: a gap of at most 5 % is called near optimal.
 NEAR_OPTIMAL = 0.05
+# Pixels of a sparkline, as in the template.
+SPARK_SIZE = 120, 20
 # Characters of closing tags and comments, and two line separators that JSON allows but older scripts did not.
 _SCRIPT_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"}
 
 
-def write_report(path: str | os.PathLike[str], data: ReportData, *, seed: int = 0) -> None:
+def write_report(path: str | os.PathLike[str], data: ReportData) -> None:
     """Write the report to `path` as one HTML file without any outside reference.
 
     Args:
         path: the file to write; it is replaced in one step or not at all.
         data: the contents of the report.
-        seed: seed of the map's layout.
     """
-    write_text(Path(path), render_report(data, seed=seed))
+    write_text(Path(path), render_report(data))
 
 
-def render_report(
-    data: ReportData, *, seed: int = 0, live: bool = False, others: Sequence[tuple[str, str, bool]] = ()
-) -> str:
+def render_report(data: ReportData, *, live: bool = False, others: Sequence[tuple[str, str, bool]] = ()) -> str:
     """The report as HTML text. The content security policy names the script and the style by their hashes.
 
     Args:
         data: the contents of the report.
-        seed: seed of the map's layout.
         live: whether the page may query the server that it comes from (`telescope serve`).
         others: the analyses to choose from, each with its address, its name, and whether it is this one.
     """
     script, style = _joined("static", SCRIPTS), _joined("static", STYLES)
-    environment = Environment(
-        loader=PackageLoader("telescope_transformer.report"), autoescape=True, undefined=StrictUndefined
-    )
     policy = f"default-src 'none'; script-src {_source_hash(script)}; style-src {_source_hash(style)}"
     policy += "; connect-src 'self'" if live else ""
     policy += "; base-uri 'none'; form-action 'none'"
-    return environment.get_template("report.html.j2").render(
+    return _template("report.html.j2").render(
         title=data.title,
         version=__version__,
         policy=policy,
         script=Markup(script),
         style=Markup(style),
-        payload=Markup(script_json(page_data(data, seed=seed))),
+        payload=Markup(script_json(page_data(data))),
         live=live,
         others=others,
         screen=_with_paths(data.first_screen()),
@@ -101,16 +96,13 @@ def render_report(
 def render_comparison(found: Comparison) -> str:
     """The differences between two analyses as an HTML page without scripts."""
     style = _joined("static", STYLES)
-    environment = Environment(
-        loader=PackageLoader("telescope_transformer.report"), autoescape=True, undefined=StrictUndefined
-    )
     totals = found.totals()
     groups = [
         (kind, [row for row in found.clusters if row["change"] == kind][:MAX_CHANGES], totals[kind])
         for kind in totals
         if totals[kind] and kind != "same"
     ]
-    return environment.get_template("compare.html.j2").render(
+    return _template("compare.html.j2").render(
         version=__version__,
         policy=f"default-src 'none'; style-src {_source_hash(style)}; base-uri 'none'; form-action 'none'",
         style=Markup(style),
@@ -118,6 +110,11 @@ def render_comparison(found: Comparison) -> str:
         sentences=found.overview(),
         groups=groups,
     )
+
+
+def _template(name: str) -> Template:
+    loader = PackageLoader("telescope_transformer.report")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
 
 
 def _with_paths(screen: dict[str, Any]) -> dict[str, Any]:
@@ -128,8 +125,9 @@ def _with_paths(screen: dict[str, Any]) -> dict[str, Any]:
     return screen
 
 
-def _spark_path(values: Sequence[int], width: int = 120, height: int = 20) -> str:
+def _spark_path(values: Sequence[int]) -> str:
     """Draw steps whose heights are the square roots of the values, so that small values stay visible."""
+    width, height = SPARK_SIZE
     top, step = max(1, *values), width / max(1, len(values))
     levels = [height - (height - 2) * sqrt(value / top) for value in values]
     steps = "".join(f"L{i * step:.1f} {y:.1f}L{(i + 1) * step:.1f} {y:.1f}" for i, y in enumerate(levels))

@@ -10,6 +10,7 @@ from telescope_transformer.report.counting import pair_counts
 from telescope_transformer.report.ports import PORTS, port_hint
 from telescope_transformer.report.window_records import join_records
 
+# Numbers assigned by IANA (Assigned Internet Protocol Numbers).
 PROTOCOL_NAMES = {
     ICMP: "icmp",
     2: "igmp",

@@ -4,11 +4,12 @@ import numpy as np
 
 from telescope_transformer.fields import HOUR, SECOND
 
+# Our choice: bars that stay visible in a chart of a few hundred pixels.
 ACTIVITY_BINS = 60
 
 
 def activity(clusters: np.ndarray, timestamps: np.ndarray, n_clusters: int, span: tuple[int, int]) -> np.ndarray:
-    """Records in each of 60 equal parts of the time span, int64 (k, 60). Records outside the span are not counted."""
+    """Records in each of `ACTIVITY_BINS` equal parts of the time span, int64 (k, bins); others are not counted."""
     first, last = span
     width = max(1, (last - first) // ACTIVITY_BINS + 1)
     inside = (timestamps >= first) & (timestamps <= last)

@@ -5,7 +5,6 @@ values that really occur. The drop in similarity between the window and the mean
 fields explain.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer import similarity
 from telescope_transformer.arrays import offsets_of, positions_in_runs, unit_rows
+from telescope_transformer.placement import Embed
 from telescope_transformer.report.window_records import join_records
 from telescope_transformer.windows import assemble_windows
 
@@ -29,7 +29,6 @@ FIELD_GROUPS = {
 MAX_CLUSTERS = 60
 WINDOWS_PER_CLUSTER = 6
 
-Embed = Callable[[pa.Table], np.ndarray]
 # Arrow arrays, because optional fields may be null.
 Flat = dict[str, pa.Array]
 

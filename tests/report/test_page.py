@@ -15,8 +15,14 @@ from made_telescope import HOSTILE, build_telescope
 
 from telescope_transformer.analysis import sources_table
 from telescope_transformer.arrays import unit_rows
-from telescope_transformer.report import ReportData, certificate_text, profile_clusters, render_report, write_report
-from telescope_transformer.report.layout import map_layout
+from telescope_transformer.report import (
+    ReportData,
+    certificate_text,
+    layout,
+    profile_clusters,
+    render_report,
+    write_report,
+)
 from telescope_transformer.report.page_data import page_data
 from telescope_transformer.report.rendering import script_json
 
@@ -162,10 +168,13 @@ def test_a_threshold_that_was_set_by_hand_is_not_said_to_be_learned(
     assert words in render_report(replace(report_data, solution=solution, calibration=calibration))
 
 
-def test_windows_that_behave_alike_lie_together_on_the_map(rng: np.random.Generator) -> None:
+def test_windows_that_behave_alike_lie_together_on_the_map(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "LANDMARKS", 100)
     groups = np.arange(400) % 4
     vectors = unit_rows(np.eye(4, 16)[groups] + 0.05 * rng.normal(size=(400, 16)))
-    places = map_layout(vectors, landmarks=100)
+    places = layout.map_layout(vectors)
     assert places.min() >= 0
     assert places.max() <= 1
     centres = np.array([places[groups == g].mean(axis=0) for g in range(4)])
@@ -175,7 +184,7 @@ def test_windows_that_behave_alike_lie_together_on_the_map(rng: np.random.Genera
 
 @pytest.mark.parametrize("n", [0, 1, 4, 5, 12])
 def test_few_or_equal_windows_have_places_on_the_map(n: int) -> None:
-    places = map_layout(np.ones((n, 8), dtype=np.float32))
+    places = layout.map_layout(np.ones((n, 8), dtype=np.float32))
     assert places.shape == (n, 2)
     assert np.isfinite(places).all()
 

@@ -10,6 +10,7 @@ import pytest
 from made_telescope import HOUR, MONDAY, Telescope
 
 from telescope_transformer.analysis.tables import sources_table
+from telescope_transformer.arrays import unit_rows
 from telescope_transformer.errors import InputError
 from telescope_transformer.fields import DAY
 from telescope_transformer.labels import read_owners
@@ -19,6 +20,7 @@ from telescope_transformer.report.days import days_of_groups, summed
 from telescope_transformer.report.first_screen import label_words
 from telescope_transformer.report.news import period_of
 from telescope_transformer.report.ports import PORTS
+from telescope_transformer.report.profiles import complete_profiles
 from telescope_transformer.report.services import service_hint, service_name
 from telescope_transformer.report.targets import NO_DESTINATION, network_of, target_prefix
 from telescope_transformer.report.window_records import join_records
@@ -69,6 +71,20 @@ def test_sources_networks_labels_and_neighbours(telescope: Telescope) -> None:
     assert scan["tools"][0]["tool"] == "zmap"
     assert {row["cluster"] for row in scan["nearest"]} == {1, 2}
     assert set(scan["typical_windows"]) <= set(range(0, 30, 3))
+
+
+def test_cohesion_is_the_mean_similarity_of_pairs_and_one_for_singletons(rng: np.random.Generator) -> None:
+    vectors = unit_rows(rng.normal(size=(6, 8))).astype(np.float32)
+    columns = {"window_id": [10, 11, 12, 13, 14, 15], "n_records": [1] * 6, "cluster": [0, 0, 0, 0, 1, 2]}
+    profiles = [{"n_windows": 2}, {"n_windows": 1}]
+    complete_profiles(profiles, pa.table(columns), vectors)
+    pairs = [float(vectors[i] @ vectors[j]) for i in range(4) for j in range(i)]
+    assert [profile["cohesion"] for profile in profiles] == pytest.approx([np.mean(pairs), 1.0], abs=1e-4)
+    assert [profile["n_windows"] for profile in profiles] == [4, 1]
+    assert [profile.get("profiled_windows") for profile in profiles] == [2, None]
+    assert set(profiles[0]["typical_windows"]) < {10, 11, 12, 13}
+    assert profiles[1]["typical_windows"] == [14]
+    assert [[near["cluster"] for near in profile["nearest"]] for profile in profiles] == [[1], [0]]
 
 
 def test_one_labelled_window_does_not_label_its_cluster(telescope: Telescope) -> None:
