@@ -65,6 +65,13 @@ def majority_codes(codes: np.ndarray, offsets: np.ndarray) -> pa.Array:
     return pa.array(winners, mask=winners < 0)
 
 
+def row_majorities(codes: np.ndarray) -> np.ndarray:
+    """The most frequent code of each row (n, length), for rows of a few dozen codes; the smaller code wins a tie."""
+    ordered = np.sort(codes, axis=1)
+    counts = (ordered[:, :, None] == ordered[:, None, :]).sum(axis=2)
+    return np.take_along_axis(ordered, counts.argmax(axis=1)[:, None], axis=1)[:, 0]
+
+
 def distinct_codes(owners: np.ndarray, codes: np.ndarray, n_owners: int) -> pa.ListArray:
     """The distinct codes of each owner as a list column of int32, the most frequent first.
 

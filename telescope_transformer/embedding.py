@@ -1,7 +1,6 @@
 """Compute embeddings of windows, in batches of similar length so that there is little padding."""
 
 import json
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,15 +18,11 @@ from transformers.utils import logging as transformers_logging
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.files import file_digest, replacing, write_text
 from telescope_transformer.hub import SHIPPED_CHECKPOINT, checkpoint_folder, load_pretrained
-from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning, WindowEncoder
+from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.reader import files_of
 from telescope_transformer.progress import progress_bar
 
-# oneDNN keeps the code that it compiles for each shape of a tensor, by default for the last 1,024 shapes. These small
-# blocks lie between the freed tensors of earlier batches, whose memory can then not be used again: an analysis takes
-# 60 MB more. Four are enough for one batch, and compiling takes little time. Read when oneDNN is first used.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4")
 # Records per batch, including padding. They fit into the caches of a core.
 BATCH_RECORDS = 4_096
 # Largest number of batches that a processor computes at a time. Each takes some 40 MB.
@@ -60,34 +55,17 @@ def load_model(
         HubError: if a Hub id cannot be downloaded.
     """
     folder = checkpoint_folder(model)
-    loaded, _ = load_network(folder)
-    tokenizer = load_pretrained(FlowTokenizer, folder)
+    with without_bars():
+        loaded = load_pretrained(TelescopeForContrastiveLearning, folder, dtype=torch.float32)
+        tokenizer = load_pretrained(FlowTokenizer, folder)
     if tokenizer.fields != loaded.config.fields:
         raise CheckpointError(
             f"{folder}: the tokenizer has the fields {tokenizer.fields}, but the model reads {loaded.config.fields}"
         )
-    return loaded, tokenizer
-
-
-def load_network(
-    model: str | Path | None = SHIPPED_CHECKPOINT,
-) -> tuple[TelescopeForContrastiveLearning, WindowEncoder]:
-    """Load a model as `load_model` does, and what encodes windows for it, without the vocabulary of its tokenizer.
-
-    Args:
-        model: as for `hub.checkpoint_folder`.
-
-    Raises:
-        CheckpointError: if it is missing, damaged or of another architecture, or if a weight is not a finite number.
-        HubError: if a Hub id cannot be downloaded.
-    """
-    folder = checkpoint_folder(model)
-    with without_bars():
-        loaded = load_pretrained(TelescopeForContrastiveLearning, folder, dtype=torch.float32)
     odd = [name for name, weights in loaded.state_dict().items() if not torch.isfinite(weights).all()]
     if odd:
         raise CheckpointError(f"{folder}: the weights {odd[0]} hold values that are not finite numbers")
-    return loaded.eval(), WindowEncoder(loaded.config.fields)
+    return loaded.eval(), tokenizer
 
 
 def save_checkpoint(
@@ -181,7 +159,7 @@ def _computes_half(device: torch.device, dtype: torch.dtype) -> bool:
 
 def embed_windows(
     model: TelescopeForContrastiveLearning,
-    encoder: WindowEncoder,
+    tokenizer: FlowTokenizer,
     windows: pa.Table,
     *,
     batch_records: int = BATCH_RECORDS,
@@ -192,8 +170,6 @@ def embed_windows(
     """Embed a table of windows.
 
     Args:
-        model: the model.
-        encoder: encodes windows for it: a `WindowEncoder` of its fields, or its tokenizer.
         windows: a row per window, as `windows.cut_windows` returns it.
         batch_records: records per batch, including padding.
         device: device that the model runs on; None is the first GPU, or else the CPU.
@@ -212,11 +188,11 @@ def embed_windows(
     with progress_bar(total=windows.num_rows, unit="window", description="embedding", show=progress) as bar:
         for begin in range(0, windows.num_rows, CHUNK_WINDOWS):
             try:
-                encoded = encoder.encode_windows(windows.slice(begin, CHUNK_WINDOWS))
+                encoded = tokenizer.encode_windows(windows.slice(begin, CHUNK_WINDOWS))
             except ValueError as error:
                 raise InputError(f"windows {begin} and later: {error}") from error
             found = embed_encoded(
-                model, encoder, encoded, batch_records=batch_records, device=device, dtype=dtype, bar=bar
+                model, tokenizer, encoded, batch_records=batch_records, device=device, dtype=dtype, bar=bar
             )
             embeddings[begin : begin + len(found)] = found
     return embeddings
@@ -224,7 +200,7 @@ def embed_windows(
 
 def embed_encoded(
     model: TelescopeForContrastiveLearning,
-    encoder: WindowEncoder,
+    tokenizer: FlowTokenizer,
     encoded: Mapping[str, np.ndarray],
     *,
     batch_records: int = BATCH_RECORDS,
@@ -232,12 +208,12 @@ def embed_encoded(
     dtype: torch.dtype = torch.float32,
     bar: Any = None,
 ) -> np.ndarray:
-    """Embed windows that an encoder has encoded.
+    """Embed windows that the tokenizer has encoded.
 
     Args:
         model: its training mode is restored; it stays on `device`.
-        encoder: pads the batches.
-        encoded: flat arrays and `offsets`, as `WindowEncoder.encode_windows` returns them.
+        tokenizer: pads the batches.
+        encoded: flat arrays and `offsets`, as `FlowTokenizer.encode_windows` returns them.
         batch_records: as for `embed_windows`.
         device: as for `embed_windows`.
         dtype: as for `embed_windows`.
@@ -259,7 +235,7 @@ def embed_encoded(
     embeddings = np.empty((len(lengths), model.config.projection_size), dtype=np.float32)
 
     def embed(rows: np.ndarray) -> np.ndarray:
-        batch = encoder.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
+        batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
         with torch.inference_mode(), torch.autocast(device.type, half or torch.bfloat16, enabled=half is not None):
             output = model(**batch, return_dict=True).embeddings
         return output.float().cpu().numpy()
@@ -360,7 +336,7 @@ def embeddings_table(windows: pa.Table, embeddings: np.ndarray) -> pa.Table:
 
 def embed_files(
     model: TelescopeForContrastiveLearning,
-    encoder: WindowEncoder,
+    tokenizer: FlowTokenizer,
     source: str | Path,
     output: str | Path,
     *,
@@ -394,8 +370,8 @@ def embed_files(
         )
         writer: pq.ParquetWriter | None = None
         for path in paths:
-            for windows in _read_windows(path, encoder):
-                values = embed_windows(model, encoder, windows, device=device, dtype=dtype, progress=False)
+            for windows in _read_windows(path, tokenizer):
+                values = embed_windows(model, tokenizer, windows, device=device, dtype=dtype, progress=False)
                 table = embeddings_table(windows, values)
                 if writer is None:
                     writer = open_files.enter_context(pq.ParquetWriter(partial, table.schema, compression="zstd"))
@@ -422,10 +398,10 @@ def _open_windows(path: Path) -> pq.ParquetFile:
     return file
 
 
-def _read_windows(path: Path, encoder: WindowEncoder) -> Iterator[pa.Table]:
+def _read_windows(path: Path, tokenizer: FlowTokenizer) -> Iterator[pa.Table]:
     """Read the needed columns of a file of windows in blocks."""
     file = _open_windows(path)
-    spelt = {"dst_ip" if name.startswith("dst_octet_") else name for name in encoder.fields}
+    spelt = {"dst_ip" if name.startswith("dst_octet_") else name for name in tokenizer.fields}
     wanted = {*KEPT_COLUMNS, "timestamp", *spelt}
     columns = [name for name in file.schema_arrow.names if name in wanted]
     try:

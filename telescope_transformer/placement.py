@@ -25,6 +25,7 @@ FEWEST_TRIED = 30
 # Vectors that are compared with all clusters at a time.
 BLOCK = 8_192
 
+# Embeds a table of windows: float32 (n, dimensions), rows of length 1.
 Embed = Callable[[pa.Table], np.ndarray]
 
 

@@ -1,8 +1,11 @@
 """Messages and progress bars on stderr. Bars appear on a terminal only, and quiet commands show neither."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+# Takes a message about the progress of a task.
+Say = Callable[[str], None]
 
 # Set by the command line before any work begins.
 _quiet = False
@@ -23,6 +26,10 @@ def say(message: str) -> None:
     """Print a message to stderr, unless the command is quiet. stdout is for results."""
     if not _quiet:
         _print(message)
+
+
+def say_nothing(message: str) -> None:
+    """The default `Say` of functions, so that library calls print nothing."""
 
 
 def say_error(error: object) -> None:

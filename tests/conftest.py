@@ -12,8 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from telescope_transformer.learning import arguments
+
+# An example may take long when other programs use the processor.
+settings.register_profile("telescope", deadline=None)
+settings.load_profile("telescope")
 
 SHARED = Path(os.environ.get("TELESCOPE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

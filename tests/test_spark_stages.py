@@ -14,12 +14,12 @@ from telescope_transformer.analysis import (
     Embedder,
     cluster_stage,
     embed_stage,
-    say_nothing,
     spark_stages,
 )
 from telescope_transformer.analysis import clustering_stage as stage
 from telescope_transformer.analysis.clustering_stage import read_clusters
 from telescope_transformer.preparation import EngineSettings, PreparationSettings, WindowSettings, prepare
+from telescope_transformer.progress import say_nothing
 from telescope_transformer.records import scan_records
 from telescope_transformer.simulation import SimulationSettings, write_simulation
 

@@ -10,10 +10,9 @@ from telescope_transformer.analysis.clustering_stage import (
 from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage, embed_stage, model_of
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.run import analyze, describe, threshold_sweep, windows_stage
-from telescope_transformer.analysis.settings import AnalysisSettings, say_nothing
+from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.tables import sources_table, windows_table
 from telescope_transformer.analysis.work import working_in
-from telescope_transformer.words import counted
 
 __all__ = [
     "Analysis",
@@ -24,12 +23,10 @@ __all__ = [
     "calibration_for",
     "cluster",
     "cluster_stage",
-    "counted",
     "describe",
     "edge_weights",
     "embed_stage",
     "model_of",
-    "say_nothing",
     "solution",
     "sources_table",
     "threshold_sweep",

@@ -10,9 +10,8 @@ and do not change the other windows.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -22,24 +21,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import embedding
+from telescope_transformer.analysis.assignment import Assign, AttractingClusters, by_blocks, join, settle
 from telescope_transformer.analysis.embedding_stage import (
     ARRAY,
-    Embed,
     Embedder,
     model_of,
     open_embeddings,
     unseen_windows,
 )
-from telescope_transformer.analysis.settings import AnalysisSettings, Say
+from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.short_windows import place_short_windows
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
 from telescope_transformer.calibration import FILE_NAME, Calibration, calibrate
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
-from telescope_transformer.placement import SMALLEST_CONFIDENCE
+from telescope_transformer.placement import SMALLEST_CONFIDENCE, Embed
 from telescope_transformer.preparation import EngineSettings, read_heads
-from telescope_transformer.similarity import Nearest, add_to_sums, blend_by_source, row_blocks, window_margins
+from telescope_transformer.progress import Say
+from telescope_transformer.similarity import blend_by_source, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 from telescope_transformer.words import clusters_in_words, counted, percent
 
@@ -53,13 +53,8 @@ MATRIX_BYTES = 2**29
 # The proof stops at this relative gap, because no decision depends on a smaller one. On 2,500 windows, closing the gap
 # from 0.5 % to 0.2 % took three times as long.
 ENOUGH = 0.01
-# Rounding error of a sum of float32 products.
-ROUNDING = 1e-5
 # Most windows that a calibration is fitted to.
 MOST_CALIBRATED = 20_000
-# Maps the vectors (m, dimensions) and row numbers (m,) of some windows to arrays (m,).
-Task = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
-Assign = Callable[[Task, np.ndarray, int], Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]]
 LABELS, CONFIDENCE, MARGINS, SOLUTION = "labels.npy", "confidence.npy", "margins.npy", "solution.json"
 
 
@@ -87,45 +82,46 @@ def cluster_stage(
     }
 
     def build(partial: Path) -> None:
-        heads = read_heads(work)
-        vectors = open_embeddings(work, heads.num_rows, mode="c")
-        started = time.monotonic()
-        n_records = heads["n_records"].to_numpy()
-        core = np.flatnonzero(n_records >= settings.core_records)
-        if not len(core):
-            core = np.arange(len(vectors))
-        calibration = _calibration(work, vectors, heads["source"], core[:MOST_CALIBRATED], settings.seed)
-        threshold, scale = edge_weights(calibration, settings.threshold)
-        blend_by_source(vectors, _sources_of(heads["source"], core))
-        with _assigners(work, vectors, len(core), engine) as assign:
-            labels, found = cluster(vectors, core, threshold, scale, settings, say, assign)
-        confidence = place_short_windows(
-            work,
-            vectors,
-            labels,
-            heads,
-            embed or Embedder(model_of(work)),
-            core_records=settings.core_records,
-            seed=settings.seed,
-        )
-        labels = by_size(labels)
-        found["n_clusters"] = int(labels.max(initial=-1)) + 1
-        if len(core) < len(labels):
-            placed = int((confidence >= SMALLEST_CONFIDENCE).sum())
-            say(
-                f"{counted(placed, 'window')} of fewer than {settings.core_records} records placed in clusters; "
-                f"{counted(len(labels) - len(core) - placed, 'window')} left alone because they are too short"
-            )
-        np.save(partial / LABELS, labels)
-        np.save(partial / CONFIDENCE, confidence)
-        np.save(partial / MARGINS, window_margins(vectors, labels, threshold, scale))
-        found["seconds"] = round(time.monotonic() - started, 2)
-        content = {"solution": found, "calibration": calibration.to_dict() if calibration else None}
-        write_text(partial / SOLUTION, json.dumps(content, indent=1) + "\n")
+        _write_clusters(work, partial, settings, say, embed or Embedder(model_of(work)), engine)
 
     if not run_stage(work / CLUSTERS, ingredients, build):
         say("using the existing clusters")
     return read_clusters(work).facts["solution"]
+
+
+def _write_clusters(
+    work: Path, partial: Path, settings: AnalysisSettings, say: Say, embed: Embed, engine: EngineSettings | None
+) -> None:
+    """Cluster the windows of a work folder, and write the files of the stage into the folder `partial`."""
+    heads = read_heads(work)
+    vectors = open_embeddings(work, heads.num_rows, mode="c")
+    started = time.monotonic()
+    n_records = heads["n_records"].to_numpy()
+    core = np.flatnonzero(n_records >= settings.core_records)
+    if not len(core):
+        core = np.arange(len(vectors))
+    calibration = _calibration(work, vectors, heads["source"], core[:MOST_CALIBRATED], settings.seed)
+    threshold, scale = edge_weights(calibration, settings.threshold)
+    blend_by_source(vectors, _sources_of(heads["source"], core))
+    with _assigners(work, vectors, len(core), engine) as assign:
+        labels, found = cluster(vectors, core, threshold, scale, settings, say, assign)
+    confidence = place_short_windows(
+        work, vectors, labels, heads, embed, core_records=settings.core_records, seed=settings.seed
+    )
+    labels = by_size(labels)
+    found["n_clusters"] = int(labels.max(initial=-1)) + 1
+    if len(core) < len(labels):
+        placed = int((confidence >= SMALLEST_CONFIDENCE).sum())
+        say(
+            f"{counted(placed, 'window')} of fewer than {settings.core_records} records placed in clusters; "
+            f"{counted(len(labels) - len(core) - placed, 'window')} left alone because they are too short"
+        )
+    np.save(partial / LABELS, labels)
+    np.save(partial / CONFIDENCE, confidence)
+    np.save(partial / MARGINS, window_margins(vectors, labels, threshold, scale))
+    found["seconds"] = round(time.monotonic() - started, 2)
+    content = {"solution": found, "calibration": calibration.to_dict() if calibration else None}
+    write_text(partial / SOLUTION, json.dumps(content, indent=1) + "\n")
 
 
 @contextmanager
@@ -155,21 +151,6 @@ def _sources_of(sources: pa.ChunkedArray, core: np.ndarray) -> np.ndarray:
     codes = np.full(len(sources), -1, dtype=np.int64)
     codes[core] = sources.take(pa.array(core)).combine_chunks().dictionary_encode().indices.to_numpy()
     return codes
-
-
-def by_blocks(vectors: np.ndarray) -> Assign:
-    """Runs tasks over rows of the vectors in this process, in blocks that fit into memory.
-
-    Returns:
-        A function of a task, rows (m,), and how many numbers the task keeps in memory per row. It yields blocks of the
-        rows, each with the task's result for them.
-    """
-
-    def each(task: Task, rows: np.ndarray, cells_a_row: int) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
-        for block in row_blocks(len(rows), cells_a_row):
-            yield rows[block], task(np.asarray(vectors[rows[block]]), rows[block])
-
-    return each
 
 
 class Clusters(NamedTuple):
@@ -266,12 +247,12 @@ def cluster(
     n_assigned = len(core) - len(first)
     newest = first
     while len(rest):
-        rest = _join(assign, labels, rest, _Centres(vectors, labels, newest, threshold))
+        rest = join(assign, labels, rest, AttractingClusters(vectors, labels, newest, threshold))
         newest, rest = rest[:MOST_SOLVED], rest[MOST_SOLVED:]
         if len(newest):
             labels[newest] = labels.max() + 1 + _search(vectors[newest], threshold, settings)[0]
     if len(core) > len(first):
-        _settle(assign, labels, core, _Centres(vectors, labels, core, threshold))
+        settle(assign, labels, core, AttractingClusters(vectors, labels, core, threshold))
     found = solution(proved, threshold, scale) | {
         "n_clusters": int(labels.max(initial=-1)) + 1,
         "solver": "local_search+dual" if n_assigned == 0 else "local_search+dual of a part, the others assigned",
@@ -316,96 +297,6 @@ def _in_words(labels: np.ndarray) -> str:
     sizes = np.unique_counts(labels).counts
     alone = int((sizes == 1).sum())
     return clusters_in_words(len(sizes) - alone, alone)
-
-
-class _Centres:
-    """Clusters represented by the sums of their members' vectors, to find the one that attracts a window most.
-
-    With more than `similarity.Nearest.EXACT_UP_TO` clusters, the nearest means are found approximately.
-
-    Args:
-        vectors: float32 (n, dimensions) of all windows.
-        labels: (n,) clusters.
-        members: rows of the windows whose clusters these are.
-        threshold: the cosine at which a pair neither attracts nor repels.
-    """
-
-    # Nearest means whose sums of weights are compared. The largest sum rarely belongs to a cluster further away.
-    CANDIDATES = 16
-
-    def __init__(self, vectors: np.ndarray, labels: np.ndarray, members: np.ndarray, threshold: float):
-        self.clusters, compact = np.unique(labels[members], return_inverse=True)
-        sums = np.zeros((len(self.clusters), vectors.shape[1]))
-        for block in row_blocks(len(members), vectors.shape[1]):
-            add_to_sums(sums, compact[block], np.asarray(vectors[members[block]]))
-        self._sizes = np.bincount(compact).astype(np.float32)
-        self._sums = sums.astype(np.float32)
-        self._threshold = np.float32(threshold)
-
-    @cached_property
-    def _search(self) -> Nearest:
-        return Nearest(self._sums / self._sizes[:, None])
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The search index is not sent to executors; each builds its own.
-        return {name: value for name, value in self.__dict__.items() if name != "_search"}
-
-    @property
-    def cells_a_row(self) -> int:
-        """Numbers in memory per window."""
-        return max(self._search.cells_a_row, self.CANDIDATES * self._sums.shape[1])
-
-    def attraction(self, vectors: np.ndarray, own: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The cluster that attracts each window most, and the sum of the weights to its members.
-
-        Args:
-            vectors: float32 (m, dimensions).
-            own: (m,) clusters of the windows, if they are members. Their own vectors are then not counted.
-        """
-        places, _ = self._search.of(vectors, self.CANDIDATES)
-        weights = np.einsum("ij,ikj->ik", vectors, self._sums[places]) - self._threshold * self._sizes[places]
-        weights[places < 0] = -np.inf
-        if own is not None:
-            itself = np.einsum("ij,ij->i", vectors, vectors) - self._threshold
-            weights -= np.where(self.clusters[places] == own[:, None], itself[:, None], 0)
-        best = weights.argmax(axis=1)
-        here = np.arange(len(vectors))
-        return self.clusters[places[here, best]], weights[here, best]
-
-    def to_own(self, vectors: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Sum of the weights between each member and the other members of its cluster (m,)."""
-        place = np.searchsorted(self.clusters, own)
-        itself = np.einsum("ij,ij->i", vectors, vectors) - self._threshold
-        inside = np.einsum("ij,ij->i", vectors, self._sums[place]) - self._threshold * self._sizes[place]
-        return inside - itself
-
-
-def _join(assign: Assign, labels: np.ndarray, rows: np.ndarray, centres: _Centres) -> np.ndarray:
-    """Let each window join the cluster that attracts it most; returns the windows that no cluster attracts."""
-
-    def attraction(vectors: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, ...]:
-        return centres.attraction(vectors)
-
-    alone = []
-    for some, (best, weight) in assign(attraction, rows, centres.cells_a_row):
-        joins = weight > 0
-        labels[some[joins]] = best[joins]
-        alone.append(some[~joins])
-    return np.concatenate(alone)
-
-
-def _settle(assign: Assign, labels: np.ndarray, core: np.ndarray, centres: _Centres) -> None:
-    """Move each core window once more to the cluster that attracts it most, now that all of them have a cluster."""
-    before = labels.copy()
-
-    def move(vectors: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, ...]:
-        own = before[some]
-        best, weight = centres.attraction(vectors, own)
-        moves = weight > np.maximum(centres.to_own(vectors, own), 0) + ROUNDING
-        return (np.where(moves, best, own),)
-
-    for some, (moved,) in assign(move, core, centres.cells_a_row):
-        labels[some] = moved
 
 
 def by_size(labels: np.ndarray) -> np.ndarray:

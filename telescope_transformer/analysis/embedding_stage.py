@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -12,14 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer import embedding
-from telescope_transformer.analysis.settings import AnalysisSettings, Say
+from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_stage
 from telescope_transformer.embedding import ADAPTATION_FILE
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
-from telescope_transformer.memory import release_memory
+from telescope_transformer.placement import Embed
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.manifest import MANIFEST
+from telescope_transformer.progress import Say
 from telescope_transformer.windows import Windows
 from telescope_transformer.words import counted
 
@@ -29,8 +29,6 @@ BLOCK = 16_384
 # Windows that adaptation samples from. In 200 steps of 256 pairs it sees 102,400, which is fewer.
 MOST_LEARNED = 10 * BLOCK
 ARRAY, PROGRESS, PARTS = "embeddings.npy", "progress.json", "parts"
-
-Embed = Callable[[pa.Table], np.ndarray]
 
 
 class Embedder:
@@ -46,12 +44,9 @@ class Embedder:
 
     def __call__(self, windows: pa.Table) -> np.ndarray:
         if self._embed is None:
-            loaded = embedding.load_network(self.model)
-            self._embed = lambda table: embedding.embed_windows(*loaded, table, progress=False)
-        vectors = self._embed(windows)
-        # The freed tensors of the batches would otherwise stay until the peak of a later stage.
-        release_memory()
-        return vectors
+            model, tokenizer = embedding.load_model(self.model)
+            self._embed = lambda table: embedding.embed_windows(model, tokenizer, table, progress=False)
+        return self._embed(windows)
 
     @property
     def digest(self) -> str:

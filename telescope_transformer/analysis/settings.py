@@ -1,6 +1,6 @@
-"""Settings of an analysis, and its messages."""
+"""Settings of an analysis."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -9,12 +9,6 @@ from telescope_transformer.errors import InputError, SolverError
 from telescope_transformer.labels import Owners
 from telescope_transformer.preparation import WindowSettings
 from telescope_transformer.windows import MIN_RECORDS, WINDOW, check_window
-
-Say = Callable[[str], None]
-
-
-def say_nothing(message: str) -> None:
-    """The default `say`, so that library calls print nothing."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,7 @@ class AnalysisSettings:
         seed: seed of the search.
         granularity: whether to cluster at several thresholds, for the stability of each cluster.
         networks: files that say which network announces each address, for the report, or the result of
-                `labels.read_owners` on them.
+            `labels.read_owners` on them.
 
     Raises:
         SolverError: if the threshold is not from -1 to 1, or the time limit is negative.

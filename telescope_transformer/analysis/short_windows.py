@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis.embedding_stage import BLOCK, Embed
-from telescope_transformer.placement import SMALLEST_CONFIDENCE, Centres, Placement, fit_placement, rows_to_try
+from telescope_transformer.analysis.embedding_stage import BLOCK
+from telescope_transformer.placement import SMALLEST_CONFIDENCE, Centres, Embed, Placement, fit_placement, rows_to_try
 from telescope_transformer.preparation import read_blocks
 from telescope_transformer.windows import Windows
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from telescope_transformer.embedding import checkpoint_digest, embed_windows, load_network
+from telescope_transformer.analysis.assignment import Task, by_blocks
+from telescope_transformer.embedding import checkpoint_digest, embed_windows, load_model
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.spark import run_tasks, session_at
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 # Windows per assignment task: 128 MB of vectors of 128 dimensions.
 RANGE = 2**18
-
-Task = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
 
 
 @contextmanager
@@ -90,12 +89,12 @@ def _loaded(shared: _Shared) -> Callable[[Any], np.ndarray]:
     with TemporaryDirectory(prefix="telescope-model-") as folder:
         for name, content in shared.files.value.items():
             (Path(folder) / name).write_bytes(content)
-        loaded = load_network(folder)
-    return lambda windows: embed_windows(*loaded, windows, progress=False)
+        model, tokenizer = load_model(folder)
+    return lambda windows: embed_windows(model, tokenizer, windows, progress=False)
 
 
 class Executors:
-    """Runs a task over the rows of a work folder's embeddings on the executors, like `clustering_stage.by_blocks`.
+    """Runs a task over the rows of a work folder's embeddings on the executors, like `assignment.by_blocks`.
 
     Args:
         work: the work folder.
@@ -109,13 +108,11 @@ class Executors:
     def __call__(
         self, task: Task, rows: np.ndarray, cells_a_row: int
     ) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, ...]]]:
-        """Yield rows and the task's results for them, range by range; see `clustering_stage.by_blocks`."""
+        """Yield rows and the task's results for them, range by range; see `assignment.by_blocks`."""
         array, ranges = self._array, [rows[first : first + RANGE] for first in range(0, len(rows), RANGE)]
         with TemporaryDirectory(prefix=".assigned-", dir=self._work) as folder:
             # Spark pickles this function with the variables that it uses, and broadcasts them if they are large.
             def assign(at: int) -> dict[str, Any]:
-                from telescope_transformer.analysis.clustering_stage import by_blocks
-
                 vectors = np.load(array, mmap_mode="r", allow_pickle=False)
                 found = [values for _, values in by_blocks(vectors)(task, ranges[at], cells_a_row)]
                 for place, values in enumerate(zip(*found, strict=True)):

@@ -44,7 +44,7 @@ def measure_split(
         methods: by name, its variants on this split (such as seeds of a model); their metrics are averaged later.
     """
     parts = {part: EvaluationSuite(split.part(part), replicates=replicates, seed=seed) for part in UNSEEN}
-    results.counts[str(seed)] = {part: questions.counts() for part, questions in parts.items()}
+    results.counts[str(seed)] = {part: suite.counts() for part, suite in parts.items()}
     results.shown_windows = results.shown_windows or split.unseen_sources
     variants = [(name, variant) for name, some in methods.items() for variant in some]
     for name, variant in progress_bar(variants, unit="method", description=f"split {seed}"):
@@ -56,11 +56,11 @@ def _measure(
 ) -> None:
     represent = method.fit(split, seed)
     validation = None if method.kind == "control" else represent(split.validation)
-    for part, questions in parts.items():
-        representation = represent(questions.windows)
-        figures = questions.answer(representation.similarity)
+    for part, suite in parts.items():
+        representation = represent(suite.windows)
+        figures = suite.answer(representation.similarity)
         if validation is not None:
-            found, curves = _clusters(split, seed, representation, validation, questions)
+            found, curves = _clusters(split, seed, representation, validation, suite)
             figures |= found
             results.curves.setdefault(name, {}).setdefault(part, curves)
         if part == "unseen_sources":
@@ -69,15 +69,15 @@ def _measure(
 
 
 def _clusters(
-    split: Split, seed: int, representation: Representation, validation: Representation, questions: EvaluationSuite
+    split: Split, seed: int, representation: Representation, validation: Representation, suite: EvaluationSuite
 ) -> tuple[Figures, dict[str, Curves]]:
     figures: Figures = {}
     curves: dict[str, Curves] = {}
-    for truth_name, truth in truths(questions.windows).items():
+    for truth_name, truth in truths(suite.windows).items():
         found = clusterings(representation, truth, validation, split.validation.sources, seed)
         similarity = representation.similarity[np.ix_(truth.rows, truth.rows)]
         prove = partial(proved, similarity=similarity, seed=seed)
-        scores, curves[truth_name] = score_clusterings(found, truth, questions.multiplicities, prove)
+        scores, curves[truth_name] = score_clusterings(found, truth, suite.multiplicities, prove)
         figures |= {f"clusters_{truth_name}_{name}": values for name, values in scores.items()}
     return figures, curves
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from telescope_transformer.codes import row_majorities
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.fields import DAY, SECOND
 from telescope_transformer.records.addresses import network_of
@@ -91,9 +92,7 @@ class WindowSet:
     @cached_property
     def dominant_services(self) -> NDArray[np.int64]:
         """The most frequent service of each window, (n,); ties go to the smallest number."""
-        ordered = np.sort(self.services, axis=1)
-        counts = (ordered[:, :, None] == ordered[:, None, :]).sum(axis=2)
-        return np.take_along_axis(ordered, counts.argmax(axis=1)[:, None], axis=1)[:, 0]
+        return row_majorities(self.services)
 
     @cached_property
     def sensors(self) -> np.ndarray | None:

@@ -6,7 +6,8 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-EPOCH = date(1970, 1, 1)
+from telescope_transformer.words import EPOCH
+
 # A dated list also labels records this many days before and after its period. This is half a year, so that the reach
 # of a yearly list ends where that of the next one begins.
 REACH_DAYS = 183

@@ -18,9 +18,9 @@ from numba import njit
 
 from telescope_transformer.fields import DAY
 from telescope_transformer.labels.malicious import is_malicious
-from telescope_transformer.labels.periods import EPOCH, REACH_DAYS, Period
+from telescope_transformer.labels.periods import REACH_DAYS, Period
 from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
-from telescope_transformer.words import counted
+from telescope_transformer.words import EPOCH, counted
 
 _HALF = 0xFFFFFFFFFFFFFFFF
 # Makes days before 1970 positive. 64-bit times in microseconds span fewer days than this.

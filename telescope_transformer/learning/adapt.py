@@ -41,6 +41,7 @@ from telescope_transformer.learning.training import (
     with_precision_of_device,
 )
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.windows import Windows
 
 # To turn a budget in seconds into steps, this many steps are timed on a copy of the model. The first one fills caches.
@@ -49,8 +50,6 @@ TIMED_STEPS = 5
 FEWEST_STEPS = 20
 # Share of a budget in seconds that goes to training; the rest is for comparing the weights and saving them.
 TRAINING_SHARE = 0.85
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,6 @@ class AdaptSettings:
         from_scratch: start from random weights of the recipe's architecture instead of the base's weights.
         steps: number of training steps; None uses the recipe's, 0 only centres the model.
         seconds: budget of wall-clock time, which limits the steps; None is no limit.
-        batch_pairs: pairs per step; None uses the recipe's, or half the number of sources if that is smaller.
         seed: seed of the weights, the batches and the choice of held-out sources.
         hold_out: share of the sources that is held out.
         min_sources: with fewer sources to learn from, the base is only centred.
@@ -78,7 +76,6 @@ class AdaptSettings:
     from_scratch: bool = False
     steps: int | None = None
     seconds: float | None = None
-    batch_pairs: int | None = None
     seed: int = 0
     hold_out: float = 0.1
     min_sources: int = 40
@@ -143,7 +140,7 @@ def adapt(
     *,
     folder: str | Path | None = None,
     progress: bool = True,
-    say: Say = lambda message: None,
+    say: Say = say_nothing,
 ) -> Adaptation:
     """Adapt a model to a telescope by training it on its windows.
 
@@ -224,7 +221,7 @@ def _calibrated(embeddings: np.ndarray, held_out: HeldOut, seed: int) -> Calibra
 
 
 def _able_sources(windows: pa.Table, records: int) -> int:
-    """Sources with at least `min_records` records."""
+    """The number of sources with at least so many records."""
     counts = windows.group_by("source").aggregate([("n_records", "sum")])["n_records_sum"].to_numpy()
     return int((counts >= records).sum())
 
@@ -234,10 +231,9 @@ def _fitted(arguments: TrainingArguments, settings: AdaptSettings, able: int) ->
 
     A batch has at most half of the sources: if it had all of them, every step would have the same negatives.
     """
-    pairs = settings.batch_pairs or min(arguments.batch_pairs, able // 2)
+    pairs = min(arguments.batch_pairs, able // 2)
     steps = settings.steps or arguments.steps
-    arguments = fastest_precision(replace(arguments, batch_pairs=max(2, pairs), steps=steps))
-    return with_precision_of_device(arguments)
+    return with_precision_of_device(fastest_precision(replace(arguments, batch_pairs=pairs, steps=steps)))
 
 
 def _train(

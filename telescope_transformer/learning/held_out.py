@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.codes import row_majorities
 from telescope_transformer.embedding import embed_windows
 from telescope_transformer.learning.store import networks_of
 from telescope_transformer.metrics.bootstrap import source_multiplicities
@@ -146,6 +147,4 @@ def _dominant_services(windows: pa.Table, length: int) -> np.ndarray:
     protocols, ports = (
         pc.list_flatten(windows[name]).to_numpy().astype(np.int64) for name in ("protocol", "dst_port")
     )
-    ordered = np.sort((protocols << 16 | ports).reshape(-1, length), axis=1)
-    counts = (ordered[:, :, None] == ordered[:, None, :]).sum(axis=2)
-    return np.take_along_axis(ordered, counts.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return row_majorities((protocols << 16 | ports).reshape(-1, length))

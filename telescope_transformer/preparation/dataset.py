@@ -26,6 +26,7 @@ from telescope_transformer.preparation.reader import DESTINATIONS, read_destinat
 from telescope_transformer.preparation.settings import PreparationSettings
 from telescope_transformer.preparation.staging import Staged, stage
 from telescope_transformer.preparation.writer import SOURCES, ShardFile, Tally, add_days, write_shard
+from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.words import counted
 
 
@@ -53,7 +54,6 @@ class Scan(Protocol):
 
 
 Annotate = Callable[[pa.Table], pa.Table]
-Progress = Callable[[str], None]
 # A dataset that is being replaced is kept here until the new one is in its place.
 ASIDE = "replaced"
 REJECTS = "rejects.parquet"
@@ -66,7 +66,7 @@ def prepare(
     *,
     append: bool = False,
     overwrite: bool = False,
-    say: Progress = lambda message: None,
+    say: Say = say_nothing,
 ) -> Manifest:
     """Prepare the records of `scan` as a dataset at `output`, or append them to the dataset there.
 
@@ -196,7 +196,7 @@ def _agreed(settings: PreparationSettings, before: Manifest | None) -> Preparati
 
 
 def _stage(
-    scan: Scan, directory: Path, scratch: Path, settings: PreparationSettings, before: Manifest | None, say: Progress
+    scan: Scan, directory: Path, scratch: Path, settings: PreparationSettings, before: Manifest | None, say: Say
 ) -> Staged:
     """Stage the records. An append has the columns of the dataset: missing ones become null, others are dropped."""
     say("reading flow records")
@@ -223,7 +223,7 @@ def _stage(
     return staged
 
 
-def _annotation(labels: Path | None, say: Progress) -> Annotate:
+def _annotation(labels: Path | None, say: Say) -> Annotate:
     """A function that adds the tools recognised by packet headers, and the labels from scanner lists."""
     lists = read_labels(labels) if labels else None
     if lists is not None:

@@ -30,6 +30,7 @@ MOST_CERTIFIED = 20_000
 PAIRS_PER_WINDOW = 128
 # Relative rounding error of a sum of weights.
 ROUNDING = 1e-9
+NO_IDS = np.zeros(0, dtype=np.int64)
 
 
 class Certificate(NamedTuple):

@@ -1,15 +1,16 @@
 """Finds the part of an input that is new to a running analysis, by its content rather than its name."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from telescope_transformer.errors import InputError
-from telescope_transformer.records import Counts, FlowRecords
+from telescope_transformer.records import REQUIRED_FIELDS, Counts, FlowRecords
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.rejects import REJECTS_SCHEMA
+from telescope_transformer.records.schema import flow_schema
 
 # Readers of these formats join packets into flow records, so the records are not in the order of the file.
 JOINING_FORMATS = ("pcap", "pcapng")
@@ -17,11 +18,11 @@ JOINING_FORMATS = ("pcap", "pcapng")
 
 @dataclass(frozen=True)
 class Content:
-    """The decompressed content of a file: its digest, its size, and digests of its first n bytes, by n."""
+    """The decompressed content of a file: its digest and size, and the digest of its beginning if asked for."""
 
     digest: str
     size: int
-    beginnings: dict[int, str]
+    beginning: str | None
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,23 @@ class Earlier:
     counts: Counts
 
 
-def content_of(path: Path, sizes: Sequence[int] = ()) -> Content:
+def content_of(path: Path, first: int | None = None) -> Content:
     """Compute the digests of the decompressed content of a file in one pass.
 
     Args:
         path: the file.
-        sizes: for each of these sizes, the digest of that many first bytes is computed too.
+        first: length of the beginning, in bytes; None asks for no digest of it.
     """
-    wanted, found = sorted(set(sizes)), {}
-    digest, size = hashlib.sha256(), 0
+    digest, size, beginning = hashlib.sha256(), 0, None
     for block in InputFile(path).blocks():
         view = memoryview(block)
-        while wanted and wanted[0] <= size + len(view):
-            part = wanted[0] - size
-            digest.update(view[:part])
-            found[wanted.pop(0)] = digest.copy().hexdigest()
-            view, size = view[part:], size + part
+        if first is not None and beginning is None and first <= size + len(view):
+            digest.update(view[: first - size])
+            beginning = digest.hexdigest()
+            view, size = view[first - size :], first
         digest.update(view)
         size += len(view)
-    return Content(digest.hexdigest(), size, found)
+    return Content(digest.hexdigest(), size, beginning)
 
 
 def new_part(path: Path, content: Content, earlier: Earlier | None, flow: FlowRecords) -> FlowRecords:
@@ -69,7 +68,7 @@ def new_part(path: Path, content: Content, earlier: Earlier | None, flow: FlowRe
     """
     if earlier is None:
         return flow
-    if content.beginnings.get(earlier.size) != earlier.digest:
+    if content.beginning != earlier.digest:
         raise InputError(
             f"{path}: was added before with other content; if its records are new, rename the file, and if "
             "they replace the old ones, begin a new state"
@@ -86,9 +85,5 @@ def new_part(path: Path, content: Content, earlier: Earlier | None, flow: FlowRe
 
 def no_records() -> FlowRecords:
     """Flow records of a day without traffic."""
-    from telescope_transformer.records import REQUIRED_FIELDS
-    from telescope_transformer.records.rejects import REJECTS_SCHEMA
-    from telescope_transformer.records.schema import flow_schema
-
     empty: pa.Table = flow_schema(set(REQUIRED_FIELDS)).empty_table()
     return FlowRecords(empty, REJECTS_SCHEMA.empty_table(), Counts())

@@ -5,7 +5,6 @@ An adapted checkpoint is stored in the state itself, so the state is always one 
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,13 +15,12 @@ import pyarrow.compute as pc
 
 from telescope_transformer.analysis import AnalysisSettings, Embedder
 from telescope_transformer.analysis.embedding_stage import MOST_LEARNED
-from telescope_transformer.embedding import embed_windows, load_network
+from telescope_transformer.embedding import embed_windows, load_model
 from telescope_transformer.errors import StateError
+from telescope_transformer.placement import Embed
+from telescope_transformer.progress import Say
 from telescope_transformer.update.state import State
 from telescope_transformer.windows import Windows
-
-Embed = Callable[[pa.Table], np.ndarray]
-Say = Callable[[str], None]
 
 
 class StateModel:
@@ -75,7 +73,7 @@ class StateModel:
         with TemporaryDirectory(prefix="telescope-model-") as folder:
             for name, content in self._state.model_files().items():
                 (Path(folder) / _plain_name(name)).write_bytes(content)
-            loaded = load_network(folder)
+            loaded = load_model(folder)
         return lambda table: embed_windows(*loaded, table, progress=False)
 
     def adapt(self, windows: Windows, say: Say, *, only_trained: bool = False) -> bool:

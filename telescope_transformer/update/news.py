@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from telescope_transformer.analysis.settings import Say
 from telescope_transformer.errors import InputError
+from telescope_transformer.progress import Say
 from telescope_transformer.update.state import State
 
 # Seconds that the command may take, because no file is read in the meantime. Our choice: a mail or a webhook takes

@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from telescope_transformer.analysis import AnalysisSettings, calibration_for, cluster, edge_weights, say_nothing
+from telescope_transformer.analysis import AnalysisSettings, calibration_for, cluster, edge_weights
 from telescope_transformer.analysis.embedding_stage import BLOCK, MOST_LEARNED
 from telescope_transformer.arrays import offsets_of
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import StateError
 from telescope_transformer.fields import DAY, WINDOW_FIELDS
+from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.similarity import embedding_matrix, window_margins
-from telescope_transformer.update.certificate import forget, update_certificate
+from telescope_transformer.update.certificate import NO_IDS, forget, update_certificate
 from telescope_transformer.update.identity import Event, inherit
-from telescope_transformer.update.model import Say, StateModel
+from telescope_transformer.update.model import StateModel
 from telescope_transformer.update.resolving import ClusterSums
 from telescope_transformer.update.state import State, vector_column
 from telescope_transformer.windows import Windows, build_windows, record_field, record_order
@@ -36,7 +37,6 @@ DRIFT_OF_SCALE = 1.5
 # The calibration is checked on this many of the newest windows, as many as `calibration_for` uses.
 MOST_CHECKED = 20_000
 DAYS_BETWEEN_CHECKS = 30
-NO_IDS = np.zeros(0, dtype=np.int64)
 
 
 def fix_settings(
@@ -187,8 +187,8 @@ def _put_clusters(state: State, rows: pa.Table, vectors: np.ndarray, labels: np.
     np.add.at(sums, labels, vectors)
     state.clear("clusters")
     order = np.argsort(heirs.ids)
-    groups = ClusterSums(heirs.ids[order], np.bincount(labels).astype(np.float64)[order], sums[order])
-    state.replace_groups(NO_IDS, groups)
+    found = ClusterSums(heirs.ids[order], np.bincount(labels).astype(np.float64)[order], sums[order])
+    state.replace_clusters(NO_IDS, found)
     state.set("next_cluster", str(max(next_id, int(heirs.ids.max()) + 1)))
     ends = rows["end"].to_numpy()
     margins = window_margins(vectors, labels, threshold)

@@ -40,30 +40,30 @@ class ClusterSums:
         return ClusterSums(self.ids[rows], self.sizes[rows], self.sums[rows])
 
 
-def attracting(groups: ClusterSums, vectors: np.ndarray, threshold: float, most: int) -> np.ndarray:
+def attracting(clusters: ClusterSums, vectors: np.ndarray, threshold: float, most: int) -> np.ndarray:
     """Which clusters attract some window and are among the `most` that attract it most strongly, bool (k,)."""
-    chosen = np.zeros(len(groups.ids), dtype=bool)
-    if len(groups.ids) and len(vectors):
-        weight = vectors.astype(np.float32) @ groups.sums.astype(np.float32).T - threshold * groups.sizes
-        if most < len(groups.ids):
+    chosen = np.zeros(len(clusters.ids), dtype=bool)
+    if len(clusters.ids) and len(vectors):
+        weight = vectors.astype(np.float32) @ clusters.sums.astype(np.float32).T - threshold * clusters.sizes
+        if most < len(clusters.ids):
             least = np.partition(weight, -most, axis=1)[:, [-most]]
             weight[weight < least] = 0.0
         chosen = np.asarray((weight > 0).any(axis=0))
     return chosen
 
 
-def affinities(groups: ClusterSums, vectors: np.ndarray, threshold: float) -> np.ndarray:
+def affinities(clusters: ClusterSums, vectors: np.ndarray, threshold: float) -> np.ndarray:
     """Sum of the weights between each window and the windows of each cluster, (m, k)."""
-    return vectors @ groups.sums.T - threshold * groups.sizes
+    return vectors @ clusters.sums.T - threshold * clusters.sizes
 
 
-def solve_touched(
-    groups: ClusterSums, vectors: np.ndarray, start: np.ndarray, threshold: float, *, seed: int = 0
+def solve_attracted(
+    clusters: ClusterSums, vectors: np.ndarray, start: np.ndarray, threshold: float, *, seed: int = 0
 ) -> np.ndarray:
     """Cluster whole clusters and movable windows together.
 
     Args:
-        groups: the attracted clusters without their movable windows.
+        clusters: the attracted clusters without their movable windows.
         vectors: (m, dimensions), the movable windows, rows of length 1.
         start: (k + m,) initial labels, of the clusters first and then of the windows.
         threshold: the cosine at which a pair neither attracts nor repels.
@@ -72,31 +72,31 @@ def solve_touched(
     Returns:
         Labels (k + m,) whose cost is at most that of the initial ones.
     """
-    nodes = np.concatenate([groups.sums, vectors]).astype(np.float32)
-    sizes = np.concatenate([groups.sizes, np.ones(len(vectors))])
+    nodes = np.concatenate([clusters.sums, vectors]).astype(np.float32)
+    sizes = np.concatenate([clusters.sizes, np.ones(len(vectors))])
     return refine(DenseGraph(nodes @ nodes.T, threshold, sizes), start, seed=seed, restarts=RESTARTS)
 
 
-def initial_labels(groups: ClusterSums, vectors: np.ndarray, homes: np.ndarray, threshold: float) -> np.ndarray:
+def initial_labels(clusters: ClusterSums, vectors: np.ndarray, homes: np.ndarray, threshold: float) -> np.ndarray:
     """Initial labels of new windows.
 
     A window starts in the cluster of its source if that cluster attracts it, otherwise in the cluster that attracts it
     most. If no cluster attracts it, it starts alone.
 
     Args:
-        groups: whole clusters, ordered by id.
+        clusters: whole clusters, ordered by id.
         vectors: (m, dimensions), the new windows.
-        homes: (m,) id of the cluster of each window's source; if it has none, an id that is not in `groups`.
+        homes: (m,) id of the cluster of each window's source; if it has none, an id that is not in `clusters`.
         threshold: the cosine at which a pair neither attracts nor repels.
 
     Returns:
-        (m,) row of the cluster in `groups`, or k + i for window i if it is alone.
+        (m,) row of the cluster in `clusters`, or k + i for window i if it is alone.
     """
-    here, alone = np.arange(len(vectors)), len(groups.ids) + np.arange(len(vectors))
-    if not len(groups.ids):
+    here, alone = np.arange(len(vectors)), len(clusters.ids) + np.arange(len(vectors))
+    if not len(clusters.ids):
         return alone
-    weight = affinities(groups, vectors, threshold)
-    home = np.minimum(np.searchsorted(groups.ids, homes), len(groups.ids) - 1)
-    at_home = (groups.ids[home] == homes) & (weight[here, home] > 0)
+    weight = affinities(clusters, vectors, threshold)
+    home = np.minimum(np.searchsorted(clusters.ids, homes), len(clusters.ids) - 1)
+    at_home = (clusters.ids[home] == homes) & (weight[here, home] > 0)
     best = np.where(at_home, home, weight.argmax(axis=1))
     return np.where(weight[here, best] > 0, best, alone)

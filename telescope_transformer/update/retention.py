@@ -10,10 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.similarity import embedding_matrix
-from telescope_transformer.update.certificate import update_certificate
+from telescope_transformer.update.certificate import NO_IDS, update_certificate
 from telescope_transformer.update.state import State, vector_column, vectors_of
-
-NO_IDS = np.zeros(0, dtype=np.int64)
 
 
 def age(state: State, before: int) -> None:
@@ -40,9 +38,9 @@ def _leave_clusters(state: State, windows: pa.Table) -> np.ndarray:
         Ids of the typical windows of the retired clusters.
     """
     ids, vectors = windows["cluster"].to_numpy(), embedding_matrix(windows)
-    hit = state.groups(np.unique(ids))
+    hit = state.clusters(np.unique(ids))
     rest = hit.without(ids, vectors)
-    state.replace_groups(hit.ids, rest)
+    state.replace_clusters(hit.ids, rest)
     empty = hit.ids[~np.isin(hit.ids, rest.ids)]
     if not len(empty):
         return NO_IDS
@@ -74,11 +72,11 @@ def revive(state: State, born: list[int], threshold: float) -> None:
     retired = state.retired()
     if not born or not retired.num_rows:
         return
-    groups = state.groups(np.array(born))
-    weights = (groups.sums / groups.sizes[:, None]) @ vectors_of(retired["mean"]).T - threshold
+    clusters = state.clusters(np.array(born))
+    weights = (clusters.sums / clusters.sizes[:, None]) @ vectors_of(retired["mean"]).T - threshold
     old_ids = retired["cluster"].to_numpy()
     for new, old in _pairs(weights):
-        state.revive(int(groups.ids[new]), int(old_ids[old]))
+        state.revive(int(clusters.ids[new]), int(old_ids[old]))
 
 
 def _pairs(weights: np.ndarray) -> list[tuple[int, int]]:

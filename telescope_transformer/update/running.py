@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis import AnalysisSettings, say_nothing
+from telescope_transformer.analysis import AnalysisSettings
 from telescope_transformer.correlation_clustering.solution import relative_gap
 from telescope_transformer.errors import InputError, NoRecordsError
 from telescope_transformer.fields import DAY
+from telescope_transformer.placement import Embed
+from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps
 from telescope_transformer.update.certificate import current, update_certificate
 from telescope_transformer.update.contents import Content, Earlier, content_of, new_part, no_records
-from telescope_transformer.update.model import Embed, Say, StateModel
+from telescope_transformer.update.model import StateModel
 from telescope_transformer.update.renewal import check_settings, fix_settings, placed_table, review, write_events
 from telescope_transformer.update.retention import age, revive
 from telescope_transformer.update.schema import CLOSED_COLUMNS
@@ -146,7 +148,7 @@ def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
     """Add the new part of one input; None if there is nothing new."""
     state, started = work.state, time.perf_counter()
     earlier = _earlier(state, path)
-    content = content_of(path, [earlier.size] if earlier else [])
+    content = content_of(path, earlier.size if earlier else None)
     if state.has_input(content.digest):
         return None
     try:
@@ -220,47 +222,40 @@ class _Work:
 
 
 def _take(work: _Work, flow: FlowRecords) -> _Taken:
-    state, settings = work.state, work.settings
-    taken = _Taken()
+    """Add the records of one input: extend the open windows, and cluster the windows that are new or have grown."""
+    state, taken = work.state, _Taken()
     if flow.table.num_rows == 0:
         return taken
     sources = pa.table({"source": pc.unique(flow.table["src_ip"])})
     former = state.open_windows(sources)
-    next_id = state.next_window
-    extension = extend(former, state.open_records(sources), flow.table, settings.window, next_id)
+    extension = extend(
+        former, state.open_records(sources), flow.table, work.settings.window, next_id=state.next_window
+    )
     homes = state.homes(sources)
     carried = _carried(former, extension.windows)
-    changed = former.filter(pc.invert(pc.is_in(former["window_id"], carried["window_id"].combine_chunks())))
+    same = carried["window_id"].combine_chunks()
+    changed = former.filter(pc.invert(pc.is_in(former["window_id"], same)))
     _remove_open(state, former, changed)
-    enough = pc.greater_equal(extension.windows["n_records"], settings.min_records)
-    kept = pc.is_in(extension.windows["window_id"], carried["window_id"].combine_chunks())
+    enough = pc.greater_equal(extension.windows["n_records"], work.settings.min_records)
+    kept = pc.is_in(extension.windows["window_id"], same)
     long = extension.windows.filter(pc.and_(enough, pc.invert(kept)))
     if long.num_rows == 0:
         _write_windows(state, extension, carried)
         return taken
-    stored = state.settings()
-    if stored is None and work.embed.adapts:
-        work.embed.adapt(Windows.from_table(extension.windows), work.say)
-    vectors = work.embed(long).astype(np.float64)
-    if stored is None:
-        stored = fix_settings(state, settings, work.embed, vectors.astype(np.float32), long["source"])
-    threshold = float(stored["threshold"])
+    vectors, threshold = _embedded(work, extension, long)
     _write_windows(state, extension, carried)
-    identity = dict(zip(former["window_id"].to_pylist(), former["cluster"].fill_null(-1).to_pylist(), strict=True))
+    clusters = dict(zip(former["window_id"].to_pylist(), former["cluster"].to_pylist(), strict=True))
+    starts = _numbers(homes.get(name) for name in long["source"].to_pylist())
+    before = _numbers(clusters.get(number) for number in long["window_id"].to_pylist())
     by_time = np.argsort(long["start"].to_numpy(), kind="stable")
-    first = state.n_clusters == 0
-    size = len(by_time) if first else steps.LARGEST_STEP
+    size = len(by_time) if state.n_clusters == 0 else steps.LARGEST_STEP
     for begin in range(0, len(by_time), size):
         rows = by_time[begin : begin + size]
-        start = np.array([homes.get(name, -1) for name in long["source"].take(pa.array(rows)).to_pylist()])
-        ids = long["window_id"].to_numpy()[rows]
-        carried = np.array([identity.get(number, -1) for number in ids.tolist()])
-        new = steps.MovableWindows(ids, vectors[rows], np.full(len(rows), -1), carried)
-        result, moved = _solve(state, new, start, threshold, settings)
-        _write_step(state, result, flow)
-        days, m = long["end"].to_numpy()[rows] // DAY, len(rows)
-        state.place_windows(placed_table(new.ids, new.vectors, result.labels[:m], result.margins[:m], days))
-        revive(state, [event.cluster for event in result.events if event.event == "birth"], threshold)
+        new = steps.MovableWindows(
+            long["window_id"].to_numpy()[rows], vectors[rows], np.full(len(rows), -1), before[rows]
+        )
+        result, moved = _solve(state, new, starts[rows], threshold, work.settings)
+        _write_step(state, new, result, long["end"].to_numpy()[rows] // DAY, threshold, flow)
         taken.windows += len(rows)
         taken.events += len(result.events)
         taken.nodes += result.nodes
@@ -268,6 +263,23 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
     grown = changed.filter(pc.is_valid(changed["cluster"]))
     update_certificate(state, grown, long["window_id"].to_numpy(), np.concatenate(taken.moved))
     return taken
+
+
+def _embedded(work: _Work, extension: Extension, long: pa.Table) -> tuple[np.ndarray, float]:
+    """Embeddings of windows, float64 (n, dimensions), and the threshold; the first windows fix model and threshold."""
+    state, embed = work.state, work.embed
+    stored = state.settings()
+    if stored is None and embed.adapts:
+        embed.adapt(Windows.from_table(extension.windows), work.say)
+    vectors = embed(long)
+    if stored is None:
+        stored = fix_settings(state, work.settings, embed, vectors.astype(np.float32), long["source"])
+    return vectors.astype(np.float64), float(stored["threshold"])
+
+
+def _numbers(clusters: Iterable[int | None]) -> np.ndarray:
+    """Ids of clusters, int64; -1 for none."""
+    return np.array([-1 if one is None else one for one in clusters], dtype=np.int64)
 
 
 def _solve(
@@ -278,25 +290,29 @@ def _solve(
     Returns:
         The result of the step, and the ids of the old windows that are now in another cluster.
     """
-    groups = state.groups()
-    if not len(groups.ids):
+    clusters = state.clusters()
+    if not len(clusters.ids):
         first = steps.first_step(new, threshold, seed=settings.seed, time_limit=settings.time_limit)
         return first, new.ids[:0]
-    near = steps.attracted_clusters(groups, new.vectors, threshold, np.concatenate([homes, new.former]))
+    near = steps.attracted_clusters(clusters, new.vectors, threshold, np.concatenate([homes, new.former]))
     number, draw = steps.budget(len(new.ids)), settings.seed + int(new.ids.max())
     around = steps.neighbourhood(near, number // 2, draw)
     old = state.movable(near.ids, around, number, draw)
     vectors = np.concatenate([new.vectors, embedding_matrix(old).reshape(-1, new.vectors.shape[1])])
-    clusters = np.concatenate([new.clusters, old["cluster"].to_numpy()])
-    former = np.concatenate([new.former, old["cluster"].to_numpy()])
-    free = steps.MovableWindows(np.concatenate([new.ids, old["window_id"].to_numpy()]), vectors, clusters, former)
-    starts = np.concatenate([homes, old["cluster"].to_numpy()])
-    result = steps.next_step(near, free, starts, threshold, next_id=state.next_cluster, seed=settings.seed)
+    before = old["cluster"].to_numpy()
+    movable = steps.MovableWindows(
+        np.concatenate([new.ids, old["window_id"].to_numpy()]),
+        vectors,
+        np.concatenate([new.clusters, before]),
+        np.concatenate([new.former, before]),
+    )
+    starts = np.concatenate([homes, before])
+    result = steps.next_step(near, movable, starts, threshold, next_id=state.next_cluster, seed=settings.seed)
     m = len(new.ids)
-    moved = pa.table({"id": free.ids[m:], "new_cluster": result.labels[m:], "new_margin": result.margins[m:]})
+    moved = pa.table({"id": movable.ids[m:], "new_cluster": result.labels[m:], "new_margin": result.margins[m:]})
     changed = state.rename_clusters(result.renamed)
     state.place_windows(moved)
-    left = free.ids[m:][result.labels[m:] != old["cluster"].to_numpy()]
+    left = movable.ids[m:][result.labels[m:] != before]
     return result, np.union1d(left, changed)
 
 
@@ -314,8 +330,8 @@ def _remove_open(state: State, former: pa.Table, changed: pa.Table) -> None:
     clustered = changed.filter(pc.is_valid(changed["cluster"]))
     if clustered.num_rows:
         ids = clustered["cluster"].to_numpy()
-        hit = state.groups(np.unique(ids))
-        state.replace_groups(hit.ids, hit.without(ids, embedding_matrix(clustered)))
+        hit = state.clusters(np.unique(ids))
+        state.replace_clusters(hit.ids, hit.without(ids, embedding_matrix(clustered)))
     state.remove_windows(former, ["windows", "open_records"])
 
 
@@ -331,26 +347,26 @@ def _write_windows(state: State, extension: Extension, carried: pa.Table) -> Non
     state.keep_clusters(carried)
 
 
-def _write_step(state: State, result: steps.StepResult, flow: FlowRecords) -> None:
-    state.replace_groups(result.former, result.groups)
-    state.set("next_cluster", str(max(state.next_cluster, int(result.groups.ids.max()) + 1)))
+def _write_step(
+    state: State,
+    new: steps.MovableWindows,
+    result: steps.StepResult,
+    days: np.ndarray,
+    threshold: float,
+    flow: FlowRecords,
+) -> None:
+    """Store the clusters of a step, and where it put the new windows, whose last days are `days`."""
+    state.replace_clusters(result.former, result.clusters)
+    state.set("next_cluster", str(max(state.next_cluster, int(result.clusters.ids.max()) + 1)))
     write_events(state, result.events, pc.max(flow.table["timestamp"]).as_py() // DAY)
+    m = len(new.ids)
+    state.place_windows(placed_table(new.ids, new.vectors, result.labels[:m], result.margins[:m], days))
+    revive(state, [event.cluster for event in result.events if event.event == "birth"], threshold)
 
 
 def _record_input(state: State, content: Content, step: Step, flow: FlowRecords, nodes: int) -> None:
-    certificate = [step.cost, step.lower_bound]
-    row: list[Any] = [
-        content.digest,
-        step.path,
-        content.size,
-        step.day,
-        *flow.counts,
-        step.windows,
-        nodes,
-        *certificate,
-        step.seconds,
-    ]
-    state.record_input(row)
+    what: list[Any] = [content.digest, step.path, content.size, step.day, *flow.counts]
+    state.record_input([*what, step.windows, nodes, step.cost, step.lower_bound, step.seconds])
     if flow.rejects.num_rows:
         state.append("rejects", flow.rejects)
     known = json.loads(state.setting("sensors") or "{}")

@@ -1,23 +1,21 @@
 """The tables of a running analysis, in one DuckDB file."""
 
+import pyarrow as pa
+
+from telescope_transformer.fields import FIELDS
+
 VERSION = "4"
 
-RECORD_COLUMNS = {
-    "timestamp": "BIGINT NOT NULL",
-    "src_ip": "VARCHAR NOT NULL",
-    "dst_ip": "VARCHAR NOT NULL",
-    "protocol": "UTINYINT NOT NULL",
-    "src_port": "USMALLINT NOT NULL",
-    "dst_port": "USMALLINT NOT NULL",
-    "ttl": "UTINYINT",
-    "tcp_flags": "UTINYINT",
-    "ip_id": "USMALLINT",
-    "tcp_seq": "UINTEGER",
-    "packets": "UINTEGER",
-    "bytes": "UBIGINT",
-    "label": "VARCHAR",
-    "tool": "VARCHAR",
+_TYPES = {
+    pa.int64(): "BIGINT",
+    pa.string(): "VARCHAR",
+    pa.uint8(): "UTINYINT",
+    pa.uint16(): "USMALLINT",
+    pa.uint32(): "UINTEGER",
+    pa.uint64(): "UBIGINT",
 }
+# The columns of records, from the one table of fields. With another field, states have another version.
+RECORD_COLUMNS = {row.name: _TYPES[row.type] + " NOT NULL" * row.required for row in FIELDS}
 _RECORDS = ", ".join(f"{name} {kind}" for name, kind in RECORD_COLUMNS.items())
 # The records of closed windows do not repeat the source, because the table `windows` has it.
 CLOSED_COLUMNS = tuple(name for name in RECORD_COLUMNS if name != "src_ip")

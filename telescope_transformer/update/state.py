@@ -136,7 +136,7 @@ class State:
         found = self.query(statement)
         return int(found[0][0].as_py() or 0) if found.num_rows else 0
 
-    def groups(self, ids: np.ndarray | None = None) -> ClusterSums:
+    def clusters(self, ids: np.ndarray | None = None) -> ClusterSums:
         """All clusters, or those with the given ids, in order of id."""
         chosen, tables = "", {}
         if ids is not None:
@@ -146,10 +146,14 @@ class State:
             rows["cluster"].to_numpy(), rows["size"].to_numpy().astype(np.float64), vectors_of(rows["total"])
         )
 
-    def replace_groups(self, former: np.ndarray, groups: ClusterSums) -> None:
+    def replace_clusters(self, former: np.ndarray, clusters: ClusterSums) -> None:
         """Replace the clusters with the given ids by these clusters."""
         self.execute("DELETE FROM clusters WHERE cluster IN (SELECT id FROM gone)", gone=pa.table({"id": former}))
-        columns = {"cluster": groups.ids, "size": groups.sizes.astype(np.int64), "total": vector_column(groups.sums)}
+        columns = {
+            "cluster": clusters.ids,
+            "size": clusters.sizes.astype(np.int64),
+            "total": vector_column(clusters.sums),
+        }
         self.append("clusters", pa.table(columns))
 
     def open_windows(self, sources: pa.Table) -> pa.Table:
@@ -190,7 +194,7 @@ class State:
         """
         return self.query(
             "WITH members AS (SELECT window_id, cluster, margin FROM windows "
-            "WHERE cluster IN (SELECT id FROM touched)), "
+            "WHERE cluster IN (SELECT id FROM attracted)), "
             "inside AS (SELECT window_id FROM members WHERE cluster IN (SELECT id FROM around) "
             "ORDER BY hash(window_id + $seed::BIGINT * 1000003), window_id LIMIT $half), "
             "loose AS (SELECT window_id FROM members ANTI JOIN inside USING (window_id) "
@@ -198,7 +202,7 @@ class State:
             "SELECT window_id, cluster, embedding FROM windows SEMI JOIN (FROM inside UNION ALL FROM loose) "
             "USING (window_id) ORDER BY window_id",
             {"half": number // 2, "seed": seed},
-            touched=pa.table({"id": clusters}),
+            attracted=pa.table({"id": clusters}),
             around=pa.table({"id": around}),
         )
 

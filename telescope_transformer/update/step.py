@@ -8,13 +8,13 @@ from telescope_transformer.arrays import unit_rows
 from telescope_transformer.correlation_clustering import CorrelationClustering, refine
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.update.identity import NOBODY, Event, inherit
-from telescope_transformer.update.resolving import ClusterSums, affinities, attracting, initial_labels, solve_touched
+from telescope_transformer.update.resolving import ClusterSums, affinities, attracting, initial_labels, solve_attracted
 
 # Number of old windows that a step may move. Half of them are the windows with the smallest margins. The others come
 # from a random cluster and its nearest clusters, which are taken as a whole if they fit, so that every cluster is
 # reconsidered over the days. The number is constant except on a very large day.
-FREE_WINDOWS = 800
-FREE_PER_NEW = 6
+MOVABLE_WINDOWS = 800
+MOVABLE_PER_NEW = 6
 # The most clusters that a new window adds to the problem: those that attract it most. The cluster of its source is
 # added too.
 CLUSTERS_PER_NEW = 8
@@ -47,7 +47,7 @@ class StepResult:
 
     Attributes:
         former: ids of the clusters that were part of the problem.
-        groups: the clusters that replace them.
+        clusters: the clusters that replace them.
         labels: cluster of each movable window.
         margins: margin of each movable window.
         renamed: for each cluster whose other windows are now in a different cluster, the id of that cluster.
@@ -56,7 +56,7 @@ class StepResult:
     """
 
     former: np.ndarray
-    groups: ClusterSums
+    clusters: ClusterSums
     labels: np.ndarray
     margins: np.ndarray
     renamed: dict[int, int]
@@ -66,83 +66,88 @@ class StepResult:
 
 def budget(n_new: int) -> int:
     """Number of old windows that a step with `n_new` new windows may move."""
-    return max(FREE_WINDOWS, FREE_PER_NEW * n_new)
+    return max(MOVABLE_WINDOWS, MOVABLE_PER_NEW * n_new)
 
 
-def first_step(free: MovableWindows, threshold: float, *, seed: int, time_limit: float) -> StepResult:
+def first_step(movable: MovableWindows, threshold: float, *, seed: int, time_limit: float) -> StepResult:
     """Solve the whole problem in the first step of a state, under the time limit if it is large."""
-    if len(free.ids) <= LARGEST_FIRST:
-        labels = refine(DenseGraph(free.vectors @ free.vectors.T, threshold), seed=seed)
+    if len(movable.ids) <= LARGEST_FIRST:
+        labels = refine(DenseGraph(movable.vectors @ movable.vectors.T, threshold), seed=seed)
     else:
         solver = CorrelationClustering(method="local_search", time_limit=time_limit, random_state=seed)
-        labels = solver.fit_embeddings(free.vectors, threshold).labels_
-    empty = ClusterSums(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, free.vectors.shape[1])))
-    return _finished(empty, empty, free, np.asarray(labels), threshold, next_id=0)
+        labels = solver.fit_embeddings(movable.vectors, threshold).labels_
+    empty = ClusterSums(np.zeros(0, np.int64), np.zeros(0), np.zeros((0, movable.vectors.shape[1])))
+    return _finished(empty, empty, movable, np.asarray(labels), threshold, next_id=0)
 
 
 def next_step(
-    groups: ClusterSums, free: MovableWindows, homes: np.ndarray, threshold: float, *, next_id: int, seed: int
+    clusters: ClusterSums, movable: MovableWindows, homes: np.ndarray, threshold: float, *, next_id: int, seed: int
 ) -> StepResult:
     """Solve the attracted clusters and the movable windows together.
 
     Args:
-        groups: the clusters that attract new windows, including their movable windows.
-        free: the movable windows: new windows, and old windows of these clusters.
+        clusters: the clusters that attract new windows, including their movable windows.
+        movable: the movable windows: new windows, and old windows of these clusters.
         homes: (m,) id of the cluster in which each movable window starts; -1 if there is none.
         threshold: the cosine at which a pair neither attracts nor repels.
         next_id: the smallest cluster id that was never used.
         seed: seed of the search.
     """
-    old = free.clusters != NOBODY
-    rest = groups.without(free.clusters[old], free.vectors[old])
-    start = np.empty(len(free.ids), dtype=np.int64)
-    start[old] = np.searchsorted(groups.ids, free.clusters[old])
-    start[~old] = initial_labels(groups, free.vectors[~old], homes[~old], threshold)
-    start = np.concatenate([np.searchsorted(groups.ids, rest.ids), start])
-    labels = solve_touched(rest, free.vectors, start, threshold, seed=seed)
-    return _finished(groups, rest, free, labels, threshold, next_id)
+    old = movable.clusters != NOBODY
+    rest = clusters.without(movable.clusters[old], movable.vectors[old])
+    start = np.empty(len(movable.ids), dtype=np.int64)
+    start[old] = np.searchsorted(clusters.ids, movable.clusters[old])
+    start[~old] = initial_labels(clusters, movable.vectors[~old], homes[~old], threshold)
+    start = np.concatenate([np.searchsorted(clusters.ids, rest.ids), start])
+    labels = solve_attracted(rest, movable.vectors, start, threshold, seed=seed)
+    return _finished(clusters, rest, movable, labels, threshold, next_id)
 
 
 def _finished(
-    groups: ClusterSums, rest: ClusterSums, free: MovableWindows, labels: np.ndarray, threshold: float, next_id: int
+    clusters: ClusterSums,
+    rest: ClusterSums,
+    movable: MovableWindows,
+    labels: np.ndarray,
+    threshold: float,
+    next_id: int,
 ) -> StepResult:
-    former = np.concatenate([rest.ids, free.former])
-    sizes = np.concatenate([rest.sizes, np.ones(len(free.ids))])
+    former = np.concatenate([rest.ids, movable.former])
+    sizes = np.concatenate([rest.sizes, np.ones(len(movable.ids))])
     heirs = inherit(labels, former, sizes, next_id)
-    nodes = np.concatenate([rest.sums.reshape(len(rest.ids), free.vectors.shape[1]), free.vectors])
-    sums = np.zeros((len(heirs.ids), free.vectors.shape[1]))
+    nodes = np.concatenate([rest.sums.reshape(len(rest.ids), movable.vectors.shape[1]), movable.vectors])
+    sums = np.zeros((len(heirs.ids), movable.vectors.shape[1]))
     np.add.at(sums, labels, nodes)
     after = ClusterSums(heirs.ids, np.bincount(labels, weights=sizes), sums)
     whole = heirs.ids[labels[: len(rest.ids)]]
     renamed = {int(a): int(b) for a, b in zip(rest.ids, whole, strict=True) if a != b}
     own = labels[len(rest.ids) :]
-    margins = _margins(after, free.vectors, own, threshold)
-    return StepResult(groups.ids, after, heirs.ids[own], margins, renamed, heirs.events, len(nodes))
+    margins = _margins(after, movable.vectors, own, threshold)
+    return StepResult(clusters.ids, after, heirs.ids[own], margins, renamed, heirs.events, len(nodes))
 
 
-def _margins(groups: ClusterSums, vectors: np.ndarray, own: np.ndarray, threshold: float) -> np.ndarray:
+def _margins(clusters: ClusterSums, vectors: np.ndarray, own: np.ndarray, threshold: float) -> np.ndarray:
     """Margins of windows. Only the clusters of the step are compared, because no others attract these windows."""
-    here, others = np.arange(len(own)), groups.sizes[own] - 1
-    weight = affinities(groups, vectors, threshold)
+    here, others = np.arange(len(own)), clusters.sizes[own] - 1
+    weight = affinities(clusters, vectors, threshold)
     squares = (vectors * vectors).sum(axis=1)
     to_own = np.where(others > 0, (weight[here, own] - squares + threshold) / np.maximum(others, 1), 0.0)
-    means = weight / groups.sizes
+    means = weight / clusters.sizes
     means[here, own] = -np.inf
     return (to_own - np.maximum(means.max(axis=1), -1.0)).astype(np.float32)
 
 
-def attracted_clusters(groups: ClusterSums, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> ClusterSums:
+def attracted_clusters(clusters: ClusterSums, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> ClusterSums:
     """The clusters that attract one of the windows, and those whose ids are in `homes`."""
-    chosen = attracting(groups, vectors, threshold, CLUSTERS_PER_NEW) | np.isin(groups.ids, homes)
-    return groups.take(np.flatnonzero(chosen))
+    chosen = attracting(clusters, vectors, threshold, CLUSTERS_PER_NEW) | np.isin(clusters.ids, homes)
+    return clusters.take(np.flatnonzero(chosen))
 
 
-def neighbourhood(groups: ClusterSums, most: int, seed: int) -> np.ndarray:
+def neighbourhood(clusters: ClusterSums, most: int, seed: int) -> np.ndarray:
     """Ids of a random cluster, drawn by size, and of its nearest clusters, with about `most` windows in total."""
-    if not len(groups.ids):
-        return groups.ids
-    centre = np.random.default_rng(seed).choice(len(groups.ids), p=groups.sizes / groups.sizes.sum())
-    means = unit_rows(groups.sums)
+    if not len(clusters.ids):
+        return clusters.ids
+    centre = np.random.default_rng(seed).choice(len(clusters.ids), p=clusters.sizes / clusters.sizes.sum())
+    means = unit_rows(clusters.sums)
     order = np.argsort(-(means @ means[centre]), kind="stable")
-    within = np.searchsorted(np.cumsum(groups.sizes[order]), most, side="right")
-    return groups.ids[order[: max(1, int(within))]]
+    within = np.searchsorted(np.cumsum(clusters.sizes[order]), most, side="right")
+    return clusters.ids[order[: max(1, int(within))]]

@@ -22,6 +22,7 @@ from telescope_transformer.correlation_clustering import CorrelationClustering, 
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
 from telescope_transformer.labels import Owners, read_owners
+from telescope_transformer.placement import Embed
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
@@ -32,7 +33,7 @@ from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 from telescope_transformer.update.certificate import current
-from telescope_transformer.update.model import Embed, StateModel, adaptation_of
+from telescope_transformer.update.model import StateModel, adaptation_of
 from telescope_transformer.update.state import State
 from telescope_transformer.words import day_text
 

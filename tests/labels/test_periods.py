@@ -11,7 +11,8 @@ import pytest
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.labels import label_records, read_labels
-from telescope_transformer.labels.periods import EPOCH, parse_period, period_of_name
+from telescope_transformer.labels.periods import parse_period, period_of_name
+from telescope_transformer.words import EPOCH
 
 
 def records(*rows: tuple[str, str]) -> pa.Table:

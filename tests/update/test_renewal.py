@@ -62,7 +62,7 @@ def test_a_threshold_that_drifted_is_renewed_and_clusters_keep_their_ids(
         # Sums, cost and bound follow the new threshold.
         rows = state.query("SELECT window_id, cluster, embedding FROM windows WHERE cluster IS NOT NULL")
         vectors, labels = embedding_matrix(rows).astype(np.float64), rows["cluster"].to_numpy()
-        groups = state.groups()
+        groups = state.clusters()
         for place, one in enumerate(groups.ids):
             assert np.allclose(groups.sums[place], vectors[labels == one].sum(axis=0), atol=1e-5)
         cost = 5.0 * DenseGraph(vectors @ vectors.T, 0.6).cost(np.unique(labels, return_inverse=True)[1])

@@ -82,7 +82,7 @@ def test_only_windows_of_enough_records_have_a_cluster(finished: Path) -> None:
 
 def test_sums_of_clusters_follow_their_windows(finished: Path) -> None:
     with State(finished) as state:
-        groups = state.groups()
+        groups = state.clusters()
         windows = state.query("SELECT cluster, embedding FROM windows WHERE cluster IS NOT NULL")
     vectors, clusters = embedding_matrix(windows), windows["cluster"].to_numpy()
     assert groups.ids.tolist() == np.unique(clusters).tolist()

@@ -51,8 +51,8 @@ def test_a_late_day_touches_and_packs_no_more_than_its_windows_may(
     original = certificate.pack
     monkeypatch.setattr(certificate, "pack", counting)
     monkeypatch.setattr(certificate, "PAIRS_PER_WINDOW", PAIRS)
-    monkeypatch.setattr(step, "FREE_WINDOWS", SOURCES)
-    monkeypatch.setattr(step, "FREE_PER_NEW", 1)
+    monkeypatch.setattr(step, "MOVABLE_WINDOWS", SOURCES)
+    monkeypatch.setattr(step, "MOVABLE_PER_NEW", 1)
     monkeypatch.setattr(step, "CLUSTERS_PER_NEW", 1)
     with State(tmp_path / "state.duckdb") as state:
         steps = update(state, days_of_strangers(tmp_path), read, SETTINGS, embedder=scattered)
