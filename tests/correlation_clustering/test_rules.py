@@ -76,7 +76,7 @@ def test_a_node_joins_the_lower_label_of_two_equal_clusters() -> None:
 def dual_of(seed: int, n: int = 9) -> DenseDual:
     dual = DenseDual(DenseGraph(random_weights(seed, n)), np.zeros(n, dtype=np.int64), seed=seed)
     dual.separate(Deadline(5))
-    dual.sweep(Deadline(5))
+    dual.sweep(Deadline(5), 15)
     return dual
 
 

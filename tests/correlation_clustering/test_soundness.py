@@ -80,7 +80,7 @@ def test_the_proved_bound_never_exceeds_its_exact_value() -> None:
         dual = DenseDual(graph, labels, seed=seed)
         dual.separate(Deadline(5))
         dual.rows.append(*partition_rows(*separate(dual.fractions(), 0.02, 20, Deadline())))
-        dual.sweep(Deadline(5))
+        dual.sweep(Deadline(5), 15)
         # Any multipliers prove a bound, not only good ones.
         dual.multipliers *= rng.random(dual.multipliers.size) * 1.7
         proved = dual.bound()
