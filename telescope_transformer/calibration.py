@@ -50,6 +50,7 @@ class Calibration:
             not measured.
         reliability: for each bin the mean predicted and the observed probability, and the number of pairs.
         pairs: number of same-source pairs in the fit.
+        unseen: whether the model was not trained on the sources of the fit and of the test.
     """
 
     knots: Sequence[tuple[float, float]]
@@ -59,6 +60,7 @@ class Calibration:
     expected_calibration_error: float | None = None
     reliability: Sequence[dict[str, float]] = ()
     pairs: int = 0
+    unseen: bool = True
 
     def probability(self, cosine: np.ndarray) -> np.ndarray:
         """Probability that a pair is of one source, if half of the pairs are and the others are random."""
@@ -123,9 +125,11 @@ def calibrate(
     """
     codes = np.unique(np.asarray(sources), return_inverse=True)[1]
     rows = np.arange(len(codes)) if unseen is None else np.flatnonzero(unseen)
-    if _sources_with_pairs(codes[rows]) < 2 * FEWEST_SOURCES:
+    enough = _sources_with_pairs(codes[rows]) >= 2 * FEWEST_SOURCES
+    if not enough:
         rows = np.arange(len(codes))
     calibration = fit_calibration(embeddings[rows], codes[rows], seed=seed)
+    calibration = replace(calibration, unseen=enough or unseen is None)
     in_half = np.random.default_rng(seed).permutation(codes.max() + 1)[codes[rows]] % 2 == 0
     fitted, tested = rows[in_half], rows[~in_half]
     if min(_sources_with_pairs(codes[half]) for half in (fitted, tested)) >= FEWEST_SOURCES:

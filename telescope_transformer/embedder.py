@@ -230,7 +230,8 @@ class Embedder:
         return Embedder(
             found.model,
             found.tokenizer,
-            found.calibration or self.calibration,
+            # The calibration of other weights would give wrong probabilities.
+            found.calibration if found.changed else self.calibration,
             name=f"{self.name}, adapted" if found.changed else self.name,
             device=self._device,
             adaptation=found.facts | {"base": self.name},

@@ -80,7 +80,8 @@ def save_checkpoint(
         folder: created if it does not exist.
         model: the model, whose weights and configuration are written.
         tokenizer: its tokenizer.
-        beside: further files by name, such as calibration.json, with their content; None writes no file.
+        beside: further files by name, such as calibration.json, with their content; None removes a file that an
+            earlier checkpoint left.
 
     Raises:
         CheckpointError: if the folder cannot be written.
@@ -92,7 +93,9 @@ def save_checkpoint(
             model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         for name, values in (beside or {}).items():
-            if values is not None:
+            if values is None:
+                (folder / name).unlink(missing_ok=True)
+            else:
                 write_text(folder / name, json.dumps(values, indent=1) + "\n")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot write {folder}: {error}") from error
@@ -108,16 +111,6 @@ def without_bars() -> Iterator[None]:
     finally:
         if shown:
             transformers_logging.enable_progress_bar()
-
-
-def file_beside(model: str | Path | None, file_name: str) -> Path | None:
-    """Path of a file of a checkpoint, such as calibration.json; None if the checkpoint does not have it.
-
-    Raises:
-        CheckpointError, HubError: if there is no such checkpoint.
-    """
-    path = checkpoint_folder(model) / file_name
-    return path if path.is_file() else None
 
 
 def checkpoint_digest(model: str | Path | None) -> str:

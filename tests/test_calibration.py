@@ -86,6 +86,9 @@ def test_probabilities_come_from_sources_that_the_model_has_not_seen(rng: np.ran
     assert honest.pairs < calibrate(embeddings, sources).pairs
     assert honest.knots == fit_calibration(embeddings[~learned], sources[~learned]).knots
     assert honest.expected_calibration_error < 0.05
+    assert honest.unseen
+    # With too few unseen sources all are used, and the calibration says so.
+    assert not calibrate(embeddings, sources, unseen=actor == 0).unseen
 
 
 KNOTS = [(-1.0, 0.0001), (0.5, 0.5), (1.0, 0.9999)]

@@ -318,7 +318,32 @@ def test_a_model_learns_the_telescope_that_it_embeds(model: Embedder, tmp_path: 
     adapted.save(tmp_path / "adapted")
     loaded = telescope_transformer.load(tmp_path / "adapted", device="cpu")
     np.testing.assert_array_equal(loaded.encode(flows), after)
-    assert loaded.calibration == adapted.calibration
+    assert loaded.calibration is not None
+    assert adapted.calibration is not None
+    assert loaded.calibration.to_dict() == adapted.calibration.to_dict()
+
+
+@pytest.mark.parametrize("steps", [5, 0])
+def test_probabilities_are_those_of_the_telescope(model: Embedder, steps: int) -> None:
+    """They are fitted to it even if only 15 of its sources are held out, or none because it is only centred."""
+    flows = simulate(sources=150, records_per_source=30, seed=3)
+    adapted = model.adapt(flows, steps=steps, show_progress=False)
+    assert adapted.calibration is not None
+    assert model.calibration is not None
+    assert adapted.calibration.to_dict() != model.calibration.to_dict()
+    assert adapted.calibration.unseen == (steps == 0)
+
+
+def test_with_too_few_sources_there_is_no_calibration_of_other_weights(model: Embedder, tmp_path: Path) -> None:
+    flows = simulate(sources=14, records_per_source=30, seed=3)
+    centred = model.adapt(flows)
+    assert centred.adaptation is not None
+    assert centred.adaptation["centred"]
+    model.save(tmp_path)
+    centred.save(tmp_path)
+    loaded = telescope_transformer.load(tmp_path)
+    with pytest.raises(CheckpointError, match=r"has no calibration\.json"):
+        loaded.probability(*loaded.encode(flows)[:2])
 
 
 def test_few_sources_only_centre_the_model(model: Embedder, records: list[dict]) -> None:
@@ -326,6 +351,7 @@ def test_few_sources_only_centre_the_model(model: Embedder, records: list[dict])
     assert adapted.adaptation is not None
     assert not adapted.adaptation["adapted"]
     assert "40 are needed" in adapted.adaptation["reason"]
+    assert adapted.calibration == model.calibration, "its weights are unchanged"
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(model: Embedder, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ and do not change the other windows.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer import embedding
 from telescope_transformer.analysis.assignment import Assign, AttractingClusters, by_blocks, join, settle
 from telescope_transformer.analysis.embedding_stage import (
     ARRAY,
@@ -32,10 +31,11 @@ from telescope_transformer.analysis.embedding_stage import (
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.short_windows import place_short_windows
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
-from telescope_transformer.calibration import FILE_NAME, Calibration, calibrate
+from telescope_transformer.calibration import Calibration, calibrate
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
+from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.placement import SMALLEST_CONFIDENCE, Embed
 from telescope_transformer.preparation import EngineSettings, read_heads
 from telescope_transformer.progress import Say
@@ -143,7 +143,11 @@ def _calibration(
     """The calibration on some windows, as they are before they are blended."""
     model = model_of(work)
     unseen = unseen_windows(work, model, sources)[rows]
-    return calibration_for(vectors[rows], sources.take(pa.array(rows)), model, seed, unseen)
+
+    def of_checkpoint() -> Calibration | None:
+        return Calibration.load(checkpoint_folder(model))
+
+    return calibration_for(vectors[rows], sources.take(pa.array(rows)), of_checkpoint, seed, unseen)
 
 
 def _sources_of(sources: pa.ChunkedArray, core: np.ndarray) -> np.ndarray:
@@ -187,7 +191,11 @@ def read_clusters(work: Path) -> Clusters:
 
 
 def calibration_for(
-    embeddings: np.ndarray, sources: pa.ChunkedArray, model: str | None, seed: int, unseen: np.ndarray | None = None
+    embeddings: np.ndarray,
+    sources: pa.ChunkedArray,
+    of_checkpoint: Callable[[], Calibration | None],
+    seed: int,
+    unseen: np.ndarray | None = None,
 ) -> Calibration | None:
     """A calibration fitted to these windows; if they are too few, the checkpoint's, or None if it has none.
 
@@ -197,7 +205,7 @@ def calibration_for(
     Args:
         embeddings: float32 (n, dimensions).
         sources: (n,) source of each window.
-        model: the checkpoint that made the embeddings.
+        of_checkpoint: returns the calibration of the checkpoint that made the embeddings.
         seed: seed of the draws.
         unseen: bool (n,), windows of sources that the model did not learn from; None means all.
     """
@@ -206,8 +214,7 @@ def calibration_for(
     try:
         return calibrate(some, codes, unseen=None if unseen is None else unseen[: len(some)], seed=seed)
     except DatasetError:
-        file = embedding.file_beside(model, FILE_NAME)
-        return Calibration.load(file.parent) if file else None
+        return of_checkpoint()
 
 
 def edge_weights(calibration: Calibration | None, threshold: float | None) -> tuple[float, float]:

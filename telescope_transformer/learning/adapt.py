@@ -22,10 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import FILE_NAME as CALIBRATION
-from telescope_transformer.calibration import Calibration, calibrate
+from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import ADAPTATION_FILE, load_model, one_thread, save_checkpoint
-from telescope_transformer.errors import DatasetError, TrainingError
+from telescope_transformer.errors import TrainingError
 from telescope_transformer.files import write_text
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
 from telescope_transformer.learning.centring import centred
@@ -97,6 +98,11 @@ class AdaptSettings:
         if self.length < 2:
             raise TrainingError(f"length must be at least 2 records, not {self.length}")
 
+    @property
+    def device(self) -> str | None:
+        """Device to embed on; None is the first GPU, or else the CPU."""
+        return "cpu" if self.device_cpu else None
+
 
 @dataclass(frozen=True)
 class Adaptation:
@@ -108,7 +114,8 @@ class Adaptation:
         facts: plain values for the report: `adapted`, `reason` if not adapted, `base`, `sources`, `kept_out`,
             `steps`, `seconds`, and `before` and `after` with AUROCs on the held-out sources.
         kept_out: addresses of the held-out sources.
-        calibration: fitted on the windows of the held-out sources; None if they are too few.
+        calibration: of `model`, fitted to windows of the telescope; None if too few sources have several, or the model
+            is the unchanged base.
     """
 
     model: TelescopeForContrastiveLearning
@@ -160,6 +167,30 @@ def adapt(
     """
     settings = settings or AdaptSettings()
     table = windows.to_table() if isinstance(windows, Windows) else windows
+    found = _chosen(table, base, settings, folder, progress, say)
+    if not found.changed:
+        return found
+    calibration = calibrate_telescope(
+        found.model,
+        found.tokenizer,
+        table,
+        unseen=found.kept_out if found.adapted else None,
+        length=settings.length,
+        seed=settings.seed,
+        device=settings.device,
+    )
+    return replace(found, calibration=calibration)
+
+
+def _chosen(
+    table: pa.Table,
+    base: str | Path | None,
+    settings: AdaptSettings,
+    folder: str | Path | None,
+    progress: bool,
+    say: Say,
+) -> Adaptation:
+    """Train, and choose between the adapted weights and the centred base. The result has no calibration yet."""
     model, tokenizer = load_model(base)
     sources = pc.unique(table["source"])
     kept = sources.filter(pa.array(keep_out(sources, settings.hold_out, settings.seed)))
@@ -187,15 +218,16 @@ def adapt(
     if held_out is None:
         say(f"adapted to {facts['sources']:,} sources in {steps} steps; too few sources were held out to compare")
         return Adaptation(new, new_tokenizer, facts | {"adapted": True}, kept)
-    of_both = held_out.embed(model, tokenizer), held_out.embed(new, new_tokenizer)
-    before, after, upper = held_out.compare(*of_both, seed=settings.seed)
+    of_base = held_out.embed(model, tokenizer, settings.device)
+    of_new = held_out.embed(new, new_tokenizer, settings.device)
+    before, after, upper = held_out.compare(of_base, of_new, seed=settings.seed)
     facts |= {"before": before, "after": after, "adapted": upper >= 0 or settings.always}
     changes = ", ".join(f"{NAMES[name]} {before[name]:.3f} before, {after[name]:.3f} after" for name in after)
     if not facts["adapted"]:
         reason = f"training made it worse on the sources that were held out: {changes}"
         return _only_centred(model, tokenizer, learning, facts | {"reason": reason}, kept, say)
     say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources that were held out: {changes}")
-    return Adaptation(new, new_tokenizer, facts, kept, _calibrated(of_both[1], held_out, settings.seed))
+    return Adaptation(new, new_tokenizer, facts, kept)
 
 
 def _only_centred(
@@ -211,13 +243,6 @@ def _only_centred(
     what = "left as it is" if better is None else "only centred on the telescope"
     say(f"the model is {what}: {facts['reason']}")
     return Adaptation(better or model, tokenizer, facts | {"adapted": False, "centred": better is not None}, kept)
-
-
-def _calibrated(embeddings: np.ndarray, held_out: HeldOut, seed: int) -> Calibration | None:
-    try:
-        return calibrate(embeddings, held_out.sources, seed=seed)
-    except DatasetError:
-        return None
 
 
 def _able_sources(windows: pa.Table, records: int) -> int:

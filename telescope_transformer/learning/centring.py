@@ -47,7 +47,9 @@ def centred(
     layer = adjusted.head.output
     hook = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output.detach().float().cpu()))
     with one_thread():
-        embed_windows(adjusted, tokenizer, long.take(pa.array(np.sort(first)[:MOST_WINDOWS])), progress=False)
+        # The matrices below are on the CPU, and so must be the layer that they change.
+        some = long.take(pa.array(np.sort(first)[:MOST_WINDOWS]))
+        embed_windows(adjusted, tokenizer, some, device="cpu", progress=False)
     hook.remove()
     vectors = torch.cat(outputs).double().numpy()
     mean, covariance = vectors.mean(axis=0), ledoit_wolf(vectors)[0]

@@ -120,9 +120,11 @@ class HeldOut:
         rounded = [{name: round(float(values[0]), 4) for name, values in each.items()} for each in found]
         return rounded[0], rounded[1], upper
 
-    def embed(self, model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer) -> np.ndarray:
+    def embed(
+        self, model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, device: str | None = None
+    ) -> np.ndarray:
         """Embeddings of the windows (n, d)."""
-        return embed_windows(model, tokenizer, self.windows, progress=False)
+        return embed_windows(model, tokenizer, self.windows, device=device, progress=False)
 
     def _figures(self, embeddings: np.ndarray, multiplicities: np.ndarray) -> dict[str, np.ndarray]:
         """AUROCs (1 + replicates,) by name, of the metrics that have enough pairs."""

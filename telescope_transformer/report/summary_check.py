@@ -62,6 +62,7 @@ CALIBRATION = {
     "threshold": "number",
     "expected_calibration_error": OrNull("number"),
     "reliability?": [BIN],
+    "unseen?": "flag",
 }
 ADAPTATION = {
     **{f"{name}?": "count" for name in ("sources", "kept_out")},

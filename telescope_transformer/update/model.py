@@ -5,6 +5,8 @@ An adapted checkpoint is stored in the state itself, so the state is always one 
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +17,10 @@ import pyarrow.compute as pc
 
 from telescope_transformer.analysis import AnalysisSettings, Embedder
 from telescope_transformer.analysis.embedding_stage import MOST_LEARNED
+from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import embed_windows, load_model
 from telescope_transformer.errors import StateError
+from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say
 from telescope_transformer.update.state import State
@@ -69,12 +73,27 @@ class StateModel:
             self._adapted = adaptation, self._load()
         return self._adapted[1](windows)
 
+    def calibration(self) -> Calibration | None:
+        """The calibration of the checkpoint; None if it has none."""
+        if self._given is not None:
+            return None
+        if not self.is_own:
+            return Calibration.load(checkpoint_folder(self._named.model))
+        with self._own_folder() as folder:
+            return Calibration.load(folder)
+
     def _load(self) -> Embed:
+        with self._own_folder() as folder:
+            loaded = load_model(folder)
+        return lambda table: embed_windows(*loaded, table, progress=False)
+
+    @contextmanager
+    def _own_folder(self) -> Iterator[str]:
+        """A temporary folder with the checkpoint that the state holds."""
         with TemporaryDirectory(prefix="telescope-model-") as folder:
             for name, content in self._state.model_files().items():
                 (Path(folder) / _plain_name(name)).write_bytes(content)
-            loaded = load_model(folder)
-        return lambda table: embed_windows(*loaded, table, progress=False)
+            yield folder
 
     def adapt(self, windows: Windows, say: Say, *, only_trained: bool = False) -> bool:
         """Adapt the shipped model to the newest of these windows.

@@ -76,7 +76,7 @@ def fix_settings(
 def _calibration(
     vectors: np.ndarray, sources: pa.ChunkedArray, settings: AnalysisSettings, embed: StateModel
 ) -> Calibration | None:
-    return calibration_for(vectors, sources, settings.model, settings.seed, embed.unseen(sources))
+    return calibration_for(vectors, sources, embed.calibration, settings.seed, embed.unseen(sources))
 
 
 def check_settings(state: State, settings: AnalysisSettings, embed: StateModel) -> None:

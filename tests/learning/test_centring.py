@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.learning import centring
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.learning.centring import FEWEST_WINDOWS, centred
 from telescope_transformer.simulation import simulate
@@ -31,6 +32,20 @@ def test_embeddings_of_another_telescope_leave_their_cone(windows: pa.Table) -> 
     assert spread(after) < 0.1 < spread(before)
     # The given model is unchanged.
     np.testing.assert_array_equal(embed_windows(model, tokenizer, windows, progress=False), before)
+
+
+def test_the_layer_that_is_changed_stays_on_the_cpu(windows: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a GPU, `embed_windows` would otherwise move it there, away from the matrices that it is multiplied with."""
+    model, tokenizer = load_model()
+    devices = []
+
+    def embed(*arguments: object, device: str | None = None, **options: object) -> np.ndarray:
+        devices.append(device)
+        return embed_windows(*arguments, device=device, **options)
+
+    monkeypatch.setattr(centring, "embed_windows", embed)
+    assert centred(model, tokenizer, windows.slice(0, 20)) is not None
+    assert devices == ["cpu"]
 
 
 def test_too_few_windows_are_not_centred(windows: pa.Table) -> None:

@@ -168,6 +168,18 @@ def test_a_threshold_that_was_set_by_hand_is_not_said_to_be_learned(
     assert words in render_report(replace(report_data, solution=solution, calibration=calibration))
 
 
+def test_the_report_says_what_probabilities_are_of_and_how_they_were_tested(report_data: ReportData) -> None:
+    learned = "The model learned from these sources"
+    calibration = {"threshold": 0.5, "expected_calibration_error": 0.02, "reliability": [], "unseen": True}
+    page = render_report(replace(report_data, calibration=calibration))
+    assert "probability that two windows are of one source" in page
+    assert learned not in page
+    assert learned in render_report(replace(report_data, calibration=calibration | {"unseen": False}))
+    without = render_report(replace(report_data, calibration=None))
+    assert "it is not known how likely two windows" in without
+    assert "by hand" not in without
+
+
 def test_windows_that_behave_alike_lie_together_on_the_map(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

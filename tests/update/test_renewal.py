@@ -94,6 +94,23 @@ def other_model() -> tuple:
     return other, tokenizer
 
 
+def test_with_few_windows_the_calibration_is_that_of_the_adapted_model(
+    days: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of the shipped model, whose cosines mean something else."""
+    other, tokenizer = other_model()
+    own = Calibration(KNOTS, 3.0, 0.65)
+
+    def adapt(windows, *, settings, say):
+        facts = {"adapted": False, "centred": True, "hold_out": 0.1, "seed": 0}
+        return learning.Adaptation(other, tokenizer, facts, pa.array([], pa.string()), own)
+
+    monkeypatch.setattr(learning, "adapt", adapt)
+    with State(tmp_path / "state.duckdb") as state:
+        update(state, days[:1], read, SETTINGS)
+        assert (state.settings()["threshold"], state.settings()["scale"]) == (0.65, 3.0)
+
+
 def test_an_adapted_model_is_stored_in_the_state_and_embeds_later_windows(
     days: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
