@@ -102,7 +102,7 @@ def _as_stored(field: str, values: pa.Array, stored: pa.Field) -> pa.Array:
 
 def _packed(values: pa.Array) -> pa.Array:
     """A binary column as fixed-size binary if all its values have the size of an address and some are not text."""
-    found = values.to_pylist()
+    found = [value or None for value in values.to_pylist()]
     present = [value for value in found if value is not None]
     widths = {len(value) for value in present}
     if not present or not widths <= {4, 16} or all(32 <= byte < 127 for value in present for byte in value):

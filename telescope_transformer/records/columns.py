@@ -22,7 +22,8 @@ _UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 # Zones of the clock, even beside places. ECS defines `event.timezone` as the zone of times without one.
 _CLOCK_ZONES = ("eventtimezone", "eventtimezonename", "observertimezone", "observertimezonename")
 _SEPARATORS = re.compile(r"[_\-. @]")
-_NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
+NEEDED_FIELDS = ("timestamp", "src_ip", "protocol", "dst_port")
+"""The fields that each input must have; source ports and destinations may be absent."""
 
 # Names of the two ends of a connection, and of the facts about an end. Columns combine both: `client_port`, `ip_dst`.
 _SOURCES = ("src", "source", "attacker", "client", "remote", "peer", "initiator", "orig")
@@ -192,7 +193,7 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
     """
     resolved = find_columns(names, mapping, file)
     found = {*resolved, *(("dst_port",) if "dst_ip" in resolved else ())}
-    missing = [field for field in _NEEDED_FIELDS if field not in found]
+    missing = [field for field in NEEDED_FIELDS if field not in found]
     if missing:
         raise NotFlowRecords(
             file,

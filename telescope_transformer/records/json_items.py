@@ -19,6 +19,8 @@ _TEXTS = ("log", "message", "@message", "_raw", "MESSAGE", "payload", "line", "v
 """Keys that may hold the record as text: those of Docker, Filebeat, CloudWatch, Splunk, journald, hpfeeds, Loki and
 consumers of Kafka."""
 
+_MAY_WRAP = frozenset((*_WRAPPERS, *_TEXTS, "event"))
+
 _NEXT_OBJECT = re.compile(r"\n[\s,\[]*\{")
 
 
@@ -253,7 +255,7 @@ def objects(item: Item) -> Iterator[Any]:
 
 def unwrapped(record: Any) -> Any:
     """Removes the wrapper that a log store or log shipper has put around a record; other objects stay as they are."""
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or _MAY_WRAP.isdisjoint(record):
         return record
     for name in _WRAPPERS:
         if isinstance(record.get(name), dict) and (name == "_source" or "_index" in record or "preview" in record):

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.records.columns import ONE_PROTOCOL
+from telescope_transformer.records.columns import NEEDED_FIELDS, ONE_PROTOCOL
 from telescope_transformer.records.context import NOTE, Format, ReadContext
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_items import (
@@ -35,7 +35,6 @@ from telescope_transformer.records.rejects import escaped, rejects_table
 from telescope_transformer.records.validation import Chunk, Validator
 
 BLOCK_BYTES = 4 << 20
-_REQUIRED = ("timestamp", "src_ip", "protocol", "dst_port")
 _NO_TEXT = "a value holds half of a surrogate pair, which is not a character"
 _LONGEST_LISTING = 500
 """Most characters of an object's names in a message."""
@@ -232,7 +231,7 @@ class _Reading:
         absent = [field for field in raw if raw[field].null_count == len(batch.rows)]
         found = self._with_zones({field: column for field, column in raw.items() if field not in absent})
         found |= fields_of_partitions(self.file, found, len(batch.rows))
-        raw = {field: raw[field] for field in absent if field in _REQUIRED} | found
+        raw = {field: raw[field] for field in absent if field in NEEDED_FIELDS} | found
         if "protocol" in absent and "protocol" not in found:
             self.context.note(f"the records give no protocol: {ONE_PROTOCOL}", self.file.name)
         if "dst_ip" not in raw:

@@ -5,7 +5,8 @@
 _NULLS = r"""
 - -- (empty) (null) (none) <na> <null> <nil> <none> #n/a #na n/a n.a. na nan -nan nat nil none null undefined \n
 1.#ind -1.#ind 1.#qnan -1.#qnan
-unknown (unknown) <unknown> missing unset undef void (none) (nil) none. nil. (undefined) (blank) <empty> [null] {}  []
+unknown (unknown) <unknown> missing unset undef void (none) (nil) none. nil. (undefined) (blank) <empty> empty
+<unset> (unset) [null] {}  []
 #value! #ref! #div/0! #name? #null! #num! #error!
 """
 NULL_TEXTS = frozenset((*_NULLS.split(), "not available", "not applicable", "no value"))

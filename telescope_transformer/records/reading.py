@@ -5,6 +5,7 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -302,7 +303,8 @@ def scan_records(
 
 
 def _prefixes(given: Any) -> Sequence[str]:
-    if isinstance(given, Iterable) and not isinstance(given, str):
+    # A network of `ipaddress` is an iterable over its addresses.
+    if isinstance(given, Iterable) and not isinstance(given, (str, IPv4Network, IPv6Network)):
         return list(given)
     return [] if given is None else [given]
 

@@ -106,10 +106,7 @@ _BUILT_IN = (
 
 # Text that holds flow records in a form that is not supported, and what to do about it.
 _REFUSED = (
-    (
-        re.compile(rb'[^#\n]*\bid\.orig_h"?[,;|\t][^\n]*\b(?:query|note|analyzer|facility)\b'),
-        "a log of Zeek as CSV, but not of connections",
-    ),
+    (zeek.OTHER_LOG, "a log of Zeek as CSV, but not of connections"),
     (re.compile(rb"\s*Flow Record:\s*\n"), "nfdump's raw text; export it with TZ=UTC nfdump -r FILE -o csv"),
     (
         re.compile(rb"\s*\[\*\*\] \[\d+:\d+:\d+\]"),

@@ -33,7 +33,7 @@ def hashed_address(name: str, attempt: int = 0) -> int:
 
 
 def is_sensor_name(text: str) -> bool:
-    """Whether `text` is a plausible name, and neither a missing value nor a misspelt address."""
+    """Whether `text` is a plausible name, and neither a missing value, a truth value nor a misspelt address."""
     return (
         0 < len(text) <= _LONGEST_NAME
         and text.isprintable()
@@ -41,6 +41,7 @@ def is_sensor_name(text: str) -> bool:
         and "/" not in text
         and any(character.isalpha() for character in text)
         and not is_null(text)
+        and text.lower() not in ("true", "false")
         and not _MISSPELT_ADDRESS.fullmatch(text)
     )
 

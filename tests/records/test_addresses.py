@@ -112,7 +112,15 @@ def test_sensor_names_that_hash_alike_are_kept_apart(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("sensor-1", True), ("cafe", True), ("300.1.2.3", False), ("::x", False), ("a\nb", False), ("x" * 300, False)],
+    [
+        ("sensor-1", True),
+        ("cafe", True),
+        ("300.1.2.3", False),
+        ("::x", False),
+        ("a\nb", False),
+        ("x" * 300, False),
+        ("True", False),
+    ],
 )
 def test_a_misspelt_address_is_not_taken_for_a_sensor_name(text: str, expected: bool) -> None:
     assert is_sensor_name(text) is expected

@@ -538,3 +538,16 @@ def test_sequence_numbers_of_tshark_are_not_those_relative_to_the_connection(tmp
     path = tmp_path / "packets.json"
     path.write_text(json.dumps([{"_source": {"layers": {"frame.time_epoch": str(SECOND), "ip": ip, "tcp": tcp}}}]))
     assert read_records(path).table["tcp_seq"].to_pylist() == [7]
+
+
+def test_of_two_missing_values_the_better_place_counts(tmp_path: Path) -> None:
+    record = {
+        "timestamp": "2016-07-21T17:50:56Z",
+        "src_ip": "-",
+        "source": {"ip": "N/A"},
+        "proto": "tcp",
+        "dst_port": 1,
+    }
+    (tmp_path / "a.json").write_text(json_lines(record))
+    records = read_records(tmp_path / "a.json")
+    assert [(reject["field"], reject["value"]) for reject in records.rejects.to_pylist()] == [("src_ip", "-")]

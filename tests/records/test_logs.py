@@ -78,6 +78,25 @@ def test_a_zeek_log_of_another_kind_is_refused(tmp_path: Path) -> None:
         read_records([write(tmp_path, zeek_text([ZEEK_ROW[:6]], ZEEK_FIELDS[:6]))])
 
 
+@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("start", ["", "#fields\t"])
+@pytest.mark.parametrize(
+    "names", ["id.orig_h id.orig_p id.resp_h id.resp_p", "id_orig_h id_orig_p id_resp_h id_resp_p"]
+)
+def test_a_table_with_the_columns_of_dns_log_is_not_of_connections(
+    tmp_path: Path, names: str, start: str, separator: str
+) -> None:
+    if start and separator == ",":
+        start = "#separator ,\n#fields,"
+    columns = ["ts", *names.split(), "proto", "query"]
+    row = ["1.5", "192.0.2.1", "4000", "198.51.100.1", "53", "udp", "x"]
+    text = start + "\n".join(map(separator.join, [columns, row]))
+    with pytest.raises(InputError, match="not of connections"):
+        read_records([write(tmp_path, text)])
+    enriched = start + "\n".join(map(separator.join, [[*columns, "conn_state"], [*row, "S0"]]))
+    assert read_records([write(tmp_path, enriched)]).counts == (1, 1, 0, 0)
+
+
 def zeek_json(**changes: Any) -> dict[str, Any]:
     values: list[Any] = [1_700_000_000.25, "C1", "192.0.2.1", 40_000, "198.51.100.1", 80, "tcp", 2, 80]
     return dict(zip(ZEEK_FIELDS, values, strict=True)) | changes

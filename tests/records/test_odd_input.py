@@ -9,6 +9,7 @@ import sys
 import tracemalloc
 import zlib
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,12 @@ def test_hive_partitions_are_columns_for_folders_globs_and_sub_folders(tmp_path:
 def test_a_string_is_one_input_and_one_prefix_and_not_its_letters(tmp_path: Path) -> None:
     (tmp_path / "aa").write_text(HEADER + GOOD)
     assert read_records(str(tmp_path / "aa"), telescope="198.51.100.0/24").counts == (1, 1, 0, 0)
+
+
+def test_a_network_is_one_prefix_and_not_its_addresses(tmp_path: Path) -> None:
+    (tmp_path / "aa").write_text(HEADER + GOOD)
+    # Its addresses would take years to list.
+    assert read_records(tmp_path / "aa", telescope=ip_network("2001:db8::/32")).counts == (0, 0, 0, 1)
 
 
 # Folders as people have them

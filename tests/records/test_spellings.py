@@ -111,7 +111,7 @@ def test_every_spelling_of_a_missing_value_is_missing() -> None:
     words = (
         r"NULL null None NaN nan \N N/A n/a - -- (empty) <null> undefined nil #N/A unknown Unknown (none) missing {}"
     )
-    assert all(is_null(word) for word in [*words.split(), "", "Not Available", '"NULL"'])
+    assert all(is_null(word) for word in [*words.split(), "", "empty", "<unset>", "Not Available", '"NULL"'])
     assert not any(is_null(word) for word in ["hp-1", "0", "none-1", "any", "no"])
 
 

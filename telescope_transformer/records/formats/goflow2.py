@@ -43,7 +43,7 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a flow, with the number of the ICMP type."""
     found = by_alias(record)
     types = _TYPES.get(protocol_number(str(record.get("proto"))) or 0)
-    if found is None or types is None or found["icmp_type"] is not None:
+    if found is None or types is None or found.get("icmp_type") is not None:
         return found
     if str(found["dst_port"]) != "0":
         # NetFlow has type and code in the port.

@@ -1,23 +1,45 @@
 """JSON of any program. Fields are found by common names, nested or with dots (`source.ip`), or by a mapping."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from telescope_transformer.records.columns import ALIASES, DEEPEST, is_clock_zone, meanings, says_place
+from telescope_transformer.records.columns import DEEPEST, NEEDED_FIELDS, is_clock_zone, meanings, says_place
 from telescope_transformer.records.json_records import PLACE, ZONE, Dialect
 from telescope_transformer.records.nulls import is_null
 
 _PRESENT = ("timestamp", "src_ip")
-_WORST = DEEPEST + 1
-"""More names than are ever dropped: a missing value counts only if no other place has the field."""
 
 
 class _Found(NamedTuple):
-    """A value for a field. The value with the fewest `dropped` names counts, then the one with the lowest `rank`."""
+    """A value for a field. The value with the fewest `dropped` names counts, then the one with the lowest `rank`.
+
+    A value that means a missing one counts only if no other place has the field.
+    """
 
     dropped: int
     rank: int
     value: Any
+
+    def order(self) -> tuple[bool, int, int]:
+        """Of several values of a field, the one with the lowest order counts."""
+        return isinstance(self.value, str) and is_null(self.value), self.dropped, self.rank
+
+
+class _Said(NamedTuple):
+    """What the path of a value says: the fields that it may mean (see `meanings`), and whether it is about a place."""
+
+    meanings: list[tuple[str, int, int]]
+    is_of_place: bool
+
+
+@lru_cache(maxsize=1 << 14)
+def _said(path: str) -> _Said:
+    found = [
+        (ZONE if field == "timezone" and not is_clock_zone(path) else field, dropped, rank)
+        for field, dropped, rank in meanings(path)
+    ]
+    return _Said(found, says_place(path))
 
 
 def _leaves(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -71,27 +93,26 @@ def by_alias(record: Mapping[str, Any]) -> dict[str, Any] | None:
     if _of_another_log(record):
         return None
     best: dict[str, _Found] = {}
-    place = False
+    is_of_place = False
     for path, value in _leaves(record):
-        place = place or says_place(path)
-        for meant, dropped, rank in meanings(path):
-            field = ZONE if meant == "timezone" and not is_clock_zone(path) else meant
-            if value is None and field == "dst_ip":
-                # A destination of null counts as a missing value, but a file may have no destination at all.
-                _keep_better(best, field, _Found(_WORST, 0, ""))
-            elif isinstance(value, str) and is_null(value):
-                _keep_better(best, field, _Found(_WORST, 0, value))
-            elif value is not None:
+        said = _said(path)
+        is_of_place |= said.is_of_place
+        for field, dropped, rank in said.meanings:
+            if value is not None:
                 _keep_better(best, field, _Found(dropped, rank, value))
-    fields = {field: best[field].value if field in best else None for field in (*ALIASES, ZONE)}
-    fields[PLACE] = place or None
+            elif field == "dst_ip":
+                # A destination of null counts as a missing value, but a file may have no destination at all.
+                _keep_better(best, field, _Found(dropped, rank, ""))
+    fields = dict.fromkeys(NEEDED_FIELDS) | {field: found.value for field, found in best.items()}
+    if is_of_place:
+        fields[PLACE] = True
     if any(fields[field] in (None, "") for field in _PRESENT):
         return None
     transport = _transport_of_honeypot(record)
     if transport is not None:
         fields["protocol"] = fields["protocol"] or transport
         # Some honeypots log no source port, but a file of all honeypots has the column.
-        fields["src_port"] = "0" if fields["src_port"] in (None, "") else fields["src_port"]
+        fields["src_port"] = "0" if fields.get("src_port") in (None, "") else fields["src_port"]
     return fields
 
 
@@ -120,9 +141,9 @@ def _transport_of_honeypot(record: Mapping[str, Any]) -> str | None:
 
 def _keep_better(best: dict[str, _Found], field: str, found: _Found) -> None:
     known = best.get(field)
-    if known is None or found[:2] < known[:2]:
+    if known is None or found.order() < known.order():
         best[field] = found
-    elif found[:2] == known[:2] and found.value != known.value:
+    elif found.order() == known.order() and found.value != known.value:
         # Equally good values differ, such as those of an outer and an inner packet, so neither is taken.
         best[field] = found._replace(value=None)
 

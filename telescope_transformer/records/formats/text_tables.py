@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.records.columns import NEEDED_FIELDS
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.delimited import Layout, Table, find_header, first_lines, text_rows
@@ -19,7 +20,6 @@ from telescope_transformer.records.splitting import BLANKS
 from telescope_transformer.records.validation import Chunk, Validator
 
 Raw = dict[str, pa.Array]
-_NEEDED = ("timestamp", "src_ip", "protocol", "dst_port")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ class TextTable:
             raise NotFlowRecords(name, f"not a table of {self.name}")
         resolved = self.resolved(names)
         missing = [
-            "/".join(self.columns[field]) for field in _NEEDED if field not in resolved and field not in self.constants
+            "/".join(self.columns[field])
+            for field in NEEDED_FIELDS
+            if field not in resolved and field not in self.constants
         ]
         if missing:
             raise NotFlowRecords(name, f"a table of {self.name} without the column {', '.join(missing)}")

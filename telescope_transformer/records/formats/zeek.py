@@ -47,6 +47,14 @@ _NEEDED = ("timestamp", "src_ip", "src_port", "dst_ip", "dst_port", "protocol")
 # The labelled logs of the IoT-23 data set put three spaces, not tabs, between their last three columns.
 _JOINED = "   "
 _ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
+# Fields that only conn.log has, not the logs of protocols, notices and files.
+_OF_CONNECTIONS = ("conn_state", "orig_pkts", "orig_ip_bytes", "orig_bytes", "missed_bytes", "local_orig", "history")
+OTHER_LOG = re.compile(
+    rb'(?![^\n]*\b(?:%s)\b)[^#\n]*\bid[._]orig_h"?[,;|\t][^\n]*\b(?:query|note|analyzer|facility)\b'
+    % "|".join(_OF_CONNECTIONS).encode()
+)
+"""The names of the columns of dns.log, notice.log, dpd.log or syslog.log. Zeek's other logs have no protocol."""
+
 _FIRST_LINE = re.compile(rb"#(?:separator |(?:set_separator|empty_field|unset_field|path|open|fields)\t)")
 _HEADER_LINE = re.compile(rb"^[\t ]*#.*$", re.MULTILINE)
 
@@ -82,7 +90,8 @@ class _Section:
 
     def _describe(self, names: list[str]) -> None:
         file = self._file.name
-        path = self._entries.get("path", "conn")
+        guessed = "another kind" if OTHER_LOG.match("\t".join(names).encode()) else "conn"
+        path = self._entries.get("path", guessed)
         self.resolved = _resolved(names)
         missing = [_COLUMNS[field] for field in _NEEDED if field not in self.resolved]
         if path != "conn":
@@ -206,9 +215,6 @@ CSV_FORMAT = table_format(
         complete=_completed,
     )
 )
-
-# Fields that only conn.log has, not the logs of protocols, notices and files.
-_OF_CONNECTIONS = ("conn_state", "orig_pkts", "orig_ip_bytes", "orig_bytes", "missed_bytes", "local_orig", "history")
 
 
 def _row(record: Mapping[str, Any]) -> Mapping[str, Any]:
