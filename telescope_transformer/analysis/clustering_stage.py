@@ -36,6 +36,7 @@ from telescope_transformer.correlation_clustering import CorrelationClustering, 
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.hub import checkpoint_folder
+from telescope_transformer.memory import release_memory
 from telescope_transformer.placement import SMALLEST_CONFIDENCE, Embed
 from telescope_transformer.preparation import EngineSettings, read_heads
 from telescope_transformer.progress import Say
@@ -101,6 +102,8 @@ def _write_clusters(
     if not len(core):
         core = np.arange(len(vectors))
     calibration = _calibration(work, vectors, heads["source"], core[:MOST_CALIBRATED], settings.seed)
+    # Here and in the report, the freed memory would add to the peak of the next step.
+    release_memory()
     threshold, scale = edge_weights(calibration, settings.threshold)
     blend_by_source(vectors, _sources_of(heads["source"], core))
     with _assigners(work, vectors, len(core), engine) as assign:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.calibration import Calibration
+from telescope_transformer.memory import release_memory
 from telescope_transformer.report import Days, ReportData, write_report
 from telescope_transformer.report.notebook import cluster_frame, first_screen_html, frame, one_line
 
@@ -77,6 +78,8 @@ class Analysis:
         }
         (folder / "clusters.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
         (folder / "sensors.json").write_text(json.dumps(self.sensors, indent=1) + "\n", encoding="utf-8")
+        # Writing the tables frees memory that would add to the peak of drawing the map.
+        release_memory()
         write_report(folder / "report.html", self.report_data())
         return folder / "report.html"
 

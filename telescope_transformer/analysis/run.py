@@ -34,6 +34,7 @@ from telescope_transformer.errors import DatasetError
 from telescope_transformer.fields import DAY
 from telescope_transformer.files import file_digest, text_digest
 from telescope_transformer.labels import read_owners
+from telescope_transformer.memory import release_memory
 from telescope_transformer.preparation import (
     EngineSettings,
     Manifest,
@@ -193,6 +194,7 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
     say("describing the clusters")
     owners = read_owners(settings.networks)
     counted_records = count_records(folder, table, manifest.sensors, owners, _drawn_span(heads, manifest))
+    release_memory()
     profiles = counted_records.profiles
     complete_profiles(profiles, table, vectors)
     explain(profiles, table, counted_records, folder, embed, settings)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DistributedType
 from torch import nn
-from transformers import BatchEncoding, get_scheduler
+from transformers import BatchEncoding
 
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.learning.arguments import TrainingArguments
@@ -106,6 +106,9 @@ class Trainer:
             weight_decay=arguments.weight_decay,
             fused=True,
         )
+        # Imported here because transformers then imports peft, if that is installed, which takes 15 MB.
+        from transformers import get_scheduler
+
         self.scheduler = get_scheduler(
             {"constant": "constant_with_warmup"}.get(arguments.schedule, arguments.schedule),
             optimizer,
