@@ -1,6 +1,7 @@
 """Compute embeddings of windows, in batches of similar length so that there is little padding."""
 
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,10 @@ from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.reader import files_of
 from telescope_transformer.progress import progress_bar
 
+# oneDNN keeps the code that it compiles for each shape of a tensor, by default for the last 1,024 shapes. These small
+# blocks lie between the freed tensors of earlier batches, whose memory can then not be used again: an analysis takes
+# 60 MB more. Four are enough for one batch, and compiling takes little time. Read when oneDNN is first used.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4")
 # Records per batch, including padding. They fit into the caches of a core.
 BATCH_RECORDS = 4_096
 # Largest number of batches that a processor computes at a time. Each takes some 40 MB.

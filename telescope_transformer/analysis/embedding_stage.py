@@ -16,6 +16,7 @@ from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_
 from telescope_transformer.embedding import ADAPTATION_FILE
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
+from telescope_transformer.memory import release_memory
 from telescope_transformer.placement import Embed
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.manifest import MANIFEST
@@ -46,7 +47,10 @@ class Embedder:
         if self._embed is None:
             model, tokenizer = embedding.load_model(self.model)
             self._embed = lambda table: embedding.embed_windows(model, tokenizer, table, progress=False)
-        return self._embed(windows)
+        vectors = self._embed(windows)
+        # The freed tensors of the batches would otherwise stay until the peak of a later stage.
+        release_memory()
+        return vectors
 
     @property
     def digest(self) -> str:

@@ -1,16 +1,17 @@
 """Positions of the windows on the map: neighbours in the embedding are neighbours in the plane."""
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.similarity import row_blocks
 
-# Our choices, for a map that is drawn in seconds: windows that t-SNE places (its time grows with their number), its
-# iterations, and the number of nearest landmarks that place any other window.
-LANDMARKS, ITERATIONS, NEIGHBOURS = 1500, 500, 4
+# Our choices, for a map that is drawn in seconds: windows that t-SNE places (its time grows with their number), and the
+# number of nearest landmarks that place any other window.
+LANDMARKS, NEIGHBOURS = 1500, 4
+# With the usual angle of 0.5 and 500 iterations, the map takes half as long again. The trustworthiness of its
+# neighbours, on 1,500 windows of a simulated telescope, is 0.997 with either.
+ITERATIONS, ANGLE = 400, 0.8
 # Standard deviation of the noise that keeps equal windows apart: four pixels of a map of 1,000.
 NOISE = 0.004
 
@@ -37,6 +38,10 @@ def map_layout(embeddings: np.ndarray) -> np.ndarray:
 
 def _plane(vectors: np.ndarray) -> np.ndarray:
     """Run t-SNE into the unit square, starting from the two main axes."""
+    # Imported here because they take 20 MB, which the stages before the report do not need.
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     if float(vectors.var(axis=0).sum()) < 1e-12:
         return np.full((len(vectors), 2), 0.5)
     components = min(50, *vectors.shape)
@@ -44,7 +49,7 @@ def _plane(vectors: np.ndarray) -> np.ndarray:
     # Windows that are exactly equal make t-SNE's distances degenerate.
     reduced += np.random.default_rng(0).normal(scale=1e-4 * reduced.std(), size=reduced.shape)
     perplexity = min(30.0, (len(vectors) - 1) / 3)
-    tsne = TSNE(perplexity=perplexity, init="pca", max_iter=ITERATIONS, random_state=0)
+    tsne = TSNE(perplexity=perplexity, init="pca", angle=ANGLE, max_iter=ITERATIONS, random_state=0)
     # Each iteration is so short that threads mostly wait. Two threads save a quarter of the time on an idle machine,
     # but take six times as long if other programs use the processor.
     with threadpool_limits(1):
