@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.files import file_digest, replacing, write_text
 from telescope_transformer.hub import SHIPPED_CHECKPOINT, checkpoint_folder, load_pretrained
-from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.reader import files_of
 from telescope_transformer.progress import progress_bar
@@ -60,17 +60,32 @@ def load_model(
         HubError: if a Hub id cannot be downloaded.
     """
     folder = checkpoint_folder(model)
-    with without_bars():
-        loaded = load_pretrained(TelescopeForContrastiveLearning, folder, dtype=torch.float32)
-        tokenizer = load_pretrained(FlowTokenizer, folder)
+    loaded, _ = load_network(folder)
+    tokenizer = load_pretrained(FlowTokenizer, folder)
     if tokenizer.fields != loaded.config.fields:
         raise CheckpointError(
             f"{folder}: the tokenizer has the fields {tokenizer.fields}, but the model reads {loaded.config.fields}"
         )
+    return loaded, tokenizer
+
+
+def load_network(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearning, WindowEncoder]:
+    """Load a model in evaluation mode, and what encodes windows for it, without the vocabulary of its tokenizer.
+
+    Args:
+        model: as for `hub.checkpoint_folder`.
+
+    Raises:
+        CheckpointError: if it is missing, damaged or of another architecture, or if a weight is not a finite number.
+        HubError: if a Hub id cannot be downloaded.
+    """
+    folder = checkpoint_folder(model)
+    with without_bars():
+        loaded = load_pretrained(TelescopeForContrastiveLearning, folder, dtype=torch.float32)
     odd = [name for name, weights in loaded.state_dict().items() if not torch.isfinite(weights).all()]
     if odd:
         raise CheckpointError(f"{folder}: the weights {odd[0]} hold values that are not finite numbers")
-    return loaded.eval(), tokenizer
+    return loaded.eval(), WindowEncoder(loaded.config.fields)
 
 
 def save_checkpoint(
@@ -157,7 +172,7 @@ def _computes_half(device: torch.device, dtype: torch.dtype) -> bool:
 
 def embed_windows(
     model: TelescopeForContrastiveLearning,
-    tokenizer: FlowTokenizer,
+    encoder: WindowEncoder,
     windows: pa.Table,
     *,
     batch_records: int = BATCH_RECORDS,
@@ -168,6 +183,8 @@ def embed_windows(
     """Embed a table of windows.
 
     Args:
+        model: the model.
+        encoder: encodes windows for it: a `WindowEncoder` of its fields, or its tokenizer.
         windows: a row per window, as `windows.cut_windows` returns it.
         batch_records: records per batch, including padding.
         device: device that the model runs on; None is the first GPU, or else the CPU.
@@ -186,11 +203,11 @@ def embed_windows(
     with progress_bar(total=windows.num_rows, unit="window", description="embedding", show=progress) as bar:
         for begin in range(0, windows.num_rows, CHUNK_WINDOWS):
             try:
-                encoded = tokenizer.encode_windows(windows.slice(begin, CHUNK_WINDOWS))
+                encoded = encoder.encode_windows(windows.slice(begin, CHUNK_WINDOWS))
             except ValueError as error:
                 raise InputError(f"windows {begin} and later: {error}") from error
             found = embed_encoded(
-                model, tokenizer, encoded, batch_records=batch_records, device=device, dtype=dtype, bar=bar
+                model, encoder, encoded, batch_records=batch_records, device=device, dtype=dtype, bar=bar
             )
             embeddings[begin : begin + len(found)] = found
     return embeddings
@@ -198,7 +215,7 @@ def embed_windows(
 
 def embed_encoded(
     model: TelescopeForContrastiveLearning,
-    tokenizer: FlowTokenizer,
+    encoder: WindowEncoder,
     encoded: Mapping[str, np.ndarray],
     *,
     batch_records: int = BATCH_RECORDS,
@@ -206,12 +223,12 @@ def embed_encoded(
     dtype: torch.dtype = torch.float32,
     bar: Any = None,
 ) -> np.ndarray:
-    """Embed windows that the tokenizer has encoded.
+    """Embed windows that an encoder has encoded.
 
     Args:
         model: its training mode is restored; it stays on `device`.
-        tokenizer: pads the batches.
-        encoded: flat arrays and `offsets`, as `FlowTokenizer.encode_windows` returns them.
+        encoder: pads the batches.
+        encoded: flat arrays and `offsets`, as `WindowEncoder.encode_windows` returns them.
         batch_records: as for `embed_windows`.
         device: as for `embed_windows`.
         dtype: as for `embed_windows`.
@@ -233,7 +250,7 @@ def embed_encoded(
     embeddings = np.empty((len(lengths), model.config.projection_size), dtype=np.float32)
 
     def embed(rows: np.ndarray) -> np.ndarray:
-        batch = tokenizer.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
+        batch = encoder.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
         with torch.inference_mode(), torch.autocast(device.type, half or torch.bfloat16, enabled=half is not None):
             output = model(**batch, return_dict=True).embeddings
         return output.float().cpu().numpy()
@@ -334,7 +351,7 @@ def embeddings_table(windows: pa.Table, embeddings: np.ndarray) -> pa.Table:
 
 def embed_files(
     model: TelescopeForContrastiveLearning,
-    tokenizer: FlowTokenizer,
+    encoder: WindowEncoder,
     source: str | Path,
     output: str | Path,
     *,
@@ -368,8 +385,8 @@ def embed_files(
         )
         writer: pq.ParquetWriter | None = None
         for path in paths:
-            for windows in _read_windows(path, tokenizer):
-                values = embed_windows(model, tokenizer, windows, device=device, dtype=dtype, progress=False)
+            for windows in _read_windows(path, encoder):
+                values = embed_windows(model, encoder, windows, device=device, dtype=dtype, progress=False)
                 table = embeddings_table(windows, values)
                 if writer is None:
                     writer = open_files.enter_context(pq.ParquetWriter(partial, table.schema, compression="zstd"))
@@ -396,10 +413,10 @@ def _open_windows(path: Path) -> pq.ParquetFile:
     return file
 
 
-def _read_windows(path: Path, tokenizer: FlowTokenizer) -> Iterator[pa.Table]:
+def _read_windows(path: Path, encoder: WindowEncoder) -> Iterator[pa.Table]:
     """Read the needed columns of a file of windows in blocks."""
     file = _open_windows(path)
-    spelt = {"dst_ip" if name.startswith("dst_octet_") else name for name in tokenizer.fields}
+    spelt = {"dst_ip" if name.startswith("dst_octet_") else name for name in encoder.fields}
     wanted = {*KEPT_COLUMNS, "timestamp", *spelt}
     columns = [name for name in file.schema_arrow.names if name in wanted]
     try:

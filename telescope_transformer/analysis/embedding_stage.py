@@ -45,8 +45,8 @@ class Embedder:
 
     def __call__(self, windows: pa.Table) -> np.ndarray:
         if self._embed is None:
-            model, tokenizer = embedding.load_model(self.model)
-            self._embed = lambda table: embedding.embed_windows(model, tokenizer, table, progress=False)
+            loaded = embedding.load_network(self.model)
+            self._embed = lambda table: embedding.embed_windows(*loaded, table, progress=False)
         vectors = self._embed(windows)
         # The freed tensors of the batches would otherwise stay until the peak of a later stage.
         release_memory()

@@ -5,6 +5,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, TelescopeConfig
 from .contrastive_loss import nt_xent_loss
+from .encoding_telescope import WindowEncoder
 from .modeling_telescope import TelescopeForContrastiveLearning, TelescopeModel, TelescopePreTrainedModel
 from .pipeline_telescope import TASK, FlowEmbeddingPipeline
 from .tokenization_telescope import FlowTokenizer
@@ -25,5 +26,6 @@ __all__ = [
     "TelescopeForContrastiveLearning",
     "TelescopeModel",
     "TelescopePreTrainedModel",
+    "WindowEncoder",
     "nt_xent_loss",
 ]

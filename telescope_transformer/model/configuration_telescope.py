@@ -7,7 +7,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 # Ids: [PAD] is 0, [UNK] is 1, and the values of the fields follow.
-PAD_TOKEN_ID = 0
+PAD_TOKEN_ID, UNK_TOKEN_ID = 0, 1
 FIRST_FIELD_ID = 2
 
 # Increased when old code would misread new checkpoints, or new code old ones. Format 4 has a single encoder.

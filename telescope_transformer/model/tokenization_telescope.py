@@ -6,35 +6,28 @@ library. The words of a field have a contiguous range of ids, so a column of num
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 
 from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, FIRST_FIELD_ID, field_offsets
+from .encoding_telescope import WindowEncoder
 from .flow_fields import (
     MISSING,
     as_sequences,
     as_table,
     check_names,
-    column_numbers,
-    column_values,
     field_value,
-    flatten_windows,
     is_sequence,
     records_of,
-    seconds_between,
     seconds_of_records,
     seconds_of_table,
 )
 from .sharing_telescope import SharedWithCode
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 PAD_TOKEN, UNK_TOKEN = "[PAD]", "[UNK]"
 # The default `max_position_embeddings` of the model.
@@ -91,7 +84,7 @@ def _check_new(vocab: Mapping[str, int] | None, options: Mapping[str, Any]) -> N
         raise TypeError(f"FlowTokenizer has no option {unknown[0]!r}")
 
 
-class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[misc]
+class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # type: ignore[misc]
     """Tokenizer of flow records.
 
     Args:
@@ -126,7 +119,8 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
             kwargs["tokenizer_object"] = backend
         kwargs.setdefault("model_max_length", MODEL_MAX_LENGTH)
         # The ids of both tokens are part of the format, so a tokenizer_config.json cannot change them.
-        super().__init__(**kwargs | {"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN})
+        # Not the `__init__` of `WindowEncoder`, because the vocabulary says which fields there are.
+        PreTrainedTokenizerFast.__init__(self, **kwargs | {"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN})
         self.field_offsets = read_field_offsets(self.backend_tokenizer)
 
     @classmethod
@@ -138,11 +132,6 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
             if isinstance(error.__context__, FileNotFoundError):
                 raise error.__context__ from None
             raise
-
-    @property
-    def fields(self) -> list[str]:
-        """The fields of a token, in order."""
-        return list(self.field_offsets)
 
     def __call__(  # type: ignore[override]
         self,
@@ -219,38 +208,6 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
         values = ((name, field_value(record, name)) for record in records for name in self.fields)
         return " ".join(UNK_TOKEN if value == MISSING else f"{name}:{value}" for name, value in values)
 
-    def encode_columns(self, table: "pa.Table") -> np.ndarray:
-        """Ids (n, fields) int32 of n records in columns: each value plus the first id of its field."""
-        ids = np.full((table.num_rows, len(self.fields)), self.unk_token_id, dtype=np.int32)
-        numbers: dict[str, pa.ChunkedArray] = {}
-        for index, (name, offset) in enumerate(self.field_offsets.items()):
-            column = "dst_ip" if name.startswith("dst_octet_") else name
-            if column not in table.column_names:
-                continue
-            if column not in numbers:
-                numbers[column] = column_numbers(table[column], name)
-            values = column_values(numbers[column], name)
-            if values.dtype.kind == "u":
-                np.add(values, offset, out=ids[:, index], dtype=np.int32, casting="unsafe")
-            else:
-                ids[:, index] = np.where(values == MISSING, self.unk_token_id, values + offset)
-        return ids
-
-    def encode_windows(self, windows: "pa.Table") -> dict[str, np.ndarray]:
-        """Encode a table of windows (a row per window, a list column per field) without a Python object per record.
-
-        Returns:
-            `input_ids` int32 (total records, fields), `inter_arrival` float32 (total records,), 0 for the first
-            record of each window, and `offsets` int64 (windows + 1,).
-        """
-        offsets, flat = flatten_windows(windows)
-        times = flat["timestamp"].to_numpy()
-        return {
-            "input_ids": self.encode_columns(flat),
-            "inter_arrival": seconds_between(times, offsets),
-            "offsets": offsets,
-        }
-
     def pad(  # type: ignore[override]
         self,
         encoded_inputs: Any,
@@ -289,32 +246,6 @@ class FlowTokenizer(SharedWithCode, PreTrainedTokenizerFast):  # type: ignore[mi
             for name in ("input_ids", "inter_arrival"):
                 batch[name][row, begins[row] : begins[row] + lengths[row]] = sequence[name]
         return BatchEncoding(batch, tensor_type=return_tensors)
-
-    def collate(self, encoded: Mapping[str, np.ndarray], starts: np.ndarray, lengths: np.ndarray) -> BatchEncoding:
-        """Padded tensors of runs of records.
-
-        Args:
-            encoded: the result of `encode_windows`.
-            starts: (B,) first record of each run.
-            lengths: (B,) number of records of each run, at least one.
-
-        Returns:
-            `input_ids` (B, T, fields) and `inter_arrival` (B, T). Also `attention_mask` (B, T), but only if the
-            lengths differ, because the model is faster without a mask.
-        """
-        place = np.arange(int(np.max(lengths, initial=0)))
-        real = place < np.asarray(lengths)[:, None]  # (B, T)
-        rows = np.where(real, np.asarray(starts)[:, None] + place, 0)
-        ids = np.where(real[..., None], encoded["input_ids"][rows], self.pad_token_id)
-        # The first record of a run has no inter-arrival time, wherever the run was cut.
-        seconds = np.where(real & (place > 0), encoded["inter_arrival"][rows], 0)
-        batch = {
-            "input_ids": torch.from_numpy(ids.astype(np.int64)),
-            "inter_arrival": torch.from_numpy(seconds.astype(np.float32)),
-        }
-        if not real.all():
-            batch["attention_mask"] = torch.from_numpy(real.astype(np.int64))
-        return BatchEncoding(batch)
 
     def decode(  # type: ignore[override]
         self, token_ids: Any, inter_arrival: Any = None, **kwargs: Any

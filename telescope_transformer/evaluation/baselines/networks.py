@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.embedding import embed_windows, load_network
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.windows import WindowSet
-from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
+from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning, WindowEncoder
 
 
 def untrained(seed: int) -> Callable[[WindowSet], Representation]:
@@ -18,7 +18,7 @@ def untrained(seed: int) -> Callable[[WindowSet], Representation]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = TelescopeForContrastiveLearning(config)
-    return partial(_embed, model, FlowTokenizer(fields=config.fields))
+    return partial(_embed, model, WindowEncoder(config.fields))
 
 
 def trained(model: str | Path | None) -> Callable[[WindowSet], Representation]:
@@ -27,8 +27,8 @@ def trained(model: str | Path | None) -> Callable[[WindowSet], Representation]:
     Raises:
         CheckpointError: if the model cannot be loaded.
     """
-    return partial(_embed, *load_model(model))
+    return partial(_embed, *load_network(model))
 
 
-def _embed(model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, windows: WindowSet) -> Representation:
-    return Representation.of_vectors(embed_windows(model, tokenizer, windows.table, progress=False))
+def _embed(model: TelescopeForContrastiveLearning, encoder: WindowEncoder, windows: WindowSet) -> Representation:
+    return Representation.of_vectors(embed_windows(model, encoder, windows.table, progress=False))
