@@ -69,8 +69,10 @@ def load_model(
     return loaded, tokenizer
 
 
-def load_network(model: str | Path | None = None) -> tuple[TelescopeForContrastiveLearning, WindowEncoder]:
-    """Load a model in evaluation mode, and what encodes windows for it, without the vocabulary of its tokenizer.
+def load_network(
+    model: str | Path | None = SHIPPED_CHECKPOINT,
+) -> tuple[TelescopeForContrastiveLearning, WindowEncoder]:
+    """Load a model as `load_model` does, and what encodes windows for it, without the vocabulary of its tokenizer.
 
     Args:
         model: as for `hub.checkpoint_folder`.
