@@ -6,8 +6,8 @@ from threadpoolctl import threadpool_limits
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.similarity import row_blocks
 
-# Our choices, for a map that is drawn in seconds: windows that t-SNE places (its time grows with their number), and the
-# number of nearest landmarks that place any other window.
+# Our choices, for a map that is drawn in seconds: windows that t-SNE places (its time grows with their number), and
+# the number of nearest landmarks that place any other window.
 LANDMARKS, NEIGHBOURS = 1500, 4
 # With the usual angle of 0.5 and 500 iterations, the map takes half as long again. The trustworthiness of its
 # neighbours, on 1,500 windows of a simulated telescope, is 0.997 with either.
