@@ -97,6 +97,9 @@ class Calibration:
             calibration = cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
             places, values = np.array(calibration.knots, dtype=float).T
             numbers = np.array([calibration.slope, calibration.threshold, *places, *values], dtype=float)
+            rows = [value for row in (*calibration.agreement, *calibration.reliability) for value in row.values()]
+            # Reports show these, so they must be numbers, too.
+            np.array([calibration.pairs, calibration.expected_calibration_error, *rows], dtype=float)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: not a calibration: {error}") from error
         possible = np.isfinite(numbers).all() and calibration.slope > 0 and abs(calibration.threshold) <= 1

@@ -144,6 +144,9 @@ def test_a_calibration_survives_the_file(tmp_path: Path) -> None:
         '{"knots": [[0, NaN]], "slope": 1.0}',
         '{"knots": [[0, 0.5], [-1, 0.6]], "slope": 1.0}',
         '{"knots": [[0, 0.5]], "slope": 1.0, "threshold": Infinity}',
+        '{"knots": [[0, 0.5]], "slope": 1.0, "pairs": "many"}',
+        '{"knots": [[0, 0.5]], "slope": 1.0, "agreement": 5}',
+        '{"knots": [[0, 0.5]], "slope": 1.0, "reliability": [{"predicted": "x"}]}',
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:

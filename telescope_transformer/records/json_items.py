@@ -58,7 +58,8 @@ def _parsed(row: int, text: bytes) -> Item:
     try:
         return Item(row, _LINE_DECODER.decode(_as_json(text.decode("utf-8"))))
     except (ValueError, RecursionError) as error:
-        return Item(row, None, text, f"not a JSON object: {error}")
+        # Without the place of the error, which would make nearly every line a kind of its own.
+        return Item(row, None, text, f"not a JSON object: {getattr(error, 'msg', error)}")
 
 
 def line_items(block: bytes, first: int) -> Iterator[Item]:

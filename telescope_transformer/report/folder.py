@@ -202,6 +202,12 @@ def _check_set(root: Path, summary: Mapping[str, Any], windows: pa.Table, source
     """Check that all files come from one analysis: sources and profiles must agree with the windows."""
     clustered = sources.filter(pc.is_valid(sources["cluster"]))
     names = pc.unique(windows["source"])
+    unlisted = names.filter(pc.invert(pc.is_in(names, sources["source"].cast(names.type).combine_chunks())))
+    if len(unlisted):
+        raise InputError(
+            f"{root}: the files come from different analyses: sources.parquet lacks {unlisted[0].as_py()}, which has "
+            "windows"
+        )
     mine, theirs = (_pairs(table, names) for table in (clustered, windows))
     missing = ~np.isin(mine, theirs)
     if missing.any():

@@ -293,6 +293,13 @@ def test_files_of_two_analyses_are_refused(analysis: Path, tmp_path: Path) -> No
         export_clusters(analysis, "csv", tmp_path / "x")
 
 
+def test_a_source_that_only_the_windows_have_is_named(analysis: Path, tmp_path: Path) -> None:
+    sources = pq.read_table(analysis / "sources.parquet")
+    pq.write_table(sources.slice(1), analysis / "sources.parquet")
+    with pytest.raises(ExportError, match=f"lacks {sources['source'][0]}"):
+        export_clusters(analysis, "csv", tmp_path / "x")
+
+
 @pytest.mark.parametrize(
     "text",
     [
