@@ -53,7 +53,7 @@ MOST_SOLVED = 20_000
 MATRIX_BYTES = 2**29
 # The proof stops at this relative gap, because no decision depends on a smaller one. On 2,500 windows, closing the gap
 # from 0.5 % to 0.2 % took three times as long.
-ENOUGH = 0.01
+SUFFICIENT_GAP = 0.01
 # Most windows that a calibration is fitted to.
 MOST_CALIBRATED = 20_000
 LABELS, CONFIDENCE, MARGINS, SOLUTION = "labels.npy", "confidence.npy", "margins.npy", "solution.json"
@@ -290,7 +290,7 @@ def _solve(
 ) -> tuple[np.ndarray, Solution, str]:
     labels, graph = _search(vectors, threshold, settings)
     say(f"{_in_words(labels)} at cosine threshold {threshold:.3f}; proving how good the clustering is")
-    proved = certify(graph, labels, time_limit=settings.time_limit, gap=ENOUGH, seed=settings.seed)
+    proved = certify(graph, labels, time_limit=settings.time_limit, gap=SUFFICIENT_GAP, seed=settings.seed)
     gap = proved.summary()["gap"]
     if proved.cost > 0:
         proof = (

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import HDBSCAN, KMeans
+from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
 
 from telescope_transformer.correlation_clustering import CorrelationClustering, sweep_similarities
 from telescope_transformer.correlation_clustering.solution import relative_gap
 from telescope_transformer.errors import DatasetError
+from telescope_transformer.evaluation.baselines.communities import density_clusters
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.summary import number
 from telescope_transformer.evaluation.windows import WindowSet
@@ -231,11 +232,6 @@ def _k_means(vectors: np.ndarray, classes: int, seed: int) -> NDArray[np.int64]:
 
 
 def _hdbscan(vectors: np.ndarray) -> NDArray[np.int64]:
-    """Labels of HDBSCAN; each noise window is a singleton."""
-    # HDBSCAN raises an error if there are fewer windows than the smallest cluster size.
-    if len(vectors) < SMALLEST_CLUSTER:
-        return np.arange(len(vectors))
-    labels = HDBSCAN(min_cluster_size=SMALLEST_CLUSTER, copy=True).fit_predict(vectors)
-    noise = labels < 0
-    labels[noise] = labels.max() + 1 + np.arange(noise.sum())
-    return labels
+    """Labels of HDBSCAN; too few windows for a cluster are all singletons."""
+    few = len(vectors) < SMALLEST_CLUSTER
+    return np.arange(len(vectors)) if few else density_clusters(vectors, SMALLEST_CLUSTER)

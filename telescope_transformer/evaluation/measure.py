@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telescope_transformer.errors import InputError
-from telescope_transformer.evaluation.targets import PairTarget, large_organisations, pair_targets, told_by_neighbours
+from telescope_transformer.evaluation.targets import (
+    PairTarget,
+    large_organisations,
+    pair_targets,
+    rows_with_neighbours,
+)
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.metrics.bootstrap import source_multiplicities, weighted_mean
 from telescope_transformer.metrics.neighbours import classification_scores, neighbour_labels, retrieval
@@ -36,7 +41,7 @@ class EvaluationSuite:
     def __init__(self, windows: WindowSet, *, replicates: int = REPLICATES, seed: int = 0) -> None:
         self.windows = windows
         self.targets = pair_targets(windows)
-        self.told_by_neighbours = told_by_neighbours(windows, NEIGHBOURS)
+        self.rows_with_neighbours = rows_with_neighbours(windows, NEIGHBOURS)
         self.first, self.second = all_pairs(len(windows))
         drawn = source_multiplicities(len(windows.source_names), replicates, seed=seed)
         # The first row is the sample itself, with every source once.
@@ -58,7 +63,7 @@ class EvaluationSuite:
         """
         figures = self.answer_pairs(similarity, self.targets)
         figures["retrieval"] = self._retrieval(similarity)
-        if self.windows.labels is not None and len(self.told_by_neighbours):
+        if self.windows.labels is not None and len(self.rows_with_neighbours):
             figures["neighbours"] = self._neighbours(similarity, self.windows.labels)
         return figures
 
@@ -104,7 +109,7 @@ class EvaluationSuite:
         }
 
     def _neighbours(self, similarity: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-        rows = self.told_by_neighbours
+        rows = self.rows_with_neighbours
         sources = self.windows.sources[rows]
         predicted = neighbour_labels(similarity[np.ix_(rows, rows)], labels[rows], sources, k=NEIGHBOURS)
         large = large_organisations(self.windows)

@@ -57,7 +57,7 @@ def pair_targets(windows: WindowSet) -> dict[str, PairTarget]:
     return targets
 
 
-def told_by_neighbours(windows: WindowSet, k: int) -> NDArray[np.int64]:
+def rows_with_neighbours(windows: WindowSet, k: int) -> NDArray[np.int64]:
     """Rows of the labelled windows; empty if some window would have fewer than k neighbours of other sources."""
     none = np.zeros(0, np.int64)
     if windows.labels is None:

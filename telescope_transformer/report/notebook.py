@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from telescope_transformer.extras import require
 from telescope_transformer.report.news import KINDS
 from telescope_transformer.report.page_data import ReportData
+from telescope_transformer.report.rendering import template
 from telescope_transformer.words import counted
 
 if TYPE_CHECKING:
@@ -57,7 +57,4 @@ def one_line(data: ReportData) -> str:
 
 def first_screen_html(data: ReportData) -> str:
     """The first screen as an HTML fragment, in which everything from the data is escaped."""
-    environment = Environment(
-        loader=PackageLoader("telescope_transformer.report"), autoescape=True, undefined=StrictUndefined
-    )
-    return environment.get_template("first_screen.html.j2").render(screen=data.first_screen(), kinds=KINDS)
+    return template("first_screen.html.j2").render(screen=data.first_screen(), kinds=KINDS)

@@ -71,7 +71,7 @@ def render_report(data: ReportData, *, live: bool = False, others: Sequence[tupl
     policy = f"default-src 'none'; script-src {_source_hash(script)}; style-src {_source_hash(style)}"
     policy += "; connect-src 'self'" if live else ""
     policy += "; base-uri 'none'; form-action 'none'"
-    return _template("report.html.j2").render(
+    return template("report.html.j2").render(
         title=data.title,
         version=__version__,
         policy=policy,
@@ -102,7 +102,7 @@ def render_comparison(found: Comparison) -> str:
         for kind in totals
         if totals[kind] and kind != "same"
     ]
-    return _template("compare.html.j2").render(
+    return template("compare.html.j2").render(
         version=__version__,
         policy=f"default-src 'none'; style-src {_source_hash(style)}; base-uri 'none'; form-action 'none'",
         style=Markup(style),
@@ -112,7 +112,8 @@ def render_comparison(found: Comparison) -> str:
     )
 
 
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
+    """A template of the report; whatever it shows is escaped."""
     loader = PackageLoader("telescope_transformer.report")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
 

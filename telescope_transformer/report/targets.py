@@ -1,11 +1,12 @@
 """The destinations of a cluster: how many, in which prefixes, and in which order they are visited."""
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from telescope_transformer.records.addresses import network_of
+from telescope_transformer.records.addresses import IPV4, network_of, parse_addresses
 from telescope_transformer.records.sensors import ABSENT_DESTINATION
 from telescope_transformer.report.counting import top_values
 from telescope_transformer.report.window_records import WindowRecords
@@ -67,18 +68,11 @@ def target_profiles(
 
 
 def _ranks(addresses: list[str]) -> np.ndarray:
-    """Position of each address in numerical order, int64."""
-    values = [_numeric(address) for address in addresses]
-    rank = np.empty(len(values), dtype=np.int64)
-    rank[sorted(range(len(values)), key=values.__getitem__)] = np.arange(len(values))
+    """Position of each address in numerical order, int64; IPv4 addresses come first."""
+    parsed = parse_addresses(pa.array(addresses, pa.string()))
+    rank = np.empty(len(addresses), dtype=np.int64)
+    rank[np.lexsort((parsed.low, parsed.high, parsed.kind != IPV4))] = np.arange(len(addresses))
     return rank
-
-
-def _numeric(address: str) -> int:
-    if ":" in address:
-        return int(IPv6Address(address))
-    high, second, third, low = address.split(".")
-    return (int(high) << 24) | (int(second) << 16) | (int(third) << 8) | int(low)
 
 
 def sweep_orders(

@@ -34,7 +34,7 @@ from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.settings import EvaluationSettings
 from telescope_transformer.evaluation.summary import Run, average, differences, summarise
 from telescope_transformer.evaluation.tables import CLUSTER_NOTE, HEADINGS
-from telescope_transformer.evaluation.targets import large_organisations, pair_targets, told_by_neighbours
+from telescope_transformer.evaluation.targets import large_organisations, pair_targets, rows_with_neighbours
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.metrics.bootstrap import percentile_interval, source_multiplicities
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
@@ -102,8 +102,8 @@ def test_targets_choose_their_pairs() -> None:
 def test_all_labelled_windows_vote_and_large_organisations_are_averaged() -> None:
     labels = [*"aaaabbb", "alone", None]
     rows = [window(f"192.0.2.{n}", n, 1, 22, label) for n, label in enumerate(labels)]
-    assert told_by_neighbours(window_set(rows), 5).tolist() == list(range(8))
-    assert not len(told_by_neighbours(window_set(rows[:4]), 5))
+    assert rows_with_neighbours(window_set(rows), 5).tolist() == list(range(8))
+    assert not len(rows_with_neighbours(window_set(rows[:4]), 5))
     assert large_organisations(window_set(rows)).tolist() == ["a"]
 
 

@@ -53,10 +53,15 @@ def leiden(vectors: np.ndarray, seed: int) -> Iterator[NDArray[np.int64]]:
 
 
 def hdbscan(vectors: np.ndarray) -> Iterator[NDArray[np.int64]]:
-    """Labels of HDBSCAN for each smallest cluster size; each noise point is a singleton."""
+    """Labels of HDBSCAN for each smallest cluster size."""
     for smallest in SMALLEST_CLUSTERS:
         if len(vectors) >= smallest:
-            labels = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(vectors).astype(np.int64)
-            noise = labels < 0
-            labels[noise] = labels.max(initial=-1) + 1 + np.arange(noise.sum())
-            yield labels
+            yield density_clusters(vectors, smallest)
+
+
+def density_clusters(vectors: np.ndarray, smallest: int) -> NDArray[np.int64]:
+    """Labels of HDBSCAN for at least `smallest` vectors; each noise point is a singleton."""
+    labels = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(vectors).astype(np.int64)
+    noise = labels < 0
+    labels[noise] = labels.max(initial=-1) + 1 + np.arange(noise.sum())
+    return labels
