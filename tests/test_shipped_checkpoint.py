@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from safetensors import safe_open
@@ -10,6 +11,7 @@ from telescope_transformer import TelescopeConfig
 from telescope_transformer.embedding import load_model
 from telescope_transformer.files import data_folder
 from telescope_transformer.hub import SHIPPED_CHECKPOINT
+from telescope_transformer.hub.facts import read_measurements
 from telescope_transformer.learning.arguments import RECIPES, TrainingArguments, read_recipe
 
 ADDRESS = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
@@ -39,6 +41,21 @@ def test_training_json_describes_the_model_beside_it() -> None:
     described = TelescopeConfig(**made["model"]).to_dict()
     assert made["model"]
     assert {name: shipped[name] for name in made["model"]} == {name: described[name] for name in made["model"]}
+
+
+def test_the_figures_of_its_card_are_those_of_the_results() -> None:
+    rows = {
+        "same source AUROC": "default",
+        "adapted without labels: same source AUROC": "default, adapted",
+        "TF-IDF and timing: same source AUROC": "TF-IDF + timing",
+    }
+    results = (Path(__file__).parents[1] / "training" / "RESULTS.md").read_text(encoding="utf-8")
+    figures = read_measurements(SHIPPED_CHECKPOINT / "metrics.json")
+    assert len(figures) == 15
+    for figure in figures:
+        section = results.split(f"### {figure.dataset}\n")[1].split("\n### ")[0]
+        line = next(line for line in section.splitlines() if line.startswith(f"| {rows[figure.metric]} |"))
+        assert line.split("|")[2].split()[0] == f"{figure.value:.3f}".lstrip("0"), figure
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in data_folder(RECIPES).glob("*.yaml")))
