@@ -440,15 +440,17 @@ def vector_column(vectors: np.ndarray) -> pa.ListArray:
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     # Somebody else may have made the state, so nothing in it may read or write other files.
     options: dict[str, Any] = {"enable_external_access": False}
+    # DuckDB gives some names a meaning, such as `:memory:` and `md:name`. An absolute path is always a file.
+    path = path.absolute()
     try:
-        return duckdb.connect(str(path), config=options)
+        return duckdb.connect(path, config=options)
     except duckdb.IOException as error:
         # If the disk is full from the start, DuckDB leaves an empty file behind, and later refuses to open it. If
         # another process has just created the file, the error is about its lock instead.
         if "not a valid DuckDB" not in str(error) or path.stat().st_size:
             raise
         path.unlink()
-        return duckdb.connect(str(path), config=options)
+        return duckdb.connect(path, config=options)
 
 
 def is_database(path: Path) -> bool:
