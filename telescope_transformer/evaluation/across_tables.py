@@ -42,11 +42,13 @@ def across_tables(cells: Sequence[Mapping[str, Any]], methods: Sequence[str], te
     text = ["# Across telescopes\n", NOTE, f"## Mean over telescopes\n\n{lines(_summary(cells, methods))}\n"]
     for telescope in telescopes:
         own = [cell for cell in cells if cell["telescope"] == telescope]
+        # Methods that need labels have no counts where there are none.
+        counted = [cell for cell in own if "counts" in cell]
         skipped = next((cell["skipped"] for cell in own if cell.get("skipped")), None)
         if skipped:
             text.append(f"## {telescope}\n\nNot measured: {skipped}.\n")
-        elif own:
-            counts = own[0]["counts"]
+        elif counted:
+            counts = counted[0]["counts"]
             labelled = f", {counts['labelled_sources']} of known organisation" if "labelled_sources" in counts else ""
             seeds = ", ".join(map(str, sorted({cell["seed"] for cell in own})))
             summary = f"{counts['sources']} unseen sources{labelled}; seeds {seeds}."

@@ -89,6 +89,10 @@ def test_every_cell_is_measured_once_and_tables_come_from_the_cells(
     assert "| small, adapted |" in text
     assert f"| {ceiling} |" in text
     assert "## b" not in text
+    without_labels = {"telescope": "b", "seed": 0, "method": f"{TFIDF}{BLENDED}", "figures": {}}
+    assert "## b" not in across_tables([without_labels, *cells], method_names(plan), ["a", "b"])
+    counted = without_labels | {"method": TFIDF, "counts": {"sources": 7}}
+    assert "7 unseen sources" in across_tables([without_labels, counted], method_names(plan), ["b"])
     sources = {source for name in "ab" for source in pq.read_table(data / f"{name}.parquet")["src_ip"].to_pylist()}
     kept = "".join(path.read_text() for path in tmp_path.rglob("*.json") if path.name != "tokenizer.json")
     assert not any(source in kept for source in sources)
