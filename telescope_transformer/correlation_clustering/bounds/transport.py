@@ -10,7 +10,8 @@ slackness). Both consist of pairs of one cluster C and of pairs to one further n
 The dual is therefore a transport problem for each node and cluster, and these problems share the attractive pairs
 inside the clusters. A cluster of c nodes has n c^2 triangles, too many to store. We give them multipliers in product
 form, such as b_ij s_jk n_ik, where n is the remaining repulsion and s the remaining attraction. Every choice of the
-factors proves a bound, and the changes of the weights are products of matrices.
+factors proves a bound, and the changes of the weights are products of matrices. If there is time, the first factors
+come from :mod:`.factors`.
 
 The result is a graph with other weights, r = w + A'y as in :mod:`.ascent`. The dual ascent continues from these
 weights.
@@ -21,6 +22,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from telescope_transformer.correlation_clustering.bounds.factors import (
+    inside_pairs,
+    outside_pairs,
+    rows_of,
+    split,
+    triangle_factors,
+)
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.correlation_clustering.solution import Deadline
@@ -28,8 +36,9 @@ from telescope_transformer.correlation_clustering.solution import Deadline
 # The passes end when one of them closes less than this share of the gap, because the ascent then gains more.
 _GAIN = 0.15
 # Maximum number of nodes of a cluster that are handled together; larger clusters are split. A pass takes at most n^2
-# times this many operations.
-_CHUNK = 1_024
+# times this many operations. For 9,630 windows of honeypots, whose largest cluster has 1,954, the passes prove 82 % of
+# the cost, and 70 % with parts of 1,024.
+_CHUNK = 2_048
 # Up to this many nodes, weights are float64. The margin for the rounding of float32 is 0.01 % of the transported
 # weight, which does not matter for graphs with a large gap.
 _DOUBLE_UP_TO = 4_000
@@ -67,16 +76,6 @@ def _scaled_weights(matrix: np.ndarray, threshold: float, factor: float, unit: f
         weights[i, i] = 0.0
         for j in range(i):
             weights[i, j] = weights[j, i] = _lowered((np.float64(matrix[i, j]) - threshold) * factor, 0.0, unit)
-
-
-@compiled()
-def _split(weights: np.ndarray, rows: np.ndarray, nodes: np.ndarray, supply: np.ndarray, demand: np.ndarray) -> None:
-    """Attraction and repulsion of the pairs of ``rows`` (m,) with ``nodes`` (c,)."""
-    for p in range(rows.size):
-        for q in range(nodes.size):
-            weight = weights[rows[p], nodes[q]]
-            supply[p, q] = max(weight, 0.0)
-            demand[p, q] = max(-weight, 0.0)
 
 
 @compiled()
@@ -211,7 +210,11 @@ def transported(graph: DenseGraph, labels: np.ndarray, deadline: Deadline) -> tu
     weights = np.empty((graph.n, graph.n), dtype=dtype)
     _scaled_weights(graph.matrix, graph.threshold, factor, unit, weights)
     chunks = _chunks(labels)
-    constant, cost = 0.0, graph.cost(labels)
+    factors = triangle_factors(weights, labels, chunks, deadline)
+    if factors is not None:
+        for nodes in chunks:
+            _apply(weights, factors, rows_of(weights, labels, nodes), nodes, unit)
+    constant, cost = _constant(graph, weights, factor), graph.cost(labels)
     for number in range(graph.n):
         for nodes in chunks if number % 2 else reversed(chunks):
             if deadline.passed:
@@ -239,6 +242,18 @@ def _error(terms: int, unit: float) -> float:
     return (terms + 8) * unit
 
 
+def _apply(weights: np.ndarray, factors: np.ndarray, rows: np.ndarray, nodes: np.ndarray, unit: float) -> None:
+    """Move attraction to repulsive pairs by the triangles that have two nodes in a cluster, or all three."""
+    attraction, repulsion = (part.astype(weights.dtype) for part in inside_pairs(factors, nodes))
+    routes, demand = (part.astype(weights.dtype) for part in outside_pairs(factors, rows, nodes))
+    used = (repulsion @ attraction).astype(np.float64)
+    for first in range(0, rows.size, _ROWS):
+        used += routes[first : first + _ROWS].T @ demand[first : first + _ROWS]
+    error = _error(max(nodes.size, _ROWS), unit)
+    _move(weights, rows, nodes, routes, demand, demand @ attraction, routes @ attraction, error, unit)
+    _spend(weights, nodes, attraction, used, repulsion, attraction @ attraction, error, unit)
+
+
 def _repair(weights: np.ndarray, nodes: np.ndarray, unit: float) -> None:
     """Compensate repulsion inside a cluster by the attraction of its other pairs."""
     inside = weights[np.ix_(nodes, nodes)]
@@ -258,7 +273,7 @@ def _transport(weights: np.ndarray, outside: np.ndarray, nodes: np.ndarray, unit
     if not rows.size or not attraction.any():
         return
     routes, demand = np.empty((2, rows.size, nodes.size), dtype=weights.dtype)
-    _split(weights, rows, nodes, routes, demand)
+    split(weights, rows, nodes, routes, demand)
     _quotient(routes, demand @ attraction)
     used = np.zeros((nodes.size, nodes.size))
     for first in range(0, rows.size, _ROWS):
