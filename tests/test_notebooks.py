@@ -10,7 +10,7 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.ip
 # What each notebook must print.
 PRINTED = {
     "analyze": ("cluster ", "report.html"),
-    "embeddings": ("windows have a nearest window of the same actor", "no column for dst_port"),
+    "embeddings": ("windows have a nearest window of the same actor", "none for dst_port: rename it"),
     "correlation-clustering": ("gap         0.00%", "agreement with the truth: 1.0"),
 }
 

@@ -8,6 +8,7 @@ the folder must hold a whole analysis, the old one or the new one. Counts go to 
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -65,6 +66,9 @@ def forked(work: Callable[[], int | None], log: Path) -> int:
     """Starts a child that does `work`; its exit status is what `work` returns, or 1 with the error in the log."""
     child = os.fork()
     if child:
+        # Here too, since it may be killed before it gets there. A child that has ended has no group any more.
+        with contextlib.suppress(ProcessLookupError):
+            os.setpgid(child, child)
         return child
     status = 1
     try:

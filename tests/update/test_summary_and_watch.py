@@ -8,12 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 from made_days import SETTINGS, port_shares, run, write_days
 
+from telescope_transformer.calibration import Calibration
 from telescope_transformer.cli.report import report
 from telescope_transformer.errors import InputError, StateError
 from telescope_transformer.export.members import load_members
+from telescope_transformer.hub import SHIPPED_CHECKPOINT
 from telescope_transformer.report import analyses_below
 from telescope_transformer.update import State, watching
 from telescope_transformer.update.identity import Event, inherit
+from telescope_transformer.update.model import StateModel
 from telescope_transformer.update.summary import folder_of, summarise
 from telescope_transformer.update.watching import candidates, new_files
 
@@ -62,8 +65,9 @@ def test_names_of_clusters_last_and_each_day_has_its_folder(tmp_path: Path) -> N
     assert {kept.name(cluster) for cluster in kept.clusters} <= set(first.values())
 
 
-def test_a_threshold_of_the_users_own_keeps_the_calibration(tmp_path: Path) -> None:
+def test_a_threshold_of_the_users_own_keeps_the_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in `analyze`, weights stay in nats, and the reliability diagram and confidences are kept."""
+    monkeypatch.setattr(StateModel, "calibration", lambda self: Calibration.load(SHIPPED_CHECKPOINT))
     state_file, out = tmp_path / "state.duckdb", tmp_path / "out"
     run(state_file, write_days(tmp_path, 2))
     with State(state_file) as state:
