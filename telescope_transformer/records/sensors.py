@@ -17,10 +17,11 @@ ABSENT_DESTINATION = 0xF0000000
 _BLOCK, _LOW_28_BITS = 0xF0000000, 0x0FFFFFFF
 _LONGEST_NAME = 253
 # An address with a typing error: three or four numbers with dots, some of them hidden (192.0.x.x), a hexadecimal
-# number, or a number that a spreadsheet has rounded (3.22E+09). A host name that begins with an address does not
-# match, because a domain follows.
+# number, a number that a spreadsheet has rounded (3.22E+09), or numbers and dots with a damaged byte. A host name that
+# begins with an address does not match, because a domain follows.
 _MISSPELT_ADDRESS = re.compile(
-    r"\[?(?:0x[0-9a-f]+|\d+(?:\.\d+)?e\+?\d+|\d+\.\d+\.\d+(?:\.[^.]*)?\.?|(?:\d+|x+|\*+)(?:\.(?:\d+|x+|\*+)){3})\]?",
+    r"\[?(?:0x[0-9a-f]+|\d+(?:\.\d+)?e\+?\d+|\d+\.\d+\.\d+(?:\.[^.]*)?\.?|(?:\d+|x+|\*+)(?:\.(?:\d+|x+|\*+)){3}"
+    r"|\d+\.[\d.]*[^\x00-\x7f][\d.]*)\]?",
     re.IGNORECASE,
 )
 

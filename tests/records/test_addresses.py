@@ -120,6 +120,9 @@ def test_sensor_names_that_hash_alike_are_kept_apart(monkeypatch: pytest.MonkeyP
         ("a\nb", False),
         ("x" * 300, False),
         ("True", False),
+        ("203.0\xff113.1", False),
+        ("10.号", False),
+        ("10号", True),
     ],
 )
 def test_a_misspelt_address_is_not_taken_for_a_sensor_name(text: str, expected: bool) -> None:
