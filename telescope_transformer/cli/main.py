@@ -19,8 +19,8 @@ from telescope_transformer.extras import missing_extra
 from telescope_transformer.progress import printable
 
 # New objects between two searches for garbage. With Python's default of 700, it searches 1,100 times while the
-# libraries of an analysis are imported, which takes 0.6 of 4.7 s and finds next to nothing. This number takes no more
-# memory.
+# libraries of an analysis are imported, which takes 0.3 to 0.7 of 4.7 s and finds next to nothing. This number takes
+# no more memory.
 OBJECTS_A_COLLECTION = 50_000
 
 COMMANDS = (

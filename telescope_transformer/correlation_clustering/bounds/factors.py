@@ -69,7 +69,7 @@ def _limited(capacity: float, room: float, most: float) -> float:
 
 
 @compiled()
-def split(weights: np.ndarray, rows: np.ndarray, nodes: np.ndarray, supply: np.ndarray, demand: np.ndarray) -> None:
+def _split(weights: np.ndarray, rows: np.ndarray, nodes: np.ndarray, supply: np.ndarray, demand: np.ndarray) -> None:
     """Attraction and repulsion of the pairs of ``rows`` (m,) with ``nodes`` (c,)."""
     for p in range(rows.size):
         for q in range(nodes.size):
@@ -153,5 +153,5 @@ def inside_pairs(factors: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np
 def outside_pairs(factors: np.ndarray, rows: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Factors (m, c) of the attractive and of the repulsive pairs of outside nodes with a cluster."""
     routes, demand = np.empty((2, rows.size, nodes.size), dtype=factors.dtype)
-    split(factors, rows, nodes, routes, demand)
+    _split(factors, rows, nodes, routes, demand)
     return routes, demand

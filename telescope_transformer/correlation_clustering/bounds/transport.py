@@ -26,7 +26,6 @@ from telescope_transformer.correlation_clustering.bounds.factors import (
     inside_pairs,
     outside_pairs,
     rows_of,
-    split,
     triangle_factors,
 )
 from telescope_transformer.correlation_clustering.compiled import compiled
@@ -220,7 +219,7 @@ def transported(graph: DenseGraph, labels: np.ndarray, deadline: Deadline) -> tu
             if deadline.passed:
                 break
             _repair(weights, nodes, unit)
-            _transport(weights, np.flatnonzero(labels != labels[nodes[0]]), nodes, unit)
+            _transport(weights, rows_of(weights, labels, nodes), nodes, unit)
         before, constant = constant, _constant(graph, weights, factor)
         if deadline.passed or constant - before < _GAIN * (cost - before):
             break
@@ -242,13 +241,18 @@ def _error(terms: int, unit: float) -> float:
     return (terms + 8) * unit
 
 
+def _add_products(used: np.ndarray, routes: np.ndarray, demand: np.ndarray) -> None:
+    """Add routes.T @ demand in blocks of rows, so that the rounding error does not grow with the number of rows."""
+    for first in range(0, len(routes), _ROWS):
+        used += routes[first : first + _ROWS].T @ demand[first : first + _ROWS]
+
+
 def _apply(weights: np.ndarray, factors: np.ndarray, rows: np.ndarray, nodes: np.ndarray, unit: float) -> None:
     """Move attraction to repulsive pairs by the triangles that have two nodes in a cluster, or all three."""
     attraction, repulsion = (part.astype(weights.dtype) for part in inside_pairs(factors, nodes))
     routes, demand = (part.astype(weights.dtype) for part in outside_pairs(factors, rows, nodes))
     used = (repulsion @ attraction).astype(np.float64)
-    for first in range(0, rows.size, _ROWS):
-        used += routes[first : first + _ROWS].T @ demand[first : first + _ROWS]
+    _add_products(used, routes, demand)
     error = _error(max(nodes.size, _ROWS), unit)
     _move(weights, rows, nodes, routes, demand, demand @ attraction, routes @ attraction, error, unit)
     _spend(weights, nodes, attraction, used, repulsion, attraction @ attraction, error, unit)
@@ -256,8 +260,7 @@ def _apply(weights: np.ndarray, factors: np.ndarray, rows: np.ndarray, nodes: np
 
 def _repair(weights: np.ndarray, nodes: np.ndarray, unit: float) -> None:
     """Compensate repulsion inside a cluster by the attraction of its other pairs."""
-    inside = weights[np.ix_(nodes, nodes)]
-    attraction, routes = np.maximum(inside, 0.0), np.maximum(-inside, 0.0)
+    attraction, routes = inside_pairs(weights, nodes)
     if not routes.any():
         return
     _quotient(routes, attraction @ attraction)
@@ -266,18 +269,15 @@ def _repair(weights: np.ndarray, nodes: np.ndarray, unit: float) -> None:
     _spend(weights, nodes, attraction, routes @ attraction, routes, attraction @ attraction, error, unit)
 
 
-def _transport(weights: np.ndarray, outside: np.ndarray, nodes: np.ndarray, unit: float) -> None:
+def _transport(weights: np.ndarray, rows: np.ndarray, nodes: np.ndarray, unit: float) -> None:
     """Move the attraction between outside nodes and a cluster to repulsive pairs of these nodes with the cluster."""
-    rows = outside[(weights[np.ix_(outside, nodes)] > 0).any(axis=1)]
-    attraction = np.maximum(weights[np.ix_(nodes, nodes)], 0.0)
+    attraction, _ = inside_pairs(weights, nodes)
     if not rows.size or not attraction.any():
         return
-    routes, demand = np.empty((2, rows.size, nodes.size), dtype=weights.dtype)
-    split(weights, rows, nodes, routes, demand)
+    routes, demand = outside_pairs(weights, rows, nodes)
     _quotient(routes, demand @ attraction)
     used = np.zeros((nodes.size, nodes.size))
-    for first in range(0, rows.size, _ROWS):
-        used += routes[first : first + _ROWS].T @ demand[first : first + _ROWS]
+    _add_products(used, routes, demand)
     attraction = _limited(attraction, used)
     error = _error(max(nodes.size, _ROWS), unit)
     _move(weights, rows, nodes, routes, demand, demand @ attraction, routes @ attraction, error, unit)
