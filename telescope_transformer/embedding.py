@@ -60,17 +60,34 @@ def load_model(
         HubError: if a Hub id cannot be downloaded.
     """
     folder = checkpoint_folder(model)
-    with without_bars():
-        loaded = load_pretrained(TelescopeForContrastiveLearning, folder, dtype=torch.float32)
-    odd = [name for name, weights in loaded.state_dict().items() if not torch.isfinite(weights).all()]
-    if odd:
-        raise CheckpointError(f"{folder}: the weights {odd[0]} hold values that are not finite numbers")
+    loaded, _ = load_network(folder)
     tokenizer = load_pretrained(FlowTokenizer, folder)
     if tokenizer.fields != loaded.config.fields:
         raise CheckpointError(
             f"{folder}: the tokenizer has the fields {tokenizer.fields}, but the model reads {loaded.config.fields}"
         )
-    return loaded.eval(), tokenizer
+    return loaded, tokenizer
+
+
+def load_network(
+    model: str | Path | None = SHIPPED_CHECKPOINT,
+) -> tuple[TelescopeForContrastiveLearning, WindowEncoder]:
+    """Load a model as `load_model` does, and what encodes windows for it, without the vocabulary of its tokenizer.
+
+    Args:
+        model: as for `hub.checkpoint_folder`.
+
+    Raises:
+        CheckpointError: if it is missing, damaged or of another architecture, or if a weight is not a finite number.
+        HubError: if a Hub id cannot be downloaded.
+    """
+    folder = checkpoint_folder(model)
+    with without_bars():
+        loaded = load_pretrained(TelescopeForContrastiveLearning, folder, dtype=torch.float32)
+    odd = [name for name, weights in loaded.state_dict().items() if not torch.isfinite(weights).all()]
+    if odd:
+        raise CheckpointError(f"{folder}: the weights {odd[0]} hold values that are not finite numbers")
+    return loaded.eval(), WindowEncoder(loaded.config.fields)
 
 
 def save_checkpoint(

@@ -21,6 +21,7 @@ from telescope_transformer.embedding import (
     embed_windows,
     length_batches,
     load_model,
+    load_network,
     one_thread,
 )
 from telescope_transformer.errors import CheckpointError, InputError
@@ -176,6 +177,14 @@ def test_a_model_and_a_tokenizer_that_do_not_match_are_refused(
     FlowTokenizer(["dst_port"]).save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="the tokenizer has the fields"):
         load_model(tmp_path)
+
+
+def test_windows_are_embedded_without_the_vocabulary_of_a_tokenizer(
+    model: TelescopeForContrastiveLearning, windows: pa.Table, tmp_path: Path
+) -> None:
+    model.save_pretrained(tmp_path)
+    found = embed_windows(*load_network(tmp_path), windows, progress=False)
+    np.testing.assert_array_equal(found, embed_windows(model, TOKENIZER, windows, progress=False))
 
 
 def test_the_digest_of_a_checkpoint_is_that_of_its_configuration_and_weights(

@@ -47,7 +47,7 @@ ORDER = (
     "evaluation",
     "cli",
 )
-MODEL_MAY_IMPORT = {"torch", "transformers", "numpy", "pyarrow", "huggingface_hub", "safetensors"}
+MODEL_MAY_IMPORT = {"torch", "transformers", "tokenizers", "numpy", "pyarrow", "huggingface_hub", "safetensors"}
 CLUSTERING_MAY_NOT_IMPORT = {"torch", "transformers", "datasets", "accelerate", "pyarrow"}
 
 

@@ -7,6 +7,7 @@ seen. The weights are stored in half precision, without any address.
 """
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -65,6 +66,11 @@ def halve(model: Path, output: Path) -> None:
     trained.save_pretrained(output, state_dict=dict(halves))
     FlowTokenizer.from_pretrained(str(model)).save_pretrained(output)
     shutil.copy(model / "training.json", output)
+    # The vocabulary is a third smaller without its indentation.
+    vocabulary = output / "tokenizer.json"
+    vocabulary.write_text(
+        json.dumps(json.loads(vocabulary.read_text(encoding="utf-8")), separators=(",", ":")), encoding="utf-8"
+    )
 
 
 def parser() -> argparse.ArgumentParser:

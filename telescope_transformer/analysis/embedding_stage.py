@@ -45,7 +45,7 @@ class Embedder:
 
     def __call__(self, windows: pa.Table) -> np.ndarray:
         if self._embed is None:
-            loaded = embedding.load_model(self.model)
+            loaded = embedding.load_network(self.model)
             self._embed = lambda table: embedding.embed_windows(*loaded, table, progress=False)
         vectors = self._embed(windows)
         # The freed tensors of the batches would otherwise stay until the peak of a later stage.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from telescope_transformer.analysis.assignment import Task, by_blocks
-from telescope_transformer.embedding import checkpoint_digest, embed_windows, load_model
+from telescope_transformer.embedding import checkpoint_digest, embed_windows, load_network
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
 from telescope_transformer.preparation.spark import run_tasks, session_at
@@ -89,7 +89,7 @@ def _loaded(shared: _Shared) -> Callable[[Any], np.ndarray]:
     with TemporaryDirectory(prefix="telescope-model-") as folder:
         for name, content in shared.files.value.items():
             (Path(folder) / name).write_bytes(content)
-        loaded = load_model(folder)
+        loaded = load_network(folder)
     return lambda windows: embed_windows(*loaded, windows, progress=False)
 
 

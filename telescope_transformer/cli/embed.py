@@ -43,13 +43,13 @@ def embed(
 
     import torch
 
-    from telescope_transformer.embedding import embed_files, load_model
+    from telescope_transformer.embedding import embed_files, load_network
     from telescope_transformer.words import counted
 
     if output is None:
         _into_folder(windows, model, adapt, adapt_steps, computing.settings())
         return
-    loaded, encoder = load_model(model)
+    loaded, encoder = load_network(model)
     begun = time.perf_counter()
     count = embed_files(
         loaded,

@@ -141,7 +141,7 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: if a file is missing, or the checkpoint is of another model type.
     """
-    for name in ("model.safetensors", "tokenizer_config.json"):
+    for name in ("model.safetensors", "tokenizer.json", "tokenizer_config.json"):
         if not (checkpoint / name).is_file():
             raise CheckpointError(f"{checkpoint}: no {name}; a checkpoint is a folder that save_pretrained wrote")
     return read_configuration(checkpoint)

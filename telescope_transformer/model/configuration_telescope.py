@@ -46,13 +46,7 @@ MOST_PARAMETERS = 2**30
 
 
 def field_offsets(fields: list[str] | tuple[str, ...]) -> dict[str, int]:
-    """First id of each field, in a vocabulary of [PAD], [UNK] and then the fields in the order given.
-
-    Raises:
-        ValueError: if a field is unknown, or occurs twice.
-    """
-    if any(name not in FIELD_SIZES for name in fields) or len(set(fields)) != len(fields):
-        raise ValueError(f"fields must be distinct names of {sorted(FIELD_SIZES)}, not {list(fields)}")
+    """First id of each field, in a vocabulary of [PAD], [UNK] and then the fields in the order given."""
     offsets, next_id = {}, FIRST_FIELD_ID
     for name in fields:
         offsets[name] = next_id
@@ -182,7 +176,9 @@ class TelescopeConfig(PreTrainedConfig):
         Raises:
             ValueError: names the field and its value; `strict` raises it as a `StrictDataclassClassValidationError`.
         """
-        field_offsets(self.fields)
+        unknown = [name for name in self.fields if name not in FIELD_SIZES]
+        if unknown or len(set(self.fields)) != len(self.fields):
+            raise ValueError(f"fields must be distinct names of {sorted(FIELD_SIZES)}, not {self.fields}")
         self._check_sizes()
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(

@@ -1,6 +1,7 @@
-"""Encoding of tables of windows for the model.
+"""Encoding of tables of windows for the model, without a vocabulary.
 
-The ids of a field are a contiguous range, so a column of numbers becomes ids by adding the first id of its field.
+The ids of a field are a contiguous range, so a column of numbers becomes ids by adding the first id of its field. The
+vocabulary of a tokenizer has 130,000 words, which take 40 MB and half a second to load; embedding needs none of them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,20 +1,20 @@
 """Tokens of flow records: a fixed number of words per record, and the inter-arrival time as a separate input.
 
 The record `{"dst_ip": "192.0.2.1", "dst_port": 443, "protocol": 6}` becomes the words `dst_octet_1:192 dst_octet_2:0
-dst_octet_3:2 dst_octet_4:1 dst_port:443 protocol:6`. The words of a field have a contiguous range of ids, so the id of
-a word is its value plus the first id of its field, and no file has to list the 130,000 words.
+dst_octet_3:2 dst_octet_4:1 dst_port:443 protocol:6`. The ids come from a word-level vocabulary of the `tokenizers`
+library. The words of a field have a contiguous range of ids, so a column of numbers becomes ids by adding an offset.
 """
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import BatchEncoding, PreTrainedTokenizer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, FIRST_FIELD_ID, PAD_TOKEN_ID, UNK_TOKEN_ID
+from .configuration_telescope import DEFAULT_FIELDS, FIELD_SIZES, FIRST_FIELD_ID, field_offsets
 from .encoding_telescope import WindowEncoder
 from .flow_fields import (
     MISSING,
@@ -30,19 +30,20 @@ from .flow_fields import (
 from .sharing_telescope import SharedWithCode
 
 PAD_TOKEN, UNK_TOKEN = "[PAD]", "[UNK]"
-# A number without leading zeros, of as many digits as the largest value of a field.
-VALUE = re.compile("0|[1-9][0-9]{0,4}")
 # The default `max_position_embeddings` of the model.
 MODEL_MAX_LENGTH = 512
 # Options, besides tokens, that transformers accepts for any tokenizer.
 OPTIONS = {"model_max_length", "padding_side", "truncation_side", "model_input_names", "clean_up_tokenization_spaces"}
-OPTIONS |= {"chat_template", "name_or_path"}
+OPTIONS |= {"chat_template", "tokenizer_object", "tokenizer_file", "name_or_path"}
 # Options of a call that have no effect on records. Code for arbitrary tokenizers may pass them.
 WITHOUT_EFFECT = {"add_special_tokens", "return_attention_mask", "verbose"}
 
 
 def build_vocabulary(fields: Sequence[str]) -> dict[str, int]:
     """Map words to ids: [PAD] 0, [UNK] 1, then every value of every field, in the order of `fields`."""
+    unknown = [name for name in fields if name not in FIELD_SIZES]
+    if unknown or len(set(fields)) != len(fields):
+        raise ValueError(f"fields must be distinct names of {sorted(FIELD_SIZES)}, not {list(fields)}")
     return {word: place for place, word in enumerate(_words(fields))}
 
 
@@ -53,34 +54,37 @@ def _words(fields: Sequence[str]) -> Iterator[str]:
         yield from (f"{name}:{value}" for value in range(FIELD_SIZES[name]))
 
 
-def listed_fields(path: str | Path) -> list[str]:
-    """The fields of a tokenizer.json, in which earlier checkpoints list every word with its id.
+def read_field_offsets(vocabulary: Tokenizer) -> dict[str, int]:
+    """First id of each field of a vocabulary, in ascending order.
 
     Raises:
         ValueError: if the words of a field do not have the contiguous range of ids that the model expects.
     """
-    try:
-        words = json.loads(Path(path).read_bytes())["model"]["vocab"]
-        fields = sorted(words.keys() & {f"{name}:0" for name in FIELD_SIZES}, key=lambda word: int(words[word]))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: not a vocabulary of words: {error}") from error
-    names = [word.removesuffix(":0") for word in fields]
-    if words != build_vocabulary(names):
-        raise ValueError(f"{path}: the vocabulary of {len(words)} words is not one of contiguous fields {names}")
-    return names
+    firsts = {vocabulary.token_to_id(f"{name}:0"): name for name in FIELD_SIZES}
+    fields = [firsts[first] for first in sorted(first for first in firsts if first is not None)]
+    size = vocabulary.get_vocab_size(with_added_tokens=False)
+    same_size = size == FIRST_FIELD_ID + sum(FIELD_SIZES[name] for name in fields)
+    # Compared word by word, because a dictionary of all words takes tens of megabytes.
+    if not same_size or any(vocabulary.id_to_token(place) != word for place, word in enumerate(_words(fields))):
+        raise ValueError(f"the vocabulary of {size} words is not one of contiguous fields {fields}")
+    return field_offsets(fields)
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
-    """Check the options of a tokenizer that is not loaded from a checkpoint, since transformers ignores unknown ones.
+def _check_new(vocab: Mapping[str, int] | None, options: Mapping[str, Any]) -> None:
+    """Check the options of a tokenizer that is not read from a file.
 
     Raises:
-        TypeError: for an unknown option.
+        FileNotFoundError: if the named checkpoint has no tokenizer; transformers would use the default one.
+        TypeError: for an unknown option, which transformers would ignore.
     """
-    if unknown := [name for name in options if name not in OPTIONS and not name.endswith(("_token", "_tokens"))]:
+    if options.get("name_or_path"):
+        if vocab is None:
+            raise FileNotFoundError(f"{options['name_or_path']}: no tokenizer.json of a checkpoint was found there")
+    elif unknown := [name for name in options if name not in OPTIONS and not name.endswith(("_token", "_tokens"))]:
         raise TypeError(f"FlowTokenizer has no option {unknown[0]!r}")
 
 
-class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizer):  # type: ignore[misc]
+class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # type: ignore[misc]
     """Tokenizer of flow records.
 
     Args:
@@ -100,63 +104,24 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizer):  # type
         [{'dst_ip': '192.0.2.1', 'dst_port': 443, 'protocol': 6}]
     """
 
-    # Earlier checkpoints have this file. Others have `fields` in tokenizer_config.json.
     vocab_files_names = {"tokenizer_file": "tokenizer.json"}  # noqa: RUF012
     model_input_names = ["input_ids", "inter_arrival", "attention_mask"]  # noqa: RUF012
     padding_side = "right"
 
-    def __init__(self, fields: Sequence[str] | None = None, **kwargs: Any) -> None:
-        listed = kwargs.pop("tokenizer_file", None)
-        if not kwargs.get("name_or_path"):
-            _check_options(kwargs)
-        elif fields is None:
-            if listed is None:
-                raise FileNotFoundError(f"{kwargs['name_or_path']}: no tokenizer_config.json with fields is there")
-            fields = listed_fields(listed)
-        WindowEncoder.__init__(self, DEFAULT_FIELDS if fields is None else fields)
+    def __init__(
+        self, fields: Sequence[str] | None = None, vocab: Mapping[str, int] | None = None, **kwargs: Any
+    ) -> None:
+        if kwargs.get("tokenizer_object") is None and kwargs.get("tokenizer_file") is None:
+            _check_new(vocab, kwargs)
+            words = dict(vocab) if vocab else build_vocabulary(tuple(fields or DEFAULT_FIELDS))
+            backend = Tokenizer(WordLevel(words, unk_token=UNK_TOKEN))
+            backend.pre_tokenizer = WhitespaceSplit()
+            kwargs["tokenizer_object"] = backend
         kwargs.setdefault("model_max_length", MODEL_MAX_LENGTH)
         # The ids of both tokens are part of the format, so a tokenizer_config.json cannot change them.
-        fixed = {"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN, "added_tokens_decoder": {}}
-        # transformers saves these options, and with them the fields.
-        PreTrainedTokenizer.__init__(self, **kwargs | fixed | {"fields": self.fields})
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of ids."""
-        return FIRST_FIELD_ID + sum(FIELD_SIZES[name] for name in self.fields)
-
-    def __len__(self) -> int:
-        return self.vocab_size
-
-    def get_vocab(self) -> dict[str, int]:
-        """All words and their ids."""
-        return build_vocabulary(self.fields)
-
-    def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
-        """Write nothing: the fields in tokenizer_config.json give every id."""
-        return ()
-
-    def _add_tokens(self, new_tokens: Sequence[Any], special_tokens: bool = False) -> int:
-        """Add nothing, and refuse new words, because the tables of the model have no rows for them."""
-        for word in map(str, new_tokens):
-            if word != UNK_TOKEN and self._convert_token_to_id(word) == UNK_TOKEN_ID:
-                raise ValueError(f"the vocabulary is fixed and has no word {word!r}")
-        return 0
-
-    def _tokenize(self, text: str, **kwargs: Any) -> list[str]:
-        return text.split()
-
-    def _convert_token_to_id(self, token: str) -> int:
-        name, _, value = token.partition(":")
-        if name in self.field_offsets and VALUE.fullmatch(value) and int(value) < FIELD_SIZES[name]:
-            return self.field_offsets[name] + int(value)
-        return PAD_TOKEN_ID if token == PAD_TOKEN else UNK_TOKEN_ID
-
-    def _convert_id_to_token(self, index: int) -> str:
-        for name, first in self.field_offsets.items():
-            if first <= index < first + FIELD_SIZES[name]:
-                return f"{name}:{index - first}"
-        return PAD_TOKEN if index == PAD_TOKEN_ID else UNK_TOKEN
+        # Not the `__init__` of `WindowEncoder`, because the vocabulary says which fields there are.
+        PreTrainedTokenizerFast.__init__(self, **kwargs | {"unk_token": UNK_TOKEN, "pad_token": PAD_TOKEN})
+        self.field_offsets = read_field_offsets(self.backend_tokenizer)
 
     @classmethod
     def from_pretrained(cls, *args: Any, **options: Any) -> "FlowTokenizer":
@@ -226,11 +191,7 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizer):  # type
         check_names(sequence, self.fields)
         if isinstance(sequence, (list, tuple, Mapping)):
             records = records_of(sequence) if isinstance(sequence, Mapping) else sequence
-            ids = [
-                UNK_TOKEN_ID if (value := field_value(record, name)) == MISSING else first + value
-                for record in records
-                for name, first in self.field_offsets.items()
-            ]
+            ids = self.backend_tokenizer.encode(self.spell(records), add_special_tokens=False).ids
             input_ids = np.array(ids, dtype=np.int64).reshape(len(records), len(self.fields))
             seconds = seconds_of_records(records)
         else:
@@ -263,10 +224,6 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizer):  # type
             ValueError: if sequences differ in length and `padding` is off, or one is longer than `max_length`.
         """
         if isinstance(encoded_inputs, (Mapping, BatchEncoding)):
-            if "inter_arrival" not in encoded_inputs:
-                # Text that transformers has encoded.
-                options = {"pad_to_multiple_of": pad_to_multiple_of, "return_tensors": return_tensors}
-                return super().pad(encoded_inputs, padding, max_length, padding_side=padding_side, **options, **kwargs)
             names = list(encoded_inputs.keys())
             encoded_inputs = [dict(zip(names, row, strict=True)) for row in zip(*encoded_inputs.values(), strict=True)]
         lengths = np.array([len(sequence["input_ids"]) for sequence in encoded_inputs])

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from telescope_transformer.analysis import AnalysisSettings, Embedder
 from telescope_transformer.analysis.embedding_stage import MOST_LEARNED
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.embedding import embed_windows, load_network
 from telescope_transformer.errors import StateError
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.placement import Embed
@@ -84,7 +84,7 @@ class StateModel:
 
     def _load(self) -> Embed:
         with self._own_folder() as folder:
-            loaded = load_model(folder)
+            loaded = load_network(folder)
         return lambda table: embed_windows(*loaded, table, progress=False)
 
     @contextmanager

@@ -49,7 +49,8 @@ def checkpoint(tmp_path: Path) -> Path:
     (made / "config.json").write_text(json.dumps(config))
     (made / "metrics.json").write_text(json.dumps(RESULTS))
     (made / "training.json").write_text(json.dumps(TRAINING))
-    (made / "tokenizer_config.json").write_text("{}")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (made / name).write_text("{}")
     save_file({"weight": np.zeros((30, 40), np.float32), "bias": np.zeros(34, np.float32)}, made / "model.safetensors")
     return made
 
@@ -180,8 +181,8 @@ def test_a_folder_without_a_checkpoint_is_refused(checkpoint: Path) -> None:
     (checkpoint / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(CheckpointError, match="a model of type 'bert', not 'telescope'"):
         model_card(checkpoint, "user/a")
-    (checkpoint / "tokenizer_config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"no tokenizer_config\.json"):
+    (checkpoint / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"no tokenizer\.json"):
         model_card(checkpoint, "user/a")
 
 

@@ -9,13 +9,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from telescope_transformer.model import FIELD_SIZES, FlowTokenizer
 from telescope_transformer.model.flow_fields import PROTOCOL_NUMBERS, fold_address
-from telescope_transformer.model.tokenization_telescope import build_vocabulary
 from telescope_transformer.records.addresses import fold_address as fold_column
 from telescope_transformer.records.protocols import protocol_number
 from telescope_transformer.windows import cut_windows
@@ -312,39 +308,9 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert (loaded.pad_token, loaded.unk_token, loaded.model_max_length) == ("[PAD]", "[UNK]", 512)
 
 
-def plant_earlier_checkpoint(folder: Path, vocabulary: dict[str, int]) -> Tokenizer:
-    """Write the tokenizer of an earlier checkpoint, in which a file of the library `tokenizers` lists all words."""
-    listed = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-    listed.pre_tokenizer = WhitespaceSplit()
-    listed.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "FlowTokenizer", "model_max_length": 64}')
-    return listed
-
-
-def test_an_earlier_checkpoint_with_a_list_of_words_has_the_same_ids(tmp_path: Path) -> None:
-    listed = plant_earlier_checkpoint(tmp_path, build_vocabulary(ALL_FIELDS[::-1]))
-    loaded = FlowTokenizer.from_pretrained(tmp_path)
-    assert loaded.fields == list(ALL_FIELDS[::-1])
-    assert loaded.get_vocab() == listed.get_vocab()
-    assert len(loaded) == listed.get_vocab_size()
-    text = "[PAD] dst_port:0 dst_port:65535 dst_port:65536 dst_port:080 ttl:-1 colour:1 protocol:6 ttl:255 [UNK] ttl"
-    assert loaded(text)["input_ids"] == listed.encode(text).ids
-    assert loaded([text, "ttl:1"], padding=True)["attention_mask"][1] == [1] + [0] * 10
-    assert loaded.convert_ids_to_tokens(listed.encode(text).ids) == listed.encode(text).tokens
-    loaded.save_pretrained(tmp_path / "new")
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["tokenizer_config.json"]
-    assert FlowTokenizer.from_pretrained(tmp_path / "new").fields == loaded.fields
-
-
 def test_a_missing_tokenizer_is_no_default_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=rf"{tmp_path}: no tokenizer_config\.json"):
+    with pytest.raises(OSError, match=rf"{tmp_path}: no tokenizer\.json"):
         FlowTokenizer.from_pretrained(tmp_path)
-
-
-def test_words_cannot_be_added() -> None:
-    assert TOKENIZERS["default"].add_tokens(["dst_port:1", "[UNK]"]) == 0
-    with pytest.raises(ValueError, match="no word 'colour:1'"):
-        TOKENIZERS["default"].add_tokens(["dst_port:1", "colour:1"])
 
 
 def test_unknown_options_are_named() -> None:
@@ -356,12 +322,11 @@ def test_unknown_options_are_named() -> None:
     assert TOKENIZERS["default"]([record], padding_side="left", verbose=False)
 
 
-def test_a_vocabulary_with_gaps_is_refused(tmp_path: Path) -> None:
+def test_a_vocabulary_with_gaps_is_refused() -> None:
     vocabulary = TOKENIZERS["default"].get_vocab()
     del vocabulary["dst_port:80"]
-    plant_earlier_checkpoint(tmp_path, vocabulary)
     with pytest.raises(ValueError, match="contiguous"):
-        FlowTokenizer.from_pretrained(tmp_path)
+        FlowTokenizer(vocab=vocabulary)
     with pytest.raises(ValueError, match="colour"):
         FlowTokenizer(["colour"])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from telescope_transformer.embedding import embed_windows, load_model
+from telescope_transformer.embedding import embed_windows, load_network
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.model import TelescopeConfig, TelescopeForContrastiveLearning, WindowEncoder
@@ -27,7 +27,7 @@ def trained(model: str | Path | None) -> Callable[[WindowSet], Representation]:
     Raises:
         CheckpointError: if the model cannot be loaded.
     """
-    return partial(_embed, *load_model(model))
+    return partial(_embed, *load_network(model))
 
 
 def _embed(model: TelescopeForContrastiveLearning, encoder: WindowEncoder, windows: WindowSet) -> Representation:
