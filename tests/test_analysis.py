@@ -282,6 +282,11 @@ def test_every_source_is_placed_and_short_windows_change_nothing(records, analys
     placed = np.isin(clusters[short], clusters[~short])
     assert np.array_equal(placed, confidence >= 0.5)
     assert analysis.sources["cluster"].null_count == 0
+    rows = zip(*(analysis.windows[name].to_pylist() for name in ("source", "cluster", "n_records")), strict=True)
+    with_long = {(source, cluster) for source, cluster, n_records in rows if n_records >= 8}
+    of_sources = zip(*(analysis.sources[name].to_pylist() for name in ("source", "cluster", "placement")), strict=True)
+    for source, cluster, placement in of_sources:
+        assert (placement is None) == ((source, cluster) in with_long)
 
 
 def test_an_ipv6_destination_keeps_its_text(records) -> None:

@@ -11,7 +11,8 @@ from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.run import analyze, describe, threshold_sweep, windows_stage
 from telescope_transformer.analysis.settings import AnalysisSettings
-from telescope_transformer.analysis.tables import sources_table, windows_table
+from telescope_transformer.analysis.short_windows import place_short_windows
+from telescope_transformer.analysis.tables import every_source, sources_table, windows_table
 from telescope_transformer.analysis.work import working_in
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "describe",
     "edge_weights",
     "embed_stage",
+    "every_source",
     "model_of",
+    "place_short_windows",
     "solution",
     "sources_table",
     "threshold_sweep",

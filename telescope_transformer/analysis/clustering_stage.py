@@ -29,7 +29,7 @@ from telescope_transformer.analysis.embedding_stage import (
     unseen_windows,
 )
 from telescope_transformer.analysis.settings import AnalysisSettings
-from telescope_transformer.analysis.short_windows import place_short_windows
+from telescope_transformer.analysis.short_windows import place_short_windows, windows_in
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
 from telescope_transformer.calibration import Calibration, calibrate
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
@@ -37,7 +37,7 @@ from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.memory import release_memory
-from telescope_transformer.placement import SMALLEST_CONFIDENCE, Embed
+from telescope_transformer.placement import Embed
 from telescope_transformer.preparation import EngineSettings, read_heads
 from telescope_transformer.progress import Say
 from telescope_transformer.similarity import blend_by_source, window_margins
@@ -109,16 +109,17 @@ def _write_clusters(
     with _assigners(work, vectors, len(core), engine) as assign:
         labels, found = cluster(vectors, core, threshold, scale, settings, say, assign)
     confidence = place_short_windows(
-        work, vectors, labels, heads, embed, core_records=settings.core_records, seed=settings.seed
+        vectors,
+        labels,
+        heads,
+        lambda rows: windows_in(work, rows),
+        embed,
+        say,
+        core_records=settings.core_records,
+        seed=settings.seed,
     )
     labels = by_size(labels)
     found["n_clusters"] = int(labels.max(initial=-1)) + 1
-    if len(core) < len(labels):
-        placed = int((confidence >= SMALLEST_CONFIDENCE).sum())
-        say(
-            f"{counted(placed, 'window')} of fewer than {settings.core_records} records placed in clusters; "
-            f"{counted(len(labels) - len(core) - placed, 'window')} left alone because they are too short"
-        )
     np.save(partial / LABELS, labels)
     np.save(partial / CONFIDENCE, confidence)
     np.save(partial / MARGINS, window_margins(vectors, labels, threshold, scale))

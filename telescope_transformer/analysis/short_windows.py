@@ -1,5 +1,6 @@
 """Place windows with few records: each joins its most likely cluster, without changing other windows."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +10,35 @@ import pyarrow.compute as pc
 from telescope_transformer.analysis.embedding_stage import BLOCK
 from telescope_transformer.placement import SMALLEST_CONFIDENCE, Centres, Embed, Placement, fit_placement, rows_to_try
 from telescope_transformer.preparation import read_blocks
+from telescope_transformer.progress import Say
 from telescope_transformer.windows import Windows
+from telescope_transformer.words import counted
+
+# Returns the windows of the given rows, ascending, with their records.
+WindowsOf = Callable[[np.ndarray], Windows]
 
 
 def place_short_windows(
-    work: Path, vectors: np.ndarray, labels: np.ndarray, heads: pa.Table, embed: Embed, *, core_records: int, seed: int
+    vectors: np.ndarray,
+    labels: np.ndarray,
+    heads: pa.Table,
+    windows_of: WindowsOf,
+    embed: Embed,
+    say: Say,
+    *,
+    core_records: int,
+    seed: int,
 ) -> np.ndarray:
     """Give each window without a cluster its most likely cluster, or a new one, in place.
 
     Args:
-        work: folder with the windows.
         vectors: float32 (n, dimensions), embeddings of the windows.
-        labels: (n,) clusters, -1 for windows that have none yet; changed in place.
+        labels: (n,) clusters, -1 for windows that have none yet; changed in place. New clusters get the numbers from
+            the largest one on.
         heads: table of the windows, without their records.
+        windows_of: reads some of the windows.
         embed: embeds a table of windows.
+        say: called with a message about the result.
         core_records: fewest records of the windows that already have a cluster.
         seed: seed of the choice of windows that are cut down.
 
@@ -42,22 +58,26 @@ def place_short_windows(
         centres = Centres.of(core_vectors, labels[core])
         sources = pc.rank(heads["source"].take(pa.array(core)), tiebreaker="dense").to_numpy().astype(np.int64)
         tried = core[rows_to_try(sources, labels[core], seed)]
-        placement = _tried(work, vectors, labels, tried, centres, embed, core_records - 1, seed)
+        placement = _tried(vectors, labels, tried, windows_of, centres, embed, core_records - 1, seed)
     labels[short] = new + np.arange(len(short))
-    if placement is None or centres is None:
-        return confidence
-    found, similarities = centres.nearest(vectors[short])
-    confidence[short] = placement.confidence(similarities, heads["n_records"].take(pa.array(short)).to_numpy())
-    placed = confidence[short] >= SMALLEST_CONFIDENCE
-    labels[short[placed]] = found[placed]
+    if placement is not None and centres is not None:
+        found, similarities = centres.nearest(vectors[short])
+        confidence[short] = placement.confidence(similarities, heads["n_records"].take(pa.array(short)).to_numpy())
+        placed = confidence[short] >= SMALLEST_CONFIDENCE
+        labels[short[placed]] = found[placed]
+    n_placed = int((labels[short] < new).sum())
+    say(
+        f"{counted(n_placed, 'window')} of fewer than {core_records} records placed in clusters; "
+        f"{counted(len(short) - n_placed, 'window')} left alone because they are too short"
+    )
     return confidence
 
 
 def _tried(
-    work: Path,
     vectors: np.ndarray,
     labels: np.ndarray,
     rows: np.ndarray,
+    windows_of: WindowsOf,
     centres: Centres,
     embed: Embed,
     longest: int,
@@ -65,11 +85,11 @@ def _tried(
 ) -> Placement | None:
     if not len(rows) or longest < 1:
         return None
-    windows = _windows_of(work, rows)
+    windows = windows_of(rows)
     return fit_placement(windows, np.asarray(vectors[rows]), labels[rows], centres, embed, longest=longest, seed=seed)
 
 
-def _windows_of(work: Path, rows: np.ndarray) -> Windows:
+def windows_in(work: Path, rows: np.ndarray) -> Windows:
     """Read the given windows of a work folder; rows are ascending."""
     found, begin = [], 0
     for block in read_blocks(work, BLOCK):

@@ -38,8 +38,16 @@ def sources_table(windows: pa.Table) -> pa.Table:
     """Build the table of sources with windows. If two clusters have equally many windows, more records decide."""
     if "placement" not in windows.column_names:
         windows = windows.append_column("placement", pa.nulls(windows.num_rows, pa.float32()))
+    # A source is only placed if no long window says that it belongs to the cluster.
+    all_short = pc.ScalarAggregateOptions(skip_nulls=False)
     votes = windows.group_by(["source", "cluster"], use_threads=False).aggregate(
-        [("n_records", "count"), ("n_records", "sum"), ("start", "min"), ("end", "max"), ("placement", "min")]
+        [
+            ("n_records", "count"),
+            ("n_records", "sum"),
+            ("start", "min"),
+            ("end", "max"),
+            ("placement", "min", all_short),
+        ]
     )
     votes = votes.sort_by(
         [
@@ -83,7 +91,7 @@ def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
 
     Args:
         clustered: result of `sources_table`.
-        read: result of `preparation.read_sources`: all sources with all their records.
+        read: all sources with all their records (`preparation.read_sources` or `report.all_sources`).
 
     Returns:
         A row per source, sorted by text: the columns of `clustered`, with numbers and times over all records of the
@@ -102,7 +110,7 @@ def every_source(clustered: pa.Table, read: pa.Table) -> pa.Table:
         "agreement": columns["agreement"],
         "placement": columns["placement"],
     }
-    if "label" in clustered.column_names:
+    if "label" in clustered.column_names and "label" in read.column_names:
         # The majority over a source's windows takes precedence over that of all its records.
         table["label"] = pc.coalesce(clustered["label"].take(place), read["label"])
     return pa.table(table | service_columns(read["services"].combine_chunks())).sort_by("source")

@@ -228,7 +228,10 @@ class Running:
         int | None, typer.Option(min=1, help="Most records in a window; the first file fixes it, or 128.")
     ] = None
     min_records: Annotated[
-        int | None, typer.Option(min=1, help="Fewest records in a window; the first file fixes it, or 8.")
+        int | None,
+        typer.Option(
+            min=1, help="Fewest records in a window; default: as before, or 1. More than 8: fixed by the first file."
+        ),
     ] = None
     adapt: Annotated[
         bool | None,

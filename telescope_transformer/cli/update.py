@@ -74,7 +74,7 @@ def update(
     with State(state) as opened:
         steps = take(opened, files, read, running.settings(opened), keep_days=keep_days, refuse=refuse, say=say)
         if output is not None:
-            whole = summarise(opened, time_limit=time_limit, networks=owners, granularity=granularity)
+            whole = summarise(opened, time_limit=time_limit, networks=owners, granularity=granularity, say=say)
             report = whole.write(folder_of(whole, output, daily=daily))
             say(f"open {report}")
     if json:

@@ -74,7 +74,7 @@ def watch(
                 say_error(error)
                 continue
             if done and (output is not None or teller is not None):
-                whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks or ())
+                whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks or (), say=say)
                 if output is not None:
                     say(f"open {whole.write(folder_of(whole, output, daily=daily))}")
                 if teller is not None:

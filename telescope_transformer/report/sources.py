@@ -1,4 +1,4 @@
-"""The table of all sources that were read, including those without a window, so that the search finds each of them."""
+"""Describes all sources by their records, and hides the clusters of sources that sent too few."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,20 +6,10 @@ import pyarrow.compute as pc
 
 from telescope_transformer.codes import distinct_codes, service_codes
 from telescope_transformer.placement import SMALLEST_CONFIDENCE
-from telescope_transformer.report.services import service_columns
 
 
-def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
-    """The table of clustered sources, followed by all other sources, with the services of each.
-
-    Args:
-        clustered: a row per source that is in a cluster, with `source` and `cluster` (`analysis.sources_table`).
-        records: all flow records.
-
-    Returns:
-        A table sorted by source, with the columns of `clustered`, the main `service` and all `services`. Sources
-        without a window have a null cluster, 0 windows, and the number and times of their records.
-    """
+def all_sources(records: pa.Table) -> pa.Table:
+    """Describe each source of flow records in a row, as `preparation.read_sources` does."""
     names = records["src_ip"].unify_dictionaries() if records["src_ip"].num_chunks else records["src_ip"]
     encoded = pc.dictionary_encode(names.combine_chunks())
     encoded = encoded if isinstance(encoded, pa.DictionaryArray) else encoded.combine_chunks()
@@ -33,7 +23,7 @@ def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
     read = pa.table(
         {
             "source": sources,
-            **service_columns(distinct_codes(code, service_codes(*headers), len(sources))),
+            "services": distinct_codes(code, service_codes(*headers), len(sources)),
             "n_records": pa.array(np.bincount(code, minlength=len(sources)), pa.int64()),
             "first_seen": pa.array(first, pa.int64()),
             "last_seen": pa.array(last, pa.int64()),
@@ -41,21 +31,7 @@ def all_sources(clustered: pa.Table, records: pa.Table) -> pa.Table:
     )
     if "label" in records.column_names:
         read = read.append_column("label", _first_values(code, len(sources), records["label"]))
-    known = pc.index_in(read["source"], clustered["source"].combine_chunks())
-    others = read.filter(pc.is_null(known))
-    columns = [
-        others[name].cast(clustered.schema.field(name).type)
-        if name in others.column_names
-        else _absent(name, others.num_rows, clustered.schema.field(name).type)
-        for name in clustered.column_names
-    ]
-    table = pa.concat_tables(
-        [clustered, pa.table(columns, schema=_nullable(clustered.schema))], promote_options="default"
-    )
-    place = pc.index_in(table["source"], read["source"].combine_chunks())
-    for name in ("service", "services"):
-        table = table.append_column(name, read[name].take(place))
-    return table.sort_by("source")
+    return read
 
 
 def without_lone_short(sources: pa.Table) -> pa.Table:
@@ -68,15 +44,6 @@ def without_lone_short(sources: pa.Table) -> pa.Table:
     too_few = pc.less(sources["placement"], SMALLEST_CONFIDENCE).fill_null(False)
     clusters = pc.if_else(too_few, pa.scalar(None, sources["cluster"].type), sources["cluster"])
     return sources.set_column(sources.column_names.index("cluster"), "cluster", clusters)
-
-
-def _absent(name: str, n: int, kind: pa.DataType) -> pa.Array:
-    """A column for sources without windows: 0 for `n_windows`, null for every other column."""
-    return pa.array(np.zeros(n), kind) if name == "n_windows" else pa.nulls(n, kind)
-
-
-def _nullable(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([field.with_nullable(True) for field in schema])
 
 
 def _first_values(code: np.ndarray, n_sources: int, values: pa.ChunkedArray) -> pa.Array:

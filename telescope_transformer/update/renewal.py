@@ -6,12 +6,12 @@ again, all windows in the state are embedded and clustered again, and clusters k
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telescope_transformer.analysis import AnalysisSettings, calibration_for, cluster, edge_weights
 from telescope_transformer.analysis.embedding_stage import BLOCK, MOST_LEARNED
@@ -20,6 +20,7 @@ from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import embedding_column
 from telescope_transformer.errors import StateError
 from telescope_transformer.fields import DAY, WINDOW_FIELDS
+from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.update.certificate import NO_IDS, forget, update_certificate
@@ -62,6 +63,7 @@ def fix_settings(
         "adapt": settings.adapt,
         "window": settings.window,
         "min_records": settings.min_records,
+        "core_records": core_records(settings),
         "seed": settings.seed,
         "checkpoint": embed.digest,
         "chosen_threshold": settings.threshold,
@@ -79,8 +81,15 @@ def _calibration(
     return calibration_for(vectors, sources, embed.calibration, settings.seed, embed.unseen(sources))
 
 
+def core_records(settings: AnalysisSettings) -> int:
+    """Fewest records of the windows that form the clusters. All full windows do."""
+    return min(max(settings.core_records, settings.min_records), settings.window)
+
+
 def check_settings(state: State, settings: AnalysisSettings, embed: StateModel) -> None:
-    """Refuse settings that differ from those of the first step. Only `adapt` may change.
+    """Refuse settings that differ from those of the first step.
+
+    Only `adapt` may change, and `min_records` up to the number of records of the windows that form the clusters.
 
     Raises:
         StateError: if a setting differs; the message names it and both values.
@@ -88,10 +97,16 @@ def check_settings(state: State, settings: AnalysisSettings, embed: StateModel) 
     stored = state.settings()
     if stored is None:
         return
-    asked: dict[str, Any] = {"model": settings.model, "window": settings.window, "min_records": settings.min_records}
+    asked: dict[str, Any] = {"model": settings.model, "window": settings.window}
     for name, value in asked.items():
         if stored[name] != value:
             raise StateError(f"{state.path}: the state was begun with {name} {stored[name]}, not {value}")
+    fewest = core_records(settings)
+    if stored["core_records"] != fewest:
+        raise StateError(
+            f"{state.path}: the clusters of this state are formed by windows of {stored['core_records']} records or "
+            f"more, not of {fewest} or more"
+        )
     chosen = stored["chosen_threshold"]
     if settings.threshold is not None and settings.threshold != chosen:
         begun = "a calibrated threshold" if chosen is None else f"threshold {chosen}"
@@ -104,8 +119,9 @@ def check_settings(state: State, settings: AnalysisSettings, embed: StateModel) 
             f"{settings.model or 'shipped model'}; begin a new state, or "
             "continue with the version that this state was begun with"
         )
-    if stored["adapt"] != settings.adapt:
-        state.set("settings", json.dumps(stored | {"adapt": settings.adapt}))
+    changed = stored | {"adapt": settings.adapt, "min_records": settings.min_records}
+    if stored != changed:
+        state.set("settings", json.dumps(changed))
 
 
 def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int, say: Say) -> None:
@@ -160,7 +176,7 @@ def _renew(state: State, settings: AnalysisSettings, embed: StateModel, drifted:
     ids, vectors = rows["window_id"].to_numpy(), embedding_matrix(rows)
     if embed.adapts:
         if embed.adapt(windows_of(state, ids[-MOST_LEARNED:]), say, only_trained=not drifted):
-            vectors = np.concatenate([embed(block.to_table()) for block in _blocks(state, ids)])
+            vectors = embedded(state, ids, embed)
             _embed_retired(state, embed)
         elif not drifted:
             return
@@ -217,21 +233,22 @@ def write_events(state: State, events: list[Event], day: int) -> None:
 
 
 def windows_of(state: State, ids: np.ndarray) -> Windows:
-    """Windows of a state with their records, in order of id; the source is empty if the state no longer has it."""
+    """Windows of a state with their records; the source is empty if the state no longer has it."""
     records = state.records_of(ids, list(WINDOW_FIELDS))
-    found, codes = np.unique(records["window_id"].to_numpy(), return_inverse=True)
+    codes = pc.index_in(records["window_id"], pa.array(ids)).to_numpy().astype(np.int64)
     present = [name for name in WINDOW_FIELDS if records[name].null_count < records.num_rows]
     columns = {name: record_field(records, name) for name in present}
     order = pa.array(record_order(codes, columns))
     flat = pa.table({name: values.take(order) for name, values in columns.items()})
     known = state.sources_of(ids)
-    source = pa.array([known.get(one, "") for one in found.tolist()], pa.string())
+    source = pa.array([known.get(one, "") for one in ids.tolist()], pa.string())
     return build_windows(source, offsets_of(np.bincount(codes)), flat, {})
 
 
-def _blocks(state: State, ids: np.ndarray) -> Iterator[Windows]:
-    for first in range(0, len(ids), BLOCK):
-        yield windows_of(state, ids[first : first + BLOCK])
+def embedded(state: State, ids: np.ndarray, embed: Embed) -> np.ndarray:
+    """Embeddings float32 (n, dimensions) of windows of a state, by a model."""
+    blocks = (windows_of(state, ids[first : first + BLOCK]) for first in range(0, len(ids), BLOCK))
+    return np.concatenate([embed(block.to_table()) for block in blocks])
 
 
 def _embed_retired(state: State, embed: StateModel) -> None:

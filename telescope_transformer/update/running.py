@@ -24,7 +24,14 @@ from telescope_transformer.update import step as steps
 from telescope_transformer.update.certificate import current, update_certificate
 from telescope_transformer.update.contents import Content, Earlier, content_of, new_part, no_records
 from telescope_transformer.update.model import StateModel
-from telescope_transformer.update.renewal import check_settings, fix_settings, placed_table, review, write_events
+from telescope_transformer.update.renewal import (
+    check_settings,
+    core_records,
+    fix_settings,
+    placed_table,
+    review,
+    write_events,
+)
 from telescope_transformer.update.retention import age, revive
 from telescope_transformer.update.schema import CLOSED_COLUMNS
 from telescope_transformer.update.state import State
@@ -197,7 +204,8 @@ def settings_of(
         model=stored.get("model") if model is None else model,
         threshold=threshold,
         window=stored.get("window", WINDOW) if window is None else window,
-        min_records=stored.get("min_records", MIN_RECORDS) if min_records is None else min_records,
+        min_records=stored.get("min_records", 1) if min_records is None else min_records,
+        core_records=stored.get("core_records", MIN_RECORDS),
         adapt=stored.get("adapt", True) if adapt is None else adapt,
     )
 
@@ -236,7 +244,7 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
     same = carried["window_id"].combine_chunks()
     changed = former.filter(pc.invert(pc.is_in(former["window_id"], same)))
     _remove_open(state, former, changed)
-    enough = pc.greater_equal(extension.windows["n_records"], work.settings.min_records)
+    enough = pc.greater_equal(extension.windows["n_records"], core_records(work.settings))
     kept = pc.is_in(extension.windows["window_id"], same)
     long = extension.windows.filter(pc.and_(enough, pc.invert(kept)))
     if long.num_rows == 0:

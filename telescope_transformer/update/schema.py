@@ -22,9 +22,9 @@ CLOSED_COLUMNS = tuple(name for name in RECORD_COLUMNS if name != "src_ip")
 _CLOSED = ", ".join(f"{name} {RECORD_COLUMNS[name]}" for name in CLOSED_COLUMNS)
 
 # A window is open while records may still be added to it; only the last window of a source can be open. An open window
-# with too few records has no embedding and no cluster. A separate table holds the records of open windows, so that a
-# step reads only records that it may change. `embedded_on` is the day (since 1970) of the last record in the
-# embedding.
+# with fewer than `core_records` records has no embedding and no cluster; reports place it. A separate table holds the
+# records of open windows, so that a step reads only records that it may change. `embedded_on` is the day (since 1970)
+# of the last record in the embedding.
 #
 # A cluster whose windows have all been deleted is in `retired`, with the mean of its vectors. If similar windows
 # appear again, their cluster gets its id. The records of its most typical window stay in `closed_records`, because

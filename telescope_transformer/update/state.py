@@ -208,8 +208,14 @@ class State:
 
     def settings(self) -> dict[str, Any] | None:
         """The settings that the first step fixed; None before the first step."""
-        stored = self.setting("settings")
-        return json.loads(stored) if stored else None
+        text = self.setting("settings")
+        if not text:
+            return None
+        stored: dict[str, Any] = json.loads(text)
+        # Earlier states did not place windows with few records, and had one number for both limits.
+        if "core_records" not in stored:
+            stored |= {"core_records": stored["min_records"], "min_records": 1}
+        return stored
 
     def has_input(self, digest: str) -> bool:
         """Whether an input with this content was added."""
@@ -254,9 +260,12 @@ class State:
         """The smallest cluster id that was never used."""
         return int(self.setting("next_cluster") or 0)
 
-    def clustered_windows(self) -> pa.Table:
-        """The windows that have a cluster, by source and start."""
-        return self.query("SELECT * FROM windows WHERE cluster IS NOT NULL ORDER BY source, start, window_id")
+    def windows(self, min_records: int) -> pa.Table:
+        """The windows that have a cluster or at least so many records, by source and start."""
+        return self.query(
+            "SELECT * FROM windows WHERE cluster IS NOT NULL OR n_records >= ? ORDER BY source, start, window_id",
+            [min_records],
+        )
 
     @property
     def n_clustered(self) -> int:
@@ -401,13 +410,9 @@ class State:
     def rejects(self) -> pa.Table:
         return self.query("SELECT * FROM rejects")
 
-    def clustered_records(self) -> pa.Table:
-        """Records of the windows that have a cluster, each with its `window_id`."""
-        return self.query(f"{_RECORDS_OF_WINDOWS} WHERE w.cluster IS NOT NULL")
-
-    def waiting_records(self) -> pa.Table:
-        """Records of the windows that still have too few records for a cluster, each with its `window_id`."""
-        return self.query("SELECT r.* FROM open_records r JOIN windows w USING (window_id) WHERE w.cluster IS NULL")
+    def records(self) -> pa.Table:
+        """The records of all windows, each with its `window_id`."""
+        return self.query(_RECORDS_OF_WINDOWS)
 
     def traffic(self) -> list[list[int]]:
         """For each day since 1970 that has records: the day, its records and its sources."""

@@ -12,6 +12,8 @@ import pyarrow as pa
 from telescope_transformer.analysis import (
     Analysis,
     AnalysisSettings,
+    every_source,
+    place_short_windows,
     solution,
     sources_table,
     threshold_sweep,
@@ -23,18 +25,22 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
 from telescope_transformer.labels import Owners, read_owners
 from telescope_transformer.placement import Embed
+from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
 from telescope_transformer.report import all_sources, name_clusters, profile_clusters
 from telescope_transformer.report.news import period_of
 from telescope_transformer.report.services import with_services
+from telescope_transformer.report.sources import without_lone_short
 from telescope_transformer.report.why import explain_clusters
 from telescope_transformer.similarity import embedding_matrix, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
 from telescope_transformer.update.certificate import current
 from telescope_transformer.update.model import StateModel, adaptation_of
+from telescope_transformer.update.renewal import embedded, windows_of
 from telescope_transformer.update.state import State
+from telescope_transformer.windows import MIN_RECORDS
 from telescope_transformer.words import day_text
 
 # The settings of a state in which no source has sent enough records for a window yet.
@@ -44,6 +50,8 @@ BEFORE_WINDOWS: dict[str, Any] = {
     "calibration": None,
     "model": None,
     "seed": 0,
+    "min_records": 1,
+    "core_records": MIN_RECORDS,
 }
 
 
@@ -54,17 +62,20 @@ def summarise(
     networks: Sequence[str | Path] | Owners = (),
     granularity: bool = False,
     embedder: Embed | None = None,
+    say: Say = say_nothing,
 ) -> Analysis:
     """Summarise the windows, clusters, certificate and events of a state.
 
-    Clusters have their lasting ids. The lower bound is the one that the steps proved, or a higher bound if one is
-    found within `time_limit` seconds.
+    Clusters have their lasting ids. Windows with few records are placed in them as by `analyze`. The state does not
+    store where: the next report places them anew, and those that have grown by then are clustered. The lower bound is
+    the one that the steps proved, or a higher bound if one is found within `time_limit` seconds.
 
     Args:
         state: an open state.
         time_limit: seconds to look for a better lower bound.
         networks, granularity: as in `AnalysisSettings`.
         embedder: as for `update`.
+        say: called with a message about the windows with few records.
 
     Raises:
         StateError: if nothing has been added yet.
@@ -73,20 +84,23 @@ def summarise(
     if not inputs.num_rows:
         raise StateError(f"{state.path}: nothing has been added yet")
     settings = state.settings() or BEFORE_WINDOWS
-    windows = state.clustered_windows()
-    # If there are no windows, the length of the vectors is unknown.
-    vectors = embedding_matrix(windows) if windows.num_rows else np.zeros((0, 1), dtype=np.float32)
+    flow = _records(state, inputs)
+    embed = StateModel(state, AnalysisSettings(model=settings["model"], adapt=False), embedder)
+    windows, vectors = _placed(state, settings, embed, say)
+    sources = every_source(without_lone_short(sources_table(windows)), all_sources(flow.table))
+    # A short window that is left alone has no lasting id.
+    lasting = np.isin(windows["cluster"].to_numpy(), state.clusters().ids)
+    windows, vectors = windows.filter(pa.array(lasting)), vectors[lasting]
     ids, labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)
     margins = window_margins(vectors, labels, settings["threshold"], settings["scale"])
-    flow = _records(state, inputs)
-    table = windows_table(windows, vectors, labels, margins).set_column(0, "window_id", windows["window_id"])
-    table = with_services(table, flow.table)
+    confidence = windows["placement"].to_numpy()
+    table = windows_table(windows, vectors, labels, margins, confidence)
+    table = with_services(table.set_column(0, "window_id", windows["window_id"]), flow.table)
     owners = read_owners(networks)
     profiles = profile_clusters(flow.table, table, owners=owners, sensors=flow.sensors)
-    embed = StateModel(state, AnalysisSettings(model=settings["model"], adapt=False), embedder)
     for cluster, why in explain_clusters(embed, flow.table, table, seed=settings["seed"]).items():
         profiles[cluster]["why"] = why
-    found = certificate(state, vectors, settings, time_limit=time_limit)
+    found = certificate(state, vectors[np.isnan(confidence)], settings, time_limit=time_limit)
     stable, levels = pa.array(ids[labels], pa.int32()), None
     if granularity and table.num_rows:
         levels, found["granularity"] = threshold_sweep(table, vectors, profiles, settings["threshold"])
@@ -95,7 +109,7 @@ def summarise(
     _name(state, profiles)
     return Analysis(
         windows=table,
-        sources=all_sources(sources_table(table), _sources_without_window(state, flow.table)),
+        sources=sources,
         clusters=profiles,
         solution=found,
         counts=flow.counts._asdict() | {"windows": table.num_rows, "inputs": inputs.num_rows},
@@ -124,10 +138,36 @@ def _name(state: State, profiles: list[dict[str, Any]]) -> None:
         state.set("names", json.dumps({profile["cluster"]: profile["name"] for profile in profiles}))
 
 
-def _sources_without_window(state: State, clustered: pa.Table) -> pa.Table:
-    """The records of all sources, including those with too few records for a window so far."""
-    waiting = state.waiting_records().select(clustered.column_names)
-    return pa.concat_tables([clustered, waiting.cast(clustered.schema)])
+def _placed(state: State, settings: Mapping[str, Any], embed: Embed, say: Say) -> tuple[pa.Table, np.ndarray]:
+    """The windows of a state, each with a cluster, and their embeddings.
+
+    Windows with few records are in the cluster of the most similar ones, with the probability in the column
+    `placement`; those that resemble too little have a number above those of all clusters.
+    """
+    windows = state.windows(settings["min_records"])
+    ids = windows["window_id"].to_numpy()
+    labels = windows["cluster"].fill_null(-1).to_numpy().copy()
+    short = labels < 0
+    # If no window has a cluster, the length of the vectors is unknown, and no model is needed.
+    vectors = np.zeros((len(ids), 1), dtype=np.float32)
+    if not short.all():
+        clustered = embedding_matrix(windows.filter(pa.array(~short)))
+        vectors = np.empty((len(ids), clustered.shape[1]), dtype=np.float32)
+        vectors[~short] = clustered
+        if short.any():
+            vectors[short] = embedded(state, ids[short], embed)
+    confidence = place_short_windows(
+        vectors,
+        labels,
+        windows,
+        lambda rows: windows_of(state, ids[rows]),
+        embed,
+        say,
+        core_records=settings["core_records"],
+        seed=settings["seed"],
+    )
+    windows = _with_column(windows, "cluster", pa.array(labels, pa.int32()))
+    return windows.append_column("placement", pa.array(confidence, mask=np.isnan(confidence))), vectors
 
 
 def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
@@ -173,8 +213,8 @@ def certificate(
 
 
 def _records(state: State, inputs: pa.Table) -> FlowRecords:
-    """The records of all clustered windows, each with its window."""
-    table = state.clustered_records()
+    """The records of all windows, each with its window."""
+    table = state.records()
     known = [name for name in table.column_names if not table.num_rows or table[name].null_count < table.num_rows]
     counts = Counts(*(sum(inputs[name].to_pylist()) for name in Counts._fields))
     rejects = state.rejects().cast(REJECTS_SCHEMA)

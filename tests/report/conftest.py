@@ -9,7 +9,7 @@ import pytest
 from devtools import Page, browser
 from made_telescope import HOSTILE, Telescope, build_telescope
 
-from telescope_transformer.analysis.tables import sources_table
+from telescope_transformer.analysis.tables import every_source, sources_table
 from telescope_transformer.report import (
     ReportData,
     all_sources,
@@ -35,7 +35,7 @@ def report_data(telescope: Telescope) -> ReportData:
     return ReportData(
         windows=windows,
         profiles=profiles,
-        sources=all_sources(sources_table(windows), telescope.records),
+        sources=every_source(sources_table(windows), all_sources(telescope.records)),
         traffic=traffic_by_day(telescope.records),
         solution={"threshold": 0.5, "cost": 2.0, "lower_bound": 1.5, "gap": 0.25, "solver": "greedy", "n_clusters": 3},
         counts={"read": 242, "kept": 241, "rejected": 1},

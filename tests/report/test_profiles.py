@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 from made_telescope import HOUR, MONDAY, Telescope
 
-from telescope_transformer.analysis.tables import sources_table
+from telescope_transformer.analysis.tables import every_source, sources_table
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.errors import InputError
 from telescope_transformer.fields import DAY
@@ -136,7 +136,7 @@ def test_no_destination_column_says_nothing_of_targets(telescope: Telescope) -> 
 def test_all_services_of_every_source_the_main_one_first(telescope: Telescope) -> None:
     more = telescope.records.slice(0, 1).to_pylist()[0] | {"src_ip": "192.0.2.250", "dst_port": 2323, "protocol": 6}
     records = pa.concat_tables([telescope.records, *[pa.Table.from_pylist([more], telescope.records.schema)] * 2])
-    sources = all_sources(sources_table(telescope.windows), records)
+    sources = every_source(sources_table(telescope.windows), all_sources(records))
     row = sources.filter(pc.equal(sources["source"], "192.0.2.250")).to_pylist()[0]
     assert (row["service"], row["services"]) == ("tcp/2323 telnet-alt", ["tcp/2323 telnet-alt", "tcp/80 http"])
     assert all(row["service"] == row["services"][0] for row in sources.to_pylist())
