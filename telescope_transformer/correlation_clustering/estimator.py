@@ -182,9 +182,9 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """
         started = now()
         self._check_options()
-        _check_feature_names(self, X, reset=True)
         if self.affinity == "inner_product":
-            return self.fit_embeddings(check_samples(X), self.threshold, must_link=must_link, cannot_link=cannot_link)
+            check_samples(X)
+            return self.fit_embeddings(X, self.threshold, must_link=must_link, cannot_link=cannot_link)
         with plain_interrupts():
             checked = check_weights_and_links(X, must_link, cannot_link)
         return self._solve(X, checked, started)
@@ -257,10 +257,11 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Solve a graph and set the fitted attributes.
 
         Args:
-            given: the input that the user passed; determines the number of columns.
+            given: the input that the user passed; determines the number and the names of the columns.
             checked: the graph and its links.
             started: time at which the fit began, by the solvers' clock.
         """
+        _check_feature_names(self, given, reset=True)
         self.n_features_in_ = int(np.shape(given)[1]) if np.ndim(given) == 2 or sparse.issparse(given) else 0
         graph = checked.graph
         check_scale(graph)

@@ -94,7 +94,7 @@ class Graph(ABC):
         """All weights as a matrix, float64 (n, n), with a diagonal of 0."""
 
     def filled(self) -> "DenseGraph":
-        """The same graph with its matrix."""
+        """The same graph with its matrix, in which all nodes have size 1."""
         return DenseGraph(self.weights())
 
     def as_sparse(self) -> "SparseGraph":
@@ -194,7 +194,7 @@ class DenseGraph(Graph):
         return self.scale * self.n**2 < _EXACT and self.threshold == 0 and all_whole(self.matrix.reshape(-1))
 
     def filled(self) -> "DenseGraph":
-        return self
+        return self if (self.sizes == 1.0).all() else DenseGraph(self.weights())
 
     def attractive_parts(self) -> np.ndarray:
         return canonical_labels(dense_components(self.matrix, self.threshold, self.sizes))

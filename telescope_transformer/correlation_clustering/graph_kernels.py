@@ -4,6 +4,9 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.compiled import compiled
 
+# Machine epsilon: twice the largest relative error of a rounding.
+EPSILON = float(np.finfo(np.float64).eps)
+
 
 # Each row has its own accumulator, so a sum of terms that are at least 0 has a relative error of at most (n + 2)
 # roundings.

@@ -188,15 +188,14 @@ def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
     return array
 
 
-def check_samples(samples: Any) -> np.ndarray:
-    """Vectors (n, d), checked like the samples of a scikit-learn estimator: dense, finite, at least one.
+def check_samples(samples: Any) -> None:
+    """Check vectors (n, d) like the samples of a scikit-learn estimator: dense, finite, at least one.
 
     Raises:
         WeightsError: the check fails; the message is that of scikit-learn.
     """
     try:
-        checked: np.ndarray = check_array(samples)
-        return checked
+        check_array(samples)
     except TypeError as error:
         raise WeightsTypeError(str(error)) from error
     except ValueError as error:

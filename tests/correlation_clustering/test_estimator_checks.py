@@ -3,6 +3,7 @@
 import doctest
 import warnings
 
+import pandas as pd
 import pytest
 from signed_instances import random_weights
 from sklearn.utils.estimator_checks import check_estimator
@@ -40,3 +41,11 @@ def test_no_solver_writes_to_standard_output(capfd: pytest.CaptureFixture[str]) 
     for method in ("auto", "lp", "local_search", "greedy"):
         CorrelationClustering(method=method, random_state=0).fit(random_weights(1, 12))
     assert capfd.readouterr() == ("", "")
+
+
+def test_names_of_columns_are_those_of_the_last_fit() -> None:
+    table = pd.DataFrame([[1.0, 0.0], [0.9, 0.1]], columns=["bytes", "packets"])
+    solver = CorrelationClustering(affinity="inner_product", threshold=0.5)
+    assert solver.fit(table).feature_names_in_.tolist() == ["bytes", "packets"]
+    assert solver.fit_embeddings(table[["packets"]], 0.5).feature_names_in_.tolist() == ["packets"]
+    assert not hasattr(solver.fit_embeddings(table.to_numpy(), 0.5), "feature_names_in_")

@@ -31,6 +31,12 @@ def test_search_finds_the_optimum_of_small_instances() -> None:
         assert CorrelationClustering(random_state=0).fit(weights).cost_ == pytest.approx(optimum(weights), rel=1e-9)
 
 
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_the_relaxation_of_few_nodes_is_trivial(n: int) -> None:
+    relaxation = relax(DenseGraph(np.ones((n, n))))
+    assert (relaxation.x.shape, relaxation.lower_bound, relaxation.complete) == ((n, n), 0.0, True)
+
+
 def test_relaxation_bounds_the_optimum_and_satisfies_every_triangle() -> None:
     for seed in range(12):
         weights = random_weights(seed, 8)

@@ -9,8 +9,16 @@ import pytest
 from scipy import sparse
 from signed_instances import disagreement, optimum, random_weights
 
-from telescope_transformer.correlation_clustering import CorrelationClustering, certify, refine, sweep
+from telescope_transformer.correlation_clustering import (
+    CorrelationClustering,
+    VectorGraph,
+    certify,
+    neighbour_graph,
+    refine,
+    sweep,
+)
 from telescope_transformer.correlation_clustering.bounds import transport
+from telescope_transformer.correlation_clustering.bounds.certify import prove
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
 from telescope_transformer.correlation_clustering.bounds.separation_partitions import (
     partition_rows,
@@ -22,8 +30,8 @@ from telescope_transformer.correlation_clustering.bounds.verify import (
     certificate_of,
     verify,
 )
-from telescope_transformer.correlation_clustering.graph import DenseGraph
-from telescope_transformer.correlation_clustering.solution import Deadline
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 from telescope_transformer.errors import SolverError, WeightsError
 
 
@@ -96,9 +104,15 @@ def test_an_invalid_certificate_is_refused() -> None:
     cut_alone = Inequality(((1, 0),), (1,), 0.0, 1.0)
     negative = Inequality(((1, 0), (2, 0), (2, 1)), (1, -1, -1), 0.0, -1.0)
     too_tight = Inequality(((1, 0), (2, 0), (2, 1)), (1, 1, 1), 2.0, 1.0)
-    for row in (cut_alone, negative, too_tight):
+    unbounded = Inequality(((1, 0), (2, 0), (2, 1)), (1, -1, -1), 0.0, np.inf)
+    shorter = Inequality(((1, 0), (2, 0), (2, 1)), (1, -1), 0.0, 1.0)
+    # The pairs with node 9 would pay for this, but they have no weight.
+    elsewhere = Inequality(((1, 0), (9, 0), (9, 1)), (1, -1, -1), 0.0, 1.0)
+    for row in (cut_alone, negative, too_tight, unbounded, shorter, elsewhere):
         with pytest.raises(SolverError, match="proves nothing"):
             verify(weights, np.zeros(4, dtype=int), [row])
+    with pytest.raises(SolverError, match="one for each node"):
+        verify(weights, np.zeros(3, dtype=int), [])
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
@@ -198,6 +212,56 @@ def test_certify_proves_the_given_clustering() -> None:
     assert best.gap <= found.gap
 
 
+def exact_optimum(vectors: np.ndarray, threshold: float, sizes: np.ndarray) -> Fraction:
+    """Least cost of all clusterings of a complete graph of inner products."""
+    rows = [[Fraction(float(x)) for x in vector] for vector in vectors]
+    weights = {
+        (i, j): sum(a * b for a, b in zip(rows[i], rows[j], strict=True))
+        - Fraction(threshold) * Fraction(float(sizes[i] * sizes[j]))
+        for i in range(len(rows))
+        for j in range(i)
+    }
+    return min(
+        sum(abs(w) for (i, j), w in weights.items() if (w < 0) == (labels[i] == labels[j]))
+        for labels in _partitions(len(rows))
+    )
+
+
+def test_bounds_without_a_matrix_never_exceed_the_optimum() -> None:
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        vectors = rng.standard_normal((6, 1 + seed % 7)) * 10.0 ** (seed % 5)
+        solver = CorrelationClustering(random_state=0, memory_limit=0).fit_embeddings(vectors, 0.3)
+        best = exact_optimum(vectors, 0.3, np.ones(6))
+        assert (1 - 1e-6) * float(best) <= solver.lower_bound_ or solver.gap_ > 0
+        assert Fraction(solver.lower_bound_) <= best
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_contracted_graphs_have_bounds_of_their_own(double: bool) -> None:
+    proved = 0
+    for seed in range(15):
+        vectors = np.random.default_rng(seed).standard_normal((8, 3))
+        graph: DenseGraph | VectorGraph = VectorGraph(vectors, 0.5, neighbour_graph(vectors, 0.5, 3))
+        if double:
+            graph = DenseGraph(vectors @ vectors.T, 0.5)
+        small = graph.contract(np.array([0, 0, 1, 1, 2, 3, 4, 4]))
+        best = min(small.cost(np.array(labels)) for labels in _partitions(5))
+        found = certify(small, refine(small))
+        assert found.bound <= best * (1 + 1e-14)
+        assert prove_sized(small) <= best * (1 + 1e-14)
+        proved += found.bound > 0
+    assert proved > 5
+
+
+def prove_sized(graph: Graph) -> float:
+    """The bound of a graph that is not reduced first."""
+    progress = Progress(graph)
+    progress.offer(refine(graph))
+    prove(progress, np.random.default_rng(0), Deadline(5))
+    return progress.lower_bound
+
+
 INTERRUPTED = """
 import os, signal, threading, time
 import numpy as np
@@ -225,6 +289,43 @@ def test_an_interrupted_sweep_keeps_its_points() -> None:
     assert 0 < int(points) < 4_000
     # One second would do on an idle machine, but other tests run at the same time.
     assert float(seconds) < 4.0
+
+
+RELAXING = """
+import os, signal, threading, time
+import numpy as np
+from telescope_transformer.correlation_clustering.bounds import lp
+from telescope_transformer.correlation_clustering.bounds.separation_triangles import pair_index
+from telescope_transformer.correlation_clustering.solution import Deadline
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+n = 50
+rows = [
+    (pair_index(i, j), pair_index(i, k), pair_index(j, k))
+    for i in range(n) for j in range(i) for k in range(n) if k not in (i, j)
+]
+weights = np.random.default_rng(0).standard_normal(n * (n - 1) // 2)
+lp._solve(weights[:3], np.array([(2, 1, 0)]), Deadline(60))
+interrupted = []
+def interrupt():
+    interrupted.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
+run = lp._run_until_interrupted
+def run_and_interrupt(highs):
+    threading.Timer(0.1, interrupt).start()
+    run(highs)
+lp._run_until_interrupted = run_and_interrupt
+try:
+    lp._solve(weights, np.array(rows), Deadline(60))
+except KeyboardInterrupt:
+    print(time.monotonic() - interrupted[0])
+"""
+
+
+def test_an_interrupt_ends_the_relaxation() -> None:
+    done = subprocess.run([sys.executable, "-c", RELAXING], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 4.0
 
 
 @pytest.mark.parametrize("double", [True, False])

@@ -25,6 +25,7 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.rows import Rows
 from telescope_transformer.correlation_clustering.compiled import compiled
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
 
 # Violations are sums of a few estimates between 0 and 1, so their rounding error is below 1e-15 per term. Anything
 # below this limit counts as no violation.
@@ -313,7 +314,7 @@ def proved_value(
     paid, paid_size = _paid_by_edges(weights, change)
     spent, spent_size = _compensated_sum(rows.right * rows.multipliers)
     # Machine epsilon is twice the unit roundoff; the factor 2 covers the rounding of the sums of sizes.
-    margin = np.finfo(np.float64).eps * ((int(terms) + 4) * size + 8 * (paid_size + spent_size))
+    margin = EPSILON * ((int(terms) + 4) * size + 8 * (paid_size + spent_size))
     return float(paid - spent - margin), change
 
 

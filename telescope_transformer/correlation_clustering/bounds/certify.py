@@ -20,7 +20,6 @@ from telescope_transformer.correlation_clustering.bounds.dual import (
 from telescope_transformer.correlation_clustering.bounds.lp import ASCENT_SHARE, relax_from
 from telescope_transformer.correlation_clustering.bounds.packing import packed_bound
 from telescope_transformer.correlation_clustering.bounds.parts import by_parts
-from telescope_transformer.correlation_clustering.bounds.reduction import EPSILON
 from telescope_transformer.correlation_clustering.bounds.rounding import round_fractions
 from telescope_transformer.correlation_clustering.bounds.separation_partitions import (
     partition_rows,
@@ -28,7 +27,9 @@ from telescope_transformer.correlation_clustering.bounds.separation_partitions i
 )
 from telescope_transformer.correlation_clustering.bounds.transport import count_paid, transported
 from telescope_transformer.correlation_clustering.clock import now
+from telescope_transformer.correlation_clustering.compiled import plain_interrupts
 from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
 from telescope_transformer.correlation_clustering.options import check_limit, check_whole_number
 from telescope_transformer.correlation_clustering.search.local_search import fuse, gaec, improve
 from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress, Solution
@@ -88,6 +89,7 @@ _SPARSE_ROUNDS = (2, 4, 8, 16, None)
 Prover = Callable[[Any, Progress, np.random.Generator, Deadline], None]
 
 
+@plain_interrupts()
 def certify(
     graph: Graph,
     labels: np.ndarray,
@@ -165,6 +167,7 @@ def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator,
 
     A graph that is too large for this is replaced by its conflicts, if they are few.
     """
+    graph = graph.filled()
     if graph.n > _MATRIX_UP_TO:
         conflicts = conflict_graph(graph, progress.labels, _FEW_CONFLICTS)
         if conflicts is not None:
@@ -272,9 +275,9 @@ def prove_vectors(graph: VectorGraph, progress: Progress, rng: np.random.Generat
     The graph of nearest neighbours leaves pairs out. No clustering costs more in it than in the whole graph, so its
     bound is also valid for the whole graph.
     """
-    if graph.n <= _PACK_UP_TO:
+    if graph.n <= _PACK_UP_TO and (graph.sizes == 1.0).all():
         progress.prove(packed_bound(graph.vectors, progress.labels, graph.threshold, deadline))
-    _prove_by_another(graph.near, _prove_by_cycles, progress, rng, deadline)
+    _prove_by_another(graph.nearest_pairs(), _prove_by_cycles, progress, rng, deadline)
 
 
 def relax_and_round(progress: Progress, rng: np.random.Generator) -> None:

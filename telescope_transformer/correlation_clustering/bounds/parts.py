@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.bounds.reduction import EPSILON, reduce_graph
+from telescope_transformer.correlation_clustering.bounds.reduction import reduce_graph
 from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
 # Added to the number of entries of each block when the time is divided. If one second is shared with a block of

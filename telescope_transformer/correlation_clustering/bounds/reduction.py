@@ -32,11 +32,10 @@ from telescope_transformer.correlation_clustering.components import (
     roots,
 )
 from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
-from telescope_transformer.correlation_clustering.graph_kernels import contract_sparse
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON, contract_sparse
 
 CompressedRows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-EPSILON = float(np.finfo(np.float64).eps)
 # On large graphs, a round that contracts less than this share of the nodes counts as unsuccessful, because each round
 # costs a pass over all edges. On three sparse graphs of up to 4,000 nodes, 0, 0.002 and 0.05 gave the same bounds.
 _LEAST_CONTRACTED = 0.002

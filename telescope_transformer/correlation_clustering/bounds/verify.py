@@ -70,13 +70,17 @@ def verify(weights: np.ndarray, labels: np.ndarray, certificate: list[Inequality
         Cost and bound.
 
     Raises:
-        SolverError: a multiplier is negative, or an inequality does not hold for every clustering.
+        SolverError: the labels are not one for each node, a multiplier is negative or not finite, or an inequality
+            does not hold for every clustering of these nodes.
     """
     n = len(weights)
+    if len(labels) != n:
+        raise SolverError(f"labels must be {n}, one for each node, not {len(labels)}")
     change: dict[tuple[int, int], Fraction] = {}
     bound = Fraction(0)
     for row in certificate:
-        if not row.multiplier >= 0 or not _valid(row):
+        nodes = {node for pair in row.pairs for node in pair}
+        if not 0 <= row.multiplier < np.inf or not nodes <= set(range(n)) or not _valid(row):
             raise SolverError(f"the certificate's inequality {row} proves nothing")
         y = Fraction(row.multiplier)
         bound -= Fraction(row.right) * y
@@ -94,6 +98,8 @@ def verify(weights: np.ndarray, labels: np.ndarray, certificate: list[Inequality
 
 def _valid(row: Inequality) -> bool:
     """Whether the inequality holds for every clustering."""
+    if len(row.signs) != len(row.pairs) or not np.isfinite(row.right):
+        return False
     if row.right >= 0 and row.signs.count(1) == 1 and set(row.signs) <= {1, -1}:
         target = row.pairs[row.signs.index(1)]
         others = [pair for pair, sign in zip(row.pairs, row.signs, strict=True) if sign < 0]

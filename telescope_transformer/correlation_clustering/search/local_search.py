@@ -8,6 +8,7 @@ both agree stay fixed, and the search works on the parts in which they differ.
 
 import numpy as np
 
+from telescope_transformer.correlation_clustering.compiled import plain_interrupts
 from telescope_transformer.correlation_clustering.components import roots
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels, common_refinement
 from telescope_transformer.correlation_clustering.options import check_limit, check_whole_number
@@ -152,6 +153,7 @@ def evolve(
         restarts += 1
 
 
+@plain_interrupts()
 def refine(
     graph: Graph,
     labels: np.ndarray | None = None,
