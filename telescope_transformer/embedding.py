@@ -163,9 +163,14 @@ def device_of(device: str | torch.device | None = None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=device).device
+        found = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
-        raise InputError(f"device {str(device)!r} is not available: {str(error).splitlines()[0]}") from error
+        # Only the first sentence, because PyTorch goes on with a list of its backends.
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        raise InputError(f"device {str(device)!r} is not available: {reason}") from error
+    if found.type == "meta":
+        raise InputError("device 'meta' holds no numbers: nothing can be computed on it")
+    return found
 
 
 def _computes_half(device: torch.device, dtype: torch.dtype) -> bool:
@@ -360,7 +365,6 @@ def embed_files(
     splits: Sequence[str] = (),
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
-    progress: bool | None = None,
 ) -> int:
     """Embed a prepared dataset or a Parquet file of windows, piece by piece. The output appears when it is complete.
 
@@ -382,9 +386,7 @@ def embed_files(
     if total == 0:
         raise InputError(f"{source} has no windows")
     with replacing(output) as partial, ExitStack() as open_files:
-        bar = open_files.enter_context(
-            progress_bar(total=total, unit="window", description="embedding", show=progress)
-        )
+        bar = open_files.enter_context(progress_bar(total=total, unit="window", description="embedding"))
         writer: pq.ParquetWriter | None = None
         for path in paths:
             for windows in _read_windows(path, encoder):

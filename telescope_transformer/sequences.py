@@ -14,7 +14,7 @@ from telescope_transformer.fields import SECOND, WINDOW_FIELDS
 from telescope_transformer.preparation import load_split
 from telescope_transformer.preparation.manifest import MANIFEST
 from telescope_transformer.records import FlowRecords, read_records
-from telescope_transformer.records.columns import find_columns
+from telescope_transformer.records.columns import find_columns, listed
 from telescope_transformer.records.files import paths_of
 from telescope_transformer.records.in_memory import (
     NAME,
@@ -128,6 +128,8 @@ def _named(table: pa.Table, columns: Mapping[str, str] | None) -> pa.Table:
     found = find_columns(names, columns, NAME)
     # A sequence needs no source.
     check_spelling(names, {"src_ip": "", **found})
+    if "timestamp" not in found and len(names) == table.num_columns:
+        raise FlowRecordError(f"{NAME} have no column for timestamp, nor {INTER_ARRIVAL}; columns are {listed(names)}")
     named = {
         field: unpacked(field_column(table, name, field)) for field, name in found.items() if field in WINDOW_FIELDS
     }

@@ -190,8 +190,9 @@ def test_batches_and_precision(model: Embedder, records: list[dict], expected: n
     [
         ({"dst_prot": "dst_port"}, "a column 'dst_prot' and none for dst_port|no column for dst_port"),
         ({"src_prot": "src_port"}, "a column 'src_prot' and none for src_port"),
-        ({"scr_ip": "src_ip"}, "src_ip"),
-        ({"tiemstamp": "timestamp"}, "no column for timestamp"),
+        ({"scr_ip": "src_ip"}, "a column 'scr_ip' and none for src_ip"),
+        ({"tiemstamp": "timestamp"}, "a column 'tiemstamp' and none for timestamp"),
+        ({"protcol": "protocol"}, "a column 'protcol' and none for protocol"),
     ],
 )
 def test_a_misspelt_field_is_named(model: Embedder, records: list[dict], change: dict[str, str], told: str) -> None:
@@ -241,6 +242,9 @@ def test_similarity_and_probability(model: Embedder, expected: np.ndarray) -> No
         ([[1, 2]], {}, "a record must be a dictionary from field to value, not int"),
         ([RECORD], {"columns": "time"}, "a column mapping must be a dictionary"),
         ([RECORD], {"columns": ["time"]}, "a column mapping must be a dictionary"),
+        ({"train": pa.table({"time": [0]})}, {}, "'train' is a table: give one table or a list"),
+        (pd.DataFrame([[1, 2], [3, 4]]), {}, "no column for timestamp, nor inter_arrival; columns are 0, 1"),
+        ([RECORD], {"device": "meta"}, "device 'meta' holds no numbers"),
         ([RECORD], {"batch_size": 1.5}, "batch_size must be a whole number of at least 1, not 1.5"),
     ],
 )
@@ -358,5 +362,5 @@ def test_a_folder_that_cannot_be_written_is_an_error(model: Embedder, tmp_path: 
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="cannot write"):
         model.save(tmp_path / "file" / "model")
-    with pytest.raises(TrainingError, match="steps must not be negative"):
+    with pytest.raises(TrainingError, match="steps must be a whole number that is not negative"):
         model.adapt([], steps=-1)

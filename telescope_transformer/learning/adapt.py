@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,8 @@ class AdaptSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.hold_out < 1:
             raise TrainingError(f"hold_out must be at least 0 and less than 1, not {self.hold_out}")
-        if self.steps is not None and self.steps < 0:
-            raise TrainingError(f"steps must not be negative, but is {self.steps}")
+        if self.steps is not None and (not isinstance(self.steps, Integral) or self.steps < 0):
+            raise TrainingError(f"steps must be a whole number that is not negative, not {self.steps!r}")
         if self.seconds is not None and not self.seconds > 0:
             raise TrainingError(f"seconds must be positive, not {self.seconds}")
         if self.min_sources < 4:

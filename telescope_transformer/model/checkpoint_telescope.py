@@ -39,7 +39,10 @@ class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):  # type: ignore[m
         new_head: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Load as in transformers, but refuse to leave parameters random, except for the head if `new_head` is true.
+        """Load as in transformers, but refuse to leave parameters random.
+
+        With `new_head`, those outside of the base model may be random: the projection head, or the layers that a
+        subclass adds for another task.
 
         Raises:
             OSError: if a file is missing or damaged, or the Hub has no such file, revision or repository.
@@ -58,7 +61,17 @@ class CheckedPreTrainedModel(SharedWithCode, PreTrainedModel):  # type: ignore[m
         if mismatched and not ignore_mismatched_sizes:
             key, found, wanted = mismatched[0]
             raise ValueError(f"{name}: {key!r} has shape {list(found)}, and config.json says {list(wanted)}")
-        lacking = sorted(key for key in info["missing_keys"] if not (new_head and key.startswith("head.")))
+        missing = set(info["missing_keys"])
+        head = {key for key in missing if _is_of_head(model, key)}
+        lacking = sorted(missing - head if new_head else missing)
         if lacking:
-            raise ValueError(f"{name}: weights lack {len(lacking)} parameters of the model, the first {lacking[0]!r}")
+            advice = "; with new_head=True they begin with random values" if head.issuperset(lacking) else ""
+            raise ValueError(
+                f"{name}: weights lack {len(lacking)} parameters of the model, the first {lacking[0]!r}{advice}"
+            )
         return (model, info) if output_loading_info else model
+
+
+def _is_of_head(model: PreTrainedModel, key: str) -> bool:
+    """Whether a parameter is outside of the base model, such as one of the projection head."""
+    return model.base_model is not model and not key.startswith(f"{model.base_model_prefix}.")

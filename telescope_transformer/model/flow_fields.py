@@ -35,6 +35,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Names (IANA) of the protocols of nearly all telescope traffic.
 PROTOCOL_NUMBERS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "icmpv6": 58, "ipv6-icmp": 58, "sctp": 132}
+# Names that a tokenizer reads.
+RECORD_NAMES = {*FIELD_SIZES, "dst_ip", "timestamp", "inter_arrival"}
 # Names with at least this difflib ratio count as misspelt: "dport" and "dst_port" have 0.77, "dst" and "dst_ip" 0.67,
 # but "src_asn" and "src_port" 0.53.
 ALIKE = 0.6
@@ -152,14 +154,29 @@ def _records(sequence: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def as_sequences(records: Any) -> Any:
-    """Read a generator of sequences into a list, so that inspecting its first element loses nothing.
+    """One sequence or several, in a form that can be read more than once.
+
+    Returns:
+        A list, a dictionary of columns or an Arrow table. Generators, arrays and datasets become lists, and tables
+        with a row per sequence (as `datasets` returns the rows of a prepared dataset) lists of dictionaries of
+        columns.
 
     Raises:
         TypeError: if `records` cannot be a sequence.
     """
-    if not isinstance(records, Iterable) and not _is_frame(records) and not hasattr(records, "column_names"):
-        raise TypeError(f"records must be a sequence of records or several, not {type(records).__name__}")
-    return list(records) if isinstance(records, Iterator) else records
+    records = as_table(records)
+    if _is_arrow(records):
+        return records.to_pylist() if any(map(_is_list, records.schema.types)) else records
+    if isinstance(records, Mapping):
+        return records_of(records) if any(_is_nested(values) for values in records.values()) else records
+    if isinstance(records, (str, list, tuple)):
+        return records
+    if isinstance(records, Iterable):
+        return list(records)
+    # The datasets of PyTorch define no iterator.
+    if hasattr(records, "__len__") and hasattr(records, "__getitem__"):
+        return [records[place] for place in range(len(records))]
+    raise TypeError(f"records must be a sequence of records or several, not {type(records).__name__}")
 
 
 def as_table(sequence: Any) -> Any:
@@ -172,6 +189,20 @@ def _is_frame(sequence: Any) -> bool:
     return hasattr(sequence, "__arrow_c_stream__") and not hasattr(sequence, "column_names")
 
 
+def _is_arrow(records: Any) -> bool:
+    """Whether this is an Arrow table; the datasets of `datasets` have column names, too, but no schema."""
+    return hasattr(records, "column_names") and hasattr(records, "schema")
+
+
+def _is_list(kind: "pa.DataType") -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _is_nested(values: Any) -> bool:
+    """Whether a column has a list for each row."""
+    return isinstance(values, (list, tuple)) and len(values) > 0 and isinstance(values[0], (list, np.ndarray))
+
+
 def microseconds(timestamp: "int | datetime | np.datetime64") -> int:
     """A time as microseconds since 1970 in UTC; a `datetime` without a zone is UTC."""
     if isinstance(timestamp, np.datetime64):
@@ -182,11 +213,24 @@ def microseconds(timestamp: "int | datetime | np.datetime64") -> int:
     return int(timestamp)
 
 
+def is_single(value: Any) -> bool:
+    """Whether this is one value and not a column; arrays and tensors without axes are single values."""
+    return isinstance(value, (str, bytes)) or not hasattr(value, "__len__") or getattr(value, "shape", None) == ()
+
+
 def records_of(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """A dictionary of columns as a list of records."""
-    for name, values in columns.items():
-        if isinstance(values, str) or not hasattr(values, "__len__"):
-            raise TypeError(f"{name} is one value, {values!r}, not a column of values: put a record into a list")
+    """A dictionary of columns as a list of records. Single values of names that are no fields are left out.
+
+    Raises:
+        TypeError: if a field has a single value, or there is no column.
+        ValueError: if the columns differ in length.
+    """
+    single = {name: values for name, values in columns.items() if is_single(values)}
+    for name, value in single.items():
+        # The rows of a prepared dataset also have the source and the number of records of the window.
+        if name in RECORD_NAMES or len(single) == len(columns):
+            raise TypeError(f"{name} is one value, {value!r}, not a column of values: put a record into a list")
+    columns = {name: values for name, values in columns.items() if name not in single}
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"columns of one sequence must have one length, not {lengths}")
@@ -251,7 +295,7 @@ def _parsed(column: "pa.Array | pa.ChunkedArray", field: str) -> "pa.Array":
 
 def is_sequence(records: Any) -> bool:
     """Whether `records` is one sequence of flow records, not a list of sequences."""
-    if isinstance(records, Mapping) or hasattr(records, "column_names") or _is_frame(records):
+    if isinstance(records, Mapping) or _is_arrow(records) or _is_frame(records):
         return True
     first = next(iter(records), None)
     return isinstance(first, Mapping) and not any(isinstance(value, (list, np.ndarray)) for value in first.values())

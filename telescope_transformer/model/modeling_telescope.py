@@ -114,7 +114,7 @@ class TelescopeModel(TelescopePreTrainedModel):
         super().__init__(config)
         if config.hidden_act not in ACT2FN:
             raise ValueError(f"hidden_act must be an activation of transformers, not {config.hidden_act!r}")
-        self.embeddings = TelescopeEmbeddings(config)
+        self.embeddings: nn.Module = TelescopeEmbeddings(config)
         self.layers = nn.ModuleList(TelescopeEncoderLayer(config) for _ in range(config.num_hidden_layers))
         self.pooling = POOLINGS[config.pooling](config)
         self.gradient_checkpointing = False
@@ -123,6 +123,9 @@ class TelescopeModel(TelescopePreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         # The module of all embeddings, because sharding and hooks need a module that is called.
         return self.embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.embeddings = value
 
     @merge_with_config_defaults
     @capture_outputs
@@ -189,7 +192,12 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
             input_ids, inter_arrival, attention_mask: as for `TelescopeModel.forward`.
             pairs: (N, 2) rows of the batch that are positive pairs, for the loss. With the `Trainer` of transformers,
                 set `label_names=["pairs"]` to get the loss in evaluation.
+
+        Raises:
+            ValueError: if `pairs` has another shape, or as for `TelescopeModel.forward`.
         """
+        if pairs is not None and (pairs.dim() != 2 or pairs.shape[1] != 2):
+            raise ValueError(f"pairs must be (N, 2) rows of the batch, not {tuple(pairs.shape)}")
         outputs = self.model(input_ids, inter_arrival, attention_mask, return_dict=True, **kwargs)
         embeddings = self.head(outputs.pooler_output)
         loss = None

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 from transformers import Pipeline
 
-from .flow_fields import as_sequences, is_sequence
+from .flow_fields import as_sequences, is_sequence, is_single
 
 TASK = "flow-embedding"
 
@@ -93,4 +93,6 @@ class FlowEmbeddingPipeline(Pipeline):
 def _length(sequence: Any) -> int:
     if hasattr(sequence, "num_rows"):
         return sequence.num_rows
-    return len(next(iter(sequence.values()), ())) if isinstance(sequence, dict) else len(sequence)
+    if isinstance(sequence, dict):
+        return next((len(values) for values in sequence.values() if not is_single(values)), 0)
+    return len(sequence)

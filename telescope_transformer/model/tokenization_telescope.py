@@ -220,6 +220,8 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
     ) -> BatchEncoding:
         """Stack encoded sequences (a list of encodings, or one encoding of lists) to one length.
 
+        Numbers that the encodings have besides the inputs of the model, such as a `label`, are stacked as they are.
+
         Raises:
             ValueError: if sequences differ in length and `padding` is off, or one is longer than `max_length`.
         """
@@ -245,6 +247,11 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
         for row, sequence in enumerate(encoded_inputs):
             for name in ("input_ids", "inter_arrival"):
                 batch[name][row, begins[row] : begins[row] + lengths[row]] = sequence[name]
+        others = set.intersection(*map(set, encoded_inputs)) - {*batch} if encoded_inputs else set()
+        for name in sorted(others):
+            values = [sequence[name] for sequence in encoded_inputs]
+            if all(np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biuf" for value in values):
+                batch[name] = np.array(values)
         return BatchEncoding(batch, tensor_type=return_tensors)
 
     def decode(  # type: ignore[override]

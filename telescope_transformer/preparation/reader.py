@@ -73,22 +73,19 @@ def files_of(manifest: Manifest, split: str | None = None) -> list[ShardFile]:
     return manifest.files_of(split)
 
 
-def read_blocks(
-    directory: str | Path, size: int, columns: Sequence[str] | None = None, *, file: int | None = None
-) -> Iterator[Windows]:
+def read_blocks(directory: str | Path, size: int, *, file: int | None = None) -> Iterator[Windows]:
     """Yield all windows in order, `size` at a time; the blocks do not depend on the number of shards.
 
     Args:
         directory: folder of a prepared dataset.
         size: windows per block; the last block may be smaller.
-        columns: as for `load_split`; must include those of `Windows.table`.
         file: number of a single file to read, in the order of the windows; None reads all.
 
     Raises:
         DatasetError: as for `load_split`.
     """
     manifest = read_manifest(directory)
-    schema = _schema(directory, manifest, columns)
+    schema = window_schema(manifest.fields, manifest.annotations)
     pending: list[pa.Table] = []
     waiting = 0
     files = manifest.files_of()

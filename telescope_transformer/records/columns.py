@@ -197,13 +197,14 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
     if missing:
         raise NotFlowRecords(
             file,
-            f"no column for {', '.join(missing)}; columns are {_listed(names)}; give a mapping such as "
+            f"no column for {', '.join(missing)}; columns are {listed(names)}; give a mapping such as "
             f"{missing[0]}=NAME" + (f", or {ONE_PROTOCOL}" if missing == ["protocol"] else ""),
         )
     return resolved
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names of columns for a message: escaped, and cut if they are many."""
     return escaped(", ".join(names)[:LONGEST_LISTING])
 
 
@@ -223,7 +224,7 @@ def find_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: 
         if mapping and field in mapping:
             column: str | None = mapping[field]
             if column and column not in names:
-                raise NotFlowRecords(file, f"no column {column!r} for the field {field}; columns are {_listed(names)}")
+                raise NotFlowRecords(file, f"no column {column!r} for the field {field}; columns are {listed(names)}")
         elif mapping and field not in (*REQUIRED_FIELDS, "timezone"):
             continue
         else:

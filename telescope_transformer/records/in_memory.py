@@ -9,7 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.errors import FlowRecordError
-from telescope_transformer.records.columns import ALIASES, MAPPABLE_FIELDS, check_mapping, plain_name, resolve_columns
+from telescope_transformer.records.columns import (
+    ALIASES,
+    MAPPABLE_FIELDS,
+    check_mapping,
+    find_columns,
+    plain_name,
+    resolve_columns,
+)
 from telescope_transformer.records.context import ReadContext
 from telescope_transformer.records.reading import Counts, FlowRecords
 from telescope_transformer.records.rejects import escaped
@@ -46,8 +53,9 @@ def read_table(records: Any, *, columns: Mapping[str, str] | None = None) -> Flo
     table = as_arrow(records)
     if columns is not None:
         check_mapping(columns)
+    # Before required fields are asked for, because the answer to a misspelt one is its name.
+    check_spelling(table.column_names, find_columns(table.column_names, columns, NAME))
     resolved = resolve_columns(table.column_names, columns, NAME)
-    check_spelling(table.column_names, resolved)
     raw = {field: field_column(table, column, field) for field, column in resolved.items()}
     context = ReadContext()
     chunk = Validator(NAME, context, resolved).chunk(raw, np.arange(1, table.num_rows + 1, dtype=np.int64))
@@ -121,8 +129,10 @@ def _check_names(names: Iterable[Any]) -> None:
 
 
 def _check_columns(columns: Mapping[str, Any]) -> None:
-    """Refuse a dictionary of single values, which is one record and not a table."""
+    """Refuse a dictionary of single values, which is one record, and a dictionary of tables, such as splits."""
     for name, values in columns.items():
+        if hasattr(values, "column_names"):
+            raise FlowRecordError(f"{NAME} are a dictionary in which {name!r} is a table: give one table or a list")
         if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
             raise FlowRecordError(
                 f"{NAME} are a dictionary in which {name!r} is a single value, {values!r}, not a column of values: "
@@ -136,11 +146,11 @@ def _is_dataset(records: Any) -> bool:
 
 
 def _array(values: Any) -> pa.Array:
-    """A column; one that mixes numbers and text, as `protocol` may, becomes text."""
+    """A column; one that mixes numbers and text, as `protocol` may, becomes text. NaN, NaT and pandas.NA are null."""
     if isinstance(values, (pa.Array, pa.ChunkedArray, np.ndarray)):
         return pa.array(values) if isinstance(values, np.ndarray) else values
     try:
-        return pa.array(values)
+        return pa.array(values, from_pandas=True)
     # Integers beyond 64 bits raise an OverflowError. As text, they are rejected like any value that is too large.
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
         return pa.array([value if value is None else _as_text(value) for value in values], pa.string())

@@ -78,7 +78,7 @@ class Step:
 
 def update(
     state: State,
-    inputs: Sequence[Path],
+    inputs: Sequence[str | Path] | str | Path,
     read: Read,
     settings: AnalysisSettings | None = None,
     *,
@@ -94,7 +94,7 @@ def update(
 
     Args:
         state: an open state.
-        inputs: files, in the order in which they are added.
+        inputs: one file, or several in the order in which they are added.
         read: returns the flow records of a file.
         settings: model, window and threshold; the first step fixes them for all later ones. A calibrated threshold
             and adapted weights are renewed when they no longer fit (`update.renewal`).
@@ -117,14 +117,15 @@ def update(
     embed = StateModel(state, settings, embedder)
     check_settings(state, settings, embed)
     work = _Work(state, settings, embed, keep_days, say)
+    paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     done = []
-    for path in inputs:
+    for path in paths:
         try:
             step = _take_input(work, path, read)
         except InputError as error:
             # A file without flow records is skipped if there are several files, but it is an error if it is the only
             # one.
-            if isinstance(error, NotFlowRecords) and len(inputs) > 1:
+            if isinstance(error, NotFlowRecords) and len(paths) > 1:
                 say(f"skipped {error}")
                 continue
             if refuse is None:

@@ -1,5 +1,6 @@
 """The pipeline "flow-embedding" in a process with the package installed: its inputs and outputs."""
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -59,6 +60,10 @@ def test_batches_order_and_forms_change_no_embedding(
     np.testing.assert_allclose(embed(sequences, batch_size=4), together, atol=1e-6)
     np.testing.assert_array_equal(embed(sequence for sequence in sequences), together)
     assert embed([]).shape == (0, 8)
+    # Rows of a prepared dataset also have the source of their window.
+    rows = [{"source": f"192.0.2.{n}", **pa.Table.from_pylist(each).to_pydict()} for n, each in enumerate(sequences)]
+    np.testing.assert_allclose(embed(rows), together, atol=1e-6)
+    np.testing.assert_allclose(embed(datasets.Dataset.from_list(rows)), together, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The common model tests of transformers that apply, on the paper's preset and the shipped checkpoint."""
 
+import copy
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from transformers import AutoModelForPreTraining
 
 from telescope_transformer import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.hub import SHIPPED_CHECKPOINT
+from telescope_transformer.model import TelescopeModel, TelescopePreTrainedModel
 
 RECORDS = [
     {
@@ -117,3 +119,40 @@ def test_another_number_of_tokens_is_refused(model: TelescopeForContrastiveLearn
     """Each field has a separate embedding table, so there is no common table of tokens to resize."""
     with pytest.raises(NotImplementedError, match="each field has a table of its own values"):
         model.resize_token_embeddings(10)
+
+
+def test_the_module_of_embeddings_can_be_replaced(
+    model: TelescopeForContrastiveLearning, batch: dict[str, torch.Tensor]
+) -> None:
+    plain, copied = model(**batch).embeddings, copy.deepcopy(model)
+    copied.set_input_embeddings(copied.get_input_embeddings())
+    torch.testing.assert_close(copied(**batch).embeddings, plain)
+    copied.get_input_embeddings().norm.weight.data.zero_()
+    assert not torch.allclose(copied(**batch).embeddings, plain)
+
+
+class Classifier(TelescopePreTrainedModel):
+    """A head of another task on the encoder, as its authors would write it."""
+
+    def __init__(self, config: TelescopeConfig):
+        super().__init__(config)
+        self.model = TelescopeModel(config)
+        self.classifier = nn.Linear(config.pooled_size, 3)
+        self.post_init()
+
+
+def test_a_head_of_another_task_begins_with_random_values_on_request() -> None:
+    with pytest.raises(ValueError, match=r"the first 'classifier\.bias'; with new_head=True they begin with random"):
+        Classifier.from_pretrained(SHIPPED_CHECKPOINT)
+    loaded = Classifier.from_pretrained(SHIPPED_CHECKPOINT, new_head=True)
+    shipped = TelescopeForContrastiveLearning.from_pretrained(SHIPPED_CHECKPOINT)
+    torch.testing.assert_close(loaded.model.state_dict(), shipped.model.state_dict())
+
+
+def test_no_parameter_of_the_encoder_may_be_missing(tmp_path: Path) -> None:
+    shipped = TelescopeForContrastiveLearning.from_pretrained(SHIPPED_CHECKPOINT)
+    weights = {name: values for name, values in shipped.state_dict().items() if not name.startswith("model.pooling")}
+    shipped.save_pretrained(tmp_path, state_dict=weights)
+    for kind in (TelescopeForContrastiveLearning, TelescopeModel):
+        with pytest.raises(ValueError, match=r"weights lack 2 parameters of the model, the first '.*pooling"):
+            kind.from_pretrained(tmp_path, new_head=True)

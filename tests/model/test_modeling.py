@@ -257,6 +257,13 @@ def test_windows_of_wrong_shape_are_refused() -> None:
         model(**batch | {"attention_mask": torch.ones(1, 3)})
 
 
+@pytest.mark.parametrize("pairs", [torch.tensor([0, 1]), torch.tensor([[0, 1, 2], [1, 2, 0]])])
+def test_pairs_of_wrong_shape_are_refused(pairs: torch.Tensor) -> None:
+    model = make_model()
+    with pytest.raises(ValueError, match=r"pairs must be \(N, 2\) rows of the batch"):
+        model(**make_batch(model.config), pairs=pairs)
+
+
 def test_an_unknown_activation_is_refused() -> None:
     with pytest.raises(ValueError, match="hidden_act must be an activation of transformers, not 'swoosh'"):
         make_model(hidden_act="swoosh")

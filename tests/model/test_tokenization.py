@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import DataCollatorWithPadding
 
 from telescope_transformer.model import FIELD_SIZES, FlowTokenizer
 from telescope_transformer.model.flow_fields import PROTOCOL_NUMBERS, fold_address
@@ -229,6 +231,72 @@ def test_a_generator_loses_no_sequence() -> None:
     assert one_sequence.shape == (3, 6)
 
 
+WINDOWS = [
+    {
+        "source": "192.0.2.9",
+        "n_records": ports,
+        "timestamp": [1_000_000 * place for place in range(ports)],
+        "dst_ip": ["198.51.100.1"] * ports,
+        "dst_port": list(range(22, 22 + ports)),
+        "protocol": [6] * ports,
+    }
+    for ports in (3, 1)
+]
+
+
+class Indexed:
+    """Has a length and items, but no iterator, as the datasets of PyTorch."""
+
+    def __len__(self) -> int:
+        return len(WINDOWS)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        return WINDOWS[place]
+
+
+def objects() -> np.ndarray:
+    array = np.empty(len(WINDOWS), dtype=object)
+    array[:] = WINDOWS
+    return array
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        WINDOWS,
+        Indexed(),
+        objects(),
+        {name: [window[name] for window in WINDOWS] for name in WINDOWS[0]},
+        pa.Table.from_pylist(WINDOWS),
+        datasets.Dataset.from_list(WINDOWS),
+        datasets.Dataset.from_list(WINDOWS).with_format("torch"),
+        datasets.Dataset.from_list(WINDOWS).to_iterable_dataset(),
+    ],
+    ids=["list", "indexed", "array", "columns", "arrow", "dataset", "tensors", "stream"],
+)
+def test_rows_of_a_prepared_dataset_are_sequences(windows: Any) -> None:
+    tokenizer = TOKENIZERS["default"]
+    encoded = tokenizer(windows)
+    assert [len(ids) for ids in encoded["input_ids"]] == [3, 1]
+    alone = tokenizer(WINDOWS[0])
+    np.testing.assert_array_equal(encoded["input_ids"][0], alone["input_ids"])
+    np.testing.assert_array_equal(encoded["inter_arrival"][0], alone["inter_arrival"])
+    assert tokenizer.decode(alone["input_ids"])[2] == {"dst_ip": "198.51.100.1", "dst_port": 24, "protocol": 6}
+
+
+def test_a_dataset_of_records_is_one_sequence() -> None:
+    records = [{"timestamp": 0, "dst_ip": "192.0.2.1", "dst_port": port, "protocol": 6} for port in (22, 23)]
+    assert TOKENIZERS["default"](datasets.Dataset.from_list(records))["input_ids"].shape == (2, 6)
+
+
+def test_labels_are_stacked_beside_the_inputs() -> None:
+    encoded = [dict(TOKENIZERS["default"](window)) | {"label": 7, "source": "192.0.2.9"} for window in WINDOWS]
+    batch = DataCollatorWithPadding(TOKENIZERS["default"])(encoded)
+    assert batch["labels"].tolist() == [7, 7]
+    assert batch["input_ids"].shape == (2, 3, 6)
+    assert set(batch) == {*TOKENIZERS["default"].model_input_names, "labels"}
+
+
 def test_an_empty_batch_has_every_input() -> None:
     tokenizer = TOKENIZERS["default"]
     batch = tokenizer([], return_tensors="pt")
@@ -334,6 +402,8 @@ def test_a_vocabulary_with_gaps_is_refused() -> None:
 def test_a_record_is_no_dictionary_of_columns() -> None:
     with pytest.raises(TypeError, match="timestamp is one value, 0, not a column of values"):
         TOKENIZERS["default"]({"timestamp": 0, "dst_ip": "192.0.2.1"})
+    with pytest.raises(TypeError, match="dst_port is one value, 22, not a column of values"):
+        TOKENIZERS["default"]({"timestamp": [0], "dst_ip": ["192.0.2.1"], "dst_port": 22, "protocol": [6]})
 
 
 @pytest.mark.parametrize("nothing", [None, 3, [None], [[1, 2]], np.zeros(3)])

@@ -1,5 +1,7 @@
 """Records in memory, in the forms that other libraries provide."""
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -28,6 +30,15 @@ def test_a_dataset_of_the_hub_library_is_read() -> None:
     records = datasets.Dataset.from_list([RECORD, {**RECORD, "dst_port": 80}, {**RECORD, "dst_port": 443}])
     assert read_table(records).counts.kept == 3
     assert read_table(records.select([2])).table["dst_port"].to_pylist() == [443]
+
+
+def test_missing_values_of_pandas_are_missing_in_dictionaries() -> None:
+    day = pd.Timestamp("2026-01-01", tz="UTC")
+    frame = pd.DataFrame([{**RECORD, "timestamp": day}, {**RECORD, "timestamp": pd.NaT}, {**RECORD, "timestamp": day}])
+    frame.loc[2, "dst_port"] = np.nan
+    found = read_table(frame.to_dict("records"))
+    assert found.counts == read_table(frame).counts
+    assert [(row["row"], row["reason"]) for row in found.rejects.to_pylist()] == [(2, "missing"), (3, "missing")]
 
 
 def test_categories_of_polars_are_read() -> None:

@@ -47,6 +47,15 @@ def test_only_the_new_part_of_a_grown_file_is_added(tmp_path: Path) -> None:
         assert state.query(windows).equals(whole.query(windows))
 
 
+def test_an_input_may_be_text(tmp_path: Path) -> None:
+    log = tmp_path / "today.csv"
+    log.write_text(HEADER + rows(0, 300))
+    with State(tmp_path / "state.duckdb") as state:
+        (step,) = update(state, str(log), read, SETTINGS, embedder=port_shares)
+        assert step.path == str(log)
+        assert update(state, [str(log)], read, SETTINGS, embedder=port_shares) == []
+
+
 def test_a_replaced_file_of_the_same_name_is_refused(tmp_path: Path) -> None:
     log = tmp_path / "today.csv"
     with State(tmp_path / "state.duckdb") as state:
