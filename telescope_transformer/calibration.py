@@ -50,7 +50,7 @@ class Calibration:
             not measured.
         reliability: for each bin the mean predicted and the observed probability, and the number of pairs.
         pairs: number of same-source pairs in the fit.
-        unseen: whether the model was not trained on the sources of the fit and of the test.
+        unseen: whether the model was certainly not trained on the sources of the fit and of the test.
     """
 
     knots: Sequence[tuple[float, float]]
@@ -119,8 +119,8 @@ def calibrate(
     Args:
         embeddings: (n, dimensions), rows of length 1.
         sources: (n,) code or name of each window's source; at least 20 sources with several windows.
-        unseen: (n,) bool, windows of sources that the model was not trained on. If there are enough, the probabilities
-            are fitted and tested on these alone. None means all windows.
+        unseen: (n,) bool, windows of sources that the model was certainly not trained on. If there are enough, the
+            probabilities are fitted and tested on these alone. None means all windows.
         seed: seed of the draws.
 
     Raises:

@@ -146,12 +146,14 @@ def _calibration(
 ) -> Calibration | None:
     """The calibration on some windows, as they are before they are blended."""
     model = model_of(work)
-    unseen = unseen_windows(work, model, sources)[rows]
+    unseen = unseen_windows(model, sources)
 
     def of_checkpoint() -> Calibration | None:
         return Calibration.load(checkpoint_folder(model))
 
-    return calibration_for(vectors[rows], sources.take(pa.array(rows)), of_checkpoint, seed, unseen)
+    return calibration_for(
+        vectors[rows], sources.take(pa.array(rows)), of_checkpoint, seed, None if unseen is None else unseen[rows]
+    )
 
 
 def _sources_of(sources: pa.ChunkedArray, core: np.ndarray) -> np.ndarray:
@@ -211,7 +213,7 @@ def calibration_for(
         sources: (n,) source of each window.
         of_checkpoint: returns the calibration of the checkpoint that made the embeddings.
         seed: seed of the draws.
-        unseen: bool (n,), windows of sources that the model did not learn from; None means all.
+        unseen: bool (n,), windows of sources that the model certainly did not learn from; None means all.
     """
     some = np.asarray(embeddings[:MOST_CALIBRATED])
     codes = pc.rank(sources.slice(0, len(some)), tiebreaker="dense").to_numpy().astype(np.int64)

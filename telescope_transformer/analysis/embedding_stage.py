@@ -16,6 +16,7 @@ from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_
 from telescope_transformer.embedding import ADAPTATION_FILE
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
+from telescope_transformer.hub import SHIPPED, SHIPPED_CHECKPOINT, checkpoint_folder
 from telescope_transformer.memory import release_memory
 from telescope_transformer.placement import Embed
 from telescope_transformer.preparation import EngineSettings, read_blocks, read_manifest
@@ -92,13 +93,13 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
     return str(work / MODEL) if (work / MODEL / "config.json").is_file() else None
 
 
-def adaptation_facts(work: Path) -> dict[str, Any]:
-    """Result of the adaptation to a work folder's windows. Without an adaptation, it says that nothing was adapted.
+def adaptation_facts(folder: Path) -> dict[str, Any]:
+    """How the checkpoint in a folder was adapted. Without an adaptation, it says that nothing was adapted.
 
     Raises:
         DatasetError: if the file is damaged.
     """
-    path = work / MODEL / ADAPTATION_FILE
+    path = folder / ADAPTATION_FILE
     if not path.is_file():
         return {"adapted": False}
     try:
@@ -107,22 +108,39 @@ def adaptation_facts(work: Path) -> dict[str, Any]:
         raise DatasetError(f"{path} does not describe an adaptation: {error}") from error
 
 
-def unseen_windows(work: Path, model: str | None, sources: pa.ChunkedArray) -> np.ndarray:
-    """Mask of the windows whose sources the model was not trained on, bool (n,).
+def unseen_windows(model: str | None, sources: pa.ChunkedArray) -> np.ndarray | None:
+    """Mask of the windows whose sources the model has certainly not learned from, bool (n,); None means all.
+
+    The shipped model has learned from none of a user's sources. If it was adapted to the same sources, the held-out
+    ones are known. Any other model may have learned from any of them.
 
     Args:
-        work: folder with the windows.
-        model: the checkpoint that embeds them; only a model adapted in this folder was trained on any of them.
+        model: the checkpoint that embeds the windows.
         sources: (n,) sources of the windows, in order.
-    """
-    facts = adaptation_facts(work)
-    if not facts["adapted"] or model != str(work / MODEL):
-        return np.ones(len(sources), dtype=bool)
-    from telescope_transformer.learning.held_out import keep_out
 
-    known = pc.unique(sources.slice(0, MOST_LEARNED))
-    learned = known.filter(pa.array(~keep_out(known, facts["hold_out"], facts["seed"])))
-    return ~pc.is_in(sources, value_set=learned).to_numpy()
+    Raises:
+        DatasetError: if the file that describes the adaptation is damaged.
+    """
+    folder = checkpoint_folder(model)
+    facts = adaptation_facts(folder)
+    from_shipped = facts.get("base") == SHIPPED or facts.get("from_scratch") is True
+    if folder == SHIPPED_CHECKPOINT or (from_shipped and not facts.get("adapted")):
+        return None
+    if from_shipped:
+        # Imported here because an analysis with the shipped model does not need the libraries for training.
+        from telescope_transformer.learning.held_out import digest_of_sources, keep_out
+
+        # `analyze` adapts to the first windows, `telescope adapt` to all.
+        for given in (pc.unique(sources.slice(0, MOST_LEARNED)), pc.unique(sources)):
+            if digest_of_sources(given) == facts.get("sources_digest"):
+                try:
+                    kept = keep_out(given, float(facts["hold_out"]), int(facts["seed"]))
+                except (KeyError, TypeError, ValueError) as error:
+                    raise DatasetError(
+                        f"{folder / ADAPTATION_FILE} does not say what was held out: {error}"
+                    ) from error
+                return ~pc.is_in(sources, value_set=given.filter(pa.array(~kept))).to_numpy()
+    return np.zeros(len(sources), dtype=bool)
 
 
 def _first_windows(work: Path) -> Windows:

@@ -219,7 +219,7 @@ def describe(folder: Path, settings: AnalysisSettings, *, embed: Embedder, say: 
         calibration=Calibration.from_dict(found["calibration"]) if found["calibration"] else None,
         granularity=levels,
         traffic=manifest.days,
-        adaptation=adaptation_facts(folder) if (folder / MODEL).is_dir() and settings.model is None else None,
+        adaptation=adaptation_facts(folder / MODEL) if (folder / MODEL).is_dir() and settings.model is None else None,
         id=_id(manifest),
     )
 

@@ -32,7 +32,7 @@ from telescope_transformer.files import write_text
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
 from telescope_transformer.learning.centring import centred
 from telescope_transformer.learning.checkpoints import disk_errors
-from telescope_transformer.learning.held_out import NAMES, HeldOut, keep_out
+from telescope_transformer.learning.held_out import NAMES, HeldOut, digest_of_sources, keep_out
 from telescope_transformer.learning.loop import Trainer
 from telescope_transformer.learning.store import RecordStore, store_of_windows
 from telescope_transformer.learning.training import (
@@ -199,7 +199,8 @@ def _chosen(
     learning = table.filter(pc.invert(is_kept))
     facts = {"base": "shipped" if base is None else Path(base).name, "from_scratch": settings.from_scratch}
     facts |= {"sources": len(sources) - len(kept), "kept_out": len(kept)}
-    facts |= {"hold_out": settings.hold_out, "seed": settings.seed}
+    # From these, `analysis.embedding_stage.unseen_windows` finds the same held-out sources again.
+    facts |= {"hold_out": settings.hold_out, "seed": settings.seed, "sources_digest": digest_of_sources(sources)}
 
     arguments = arguments_of(settings.recipe, {"seed": settings.seed, "cpu": settings.device_cpu})
     able = _able_sources(learning, 2 * arguments.min_records)

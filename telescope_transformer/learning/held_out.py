@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer.codes import row_majorities
 from telescope_transformer.embedding import embed_windows
+from telescope_transformer.files import text_digest
 from telescope_transformer.learning.store import networks_of
 from telescope_transformer.metrics.bootstrap import source_multiplicities
 from telescope_transformer.metrics.pairs import PairRanking, all_pairs, condensed, cosine_matrix
@@ -63,6 +64,11 @@ def keep_out(sources: pa.Array, share: float, seed: int) -> np.ndarray:
             chosen[network] = True
             left -= sizes[network]
     return chosen[networks]
+
+
+def digest_of_sources(sources: pa.Array) -> str:
+    """Digest of a set of addresses, by which an adapted model recognises them later without storing any."""
+    return text_digest("\n".join(sorted(sources.to_pylist())))
 
 
 @dataclass(frozen=True)

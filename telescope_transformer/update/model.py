@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.analysis import AnalysisSettings, Embedder
-from telescope_transformer.analysis.embedding_stage import MOST_LEARNED
+from telescope_transformer.analysis.embedding_stage import MOST_LEARNED, unseen_windows
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import embed_windows, load_network
 from telescope_transformer.errors import StateError
@@ -123,9 +123,13 @@ class StateModel:
         return changed
 
     def unseen(self, sources: pa.ChunkedArray) -> np.ndarray | None:
-        """Which windows have sources that were not used for the adaptation, bool (n,); None if all have."""
+        """Which windows have sources that the model has certainly not learned from, bool (n,); None if all have."""
+        if self._given is not None:
+            return None
+        if not self.is_own:
+            return unseen_windows(self._settings.model, sources)
         stored = json.loads(self._state.setting("adaptation") or "{}")
-        if self._given is not None or not stored or not stored["facts"]["adapted"]:
+        if not stored["facts"]["adapted"]:
             return None
         kept_out = pa.array(stored["kept_out"], pa.string())
         return pc.is_in(sources, value_set=kept_out).to_numpy(zero_copy_only=False)

@@ -4,7 +4,9 @@ import json
 import os
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +16,10 @@ import torch
 from training_runs import CONTEXT
 from typer.testing import CliRunner
 
+from telescope_transformer.analysis.embedding_stage import unseen_windows
 from telescope_transformer.cli.main import app
 from telescope_transformer.embedding import load_model
-from telescope_transformer.errors import TrainingError
+from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.learning import adapt as module
 from telescope_transformer.learning.adapt import Adaptation, AdaptSettings, adapt
 from telescope_transformer.learning.held_out import HeldOut, keep_out
@@ -117,6 +120,28 @@ def test_held_out_sources_are_not_learned_from(
     without = windows.take(np.flatnonzero(rows))
     told = AdaptSettings(recipe=settings.recipe, min_sources=20, hold_out=0.0, device_cpu=True)
     assert_equal_weights(adapt(without, base, told), adapted)
+
+
+def test_an_adapted_checkpoint_knows_its_held_out_sources_again(
+    adapted: Adaptation, windows: Windows, tmp_path: Path
+) -> None:
+    def unseen(sources: list[str], **facts: Any) -> np.ndarray | None:
+        replace(adapted, facts=adapted.facts | {"base": "shipped"} | facts).save(tmp_path)
+        assert not [name for name in sources if name in (tmp_path / "adaptation.json").read_text()]
+        return unseen_windows(str(tmp_path), pa.chunked_array([sources]))
+
+    sources = windows.table["source"].to_pylist()[::-1]
+    kept = set(adapted.kept_out.to_pylist())
+    found = unseen(sources)
+    assert found is not None
+    assert found.tolist() == [name in kept for name in sources]
+    # It may have learned from any of other sources, and so may a base that is not the shipped model.
+    assert unseen([*sources, "203.0.113.250"]).tolist() == [False] * (len(sources) + 1)
+    assert not unseen(sources, base="another").any()
+    assert unseen(sources, adapted=False) is None
+    assert unseen_windows(None, pa.chunked_array([sources])) is None
+    with pytest.raises(DatasetError, match="does not say what was held out"):
+        unseen(sources, seed="none")
 
 
 def changed_weights(adaptation: Adaptation, base: Path) -> list[str]:
