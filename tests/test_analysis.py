@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ from telescope_transformer.analysis import (
 )
 from telescope_transformer.arrays import unit_rows
 from telescope_transformer.cli.main import app
-from telescope_transformer.errors import DatasetError, FlowRecordError, InputError, SolverError
+from telescope_transformer.errors import CheckpointError, DatasetError, FlowRecordError, InputError, SolverError
 from telescope_transformer.preparation import EngineSettings, read_manifest, settings, staging
 from telescope_transformer.records import scan_records
 from telescope_transformer.simulation import simulate
@@ -51,6 +52,11 @@ class PortShares(embedding_stage.Embedder):
     @property
     def digest(self) -> str:
         return "port shares"
+
+
+def test_a_wrong_model_is_found_before_records_are_read(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="nowhere: no such folder"):
+        analyze(iter([]), AnalysisSettings(model=str(tmp_path / "nowhere")))
 
 
 @pytest.fixture(autouse=True, scope="module")

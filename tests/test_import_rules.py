@@ -12,6 +12,7 @@ ORDER = (
     "errors",
     "arrays",
     "extras",
+    "plugins",
     "files",
     "memory",
     "progress",

@@ -33,6 +33,7 @@ from telescope_transformer.calibration import Calibration
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.fields import DAY
 from telescope_transformer.files import file_digest, text_digest
+from telescope_transformer.hub import check_checkpoint
 from telescope_transformer.labels import read_owners
 from telescope_transformer.memory import release_memory
 from telescope_transformer.preparation import (
@@ -82,6 +83,7 @@ def analyze(
         say: called with a message about each stage.
 
     Raises:
+        CheckpointError, HubError: if the model of the settings is missing or damaged.
         InputError: if no source has enough records for a window.
         DatasetError: if the work folder has windows of other records or settings, or another process is using it.
         TypeError: if `settings` or `engine` is of another type.
@@ -94,6 +96,8 @@ def analyze(
     for given, expected in ((settings, AnalysisSettings), (engine or EngineSettings(), EngineSettings)):
         if not isinstance(given, expected):
             raise TypeError(f"expected {expected.__name__}, not {given!r}")
+    if settings.model is not None:
+        check_checkpoint(settings.model)
     with _folder(work) as folder:
         preparation = PreparationSettings(
             settings.windows, engine or EngineSettings(), labels=Path(labels) if labels else None

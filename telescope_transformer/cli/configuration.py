@@ -45,7 +45,8 @@ def read_defaults(options: Mapping[str, Mapping[str, bool]], path: Path | None) 
             raise InputError(f"{given}: no such configuration file")
         return {}
     try:
-        content = tomllib.loads(place.read_text(encoding="utf-8"))
+        # Editors on Windows may begin a file with a byte order mark, which TOML does not allow.
+        content = tomllib.loads(place.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{place}: not valid TOML: {error}") from error
     tables = {name: value for name, value in content.items() if isinstance(value, dict)}

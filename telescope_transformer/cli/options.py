@@ -112,15 +112,13 @@ def check_model(model: str | None, revision: str | None = None) -> None:
     """Check a checkpoint before a command imports torch, which takes seconds, and before it reads records.
 
     Raises:
-        CheckpointError: if there is no such folder, or it is not a checkpoint of this package.
+        CheckpointError: if there is no such folder, it is not a checkpoint of this package, or it is damaged.
         HubError: if a Hub id cannot be downloaded.
     """
     if model is not None:
-        from telescope_transformer.errors import CheckpointError
-        from telescope_transformer.hub import checkpoint_folder
+        from telescope_transformer.hub import check_checkpoint
 
-        if not any(checkpoint_folder(model, revision=revision).glob("*.safetensors")):
-            raise CheckpointError(f"{model} is not a checkpoint: it has no weights (model.safetensors)")
+        check_checkpoint(model, revision=revision)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pyarrow.csv as pc_csv
@@ -17,6 +16,7 @@ from telescope_transformer.export.options import TLP, ExportOptions
 from telescope_transformer.export.stix import stix_bundle
 from telescope_transformer.export.tables import csv_table, json_text, source_table
 from telescope_transformer.files import replacing
+from telescope_transformer.plugins import load_plugins
 
 __all__ = ["FORMATS", "TLP", "ExportOptions", "Members", "export_clusters", "formats", "load_members"]
 
@@ -53,13 +53,8 @@ def formats() -> dict[str, Writer]:
     Raises:
         ExportError: if an exporter of another package cannot be loaded.
     """
-    found: dict[str, Writer] = {}
-    for entry in entry_points(group=ENTRY_POINTS):
-        try:
-            found[entry.name] = entry.load()
-        except Exception as error:  # Another package can raise any exception.
-            raise ExportError(f"the exporter {entry.name} ({entry.value}) cannot be loaded: {error}") from error
-    return found | FORMATS
+    others: dict[str, Writer] = load_plugins(ENTRY_POINTS, "exporter", callable, ExportError)
+    return others | FORMATS
 
 
 def export_clusters(

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+from safetensors import SafetensorError, safe_open
+
 from telescope_transformer.errors import CheckpointError, HubError
 from telescope_transformer.hub.transfers import download
 
@@ -42,6 +44,37 @@ def checkpoint_folder(
         folder = _local_folder(str(name), revision, token)
     read_configuration(folder, None if name is None else _named(name, revision))
     return folder
+
+
+def check_checkpoint(name: str | Path, *, revision: str | None = None) -> None:
+    """Find faults of a checkpoint before records are read, and without importing torch, which takes seconds.
+
+    Args:
+        name: as for `checkpoint_folder`.
+        revision: as for `checkpoint_folder`.
+
+    Raises:
+        CheckpointError: as for `checkpoint_folder`, or if the weights are missing or damaged.
+        HubError: if the repository cannot be downloaded.
+    """
+    weights = sorted(checkpoint_folder(name, revision=revision).glob("*.safetensors"))
+    if not weights:
+        raise CheckpointError(f"{name} is not a checkpoint: it has no weights (model.safetensors)")
+    for path in weights:
+        weight_shapes(path)
+
+
+def weight_shapes(path: Path) -> dict[str, list[int]]:
+    """Shapes of the tensors of a safetensors file by their names, from its header.
+
+    Raises:
+        CheckpointError: if the file is damaged or shorter than its header says.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no dictionary
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
 
 
 def read_configuration(folder: Path, name: str | Path | None = None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from telescope_transformer.errors import CheckpointError, InputError
-from telescope_transformer.hub.checkpoints import read_configuration
+from telescope_transformer.hub.checkpoints import read_configuration, weight_shapes
 from telescope_transformer.preparation.manifest import Manifest
 from telescope_transformer.preparation.writer import window_schema
 
@@ -153,17 +152,7 @@ def count_parameters(weights: Path) -> int:
     Raises:
         CheckpointError: if the file is damaged or shorter than its header says.
     """
-    try:
-        with weights.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
-        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-        end = 8 + length + max(tensor["data_offsets"][1] for tensor in tensors)
-    except (struct.error, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
-        raise CheckpointError(f"{weights}: not a safetensors file: {error}") from error
-    if weights.stat().st_size != end:
-        raise CheckpointError(f"{weights}: damaged: {weights.stat().st_size} bytes, and its header says {end}")
-    return sum(math.prod(tensor["shape"]) for tensor in tensors)
+    return sum(map(math.prod, weight_shapes(weights).values()))
 
 
 def describe_splits(manifest: Manifest) -> list[Split]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from telescope_transformer.errors import InputError
 from telescope_transformer.hub.staging import STAGES, CardOptions
 from telescope_transformer.hub.transfers import push_folder
+from telescope_transformer.preparation.manifest import MANIFEST
 
 
 def push(
@@ -39,6 +40,8 @@ def push(
     source = Path(source)
     if what != "metric" and not source.is_dir():
         raise InputError(f"{source}: no such folder")
+    if what == "model" and (source / MANIFEST).is_file():
+        raise InputError(f"{source} is a prepared dataset, not a checkpoint: push it with --dataset")
     if name.count("/") != 1 or not all(name.split("/")):
         raise InputError(f"{name!r} is not a repository: name it as user/name")
     with tempfile.TemporaryDirectory() as staging:

@@ -7,9 +7,9 @@ a `records.context.Format`; it is asked before the readers of this package.
 import re
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import entry_points
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.plugins import load_plugins
 from telescope_transformer.records.columns import NUMBERED
 from telescope_transformer.records.context import Format
 from telescope_transformer.records.damage import NotFlowRecords
@@ -117,17 +117,14 @@ _REFUSED = (
 
 @cache
 def formats() -> dict[str, Format]:
-    """All formats by name; raises InputError if a registered reader cannot be loaded."""
-    found: dict[str, Format] = {}
-    for entry in entry_points(group=ENTRY_POINTS):
-        try:
-            reader = entry.load()
-        except Exception as error:  # Code of another package may raise anything.
-            raise InputError(f"the reader {entry.name} ({entry.value}) cannot be loaded: {error}") from error
-        found[reader.name] = reader
-    for reader in _BUILT_IN:
-        found.setdefault(reader.name, reader)
-    return found
+    """All formats by name; those of other packages are asked first.
+
+    Raises:
+        InputError: if a reader of another package cannot be loaded.
+    """
+    others = load_plugins(ENTRY_POINTS, "reader", lambda found: isinstance(found, Format), InputError)
+    found: dict[str, Format] = {reader.name: reader for reader in others.values()}
+    return found | {reader.name: reader for reader in _BUILT_IN if reader.name not in found}
 
 
 def format_names() -> list[str]:

@@ -15,6 +15,7 @@ from telescope_transformer.analysis import AnalysisSettings
 from telescope_transformer.correlation_clustering.solution import relative_gap
 from telescope_transformer.errors import InputError, NoRecordsError
 from telescope_transformer.fields import DAY
+from telescope_transformer.hub import check_checkpoint
 from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.records import Counts, FlowRecords
@@ -110,10 +111,13 @@ def update(
         The result of each input that was added.
 
     Raises:
+        CheckpointError, HubError: if the model of the settings is missing or damaged.
         InputError: if an input cannot be read, or was added before with other content.
         StateError: if the state was begun with other settings, or with another checkpoint of the same name.
     """
     settings = settings or AnalysisSettings()
+    if embedder is None and settings.model is not None:
+        check_checkpoint(settings.model)
     embed = StateModel(state, settings, embedder)
     check_settings(state, settings, embed)
     work = _Work(state, settings, embed, keep_days, say)

@@ -14,6 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from telescope_transformer.cli.main import COMMANDS, RUN, app, main
+from telescope_transformer.hub import SHIPPED_CHECKPOINT
 
 SIMULATE = ["simulate", "--sources", "5", "--output"]
 
@@ -40,7 +41,7 @@ def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_the_command_line_wins_over_variables_and_these_over_the_file(here: Path) -> None:
     seeds = {seed: simulated(["simulate", "--seed", str(seed), *SIMULATE[1:]]) for seed in (1, 2, 3, 4)}
-    Path("telescope.toml").write_text("seed = 1\n[simulate]\nseed = 2\n", encoding="utf-8")
+    Path("telescope.toml").write_text("seed = 1\n[simulate]\nseed = 2\n", encoding="utf-8-sig")
     assert simulated(SIMULATE) == seeds[2]
     assert simulated(SIMULATE, TELESCOPE_SEED="3") == seeds[3]
     assert simulated(SIMULATE, TELESCOPE_SEED="3", TELESCOPE_SIMULATE_SEED="4") == seeds[4]
@@ -163,7 +164,11 @@ def test_a_wrong_model_is_found_before_torch_is_imported(here: Path) -> None:
     (here / "cut" / "config.json").write_text('{"model_type": ', encoding="utf-8")
     (here / "bare").mkdir()
     (here / "bare" / "config.json").write_text('{"model_type": "telescope"}', encoding="utf-8")
+    (here / "torn").mkdir()
+    (here / "torn" / "config.json").write_text('{"model_type": "telescope"}', encoding="utf-8")
+    (here / "torn" / "model.safetensors").write_bytes((SHIPPED_CHECKPOINT / "model.safetensors").read_bytes()[:-1])
     expected = {
+        "torn": "torn/model.safetensors is damaged",
         "bare": "bare is not a checkpoint: it has no weights",
         "no/such/folder": "no/such/folder: no such folder",
         "nothing": "nothing is not a checkpoint: it has no config.json",
@@ -182,7 +187,7 @@ def test_a_wrong_model_is_found_before_torch_is_imported(here: Path) -> None:
     assert answer.stdout.splitlines() == ["1"] * len(calls)
     for call, error in zip(calls, answer.stderr.splitlines(), strict=True):
         assert error.startswith(f"error: {expected[call[-1]]}"), call
-    assert {path.name for path in here.iterdir()} == {"nothing", "bert", "cut", "bare"}
+    assert {path.name for path in here.iterdir()} == {"nothing", "bert", "cut", "bare", "torn"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from telescope_transformer import export
+from telescope_transformer import export, plugins
 from telescope_transformer.errors import ExportError
 
 
@@ -19,7 +19,7 @@ def write(members: Any, options: export.ExportOptions, path: Path) -> None:
 @pytest.fixture
 def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:
     found: list[EntryPoint] = []
-    monkeypatch.setattr(export, "entry_points", lambda group: found if group == export.ENTRY_POINTS else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: found if group == export.ENTRY_POINTS else [])
     export.formats.cache_clear()
     yield found
     export.formats.cache_clear()
@@ -39,4 +39,7 @@ def test_a_registered_format_is_written(
 def test_a_format_that_cannot_be_loaded_is_named(points: list[EntryPoint], tmp_path: Path) -> None:
     points.append(EntryPoint("broken", "no_such_module:write", export.ENTRY_POINTS))
     with pytest.raises(ExportError, match="the exporter broken"):
+        export.export_clusters(tmp_path, "csv", tmp_path / "out")
+    points[0] = EntryPoint("text", f"{__name__}:__doc__", export.ENTRY_POINTS)
+    with pytest.raises(ExportError, match=r"the exporter text \(.*\) cannot be used: it is of type str"):
         export.export_clusters(tmp_path, "csv", tmp_path / "out")

@@ -173,7 +173,7 @@ def test_damaged_weights_are_not_counted(checkpoint: Path, cut: int) -> None:
     weights = checkpoint / "model.safetensors"
     assert count_parameters(weights) == 1234
     weights.write_bytes(weights.read_bytes()[:cut])
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: (not a safetensors file|damaged)"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
         count_parameters(weights)
 
 

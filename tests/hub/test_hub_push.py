@@ -19,6 +19,7 @@ from telescope_transformer.cli.main import main
 from telescope_transformer.errors import CheckpointError, HubError, InputError
 from telescope_transformer.hub import load_pretrained
 from telescope_transformer.hub.push import push
+from telescope_transformer.preparation.manifest import MANIFEST
 
 Run = Callable[..., dict[str, Any]]
 RESULT = {"dataset": "simulated", "split": "unseen_sources", "metric": "base: same source auroc", "value": 0.9}
@@ -181,6 +182,9 @@ def test_a_failed_push_is_one_line(
     with pytest.raises(InputError, match=r"nothing\.json: no such file"):
         push(checkpoint, "user/a", metrics=tmp_path / "nothing.json")
     assert ended("push", str(tmp_path / "nothing"), "user/a") == f"error: {tmp_path / 'nothing'}: no such folder"
+    (tmp_path / "absent" / MANIFEST).touch()
+    with pytest.raises(InputError, match="is a prepared dataset, not a checkpoint: push it with --dataset"):
+        push(tmp_path / "absent", "user/a")
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("HF_TOKEN", READ_TOKEN)
     error = ended("push", str(checkpoint), "user/a")

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from training_runs import CONTEXT
 
+from telescope_transformer import plugins
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.learning import objectives
 from telescope_transformer.learning.gradients import cached_backward, gather_with_gradient
@@ -208,11 +209,23 @@ def test_objectives_are_found_by_name_and_told_their_options() -> None:
 
 
 def test_another_distribution_can_add_an_objective(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("pull", "test_objectives:Pull", objectives.GROUP)
-    monkeypatch.setattr(objectives, "entry_points", lambda group: [point] if group == objectives.GROUP else [])
+    point = EntryPoint("pull", "test_objectives:Pull", objectives.ENTRY_POINTS)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == objectives.ENTRY_POINTS else [])
     made = make_objective("pull", {"weight": 2.0})
     embeddings = torch.cat([unit(3, 4, seed=1), unit(3, 4, seed=1)])
     assert float(made.loss(embeddings, PairFacts(torch.arange(3), torch.arange(3), 0.1))) == pytest.approx(-2.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [("no_such_module:Pull", "cannot be loaded"), ("json:dumps", "cannot be used")]
+)
+def test_an_unusable_objective_of_another_distribution_is_named(
+    monkeypatch: pytest.MonkeyPatch, value: str, told: str
+) -> None:
+    point = EntryPoint("pull", value, objectives.ENTRY_POINTS)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == objectives.ENTRY_POINTS else [])
+    with pytest.raises(TrainingError, match=rf"the training objective pull \({value}\) {told}"):
+        make_objective("nt_xent", {})
 
 
 @dataclass(frozen=True)

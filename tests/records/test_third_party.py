@@ -66,3 +66,6 @@ def test_a_reader_that_cannot_be_loaded_is_named(tmp_path: Path, site: Path) -> 
     (tmp_path / "log").write_text(CONTENT)
     with pytest.raises(InputError, match=r"the reader telex \(telex_reader:ABSENT\) cannot be loaded"):
         read_records(tmp_path / "log")
+    (site / "telex_reader-1.dist-info" / "entry_points.txt").write_text(ENTRY.format("telex_reader:read"))
+    with pytest.raises(InputError, match=r"telex \(telex_reader:read\) cannot be used: it is of type function"):
+        read_records(tmp_path / "log")

@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_days import DAY, FIRST_DAY, SETTINGS, day_records, port_shares, read, write_days
 
-from telescope_transformer.errors import InputError, StateError
+from telescope_transformer.errors import CheckpointError, InputError, StateError
 from telescope_transformer.update import State, update
 from telescope_transformer.update.running import settings_of
 
@@ -54,6 +55,11 @@ def test_an_input_may_be_text(tmp_path: Path) -> None:
         (step,) = update(state, str(log), read, SETTINGS, embedder=port_shares)
         assert step.path == str(log)
         assert update(state, [str(log)], read, SETTINGS, embedder=port_shares) == []
+
+
+def test_a_wrong_model_is_found_before_an_input_is_read(tmp_path: Path) -> None:
+    with State(tmp_path / "state.duckdb") as state, pytest.raises(CheckpointError, match="nowhere: no such folder"):
+        update(state, "absent.csv", read, replace(SETTINGS, model=str(tmp_path / "nowhere")))
 
 
 def test_a_replaced_file_of_the_same_name_is_refused(tmp_path: Path) -> None:

@@ -8,15 +8,15 @@ recipe selects an objective with `objective: NAME` and sets its options with `ob
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 
 from telescope_transformer.errors import TrainingError
+from telescope_transformer.plugins import load_plugins
 
-GROUP = "telescope_transformer.objectives"
+ENTRY_POINTS = "telescope_transformer.objectives"
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,15 @@ class Objective(Protocol):
 
 
 def find_objectives() -> dict[str, type]:
-    """Classes of all objectives by name, from this folder and from entry points."""
+    """Classes of all objectives by name, from this folder and from entry points.
+
+    Raises:
+        TrainingError: if an objective of another package cannot be loaded.
+    """
     modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
-    own = [value for module in modules for value in vars(module).values() if _defined_in(value, module.__name__)]
-    others = [point.load() for point in entry_points(group=GROUP)]
-    return {found.name: found for found in [*own, *others]}
+    here = [value for module in modules for value in vars(module).values() if _defined_in(value, module.__name__)]
+    others = load_plugins(ENTRY_POINTS, "training objective", _is_objective, TrainingError)
+    return {found.name: found for found in [*here, *others.values()]}
 
 
 def make_objective(name: str, options: Mapping[str, Any]) -> Objective:
@@ -79,4 +83,8 @@ def make_objective(name: str, options: Mapping[str, Any]) -> Objective:
 
 
 def _defined_in(value: Any, module: str) -> bool:
-    return isinstance(value, type) and value.__module__ == module and is_dataclass(value) and hasattr(value, "name")
+    return _is_objective(value) and value.__module__ == module
+
+
+def _is_objective(value: Any) -> bool:
+    return isinstance(value, type) and is_dataclass(value) and hasattr(value, "name") and hasattr(value, "loss")
