@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from telescope_transformer.calibration import Calibration, calibrate, measured
 from telescope_transformer.embedding import embed_windows, load_model
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.preparation import load_split
 from telescope_transformer.windows import fixed_windows
 
@@ -18,6 +18,8 @@ from telescope_transformer.windows import fixed_windows
 LENGTHS = (8, 16, 32, 64, 128)
 # As many as `calibration.PAIRS_PER_SOURCE`, the pairs that `calibration` uses of each source.
 WINDOWS_PER_SOURCE = 8
+# The windows of a telescope are cut to so many records, since its sources may have few.
+SHORT = LENGTHS[0]
 # Sources of a telescope that a calibration is fitted to. They have thousands of pairs, and embedding their windows of
 # eight records takes a second.
 MOST_SOURCES = 1_000
@@ -61,34 +63,32 @@ def calibrate_dataset(
 
 def calibrate_telescope(
     model: TelescopeForContrastiveLearning,
-    tokenizer: FlowTokenizer,
+    encoder: WindowEncoder,
     windows: pa.Table,
     *,
     unseen: pa.Array | None,
-    length: int,
     seed: int = 0,
     device: str | None = None,
 ) -> Calibration | None:
-    """Fit a calibration to the telescope's windows, cut to one length; None if too few sources have several of these.
+    """Fit a calibration to a telescope's windows, cut to `SHORT`; None if too few sources have several of these.
 
     Args:
-        model, tokenizer: make the embeddings.
+        model, encoder: make the embeddings.
         windows: windows of any length.
         unseen: the sources that the model was not trained on. The probabilities are fitted to these alone if they are
             enough (`calibration.calibrate`). None means all.
-        length: records in each window.
         seed: seed of the choice of sources and windows.
         device: as for `embed_windows`.
     """
     counts = windows.group_by("source").aggregate([("n_records", "sum")])
-    able = counts.filter(pc.greater_equal(counts["n_records_sum"], 2 * length))["source"].combine_chunks().sort()
+    able = counts.filter(pc.greater_equal(counts["n_records_sum"], 2 * SHORT))["source"].combine_chunks().sort()
     able = able.take(pa.array(np.random.default_rng(seed).permutation(len(able))))
     if unseen is not None:
         is_unseen = pc.is_in(able, value_set=unseen)
         able = pa.concat_arrays([able.filter(is_unseen), able.filter(pc.invert(is_unseen))])
     some = windows.filter(pc.is_in(windows["source"], value_set=able[:MOST_SOURCES]))
-    cut = fixed_windows(some, length, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
-    embeddings = embed_windows(model, tokenizer, cut, device=device, progress=False)
+    cut = fixed_windows(some, SHORT, max_per_source=WINDOWS_PER_SOURCE, seed=seed)
+    embeddings = embed_windows(model, encoder, cut, device=device, progress=False)
     new = None if unseen is None else pc.is_in(cut["source"], value_set=unseen).to_numpy(zero_copy_only=False)
     try:
         return calibrate(embeddings, cut["source"].to_numpy(zero_copy_only=False), unseen=new, seed=seed)

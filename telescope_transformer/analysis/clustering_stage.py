@@ -24,13 +24,14 @@ from telescope_transformer.analysis.assignment import Assign, AttractingClusters
 from telescope_transformer.analysis.embedding_stage import (
     ARRAY,
     Embedder,
+    calibration_of_adapted,
     model_of,
     open_embeddings,
     unseen_windows,
 )
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.short_windows import place_short_windows, windows_in
-from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, made_of, run_stage
+from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, MODEL, made_of, run_stage
 from telescope_transformer.calibration import Calibration, calibrate
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
 from telescope_transformer.errors import DatasetError
@@ -149,6 +150,8 @@ def _calibration(
     unseen = unseen_windows(model, sources)
 
     def of_checkpoint() -> Calibration | None:
+        if model == str(work / MODEL):
+            return calibration_of_adapted(work, seed)
         return Calibration.load(checkpoint_folder(model))
 
     return calibration_for(

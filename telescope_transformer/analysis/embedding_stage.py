@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from telescope_transformer import embedding
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_stage
+from telescope_transformer.calibrating import calibrate_telescope
+from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import ADAPTATION_FILE
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest, write_text
@@ -81,7 +83,8 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
 
         run = partial / "run"
         adapting = AdaptSettings(steps=steps, seed=settings.seed)
-        found = adapt(_first_windows(work), settings=adapting, folder=run, say=say)
+        # The clustering stage calibrates the model.
+        found = adapt(_first_windows(work), settings=adapting, folder=run, calibrated=False, say=say)
         shutil.rmtree(run, ignore_errors=True)
         if found.changed:
             found.save(partial)
@@ -141,6 +144,17 @@ def unseen_windows(model: str | None, sources: pa.ChunkedArray) -> np.ndarray | 
                     ) from error
                 return ~pc.is_in(sources, value_set=given.filter(pa.array(~kept))).to_numpy()
     return np.zeros(len(sources), dtype=bool)
+
+
+def calibration_of_adapted(work: Path, seed: int) -> Calibration | None:
+    """A calibration of the model that was adapted in a work folder, fitted to windows cut to eight records.
+
+    Of few records, these are more windows than the folder has. None if there are still too few.
+    """
+    windows = _first_windows(work).to_table()
+    mask = unseen_windows(str(work / MODEL), windows["source"])
+    unseen = None if mask is None else pc.unique(windows["source"].filter(pa.array(mask)))
+    return calibrate_telescope(*embedding.load_network(work / MODEL), windows, unseen=unseen, seed=seed)
 
 
 def _first_windows(work: Path) -> Windows:

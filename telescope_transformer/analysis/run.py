@@ -107,9 +107,12 @@ def analyze(
             embed = Embedder(adapt_stage(folder, settings, say))
             embed_stage(folder, embed, say, engine)
             cluster_stage(folder, settings, say, embed, engine)
+            found = describe(folder, settings, embed=embed, say=say)
             if keep_model is not None and embed.model == str(folder / MODEL):
                 copy_folder(folder / MODEL, Path(keep_model))
-            return describe(folder, settings, embed=embed, say=say)
+                if found.calibration is not None:
+                    found.calibration.save(keep_model)
+            return found
 
 
 @contextmanager

@@ -99,7 +99,7 @@ class Graph(ABC):
 
     def as_sparse(self) -> "SparseGraph":
         """The same graph in compressed rows, without pairs of weight 0."""
-        return SparseGraph(*compressed_rows(self.weights()))
+        return self.filled().as_sparse()
 
     def fastest_form(self) -> "Graph":
         """The form in which the graph is solved fastest."""
@@ -198,6 +198,9 @@ class DenseGraph(Graph):
 
     def attractive_parts(self) -> np.ndarray:
         return canonical_labels(dense_components(self.matrix, self.threshold, self.sizes))
+
+    def as_sparse(self) -> "SparseGraph":
+        return SparseGraph(*compressed_rows(self.matrix, self.threshold, self.sizes))
 
     def weights(self) -> np.ndarray:
         weights = self.matrix - self.threshold * np.outer(self.sizes, self.sizes)

@@ -262,7 +262,7 @@ def _adapted(
     # From scratch, no weights from elsewhere are used. The shipped model is only a comparison.
     base = "shipped" if from_scratch else _learned_elsewhere(target, variant)
     folder = target.models / f"{variant.name}-{'scratch' if from_scratch else 'adapted'}"
-    adaptation = adapt(target.parts.learning, base, settings, folder=folder)
+    adaptation = adapt(target.parts.learning, base, settings, folder=folder, calibrated=False)
     return (adaptation.model, adaptation.tokenizer), adaptation.facts
 
 

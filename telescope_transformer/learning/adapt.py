@@ -115,8 +115,8 @@ class Adaptation:
         facts: plain values for the report: `adapted`, `reason` if not adapted, `base`, `sources`, `kept_out`,
             `steps`, `seconds`, and `before` and `after` with AUROCs on the held-out sources.
         kept_out: addresses of the held-out sources.
-        calibration: of `model`, fitted to windows of the telescope; None if too few sources have several, or the model
-            is the unchanged base.
+        calibration: of `model`, fitted to windows of the telescope; None if too few sources have several, the model is
+            the unchanged base, or no calibration was asked for.
     """
 
     model: TelescopeForContrastiveLearning
@@ -147,6 +147,7 @@ def adapt(
     settings: AdaptSettings | None = None,
     *,
     folder: str | Path | None = None,
+    calibrated: bool = True,
     progress: bool = True,
     say: Say = say_nothing,
 ) -> Adaptation:
@@ -160,6 +161,7 @@ def adapt(
         base: directory or Hub id of the checkpoint to start from and compare with; None is the shipped one.
         settings: settings of the adaptation.
         folder: folder for training checkpoints, from which the same call continues after a kill; None keeps none.
+        calibrated: whether to fit a calibration to the windows.
         progress: whether to show a progress bar on a terminal.
         say: called with each progress message.
 
@@ -169,14 +171,13 @@ def adapt(
     settings = settings or AdaptSettings()
     table = windows.to_table() if isinstance(windows, Windows) else windows
     found = _chosen(table, base, settings, folder, progress, say)
-    if not found.changed:
+    if not found.changed or not calibrated:
         return found
     calibration = calibrate_telescope(
         found.model,
         found.tokenizer,
         table,
         unseen=found.kept_out if found.adapted else None,
-        length=settings.length,
         seed=settings.seed,
         device=settings.device,
     )

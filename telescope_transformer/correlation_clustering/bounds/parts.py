@@ -37,6 +37,8 @@ def by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, dea
     reduction = reduce_graph(graph.as_sparse(), progress.cost)
     blocks = reduction.hard_blocks()
     if len(blocks) == 1 and blocks[0][0].size == graph.n:
+        # With all pairs, these take three times the memory of the matrix.
+        del reduction, blocks
         progress.graph = graph.fastest_form()
         solve_part(progress, rng, deadline)
         return

@@ -83,7 +83,8 @@ def _drop_and_clamp(
                 kept_data[used] = max(data[p], -clamp * min(attraction[i], attraction[j]))
                 used += 1
         kept_indptr[i + 1] = used
-    return kept_indptr, kept_indices[:used].copy(), kept_data[:used].copy()
+    # The pages behind these entries were never written and take no memory.
+    return kept_indptr, kept_indices[:used], kept_data[:used]
 
 
 @compiled()
@@ -209,12 +210,13 @@ class Reduction:
         """
         graph = self.graph
         block, count = biconnected_blocks(graph.indptr, graph.indices)
-        owners = np.repeat(np.arange(graph.n, dtype=np.int32), np.diff(graph.indptr))
-        is_hard = np.bincount(block, graph.data < 0, count) > 0
+        is_hard = np.zeros(count, dtype=bool)
+        is_hard[block[graph.data < 0]] = True
         self._easy = ~is_hard[block]
         if count == 1 and is_hard.all() and np.diff(graph.indptr).all():
             # The rest takes longer than the search for blocks: 0.3 s for 2,000 nodes with all pairs.
             return [(np.arange(graph.n), graph)]
+        owners = np.repeat(np.arange(graph.n, dtype=np.int32), np.diff(graph.indptr))
         hard = np.flatnonzero(is_hard)
         order = np.argsort(block, kind="stable")
         starts = np.searchsorted(block[order], np.arange(count + 1))
@@ -284,7 +286,8 @@ def reduce_graph(graph: SparseGraph, known_cost: float = np.inf) -> Reduction:
         graph: the graph.
         known_cost: cost of any known clustering; the lower it is, the more can be contracted.
     """
-    found = Reduction(graph, np.arange(graph.n))
+    # The given graph can take most of the memory, so it is not kept here.
+    found = Reduction(SparseGraph.empty(0), np.arange(graph.n))
     rounding = rounding_of(graph)
     most = known_cost * (1.0 + rounding)
     # The two rules take turns and never run on the same graph. If there are several optima, one rule may pick a pair
