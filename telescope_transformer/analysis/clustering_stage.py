@@ -33,7 +33,14 @@ from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.short_windows import place_short_windows, windows_in
 from telescope_transformer.analysis.work import CLUSTERS, EMBEDDINGS, MODEL, made_of, run_stage
 from telescope_transformer.calibration import Calibration, calibrate
-from telescope_transformer.correlation_clustering import CorrelationClustering, Solution, certify, refine
+from telescope_transformer.correlation_clustering import (
+    CorrelationClustering,
+    DenseGraph,
+    Solution,
+    certify,
+    refine,
+)
+from telescope_transformer.correlation_clustering.graph import Graph
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import write_text
 from telescope_transformer.hub import checkpoint_folder
@@ -286,7 +293,12 @@ def cluster(
 
 def _search(vectors: np.ndarray, threshold: float, settings: AnalysisSettings) -> tuple[np.ndarray, Any]:
     """Labels by a search with bounded work instead of a time limit: equal labels on slow and fast machines."""
-    graph = CorrelationClustering(random_state=settings.seed, memory_limit=MATRIX_BYTES).graph_of(vectors, threshold)
+    if vectors.itemsize * len(vectors) ** 2 <= MATRIX_BYTES:
+        # In float32, as the vectors. The estimator computes a small matrix in float64, which takes twice the memory
+        # and gives the same clusters.
+        graph: Graph = DenseGraph(vectors @ vectors.T, threshold)
+    else:
+        graph = CorrelationClustering(random_state=settings.seed, memory_limit=0).graph_of(vectors, threshold)
     restarts = max(1, int(SEARCH_CELLS / max(1, graph.n) ** 2))
     return refine(graph, seed=settings.seed, restarts=restarts), graph
 

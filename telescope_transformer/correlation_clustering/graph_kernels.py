@@ -145,7 +145,7 @@ def contract_sparse(
                 drift += lost[b]
         offset += settled
         small_indptr[c + 1] = used
-    small_indices, small_data = small_indices[:used].copy(), small_data[:used].copy()
+    small_indices, small_data = small_indices[:used], small_data[:used]
     _symmetric(small_indptr, small_indices, small_data)
     return small_indptr, small_indices, small_data, offset, drift
 

@@ -192,6 +192,8 @@ class Dual:
 
     def bound(self) -> float:
         """Proved lower bound of the cost. Recomputes the reduced weights to remove accumulated rounding errors."""
+        # The new weights take the memory of the old ones.
+        del self.reduced
         value, self.reduced = proved_value(self.weights, self.triangles, self.multipliers, self.rows)
         return value
 

@@ -34,7 +34,7 @@ def by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, dea
     if graph.n > graph.reduce_up_to:
         _by_components(progress, solve_part, rng, deadline)
         return
-    reduction = reduce_graph(graph.as_sparse(), progress.cost)
+    reduction = reduce_graph(graph, progress.cost)
     blocks = reduction.hard_blocks()
     if len(blocks) == 1 and blocks[0][0].size == graph.n:
         # With all pairs, these take three times the memory of the matrix.
@@ -43,6 +43,8 @@ def by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, dea
         solve_part(progress, rng, deadline)
         return
     labels = np.empty(reduction.graph.n, dtype=np.int64)
+    # The blocks hold all that is left to solve.
+    del reduction.graph
     labels[reduction.pieces] = progress.labels
     parts: list[tuple[np.ndarray, SparseGraph, Progress]] = []
     try:

@@ -31,7 +31,7 @@ from telescope_transformer.correlation_clustering.components import (
     join,
     roots,
 )
-from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
+from telescope_transformer.correlation_clustering.graph import Graph, SparseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.graph_kernels import EPSILON, contract_sparse
 
 CompressedRows = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -53,7 +53,13 @@ _CLAMP = 4.0
 
 @compiled()
 def _drop_and_clamp(
-    indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, component: np.ndarray, clamp: float
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    data: np.ndarray,
+    component: np.ndarray,
+    clamp: float,
+    kept_indices: np.ndarray,
+    kept_data: np.ndarray,
 ) -> CompressedRows:
     """Drop edges between components, and limit huge repulsion.
 
@@ -63,6 +69,7 @@ def _drop_and_clamp(
         data: weights.
         component: (n,), part of each node.
         clamp: largest repulsion of an edge, in units of the total attraction of its less attracted end.
+        kept_indices, kept_data: output, of the size of the graph; may be its own columns and weights.
 
     Returns:
         Compressed rows of the new graph.
@@ -73,7 +80,6 @@ def _drop_and_clamp(
         for p in range(indptr[i], indptr[i + 1]):
             attraction[i] += max(data[p], 0.0)
     kept_indptr = np.zeros(n + 1, np.int64)
-    kept_indices, kept_data = np.empty_like(indices), np.empty_like(data)
     used = 0
     for i in range(n):
         for p in range(indptr[i], indptr[i + 1]):
@@ -83,7 +89,6 @@ def _drop_and_clamp(
                 kept_data[used] = max(data[p], -clamp * min(attraction[i], attraction[j]))
                 used += 1
         kept_indptr[i + 1] = used
-    # The pages behind these entries were never written and take no memory.
     return kept_indptr, kept_indices[:used], kept_data[:used]
 
 
@@ -198,7 +203,7 @@ class Reduction:
     pieces: np.ndarray
     offset: float = 0.0
     drift: float = 0.0
-    _easy: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    _parent: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def hard_blocks(self) -> list[tuple[np.ndarray, SparseGraph]]:
         """The blocks with both attraction and repulsion, small ones first.
@@ -212,11 +217,12 @@ class Reduction:
         block, count = biconnected_blocks(graph.indptr, graph.indices)
         is_hard = np.zeros(count, dtype=bool)
         is_hard[block[graph.data < 0]] = True
-        self._easy = ~is_hard[block]
         if count == 1 and is_hard.all() and np.diff(graph.indptr).all():
             # The rest takes longer than the search for blocks: 0.3 s for 2,000 nodes with all pairs.
             return [(np.arange(graph.n), graph)]
         owners = np.repeat(np.arange(graph.n, dtype=np.int32), np.diff(graph.indptr))
+        easy = ~is_hard[block] & (graph.data > 0)
+        _join_all(owners[easy], graph.indices[easy], self._parent)
         hard = np.flatnonzero(is_hard)
         order = np.argsort(block, kind="stable")
         starts = np.searchsorted(block[order], np.arange(count + 1))
@@ -232,12 +238,9 @@ class Reduction:
         Returns:
             Canonical labels int64 (n,).
         """
-        parent = np.arange(self.graph.n)
+        parent = self._parent.copy()
         for nodes, graph, labels in solved:
             _join_uncut(nodes, graph.indptr, graph.indices, labels, parent)
-        owners = np.repeat(np.arange(self.graph.n), np.diff(self.graph.indptr))
-        easy = self._easy & (self.graph.data > 0)
-        _join_all(owners[easy], self.graph.indices[easy], parent)
         return canonical_labels(roots(parent)[self.pieces])
 
 
@@ -279,14 +282,23 @@ def rounding_of(graph: SparseGraph) -> float:
     return 2.0 * (graph.n + int(np.diff(graph.indptr).max(initial=0)) + 8) * EPSILON
 
 
-def reduce_graph(graph: SparseGraph, known_cost: float = np.inf) -> Reduction:
+def _clamped(graph: SparseGraph, in_place: bool) -> SparseGraph:
+    """The graph without edges between components, and with huge repulsion limited."""
+    rows = (graph.indptr, graph.indices, graph.data)
+    kept = rows[1:] if in_place else (np.empty_like(graph.indices), np.empty_like(graph.data))
+    return SparseGraph(*_drop_and_clamp(*rows, attractive_components(*rows), _CLAMP, *kept))
+
+
+def reduce_graph(given: Graph, known_cost: float = np.inf) -> Reduction:
     """Contract pairs that are together in some optimum, and drop edges that are cut at no cost.
 
     Args:
-        graph: the graph.
+        given: the graph.
         known_cost: cost of any known clustering; the lower it is, the more can be contracted.
     """
-    # The given graph can take most of the memory, so it is not kept here.
+    graph = given.as_sparse()
+    # With all pairs, copies would take most of the memory.
+    own = graph is not given
     found = Reduction(SparseGraph.empty(0), np.arange(graph.n))
     rounding = rounding_of(graph)
     most = known_cost * (1.0 + rounding)
@@ -294,8 +306,7 @@ def reduce_graph(graph: SparseGraph, known_cost: float = np.inf) -> Reduction:
     # that is together only in some of them, which can contradict the other rule.
     rule, barren = 0, 0
     while barren < 2 and graph.n:
-        rows = (graph.indptr, graph.indices, graph.data)
-        graph = SparseGraph(*_drop_and_clamp(*rows, attractive_components(*rows), _CLAMP))
+        graph, own = _clamped(graph, own), True
         parent = np.arange(graph.n)
         rows = (graph.indptr, graph.indices, graph.data)
         joined = _certain_joins(*rows, parent, most + found.drift) if rule else _leaf_joins(*rows, parent)
@@ -308,7 +319,7 @@ def reduce_graph(graph: SparseGraph, known_cost: float = np.inf) -> Reduction:
             found.offset += step.offset
             found.pieces = step.pieces[found.pieces]
             graph = step.graph
-    rows = (graph.indptr, graph.indices, graph.data)
-    found.graph = SparseGraph(*_drop_and_clamp(*rows, attractive_components(*rows), _CLAMP)) if graph.n else graph
+    found.graph = _clamped(graph, own) if graph.n else graph
+    found._parent = np.arange(graph.n)
     found.drift = found.drift * (1.0 + rounding) + found.offset * rounding
     return found
