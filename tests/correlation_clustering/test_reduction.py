@@ -1,11 +1,15 @@
 """Reduction keeps the optimum."""
 
+import time
+
 import numpy as np
 import pytest
+from scipy import sparse
 from signed_instances import optimum, random_weights
 
 from telescope_transformer.correlation_clustering.bounds.reduction import reduce_graph
 from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.correlation_clustering.validation import check_weights
 
 
 def test_reduction_keeps_the_optimum() -> None:
@@ -34,3 +38,17 @@ def test_attractive_components_become_clusters() -> None:
     weights[:3, :3] = weights[3:, 3:] = 1.0
     reduction = reduce_graph(DenseGraph(weights).as_sparse())
     assert reduction.combined([]).tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_hub_takes_no_quadratic_time() -> None:
+    n = 60_001
+    rim = np.arange(1, n)
+    # Half of the spokes are too light to settle whether the hub and a node at a heavy spoke are twins.
+    spokes = np.where(rim < n // 2, 1e-9, 1.0)
+    left, right = np.r_[np.zeros(n - 1, dtype=int), rim[:-1]], np.r_[rim, rim[1:]]
+    weights = sparse.coo_array((np.r_[spokes, np.full(n - 2, -0.7)], (left, right)), shape=(n, n))
+    graph = check_weights((weights + weights.T).tocsr())
+    reduce_graph(graph.part(np.arange(100)).as_sparse())
+    started = time.process_time()
+    reduce_graph(graph.as_sparse())
+    assert time.process_time() - started < 0.5

@@ -162,13 +162,20 @@ def _certain_joins(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, pa
 
     Returns how many pairs were joined.
     """
+    strength = np.zeros(parent.size)
+    for i in range(parent.size):
+        for p in range(indptr[i], indptr[i + 1]):
+            strength[i] += abs(data[p])
     joined = 0
     for i in range(parent.size):
         for p in range(indptr[i], indptr[i + 1]):
             j = indices[p]
             if j > i or data[p] <= 0 or find(parent, i) == find(parent, j):
                 continue
-            if data[p] > most or _twins(indptr, indices, data, i, j, data[p]):
+            # The sum of |w_ik - w_jk| is at least the difference of the strengths. Without this comparison, each edge of
+            # a hub takes a pass over all of them.
+            similar = abs(strength[i] - strength[j]) < 2.0 * data[p]
+            if data[p] > most or (similar and _twins(indptr, indices, data, i, j, data[p])):
                 join(parent, i, j)
                 joined += 1
     return joined
