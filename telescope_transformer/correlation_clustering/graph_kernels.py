@@ -8,6 +8,15 @@ from telescope_transformer.correlation_clustering.compiled import compiled
 EPSILON = float(np.finfo(np.float64).eps)
 
 
+@compiled()
+def dot(first: np.ndarray, second: np.ndarray) -> float:
+    """Inner product, summed in order."""
+    total = 0.0
+    for p in range(first.size):
+        total += first[p] * second[p]
+    return total
+
+
 # Each row has its own accumulator, so a sum of terms that are at least 0 has a relative error of at most (n + 2)
 # roundings.
 @compiled()

@@ -13,7 +13,8 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import Graph, SparseGraph
-from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON, dot
+from telescope_transformer.correlation_clustering.search.greedy_sparse import contract_greedily_sparse
 from telescope_transformer.errors import SolverError
 
 # Number of rows of a block of products: 128 MB in float64.
@@ -127,15 +128,6 @@ def inside(vectors: np.ndarray, sizes: np.ndarray, threshold: float, labels: np.
 
 
 @compiled()
-def _dot(first: np.ndarray, second: np.ndarray) -> float:
-    """Inner product, summed in order."""
-    total = 0.0
-    for p in range(first.size):
-        total += first[p] * second[p]
-    return total
-
-
-@compiled()
 def _weights_towards_zero(
     vectors: np.ndarray, sizes: np.ndarray, threshold: float, indptr: np.ndarray, indices: np.ndarray
 ) -> np.ndarray:
@@ -147,13 +139,13 @@ def _weights_towards_zero(
     n, d = vectors.shape
     lengths = np.empty(n)
     for i in range(n):
-        lengths[i] = np.sqrt(_dot(vectors[i], vectors[i]))
+        lengths[i] = np.sqrt(dot(vectors[i], vectors[i]))
     data = np.empty(indices.size)
     for i in range(n):
         for p in range(indptr[i], indptr[i + 1]):
             j = indices[p]
             penalty = threshold * sizes[i] * sizes[j]
-            weight = _dot(vectors[i], vectors[j]) - penalty
+            weight = dot(vectors[i], vectors[j]) - penalty
             error = EPSILON * ((d + 4) * lengths[i] * lengths[j] + 4.0 * abs(penalty))
             data[p] = np.sign(weight) * max(abs(weight) - error, 0.0)
     return data
@@ -183,7 +175,7 @@ def _best_cluster(
         if c == own or seen[c] == i:
             continue
         seen[c] = i
-        gain = _dot(vectors[i], sums[c]) - threshold * sizes[i] * mass[c]
+        gain = dot(vectors[i], sums[c]) - threshold * sizes[i] * mass[c]
         if gain > best:
             best, target = gain, c
     return best, target
@@ -221,7 +213,7 @@ def _move(
     moved = 0
     for i in order:
         own = labels[i]
-        stay = _dot(vectors[i], sums[own]) - _dot(vectors[i], vectors[i])
+        stay = dot(vectors[i], sums[own]) - dot(vectors[i], vectors[i])
         stay -= threshold * sizes[i] * (mass[own] - sizes[i])
         best, target = _best_cluster(i, vectors, sizes, threshold, indptr, indices, labels, sums, mass, seen)
         if best <= stay + tolerance or (target < 0 and count[own] == 1):
@@ -350,8 +342,11 @@ class VectorGraph(Graph):
         return VectorGraph(sums, self.threshold, self.near.contract(labels), mass)
 
     def greedy_parents(self) -> np.ndarray:
-        """Contract only pairs of nearest neighbours."""
-        return self.near.greedy_parents()
+        """Contract pairs of nearest neighbours if the weights of all pairs between the two clusters allow it."""
+        near = self.near
+        return contract_greedily_sparse(
+            near.indptr, near.indices, near.data, (self.vectors.copy(), self.sizes.copy()), self.threshold
+        )
 
     def move_pass(
         self, labels: np.ndarray, order: np.ndarray, tolerance: float, slack: np.ndarray, tracks: bool

@@ -193,6 +193,29 @@ def test_the_conflict_graph_proves_as_much_as_all_pairs(monkeypatch: pytest.Monk
     assert bounds[0] > 0.99 * bounds[1] > 0
 
 
+def test_groups_of_nodes_prove_a_graph_that_is_too_large_for_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate_module, "conflict_graph", lambda *_: None)
+    monkeypatch.setattr(certificate_module, "_MATRIX_UP_TO", 5)
+    proved = 0
+    for seed in range(30):
+        graph = DenseGraph(random_weights(seed, 8))
+        progress = Progress(graph)
+        progress.offer(refine(graph))
+        prove(progress, np.random.default_rng(0), Deadline(5))
+        assert progress.lower_bound <= optimum(graph.matrix)
+        proved += progress.lower_bound > 0
+    assert proved > 15
+
+
+def test_greedy_contraction_without_a_matrix_weighs_all_pairs() -> None:
+    vectors = embeddings(400, clusters=10).astype(np.float64)
+    graph = VectorGraph(vectors, 0.2, neighbour_graph(vectors, 0.2, 20))
+    dense = DenseGraph(vectors @ vectors.T, 0.2)
+    # With the weights of neighbours alone, all nodes of a component are joined.
+    assert dense.cost(gaec(graph.near)) > 2 * dense.cost(gaec(dense))
+    assert dense.cost(gaec(graph)) < 1.3 * dense.cost(gaec(dense))
+
+
 def test_seconds_lists_the_time_of_each_solver() -> None:
     solver = CorrelationClustering(random_state=0, time_limit=1.0).fit(random_weights(3, 200))
     assert "+".join(solver.seconds_) == solver.solver_

@@ -4,6 +4,7 @@ The ascent begins with triangle inequalities and adds other inequalities if a ga
 estimate is rounded, and a local search continues from there. A better clustering becomes the new guide of the ascent.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial, singledispatch
 from typing import Any
@@ -28,7 +29,7 @@ from telescope_transformer.correlation_clustering.bounds.separation_partitions i
 from telescope_transformer.correlation_clustering.bounds.transport import count_paid, transported
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.compiled import plain_interrupts
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
 from telescope_transformer.correlation_clustering.options import check_limit, check_whole_number
 from telescope_transformer.correlation_clustering.search.local_search import fuse, gaec, improve
@@ -165,13 +166,15 @@ def _prove(graph: Graph, progress: Progress, rng: np.random.Generator, deadline:
 def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
     """Prove with triangles, then with other inequalities. If time is short, start from transported weights.
 
-    A graph that is too large for this is replaced by its conflicts, if they are few.
+    A graph that is too large for this is replaced by its conflicts if they are few, and otherwise by groups of nodes.
     """
     graph = graph.filled()
     if graph.n > _MATRIX_UP_TO:
         conflicts = conflict_graph(graph, progress.labels, _FEW_CONFLICTS)
         if conflicts is not None:
             _prove_by_another(conflicts, _prove_by_cycles, progress, rng, deadline)
+        else:
+            _prove_groups(graph, progress, rng, deadline)
         return
     if 0 < deadline.seconds_left < _SHORT_OF_TIME * graph.n * count_paid(graph, progress.labels):
         other, constant = transported(graph, progress.labels, deadline)
@@ -212,6 +215,22 @@ def _prove_complete(
             return
         if progress.gap > _STALLED * before:
             smoothing /= _CUT_COOLING
+
+
+def _prove_groups(graph: DenseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Add up bounds of groups of nodes, without the pairs between groups. Nodes of one cluster are mostly together."""
+    groups = np.array_split(np.arange(graph.n), -(-graph.n // _MATRIX_UP_TO))
+    bounds: list[float] = []
+    try:
+        for done, nodes in enumerate(groups):
+            group, labels = graph.part(nodes), canonical_labels(progress.labels[nodes])
+            part = progress.of(group, labels, deadline.seconds_left / (len(groups) - done))
+            try:
+                prove_dense(group, part, rng, part.part(1.0))
+            finally:
+                bounds.append(max(0.0, float(np.nan_to_num(part.lower_bound))))
+    finally:
+        progress.prove(math.fsum(bounds) * (1.0 - EPSILON))
 
 
 def _prove_by_another(

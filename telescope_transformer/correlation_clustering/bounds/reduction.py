@@ -172,8 +172,8 @@ def _certain_joins(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, pa
             j = indices[p]
             if j > i or data[p] <= 0 or find(parent, i) == find(parent, j):
                 continue
-            # The sum of |w_ik - w_jk| is at least the difference of the strengths. Without this comparison, each edge of
-            # a hub takes a pass over all of them.
+            # The sum of |w_ik - w_jk| is at least the difference of the strengths. Without this comparison, each edge
+            # of a hub takes a pass over all of them.
             similar = abs(strength[i] - strength[j]) < 2.0 * data[p]
             if data[p] > most or (similar and _twins(indptr, indices, data, i, j, data[p])):
                 join(parent, i, j)

@@ -8,10 +8,12 @@ contraction only has to move the edges of the smaller side. Half-edge 2e + s is 
 import numpy as np
 
 from telescope_transformer.correlation_clustering.compiled import compiled
+from telescope_transformer.correlation_clustering.graph_kernels import dot
 
 # The hash table is rebuilt at this load. At a higher load, linear probing takes more than 6 probes for a missing key
 # (Knuth, *The Art of Computer Programming*, volume 3, section 6.4).
 _FULL = 0.7
+_NO_VECTORS = (np.zeros((0, 0)), np.zeros(0))
 
 
 @compiled()
@@ -178,11 +180,15 @@ def _gaec_sparse(
     lists: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     table: tuple[np.ndarray, np.ndarray],
     heap: tuple[np.ndarray, np.ndarray],
+    clusters: tuple[np.ndarray, np.ndarray],
+    threshold: float,
 ) -> None:
     """Contract until no weight is positive.
 
-    The state of an edge is 0 while it is unchanged, 1 once its weight is a sum, and 2 when it is gone.
+    The state of an edge is 0 while it is unchanged, 1 once its weight is a sum or it has been rejected, and 2 when it
+    is gone. See `contract_greedily_sparse` for the last two arguments.
     """
+    sums, mass = clusters
     state = np.zeros(weights.size, np.uint8)
     heap_keys, heap_edges = heap
     keys, values = table
@@ -202,8 +208,18 @@ def _gaec_sparse(
         else:
             return
         i, j = ends[e, 0], ends[e, 1]
+        if mass.size and dot(sums[i], sums[j]) <= threshold * mass[i] * mass[j]:
+            # The edge is tried again if a parallel one is added to it.
+            if state[e] == 1:
+                _pop(heap_keys, heap_edges, height)
+                height -= 1
+            state[e] = 1
+            continue
         if degree[j] > degree[i]:
             i, j = j, i
+        if mass.size:
+            sums[i] += sums[j]
+            mass[i] += mass[j]
         parent[j] = i
         state[e] = 2
         height, added = _contract(i, j, ends, weights, state, lists, table, heap, height)
@@ -212,8 +228,24 @@ def _gaec_sparse(
             used = _fill_hash(ends, state, lists[0].size, keys, values)
 
 
-def contract_greedily_sparse(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Parent of each node in the forest of contractions, int64 (n,), from the fields of a `SparseGraph`."""
+def contract_greedily_sparse(
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    data: np.ndarray,
+    clusters: tuple[np.ndarray, np.ndarray] = _NO_VECTORS,
+    threshold: float = 0.0,
+) -> np.ndarray:
+    """Parent of each node in the forest of contractions, int64 (n,), from the fields of a `SparseGraph`.
+
+    Args:
+        indptr: row starts.
+        indices: columns.
+        data: weights.
+        clusters: if absent pairs do not weigh 0: the vectors float64 (n, d) and the sizes float64 (n,) that give all
+            weights, see `DenseGraph`. They are overwritten by their sums over clusters. Two clusters are then joined
+            only if the weights of all their pairs have a positive sum.
+        threshold: threshold of these weights.
+    """
     ends, weights = _edge_list(indptr, indices, data)
     n = indptr.size - 1
     m = weights.size
@@ -223,5 +255,5 @@ def contract_greedily_sparse(indptr: np.ndarray, indices: np.ndarray, data: np.n
     size = 1 << max(4, int(np.ceil(np.log2(max(2 * m, 1)))))
     table = (np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int32))
     heap = (np.empty(m), np.empty(m, dtype=np.int32))
-    _gaec_sparse(ends, weights, order, parent, _link(ends, n), table, heap)
+    _gaec_sparse(ends, weights, order, parent, _link(ends, n), table, heap, clusters, threshold)
     return parent

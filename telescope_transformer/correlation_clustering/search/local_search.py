@@ -32,7 +32,7 @@ _PATIENCE = 8
 
 
 def gaec(graph: Graph) -> np.ndarray:
-    """Cluster by greedy additive edge contraction. A `VectorGraph` only contracts pairs of nearest neighbours.
+    """Cluster by greedy additive edge contraction. A `VectorGraph` only joins clusters of neighbours.
 
     Returns:
         Canonical labels int64 (n,).
