@@ -174,7 +174,11 @@ class Progress:
     @property
     def closed(self) -> bool:
         """Whether the gap is small enough to stop."""
-        return self.gap <= self._gap
+        return self.closes(self.lower_bound)
+
+    def closes(self, bound: float) -> bool:
+        """Whether the gap would be small enough with this bound."""
+        return relative_gap(self.cost, bound) <= self._gap
 
     @property
     def finished(self) -> bool:

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import torch
 from sklearn.covariance import ledoit_wolf
 
-from telescope_transformer.embedding import embed_windows, one_thread
-from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.embedding import embed_windows
+from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 
 # The embeddings of windows with fewer records depend more on their length than on their source.
 SHORTEST = 4
@@ -31,7 +31,7 @@ SMALLEST_VARIANCE = 1e-6
 
 
 def centred(
-    model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, windows: pa.Table
+    model: TelescopeForContrastiveLearning, encoder: WindowEncoder, windows: pa.Table
 ) -> TelescopeForContrastiveLearning | None:
     """A copy of the model whose embeddings of the windows are centred and scaled; None if there are too few windows.
 
@@ -46,12 +46,13 @@ def centred(
     adjusted = copy.deepcopy(model)
     layer = adjusted.head.output
     hook = layer.register_forward_hook(lambda module, inputs, output: outputs.append(output.detach().float().cpu()))
-    with one_thread():
-        # The matrices below are on the CPU, and so must be the layer that they change.
-        some = long.take(pa.array(np.sort(first)[:MOST_WINDOWS]))
-        embed_windows(adjusted, tokenizer, some, device="cpu", progress=False)
+    some = long.take(pa.array(np.sort(first)[:MOST_WINDOWS]))
+    # The matrices below are on the CPU, and so must be the layer that they change.
+    embed_windows(adjusted, encoder, some, device="cpu", progress=False)
     hook.remove()
     vectors = torch.cat(outputs).double().numpy()
+    # Batches are computed side by side and end in any order, but sums depend on the order in their last bits.
+    vectors = vectors[np.lexsort(vectors.T)]
     mean, covariance = vectors.mean(axis=0), ledoit_wolf(vectors)[0]
     variances, directions = np.linalg.eigh(covariance)
     variances = np.maximum(variances, SMALLEST_VARIANCE * variances[-1])

@@ -366,7 +366,7 @@ def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | No
         dual.sweep(deadline, dual.sweeps)
         value = dual.estimate()
         missing = progress.cost - value
-        if missing < 1.0 if progress.graph.whole else missing <= PROVED * progress.cost:
+        if progress.closes(value) or (progress.graph.whole and missing < 1.0):
             progress.prove(dual.bound())
             if progress.closed:
                 return
