@@ -3,7 +3,8 @@
 DATA is a folder with `aws-honeypot-2013/marx.csv.gz`, `scanner-orgs-2024/flows.parquet` and
 `honeypots-mhn/mhn_1718.parquet`. The model learns from their training sources. The calibration is fitted on the
 validation sources of the first dataset, and its error is measured on sources that neither training nor calibration has
-seen. The weights are stored in half precision, without any address.
+seen. The weights are stored in half precision, without any address. If they are worse than those in the output folder
+(`training.gate`), nothing is overwritten.
 """
 
 import argparse
@@ -24,7 +25,9 @@ from telescope_transformer.learning.arguments import arguments_of
 from telescope_transformer.learning.training import TrainingPaths, fastest_precision, train
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
 from telescope_transformer.preparation import PreparationSettings, WindowSettings, prepare
+from telescope_transformer.progress import say
 from telescope_transformer.records import read_records, scan_records
+from training.gate import refuse_worse
 
 # The file of each dataset, and its column names if they are not the usual ones. The folder gives the dataset's name.
 INPUTS: dict[str, dict[str, str] | None] = {
@@ -93,14 +96,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         work.mkdir(parents=True, exist_ok=True)
         datasets = make_datasets(options.data, work)
         train(TrainingPaths(datasets, work / "run"), fastest_precision(arguments_of(options.config, given)))
-        halve(work / "run", options.output)
-        calibrate_dataset(work / CALIBRATED_ON, options.output).save(options.output)
+        new = work / "checkpoint"
+        halve(work / "run", new)
+        calibrate_dataset(work / CALIBRATED_ON, new).save(new)
+        if (options.output / "config.json").is_file():
+            refuse_worse(options.output, new, options.data, INPUTS.keys(), work, say)
+        shutil.copytree(new, options.output, dirs_exist_ok=True)
     except TelescopeError as error:
-        sys.stderr.write(f"error: {error}\n")
+        # The work folder is kept, so that the training is not lost.
+        sys.stderr.write(f"error: {error}; {options.output} is as it was, and the run is in {work}\n")
         return 1
-    finally:
-        if options.work is None:
-            shutil.rmtree(work, ignore_errors=True)
+    if options.work is None:
+        shutil.rmtree(work, ignore_errors=True)
     return 0
 
 
