@@ -229,7 +229,7 @@ class Embedder:
             found = adapt(windows, base, settings, progress=show_progress)
         return Embedder(
             found.model,
-            found.tokenizer,
+            self.tokenizer,
             # The calibration of other weights would give wrong probabilities.
             found.calibration if found.changed else self.calibration,
             name=f"{self.name}, adapted" if found.changed else self.name,

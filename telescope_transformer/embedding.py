@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ CHUNK_WINDOWS = 65_536
 BF16_IN_SOFTWARE = "this processor has no instructions for bfloat16 and is faster in float32, which is used instead"
 FP16_IN_SOFTWARE = "processors are faster in float32 than in float16; float32 is used instead"
 EMBEDDING_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 # Names of the instructions in `torch.cpu.get_capabilities`, on x86 and on ARM.
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
 # Facts about the adaptation that produced a checkpoint, stored in its folder (`learning.adapt`).
@@ -93,7 +95,7 @@ def load_network(
 def save_checkpoint(
     folder: str | Path,
     model: TelescopeForContrastiveLearning,
-    tokenizer: FlowTokenizer,
+    tokenizer: FlowTokenizer | Path,
     beside: Mapping[str, Mapping[str, Any] | None] | None = None,
 ) -> None:
     """Write what `load_model` reads.
@@ -101,7 +103,7 @@ def save_checkpoint(
     Args:
         folder: created if it does not exist.
         model: the model, whose weights and configuration are written.
-        tokenizer: its tokenizer.
+        tokenizer: its tokenizer, or the folder of a checkpoint with the same tokenizer, which is copied.
         beside: further files by name, such as calibration.json, with their content; None removes a file that an
             earlier checkpoint left.
 
@@ -113,7 +115,11 @@ def save_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
         with without_bars():
             model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        if isinstance(tokenizer, Path):
+            for name in TOKENIZER_FILES:
+                shutil.copyfile(tokenizer / name, folder / name)
+        else:
+            tokenizer.save_pretrained(folder)
         for name, values in (beside or {}).items():
             if values is None:
                 (folder / name).unlink(missing_ok=True)

@@ -33,7 +33,7 @@ from telescope_transformer.learning.arguments import arguments_of, read_recipe
 from telescope_transformer.learning.training import fastest_precision, train_on_windows
 from telescope_transformer.metrics.bootstrap import percentile_interval
 from telescope_transformer.metrics.clusters import partition_scores
-from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.progress import progress_bar
 from telescope_transformer.threshold import reproducible_threshold
 from telescope_transformer.windows import fixed_windows
@@ -55,7 +55,7 @@ ORGANISATION_FIGURES = {
     "organisation_other_prefix": ("organisation_other_prefix", "auroc"),
 }
 
-Model = tuple[TelescopeForContrastiveLearning, FlowTokenizer]
+Model = tuple[TelescopeForContrastiveLearning, WindowEncoder]
 Represent = Callable[[WindowSet], Representation]
 
 
@@ -201,20 +201,20 @@ def _fitted(target: Target, method: str) -> tuple[Represent, dict[str, Any]]:
         hosts = method == CLASSIFIER
         return pair_classifier_elsewhere(others, parts.train, target.seed, hosts=hosts), {}
     if method in _ceilings(target.plan):
-        (model, tokenizer), facts = _adapted(target, _ceilings(target.plan)[method], from_scratch=False)
-        return organisation_pairs(parts.train, partial(_vectors, model, tokenizer), target.seed), facts
+        (model, encoder), facts = _adapted(target, _ceilings(target.plan)[method], from_scratch=False)
+        return organisation_pairs(parts.train, partial(_vectors, model, encoder), target.seed), facts
     arms = {name: (variant, arm) for variant in target.plan.variants for name, arm in _arms(variant).items()}
     variant, arm = arms[method]
-    (model, tokenizer), facts = arm(target, variant)
-    return partial(_embedded, model, tokenizer), facts
+    (model, encoder), facts = arm(target, variant)
+    return partial(_embedded, model, encoder), facts
 
 
-def _embedded(model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, windows: WindowSet) -> Representation:
-    return Representation.of_vectors(_vectors(model, tokenizer, windows))
+def _embedded(model: TelescopeForContrastiveLearning, encoder: WindowEncoder, windows: WindowSet) -> Representation:
+    return Representation.of_vectors(_vectors(model, encoder, windows))
 
 
-def _vectors(model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, windows: WindowSet) -> np.ndarray:
-    return embed_windows(model, tokenizer, windows.table, progress=False)
+def _vectors(model: TelescopeForContrastiveLearning, encoder: WindowEncoder, windows: WindowSet) -> np.ndarray:
+    return embed_windows(model, encoder, windows.table, progress=False)
 
 
 Arm = Callable[[Target, Variant], tuple[Model, dict[str, Any]]]
@@ -263,7 +263,7 @@ def _adapted(
     base = "shipped" if from_scratch else _learned_elsewhere(target, variant)
     folder = target.models / f"{variant.name}-{'scratch' if from_scratch else 'adapted'}"
     adaptation = adapt(target.parts.learning, base, settings, folder=folder, calibrated=False)
-    return (adaptation.model, adaptation.tokenizer), adaptation.facts
+    return (adaptation.model, WindowEncoder(adaptation.model.config.fields)), adaptation.facts
 
 
 def _figures(

@@ -26,9 +26,10 @@ import torch
 from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import FILE_NAME as CALIBRATION
 from telescope_transformer.calibration import Calibration
-from telescope_transformer.embedding import ADAPTATION_FILE, load_model, one_thread, save_checkpoint
+from telescope_transformer.embedding import ADAPTATION_FILE, load_model, load_network, one_thread, save_checkpoint
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.files import write_text
+from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
 from telescope_transformer.learning.centring import centred
 from telescope_transformer.learning.checkpoints import disk_errors
@@ -42,7 +43,7 @@ from telescope_transformer.learning.training import (
     make_trainer,
     with_precision_of_device,
 )
-from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.windows import Windows
 
@@ -111,7 +112,7 @@ class Adaptation:
 
     Attributes:
         model: with adapted weights, or else the base, centred on the telescope.
-        tokenizer: its tokenizer.
+        tokenizer: its tokenizer, or the folder of the base if that was not trained.
         facts: plain values for the report: `adapted`, `reason` if not adapted, `base`, `sources`, `kept_out`,
             `steps`, `seconds`, and `before` and `after` with AUROCs on the held-out sources.
         kept_out: addresses of the held-out sources.
@@ -120,7 +121,7 @@ class Adaptation:
     """
 
     model: TelescopeForContrastiveLearning
-    tokenizer: FlowTokenizer
+    tokenizer: FlowTokenizer | Path
     facts: dict[str, Any]
     kept_out: pa.Array
     calibration: Calibration | None = None
@@ -175,7 +176,7 @@ def adapt(
         return found
     calibration = calibrate_telescope(
         found.model,
-        found.tokenizer,
+        WindowEncoder(found.model.config.fields),
         table,
         unseen=found.kept_out if found.adapted else None,
         seed=settings.seed,
@@ -193,7 +194,9 @@ def _chosen(
     say: Say,
 ) -> Adaptation:
     """Train, and choose between the adapted weights and the centred base. The result has no calibration yet."""
-    model, tokenizer = load_model(base)
+    # Without the vocabulary, which takes half a second to load and 100 MB, and is not needed to centre a model.
+    folder_of_base = checkpoint_folder(base)
+    model, encoder = load_network(folder_of_base)
     sources = pc.unique(table["source"])
     kept = sources.filter(pa.array(keep_out(sources, settings.hold_out, settings.seed)))
     is_kept = pc.is_in(table["source"], value_set=kept)
@@ -208,9 +211,9 @@ def _chosen(
     if able < settings.min_sources:
         have = "1 source has" if able == 1 else f"{able:,} sources have"
         reason = f"{have} {2 * arguments.min_records} records or more; {settings.min_sources} are needed"
-        return _only_centred(model, tokenizer, learning, facts | {"reason": reason}, kept, say)
+        return _only_centred(model, folder_of_base, learning, facts | {"reason": reason}, kept, say)
     if settings.steps == 0:
-        return _only_centred(model, tokenizer, learning, facts | {"reason": "training is turned off"}, kept, say)
+        return _only_centred(model, folder_of_base, learning, facts | {"reason": "training is turned off"}, kept, say)
     say("adapting the model to the telescope")
     arguments = _fitted(arguments, settings, able)
     held_out = HeldOut.of(table.filter(is_kept), settings.length, settings.seed)
@@ -221,31 +224,31 @@ def _chosen(
     if held_out is None:
         say(f"adapted to {facts['sources']:,} sources in {steps} steps; too few sources were held out to compare")
         return Adaptation(new, new_tokenizer, facts | {"adapted": True}, kept)
-    of_base = held_out.embed(model, tokenizer, settings.device)
+    of_base = held_out.embed(model, encoder, settings.device)
     of_new = held_out.embed(new, new_tokenizer, settings.device)
     before, after, upper = held_out.compare(of_base, of_new, seed=settings.seed)
     facts |= {"before": before, "after": after, "adapted": upper >= 0 or settings.always}
     changes = ", ".join(f"{NAMES[name]} {before[name]:.3f} before, {after[name]:.3f} after" for name in after)
     if not facts["adapted"]:
         reason = f"training made it worse on the sources that were held out: {changes}"
-        return _only_centred(model, tokenizer, learning, facts | {"reason": reason}, kept, say)
+        return _only_centred(model, folder_of_base, learning, facts | {"reason": reason}, kept, say)
     say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources that were held out: {changes}")
     return Adaptation(new, new_tokenizer, facts, kept)
 
 
 def _only_centred(
     model: TelescopeForContrastiveLearning,
-    tokenizer: FlowTokenizer,
+    base: Path,
     learning: pa.Table,
     facts: dict[str, Any],
     kept: pa.Array,
     say: Say,
 ) -> Adaptation:
     """The model centred on the telescope, or unchanged if there are too few windows."""
-    better = centred(model, tokenizer, learning)
+    better = centred(model, WindowEncoder(model.config.fields), learning)
     what = "left as it is" if better is None else "only centred on the telescope"
     say(f"the model is {what}: {facts['reason']}")
-    return Adaptation(better or model, tokenizer, facts | {"adapted": False, "centred": better is not None}, kept)
+    return Adaptation(better or model, base, facts | {"adapted": False, "centred": better is not None}, kept)
 
 
 def _able_sources(windows: pa.Table, records: int) -> int:

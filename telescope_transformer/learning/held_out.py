@@ -12,7 +12,7 @@ from telescope_transformer.files import text_digest
 from telescope_transformer.learning.store import networks_of
 from telescope_transformer.metrics.bootstrap import source_multiplicities
 from telescope_transformer.metrics.pairs import PairRanking, all_pairs, condensed, cosine_matrix
-from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning
+from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.splits import source_digest
 from telescope_transformer.windows import fixed_windows
 
@@ -127,10 +127,10 @@ class HeldOut:
         return rounded[0], rounded[1], upper
 
     def embed(
-        self, model: TelescopeForContrastiveLearning, tokenizer: FlowTokenizer, device: str | None = None
+        self, model: TelescopeForContrastiveLearning, encoder: WindowEncoder, device: str | None = None
     ) -> np.ndarray:
         """Embeddings of the windows (n, d)."""
-        return embed_windows(model, tokenizer, self.windows, device=device, progress=False)
+        return embed_windows(model, encoder, self.windows, device=device, progress=False)
 
     def _figures(self, embeddings: np.ndarray, multiplicities: np.ndarray) -> dict[str, np.ndarray]:
         """AUROCs (1 + replicates,) by name, of the metrics that have enough pairs."""

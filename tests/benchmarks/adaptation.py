@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from measuring import keep
 
-from telescope_transformer.embedding import load_model
+from telescope_transformer.embedding import load_network
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.learning.held_out import HeldOut, keep_out
 from telescope_transformer.records import read_records
@@ -47,7 +47,8 @@ def measure(windows: pa.Table, seed: int) -> list[dict[str, float]]:
     if held_out is None:
         raise SystemExit("too few sources to hold out")
     learning = windows.filter(pc.invert(out))
-    before = held_out.embed(*load_model())
+    shipped, encoder = load_network()
+    before = held_out.embed(shipped, encoder)
     settings = AdaptSettings(seed=seed, hold_out=0.0, min_sources=4, always=True, device_cpu=True)
     plans = [(learning, steps) for steps in STEPS]
     plans += [(subset(learning, sources, seed), STEPS[-2]) for sources in SOURCES]
@@ -56,7 +57,7 @@ def measure(windows: pa.Table, seed: int) -> list[dict[str, float]]:
         begun = time.process_time()
         adapted = adapt(table, settings=replace(settings, steps=steps), progress=False)
         seconds = time.process_time() - begun
-        _, figures, _ = held_out.compare(before, held_out.embed(adapted.model, adapted.tokenizer), seed)
+        _, figures, _ = held_out.compare(before, held_out.embed(adapted.model, encoder), seed)
         base, _, _ = held_out.compare(before, before, seed)
         row = {"steps": steps, "sources": adapted.facts["sources"], "seconds": round(seconds, 1)}
         rows.append(row | {"before": base, "after": figures})
