@@ -86,7 +86,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         labels_: int64 (n_samples,), cluster of each node, 0..k-1 in the order of their first members.
         cost_: disagreement, which is the attractive weight that is cut plus the repulsive weight that is joined; at
-            least 0.
+            least 0. It is nan if Ctrl-C was pressed while it was computed.
         lower_bound_: proved lower bound of the optimal cost; nan if none was computed.
         gap_: ``(cost_ - lower_bound_) / cost_``; 0 if the cost is 0, nan without a bound.
         solution_: `Solution` with labels, cost and bound.
@@ -234,7 +234,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             near = neighbour_graph(vectors, threshold, self.n_neighbors, seed=seed)
             if self.pairs == "neighbours":
                 return near
-            return VectorGraph(vectors.astype(np.float64), float(threshold), near)
+            return VectorGraph(vectors, float(threshold), near)
         return DenseGraph(vectors @ vectors.T, float(threshold))
 
     def _check_options(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from telescope_transformer.correlation_clustering.clock import now
+from telescope_transformer.correlation_clustering.compiled import plain_interrupts
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels
 
 # A gap below this counts as closed. Costs are summed row by row, so their relative error is at most (n + 2) roundings
@@ -26,7 +27,7 @@ class Solution:
 
     Attributes:
         labels: int64 (n,), clusters 0..k-1 in the order of their first members.
-        cost: disagreement, at least 0.
+        cost: disagreement, at least 0; nan if its computation was interrupted.
         bound: proved lower bound; nan if none was computed.
     """
 
@@ -146,9 +147,16 @@ class Progress:
             self.lower_bound = max(bound, 0.0)
 
     def solution(self) -> Solution:
-        """The best solution so far. Its cost is summed again unless the known cost is accurate enough."""
+        """The best solution so far. Its cost is summed again unless the known cost is accurate enough.
+
+        If Ctrl-C ends the sum, which takes long without a matrix, the cost is nan.
+        """
         known = not self.graph.scores_are_costs and self._constant is not None
-        cost = self.cost if known and self.cost > _CANCELS * abs(self.score) else self.graph.cost(self.labels)
+        try:
+            with plain_interrupts():
+                cost = self.cost if known and self.cost > _CANCELS * abs(self.score) else self.graph.cost(self.labels)
+        except KeyboardInterrupt:
+            cost = float("nan")
         # A clustering of cost 0 is optimal, because no cost is negative.
         return Solution(self.labels, cost, 0.0 if cost == 0 else self.lower_bound)
 

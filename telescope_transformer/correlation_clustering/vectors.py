@@ -267,7 +267,7 @@ class VectorGraph(Graph):
     It takes O(n d) memory. Computing the first cost takes O(n^2 d) time.
 
     Attributes:
-        vectors: float64 (n, d).
+        vectors: (n, d), converted to float64.
         threshold: inner product at which a pair neither attracts nor repels.
         near: neighbour graph; each node may join the clusters of its neighbours. Its weights are only used by GAEC.
         sizes: float64 (n,), as in `DenseGraph`; 1 by default.
@@ -281,6 +281,7 @@ class VectorGraph(Graph):
     scores_are_costs = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "vectors", np.ascontiguousarray(self.vectors, dtype=np.float64))
         if self.sizes is None:
             object.__setattr__(self, "sizes", np.ones(self.n))
 

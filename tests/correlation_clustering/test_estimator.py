@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.correlation_clustering import solve as solve_module
+from telescope_transformer.correlation_clustering import vectors as vectors_module
 from telescope_transformer.errors import SolverError, WeightsError
 
 METHODS = ["auto", "lp", "local_search", "greedy"]
@@ -177,6 +178,14 @@ def test_an_interrupt_returns_the_best_so_far(
     solver = CorrelationClustering(random_state=0).fit(weights)
     assert solver.solver_.endswith("interrupted")
     assert solver.cost_ < weights[weights > 0].sum() / 2
+
+
+def test_an_interrupted_cost_leaves_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors_module, "disagreement", interrupt_in_numba)
+    solver = CorrelationClustering(random_state=0, memory_limit=0).fit_embeddings(embeddings(60), 0.4)
+    assert 1 < solver.n_clusters_ < 60
+    assert np.isnan(solver.cost_)
+    assert np.isnan(solver.gap_)
 
 
 def test_an_error_in_a_kernel_is_not_taken_for_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:

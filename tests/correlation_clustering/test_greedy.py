@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from signed_instances import disagreement, embeddings
+from signed_instances import disagreement, embeddings, random_weights
 
 from telescope_transformer.correlation_clustering import DenseGraph, gaec
 from telescope_transformer.correlation_clustering.graph import canonical_labels
@@ -52,3 +52,10 @@ def test_ties_give_the_same_labels_in_both_precisions() -> None:
     first = gaec(DenseGraph(weights.astype(np.float32)))
     np.testing.assert_array_equal(first, gaec(DenseGraph(weights)))
     assert disagreement(weights, first) < disagreement(weights, np.arange(40))
+
+
+def test_dense_contraction_of_random_weights_matches_plain_contraction() -> None:
+    # Clusters of several nodes are joined often, so every list of contracted clusters is used.
+    for seed in range(100):
+        weights = random_weights(seed, 20 + seed) + 0.1 * (1 - np.eye(20 + seed))
+        assert gaec(DenseGraph(weights)).tolist() == contract_exactly(weights).tolist()

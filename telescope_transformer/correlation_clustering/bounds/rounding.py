@@ -73,21 +73,20 @@ def _pivot(
     return labels
 
 
-def round_fractions(graph: DenseGraph, x: np.ndarray, rng: np.random.Generator, trials: int = _TRIALS) -> np.ndarray:
-    """Best of ``trials`` random pivot roundings and as many with a fixed radius.
+def round_fractions(graph: DenseGraph, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Best of `_TRIALS` random pivot roundings and as many with a fixed radius.
 
     Args:
         graph: the graph, whose cost decides which is best.
         x: (n, n) estimates, 1 cut and 0 joined.
         rng: source of orders and seeds.
-        trials: number of roundings of each kind.
 
     Returns:
         Canonical labels int64 (n,).
     """
     best, best_cost = np.arange(graph.n, dtype=np.int64), np.inf
-    radii = np.linspace(*_RADII, trials)
-    for trial in range(2 * trials if graph.n else 0):
+    radii = np.linspace(*_RADII, _TRIALS)
+    for trial in range(2 * _TRIALS if graph.n else 0):
         radius = radii[trial // 2] if trial % 2 else -1.0
         labels = _pivot(x, graph.matrix, graph.threshold, rng.permutation(graph.n), radius, int(rng.integers(2**31)))
         cost = graph.cost(labels)
