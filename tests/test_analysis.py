@@ -22,6 +22,7 @@ from telescope_transformer.analysis import (
     sources_table,
 )
 from telescope_transformer.arrays import unit_rows
+from telescope_transformer.calibration import Calibration
 from telescope_transformer.cli.main import app
 from telescope_transformer.errors import CheckpointError, DatasetError, FlowRecordError, InputError, SolverError
 from telescope_transformer.preparation import EngineSettings, read_manifest, settings, staging
@@ -124,6 +125,14 @@ def test_the_certificate_holds(analysis) -> None:
 def test_the_same_seed_gives_the_same_clusters(analysis, records: pa.Table) -> None:
     again = analyze(records, SETTINGS)
     assert np.array_equal(again.windows["cluster"].to_numpy(), analysis.windows["cluster"].to_numpy())
+
+
+def test_the_kept_model_has_the_calibration_of_the_analysis(analysis, records: pa.Table, tmp_path) -> None:
+    found = analyze(records, SETTINGS, keep_model=tmp_path / "model")
+    kept = Calibration.load(tmp_path / "model")
+    assert found.calibration is not None
+    assert kept is not None
+    assert kept.to_dict() == found.calibration.to_dict() == analysis.calibration.to_dict()
 
 
 def test_the_folder_holds_what_the_analysis_holds(analysis, tmp_path) -> None:

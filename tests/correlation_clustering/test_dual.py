@@ -11,6 +11,7 @@ from telescope_transformer.correlation_clustering.bounds import dual as module
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, SparseDual, ascend
 from telescope_transformer.correlation_clustering.bounds.verify import certificate_of, verify
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph, sparse_graph
+from telescope_transformer.correlation_clustering.search.local_search import gaec
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
 
@@ -109,6 +110,19 @@ def test_an_ascent_ends_after_the_rounds_it_is_given() -> None:
     assert 2 < rounds < 200
     ascend(dual, progress, Deadline(0))
     assert dual._rounds == rounds
+
+
+def test_an_ascent_ends_when_the_gap_is_small_enough() -> None:
+    graph = DenseGraph(random_weights(3, 20))
+    rounds = []
+    for gap in (0.5, None):
+        progress = Progress(graph, gap=gap)
+        progress.offer(gaec(graph))
+        dual = DenseDual(graph, progress.labels)
+        ascend(dual, progress, Deadline(5))
+        rounds.append(dual._rounds)
+        assert progress.closed or gap is None
+    assert rounds[0] < rounds[1] / 2
 
 
 def test_smoothing_cools_to_its_last_value_by_the_deadline() -> None:

@@ -23,6 +23,14 @@ def test_reduction_keeps_the_optimum() -> None:
     assert contracted > 50
 
 
+def test_a_graph_that_is_reduced_stays_as_it_was() -> None:
+    graph = DenseGraph(random_weights(1, 9, density=0.5) ** 3).as_sparse()
+    before = [values.copy() for values in (graph.indptr, graph.indices, graph.data)]
+    assert reduce_graph(graph).graph.n < graph.n
+    for values, copy in zip((graph.indptr, graph.indices, graph.data), before, strict=True):
+        np.testing.assert_array_equal(values, copy)
+
+
 def test_duplicate_nodes_are_contracted() -> None:
     weights = random_weights(0, 6)
     twice = np.repeat(np.repeat(weights, 2, axis=0), 2, axis=1)
