@@ -141,7 +141,7 @@ def calibrate(
         )
         tests = half.expected_calibration_error, half.reliability
         calibration = replace(calibration, expected_calibration_error=tests[0], reliability=tests[1])
-    evidence = reproducible_threshold(embeddings, codes, seed=seed)
+    evidence = reproducible_threshold(embeddings, sources)
     if evidence is None:
         return calibration
     return replace(calibration, threshold=evidence.threshold, agreement=evidence.agreement)

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from telescope_transformer.analysis.assignment import Assign, AttractingClusters, by_blocks, join, settle
 from telescope_transformer.analysis.embedding_stage import (
@@ -226,9 +225,9 @@ def calibration_for(
         unseen: bool (n,), windows of sources that the model certainly did not learn from; None means all.
     """
     some = np.asarray(embeddings[:MOST_CALIBRATED])
-    codes = pc.rank(sources.slice(0, len(some)), tiebreaker="dense").to_numpy().astype(np.int64)
+    names = sources.slice(0, len(some)).to_numpy(zero_copy_only=False)
     try:
-        return calibrate(some, codes, unseen=None if unseen is None else unseen[: len(some)], seed=seed)
+        return calibrate(some, names, unseen=None if unseen is None else unseen[: len(some)], seed=seed)
     except DatasetError:
         return of_checkpoint()
 

@@ -41,14 +41,18 @@ def adapt(
 
     from telescope_transformer.learning.adapt import AdaptSettings
     from telescope_transformer.learning.adapt import adapt as adapt_model
+    from telescope_transformer.learning.arguments import arguments_of
     from telescope_transformer.windows import cut
 
     settings = AdaptSettings(
         recipe=recipe, from_scratch=from_scratch, steps=steps, seconds=seconds, seed=seed, device_cpu=cpu
     )
+    # A recipe that cannot be read is found before the work.
+    arguments_of(recipe, {})
     check_folder(output)
     flow = reading.reader(keep_going=keep_going)(inputs)
-    work = output / "run"
+    # The folder is deleted at the end, so its name must not be one that a user's own folder could have.
+    work = output / ".adapting"
     adaptation = adapt_model(cut(flow.table, min_records=1), base, settings, folder=work, say=say)
     adaptation.save(output)
     shutil.rmtree(work, ignore_errors=True)

@@ -294,7 +294,7 @@ def _threshold(sample: Representation, windows: WindowSet, seed: int) -> float |
     """The threshold that an analysis would choose without labels; None if there is none."""
     if sample.vectors is None:
         return None
-    evidence = reproducible_threshold(sample.vectors, windows.sources, seed=seed)
+    evidence = reproducible_threshold(sample.vectors, windows.sources)
     return evidence.threshold if evidence else None
 
 

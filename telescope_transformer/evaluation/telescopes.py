@@ -41,6 +41,9 @@ class LabelFile:
     file: str
     lists: Sequence[str]
 
+    def __post_init__(self) -> None:
+        _check_texts("labels", "lists", self.lists)
+
 
 @dataclass(frozen=True)
 class Telescope:
@@ -67,6 +70,20 @@ class Telescope:
     most_records: int | None = None
     window: int = 8
     labels: LabelFile | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("inputs", "without"):
+            _check_texts(f"telescope {self.name}", name, getattr(self, name))
+        for name in ("window", "most_records"):
+            value = getattr(self, name)
+            if not (type(value) is int and value > 0) and not (name == "most_records" and value is None):
+                raise InputError(f"telescope {self.name}: {name} must be a number of records, not {value!r}")
+
+
+def _check_texts(owner: str, name: str, value: Any) -> None:
+    """Raise InputError unless the value is a list of texts. A single text would be taken for a list of its letters."""
+    if isinstance(value, str) or not all(isinstance(each, str) for each in value):
+        raise InputError(f"{owner}: {name} must be a list of texts, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -120,10 +137,14 @@ def read_plan(path: str | Path) -> Plan:
         raise InputError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(content, dict) or set(content) != {"telescopes", "models"}:
         raise InputError(f"{path}: a plan has `telescopes` and `models`, and nothing else")
+    for kind, entries in content.items():
+        wrong = [kind] if not isinstance(entries, dict) else [n for n in entries if not isinstance(entries[n], dict)]
+        if wrong:
+            raise InputError(f"{path}: {wrong[0]} must be a mapping of names to values")
     try:
         telescopes = [_telescope(name, dict(options)) for name, options in content["telescopes"].items()]
         variants = [Variant(name, **options) for name, options in content["models"].items()]
-    except (TypeError, AttributeError, ValueError) as error:
+    except (TypeError, ValueError, InputError) as error:
         raise InputError(f"{path}: {error}") from error
     return Plan(telescopes, variants)
 

@@ -263,8 +263,13 @@ def _fitted(arguments: TrainingArguments, settings: AdaptSettings, able: int) ->
     A batch has at most half of the sources: if it had all of them, every step would have the same negatives.
     """
     pairs = min(arguments.batch_pairs, able // 2)
-    steps = settings.steps or arguments.steps
-    return with_precision_of_device(fastest_precision(replace(arguments, batch_pairs=pairs, steps=steps)))
+    arguments = _with_steps(replace(arguments, batch_pairs=pairs), settings.steps or arguments.steps)
+    return with_precision_of_device(fastest_precision(arguments))
+
+
+def _with_steps(arguments: TrainingArguments, steps: int) -> TrainingArguments:
+    """The arguments with another number of steps, of which the warm-up is at most a quarter."""
+    return replace(arguments, steps=steps, warmup_steps=min(arguments.warmup_steps, steps // 4))
 
 
 def _train(
@@ -293,7 +298,7 @@ def _train(
         with one_thread():
             if settings.seconds is not None:
                 steps = _affordable_steps(settings.seconds, model, arguments, work, trainer_of)
-                arguments = replace(arguments, steps=steps, warmup_steps=min(arguments.warmup_steps, steps // 4))
+                arguments = _with_steps(arguments, steps)
             trainer = trainer_of(model, arguments, work)
             trainer.run()
         trained: Any = accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
@@ -319,7 +324,7 @@ def _affordable_steps(
         trainer = trainer_of(copy.deepcopy(model), timed, Path(folder))
         taken = trainer.time_steps(TIMED_STEPS)
     fitting = math.floor(TRAINING_SHARE * seconds / taken)
-    steps = max(FEWEST_STEPS, min(arguments.steps, fitting))
+    steps = min(arguments.steps, max(FEWEST_STEPS, fitting))
     write_text(plan, json.dumps({"steps": steps}) + "\n")
     return steps
 

@@ -191,7 +191,11 @@ def test_communities_find_separated_groups(rng: np.random.Generator) -> None:
         ("- 1", "a plan has `telescopes` and `models`"),
         ("{telescopes: {}, models: {m: {}}}", "model m needs either a recipe or a checkpoint"),
         ("{telescopes: {t: {inputs: [x], colour: red}}, models: {}}", "colour"),
-        ("{telescopes: {t: 1}, models: {}}", "plan.yaml"),
+        ("{telescopes: {t: 1}, models: {}}", "plan.yaml: t must be a mapping"),
+        ("{telescopes: [t], models: {}}", "plan.yaml: telescopes must be a mapping"),
+        ("{telescopes: {t: {inputs: /flows.csv}}, models: {}}", "plan.yaml: telescope t: inputs must be a list"),
+        ("{telescopes: {t: {inputs: [x], window: eight}}, models: {}}", "window must be a number of records"),
+        ("{telescopes: {t: {inputs: [x], labels: {file: l, lists: one}}}, models: {}}", "lists must be a list"),
         ("{", "cannot be read as YAML"),
     ],
 )

@@ -235,6 +235,17 @@ def test_a_budget_in_seconds_bounds_the_steps(
     (tmp_path / "plan.json").write_text('{"steps": "many"}')
     with pytest.raises(TrainingError, match="not a plan"):
         adapt(windows, base, told, folder=tmp_path)
+    assert adapt(windows, base, replace(told, steps=1)).facts["steps"] == 1
+
+
+def test_few_steps_have_a_short_warm_up(windows: Windows, base: Path, settings: AdaptSettings, tmp_path: Path) -> None:
+    """Otherwise the learning rate would still be rising at the last step."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE + "warmup_steps: 20\nschedule: cosine\n")
+    adapt(windows, base, replace(settings, recipe=recipe, steps=4), folder=tmp_path / "run")
+    rates = [json.loads(line)["learning_rate"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert rates[0] == max(rates)
+    assert rates[-1] == pytest.approx(0)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +261,9 @@ def test_the_command_writes_a_checkpoint_without_addresses(
     base: Path, settings: AdaptSettings, tmp_path: Path
 ) -> None:
     flows, output = tmp_path / "flows.parquet", tmp_path / "adapted"
+    mine = output / "run" / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("a folder of the user")
     pq.write_table(simulate(150, seed=1, records_per_source=60.0), flows)
     options = ["--base", str(base), "--recipe", str(settings.recipe), "--from-scratch", "--cpu"]
     result = CliRunner().invoke(app, ["adapt", str(flows), "--output", str(output), *options])
@@ -259,6 +273,7 @@ def test_the_command_writes_a_checkpoint_without_addresses(
     facts = json.loads((output / "adaptation.json").read_text())
     assert facts["steps"] == 6
     assert facts["from_scratch"]
-    assert not (output / "run").exists()
+    assert mine.exists()
+    assert not (output / ".adapting").exists()
     texts = [path.read_text() for path in output.iterdir() if path.suffix == ".json"]
     assert not any(re.search(r"\d+\.\d+\.\d+\.\d+", text) for text in texts)
