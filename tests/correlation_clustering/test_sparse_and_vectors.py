@@ -64,8 +64,8 @@ def test_cycles_prove_more_than_triangles(monkeypatch: pytest.MonkeyPatch) -> No
     graph = check_weights(large_sparse(400, degree=6))
     bounds = []
     for work in (1, 2_000):
-        for name in ("_FIRST_WORK", "_MOST_WORK"):
-            monkeypatch.setattr(f"telescope_transformer.correlation_clustering.bounds.dual.{name}", work)
+        for name, value in (("_FIRST_WORK", work), ("_MOST_READ", 0)):
+            monkeypatch.setattr(f"telescope_transformer.correlation_clustering.bounds.dual.{name}", value)
         progress = Progress(graph)
         # The proof of such a small graph would continue with its absent pairs, and find the cycles there.
         certificate_module._prove_by_cycles(graph, progress, np.random.default_rng(0), Deadline(20))

@@ -14,7 +14,7 @@ from telescope_transformer.correlation_clustering.bounds.ascent import (
     value_of,
 )
 from telescope_transformer.correlation_clustering.bounds.rows import Rows
-from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles, ways_out
+from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles
 from telescope_transformer.correlation_clustering.bounds.separation_triangles import (
     CENTRES,
     edge_fractions,
@@ -37,10 +37,13 @@ from telescope_transformer.correlation_clustering.solution import PROVED, Deadli
 # each round. Sparse graphs need less smoothing: a graph of nearest neighbours is proved optimal in 1.2 s from 0.006,
 # and in 2.3 s from 0.05.
 FIRST_SMOOTHING, FIRST_SMOOTHING_SPARSE = 0.1, 0.006
-# After each round of separation, the smoothing is multiplied by the first factor. If that is too slow to reach the
-# last smoothing by the deadline, a smaller factor is used, but never less than the second one. After four rounds on
-# 5,000 embeddings, the gap was 0.8 % with a fastest factor of 0.15 and 2.0 % with 0.3.
-_COOLING, _FASTEST_COOLING = 0.8, 0.1
+# After each round of separation, the smoothing is multiplied by the first factor, or by the second one in sparse
+# graphs. If that is too slow to reach the last smoothing by the deadline, a smaller factor is used, but at least the
+# third one. After four rounds on 5,000 embeddings, the gap was 0.8 % with a fastest factor of 0.15 and 2.0 % with 0.3.
+# For the 1,034 nodes in small clusters of a block of the neighbour graph of 100,000 embeddings, all cycles together
+# leave a gap of 13.1 %. The ascent gets to 21.5 % in 0.9 s with a factor of 0.8, and to 15.7 % in 1.2 s with 0.9. For
+# a block of 4,546 nodes, the gap after 3 s is 3.6 and 3.7 %.
+_COOLING, _COOLING_SPARSE, _FASTEST_COOLING = 0.8, 0.9, 0.1
 # A run with a time limit cools down to this smoothing, relative to the initial one. From there on, another round gains
 # more than less smoothing.
 _LAST_IN_TIME = 1e-3
@@ -62,10 +65,11 @@ _TOLERANCE = 0.05
 # Centres and entries that are processed between two checks of the time. Each takes less than 0.1 s.
 _CENTRES_A_CALL = 200
 _ENTRIES_A_CALL = 40_000_000
-# Number of entries that the search for cycles may read from one node, at first and at most. It doubles whenever few
-# cycles are found. With 4,000 at first, the proof of a neighbour graph of 5,000 nodes stalled at a gap of 15 %. For
-# one of 20,000 nodes in 6 s, the gap is 4.1, 3.7 and 5.0 % with 4,000, 100,000 and 1,000,000.
-_FIRST_WORK, _MOST_WORK = 100_000, 1 << 30
+# Number of entries that the search for cycles may read from one node at first. It doubles whenever few cycles are
+# found, unless the last search read more entries than the second number, which takes about 0.3 s. For a block of 4,546
+# nodes of the neighbour graph of 100,000 embeddings, the same rounds prove the same bound in 8.3, 9.1 and 24 s with
+# 3,000, 10,000 and 100,000 entries at first, and in 5.8 s if the number never exceeds 10,000.
+_FIRST_WORK, _MOST_READ = 3_000, 1 << 26
 # Longer cycles are searched for once the new triangles are fewer than this share of the active ones. On a neighbour
 # graph of 1,200 embeddings, optimality is proved in 3.3 s, against 5.0 s if longer cycles are always searched for.
 _MANY_TRIANGLES = 0.1
@@ -93,6 +97,7 @@ class Dual:
 
     Attributes:
         sweeps: how many sweeps follow each separation.
+        slowest: largest factor for the smoothing after a round.
 
     Args:
         weights: float64 (m,), weights of the pairs that have a variable.
@@ -104,6 +109,7 @@ class Dual:
     """
 
     sweeps: int
+    slowest: float
 
     def __init__(
         self, weights: np.ndarray, scale: float, labels: np.ndarray, *, smoothing: float, seed: int, capacity: int
@@ -182,9 +188,9 @@ class Dual:
         """
         last = _LAST_IN_TIME * self.first_smoothing
         if not np.isfinite(seconds_left) or self.smoothing <= last:
-            return _COOLING
+            return self.slowest
         rounds = max(seconds_left / max(round_seconds, _SHORTEST_ROUND), 1.0)
-        return float(np.clip((last / self.smoothing) ** (1.0 / rounds), _FASTEST_COOLING, _COOLING))
+        return float(np.clip((last / self.smoothing) ** (1.0 / rounds), _FASTEST_COOLING, self.slowest))
 
     def estimate(self) -> float:
         """Value of the dual at the running reduced weights; not safe against rounding."""
@@ -208,7 +214,7 @@ class DenseDual(Dual):
         smoothing: initial smoothing, relative to the largest weight.
     """
 
-    sweeps = _SWEEPS
+    sweeps, slowest = _SWEEPS, _COOLING
 
     def __init__(
         self, graph: DenseGraph, labels: np.ndarray, *, seed: int = 0, smoothing: float = FIRST_SMOOTHING
@@ -253,7 +259,7 @@ class SparseDual(Dual):
         smoothing: initial smoothing, relative to the largest attractive weight.
     """
 
-    sweeps = _SWEEPS_SPARSE
+    sweeps, slowest = _SWEEPS_SPARSE, _COOLING_SPARSE
 
     def __init__(
         self,
@@ -306,21 +312,24 @@ class SparseDual(Dual):
         graph = (self._graph.indptr, self._graph.indices, self._ids)
         state = (self.reduced, self.cut, self.smoothing, tolerance)
         starts, edges = np.zeros(capacity + 1, dtype=np.int64), np.empty(LONGEST + _CYCLE * capacity, dtype=np.int64)
-        multipliers, ways = np.empty(capacity), ways_out(graph[0], self._ids, *state)
+        multipliers, x = np.empty(capacity), edge_fractions(*state[:3]).astype(np.float32)
+        near = near_rows(*graph, *state[:3], 1.0 - tolerance)
         stride = max(_ENTRIES_A_CALL // self._work, _LEAST_STRIDE)
+        read = 0
         for first in range(0, self._graph.n, stride):
             if deadline.passed:
                 break
             last = min(first + stride, self._graph.n)
             rows = (starts[found:], edges, multipliers[found:])
-            found += separate_cycles(graph, state, ways, self._work, first, last, rows)
+            new, scanned = separate_cycles(graph, near, state, x, self._work, first, last, rows)
+            found, read = found + new, read + scanned
             if found == capacity or starts[found] + LONGEST > edges.size:
                 break
         signs = np.full(starts[found], -1.0)
         signs[starts[:found]] = 1.0
         self.rows.append(starts[: found + 1], edges[: starts[found]], signs, np.zeros(found), multipliers[:found])
-        if found < _FEW_CYCLES * self.rows.right.size:
-            self._work = min(2 * self._work, _MOST_WORK)
+        if found < _FEW_CYCLES * self.rows.right.size and read < _MOST_READ:
+            self._work = min(2 * self._work, self._graph.indices.size)
         return triangles + found
 
     def fractions(self) -> np.ndarray:

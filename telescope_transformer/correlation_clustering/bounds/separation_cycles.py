@@ -2,12 +2,14 @@
 
 If absent pairs weigh 0, all cycle inequalities together are equivalent to all triangle inequalities. They need no
 variables for absent pairs (Chopra and Rao, *The partition problem*, 1993). Every edge with a positive estimate is a
-target. A breadth-first search over the edges with an estimate below 1 finds paths of few edges between the ends of the
-target (see Lange, Karrenbauer and Andres, ICML 2018, who pack such cycles). A violated inequality gets its multiplier
-immediately, so the same violation is not found again.
+target. A search over the edges with an estimate below 1 grows a tree of short paths of few edges from one end of the
+targets. The edges at their other ends close the cycles, so a tree of two levels finds every cycle of four edges (see
+Lange, Karrenbauer and Andres, ICML 2018, who pack such cycles). A violated inequality gets its multiplier immediately,
+so the same violation is not found again.
 
-In this module, ``graph`` is (indptr, indices, edge ids) and ``state`` is (reduced, cut, smoothing, tolerance), as in
-:mod:`.separation_triangles`.
+In this module, ``graph`` is (indptr, indices, edge ids), ``near`` are the rows of the edges with an estimate below 1
+as :func:`.near_rows` returns them, ``state`` is (reduced, cut, smoothing, tolerance), as in
+:mod:`.separation_triangles`, and ``x`` float32 (m,) are the estimates, which are kept up to date.
 """
 
 import numpy as np
@@ -20,6 +22,7 @@ from telescope_transformer.correlation_clustering.compiled import compiled
 LONGEST = 4_096
 
 GraphRows = tuple[np.ndarray, np.ndarray, np.ndarray]
+NearRows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 State = tuple[np.ndarray, np.ndarray, float, float]
 CycleRows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -45,26 +48,34 @@ def _ascend_cycle(
 
 @compiled()
 def _trace(
-    target: int, by: int, node: int, source: int, came_from: np.ndarray, came_by: np.ndarray, cycle: np.ndarray
+    target: int,
+    by: int,
+    node: int,
+    source: int,
+    end: int,
+    came_from: np.ndarray,
+    came_by: np.ndarray,
+    cycle: np.ndarray,
 ) -> int:
     """Write the edges of a cycle by following the search tree back to its root.
 
     Args:
-        target: edge between the root and the node at its other end.
-        by: edge from ``node`` to the other end of the target.
-        node: the node from which the search reached the other end of the target.
+        target: edge between the root and ``end``.
+        by: edge from ``node`` to ``end``.
+        node: the node of the tree from which ``by`` leads to ``end``.
         source: root of the search.
+        end: the other end of the target.
         came_from: (n,) predecessor of each node in the search tree.
         came_by: (n,) edge from the predecessor.
         cycle: output, the target first.
 
     Returns:
-        Number of edges, or 0 if the cycle is too long.
+        Number of edges, or 0 if the cycle is too long or passes ``end`` twice.
     """
     cycle[0], cycle[1] = target, by
     length = 2
     while node != source:
-        if length == cycle.size:
+        if length == cycle.size or node == end:
             return 0
         cycle[length] = came_by[node]
         length += 1
@@ -73,147 +84,138 @@ def _trace(
 
 
 @compiled()
-def ways_out(
-    indptr: np.ndarray, ids: np.ndarray, reduced: np.ndarray, cut: np.ndarray, smoothing: float, tolerance: float
-) -> np.ndarray:
-    """For each node, the number of its edges whose estimate is below 1 by more than the tolerance, int32 (n,)."""
-    ways = np.zeros(indptr.size - 1, np.int32)
-    for i in range(ways.size):
-        for p in range(indptr[i], indptr[i + 1]):
-            ways[i] += fraction(reduced[ids[p]], cut[ids[p]], smoothing) < 1.0 - tolerance
-    return ways
+def _mark_targets(
+    i: int, graph: GraphRows, near_indptr: np.ndarray, x: np.ndarray, tolerance: float, targets: np.ndarray
+) -> tuple[int, float]:
+    """Find the targets at node i: edges whose estimate exceeds the tolerance.
 
-
-@compiled()
-def _mark_targets(i: int, graph: GraphRows, state: State, ways: np.ndarray, target: np.ndarray) -> tuple[int, float]:
-    """Mark the targets at node i: edges whose estimate exceeds the tolerance.
-
-    An edge is a target only at its end with fewer ways out, so that the search starts there.
+    An edge is a target only at its end with fewer near edges, where the tree is smaller, and only if there are near
+    edges at the other end.
 
     Args:
         i: the node.
         graph: see the module.
-        state: see the module.
-        ways: `ways_out`.
-        target: (n,), output: the edge to each neighbour.
+        near_indptr: row starts of the near edges.
+        x: see the module.
+        tolerance: least violation.
+        targets: (n,), output: places of the targets in the rows.
 
     Returns:
         Number of targets, and their largest estimate.
     """
     indptr, indices, ids = graph
-    reduced, cut, smoothing, tolerance = state
-    targets, highest = 0, 0.0
+    ways = near_indptr[i + 1] - near_indptr[i]
+    count, highest = 0, 0.0
     for p in range(indptr[i], indptr[i + 1]):
         j = indices[p]
-        x = fraction(reduced[ids[p]], cut[ids[p]], smoothing)
-        if x > tolerance and (ways[i] < ways[j] or (ways[i] == ways[j] and i < j)):
-            target[j] = ids[p]
-            targets += 1
-            highest = max(highest, x)
-    return targets, highest
+        ways_of_other = near_indptr[j + 1] - near_indptr[j]
+        if x[ids[p]] > tolerance and (ways < ways_of_other or (ways == ways_of_other and i < j)):
+            targets[count] = p
+            count += 1
+            highest = max(highest, x[ids[p]])
+    return count, highest
 
 
 @compiled()
-def _search_from(
-    i: int,
-    graph: GraphRows,
-    state: State,
-    work: int,
-    highest: float,
-    targets: int,
-    target: np.ndarray,
-    tree: tuple[np.ndarray, ...],
-    rows: CycleRows,
-    found: int,
-) -> int:
-    """Breadth-first search from node i for short paths to its targets.
+def _grow(i: int, near: NearRows, x: np.ndarray, work: int, longest: float, tree: tuple[np.ndarray, ...]) -> int:
+    """Breadth-first search from node i for short paths over near edges.
 
     Args:
         i: the node.
-        graph: see the module.
-        state: see the module.
+        near: see the module.
+        x: see the module.
         work: maximum number of entries to read.
-        highest: largest estimate of a target; longer paths cannot violate an inequality.
-        targets: number of targets.
-        target: (n,) edge to each neighbour that is a target, -1 elsewhere.
-        tree: scratch arrays: seen, came_from, came_by, reach, queue, cycle, signs.
-        rows: output, see `separate_cycles`.
-        found: number of cycles found so far.
+        longest: paths whose estimates have this sum or a larger one are of no use.
+        tree: output: the node from which each node was reached last, the sum of the estimates on the path, the
+            predecessor and the edge from it; and a queue.
 
     Returns:
-        Number of cycles found, including the earlier ones.
+        How many entries were read.
     """
-    indptr, indices, ids = graph
-    reduced, cut, smoothing, tolerance = state
-    seen, came_from, came_by, reach, queue, cycle, signs = tree
-    starts, edges, multipliers = rows
+    indptr, ends, edges, _ = near
+    seen, reach, came_from, came_by, queue = tree
     seen[i], reach[i], queue[0] = i, 0.0, i
     head, tail, scanned = 0, 1, 0
-    while head < tail and scanned < work and targets > 0:
+    while head < tail and scanned < work:
         k = queue[head]
         head += 1
         scanned += indptr[k + 1] - indptr[k]
         for p in range(indptr[k], indptr[k + 1]):
-            j, f = indices[p], ids[p]
-            length = reach[k] + fraction(reduced[f], cut[f], smoothing)
-            if length >= highest - tolerance:
+            j = ends[p]
+            length = reach[k] + x[edges[p]]
+            if length >= longest:
                 continue
-            a = target[j]
-            if a >= 0 and k != i and fraction(reduced[a], cut[a], smoothing) - length > tolerance:
-                size = _trace(a, f, k, i, came_from, came_by, cycle)
-                step = _ascend_cycle(cycle[:size], signs[:size], tolerance, reduced, cut, smoothing)
-                if step > 0:
-                    starts[found + 1] = starts[found] + size
-                    edges[starts[found] : starts[found + 1]] = cycle[:size]
-                    multipliers[found] = step
-                    found += 1
-                    if found == multipliers.size or starts[found] + LONGEST > edges.size:
-                        return found
-                    if fraction(reduced[a], cut[a], smoothing) <= tolerance:
-                        target[j] = -1
-                        targets -= 1
             if seen[j] != i:
-                seen[j], reach[j], came_from[j], came_by[j] = i, length, k, f
-                queue[tail] = j
+                seen[j], queue[tail] = i, j
                 tail += 1
-    return found
+            elif length >= reach[j]:
+                continue
+            reach[j], came_from[j], came_by[j] = length, k, edges[p]
+    return scanned
 
 
 @compiled()
 def separate_cycles(
-    graph: GraphRows, state: State, ways: np.ndarray, work: int, first: int, last: int, rows: CycleRows
-) -> int:
+    graph: GraphRows,
+    near: NearRows,
+    state: State,
+    x: np.ndarray,
+    work: int,
+    first: int,
+    last: int,
+    rows: CycleRows,
+) -> tuple[int, int]:
     """Find violated cycles and give them multipliers. Stops when the output arrays are full.
 
     Args:
         graph: see the module.
+        near: see the module.
         state: see the module; its reduced weights are updated.
-        ways: `ways_out`.
-        work: maximum number of entries to read from one node.
+        x: see the module; updated.
+        work: maximum number of entries to read for the tree of one node.
         first: first node to search from.
         last: one past the last node to search from.
         rows: output (starts, edges, multipliers). The edges of cycle t are ``edges[starts[t] : starts[t + 1]]``, its
             target first.
 
     Returns:
-        How many cycles were written.
+        How many cycles were written, and how many entries were read for the trees.
     """
-    indptr, indices, _ = graph
+    indptr, indices, ids = graph
+    near_indptr, ends, near_edges, _ = near
+    reduced, cut, smoothing, tolerance = state
     n = indptr.size - 1
-    target, seen = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
-    came_from, came_by, queue = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
+    seen, targets, cycle = np.full(n, -1, np.int32), np.empty(n, np.int64), np.empty(LONGEST, np.int64)
+    reach, came_from, came_by = np.empty(n, np.float32), np.empty(n, np.int32), np.empty(n, np.int32)
+    tree = (seen, reach, came_from, came_by, np.empty(n, np.int32))
     signs = np.full(LONGEST, -1.0)
     signs[0] = 1.0
-    tree = (seen, came_from, came_by, np.empty(n, np.float32), queue, np.empty(LONGEST, np.int64), signs)
     starts, edges, multipliers = rows
-    found = 0
+    found, scanned = 0, 0
     for i in range(first, last):
-        if ways[i] == 0:
+        if near_indptr[i] == near_indptr[i + 1]:
             continue
-        targets, highest = _mark_targets(i, graph, state, ways, target)
-        found = _search_from(i, graph, state, work, highest, targets, target, tree, rows, found)
-        if found == multipliers.size or starts[found] + LONGEST > edges.size:
-            break
-        for p in range(indptr[i], indptr[i + 1]):
-            target[indices[p]] = -1
-    return found
+        count, highest = _mark_targets(i, graph, near_indptr, x, tolerance, targets)
+        if count == 0:
+            continue
+        scanned += _grow(i, near, x, work, highest - tolerance, tree)
+        for p in targets[:count]:
+            j, a = indices[p], ids[p]
+            for q in range(near_indptr[j], near_indptr[j + 1]):
+                k, f = ends[q], near_edges[q]
+                if seen[k] != i or k == i or reach[k] + x[f] >= x[a] - tolerance:
+                    continue
+                size = _trace(a, f, k, i, j, came_from, came_by, cycle)
+                step = _ascend_cycle(cycle[:size], signs[:size], tolerance, reduced, cut, smoothing)
+                for e in cycle[:size]:
+                    x[e] = fraction(reduced[e], cut[e], smoothing)
+                if step > 0:
+                    starts[found + 1] = starts[found] + size
+                    edges[starts[found] : starts[found + 1]] = cycle[:size]
+                    multipliers[found] = step
+                    found += 1
+                    if found == multipliers.size or starts[found] + LONGEST > edges.size:
+                        return found, scanned
+                    if x[a] <= tolerance:
+                        break
+    return found, scanned
