@@ -100,7 +100,8 @@ def sequences_of(collected_records: Any, columns: Mapping[str, str] | None) -> l
     if isinstance(tables, pa.Table):
         if _are_windows(tables) or has_source(tables.column_names, columns):
             return None
-        tables = [tables]
+        # A table without a row is no window; in a list of windows, it is a mistake.
+        tables = [tables] if tables.num_rows else []
     elif not isinstance(tables, list) or any(not isinstance(table, pa.Table) for table in tables):
         return None
     for place, table in enumerate(tables):

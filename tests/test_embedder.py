@@ -88,6 +88,10 @@ def test_every_form_of_records_gives_the_same_embeddings(
         "windows": model.windows(records),
         "dataset of windows": datasets.Dataset(model.windows(records)),
         "stream": table.to_reader(),
+        "tensors": {
+            name: values.to_pylist() if pa.types.is_string(values.type) else torch.tensor(values.to_numpy())
+            for name, values in zip(table.column_names, table.columns, strict=True)
+        },
     }
     for name, form in forms.items():
         np.testing.assert_allclose(model.encode(form), expected, atol=1e-6, err_msg=name)
@@ -120,7 +124,8 @@ def test_records_without_a_source_are_windows(model: Embedder, records: list[dic
     np.testing.assert_allclose(model.encode([pd.DataFrame(each) for each in sequences]), expected, atol=1e-6)
     np.testing.assert_allclose(model.encode(bare[:9]), expected[:1], atol=1e-6)
     np.testing.assert_allclose(model.encode(pd.DataFrame(bare[:9])), expected[:1], atol=1e-6)
-    assert model.encode([]).shape == (0, model.dimensions)
+    for nothing in ([], {}, iter([]), pd.DataFrame(), pa.table({}), pa.Table.from_pylist(bare).slice(0, 0)):
+        assert model.encode(nothing).shape == (0, model.dimensions)
     with pytest.raises(FlowRecordError, match="window 1 has no records"):
         model.encode([bare[:2], []])
 

@@ -48,3 +48,9 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
     for target in (tmp_path, Path("/"), Path(".")):
         with pytest.raises(InputError, match="is a folder"), replacing(target):
             pass
+
+
+def test_nothing_is_locked_where_there_is_no_fcntl() -> None:
+    """As on Windows."""
+    program = "import sys; sys.modules['fcntl'] = None\nfrom telescope_transformer.files import lock\nlock(0)"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -54,18 +54,27 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def fold_address(address: str | int | None) -> int | None:
+def fold_address(address: Any) -> int | None:
     """An address as an unsigned 32-bit number, or None if it is not an address.
 
     Args:
-        address: IPv4 or IPv6 text, or a number that is already folded (an IPv4 address is its own fold).
+        address: IPv4 or IPv6 text, an address of `ipaddress`, or a number that is already folded (an IPv4 address is
+            its own fold); None and NaN are missing.
+
+    Raises:
+        TypeError: if it has another type.
     """
-    if isinstance(address, str):
-        text = address.strip()
+    if isinstance(address, (str, ipaddress.IPv4Address, ipaddress.IPv6Address)):
+        text = str(address).strip()
         if not text.isdecimal():
             return _fold_text(text)
         address = int(text)
-    return address if address is not None and 0 <= address <= 0xFFFFFFFF else None
+    # Only NaN differs from itself.
+    if address is None or address != address:
+        return None
+    if not isinstance(address, (int, float, np.number)):
+        raise TypeError(f"dst_ip must be text, a number or an address of ipaddress, not {address!r}")
+    return int(address) if 0 <= address <= 0xFFFFFFFF else None
 
 
 def _fold_text(text: str) -> int | None:
@@ -185,8 +194,9 @@ def as_table(sequence: Any) -> Any:
 
 
 def _is_frame(sequence: Any) -> bool:
-    """Whether this is a data frame: it exports Arrow data but is not an Arrow table."""
-    return hasattr(sequence, "__arrow_c_stream__") and not hasattr(sequence, "column_names")
+    """Whether this is a data frame: it exports Arrow data and has columns, but is not an Arrow table."""
+    has_columns = hasattr(sequence, "columns") or hasattr(sequence, "schema")
+    return hasattr(sequence, "__arrow_c_stream__") and has_columns and not hasattr(sequence, "column_names")
 
 
 def _is_arrow(records: Any) -> bool:
@@ -204,13 +214,20 @@ def _is_nested(values: Any) -> bool:
 
 
 def microseconds(timestamp: "int | datetime | np.datetime64") -> int:
-    """A time as microseconds since 1970 in UTC; a `datetime` without a zone is UTC."""
+    """A time as microseconds since 1970 in UTC; a `datetime` without a zone is UTC.
+
+    Raises:
+        ValueError: if it is neither a time nor a number.
+    """
     if isinstance(timestamp, np.datetime64):
         return int(timestamp.astype("datetime64[us]").astype(np.int64))
     if isinstance(timestamp, datetime):
         since = (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)) - _EPOCH
         return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    return int(timestamp)
+    try:
+        return int(timestamp)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a timestamp must be whole microseconds or a datetime, not {timestamp!r}") from error
 
 
 def is_single(value: Any) -> bool:
@@ -311,11 +328,16 @@ def seconds_of_records(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
     if records and all("inter_arrival" in record for record in records):
         given = [record["inter_arrival"] for record in records]
         return _checked(np.array([np.nan if value is None else value for value in given], dtype=np.float32))
-    missing = next((row for row, record in enumerate(records) if record.get("timestamp") is None), None)
+    missing = next((row for row, record in enumerate(records) if _is_missing(record.get("timestamp"))), None)
     if missing is not None:
         raise ValueError(f"record {missing} has neither a timestamp nor, with all others, an inter_arrival")
     times = np.array([microseconds(record["timestamp"]) for record in records], dtype=np.int64)
     return seconds_between(times, np.array([0, len(times)]))
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN or NaT; the last two differ from themselves."""
+    return value is None or bool(value != value)
 
 
 def seconds_of_table(table: "pa.Table") -> np.ndarray:

@@ -147,8 +147,11 @@ def _is_dataset(records: Any) -> bool:
 
 def _array(values: Any) -> pa.Array:
     """A column; one that mixes numbers and text, as `protocol` may, becomes text. NaN, NaT and pandas.NA are null."""
-    if isinstance(values, (pa.Array, pa.ChunkedArray, np.ndarray)):
-        return pa.array(values) if isinstance(values, np.ndarray) else values
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return values
+    # Arrays of NumPy and tensors, such as the columns of a dataset in PyTorch's format.
+    if hasattr(values, "__dlpack__"):
+        return pa.array(np.asarray(values))
     try:
         return pa.array(values, from_pandas=True)
     # Integers beyond 64 bits raise an OverflowError. As text, they are rejected like any value that is too large.

@@ -1,11 +1,13 @@
 """The tokenizer: equal ids on every path, decoding, and padding."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -218,8 +220,11 @@ def test_times_of_every_kind() -> None:
     assert tokenizer(stamps)["inter_arrival"].tolist() == [0, 1.5]
     with pytest.raises(ValueError, match=r"record 1 of sequence 0 is 5 us earlier"):
         tokenizer([{"timestamp": 5}, {"timestamp": 0}])
-    with pytest.raises(ValueError, match="record 1 has neither"):
-        tokenizer([{"timestamp": 5}, {"protocol": 6}])
+    for missing in ({"protocol": 6}, {"timestamp": pd.NaT}, {"timestamp": float("nan")}):
+        with pytest.raises(ValueError, match="record 1 has neither"):
+            tokenizer([{"timestamp": 5}, missing])
+    with pytest.raises(ValueError, match="whole microseconds or a datetime, not '2026-01-01'"):
+        tokenizer([{"timestamp": "2026-01-01"}])
 
 
 def test_a_generator_loses_no_sequence() -> None:
@@ -266,13 +271,14 @@ def objects() -> np.ndarray:
         WINDOWS,
         Indexed(),
         objects(),
+        pd.Series(WINDOWS),
         {name: [window[name] for window in WINDOWS] for name in WINDOWS[0]},
         pa.Table.from_pylist(WINDOWS),
         datasets.Dataset.from_list(WINDOWS),
         datasets.Dataset.from_list(WINDOWS).with_format("torch"),
         datasets.Dataset.from_list(WINDOWS).to_iterable_dataset(),
     ],
-    ids=["list", "indexed", "array", "columns", "arrow", "dataset", "tensors", "stream"],
+    ids=["list", "indexed", "array", "series", "columns", "arrow", "dataset", "tensors", "stream"],
 )
 def test_rows_of_a_prepared_dataset_are_sequences(windows: Any) -> None:
     tokenizer = TOKENIZERS["default"]
@@ -295,6 +301,21 @@ def test_labels_are_stacked_beside_the_inputs() -> None:
     assert batch["labels"].tolist() == [7, 7]
     assert batch["input_ids"].shape == (2, 3, 6)
     assert set(batch) == {*TOKENIZERS["default"].model_input_names, "labels"}
+
+
+@pytest.mark.parametrize(
+    "address", [ip_address("192.0.2.1"), 0xC0000201, float(0xC0000201), np.uint32(0xC0000201), "3221225985"]
+)
+def test_an_address_has_every_common_form(address: Any) -> None:
+    ids = TOKENIZERS["default"]([{"timestamp": 0, "dst_ip": address}])["input_ids"]
+    assert TOKENIZERS["default"].decode(ids)[0]["dst_ip"] == "192.0.2.1"
+
+
+def test_what_is_no_form_of_an_address_is_refused() -> None:
+    assert fold_address(float("nan")) is None
+    assert fold_address(ip_address("2001:db8::1")) == fold_address("2001:db8::1")
+    with pytest.raises(TypeError, match="dst_ip must be text, a number or an address of ipaddress, not b'"):
+        fold_address(b"\xc0\x00\x02\x01")
 
 
 def test_an_empty_batch_has_every_input() -> None:
