@@ -22,7 +22,7 @@ from telescope_transformer.errors import StateError
 from telescope_transformer.fields import DAY, WINDOW_FIELDS
 from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say, say_nothing
-from telescope_transformer.similarity import embedding_matrix, window_margins
+from telescope_transformer.similarity import blend_by_source, embedding_matrix, window_margins
 from telescope_transformer.update.certificate import NO_IDS, forget, update_certificate
 from telescope_transformer.update.identity import Event, inherit
 from telescope_transformer.update.model import StateModel
@@ -172,30 +172,33 @@ def _renew(state: State, settings: AnalysisSettings, embed: StateModel, drifted:
             renew anything.
         say: prints messages.
     """
-    rows = state.clustered_embeddings()
-    ids, vectors = rows["window_id"].to_numpy(), embedding_matrix(rows)
+    rows = state.clustered_embeddings(unblended=True)
+    ids, own = rows["window_id"].to_numpy(), embedding_matrix(rows)
     if embed.adapts:
         if embed.adapt(windows_of(state, ids[-MOST_LEARNED:]), say, only_trained=not drifted):
-            vectors = embedded(state, ids, embed)
+            own = embedded(state, ids, embed)
             _embed_retired(state, embed)
         elif not drifted:
             return
     say("the calibration has drifted: clustering all windows anew" if drifted else "clustering all windows anew")
     newest = slice(max(0, len(ids) - MOST_CHECKED), None)
-    calibration = _calibration(vectors[newest], rows["source"].slice(newest.start), settings, embed)
+    calibration = _calibration(own[newest], rows["source"].slice(newest.start), settings, embed)
     stored: dict[str, Any] = state.settings() or {}
     threshold, scale = edge_weights(calibration, stored["chosen_threshold"])
+    vectors = blended(own, rows["source"])
     # `update_certificate` below proves a bound, so the solver need not.
     labels = cluster(vectors, np.arange(len(ids)), threshold, scale, replace(settings, time_limit=0.0), say_nothing)[0]
     stored |= {"threshold": threshold, "scale": scale, "calibration": calibration.to_dict() if calibration else None}
     stored["checkpoint"] = embed.digest
     state.set("settings", json.dumps(stored))
-    _put_clusters(state, rows, vectors, np.unique(labels, return_inverse=True)[1], threshold)
+    _put_clusters(state, rows, vectors, own, np.unique(labels, return_inverse=True)[1], threshold)
     forget(state)
     update_certificate(state, rows.slice(0, 0).select(["window_id", "embedding"]), ids, NO_IDS)
 
 
-def _put_clusters(state: State, rows: pa.Table, vectors: np.ndarray, labels: np.ndarray, threshold: float) -> None:
+def _put_clusters(
+    state: State, rows: pa.Table, vectors: np.ndarray, own: np.ndarray, labels: np.ndarray, threshold: float
+) -> None:
     """Replace all clusters by the new clustering 0..k-1, whose clusters get the ids of those that they continue."""
     next_id = state.next_cluster
     heirs = inherit(labels, rows["cluster"].to_numpy(), np.ones(len(labels)), next_id)
@@ -209,16 +212,35 @@ def _put_clusters(state: State, rows: pa.Table, vectors: np.ndarray, labels: np.
     ends = rows["end"].to_numpy()
     margins = window_margins(vectors, labels, threshold)
     ids = rows["window_id"].to_numpy()
-    state.place_windows(placed_table(ids, vectors, heirs.ids[labels], margins, ends // DAY))
+    state.place_windows(placed_table(ids, vectors, own, heirs.ids[labels], margins, ends // DAY))
     write_events(state, heirs.events, int(ends.max()) // DAY)
 
 
+def blended(own: np.ndarray, sources: pa.ChunkedArray) -> np.ndarray:
+    """A copy of embeddings float32 (n, dimensions) in which the windows of each source (n,) are blended."""
+    vectors = own.copy()
+    blend_by_source(vectors, sources.combine_chunks().dictionary_encode().indices.to_numpy())
+    return vectors
+
+
 def placed_table(
-    ids: np.ndarray, vectors: np.ndarray, clusters: np.ndarray, margins: np.ndarray, days: np.ndarray
+    ids: np.ndarray,
+    vectors: np.ndarray,
+    own: np.ndarray,
+    clusters: np.ndarray,
+    margins: np.ndarray,
+    days: np.ndarray,
 ) -> pa.Table:
-    """The table for `State.place_windows`: windows with embeddings, clusters, margins and days for `embedded_on`."""
+    """The table for `State.place_windows`.
+
+    Args:
+        ids, clusters, margins: (n,) of the windows.
+        vectors, own: (n, dimensions), their embeddings after and before they were blended.
+        days: (n,) values of `embedded_on`.
+    """
     columns = {"id": ids, "new_cluster": clusters, "new_margin": margins, "new_day": days}
-    return pa.table(columns | {"vector": embedding_column(vectors)})
+    same = pa.array(np.arange(len(ids)), mask=(vectors == own).all(axis=1))
+    return pa.table(columns | {"vector": embedding_column(vectors), "own_vector": embedding_column(own).take(same)})
 
 
 def write_events(state: State, events: list[Event], day: int) -> None:

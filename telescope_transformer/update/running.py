@@ -26,6 +26,7 @@ from telescope_transformer.update.certificate import current, update_certificate
 from telescope_transformer.update.contents import Content, Earlier, content_of, new_part, no_records
 from telescope_transformer.update.model import StateModel
 from telescope_transformer.update.renewal import (
+    blended,
     check_settings,
     core_records,
     fix_settings,
@@ -41,6 +42,9 @@ from telescope_transformer.windows import MIN_RECORDS, WINDOW, Windows
 from telescope_transformer.words import clusters_in_words, counted, iso_time, percent
 
 Read = Callable[[Path], FlowRecords]
+# The most former windows of a source that its new ones are blended with. Bounded, so that a source that sends for
+# years costs no more every day. Our choice: more windows hardly change the directions that a source has.
+MOST_BLENDED = 64
 
 
 @dataclass(frozen=True)
@@ -255,7 +259,8 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
     if long.num_rows == 0:
         _write_windows(state, extension, carried)
         return taken
-    vectors, threshold = _embedded(work, extension, long)
+    own, threshold = _embedded(work, extension, long)
+    vectors = _with_former(state, own, long["source"]).astype(np.float64)
     _write_windows(state, extension, carried)
     clusters = dict(zip(former["window_id"].to_pylist(), former["cluster"].to_pylist(), strict=True))
     starts = _numbers(homes.get(name) for name in long["source"].to_pylist())
@@ -268,7 +273,7 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
             long["window_id"].to_numpy()[rows], vectors[rows], np.full(len(rows), -1), before[rows]
         )
         result, moved = _solve(state, new, starts[rows], threshold, work.settings)
-        _write_step(state, new, result, long["end"].to_numpy()[rows] // DAY, threshold, flow)
+        _write_step(state, new, own[rows], result, long["end"].to_numpy()[rows] // DAY, threshold, flow)
         taken.windows += len(rows)
         taken.events += len(result.events)
         taken.nodes += result.nodes
@@ -279,15 +284,29 @@ def _take(work: _Work, flow: FlowRecords) -> _Taken:
 
 
 def _embedded(work: _Work, extension: Extension, long: pa.Table) -> tuple[np.ndarray, float]:
-    """Embeddings of windows, float64 (n, dimensions), and the threshold; the first windows fix model and threshold."""
+    """Embeddings of windows, float32 (n, dimensions), and the threshold; the first windows fix model and threshold."""
     state, embed = work.state, work.embed
     stored = state.settings()
     if stored is None and embed.adapts:
         embed.adapt(Windows.from_table(extension.windows), work.say)
-    vectors = embed(long)
+    vectors = embed(long).astype(np.float32)
     if stored is None:
-        stored = fix_settings(state, work.settings, embed, vectors.astype(np.float32), long["source"])
-    return vectors.astype(np.float64), float(stored["threshold"])
+        stored = fix_settings(state, work.settings, embed, vectors, long["source"])
+    return vectors, float(stored["threshold"])
+
+
+def _with_former(state: State, own: np.ndarray, sources: pa.ChunkedArray) -> np.ndarray:
+    """New windows blended with each other and with the newest former windows of their sources, which stay as they are.
+
+    Args:
+        state: the state, without the open windows that the new ones replace.
+        own: float32 (n, dimensions), embeddings of the new windows.
+        sources: (n,) their sources.
+    """
+    former = state.newest_of_sources(pa.table({"source": pc.unique(sources)}), MOST_BLENDED)
+    vectors = np.concatenate([own, embedding_matrix(former).reshape(-1, own.shape[1])])
+    names = pa.chunked_array([*sources.cast(pa.string()).chunks, *former["source"].cast(pa.string()).chunks])
+    return blended(vectors, names)[: len(own)]
 
 
 def _numbers(clusters: Iterable[int | None]) -> np.ndarray:
@@ -363,17 +382,23 @@ def _write_windows(state: State, extension: Extension, carried: pa.Table) -> Non
 def _write_step(
     state: State,
     new: steps.MovableWindows,
+    own: np.ndarray,
     result: steps.StepResult,
     days: np.ndarray,
     threshold: float,
     flow: FlowRecords,
 ) -> None:
-    """Store the clusters of a step, and where it put the new windows, whose last days are `days`."""
+    """Store the clusters of a step, and where it put the new windows.
+
+    Args:
+        own: (m, dimensions), embeddings of the new windows before they were blended.
+        days: (m,) last days of the new windows.
+    """
     state.replace_clusters(result.former, result.clusters)
     state.set("next_cluster", str(max(state.next_cluster, int(result.clusters.ids.max()) + 1)))
     write_events(state, result.events, pc.max(flow.table["timestamp"]).as_py() // DAY)
     m = len(new.ids)
-    state.place_windows(placed_table(new.ids, new.vectors, result.labels[:m], result.margins[:m], days))
+    state.place_windows(placed_table(new.ids, new.vectors, own, result.labels[:m], result.margins[:m], days))
     revive(state, [event.cluster for event in result.events if event.event == "birth"], threshold)
 
 

@@ -4,7 +4,9 @@ import pyarrow as pa
 
 from telescope_transformer.fields import FIELDS
 
-VERSION = "4"
+VERSION = "5"
+# States of this version have no column `unblended`, and no window was blended.
+FORMER_VERSION = "4"
 
 _TYPES = {
     pa.int64(): "BIGINT",
@@ -24,7 +26,8 @@ _CLOSED = ", ".join(f"{name} {RECORD_COLUMNS[name]}" for name in CLOSED_COLUMNS)
 # A window is open while records may still be added to it; only the last window of a source can be open. An open window
 # with fewer than `core_records` records has no embedding and no cluster; reports place it. A separate table holds the
 # records of open windows, so that a step reads only records that it may change. `embedded_on` is the day (since 1970)
-# of the last record in the embedding.
+# of the last record in the embedding. `unblended` is the embedding before it was blended with those of other windows
+# of its source (`similarity.blend_by_source`); null if there were none.
 #
 # A cluster whose windows have all been deleted is in `retired`, with the mean of its vectors. If similar windows
 # appear again, their cluster gets its id. The records of its most typical window stay in `closed_records`, because
@@ -37,7 +40,7 @@ TABLES = (
     "seconds DOUBLE)",
     "CREATE TABLE windows (window_id BIGINT NOT NULL, source VARCHAR NOT NULL, start BIGINT NOT NULL, "
     '"end" BIGINT NOT NULL, n_records INTEGER NOT NULL, open BOOLEAN NOT NULL, cluster BIGINT, margin FLOAT, '
-    "label VARCHAR, tool VARCHAR, embedding FLOAT[], embedded_on BIGINT)",
+    "label VARCHAR, tool VARCHAR, embedding FLOAT[], embedded_on BIGINT, unblended FLOAT[])",
     f"CREATE TABLE open_records (window_id BIGINT NOT NULL, {_RECORDS})",
     f"CREATE TABLE closed_records (window_id BIGINT NOT NULL, {_CLOSED})",
     "CREATE TABLE clusters (cluster BIGINT NOT NULL, size BIGINT NOT NULL, total DOUBLE[] NOT NULL)",

@@ -16,10 +16,12 @@ import pyarrow as pa
 
 from telescope_transformer.errors import StateError
 from telescope_transformer.update.resolving import ClusterSums
-from telescope_transformer.update.schema import CLOSED_COLUMNS, RECORD_COLUMNS, TABLES, VERSION
+from telescope_transformer.update.schema import CLOSED_COLUMNS, FORMER_VERSION, RECORD_COLUMNS, TABLES, VERSION
 
 _FIELDS = ", ".join(f"r.{name}" for name in CLOSED_COLUMNS)
 _NAMES = ", ".join(("window_id", *CLOSED_COLUMNS))
+# The embedding of a window before it was blended with others of its source.
+_UNBLENDED = "coalesce(unblended, embedding)"
 # The records of all windows, each with the source of its window.
 _RECORDS_OF_WINDOWS = (
     f"SELECT r.window_id, w.source AS src_ip, {_FIELDS} "
@@ -53,6 +55,10 @@ class State:
             self._create()
         elif "meta" not in names:
             raise StateError(f"{self.path}: a DuckDB file, but not the state of a running analysis")
+        if self.setting("version") == FORMER_VERSION:
+            with self.transaction():
+                self.execute("ALTER TABLE windows ADD COLUMN unblended FLOAT[]")
+                self.set("version", VERSION)
         if self.setting("version") != VERSION:
             raise StateError(
                 f"{self.path}: a state of version {self.setting('version')}; this release reads version {VERSION}"
@@ -159,7 +165,7 @@ class State:
     def open_windows(self, sources: pa.Table) -> pa.Table:
         """Open windows of the sources (column `source`). Columns of the cluster are null if a window has none."""
         return self.query(
-            "SELECT window_id, source, cluster, margin, embedding, embedded_on FROM windows "
+            "SELECT window_id, source, cluster, margin, embedding, embedded_on, unblended FROM windows "
             "SEMI JOIN sources USING (source) "
             "WHERE open ORDER BY window_id",
             sources=sources,
@@ -261,9 +267,10 @@ class State:
         return int(self.setting("next_cluster") or 0)
 
     def windows(self, min_records: int) -> pa.Table:
-        """The windows that have a cluster or at least so many records, by source and start."""
+        """The windows that have a cluster or at least so many records, by source and start, with both embeddings."""
         return self.query(
-            "SELECT * FROM windows WHERE cluster IS NOT NULL OR n_records >= ? ORDER BY source, start, window_id",
+            f"SELECT * REPLACE ({_UNBLENDED} AS unblended) FROM windows "
+            "WHERE cluster IS NOT NULL OR n_records >= ? ORDER BY source, start, window_id",
             [min_records],
         )
 
@@ -271,18 +278,31 @@ class State:
     def n_clustered(self) -> int:
         return self.number("SELECT count(*) FROM windows WHERE cluster IS NOT NULL")
 
-    def clustered_embeddings(self, first: int = 0) -> pa.Table:
+    def clustered_embeddings(self, first: int = 0, *, unblended: bool = False) -> pa.Table:
         """Id, source, end, cluster and embedding of the clustered windows with ids from `first` on, in order of id."""
+        embedding = _UNBLENDED if unblended else "embedding"
         return self.query(
-            'SELECT window_id, source, "end", cluster, embedding FROM windows '
+            f'SELECT window_id, source, "end", cluster, {embedding} AS embedding FROM windows '
             "WHERE cluster IS NOT NULL AND window_id >= ? ORDER BY window_id",
             [first],
         )
 
     def newest_embeddings(self, number: int) -> pa.Table:
-        """Source and embedding of the newest windows that have a cluster."""
+        """Source and embedding, before blending, of the newest windows that have a cluster."""
         return self.query(
-            "SELECT source, embedding FROM windows WHERE cluster IS NOT NULL ORDER BY window_id DESC LIMIT ?", [number]
+            f"SELECT source, {_UNBLENDED} AS embedding FROM windows "
+            "WHERE cluster IS NOT NULL ORDER BY window_id DESC LIMIT ?",
+            [number],
+        )
+
+    def newest_of_sources(self, sources: pa.Table, number: int) -> pa.Table:
+        """Source and embedding, before blending, of the newest windows of each source (column `source`)."""
+        return self.query(
+            f"SELECT source, {_UNBLENDED} AS embedding FROM windows SEMI JOIN sources USING (source) "
+            "WHERE cluster IS NOT NULL "
+            "QUALIFY row_number() OVER (PARTITION BY source ORDER BY window_id DESC) <= ? ORDER BY window_id",
+            [number],
+            sources=sources,
         )
 
     def records_of(self, ids: np.ndarray, fields: Sequence[str]) -> pa.Table:
@@ -353,11 +373,12 @@ class State:
         """Restore the cluster, margin and embedding of windows whose rows were rewritten.
 
         Args:
-            windows: columns window_id, cluster, margin, embedding and embedded_on.
+            windows: columns window_id, cluster, margin, embedding, embedded_on and unblended.
         """
         self.execute(
             "UPDATE windows SET cluster = kept.cluster, margin = kept.margin, embedding = kept.embedding, "
-            "embedded_on = kept.embedded_on FROM kept WHERE windows.window_id = kept.window_id",
+            "embedded_on = kept.embedded_on, unblended = kept.unblended "
+            "FROM kept WHERE windows.window_id = kept.window_id",
             kept=windows,
         )
 
@@ -365,9 +386,11 @@ class State:
         """Write the cluster and margin of windows, and their embedding if it is new.
 
         Args:
-            placed: columns id, new_cluster and new_margin; with an embedding also new_day and vector.
+            placed: columns id, new_cluster and new_margin; with an embedding also new_day, vector and own_vector.
         """
-        embedded = ", embedding = vector::FLOAT[], embedded_on = new_day" if "vector" in placed.column_names else ""
+        embedded = ""
+        if "vector" in placed.column_names:
+            embedded = ", embedding = vector::FLOAT[], embedded_on = new_day, unblended = own_vector::FLOAT[]"
         self.execute(
             f"UPDATE windows SET cluster = new_cluster, margin = new_margin{embedded} "
             "FROM placed WHERE window_id = id",

@@ -86,15 +86,15 @@ def summarise(
     settings = state.settings() or BEFORE_WINDOWS
     flow = _records(state, inputs)
     embed = StateModel(state, AnalysisSettings(model=settings["model"], adapt=False), embedder)
-    windows, vectors = _placed(state, settings, embed, say)
+    windows, vectors, own = _placed(state, settings, embed, say)
     sources = every_source(without_lone_short(sources_table(windows)), all_sources(flow.table))
     # A short window that is left alone has no lasting id.
     lasting = np.isin(windows["cluster"].to_numpy(), state.clusters().ids)
-    windows, vectors = windows.filter(pa.array(lasting)), vectors[lasting]
+    windows, vectors, own = windows.filter(pa.array(lasting)), vectors[lasting], own[lasting]
     ids, labels = np.unique(windows["cluster"].to_numpy(), return_inverse=True)
     margins = window_margins(vectors, labels, settings["threshold"], settings["scale"])
     confidence = windows["placement"].to_numpy()
-    table = windows_table(windows, vectors, labels, margins, confidence)
+    table = windows_table(windows, own, labels, margins, confidence)
     table = with_services(table.set_column(0, "window_id", windows["window_id"]), flow.table)
     owners = read_owners(networks)
     profiles = profile_clusters(flow.table, table, owners=owners, sensors=flow.sensors)
@@ -103,7 +103,7 @@ def summarise(
     found = certificate(state, vectors[np.isnan(confidence)], settings, time_limit=time_limit)
     stable, levels = pa.array(ids[labels], pa.int32()), None
     if granularity and table.num_rows:
-        levels, found["granularity"] = threshold_sweep(table, vectors, profiles, settings["threshold"])
+        levels, found["granularity"] = threshold_sweep(table, own, profiles, settings["threshold"])
         levels = _with_column(levels, f"at_{settings['threshold']:.3f}", stable)
     table, profiles = _with_column(table, "cluster", stable), _by_stable_id(profiles, ids.tolist())
     _name(state, profiles)
@@ -138,8 +138,10 @@ def _name(state: State, profiles: list[dict[str, Any]]) -> None:
         state.set("names", json.dumps({profile["cluster"]: profile["name"] for profile in profiles}))
 
 
-def _placed(state: State, settings: Mapping[str, Any], embed: Embed, say: Say) -> tuple[pa.Table, np.ndarray]:
-    """The windows of a state, each with a cluster, and their embeddings.
+def _placed(
+    state: State, settings: Mapping[str, Any], embed: Embed, say: Say
+) -> tuple[pa.Table, np.ndarray, np.ndarray]:
+    """The windows of a state, each with a cluster, and their embeddings after and before they were blended.
 
     Windows with few records are in the cluster of the most similar ones, with the probability in the column
     `placement`; those that resemble too little have a number above those of all clusters.
@@ -149,13 +151,17 @@ def _placed(state: State, settings: Mapping[str, Any], embed: Embed, say: Say) -
     labels = windows["cluster"].fill_null(-1).to_numpy().copy()
     short = labels < 0
     # If no window has a cluster, the length of the vectors is unknown, and no model is needed.
-    vectors = np.zeros((len(ids), 1), dtype=np.float32)
+    own = np.zeros((len(ids), 1), dtype=np.float32)
+    vectors = own.copy()
     if not short.all():
-        clustered = embedding_matrix(windows.filter(pa.array(~short)))
-        vectors = np.empty((len(ids), clustered.shape[1]), dtype=np.float32)
-        vectors[~short] = clustered
+        clustered = windows.filter(pa.array(~short))
+        of_clustered = embedding_matrix(clustered)
+        vectors = np.empty((len(ids), of_clustered.shape[1]), dtype=np.float32)
+        vectors[~short] = of_clustered
         if short.any():
             vectors[short] = embedded(state, ids[short], embed)
+        own = vectors.copy()
+        own[~short] = embedding_matrix(pa.table({"embedding": clustered["unblended"]}))
     confidence = place_short_windows(
         vectors,
         labels,
@@ -167,7 +173,7 @@ def _placed(state: State, settings: Mapping[str, Any], embed: Embed, say: Say) -
         seed=settings["seed"],
     )
     windows = _with_column(windows, "cluster", pa.array(labels, pa.int32()))
-    return windows.append_column("placement", pa.array(confidence, mask=np.isnan(confidence))), vectors
+    return windows.append_column("placement", pa.array(confidence, mask=np.isnan(confidence))), vectors, own
 
 
 def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:

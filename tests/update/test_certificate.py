@@ -9,10 +9,16 @@ from made_days import SETTINGS, port_shares, read, write_days
 
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.similarity import embedding_matrix
-from telescope_transformer.update import State, update
+from telescope_transformer.update import State, renewal, update
 from telescope_transformer.update.certificate import current
 
 FEW = 8
+
+
+@pytest.fixture(autouse=True)
+def without_blending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blended, the windows of these few actors have no conflicts."""
+    monkeypatch.setattr(renewal, "blend_by_source", lambda vectors, sources: None)
 
 
 def graph_and_labels(state: State) -> tuple[DenseGraph, np.ndarray]:

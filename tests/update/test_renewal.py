@@ -139,7 +139,8 @@ def test_an_adapted_model_is_stored_in_the_state_and_embeds_later_windows(
         update(state, days[4:], read, SETTINGS)
         assert len(told) == 2
         rows = state.query(
-            "SELECT window_id, embedding FROM windows WHERE cluster IS NOT NULL AND NOT open ORDER BY window_id"
+            "SELECT window_id, coalesce(unblended, embedding) AS embedding FROM windows "
+            "WHERE cluster IS NOT NULL AND NOT open ORDER BY window_id"
         )
         windows = renewal.windows_of(state, rows["window_id"].to_numpy())
         expected = embedding.embed_windows(other, tokenizer, windows.to_table(), progress=False)
