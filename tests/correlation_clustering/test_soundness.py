@@ -17,7 +17,7 @@ from telescope_transformer.correlation_clustering import (
     refine,
     sweep,
 )
-from telescope_transformer.correlation_clustering.bounds import transport
+from telescope_transformer.correlation_clustering.bounds import groups, transport
 from telescope_transformer.correlation_clustering.bounds.certify import prove
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
 from telescope_transformer.correlation_clustering.bounds.separation_partitions import (
@@ -336,6 +336,9 @@ def test_transported_weights_never_cost_more(double: bool, monkeypatch: pytest.M
         n = 4 + seed % 4
         # Split clusters of more than three nodes here, as is otherwise done with more than two thousand.
         monkeypatch.setattr(transport, "_CHUNK", 3 if seed % 7 == 0 else 1_000)
+        # Make groups of nodes that differ much.
+        monkeypatch.setattr(groups, "_ALIKE", 0.9 if seed % 2 == 0 else 0.0)
+        monkeypatch.setattr(groups, "_FEW", 0.9)
         graph = DenseGraph(mixed(seed, n) if seed % 3 == 0 else random_weights(seed, n))
         best = min((np.array(labels) for labels in _partitions(n)), key=graph.cost)
         other, constant = transport.transported(graph, best, Deadline())
@@ -360,3 +363,18 @@ def test_transport_proves_most_of_the_cost_of_many_embeddings(monkeypatch: pytes
     assert 0.6 * cost < without < constant < cost
     # Scaled factors close much of the gap.
     assert cost - constant < 0.8 * (cost - without)
+
+
+def test_groups_of_near_copies_raise_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(rng.normal(size=(12, 8)), 6, axis=0) + 1.2 * rng.normal(size=(72, 8))
+    vectors = np.repeat(kinds, 8, axis=0) + 0.03 * rng.normal(size=(576, 8))
+    vectors /= np.linalg.norm(vectors, axis=1)[:, None]
+    graph = DenseGraph(vectors @ vectors.T, 0.3)
+    labels = refine(graph, seed=0)
+    assert int(groups.similar_groups(graph.matrix, labels).max()) + 1 < 100
+    _, with_groups = transport.transported(graph, labels, Deadline())
+    monkeypatch.setattr(groups, "_FEW", 0.0)
+    _, without = transport.transported(graph, labels, Deadline())
+    cost = graph.cost(labels)
+    assert cost - with_groups < 0.8 * (cost - without)

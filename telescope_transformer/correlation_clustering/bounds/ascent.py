@@ -55,29 +55,41 @@ def until_above(reduced: float, cut: bool, smoothing: float) -> float:
 
 
 @compiled()
-def line_search(violation: float, first: float, second: float, third: float, smoothing: float) -> float:
+def line_search(
+    violation: float, a: float, b: float, c: float, p: float, q: float, r: float, smoothing: float
+) -> float:
     """Step length at which three estimates together have removed a violation.
 
     Args:
         violation: amount by which the estimates violate the inequality, > 0.
-        first: step at which one of the three estimates begins to change.
-        second: the same for the second estimate.
-        third: the same for the third estimate. The order of the three does not matter.
+        a: by how much the first reduced weight changes before its estimate does.
+        b: the same for the second pair.
+        c: the same for the third pair. The order of the three does not matter.
+        p: by how much the first reduced weight changes in a step of length 1.
+        q: the same for the second pair.
+        r: the same for the third pair.
         smoothing: T.
     """
+    first, second, third = a / p, b / q, c / r
     if first > second:
-        first, second = second, first
+        first, second, p, q = second, first, q, p
     if second > third:
-        second, third = third, second
+        second, third, q, r = third, second, r, q
     if first > second:
-        first, second = second, first
+        first, second, p, q = second, first, q, p
     width = 2.0 * smoothing * violation
-    step = first + width
+    step = first + width / p
     if step > second:
-        step = (width + first + second) / 2.0
+        step = (width + p * first + q * second) / (p + q)
         if step > third:
-            step = (width + first + second + third) / 3.0
+            step = (width + p * first + q * second + r * third) / (p + q + r)
     return step
+
+
+@compiled(inline="always")
+def part_of(inverse: np.ndarray | None, e: int) -> float:
+    """By how much a reduced weight changes in a step of length 1."""
+    return 1.0 if inverse is None else np.float64(inverse[e])
 
 
 @compiled()
@@ -86,6 +98,7 @@ def sweep_triangles(
     multipliers: np.ndarray,
     reduced: np.ndarray,
     cut: np.ndarray,
+    inverse: np.ndarray | None,
     smoothing: float,
     relaxation: float,
 ) -> None:
@@ -96,11 +109,13 @@ def sweep_triangles(
         multipliers: float64 (t,), updated in place.
         reduced: float64 (m,), updated in place.
         cut: bool (m,).
+        inverse: see `Dual`.
         smoothing: T.
         relaxation: over-relaxation factor by which every step is multiplied.
     """
     for t in range(multipliers.size):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        p, q, r = part_of(inverse, a), part_of(inverse, b), part_of(inverse, c)
         ra, rb, rc = reduced[a], reduced[b], reduced[c]
         ca, cb, cc = cut[a], cut[b], cut[c]
         violation = fraction(ra, ca, smoothing) - fraction(rb, cb, smoothing) - fraction(rc, cc, smoothing)
@@ -108,19 +123,19 @@ def sweep_triangles(
             first = until_below(ra, ca, smoothing)
             second = until_above(rb, cb, smoothing)
             third = until_above(rc, cc, smoothing)
-            step = relaxation * line_search(violation, first, second, third, smoothing)
+            step = relaxation * line_search(violation, first, second, third, p, q, r, smoothing)
         elif violation < -_TINY and multipliers[t] > 0:
             first = until_above(ra, ca, smoothing)
             second = until_below(rb, cb, smoothing)
             third = until_below(rc, cc, smoothing)
-            step = relaxation * line_search(-violation, first, second, third, smoothing)
+            step = relaxation * line_search(-violation, first, second, third, p, q, r, smoothing)
             step = -min(step, multipliers[t])
         else:
             continue
         multipliers[t] += step
-        reduced[a] += step
-        reduced[b] -= step
-        reduced[c] -= step
+        reduced[a] += p * step
+        reduced[b] -= q * step
+        reduced[c] -= r * step
 
 
 @compiled()

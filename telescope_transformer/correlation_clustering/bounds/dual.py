@@ -98,6 +98,7 @@ class Dual:
     Attributes:
         sweeps: how many sweeps follow each separation.
         slowest: largest factor for the smoothing after a round.
+        inverse: float32 (m,), by how much the reduced weight of a pair changes per unit of a multiplier; None if by 1.
 
     Args:
         weights: float64 (m,), weights of the pairs that have a variable.
@@ -110,6 +111,7 @@ class Dual:
 
     sweeps: int
     slowest: float
+    inverse: np.ndarray | None = None
 
     def __init__(
         self, weights: np.ndarray, scale: float, labels: np.ndarray, *, smoothing: float, seed: int, capacity: int
@@ -171,7 +173,9 @@ class Dual:
         """
         rows = self.rows
         for _ in range(sweeps):
-            sweep_triangles(self.triangles, self.multipliers, self.reduced, self.cut, self.smoothing, _RELAXATION)
+            sweep_triangles(
+                self.triangles, self.multipliers, self.reduced, self.cut, self.inverse, self.smoothing, _RELAXATION
+            )
             sweep_rows(
                 rows.starts, rows.edges, rows.signs, rows.right, rows.multipliers,
                 self.reduced, self.cut, self.smoothing,
@@ -232,7 +236,7 @@ class DenseDual(Dual):
         groups = self._rng.permutation(np.arange(0, self.n, CENTRES))
         for firsts in np.array_split(groups, 1 + self.n // _CENTRES_A_CALL):
             found += separate_dense(
-                x, self.reduced, self.cut, self.smoothing, tolerance, firsts,
+                x, self.reduced, self.cut, self.inverse, self.smoothing, tolerance, firsts,
                 triangles[found:], multipliers[found:],
             )  # fmt: skip
             if deadline.passed:

@@ -26,6 +26,10 @@ _SECONDS_A_PRODUCT, _SECONDS_AN_ENTRY = 8e-11, 2e-8
 _LARGEST = math.exp(1 / 0.3)
 
 
+# Side of the squares in which symmetric matrices are visited, so that both (i, j) and (j, i) are in the cache.
+TILE = 32
+
+
 @compiled()
 def _scale(
     factors: np.ndarray, weights: np.ndarray, room: np.ndarray, labels: np.ndarray, sign: float, most: float
@@ -40,12 +44,15 @@ def _scale(
         sign: which pairs to scale: 1 for attractive pairs, -1 for repulsive ones.
         most: largest factor; 0 if no factor may grow.
     """
-    for i in range(labels.size):
-        for j in range(i):
-            capacity = sign * weights[i, j]
-            if capacity > 0 and labels[i] != labels[j]:
-                factor = _limited(capacity, room[i, j] + room[j, i], most or sign * factors[i, j])
-                factors[i, j] = factors[j, i] = sign * factor
+    n = labels.size
+    for first in range(0, n, TILE):
+        for start in range(0, first + TILE, TILE):
+            for i in range(first, min(first + TILE, n)):
+                for j in range(start, min(start + TILE, i)):
+                    capacity = sign * weights[i, j]
+                    if capacity > 0 and labels[i] != labels[j]:
+                        factor = _limited(capacity, room[i, j] + room[j, i], most or sign * factors[i, j])
+                        factors[i, j] = factors[j, i] = sign * factor
 
 
 @compiled()

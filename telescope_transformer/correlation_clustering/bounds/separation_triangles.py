@@ -13,7 +13,13 @@ ignored.
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.bounds.ascent import fraction, line_search, until_above, until_below
+from telescope_transformer.correlation_clustering.bounds.ascent import (
+    fraction,
+    line_search,
+    part_of,
+    until_above,
+    until_below,
+)
 from telescope_transformer.correlation_clustering.compiled import compiled
 
 # Number of columns that are scanned at once: 64 float32 fill four to eight vector registers.
@@ -69,7 +75,14 @@ def fractions_dense(reduced: np.ndarray, cut: np.ndarray, smoothing: float, n: i
 
 @compiled()
 def ascend_triangle(
-    a: int, b: int, c: int, reduced: np.ndarray, cut: np.ndarray, smoothing: float, tolerance: float
+    a: int,
+    b: int,
+    c: int,
+    reduced: np.ndarray,
+    cut: np.ndarray,
+    inverse: np.ndarray | None,
+    smoothing: float,
+    tolerance: float,
 ) -> float:
     """Take the first step for the triangle inequality x_a <= x_b + x_c.
 
@@ -82,10 +95,11 @@ def ascend_triangle(
     first = until_below(reduced[a], cut[a], smoothing)
     second = until_above(reduced[b], cut[b], smoothing)
     third = until_above(reduced[c], cut[c], smoothing)
-    step = line_search(violation, first, second, third, smoothing)
-    reduced[a] += step
-    reduced[b] -= step
-    reduced[c] -= step
+    p, q, r = part_of(inverse, a), part_of(inverse, b), part_of(inverse, c)
+    step = line_search(violation, first, second, third, p, q, r, smoothing)
+    reduced[a] += p * step
+    reduced[b] -= q * step
+    reduced[c] -= r * step
     return step
 
 
@@ -131,6 +145,7 @@ def separate_dense(
     x: np.ndarray,
     reduced: np.ndarray,
     cut: np.ndarray,
+    inverse: np.ndarray | None,
     smoothing: float,
     tolerance: float,
     firsts: np.ndarray,
@@ -145,6 +160,7 @@ def separate_dense(
         x: float32 (n, n), `fractions_dense`; kept up to date.
         reduced: float64 (pairs,), updated.
         cut: bool (pairs,).
+        inverse: see `Dual`.
         smoothing: T.
         tolerance: least violation.
         firsts: int64, where groups of `CENTRES` adjacent nodes begin: the nodes k of the inequalities x_ij <= x_ik +
@@ -183,7 +199,7 @@ def separate_dense(
                         if found == multipliers.size:
                             return found
                         a, b, c = pair_index(i, j), pair_index(i, k), pair_index(j, k)
-                        step = ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance)
+                        step = ascend_triangle(a, b, c, reduced, cut, inverse, smoothing, tolerance)
                         if step > 0:
                             x[i, j] = x[j, i] = fraction(reduced[a], cut[a], smoothing)
                             x[i, k] = x[k, i] = fraction(reduced[b], cut[b], smoothing)
@@ -338,7 +354,7 @@ def separate_sparse(
                 if found == multipliers.size:
                     return found
                 b, c = edge_to[k], edges[q]
-                step = ascend_triangle(a, b, c, reduced, cut, smoothing, tolerance)
+                step = ascend_triangle(a, b, c, reduced, cut, None, smoothing, tolerance)
                 x_to[k] = fraction(reduced[b], cut[b], smoothing)
                 estimates[q] = fraction(reduced[c], cut[c], smoothing)
                 beyond = fraction(reduced[a], cut[a], smoothing) - tolerance

@@ -13,6 +13,8 @@ form, such as b_ij s_jk n_ik, where n is the remaining repulsion and s the remai
 factors proves a bound, and the changes of the weights are products of matrices. If there is time, the first factors
 come from :mod:`.factors`.
 
+What is left of many similar nodes is then reduced by groups (:mod:`.groups`), and passed over again.
+
 The result is a graph with other weights, r = w + A'y as in :mod:`.ascent`. The dual ascent continues from these
 weights.
 """
@@ -23,17 +25,22 @@ from itertools import pairwise
 import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.factors import (
+    TILE,
     inside_pairs,
     outside_pairs,
     rows_of,
     triangle_factors,
 )
+from telescope_transformer.correlation_clustering.bounds.groups import changes_by_groups, similar_groups
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.correlation_clustering.solution import Deadline
 
 # The passes end when one of them closes less than this share of the gap, because the ascent then gains more.
 _GAIN = 0.15
+# Share of the time after the first passes for the ascent on groups of similar nodes. For 9,630 windows in 48 s, passes
+# prove 91.5 % of the cost, and 94.9 % after 6 s of this ascent and two more passes.
+_SHARE_OF_GROUPS = 0.35
 # Maximum number of nodes of a cluster that are handled together; larger clusters are split. A pass takes at most n^2
 # times this many operations. For 9,630 windows of honeypots, whose largest cluster has 1,954, the passes prove 82 % of
 # the cost, and 70 % with parts of 1,024.
@@ -71,10 +78,14 @@ def _change(weights: np.ndarray, i: int, j: int, less: float, more: float, unit:
 @compiled()
 def _scaled_weights(matrix: np.ndarray, threshold: float, factor: float, unit: float, weights: np.ndarray) -> None:
     """Write the weights times a power of two, rounded down; the diagonal is 0."""
-    for i in range(matrix.shape[0]):
-        weights[i, i] = 0.0
-        for j in range(i):
-            weights[i, j] = weights[j, i] = _lowered((np.float64(matrix[i, j]) - threshold) * factor, 0.0, unit)
+    n = matrix.shape[0]
+    for first in range(0, n, TILE):
+        for start in range(0, first + TILE, TILE):
+            for i in range(first, min(first + TILE, n)):
+                weights[i, i] = 0.0
+                for j in range(start, min(start + TILE, i)):
+                    weight = (np.float64(matrix[i, j]) - threshold) * factor
+                    weights[i, j] = weights[j, i] = _lowered(weight, 0.0, unit)
 
 
 @compiled()
@@ -120,11 +131,12 @@ def _move(
         error: relative error of these sums.
         unit: unit of rounding of the weights.
     """
-    for p in range(rows.size):
+    for first in range(0, rows.size, TILE):
         for q in range(nodes.size):
-            less = np.float64(routes[p, q]) * sent[p, q] * (1.0 + error)
-            more = np.float64(demand[p, q]) * received[p, q] * (1.0 - error)
-            _change(weights, rows[p], nodes[q], less, more, unit)
+            for p in range(first, min(first + TILE, rows.size)):
+                less = np.float64(routes[p, q]) * sent[p, q] * (1.0 + error)
+                more = np.float64(demand[p, q]) * received[p, q] * (1.0 - error)
+                _change(weights, rows[p], nodes[q], less, more, unit)
 
 
 @compiled()
@@ -213,6 +225,27 @@ def transported(graph: DenseGraph, labels: np.ndarray, deadline: Deadline) -> tu
     if factors is not None:
         for nodes in chunks:
             _apply(weights, factors, rows_of(weights, labels, nodes), nodes, unit)
+    constant = _passes(graph, weights, labels, chunks, factor, unit, deadline)
+    groups = similar_groups(graph.matrix, labels)
+    changes = changes_by_groups(weights, groups, labels, Deadline(_SHARE_OF_GROUPS * deadline.seconds_left))
+    if changes is not None:
+        _add_changes(weights, groups, changes, unit)
+        constant = _passes(graph, weights, labels, chunks, factor, unit, deadline)
+    # Dividing by a power of two does not round.
+    weights /= factor
+    return DenseGraph(weights), constant
+
+
+def _passes(
+    graph: DenseGraph,
+    weights: np.ndarray,
+    labels: np.ndarray,
+    chunks: list[np.ndarray],
+    factor: float,
+    unit: float,
+    deadline: Deadline,
+) -> float:
+    """Pass over the clusters until a pass gains little; returns the constant."""
     constant, cost = _constant(graph, weights, factor), graph.cost(labels)
     for number in range(graph.n):
         for nodes in chunks if number % 2 else reversed(chunks):
@@ -223,9 +256,20 @@ def transported(graph: DenseGraph, labels: np.ndarray, deadline: Deadline) -> tu
         before, constant = constant, _constant(graph, weights, factor)
         if deadline.passed or constant - before < _GAIN * (cost - before):
             break
-    # Dividing by a power of two does not round.
-    weights /= factor
-    return DenseGraph(weights), constant
+    return constant
+
+
+@compiled()
+def _add_changes(weights: np.ndarray, groups: np.ndarray, changes: np.ndarray, unit: float) -> None:
+    """Add to each weight the change of the groups of its two nodes, rounded down."""
+    n = groups.size
+    for first in range(0, n, TILE):
+        for start in range(0, first + TILE, TILE):
+            for i in range(first, min(first + TILE, n)):
+                for j in range(start, min(start + TILE, i)):
+                    weight, more = np.float64(weights[i, j]), changes[groups[i], groups[j]]
+                    if more != 0.0:
+                        weights[i, j] = weights[j, i] = _lowered(weight + more, abs(weight) + abs(more), unit)
 
 
 def _chunks(labels: np.ndarray) -> list[np.ndarray]:
