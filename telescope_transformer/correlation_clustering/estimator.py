@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import _check_feature_names
+from sklearn.utils.validation import validate_data
 
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.compiled import plain_interrupts
@@ -261,7 +261,8 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             checked: the graph and its links.
             started: time at which the fit began, by the solvers' clock.
         """
-        _check_feature_names(self, given, reset=True)
+        # Only stores the names of columns; the input has been checked.
+        validate_data(self, given, reset=True, skip_check_array=True, ensure_2d=False)
         self.n_features_in_ = int(np.shape(given)[1]) if np.ndim(given) == 2 or sparse.issparse(given) else 0
         graph = checked.graph
         check_scale(graph)
