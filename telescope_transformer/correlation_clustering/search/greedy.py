@@ -206,7 +206,7 @@ def _gaec_dense(matrix: np.ndarray, threshold: float, sizes: np.ndarray) -> np.n
         _merge_rows(matrix, threshold, sizes, alive, i, j, weights[:alive], key, partner, stale)
         partner[i], key[i] = first_largest(weights[:alive])
         stale[i] = False
-        key[j], partner[j] = -np.inf, -1
+        key[j] = -np.inf
         step += 1
         count = _note(contracted, count, stamp, i, j)
         stamp[i] = step
@@ -236,4 +236,4 @@ def contract_greedily(matrix: np.ndarray, threshold: float, sizes: np.ndarray | 
     """
     if len(matrix) < 2:
         return np.arange(len(matrix))
-    return _gaec_dense(matrix, threshold, np.ones(matrix.shape[0]) if sizes is None else sizes.copy())
+    return _gaec_dense(matrix, threshold, np.ones(len(matrix)) if sizes is None else sizes.copy())
