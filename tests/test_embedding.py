@@ -135,7 +135,7 @@ def test_a_file_of_windows_becomes_a_file_of_embeddings(
 ) -> None:
     pq.write_table(windows.append_column("label", pa.array(["x"] * windows.num_rows)), tmp_path / "windows.parquet")
     output = tmp_path / "embeddings.parquet"
-    count = embed_files(model, TOKENIZER, tmp_path / "windows.parquet", output, progress=False)
+    count = embed_files(model, TOKENIZER, tmp_path / "windows.parquet", output)
     table = pq.read_table(output)
     assert count == table.num_rows == windows.num_rows
     assert table.column_names == ["source", "start", "end", "n_records", "label", "embedding"]
@@ -149,7 +149,7 @@ def test_a_file_without_windows_is_named(model: TelescopeForContrastiveLearning,
     (tmp_path / "text.parquet").write_text("no Parquet")
     for name in ("other.parquet", "text.parquet", "nowhere.parquet"):
         with pytest.raises(InputError, match=name):
-            embed_files(model, TOKENIZER, tmp_path / name, tmp_path / "out.parquet", progress=False)
+            embed_files(model, TOKENIZER, tmp_path / name, tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists()
 
 

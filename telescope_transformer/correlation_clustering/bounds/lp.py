@@ -244,9 +244,7 @@ def _highs(data: dict[str, Any]) -> "highspy.Highs":
     lp.num_row_, lp.num_col_ = rows, columns
     lp.col_cost_, lp.row_upper_ = data["c"], data["b"]
     lp.row_lower_ = np.full(rows, -highspy.kHighsInf)
-    # In cvxpy 1.6, the bounds of the variables are rows of the matrix.
-    unbounded = np.full(columns, highspy.kHighsInf)
-    lp.col_lower_, lp.col_upper_ = data.get("lower_bounds", -unbounded), data.get("upper_bounds", unbounded)
+    lp.col_lower_, lp.col_upper_ = data["lower_bounds"], data["upper_bounds"]
     lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
     lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = matrix.indptr, matrix.indices, matrix.data
     highs = highspy.Highs()  # type: ignore[no-untyped-call]
