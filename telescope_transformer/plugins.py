@@ -24,12 +24,12 @@ def load_plugins(group: str, kind: str, is_one: Callable[[Any], bool], error: ty
     """
     found = {}
     for entry in entry_points(group=group):
-        told = f"the {kind} {entry.name} ({entry.value})"
+        plugin = f"the {kind} {entry.name} ({entry.value})"
         try:
             loaded = entry.load()
         except Exception as cause:  # Another package can raise any exception.
-            raise error(f"{told} cannot be loaded: {cause}") from cause
+            raise error(f"{plugin} cannot be loaded: {cause}") from cause
         if not is_one(loaded):
-            raise error(f"{told} cannot be used: it is of type {type(loaded).__name__}")
+            raise error(f"{plugin} cannot be used: it is of type {type(loaded).__name__}")
         found[entry.name] = loaded
     return found

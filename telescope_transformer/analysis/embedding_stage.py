@@ -149,7 +149,7 @@ def unseen_windows(model: str | None, sources: pa.ChunkedArray) -> np.ndarray | 
 def calibration_of_adapted(work: Path, seed: int) -> Calibration | None:
     """A calibration of the model that was adapted in a work folder, fitted to windows cut to eight records.
 
-    Of few records, these are more windows than the folder has. None if there are still too few.
+    If there are few records, these are more windows than the folder has. None if there are still too few.
     """
     windows = _first_windows(work).to_table()
     mask = unseen_windows(str(work / MODEL), windows["source"])

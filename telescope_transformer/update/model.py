@@ -129,7 +129,7 @@ class StateModel:
         if not self.is_own:
             return unseen_windows(self._settings.model, sources)
         stored = json.loads(self._state.setting("adaptation") or "{}")
-        if not stored["facts"]["adapted"]:
+        if not stored or not stored["facts"]["adapted"]:
             return None
         kept_out = pa.array(stored["kept_out"], pa.string())
         return pc.is_in(sources, value_set=kept_out).to_numpy(zero_copy_only=False)

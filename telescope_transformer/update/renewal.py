@@ -82,7 +82,7 @@ def _calibration(
 
 
 def core_records(settings: AnalysisSettings) -> int:
-    """Fewest records of the windows that form the clusters. All full windows do."""
+    """Fewest records of the windows that form the clusters; at most those of a full window."""
     return min(max(settings.core_records, settings.min_records), settings.window)
 
 
