@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from telescope_transformer.errors import CheckpointError, InputError
 from telescope_transformer.files import file_digest, replacing, write_text
-from telescope_transformer.hub import SHIPPED_CHECKPOINT, checkpoint_folder, load_pretrained
+from telescope_transformer.hub import SHIPPED_CHECKPOINT, checkpoint_folder, load_pretrained, weight_files
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.preparation import read_manifest
 from telescope_transformer.preparation.reader import files_of
@@ -39,7 +39,6 @@ SHORTEST_SHARE = 0.9
 CHUNK_WINDOWS = 65_536
 BF16_IN_SOFTWARE = "this processor has no instructions for bfloat16 and is faster in float32, which is used instead"
 FP16_IN_SOFTWARE = "processors are faster in float32 than in float16; float32 is used instead"
-EMBEDDING_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 # Names of the instructions in `torch.cpu.get_capabilities`, on x86 and on ARM.
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
@@ -148,7 +147,7 @@ def checkpoint_digest(model: str | Path | None) -> str:
         CheckpointError, HubError: if there is no such checkpoint.
     """
     folder = checkpoint_folder(model)
-    return " ".join(file_digest(folder / name) for name in EMBEDDING_FILES if (folder / name).is_file())
+    return " ".join(file_digest(path) for path in [folder / "config.json", *weight_files(folder)])
 
 
 def computes_bf16(device: torch.device) -> bool:

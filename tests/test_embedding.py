@@ -199,6 +199,13 @@ def test_the_digest_of_a_checkpoint_is_that_of_its_configuration_and_weights(
     other.save_pretrained(tmp_path / "other")
     digests = [checkpoint_digest(tmp_path / name) for name in ("one", "same", "other")]
     assert digests[0] == digests[1] != digests[2]
+    changed = copy.deepcopy(model)
+    changed.save_pretrained(tmp_path / "shards", max_shard_size="200KB")
+    before = checkpoint_digest(tmp_path / "shards")
+    with torch.no_grad():
+        next(changed.parameters()).add_(1)
+    changed.save_pretrained(tmp_path / "shards", max_shard_size="200KB")
+    assert checkpoint_digest(tmp_path / "shards") != before
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path, model: TelescopeForContrastiveLearning) -> None:

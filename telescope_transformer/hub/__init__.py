@@ -6,6 +6,7 @@ from telescope_transformer.hub.checkpoints import (
     check_checkpoint,
     checkpoint_folder,
     load_pretrained,
+    weight_files,
 )
 from telescope_transformer.hub.retries import redact, with_retries
 from telescope_transformer.hub.transfers import download, push_folder
@@ -19,5 +20,6 @@ __all__ = [
     "load_pretrained",
     "push_folder",
     "redact",
+    "weight_files",
     "with_retries",
 ]

@@ -70,7 +70,7 @@ def model_card(
         "config": config,
         "architecture": architecture,
         "embedding_size": described.pooled_size if architecture == "TelescopeModel" else described.projection_size,
-        "parameters": count_parameters(checkpoint / "model.safetensors"),
+        "parameters": count_parameters(checkpoint),
         "measurements": measurements,
         "measured_on": measured_on,
         "cost": cost,

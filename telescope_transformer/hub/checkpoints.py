@@ -18,6 +18,8 @@ SHIPPED_CHECKPOINT = Path(__file__).parents[1] / "checkpoint"
 CHECKPOINT_PATTERNS = ["*.json", "*.safetensors", "*.py"]
 # The `model_type` of `model.TelescopeConfig`, which takes seconds to import.
 MODEL_TYPE = "telescope"
+# The weights as `save_pretrained` writes them: one file, or shards and an index that names them.
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 
 Model = TypeVar("Model")
 
@@ -57,11 +59,35 @@ def check_checkpoint(name: str | Path, *, revision: str | None = None) -> None:
         CheckpointError: as for `checkpoint_folder`, or if the weights are missing or damaged.
         HubError: if the repository cannot be downloaded.
     """
-    weights = sorted(checkpoint_folder(name, revision=revision).glob("*.safetensors"))
-    if not weights:
-        raise CheckpointError(f"{name} is not a checkpoint: it has no weights (model.safetensors)")
-    for path in weights:
+    for path in weight_files(checkpoint_folder(name, revision=revision), name):
         weight_shapes(path)
+
+
+def weight_files(folder: Path, name: str | Path | None = None) -> list[Path]:
+    """The files of a checkpoint's weights: one, or the shards that its index names.
+
+    Args:
+        folder: the local folder.
+        name: the checkpoint as the user knows it, for the message; None is the folder.
+
+    Raises:
+        CheckpointError: if there are no weights, or the index or one of its shards is missing or damaged.
+    """
+    name = folder if name is None else name
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    index = folder / WEIGHTS_INDEX
+    if not index.is_file():
+        raise CheckpointError(f"{name} is not a checkpoint: it has no weights ({WEIGHTS})")
+    try:
+        shards = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{index} is damaged: it does not say in which file each weight is") from error
+    for shard in shards:
+        # The index is untrusted: it must not name a file outside of the folder.
+        if not isinstance(shard, str) or Path(shard).name != shard or not (folder / shard).is_file():
+            raise CheckpointError(f"{index} names {shard!r}, which is not a file of {name}")
+    return [folder / shard for shard in shards]
 
 
 def weight_shapes(path: Path) -> dict[str, list[int]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from telescope_transformer.errors import CheckpointError, InputError
-from telescope_transformer.hub.checkpoints import read_configuration, weight_shapes
+from telescope_transformer.hub.checkpoints import read_configuration, weight_files, weight_shapes
 from telescope_transformer.preparation.manifest import Manifest
 from telescope_transformer.preparation.writer import window_schema
 
@@ -140,19 +140,19 @@ def read_config(checkpoint: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: if a file is missing, or the checkpoint is of another model type.
     """
-    for name in ("model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
         if not (checkpoint / name).is_file():
             raise CheckpointError(f"{checkpoint}: no {name}; a checkpoint is a folder that save_pretrained wrote")
     return read_configuration(checkpoint)
 
 
-def count_parameters(weights: Path) -> int:
-    """Number of parameters in a safetensors file, from its header.
+def count_parameters(checkpoint: Path) -> int:
+    """Number of parameters of a checkpoint, from the headers of its weights.
 
     Raises:
-        CheckpointError: if the file is damaged or shorter than its header says.
+        CheckpointError: if there are no weights, or a file is damaged or shorter than its header says.
     """
-    return sum(map(math.prod, weight_shapes(weights).values()))
+    return sum(math.prod(shape) for path in weight_files(checkpoint) for shape in weight_shapes(path).values())
 
 
 def describe_splits(manifest: Manifest) -> list[Split]:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.hub.cards import dataset_card, model_card
+from telescope_transformer.hub.checkpoints import WEIGHTS_INDEX, weight_files
 from telescope_transformer.hub.facts import read_measured_on, read_measurements, read_training
 from telescope_transformer.preparation.manifest import read_manifest, write_manifest
 
-CHECKPOINT_FILES = ("config.json", "*.safetensors", "tokenizer*.json", "calibration.json")
+BESIDE_WEIGHTS = ("config.json", WEIGHTS_INDEX, "tokenizer*.json", "calibration.json")
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,14 @@ def stage_model(checkpoint: Path, name: str, folder: Path, options: CardOptions)
         raise InputError(f"{metrics}: no such file")
     figures, measured_on = read_measurements(metrics), read_measured_on(metrics)
     card = model_card(checkpoint, name, measurements=figures, measured_on=measured_on, **options.licence_argument)
-    for pattern in CHECKPOINT_FILES:
-        for file in sorted(checkpoint.glob(pattern)):
-            _place(file, folder / file.name)
+    for file in weight_files(checkpoint) + [file for name in BESIDE_WEIGHTS for file in checkpoint.glob(name)]:
+        _place(file, folder / file.name)
     (folder / "training.json").write_text(json.dumps(read_training(checkpoint), indent=2) + "\n", encoding="utf-8")
     if metrics.is_file():
         _place(metrics, folder / "metrics.json")
     bundle_source(folder)
     card.save(folder / "README.md")
-    return Staged("model", ["*.py", "*.safetensors"])
+    return Staged("model", ["*.py", "*.safetensors", WEIGHTS_INDEX])
 
 
 def stage_dataset(dataset: Path, name: str, folder: Path, options: CardOptions) -> Staged:

@@ -171,10 +171,10 @@ def test_metrics_that_are_not_numbers_are_refused(tmp_path: Path, results: str, 
 @pytest.mark.parametrize("cut", [0, 7, 100, -1])
 def test_damaged_weights_are_not_counted(checkpoint: Path, cut: int) -> None:
     weights = checkpoint / "model.safetensors"
-    assert count_parameters(weights) == 1234
+    assert count_parameters(checkpoint) == 1234
     weights.write_bytes(weights.read_bytes()[:cut])
     with pytest.raises(CheckpointError, match=r"model\.safetensors is damaged"):
-        count_parameters(weights)
+        count_parameters(checkpoint)
 
 
 def test_a_folder_without_a_checkpoint_is_refused(checkpoint: Path) -> None:

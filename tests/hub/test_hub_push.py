@@ -17,7 +17,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from telescope_transformer import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning, TelescopeModel
 from telescope_transformer.cli.main import main
 from telescope_transformer.errors import CheckpointError, HubError, InputError
-from telescope_transformer.hub import load_pretrained
+from telescope_transformer.hub import check_checkpoint, load_pretrained
 from telescope_transformer.hub.push import push
 from telescope_transformer.preparation.manifest import MANIFEST
 
@@ -58,6 +58,33 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "training.json").write_text(json.dumps({"seed": 1, "records": 500, "start_from": str(folder)}))
     (folder / "optimizer.bin").write_bytes(b"state that nobody needs")
     return folder
+
+
+def test_a_checkpoint_in_shards_is_uploaded_without_the_weights_that_it_replaces(
+    client: HubServer, checkpoint: Path, tmp_path: Path
+) -> None:
+    push(checkpoint, "user/in-shards")
+    model = TelescopeForContrastiveLearning.from_pretrained(checkpoint)
+    model.save_pretrained(tmp_path, max_shard_size="10KB")
+    FlowTokenizer().save_pretrained(tmp_path)
+    push(tmp_path, "user/in-shards")
+    weights = {name for name in client.files("user/in-shards") if "safetensors" in name}
+    assert weights == {path.name for path in tmp_path.glob("model*")}
+    assert len(weights) > 2
+    loaded = load_pretrained(TelescopeForContrastiveLearning, "user/in-shards")
+    assert all(torch.equal(values, model.state_dict()[name]) for name, values in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "index", ["{", "7", '{"weight_map": {"a": 7}}', '{"weight_map": {"a": "../other.safetensors"}}']
+)
+def test_a_damaged_index_of_shards_is_refused(checkpoint: Path, tmp_path: Path, index: str) -> None:
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((checkpoint / name).read_bytes())
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    for use in (check_checkpoint, lambda folder: push(folder, "user/damaged")):
+        with pytest.raises(CheckpointError, match=r"model\.safetensors\.index\.json"):
+            use(tmp_path)
 
 
 def test_a_checkpoint_is_uploaded_with_its_code_and_card(client: HubServer, checkpoint: Path, tmp_path: Path) -> None:
