@@ -22,6 +22,11 @@ def variables(command: str, option: str) -> list[str]:
     return [f"TELESCOPE_{command}_{option}".upper(), f"TELESCOPE_{option}".upper()]
 
 
+def configuration_file(path: Path | None) -> Path:
+    """The file that defaults are read from: the given one, the one named by TELESCOPE_CONFIG, or telescope.toml."""
+    return path or Path(os.environ.get(VARIABLE) or FILE_NAME)
+
+
 def read_defaults(options: Mapping[str, Mapping[str, bool]], path: Path | None) -> dict[str, dict[str, Any]]:
     """Read defaults of every command from a configuration file.
 
@@ -38,11 +43,10 @@ def read_defaults(options: Mapping[str, Mapping[str, bool]], path: Path | None) 
     Raises:
         InputError: if the file is missing or wrong; the message names the file and the key or line.
     """
-    given = path or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
-    place = given or Path(FILE_NAME)
+    place = configuration_file(path)
     if not place.is_file():
-        if given:
-            raise InputError(f"{given}: no such configuration file")
+        if place != Path(FILE_NAME):
+            raise InputError(f"{place}: no such configuration file")
         return {}
     try:
         # Editors on Windows may begin a file with a byte order mark, which TOML does not allow.

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from telescope_transformer import __version__
-from telescope_transformer.cli.configuration import read_defaults
+from telescope_transformer.cli.configuration import configuration_file, read_defaults, variables
 from telescope_transformer.cli.shared import options_of, with_shared_options
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.extras import missing_extra
@@ -80,6 +81,24 @@ def telescope(
     context.default_map = read_defaults({name: options_of(run) for name, run in RUN.items()}, config)
 
 
+class Command(TyperCommand):
+    """A command that says where a wrong value is from if it is not from the command line."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            name = getattr(error.param, "name", None) or ""
+            # The enumeration belongs to click or to typer's copy of it, depending on the version of typer.
+            source = getattr(ctx.get_parameter_source(name), "name", "")
+            if source == "DEFAULT_MAP":
+                error.message += f" (in {configuration_file(ctx.find_root().params['config'])})"
+            elif source == "ENVIRONMENT":
+                given = [variable for variable in variables(str(ctx.info_name), name) if os.environ.get(variable)]
+                error.message += f" (in the variable {given[0]})"
+            raise
+
+
 def _with_options(name: str) -> Callable[..., None]:
     command: Callable[..., None] = getattr(import_module(f"telescope_transformer.cli.{name}"), name)
     return with_shared_options(command)
@@ -87,7 +106,7 @@ def _with_options(name: str) -> Callable[..., None]:
 
 RUN = {name: _with_options(name) for name in COMMANDS}
 for _name, _run in RUN.items():
-    app.command(_name)(_run)
+    app.command(_name, cls=Command)(_run)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

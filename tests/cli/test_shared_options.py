@@ -71,6 +71,18 @@ def test_a_wrong_file_is_explained(content: str, told: str, capsys: pytest.Captu
     assert re.search(told, error)
 
 
+def test_a_wrong_value_comes_with_its_origin() -> None:
+    def output(*options: str, **variables: str) -> str:
+        return " ".join(CliRunner().invoke(app, ["simulate", *options, "--output", "x"], env=variables).output.split())
+
+    assert "(in the variable TELESCOPE_SEED)" in output(TELESCOPE_SEED="two")
+    Path("telescope.toml").write_text('seed = "two"\n', encoding="utf-8")
+    assert "(in telescope.toml)" in output()
+    Path("other.toml").write_text('[simulate]\nseed = "two"\n', encoding="utf-8")
+    assert "(in other.toml)" in output(TELESCOPE_CONFIG="other.toml")
+    assert "(in" not in output("--seed", "two")
+
+
 def test_a_missing_configuration_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nowhere.toml: no such configuration file" in ended(capsys, "--config", "nowhere.toml", *SIMULATE, "x")
 
