@@ -51,6 +51,8 @@ class Calibration:
         reliability: for each bin the mean predicted and the observed probability, and the number of pairs.
         pairs: number of same-source pairs in the fit.
         unseen: whether the model was certainly not trained on the sources of the fit and of the test.
+        from_checkpoint: whether it was fitted to other records and came with the checkpoint, because the records at
+            hand have too few sources with several windows.
     """
 
     knots: Sequence[tuple[float, float]]
@@ -61,6 +63,7 @@ class Calibration:
     reliability: Sequence[dict[str, float]] = ()
     pairs: int = 0
     unseen: bool = True
+    from_checkpoint: bool = False
 
     def probability(self, cosine: np.ndarray) -> np.ndarray:
         """Probability that a pair is of one source, if half of the pairs are and the others are random."""
@@ -103,12 +106,19 @@ class Calibration:
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: not a calibration: {error}") from error
         possible = np.isfinite(numbers).all() and calibration.slope > 0 and abs(calibration.threshold) <= 1
-        if not possible or (np.diff(places) < 0).any() or values.min() < 0 or values.max() > 1:
+        falls = any((np.diff(each) < 0).any() for each in (places, values))
+        if not possible or falls or values.min() < 0 or values.max() > 1:
             raise CheckpointError(
                 f"{path}: slope {calibration.slope}, threshold {calibration.threshold} and knots from "
                 f"{calibration.knots[0]} to {calibration.knots[-1]} are not possible"
             )
         return calibration
+
+    @classmethod
+    def of_checkpoint(cls, folder: str | os.PathLike[str]) -> Self | None:
+        """The calibration in a checkpoint's folder, for records that cannot be calibrated; see `load`."""
+        found = cls.load(folder)
+        return None if found is None else replace(found, from_checkpoint=True)
 
 
 def calibrate(

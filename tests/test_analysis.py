@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import adjusted_rand_score
@@ -133,6 +134,14 @@ def test_the_kept_model_has_the_calibration_of_the_analysis(analysis, records: p
     assert found.calibration is not None
     assert kept is not None
     assert kept.to_dict() == found.calibration.to_dict() == analysis.calibration.to_dict()
+
+
+def test_few_sources_have_the_calibration_of_the_checkpoint_which_is_said(analysis, records: pa.Table) -> None:
+    few = records.filter(pc.is_in(records["src_ip"], value_set=pc.unique(records["src_ip"])[:3]))
+    found = analyze(few, SETTINGS)
+    assert found.calibration is not None
+    assert found.calibration.from_checkpoint
+    assert not analysis.calibration.from_checkpoint
 
 
 def test_the_folder_holds_what_the_analysis_holds(analysis, tmp_path) -> None:

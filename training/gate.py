@@ -18,7 +18,8 @@ from telescope_transformer.embedding import load_model
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.evaluation.actors import evaluate_actors
 from telescope_transformer.evaluation.model_arguments import ModelArgument
-from telescope_transformer.evaluation.telescopes import read_plan, windows_of
+from telescope_transformer.evaluation.plan import read_plan
+from telescope_transformer.evaluation.telescopes import windows_of
 from telescope_transformer.learning.adapt import AdaptSettings
 from telescope_transformer.learning.held_out import NAMES, SCORED, UPPER_END, HeldOut
 from telescope_transformer.progress import Say

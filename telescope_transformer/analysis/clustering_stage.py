@@ -158,7 +158,7 @@ def _calibration(
     def of_checkpoint() -> Calibration | None:
         if model == str(work / MODEL):
             return calibration_of_adapted(work, seed)
-        return Calibration.load(checkpoint_folder(model))
+        return Calibration.of_checkpoint(checkpoint_folder(model))
 
     return calibration_for(
         vectors[rows], sources.take(pa.array(rows)), of_checkpoint, seed, None if unseen is None else unseen[rows]

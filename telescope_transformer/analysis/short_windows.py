@@ -68,7 +68,7 @@ def place_short_windows(
     n_placed = int((labels[short] < new).sum())
     say(
         f"{counted(n_placed, 'window')} of fewer than {core_records} records placed in clusters; "
-        f"{counted(len(short) - n_placed, 'window')} left alone because they are too short"
+        f"{counted(len(short) - n_placed, 'window')} left alone for being too short"
     )
     return confidence
 

@@ -132,7 +132,7 @@ def _within(inputs: list[str], output: Path, settings: "EvaluationSettings", *, 
 def _across(inputs: list[str], output: Path, *, data: Path, **options: Any) -> tuple[list[Any], str, Path]:
     from telescope_transformer.evaluation.across import evaluate_across, method_names
     from telescope_transformer.evaluation.across_tables import across_tables
-    from telescope_transformer.evaluation.telescopes import read_plan
+    from telescope_transformer.evaluation.plan import read_plan
 
     if len(inputs) != 1:
         raise typer.BadParameter("--across takes one plan")

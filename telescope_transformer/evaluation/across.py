@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from telescope_transformer.calibration import fit_calibration, measured
 from telescope_transformer.embedding import embed_windows, load_model
-from telescope_transformer.errors import DatasetError
+from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.evaluation.baselines.communities import hdbscan, leiden, reduced
 from telescope_transformer.evaluation.baselines.organisation_pairs import organisation_pairs
 from telescope_transformer.evaluation.baselines.pair_classifier import pair_classifier_elsewhere
@@ -25,9 +25,11 @@ from telescope_transformer.evaluation.baselines.services import tfidf_with_timin
 from telescope_transformer.evaluation.cells import Cells, check_known
 from telescope_transformer.evaluation.clustering import correlation_clusters, sweep_clusterings
 from telescope_transformer.evaluation.measure import EvaluationSuite
+from telescope_transformer.evaluation.plan import Plan, Telescope, Variant
 from telescope_transformer.evaluation.representation import Representation
-from telescope_transformer.evaluation.telescopes import Parts, Plan, Telescope, Variant, networks, split, windows_of
+from telescope_transformer.evaluation.telescopes import Parts, fingerprint, networks, split, windows_of
 from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.files import text_digest
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.learning.arguments import arguments_of, read_recipe
 from telescope_transformer.learning.training import fastest_precision, train_on_windows
@@ -47,6 +49,8 @@ TFIDF, CLASSIFIER = "TF-IDF + timing", "pair classifier, learned elsewhere"
 CLASSIFIER_OF_BEHAVIOUR = "pair classifier without source ports and time of day"
 # Ending of the methods whose windows are blended by source before organisations are compared, as in an analysis.
 BLENDED = ", windows of a source blended"
+# Ending of the methods that are only centred on the telescope.
+CENTRED = ", centred"
 # Metrics of a cell by their name in the tables: target and name in `measure.Figures`.
 SOURCE_FIGURES = {name: (name, "auroc") for name in ("same_source", "hard", "prefix")}
 ORGANISATION_FIGURES = {
@@ -90,13 +94,22 @@ class Target:
         seen = set().union(*(networks(windows) for windows in self.elsewhere.values()))
         return split(self._windows(self.telescope), self.telescope.window, self.seed, seen)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight hexadecimal digits that change with the records of this telescope and of those to learn from."""
+        return _together([self.telescope, *self.plan.others(self.telescope)], self.data)
+
     @property
     def models(self) -> Path:
         """Folder of the models of this telescope and seed."""
-        return self.output / "models" / self.telescope.name / str(self.seed)
+        return self.output / "models" / f"{self.telescope.name}-{self.fingerprint}" / str(self.seed)
 
     def _windows(self, telescope: Telescope) -> pa.Table:
         return windows_of(telescope, self.data, self.output / "windows")
+
+
+def _together(telescopes: Sequence[Telescope], data: Path) -> str:
+    return text_digest(" ".join(fingerprint(each, data) for each in telescopes))[:8]
 
 
 def evaluate_across(
@@ -124,17 +137,21 @@ def evaluate_across(
         InputError: if a name is unknown, or a file cannot be read.
     """
     check_known(only, [telescope.name for telescope in plan.telescopes], "the plan", "telescope")
-    check_known(methods, method_names(plan), "the plan", "method")
+    names = method_names(plan)
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"two methods of the plan have the name {twice[0]!r}; give the models other names")
+    check_known(methods, names, "the plan", "method")
     cells = Cells(output, SCHEMA)
     places = [(one, seed) for one in plan.telescopes if one.name in (only or [one.name]) for seed in seeds]
-    wanted = [name for name in method_names(plan) if name in (methods or [name])]
+    wanted = [name for name in names if name in (methods or [name])]
     with progress_bar(total=len(places) * len(wanted), unit="cell", description="across telescopes") as bar:
         for telescope, seed in places:
             target = Target(plan, telescope, seed, data, output, cpu)
             for name in wanted:
                 bar.set_description(f"{telescope.name}, seed {seed}, {name}")
                 key = {"telescope": telescope.name, "seed": seed, "method": name}
-                cells.compute(key, partial(_measured, target, name), _depends(target, name))
+                cells.compute(key, partial(_measured, target, name), _depends(target, name), target.fingerprint)
                 bar.update()
     return cells.all()
 
@@ -171,8 +188,11 @@ def _measured(target: Target, method: str) -> dict[str, Any]:
     fitted = method.removesuffix(BLENDED)
     blended, ceiling = fitted != method, fitted in _ceilings(target.plan)
     if (blended or ceiling) and parts.labelled is None:
-        return {"figures": {}}
-    represent, facts = _fitted(target, fitted)
+        return {"figures": {}, "reason": "unseen sources of known organisation are too few, or all of one"}
+    try:
+        represent, facts = _fitted(target, fitted)
+    except DatasetError as error:
+        return {"figures": {}, "reason": str(error)}
     counts = {"sources": len(parts.sample.source_names), "windows": len(parts.sample)}
     # A ceiling has no vectors, and no threshold without labels.
     sample = None if ceiling else represent(parts.sample)
@@ -197,6 +217,8 @@ def _fitted(target: Target, method: str) -> tuple[Represent, dict[str, Any]]:
     if method == TFIDF:
         return partial(tfidf_with_timing, parts.train), {}
     if method in (CLASSIFIER, CLASSIFIER_OF_BEHAVIOUR):
+        if not target.elsewhere:
+            raise DatasetError("the plan has no other telescope to learn from")
         others = [WindowSet(fixed_windows(windows, target.telescope.window)) for windows in target.elsewhere.values()]
         hosts = method == CLASSIFIER
         return pair_classifier_elsewhere(others, parts.train, target.seed, hosts=hosts), {}
@@ -224,7 +246,7 @@ def _arms(variant: Variant) -> dict[str, Arm]:
     """Methods of a variant: unchanged, only centred, adapted, and trained from scratch on the telescope alone."""
     return {
         variant.name: _elsewhere,
-        f"{variant.name}, centred": partial(_adapted, from_scratch=False, steps=0),
+        f"{variant.name}{CENTRED}": partial(_adapted, from_scratch=False, steps=0),
         f"{variant.name}, adapted": partial(_adapted, from_scratch=False),
         f"{variant.name}, from scratch": partial(_adapted, from_scratch=True),
     }
@@ -239,8 +261,11 @@ def _learned_elsewhere(target: Target, variant: Variant) -> str | Path:
     """The checkpoint of a variant: the given one, or one trained on the other telescopes."""
     if variant.checkpoint is not None:
         return variant.checkpoint
+    if not target.elsewhere:
+        raise DatasetError("the plan has no other telescope to learn from")
     # Two telescopes share the model if the same other telescopes remain to learn from.
-    folder = target.output / "models" / "+".join(target.elsewhere) / str(target.seed) / variant.name
+    others = f"{'+'.join(target.elsewhere)}-{_together(target.plan.others(target.telescope), target.data)}"
+    folder = target.output / "models" / others / str(target.seed) / variant.name
     arguments = arguments_of(variant.recipe, {"seed": target.seed, "cpu": target.cpu, "tracker": "none", "mix": []})
     train_on_windows(list(target.elsewhere.values()), fastest_precision(arguments), folder)
     return folder
@@ -263,6 +288,8 @@ def _adapted(
     base = "shipped" if from_scratch else _learned_elsewhere(target, variant)
     folder = target.models / f"{variant.name}-{'scratch' if from_scratch else 'adapted'}"
     adaptation = adapt(target.parts.learning, base, settings, folder=folder, calibrated=False)
+    if from_scratch and not adaptation.adapted:
+        raise DatasetError(adaptation.facts["reason"])
     return (adaptation.model, WindowEncoder(adaptation.model.config.fields)), adaptation.facts
 
 

@@ -1,11 +1,11 @@
 """Markdown tables of an evaluation across telescopes, from its cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from telescope_transformer.evaluation.across import value_of
+from telescope_transformer.evaluation.across import CENTRED, value_of
 from telescope_transformer.evaluation.cells import spread
 from telescope_transformer.evaluation.tables import lines, short
 
@@ -43,17 +43,49 @@ def across_tables(cells: Sequence[Mapping[str, Any]], methods: Sequence[str], te
     for telescope in telescopes:
         own = [cell for cell in cells if cell["telescope"] == telescope]
         # Methods that need labels have no counts where there are none.
-        counted = [cell for cell in own if "counts" in cell]
-        skipped = next((cell["skipped"] for cell in own if cell.get("skipped")), None)
-        if skipped:
-            text.append(f"## {telescope}\n\nNot measured: {skipped}.\n")
-        elif counted:
-            counts = counted[0]["counts"]
-            labelled = f", {counts['labelled_sources']} of known organisation" if "labelled_sources" in counts else ""
-            seeds = ", ".join(map(str, sorted({cell["seed"] for cell in own})))
-            summary = f"{counts['sources']} unseen sources{labelled}; seeds {seeds}."
-            text.append(f"## {telescope}\n\n{summary}\n\n{lines(_table(own, methods))}\n")
+        counts = [cell["counts"] for cell in own if "counts" in cell]
+        notes = _notes(own)
+        if counts:
+            seeds = _seeds(sorted({cell["seed"] for cell in own if "counts" in cell}))
+            sources = f"{_range(counts, 'sources')} unseen sources"
+            labelled = _range(counts, "labelled_sources")
+            known = f", {labelled} of known organisation" if labelled else ""
+            summary = f"{sources}{known}; {seeds}."
+            notes = f"{summary}\n\n{lines(_table(own, methods))}\n{notes}"
+        if notes:
+            text.append(f"## {telescope}\n\n{notes.lstrip()}")
     return "\n".join(text)
+
+
+def _range(counts: Sequence[Mapping[str, int]], name: str) -> str:
+    """A number that may differ between seeds, such as `20 to 23`; empty if no cell has it."""
+    numbers = [each[name] for each in counts if name in each]
+    if not numbers:
+        return ""
+    return str(min(numbers)) if min(numbers) == max(numbers) else f"{min(numbers)} to {max(numbers)}"
+
+
+def _notes(cells: Sequence[Mapping[str, Any]]) -> str:
+    """Paragraphs that say which seeds and methods were not measured, and which models were not adapted, and why."""
+    skipped: dict[str, dict[int, None]] = {}
+    notes: dict[str, None] = {}
+    for cell in sorted(cells, key=lambda cell: cell["seed"]):
+        facts = cell.get("facts") or {}
+        if cell.get("skipped"):
+            skipped.setdefault(cell["skipped"], {})[cell["seed"]] = None
+        elif cell.get("reason"):
+            notes[f"{cell['method']}, not measured: {cell['reason']}."] = None
+        elif facts.get("reason") and not cell["method"].endswith(CENTRED):
+            notes[f"{cell['method']}, only centred: {facts['reason']}."] = None
+    for reason, seeds in skipped.items():
+        notes[f"Not measured with {_seeds(seeds)}: {reason}."] = None
+    return "".join(f"\n{note}\n" for note in notes)
+
+
+def _seeds(seeds: Iterable[int]) -> str:
+    """Seeds in words: "seed 0", "seeds 0, 1"."""
+    names = [str(seed) for seed in seeds]
+    return f"seed{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _table(cells: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> list[list[str]]:
@@ -84,7 +116,8 @@ def _summary(cells: Sequence[Mapping[str, Any]], methods: Sequence[str]) -> list
         for heading in SUMMARY:
             by_telescope = _means(cells, method, COLUMNS[heading])
             row.append(f"{short(float(np.mean(by_telescope)))} ({len(by_telescope)})" if by_telescope else "")
-        rows.append(row)
+        if any(row[1:]):
+            rows.append(row)
     rows[0] = ["method", *(f"{heading} (telescopes)" for heading in SUMMARY)]
     return rows
 

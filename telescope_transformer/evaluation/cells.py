@@ -29,7 +29,11 @@ class Cells:
     schema: str
 
     def compute(
-        self, key: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]], depends: Mapping[str, Any]
+        self,
+        key: Mapping[str, Any],
+        measure: Callable[[], Mapping[str, Any]],
+        depends: Mapping[str, Any],
+        data: str | None = None,
     ) -> dict[str, Any]:
         """Read the cell of a key from its file, or compute it if there is none or its dependencies changed.
 
@@ -37,15 +41,18 @@ class Cells:
             key: plain values that name the cell.
             measure: computes the content of the cell.
             depends: what the cell depends on besides its key, such as settings; values are compared as text.
+            data: fingerprint of the records that are measured. Cells of earlier versions have none and are kept.
         """
         path = self._path(key)
         found = read_cell(path) if path.is_file() else {}
         settings = text_digest(json.dumps(depends, sort_keys=True, default=str))
-        if found.get("schema") == self.schema and found.get("settings") == settings:
+        same = found.get("settings") == settings and found.get("data", data) == data
+        if found.get("schema") == self.schema and same:
             return found
         begun = time.process_time()
         content = dict(measure())
-        cell = {"schema": self.schema, "settings": settings, **key, **plain(content)}
+        made_of = {"settings": settings} if data is None else {"settings": settings, "data": data}
+        cell = {"schema": self.schema, **made_of, **key, **plain(content)}
         cell["processor_seconds"] = round(time.process_time() - begun, 1)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(cell, indent=1, allow_nan=False) + "\n")

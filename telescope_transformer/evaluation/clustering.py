@@ -65,9 +65,9 @@ class Clustered:
 
 
 def truths(windows: WindowSet) -> dict[str, Truth]:
-    """The true partitions: `organisations` of the labelled windows, if there are any, and `sources` of all windows."""
+    """The true partitions: `organisations` of the labelled windows, if there are two, and `sources` of all windows."""
     found = {}
-    if windows.labels is not None:
+    if windows.labels is not None and len(set(windows.labels) - {""}) > 1:
         rows = np.flatnonzero(windows.labels != "")
         found["organisations"] = Truth(
             rows, np.unique(windows.labels[rows], return_inverse=True)[1], windows.sources[rows]

@@ -1,27 +1,28 @@
-"""Telescopes of an evaluation across telescopes: the plan in YAML, their windows, and the split by networks."""
+"""Telescopes of an evaluation across telescopes: their windows, and the split by networks."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 from numpy.typing import NDArray
 
 from telescope_transformer.errors import DatasetError, InputError
 from telescope_transformer.evaluation.inputs import distinct_records
+from telescope_transformer.evaluation.plan import LabelFile, Telescope
 from telescope_transformer.evaluation.protocol import MAX_WINDOWS, recurring
 from telescope_transformer.evaluation.windows import WindowSet, labelled_windows
-from telescope_transformer.files import replacing
+from telescope_transformer.files import file_digest, replacing, text_digest
 from telescope_transformer.labels import PrefixLabels, table_entries
 from telescope_transformer.records import read_records
 from telescope_transformer.records.addresses import network_of
+from telescope_transformer.records.files import find_inputs
 from telescope_transformer.splits import split_of_source
 from telescope_transformer.windows import WINDOW, cut_windows, fixed_windows
+from telescope_transformer.words import counted
 
 # Most sources of the validation set and of each test set. Two thousand windows have two million pairs.
 MOST_SOURCES = 500
@@ -29,129 +30,24 @@ MOST_SOURCES = 500
 FEWEST_SOURCES = 20
 
 
-@dataclass(frozen=True)
-class LabelFile:
-    """Organisations of ranges of addresses, from a Parquet file with the columns first, last, name and list.
-
-    Args:
-        file: path relative to the data folder.
-        lists: values of `list` to use; for each address, the first list that contains it is used.
-    """
-
-    file: str
-    lists: Sequence[str]
-
-    def __post_init__(self) -> None:
-        _check_texts("labels", "lists", self.lists)
-
-
-@dataclass(frozen=True)
-class Telescope:
-    """A set of sensors and a period.
-
-    Args:
-        name: name in tables.
-        inputs: flow-record files, relative to the data folder.
-        learn: whether models are trained on it when another telescope is evaluated.
-        without: telescopes that models are not trained on when this one is evaluated, because they share its sources.
-        columns: record field to column.
-        distinct: drop records that equal another in every field.
-        most_records: most records per source, so that one flood does not outweigh all others; None is no limit.
-        window: records in the windows that are compared.
-        labels: organisations of its sources; None uses the labels of the records, if there are any.
-    """
-
-    name: str
-    inputs: Sequence[str]
-    learn: bool = True
-    without: Sequence[str] = ()
-    columns: Mapping[str, str] | None = None
-    distinct: bool = False
-    most_records: int | None = None
-    window: int = 8
-    labels: LabelFile | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("inputs", "without"):
-            _check_texts(f"telescope {self.name}", name, getattr(self, name))
-        for name in ("window", "most_records"):
-            value = getattr(self, name)
-            if not (type(value) is int and value > 0) and not (name == "most_records" and value is None):
-                raise InputError(f"telescope {self.name}: {name} must be a number of records, not {value!r}")
-
-
-def _check_texts(owner: str, name: str, value: Any) -> None:
-    """Raise InputError unless the value is a list of texts. A single text would be taken for a list of its letters."""
-    if isinstance(value, str) or not all(isinstance(each, str) for each in value):
-        raise InputError(f"{owner}: {name} must be a list of texts, not {value!r}")
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A model to compare: trained on other telescopes, then adapted.
-
-    Args:
-        name: name in tables.
-        adapt: recipe of adaptation.
-        recipe: recipe of training on the other telescopes.
-        checkpoint: an existing model to use instead of training one.
-    """
-
-    name: str
-    adapt: str = "adapt"
-    recipe: str | None = None
-    checkpoint: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.recipe is None) == (self.checkpoint is None):
-            raise InputError(f"model {self.name} needs either a recipe or a checkpoint")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to evaluate.
-
-    Args:
-        telescopes: telescopes in the order of the tables.
-        variants: models to compare.
-    """
-
-    telescopes: Sequence[Telescope]
-    variants: Sequence[Variant]
-
-    def others(self, telescope: Telescope) -> list[Telescope]:
-        """Telescopes that models are trained on when this one is evaluated."""
-        left_out = {telescope.name, *telescope.without}
-        return [other for other in self.telescopes if other.learn and other.name not in left_out]
-
-
-def read_plan(path: str | Path) -> Plan:
-    """Read a plan: a YAML file with `telescopes` and `models`, each a mapping of names to options.
+def fingerprint(telescope: Telescope, data: Path) -> str:
+    """Eight hexadecimal digits that change with a telescope's files, and with the options of its windows.
 
     Raises:
-        InputError: if it cannot be read, or an option is unknown or missing.
+        InputError: if a file cannot be read.
     """
+    options = asdict(telescope)
+    # These choose what is compared, and do not change the windows.
+    for name in ("learn", "without", "window"):
+        del options[name]
+    files = [file.path for file in find_inputs([data / name for name in telescope.inputs])]
+    if telescope.labels is not None:
+        files.append(data / telescope.labels.file)
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict) or set(content) != {"telescopes", "models"}:
-        raise InputError(f"{path}: a plan has `telescopes` and `models`, and nothing else")
-    for kind, entries in content.items():
-        wrong = [kind] if not isinstance(entries, dict) else [n for n in entries if not isinstance(entries[n], dict)]
-        if wrong:
-            raise InputError(f"{path}: {wrong[0]} must be a mapping of names to values")
-    try:
-        telescopes = [_telescope(name, dict(options)) for name, options in content["telescopes"].items()]
-        variants = [Variant(name, **options) for name, options in content["models"].items()]
-    except (TypeError, ValueError, InputError) as error:
-        raise InputError(f"{path}: {error}") from error
-    return Plan(telescopes, variants)
-
-
-def _telescope(name: str, options: dict[str, Any]) -> Telescope:
-    labels = options.pop("labels", None)
-    return Telescope(name, labels=LabelFile(**labels) if labels else None, **options)
+        content = [file_digest(path) for path in files]
+    except OSError as error:
+        raise InputError(f"{error.filename}: {error.strerror or error}") from error
+    return text_digest(json.dumps([options, content], sort_keys=True))[:8]
 
 
 def windows_of(telescope: Telescope, data: Path, cache: Path) -> pa.Table:
@@ -164,7 +60,7 @@ def windows_of(telescope: Telescope, data: Path, cache: Path) -> pa.Table:
     Raises:
         InputError: if a file cannot be read.
     """
-    path = cache / f"{telescope.name}.parquet"
+    path = cache / f"{telescope.name}-{fingerprint(telescope, data)}.parquet"
     if path.is_file():
         return pq.read_table(path)
     paths = [data / name for name in telescope.inputs]
@@ -196,11 +92,20 @@ def _with_labels(windows: pa.Table, labels: LabelFile, data: Path) -> pa.Table:
     The dates of the lists are ignored, because the plan names lists that fit the telescope.
     """
     path = data / labels.file
-    ranges = pq.read_table(path)
+    try:
+        ranges = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: not a Parquet file of labels: {error}") from error
+    if "list" not in ranges.column_names:
+        raise InputError(f"{path}: the table of labels has no column list")
     names = pc.unique(windows["source"])
     found = pa.nulls(len(names), pa.string())
     for part in labels.lists:
-        entries = table_entries(path, ranges.filter(pc.equal(ranges["list"], part)))
+        of_list = ranges.filter(pc.equal(ranges["list"], part))
+        if not of_list.num_rows:
+            known = ", ".join(sorted(pc.unique(ranges["list"]).drop_null().to_pylist()))
+            raise InputError(f"{path}: there is no list {part!r}; it has {known}")
+        entries = table_entries(path, of_list)
         of_part = PrefixLabels.from_entries(entry._replace(period=None) for entry in entries)
         found = pc.coalesce(found, of_part.label(names))
     column = found.take(pc.index_in(windows["source"], names))
@@ -223,7 +128,7 @@ class Parts:
         train: the same records as windows of one length, to count frequencies.
         validation: windows to calibrate on.
         sample: a sample of the unseen sources.
-        labelled: unseen sources with a known organisation; None if there are too few.
+        labelled: unseen sources with a known organisation; None if there are too few, or all are of one organisation.
     """
 
     learning: pa.Table
@@ -256,13 +161,19 @@ def split(windows: pa.Table, length: int, seed: int, seen: set[str]) -> Parts:
     learning, unseen = of("train"), recurring(fixed_windows(of("test"), length))[0]
     train, validation = (recurring(fixed_windows(of(part), length))[0] for part in ("train", "validation"))
     labelled = labelled_windows(unseen)
-    sizes = {"learned": train, "validation": validation, "unseen": unseen}
+    sizes = {"to learn from": train, "to calibrate on": validation, "unseen": unseen}
     counts = {name: len(pc.unique(part["source"])) for name, part in sizes.items()}
     if min(counts.values()) < FEWEST_SOURCES:
         summary = ", ".join(f"{number} {name}" for name, number in counts.items())
-        raise DatasetError(f"sources with two windows of {length} records: {summary}; each needs {FEWEST_SOURCES}")
+        left_out = sum(side[name] != "train" and name not in fresh for name in names)
+        why = f"; {counted(left_out, 'other source')} left out, since other telescopes have their networks"
+        raise DatasetError(
+            f"sources with two windows of {length} records: {summary}; each part needs {FEWEST_SOURCES}"
+            f"{why if left_out else ''}"
+        )
     drawn = {name: _drawn(part, seed) for name, part in (("validation", validation), ("sample", unseen))}
-    known = WindowSet(_drawn(labelled, seed)) if len(pc.unique(labelled["source"])) >= FEWEST_SOURCES else None
+    enough = len(pc.unique(labelled["source"])) >= FEWEST_SOURCES and len(pc.unique(labelled["label"])) > 1
+    known = WindowSet(_drawn(labelled, seed)) if enough else None
     return Parts(learning, WindowSet(train), WindowSet(drawn["validation"]), WindowSet(drawn["sample"]), known)
 
 

@@ -24,6 +24,9 @@ from telescope_transformer.preparation.writer import ShardFile
 from telescope_transformer.records.addresses import network_of
 
 DONE = "store.json"
+# Our choice: a network with more than this share of the sources, and with more than this number, says nothing about
+# actors. Without the number, a network of one scanner would be large among few sources.
+MOST_IN_NETWORK, FEWEST_IN_LARGE = 0.25, 20
 
 
 @dataclass(frozen=True)
@@ -192,5 +195,13 @@ def _encode(
 
 
 def networks_of(sources: pa.Array) -> np.ndarray:
-    """The number of each source's network (S,); see `addresses.network_of`."""
-    return pa.array(map(network_of, sources.to_pylist())).dictionary_encode().indices.to_numpy().astype(np.int64)
+    """The number of each source's network (S,); see `addresses.network_of`.
+
+    Sources of one network often have one actor. That is not so if a large part of all sources is in one network, as
+    with addresses that were anonymised. Each source of such a network counts as a network of its own.
+    """
+    networks = pa.array(map(network_of, sources.to_pylist())).dictionary_encode().indices.to_numpy().astype(np.int64)
+    sizes = np.bincount(networks)
+    too_large = (sizes > max(MOST_IN_NETWORK * len(networks), FEWEST_IN_LARGE))[networks]
+    networks[too_large] = len(sizes) + np.arange(int(too_large.sum()))
+    return np.unique(networks, return_inverse=True)[1]

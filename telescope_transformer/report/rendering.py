@@ -21,7 +21,7 @@ from telescope_transformer.report.compare import Comparison
 from telescope_transformer.report.counting import codes_of, pair_counts
 from telescope_transformer.report.news import KINDS
 from telescope_transformer.report.page_data import ReportData, page_data
-from telescope_transformer.report.reliability import reliability_picture
+from telescope_transformer.report.reliability import reliability_picture, similarity_texts
 from telescope_transformer.words import counted, percent
 
 # The scripts are joined in this order, and each uses only those before it.
@@ -87,7 +87,7 @@ def render_report(data: ReportData, *, live: bool = False, others: Sequence[tupl
         certificate=certificate_text(data.solution),
         rejects=_reject_summary(data.rejects),
         adaptation=adaptation_text(data.adaptation),
-        calibration=data.calibration,
+        similarities=similarity_texts(data.solution, data.calibration),
         reliability=reliability_picture(data.calibration) if data.calibration else None,
         levels=data.solution.get("granularity"),
     )

@@ -95,7 +95,11 @@ def _where_sources_are(several: Sequence[Mapping[str, Any]], sources: pa.Table) 
     numbers = pa.array([profile["cluster"] for profile in several], sources["cluster"].type)
     n_grouped = pc.sum(pc.is_in(sources["cluster"], numbers)).as_py() or 0
     n_alone = sources.num_rows - n_unplaced - n_grouped
-    parts = [f"{n_grouped:,} of them {'forms' if n_grouped == 1 else 'form'} {counted(len(several), 'cluster')}"]
+    if sources.num_rows == 1 and not n_unplaced:
+        return "Its windows form one cluster." if n_grouped else "There is no other source to compare it with."
+    forms = "forms" if n_grouped == 1 else "form"
+    who = "All of them" if n_grouped == sources.num_rows else f"{n_grouped:,} of them"
+    parts = [f"{who} {forms} {counted(len(several), 'cluster')}"]
     if not several:
         parts = ["None of them is in a cluster"]
     if n_alone:
@@ -127,6 +131,7 @@ def _against_before(days: Days, period: Period) -> str:
 def _rate(number: float, thing: str = "") -> str:
     """A number per day with its unit. Below ten it has a decimal, so that a small number does not become 0."""
     text = f"{number:,.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
+    text = text if number >= 0.05 or not number else "less than 0.1"
     return f"{text} {thing}{'' if text == '1' else 's'}" if thing else text
 
 

@@ -63,6 +63,8 @@ CALIBRATION = {
     "expected_calibration_error": OrNull("number"),
     "reliability?": [BIN],
     "unseen?": "flag",
+    "agreement?": [{}],
+    "from_checkpoint?": "flag",
 }
 ADAPTATION = {
     **{f"{name}?": "count" for name in ("sources", "kept_out")},

@@ -78,7 +78,7 @@ class StateModel:
         if self._given is not None:
             return None
         if not self.is_own:
-            return Calibration.load(checkpoint_folder(self._settings.model))
+            return Calibration.of_checkpoint(checkpoint_folder(self._settings.model))
         with self._own_folder() as folder:
             return Calibration.load(folder)
 

@@ -9,23 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from telescope_transformer.errors import DatasetError, InputError
-from telescope_transformer.evaluation.across import BLENDED, TFIDF, evaluate_across, method_names
+from telescope_transformer.evaluation.across import BLENDED, CLASSIFIER, TFIDF, evaluate_across, method_names
 from telescope_transformer.evaluation.across_tables import across_tables
 from telescope_transformer.evaluation.baselines import organisation_pairs
 from telescope_transformer.evaluation.baselines.communities import hdbscan, leiden, reduced
 from telescope_transformer.evaluation.baselines.pair_classifier import pair_classifier_elsewhere
 from telescope_transformer.evaluation.baselines.pair_features import PairFeatures
 from telescope_transformer.evaluation.cells import Cells, spread
+from telescope_transformer.evaluation.plan import LabelFile, Plan, Telescope, Variant, read_plan
 from telescope_transformer.evaluation.representation import Representation
-from telescope_transformer.evaluation.telescopes import (
-    LabelFile,
-    Plan,
-    Telescope,
-    networks,
-    read_plan,
-    split,
-    windows_of,
-)
+from telescope_transformer.evaluation.telescopes import fingerprint, networks, split, windows_of
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.records.addresses import network_of
 from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
@@ -118,7 +111,7 @@ def test_unseen_sources_share_no_network_with_what_was_learned_from() -> None:
         assert not unseen & some
     assert parts.labelled is not None
     assert (parts.labelled.labels != "").all()
-    with pytest.raises(DatasetError, match="each needs 20"):
+    with pytest.raises(DatasetError, match=r"each part needs 20; .* other telescopes have their networks"):
         split(windows, 4, seed=0, seen=networks(windows))
 
 
@@ -195,6 +188,17 @@ def test_communities_find_separated_groups(rng: np.random.Generator) -> None:
         ("{telescopes: [t], models: {}}", "plan.yaml: telescopes must be a mapping"),
         ("{telescopes: {t: {inputs: /flows.csv}}, models: {}}", "plan.yaml: telescope t: inputs must be a list"),
         ("{telescopes: {t: {inputs: [x], window: eight}}, models: {}}", "window must be a number of records"),
+        ("{telescopes: {t: {inputs: [x], windows: 8}}, models: {}}", "telescope t: there is no option 'windows'"),
+        ("{telescopes: {t: {window: 8}}, models: {}}", "telescope t: inputs is missing"),
+        ("{telescopes: {t: {inputs: []}}, models: {}}", "telescope t: inputs names no file"),
+        ("{telescopes: {t: {inputs: [x], learn: 'no'}}, models: {}}", "learn must be true or false, not 'no'"),
+        ("{telescopes: {t: {inputs: [x], without: [u]}}, models: {}}", "without names 'u'; the plan has t"),
+        ("{telescopes: {t: {inputs: [x]}, t: {inputs: [y]}}, models: {}}", "t occurs twice"),
+        ("{telescopes: {2024: {inputs: [x]}}, models: {}}", "telescope 2024: a name must be a text"),
+        ("{telescopes: {../t: {inputs: [x]}}, models: {}}", "telescope ../t: a name must be a text without /"),
+        ("{telescopes: {t: {inputs: [x], labels: {file: l, list: [a]}}}, models: {}}", "labels: there is no option"),
+        ("{telescopes: {}, models: {}}", "a plan needs at least one telescope"),
+        ("{telescopes: {t: {inputs: [x]}}, models: {m: {checkpoint: 1}}}", "model m: checkpoint must be a text"),
         ("{telescopes: {t: {inputs: [x], labels: {file: l, lists: one}}}, models: {}}", "lists must be a list"),
         ("{", "cannot be read as YAML"),
     ],
@@ -210,6 +214,69 @@ def test_unknown_names_are_refused(data: Path, plan: Plan, tmp_path: Path) -> No
         evaluate_across(plan, data, tmp_path, only=["c"])
     with pytest.raises(InputError, match="no method 'magic'"):
         evaluate_across(plan, data, tmp_path, methods=["magic"])
+
+
+def test_two_methods_cannot_have_one_name(data: Path, tmp_path: Path) -> None:
+    plan = Plan([Telescope("a", ["a.parquet"])], [Variant(TFIDF, checkpoint="shipped")])
+    with pytest.raises(InputError, match="two methods of the plan have the name"):
+        evaluate_across(plan, data, tmp_path)
+
+
+def test_windows_and_cells_of_other_records_are_not_used_again(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "flows.parquet").write_bytes((data / "a.parquet").read_bytes())
+    telescope = Telescope("t", ["flows.parquet"], window=4)
+    whole = windows_of(telescope, tmp_path, tmp_path / "cache").num_rows
+    distinct = Telescope("t", ["flows.parquet"], window=4, distinct=True)
+    assert fingerprint(distinct, tmp_path) != fingerprint(telescope, tmp_path)
+    # The length of the compared windows does not change the windows that are read.
+    assert fingerprint(Telescope("t", ["flows.parquet"]), tmp_path) == fingerprint(telescope, tmp_path)
+    first = evaluate_across(Plan([telescope], []), tmp_path, tmp_path / "out", seeds=[0], methods=[TFIDF])
+    (tmp_path / "flows.parquet").write_bytes((data / "b.parquet").read_bytes())
+    assert windows_of(telescope, tmp_path, tmp_path / "cache").num_rows != whole
+    second = evaluate_across(Plan([telescope], []), tmp_path, tmp_path / "out", seeds=[0], methods=[TFIDF])
+    assert len(second) == 1
+    assert second[0]["figures"] != first[0]["figures"]
+
+
+def test_what_cannot_be_measured_does_not_stop_the_rest(data: Path, plan: Plan, tmp_path: Path) -> None:
+    alone = Plan(plan.telescopes[:1], plan.variants)
+    methods = [TFIDF, CLASSIFIER, "small"]
+    cells = evaluate_across(alone, data, tmp_path, seeds=[0], methods=methods, cpu=True)
+    text = across_tables(cells, method_names(alone), ["a"])
+    assert f"| {TFIDF} |" in text
+    assert "small, not measured: the plan has no other telescope to learn from." in text
+    assert f"{CLASSIFIER}, not measured: the plan has no other telescope to learn from." in text
+
+
+def test_a_telescope_is_shown_with_the_seeds_that_could_be_measured() -> None:
+    figures = {"same_source": {"value": 0.9, "low": 0.8, "high": 0.95}}
+    cell = {"telescope": "t", "method": TFIDF, "figures": figures}
+    cells = [cell | {"seed": 0, "counts": {"sources": 20}}, cell | {"seed": 2, "counts": {"sources": 23}}]
+    cells.append({"telescope": "t", "method": TFIDF, "seed": 1, "figures": {}, "skipped": "too few"})
+    facts = {"adapted": False, "reason": "3 sources have 8 records or more; 40 are needed"}
+    cells.append(cell | {"method": "m, adapted", "seed": 0, "counts": {"sources": 20}, "facts": facts})
+    text = across_tables(cells, [TFIDF, "m, adapted"], ["t"])
+    assert "20 to 23 unseen sources; seeds 0, 2." in text
+    assert "Not measured with seed 1: too few." in text
+    assert "m, adapted, only centred: 3 sources have 8 records or more; 40 are needed." in text
+
+
+def test_a_model_from_scratch_is_not_replaced_by_the_shipped_one(data: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.replace("min_records: 4\nmax_records: 8", "min_records: 64\nmax_records: 64"))
+    plan = Plan([Telescope("a", ["a.parquet"], window=4)], [Variant("m", str(recipe), checkpoint="shipped")])
+    cells = evaluate_across(plan, data, tmp_path, seeds=[0], methods=["m, from scratch"], cpu=True)
+    assert cells[0]["figures"] == {}
+    assert "have 128 records or more; 40 are needed" in cells[0]["reason"]
+
+
+def test_labels_of_unknown_lists_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"first": [1], "last": [2], "name": ["x"], "list": ["new"]}), tmp_path / "lists.parquet")
+    (tmp_path / "flows.csv").write_text("timestamp,src_ip,dst_port,protocol\n1700000000,192.0.2.1,23,6\n")
+    for file, lists, told in (("lists.parquet", ["newer"], "no list 'newer'; it has new"), ("none", ["new"], "none")):
+        telescope = Telescope("t", ["flows.csv"], labels=LabelFile(file, lists))
+        with pytest.raises(InputError, match=told):
+            windows_of(telescope, tmp_path, tmp_path / "cache")
 
 
 def test_cells_of_other_settings_are_computed_again(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.learning.data import MixedBatches, PairBatches, columns_of
+from telescope_transformer.learning.held_out import keep_out
 from telescope_transformer.learning.sampling import PairOptions, PairSampler
 from telescope_transformer.learning.store import RecordStore, build_store, networks_of, open_store
 from telescope_transformer.model import FlowTokenizer
@@ -107,3 +108,18 @@ def test_each_mixed_batch_is_of_one_dataset(store: RecordStore) -> None:
 def test_networks() -> None:
     sources = pa.array(["192.0.2.1", "192.0.2.200", "198.51.100.1", "2001:db8::1", "2001:db8:0:9::", "sensor"])
     assert networks_of(sources).tolist() == [0, 0, 1, 2, 2, 3]
+    assert networks_of(sources[:0]).tolist() == []
+
+
+def test_a_network_with_much_of_the_telescope_makes_no_siblings() -> None:
+    """Addresses that were anonymised into one network: without this, training would have no negatives."""
+    anonymised = [f"10.0.0.{host}" for host in range(40)]
+    others = [f"192.0.{network // 2}.{network}" for network in range(60)]
+    networks = networks_of(pa.array([*others[:30], *anonymised, *others[30:]]))
+    assert len(set(networks[30:70].tolist())) == 40
+    assert not set(networks[30:70]) & {*networks[:30], *networks[70:]}
+    assert len(set(networks.tolist())) == 70
+    kept = keep_out(pa.array(anonymised), 0.1, seed=0)
+    assert kept.sum() == 4
+    # A network of one scanner is not large, although it has more than a quarter of few sources.
+    assert networks_of(pa.array([*anonymised[:20], *others[:20]])).max() == 10

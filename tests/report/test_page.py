@@ -6,6 +6,7 @@ import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -159,11 +160,23 @@ def test_sources_of_too_few_records_are_in_no_cluster_and_are_not_said_to_behave
     assert data.every_source()["cluster"].null_count == 3
 
 
-@pytest.mark.parametrize(("threshold", "words"), [(0.5, "chosen without labels"), (0.7, "would be 0.500")])
-def test_a_threshold_that_was_set_by_hand_is_not_said_to_be_learned(
-    report_data: ReportData, threshold: float, words: str
+@pytest.mark.parametrize(
+    ("threshold", "more", "words"),
+    [
+        (0.5, {}, "chosen without labels"),
+        (0.7, {}, "set by hand; learned without labels it would be 0.500."),
+        (0.5, {"agreement": []}, "0.500, the default, because fewer than 50 sources have two windows"),
+        (0.7, {"agreement": []}, "set by hand."),
+        (0.5, {"from_checkpoint": True}, "which comes with the checkpoint"),
+        (0.5, None, "the default, because fewer than 50"),
+        (0.7, None, "set by hand."),
+    ],
+)
+def test_the_report_says_where_the_threshold_comes_from(
+    report_data: ReportData, threshold: float, more: dict[str, Any] | None, words: str
 ) -> None:
-    calibration = {"threshold": 0.5, "expected_calibration_error": None, "reliability": []}
+    found = {"threshold": 0.5, "agreement": [{"threshold": 0.5, "agreement": 0.9}], "expected_calibration_error": None}
+    calibration = None if more is None else found | more
     solution = {**report_data.solution, "threshold": threshold}
     assert words in render_report(replace(report_data, solution=solution, calibration=calibration))
 
@@ -178,6 +191,11 @@ def test_the_report_says_what_probabilities_are_of_and_how_they_were_tested(repo
     without = render_report(replace(report_data, calibration=None))
     assert "it is not known how likely two windows" in without
     assert "by hand" not in without
+    untested = render_report(replace(report_data, calibration=calibration | {"expected_calibration_error": None}))
+    assert "It was not tested, because too few sources have two windows." in untested
+    elsewhere = render_report(replace(report_data, calibration=calibration | {"from_checkpoint": True}))
+    assert "tested on sources" not in elsewhere
+    assert "On these records the error may be larger." in elsewhere
 
 
 def test_windows_that_behave_alike_lie_together_on_the_map(
