@@ -31,15 +31,17 @@ def embedding_matrix(table: pa.Table) -> np.ndarray:
     if "embedding" not in table.column_names:
         raise InputError(f"the table has no column `embedding`, only {', '.join(table.column_names) or 'none'}")
     kind = table.schema.field("embedding").type
-    if not (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not lists or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
         raise InputError(f"column `embedding` must be a list of float, found {kind}")
     values = table["embedding"].combine_chunks()
     lengths = set(pc.unique(pc.list_value_length(values)).to_pylist())
     if len(lengths) > 1 or None in lengths:
         raise InputError(f"rows of column `embedding` are missing or differ in length: {lengths}")
-    flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):
+        flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
     if not np.isfinite(flat).all():
-        raise InputError("column `embedding` holds a missing or infinite value")
+        raise InputError("column `embedding` holds a missing or infinite value, or one that is too large for float32")
     return flat.reshape(table.num_rows, max(lengths, default=0))
 
 

@@ -264,7 +264,7 @@ def cluster(
     assign = assign or by_blocks(vectors)
     labels = np.full(len(vectors), -1, dtype=np.int64)
     first, rest = core[:MOST_SOLVED], core[MOST_SOLVED:]
-    solved, proved, graph_says = _solve(vectors[first], threshold, settings, say)
+    solved, proved, graph_says = _solve(vectors[first], threshold, scale, settings, say)
     labels[first] = solved
     n_assigned = len(core) - len(first)
     newest = first
@@ -303,17 +303,16 @@ def _search(vectors: np.ndarray, threshold: float, settings: AnalysisSettings) -
 
 
 def _solve(
-    vectors: np.ndarray, threshold: float, settings: AnalysisSettings, say: Say
+    vectors: np.ndarray, threshold: float, scale: float, settings: AnalysisSettings, say: Say
 ) -> tuple[np.ndarray, Solution, str]:
     labels, graph = _search(vectors, threshold, settings)
     say(f"{_in_words(labels)} at cosine threshold {threshold:.3f}; proving how good the clustering is")
     proved = certify(graph, labels, time_limit=settings.time_limit, gap=SUFFICIENT_GAP, seed=settings.seed)
     gap = proved.summary()["gap"]
     if proved.cost > 0:
-        proof = (
-            f"of which no other clustering can save more than {max(gap, 1e-4):.2%}" if gap else "the lowest possible"
-        )
-        say(f"cost {proved.cost:.4g}, {'nothing is proved' if gap is None else proof}")
+        saving = f"of which no other clustering can save more than {percent(max(gap or 0.0, 1e-4))}"
+        proof = "nothing is proved" if gap is None else saving if gap else "the lowest possible"
+        say(f"cost {scale * proved.cost:.4g}, {proof}")
     else:
         say("cost 0: no clustering costs less")
     return labels, proved, graph.outside_pairs

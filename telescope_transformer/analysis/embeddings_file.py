@@ -12,22 +12,35 @@ import pyarrow.parquet as pq
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.errors import InputError
 from telescope_transformer.files import write_text
+from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.words import counted
 
+# Embeddings that were saved in half precision have lengths within this of 1.
+UNIT_TOLERANCE = 0.01
+
 
 def cluster_file(
-    embeddings: Path, output: Path, threshold: float, method: str, time_limit: float | None, seed: int
+    embeddings: Path,
+    output: Path,
+    threshold: float,
+    method: str,
+    time_limit: float | None,
+    seed: int,
+    *,
+    say: Say = say_nothing,
 ) -> tuple[dict[str, Any], str]:
     """Cluster a file of embeddings, and write `clusters.json` and `labels.parquet`.
 
     Args:
-        embeddings: Parquet file with a column `embedding`; other columns are copied to `labels.parquet`.
+        embeddings: Parquet file with a column `embedding`; other columns are copied to `labels.parquet`, except
+            `cluster`, which is replaced.
         output: output folder, created if it does not exist.
         threshold: inner product at which a pair neither attracts nor repels.
         method: "auto", "lp", "local_search" or "greedy".
         time_limit: total time in seconds; None is no limit.
         seed: seed of the search.
+        say: called with a message if the embeddings are not of length 1.
 
     Returns:
         Facts about the clustering, and a summary in one line.
@@ -36,6 +49,12 @@ def cluster_file(
         InputError: if the file is not Parquet or its embeddings are damaged; the message names the file.
     """
     table, vectors = _read(embeddings)
+    lengths = np.linalg.norm(vectors, axis=1)
+    if len(vectors) and np.abs(lengths - 1).max() > UNIT_TOLERANCE:
+        say(
+            f"the embeddings have lengths from {lengths.min():.3g} to {lengths.max():.3g}: their similarities are "
+            "inner products, not cosines; scale them to length 1 to compare cosines with the threshold"
+        )
     started = time.monotonic()
     solver = CorrelationClustering(method=method, time_limit=time_limit, random_state=seed)
     solver.fit_embeddings(vectors, threshold)
@@ -56,7 +75,9 @@ def cluster_file(
 
 
 def _read(path: Path) -> tuple[pa.Table, np.ndarray]:
-    """The table without its embeddings, and the embeddings as float32 (n, d)."""
+    """The table without its embeddings and clusters, and the embeddings as float32 (n, d)."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
     try:
         table = pq.read_table(path)
         vectors = embedding_matrix(table)
@@ -64,4 +85,4 @@ def _read(path: Path) -> tuple[pa.Table, np.ndarray]:
         raise InputError(f"{path}: {error}") from error
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} is not a readable Parquet file: {error}") from error
-    return table.drop_columns(["embedding"]), vectors
+    return table.drop_columns([name for name in ("embedding", "cluster") if name in table.column_names]), vectors

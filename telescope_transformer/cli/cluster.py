@@ -44,14 +44,14 @@ def cluster(
         limit = 60.0 if time_limit is None else time_limit
         solution = _in_folder(embeddings, threshold, limit, seed, computing.settings())
         if json:
-            print_json(solution)
+            print_json({"solution": solution})
         return
     if output is None:
         raise typer.BadParameter("the clusters of a file need --output")
     from telescope_transformer.analysis.embeddings_file import cluster_file
 
     at = 0.5 if threshold is None else threshold
-    solution, summary = cluster_file(embeddings, output, at, method, time_limit, seed)
+    solution, summary = cluster_file(embeddings, output, at, method, time_limit, seed, say=say)
     if json:
         print_json({"solution": solution})
     else:

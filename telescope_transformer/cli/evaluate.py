@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Json, check_model, print_json
+from telescope_transformer.cli.options import Columns, Json, check_folder, check_model, print_json
 
 if TYPE_CHECKING:
     from telescope_transformer.evaluation.settings import EvaluationSettings
@@ -41,7 +41,9 @@ def evaluate(
         list[str],
         typer.Argument(help="Flow-record files, or one prepared dataset; a plan with --across; sizes with --truth."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Directory for metrics, tables and pictures.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Directory for metrics, tables and pictures.", file_okay=False)
+    ],
     across: Annotated[
         bool,
         typer.Option("--across", help="INPUT is a plan of telescopes (YAML): train on the others, adapt, measure."),
@@ -86,6 +88,7 @@ def evaluate(
     if across and truth is not None:
         raise typer.BadParameter("give --across or --truth, not both")
     _check_options(context, "--across" if across else None if truth is None else "--truth")
+    check_folder(output)
     seeds = [int(part) for part in splits.split(",")]
     models = [model_argument(text) for text in model or ["shipped"]]
     for each in models:

@@ -89,7 +89,7 @@ class HeldOut:
 
     @classmethod
     def of(cls, windows: pa.Table, length: int, seed: int) -> "HeldOut | None":
-        """Windows of `length` records of at most `MOST_SOURCES` sources with two windows; None if there are too few.
+        """Windows of `length` records of at most `MOST_SOURCES` sources with two windows; None if they are too few.
 
         Args:
             windows: windows of the held-out sources, grouped by source.
@@ -100,10 +100,12 @@ class HeldOut:
         if len(names) > MOST_SOURCES:
             rows = np.random.default_rng(seed).choice(len(names), MOST_SOURCES, replace=False)
             names = names.take(pa.array(np.sort(rows)))
-        if len(names) < FEWEST_SOURCES:
-            return None
         cut = cut.filter(pc.is_in(cut["source"], value_set=names))
         names, codes = np.unique(cut["source"].to_numpy(zero_copy_only=False), return_inverse=True)
+        each = np.bincount(codes)
+        # Without the second condition, no metric might be defined for sources of two windows each.
+        if len(names) < FEWEST_SOURCES or (each * (each - 1) // 2).sum() < FEWEST_PAIRS:
+            return None
         return cls(cut, codes, networks_of(pa.array(names))[codes], _dominant_services(cut, length))
 
     def compare(self, before: np.ndarray, after: np.ndarray, seed: int) -> tuple[Figures, Figures, float]:

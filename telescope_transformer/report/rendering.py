@@ -43,6 +43,8 @@ STYLES = ("page.css", "parts.css")
 EXAMPLE_REJECTS, MAX_CHANGES = 20, 500
 # Our choice: a gap of at most 5 % is called near optimal.
 NEAR_OPTIMAL = 0.05
+# A smaller gap is shown as this one, as in the messages of an analysis.
+SMALLEST_SHOWN_GAP = 1e-4
 # Pixels of a sparkline, as in the template.
 SPARK_SIZE = 120, 20
 # Characters of closing tags and comments, and two line separators that JSON allows but older scripts did not.
@@ -164,7 +166,9 @@ def certificate_text(solution: Mapping[str, Any]) -> str:
         return "No lower bound was computed: how far this partition is from the best one is not known."
     if gap <= 1e-9:
         return "Proved optimal: no other partition of these windows has a lower cost."
-    saving = f"no other partition of these windows can save more than {percent(gap)} of this cost"
+    saving = (
+        f"no other partition of these windows can save more than {percent(max(gap, SMALLEST_SHOWN_GAP))} of this cost"
+    )
     return (
         f"Proved near optimal: {saving}."
         if gap <= NEAR_OPTIMAL

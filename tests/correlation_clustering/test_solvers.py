@@ -189,11 +189,28 @@ def test_the_command_writes_the_solution_and_the_labels(tmp_path: Path) -> None:
     assert len(set(labels["cluster"].to_pylist())) == 6
 
 
+def test_embeddings_that_are_not_of_length_1_are_told_and_clusters_are_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pa.table({"cluster": [7, 7], "embedding": [[3.0, 0.0], [0.0, 4.0]]})
+    pq.write_table(table, tmp_path / "e.parquet")
+    cluster(tmp_path / "e.parquet", output=tmp_path / "out")
+    assert "lengths from 3 to 4: their similarities are inner products, not cosines" in capsys.readouterr().err
+    labels = pq.read_table(tmp_path / "out" / "labels.parquet")
+    assert labels.column_names == ["cluster"]
+    assert len(set(labels["cluster"].to_pylist())) == 2
+
+
 def test_the_command_names_the_problem_of_its_input(tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("no")
     with pytest.raises(InputError, match=r"text\.parquet is not a readable Parquet file"):
         cluster(tmp_path / "text.parquet", output=tmp_path)
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(InputError, match=r"nothing\.parquet: no such file"):
+        cluster(tmp_path / "nothing.parquet", output=tmp_path)
+    pq.write_table(pa.table({"embedding": [["a", "b"]]}), tmp_path / "words.parquet")
+    with pytest.raises(InputError, match="must be a list of float"):
+        cluster(tmp_path / "words.parquet", output=tmp_path)
     with pytest.raises(InputError, match="no column `embedding`, only a"):
         cluster(tmp_path / "other.parquet", output=tmp_path)
     pq.write_table(pa.table({"embedding": [[1.0, 2.0], [1.0]]}), tmp_path / "ragged.parquet")

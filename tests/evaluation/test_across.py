@@ -20,6 +20,7 @@ from telescope_transformer.evaluation.plan import LabelFile, Plan, Telescope, Va
 from telescope_transformer.evaluation.representation import Representation
 from telescope_transformer.evaluation.telescopes import fingerprint, networks, split, windows_of
 from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.metrics.pairs import condensed
 from telescope_transformer.records.addresses import network_of
 from telescope_transformer.simulation import SimulationSettings, simulate, write_simulation
 from telescope_transformer.windows import cut_windows
@@ -153,6 +154,9 @@ def test_pair_features_have_the_same_columns_on_every_telescope() -> None:
     assert np.isfinite(represent(poor).similarity).all()
     represent = pair_classifier_elsewhere([poor], rich, seed=0)
     assert np.isfinite(represent(rich).similarity).all()
+    # One that learned where source ports are recorded does not rely on them where they are not.
+    scores = condensed(pair_classifier_elsewhere([rich], poor, seed=0)(poor).similarity)
+    assert len(np.unique(scores)) > 100
 
 
 def test_pair_features_without_what_tells_hosts_apart() -> None:

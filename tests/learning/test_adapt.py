@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -109,6 +110,18 @@ def test_whole_networks_are_held_out_up_to_the_share() -> None:
     assert not keep_out(sources, 0.0, seed=0).any()
     order = np.random.default_rng(0).permutation(len(sources))
     np.testing.assert_array_equal(keep_out(sources.take(pa.array(order)), 0.25, seed=0), kept[order])
+
+
+def test_too_few_pairs_of_one_source_compare_nothing() -> None:
+    """Otherwise no AUROC might be defined, and the adapted weights would be refused without a reason."""
+    records = simulate(60, seed=1, records_per_source=60.0)
+    windows = cut(records, window=8, min_records=8).to_table()
+    of_source = windows.group_by("source").aggregate([("start", "count")])
+    names = of_source.filter(pc.greater(of_source["start_count"], 1))["source"][:12]
+    two = [windows.filter(pc.equal(windows["source"], name))[:2] for name in names]
+    assert HeldOut.of(pa.concat_tables(two), 8, seed=0) is None
+    four = windows.filter(pc.is_in(windows["source"], value_set=names.combine_chunks()))
+    assert HeldOut.of(four, 8, seed=0) is not None
 
 
 def test_held_out_sources_are_not_learned_from(

@@ -40,15 +40,29 @@ def pair_classifier_elsewhere(
 
     Args:
         telescopes: their windows.
-        frequencies: windows of the evaluated telescope, used only for the document frequencies of services.
+        frequencies: windows of the evaluated telescope, used for the document frequencies of services, and to learn
+            only from features that the telescope has.
         seed: seed of the sample of pairs and of the boosting.
         hosts: as for `PairFeatures`.
     """
-    return partial(_log_odds, fit_pairs(telescopes, seed, hosts=hosts), frequencies, hosts=hosts)
+    few = np.arange(min(2, len(frequencies)))
+    absent = np.isnan(PairFeatures(frequencies, frequencies, hosts=hosts)(few, few)).all(axis=0)
+    model = fit_pairs(telescopes, seed, hosts=hosts, absent=absent)
+    return partial(_log_odds, model, frequencies, hosts=hosts)
 
 
-def fit_pairs(telescopes: Sequence[WindowSet], seed: int, *, hosts: bool = True) -> HistGradientBoostingClassifier:
-    """Fit a classifier of pairs of windows; both windows of a pair are of one telescope."""
+def fit_pairs(
+    telescopes: Sequence[WindowSet], seed: int, *, hosts: bool = True, absent: np.ndarray | None = None
+) -> HistGradientBoostingClassifier:
+    """Fit a classifier of pairs of windows; both windows of a pair are of one telescope.
+
+    Args:
+        telescopes: their windows.
+        seed: seed of the sample of pairs and of the boosting.
+        hosts: as for `PairFeatures`.
+        absent: bool (features,), features that must not be learned from. A classifier that had learned from source
+            ports would give the same answer for all pairs of a telescope that records none.
+    """
     rng = np.random.default_rng(seed)
     features, same = [], []
     for windows in telescopes:
@@ -57,7 +71,10 @@ def fit_pairs(telescopes: Sequence[WindowSet], seed: int, *, hosts: bool = True)
         first, second = _training_pairs(train, rng)
         features.append(PairFeatures(windows, train, hosts=hosts)(first, second))
         same.append(train.sources[first] == train.sources[second])
-    return boosted(np.concatenate(features), np.concatenate(same), seed)
+    columns = np.concatenate(features)
+    if absent is not None:
+        columns[:, absent] = np.nan
+    return boosted(columns, np.concatenate(same), seed)
 
 
 def boosted(features: np.ndarray, same: np.ndarray, seed: int, **options: Any) -> HistGradientBoostingClassifier:
