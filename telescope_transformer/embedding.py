@@ -114,11 +114,11 @@ def save_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
         with without_bars():
             model.save_pretrained(folder)
-        if isinstance(tokenizer, Path):
+        if not isinstance(tokenizer, Path):
+            tokenizer.save_pretrained(folder)
+        elif not folder.samefile(tokenizer):
             for name in TOKENIZER_FILES:
                 shutil.copyfile(tokenizer / name, folder / name)
-        else:
-            tokenizer.save_pretrained(folder)
         for name, values in (beside or {}).items():
             if values is None:
                 (folder / name).unlink(missing_ok=True)

@@ -14,14 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from telescope_transformer.embedding import load_model
+from telescope_transformer.embedding import load_network
 from telescope_transformer.errors import TrainingError
 from telescope_transformer.evaluation.actors import evaluate_actors
 from telescope_transformer.evaluation.model_arguments import ModelArgument
 from telescope_transformer.evaluation.plan import read_plan
 from telescope_transformer.evaluation.telescopes import windows_of
 from telescope_transformer.learning.adapt import AdaptSettings
-from telescope_transformer.learning.held_out import NAMES, SCORED, UPPER_END, HeldOut
+from telescope_transformer.learning.held_out import NAMES, HeldOut, score
+from telescope_transformer.metrics.bootstrap import source_multiplicities
 from telescope_transformer.progress import Say
 from telescope_transformer.splits import split_of_source
 
@@ -29,6 +30,9 @@ PLAN = Path(__file__).with_name("across.yaml")
 # The smallest simulated telescopes of `telescope evaluate --truth actor`.
 SIZE, SEEDS = "2000x25", range(5)
 PRESENT, NEW = "present", "new"
+# Our choice: number of bootstrap replicates over sources. The quantile is the upper end of their 95 % interval.
+REPLICATES = 200
+UPPER_END = 0.975
 # Seed of the draws of sources and windows.
 SEED = 0
 
@@ -63,7 +67,7 @@ def across_telescopes(
     present: Path, new: Path, data: Path, learned: Collection[str], work: Path, say: Say
 ) -> Comparison:
     """The comparison on unseen sources; a bootstrap over the sources of each telescope gives the interval."""
-    models = [load_model(folder) for folder in (present, new)]
+    models = [load_network(folder)[0] for folder in (present, new)]
     scores, uppers = [], []
     for telescope in read_plan(PLAN).telescopes:
         if not all((data / name).is_file() for name in telescope.inputs):
@@ -75,12 +79,13 @@ def across_telescopes(
             windows = windows.filter(pc.is_in(windows["source"], value_set=names.filter(unseen)))
         held_out = HeldOut.of(windows, telescope.window, SEED)
         if held_out is not None:
-            of_present, of_new = (held_out.embed(*model) for model in models)
-            before, after, upper = held_out.compare(of_present, of_new, seed=SEED)
-            changes = [f"{NAMES[name]} {before[name]:.3f} before, {after[name]:.3f} after" for name in after]
+            drawn = source_multiplicities(int(held_out.sources.max()) + 1, REPLICATES, seed=SEED)
+            drawn = np.vstack([np.ones((1, drawn.shape[1])), drawn])
+            before, after = (held_out.aurocs(held_out.embed(model), drawn) for model in models)
+            changes = [f"{NAMES[name]} {before[name][0]:.3f} before, {after[name][0]:.3f} after" for name in after]
             say(f"{telescope.name}: AUROC of {', '.join(changes)}")
-            scores.append([np.mean([each[name] for name in SCORED if name in each]) for each in (before, after)])
-            uppers.append(upper)
+            scores.append([score(before)[0], score(after)[0]])
+            uppers.append(float(np.nanquantile((score(after) - score(before))[1:], UPPER_END)))
     if not scores:
         raise TrainingError(f"{data}: no telescope of {PLAN.name} has enough unseen sources to compare weights")
     means, gained = np.mean(scores, axis=0), np.diff(scores)[:, 0]

@@ -22,7 +22,8 @@ def adapt(
     ] = False,
     recipe: Annotated[str, typer.Option(help="Recipe: a YAML file, or the name of a shipped recipe.")] = "adapt",
     steps: Annotated[
-        int | None, typer.Option(min=0, help="Training steps; 0 only centres the model; default: the recipe's.")
+        int | None,
+        typer.Option(min=0, help="Training steps; 0 only centres the model; default: the recipe's, or fewer."),
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Time budget in seconds, which limits the steps.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights, the batches and the held-out sources.")] = 0,
@@ -30,9 +31,10 @@ def adapt(
 ) -> None:
     """Adapt a model to a telescope by learning from its own records, without labels.
 
-    A tenth of the sources is held out. The checkpoint has the adapted weights if they are no worse on these sources.
-    Otherwise the base is only centred on the records. adaptation.json says which, and by how much they differ. Use the
-    checkpoint with `telescope analyze --model`. The same command continues an interrupted adaptation.
+    A tenth of the sources is held out, or more of few, and the base is centred on the others. The checkpoint has the
+    adapted weights if they are no worse than the centred base on the held-out sources. adaptation.json says which, and
+    by how much they differ. Use the checkpoint with `telescope analyze --model`. The same command continues an
+    interrupted adaptation.
 
     Example: telescope adapt flows.csv.gz --telescope 198.51.100.0/24 --output adapted
     """

@@ -21,6 +21,7 @@ from telescope_transformer.cli.options import (
     Seed,
     Threshold,
     TimeLimit,
+    check_adaptation,
     check_folder,
     check_model,
     keeping_rejects,
@@ -30,6 +31,7 @@ from telescope_transformer.progress import say
 
 
 def analyze(
+    context: typer.Context,
     inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs of flow records or packets.")],
     output: Annotated[
         Path,
@@ -65,6 +67,7 @@ def analyze(
 
     Example: telescope analyze flows.csv.gz --columns timestamp=ts,src_ip=source,dst_ip=destination --output out
     """
+    check_adaptation(context, model, adapt)
     check_model(model)
     from telescope_transformer.analysis import AnalysisSettings
     from telescope_transformer.analysis import analyze as analyze_records

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Adapt, AdaptSteps, Computing, check_model
+from telescope_transformer.cli.options import (
+    Adapt,
+    AdaptSteps,
+    Computing,
+    check_adaptation,
+    check_model,
+    refuse_unused,
+)
 from telescope_transformer.progress import say
 
 if TYPE_CHECKING:
@@ -13,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def embed(
+    context: typer.Context,
     windows: Annotated[Path, typer.Argument(help="Prepared dataset, or a Parquet file with a row per window.")],
     output: Annotated[
         Path | None,
@@ -38,6 +46,9 @@ def embed(
     """
     if output is None and (split or device is not None or bf16):
         raise typer.BadParameter("--split, --device and --bf16 need --output")
+    if output is not None:
+        refuse_unused(context, {"adapt", "adapt_steps"} if adapt else {"adapt_steps"}, "with --output")
+    check_adaptation(context, model, adapt)
     check_model(model)
     import time
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Json, check_folder, check_model, print_json
+from telescope_transformer.cli.options import Columns, Json, check_folder, check_model, print_json, refuse_unused
 
 if TYPE_CHECKING:
     from telescope_transformer.evaluation.settings import EvaluationSettings
@@ -22,17 +22,6 @@ def numbers(text: str) -> str:
 # Options that have an effect only within one telescope, and those of each other kind of evaluation.
 _WITHIN = {"columns", "window", "hold_out", "test", "distinct", "name", "plots"}
 _UNUSED = {"--across": {*_WITHIN, "model"}, "--truth": {*_WITHIN, "data", "only"}, None: {"data", "only", "cpu"}}
-
-
-def _check_options(context: typer.Context, kind: str | None) -> None:
-    """Refuse options of the command line that have no effect on a kind of evaluation (a key of `_UNUSED`)."""
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        source = context.get_parameter_source(name)
-        # Variables and `telescope.toml` may hold options for other uses of the command.
-        if name in _UNUSED[kind] and source is not None and source.name == "COMMANDLINE":
-            without = f"with {kind}" if kind else "without --across or --truth"
-            raise typer.BadParameter(f"{parameter.opts[0]} has no effect {without}")
 
 
 def evaluate(
@@ -87,7 +76,8 @@ def evaluate(
 
     if across and truth is not None:
         raise typer.BadParameter("give --across or --truth, not both")
-    _check_options(context, "--across" if across else None if truth is None else "--truth")
+    kind = "--across" if across else None if truth is None else "--truth"
+    refuse_unused(context, _UNUSED[kind], f"with {kind}" if kind else "without --across or --truth")
     check_folder(output)
     seeds = [int(part) for part in splits.split(",")]
     models = [model_argument(text) for text in model or ["shipped"]]

@@ -1,7 +1,7 @@
 """Options and helpers that several commands share."""
 
 import json as json_module
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ Adapt = Annotated[
 ]
 AdaptSteps = Annotated[
     int | None,
-    typer.Option(min=1, help="Training steps of the adaptation; default: 200, half a minute on two cores."),
+    typer.Option(min=1, help="Training steps of the adaptation; default: 200, or fewer for few sources."),
 ]
 MinRecords = Annotated[int, typer.Option(min=1, help="Fewest records in a window.")]
 SessionGap = Annotated[
@@ -119,6 +119,38 @@ def check_model(model: str | None, revision: str | None = None) -> None:
         from telescope_transformer.hub import check_checkpoint
 
         check_checkpoint(model, revision=revision)
+
+
+def refuse_unused(context: typer.Context, names: Collection[str], when: str) -> None:
+    """Refuse options of the command line that have no effect.
+
+    Variables and `telescope.toml` may hold them for other uses of the command.
+
+    Args:
+        context: the context of the command.
+        names: names of the parameters that have no effect.
+        when: end of the message, such as "with --model".
+
+    Raises:
+        typer.BadParameter: names the option; the command ends with status 2.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"{parameter.opts[0]} has no effect {when}")
+
+
+def check_adaptation(context: typer.Context, model: str | None, adapt: bool | None) -> None:
+    """Refuse options of an adaptation that is not done, because a model is given or it is turned off.
+
+    Raises:
+        typer.BadParameter: names the option.
+    """
+    if model is not None:
+        # With --no-adapt, a given model does what the options say.
+        refuse_unused(context, {"adapt", "adapt_steps"} if adapt else {"adapt_steps"}, "with --model")
+    if adapt is False:
+        refuse_unused(context, {"adapt_steps"}, "with --no-adapt")
 
 
 @dataclass(frozen=True)

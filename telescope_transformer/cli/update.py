@@ -18,6 +18,7 @@ from telescope_transformer.cli.options import (
     Running,
     StateFile,
     TimeLimit,
+    check_adaptation,
     check_folder,
     check_model,
     days_of,
@@ -27,6 +28,7 @@ from telescope_transformer.progress import say, say_error
 
 
 def update(
+    context: typer.Context,
     inputs: Annotated[list[str] | None, typer.Argument(help="New files, folders or globs, oldest first.")] = None,
     state: StateFile = STATE,
     output: ReportFolder = None,
@@ -47,6 +49,7 @@ def update(
 
     Example: telescope update monday.csv.gz tuesday.csv.gz --state state.duckdb --output out
     """
+    check_adaptation(context, running.model, running.adapt)
     check_model(running.model)
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners

@@ -14,6 +14,7 @@ from telescope_transformer.cli.options import (
     ReportFolder,
     Running,
     StateFile,
+    check_adaptation,
     check_folder,
     check_model,
     days_of,
@@ -25,6 +26,7 @@ SECONDS_FOR_BOUND = 5.0
 
 
 def watch(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder to which new files come.", exists=True, file_okay=False)],
     state: StateFile = STATE,
     output: ReportFolder = None,
@@ -49,6 +51,7 @@ def watch(
 
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """
+    check_adaptation(context, running.model, running.adapt)
     check_model(running.model)
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners

@@ -253,11 +253,11 @@ def _arms(variant: Variant) -> dict[str, Arm]:
 
 
 def _elsewhere(target: Target, variant: Variant) -> tuple[Model, dict[str, Any]]:
-    place = _learned_elsewhere(target, variant)
+    place = learned_elsewhere(target, variant)
     return load_model(place), {}
 
 
-def _learned_elsewhere(target: Target, variant: Variant) -> str | Path:
+def learned_elsewhere(target: Target, variant: Variant) -> str | Path:
     """The checkpoint of a variant: the given one, or one trained on the other telescopes."""
     if variant.checkpoint is not None:
         return variant.checkpoint
@@ -280,12 +280,11 @@ def _adapted(
         steps=steps,
         from_scratch=from_scratch,
         seed=target.seed,
-        length=target.telescope.window,
         always=True,
         device_cpu=target.cpu,
     )
     # From scratch, no weights from elsewhere are used. The shipped model is only a comparison.
-    base = "shipped" if from_scratch else _learned_elsewhere(target, variant)
+    base = "shipped" if from_scratch else learned_elsewhere(target, variant)
     folder = target.models / f"{variant.name}-{'scratch' if from_scratch else 'adapted'}"
     adaptation = adapt(target.parts.learning, base, settings, folder=folder, calibrated=False)
     if from_scratch and not adaptation.adapted:

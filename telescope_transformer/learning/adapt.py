@@ -1,8 +1,8 @@
 """Adaptation: run the training loop on the records of the analysed telescope, without labels.
 
-A share of the sources is held out. The adapted weights replace those of the base model unless they are significantly
-worse on the held-out sources, that is, unless the 95 % interval of the difference lies below zero. If they are worse,
-or if there are too few sources to learn from, the base model is only centred on the telescope.
+A share of the sources is held out. The base model is centred on the other sources. The adapted weights replace it if
+they are no worse on the held-out sources. If there are too few sources to learn from or to compare on, nothing is
+trained.
 """
 
 import copy
@@ -33,7 +33,7 @@ from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
 from telescope_transformer.learning.centring import centred
 from telescope_transformer.learning.checkpoints import disk_errors
-from telescope_transformer.learning.held_out import NAMES, HeldOut, digest_of_sources, keep_out
+from telescope_transformer.learning.held_out import NAMES, HeldOut, digest_of_sources, keep_out, score
 from telescope_transformer.learning.loop import Trainer
 from telescope_transformer.learning.store import RecordStore, store_of_windows
 from telescope_transformer.learning.training import (
@@ -51,6 +51,13 @@ from telescope_transformer.windows import Windows
 TIMED_STEPS = 5
 # With fewer steps the learning-rate schedule has no time to decay.
 FEWEST_STEPS = 20
+# Most pairs of a source in a training, on average. 40 sources then get 50 steps. 200 steps are no better on unseen
+# sources, and on the scanners of 2023 worse (`training/RESULTS.md`).
+MOST_PAIRS_PER_SOURCE = 25
+# Fewest sources to hold out, as long as that is at most half of them. With 10 or 20, the comparison of weights that
+# learned from 20 to 80 sources often chose the ones that were worse on other sources.
+HELD_OUT = 40
+MOST_HELD_OUT = 0.5
 # Share of a budget in seconds that goes to training; the rest is for comparing the weights and saving them.
 TRAINING_SHARE = 0.85
 
@@ -62,13 +69,12 @@ class AdaptSettings:
     Args:
         recipe: YAML file of options of training, or the name of a shipped recipe.
         from_scratch: start from random weights of the recipe's architecture instead of the base's weights.
-        steps: number of training steps; None uses the recipe's, 0 only centres the model.
+        steps: number of training steps; None uses the recipe's, or fewer with few sources; 0 only centres the model.
         seconds: budget of wall-clock time, which limits the steps; None is no limit.
         seed: seed of the weights, the batches and the choice of held-out sources.
-        hold_out: share of the sources that is held out.
+        hold_out: share of the sources that is held out; of few sources, more are. 0 holds none out.
         min_sources: with fewer sources to learn from, the base is only centred.
-        length: records per window when weights are compared on the held-out sources.
-        always: keep the adapted weights even if they are worse; for evaluations, which measure both.
+        always: keep the adapted weights even if they are worse or cannot be compared; for evaluations.
         device_cpu: use the CPU even if there is a GPU.
 
     Raises:
@@ -82,7 +88,6 @@ class AdaptSettings:
     seed: int = 0
     hold_out: float = 0.1
     min_sources: int = 40
-    length: int = 8
     always: bool = False
     device_cpu: bool = False
 
@@ -97,8 +102,6 @@ class AdaptSettings:
             raise TrainingError(
                 f"min_sources must be at least 4, two for each pair of a batch, not {self.min_sources}"
             )
-        if self.length < 2:
-            raise TrainingError(f"length must be at least 2 records, not {self.length}")
 
     @property
     def device(self) -> str | None:
@@ -112,16 +115,17 @@ class Adaptation:
 
     Attributes:
         model: with adapted weights, or else the base, centred on the telescope.
-        tokenizer: its tokenizer, or the folder of the base if that was not trained.
+        base: folder of the base, which has the same tokenizer unless `model` began with random weights.
         facts: plain values for the report: `adapted`, `reason` if not adapted, `base`, `sources`, `kept_out`,
-            `steps`, `seconds`, and `before` and `after` with AUROCs on the held-out sources.
+            `steps`, `seconds`, and the AUROCs on the held-out sources, `before` with the centred base and `after` with
+            the adapted weights.
         kept_out: addresses of the held-out sources.
         calibration: of `model`, fitted to windows of the telescope; None if too few sources have several, the model is
             the unchanged base, or no calibration was asked for.
     """
 
     model: TelescopeForContrastiveLearning
-    tokenizer: FlowTokenizer | Path
+    base: Path
     facts: dict[str, Any]
     kept_out: pa.Array
     calibration: Calibration | None = None
@@ -139,7 +143,9 @@ class Adaptation:
     def save(self, folder: str | Path) -> None:
         """Write a checkpoint for `from_pretrained`, and `adaptation.json`. Neither contains an address."""
         calibration = None if self.calibration is None else self.calibration.to_dict()
-        save_checkpoint(folder, self.model, self.tokenizer, {CALIBRATION: calibration, ADAPTATION_FILE: self.facts})
+        # The tokenizer is copied from the base if possible, because making one takes half a second and 75 MB.
+        tokenizer = FlowTokenizer(self.model.config.fields) if self.facts.get("from_scratch") else self.base
+        save_checkpoint(folder, self.model, tokenizer, {CALIBRATION: calibration, ADAPTATION_FILE: self.facts})
 
 
 def adapt(
@@ -197,58 +203,56 @@ def _chosen(
     # Without the vocabulary, which takes half a second to load and 100 MB, and is not needed to centre a model.
     folder_of_base = checkpoint_folder(base)
     model, encoder = load_network(folder_of_base)
+    arguments = arguments_of(settings.recipe, {"seed": settings.seed, "cpu": settings.device_cpu})
+    shortest = 2 * arguments.min_records
     sources = pc.unique(table["source"])
-    kept = sources.filter(pa.array(keep_out(sources, settings.hold_out, settings.seed)))
+    share = _share_to_hold_out(settings.hold_out, _able_sources(table, shortest))
+    kept = sources.filter(pa.array(keep_out(sources, share, settings.seed)))
     is_kept = pc.is_in(table["source"], value_set=kept)
     learning = table.filter(pc.invert(is_kept))
+    able = _able_sources(learning, shortest)
     facts = {"base": "shipped" if base is None else Path(base).name, "from_scratch": settings.from_scratch}
-    facts |= {"sources": len(sources) - len(kept), "kept_out": len(kept)}
+    facts |= {"sources": able, "kept_out": len(kept)}
     # From these, `analysis.embedding_stage.unseen_windows` finds the same held-out sources again.
-    facts |= {"hold_out": settings.hold_out, "seed": settings.seed, "sources_digest": digest_of_sources(sources)}
+    facts |= {"hold_out": share, "seed": settings.seed, "sources_digest": digest_of_sources(sources)}
+    better = centred(model, encoder, learning)
+    untrained = better or model
 
-    arguments = arguments_of(settings.recipe, {"seed": settings.seed, "cpu": settings.device_cpu})
-    able = _able_sources(learning, 2 * arguments.min_records)
+    def without_training(reason: str) -> Adaptation:
+        say(f"the model is {'left as it is' if better is None else 'only centred on the telescope'}: {reason}")
+        told = facts | {"adapted": False, "centred": better is not None, "reason": reason}
+        return Adaptation(untrained, folder_of_base, told, kept)
+
+    if settings.steps == 0:
+        return without_training("training is turned off")
     if able < settings.min_sources:
         have = "1 source has" if able == 1 else f"{able:,} sources have"
-        reason = f"{have} {2 * arguments.min_records} records or more; {settings.min_sources} are needed"
-        return _only_centred(model, folder_of_base, learning, facts | {"reason": reason}, kept, say)
-    if settings.steps == 0:
-        return _only_centred(model, folder_of_base, learning, facts | {"reason": "training is turned off"}, kept, say)
+        return without_training(f"{have} {shortest} records or more; {settings.min_sources} are needed")
+    held_out = HeldOut.of(table.filter(is_kept), arguments.min_records, settings.seed)
+    if held_out is None and not settings.always:
+        return without_training("too few sources were held out to compare the weights")
     say("adapting the model to the telescope")
     arguments = _fitted(arguments, settings, able)
-    held_out = HeldOut.of(table.filter(is_kept), settings.length, settings.seed)
     begun = time.perf_counter()
     with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="telescope-adapt-") as work:
-        new, new_tokenizer, steps = _train(learning, base, arguments, settings, Path(work), progress)
+        new, steps = _train(learning, folder_of_base, arguments, settings, Path(work), progress)
     facts |= {"steps": steps, "batch_pairs": arguments.batch_pairs, "seconds": round(time.perf_counter() - begun, 1)}
-    if held_out is None:
-        say(f"adapted to {facts['sources']:,} sources in {steps} steps; too few sources were held out to compare")
-        return Adaptation(new, new_tokenizer, facts | {"adapted": True}, kept)
-    of_base = held_out.embed(model, encoder, settings.device)
-    of_new = held_out.embed(new, new_tokenizer, settings.device)
-    before, after, upper = held_out.compare(of_base, of_new, seed=settings.seed)
-    facts |= {"before": before, "after": after, "adapted": upper >= 0 or settings.always}
-    changes = ", ".join(f"{NAMES[name]} {before[name]:.3f} before, {after[name]:.3f} after" for name in after)
-    if not facts["adapted"]:
-        reason = f"training made it worse on the sources that were held out: {changes}"
-        return _only_centred(model, folder_of_base, learning, facts | {"reason": reason}, kept, say)
-    say(f"adapted to {facts['sources']:,} sources in {steps} steps; AUROC on sources that were held out: {changes}")
-    return Adaptation(new, new_tokenizer, facts, kept)
+    told = f"adapted to {able:,} sources in {steps} steps"
+    if held_out is not None:
+        before, after = (held_out.figures(each, settings.device) for each in (untrained, new))
+        facts |= {"before": before, "after": after}
+        changes = ", ".join(f"{NAMES[name]} {before[name]:.3f} before, {after[name]:.3f} after" for name in after)
+        if score(after) < score(before) and not settings.always:
+            return without_training(f"training made it worse on the sources that were held out: {changes}")
+        told = f"{told}; AUROC on sources that were held out: {changes}"
+    say(told)
+    return Adaptation(new, folder_of_base, facts | {"adapted": True}, kept)
 
 
-def _only_centred(
-    model: TelescopeForContrastiveLearning,
-    base: Path,
-    learning: pa.Table,
-    facts: dict[str, Any],
-    kept: pa.Array,
-    say: Say,
-) -> Adaptation:
-    """The model centred on the telescope, or unchanged if there are too few windows."""
-    better = centred(model, WindowEncoder(model.config.fields), learning)
-    what = "left as it is" if better is None else "only centred on the telescope"
-    say(f"the model is {what}: {facts['reason']}")
-    return Adaptation(better or model, base, facts | {"adapted": False, "centred": better is not None}, kept)
+def _share_to_hold_out(share: float, able: int) -> float:
+    """The given share of the sources, or more if that is too few of the `able` ones, which have two windows."""
+    enough = HELD_OUT / max(able, 1)
+    return enough if 0 < share < enough <= MOST_HELD_OUT else share
 
 
 def _able_sources(windows: pa.Table, records: int) -> int:
@@ -263,7 +267,10 @@ def _fitted(arguments: TrainingArguments, settings: AdaptSettings, able: int) ->
     A batch has at most half of the sources: if it had all of them, every step would have the same negatives.
     """
     pairs = min(arguments.batch_pairs, able // 2)
-    arguments = _with_steps(replace(arguments, batch_pairs=pairs), settings.steps or arguments.steps)
+    steps = settings.steps or arguments.steps
+    if settings.steps is None and not settings.from_scratch:
+        steps = min(steps, math.ceil(MOST_PAIRS_PER_SOURCE * able / pairs))
+    arguments = _with_steps(replace(arguments, batch_pairs=pairs), steps)
     return with_precision_of_device(fastest_precision(arguments))
 
 
@@ -274,13 +281,13 @@ def _with_steps(arguments: TrainingArguments, steps: int) -> TrainingArguments:
 
 def _train(
     windows: pa.Table,
-    base: str | Path | None,
+    base: Path,
     arguments: TrainingArguments,
     settings: AdaptSettings,
     work: Path,
     progress: bool,
-) -> tuple[TelescopeForContrastiveLearning, FlowTokenizer, int]:
-    """Train on the windows; returns model, tokenizer and the number of steps."""
+) -> tuple[TelescopeForContrastiveLearning, int]:
+    """Train on the windows; returns the model and the number of steps."""
     with disk_errors(work):
         work.mkdir(parents=True, exist_ok=True)
     accelerator = make_accelerator(arguments, work)
@@ -305,7 +312,7 @@ def _train(
         accelerator.free_memory()
     # The kernel that is fastest for short windows in training may be slow for long windows later.
     trained.set_attn_implementation("sdpa")
-    return trained.to("cpu").eval(), tokenizer, arguments.steps
+    return trained.to("cpu").eval(), arguments.steps
 
 
 def _affordable_steps(

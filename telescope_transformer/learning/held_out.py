@@ -1,6 +1,8 @@
 """Metrics on held-out sources, which decide whether learning helped."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,6 @@ from telescope_transformer.codes import row_majorities
 from telescope_transformer.embedding import embed_windows
 from telescope_transformer.files import text_digest
 from telescope_transformer.learning.store import networks_of
-from telescope_transformer.metrics.bootstrap import source_multiplicities
 from telescope_transformer.metrics.pairs import PairRanking, all_pairs, condensed, cosine_matrix
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.splits import source_digest
@@ -22,9 +23,6 @@ WINDOWS_PER_SOURCE = 4
 # With fewer sources or fewer positive pairs, the metrics cannot show which weights are better.
 FEWEST_SOURCES = 10
 FEWEST_PAIRS = 20
-# Our choice: number of bootstrap replicates over sources. The quantile is the upper end of their 95 % interval.
-REPLICATES = 200
-UPPER_END = 0.975
 # The metrics that decide: recognising a source, and relating different sources of one network, which often belong to
 # one actor.
 SCORED = ("same_source", "siblings")
@@ -35,40 +33,47 @@ NAMES = {
     "hard": "one source or two that ask for one service",
     "siblings": "one network or two",
 }
-# AUROCs by name. `same_source`: pairs of one source against pairs of two sources. `hard`: the same among windows with
-# the same dominant service. `siblings`: pairs of two sources of one network against pairs of two networks.
-Figures = dict[str, float]
+# `same_source`: pairs of one source against pairs of two sources. `hard`: the same among windows with the same
+# dominant service. `siblings`: pairs of two sources of one network against pairs of two networks.
 
 
 def keep_out(sources: pa.Array, share: float, seed: int) -> np.ndarray:
     """Choose the held-out sources, bool (S,): whole networks in the order of a hash, up to the share.
 
     A network (/24, IPv6: /48) is held out as a whole, since training pairs its sources with each other. A network that
-    would exceed the share is skipped.
+    would exceed what is left of the share is skipped. One with more sources than the share is split into its sources,
+    or else a telescope of few networks would have no held-out sources.
 
     Args:
         sources: (S,) distinct addresses.
         share: share of the sources to hold out, from 0 to 1.
     """
-    networks = networks_of(sources)
-    names = sources.to_pylist()
-    # A network is named by its first source in the order of text.
-    first = np.full(networks.max(initial=-1) + 1, "", dtype=object)
-    for name, network in sorted(zip(names, networks.tolist(), strict=True), reverse=True):
-        first[network] = name
+    networks, names = networks_of(sources), sources.to_pylist()
+    left = share * len(names)
+    large = np.bincount(networks, minlength=1)[networks] > left
+    units = np.unique(np.where(large, len(names) + np.arange(len(names)), networks), return_inverse=True)[1]
+    # A unit is named by its first source in the order of text.
+    first = np.full(units.max(initial=-1) + 1, "", dtype=object)
+    for name, unit in sorted(zip(names, units.tolist(), strict=True), reverse=True):
+        first[unit] = name
     order = np.argsort([source_digest(name, seed) for name in first], kind="stable")
-    sizes, left = np.bincount(networks, minlength=len(first)), share * len(names)
+    sizes = np.bincount(units, minlength=len(first))
     chosen = np.zeros(len(first), dtype=bool)
-    for network in order:
-        if sizes[network] <= left:
-            chosen[network] = True
-            left -= sizes[network]
-    return chosen[networks]
+    for unit in order:
+        if sizes[unit] <= left:
+            chosen[unit] = True
+            left -= sizes[unit]
+    return chosen[units]
 
 
 def digest_of_sources(sources: pa.Array) -> str:
     """Digest of a set of addresses, by which an adapted model recognises them later without storing any."""
     return text_digest("\n".join(sorted(sources.to_pylist())))
+
+
+def score(aurocs: Mapping[str, Any]) -> Any:
+    """The mean of the metrics that decide, as far as they are defined: one number, or one for each replicate."""
+    return np.mean([aurocs[name] for name in SCORED if name in aurocs], axis=0)
 
 
 @dataclass(frozen=True)
@@ -108,34 +113,22 @@ class HeldOut:
             return None
         return cls(cut, codes, networks_of(pa.array(names))[codes], _dominant_services(cut, length))
 
-    def compare(self, before: np.ndarray, after: np.ndarray, seed: int) -> tuple[Figures, Figures, float]:
-        """Compare two representations of the windows.
+    def figures(self, model: TelescopeForContrastiveLearning, device: str | None = None) -> dict[str, float]:
+        """AUROC of each metric that has enough pairs, with four decimals."""
+        found = self.aurocs(self.embed(model, device), np.ones((1, int(self.sources.max()) + 1)))
+        return {name: round(float(values[0]), 4) for name, values in found.items()}
+
+    def embed(self, model: TelescopeForContrastiveLearning, device: str | None = None) -> np.ndarray:
+        """Embeddings of the windows (n, d)."""
+        return embed_windows(model, WindowEncoder(model.config.fields), self.windows, device=device, progress=False)
+
+    def aurocs(self, embeddings: np.ndarray, multiplicities: np.ndarray) -> dict[str, np.ndarray]:
+        """AUROCs (replicates,) by name, of the metrics that have enough pairs.
 
         Args:
-            before, after: embeddings of the windows (n, d), rows of unit length.
-            seed: seed of the bootstrap over sources.
-
-        Returns:
-            The metrics of each, and the upper end of the 95 % interval of the difference of their scores (second
-            minus first) by paired bootstrap. If it is below 0, the second is worse. The score is the mean of
-            `same_source` and, if it is defined, `siblings`.
+            embeddings: (n, d), rows of unit length.
+            multiplicities: (replicates, sources), see `PairRanking.statistics`.
         """
-        drawn = source_multiplicities(int(self.sources.max()) + 1, REPLICATES, seed=seed)
-        multiplicities = np.vstack([np.ones((1, drawn.shape[1])), drawn])
-        found = [self._figures(embeddings, multiplicities) for embeddings in (before, after)]
-        scores = [np.mean([each[name] for name in SCORED if name in each], axis=0) for each in found]
-        upper = float(np.nanquantile((scores[1] - scores[0])[1:], UPPER_END))
-        rounded = [{name: round(float(values[0]), 4) for name, values in each.items()} for each in found]
-        return rounded[0], rounded[1], upper
-
-    def embed(
-        self, model: TelescopeForContrastiveLearning, encoder: WindowEncoder, device: str | None = None
-    ) -> np.ndarray:
-        """Embeddings of the windows (n, d)."""
-        return embed_windows(model, encoder, self.windows, device=device, progress=False)
-
-    def _figures(self, embeddings: np.ndarray, multiplicities: np.ndarray) -> dict[str, np.ndarray]:
-        """AUROCs (1 + replicates,) by name, of the metrics that have enough pairs."""
         scores = condensed(cosine_matrix(embeddings))
         first, second = all_pairs(len(self.sources))
         one, two = self.sources[first], self.sources[second]

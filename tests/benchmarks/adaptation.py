@@ -47,8 +47,7 @@ def measure(windows: pa.Table, seed: int) -> list[dict[str, float]]:
     if held_out is None:
         raise SystemExit("too few sources to hold out")
     learning = windows.filter(pc.invert(out))
-    shipped, encoder = load_network()
-    before = held_out.embed(shipped, encoder)
+    before = held_out.figures(load_network()[0])
     settings = AdaptSettings(seed=seed, hold_out=0.0, min_sources=4, always=True, device_cpu=True)
     plans = [(learning, steps) for steps in STEPS]
     plans += [(subset(learning, sources, seed), STEPS[-2]) for sources in SOURCES]
@@ -57,10 +56,8 @@ def measure(windows: pa.Table, seed: int) -> list[dict[str, float]]:
         begun = time.process_time()
         adapted = adapt(table, settings=replace(settings, steps=steps), progress=False)
         seconds = time.process_time() - begun
-        _, figures, _ = held_out.compare(before, held_out.embed(adapted.model, encoder), seed)
-        base, _, _ = held_out.compare(before, before, seed)
         row = {"steps": steps, "sources": adapted.facts["sources"], "seconds": round(seconds, 1)}
-        rows.append(row | {"before": base, "after": figures})
+        rows.append(row | {"before": before, "after": held_out.figures(adapted.model)})
         print(json.dumps(rows[-1]), flush=True)
     return rows
 

@@ -15,6 +15,7 @@ from telescope_transformer.analysis import AnalysisSettings
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
+from telescope_transformer.hub import SHIPPED_CHECKPOINT
 from telescope_transformer.learning import adapt as learning
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import State, certificate, model, renewal, update
@@ -98,12 +99,12 @@ def test_with_few_windows_the_calibration_is_that_of_the_adapted_model(
     days: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not that of the shipped model, whose cosines mean something else."""
-    other, tokenizer = other_model()
+    other, _ = other_model()
     own = Calibration(KNOTS, 3.0, 0.65)
 
     def adapt(windows, *, settings, say):
         facts = {"adapted": False, "centred": True, "hold_out": 0.1, "seed": 0}
-        return learning.Adaptation(other, tokenizer, facts, pa.array([], pa.string()), own)
+        return learning.Adaptation(other, SHIPPED_CHECKPOINT, facts, pa.array([], pa.string()), own)
 
     monkeypatch.setattr(learning, "adapt", adapt)
     with State(tmp_path / "state.duckdb") as state:
@@ -121,7 +122,7 @@ def test_an_adapted_model_is_stored_in_the_state_and_embeds_later_windows(
         told.append(len(windows))
         # There are too few sources at first, and enough later.
         facts = {"adapted": len(told) > 1, "reason": "too few", "hold_out": 0.1, "seed": 0}
-        return learning.Adaptation(other, tokenizer, facts, pa.array(["192.0.2.1", "192.0.2.2"]))
+        return learning.Adaptation(other, SHIPPED_CHECKPOINT, facts, pa.array(["192.0.2.1", "192.0.2.2"]))
 
     monkeypatch.setattr(learning, "adapt", adapt)
     # There is no drift, so the renewal is due to the model.
