@@ -119,10 +119,11 @@ def fuse(
     start = np.empty(k, dtype=np.int64)
     start[pieces] = best
     # The better clustering may be a local optimum of the contracted graph, which only a fresh start can leave.
-    candidates = [improve(small, start, rng, deadline)[pieces]]
-    candidates += [improve(small, np.arange(k), rng, deadline)[pieces] for _ in range(_FRESH_STARTS)]
-    winner = min(candidates, key=graph.score)
-    return improve(graph, winner, rng, deadline)
+    candidates = [improve(small, start, rng, deadline)]
+    candidates += [improve(small, np.arange(k), rng, deadline) for _ in range(_FRESH_STARTS)]
+    # Scores in the two graphs differ by a constant.
+    winner = min(candidates, key=small.score)
+    return improve(graph, winner[pieces], rng, deadline)
 
 
 def evolve(

@@ -207,8 +207,7 @@ def _refined_run(
         graph = DenseGraph(matrix, threshold)
         fresh = improve(graph, np.arange(graph.n), rng, deadline)
         warm = improve(graph, labels, rng, deadline) if before else fresh
-        best, other = (warm, fresh) if graph.cost(warm) < graph.cost(fresh) else (fresh, warm)
-        fused = fuse(graph, best, other, rng, deadline)
-        labels = min(best, fused, key=graph.cost)
+        best, other = sorted([fresh, warm], key=graph.cost)
+        labels = fuse(graph, best, other, rng, deadline)
         points[threshold] = _point(graph, labels)
         before = True
