@@ -311,7 +311,7 @@ def _solve(
     gap = proved.summary()["gap"]
     if proved.cost > 0:
         saving = f"of which no other clustering can save more than {percent(max(gap or 0.0, 1e-4))}"
-        proof = "nothing is proved" if gap is None else saving if gap else "the lowest possible"
+        proof = "nothing is proved" if gap is None else saving if gap > 1e-9 else "the lowest possible"
         say(f"cost {scale * proved.cost:.4g}, {proof}")
     else:
         say("cost 0: no clustering costs less")

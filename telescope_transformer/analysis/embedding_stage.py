@@ -92,7 +92,7 @@ def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
             write_text(partial / ADAPTATION_FILE, json.dumps(found.facts, indent=1) + "\n")
 
     if not run_stage(work / MODEL, ingredients, build):
-        say("using the existing adapted model")
+        say("using the existing model")
     return str(work / MODEL) if (work / MODEL / "config.json").is_file() else None
 
 

@@ -5,7 +5,7 @@ An adapted checkpoint is stored in the state itself, so the state is always one 
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,14 +17,19 @@ import pyarrow.compute as pc
 
 from telescope_transformer.analysis import AnalysisSettings, Embedder
 from telescope_transformer.analysis.embedding_stage import MOST_LEARNED, unseen_windows
+from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import embed_windows, load_network
 from telescope_transformer.errors import StateError
+from telescope_transformer.files import file_digest
 from telescope_transformer.hub import checkpoint_folder
+from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say
 from telescope_transformer.update.state import State
 from telescope_transformer.windows import Windows
+
+Loaded = tuple[TelescopeForContrastiveLearning, WindowEncoder]
 
 
 class StateModel:
@@ -40,7 +45,7 @@ class StateModel:
         self._state, self._settings, self._given = state, settings, embedder
         self._named = Embedder(settings.model)
         # The loaded checkpoint and the adaptation that it belongs to: a failed step rolls back to an older one.
-        self._adapted: tuple[str | None, Embed] | None = None
+        self._own: tuple[str | None, Loaded] | None = None
 
     @property
     def adapts(self) -> bool:
@@ -50,7 +55,12 @@ class StateModel:
     @property
     def wants_training(self) -> bool:
         """Whether the model may be trained on the telescope but has not been yet."""
-        return self.adapts and self._settings.adapt and not (adaptation_of(self._state) or {}).get("adapted")
+        return self.wants_more_windows and self._settings.adapt
+
+    @property
+    def wants_more_windows(self) -> bool:
+        """Whether the model was at most centred on the telescope, which is better with more windows."""
+        return self.adapts and not (adaptation_of(self._state) or {}).get("adapted")
 
     @property
     def is_own(self) -> bool:
@@ -68,24 +78,29 @@ class StateModel:
             return self._given(windows)
         if not self.is_own:
             return self._named(windows)
-        adaptation = self._state.setting("adaptation")
-        if self._adapted is None or self._adapted[0] != adaptation:
-            self._adapted = adaptation, self._load()
-        return self._adapted[1](windows)
+        return embed_windows(*self._loaded(), windows, progress=False)
 
-    def calibration(self) -> Calibration | None:
-        """The calibration of the checkpoint; None if it has none."""
+    def calibration(self, windows: Callable[[], pa.Table]) -> Calibration | None:
+        """The calibration if too few sources have several windows: of the named checkpoint, or of shorter windows.
+
+        Args:
+            windows: returns windows of the telescope. If the state holds the model, they are cut to a few records, of
+                which more sources have several, as in `telescope analyze`.
+        """
         if self._given is not None:
             return None
         if not self.is_own:
             return Calibration.of_checkpoint(checkpoint_folder(self._settings.model))
-        with self._own_folder() as folder:
-            return Calibration.load(folder)
+        kept_out = self._kept_out()
+        return calibrate_telescope(*self._loaded(), windows(), unseen=kept_out, seed=self._settings.seed)
 
-    def _load(self) -> Embed:
-        with self._own_folder() as folder:
-            loaded = load_network(folder)
-        return lambda table: embed_windows(*loaded, table, progress=False)
+    def _loaded(self) -> Loaded:
+        """The checkpoint that the state holds."""
+        adaptation = self._state.setting("adaptation")
+        if self._own is None or self._own[0] != adaptation:
+            with self._own_folder() as folder:
+                self._own = adaptation, load_network(folder)
+        return self._own[1]
 
     @contextmanager
     def _own_folder(self) -> Iterator[str]:
@@ -110,16 +125,20 @@ class StateModel:
         from telescope_transformer.learning.adapt import AdaptSettings, adapt
 
         settings = AdaptSettings(steps=self._settings.training_steps, seed=self._settings.seed)
-        found = adapt(windows.slice(max(0, len(windows) - MOST_LEARNED), len(windows)), settings=settings, say=say)
+        some = windows.slice(max(0, len(windows) - MOST_LEARNED), len(windows))
+        # The state calibrates the model with its clustered windows.
+        found = adapt(some, settings=settings, calibrated=False, say=say)
         changed = found.adapted or (found.changed and not only_trained)
-        if changed or not self.is_own:
-            facts = {"facts": found.facts, "kept_out": found.kept_out.to_pylist()}
-            self._state.set("adaptation", json.dumps(facts))
+        facts = {"facts": found.facts, "kept_out": found.kept_out.to_pylist()}
         if changed:
             with TemporaryDirectory(prefix="telescope-model-") as folder:
                 found.save(folder)
                 files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file()}
+                # Windows may change without a change of the facts about them.
+                facts["weights"] = file_digest(Path(folder) / "model.safetensors")
             self._state.set_model(files)
+        if changed or not self.is_own:
+            self._state.set("adaptation", json.dumps(facts))
         return changed
 
     def unseen(self, sources: pa.ChunkedArray) -> np.ndarray | None:
@@ -128,11 +147,14 @@ class StateModel:
             return None
         if not self.is_own:
             return unseen_windows(self._settings.model, sources)
+        kept_out = self._kept_out()
+        return None if kept_out is None else pc.is_in(sources, value_set=kept_out).to_numpy(zero_copy_only=False)
+
+    def _kept_out(self) -> pa.Array | None:
+        """The sources that the state's own model was not trained on; None if it was not trained."""
         stored = json.loads(self._state.setting("adaptation") or "{}")
-        if not stored or not stored["facts"]["adapted"]:
-            return None
-        kept_out = pa.array(stored["kept_out"], pa.string())
-        return pc.is_in(sources, value_set=kept_out).to_numpy(zero_copy_only=False)
+        trained = bool(stored) and stored["facts"]["adapted"]
+        return pa.array(stored["kept_out"], pa.string()) if trained else None
 
 
 def adaptation_of(state: State) -> dict[str, Any] | None:

@@ -2,10 +2,12 @@
 
 A threshold calibrated on the 400 windows of a first file can be far from the one for 4,000 windows. The calibration is
 therefore checked whenever the number of windows has doubled, and once a month. If it has drifted, the model is adapted
-again, all windows in the state are embedded and clustered again, and clusters keep their ids.
+again, all windows in the state are embedded and clustered again, and clusters keep their ids. The same happens when
+the number of windows has doubled and the model could not be trained yet, because centring takes many windows.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +43,7 @@ DAYS_BETWEEN_CHECKS = 30
 
 
 def fix_settings(
-    state: State, settings: AnalysisSettings, embed: StateModel, vectors: np.ndarray, sources: pa.ChunkedArray
+    state: State, settings: AnalysisSettings, embed: StateModel, vectors: np.ndarray, windows: pa.Table
 ) -> dict[str, Any]:
     """Fix the settings of a state by its first windows.
 
@@ -50,13 +52,13 @@ def fix_settings(
         settings: settings of the first update.
         embed: the model that made the vectors.
         vectors: float32 (n, dimensions), embeddings of the first windows.
-        sources: (n,) sources of the windows.
+        windows: (n,) these windows, with their records.
 
     Returns:
         The settings as they are stored.
     """
     # A threshold set by the user shifts the weights; their unit is still the nat.
-    calibration = _calibration(vectors, sources, settings, embed)
+    calibration = _calibration(vectors, windows["source"], settings, embed, lambda: windows)
     threshold, scale = edge_weights(calibration, settings.threshold)
     stored = {
         "model": settings.model,
@@ -76,9 +78,13 @@ def fix_settings(
 
 
 def _calibration(
-    vectors: np.ndarray, sources: pa.ChunkedArray, settings: AnalysisSettings, embed: StateModel
+    vectors: np.ndarray,
+    sources: pa.ChunkedArray,
+    settings: AnalysisSettings,
+    embed: StateModel,
+    windows: Callable[[], pa.Table],
 ) -> Calibration | None:
-    return calibration_for(vectors, sources, embed.calibration, settings.seed, embed.unseen(sources))
+    return calibration_for(vectors, sources, lambda: embed.calibration(windows), settings.seed, embed.unseen(sources))
 
 
 def core_records(settings: AnalysisSettings) -> int:
@@ -143,14 +149,19 @@ def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int
         # These same windows have just fixed the settings.
         state.set("checked", json.dumps({"windows": number, "day": day}))
         return
-    if number < 2 * checked["windows"] and day < checked["day"] + DAYS_BETWEEN_CHECKS:
+    doubled = number >= 2 * checked["windows"]
+    if not doubled and day < checked["day"] + DAYS_BETWEEN_CHECKS:
         return
     state.set("checked", json.dumps({"windows": max(number, checked["windows"]), "day": day}))
     rows = state.newest_embeddings(MOST_CHECKED)
-    found = _calibration(embedding_matrix(rows), rows["source"], settings, embed)
+    ids = rows["window_id"].to_numpy()
+    found = _calibration(
+        embedding_matrix(rows), rows["source"], settings, embed, lambda: windows_of(state, ids).to_table()
+    )
     drifted = found is not None and _has_drifted(stored, found)
-    if drifted or embed.wants_training:
-        _renew(state, settings, embed, drifted, say)
+    outgrown = doubled and embed.wants_more_windows
+    if drifted or outgrown or embed.wants_training:
+        _renew(state, settings, embed, drifted, outgrown, say)
 
 
 def _has_drifted(stored: dict[str, Any], found: Calibration) -> bool:
@@ -161,28 +172,36 @@ def _has_drifted(stored: dict[str, Any], found: Calibration) -> bool:
     )
 
 
-def _renew(state: State, settings: AnalysisSettings, embed: StateModel, drifted: bool, say: Say) -> None:
+def _renew(
+    state: State, settings: AnalysisSettings, embed: StateModel, drifted: bool, outgrown: bool, say: Say
+) -> None:
     """Adapt the model again, embed and cluster all windows of the state, calibrate, and keep the cluster ids.
 
     Args:
         state: the state, in the transaction of the step.
         settings: settings of the state.
         embed: the model of the state.
-        drifted: whether the calibration has drifted. If not, only a better model from the adaptation is a reason to
-            renew anything.
+        drifted: whether the calibration has drifted. If not, only a new model is a reason to renew anything.
+        outgrown: whether a model that can only be centred is a reason, too.
         say: prints messages.
     """
     rows = state.clustered_embeddings(unblended=True)
     ids, own = rows["window_id"].to_numpy(), embedding_matrix(rows)
     if embed.adapts:
-        if embed.adapt(windows_of(state, ids[-MOST_LEARNED:]), say, only_trained=not drifted):
+        if embed.adapt(windows_of(state, ids[-MOST_LEARNED:]), say, only_trained=not (drifted or outgrown)):
             own = embedded(state, ids, embed)
             _embed_retired(state, embed)
         elif not drifted:
             return
     say("the calibration has drifted: clustering all windows anew" if drifted else "clustering all windows anew")
     newest = slice(max(0, len(ids) - MOST_CHECKED), None)
-    calibration = _calibration(own[newest], rows["source"].slice(newest.start), settings, embed)
+    calibration = _calibration(
+        own[newest],
+        rows["source"].slice(newest.start),
+        settings,
+        embed,
+        lambda: windows_of(state, ids[newest]).to_table(),
+    )
     stored: dict[str, Any] = state.settings() or {}
     threshold, scale = edge_weights(calibration, stored["chosen_threshold"])
     vectors = blended(own, rows["source"])

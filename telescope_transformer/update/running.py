@@ -291,7 +291,7 @@ def _embedded(work: _Work, extension: Extension, long: pa.Table) -> tuple[np.nda
         embed.adapt(Windows.from_table(extension.windows), work.say)
     vectors = embed(long).astype(np.float32)
     if stored is None:
-        stored = fix_settings(state, work.settings, embed, vectors, long["source"])
+        stored = fix_settings(state, work.settings, embed, vectors, long)
     return vectors, float(stored["threshold"])
 
 

@@ -288,9 +288,9 @@ class State:
         )
 
     def newest_embeddings(self, number: int) -> pa.Table:
-        """Source and embedding, before blending, of the newest windows that have a cluster."""
+        """Id, source and embedding, before blending, of the newest windows that have a cluster."""
         return self.query(
-            f"SELECT source, {_UNBLENDED} AS embedding FROM windows "
+            f"SELECT window_id, source, {_UNBLENDED} AS embedding FROM windows "
             "WHERE cluster IS NOT NULL ORDER BY window_id DESC LIMIT ?",
             [number],
         )

@@ -102,14 +102,52 @@ def test_with_few_windows_the_calibration_is_that_of_the_adapted_model(
     other, _ = other_model()
     own = Calibration(KNOTS, 3.0, 0.65)
 
-    def adapt(windows, *, settings, say):
+    def adapt(windows, *, settings, calibrated, say):
         facts = {"adapted": False, "centred": True, "hold_out": 0.1, "seed": 0}
-        return learning.Adaptation(other, SHIPPED_CHECKPOINT, facts, pa.array([], pa.string()), own)
+        assert not calibrated
+        return learning.Adaptation(other, SHIPPED_CHECKPOINT, facts, pa.array([], pa.string()))
 
     monkeypatch.setattr(learning, "adapt", adapt)
+    monkeypatch.setattr(model, "calibrate_telescope", lambda *_, **options: own)
     with State(tmp_path / "state.duckdb") as state:
         update(state, days[:1], read, SETTINGS)
         assert (state.settings()["threshold"], state.settings()["scale"]) == (0.65, 3.0)
+
+
+def test_a_model_that_can_only_be_centred_is_centred_again_when_the_windows_have_doubled(
+    days: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small first day would otherwise fix the model, the threshold and the scale for ever."""
+    first, encoder = other_model()
+    second = copy.deepcopy(first)
+    with torch.no_grad():
+        second.head.output.weight *= -1
+    told = []
+
+    def adapt(windows, *, settings, calibrated, say):
+        told.append(len(windows))
+        # The same facts, as with further windows of the same sources.
+        facts = {"adapted": False, "centred": True, "hold_out": 0.1, "seed": 0}
+        return learning.Adaptation(
+            (first, second)[len(told) > 1], SHIPPED_CHECKPOINT, facts, pa.array([], pa.string())
+        )
+
+    monkeypatch.setattr(learning, "adapt", adapt)
+    monkeypatch.setattr(renewal, "calibration_for", lambda *_: Calibration(KNOTS, 5.0, 0.6))
+    settings = AnalysisSettings(window=16, min_records=8, adapt=False)
+    with State(tmp_path / "state.duckdb") as state:
+        update(state, days[:1], read, settings)
+        assert len(told) == 1
+        update(state, days[1:4], read, settings)
+        assert len(told) == 2
+        assert told[1] > told[0]
+        rows = state.query(
+            "SELECT window_id, coalesce(unblended, embedding) AS embedding FROM windows "
+            "WHERE cluster IS NOT NULL AND NOT open ORDER BY window_id"
+        )
+        windows = renewal.windows_of(state, rows["window_id"].to_numpy())
+        expected = embedding.embed_windows(second, encoder, windows.to_table(), progress=False)
+        assert np.allclose(embedding_matrix(rows), expected, atol=1e-5)
 
 
 def test_an_adapted_model_is_stored_in_the_state_and_embeds_later_windows(
@@ -118,7 +156,7 @@ def test_an_adapted_model_is_stored_in_the_state_and_embeds_later_windows(
     other, tokenizer = other_model()
     told = []
 
-    def adapt(windows, *, settings, say):
+    def adapt(windows, *, settings, calibrated, say):
         told.append(len(windows))
         # There are too few sources at first, and enough later.
         facts = {"adapted": len(told) > 1, "reason": "too few", "hold_out": 0.1, "seed": 0}

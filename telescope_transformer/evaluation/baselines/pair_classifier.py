@@ -46,7 +46,8 @@ def pair_classifier_elsewhere(
         hosts: as for `PairFeatures`.
     """
     few = np.arange(min(2, len(frequencies)))
-    absent = np.isnan(PairFeatures(frequencies, frequencies, hosts=hosts)(few, few)).all(axis=0)
+    features = PairFeatures(frequencies, frequencies, hosts=hosts)(few, few)
+    absent = np.flatnonzero(np.isnan(features).all(axis=0))
     model = fit_pairs(telescopes, seed, hosts=hosts, absent=absent)
     return partial(_log_odds, model, frequencies, hosts=hosts)
 
@@ -60,7 +61,7 @@ def fit_pairs(
         telescopes: their windows.
         seed: seed of the sample of pairs and of the boosting.
         hosts: as for `PairFeatures`.
-        absent: bool (features,), features that must not be learned from. A classifier that had learned from source
+        absent: numbers of the features that must not be learned from. A classifier that had learned from source
             ports would give the same answer for all pairs of a telescope that records none.
     """
     rng = np.random.default_rng(seed)
