@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import sparse
 
-from telescope_transformer.correlation_clustering.compiled import compiled
-from telescope_transformer.correlation_clustering.graph import SparseGraph
+from telescope_transformer.correlation_clustering.graph import SparseGraph, sparse_graph
 from telescope_transformer.correlation_clustering.options import check_whole_number
 from telescope_transformer.correlation_clustering.validation import check_embeddings
 
@@ -24,70 +24,6 @@ _SAFE_EXPONENT = 32
 # documentation recommends. Faiss trains for 25 rounds by default. The recall with the last value is in the column
 # `recall` of the section `sparse` of tests/benchmarks/clustering.py.
 _CELLS_A_ROOT, _TRAINED_A_CELL, _TRAINING_ROUNDS, _SEARCHED_CELLS = 4, 40, 8, 12
-
-
-@compiled()
-def _count_pairs(neighbours: np.ndarray, indptr: np.ndarray) -> None:
-    """Fill ``indptr`` from upper bounds of the row lengths, which count each neighbour relation at both nodes."""
-    n, k = neighbours.shape
-    for i in range(n):
-        for p in range(k):
-            j = neighbours[i, p]
-            if j >= 0 and j != i:
-                indptr[i + 1] += 1
-                indptr[j + 1] += 1
-    for i in range(n):
-        indptr[i + 1] += indptr[i]
-
-
-@compiled()
-def _symmetric_rows(
-    neighbours: np.ndarray,
-    similarity: np.ndarray,
-    threshold: float,
-    indptr: np.ndarray,
-    indices: np.ndarray,
-    data: np.ndarray,
-) -> int:
-    """Build sorted compressed rows of the union of both directions, without duplicate entries.
-
-    Args:
-        neighbours: int32 (n, k), -1 where a vector has fewer neighbours.
-        similarity: float32 (n, k), inner products.
-        threshold: subtracted from every inner product.
-        indptr: from `_count_pairs`; overwritten with the final row starts.
-        indices: output.
-        data: output.
-
-    Returns:
-        Number of entries that were written.
-    """
-    n, k = neighbours.shape
-    fill = indptr[:-1].copy()
-    for i in range(n):
-        for p in range(k):
-            j = neighbours[i, p]
-            if j >= 0 and j != i:
-                weight = np.float64(similarity[i, p]) - threshold
-                indices[fill[i]], data[fill[i]] = j, weight
-                indices[fill[j]], data[fill[j]] = i, weight
-                fill[i] += 1
-                fill[j] += 1
-    used = 0
-    for i in range(n):
-        row = indices[indptr[i] : fill[i]].copy()
-        weights = data[indptr[i] : fill[i]].copy()
-        indptr[i] = used
-        for p in np.argsort(row):
-            if used > indptr[i] and indices[used - 1] == row[p]:
-                # Both directions contain the pair, and their products can differ by a rounding error. Keep the larger
-                # product.
-                data[used - 1] = max(data[used - 1], weights[p])
-            else:
-                indices[used], data[used] = row[p], weights[p]
-                used += 1
-    indptr[n] = used
-    return used
 
 
 def neighbour_graph(vectors: np.ndarray, threshold: float, neighbours: int = 50, *, seed: int = 0) -> SparseGraph:
@@ -110,11 +46,24 @@ def neighbour_graph(vectors: np.ndarray, threshold: float, neighbours: int = 50,
     found, similarity = _search(vectors, neighbours + 1, seed)
     if exponent:
         similarity = np.ldexp(similarity.astype(np.float64), 2 * exponent)
-    indptr = np.zeros(n + 1, dtype=np.int64)
-    _count_pairs(found, indptr)
-    indices, data = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1])
-    used = _symmetric_rows(found, similarity, float(threshold), indptr, indices, data)
-    return SparseGraph(indptr, indices[:used].copy(), data[:used].copy())
+    return _symmetric(found, similarity.astype(np.float64) - threshold)
+
+
+def _symmetric(neighbours: np.ndarray, weights: np.ndarray) -> SparseGraph:
+    """The graph in which two nodes are adjacent if at least one is a neighbour of the other.
+
+    Args:
+        neighbours: int32 (n, k), -1 where a node has fewer neighbours.
+        weights: float64 (n, k).
+    """
+    n, k = neighbours.shape
+    nodes, others = np.repeat(np.arange(n), k), neighbours.reshape(-1)
+    pairs = np.minimum(nodes, others) * n + np.maximum(nodes, others)
+    # If both are neighbours of each other, their products can differ by a rounding error.
+    pairs, first = np.unique(np.where((others < 0) | (others == nodes), -1, pairs), return_index=True)
+    low, high = np.divmod(pairs[pairs >= 0], n)
+    half = sparse.coo_array((weights.reshape(-1)[first[pairs >= 0]], (low, high)), shape=(n, n)).tocsr()
+    return sparse_graph((half + half.T).tocsr())
 
 
 def _scaled(vectors: np.ndarray) -> tuple[np.ndarray, int]:
