@@ -61,17 +61,10 @@ def first_largest(values: np.ndarray) -> tuple[int, float]:
 @compiled()
 def _nearest(matrix: np.ndarray, threshold: float, sizes: np.ndarray, key: np.ndarray, partner: np.ndarray) -> None:
     """Find the best partner of each node before any contraction; the lowest index among equals."""
-    unit = np.all(sizes == 1.0)
-    scratch = np.empty(key.size, key.dtype)
+    weights = np.empty(key.size, key.dtype)
     for a in range(key.size):
-        if unit:
-            left, low = first_largest(matrix[a, :a])
-            right, high = first_largest(matrix[a, a + 1 :])
-            mate, best = (left, low) if low >= high and left >= 0 else (a + 1 + right, high)
-            key[a], partner[a] = best - threshold, mate
-        else:
-            _weigh(matrix[a], threshold * sizes[a], sizes, a, scratch)
-            partner[a], key[a] = first_largest(scratch)
+        _weigh(matrix[a], threshold * sizes[a], sizes, a, weights)
+        partner[a], key[a] = first_largest(weights)
 
 
 @compiled(fastmath={"nnan", "nsz"})
@@ -83,30 +76,12 @@ def _weigh(row: np.ndarray, penalty: float, sizes: np.ndarray, a: int, weights: 
 
 
 @compiled()
-def _refresh(matrix: np.ndarray, stamp: np.ndarray, contracted: np.ndarray, count: int, a: int) -> None:
+def _refresh(matrix: np.ndarray, stamp: np.ndarray, alive: int, a: int) -> None:
     """Update row a with the entries that later contractions wrote to the rows of other clusters."""
     row, since = matrix[a], stamp[a]
-    for c in contracted[:count]:
+    for c in range(alive):
         if stamp[c] > since:
             row[c] = matrix[c, a]
-
-
-@compiled()
-def _note(contracted: np.ndarray, count: int, stamp: np.ndarray, i: int, j: int) -> int:
-    """Add i to the list of contracted clusters and remove j; returns the new length.
-
-    If i was never contracted before, neither was j.
-    """
-    if stamp[i] == 0:
-        contracted[count] = i
-        return count + 1
-    if stamp[j] > 0:
-        place = 0
-        while contracted[place] != j:
-            place += 1
-        contracted[place] = contracted[count - 1]
-        return count - 1
-    return count
 
 
 @compiled()
@@ -181,14 +156,13 @@ def _gaec_dense(matrix: np.ndarray, threshold: float, sizes: np.ndarray) -> np.n
     stale = np.zeros(n, np.bool_)
     member = np.arange(n)
     parent = np.arange(n)
-    contracted = np.empty(n, np.int64)
     _nearest(matrix, threshold, sizes, key, partner)
-    alive, living, step, count = n, n, 0, 0
+    alive, living, step = n, n, 0
     while living > 1:
         i, _ = first_largest(key[:alive])
         if key[i] <= 0:
             break
-        _refresh(matrix, stamp, contracted, count, i)
+        _refresh(matrix, stamp, alive, i)
         if stale[i]:
             _weigh(matrix[i], threshold * sizes[i], sizes, i, weights[:alive])
             partner[i], key[i] = first_largest(weights[:alive])
@@ -197,9 +171,9 @@ def _gaec_dense(matrix: np.ndarray, threshold: float, sizes: np.ndarray) -> np.n
         j = partner[i]
         if stamp[j] > stamp[i]:
             i, j = j, i
-            _refresh(matrix, stamp, contracted, count, i)
+            _refresh(matrix, stamp, alive, i)
         else:
-            _refresh(matrix, stamp, contracted, count, j)
+            _refresh(matrix, stamp, alive, j)
         parent[member[j]] = member[i]
         sizes[i] += sizes[j]
         sizes[j] = 0
@@ -208,16 +182,10 @@ def _gaec_dense(matrix: np.ndarray, threshold: float, sizes: np.ndarray) -> np.n
         stale[i] = False
         key[j] = -np.inf
         step += 1
-        count = _note(contracted, count, stamp, i, j)
-        stamp[i] = step
+        stamp[i], stamp[j] = step, 0
         living -= 1
         if living < _PACK_BELOW * alive:
             alive = _pack(matrix, sizes, stamp, alive, key, partner, stale, member)
-            count = 0
-            for a in range(alive):
-                if stamp[a] > 0:
-                    contracted[count] = a
-                    count += 1
     return parent
 
 
