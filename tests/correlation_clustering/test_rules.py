@@ -162,9 +162,9 @@ def test_equality_by_rounding_joins_no_nodes() -> None:
     # 1e16 + 1 is 1e16 in float64, so the first edge only seems to weigh as much as the other edges of node 0.
     edges = [(0, 1, 1e16), (0, 2, -1e16), (0, 3, -1.0), (1, 2, -3e16)]
     graph = DenseGraph(graph_of_edges(4, edges)).as_sparse()
-    assert reduction._leaf_joins(graph.indptr, graph.indices, graph.data, np.arange(4)) == 0
+    assert reduction._leaf_joins(graph.indptr, graph.indices, graph.data, np.arange(4), graph.whole) == 0
     graph = DenseGraph(graph_of_edges(4, [(0, 1, 4.0), (0, 2, -3.0), (0, 3, -1.0), (1, 2, -9.0)])).as_sparse()
-    assert reduction._leaf_joins(graph.indptr, graph.indices, graph.data, np.arange(4)) == 1
+    assert reduction._leaf_joins(graph.indptr, graph.indices, graph.data, np.arange(4), graph.whole) == 1
 
 
 def test_contraction_counts_its_rounding_errors_and_settled_cost() -> None:

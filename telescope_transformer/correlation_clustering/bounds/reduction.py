@@ -42,8 +42,6 @@ _LEAST_CONTRACTED = 0.002
 # Up to this many entries, every round is worth a pass over all edges. A pass over 200,000 entries takes about a
 # millisecond.
 _SMALL = 200_000
-# Sums of up to 9 million whole numbers up to this size are exact in float64.
-_LARGEST_WHOLE = 1e9
 # The repulsion of an edge is limited to this multiple of the total attraction of its less attracted end. With a
 # multiple above 1, every optimum still cuts the edge. The limit keeps huge weights from affecting the smoothing and
 # the tolerances. The bitcoin_alpha network is proved optimal in 0.24 s with 4 or 100; with 1.01, rounding leaves a gap
@@ -93,9 +91,10 @@ def _drop_and_clamp(
 
 
 @compiled()
-def _leaf_joins(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, parent: np.ndarray) -> int:
+def _leaf_joins(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, parent: np.ndarray, exact: bool) -> int:
     """Join nodes that have one edge which weighs at least as much as all their other edges; returns how many.
 
+    If sums of weights are not ``exact``, the edge must exceed the sum by its largest rounding error.
     A node to which another node was joined in this pass is skipped, because its edges have changed. It does not matter
     whether the node at the other end of the heaviest edge has been joined to others: |a + b| <= |a| + |b|.
     """
@@ -115,21 +114,13 @@ def _leaf_joins(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, paren
         for p in range(indptr[i], indptr[i + 1]):
             if indices[p] != mate:
                 others += abs(data[p])
-        safe = others * (1.0 + (indptr[i + 1] - indptr[i]) * EPSILON)
-        if heaviest >= safe or (heaviest >= others and _whole(indptr, data, i)):
+        if not exact:
+            others *= 1.0 + (indptr[i + 1] - indptr[i]) * EPSILON
+        if heaviest >= others:
             touched[i] = touched[mate] = True
             join(parent, i, mate)
             joined += 1
     return joined
-
-
-@compiled()
-def _whole(indptr: np.ndarray, data: np.ndarray, i: int) -> bool:
-    """Whether the weights of node i are whole numbers whose sums are exact."""
-    for p in range(indptr[i], indptr[i + 1]):
-        if data[p] != np.floor(data[p]) or abs(data[p]) > _LARGEST_WHOLE:
-            return False
-    return True
 
 
 @compiled()
@@ -179,17 +170,6 @@ def _certain_joins(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, pa
                 join(parent, i, j)
                 joined += 1
     return joined
-
-
-@compiled()
-def _join_uncut(
-    nodes: np.ndarray, indptr: np.ndarray, indices: np.ndarray, labels: np.ndarray, parent: np.ndarray
-) -> None:
-    """Join nodes of a block that are in the same cluster and connected by an edge."""
-    for i in range(nodes.size):
-        for p in range(indptr[i], indptr[i + 1]):
-            if labels[i] == labels[indices[p]]:
-                join(parent, nodes[i], nodes[indices[p]])
 
 
 @dataclass
@@ -247,7 +227,9 @@ class Reduction:
         """
         parent = self._parent.copy()
         for nodes, graph, labels in solved:
-            _join_uncut(nodes, graph.indptr, graph.indices, labels, parent)
+            rows = np.repeat(np.arange(graph.n, dtype=np.int32), np.diff(graph.indptr))
+            same = labels[rows] == labels[graph.indices]
+            _join_all(nodes[rows[same]], nodes[graph.indices[same]], parent)
         return canonical_labels(roots(parent)[self.pieces])
 
 
@@ -316,7 +298,7 @@ def reduce_graph(given: Graph, known_cost: float = np.inf) -> Reduction:
         graph, own = _clamped(graph, own), True
         parent = np.arange(graph.n)
         rows = (graph.indptr, graph.indices, graph.data)
-        joined = _certain_joins(*rows, parent, most + found.drift) if rule else _leaf_joins(*rows, parent)
+        joined = _certain_joins(*rows, parent, most + found.drift) if rule else _leaf_joins(*rows, parent, graph.whole)
         rule = 1 - rule
         few = 0 if graph.indices.size <= _SMALL else _LEAST_CONTRACTED * graph.n
         barren = barren + 1 if joined <= few else 0
