@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.reduction import reduce_graph
-from telescope_transformer.correlation_clustering.graph import SparseGraph, canonical_labels
+from telescope_transformer.correlation_clustering.graph import canonical_labels
 from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
 from telescope_transformer.correlation_clustering.solution import Deadline, Progress
 
@@ -46,32 +46,53 @@ def by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, dea
     # The blocks hold all that is left to solve.
     del reduction.graph
     labels[reduction.pieces] = progress.labels
-    parts: list[tuple[np.ndarray, SparseGraph, Progress]] = []
+    parts: list[Progress] = []
     try:
         for nodes, block in blocks:
-            part = progress.of(block.fastest_form(), canonical_labels(labels[nodes]), 0.0)
-            parts.append((nodes, block, part))
-        _in_turn([part for _, _, part in parts], solve_part, rng, deadline)
-        unproved = [part for _, _, part in parts if not part.closed]
-        if progress.limited and 0 < len(unproved) < len(parts):
-            # Use the time that the proved parts did not need.
-            _in_turn(unproved, solve_part, rng, deadline)
+            parts.append(progress.of(block.fastest_form(), canonical_labels(labels[nodes]), 0.0))
+        _in_turn(parts, solve_part, rng, deadline)
     finally:
-        solved = [(nodes, block, part.labels) for nodes, block, part in parts]
-        rest = [(nodes, block, labels[nodes]) for nodes, block in blocks[len(parts) :]]
-        progress.offer(reduction.combined(solved + rest))
-        bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for _, _, part in parts]
-        progress.prove(math.fsum([reduction.offset, -reduction.drift, *bounds]) * (1.0 - EPSILON))
+        found = [part.labels for part in parts] + [labels[nodes] for nodes, _ in blocks[len(parts) :]]
+        progress.offer(reduction.combined((*block, part) for block, part in zip(blocks, found, strict=True)))
+        progress.prove(_sum_of_bounds(parts, reduction.offset, -reduction.drift))
+
+
+def _by_components(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+    """Call `by_parts` for each component of a large graph, and combine their clusterings and bounds."""
+    graph = progress.graph
+    component = graph.attractive_parts()
+    sizes = np.bincount(component)
+    if sizes.size == 1:
+        solve_part(progress, rng, deadline)
+        return
+    labels = progress.labels + graph.n * component
+    members = np.split(np.argsort(component, kind="stable"), np.cumsum(sizes)[:-1])
+    members = sorted((nodes for nodes in members if nodes.size > 1), key=len)
+    parts: list[Progress] = []
+    try:
+        for nodes in members:
+            parts.append(progress.of(graph.part(nodes), canonical_labels(labels[nodes]), 0.0))
+        _in_turn(parts, lambda part, *rest: by_parts(part, solve_part, *rest), rng, deadline)
+    finally:
+        for nodes, part in zip(members, parts, strict=False):
+            labels[nodes] = graph.n * component[nodes] + part.labels
+        progress.offer(canonical_labels(labels))
+        progress.prove(_sum_of_bounds(parts))
 
 
 def _in_turn(parts: list[Progress], solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Give each part its share of the remaining time."""
-    left = sum(_share(part) for part in parts)
-    for part in parts:
-        part.give(deadline.seconds_left * _share(part) / left)
-        left -= _share(part)
-        if not part.closed:
-            solve_part(part, rng, part.part(1.0))
+    """Give each part its share of the time, and the parts that are not proved then what the others did not need."""
+    while parts:
+        left = sum(_share(part) for part in parts)
+        for part in parts:
+            part.give(deadline.seconds_left * _share(part) / left)
+            left -= _share(part)
+            if not part.closed:
+                solve_part(part, rng, part.part(1.0))
+        unproved = [part for part in parts if not part.closed]
+        if not np.isfinite(deadline.seconds_left) or deadline.passed or len(unproved) == len(parts):
+            return
+        parts = unproved
 
 
 def _share(part: Progress) -> float:
@@ -79,29 +100,7 @@ def _share(part: Progress) -> float:
     return part.graph.entries + _LEAST_SHARE
 
 
-def _by_components(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
-    """Solve the components of a large graph, one by one."""
-    graph = progress.graph
-    component = graph.attractive_parts()
-    sizes = np.bincount(component)
-    if sizes.size == 1:
-        solve_part(progress, rng, deadline)
-        return
-    labels, parts = progress.labels.copy(), []
-    left = float((sizes[sizes > 1] ** 2).sum())
-    try:
-        for c in np.argsort(sizes, kind="stable"):
-            nodes = np.flatnonzero(component == c)
-            if nodes.size == 1:
-                continue
-            seconds = deadline.seconds_left * sizes[c] ** 2 / left
-            part = progress.of(graph.part(nodes), canonical_labels(labels[nodes]), seconds)
-            parts.append(part)
-            by_parts(part, solve_part, rng, part.part(1.0))
-            # These labels are distinct from those of all other components.
-            labels[nodes] = part.labels + graph.n * (1 + c)
-            left -= sizes[c] ** 2
-    finally:
-        progress.offer(canonical_labels(labels + graph.n**2 * component))
-        bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for part in parts]
-        progress.prove(math.fsum(bounds) * (1.0 - EPSILON))
+def _sum_of_bounds(parts: list[Progress], *constants: float) -> float:
+    """Lower bound of the cost of all parts together."""
+    bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for part in parts]
+    return math.fsum([*constants, *bounds]) * (1.0 - EPSILON)
