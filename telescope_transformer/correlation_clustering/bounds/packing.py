@@ -58,24 +58,6 @@ class Conflicts(NamedTuple):
 NONE = Conflicts(np.zeros((0, 3), dtype=np.int64), np.zeros(0))
 
 
-def pair_table(triples: np.ndarray, amounts: np.ndarray, n: int, room: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sum up the amount that each pair of the packed conflicts carries, in a hash table with open addressing.
-
-    Args:
-        triples: int64 (t, 3), nodes 0..n-1.
-        amounts: float64 (t,).
-        n: number of nodes.
-        room: number of conflicts that may be added later.
-
-    Returns:
-        Keys int64 (slots,), `FREE` if empty, and amounts float64 (slots,).
-    """
-    slots = 1 << int(np.ceil(np.log2(4 * (len(triples) + room) + 2)))
-    keys, carried = np.full(slots, FREE), np.zeros(slots)
-    _carry_all(triples, amounts, n, keys, carried)
-    return keys, carried
-
-
 @compiled()
 def _place(a: int, b: int, n: int, keys: np.ndarray) -> tuple[int, int]:
     """Slot of a pair in the table, or the free slot where it belongs, and its key."""
@@ -97,10 +79,25 @@ def _carry(a: int, b: int, c: int, amount: float, n: int, keys: np.ndarray, carr
 
 
 @compiled()
-def _carry_all(triples: np.ndarray, amounts: np.ndarray, n: int, keys: np.ndarray, carried: np.ndarray) -> None:
-    """Add the amounts of conflicts to their pairs."""
+def pair_table(triples: np.ndarray, amounts: np.ndarray, n: int, room: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum up the amount that each pair of the packed conflicts carries, in a hash table with open addressing.
+
+    Args:
+        triples: int64 (t, 3), nodes 0..n-1.
+        amounts: float64 (t,).
+        n: number of nodes.
+        room: number of conflicts that may be added later.
+
+    Returns:
+        Keys int64 (slots,), `FREE` if empty, and amounts float64 (slots,).
+    """
+    slots = 2
+    while slots < 4 * (amounts.size + room) + 2:
+        slots *= 2
+    keys, carried = np.full(slots, FREE), np.zeros(slots)
     for t in range(amounts.size):
         _carry(triples[t, 0], triples[t, 1], triples[t, 2], amounts[t], n, keys, carried)
+    return keys, carried
 
 
 # The terms may be summed in any order, so that vector instructions sum several at a time.

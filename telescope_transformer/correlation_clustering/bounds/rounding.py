@@ -24,20 +24,6 @@ _RADII = (0.2, 0.8)
 
 
 @compiled()
-def _uniform(seed: int, i: int, j: int) -> float:
-    """A pseudo-random number in [0, 1) that depends only on the seed and the ordered pair.
-
-    The constants are those of splitmix64 (Steele, Lea and Flood, OOPSLA 2014); the result has the 53 bits of a
-    float64.
-    """
-    z = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(i) * np.uint64(0xBF58476D1CE4E5B9) + np.uint64(j)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return float(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
-
-
-@compiled()
 def _pivot(
     x: np.ndarray, matrix: np.ndarray, threshold: float, order: np.ndarray, radius: float, seed: int
 ) -> np.ndarray:
@@ -51,6 +37,7 @@ def _pivot(
         radius: nodes with x below this join the pivot; if negative, nodes join at random.
         seed: seed of the random choices.
     """
+    np.random.seed(seed)
     labels = np.full(order.size, -1, np.int64)
     cluster = 0
     for pivot in order:
@@ -66,7 +53,7 @@ def _pivot(
                 apart = x[pivot, j]
                 if matrix[pivot, j] > threshold:
                     apart = min(1.0, max(0.0, (apart - _RISE_FROM) / (_RISE_TO - _RISE_FROM))) ** 2
-                joins = _uniform(seed, pivot, j) >= apart
+                joins = np.random.random() >= apart
             if joins:
                 labels[j] = cluster
         cluster += 1
