@@ -6,7 +6,8 @@ Run: python tests/benchmarks/mutation.py --most 20
 Each mutant changes one operator, comparison, constant or condition of a module, in a copy of the package, and runs the
 tests of that module. A mutant that no test notices survives. Writes the number of mutants and the survivors of each
 module to tests/benchmarks/results/mutation.json, and keeps earlier results of modules that are not measured now. A
-module takes minutes, because each mutant costs a run of its tests.
+survivor is recorded with the text of its line, because line numbers change. If the module no longer has the line, it
+was rewritten after the measurement. A module takes minutes, because each mutant costs a run of its tests.
 """
 
 import argparse
@@ -180,7 +181,8 @@ def measure(copied: Path, module: str, tests: list[str], most: int, seed: int) -
             path.write_text(mutant.source, encoding="utf-8")
             forget_kernels(copied, callers)
             if passes(copied, tests):
-                survivors.append(f"line {mutant.line}: {mutant.before} -> {mutant.after}")
+                line = source.splitlines()[mutant.line - 1].strip()
+                survivors.append(f"{line}: {mutant.before} -> {mutant.after}")
                 print(f"{module}: survived: {survivors[-1]}", file=sys.stderr)
     finally:
         path.write_text(source, encoding="utf-8")
