@@ -3,6 +3,7 @@
 import numpy as np
 
 from telescope_transformer.correlation_clustering.compiled import compiled
+from telescope_transformer.correlation_clustering.graph_kernels import edge_entries
 
 
 @compiled()
@@ -95,12 +96,7 @@ def biconnected_blocks(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndar
                         block[stack[height]] = count
                     count += 1
             v = w
-    seen = indptr[:-1].copy()
-    for i in range(n):
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            if j < i:
-                while indices[seen[j]] != i:
-                    seen[j] += 1
-                block[p] = block[seen[j]] = max(block[p], block[seen[j]])
+    in_larger, in_smaller = edge_entries(indptr, indices)
+    found = np.maximum(block[in_larger], block[in_smaller])
+    block[in_larger], block[in_smaller] = found, found
     return block, count

@@ -133,17 +133,13 @@ class Graph(ABC):
         """Parent of each node in the forest of greedy additive contractions, int64 (n,)."""
 
     @abstractmethod
-    def move_pass(
-        self, labels: np.ndarray, order: np.ndarray, tolerance: float, slack: np.ndarray, tracks: bool
-    ) -> int:
+    def move_pass(self, labels: np.ndarray, order: np.ndarray, tolerance: float) -> int:
         """Visit nodes one after the other, and move each if that gains more than ``tolerance``.
 
         Args:
             labels: int64 (n,), below n; updated.
             order: int64, the nodes to visit.
             tolerance: least gain of a move.
-            slack: float64 (n,), for each node a lower bound of the loss of any move; a graph may ignore it.
-            tracks: whether to keep ``slack`` up to date.
 
         Returns:
             How many nodes moved.
@@ -208,9 +204,8 @@ class DenseGraph(Graph):
         return weights
 
     def cost(self, labels: np.ndarray) -> float:
-        return dense_disagreement(
-            self.matrix, self.threshold, self.sizes, np.ascontiguousarray(labels, dtype=np.int64)
-        )
+        labels = np.ascontiguousarray(labels, dtype=np.int64)
+        return dense_disagreement(self.matrix, self.threshold, self.sizes, self.sizes, labels, labels, True)
 
     def contract(self, labels: np.ndarray) -> "DenseGraph":
         k = int(labels.max()) + 1 if labels.size else 0
@@ -224,10 +219,8 @@ class DenseGraph(Graph):
     def greedy_parents(self) -> np.ndarray:
         return contract_greedily(self.matrix.copy(), self.threshold, self.sizes)
 
-    def move_pass(
-        self, labels: np.ndarray, order: np.ndarray, tolerance: float, slack: np.ndarray, tracks: bool
-    ) -> int:
-        return move_dense(self.matrix, self.threshold, self.sizes, labels, order, tolerance, slack, tracks)
+    def move_pass(self, labels: np.ndarray, order: np.ndarray, tolerance: float) -> int:
+        return move_dense(self.matrix, self.threshold, self.sizes, labels, order, tolerance)
 
 
 @dataclass(frozen=True)
@@ -303,9 +296,7 @@ class SparseGraph(Graph):
     def greedy_parents(self) -> np.ndarray:
         return contract_greedily_sparse(self.indptr, self.indices, self.data)
 
-    def move_pass(
-        self, labels: np.ndarray, order: np.ndarray, tolerance: float, slack: np.ndarray, tracks: bool
-    ) -> int:
+    def move_pass(self, labels: np.ndarray, order: np.ndarray, tolerance: float) -> int:
         return move_sparse(self.indptr, self.indices, self.data, labels, order, tolerance)
 
 

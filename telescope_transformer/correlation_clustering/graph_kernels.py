@@ -20,17 +20,35 @@ def dot(first: np.ndarray, second: np.ndarray) -> float:
 # Each row has its own accumulator, so a sum of terms that are at least 0 has a relative error of at most (n + 2)
 # roundings.
 @compiled()
-def dense_disagreement(matrix: np.ndarray, threshold: float, sizes: np.ndarray, labels: np.ndarray) -> float:
-    """Cost of the clustering ``labels`` int64 (n,) of a complete graph, given by the fields of a `DenseGraph`."""
+def dense_disagreement(
+    matrix: np.ndarray,
+    threshold: float,
+    left_sizes: np.ndarray,
+    right_sizes: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    diagonal: bool,
+) -> float:
+    """Cut attractive plus joined repulsive weight of the pairs of a complete graph, or of a block of them.
+
+    Args:
+        matrix: (m, k), see `DenseGraph`.
+        threshold: see `DenseGraph`.
+        left_sizes: float64 (m,), see `DenseGraph`.
+        right_sizes: float64 (k,).
+        left: int64 (m,), labels.
+        right: int64 (k,), labels.
+        diagonal: whether rows and columns are the same nodes, so that only the pairs below the diagonal count.
+    """
     cost = 0.0
-    for i in range(labels.size):
+    for i in range(left.size):
         row = 0.0
-        penalty = threshold * sizes[i]
-        for j in range(i):
-            weight = matrix[i, j] - penalty * sizes[j]
+        penalty = threshold * left_sizes[i]
+        for j in range(i if diagonal else right.size):
+            weight = matrix[i, j] - penalty * right_sizes[j]
             # The term is chosen without a branch. The cost is not computed as a difference of sums, in which a large
             # weight would absorb the other terms.
-            row += max(-weight, 0.0) if labels[i] == labels[j] else max(weight, 0.0)
+            row += max(-weight, 0.0) if left[i] == right[j] else max(weight, 0.0)
         cost += row
     return cost
 
@@ -85,16 +103,24 @@ def sparse_disagreement(indptr: np.ndarray, indices: np.ndarray, data: np.ndarra
 
 
 @compiled()
-def _symmetric(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> None:
-    """Copy the lower triangle to the upper one, whose sums were rounded in another order and may differ."""
+def edge_entries(indptr: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each edge is stored in the compressed rows: in the row of its larger end and of its smaller end, (m,).
+
+    Edges are numbered in the order of the first array.
+    """
+    in_larger, in_smaller = np.empty(indices.size // 2, np.int64), np.empty(indices.size // 2, np.int64)
     seen = indptr[:-1].copy()
+    e = 0
     for i in range(indptr.size - 1):
         for p in range(indptr[i], indptr[i + 1]):
             j = indices[p]
             if j < i:
+                # Rows are sorted, so row j stores the ends of its edges in the order of i.
                 while indices[seen[j]] != i:
                     seen[j] += 1
-                data[seen[j]] = data[p]
+                in_larger[e], in_smaller[e] = p, seen[j]
+                e += 1
+    return in_larger, in_smaller
 
 
 @compiled()
@@ -155,7 +181,9 @@ def contract_sparse(
         offset += settled
         small_indptr[c + 1] = used
     small_indices, small_data = small_indices[:used], small_data[:used]
-    _symmetric(small_indptr, small_indices, small_data)
+    # The two sums of an edge were rounded in different orders.
+    in_larger, in_smaller = edge_entries(small_indptr, small_indices)
+    small_data[in_smaller] = small_data[in_larger]
     return small_indptr, small_indices, small_data, offset, drift
 
 

@@ -13,43 +13,13 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import Graph, SparseGraph
-from telescope_transformer.correlation_clustering.graph_kernels import EPSILON, dot
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON, dense_disagreement, dot
 from telescope_transformer.correlation_clustering.search.greedy_sparse import contract_greedily_sparse
+from telescope_transformer.correlation_clustering.search.moves import free_labels, relabel
 from telescope_transformer.errors import SolverError
 
 # Number of rows of a block of products: 128 MB in float64.
 _BLOCK = 4_096
-
-
-@compiled()
-def _disagreement_of_block(
-    products: np.ndarray,
-    threshold: float,
-    left_sizes: np.ndarray,
-    right_sizes: np.ndarray,
-    left: np.ndarray,
-    right: np.ndarray,
-    diagonal: bool,
-) -> float:
-    """Cut attractive plus joined repulsive weight of a block of pairs; all terms are at least 0.
-
-    Args:
-        products: (m, k), inner products.
-        threshold: see `DenseGraph`.
-        left_sizes: float64 (m,), see `DenseGraph`.
-        right_sizes: float64 (k,).
-        left: int64 (m,), labels.
-        right: int64 (k,), labels.
-        diagonal: whether the block lies on the diagonal, so that only the pairs below the diagonal count.
-    """
-    total = 0.0
-    for i in range(products.shape[0]):
-        row = 0.0
-        for j in range(i if diagonal else products.shape[1]):
-            weight = np.float64(products[i, j]) - threshold * left_sizes[i] * right_sizes[j]
-            row += max(-weight, 0.0) if left[i] == right[j] else max(weight, 0.0)
-        total += row
-    return total
 
 
 def _blocks(n: int) -> list[slice]:
@@ -73,7 +43,7 @@ def disagreement(vectors: np.ndarray, sizes: np.ndarray, threshold: float, label
     for place, one in enumerate(blocks):
         for other in blocks[: place + 1]:
             products = vectors[one] @ vectors[other].T
-            total += _disagreement_of_block(
+            total += dense_disagreement(
                 products, threshold, sizes[one], sizes[other], labels[one], labels[other], one == other
             )
     return total
@@ -95,10 +65,8 @@ def attraction_between(left: np.ndarray, right: np.ndarray, threshold: float) ->
     left, right, total = left.astype(np.float32, copy=False), right.astype(np.float32, copy=False), 0.0
     for one in _blocks(len(left)):
         for other in _blocks(len(right)):
-            products = left[one] @ right[other].T
-            sizes = (np.ones(len(products)), np.ones(products.shape[1]))
-            labels = (np.zeros(len(products), dtype=np.int64), np.ones(products.shape[1], dtype=np.int64))
-            total += _disagreement_of_block(products, threshold, *sizes, *labels, False)
+            products = (left[one] @ right[other].T).astype(np.float64)
+            total += float(np.maximum(products - threshold, 0.0).sum())
     return total
 
 
@@ -182,7 +150,7 @@ def _best_cluster(
 
 
 @compiled()
-def _move(
+def move_vectors(
     vectors: np.ndarray,
     sizes: np.ndarray,
     threshold: float,
@@ -190,11 +158,9 @@ def _move(
     indices: np.ndarray,
     labels: np.ndarray,
     order: np.ndarray,
-    state: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    height: int,
     tolerance: float,
 ) -> int:
-    """Move the nodes of ``order`` one after the other to their best cluster; returns how many moved.
+    """Move nodes to the best cluster of their neighbours, see `Graph.move_pass`.
 
     Args:
         vectors: float64 (n, d).
@@ -202,13 +168,13 @@ def _move(
         threshold: see `DenseGraph`.
         indptr: rows of the neighbour graph.
         indices: its columns.
-        labels: int64 (n,), updated.
-        order: int64, nodes.
-        state: for each cluster the sum of vectors, the mass and the number of nodes; and a stack of unused labels.
-        height: height of the stack.
-        tolerance: least gain of a move.
+        labels: see `Graph.move_pass`.
+        order: see `Graph.move_pass`.
+        tolerance: see `Graph.move_pass`.
     """
-    sums, mass, count, free = state
+    sums, mass = cluster_sums(vectors, sizes, labels, labels.size)
+    count = np.bincount(labels, minlength=labels.size)
+    free, height = free_labels(count)
     seen = np.full(mass.size, -1, np.int64)
     moved = 0
     for i in order:
@@ -218,46 +184,16 @@ def _move(
         best, target = _best_cluster(i, vectors, sizes, threshold, indptr, indices, labels, sums, mass, seen)
         if best <= stay + tolerance or (target < 0 and count[own] == 1):
             continue
-        if target < 0:
-            height -= 1
-            target = free[height]
-        count[own] -= 1
+        target, height = relabel(i, target, labels, count, free, height)
         mass[own] -= sizes[i]
         sums[own] -= vectors[i]
         if count[own] == 0:
             mass[own] = 0.0
             sums[own] = 0.0
-            free[height] = own
-            height += 1
-        count[target] += 1
         mass[target] += sizes[i]
         sums[target] += vectors[i]
-        labels[i] = target
         moved += 1
     return moved
-
-
-def move_vectors(
-    vectors: np.ndarray, sizes: np.ndarray, threshold: float, rows: tuple[np.ndarray, np.ndarray],
-    labels: np.ndarray, order: np.ndarray, tolerance: float,
-) -> int:  # fmt: skip
-    """Move each node of ``order`` to the best cluster of its neighbours in turn; returns how many moved.
-
-    Args:
-        vectors: float64 (n, d).
-        sizes: float64 (n,).
-        threshold: see `DenseGraph`.
-        rows: (indptr, indices) of the neighbour graph.
-        labels: int64 (n,), below n; updated.
-        order: int64, nodes.
-        tolerance: least gain of a move.
-    """
-    sums, mass = cluster_sums(vectors, sizes, labels, labels.size)
-    count = np.bincount(labels, minlength=labels.size)
-    empty = np.flatnonzero(count == 0)[::-1]
-    free = np.concatenate([empty, np.empty(labels.size - empty.size, dtype=np.int64)])
-    state = (sums, mass, count, free)
-    return _move(vectors, sizes, threshold, *rows, labels, order, state, empty.size, tolerance)
 
 
 @dataclass(frozen=True)
@@ -349,8 +285,8 @@ class VectorGraph(Graph):
             near.indptr, near.indices, near.data, (self.vectors.copy(), self.sizes.copy()), self.threshold
         )
 
-    def move_pass(
-        self, labels: np.ndarray, order: np.ndarray, tolerance: float, slack: np.ndarray, tracks: bool
-    ) -> int:
-        rows = (self.near.indptr, self.near.indices)
-        return move_vectors(self.vectors, self.sizes, self.threshold, rows, labels, order, tolerance)
+    def move_pass(self, labels: np.ndarray, order: np.ndarray, tolerance: float) -> int:
+        near = self.near
+        return move_vectors(
+            self.vectors, self.sizes, self.threshold, near.indptr, near.indices, labels, order, tolerance
+        )

@@ -1,4 +1,4 @@
-"""One-element moves end when no single move helps, also for nodes that were skipped because of their slack."""
+"""One-element moves end when no single move helps."""
 
 import numpy as np
 import pytest

@@ -21,6 +21,7 @@ from telescope_transformer.correlation_clustering.bounds.ascent import (
     until_below,
 )
 from telescope_transformer.correlation_clustering.compiled import compiled
+from telescope_transformer.correlation_clustering.graph_kernels import edge_entries
 
 # Number of columns that are scanned at once: 64 float32 fill four to eight vector registers.
 _BLOCK = 64
@@ -210,48 +211,23 @@ def separate_dense(
     return found
 
 
-@compiled()
 def edge_positions(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """Position of each edge in the compressed rows, in the row of its larger end, int64 (m,)."""
-    places = np.empty(indices.size // 2, np.int64)
-    e = 0
-    for i in range(indptr.size - 1):
-        for p in range(indptr[i], indptr[i + 1]):
-            if indices[p] < i:
-                places[e] = p
-                e += 1
-    return places
+    return edge_entries(indptr, indices)[0]
 
 
-@compiled()
 def edge_ids(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """For each entry of the compressed rows, the number of its edge, (2 m,)."""
-    ids = np.empty(indices.size, np.int32)
-    seen = indptr[:-1].copy()
-    e = 0
-    for i in range(indptr.size - 1):
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            if j < i:
-                ids[p] = e
-                # Rows are sorted, so the mirrored entries of row j appear in the order of i.
-                while indices[seen[j]] != i:
-                    seen[j] += 1
-                ids[seen[j]] = e
-                e += 1
+    """For each entry of the compressed rows, the number of its edge, int32 (2 m,)."""
+    ids = np.empty(indices.size, dtype=np.int32)
+    for entries in edge_entries(indptr, indices):
+        ids[entries] = np.arange(entries.size, dtype=np.int32)
     return ids
 
 
-@compiled()
 def edges_cut(indptr: np.ndarray, indices: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Whether the clustering cuts each edge, bool (m,)."""
-    cut = np.empty(indices.size // 2, np.bool_)
-    e = 0
-    for i in range(indptr.size - 1):
-        for p in range(indptr[i], indptr[i + 1]):
-            if indices[p] < i:
-                cut[e] = labels[i] != labels[indices[p]]
-                e += 1
+    in_larger, in_smaller = edge_entries(indptr, indices)
+    cut: np.ndarray = labels[indices[in_larger]] != labels[indices[in_smaller]]
     return cut
 
 

@@ -8,28 +8,14 @@ contraction only has to move the edges of the smaller side. Half-edge 2e + s is 
 import numpy as np
 
 from telescope_transformer.correlation_clustering.compiled import compiled
-from telescope_transformer.correlation_clustering.graph_kernels import dot
+from telescope_transformer.correlation_clustering.graph_kernels import dot, edge_entries
 
 # The hash table is rebuilt at this load. At a higher load, linear probing takes more than 6 probes for a missing key
 # (Knuth, *The Art of Computer Programming*, volume 3, section 6.4).
 _FULL = 0.7
+# Linked lists of half-edges, see `_link`.
+HalfEdges = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 _NO_VECTORS = (np.zeros((0, 0)), np.zeros(0))
-
-
-@compiled()
-def _edge_list(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends, int32 (m, 2), and weights, float64 (m,), of the edges. Each edge occurs once."""
-    m = indices.size // 2
-    ends = np.empty((m, 2), np.int32)
-    weights = np.empty(m)
-    e = 0
-    for i in range(indptr.size - 1):
-        for p in range(indptr[i], indptr[i + 1]):
-            if indices[p] < i:
-                ends[e, 0], ends[e, 1] = indices[p], i
-                weights[e] = data[p]
-                e += 1
-    return ends[:e], weights[:e]
 
 
 @compiled(inline="always")
@@ -80,23 +66,28 @@ def _pop(heap_keys: np.ndarray, heap_edges: np.ndarray, height: int) -> None:
     heap_keys[p], heap_edges[p] = key, edge
 
 
+@compiled(inline="always")
+def _append(lists: HalfEdges, a: int, half: int) -> None:
+    """Add a half-edge to the list of node a."""
+    head, tail, degree, following = lists
+    following[half] = -1
+    if head[a] < 0:
+        head[a] = half
+    else:
+        following[tail[a]] = half
+    tail[a] = half
+    degree[a] += 1
+
+
 @compiled()
-def _link(ends: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _link(ends: np.ndarray, n: int) -> HalfEdges:
     """Linked lists of half-edges: head, tail and length for each node, and the successor of each half-edge."""
-    head = np.full(n, -1, np.int32)
-    tail = np.full(n, -1, np.int32)
-    degree = np.zeros(n, np.int32)
-    following = np.full(2 * ends.shape[0], -1, np.int32)
+    head, tail = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
+    lists = (head, tail, np.zeros(n, np.int32), np.empty(ends.size, np.int32))
     for e in range(ends.shape[0]):
-        for s in range(2):
-            a = ends[e, s]
-            if head[a] < 0:
-                head[a] = 2 * e + s
-            else:
-                following[tail[a]] = 2 * e + s
-            tail[a] = 2 * e + s
-            degree[a] += 1
-    return head, tail, degree, following
+        _append(lists, ends[e, 0], 2 * e)
+        _append(lists, ends[e, 1], 2 * e + 1)
+    return lists
 
 
 @compiled()
@@ -121,7 +112,7 @@ def _contract(
     ends: np.ndarray,
     weights: np.ndarray,
     state: np.ndarray,
-    lists: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    lists: HalfEdges,
     table: tuple[np.ndarray, np.ndarray],
     heap: tuple[np.ndarray, np.ndarray],
     height: int,
@@ -131,7 +122,7 @@ def _contract(
     Returns:
         Height of the heap, and number of new entries in the hash table.
     """
-    head, tail, degree, following = lists
+    head, _, degree, following = lists
     keys, values = table
     heap_keys, heap_edges = heap
     n = head.size
@@ -160,13 +151,7 @@ def _contract(
                     keys[place], values[place] = key, e
                     added += 1
                     ends[e, p & 1] = i
-                    following[p] = -1
-                    if head[i] < 0:
-                        head[i] = p
-                    else:
-                        following[tail[i]] = p
-                    tail[i] = p
-                    degree[i] += 1
+                    _append(lists, i, p)
         p = after
     return height, added
 
@@ -177,7 +162,7 @@ def _gaec_sparse(
     weights: np.ndarray,
     order: np.ndarray,
     parent: np.ndarray,
-    lists: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    lists: HalfEdges,
     table: tuple[np.ndarray, np.ndarray],
     heap: tuple[np.ndarray, np.ndarray],
     clusters: tuple[np.ndarray, np.ndarray],
@@ -246,7 +231,8 @@ def contract_greedily_sparse(
             only if the weights of all their pairs have a positive sum.
         threshold: threshold of these weights.
     """
-    ends, weights = _edge_list(indptr, indices, data)
+    in_larger, in_smaller = edge_entries(indptr, indices)
+    ends, weights = np.column_stack([indices[in_larger], indices[in_smaller]]), data[in_larger]
     n = indptr.size - 1
     m = weights.size
     order = np.flatnonzero(weights > 0)

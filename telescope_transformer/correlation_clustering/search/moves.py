@@ -12,8 +12,8 @@ from telescope_transformer.correlation_clustering.search.greedy import first_lar
 
 
 @compiled()
-def _free_labels(count: np.ndarray) -> tuple[np.ndarray, int]:
-    """Stack of unused labels, the lowest on top, and its height."""
+def free_labels(count: np.ndarray) -> tuple[np.ndarray, int]:
+    """Stack of the labels that no node has, the lowest on top, and its height."""
     free = np.empty(count.size, np.int64)
     height = 0
     for c in range(count.size - 1, -1, -1):
@@ -23,30 +23,26 @@ def _free_labels(count: np.ndarray) -> tuple[np.ndarray, int]:
     return free, height
 
 
-@compiled()
-def _count_and_mass(labels: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number of nodes of each cluster, and the sum of their sizes."""
-    count = np.zeros(labels.size, np.int64)
-    mass = np.zeros(labels.size)
-    for i in range(labels.size):
-        count[labels[i]] += 1
-        mass[labels[i]] += sizes[i]
-    return count, mass
+@compiled(inline="always")
+def relabel(
+    i: int, target: int, labels: np.ndarray, count: np.ndarray, free: np.ndarray, height: int
+) -> tuple[int, int]:
+    """Move node i to the cluster ``target``, or to a new one if it is -1.
 
-
-@compiled()
-def _spend_slack(
-    row: np.ndarray, penalty: float, sizes: np.ndarray, labels: np.ndarray, own: int, target: int, slack: np.ndarray
-) -> None:
-    """Update the slack of every node after a move from ``own`` to ``target``, so that it stays a lower bound."""
-    for j in range(labels.size):
-        weight = row[j] - penalty * sizes[j]
-        if labels[j] == own:
-            slack[j] -= max(2 * weight, weight)
-        elif labels[j] == target:
-            slack[j] -= max(-2 * weight, -weight)
-        else:
-            slack[j] -= abs(weight)
+    Returns:
+        The new label of the node, and the height of the stack of free labels.
+    """
+    own = labels[i]
+    if target < 0:
+        height -= 1
+        target = free[height]
+    labels[i] = target
+    count[target] += 1
+    count[own] -= 1
+    if count[own] == 0:
+        free[height] = own
+        height += 1
+    return target, height
 
 
 @compiled()
@@ -57,20 +53,16 @@ def move_dense(
     labels: np.ndarray,
     order: np.ndarray,
     tolerance: float,
-    slack: np.ndarray,
-    tracks: bool,
 ) -> int:
-    """Move nodes of a complete graph, see `Graph.move_pass`. Nodes with a positive slack are skipped."""
+    """Move nodes of a complete graph, see `Graph.move_pass`."""
     n = labels.size
-    count, mass = _count_and_mass(labels, sizes)
-    free, height = _free_labels(count)
+    count, mass = np.bincount(labels, minlength=n), np.bincount(labels, sizes, n)
+    free, height = free_labels(count)
     top = labels.max() + 1
     sums, more = np.zeros(n), np.zeros(n)
     half = n // 2
     moved = 0
     for i in order:
-        if slack[i] > 0:
-            continue
         row = matrix[i]
         sums[:top] = 0.0
         more[:top] = 0.0
@@ -88,25 +80,11 @@ def move_dense(
         sums[own] = -np.inf
         target, best = first_largest(sums[:top])
         if max(best, 0.0) <= stay + tolerance:
-            if tracks:
-                slack[i] = stay - max(best, 0.0)
             continue
-        if best <= 0:
-            height -= 1
-            target = free[height]
-            top = max(top, target + 1)
-        if tracks:
-            _spend_slack(row, penalty, sizes, labels, own, target, slack)
-            slack[i] = -np.inf
-        count[own] -= 1
-        mass[own] -= sizes[i]
-        if count[own] == 0:
-            mass[own] = 0.0
-            free[height] = own
-            height += 1
-        count[target] += 1
+        target, height = relabel(i, target if best > 0 else -1, labels, count, free, height)
+        top = max(top, target + 1)
+        mass[own] = mass[own] - sizes[i] if count[own] > 0 else 0.0
         mass[target] += sizes[i]
-        labels[i] = target
         moved += 1
     return moved
 
@@ -117,10 +95,8 @@ def move_sparse(
 ) -> int:
     """Move nodes of a graph in compressed rows, see `Graph.move_pass`."""
     n = labels.size
-    count = np.zeros(n, np.int64)
-    for i in range(n):
-        count[labels[i]] += 1
-    free, height = _free_labels(count)
+    count = np.bincount(labels, minlength=n)
+    free, height = free_labels(count)
     sums = np.zeros(n)
     moved = 0
     for i in order:
@@ -137,14 +113,6 @@ def move_sparse(
             sums[labels[indices[e]]] = 0.0
         if best <= stay + tolerance:
             continue
-        if target < 0:
-            height -= 1
-            target = free[height]
-        count[own] -= 1
-        if count[own] == 0:
-            free[height] = own
-            height += 1
-        count[target] += 1
-        labels[i] = target
+        _, height = relabel(i, target, labels, count, free, height)
         moved += 1
     return moved
