@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.components import roots
 from telescope_transformer.correlation_clustering.graph import DenseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.options import check_limit, check_seed, check_threshold
-from telescope_transformer.correlation_clustering.search.greedy import contract_greedily, first_largest
+from telescope_transformer.correlation_clustering.search.greedy import contract_greedily
 from telescope_transformer.correlation_clustering.search.local_search import fuse, improve
 from telescope_transformer.correlation_clustering.solution import Deadline
 from telescope_transformer.correlation_clustering.validation import check_embeddings, check_single, check_weights
@@ -160,39 +159,14 @@ def _greedy_run(
     matrix: np.ndarray, thresholds: list[float], rng: np.random.Generator, deadline: Deadline, points: Points
 ) -> None:
     """Cluster by GAEC at every threshold, and add the points to ``points``."""
-    nearest = _nearest_products(matrix)
-    scratch = np.empty(matrix.size if thresholds else 0, matrix.dtype)
+    # One copy for all thresholds: it takes longer to get new memory than to copy.
+    scratch = np.empty_like(matrix)
     for threshold in thresholds:
         if deadline.passed:
             break
-        # Nodes that no other node attracts stay alone, so GAEC does not need their rows.
-        attracted = np.flatnonzero(nearest > threshold)
-        part = scratch[: attracted.size**2].reshape(attracted.size, attracted.size)
-        _gather(matrix, attracted, part)
-        labels = np.arange(len(matrix))
-        labels[attracted] = len(matrix) + roots(contract_greedily(part, threshold))
-        points[threshold] = _point(DenseGraph(matrix, threshold), canonical_labels(labels))
-
-
-@compiled()
-def _nearest_products(matrix: np.ndarray) -> np.ndarray:
-    """Largest entry of each row except the diagonal."""
-    nearest = np.empty(matrix.shape[0], matrix.dtype)
-    for i in range(nearest.size):
-        nearest[i] = max(first_largest(matrix[i, :i])[1], first_largest(matrix[i, i + 1 :])[1])
-    return nearest
-
-
-@compiled()
-def _gather(matrix: np.ndarray, nodes: np.ndarray, part: np.ndarray) -> None:
-    """Copy the rows and columns of ``nodes`` (ascending) to ``part``."""
-    for p in range(nodes.size):
-        if nodes.size == matrix.shape[0]:
-            part[p] = matrix[p]
-        else:
-            row = matrix[nodes[p]]
-            for q in range(nodes.size):
-                part[p, q] = row[nodes[q]]
+        np.copyto(scratch, matrix)
+        labels = canonical_labels(roots(contract_greedily(scratch, threshold)))
+        points[threshold] = _point(DenseGraph(matrix, threshold), labels)
 
 
 def _refined_run(
