@@ -42,12 +42,12 @@ def attractive_components(indptr: np.ndarray, indices: np.ndarray, data: np.ndar
 
 
 @compiled()
-def dense_components(matrix: np.ndarray, threshold: float, sizes: np.ndarray) -> np.ndarray:
+def dense_components(matrix: np.ndarray, threshold: float) -> np.ndarray:
     """The same as `attractive_components` for a complete graph, given by the fields of a `DenseGraph`."""
     parent = np.arange(matrix.shape[0])
     for i in range(parent.size):
         for j in range(i):
-            if matrix[i, j] > threshold * sizes[i] * sizes[j]:
+            if matrix[i, j] > threshold:
                 join(parent, i, j)
     return roots(parent)
 

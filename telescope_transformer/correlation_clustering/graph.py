@@ -9,7 +9,7 @@ one-element moves. `VectorGraph`, which needs no matrix, is in :mod:`.vectors`.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
@@ -94,7 +94,7 @@ class Graph(ABC):
         """All weights as a matrix, float64 (n, n), with a diagonal of 0."""
 
     def filled(self) -> "DenseGraph":
-        """The same graph with its matrix, in which all nodes have size 1."""
+        """The same graph with its matrix."""
         return DenseGraph(self.weights())
 
     def as_sparse(self) -> "SparseGraph":
@@ -148,26 +148,19 @@ class Graph(ABC):
 
 @dataclass(frozen=True)
 class DenseGraph(Graph):
-    """A complete signed graph: pair (i, j) weighs ``matrix[i, j] - threshold * sizes[i] * sizes[j]``.
+    """A complete signed graph: pair (i, j) weighs ``matrix[i, j] - threshold``.
 
-    Sizes add up when nodes are contracted. The threshold is kept out of the matrix so that one matrix serves all
-    thresholds.
+    The threshold is kept out of the matrix so that one matrix serves all thresholds.
 
     Attributes:
         matrix: float32 or float64 (n, n), symmetric; it is never written to, and its diagonal is ignored.
-        threshold: subtracted from every pair, times both sizes.
-        sizes: float64 (n,), 1 for original nodes (the default).
+        threshold: subtracted from every pair.
     """
 
     matrix: np.ndarray
     threshold: float = 0.0
-    sizes: np.ndarray = field(default=None)  # type: ignore[arg-type]
 
     reduce_up_to = 3_000
-
-    def __post_init__(self) -> None:
-        if self.sizes is None:
-            object.__setattr__(self, "sizes", np.ones(self.n))
 
     @property
     def n(self) -> int:
@@ -182,7 +175,7 @@ class DenseGraph(Graph):
         if self.n < 2:
             return 1.0
         high, low = float(self.matrix.max()), float(self.matrix.min())
-        largest = max(abs(high), abs(low)) + abs(self.threshold) * float(self.sizes.max()) ** 2
+        largest = max(abs(high), abs(low)) + abs(self.threshold)
         return largest if largest != 0 else 1.0
 
     @cached_property
@@ -190,37 +183,39 @@ class DenseGraph(Graph):
         return self.scale * self.n**2 < _EXACT and self.threshold == 0 and all_whole(self.matrix.reshape(-1))
 
     def filled(self) -> "DenseGraph":
-        return self if (self.sizes == 1.0).all() else DenseGraph(self.weights())
+        return self
 
     def attractive_parts(self) -> np.ndarray:
-        return canonical_labels(dense_components(self.matrix, self.threshold, self.sizes))
+        return canonical_labels(dense_components(self.matrix, self.threshold))
 
     def as_sparse(self) -> "SparseGraph":
-        return SparseGraph(*compressed_rows(self.matrix, self.threshold, self.sizes))
+        return SparseGraph(*compressed_rows(self.matrix, self.threshold))
 
     def weights(self) -> np.ndarray:
-        weights = self.matrix - self.threshold * np.outer(self.sizes, self.sizes)
+        weights: np.ndarray = self.matrix - np.float64(self.threshold)
         np.fill_diagonal(weights, 0.0)
         return weights
 
     def cost(self, labels: np.ndarray) -> float:
         labels = np.ascontiguousarray(labels, dtype=np.int64)
-        return dense_disagreement(self.matrix, self.threshold, self.sizes, self.sizes, labels, labels, True)
+        sizes = np.ones(self.n)
+        return dense_disagreement(self.matrix, self.threshold, sizes, sizes, labels, labels, True)
 
     def contract(self, labels: np.ndarray) -> "DenseGraph":
-        k = int(labels.max()) + 1 if labels.size else 0
-        sizes = np.bincount(labels, weights=self.sizes, minlength=k)
-        return DenseGraph(contract_dense(self.matrix, labels, k), self.threshold, sizes)
+        sizes = np.bincount(labels)
+        matrix = contract_dense(self.matrix, labels, sizes.size)
+        matrix -= self.threshold * np.outer(sizes, sizes)
+        np.fill_diagonal(matrix, 0.0)
+        return DenseGraph(matrix)
 
     def part(self, nodes: np.ndarray) -> "DenseGraph":
-        rows = np.ascontiguousarray(self.matrix[np.ix_(nodes, nodes)])
-        return DenseGraph(rows, self.threshold, self.sizes[nodes])
+        return DenseGraph(np.ascontiguousarray(self.matrix[np.ix_(nodes, nodes)]), self.threshold)
 
     def greedy_parents(self) -> np.ndarray:
-        return contract_greedily(self.matrix.copy(), self.threshold, self.sizes)
+        return contract_greedily(self.matrix.copy(), self.threshold)
 
     def move_pass(self, labels: np.ndarray, order: np.ndarray, tolerance: float) -> int:
-        return move_dense(self.matrix, self.threshold, self.sizes, labels, order, tolerance)
+        return move_dense(self.matrix, self.threshold, labels, order, tolerance)
 
 
 @dataclass(frozen=True)

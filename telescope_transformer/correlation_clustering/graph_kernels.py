@@ -31,10 +31,12 @@ def dense_disagreement(
 ) -> float:
     """Cut attractive plus joined repulsive weight of the pairs of a complete graph, or of a block of them.
 
+    A pair weighs ``matrix[i, j] - threshold * left_sizes[i] * right_sizes[j]``.
+
     Args:
-        matrix: (m, k), see `DenseGraph`.
+        matrix: (m, k).
         threshold: see `DenseGraph`.
-        left_sizes: float64 (m,), see `DenseGraph`.
+        left_sizes: float64 (m,).
         right_sizes: float64 (k,).
         left: int64 (m,), labels.
         right: int64 (k,), labels.
@@ -69,9 +71,7 @@ def contract_dense(matrix: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray
 
 
 @compiled()
-def compressed_rows(
-    matrix: np.ndarray, threshold: float, sizes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def compressed_rows(matrix: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compressed rows of the weights that are not 0 in a complete graph, given by the fields of a `DenseGraph`."""
     n = len(matrix)
     indptr = np.zeros(n + 1, np.int64)
@@ -80,7 +80,7 @@ def compressed_rows(
     used = 0
     for i in range(n):
         for j in range(n):
-            weight = matrix[i, j] - threshold * (sizes[i] * sizes[j])
+            weight = matrix[i, j] - threshold
             if i != j and weight != 0:
                 indices[used], data[used] = j, weight
                 used += 1

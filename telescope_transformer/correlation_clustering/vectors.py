@@ -34,7 +34,7 @@ def disagreement(vectors: np.ndarray, sizes: np.ndarray, threshold: float, label
 
     Args:
         vectors: (n, d).
-        sizes: float64 (n,), see `DenseGraph`.
+        sizes: float64 (n,), see `VectorGraph`.
         threshold: see `DenseGraph`.
         labels: (n,) integers.
     """
@@ -86,7 +86,7 @@ def inside(vectors: np.ndarray, sizes: np.ndarray, threshold: float, labels: np.
 
     Args:
         vectors: (n, d).
-        sizes: float64 (n,), see `DenseGraph`.
+        sizes: float64 (n,), see `VectorGraph`.
         threshold: see `DenseGraph`.
         labels: int64 (n,), clusters 0..k-1.
     """
@@ -206,7 +206,7 @@ class VectorGraph(Graph):
         vectors: (n, d), converted to float64.
         threshold: inner product at which a pair neither attracts nor repels.
         near: neighbour graph; each node may join the clusters of its neighbours. Its weights are only used by GAEC.
-        sizes: float64 (n,), as in `DenseGraph`; 1 by default.
+        sizes: float64 (n,), number of original nodes of each node; 1 by default.
     """
 
     vectors: np.ndarray

@@ -74,7 +74,8 @@ def solve_attracted(
     """
     nodes = np.concatenate([clusters.sums, vectors]).astype(np.float32)
     sizes = np.concatenate([clusters.sizes, np.ones(len(vectors))])
-    return refine(DenseGraph(nodes @ nodes.T, threshold, sizes), start, seed=seed, restarts=RESTARTS)
+    weights = nodes @ nodes.T - threshold * np.outer(sizes, sizes)
+    return refine(DenseGraph(weights), start, seed=seed, restarts=RESTARTS)
 
 
 def initial_labels(clusters: ClusterSums, vectors: np.ndarray, homes: np.ndarray, threshold: float) -> np.ndarray:

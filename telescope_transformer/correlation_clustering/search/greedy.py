@@ -146,9 +146,10 @@ def _pack(
 
 
 @compiled()
-def _gaec_dense(matrix: np.ndarray, threshold: float, sizes: np.ndarray) -> np.ndarray:
-    """Parent of each node in the forest of contractions, int64 (n,); overwrites ``matrix`` and ``sizes``."""
+def _gaec_dense(matrix: np.ndarray, threshold: float) -> np.ndarray:
+    """Parent of each node in the forest of contractions, int64 (n,); overwrites ``matrix``."""
     n = matrix.shape[0]
+    sizes = np.ones(n)
     key = np.empty(n, matrix.dtype)
     weights = np.empty(n, matrix.dtype)
     partner = np.empty(n, np.int32)
@@ -189,7 +190,7 @@ def _gaec_dense(matrix: np.ndarray, threshold: float, sizes: np.ndarray) -> np.n
     return parent
 
 
-def contract_greedily(matrix: np.ndarray, threshold: float, sizes: np.ndarray | None = None) -> np.ndarray:
+def contract_greedily(matrix: np.ndarray, threshold: float) -> np.ndarray:
     """Parent of each node in the forest of contractions.
 
     Needs only O(n) memory beyond the matrix.
@@ -197,11 +198,10 @@ def contract_greedily(matrix: np.ndarray, threshold: float, sizes: np.ndarray | 
     Args:
         matrix: float32 or float64 (n, n), see `DenseGraph`; overwritten.
         threshold: see `DenseGraph`.
-        sizes: float64 (n,), 1 by default.
 
     Returns:
         int64 (n,).
     """
     if len(matrix) < 2:
         return np.arange(len(matrix))
-    return _gaec_dense(matrix, threshold, np.ones(len(matrix)) if sizes is None else sizes.copy())
+    return _gaec_dense(matrix, threshold)

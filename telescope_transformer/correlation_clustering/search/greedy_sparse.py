@@ -227,7 +227,7 @@ def contract_greedily_sparse(
         indices: columns.
         data: weights.
         clusters: if absent pairs do not weigh 0: the vectors float64 (n, d) and the sizes float64 (n,) that give all
-            weights, see `DenseGraph`. They are overwritten by their sums over clusters. Two clusters are then joined
+            weights, see `VectorGraph`. They are overwritten by their sums over clusters. Two clusters are then joined
             only if the weights of all their pairs have a positive sum.
         threshold: threshold of these weights.
     """

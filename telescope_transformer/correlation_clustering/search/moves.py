@@ -46,17 +46,10 @@ def relabel(
 
 
 @compiled()
-def move_dense(
-    matrix: np.ndarray,
-    threshold: float,
-    sizes: np.ndarray,
-    labels: np.ndarray,
-    order: np.ndarray,
-    tolerance: float,
-) -> int:
+def move_dense(matrix: np.ndarray, threshold: float, labels: np.ndarray, order: np.ndarray, tolerance: float) -> int:
     """Move nodes of a complete graph, see `Graph.move_pass`."""
     n = labels.size
-    count, mass = np.bincount(labels, minlength=n), np.bincount(labels, sizes, n)
+    count = np.bincount(labels, minlength=n)
     free, height = free_labels(count)
     top = labels.max() + 1
     sums, more = np.zeros(n), np.zeros(n)
@@ -73,18 +66,15 @@ def move_dense(
         if n % 2:
             sums[labels[n - 1]] += row[n - 1]
         own = labels[i]
-        penalty = threshold * sizes[i]
-        stay = sums[own] + more[own] - row[i] - penalty * (mass[own] - sizes[i])
+        stay = sums[own] + more[own] - row[i] - threshold * (count[own] - 1)
         for c in range(top):
-            sums[c] += more[c] - penalty * mass[c]
+            sums[c] += more[c] - threshold * count[c]
         sums[own] = -np.inf
         target, best = first_largest(sums[:top])
         if max(best, 0.0) <= stay + tolerance:
             continue
         target, height = relabel(i, target if best > 0 else -1, labels, count, free, height)
         top = max(top, target + 1)
-        mass[own] = mass[own] - sizes[i] if count[own] > 0 else 0.0
-        mass[target] += sizes[i]
         moved += 1
     return moved
 
