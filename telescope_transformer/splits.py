@@ -2,6 +2,8 @@
 
 import hashlib
 
+# The largest seed that NumPy's and PyTorch's generators both take.
+LARGEST_SEED = 2**32 - 1
 # Our choice: shares of the sources, and the part of each training source's time that is trained on.
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1

@@ -196,6 +196,7 @@ def test_paths_are_analyzed(records: pa.Table, flows, tmp_path) -> None:
         ({"time_limit": -1}, SolverError),
         ({"adapt_steps": -1}, InputError),
         ({"core_records": 1.5}, InputError),
+        ({"seed": 2**32}, InputError),
         ({"seed": None}, InputError),
     ],
 )

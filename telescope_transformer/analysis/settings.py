@@ -8,6 +8,7 @@ from pathlib import Path
 from telescope_transformer.errors import InputError, SolverError
 from telescope_transformer.labels import Owners
 from telescope_transformer.preparation import WindowSettings
+from telescope_transformer.splits import LARGEST_SEED
 from telescope_transformer.windows import MIN_RECORDS, WINDOW, check_window
 
 
@@ -35,7 +36,7 @@ class AnalysisSettings:
     Raises:
         SolverError: if the threshold is not from -1 to 1, or the time limit is negative.
         DatasetError: if no window could be cut in this way.
-        InputError: if another number is not a whole number of at least 0.
+        InputError: if another number is not a whole number of at least 0, or the seed is too large.
     """
 
     model: str | None = None
@@ -62,6 +63,8 @@ class AnalysisSettings:
             value = getattr(self, name)
             if not (isinstance(value, Integral) and value >= 0) and not (name == "adapt_steps" and value is None):
                 raise InputError(f"{name} must be a whole number of at least 0, not {value!r}")
+        if self.seed > LARGEST_SEED:
+            raise InputError(f"seed must be at most {LARGEST_SEED}, not {self.seed}")
 
     @property
     def training_steps(self) -> int | None:

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from telescope_transformer.cli.options import Columns, Json, check_folder, check_model, print_json, refuse_unused
+from telescope_transformer.splits import LARGEST_SEED
 
 if TYPE_CHECKING:
     from telescope_transformer.evaluation.settings import EvaluationSettings
 
 
 def numbers(text: str) -> str:
-    """Check that the text is a comma-separated list of whole numbers."""
-    if not all(part.strip().isdecimal() for part in text.split(",")):
-        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0,1,2")
+    """Check that the text is a comma-separated list of seeds."""
+    for part in text.split(","):
+        if not part.strip().isdecimal():
+            raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0,1,2")
+        if int(part) > LARGEST_SEED:
+            raise typer.BadParameter(f"{part.strip()} is larger than {LARGEST_SEED}")
     return text
 
 

@@ -17,10 +17,9 @@ from typer.models import OptionInfo
 
 from telescope_transformer.cli.configuration import variables
 from telescope_transformer.progress import set_quiet
+from telescope_transformer.splits import LARGEST_SEED
 
 Command = Callable[..., None]
-# The largest that NumPy's and PyTorch's generators both take.
-LARGEST_SEED = 2**32 - 1
 
 
 class LogLevel(StrEnum):

@@ -45,6 +45,7 @@ from telescope_transformer.learning.training import (
 )
 from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.progress import Say, say_nothing
+from telescope_transformer.splits import LARGEST_SEED
 from telescope_transformer.windows import Windows
 
 # To turn a budget in seconds into steps, this many steps are timed on a copy of the model. The first one fills caches.
@@ -98,6 +99,8 @@ class AdaptSettings:
             raise TrainingError(f"steps must be a whole number that is not negative, not {self.steps!r}")
         if self.seconds is not None and not self.seconds > 0:
             raise TrainingError(f"seconds must be positive, not {self.seconds}")
+        if not isinstance(self.seed, Integral) or not 0 <= self.seed <= LARGEST_SEED:
+            raise TrainingError(f"seed must be a whole number from 0 to {LARGEST_SEED}, not {self.seed!r}")
         if self.min_sources < 4:
             raise TrainingError(
                 f"min_sources must be at least 4, two for each pair of a batch, not {self.min_sources}"

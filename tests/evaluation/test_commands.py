@@ -100,6 +100,9 @@ def test_splits_that_are_not_numbers_are_refused(called: list[tuple[Any, ...]]) 
     result = invoked(command.evaluate, "a.csv", "--output", "out", "--splits", "0,a")
     assert result.exit_code == 2
     assert "such as 0,1,2" in result.output
+    result = invoked(command.evaluate, "a.csv", "--output", "out", "--splits", "0,4294967296")
+    assert result.exit_code == 2
+    assert "4294967296 is larger than 4294967295" in result.output
     assert not called
 
 

@@ -314,7 +314,13 @@ def test_few_steps_have_a_short_warm_up(windows: Windows, base: Path, settings: 
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({"hold_out": 1.0}, "hold_out"), ({"seconds": 0}, "seconds"), ({"min_sources": 1}, "min_sources")],
+    [
+        ({"hold_out": 1.0}, "hold_out"),
+        ({"seconds": 0}, "seconds"),
+        ({"min_sources": 1}, "min_sources"),
+        ({"seed": 2**32}, "seed"),
+        ({"seed": 0.5}, "seed"),
+    ],
 )
 def test_wrong_settings_are_reported(options: dict, told: str) -> None:
     with pytest.raises(TrainingError, match=told):
