@@ -6,8 +6,8 @@ FLOWS is a file of flow records with the column `label`. For each seed, the base
 `analyze` clusters them. Homogeneity is low if clusters mix organisations, completeness if organisations are split.
 
 An evaluation across telescopes (`telescope evaluate --across`) compares windows of 8 records of unseen sources only.
-Here, windows have up to 128 records, all labelled sources that were put into a cluster count, and the model has
-learned, without labels, from most of them.
+Here, windows have up to 128 records, all labelled sources of eight records or more count, and the model has learned,
+without labels, from most of them.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_meas
 from telescope_transformer.analysis import AnalysisSettings, analyze
 from telescope_transformer.learning.adapt import AdaptSettings, adapt
 from telescope_transformer.records import read_records
-from telescope_transformer.windows import cut
+from telescope_transformer.windows import MIN_RECORDS, cut
 
 RESULTS = Path(__file__).parent / "results" / "organisations.json"
 # The bound is not measured here.
@@ -35,7 +35,8 @@ def measure(records: pa.Table, base: str | None, seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         adapt(cut(records, min_records=1), base, AdaptSettings(seed=seed), progress=False).save(folder)
         found = analyze(records, AnalysisSettings(model=folder, time_limit=PROOF_SECONDS, seed=seed))
-    known = found.sources.filter(pc.and_(pc.is_valid(found.sources["label"]), pc.is_valid(found.sources["cluster"])))
+    long = pc.greater_equal(found.sources["n_records"], MIN_RECORDS)
+    known = found.sources.filter(pc.and_(pc.is_valid(found.sources["label"]), long))
     labels = known["label"].cast(pa.string()).to_numpy(zero_copy_only=False)
     clusters = known["cluster"].to_numpy()
     homogeneity, completeness, _ = homogeneity_completeness_v_measure(labels, clusters)
