@@ -120,36 +120,6 @@ def _weights_towards_zero(
 
 
 @compiled()
-def _best_cluster(
-    i: int,
-    vectors: np.ndarray,
-    sizes: np.ndarray,
-    threshold: float,
-    indptr: np.ndarray,
-    indices: np.ndarray,
-    labels: np.ndarray,
-    sums: np.ndarray,
-    mass: np.ndarray,
-    seen: np.ndarray,
-) -> tuple[float, int]:
-    """The other cluster of a neighbour that attracts node i most: the weight between them, and the cluster.
-
-    If none attracts the node, the weight is 0 and the cluster -1.
-    """
-    own = labels[i]
-    best, target = 0.0, -1
-    for j in indices[indptr[i] : indptr[i + 1]]:
-        c = labels[j]
-        if c == own or seen[c] == i:
-            continue
-        seen[c] = i
-        gain = dot(vectors[i], sums[c]) - threshold * sizes[i] * mass[c]
-        if gain > best:
-            best, target = gain, c
-    return best, target
-
-
-@compiled()
 def move_vectors(
     vectors: np.ndarray,
     sizes: np.ndarray,
@@ -181,7 +151,15 @@ def move_vectors(
         own = labels[i]
         stay = dot(vectors[i], sums[own]) - dot(vectors[i], vectors[i])
         stay -= threshold * sizes[i] * (mass[own] - sizes[i])
-        best, target = _best_cluster(i, vectors, sizes, threshold, indptr, indices, labels, sums, mass, seen)
+        best, target = 0.0, -1
+        for j in indices[indptr[i] : indptr[i + 1]]:
+            c = labels[j]
+            if c == own or seen[c] == i:
+                continue
+            seen[c] = i
+            gain = dot(vectors[i], sums[c]) - threshold * sizes[i] * mass[c]
+            if gain > best:
+                best, target = gain, c
         if best <= stay + tolerance or (target < 0 and count[own] == 1):
             continue
         target, height = relabel(i, target, labels, count, free, height)

@@ -161,24 +161,23 @@ def _gaec_sparse(
     ends: np.ndarray,
     weights: np.ndarray,
     order: np.ndarray,
-    parent: np.ndarray,
-    lists: HalfEdges,
-    table: tuple[np.ndarray, np.ndarray],
-    heap: tuple[np.ndarray, np.ndarray],
+    n: int,
     clusters: tuple[np.ndarray, np.ndarray],
     threshold: float,
-) -> None:
-    """Contract until no weight is positive.
+) -> np.ndarray:
+    """Contract until no weight is positive; returns the parents.
 
     The state of an edge is 0 while it is unchanged, 1 once its weight is a sum or it has been rejected, and 2 when it
     is gone. See `contract_greedily_sparse` for the last two arguments.
     """
     sums, mass = clusters
-    state = np.zeros(weights.size, np.uint8)
-    heap_keys, heap_edges = heap
-    keys, values = table
-    degree = lists[2]
-    used = _fill_hash(ends, state, lists[0].size, keys, values)
+    parent, lists, state = np.arange(n), _link(ends, n), np.zeros(weights.size, np.uint8)
+    heap_keys, heap_edges = heap = (np.empty(weights.size), np.empty(weights.size, np.int32))
+    size = 16
+    while size < 2 * weights.size:
+        size *= 2
+    table = (np.empty(size, np.int64), np.empty(size, np.int32))
+    used = _fill_hash(ends, state, n, *table)
     height, pointer = 0, 0
     while True:
         while pointer < order.size and state[order[pointer]] != 0:
@@ -191,7 +190,7 @@ def _gaec_sparse(
         elif height > 0:
             e = heap_edges[0]
         else:
-            return
+            return parent
         i, j = ends[e, 0], ends[e, 1]
         if mass.size and dot(sums[i], sums[j]) <= threshold * mass[i] * mass[j]:
             # The edge is tried again if a parallel one is added to it.
@@ -200,7 +199,7 @@ def _gaec_sparse(
                 height -= 1
             state[e] = 1
             continue
-        if degree[j] > degree[i]:
+        if lists[2][j] > lists[2][i]:
             i, j = j, i
         if mass.size:
             sums[i] += sums[j]
@@ -209,8 +208,8 @@ def _gaec_sparse(
         state[e] = 2
         height, added = _contract(i, j, ends, weights, state, lists, table, heap, height)
         used += added
-        if used > _FULL * keys.size:
-            used = _fill_hash(ends, state, lists[0].size, keys, values)
+        if used > _FULL * size:
+            used = _fill_hash(ends, state, n, *table)
 
 
 def contract_greedily_sparse(
@@ -233,13 +232,6 @@ def contract_greedily_sparse(
     """
     in_larger, in_smaller = edge_entries(indptr, indices)
     ends, weights = np.column_stack([indices[in_larger], indices[in_smaller]]), data[in_larger]
-    n = indptr.size - 1
-    m = weights.size
     order = np.flatnonzero(weights > 0)
     order = order[np.argsort(-weights[order], kind="stable")].astype(np.int32)
-    parent = np.arange(n)
-    size = 1 << max(4, int(np.ceil(np.log2(max(2 * m, 1)))))
-    table = (np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int32))
-    heap = (np.empty(m), np.empty(m, dtype=np.int32))
-    _gaec_sparse(ends, weights, order, parent, _link(ends, n), table, heap, clusters, threshold)
-    return parent
+    return _gaec_sparse(ends, weights, order, indptr.size - 1, clusters, threshold)
