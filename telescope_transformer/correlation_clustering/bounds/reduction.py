@@ -10,6 +10,10 @@ Three rules are applied until none of them helps:
 - Two nodes are together in every optimum if 2 w_ij exceeds the sum of |w_ik - w_jk| over all others: if they were
   apart, moving i to j or j to i would gain. The same holds if w_ij exceeds the cost of any known clustering.
 
+The second rule shrinks sparse graphs, and the third one complete graphs: without the second, 5,785 of 5,878 nodes of
+the network bitcoin_otc are left instead of 2,779; without the third, 563 of 600 embeddings (kind a, threshold 0.5)
+instead of 228.
+
 Nodes that are together are contracted. The remaining graph is split into biconnected blocks. Every cycle lies within
 one block, and therefore so does every cycle inequality (Chopra and Rao, *The partition problem*, 1993).
 

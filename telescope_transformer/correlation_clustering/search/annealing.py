@@ -39,6 +39,9 @@ _SWEEPS = 1_000
 _MOST_SUMS = 100_000
 # A loss of this many temperatures would be accepted with a probability of e^-16 = 1e-7, so it is always rejected.
 _NEVER = 16.0
+# Runs from random clusterings alone are about as good as a population at first: 500 Gaussian nodes cost 2,226,250 and
+# 2,226,120 after 4 s, and 800 uniform nodes 7,381,010 and 7,381,520 after 12 s. Runs from the best clustering alone
+# are worse: 2,227,310 for the Gaussian nodes.
 # Number of members of a population, whose first runs take about a second for 1,000 nodes. The population has converged
 # after this many children in a row without improvement, three per member.
 _POPULATION, _BARREN = 10, 30
