@@ -41,29 +41,26 @@ def keep_out(sources: pa.Array, share: float, seed: int) -> np.ndarray:
     """Choose the held-out sources, bool (S,): whole networks in the order of a hash, up to the share.
 
     A network (/24, IPv6: /48) is held out as a whole, since training pairs its sources with each other. A network that
-    would exceed what is left of the share is skipped. One with more sources than the share is split into its sources,
-    or else a telescope of few networks would have no held-out sources.
+    would exceed the share is skipped.
 
     Args:
         sources: (S,) distinct addresses.
         share: share of the sources to hold out, from 0 to 1.
     """
-    networks, names = networks_of(sources), sources.to_pylist()
-    left = share * len(names)
-    large = np.bincount(networks, minlength=1)[networks] > left
-    units = np.unique(np.where(large, len(names) + np.arange(len(names)), networks), return_inverse=True)[1]
-    # A unit is named by its first source in the order of text.
-    first = np.full(units.max(initial=-1) + 1, "", dtype=object)
-    for name, unit in sorted(zip(names, units.tolist(), strict=True), reverse=True):
-        first[unit] = name
+    networks = networks_of(sources)
+    names = sources.to_pylist()
+    # A network is named by its first source in the order of text.
+    first = np.full(networks.max(initial=-1) + 1, "", dtype=object)
+    for name, network in sorted(zip(names, networks.tolist(), strict=True), reverse=True):
+        first[network] = name
     order = np.argsort([source_digest(name, seed) for name in first], kind="stable")
-    sizes = np.bincount(units, minlength=len(first))
+    sizes, left = np.bincount(networks, minlength=len(first)), share * len(names)
     chosen = np.zeros(len(first), dtype=bool)
-    for unit in order:
-        if sizes[unit] <= left:
-            chosen[unit] = True
-            left -= sizes[unit]
-    return chosen[units]
+    for network in order:
+        if sizes[network] <= left:
+            chosen[network] = True
+            left -= sizes[network]
+    return chosen[networks]
 
 
 def digest_of_sources(sources: pa.Array) -> str:
