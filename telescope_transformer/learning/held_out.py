@@ -12,7 +12,7 @@ from telescope_transformer.codes import row_majorities
 from telescope_transformer.embedding import embed_windows
 from telescope_transformer.files import text_digest
 from telescope_transformer.learning.store import networks_of
-from telescope_transformer.metrics.pairs import PairRanking, all_pairs, condensed, cosine_matrix
+from telescope_transformer.metrics.pairs import PairRanking, all_pairs, aurocs_of_groups, condensed, cosine_matrix
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.splits import source_digest
 from telescope_transformer.windows import fixed_windows
@@ -34,7 +34,8 @@ NAMES = {
     "siblings": "one network or two",
 }
 # `same_source`: pairs of one source against pairs of two sources. `hard`: the same among windows with the same
-# dominant service. `siblings`: pairs of two sources of one network against pairs of two networks.
+# dominant service. `siblings`: pairs of two sources of one network against pairs of two networks, as a mean over
+# networks. Otherwise a single network would decide: one of 60 sources has more pairs than 100 networks of 5.
 
 
 def keep_out(sources: pa.Array, share: float, seed: int) -> np.ndarray:
@@ -136,7 +137,14 @@ class HeldOut:
         found = {}
         for name, (asked, together) in questions.items():
             positive = together[asked]
-            if positive.sum() >= FEWEST_PAIRS and not positive.all():
+            if positive.sum() < FEWEST_PAIRS or positive.all():
+                continue
+            if name == "siblings":
+                networks = [self.networks[side[asked]] for side in (first, second)]
+                of_each = aurocs_of_groups(scores[asked], positive, (one[asked], two[asked]), networks, multiplicities)
+                # Networks without siblings have no AUROC.
+                found[name] = np.nanmean(of_each, axis=1)
+            else:
                 ranking = PairRanking(scores[asked], positive, one[asked], two[asked])
                 found[name] = ranking.statistics(multiplicities)["auroc"]
         return found

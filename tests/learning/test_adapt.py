@@ -347,3 +347,19 @@ def test_the_command_writes_a_checkpoint_without_addresses(
     assert not (output / ".adapting").exists()
     texts = [path.read_text() for path in output.iterdir() if path.suffix == ".json"]
     assert not any(re.search(r"\d+\.\d+\.\d+\.\d+", text) for text in texts)
+
+
+def test_each_network_counts_alike_on_held_out_sources() -> None:
+    """One network of thirty sources has more pairs than ten networks of three."""
+    networks = np.concatenate([np.zeros(30, dtype=int), 1 + np.arange(30) // 3])
+    sources = np.arange(60)
+    held_out = HeldOut(pa.table({}), sources, networks, np.zeros(60, dtype=int))
+    once = np.ones((1, 60))
+    apart = np.eye(60)
+    large, small = apart.copy(), apart.copy()
+    large[:30] = apart[0]
+    for network in range(1, 11):
+        small[networks == network] = apart[30 + network]
+    of_large, of_small = (held_out.aurocs(each, once)["siblings"][0] for each in (large, small))
+    assert of_large == pytest.approx((1 + 10 * 0.5) / 11)
+    assert of_small == pytest.approx((0.5 + 10) / 11)
