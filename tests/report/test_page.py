@@ -26,6 +26,7 @@ from telescope_transformer.report import (
 )
 from telescope_transformer.report.page_data import page_data
 from telescope_transformer.report.rendering import script_json
+from telescope_transformer.threshold import DEFAULT_THRESHOLD
 
 
 def unpacked(box: dict) -> list:
@@ -168,7 +169,7 @@ def test_sources_of_too_few_records_are_in_no_cluster_and_are_not_said_to_behave
         (0.5, {"agreement": []}, "0.500, the default, because fewer than 50 sources have two windows"),
         (0.7, {"agreement": []}, "set by hand."),
         (0.5, {"from_checkpoint": True}, "which comes with the checkpoint"),
-        (0.5, None, "the default, because fewer than 50"),
+        (DEFAULT_THRESHOLD, None, "the default, because fewer than 50"),
         (0.7, None, "set by hand."),
     ],
 )
@@ -188,7 +189,8 @@ def test_the_report_says_what_probabilities_are_of_and_how_they_were_tested(repo
     assert "probability that two windows are of one source" in page
     assert learned not in page
     assert learned in render_report(replace(report_data, calibration=calibration | {"unseen": False}))
-    without = render_report(replace(report_data, calibration=None))
+    solution = {**report_data.solution, "threshold": DEFAULT_THRESHOLD}
+    without = render_report(replace(report_data, calibration=None, solution=solution))
     assert "it is not known how likely two windows" in without
     assert "by hand" not in without
     untested = render_report(replace(report_data, calibration=calibration | {"expected_calibration_error": None}))

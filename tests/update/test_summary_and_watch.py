@@ -67,7 +67,7 @@ def test_names_of_clusters_last_and_each_day_has_its_folder(tmp_path: Path) -> N
 
 def test_a_threshold_of_the_users_own_keeps_the_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in `analyze`, weights stay in nats, and the reliability diagram and confidences are kept."""
-    monkeypatch.setattr(StateModel, "calibration", lambda self: Calibration.load(SHIPPED_CHECKPOINT))
+    monkeypatch.setattr(StateModel, "calibration", lambda *_: Calibration.load(SHIPPED_CHECKPOINT))
     state_file, out = tmp_path / "state.duckdb", tmp_path / "out"
     run(state_file, write_days(tmp_path, 2))
     with State(state_file) as state:
