@@ -47,6 +47,7 @@ from telescope_transformer.model import FlowTokenizer, TelescopeForContrastiveLe
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.splits import LARGEST_SEED
 from telescope_transformer.windows import Windows
+from telescope_transformer.words import counted
 
 # To turn a budget in seconds into steps, this many steps are timed on a copy of the model. The first one fills caches.
 TIMED_STEPS = 5
@@ -240,7 +241,7 @@ def _chosen(
     with nullcontext(folder) if folder is not None else tempfile.TemporaryDirectory(prefix="telescope-adapt-") as work:
         new, steps = _train(learning, folder_of_base, arguments, settings, Path(work), progress)
     facts |= {"steps": steps, "batch_pairs": arguments.batch_pairs, "seconds": round(time.perf_counter() - begun, 1)}
-    told = f"adapted to {able:,} sources in {steps} steps"
+    told = f"adapted to {counted(able, 'source')} in {counted(steps, 'step')}"
     if held_out is not None:
         before, after = (held_out.figures(each, settings.device) for each in (untrained, new))
         facts |= {"before": before, "after": after}
