@@ -12,6 +12,7 @@ from telescope_transformer.codes import row_majorities
 from telescope_transformer.embedding import embed_windows
 from telescope_transformer.files import text_digest
 from telescope_transformer.learning.store import networks_of
+from telescope_transformer.metrics.bootstrap import weighted_mean
 from telescope_transformer.metrics.pairs import PairRanking, all_pairs, aurocs_of_groups, condensed, cosine_matrix
 from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.splits import source_digest
@@ -143,7 +144,7 @@ class HeldOut:
                 networks = [self.networks[side[asked]] for side in (first, second)]
                 of_each = aurocs_of_groups(scores[asked], positive, (one[asked], two[asked]), networks, multiplicities)
                 # Networks without siblings have no AUROC.
-                found[name] = np.nanmean(of_each, axis=1)
+                found[name] = np.array([weighted_mean(each, np.ones_like(each)) for each in of_each])
             else:
                 ranking = PairRanking(scores[asked], positive, one[asked], two[asked])
                 found[name] = ranking.statistics(multiplicities)["auroc"]
