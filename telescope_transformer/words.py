@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 EPOCH = date(1970, 1, 1)
+# A gap of at most this is due to rounding.
+PROVED_GAP = 1e-9
+# A smaller gap is shown as this one, because more digits say nothing to a reader.
+SMALLEST_SHOWN_GAP = 1e-4
 MONTHS = [
     "January",
     "February",
@@ -85,6 +89,11 @@ def iso_time(microseconds: int) -> str:
     """Microseconds since 1970 as ISO 8601 in UTC, to the second."""
     whole = datetime.fromtimestamp(int(microseconds) // 1_000_000, tz=UTC)
     return whole.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def saving(gap: float) -> str | None:
+    """What another clustering could save, in percent of the cost; None if it is proved to be nothing."""
+    return None if gap <= PROVED_GAP else percent(max(gap, SMALLEST_SHOWN_GAP))
 
 
 def percent(share: float) -> str:

@@ -49,7 +49,7 @@ from telescope_transformer.preparation import EngineSettings, read_heads
 from telescope_transformer.progress import Say
 from telescope_transformer.similarity import blend_by_source, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
-from telescope_transformer.words import clusters_in_words, counted, percent
+from telescope_transformer.words import clusters_in_words, counted, percent, saving
 
 # Work of the search: number of restarts times squared number of windows. It takes under a minute on one core.
 SEARCH_CELLS = 2e8
@@ -310,9 +310,9 @@ def _solve(
     proved = certify(graph, labels, time_limit=settings.time_limit, gap=SUFFICIENT_GAP, seed=settings.seed)
     gap = proved.summary()["gap"]
     if proved.cost > 0:
-        saving = f"of which no other clustering can save more than {percent(max(gap or 0.0, 1e-4))}"
-        proof = "nothing is proved" if gap is None else saving if gap > 1e-9 else "the lowest possible"
-        say(f"cost {scale * proved.cost:.4g}, {proof}")
+        more = None if gap is None else saving(gap)
+        proof = f"of which no other clustering can save more than {more}" if more else "the lowest possible"
+        say(f"cost {scale * proved.cost:.4g}, {'nothing is proved' if gap is None else proof}")
     else:
         say("cost 0: no clustering costs less")
     return labels, proved, graph.outside_pairs

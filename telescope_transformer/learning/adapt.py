@@ -74,7 +74,7 @@ class AdaptSettings:
         steps: number of training steps; None uses the recipe's, or fewer with few sources; 0 only centres the model.
         seconds: budget of wall-clock time, which limits the steps; None is no limit.
         seed: seed of the weights, the batches and the choice of held-out sources.
-        hold_out: share of the sources that is held out; of few sources, more are. 0 holds none out.
+        hold_out: share of the sources that is held out, or more if there are few sources; 0 holds none out.
         min_sources: with fewer sources to learn from, the base is only centred.
         always: keep the adapted weights even if they are worse or cannot be compared; for evaluations.
         device_cpu: use the CPU even if there is a GPU.

@@ -133,14 +133,18 @@ class HeldOut:
         one, two = self.sources[first], self.sources[second]
         same, hard = one == two, self.services[first] == self.services[second]
         siblings = self.networks[first] == self.networks[second]
-        # Name, the pairs that are compared, and which of them are positive.
-        questions = {"same_source": (np.ones_like(same), same), "hard": (hard, same), "siblings": (~same, siblings)}
+        # Name, the pairs that are compared, which of them are positive, and whether each network counts alike.
+        questions = {
+            "same_source": (np.ones_like(same), same, False),
+            "hard": (hard, same, False),
+            "siblings": (~same, siblings, True),
+        }
         found = {}
-        for name, (asked, together) in questions.items():
+        for name, (asked, together, by_network) in questions.items():
             positive = together[asked]
             if positive.sum() < FEWEST_PAIRS or positive.all():
                 continue
-            if name == "siblings":
+            if by_network:
                 networks = [self.networks[side[asked]] for side in (first, second)]
                 of_each = aurocs_of_groups(scores[asked], positive, (one[asked], two[asked]), networks, multiplicities)
                 # Networks without siblings have no AUROC.

@@ -22,7 +22,7 @@ from telescope_transformer.report.counting import codes_of, pair_counts
 from telescope_transformer.report.news import KINDS
 from telescope_transformer.report.page_data import ReportData, page_data
 from telescope_transformer.report.reliability import reliability_picture, similarity_texts
-from telescope_transformer.words import counted, percent
+from telescope_transformer.words import counted, saving
 
 # The scripts are joined in this order, and each uses only those before it.
 SCRIPTS = (
@@ -43,8 +43,6 @@ STYLES = ("page.css", "parts.css")
 EXAMPLE_REJECTS, MAX_CHANGES = 20, 500
 # Our choice: a gap of at most 5 % is called near optimal.
 NEAR_OPTIMAL = 0.05
-# A smaller gap is shown as this one, as in the messages of an analysis.
-SMALLEST_SHOWN_GAP = 1e-4
 # Pixels of a sparkline, as in the template.
 SPARK_SIZE = 120, 20
 # Characters of closing tags and comments, and two line separators that JSON allows but older scripts did not.
@@ -164,16 +162,11 @@ def certificate_text(solution: Mapping[str, Any]) -> str:
         return "Proved optimal: this partition costs nothing, and none costs less."
     if bound is None or gap is None:
         return "No lower bound was computed: how far this partition is from the best one is not known."
-    if gap <= 1e-9:
+    more = saving(gap)
+    if more is None:
         return "Proved optimal: no other partition of these windows has a lower cost."
-    saving = (
-        f"no other partition of these windows can save more than {percent(max(gap, SMALLEST_SHOWN_GAP))} of this cost"
-    )
-    return (
-        f"Proved near optimal: {saving}."
-        if gap <= NEAR_OPTIMAL
-        else f"Not proved to be the best, but bounded: {saving}."
-    )
+    proved = "Proved near optimal" if gap <= NEAR_OPTIMAL else "Not proved to be the best, but bounded"
+    return f"{proved}: no other partition of these windows can save more than {more} of this cost."
 
 
 def _reject_summary(rejects: pa.Table | None) -> dict[str, Any] | None:

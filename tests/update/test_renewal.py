@@ -17,6 +17,7 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph
 from telescope_transformer.errors import StateError
 from telescope_transformer.hub import SHIPPED_CHECKPOINT
 from telescope_transformer.learning import adapt as learning
+from telescope_transformer.model import TelescopeForContrastiveLearning, WindowEncoder
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import State, certificate, model, renewal, update
 from telescope_transformer.update.summary import summarise
@@ -84,6 +85,17 @@ def test_a_threshold_of_the_users_own_stays(days: list[Path], tmp_path: Path, mo
         assert thresholds(state) == 0.7
 
 
+def check_embedded_with(state: State, network: TelescopeForContrastiveLearning, encoder: WindowEncoder) -> None:
+    """Assert that the closed windows of a state have the embeddings of this model."""
+    rows = state.query(
+        "SELECT window_id, coalesce(unblended, embedding) AS embedding FROM windows "
+        "WHERE cluster IS NOT NULL AND NOT open ORDER BY window_id"
+    )
+    windows = renewal.windows_of(state, rows["window_id"].to_numpy())
+    expected = embedding.embed_windows(network, encoder, windows.to_table(), progress=False)
+    assert np.allclose(embedding_matrix(rows), expected, atol=1e-5)
+
+
 def other_model() -> tuple:
     """The shipped model with other weights, and its tokenizer."""
     loaded, tokenizer = embedding.load_model(None)
@@ -141,13 +153,7 @@ def test_a_model_that_can_only_be_centred_is_centred_again_when_the_windows_have
         update(state, days[1:4], read, settings)
         assert len(told) == 2
         assert told[1] > told[0]
-        rows = state.query(
-            "SELECT window_id, coalesce(unblended, embedding) AS embedding FROM windows "
-            "WHERE cluster IS NOT NULL AND NOT open ORDER BY window_id"
-        )
-        windows = renewal.windows_of(state, rows["window_id"].to_numpy())
-        expected = embedding.embed_windows(second, encoder, windows.to_table(), progress=False)
-        assert np.allclose(embedding_matrix(rows), expected, atol=1e-5)
+        check_embedded_with(state, second, encoder)
 
 
 def test_an_adapted_model_is_stored_in_the_state_and_embeds_later_windows(
@@ -177,13 +183,7 @@ def test_an_adapted_model_is_stored_in_the_state_and_embeds_later_windows(
     with State(path) as state:
         update(state, days[4:], read, SETTINGS)
         assert len(told) == 2
-        rows = state.query(
-            "SELECT window_id, coalesce(unblended, embedding) AS embedding FROM windows "
-            "WHERE cluster IS NOT NULL AND NOT open ORDER BY window_id"
-        )
-        windows = renewal.windows_of(state, rows["window_id"].to_numpy())
-        expected = embedding.embed_windows(other, tokenizer, windows.to_table(), progress=False)
-        assert np.allclose(embedding_matrix(rows), expected, atol=1e-5)
+        check_embedded_with(state, other, tokenizer)
         assert summarise(state, time_limit=1.0).adaptation["adapted"]
         more = tmp_path / "more"
         more.mkdir()
