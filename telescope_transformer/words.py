@@ -1,5 +1,6 @@
 """Numbers, times and lists in words, so that they read the same everywhere."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
@@ -94,6 +95,15 @@ def iso_time(microseconds: int) -> str:
 def saving(gap: float) -> str | None:
     """What another clustering could save, in percent of the cost; None if it is proved to be nothing."""
     return None if gap <= PROVED_GAP else percent(max(gap, SMALLEST_SHOWN_GAP))
+
+
+def certificate(cost: float, gap: float) -> str:
+    """The cost of a clustering, and how much less another clustering could cost; the gap is nan without a bound."""
+    if cost <= 0:
+        return "cost 0: no clustering costs less"
+    more = saving(gap)
+    proof = f"of which another clustering could save {more} at most" if more else "the lowest possible"
+    return f"cost {cost:.4g}, {'nothing is proved' if math.isnan(gap) else proof}"
 
 
 def percent(share: float) -> str:

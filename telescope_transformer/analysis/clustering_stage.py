@@ -49,7 +49,7 @@ from telescope_transformer.preparation import EngineSettings, read_heads
 from telescope_transformer.progress import Say
 from telescope_transformer.similarity import blend_by_source, window_margins
 from telescope_transformer.threshold import DEFAULT_THRESHOLD
-from telescope_transformer.words import clusters_in_words, counted, percent, saving
+from telescope_transformer.words import certificate, clusters_in_words, counted, percent
 
 # Work of the search: number of restarts times squared number of windows. It takes under a minute on one core.
 SEARCH_CELLS = 2e8
@@ -308,13 +308,7 @@ def _solve(
     labels, graph = _search(vectors, threshold, settings)
     say(f"{_in_words(labels)} at cosine threshold {threshold:.3f}; proving how good the clustering is")
     proved = certify(graph, labels, time_limit=settings.time_limit, gap=SUFFICIENT_GAP, seed=settings.seed)
-    gap = proved.summary()["gap"]
-    if proved.cost > 0:
-        more = None if gap is None else saving(gap)
-        proof = f"of which no other clustering can save more than {more}" if more else "the lowest possible"
-        say(f"cost {scale * proved.cost:.4g}, {'nothing is proved' if gap is None else proof}")
-    else:
-        say("cost 0: no clustering costs less")
+    say(certificate(scale * proved.cost, proved.gap))
     return labels, proved, graph.outside_pairs
 
 

@@ -11,7 +11,6 @@ from telescope_transformer.cli.options import (
     Computing,
     check_adaptation,
     check_model,
-    refuse_unused,
 )
 from telescope_transformer.progress import say
 
@@ -46,9 +45,7 @@ def embed(
     """
     if output is None and (split or device is not None or bf16):
         raise typer.BadParameter("--split, --device and --bf16 need --output")
-    if output is not None:
-        refuse_unused(context, {"adapt", "adapt_steps"} if adapt else {"adapt_steps"}, "with --output")
-    check_adaptation(context, model, adapt)
+    check_adaptation(context, model, adapt, used=output is None)
     check_model(model)
     import time
 

@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 
 from telescope_transformer import __version__
 from telescope_transformer.cli.configuration import configuration_file, read_defaults, variables
+from telescope_transformer.cli.options import origin
 from telescope_transformer.cli.shared import options_of, with_shared_options
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.extras import missing_extra
@@ -89,8 +90,7 @@ class Command(TyperCommand):
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
             name = getattr(error.param, "name", None) or ""
-            # The enumeration belongs to click or to typer's copy of it, depending on the version of typer.
-            source = getattr(ctx.get_parameter_source(name), "name", "")
+            source = origin(ctx, name)
             if source == "DEFAULT_MAP":
                 error.message += f" (in {configuration_file(ctx.find_root().params['config'])})"
             elif source == "ENVIRONMENT":

@@ -121,6 +121,14 @@ def check_model(model: str | None, revision: str | None = None) -> None:
         check_checkpoint(model, revision=revision)
 
 
+def origin(context: typer.Context, name: str) -> str:
+    """Where the value of a parameter is from: COMMANDLINE, ENVIRONMENT, DEFAULT_MAP (`telescope.toml`) or DEFAULT.
+
+    It is a name, because the enumeration belongs to click or to typer's copy of it, depending on the version of typer.
+    """
+    return getattr(context.get_parameter_source(name), "name", "")
+
+
 def refuse_unused(context: typer.Context, names: Collection[str], when: str) -> None:
     """Refuse options of the command line that have no effect.
 
@@ -135,20 +143,26 @@ def refuse_unused(context: typer.Context, names: Collection[str], when: str) -> 
         typer.BadParameter: names the option; the command ends with status 2.
     """
     for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+        if parameter.name in names and origin(context, parameter.name) == "COMMANDLINE":
             raise typer.BadParameter(f"{parameter.opts[0]} has no effect {when}")
 
 
-def check_adaptation(context: typer.Context, model: str | None, adapt: bool | None) -> None:
-    """Refuse options of an adaptation that is not done, because a model is given or it is turned off.
+def check_adaptation(context: typer.Context, model: str | None, adapt: bool | None, *, used: bool = True) -> None:
+    """Refuse options of an adaptation that is not done.
+
+    Args:
+        context: the context of the command.
+        model: value of --model; a given model is not adapted.
+        adapt: value of --adapt.
+        used: whether the command adapts a model at all; `embed --output` does not.
 
     Raises:
         typer.BadParameter: names the option.
     """
-    if model is not None:
-        # With --no-adapt, a given model does what the options say.
-        refuse_unused(context, {"adapt", "adapt_steps"} if adapt else {"adapt_steps"}, "with --model")
+    for none, when in ((not used, "with --output"), (model is not None, "with --model")):
+        if none:
+            # --no-adapt asks for what happens anyway.
+            refuse_unused(context, {"adapt", "adapt_steps"} if adapt else {"adapt_steps"}, when)
     if adapt is False:
         refuse_unused(context, {"adapt_steps"}, "with --no-adapt")
 

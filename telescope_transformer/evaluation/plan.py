@@ -41,7 +41,8 @@ class Telescope:
         without: telescopes that models are not trained on when this one is evaluated, because they share its sources.
         columns: record field to column.
         distinct: drop records that equal another in every field.
-        most_records: most records per source, so that one flood does not outweigh all others; None is no limit.
+        most_records: most records per source, so that one flood does not outweigh all others, in whole windows of 128
+            records: as many as fit, and at least one. None is no limit.
         window: records in the windows that are compared.
         labels: organisations of its sources; None uses the labels of the records, if there are any.
     """

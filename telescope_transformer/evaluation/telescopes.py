@@ -69,6 +69,7 @@ def windows_of(telescope: Telescope, data: Path, cache: Path) -> pa.Table:
         records = distinct_records(records)
     windows = cut_windows(records, min_records=1)
     if telescope.most_records is not None:
+        # Whole windows: the records of a source were sorted by the cut, and a window is not cut again.
         windows = windows.filter(pa.array(_places(windows) < max(1, telescope.most_records // WINDOW)))
     if telescope.labels is not None:
         windows = _with_labels(windows, telescope.labels, data)

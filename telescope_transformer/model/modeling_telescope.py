@@ -15,10 +15,10 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput
 
 from .checkpoint_telescope import CheckedPreTrainedModel
-from .compat_telescope import can_return_tuple, capture_outputs, merge_with_config_defaults
+from .compat_telescope import can_return_tuple
 from .configuration_telescope import TelescopeConfig
 from .contrastive_loss import nt_xent_loss
-from .encoder_telescope import TelescopeAttention, TelescopeEncoderLayer
+from .encoder_telescope import TelescopeEncoderLayer
 from .layers_telescope import POOLINGS, TelescopeEmbeddings, TelescopeProjectionHead, TelescopeSinusoidalPositions
 
 # The default of PyTorch. With smaller values this model learns more slowly.
@@ -87,7 +87,6 @@ class TelescopePreTrainedModel(CheckedPreTrainedModel):
     _no_split_modules = ["TelescopeEmbeddings", "TelescopeEncoderLayer"]  # noqa: RUF012
     _supports_sdpa = True
     _supports_attention_backend = True
-    _can_record_outputs = {"hidden_states": TelescopeEncoderLayer, "attentions": TelescopeAttention}  # noqa: RUF012
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -127,13 +126,14 @@ class TelescopeModel(TelescopePreTrainedModel):
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.embeddings = value
 
-    @merge_with_config_defaults
-    @capture_outputs
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor,
         inter_arrival: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """Encode windows.
@@ -142,14 +142,50 @@ class TelescopeModel(TelescopePreTrainedModel):
             input_ids: (B, T, F) int64, from the tokenizer.
             inter_arrival: (B, T) seconds since the previous record, 0 for the first.
             attention_mask: (B, T), 1 for real records, 0 for padding on either side; None means all are real.
+            output_hidden_states: whether to return the input of the first layer and the output of every layer; None
+                takes the value of the configuration.
+            output_attentions: whether to return the attention weights of every layer, which only the eager attention
+                has; None takes the value of the configuration.
 
         Returns:
-            `last_hidden_state` (B, T, H) and `pooler_output` (B, pooled size).
+            `last_hidden_state` (B, T, H), `pooler_output` (B, pooled size), and on request `hidden_states` and
+            `attentions`.
 
         Raises:
             ValueError: if records do not have the number of fields of the configuration, a window has too many
-                records, or the shapes do not match.
+                records, the shapes do not match, or the attention has no weights to return.
         """
+        self._check_shapes(input_ids, inter_arrival, attention_mask)
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions
+        if output_attentions and self.config._attn_implementation != "eager":
+            raise ValueError(
+                f"output_attentions needs the attention 'eager', and {self.config._attn_implementation!r} computes no "
+                "weights: call set_attn_implementation('eager') first"
+            )
+        real = real_records(input_ids, attention_mask)
+        hidden_states = self.embeddings(input_ids, inter_arrival, real)
+        states = [hidden_states]
+        attentions: list[torch.Tensor] = []
+        # Empty batches skip the layers, since the attention of transformers does not support them.
+        if len(self.layers) and input_ids.numel() > 0:
+            bias = attention_bias(attention_mask, input_ids.shape[1], self.config.is_causal, hidden_states)
+            for layer in self.layers:
+                hidden_states, weights = layer(hidden_states, attention_mask=bias, **kwargs)
+                states.append(hidden_states)
+                attentions.append(weights)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=hidden_states,
+            pooler_output=self.pooling(hidden_states, real),
+            hidden_states=tuple(states) if output_hidden_states else None,
+            attentions=tuple(attentions) if output_attentions else None,
+        )
+
+    def _check_shapes(
+        self, input_ids: torch.Tensor, inter_arrival: torch.Tensor, attention_mask: torch.Tensor | None
+    ) -> None:
         if input_ids.dim() != 3 or input_ids.shape[-1] != len(self.config.fields):
             raise ValueError(f"input_ids must be (B, T, {len(self.config.fields)}), not {tuple(input_ids.shape)}")
         for name, given in (("inter_arrival", inter_arrival), ("attention_mask", attention_mask)):
@@ -157,15 +193,6 @@ class TelescopeModel(TelescopePreTrainedModel):
                 raise ValueError(
                     f"{name} must be (B, T) = {tuple(input_ids.shape[:2])} as of input_ids, not {tuple(given.shape)}"
                 )
-        real = real_records(input_ids, attention_mask)
-        hidden_states = self.embeddings(input_ids, inter_arrival, real)
-        # Empty batches skip the layers, since the attention of transformers does not support them.
-        if len(self.layers) and input_ids.numel() > 0:
-            bias = attention_bias(attention_mask, input_ids.shape[1], self.config.is_causal, hidden_states)
-            for layer in self.layers:
-                hidden_states = layer(hidden_states, attention_mask=bias, **kwargs)
-        pooled = self.pooling(hidden_states, real)
-        return BaseModelOutputWithPooling(last_hidden_state=hidden_states, pooler_output=pooled)
 
 
 class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
@@ -192,6 +219,7 @@ class TelescopeForContrastiveLearning(TelescopePreTrainedModel):
             input_ids, inter_arrival, attention_mask: as for `TelescopeModel.forward`.
             pairs: (N, 2) rows of the batch that are positive pairs, for the loss. With the `Trainer` of transformers,
                 set `label_names=["pairs"]` to get the loss in evaluation.
+            kwargs: `output_hidden_states` and `output_attentions`, as for `TelescopeModel.forward`.
 
         Raises:
             ValueError: if `pairs` has another shape, or as for `TelescopeModel.forward`.

@@ -39,7 +39,7 @@ from telescope_transformer.update.schema import CLOSED_COLUMNS
 from telescope_transformer.update.state import State
 from telescope_transformer.update.tails import Extension, extend
 from telescope_transformer.windows import MIN_RECORDS, WINDOW, Windows
-from telescope_transformer.words import clusters_in_words, counted, iso_time, percent
+from telescope_transformer.words import certificate, clusters_in_words, counted, iso_time
 
 Read = Callable[[Path], FlowRecords]
 # The most former windows of a source that its new ones are blended with. Bounded, so that a source that sends for
@@ -73,12 +73,9 @@ class Step:
     seconds: float
 
     def __str__(self) -> str:
-        gap = relative_gap(self.cost, self.lower_bound)
-        proof = f"of which another clustering could save {percent(gap)} at most" if gap else "the lowest possible"
+        proof = certificate(self.cost, relative_gap(self.cost, self.lower_bound))
         took = f"{counted(self.windows, 'window')} new or grown, {counted(self.events, 'event')}, {self.seconds:.2f} s"
-        return (
-            f"{self.path}: {took}; now {clusters_in_words(self.clusters, self.alone)}, cost {self.cost:.4g}, {proof}"
-        )
+        return f"{self.path}: {took}; now {clusters_in_words(self.clusters, self.alone)}, {proof}"
 
 
 def update(

@@ -91,3 +91,8 @@ def test_unknown_options_are_refused_and_long_sequences_cut_on_request(
         embed(sequences, top_k=3)
     long = [dict(sequences[2][0], timestamp=row) for row in range(12)]
     np.testing.assert_allclose(embed(long, truncation=True), embed(long[:8]), atol=1e-6)
+
+
+def test_a_pipeline_without_a_model_says_how_to_get_one() -> None:
+    with pytest.raises(ValueError, match=r"needs a `model`, .* is telescope_transformer\.load\(\)"):
+        pipeline("flow-embedding")

@@ -45,10 +45,9 @@ def batch(model: TelescopeForContrastiveLearning) -> dict[str, torch.Tensor]:
     return dict(tokenizer([RECORDS, RECORDS[:4]], padding=True, return_tensors="pt"))
 
 
-def test_hidden_states_and_attentions_are_recorded(
+def test_hidden_states_and_attentions_are_returned_on_request(
     model: TelescopeForContrastiveLearning, batch: dict[str, torch.Tensor]
 ) -> None:
-    """Tests `capture_outputs` and `merge_with_config_defaults`, which compat_telescope imports from transformers."""
     model.set_attn_implementation("eager")
     plain = model(**batch)
     assert plain.hidden_states is None
@@ -60,6 +59,9 @@ def test_hidden_states_and_attentions_are_recorded(
     torch.testing.assert_close(asked.embeddings, plain.embeddings)
     model.config.output_hidden_states = True
     assert model(**batch).hidden_states is not None
+    model.set_attn_implementation("sdpa")
+    with pytest.raises(ValueError, match="output_attentions needs the attention 'eager', and 'sdpa' computes no"):
+        model(**batch, output_attentions=True)
 
 
 def test_a_tuple_is_given_on_request(model: TelescopeForContrastiveLearning, batch: dict[str, torch.Tensor]) -> None:

@@ -6,7 +6,7 @@ from torch.export import Dim
 
 from telescope_transformer import TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.learning.arguments import read_recipe
-from telescope_transformer.model import FIELD_SIZES
+from telescope_transformer.model import FIELD_SIZES, TelescopeModel
 from telescope_transformer.model.configuration_telescope import field_offsets
 
 # PyTorch 2.6 cannot trace the decorators of transformers around `forward`.
@@ -88,6 +88,19 @@ def test_it_compiles_as_one_graph(model: TelescopeForContrastiveLearning) -> Non
     for shape in ((2, 5), (3, 9)):
         batch = make_batch(model.config, *shape)
         torch.testing.assert_close(compiled(**batch).embeddings, model(**batch).embeddings)
+
+
+@traced
+def test_layers_can_be_asked_for_in_a_compiled_graph() -> None:
+    """Also of a model that was not called before: nothing is set up by the first call."""
+    model = TelescopeModel(TelescopeConfig(attn_implementation="eager")).eval()
+    batch = make_batch(model.config, 2, 5)
+    asked = {"output_hidden_states": True, "output_attentions": True}
+    found = torch.compile(model, fullgraph=True, backend="eager")(**batch, **asked)
+    expected = model(**batch, **asked)
+    assert len(found.hidden_states) == len(found.attentions) + 1 == 5
+    torch.testing.assert_close(found.hidden_states, expected.hidden_states)
+    torch.testing.assert_close(found.attentions, expected.attentions)
 
 
 @traced
