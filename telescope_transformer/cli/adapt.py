@@ -23,7 +23,7 @@ def adapt(
     recipe: Annotated[str, typer.Option(help="Recipe: a YAML file, or the name of a shipped recipe.")] = "adapt",
     steps: Annotated[
         int | None,
-        typer.Option(min=0, help="Training steps; 0 only centres the model; default: the recipe's, or fewer."),
+        typer.Option(min=0, help="Training steps; 0 only centres the model; default: the recipe's."),
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Time budget in seconds, which limits the steps.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights, the batches and the held-out sources.")] = 0,

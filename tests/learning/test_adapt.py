@@ -171,15 +171,6 @@ def test_weights_are_compared_with_what_would_be_used_instead(
     assert held_out.figures(adapted.model) == adapted.facts["after"]
 
 
-def test_few_sources_are_not_repeated_too_often(
-    windows: Windows, base: Path, settings: AdaptSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_PAIRS_PER_SOURCE", 0.5)
-    few = adapt(windows, base, settings)
-    assert few.facts["steps"] == np.ceil(0.5 * few.facts["sources"] / 16)
-    assert adapt(windows, base, replace(settings, steps=6)).facts["steps"] == 6
-
-
 def test_an_adaptation_can_replace_its_base(adapted: Adaptation, base: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(base, tmp_path / "checkpoint")
     replace(adapted, base=folder).save(folder)
