@@ -27,8 +27,8 @@ from telescope_transformer.progress import progress_bar
 
 # oneDNN keeps the code that it compiles for each shape of a tensor, by default for the last 1,024 shapes. These small
 # blocks lie between the freed tensors of earlier batches, whose memory can then not be used again: an analysis takes
-# 60 MB more. Four are enough for one batch, and compiling takes little time. Read when oneDNN is first used.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4")
+# 60 MB more. Four are enough for one batch, and compiling takes little time.
+COMPILED_SHAPES = 4
 # Records per batch, including padding. They fit into the caches of a core.
 BATCH_RECORDS = 4_096
 # Largest number of batches that a processor computes at a time. Each takes some 40 MB.
@@ -82,6 +82,8 @@ def load_network(
         CheckpointError: if it is missing, damaged or of another architecture, or if a weight is not a finite number.
         HubError: if a Hub id cannot be downloaded.
     """
+    # oneDNN reads this when it is first used.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(COMPILED_SHAPES))
     folder = checkpoint_folder(model)
     with without_bars():
         loaded = load_pretrained(TelescopeForContrastiveLearning, folder, dtype=torch.float32)
