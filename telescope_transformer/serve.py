@@ -19,6 +19,7 @@ from telescope_transformer.report.search import SourceSearch
 from telescope_transformer.words import EPOCH
 
 LOOPBACK = "127.0.0.1"
+# The port that browsers leave out of the header Host (RFC 9110, section 4.2.1).
 HTTP_PORT = 80
 # Written after all tables, so its presence means they are complete.
 NEWEST = "sensors.json"

@@ -22,6 +22,7 @@ from telescope_transformer.labels.periods import REACH_DAYS, Period
 from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
 from telescope_transformer.words import EPOCH, counted
 
+# The lower 64 bits of an IPv6 address.
 _HALF = 0xFFFFFFFFFFFFFFFF
 # Makes days before 1970 positive. 64-bit times in microseconds span fewer days than this.
 _DAY_OFFSET = 1 << 30

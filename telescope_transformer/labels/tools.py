@@ -17,6 +17,7 @@ from telescope_transformer.records.schema import TCP
 TOOLS = ("mirai", "unicornscan", "masscan", "zmap", "nmap")
 """In order of precedence: the mark that is least likely to occur by chance comes first."""
 
+# Bits of the TCP flags (RFC 9293, section 3.1).
 _SYN, _ACK = 0x02, 0x10
 # Two SYNs may agree by chance; three rarely do.
 _FEWEST_SYNS = 3

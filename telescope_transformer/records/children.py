@@ -17,7 +17,9 @@ LONGEST_SILENCE = 60.0
 MOST_COMPLAINTS = 1 << 20
 """Bytes of error messages after which a program is ended; one that loops over the same damage would never stop."""
 
+# Bytes of an error message that are shown: some lines of a terminal.
 _KEPT_COMPLAINT = 500
+# Bytes that are read at a time; a pipe of Linux holds 64 KiB, or 1 MiB if the other program asks for it.
 _READ_BYTES = 1 << 20
 _PR_SET_PDEATHSIG = 1
 

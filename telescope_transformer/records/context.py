@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 INACTIVITY_SECONDS = 60.0
 """A 5-tuple that is silent for longer than this begins a new flow record."""
 
+# Files and EtherTypes that a message names, so that it stays readable.
 _FILES_NAMED = 3
 _ETHERTYPES_NAMED = 8
+# Smaller numbers are lengths (IEEE 802.3, section 3.2.6).
 _FIRST_ETHERTYPE = 0x0600
 # The most common entries of the IEEE's registry.
 _ETHERTYPE_NAMES = {

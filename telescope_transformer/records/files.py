@@ -25,6 +25,7 @@ __all__ = ["DamagedInput", "InputFile", "find_inputs", "is_unfinished"]
 HEAD_BYTES = 1 << 18
 """Bytes by which a format is recognised. The longest first lines seen are Suricata's statistics of many threads."""
 
+# Bytes of a file that are read at a time. Our choice, small beside a batch of records.
 BLOCK_BYTES = 1 << 20
 # Hive writes this for a partition without a value.
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"

@@ -11,6 +11,7 @@ from telescope_transformer.records.memory import big16, big32, byte_at, little16
 CUT, NOT_IP_HERE, UNKNOWN = -1, -2, -3
 """Returned instead of a position: the packet ends before its IP header, holds no IP, or has an unknown link type."""
 
+# Numbers and names of link types as in the list of tcpdump (tcpdump.org/linktypes.html).
 _NULL, _ETHERNET, _PPP, _ATM, _RAW_BSD, _RAW_OPENBSD, _PPP_HDLC, _PPP_ETHER = 0, 1, 9, 11, 12, 14, 50, 51
 _RAW, _C_HDLC, _WIFI, _LOOP, _ENC, _LINUX_SLL, _PFLOG, _PRISM = 101, 104, 105, 108, 109, 113, 117, 119
 _RADIOTAP, _AVS, _PPP_PPPD, _PPI, _ERF, _PPP_WITH_DIRECTION = 127, 163, 166, 192, 197, 204
@@ -97,6 +98,7 @@ def describe_link(link_type: int) -> str:
     return f"{link_type} (LINKTYPE_{name})" if name else str(link_type)
 
 
+# Our choices, so that a hostile packet ends soon. Networks use a few tags, and stacks of a dozen labels at most.
 _DEEPEST_TAGS = 16
 _DEEPEST_LABELS = 32
 

@@ -53,7 +53,9 @@ REASONS = {
     NO_INTERFACE: "its interface is not described",
 }
 
+# Our choice, so that a hostile packet ends soon: RFC 8200 has each extension header once, and one twice.
 _DEEPEST_EXTENSIONS = 16
+# The last microsecond of the year 9999, as for times in text (`time_kernels.LAST`).
 _LAST_MICROSECOND = 253_402_300_799_999_999
 
 

@@ -24,6 +24,7 @@ from telescope_transformer.records.parsing import Parsed, distinct_texts, is_tex
 from telescope_transformer.records.schema import ICMP, ICMPV6, PORT_PROTOCOLS, UNKNOWN_ICMP_TYPE
 from telescope_transformer.records.text import INVALID, MISSING, VALID
 
+# Of 16 and of 8 bits.
 _LARGEST_PORT, _LARGEST_BYTE = 65_535, 255
 
 

@@ -33,6 +33,7 @@ LIBRARY_ERRORS = (pa.ArrowException, ArithmeticError, LookupError, RecursionErro
 into rejects or a more specific InputError. Catching these here makes sure that no traceback reaches a user, and that
 the other files are read."""
 
+# Files and sensors that a message names, so that it stays readable.
 _SKIPPED_NAMED = 5
 _SENSORS_NAMED = 5
 

@@ -14,7 +14,9 @@ from telescope_transformer.records.nulls import is_null
 ABSENT_DESTINATION = 0xF0000000
 """240.0.0.0, the destination of every record whose input has no destination column."""
 
+# 240.0.0.0/4, which is reserved (RFC 1112, section 4) and never routed.
 _BLOCK, _LOW_28_BITS = 0xF0000000, 0x0FFFFFFF
+# Of a host name, in characters (RFC 1035, section 2.3.4, less the length bytes).
 _LONGEST_NAME = 253
 # An address with a typing error: three or four numbers with dots, some of them hidden (192.0.x.x), a hexadecimal
 # number, a number that a spreadsheet has rounded (3.22E+09), or numbers and dots with a damaged byte. A host name that

@@ -14,6 +14,7 @@ MILLIS_FROM, MICROS_FROM, NANOS_FROM = 10**11, 10**14, 10**17
 LAST = 253_402_300_799_999_999
 """The last microsecond of the year 9999, where the dates of Python and DuckDB end."""
 
+# Microseconds of more than 11,000 days, which no time of a day is.
 _MALFORMED_TIME = 10**15
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from telescope_transformer.records.json_records import Dialect
 
 _GROUPS, _NETWORKS = "NetworkSecurityGroupFlowEvent", "FlowLogFlowEvent"
+# Positions of the values in a flow of both kinds of logs, as Azure documents them.
 _PLACES = {"timestamp": 0, "src_ip": 1, "dst_ip": 2, "src_port": 3, "dst_port": 4, "protocol": 5}
 _DIRECTION = 6
 # Position of the state of a flow. Version 1 of the logs of security groups has no state.

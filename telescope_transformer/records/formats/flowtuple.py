@@ -41,6 +41,7 @@ _VERSION_4 = {
     "packets": "packet_cnt",
 }
 _COMMONEST = {"src_port": "common_srcports", "ttl": "common_ttls"}
+# Records that are validated at a time, to limit the memory of their columns. Our choice.
 _LONGEST_BATCH = 1 << 17
 
 

@@ -25,6 +25,7 @@ from telescope_transformer.records.packets import NOT_IP, RECORD, number32, read
 from telescope_transformer.records.validation import Chunk
 from telescope_transformer.words import counted
 
+# Bytes before the first packet, as in the draft of the format (draft-ietf-opsawg-pcap).
 _FILE_HEADER = 24
 # Magic numbers, read in little-endian order: (whether the file is big-endian, fraction units per microsecond, bytes of
 # a packet header). The last two belong to Kuznetzov's modified pcap, whose packet headers have 8 more bytes.

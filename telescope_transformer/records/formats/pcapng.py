@@ -40,7 +40,10 @@ from telescope_transformer.records.packets import (
 from telescope_transformer.records.validation import Chunk
 from telescope_transformer.words import counted
 
+# Types of blocks (draft-ietf-opsawg-pcapng).
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
+# Our choices, so that a damaged or hostile file cannot claim unlimited memory: bytes of a block, and interfaces of a
+# section.
 _LONGEST_BLOCK = 16 << 20
 _MOST_INTERFACES = 65_536
 # At most this many options of an interface are read; the draft defines 18.
