@@ -1,13 +1,17 @@
 """`telescope`: registers the commands, reads defaults, and reports errors as a message and an exit status."""
 
 import gc
+import io
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -47,8 +51,8 @@ COMMANDS = (
 )
 EPILOG = (
     "Exit status: 0 success; 1 an input, a file or a result is at fault, and stderr says which; 2 wrong usage; "
-    "130 interrupted. Defaults of options are read from telescope.toml in the current folder and from TELESCOPE_* "
-    "variables."
+    "130 interrupted; 143 ended by SIGTERM. Defaults of options are read from telescope.toml in the current folder "
+    "and from TELESCOPE_* variables."
 )
 
 app = typer.Typer(
@@ -109,9 +113,48 @@ for _name, _run in RUN.items():
     app.command(_name, cls=Command)(_run)
 
 
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that temporary files are removed.
+
+    Without this, they would be left behind, and a container, whose first process has no default actions, would not
+    even end.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # Python allows handlers in the main thread only, and `nohup` lets programs ignore SIGHUP.
+    is_main = threading.current_thread() is threading.main_thread()
+    taken = [number for number in signals if is_main and signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def open_standard_streams() -> None:
+    """Connect closed standard streams to nothing, and let none of them refuse a character.
+
+    Otherwise the first message would fail, and the next file that is opened would get what libraries print.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # kept open
+    for stream in (sys.stdout, sys.stderr):
+        # A name in another alphabet, or a file name that is not text, would end a command after its work.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Errors of the package or the file system print `error: <message>` and exit with 1."""
     gc.set_threshold(OBJECTS_A_COLLECTION)
+    open_standard_streams()
     # The progress bars of `datasets` would hide ours, unless the user wants them.
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     given = sys.argv[1:] if arguments is None else list(arguments)
@@ -122,7 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"error: an argument is empty: the one after {printable(place)!r}\n")
         sys.exit(2)
     try:
-        app(given, prog_name="telescope")
+        with ending_in_order():
+            app(given, prog_name="telescope")
     except BrokenPipeError:
         # The reader of stdout, such as `head`, has closed it. Without this, Python would report another error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

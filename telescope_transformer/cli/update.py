@@ -96,7 +96,7 @@ def _state_and_inputs(state: Path, inputs: list[str], wants_more: bool) -> tuple
     """
     from telescope_transformer.errors import StateError
 
-    if inputs and _is_state(Path(inputs[0]), alone=len(inputs) == 1 and not wants_more):
+    if inputs and _is_state(Path(inputs[0])):
         state, inputs = Path(inputs[0]), inputs[1:]
     if not inputs and not wants_more:
         raise typer.BadParameter("give files to add, --output for the report, or --keep to delete what is older")
@@ -105,16 +105,11 @@ def _state_and_inputs(state: Path, inputs: list[str], wants_more: bool) -> tuple
     return state, inputs
 
 
-def _is_state(first: Path, *, alone: bool = False) -> bool:
-    """Whether the first argument is the state, as in version 0.1.0, and not an input.
-
-    Args:
-        first: the argument.
-        alone: whether nothing else is asked for; a name without a suffix is then a misspelt input.
-    """
+def _is_state(first: Path) -> bool:
+    """Whether the first argument is the state, as in version 0.1.0: a DuckDB file, even a new one."""
     from telescope_transformer.update.state import is_database
 
     if first.is_file():
         return is_database(first)
-    suffixes = (".duckdb", ".db") if alone else ("", ".duckdb", ".db")
-    return not first.exists() and first.suffix in suffixes and "*" not in first.name
+    # A new file of any other name is a misspelt input, which must not become a state.
+    return not first.exists() and first.suffix in (".duckdb", ".db")

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -74,7 +77,8 @@ def test_file_system_errors_name_the_path(tmp_path, monkeypatch, capsys) -> None
     ("first", "is_state"),
     [
         ("new.duckdb", True),
-        ("new", True),
+        ("misspelt-folder", False),
+        ("-", False),
         ("old-state", True),
         ("new.csv", False),
         ("there.csv", False),
@@ -228,3 +232,35 @@ def test_options_that_a_finished_analysis_cannot_follow_are_refused(tmp_path) ->
     told = CliRunner().invoke(app, arguments)
     assert told.exit_code == 2
     assert "are for a work folder" in " ".join(told.output.split())
+
+
+def test_sigterm_removes_temporary_files(tmp_path: Path) -> None:
+    """A container's first process does not end at all without a handler; others would leave gigabytes behind."""
+    program = (
+        "import os, signal, tempfile\n"
+        "from telescope_transformer.cli.main import ending_in_order\n"
+        "with ending_in_order(), tempfile.TemporaryDirectory():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    signal.pause()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], env=os.environ | {"TMPDIR": str(tmp_path)}, timeout=60)
+    assert ended.returncode == 143
+    assert not list(tmp_path.iterdir())
+
+
+def test_closed_standard_streams_and_an_old_terminal_are_no_fault(tmp_path: Path) -> None:
+    """As with `2>&-` in a cron job, and names that the terminal's alphabet lacks."""
+    program = (
+        "import os, sys\n"
+        "os.close(2)\n"
+        "sys.stdin = sys.stderr = None\n"
+        "from telescope_transformer.cli.main import main\n"
+        "main(['simulate', '--sources', '5', '--output', sys.argv[1]])\n"
+    )
+    output = tmp_path / "\N{GREEK SMALL LETTER OMEGA}.parquet"
+    given = [sys.executable, "-c", program, str(output)]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(given, env=environment, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "\\u03c9.parquet" in ended.stdout
+    assert output.exists()
