@@ -20,6 +20,8 @@ from telescope_transformer.progress import set_quiet
 from telescope_transformer.splits import LARGEST_SEED
 
 Command = Callable[..., None]
+# Times are counted in microseconds in 64 bits, which end at 9.2e12 seconds. No option means as much.
+LARGEST_NUMBER = 10**12
 
 
 class LogLevel(StrEnum):
@@ -87,14 +89,17 @@ def with_shared_options(command: Command) -> Command:
 
 
 def check_number(name: str, value: Any) -> None:
-    """Refuse numbers that no option can mean: nan and inf, and seeds that random generators do not take.
+    """Refuse numbers that no option can mean: nan, inf, huge ones, and seeds that random generators do not take.
 
     Raises:
         typer.BadParameter: names the option and the value; the command ends with status 2.
     """
     option = f"--{name.replace('_', '-')}"
-    if isinstance(value, float) and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is not a finite number", param_hint=option)
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, float) and not math.isfinite(each):
+            raise typer.BadParameter(f"{each} is not a finite number", param_hint=option)
+        if isinstance(each, (int, float)) and abs(each) > LARGEST_NUMBER:
+            raise typer.BadParameter(f"{each} is not between -1e12 and 1e12", param_hint=option)
     if name == "seed" and isinstance(value, int) and not 0 <= value <= LARGEST_SEED:
         raise typer.BadParameter(f"{value} is not between 0 and {LARGEST_SEED}", param_hint=option)
 

@@ -1,5 +1,6 @@
 """Options of a training run: defaults, overridden by a recipe, overridden by the command line."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
@@ -157,9 +158,11 @@ def convert(name: str, value: Any, default: Any, origin: str) -> Any:
         return [convert(name, share, 0.0, origin) for share in value] if name == "mix" else value
     try:
         converted = kind(value)
-    except (TypeError, ValueError) as error:
+        number = float(value) if kind in (int, float) else 0.0
+    except (TypeError, ValueError, OverflowError) as error:
         raise fault from error
-    if kind is int and converted != float(value):
+    # YAML has .nan and .inf, and no option can mean either.
+    if not math.isfinite(number) or (kind is int and converted != number):
         raise fault
     return converted
 

@@ -13,6 +13,8 @@ MOST_SHARDS = 256
 RECORDS_PER_SHARD = 2_000_000
 # Sorting two million records (`staging.FLUSH_RECORDS`) takes at most this many bytes.
 MEMORY_OF_ONE_FLUSH = 10**9
+# No machine has more, and DuckDB counts bytes in 64 bits.
+MOST_BYTES = 10**18
 ENGINES = ("duckdb", "spark")
 SPLITS = ("train", "unseen_sequences", "validation", "unseen_sources")
 # Folder of the windows of a dataset without splits.
@@ -81,7 +83,7 @@ class PreparationSettings:
     Args:
         windows: settings that define the windows.
         engine: settings of the computation.
-        shards: number of shards, a power of two; None chooses it by the number of records.
+        shards: number of shards, a power of two up to `MOST_SHARDS`; None chooses it by the number of records.
         labels: folder of scanner lists that label the sources.
     """
 
@@ -91,8 +93,8 @@ class PreparationSettings:
     labels: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.shards is not None and (self.shards < 1 or self.shards & (self.shards - 1)):
-            raise DatasetError(f"shards: {self.shards} is not a power of two")
+        if self.shards is not None and (not 1 <= self.shards <= MOST_SHARDS or self.shards & (self.shards - 1)):
+            raise DatasetError(f"shards: {self.shards} is not a power of two from 1 to {MOST_SHARDS}")
 
 
 def shards_for(records: int) -> int:
@@ -110,7 +112,8 @@ def bytes_of(size: str) -> int:
         DatasetError: if the text is not a size.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt])(i?)b\s*", size, re.IGNORECASE)
-    if match is None:
+    base = 1024 if match and match[3] else 1000
+    found = int(float(match[1]) * base ** ("kmgt".index(match[2].lower()) + 1)) if match else 0
+    if not 0 < found <= MOST_BYTES:
         raise DatasetError(f"memory limit {size!r} is not a size such as 4GB")
-    base = 1024 if match[3] else 1000
-    return int(float(match[1]) * base ** ("kmgt".index(match[2].lower()) + 1))
+    return found

@@ -209,6 +209,13 @@ def test_a_wrong_model_is_found_before_torch_is_imported(here: Path) -> None:
         (["simulate", "--output", "x", "--records-per-source", "inf"], "inf is not a finite number"),
         (["analyze", "x.csv", "--threshold", "nan"], "nan is not a finite number"),
         (["analyze", "x.csv", "--session-gap", "-inf"], "-inf is not a finite number"),
+        (
+            ["analyze", "x.csv", "--window", "99999999999999999999"],
+            "99999999999999999999 is not between -1e12 and 1e12",
+        ),
+        (["analyze", "x.csv", "--inactivity", "1e308"], "1e+308 is not between -1e12 and 1e12"),
+        (["export", "x", "-f", "csv", "-o", "y", "--cluster", "-9999999999999"], "-9999999999999 is not between"),
+        (["watch", ".", "--interval", "1e9"], "'--interval'"),
         (["analyze", "x.csv", "--seed", "-1"], "-1 is not between 0 and 4294967295"),
         (["analyze", "x.csv", "--model", "m", "--adapt-steps", "9"], "--adapt-steps has no effect with --model"),
         (["analyze", "x.csv", "--no-adapt", "--adapt-steps", "9"], "--adapt-steps has no effect with --no-adapt"),

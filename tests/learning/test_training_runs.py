@@ -271,7 +271,10 @@ def test_a_run_of_a_version_without_an_option_is_continued(dataset: Path, tmp_pa
     assert train.main(options(dataset, output)) == 0
 
 
-@pytest.mark.parametrize("recipe", ["colour: blue", "steps: [1]", "model: {colour: 3}", "model: {fields: [x]}", "- 1"])
+@pytest.mark.parametrize(
+    "recipe",
+    ["colour: blue", "steps: [1]", "steps: .inf", "alpha: .nan", "model: {colour: 3}", "model: {fields: [x]}", "- 1"],
+)
 def test_a_wrong_recipe_is_refused(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], recipe: str
 ) -> None:

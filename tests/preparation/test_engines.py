@@ -110,13 +110,23 @@ def test_any_number_of_shards_gives_the_windows_of_a_plain_cut_in_their_order(re
         assert found.equals(cut_windows(add_tools(records), window=32, min_records=4))
 
 
-@pytest.mark.parametrize(("limit", "message"), [("1KB", "memory"), ("four", "not a size")])
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [("1KB", "memory"), ("four", "not a size"), ("0GB", "not a size"), ("9999999TB", "not a size")],
+)
 def test_a_memory_limit_that_is_too_low_is_an_error(recording, tmp_path, limit, message):
     with pytest.raises(DatasetError, match=message):
         prepare_files(
             tmp_path / "dataset", recording, settings=replace(SETTINGS, engine=EngineSettings(memory_limit=limit))
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("shards", [0, 3, 512])
+def test_numbers_of_shards_that_would_lose_records_are_refused(shards):
+    """Records are staged in 256 buckets: with 512 shards, each would hold none."""
+    with pytest.raises(DatasetError, match=f"shards: {shards} is not a power of two from 1 to 256"):
+        replace(SETTINGS, shards=shards)
 
 
 @pytest.mark.parametrize(("limit", "size"), [("4GB", 4 * 10**9), ("512 MiB", 2**29), ("1.5kb", 1500)])
