@@ -1,6 +1,14 @@
 """Small array operations that several stages share."""
 
+import errno
+import os
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import DTypeLike
+
+# The file system cannot reserve space.
+_NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 def offsets_of(sizes: np.ndarray) -> np.ndarray:
@@ -44,3 +52,22 @@ def positions_in_equal_runs(values: np.ndarray) -> np.ndarray:
     """
     begins = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
     return positions_in_runs(np.diff(np.append(begins, len(values))))
+
+
+def create_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap:
+    """Create an array in a file (.npy), mapped into memory.
+
+    Its space on the disk is reserved first. Otherwise a disk that becomes full would kill the process with SIGBUS.
+
+    Raises:
+        OSError: if the disk has too little room; the error names the file.
+    """
+    array: np.memmap = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            except OSError as error:
+                if error.errno not in _NOT_SUPPORTED:
+                    raise OSError(error.errno, error.strerror, str(path)) from error
+    return array

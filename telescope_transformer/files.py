@@ -85,6 +85,46 @@ def _is_stream(target: Path) -> bool:
     return target.exists() and (devices or not target.is_file())
 
 
+@contextmanager
+def replacing_files(folder: Path, *, last: str) -> Iterator[Path]:
+    """Give an empty folder. Its files replace those of `folder` when the block ends without an error.
+
+    So a full disk or Ctrl-C leaves the files that were there, and never those of two results.
+
+    Args:
+        folder: created if it does not exist.
+        last: name of the file that is moved last, by which a reader sees that all have been moved.
+
+    Raises:
+        InputError: if a file cannot be written.
+    """
+    with written_in(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
+            yield Path(partial)
+            for path in sorted(Path(partial).iterdir(), key=lambda path: path.name == last):
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+                # As in `replacing`, a symbolic link is kept.
+                shutil.move(path, os.path.realpath(folder / path.name))
+
+
+@contextmanager
+def written_in(folder: Path) -> Iterator[None]:
+    """Name the folder in an error of the file system that names no file, such as that of a full disk.
+
+    Raises:
+        InputError: with the name of the folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        # Errors of pipes and sockets are not about the folder.
+        if error.filename is not None or isinstance(error, ConnectionError):
+            raise
+        raise InputError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+
 def write_text(target: str | Path, text: str) -> None:
     """Write UTF-8 text with Unix line ends in one step; see `replacing`."""
     with replacing(target) as partial:

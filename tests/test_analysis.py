@@ -1,6 +1,7 @@
 """From flow records to clusters of sources: the tables of an analysis, and its folder."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from telescope_transformer.arrays import unit_rows
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.cli.main import app
 from telescope_transformer.errors import CheckpointError, DatasetError, FlowRecordError, InputError, SolverError
+from telescope_transformer.hub import SHIPPED_CHECKPOINT
 from telescope_transformer.preparation import EngineSettings, read_manifest, settings, staging
 from telescope_transformer.records import scan_records
 from telescope_transformer.simulation import simulate
@@ -59,6 +61,22 @@ class PortShares(embedding_stage.Embedder):
 def test_a_wrong_model_is_found_before_records_are_read(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nowhere: no such folder"):
         analyze(iter([]), AnalysisSettings(model=str(tmp_path / "nowhere")))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("config.json", '{"model_type": "telescope", "hidden_size": "wide"}', "hidden_size"),
+        ("calibration.json", '{"knots": [], "slope": "steep"}', "calibration.json: not a calibration"),
+        ("adaptation.json", "[", "adaptation.json does not describe an adaptation"),
+    ],
+)
+def test_a_damaged_file_of_a_model_is_found_before_records_are_read(name, content, told, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(SHIPPED_CHECKPOINT, model)
+    (model / name).write_text(content)
+    with pytest.raises((CheckpointError, DatasetError), match=told):
+        analyze(iter([]), AnalysisSettings(model=str(model)))
 
 
 @pytest.fixture(autouse=True, scope="module")

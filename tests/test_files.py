@@ -1,5 +1,6 @@
 """Files are replaced atomically; anything that is not a regular file is never replaced."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from telescope_transformer.errors import InputError
-from telescope_transformer.files import replacing, write_text
+from telescope_transformer.files import replacing, replacing_files, write_text
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -54,3 +55,23 @@ def test_nothing_is_locked_where_there_is_no_fcntl() -> None:
     """As on Windows."""
     program = "import sys; sys.modules['fcntl'] = None\nfrom telescope_transformer.files import lock\nlock(0)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_files_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("old")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "file")
+
+    def fill_the_disk() -> None:
+        with replacing_files(tmp_path, last="one") as partial:
+            (partial / "one").write_text("new")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(InputError, match=f"cannot write to {tmp_path}: No space left"):
+        fill_the_disk()
+    assert (tmp_path / "one").read_text() == "old"
+    with replacing_files(tmp_path, last="one") as partial:
+        for name in ("one", "link"):
+            (partial / name).write_text("new")
+    assert (tmp_path / "one").read_text() == (tmp_path / "real" / "file").read_text() == "new"
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "link", "real"}

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from telescope_transformer import embedding
 from telescope_transformer.analysis.settings import AnalysisSettings
 from telescope_transformer.analysis.work import EMBEDDINGS, MODEL, made_of, run_stage
+from telescope_transformer.arrays import create_array
 from telescope_transformer.calibrating import calibrate_telescope
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.embedding import ADAPTATION_FILE
@@ -59,6 +60,20 @@ class Embedder:
     def digest(self) -> str:
         """Digest of the files that the embeddings depend on."""
         return embedding.checkpoint_digest(self.model)
+
+
+def check_model(model: str | Path | None) -> None:
+    """Read a whole checkpoint and what is beside it, so that a fault is found before records are read.
+
+    Raises:
+        CheckpointError: if a file is missing or damaged.
+        DatasetError: if the file that describes the adaptation is damaged.
+        HubError: if a Hub id cannot be downloaded.
+    """
+    folder = checkpoint_folder(model)
+    embedding.load_network(folder)
+    Calibration.load(folder)
+    adaptation_facts(folder)
 
 
 def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:
@@ -212,7 +227,7 @@ def embed_blocks(work: Path, number: int, embed: Embed, folder: Path) -> None:
             values = embed(block.to_table())
             if vectors is None:
                 shape = (number, values.shape[1])
-                vectors = np.lib.format.open_memmap(folder / ARRAY, mode="w+", dtype=np.float32, shape=shape)
+                vectors = create_array(folder / ARRAY, np.float32, shape)
             vectors[begin:end] = values
             vectors.flush()
             write_text(folder / PROGRESS, json.dumps({"windows": end}))
@@ -229,7 +244,7 @@ def _embed_on_spark(work: Path, number: int, embed: Embedder, folder: Path, engi
         values = np.load(file, mmap_mode="r", allow_pickle=False)
         if vectors is None:
             shape = (number, values.shape[1])
-            vectors = np.lib.format.open_memmap(folder / ARRAY, mode="w+", dtype=np.float32, shape=shape)
+            vectors = create_array(folder / ARRAY, np.float32, shape)
         vectors[begin : begin + len(values)] = values
         begin += len(values)
     if vectors is not None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telescope_transformer.calibration import Calibration
+from telescope_transformer.files import replacing_files
 from telescope_transformer.memory import release_memory
 from telescope_transformer.report import Days, ReportData, write_report
 from telescope_transformer.report.notebook import cluster_frame, first_screen_html, frame, one_line
@@ -61,7 +62,12 @@ class Analysis:
     def write(self, output: str | Path) -> Path:
         """Write the tables, `clusters.json`, `sensors.json` and `report.html` into the folder; returns the report."""
         folder = Path(output)
-        folder.mkdir(parents=True, exist_ok=True)
+        # `telescope serve` reads a folder again when it has another sensors.json.
+        with replacing_files(folder, last="sensors.json") as partial:
+            self._write(partial)
+        return folder / "report.html"
+
+    def _write(self, folder: Path) -> None:
         pq.write_table(self.windows, folder / "windows.parquet", compression="zstd")
         pq.write_table(self.sources, folder / "sources.parquet", compression="zstd")
         if self.granularity is not None:
@@ -81,7 +87,6 @@ class Analysis:
         # Writing the tables frees memory that would add to the peak of drawing the map.
         release_memory()
         write_report(folder / "report.html", self.report_data())
-        return folder / "report.html"
 
     def to_pandas(self) -> "dict[str, pd.DataFrame]":
         """The tables `windows`, `sources` and `clusters` as data frames; times are timestamps in UTC."""

@@ -17,6 +17,7 @@ from telescope_transformer.analysis.embedding_stage import (
     Embedder,
     adapt_stage,
     adaptation_facts,
+    check_model,
     embed_stage,
     open_embeddings,
 )
@@ -33,7 +34,6 @@ from telescope_transformer.calibration import Calibration
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.fields import DAY
 from telescope_transformer.files import file_digest, text_digest
-from telescope_transformer.hub import check_checkpoint
 from telescope_transformer.labels import read_owners
 from telescope_transformer.memory import release_memory
 from telescope_transformer.preparation import (
@@ -97,7 +97,7 @@ def analyze(
         if not isinstance(given, expected):
             raise TypeError(f"expected {expected.__name__}, not {given!r}")
     if settings.model is not None:
-        check_checkpoint(settings.model)
+        check_model(settings.model)
     with _folder(work) as folder:
         preparation = PreparationSettings(
             settings.windows, engine or EngineSettings(), labels=Path(labels) if labels else None

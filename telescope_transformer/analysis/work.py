@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from telescope_transformer.errors import DatasetError
-from telescope_transformer.files import lock, write_text
+from telescope_transformer.files import lock, write_text, written_in
 from telescope_transformer.memory import release_memory
 
 STAGE = "stage.json"
@@ -98,7 +98,8 @@ def run_stage(folder: Path, ingredients: dict[str, Any], build: Callable[[Path],
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         write_text(partial / STAGE, json.dumps(ingredients, indent=1) + "\n")
-    build(partial)
+    with written_in(partial):
+        build(partial)
     release_memory()
     if folder.exists():
         shutil.rmtree(folder)

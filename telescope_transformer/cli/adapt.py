@@ -41,6 +41,7 @@ def adapt(
     check_model(base)
     import shutil
 
+    from telescope_transformer import analysis
     from telescope_transformer.learning.adapt import AdaptSettings
     from telescope_transformer.learning.adapt import adapt as adapt_model
     from telescope_transformer.learning.arguments import arguments_of
@@ -51,6 +52,8 @@ def adapt(
     )
     # A recipe that cannot be read is found before the work.
     arguments_of(recipe, {})
+    if base is not None:
+        analysis.check_model(base)
     check_folder(output)
     flow = reading.reader(keep_going=keep_going)(inputs)
     # The folder is deleted at the end, so its name must not be one that a user's own folder could have.

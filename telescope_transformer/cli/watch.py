@@ -41,18 +41,19 @@ def watch(
             help="Command to run (without a shell) when there are new clusters; it gets them as JSON on its stdin."
         ),
     ] = None,
-    interval: Annotated[float, typer.Option(min=0.0, help="Seconds between two checks.")] = 10.0,
+    interval: Annotated[float, typer.Option(min=0.0, max=86_400.0, help="Seconds between two checks.")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="End when all present files have been added.")] = False,
 ) -> None:
     """Add files to a running analysis as they appear; Ctrl-C ends it, and the next run continues.
 
-    A file is added when its size has not changed between two checks; what it gains later is added too. A file that
+    A file is added when it has not changed between two checks; what it gains later is added too. A file that
     cannot be read is reported and skipped.
 
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """
     check_adaptation(context, running.model, running.adapt)
     check_model(running.model)
+    from telescope_transformer import analysis
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners
     from telescope_transformer.update import State, update
@@ -61,6 +62,9 @@ def watch(
     from telescope_transformer.update.watching import new_files
 
     running.check()
+    if running.model is not None:
+        # Otherwise a damaged one would be found when the first file has come.
+        analysis.check_model(running.model)
     if output is not None:
         check_folder(output)
     # A table that cannot be read is found now. It is read again with each file, since it may have been renewed.

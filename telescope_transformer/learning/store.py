@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telescope_transformer.arrays import offsets_of
+from telescope_transformer.arrays import create_array, offsets_of
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.files import file_digest
 from telescope_transformer.model import FlowTokenizer
@@ -107,10 +107,7 @@ def build_store(dataset: Path, split: str, tokenizer: FlowTokenizer, cache: Path
     total = int(index["n_records"].to_numpy().sum())
     shape = {"input_ids": (total, len(tokenizer.fields)), "inter_arrival": (total,)}
     kind = {"input_ids": np.int32, "inter_arrival": np.float32}
-    target = {
-        name: np.lib.format.open_memmap(cache / f"{name}.npy", mode="w+", dtype=kind[name], shape=shape[name])
-        for name in shape
-    }
+    target = {name: create_array(cache / f"{name}.npy", kind[name], shape[name]) for name in shape}
     begin = 0
     for path, head in zip(paths, heads, strict=True):
         rows = slice(begin, begin + head.num_rows)

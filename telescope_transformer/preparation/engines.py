@@ -59,7 +59,7 @@ def sorted_by_duckdb(
     """Yield the records of a shard's files in the order of `staging.ORDER`, in batches.
 
     Raises:
-        DatasetError: if DuckDB does not start with these settings, or runs out of memory.
+        DatasetError: if DuckDB does not start with these settings, or runs out of memory or disk space.
     """
     import duckdb
 
@@ -87,3 +87,6 @@ def sorted_by_duckdb(
             raise DatasetError(
                 f"shard {shard} does not fit into {settings.memory_limit}: use more shards or more memory"
             ) from error
+        except (duckdb.Error, pa.ArrowException) as error:
+            # Such as a full disk.
+            raise DatasetError(f"shard {shard} cannot be sorted: {str(error).splitlines()[0]}") from error

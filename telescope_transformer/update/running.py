@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis import AnalysisSettings
+from telescope_transformer.analysis import AnalysisSettings, check_model
 from telescope_transformer.correlation_clustering.solution import relative_gap
 from telescope_transformer.errors import InputError, NoRecordsError
 from telescope_transformer.fields import DAY
-from telescope_transformer.hub import check_checkpoint
 from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.records import Counts, FlowRecords
@@ -118,7 +117,7 @@ def update(
     """
     settings = settings or AnalysisSettings()
     if embedder is None and settings.model is not None:
-        check_checkpoint(settings.model)
+        check_model(settings.model)
     embed = StateModel(state, settings, embedder)
     check_settings(state, settings, embed)
     work = _Work(state, settings, embed, keep_days, say)

@@ -1,6 +1,8 @@
 """The report of a running analysis, the watched folder, and the identities of clusters."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +129,35 @@ def test_a_file_that_is_moved_away_is_skipped(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(watching, "candidates", lambda folder: [folder / "a.csv", folder / "gone.csv"])
     looks = iter([False, True])
     assert list(new_files(tmp_path, interval=0, stop=lambda: next(looks))) == [tmp_path / "a.csv"]
+
+
+def test_what_is_not_a_file_is_skipped_and_a_file_of_the_same_size_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "locked").symlink_to("elsewhere")
+    reached = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return reached(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    looks = 0
+
+    def stop() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            (tmp_path / "a.csv").write_text("y")
+            os.utime(tmp_path / "a.csv", (1, 1))
+        return looks == 4
+
+    assert [path.name for path in new_files(tmp_path, interval=0, stop=stop)] == ["a.csv", "a.csv"]
 
 
 @pytest.mark.parametrize(
