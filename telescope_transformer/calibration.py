@@ -19,6 +19,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from telescope_transformer.errors import CheckpointError, DatasetError
+from telescope_transformer.files import write_text
 from telescope_transformer.threshold import DEFAULT_THRESHOLD, reproducible_threshold
 
 FILE_NAME = "calibration.json"
@@ -83,7 +84,7 @@ class Calibration:
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write `calibration.json` into a checkpoint's folder."""
         path = Path(folder) / FILE_NAME
-        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
         return path
 
     @classmethod

@@ -51,7 +51,7 @@ def replacing(target: str | Path) -> Iterator[Path]:
     /dev/stdout or a named pipe, the content is written to it when the block ends.
 
     Raises:
-        InputError: if `target` names a folder.
+        InputError: if `target` names a folder, or the disk is full.
 
     Example:
         >>> with replacing("clusters.json") as partial:
@@ -71,10 +71,11 @@ def replacing(target: str | Path) -> Iterator[Path]:
     # The process id keeps two writers of one target from sharing a temporary file.
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, target)
+        with written_in(target):
+            yield partial
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -110,19 +111,19 @@ def replacing_files(folder: Path, *, last: str) -> Iterator[Path]:
 
 
 @contextmanager
-def written_in(folder: Path) -> Iterator[None]:
-    """Name the folder in an error of the file system that names no file, such as that of a full disk.
+def written_in(place: Path) -> Iterator[None]:
+    """Name a file or folder in an error of the file system that names none, such as that of a full disk.
 
     Raises:
-        InputError: with the name of the folder.
+        InputError: with the name.
     """
     try:
         yield
     except OSError as error:
-        # Errors of pipes and sockets are not about the folder.
+        # Errors of pipes and sockets are not about this place.
         if error.filename is not None or isinstance(error, ConnectionError):
             raise
-        raise InputError(f"cannot write to {folder}: {error.strerror or error}") from error
+        raise InputError(f"cannot write to {place}: {error.strerror or error}") from error
 
 
 def write_text(target: str | Path, text: str) -> None:

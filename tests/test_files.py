@@ -75,3 +75,13 @@ def test_files_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:
             (partial / name).write_text("new")
     assert (tmp_path / "one").read_text() == (tmp_path / "real" / "file").read_text() == "new"
     assert {path.name for path in tmp_path.iterdir()} == {"one", "link", "real"}
+
+
+def test_an_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    def fill_the_disk() -> None:
+        with replacing(tmp_path / "flows.parquet"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(InputError, match=r"cannot write to .*flows\.parquet: No space left"):
+        fill_the_disk()
+    assert not list(tmp_path.iterdir())

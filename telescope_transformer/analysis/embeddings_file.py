@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from telescope_transformer.correlation_clustering import CorrelationClustering
 from telescope_transformer.errors import InputError
-from telescope_transformer.files import write_text
+from telescope_transformer.files import replacing_files, write_text
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.words import counted
@@ -65,10 +65,10 @@ def cluster_file(
         "threshold": threshold,
         "seconds": round(time.monotonic() - started, 3),
     }
-    output.mkdir(parents=True, exist_ok=True)
-    write_text(output / "clusters.json", json.dumps({"solution": solution}, indent=2) + "\n")
     labels = table.append_column("cluster", pa.array(solver.labels_, type=pa.int32()))
-    pq.write_table(labels, output / "labels.parquet", compression="zstd")
+    with replacing_files(output, last="clusters.json") as partial:
+        write_text(partial / "clusters.json", json.dumps({"solution": solution}, indent=2) + "\n")
+        pq.write_table(labels, partial / "labels.parquet", compression="zstd")
     bound = "no bound" if solution["gap"] is None else f"gap {100 * solution['gap']:.3g} %"
     found = f"{counted(len(vectors), 'embedding')} in {counted(solver.n_clusters_, 'cluster')}"
     return solution, f"{found}, cost {solver.cost_:.6g}, {bound} ({solver.solver_})"

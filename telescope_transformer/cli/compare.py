@@ -32,6 +32,7 @@ def compare(
 
     from telescope_transformer.errors import InputError
     from telescope_transformer.export.tables import without_formulas
+    from telescope_transformer.files import replacing_files
     from telescope_transformer.report import analyses_below, read_folder
     from telescope_transformer.report.compare import compare as compare_folders
     from telescope_transformer.report.rendering import render_comparison
@@ -48,8 +49,8 @@ def compare(
     else:
         typer.echo(printable("\n".join(found.sentences()[:20])))
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "compare.html").write_text(render_comparison(found), encoding="utf-8")
-        pc_csv.write_csv(without_formulas(found.table()), output / "changes.csv")
-        pc_csv.write_csv(found.moved, output / "moved.csv")
+        with replacing_files(output, last="compare.html") as partial:
+            (partial / "compare.html").write_text(render_comparison(found), encoding="utf-8")
+            pc_csv.write_csv(without_formulas(found.table()), partial / "changes.csv")
+            pc_csv.write_csv(found.moved, partial / "moved.csv")
         say(f"open {output / 'compare.html'}")

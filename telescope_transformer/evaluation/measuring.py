@@ -20,6 +20,7 @@ from telescope_transformer.evaluation.runs import Results, measure_split, report
 from telescope_transformer.evaluation.settings import EvaluationSettings, methods_on
 from telescope_transformer.evaluation.summary import SCHEMA, average, differences, summarise
 from telescope_transformer.evaluation.tables import MAIN_FIGURES, markdown
+from telescope_transformer.files import write_text
 
 
 def evaluate(inputs: Sequence[str | Path], settings: EvaluationSettings) -> tuple[dict[str, Any], Results]:
@@ -99,15 +100,15 @@ def describe(
 def write(output: Path, metrics: dict[str, Any], results: Results | None) -> None:
     """Write metrics.json, metrics.md, the pictures if there are results to draw, and report.html with all of them."""
     output.mkdir(parents=True, exist_ok=True)
-    (output / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    (output / "metrics.md").write_text(markdown(metrics), encoding="utf-8")
+    write_text(output / "metrics.json", json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    write_text(output / "metrics.md", markdown(metrics))
     pictures = []
     if results is not None:
         # Imported here because Matplotlib searches for fonts on first use, which takes a while.
         from telescope_transformer.evaluation.plots import draw_all
 
         pictures = draw_all(output / "plots", results, metrics["methods"])
-    (output / "report.html").write_text(page(metrics, pictures), encoding="utf-8")
+    write_text(output / "report.html", page(metrics, pictures))
 
 
 def _fitted(place: str | None) -> Any:

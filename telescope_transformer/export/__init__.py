@@ -80,6 +80,7 @@ def export_clusters(
 
     Raises:
         ExportError: if the format or a cluster is unknown, or the folder is not the output of an analysis.
+        InputError: if the disk is full.
         MissingExtraError: if the library of the format is not installed.
     """
     if format not in formats():
@@ -90,10 +91,6 @@ def export_clusters(
     members = load_members(folder, clusters, options)
     for cluster, fate in members.gone.items():
         say(f"cluster {cluster} has no sources any more: {fate}")
-    target = Path(output)
-    try:
-        with replacing(target) as partial:
-            formats()[format](members, options, partial)
-    except OSError as error:
-        raise ExportError(f"cannot write {target}: {error.strerror or error}") from error
+    with replacing(Path(output)) as partial:
+        formats()[format](members, options, partial)
     return members.sources.num_rows

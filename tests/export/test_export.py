@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from telescope_transformer.errors import ExportError
+from telescope_transformer.errors import ExportError, InputError
 from telescope_transformer.export import FORMATS, TLP, ExportOptions, Members, export_clusters
 from telescope_transformer.export.tables import csv_table
 
@@ -328,7 +328,7 @@ def test_a_full_disk_leaves_what_was_there(analysis: Path, tmp_path: Path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(ExportError, match="No space left"):
+    with pytest.raises(InputError, match="x: No space left"):
         export_clusters(analysis, "misp", tmp_path / "x")
     assert (tmp_path / "x").read_text() == "of yesterday"
     assert not list(tmp_path.glob("*.part*"))
