@@ -21,8 +21,7 @@ from telescope_transformer.evaluation.model_arguments import ModelArgument
 from telescope_transformer.evaluation.plan import read_plan
 from telescope_transformer.evaluation.telescopes import windows_of
 from telescope_transformer.learning.adapt import AdaptSettings
-from telescope_transformer.learning.held_out import NAMES, HeldOut, score
-from telescope_transformer.metrics.bootstrap import source_multiplicities
+from telescope_transformer.learning.held_out import HeldOut
 from telescope_transformer.progress import Say
 from telescope_transformer.splits import split_of_source
 
@@ -30,8 +29,7 @@ PLAN = Path(__file__).with_name("across.yaml")
 # The smallest simulated telescopes of `telescope evaluate --truth actor`.
 SIZE, SEEDS = "2000x25", range(5)
 PRESENT, NEW = "present", "new"
-# Our choice: number of bootstrap replicates over sources. The quantile is the upper end of their 95 % interval.
-REPLICATES = 200
+# The upper end of a 95 % interval.
 UPPER_END = 0.975
 # Seed of the draws of sources and windows.
 SEED = 0
@@ -68,7 +66,7 @@ def across_telescopes(
 ) -> Comparison:
     """The comparison on unseen sources; a bootstrap over the sources of each telescope gives the interval."""
     models = [load_network(folder)[0] for folder in (present, new)]
-    scores, uppers = [], []
+    found = []
     for telescope in read_plan(PLAN).telescopes:
         if not all((data / name).is_file() for name in telescope.inputs):
             continue
@@ -79,20 +77,16 @@ def across_telescopes(
             windows = windows.filter(pc.is_in(windows["source"], value_set=names.filter(unseen)))
         held_out = HeldOut.of(windows, telescope.window, SEED)
         if held_out is not None:
-            drawn = source_multiplicities(int(held_out.sources.max()) + 1, REPLICATES, seed=SEED)
-            drawn = np.vstack([np.ones((1, drawn.shape[1])), drawn])
-            before, after = (held_out.aurocs(held_out.embed(model), drawn) for model in models)
-            changes = [f"{NAMES[name]} {before[name][0]:.3f} before, {after[name][0]:.3f} after" for name in after]
-            say(f"{telescope.name}: AUROC of {', '.join(changes)}")
-            scores.append([score(before)[0], score(after)[0]])
-            uppers.append(float(np.nanquantile((score(after) - score(before))[1:], UPPER_END)))
-    if not scores:
+            found.append(held_out.compare(*models, seed=SEED))
+            say(f"{telescope.name}: AUROC of {found[-1]}")
+    if not found:
         raise TrainingError(f"{data}: no telescope of {PLAN.name} has enough unseen sources to compare weights")
-    means, gained = np.mean(scores, axis=0), np.diff(scores)[:, 0]
+    before = float(np.mean([each.before["same_source"] for each in found]))
+    gain = float(np.mean([each.gain for each in found]))
     # The sources of one telescope are drawn independently of those of the others.
-    width = np.linalg.norm(np.subtract(uppers, gained)) / len(scores)
-    figures = f"mean AUROC of unseen sources {means[0]:.3f} before, {means[1]:.3f} after"
-    return Comparison(figures, float(gained.mean() + width))
+    width = np.linalg.norm([each.most - each.gain for each in found]) / len(found)
+    figures = f"mean AUROC of unseen sources {before:.3f} before, {before + gain:.3f} after"
+    return Comparison(figures, gain + float(width))
 
 
 def on_actors(present: Path, new: Path, work: Path) -> Comparison:

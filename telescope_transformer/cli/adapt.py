@@ -32,9 +32,9 @@ def adapt(
     """Adapt a model to a telescope by learning from its own records, without labels.
 
     A tenth of the sources is held out, or more if there are few, and the base is centred on the others. The checkpoint
-    has the adapted weights if they are no worse than the centred base on the held-out sources. adaptation.json says
-    which weights it has, and how both compare. Use the checkpoint with `telescope analyze --model`. The same command
-    continues an interrupted adaptation.
+    has the adapted weights unless they recognise the held-out sources worse than the centred base does, by more than
+    the 95 % interval. adaptation.json says which weights it has, and how both compare. Use the checkpoint with
+    `telescope analyze --model`. The same command continues an interrupted adaptation.
 
     Example: telescope adapt flows.csv.gz --telescope 198.51.100.0/24 --output adapted
     """

@@ -1,8 +1,8 @@
 """Adaptation: run the training loop on the records of the analysed telescope, without labels.
 
-A share of the sources is held out. The base model is centred on the other sources. The adapted weights replace it if
-they are no worse on the held-out sources. If there are too few sources to learn from or to compare on, nothing is
-trained.
+A share of the sources is held out. The base model is centred on the other sources. The adapted weights replace it
+unless they recognise the held-out sources worse, by more than the 95 % interval of the difference. If there are too
+few sources to learn from or to compare on, nothing is trained.
 """
 
 import copy
@@ -33,7 +33,7 @@ from telescope_transformer.hub import checkpoint_folder
 from telescope_transformer.learning.arguments import TrainingArguments, arguments_of
 from telescope_transformer.learning.centring import centred
 from telescope_transformer.learning.checkpoints import disk_errors
-from telescope_transformer.learning.held_out import NAMES, HeldOut, digest_of_sources, keep_out, score
+from telescope_transformer.learning.held_out import HeldOut, digest_of_sources, keep_out
 from telescope_transformer.learning.loop import Trainer
 from telescope_transformer.learning.store import RecordStore, store_of_windows
 from telescope_transformer.learning.training import (
@@ -240,12 +240,11 @@ def _chosen(
     facts |= {"steps": steps, "batch_pairs": arguments.batch_pairs, "seconds": round(time.perf_counter() - begun, 1)}
     told = f"adapted to {counted(able, 'source')} in {counted(steps, 'step')}"
     if held_out is not None:
-        before, after = (held_out.figures(each, settings.device) for each in (untrained, new))
-        facts |= {"before": before, "after": after}
-        changes = ", ".join(f"{NAMES[name]} {before[name]:.3f} before, {after[name]:.3f} after" for name in after)
-        if score(after) < score(before) and not settings.always:
-            return without_training(f"training made it worse on the sources that were held out: {changes}")
-        told = f"{told}; AUROC on sources that were held out: {changes}"
+        compared = held_out.compare(untrained, new, seed=settings.seed, device=settings.device)
+        facts |= {"before": compared.before, "after": compared.after}
+        if compared.worse and not settings.always:
+            return without_training(f"training made it worse on the sources that were held out: {compared}")
+        told = f"{told}; AUROC on sources that were held out: {compared}"
     say(told)
     return Adaptation(new, folder_of_base, facts | {"adapted": True}, kept)
 

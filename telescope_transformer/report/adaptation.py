@@ -7,7 +7,6 @@ from typing import Any
 NAMES = {
     "same_source": "windows of one source against windows of two",
     "hard": "the same among windows to one service",
-    "siblings": "sources of one network against sources of two",
 }
 
 

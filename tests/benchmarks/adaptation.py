@@ -47,7 +47,7 @@ def measure(windows: pa.Table, seed: int) -> list[dict[str, float]]:
     if held_out is None:
         raise SystemExit("too few sources to hold out")
     learning = windows.filter(pc.invert(out))
-    before = held_out.figures(load_network()[0])
+    base = load_network()[0]
     settings = AdaptSettings(seed=seed, hold_out=0.0, min_sources=4, always=True, device_cpu=True)
     plans = [(learning, steps) for steps in STEPS]
     plans += [(subset(learning, sources, seed), STEPS[-2]) for sources in SOURCES]
@@ -57,7 +57,8 @@ def measure(windows: pa.Table, seed: int) -> list[dict[str, float]]:
         adapted = adapt(table, settings=replace(settings, steps=steps), progress=False)
         seconds = time.process_time() - begun
         row = {"steps": steps, "sources": adapted.facts["sources"], "seconds": round(seconds, 1)}
-        rows.append(row | {"before": before, "after": held_out.figures(adapted.model)})
+        compared = held_out.compare(base, adapted.model)
+        rows.append(row | {"before": compared.before, "after": compared.after})
         print(json.dumps(rows[-1]), flush=True)
     return rows
 

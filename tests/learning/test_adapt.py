@@ -7,6 +7,7 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from telescope_transformer.cli.main import app
 from telescope_transformer.embedding import load_model, load_network
 from telescope_transformer.errors import DatasetError, TrainingError
 from telescope_transformer.learning import adapt as module
+from telescope_transformer.learning import held_out as held_out_module
 from telescope_transformer.learning.adapt import Adaptation, AdaptSettings, adapt
 from telescope_transformer.learning.centring import centred
 from telescope_transformer.learning.held_out import HeldOut, keep_out
@@ -167,8 +169,9 @@ def test_weights_are_compared_with_what_would_be_used_instead(
     held_out = HeldOut.of(table.filter(kept), 4, settings.seed)
     assert instead is not None
     assert held_out is not None
-    assert held_out.figures(instead) == adapted.facts["before"] != held_out.figures(model)
-    assert held_out.figures(adapted.model) == adapted.facts["after"]
+    compared = held_out.compare(instead, adapted.model)
+    assert compared.before == adapted.facts["before"] != held_out.compare(model, instead).before
+    assert compared.after == adapted.facts["after"]
 
 
 def test_an_adaptation_can_replace_its_base(adapted: Adaptation, base: Path, tmp_path: Path) -> None:
@@ -340,17 +343,19 @@ def test_the_command_writes_a_checkpoint_without_addresses(
     assert not any(re.search(r"\d+\.\d+\.\d+\.\d+", text) for text in texts)
 
 
-def test_each_network_counts_alike_on_held_out_sources() -> None:
-    """One network of thirty sources has more pairs than ten networks of three."""
-    networks = np.concatenate([np.zeros(30, dtype=int), 1 + np.arange(30) // 3])
-    sources = np.arange(60)
-    held_out = HeldOut(pa.table({}), sources, networks, np.zeros(60, dtype=int))
-    once = np.ones((1, 60))
-    apart = np.eye(60)
-    large, small = apart.copy(), apart.copy()
-    large[:30] = apart[0]
-    for network in range(1, 11):
-        small[networks == network] = apart[30 + network]
-    of_large, of_small = (held_out.aurocs(each, once)["siblings"][0] for each in (large, small))
-    assert of_large == pytest.approx((1 + 10 * 0.5) / 11)
-    assert of_small == pytest.approx((0.5 + 10) / 11)
+@pytest.mark.parametrize(("mistaken", "worse"), [(1, False), (20, True)])
+def test_one_source_that_is_harder_to_recognise_is_within_the_interval(
+    mistaken: int, worse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four windows of each of 30 sources, of which two are mistaken for those of the next source."""
+    sources = np.repeat(np.arange(30), 4)
+    taken = sources.copy()
+    wrong = np.flatnonzero((np.arange(120) % 4 < 2) & (sources < mistaken))
+    taken[wrong] += 1
+    embeddings = {"before": np.eye(31)[sources], "after": np.eye(31)[taken]}
+    monkeypatch.setattr(held_out_module, "embed_windows", lambda model, *_, **__: embeddings[model.name])
+    before, after = (SimpleNamespace(name=name, config=TelescopeConfig()) for name in embeddings)
+    held_out = HeldOut(pa.table({}), sources, np.zeros(120, dtype=int))
+    compared = held_out.compare(before, after)  # type: ignore[arg-type]
+    assert compared.gain < 0
+    assert compared.worse == worse
