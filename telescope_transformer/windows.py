@@ -287,7 +287,7 @@ def check_window(window: int, min_records: int, session_gap: float | None = None
         )
     # A thousand years: no longer gap occurs, and its microseconds would overflow int64.
     if session_gap is not None and not 0 < session_gap < 3.2e10:
-        raise DatasetError(f"the session gap must be a positive number of seconds, got {session_gap}")
+        raise DatasetError(f"the session gap must be more than 0 and less than 3.2e10 seconds, not {session_gap}")
 
 
 def source_codes(sources: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:

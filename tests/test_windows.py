@@ -154,7 +154,7 @@ def test_sessions_begin_after_a_gap_where_enough_records_are_on_both_sides(gaps,
 
 @pytest.mark.parametrize("gap", [0, -1.0, float("nan"), float("inf")])
 def test_a_gap_must_be_a_positive_number(gap):
-    with pytest.raises(DatasetError, match="gap"):
+    with pytest.raises(DatasetError, match="gap must be more than 0 and less"):
         cut(record_table([(0, SOURCES[0], None)]), min_records=1, session_gap=gap)
 
 
