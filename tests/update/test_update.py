@@ -202,7 +202,7 @@ def test_a_state_keeps_its_first_checkpoint(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_step_of_one_says_so() -> None:
     step = Step("day.csv", "2024-03-04", 1, 1, 0, 1, 0.0, 0.0, 0.1)
-    assert str(step).startswith("day.csv: 1 window new or grown, 1 event, 0.10 s; now 1 cluster, cost 0, the")
+    assert str(step).startswith("day.csv: 1 window new or grown, 1 event, 0.10 s; now 1 cluster, cost 0: no")
 
 
 def test_a_neighbourhood_is_a_cluster_and_those_nearest_to_it() -> None:
