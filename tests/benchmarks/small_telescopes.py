@@ -29,6 +29,7 @@ from telescope_transformer.evaluation.cells import plain
 from telescope_transformer.evaluation.measure import EvaluationSuite
 from telescope_transformer.evaluation.plan import read_plan
 from telescope_transformer.evaluation.representation import Representation
+from telescope_transformer.evaluation.tables import lines, short
 from telescope_transformer.evaluation.telescopes import Parts
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.fields import DAY
@@ -158,8 +159,32 @@ def _worse(before: np.ndarray | None, after: np.ndarray | None) -> bool:
     return bool(np.nanquantile((after - before)[1:], 0.975) < 0)
 
 
+SHOWN = {
+    "same source": "same_source",
+    "organisation, pooled": "organisation",
+    "other /24s": "organisation_other_prefix",
+    "macro": "organisation_macro",
+    "calibration error": "calibration_error",
+}
+
+
+def table(recorded: dict[str, list[dict[str, Any]]]) -> str:
+    """The recorded figures as a Markdown table: a model unchanged, only centred, and as `telescope adapt` chooses."""
+    rows = [["telescope", "seed", "sources learned from, held out", "choice", *SHOWN, "worse than centred"]]
+    for telescope, found in recorded.items():
+        for row in found:
+            facts, arms = row["facts"], row["figures"].values()
+            figures = [" / ".join(short(arm[name]) for arm in arms if name in arm) for name in SHOWN.values()]
+            choice = "adapted" if facts["adapted"] else "only centred"
+            size = f"{facts['sources']}, {facts['kept_out']}"
+            rows.append(
+                [f"{telescope}, {row['telescope']}", row["seed"], size, choice, *figures, ", ".join(row["hurt"])]
+            )
+    return lines([[str(cell) for cell in row] for row in rows])
+
+
 def main() -> None:
-    """Measure small parts of every telescope and record the figures."""
+    """Measure small parts of every telescope, record the figures, and print them as a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("across", type=Path)
@@ -173,6 +198,7 @@ def main() -> None:
                     rows.append(row)
                     print(telescope.name, json.dumps(row), flush=True)
                     keep(RESULTS, telescope.name, rows)
+    print(table(json.loads(RESULTS.read_text(encoding="utf-8"))))
 
 
 if __name__ == "__main__":
