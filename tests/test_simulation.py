@@ -111,3 +111,8 @@ def test_a_written_simulation_holds_the_same_records(tmp_path):
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(InputError):
         SimulationSettings(**wrong)
+
+
+def test_a_duration_without_room_for_the_sources_is_refused() -> None:
+    with pytest.raises(InputError, match=r"days: 1e-300 is shorter"):
+        SimulationSettings(days=1e-300)

@@ -61,7 +61,7 @@ def update(
     wants_more = output is not None or running.keep is not None
     state, inputs = _state_and_inputs(state, inputs or [], wants_more)
     running.check()
-    files = [file.path for file in find_inputs(inputs)] if inputs else []
+    files = find_inputs(inputs) if inputs else []
     if output is not None:
         check_folder(output)
     owners = read_owners(networks or ())

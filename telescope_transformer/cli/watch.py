@@ -58,7 +58,7 @@ def watch(
     from telescope_transformer.labels import read_owners
     from telescope_transformer.update import State, update
     from telescope_transformer.update.news import NewsTeller
-    from telescope_transformer.update.summary import folder_of, summarise
+    from telescope_transformer.update.summary import folder_of, is_shown, summarise
     from telescope_transformer.update.watching import new_files
 
     running.check()
@@ -73,16 +73,25 @@ def watch(
     read = reading.file_reader(labels)
     looks = iter([False, True])
     teller = None if on_new is None else NewsTeller(on_new, say_error=say_error)
+
+    def report(opened: State) -> None:
+        if output is None and teller is None:
+            return
+        whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks or (), say=say)
+        if output is not None:
+            say(f"open {whole.write(folder_of(whole, output, daily=daily))}")
+        if teller is not None:
+            teller.tell(whole.report_data().new_clusters(), opened)
+
     with State(state) as opened:
+        # The last run may have been killed between adding a file and reporting it.
+        if opened.inputs().num_rows and (output is None or not is_shown(opened, output)):
+            report(opened)
         for path in new_files(folder, interval=interval, stop=lambda: once and next(looks, True)):
             try:
                 done = update(opened, [path], read, running.settings(opened), keep_days=keep_days, say=say)
             except (InputError, OSError) as error:
                 say_error(error)
                 continue
-            if done and (output is not None or teller is not None):
-                whole = summarise(opened, time_limit=SECONDS_FOR_BOUND, networks=networks or (), say=say)
-                if output is not None:
-                    say(f"open {whole.write(folder_of(whole, output, daily=daily))}")
-                if teller is not None:
-                    teller.tell(whole.report_data().new_clusters(), opened)
+            if done:
+                report(opened)

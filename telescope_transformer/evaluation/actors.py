@@ -18,7 +18,7 @@ from scipy.sparse import csr_array, hstack
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
-from telescope_transformer.analysis import AnalysisSettings, analyze
+from telescope_transformer.analysis import AnalysisSettings, analyze, check_model
 from telescope_transformer.embedding import checkpoint_digest
 from telescope_transformer.errors import InputError
 from telescope_transformer.evaluation.baselines.communities import DIMENSIONS, hdbscan, leiden, reduced
@@ -110,6 +110,8 @@ def evaluate_actors(
         TelescopeError: if a size, a model or a recipe cannot be read.
     """
     parsed = {size: parse_size(size) for size in sizes}
+    for model in models:
+        check_model(model.place)
     cells = Cells(output, SCHEMA)
     depends = _depends(models, output, settings)
     names = list(depends)

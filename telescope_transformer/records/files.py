@@ -46,13 +46,15 @@ class InputFile:
         partitions: the values that `key=value` folders of its path give (hive partitions).
         given: whether the user named the file itself. A file found in a folder or by a glob is skipped, with a note,
             if it holds no flow records.
+        from_pipe: whether it is from a pipe, whose name says nothing about its content.
     """
 
-    def __init__(self, path: Path, *, name: str | None = None, given: bool = True) -> None:
+    def __init__(self, path: Path, *, name: str | None = None, given: bool = True, from_pipe: bool = False) -> None:
         self.path = path
         self.name = escaped(path) if name is None else name
         self.partitions: Mapping[str, str | None] = _partitions_of(path.absolute() if name is None else Path(name))
         self.given = given
+        self.from_pipe = from_pipe
 
     @cached_property
     def compression(self) -> str | None:
@@ -181,7 +183,7 @@ def _from_stream(path: Path) -> InputFile:
     """A copy of a pipe's content, because a file is read twice: to recognise its format, and for its records."""
     with open(path, "rb") if path.name != "-" else os.fdopen(os.dup(sys.stdin.fileno()), "rb") as stream:
         copy = _spooled(iter(lambda: stream.read(BLOCK_BYTES), b""))
-    return InputFile(copy, name=escaped(path))
+    return InputFile(copy, name=escaped(path), from_pipe=True)
 
 
 def _from_url(url: str) -> list[InputFile]:
@@ -203,7 +205,9 @@ def _from_url(url: str) -> list[InputFile]:
     return copies
 
 
-def _files_of(given: str | Path) -> list[InputFile]:
+def _files_of(given: str | Path | InputFile) -> list[InputFile]:
+    if isinstance(given, InputFile):
+        return [given]
     # An empty name would mean the current folder, but it mostly comes from a shell variable that is not set.
     if not str(given):
         raise InputError("the name of an input is empty")
@@ -234,12 +238,12 @@ def paths_of(records: Any) -> list[str | Path] | None:
     return None
 
 
-def find_inputs(inputs: Sequence[str | Path] | str | Path) -> list[InputFile]:
+def find_inputs(inputs: Sequence[str | Path | InputFile] | str | Path) -> list[InputFile]:
     """Finds the files of `inputs`; a file that several inputs name is read once.
 
-    Each input is a file, a folder, a glob, `-` for standard input, a named pipe, or a URL. A folder stands for all
-    files below it, except hidden and unfinished files, those whose name begins with `_`, and folders that hold the
-    results of an analysis.
+    Each input is a file, a folder, a glob, `-` for standard input, a named pipe, a URL, or an `InputFile`. A folder
+    stands for all files below it, except hidden and unfinished files, those whose name begins with `_`, and folders
+    that hold the results of an analysis.
 
     Raises:
         InputError: if an input does not exist or matches no file.

@@ -87,7 +87,7 @@ def read_folder(path: str | os.PathLike[str], *, embeddings: bool = True) -> Fol
     """
     root = Path(path)
     refuse_several(root)
-    summary = _read_summary(root / "clusters.json")
+    summary = read_summary(root / "clusters.json")
     windows = _read_table(root / "windows.parquet", None if embeddings else {"embedding"})
     sources = _read_table(root / "sources.parquet")
     _check_columns(root / "windows.parquet", windows, WINDOW_COLUMNS)
@@ -134,7 +134,12 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _read_summary(path: Path) -> dict[str, Any]:
+def read_summary(path: Path) -> dict[str, Any]:
+    """Read and check a `clusters.json`.
+
+    Raises:
+        InputError: if it is missing or damaged.
+    """
     try:
         if path.stat().st_size > LONGEST_SUMMARY:
             raise InputError(f"{path}: longer than {LONGEST_SUMMARY >> 20} MiB: not the output of an analysis")

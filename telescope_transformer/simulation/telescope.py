@@ -60,6 +60,8 @@ class SimulationSettings:
         for name, most in (("records_per_source", MOST_RECORDS), ("days", MOST_DAYS)):
             if not 0 < getattr(self, name) <= most:
                 raise InputError(f"{name}: {getattr(self, name)} is not above 0 and at most {most:,}")
+        if self.days * DAY < self.sources:
+            raise InputError(f"days: {self.days} is shorter than a microsecond for each of {self.sources} sources")
         if self.seed < 0:
             raise InputError(f"seed: {self.seed} is negative")
         if self.network.prefixlen < 8:

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -34,15 +33,15 @@ class Earlier:
     counts: Counts
 
 
-def content_of(path: Path, first: int | None = None) -> Content:
+def content_of(file: InputFile, first: int | None = None) -> Content:
     """Compute the digests of the decompressed content of a file in one pass.
 
     Args:
-        path: the file.
+        file: the file.
         first: length of the beginning, in bytes; None asks for no digest of it.
     """
     digest, size, beginning = hashlib.sha256(), 0, None
-    for block in InputFile(path).blocks():
+    for block in file.blocks():
         view = memoryview(block)
         if first is not None and beginning is None and first <= size + len(view):
             digest.update(view[: first - size])
@@ -53,11 +52,11 @@ def content_of(path: Path, first: int | None = None) -> Content:
     return Content(digest.hexdigest(), size, beginning)
 
 
-def new_part(path: Path, content: Content, earlier: Earlier | None, flow: FlowRecords) -> FlowRecords:
+def new_part(name: str, content: Content, earlier: Earlier | None, flow: FlowRecords) -> FlowRecords:
     """Select the records of a file that have not been added before.
 
     Args:
-        path: the file.
+        name: the file.
         content: the digests of the file.
         earlier: what was added from this path before; None if nothing was.
         flow: all records of the file.
@@ -70,12 +69,12 @@ def new_part(path: Path, content: Content, earlier: Earlier | None, flow: FlowRe
         return flow
     if content.beginning != earlier.digest:
         raise InputError(
-            f"{path}: was added before with other content; if its records are new, rename the file, and if "
+            f"{name}: was added before with other content; if its records are new, rename the file, and if "
             "they replace the old ones, begin a new state"
         )
     if any(source.format in JOINING_FORMATS for source in flow.sources):
         raise InputError(
-            f"{path}: this capture was added before and has grown; put the new packets into a file of their own"
+            f"{name}: this capture was added before and has grown; put the new packets into a file of their own"
         )
     before = earlier.counts
     counts = Counts(*(now - then for now, then in zip(flow.counts, before, strict=True)))

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.records import Counts, FlowRecords
 from telescope_transformer.records.damage import NotFlowRecords
+from telescope_transformer.records.files import InputFile
 from telescope_transformer.similarity import embedding_matrix
 from telescope_transformer.update import step as steps
 from telescope_transformer.update.certificate import current, update_certificate
@@ -40,7 +42,9 @@ from telescope_transformer.update.tails import Extension, extend
 from telescope_transformer.windows import MIN_RECORDS, WINDOW, Windows
 from telescope_transformer.words import certificate, clusters_in_words, counted, iso_time
 
-Read = Callable[[Path], FlowRecords]
+Input = str | Path | InputFile
+# Gets an input as it was given.
+Read = Callable[[Any], FlowRecords]
 # The most former windows of a source that its new ones are blended with. Bounded, so that a source that sends for
 # years costs no more every day. Our choice: more windows hardly change the directions that a source has.
 MOST_BLENDED = 64
@@ -79,7 +83,7 @@ class Step:
 
 def update(
     state: State,
-    inputs: Sequence[str | Path] | str | Path,
+    inputs: Sequence[Input] | Input,
     read: Read,
     settings: AnalysisSettings | None = None,
     *,
@@ -96,7 +100,7 @@ def update(
     Args:
         state: an open state.
         inputs: one file, or several in the order in which they are added.
-        read: returns the flow records of a file.
+        read: returns the flow records of an input.
         settings: model, window and threshold; the first step fixes them for all later ones. A calibrated threshold
             and adapted weights are renewed when they no longer fit (`update.renewal`).
         keep_days: windows and records that are this many days older than the newest record are deleted, even if no
@@ -121,15 +125,16 @@ def update(
     embed = StateModel(state, settings, embedder)
     check_settings(state, settings, embed)
     work = _Work(state, settings, embed, keep_days, say)
-    paths = [Path(path) for path in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
+    several = [inputs] if isinstance(inputs, Input) else inputs
     done = []
-    for path in paths:
+    for given in several:
+        file = given if isinstance(given, InputFile) else InputFile(Path(given))
         try:
-            step = _take_input(work, path, read)
+            step = _take_input(work, file, partial(read, given))
         except InputError as error:
             # A file without flow records is skipped if there are several files, but it is an error if it is the only
             # one.
-            if isinstance(error, NotFlowRecords) and len(paths) > 1:
+            if isinstance(error, NotFlowRecords) and len(several) > 1:
                 say(f"skipped {error}")
                 continue
             if refuse is None:
@@ -137,7 +142,7 @@ def update(
             refuse(error)
             continue
         if step is None:
-            say(f"{path}: already added")
+            say(f"{file.name}: already added")
             continue
         done.append(step)
         say(str(step))
@@ -156,15 +161,15 @@ def _until_now(newest: int) -> int:
     return min(newest, time.time_ns() // 1000)
 
 
-def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
+def _take_input(work: "_Work", file: InputFile, read: Callable[[], FlowRecords]) -> Step | None:
     """Add the new part of one input; None if there is nothing new."""
     state, started = work.state, time.perf_counter()
-    earlier = _earlier(state, path)
-    content = content_of(path, earlier.size if earlier else None)
+    earlier = None if file.from_pipe else _earlier(state, file.name)
+    content = content_of(file, earlier.size if earlier else None)
     if state.has_input(content.digest):
         return None
     try:
-        flow = new_part(path, content, earlier, read(path))
+        flow = new_part(file.name, content, earlier, read())
     except NoRecordsError:
         flow = no_records()
     with state.transaction():
@@ -179,15 +184,15 @@ def _take_input(work: "_Work", path: Path, read: Read) -> Step | None:
         proved = current(state)
         several, alone = state.n_clusters_and_alone
         step = Step(
-            str(path), day, result.windows, several, alone, result.events, proved.cost, proved.lower_bound, seconds
+            file.name, day, result.windows, several, alone, result.events, proved.cost, proved.lower_bound, seconds
         )
         _record_input(state, content, step, flow, result.nodes)
     return step
 
 
-def _earlier(state: State, path: Path) -> Earlier | None:
-    """What was added from this path earlier; None if nothing was."""
-    taken = state.taken_of(str(path))
+def _earlier(state: State, name: str) -> Earlier | None:
+    """What was added from the file of this name earlier; None if nothing was."""
+    taken = state.taken_of(name)
     if taken is None:
         return None
     counts = Counts(taken["read"], taken["kept"], taken["rejected"], taken["skipped"])

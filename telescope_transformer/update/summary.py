@@ -22,14 +22,15 @@ from telescope_transformer.analysis import (
 from telescope_transformer.calibration import Calibration
 from telescope_transformer.correlation_clustering import CorrelationClustering, Solution
 from telescope_transformer.correlation_clustering.graph import DenseGraph
-from telescope_transformer.errors import StateError
+from telescope_transformer.errors import InputError, StateError
 from telescope_transformer.labels import Owners, read_owners
 from telescope_transformer.placement import Embed
 from telescope_transformer.progress import Say, say_nothing
 from telescope_transformer.records import FlowRecords
 from telescope_transformer.records.reading import Counts
 from telescope_transformer.records.rejects import REJECTS_SCHEMA
-from telescope_transformer.report import all_sources, name_clusters, profile_clusters
+from telescope_transformer.report import all_sources, analyses_below, name_clusters, profile_clusters
+from telescope_transformer.report.folder import read_summary
 from telescope_transformer.report.news import period_of
 from telescope_transformer.report.services import with_services
 from telescope_transformer.report.sources import without_lone_short
@@ -128,6 +129,16 @@ def folder_of(whole: Analysis, output: Path, *, daily: bool) -> Path:
     """The folder for the report: `output`, or with `daily` a subfolder named after the last day of the records."""
     period = period_of(whole.traffic or []) if daily else None
     return output if period is None else output / day_text(period.last)
+
+
+def is_shown(state: State, output: Path) -> bool:
+    """Whether the newest report in a folder shows all inputs of a state that has some."""
+    inputs = state.inputs()
+    try:
+        shown = read_summary(analyses_below(output)[0] / "clusters.json")
+    except InputError:
+        return False
+    return shown.get("id") == inputs["digest"][0].as_py() and shown["counts"].get("inputs") == inputs.num_rows
 
 
 def _name(state: State, profiles: list[dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """The evaluation from flow records to metrics.json, on a simulated telescope and on hand-counted cases."""
 
 import json
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from telescope_transformer.calibration import FEWEST_SOURCES
-from telescope_transformer.errors import DatasetError, InputError
+from telescope_transformer.errors import CheckpointError, DatasetError, InputError
+from telescope_transformer.evaluation.actors import evaluate_actors
 from telescope_transformer.evaluation.clustering import (
     COUNTS,
     ENTROPIES,
@@ -36,6 +38,7 @@ from telescope_transformer.evaluation.summary import Run, average, differences, 
 from telescope_transformer.evaluation.tables import CLUSTER_NOTE, HEADINGS
 from telescope_transformer.evaluation.targets import large_organisations, pair_targets, rows_with_neighbours
 from telescope_transformer.evaluation.windows import WindowSet
+from telescope_transformer.learning.adapt import AdaptSettings
 from telescope_transformer.metrics.bootstrap import percentile_interval, source_multiplicities
 from telescope_transformer.model import FlowTokenizer, TelescopeConfig, TelescopeForContrastiveLearning
 from telescope_transformer.records.addresses import network_of
@@ -295,6 +298,16 @@ def test_the_program_writes_figures_tables_and_pictures(
     assert "http" not in shown
     written = "".join((output / name).read_text() for name in ("metrics.json", "metrics.md", "report.html"))
     assert not any(source in written for source in np.unique(simulated()["src_ip"].to_pylist()))
+
+
+def test_a_damaged_model_is_found_before_the_inputs_are_read(tmp_path: Path, tiny_model: Path) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    (model / "calibration.json").write_text("[]")
+    models = [ModelArgument("damaged", None, str(model))]
+    with pytest.raises(CheckpointError, match=r"calibration\.json"):
+        evaluate([tmp_path / "absent.csv"], EvaluationSettings(models=models))
+    with pytest.raises(CheckpointError, match=r"calibration\.json"):
+        evaluate_actors(["200x30"], models, [0], tmp_path / "out", AdaptSettings())
 
 
 @pytest.mark.parametrize(

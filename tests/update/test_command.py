@@ -1,13 +1,14 @@
 """`telescope update` and `watch` as commands: messages of each step, and damaged files."""
 
 import gzip
+import json
 from functools import partial
 from pathlib import Path
 
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from made_days import port_shares, write_days
+from made_days import SETTINGS, port_shares, read, write_days
 from typer.testing import CliRunner
 
 from telescope_transformer.cli.main import app
@@ -64,6 +65,30 @@ def test_watch_names_an_unreadable_file_and_continues(tmp_path: Path, monkeypatc
         assert "Traceback" not in done.output
     with State(state) as opened:
         assert opened.number("SELECT count(*) FROM inputs WHERE kept > 0") == 1
+
+
+def test_watch_writes_the_report_that_its_last_run_did_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, state = tmp_path / "in", tmp_path / "state.duckdb"
+    folder.mkdir()
+    with State(state) as opened:
+        update(opened, write_days(folder, 1), read, SETTINGS, embedder=port_shares)
+        digest = opened.inputs()["digest"][0].as_py()
+    told: list[Path] = []
+
+    class Summary:
+        def write(self, output: Path) -> Path:
+            told.append(output)
+            output.mkdir()
+            (output / "clusters.json").write_text(json.dumps({"id": digest, "counts": {"inputs": 1}}))
+            return output
+
+    monkeypatch.setattr("telescope_transformer.update.summary.summarise", lambda *given, **options: Summary())
+    monkeypatch.setattr("telescope_transformer.update.update", lambda *given, **options: [])
+    for _ in range(2):
+        command = ["watch", str(folder), "--state", str(state), "--output", str(tmp_path / "out"), "--once"]
+        done = CliRunner().invoke(app, [*command, "--interval", "0"])
+        assert done.exit_code == 0, done.output
+    assert told == [tmp_path / "out"]
 
 
 @pytest.mark.parametrize("command", ["update {state} {day}", "watch {folder} --once --state {state}"])

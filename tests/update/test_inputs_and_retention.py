@@ -14,6 +14,7 @@ import pytest
 from made_days import DAY, FIRST_DAY, SETTINGS, day_records, port_shares, read, write_days
 
 from telescope_transformer.errors import CheckpointError, InputError, StateError
+from telescope_transformer.records.files import InputFile
 from telescope_transformer.update import State, update
 from telescope_transformer.update.running import settings_of
 
@@ -28,7 +29,7 @@ def rows(begin: int, end: int, name: int = 0) -> str:
     return "".join(lines)
 
 
-def take(state: State, *paths: Path, **options):
+def take(state: State, *paths: Path | InputFile, **options):
     return update(state, list(paths), read, SETTINGS, embedder=port_shares, **options)
 
 
@@ -55,6 +56,17 @@ def test_an_input_may_be_text(tmp_path: Path) -> None:
         (step,) = update(state, str(log), read, SETTINGS, embedder=port_shares)
         assert step.path == str(log)
         assert update(state, [str(log)], read, SETTINGS, embedder=port_shares) == []
+
+
+def test_pipes_of_one_name_are_separate_inputs(tmp_path: Path) -> None:
+    copies = [tmp_path / "first copy", tmp_path / "second copy"]
+    for number, copy in enumerate(copies):
+        copy.write_text(HEADER + rows(300 * number, 300 * number + 300) + "wrong row\n")
+    files = [InputFile(copy, name="-", from_pipe=True) for copy in copies]
+    with State(tmp_path / "state.duckdb") as state:
+        assert [step.path for step in take(state, *files)] == ["-", "-"]
+        assert kept(state) == 600
+        assert set(state.rejects()["file"].to_pylist()) == {"-"}
 
 
 def test_a_wrong_model_is_found_before_an_input_is_read(tmp_path: Path) -> None:
