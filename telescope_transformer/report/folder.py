@@ -222,7 +222,13 @@ def _check_set(root: Path, summary: Mapping[str, Any], windows: pa.Table, source
             f"{root}: the files come from different analyses: {source} has no window in cluster {cluster}"
         )
     sizes = {row["values"]: row["counts"] for row in windows["cluster"].value_counts().to_pylist()}
+    profiled: set[int] = set()
     for profile in summary["clusters"]:
+        if profile["cluster"] in profiled:
+            raise InputError(
+                f"{root / 'clusters.json'}: not the output of an analysis: it has cluster {profile['cluster']} twice"
+            )
+        profiled.add(profile["cluster"])
         found = sizes.get(profile["cluster"], 0)
         if found != profile["n_windows"]:
             raise InputError(

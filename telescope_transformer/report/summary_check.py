@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from telescope_transformer.errors import InputError
+from telescope_transformer.fields import DAY
 
 # The largest integer that JSON numbers hold exactly (RFC 8259, section 6).
 LARGEST = 2**53
+# The last day of times in microseconds, which have 64 bits.
+LAST_DAY = 2**63 // DAY
 
 
 class OrNull(NamedTuple):
@@ -148,13 +151,18 @@ def _are_numbers(value: Any) -> bool:
 
 
 def _are_days(value: Any) -> bool:
-    """Whether a value is a list of [day since 1970, records, sources]."""
+    """Whether a value is a list of [day since 1970, records, sources] in order of day."""
     try:
         table = np.asarray(value, dtype=np.int64)
     except (ValueError, TypeError, OverflowError):
         return False
-    in_rows = table.size == 0 or (table.ndim == 2 and table.shape[1] == 3)
-    return isinstance(value, list) and in_rows and bool((np.abs(table) <= LARGEST).all())
+    if not isinstance(value, list) or table.size == 0:
+        return isinstance(value, list)
+    if table.ndim != 2 or table.shape[1] != 3:
+        return False
+    days, counts = table[:, 0], table[:, 1:]
+    in_order = (np.abs(days) <= LAST_DAY).all() and (np.diff(days) > 0).all()
+    return bool(in_order and (counts >= 0).all() and (counts <= LARGEST).all())
 
 
 _KINDS = {
@@ -172,6 +180,6 @@ _NAMES = {
     "number": "a number",
     "flag": "true or false",
     "numbers": "a list of numbers",
-    "days": "rows of day, records and sources",
+    "days": "rows of day, records and sources, in order of day",
     "counts": "an object of counts",
 }

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,23 @@ def test_a_column_of_another_kind_is_named(
         content = content.drop_columns([column])
     pq.write_table(content.append_column(column, pa.array(values * content.num_rows)), path)
     with pytest.raises(InputError, match=rf"{table}\.parquet: not the output of an analysis: column {column} must be"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda one: one.update(traffic=[[9, 1, 1], [8, 1, 1]]), "traffic is"),
+        (lambda one: one.update(traffic=[[8, 1, 1], [2**50, 1, 1]]), "traffic is"),
+        (lambda one: one["clusters"].append(one["clusters"][0]), "cluster 0 twice"),
+    ],
+)
+def test_days_in_disorder_and_repeated_clusters_are_named(
+    summary: dict[str, Any], tmp_path: Path, change: Callable[[dict[str, Any]], None], told: str
+) -> None:
+    change(summary)
+    (tmp_path / "clusters.json").write_text(json.dumps(summary))
+    with pytest.raises(InputError, match=rf"clusters\.json: .*{told}"):
         read_folder(tmp_path)
 
 
