@@ -69,7 +69,8 @@ class Calibration:
     def probability(self, cosine: np.ndarray) -> np.ndarray:
         """Probability that a pair is of one source, if half of the pairs are and the others are random."""
         places, values = np.array(self.knots).T
-        return np.interp(cosine, places, values)
+        probability: np.ndarray = np.interp(cosine, places, values)
+        return probability
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON and for the report."""
@@ -246,12 +247,14 @@ def random_pairs(sources: np.ndarray, number: int, rng: np.random.Generator) -> 
     if len(sources) < 2:
         return np.empty((0, 2), dtype=np.int64)
     pairs = rng.integers(0, len(sources), (number, 2))
-    return pairs[sources[pairs[:, 0]] != sources[pairs[:, 1]]]
+    different: np.ndarray = pairs[sources[pairs[:, 0]] != sources[pairs[:, 1]]]
+    return different
 
 
 def _histogram(cosine: np.ndarray) -> np.ndarray:
     counts, _ = np.histogram(np.clip(cosine, -1, 1), bins=COSINE_BINS, range=(-1, 1))
-    return counts / max(1, counts.sum())
+    shares: np.ndarray = counts / max(1, counts.sum())
+    return shares
 
 
 def _centres() -> np.ndarray:

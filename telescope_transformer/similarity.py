@@ -39,7 +39,7 @@ def embedding_matrix(table: pa.Table) -> np.ndarray:
     if len(lengths) > 1 or None in lengths:
         raise InputError(f"rows of column `embedding` are missing or differ in length: {lengths}")
     with np.errstate(over="ignore"):
-        flat = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+        flat: np.ndarray = values.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
     if not np.isfinite(flat).all():
         raise InputError("column `embedding` holds a missing or infinite value, or one that is too large for float32")
     return flat.reshape(table.num_rows, max(lengths, default=0))
@@ -118,7 +118,7 @@ def _block_margins(
 ) -> np.ndarray:
     others = sizes[own] - 1
     in_own = np.einsum("ij,ij->i", vectors, means[own]) * sizes[own] - np.einsum("ij,ij->i", vectors, vectors)
-    to_own = in_own / np.maximum(others, 1) - threshold
+    to_own: np.ndarray = in_own / np.maximum(others, 1) - threshold
     to_own[others == 0] = 0.0
     if len(sizes) == 1:
         return to_own
@@ -126,7 +126,8 @@ def _block_margins(
     # If the window's cluster is one of the two, the other one is used.
     first_is_own = found[:, 0] == own
     best = np.where(first_is_own, products[:, 1], products[:, 0])
-    return to_own - (best - threshold)
+    margins: np.ndarray = to_own - (best - threshold)
+    return margins
 
 
 class Nearest:

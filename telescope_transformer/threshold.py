@@ -148,7 +148,8 @@ class _Windows:
         groups, place = _near_copies(vectors[order])
         # The key of the group's first member decides. It is the smallest of them, so only its low bits are random.
         drawn = (keys[order[place == 0]] % np.uint64(2) == 0)[groups]
-        return order[(drawn | ~drawn.any()) & (place < MOST_ALIKE)]
+        chosen: np.ndarray = order[(drawn | ~drawn.any()) & (place < MOST_ALIKE)]
+        return chosen
 
 
 def _mixed(values: np.ndarray, draw: int) -> np.ndarray:
@@ -172,7 +173,8 @@ def _steadiness(embeddings: np.ndarray, windows: _Windows) -> np.ndarray:
         points = sweep(embeddings[kept], GRID.tolist(), random_state=0)
         alike.append([adjusted_rand_score(here.labels, there.labels) for here, there in pairwise(points)])
     around = np.pad(np.mean(alike, axis=0), 1, mode="edge")
-    return np.minimum(around[:-1], around[1:])
+    agreement: np.ndarray = np.minimum(around[:-1], around[1:])
+    return agreement
 
 
 def _near_copies(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -61,7 +61,7 @@ def _range_prefixes(first: str | int, last: str | int) -> list[Prefix]:
     bounds = ipaddress.ip_address(first), ipaddress.ip_address(last)
     if bounds[0] == bounds[1]:
         return [Prefix(bounds[0].version, int(bounds[0]), int(bounds[0]))]
-    networks = ipaddress.summarize_address_range(*bounds)  # type: ignore[type-var]
+    networks = ipaddress.summarize_address_range(*bounds)
     return [Prefix(one.version, int(one.network_address), int(one.broadcast_address)) for one in networks]
 
 

@@ -70,7 +70,8 @@ def is_zmap(headers: _Headers) -> np.ndarray:
     Durumeric, Bailey, Halderman: An Internet-Wide View of Internet-Wide Scanning, USENIX Security 2014, section 3;
     the change of the default: Durumeric et al.: Ten Years of ZMap, IMC 2024.
     """
-    return headers.has_ip_id & (headers.ip_id == 54321)
+    marked: np.ndarray = headers.has_ip_id & (headers.ip_id == 54321)
+    return marked
 
 
 def is_masscan(headers: _Headers) -> np.ndarray:
@@ -79,7 +80,8 @@ def is_masscan(headers: _Headers) -> np.ndarray:
     Durumeric, Bailey, Halderman: An Internet-Wide View of Internet-Wide Scanning, USENIX Security 2014, section 3.
     """
     mark = (headers.dst ^ headers.dst_port ^ headers.seq) & 0xFFFF
-    return headers.syn & headers.has_ip_id & (headers.ip_id == mark)
+    marked: np.ndarray = headers.syn & headers.has_ip_id & (headers.ip_id == mark)
+    return marked
 
 
 def is_mirai(headers: _Headers) -> np.ndarray:
@@ -87,7 +89,8 @@ def is_mirai(headers: _Headers) -> np.ndarray:
 
     Antonakakis et al.: Understanding the Mirai Botnet, USENIX Security 2017, section 3.1.
     """
-    return headers.syn & (headers.seq == headers.dst)
+    marked: np.ndarray = headers.syn & (headers.seq == headers.dst)
+    return marked
 
 
 def _spread(values: np.ndarray, headers: _Headers) -> np.ndarray:
@@ -97,11 +100,13 @@ def _spread(values: np.ndarray, headers: _Headers) -> np.ndarray:
     smallest = np.full(sources, np.iinfo(np.int64).max, dtype=np.int64)
     np.maximum.at(largest, headers.source[headers.syn], values[headers.syn])
     np.minimum.at(smallest, headers.source[headers.syn], values[headers.syn])
-    return np.where(largest < 0, -1, largest - smallest)[headers.source]
+    spread: np.ndarray = np.where(largest < 0, -1, largest - smallest)[headers.source]
+    return spread
 
 
 def _has_enough_syns(headers: _Headers) -> np.ndarray:
-    return np.bincount(headers.source, weights=headers.syn, minlength=1)[headers.source] >= _FEWEST_SYNS
+    enough: np.ndarray = np.bincount(headers.source, weights=headers.syn, minlength=1)[headers.source] >= _FEWEST_SYNS
+    return enough
 
 
 def is_unicornscan(headers: _Headers) -> np.ndarray:
@@ -117,7 +122,8 @@ def is_unicornscan(headers: _Headers) -> np.ndarray:
     same = (_spread(headers.seq ^ headers.dst ^ ports, headers) == 0) | (
         _spread(headers.seq ^ swapped ^ ports, headers) == 0
     )
-    return headers.syn & varied & same & _has_enough_syns(headers)
+    marked: np.ndarray = headers.syn & varied & same & _has_enough_syns(headers)
+    return marked
 
 
 def is_nmap(headers: _Headers) -> np.ndarray:
@@ -128,7 +134,8 @@ def is_nmap(headers: _Headers) -> np.ndarray:
     """
     folded = (headers.seq >> 16) ^ (headers.seq & 0xFFFF)
     same = _spread(folded, headers) == 0
-    return headers.syn & same & (_spread(headers.seq, headers) > 0) & _has_enough_syns(headers)
+    marked: np.ndarray = headers.syn & same & (_spread(headers.seq, headers) > 0) & _has_enough_syns(headers)
+    return marked
 
 
 def tool_fingerprints(table: pa.Table) -> pa.Array:

@@ -103,7 +103,8 @@ def _are_local(times: pa.Array, form: NumberForm | None) -> np.ndarray:
     )
     if form in _LOCAL_FORMS:
         found = pc.or_(found, pc.match_substring_regex(text, _NUMBER_WITH_CLOCK))
-    return pc.fill_null(found, False).to_numpy(zero_copy_only=False)
+    marks: np.ndarray = pc.fill_null(found, False).to_numpy(zero_copy_only=False)
+    return marks
 
 
 def _offsets(name: str, local: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def _size_fits(claim: str, profile: Profile) -> bool:
 def _date_fits(claim: str, profile: Profile) -> bool:
     """Whether a cluster was first seen on the stated day, or later because older windows have been dropped."""
     stated = re.fullmatch(rf"since (\d{{1,2}}) ({'|'.join(MONTHS)}) (\d{{4}})", claim)
-    first = profile.get("first_seen", "")[:10]
+    first: str = profile.get("first_seen", "")[:10]
     if not stated or not first:
         return False
     return f"{stated[3]}-{MONTHS.index(stated[2]) + 1:02d}-{int(stated[1]):02d}" <= first

@@ -64,7 +64,7 @@ def _of_another_log(record: Mapping[str, Any]) -> bool:
     """
     if "LogType" in record and "DeviceSN" in record:
         # PAN-OS: if both start and end of a connection are logged, the end counts, as in its text format.
-        return record["LogType"] != "TRAFFIC" or record.get("Subtype", record.get("SubType")) == "start"
+        return bool(record["LogType"] != "TRAFFIC" or record.get("Subtype", record.get("SubType")) == "start")
     if "logid" in record and "devid" in record and "vd" in record:
         # FortiGate: the logs of its other modules repeat a connection of the traffic log.
         return str(record.get("type")) != "traffic"
