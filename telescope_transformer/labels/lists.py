@@ -174,7 +174,10 @@ def _file_entries(path: Path, root: Path, notes: list[str]) -> Iterator[Entry]:
         return
     text = content.decode("utf-8-sig", "replace")
     if _TABLE_HEADER.fullmatch(text.partition("\n")[0].strip()):
-        rows = list(csv.DictReader(io.StringIO(text)))
+        try:
+            rows = list(csv.DictReader(io.StringIO(text)))
+        except csv.Error as error:
+            raise InputError(f"{path}: cannot be read as CSV: {error}") from error
         yield from table_entries(path, pa.Table.from_pylist(rows) if rows else pa.table({}))
         return
     yield from _list_entries(path, text, _period_of(path, root), notes)

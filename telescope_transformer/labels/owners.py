@@ -93,7 +93,10 @@ def _read(path: Path) -> _Table:
             lines = text.readlines()
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise InputError(f"cannot read the table of networks {path}: {error}") from error
-    return _Ranges(list(_tsv_ranges(path, lines) if lines and "\t" in lines[0] else _csv_ranges(path, lines)))
+    try:
+        return _Ranges(list(_tsv_ranges(path, lines) if lines and "\t" in lines[0] else _csv_ranges(path, lines)))
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read as CSV: {error}") from error
 
 
 class _Mmdb:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from telescope_transformer.errors import InputError
-from telescope_transformer.labels import read_labels
+from telescope_transformer.labels import read_labels, read_owners
 
 
 def label_of(folder: Path, *addresses: str) -> list[str | None]:
@@ -80,3 +80,13 @@ def test_the_real_lists(shared: Path) -> None:
     assert {"censys", "shodan", "rapid7"} <= set(labels.names)
     assert not any(name.endswith(("_v4", "_v6")) for name in labels.names)
     assert all(len(tie.labels) > 1 for tie in labels.ties)
+
+
+def test_a_value_that_is_too_long_for_csv_names_the_file(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(f'name,prefix\n"{"a" * 200_000}",192.0.2.0/24\n')
+    with pytest.raises(InputError, match=r"table\.csv: cannot be read as CSV"):
+        read_labels(table)
+    table.write_text(f'prefix,name\n192.0.2.0/24,"{"a" * 200_000}"\n')
+    with pytest.raises(InputError, match=r"table\.csv: cannot be read as CSV"):
+        read_owners(table)
