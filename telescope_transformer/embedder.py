@@ -264,7 +264,8 @@ class Embedder:
         if left.ndim not in (1, 2) or right.ndim not in (1, 2) or left.shape[-1] != right.shape[-1]:
             raise InputError(f"embeddings of shapes {left.shape} and {right.shape} cannot be compared")
         cosine = unit_rows(np.atleast_2d(left)) @ unit_rows(np.atleast_2d(right)).T
-        return np.clip(cosine, -1, 1).reshape(left.shape[:-1] + right.shape[:-1])
+        similarities: np.ndarray = np.clip(cosine, -1, 1).reshape(left.shape[:-1] + right.shape[:-1])
+        return similarities
 
     def probability(self, a: npt.ArrayLike | torch.Tensor, b: npt.ArrayLike | torch.Tensor) -> np.ndarray:
         """Probability that two windows are of one source, if half of all pairs are, by the checkpoint's calibration.

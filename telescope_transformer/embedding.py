@@ -267,7 +267,8 @@ def embed_encoded(
         batch = encoder.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
         with torch.inference_mode(), torch.autocast(device.type, half or torch.bfloat16, enabled=half is not None):
             output = model(**batch, return_dict=True).embeddings
-        return output.float().cpu().numpy()
+        embeddings: np.ndarray = output.float().cpu().numpy()
+        return embeddings
 
     for rows, vectors in _side_by_side(embed, list(length_batches(lengths, batch_records)), device):
         embeddings[rows] = vectors
@@ -389,7 +390,7 @@ def embed_files(
         DatasetError: if the directory is not a prepared dataset.
     """
     paths = _window_files(Path(source), splits)
-    total = sum(_open_windows(path).metadata.num_rows for path in paths)
+    total: int = sum(_open_windows(path).metadata.num_rows for path in paths)
     if total == 0:
         raise InputError(f"{source} has no windows")
     with replacing(output) as partial, ExitStack() as open_files:

@@ -340,9 +340,9 @@ def record_order(codes: np.ndarray, fields: dict[str, pa.Array]) -> np.ndarray:
 
 def _sort_key(values: pa.Array) -> np.ndarray:
     """Numbers that sort like the values, null first."""
-    if not values.null_count:
-        return values.to_numpy(zero_copy_only=False)
-    return values.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    numbers = values.cast(pa.int64()).fill_null(-1) if values.null_count else values
+    key: np.ndarray = numbers.to_numpy(zero_copy_only=False)
+    return key
 
 
 def fixed_windows(windows: pa.Table, length: int, *, max_per_source: int | None = None, seed: int = 0) -> pa.Table:

@@ -89,7 +89,8 @@ class AttractingClusters:
         place = np.searchsorted(self.clusters, own)
         itself = np.einsum("ij,ij->i", vectors, vectors) - self._threshold
         inside = np.einsum("ij,ij->i", vectors, self._sums[place]) - self._threshold * self._sizes[place]
-        return inside - itself
+        to_others: np.ndarray = inside - itself
+        return to_others
 
 
 def join(assign: Assign, labels: np.ndarray, rows: np.ndarray, clusters: AttractingClusters) -> np.ndarray:

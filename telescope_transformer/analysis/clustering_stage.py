@@ -94,7 +94,8 @@ def cluster_stage(
 
     if not run_stage(work / CLUSTERS, ingredients, build):
         say("using the existing clusters")
-    return read_clusters(work).facts["solution"]
+    solution: dict[str, Any] = read_clusters(work).facts["solution"]
+    return solution
 
 
 def _write_clusters(

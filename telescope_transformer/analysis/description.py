@@ -125,7 +125,9 @@ def _explained(labels: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 def _main_services(block: Windows) -> np.ndarray:
     columns = (block.records[name].to_numpy() for name in ("protocol", "src_port", "dst_port"))
-    return majority_codes(service_codes(*columns).astype(np.int64), block.offsets).to_numpy().astype(np.int32)
+    services = majority_codes(service_codes(*columns).astype(np.int64), block.offsets)
+    codes: np.ndarray = services.to_numpy().astype(np.int32)
+    return codes
 
 
 class _Parts:

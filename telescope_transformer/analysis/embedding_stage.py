@@ -157,7 +157,8 @@ def unseen_windows(model: str | None, sources: pa.ChunkedArray) -> np.ndarray | 
                     raise DatasetError(
                         f"{folder / ADAPTATION_FILE} does not say what was held out: {error}"
                     ) from error
-                return ~pc.is_in(sources, value_set=given.filter(pa.array(~kept))).to_numpy()
+                learned: np.ndarray = ~pc.is_in(sources, value_set=given.filter(pa.array(~kept))).to_numpy()
+                return learned
     return np.zeros(len(sources), dtype=bool)
 
 
@@ -261,7 +262,8 @@ def model_of(work: Path) -> str | None:
     found = made_of(work / EMBEDDINGS)
     if found is None or "model" not in found:
         raise DatasetError(f"{work} has no embeddings; run telescope embed {work}")
-    return found["model"]
+    model: str | None = found["model"]
+    return model
 
 
 def open_embeddings(work: Path, number: int, *, mode: Literal["r", "c"] = "r") -> np.ndarray:
@@ -277,7 +279,7 @@ def open_embeddings(work: Path, number: int, *, mode: Literal["r", "c"] = "r") -
     """
     path = work / EMBEDDINGS / ARRAY
     try:
-        vectors = np.load(path, mmap_mode=mode, allow_pickle=False)
+        vectors: np.ndarray = np.load(path, mmap_mode=mode, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: the embeddings cannot be read: {error}; run telescope embed {work}") from error
     if vectors.ndim != 2 or len(vectors) != number or vectors.dtype != np.float32:

@@ -357,4 +357,5 @@ def _clusters(
 def value_of(cell: Mapping[str, Any], name: str) -> float | None:
     """A metric of a cell, with or without an interval; None if it is missing."""
     figure = cell["figures"].get(name)
-    return figure["value"] if isinstance(figure, Mapping) else figure
+    value: float | None = figure["value"] if isinstance(figure, Mapping) else figure
+    return value

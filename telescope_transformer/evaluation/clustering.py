@@ -220,7 +220,8 @@ def _reduced(vectors: np.ndarray, seed: int) -> np.ndarray:
     """Vectors of at most `WIDEST` dimensions, since the time of these clusterers grows with the dimensions."""
     if min(vectors.shape) <= WIDEST:
         return vectors
-    return TruncatedSVD(WIDEST, random_state=seed).fit_transform(vectors)
+    reduced: np.ndarray = TruncatedSVD(WIDEST, random_state=seed).fit_transform(vectors)
+    return reduced
 
 
 def _k_means(vectors: np.ndarray, classes: int, seed: int) -> NDArray[np.int64]:
@@ -228,7 +229,8 @@ def _k_means(vectors: np.ndarray, classes: int, seed: int) -> NDArray[np.int64]:
     distinct = len(np.unique(vectors, axis=0))
     # With hundreds of clusters, restarts hardly differ and take long.
     starts = 4 if classes < 100 else 1
-    return KMeans(min(classes, distinct), n_init=starts, random_state=seed).fit_predict(vectors)
+    labels: NDArray[np.int64] = KMeans(min(classes, distinct), n_init=starts, random_state=seed).fit_predict(vectors)
+    return labels
 
 
 def _hdbscan(vectors: np.ndarray) -> NDArray[np.int64]:

@@ -72,4 +72,5 @@ def _log_likelihood(begin: np.ndarray, volume: np.ndarray, members: np.ndarray) 
     delay = begin - begin[members].min()
     infected = np.where(delay >= 0, -np.maximum(delay, 0) / INFECTION_DELAY, -np.inf)
     apart = (volume - volume[members].mean()) / SOURCE_SPREAD
-    return infected - apart**2 / 2 + np.log(members.sum())
+    logarithm: NDArray[np.float64] = infected - apart**2 / 2 + np.log(members.sum())
+    return logarithm

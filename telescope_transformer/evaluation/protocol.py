@@ -126,7 +126,8 @@ def at_most(windows: pa.Table, seed: int) -> pa.Table:
 def _place_in_source(codes: np.ndarray) -> NDArray[np.float64]:
     """Share of its source's windows that precede each window; codes ascend, and windows are in time order."""
     counts = np.bincount(codes, minlength=1)
-    return (np.arange(len(codes)) - offsets_of(counts)[codes]) / counts[codes]
+    shares: NDArray[np.float64] = (np.arange(len(codes)) - offsets_of(counts)[codes]) / counts[codes]
+    return shares
 
 
 def units_of(sources: Iterable[str], label_of: Mapping[str, str], hold_out: str) -> dict[str, str]:

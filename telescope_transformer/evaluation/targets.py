@@ -78,16 +78,19 @@ def large_organisations(windows: WindowSet) -> np.ndarray:
         return np.zeros(0, str)
     names, codes = np.unique(windows.labels, return_inverse=True)
     members = np.unique(np.stack([codes, windows.sources]), axis=1)[0]
-    return names[(np.bincount(members, minlength=len(names)) >= LARGE_ORGANISATION) & (names != "")]
+    large: np.ndarray = names[(np.bincount(members, minlength=len(names)) >= LARGE_ORGANISATION) & (names != "")]
+    return large
 
 
 def _gap_seconds(windows: WindowSet, first: np.ndarray, second: np.ndarray) -> NDArray[np.float64]:
     """Seconds from the end of the earlier window to the start of the later one; negative if they overlap."""
     starts, ends = windows.seconds[:, 0], windows.seconds[:, -1]
-    return np.maximum(starts[first], starts[second]) - np.minimum(ends[first], ends[second])
+    gaps: NDArray[np.float64] = np.maximum(starts[first], starts[second]) - np.minimum(ends[first], ends[second])
+    return gaps
 
 
 def _common_sensor(sensors: np.ndarray) -> NDArray[np.bool_]:
     """Whether two windows have a common sensor, (n, n)."""
     seen = (indicator(sensors) > 0).astype(np.float32)
-    return (seen @ seen.T).toarray() > 0
+    common: NDArray[np.bool_] = (seen @ seen.T).toarray() > 0
+    return common

@@ -36,7 +36,7 @@ class WindowSet:
             raise DatasetError(f"evaluation needs windows of one length, found {lengths[0]} to {lengths[-1]} records")
 
     def __len__(self) -> int:
-        return self.table.num_rows
+        return int(self.table.num_rows)
 
     @property
     def length(self) -> int:
@@ -87,7 +87,8 @@ class WindowSet:
         protocols, ports = self.field("protocol"), self.field("dst_port")
         if protocols is None or ports is None:
             raise DatasetError("the windows carry no protocol and destination port")
-        return protocols.astype(np.int64) << 16 | ports
+        services: NDArray[np.int64] = protocols.astype(np.int64) << 16 | ports
+        return services
 
     @cached_property
     def dominant_services(self) -> NDArray[np.int64]:

@@ -93,4 +93,4 @@ def export_clusters(
         say(f"cluster {cluster} has no sources any more: {fate}")
     with replacing(Path(output)) as partial:
         formats()[format](members, options, partial)
-    return members.sources.num_rows
+    return int(members.sources.num_rows)

@@ -42,7 +42,8 @@ def misp_event(members: Members, options: ExportOptions | None = None) -> str:
     event.add_tag(f"tlp:{options.tlp}")
     for row in rows:
         _add_source(event, row, members)
-    return event.to_json(indent=1, sort_keys=True)
+    text: str = event.to_json(indent=1, sort_keys=True)
+    return text
 
 
 def _add_source(event: Any, row: dict[str, Any], members: Members) -> None:

@@ -183,7 +183,8 @@ def load_pretrained(
     """
     folder = checkpoint_folder(name, revision=revision, token=token)
     try:
-        return model_class.from_pretrained(folder, **options)  # type: ignore[attr-defined]
+        loaded: Model = model_class.from_pretrained(folder, **options)  # type: ignore[attr-defined]
+        return loaded
     # The libraries' errors for damaged files have no common base class.
     except Exception as error:
         reason = " ".join(str(error).replace(f"{folder}: ", "").split()) or type(error).__name__

@@ -335,7 +335,7 @@ def _affordable_steps(
 
 def _read_plan(path: Path) -> Mapping[str, Any]:
     try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
+        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(plan["steps"], int) or plan["steps"] < 1:
             raise ValueError(f"steps are {plan['steps']!r}")
     except (OSError, ValueError, TypeError, KeyError) as error:

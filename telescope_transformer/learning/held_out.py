@@ -85,7 +85,8 @@ def keep_out(sources: pa.Array, share: float, seed: int) -> np.ndarray:
         if sizes[network] <= left:
             chosen[network] = True
             left -= sizes[network]
-    return chosen[networks]
+    held_out: np.ndarray = chosen[networks]
+    return held_out
 
 
 def digest_of_sources(sources: pa.Array) -> str:

@@ -174,7 +174,8 @@ class Trainer:
         def embed(chunk: dict[str, torch.Tensor]) -> torch.Tensor:
             # Accelerate is not used for this, because its precision is set once for the whole process.
             with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=bf16):
-                return self.model(**chunk, return_dict=True).embeddings.float()
+                embeddings: torch.Tensor = self.model(**chunk, return_dict=True).embeddings.float()
+                return embeddings
 
         def loss_of(embeddings: torch.Tensor) -> torch.Tensor:
             return self.objective.loss(embeddings, PairFacts(batch["sources"], batch["networks"], temperature))

@@ -89,7 +89,8 @@ def load_state(
 
 def _bare(optimizer: Any) -> Optimizer:
     """The optimizer inside Accelerate's wrapper."""
-    return getattr(optimizer, "optimizer", optimizer)
+    bare: Optimizer = getattr(optimizer, "optimizer", optimizer)
+    return bare
 
 
 def _random_numbers() -> dict[str, torch.Tensor]:

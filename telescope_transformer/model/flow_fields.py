@@ -205,7 +205,7 @@ def _is_arrow(records: Any) -> bool:
 
 
 def _is_list(kind: "pa.DataType") -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _is_nested(values: Any) -> bool:

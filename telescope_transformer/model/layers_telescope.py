@@ -39,7 +39,7 @@ class TelescopeFieldEmbedding(nn.Module):
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         values = ids - self.offset  # (B, T)
         known = (values >= 0) & (values < self.size)
-        vectors = self.table(torch.where(known, values, 0))  # (B, T, width)
+        vectors: torch.Tensor = self.table(torch.where(known, values, 0))  # (B, T, width)
         return vectors * known.unsqueeze(-1)
 
 
@@ -54,7 +54,8 @@ class TelescopeTimeEmbedding(nn.Module):
     def forward(self, inter_arrival: torch.Tensor) -> torch.Tensor:
         seconds = inter_arrival.float()
         features = torch.stack([function(seconds) for function in self.functions], dim=-1)  # (B, T, features)
-        return self.projection(features.to(computed_in(self.projection)))
+        projected: torch.Tensor = self.projection(features.to(computed_in(self.projection)))
+        return projected
 
 
 class TelescopeSinusoidalPositions(nn.Module):
@@ -115,7 +116,8 @@ class TelescopeEmbeddings(nn.Module):
         hidden_states = self.norm(self.fuse(torch.cat(parts, dim=-1)))  # (B, T, H)
         if self.positions is not None:
             hidden_states = self.positions(hidden_states, attention_mask)
-        return self.dropout(hidden_states)
+        dropped: torch.Tensor = self.dropout(hidden_states)
+        return dropped
 
 
 class TelescopeMeanPooling(nn.Module):
@@ -151,7 +153,10 @@ class TelescopeMomentPooling(nn.Module):
         if hidden_states.shape[1] > 0:
             found = hidden_states.masked_fill(~real, torch.finfo(hidden_states.dtype).min).amax(dim=1)
             largest = torch.where(real.any(dim=1), found, 0)
-        return self.norm(torch.cat([mean, (variance + self.smallest_variance).sqrt(), largest], dim=-1))
+        pooled: torch.Tensor = self.norm(
+            torch.cat([mean, (variance + self.smallest_variance).sqrt(), largest], dim=-1)
+        )
+        return pooled
 
 
 class TelescopeProjectionHead(nn.Module):

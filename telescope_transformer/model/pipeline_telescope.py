@@ -72,7 +72,7 @@ class FlowEmbeddingPipeline(Pipeline):
     def _width(self) -> int:
         """Number of dimensions of an embedding, which is a pooled vector if the model has no projection head."""
         config = self.model.config
-        return config.projection_size if hasattr(self.model, "head") else config.pooled_size
+        return int(config.projection_size if hasattr(self.model, "head") else config.pooled_size)
 
     def preprocess(self, sequences: list[Any], truncation: bool = False) -> dict[str, Any]:  # type: ignore[override]
         tokenizer: Any = self.tokenizer
@@ -92,7 +92,7 @@ class FlowEmbeddingPipeline(Pipeline):
 
 def _length(sequence: Any) -> int:
     if hasattr(sequence, "num_rows"):
-        return sequence.num_rows
+        return int(sequence.num_rows)
     if isinstance(sequence, dict):
         return next((len(values) for values in sequence.values() if not is_single(values)), 0)
     return len(sequence)

@@ -113,7 +113,7 @@ class SharedWithCode:
         if revision is not None and not revision.startswith("refs/pr"):
             api.create_branch(name, branch=revision, exist_ok=True)
         with TemporaryDirectory() as folder:
-            self.save_pretrained(folder, **save_options)  # type: ignore[attr-defined]
+            self.save_pretrained(folder, **save_options)
             bundle_source(folder)
             _tagged_card(name, tags or [], token).save(Path(folder) / "README.md")
             return api.upload_folder(
@@ -129,11 +129,12 @@ class SharedWithCode:
 def _tagged_card(name: str, tags: list[str], token: str | bool | None) -> ModelCard:
     """The card of the repository, or a new minimal card, with `tags` added."""
     try:
-        card = ModelCard.load(name, token=token)  # type: ignore[arg-type]  # it takes what HfApi takes
+        card: ModelCard = ModelCard.load(name, token=token)  # type: ignore[arg-type]  # it takes what HfApi takes
     except EntryNotFoundError:
         card = ModelCard.from_template(
             ModelCardData(library_name="transformers"), template_str="---\n{{card_data}}\n---\n"
         )
-    known = list(card.data.tags or [])
-    card.data.tags = known + [tag for tag in tags if tag not in known] or None
+    data: Any = card.data  # Its attributes are the keys of the metadata.
+    known = list(data.tags or [])
+    data.tags = known + [tag for tag in tags if tag not in known] or None
     return card

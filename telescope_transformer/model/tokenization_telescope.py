@@ -133,7 +133,7 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
                 raise error.__context__ from None
             raise
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         records: Any,
         *,
@@ -163,7 +163,10 @@ class FlowTokenizer(SharedWithCode, WindowEncoder, PreTrainedTokenizerFast):  # 
         """
         records = as_sequences(records)
         if isinstance(records, str) or (isinstance(records, list) and records and isinstance(records[0], str)):
-            return super().__call__(records, padding=padding, truncation=truncation, max_length=max_length, **kwargs)
+            of_text: BatchEncoding = super().__call__(
+                records, padding=padding, truncation=truncation, max_length=max_length, **kwargs
+            )
+            return of_text
         side = kwargs.pop("padding_side", None)
         if unknown := [name for name in kwargs if name not in WITHOUT_EFFECT]:
             raise TypeError(f"FlowTokenizer has no option {unknown[0]!r} for records")

@@ -98,7 +98,8 @@ class Cutter:
         head = (total * _TRAIN_TENTHS + 9) // 10
         trains = np.array([self._folder(source) == "train" for source in sources.to_pylist()])[codes]
         divided = trains & (total - head >= self._settings.min_records)
-        return 2 * codes + (divided & (number >= head))
+        stretches: np.ndarray = 2 * codes + (divided & (number >= head))
+        return stretches
 
     def _end(self, records: pa.Table, codes: np.ndarray, stretches: np.ndarray, last: bool) -> tuple[int, bool]:
         """Number of records that can be cut now, and whether this ends within a source."""

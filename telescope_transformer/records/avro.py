@@ -98,7 +98,7 @@ def _unpacked(data: bytes, codec: str) -> bytes:
     if codec == "zstandard":
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
             # Not `read`, which leaks its memory if it fails (pyarrow 26.0).
-            content = stream.read_buffer(_LARGEST_BLOCK + 1).to_pybytes()
+            content: bytes = stream.read_buffer(_LARGEST_BLOCK + 1).to_pybytes()
         if len(content) > _LARGEST_BLOCK:
             raise ValueError(f"a block of more than {_LARGEST_BLOCK >> 20} MiB")
         return content
@@ -106,7 +106,7 @@ def _unpacked(data: bytes, codec: str) -> bytes:
 
 
 def _bounded(decompressor: Any, data: bytes) -> bytes:
-    content = decompressor.decompress(data, _LARGEST_BLOCK + 1)
+    content: bytes = decompressor.decompress(data, _LARGEST_BLOCK + 1)
     if len(content) > _LARGEST_BLOCK:
         raise ValueError(f"a block of more than {_LARGEST_BLOCK >> 20} MiB")
     return content
@@ -122,7 +122,8 @@ def _snappy(data: bytes) -> bytes:
             break
     if size > _LARGEST_BLOCK:
         raise ValueError(f"a block of {counted(size, 'byte')}")
-    return pa.Codec("snappy").decompress(data[:-4], size, asbytes=True)
+    content: bytes = pa.Codec("snappy").decompress(data[:-4], size, asbytes=True)
+    return content
 
 
 class AvroFile:
@@ -188,5 +189,4 @@ class AvroFile:
         if stream.read(_SYNC_BYTES) != self._sync:
             raise ValueError("a block does not end with the file's sync marker")
         inner = io.BytesIO(content)
-        records = [self._fastavro.schemaless_reader(inner, self._schema, None) for _ in range(count)]
-        return records  # type: ignore[return-value]
+        return [self._fastavro.schemaless_reader(inner, self._schema, None) for _ in range(count)]

@@ -92,7 +92,7 @@ class ReadContext:
         known = self._connections.setdefault(fields[CONNECTION], fields[EVENT])
         if len(self._connections) > _MOST_CONNECTIONS:
             del self._connections[next(iter(self._connections))]
-        return known != fields[EVENT]
+        return bool(known != fields[EVENT])
 
     def count_ethertypes(self, counts: np.ndarray) -> None:
         """Counts packets that are not IP by their EtherTypes (int64, 65536), and sets the counts to 0."""

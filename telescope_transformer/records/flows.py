@@ -29,7 +29,7 @@ CAPTURE_SCHEMA = flow_schema({"ttl", "tcp_flags", "ip_id", "tcp_seq", "packets",
 def _hash(packet: Record) -> np.uint64:
     multiplier = np.uint64(0x9E3779B97F4A7C15)
     ports = (np.uint64(packet.src_port) << np.uint64(24)) | (np.uint64(packet.dst_port) << np.uint64(8))
-    value = (packet.src_low ^ (packet.src_high * np.uint64(0xC2B2AE3D27D4EB4F))) * multiplier
+    value: np.uint64 = (packet.src_low ^ (packet.src_high * np.uint64(0xC2B2AE3D27D4EB4F))) * multiplier
     value ^= value >> np.uint64(32)
     value = (value ^ packet.dst_low ^ (packet.dst_high * np.uint64(0x165667B19E3779F9))) * multiplier
     value ^= value >> np.uint64(29)
@@ -39,7 +39,7 @@ def _hash(packet: Record) -> np.uint64:
 
 @njit(cache=True, nogil=True)
 def _same_tuple(one: Record, other: Record) -> bool:
-    return (
+    return bool(
         one.src_low == other.src_low
         and one.dst_low == other.dst_low
         and one.src_port == other.src_port

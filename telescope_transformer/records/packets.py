@@ -62,7 +62,8 @@ _LAST_MICROSECOND = 253_402_300_799_999_999
 @njit(cache=True, nogil=True)
 def number32(at: int, big_endian: bool) -> int:
     """The 32-bit number at an address, in the byte order of its file."""
-    return big32(at) if big_endian else little32(at)
+    number: int = big32(at) if big_endian else little32(at)
+    return number
 
 
 @njit(cache=True, nogil=True)

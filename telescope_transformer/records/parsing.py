@@ -37,7 +37,7 @@ class Parsed(NamedTuple):
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether values of an Arrow type are text or bytes."""
-    return (
+    return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
         or pa.types.is_binary(kind)

@@ -72,16 +72,16 @@ class Chunk(NamedTuple):
 
 def _fits(field: str, kind: pa.DataType) -> bool:
     """Whether a column of an Arrow type can hold values of a field."""
-    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    number = bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
     if is_text(kind) or pa.types.is_null(kind):
         return True
     if field == "timestamp":
-        return number or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+        return bool(number or pa.types.is_timestamp(kind) or pa.types.is_date(kind))
     if field in ("src_ip", "dst_ip"):
-        return pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind)
+        return bool(pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind))
     if field in ("label", "tool", "date", "timezone"):
         dated = pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind)
-        return number or dated or pa.types.is_boolean(kind)
+        return bool(number or dated or pa.types.is_boolean(kind))
     return number
 
 

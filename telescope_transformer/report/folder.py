@@ -28,7 +28,7 @@ OPTIONAL_COLUMNS |= dict.fromkeys(("margin", "agreement", "placement", "n_window
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
 
 
 _KINDS = {
@@ -50,7 +50,8 @@ class Folder(NamedTuple):
     @property
     def profiles(self) -> list[dict[str, Any]]:
         """The profiles of the clusters that have one."""
-        return self.summary["clusters"]
+        profiles: list[dict[str, Any]] = self.summary["clusters"]
+        return profiles
 
     def report_data(self) -> ReportData:
         """The data that the report of this folder shows.

@@ -33,7 +33,8 @@ def map_layout(embeddings: np.ndarray) -> np.ndarray:
     positions = anchors if len(chosen) == n_windows else _interpolated(vectors, vectors[chosen], anchors)
     positions = positions + rng.normal(scale=NOISE, size=positions.shape)
     low, high = positions.min(axis=0), positions.max(axis=0)
-    return ((positions - low) / np.maximum(high - low, 1e-9)).astype(np.float32)
+    scaled: np.ndarray = ((positions - low) / np.maximum(high - low, 1e-9)).astype(np.float32)
+    return scaled
 
 
 def _plane(vectors: np.ndarray) -> np.ndarray:
@@ -55,7 +56,8 @@ def _plane(vectors: np.ndarray) -> np.ndarray:
     with threadpool_limits(1):
         plane = tsne.fit_transform(reduced)
     low, high = plane.min(axis=0), plane.max(axis=0)
-    return (plane - low) / np.maximum(high - low, 1e-9)
+    scaled: np.ndarray = (plane - low) / np.maximum(high - low, 1e-9)
+    return scaled
 
 
 def _interpolated(vectors: np.ndarray, anchors: np.ndarray, anchor_positions: np.ndarray) -> np.ndarray:

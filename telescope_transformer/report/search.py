@@ -50,7 +50,8 @@ class SourceSearch:
         names = pc.dictionary_encode(pc.list_flatten(lists))
         columns = {"id": pc.list_parent_indices(lists), "service": names.indices}
         self._load("source_services", pa.table(columns))
-        return names.dictionary.to_pylist()
+        services: list[str] = names.dictionary.to_pylist()
+        return services
 
     def _load(self, name: str, table: pa.Table) -> None:
         self._connection.register("given", table)

@@ -5,7 +5,7 @@ The shapes below are shorter than an equivalent JSON Schema, and they also refus
 They are also faster: a check of 1,520 clusters takes 0.2 s of processor time, and 6.4 s with the library jsonschema.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -165,7 +165,7 @@ def _are_days(value: Any) -> bool:
     return bool(in_order and (counts >= 0).all() and (counts <= LARGEST).all())
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[[Any], bool]] = {
     "text": lambda value: isinstance(value, str),
     "count": _is_count,
     "number": _is_number,

@@ -123,7 +123,8 @@ def _with_gaps(times: np.ndarray, foreign: np.ndarray, source: np.ndarray, posit
     total = np.cumsum(gaps)
     begins = np.flatnonzero(first)
     offset = np.repeat(times[begins] - total[begins], np.diff(np.append(begins, len(times))))
-    return total + offset
+    shifted: np.ndarray = total + offset
+    return shifted
 
 
 def _table(windows: pa.Table, rows: np.ndarray, flat: Flat) -> pa.Table:

@@ -135,7 +135,7 @@ def write_simulation(path: str | Path, settings: SimulationSettings) -> int:
     ):
         # One slice is written while the next is generated.
         writing: Future[None] = pool.submit(writer.write_batch, first, _ROW_GROUP)
-        rows = first.num_rows
+        rows: int = first.num_rows
         for batch in batches:
             writing.result()
             writing = pool.submit(writer.write_batch, batch, _ROW_GROUP)

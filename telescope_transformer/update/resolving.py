@@ -54,7 +54,8 @@ def attracting(clusters: ClusterSums, vectors: np.ndarray, threshold: float, mos
 
 def affinities(clusters: ClusterSums, vectors: np.ndarray, threshold: float) -> np.ndarray:
     """Sum of the weights between each window and the windows of each cluster, (m, k)."""
-    return vectors @ clusters.sums.T - threshold * clusters.sizes
+    sums: np.ndarray = vectors @ clusters.sums.T - threshold * clusters.sizes
+    return sums
 
 
 def solve_attracted(

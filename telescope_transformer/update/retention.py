@@ -57,7 +57,8 @@ def _leave_clusters(state: State, windows: pa.Table) -> np.ndarray:
     rows = np.searchsorted(hit.ids, empty)
     columns = {"cluster": empty, "mean": vector_column(means[rows]), "last_seen": seen[rows]}
     state.append("retired", pa.table(columns | {"window_id": typical[rows]}))
-    return typical[rows]
+    dropped: np.ndarray = typical[rows]
+    return dropped
 
 
 def revive(state: State, born: list[int], threshold: float) -> None:

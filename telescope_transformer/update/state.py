@@ -225,7 +225,7 @@ class State:
 
     def has_input(self, digest: str) -> bool:
         """Whether an input with this content was added."""
-        return self.query("SELECT 1 FROM inputs WHERE digest = ?", [digest]).num_rows > 0
+        return bool(self.query("SELECT 1 FROM inputs WHERE digest = ?", [digest]).num_rows > 0)
 
     def taken_of(self, path: str) -> dict[str, Any] | None:
         """Digest and size of the largest content added from a path, and the summed counts; None if there is none."""
@@ -402,7 +402,8 @@ class State:
         names = pa.table({"old": pa.array(renamed, pa.int64()), "new": pa.array(renamed.values(), pa.int64())})
         changed = self.query("SELECT window_id FROM windows JOIN names ON cluster = old", names=names)
         self.execute("UPDATE windows SET cluster = new FROM names WHERE cluster = old", names=names)
-        return changed["window_id"].to_numpy()
+        ids: np.ndarray = changed["window_id"].to_numpy()
+        return ids
 
     def retired(self) -> pa.Table:
         """Retired clusters: cluster, mean, last_seen, and the window_id of the most typical window."""
@@ -428,7 +429,8 @@ class State:
         self.execute("DELETE FROM conflicts WHERE rowid IN (SELECT id FROM gone)", gone=pa.table({"id": rows}))
 
     def events(self) -> list[dict[str, Any]]:
-        return self.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist()
+        events: list[dict[str, Any]] = self.query("SELECT * FROM events ORDER BY day, cluster, event").to_pylist()
+        return events
 
     def rejects(self) -> pa.Table:
         return self.query("SELECT * FROM rejects")
@@ -455,7 +457,8 @@ def vectors_of(column: pa.ChunkedArray) -> np.ndarray:
     if not len(column):
         return np.zeros((0, 0))
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(column), -1)
+    vectors: np.ndarray = flat.reshape(len(column), -1)
+    return vectors
 
 
 def vector_column(vectors: np.ndarray) -> pa.ListArray:

@@ -133,7 +133,8 @@ def _margins(clusters: ClusterSums, vectors: np.ndarray, own: np.ndarray, thresh
     to_own = np.where(others > 0, (weight[here, own] - squares + threshold) / np.maximum(others, 1), 0.0)
     means = weight / clusters.sizes
     means[here, own] = -np.inf
-    return (to_own - np.maximum(means.max(axis=1), -1.0)).astype(np.float32)
+    margins: np.ndarray = (to_own - np.maximum(means.max(axis=1), -1.0)).astype(np.float32)
+    return margins
 
 
 def attracted_clusters(clusters: ClusterSums, vectors: np.ndarray, threshold: float, homes: np.ndarray) -> ClusterSums:

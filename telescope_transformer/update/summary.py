@@ -138,7 +138,7 @@ def is_shown(state: State, output: Path) -> bool:
         shown = read_summary(analyses_below(output)[0] / "clusters.json")
     except InputError:
         return False
-    return shown.get("id") == inputs["digest"][0].as_py() and shown["counts"].get("inputs") == inputs.num_rows
+    return bool(shown.get("id") == inputs["digest"][0].as_py() and shown["counts"].get("inputs") == inputs.num_rows)
 
 
 def _name(state: State, profiles: list[dict[str, Any]]) -> None:

@@ -61,7 +61,7 @@ def hdbscan(vectors: np.ndarray) -> Iterator[NDArray[np.int64]]:
 
 def density_clusters(vectors: np.ndarray, smallest: int) -> NDArray[np.int64]:
     """Labels of HDBSCAN for at least `smallest` vectors; each noise point is a singleton."""
-    labels = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(vectors).astype(np.int64)
+    labels: NDArray[np.int64] = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(vectors).astype(np.int64)
     noise = labels < 0
     labels[noise] = labels.max(initial=-1) + 1 + np.arange(noise.sum())
     return labels

@@ -124,4 +124,5 @@ def _alike(services: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> 
     order = np.argsort(services, kind="stable")
     begins = np.searchsorted(services[order], services[rows])
     ends = np.searchsorted(services[order], services[rows], side="right")
-    return order[rng.integers(begins, ends)]
+    alike: np.ndarray = order[rng.integers(begins, ends)]
+    return alike

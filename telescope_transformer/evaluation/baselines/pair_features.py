@@ -90,7 +90,8 @@ def _missing(windows: WindowSet) -> np.ndarray:
 
 def _distinct(values: np.ndarray) -> np.ndarray:
     ordered = np.sort(values, axis=1)
-    return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
+    numbers: np.ndarray = 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(axis=1)
+    return numbers
 
 
 def _products(rows: csr_array | None, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -106,4 +107,5 @@ def _jaccard(rows: csr_array | None, first: np.ndarray, second: np.ndarray) -> n
     if rows is None:
         return common
     sizes = np.asarray(rows.sum(axis=1)).ravel()
-    return common / (sizes[first] + sizes[second] - common)
+    index: np.ndarray = common / (sizes[first] + sizes[second] - common)
+    return index

@@ -130,7 +130,7 @@ def service_classes(services: np.ndarray) -> NDArray[np.int64]:
     """DarkVec's class of each service: named ports, then ICMP, then system, user and ephemeral ports."""
     protocols, ports = services >> 16, services & 0xFFFF
     named = len(SERVICE_PORTS)
-    classes = named + 1 + np.digitize(ports, [1024, 49152])
+    classes: NDArray[np.int64] = named + 1 + np.digitize(ports, [1024, 49152])
     for number, members in enumerate(SERVICE_PORTS.values()):
         classes[np.isin(ports, members)] = number
     classes[~np.isin(protocols, (TCP, UDP))] = named

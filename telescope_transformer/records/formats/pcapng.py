@@ -61,7 +61,9 @@ def sniff(head: bytes) -> bool:
 @njit(cache=True, nogil=True)
 def _microseconds(ticks: np.uint64, interface: np.ndarray) -> int:
     """Convert a time in units of an interface (a row of `Section.interfaces`) to microseconds; -1 if out of range."""
-    multiplier, divisor, shift, offset = interface[1], interface[2], interface[3], interface[4]
+    multiplier: int = interface[1]
+    divisor, shift = interface[2], interface[3]
+    offset: int = interface[4]
     if divisor == 0:
         return -1
     if shift > 0:
