@@ -165,6 +165,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"error: an argument is empty: the one after {printable(place)!r}\n")
         sys.exit(2)
     try:
+        os.getcwd()
+    except FileNotFoundError:
+        # Libraries end the process while they are loaded, and no message would name a file.
+        sys.stderr.write("error: the current folder was deleted: change to another one\n")
+        sys.exit(1)
+    try:
         with ending_in_order():
             app(given, prog_name="telescope")
     except BrokenPipeError:

@@ -264,3 +264,17 @@ def test_closed_standard_streams_and_an_old_terminal_are_no_fault(tmp_path: Path
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "\\u03c9.parquet" in ended.stdout
     assert output.exists()
+
+
+def test_a_deleted_working_folder_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone() -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(os, "getcwd", gone)
+    with pytest.raises(SystemExit) as ended:
+        main.main(["export", "out"])
+    monkeypatch.undo()
+    assert ended.value.code == 1
+    assert "the current folder was deleted" in capsys.readouterr().err
