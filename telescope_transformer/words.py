@@ -25,6 +25,11 @@ MONTHS = [
 ]
 
 
+def one_line(text: str) -> str:
+    """A text on one line: letters that cannot be printed, such as those that control a terminal, become spaces."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
+
+
 def counted(number: int, thing: str, several: str | None = None) -> str:
     """A number with what it counts: "1 cluster", "2,000 clusters". Without `several`, the plural adds an "s"."""
     return f"{number:,} {thing if number == 1 else several or thing + 's'}"

@@ -29,7 +29,8 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.labels.malicious import MALICIOUS, malicious_label
 from telescope_transformer.labels.periods import Period, parse_period, period_of_name
 from telescope_transformer.labels.prefixes import Entry, Prefix, PrefixLabels
-from telescope_transformer.words import counted
+from telescope_transformer.records.lines import as_utf8
+from telescope_transformer.words import counted, one_line
 
 _NO_LISTS = re.compile(r"(licen[cs]e|readme|changelog|copying)(\..*)?|.*\.md", re.IGNORECASE)
 _FAMILY_SUFFIX = re.compile(r"[-_.]?(ip)?v?[46]$", re.IGNORECASE)
@@ -172,13 +173,14 @@ def _file_entries(path: Path, root: Path, notes: list[str]) -> Iterator[Entry]:
         except pa.ArrowException as error:
             raise InputError(f"{path}: cannot be read as Parquet: {error}") from error
         return
-    text = content.decode("utf-8-sig", "replace")
+    text = as_utf8(content).decode()
     if _TABLE_HEADER.fullmatch(text.partition("\n")[0].strip()):
         try:
             rows = list(csv.DictReader(io.StringIO(text)))
         except csv.Error as error:
             raise InputError(f"{path}: cannot be read as CSV: {error}") from error
-        yield from table_entries(path, pa.Table.from_pylist(rows) if rows else pa.table({}))
+        if rows:
+            yield from table_entries(path, pa.Table.from_pylist(rows))
         return
     yield from _list_entries(path, text, _period_of(path, root), notes)
 
@@ -216,10 +218,10 @@ def read_labels(folder: str | Path) -> PrefixLabels:
     entries: list[Entry] = []
     for path in paths:
         before = len(entries)
-        found = _file_entries(path, root, notes)
-        if _is_among_malicious(path, root):
-            found = (entry._replace(label=malicious_label(entry.label)) for entry in found)
-        entries.extend(found)
+        malicious = _is_among_malicious(path, root)
+        for entry in _file_entries(path, root, notes):
+            label = one_line(entry.label)
+            entries.append(entry._replace(label=malicious_label(label) if malicious else label))
         if len(entries) == before:
             notes.append(f"{path}: holds no addresses")
     if not entries:

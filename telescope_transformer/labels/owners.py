@@ -20,6 +20,7 @@ from telescope_transformer.errors import InputError
 from telescope_transformer.extras import require
 from telescope_transformer.labels.prefixes import Intervals, search_intervals
 from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
+from telescope_transformer.words import one_line
 
 # The metadata of an MMDB file begins with this mark in its last 128 KiB ("MaxMind DB File Format Specification", 2.0).
 _MMDB_MARK = b"\xab\xcd\xefMaxMind.com"
@@ -146,8 +147,7 @@ def _as_number(value: Any) -> int | None:
 
 
 def _name(value: Any) -> str | None:
-    text = "".join(letter if letter.isprintable() else " " for letter in str(value)).strip() if value else ""
-    return text[:_LONGEST_NAME] or None
+    return one_line(str(value))[:_LONGEST_NAME] or None if value else None
 
 
 def _country(value: Any) -> str | None:

@@ -90,3 +90,15 @@ def test_a_value_that_is_too_long_for_csv_names_the_file(tmp_path: Path) -> None
     table.write_text(f'prefix,name\n192.0.2.0/24,"{"a" * 200_000}"\n')
     with pytest.raises(InputError, match=r"table\.csv: cannot be read as CSV"):
         read_owners(table)
+
+
+def test_a_list_in_utf_16_and_a_name_with_control_characters(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_bytes("192.0.2.1\n".encode("utf-16"))
+    (tmp_path / "two.csv").write_text("name,prefix\nA\x1b]0;B,198.51.100.0/24\n", encoding="utf-8")
+    assert label_of(tmp_path, "192.0.2.1", "198.51.100.9") == ["one", "A ]0;B"]
+
+
+def test_a_table_without_rows_is_a_list_without_entries(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("name,prefix\n")
+    with pytest.raises(InputError, match="no scanner list with an address"):
+        read_labels(tmp_path)
