@@ -267,8 +267,8 @@ def embed_encoded(
         batch = encoder.collate(encoded, encoded["offsets"][rows], lengths[rows]).to(device)
         with torch.inference_mode(), torch.autocast(device.type, half or torch.bfloat16, enabled=half is not None):
             output = model(**batch, return_dict=True).embeddings
-        embeddings: np.ndarray = output.float().cpu().numpy()
-        return embeddings
+        vectors: np.ndarray = output.float().cpu().numpy()
+        return vectors
 
     for rows, vectors in _side_by_side(embed, list(length_batches(lengths, batch_records)), device):
         embeddings[rows] = vectors

@@ -84,7 +84,7 @@ def across_telescopes(
     before = float(np.mean([each.before["same_source"] for each in found]))
     gain = float(np.mean([each.gain for each in found]))
     # The sources of one telescope are drawn independently of those of the others.
-    width = np.linalg.norm([each.most - each.gain for each in found]) / len(found)
+    width = np.linalg.norm([each.upper - each.gain for each in found]) / len(found)
     figures = f"mean AUROC of unseen sources {before:.3f} before, {before + gain:.3f} after"
     return Comparison(figures, gain + float(width))
 

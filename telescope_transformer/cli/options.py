@@ -63,7 +63,7 @@ Adapt = Annotated[
 ]
 AdaptSteps = Annotated[
     int | None,
-    typer.Option(min=1, help="Training steps of the adaptation; default: 200, or fewer for few sources."),
+    typer.Option(min=1, help="Training steps of the adaptation; default: 200."),
 ]
 MinRecords = Annotated[int, typer.Option(min=1, help="Fewest records in a window.")]
 SessionGap = Annotated[
@@ -159,10 +159,12 @@ def check_adaptation(context: typer.Context, model: str | None, adapt: bool | No
     Raises:
         typer.BadParameter: names the option.
     """
-    for none, when in ((not used, "with --output"), (model is not None, "with --model")):
-        if none:
-            # --no-adapt asks for what happens anyway.
-            refuse_unused(context, {"adapt", "adapt_steps"} if adapt else {"adapt_steps"}, when)
+    # --no-adapt asks for what happens anyway.
+    without_effect = {"adapt", "adapt_steps"} if adapt else {"adapt_steps"}
+    if not used:
+        refuse_unused(context, without_effect, "with --output")
+    if model is not None:
+        refuse_unused(context, without_effect, "with --model")
     if adapt is False:
         refuse_unused(context, {"adapt_steps"}, "with --no-adapt")
 

@@ -20,7 +20,7 @@ from telescope_transformer.evaluation.targets import (
 from telescope_transformer.evaluation.windows import WindowSet
 from telescope_transformer.metrics.bootstrap import source_multiplicities, weighted_mean
 from telescope_transformer.metrics.neighbours import classification_scores, neighbour_labels, retrieval
-from telescope_transformer.metrics.pairs import PairRanking, all_pairs, aurocs_of_groups, condensed
+from telescope_transformer.metrics.pairs import PairRanking, all_pairs, condensed
 
 Figures = dict[str, dict[str, NDArray[np.float64]]]
 
@@ -80,15 +80,24 @@ class EvaluationSuite:
         ranking = PairRanking(scores[chosen], target.positive[chosen], first, second)
         figures = ranking.statistics(self.multiplicities)
         if target.groups is not None:
-            groups = [target.groups[side[chosen]] for side in (self.first, self.second)]
-            aurocs = aurocs_of_groups(
-                scores[chosen], target.positive[chosen], (first, second), groups, self.multiplicities
-            )
-            by_source = target.groups is self.windows.sources
-            weights = self.multiplicities[:, : aurocs.shape[1]] if by_source else np.ones_like(aurocs)
-            means = [weighted_mean(*pair) for pair in zip(aurocs, weights, strict=True)]
-            figures["macro_auroc"] = np.array(means)
+            figures["macro_auroc"] = self._macro(scores[chosen], target, target.groups)
         return figures
+
+    def _macro(self, scores: np.ndarray, target: PairTarget, codes: np.ndarray) -> np.ndarray:
+        """Mean over groups of the AUROC of pairs inside the group against pairs of a member and an outsider."""
+        sides = [side[target.chosen] for side in (self.first, self.second)]
+        first, second = (self.windows.sources[side] for side in sides)
+        groups = [codes[side] for side in sides]
+        inside = target.positive[target.chosen]
+        # A pair across two groups is a negative of both groups; a pair within a group counts once.
+        outside = np.flatnonzero(~inside)
+        rows = np.concatenate([np.arange(len(scores)), outside])
+        group = np.concatenate([groups[0], groups[1][outside]])
+        ranking = PairRanking(scores[rows], inside[rows], first[rows], second[rows], group)
+        aurocs = ranking.aurocs(self.multiplicities)
+        by_source = codes is self.windows.sources
+        weights = self.multiplicities[:, : aurocs.shape[1]] if by_source else np.ones_like(aurocs)
+        return np.array([weighted_mean(*pair) for pair in zip(aurocs, weights, strict=True)])
 
     def _retrieval(self, similarity: np.ndarray) -> dict[str, np.ndarray]:
         sources = self.windows.sources

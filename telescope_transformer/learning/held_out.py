@@ -39,13 +39,13 @@ class Comparison:
     Attributes:
         before, after: AUROC of each metric that has enough pairs, by name, with four decimals.
         gain: difference in `same_source`.
-        most: upper end of the 95 % interval of this difference, by a bootstrap over sources.
+        upper: upper end of the 95 % interval of this difference, by a bootstrap over sources.
     """
 
     before: dict[str, float]
     after: dict[str, float]
     gain: float
-    most: float
+    upper: float
 
     @property
     def worse(self) -> bool:
@@ -54,7 +54,7 @@ class Comparison:
         Pairs of sources of one network say nothing reliable here: with a few held-out networks, such a metric refused
         weights that related organisations better.
         """
-        return self.most < 0
+        return self.upper < 0
 
     def __str__(self) -> str:
         return ", ".join(

@@ -7,7 +7,7 @@ of the upper triangle, as in SciPy's condensed distance matrices.
 one pass over the pairs with new weights, without sorting: about a millisecond for a million pairs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -134,34 +134,6 @@ class PairRanking:
         for begin in range(0, len(multiplicities), BLOCK_REPLICATES):
             drawn = np.ascontiguousarray(multiplicities[begin : begin + BLOCK_REPLICATES].T, dtype=np.float32)
             yield *_weigh(*self._positive, drawn, self._n_bins), *_weigh(*self._negative, drawn, self._n_bins)
-
-
-def aurocs_of_groups(
-    scores: np.ndarray,
-    inside: NDArray[np.bool_],
-    sources: Sequence[np.ndarray],
-    groups: Sequence[np.ndarray],
-    multiplicities: np.ndarray,
-) -> NDArray[np.float64]:
-    """AUROC for each group of the pairs inside it against the pairs of a member and an outsider.
-
-    Args:
-        scores: (pairs,) similarity, higher is more alike.
-        inside: (pairs,) bool, pairs within a group.
-        sources: codes of the sources of a pair's first and second windows, (pairs,) each.
-        groups: codes of their groups, (pairs,) each.
-        multiplicities: (replicates, sources), see `PairRanking.statistics`.
-
-    Returns:
-        (replicates, groups); NaN for a group without pairs inside or without outsiders.
-    """
-    # A pair across two groups is a negative of both groups; a pair within a group counts once.
-    outside = np.flatnonzero(~inside)
-    rows = np.concatenate([np.arange(len(scores)), outside])
-    group = np.concatenate([groups[0], groups[1][outside]])
-    first, second = sources
-    ranking = PairRanking(scores[rows], inside[rows], first[rows], second[rows], group)
-    return ranking.aurocs(multiplicities)
 
 
 def pair_statistics(
