@@ -125,6 +125,14 @@ class Progress:
             self._limit, self._kept = self._limit + self._kept, 0.0
         return self.score + self._constant
 
+    def cost_of(self, labels: np.ndarray) -> float:
+        """Cost of the clustering ``labels`` (n,); summed over all pairs only if its score does not give it."""
+        if self._constant is not None and not self.graph.scores_are_costs:
+            score = self.graph.score(labels)
+            if score + self._constant > _CANCELS * abs(score):
+                return score + self._constant
+        return self.graph.cost(labels)
+
     def offer(self, labels: np.ndarray) -> bool:
         """Keep ``labels`` (n,) if they cost less than the best clustering so far; returns whether they do."""
         score = self.graph.score(labels)
@@ -147,14 +155,10 @@ class Progress:
             self.lower_bound = max(bound, 0.0)
 
     def solution(self) -> Solution:
-        """The best solution so far. Its cost is summed again unless the known cost is accurate enough.
-
-        If Ctrl-C ends the sum, which takes long without a matrix, the cost is nan.
-        """
-        known = not self.graph.scores_are_costs and self._constant is not None
+        """The best solution so far. If Ctrl-C ends the computation of its cost, the cost is nan."""
         try:
             with plain_interrupts():
-                cost = self.cost if known and self.cost > _CANCELS * abs(self.score) else self.graph.cost(self.labels)
+                cost = self.cost_of(self.labels)
         except KeyboardInterrupt:
             cost = float("nan")
         # A clustering of cost 0 is optimal, because no cost is negative.
@@ -193,7 +197,7 @@ class Progress:
         """Whether the gap is small enough or the time is up."""
         return self.closed or self.seconds_left <= 0
 
-    def of(self, graph: Graph, labels: np.ndarray, seconds: float, constant: float = 0.0) -> "Progress":
+    def on(self, graph: Graph, labels: np.ndarray, seconds: float, constant: float = 0.0) -> "Progress":
         """Progress on another graph that represents this graph or a part of it, with the same target gap.
 
         Args:
@@ -209,9 +213,9 @@ class Progress:
             progress._gap *= 1.0 + constant / progress.cost
         return progress
 
-    def part(self, fraction: float, at_most: float = float("inf")) -> "Deadline":
-        """A deadline after a fraction of the remaining time, but after at most ``at_most`` seconds."""
-        return Deadline(min(fraction * self.seconds_left, at_most))
+    def deadline(self, share: float = 1.0) -> "Deadline":
+        """A deadline after a share of the remaining time."""
+        return Deadline(share * self.seconds_left)
 
 
 class Deadline:

@@ -74,7 +74,7 @@ def solve(progress: Progress, method: str, rng: np.random.Generator) -> dict[str
             if method == "lp":
                 clock.run_all([("local_search", _search), ("lp", relax_and_round)], progress, rng)
             elif method != "greedy":
-                by_parts(progress, partial(_solve_part, method, clock), rng, progress.part(1.0))
+                by_parts(progress, partial(_solve_part, method, clock), rng)
     except KeyboardInterrupt:
         clock.seconds["interrupted"] = 0.0
     return clock.seconds
@@ -102,7 +102,7 @@ class _Clock:
             self.run(name, stage, progress, rng)
 
 
-def _solve_part(method: str, clock: _Clock, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def _solve_part(method: str, clock: _Clock, progress: Progress, rng: np.random.Generator) -> None:
     """Run the search and the proof on one part of a graph."""
     if method == "local_search":
         clock.run("local_search", _search_to_the_end, progress, rng)
@@ -118,14 +118,14 @@ def _greedy(progress: Progress, rng: np.random.Generator) -> None:
 def _search(progress: Progress, rng: np.random.Generator) -> None:
     """Search before the proof, for a share of the time."""
     if progress.graph.rounds_estimates:
-        evolve(progress, rng, progress.part(_SEARCH_SHARE), most=1)
+        evolve(progress, rng, progress.deadline(_SEARCH_SHARE), most=1)
     else:
-        _search_until(progress, rng, progress.part(_SEARCH_SHARE))
+        _search_until(progress, rng, progress.deadline(_SEARCH_SHARE))
 
 
 def _search_to_the_end(progress: Progress, rng: np.random.Generator) -> None:
     """Search without a proof."""
-    _search_until(progress, rng, progress.part(1.0))
+    _search_until(progress, rng, progress.deadline())
     _restart(progress, rng)
 
 
@@ -145,7 +145,7 @@ def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadli
 
 def _restart(progress: Progress, rng: np.random.Generator) -> None:
     """Search after the proof, with annealing or restarts, whichever gained before."""
-    deadline = progress.part(1.0)
+    deadline = progress.deadline()
     if progress.graph.rounds_estimates and (progress.limited or can_anneal(progress.labels)):
         # There was only one restart before the proof.
         _search_until(progress, rng, deadline)
@@ -176,4 +176,4 @@ def _certify(progress: Progress, rng: np.random.Generator) -> None:
         share = _CERTIFY_SHARE_SPARSE
     else:
         share = _CERTIFY_SHARE_ANNEALING if progress.annealing_gains else _CERTIFY_SHARE
-    prove(progress, rng, progress.part(share, at_most=_LONGEST_CERTIFICATE))
+    prove(progress, rng, min(share * progress.seconds_left, _LONGEST_CERTIFICATE))

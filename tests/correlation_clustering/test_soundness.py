@@ -258,7 +258,7 @@ def prove_sized(graph: Graph) -> float:
     """The bound of a graph that is not reduced first."""
     progress = Progress(graph)
     progress.offer(refine(graph))
-    prove(progress, np.random.default_rng(0), Deadline(5))
+    prove(progress, np.random.default_rng(0), 5)
     return progress.lower_bound
 
 

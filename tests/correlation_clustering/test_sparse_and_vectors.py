@@ -45,7 +45,7 @@ def test_a_conflicting_cycle_without_triangles_is_proved(length: int) -> None:
     edges = [(i, i + 1, 2.0 + i) for i in range(length - 1)] + [(0, length - 1, -5.0)]
     graph = check_weights(sparse.csr_array(graph_of_edges(length, edges)))
     progress = Progress(graph)
-    prove(progress, np.random.default_rng(0), Deadline(5))
+    prove(progress, np.random.default_rng(0), 5)
     assert progress.lower_bound == pytest.approx(2.0, rel=1e-6)
     assert progress.cost == pytest.approx(2.0)
 
@@ -66,9 +66,9 @@ def test_cycles_prove_more_than_triangles(monkeypatch: pytest.MonkeyPatch) -> No
     for work in (1, 2_000):
         for name, value in (("_FIRST_WORK", work), ("_MOST_READ", 0)):
             monkeypatch.setattr(f"telescope_transformer.correlation_clustering.bounds.dual.{name}", value)
-        progress = Progress(graph)
+        progress = Progress(graph, 20)
         # The proof of such a small graph would continue with its absent pairs, and find the cycles there.
-        certificate_module._prove_by_cycles(graph, progress, np.random.default_rng(0), Deadline(20))
+        certificate_module._prove_by_cycles(graph, progress, np.random.default_rng(0))
         bounds.append(progress.lower_bound)
         assert progress.lower_bound <= progress.cost
     assert bounds[1] > 1.5 * bounds[0]
@@ -107,7 +107,7 @@ def test_bounds_of_vectors_of_any_length_never_exceed_the_optimum() -> None:
         graph = vector_graph(vectors, threshold, 2)
         progress = Progress(graph)
         progress.offer(gaec(DenseGraph(graph.weights())))
-        prove(progress, rng, Deadline(5))
+        prove(progress, rng, 5)
         assert 0 <= progress.lower_bound <= optimum(graph.weights())
 
 
@@ -187,7 +187,7 @@ def test_the_conflict_graph_proves_as_much_as_all_pairs(monkeypatch: pytest.Monk
         monkeypatch.setattr(certificate_module, "_MATRIX_UP_TO", all_pairs_up_to)
         progress = Progress(graph)
         progress.offer(refine(graph, restarts=2))
-        prove(progress, np.random.default_rng(0), Deadline(20))
+        prove(progress, np.random.default_rng(0), 20)
         assert progress.lower_bound <= progress.cost
         bounds.append(progress.lower_bound)
     assert bounds[0] > 0.99 * bounds[1] > 0
@@ -201,7 +201,7 @@ def test_groups_of_nodes_prove_a_graph_that_is_too_large_for_all_pairs(monkeypat
         graph = DenseGraph(random_weights(seed, 8))
         progress = Progress(graph)
         progress.offer(refine(graph))
-        prove(progress, np.random.default_rng(0), Deadline(5))
+        prove(progress, np.random.default_rng(0), 5)
         assert progress.lower_bound <= optimum(graph.matrix)
         proved += progress.lower_bound > 0
     assert proved > 15

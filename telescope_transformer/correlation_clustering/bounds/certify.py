@@ -87,7 +87,7 @@ _HIGHS_SHARE = 0.9
 # other schedules gave costs and bounds within 0.2 %.
 _SPARSE_ROUNDS = (2, 4, 8, 16, None)
 
-Prover = Callable[[Any, Progress, np.random.Generator, Deadline], None]
+Prover = Callable[[Any, Progress, np.random.Generator], None]
 
 
 @plain_interrupts()
@@ -125,19 +125,19 @@ def certify(
     progress = Progress(graph, time_limit, gap)
     progress.offer(given)
     progress.keep_time_for_cost()
-    by_parts(progress, prove, np.random.default_rng(seed), progress.part(1.0))
-    cost = graph.cost(given)
+    by_parts(progress, prove, np.random.default_rng(seed))
+    cost = progress.cost_of(given)
     # A clustering of cost 0 is optimal, because no cost is negative.
     return Solution(given, cost, 0.0 if cost == 0 else progress.lower_bound)
 
 
-def prove(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def prove(progress: Progress, rng: np.random.Generator, seconds: float = math.inf) -> None:
     """Raise the lower bound of a graph that is not reduced further, and improve its clustering on the way.
 
     Args:
         progress: receives bounds and clusterings.
         rng: source of random numbers.
-        deadline: when to stop.
+        seconds: time limit, if it ends before that of ``progress``.
     """
     graph = progress.graph
     if graph.n < 2:
@@ -146,9 +146,9 @@ def prove(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> N
     # Number the nodes cluster by cluster, so that similar nodes are close in memory: the search for violated
     # inequalities spends most of its time waiting for memory.
     order = np.argsort(progress.labels, kind="stable")
-    part = progress.of(graph.part(order), progress.labels[order], deadline.seconds_left)
+    part = progress.on(graph.part(order), progress.labels[order], min(seconds, progress.seconds_left))
     try:
-        _prove(part.graph, part, rng, part.part(1.0))
+        _prove(part.graph, part, rng)
     finally:
         labels = np.empty_like(part.labels)
         labels[order] = part.labels
@@ -157,49 +157,44 @@ def prove(progress: Progress, rng: np.random.Generator, deadline: Deadline) -> N
 
 
 @singledispatch
-def _prove(graph: Graph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def _prove(graph: Graph, progress: Progress, rng: np.random.Generator) -> None:
     """Raise the lower bound by the method that suits the type of the graph."""
     raise NotImplementedError(type(graph))
 
 
 @_prove.register
-def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def prove_dense(graph: DenseGraph, progress: Progress, rng: np.random.Generator) -> None:
     """Prove with triangles, then with other inequalities. If time is short, start from transported weights.
 
     A graph that is too large for this is replaced by its conflicts if they are few, and otherwise by groups of nodes.
     """
-    graph = graph.filled()
     if graph.n > _MATRIX_UP_TO:
         conflicts = conflict_graph(graph, progress.labels, _FEW_CONFLICTS)
         if conflicts is not None:
-            _prove_by_another(conflicts, _prove_by_cycles, progress, rng, deadline)
+            _prove_by_another(conflicts, _prove_by_cycles, progress, rng)
         else:
-            _prove_groups(graph, progress, rng, deadline)
+            _prove_groups(graph, progress, rng)
         return
-    if 0 < deadline.seconds_left < _SHORT_OF_TIME * graph.n * count_paid(graph, progress.labels):
-        other, constant = transported(graph, progress.labels, deadline)
+    if 0 < progress.seconds_left < _SHORT_OF_TIME * graph.n * count_paid(graph, progress.labels):
+        other, constant = transported(graph, progress.labels, progress.deadline())
         progress.prove(constant)
-        if deadline.passed:
+        if progress.finished:
             return
         mean_paid = other.cost(progress.labels) / max(count_paid(other, progress.labels), 1)
         prover = partial(_prove_complete, smoothing=max(_PAID_SMOOTHING * mean_paid / other.scale, PROVED))
-        _prove_by_another(other, prover, progress, rng, deadline, constant)
-        if deadline.passed or progress.closed:
+        _prove_by_another(other, prover, progress, rng, constant)
+        if progress.finished:
             return
-    _prove_complete(graph, progress, rng, deadline)
+    _prove_complete(graph, progress, rng)
 
 
 def _prove_complete(
-    graph: DenseGraph,
-    progress: Progress,
-    rng: np.random.Generator,
-    deadline: Deadline,
-    smoothing: float = FIRST_SMOOTHING,
+    graph: DenseGraph, progress: Progress, rng: np.random.Generator, smoothing: float = FIRST_SMOOTHING
 ) -> None:
     """Prove with triangles, then with other inequalities."""
     started = now()
     dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)), smoothing=smoothing)
-    deadline = _before_last_pass(deadline, started)
+    deadline = _before_last_pass(progress, started)
     ascend(dual, progress, deadline)
     _round(dual, progress, rng, deadline)
     smoothing = float(np.clip(progress.gap, _LEAST_CUT_SMOOTHING, _MOST_CUT_SMOOTHING))
@@ -217,16 +212,16 @@ def _prove_complete(
             smoothing /= _CUT_COOLING
 
 
-def _prove_groups(graph: DenseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def _prove_groups(graph: DenseGraph, progress: Progress, rng: np.random.Generator) -> None:
     """Add up bounds of groups of nodes, without the pairs between groups. Nodes of one cluster are mostly together."""
     groups = np.array_split(np.arange(graph.n), -(-graph.n // _MATRIX_UP_TO))
     bounds: list[float] = []
     try:
         for done, nodes in enumerate(groups):
             group, labels = graph.part(nodes), canonical_labels(progress.labels[nodes])
-            part = progress.of(group, labels, deadline.seconds_left / (len(groups) - done))
+            part = progress.on(group, labels, progress.seconds_left / (len(groups) - done))
             try:
-                prove_dense(group, part, rng, part.part(1.0))
+                prove_dense(group, part, rng)
             finally:
                 bounds.append(max(0.0, float(np.nan_to_num(part.lower_bound))))
     finally:
@@ -234,47 +229,42 @@ def _prove_groups(graph: DenseGraph, progress: Progress, rng: np.random.Generato
 
 
 def _prove_by_another(
-    graph: Graph,
-    prover: Prover,
-    progress: Progress,
-    rng: np.random.Generator,
-    deadline: Deadline,
-    constant: float = 0.0,
+    graph: Graph, prover: Prover, progress: Progress, rng: np.random.Generator, constant: float = 0.0
 ) -> None:
     """Prove a bound on another graph of the same nodes, and improve the clusterings that are found on the way.
 
     Every clustering costs at least ``constant`` more in the original graph than in ``graph``.
     """
-    part = progress.of(graph, progress.labels, deadline.seconds_left, constant)
+    part = progress.on(graph, progress.labels, progress.seconds_left, constant)
     try:
-        prover(graph, part, rng, part.part(1.0))
+        prover(graph, part, rng)
     finally:
         bound = constant + part.lower_bound
         progress.prove(bound - EPSILON * abs(bound))
         progress.offer(part.labels)
-    progress.offer(improve(progress.graph, part.labels, rng, deadline))
+    progress.offer(improve(progress.graph, part.labels, rng, progress.deadline()))
 
 
-def _before_last_pass(deadline: Deadline, started: float) -> Deadline:
+def _before_last_pass(progress: Progress, started: float) -> Deadline:
     """A deadline that leaves time for the last evaluation of the bound, which takes as long as building the dual."""
-    return Deadline(deadline.seconds_left - (now() - started))
+    return Deadline(progress.seconds_left - (now() - started))
 
 
 @_prove.register
-def prove_sparse(graph: SparseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def prove_sparse(graph: SparseGraph, progress: Progress, rng: np.random.Generator) -> None:
     """Prove with cycles. In a small graph, then also use inequalities that involve absent pairs."""
-    _prove_by_cycles(graph, progress, rng, deadline)
-    if graph.n <= _BEYOND_CYCLES_UP_TO and not progress.closed and not deadline.passed:
-        _prove_by_another(graph.filled(), prove_dense, progress, rng, deadline)
+    _prove_by_cycles(graph, progress, rng)
+    if graph.n <= _BEYOND_CYCLES_UP_TO and not progress.finished:
+        _prove_by_another(graph.filled(), prove_dense, progress, rng)
 
 
-def _prove_by_cycles(graph: SparseGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def _prove_by_cycles(graph: SparseGraph, progress: Progress, rng: np.random.Generator) -> None:
     """Prove with triangles of three edges and longer cycles, and round the estimates on the way."""
     capacity = int(np.clip(2 * graph.indices.size, _LEAST_CAPACITY, _MOST_CAPACITY))
     started = now()
     seed = int(rng.integers(2**31))
     dual = SparseDual(graph, progress.labels, seed=seed, capacity=capacity)
-    deadline = _before_last_pass(deadline, started)
+    deadline = _before_last_pass(progress, started)
     longest = 0.0
     for rounds in _SPARSE_ROUNDS:
         ascend(dual, progress, deadline, rounds)
@@ -288,15 +278,15 @@ def _prove_by_cycles(graph: SparseGraph, progress: Progress, rng: np.random.Gene
 
 
 @_prove.register
-def prove_vectors(graph: VectorGraph, progress: Progress, rng: np.random.Generator, deadline: Deadline) -> None:
+def prove_vectors(graph: VectorGraph, progress: Progress, rng: np.random.Generator) -> None:
     """Prove with packed conflicts of all pairs, then with cycles of the nearest neighbours.
 
     The graph of nearest neighbours leaves pairs out. No clustering costs more in it than in the whole graph, so its
     bound is also valid for the whole graph.
     """
     if graph.n <= _PACK_UP_TO and (graph.sizes == 1.0).all():
-        progress.prove(packed_bound(graph.vectors, progress.labels, graph.threshold, deadline))
-    _prove_by_another(graph.nearest_pairs(), _prove_by_cycles, progress, rng, deadline)
+        progress.prove(packed_bound(graph.vectors, progress.labels, graph.threshold, progress.deadline()))
+    _prove_by_another(graph.nearest_pairs(), _prove_by_cycles, progress, rng)
 
 
 def relax_and_round(progress: Progress, rng: np.random.Generator) -> None:
@@ -308,13 +298,13 @@ def relax_and_round(progress: Progress, rng: np.random.Generator) -> None:
     """
     graph = progress.graph.filled()
     dual = DenseDual(graph, progress.labels, seed=int(rng.integers(2**31)))
-    ascend(dual, progress, progress.part(ASCENT_SHARE))
+    ascend(dual, progress, progress.deadline(ASCENT_SHARE))
     if progress.finished:
         return
-    relaxation = relax_from(dual, progress, progress.part(_HIGHS_SHARE))
+    relaxation = relax_from(dual, progress, progress.deadline(_HIGHS_SHARE))
     start = round_fractions(graph, relaxation.x, rng)
     progress.offer(start)
-    progress.offer(fuse(graph, progress.labels, start, rng, progress.part(1.0)))
+    progress.offer(fuse(graph, progress.labels, start, rng, progress.deadline()))
 
 
 def _add_cuts(dual: DenseDual, deadline: Deadline) -> None:

@@ -130,8 +130,8 @@ def relax(
     progress = Progress(graph, time_limit)
     progress.offer(refine(graph, seed=seed) if labels is None else check_labels(labels, graph.n))
     dual = DenseDual(graph, progress.labels, seed=seed)
-    ascend(dual, progress, progress.part(ASCENT_SHARE))
-    return relax_from(dual, progress, progress.part(1.0))
+    ascend(dual, progress, progress.deadline(ASCENT_SHARE))
+    return relax_from(dual, progress, progress.deadline())
 
 
 def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relaxation:

@@ -14,25 +14,24 @@ from telescope_transformer.correlation_clustering.solution import Deadline, Prog
 # 100,000 entries, the smallest block still gets about 20 ms.
 _LEAST_SHARE = 2_000
 
-Part = Callable[[Progress, np.random.Generator, Deadline], None]
+SolvePart = Callable[[Progress, np.random.Generator], None]
 
 
-def by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+def by_parts(progress: Progress, solve_part: SolvePart, rng: np.random.Generator) -> None:
     """Call ``solve_part`` for each hard block of the graph, and combine their clusterings and bounds.
 
     Each block gets time in proportion to its size. Time that it does not use goes to the larger blocks that follow.
 
     Args:
         progress: progress on the whole graph.
-        solve_part: called with the progress on one block, ``rng`` and a deadline.
+        solve_part: called with the progress on one block and ``rng``.
         rng: source of random numbers.
-        deadline: when to stop.
     """
     graph = progress.graph
     if graph.n < 2 or progress.finished:
         return
     if graph.n > graph.reduce_up_to:
-        _by_components(progress, solve_part, rng, deadline)
+        _by_components(progress, solve_part, rng)
         return
     reduction = reduce_graph(graph, progress.cost)
     blocks = reduction.hard_blocks()
@@ -40,7 +39,7 @@ def by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, dea
         # With all pairs, these take three times the memory of the matrix.
         del reduction, blocks
         progress.graph = graph.fastest_form()
-        solve_part(progress, rng, deadline)
+        solve_part(progress, rng)
         return
     labels = np.empty(reduction.graph.n, dtype=np.int64)
     # The blocks hold all that is left to solve.
@@ -49,21 +48,21 @@ def by_parts(progress: Progress, solve_part: Part, rng: np.random.Generator, dea
     parts: list[Progress] = []
     try:
         for nodes, block in blocks:
-            parts.append(progress.of(block.fastest_form(), canonical_labels(labels[nodes]), 0.0))
-        _in_turn(parts, solve_part, rng, deadline)
+            parts.append(progress.on(block.fastest_form(), canonical_labels(labels[nodes]), 0.0))
+        _in_turn(parts, solve_part, rng, progress.deadline())
     finally:
         found = [part.labels for part in parts] + [labels[nodes] for nodes, _ in blocks[len(parts) :]]
         progress.offer(reduction.combined((*block, part) for block, part in zip(blocks, found, strict=True)))
         progress.prove(_sum_of_bounds(parts, reduction.offset, -reduction.drift))
 
 
-def _by_components(progress: Progress, solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+def _by_components(progress: Progress, solve_part: SolvePart, rng: np.random.Generator) -> None:
     """Call `by_parts` for each component of a large graph, and combine their clusterings and bounds."""
     graph = progress.graph
     component = graph.attractive_parts()
     sizes = np.bincount(component)
     if sizes.size == 1:
-        solve_part(progress, rng, deadline)
+        solve_part(progress, rng)
         return
     labels = progress.labels + graph.n * component
     members = np.split(np.argsort(component, kind="stable"), np.cumsum(sizes)[:-1])
@@ -71,8 +70,8 @@ def _by_components(progress: Progress, solve_part: Part, rng: np.random.Generato
     parts: list[Progress] = []
     try:
         for nodes in members:
-            parts.append(progress.of(graph.part(nodes), canonical_labels(labels[nodes]), 0.0))
-        _in_turn(parts, lambda part, *rest: by_parts(part, solve_part, *rest), rng, deadline)
+            parts.append(progress.on(graph.part(nodes), canonical_labels(labels[nodes]), 0.0))
+        _in_turn(parts, lambda part, rng: by_parts(part, solve_part, rng), rng, progress.deadline())
     finally:
         for nodes, part in zip(members, parts, strict=False):
             labels[nodes] = graph.n * component[nodes] + part.labels
@@ -80,7 +79,7 @@ def _by_components(progress: Progress, solve_part: Part, rng: np.random.Generato
         progress.prove(_sum_of_bounds(parts))
 
 
-def _in_turn(parts: list[Progress], solve_part: Part, rng: np.random.Generator, deadline: Deadline) -> None:
+def _in_turn(parts: list[Progress], solve_part: SolvePart, rng: np.random.Generator, deadline: Deadline) -> None:
     """Give each part its share of the time, and the parts that are not proved then what the others did not need."""
     while parts:
         left = sum(_share(part) for part in parts)
@@ -88,7 +87,7 @@ def _in_turn(parts: list[Progress], solve_part: Part, rng: np.random.Generator, 
             part.give(deadline.seconds_left * _share(part) / left)
             left -= _share(part)
             if not part.closed:
-                solve_part(part, rng, part.part(1.0))
+                solve_part(part, rng)
         unproved = [part for part in parts if not part.closed]
         if not np.isfinite(deadline.seconds_left) or deadline.passed or len(unproved) == len(parts):
             return

@@ -184,6 +184,6 @@ def refine(
     rng = np.random.default_rng(seed)
     start = gaec(graph) if labels is None else check_labels(labels, graph.n)
     progress.offer(start)
-    progress.offer(improve(graph, start, rng, progress.part(1.0)))
-    evolve(progress, rng, progress.part(1.0), most=restarts)
+    progress.offer(improve(graph, start, rng, progress.deadline()))
+    evolve(progress, rng, progress.deadline(), most=restarts)
     return progress.labels
