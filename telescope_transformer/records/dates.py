@@ -58,7 +58,7 @@ _TIME_OF_DAY = re.compile(rf"^\s*\d{{1,2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?\s*([AaPp
 _COMPACT_CLOCK = re.compile(r"^(\d{1,2})(\d{2})(\d{2}(?:\.\d+)?)$")
 _SCIENTIFIC = re.compile(r"^\d(?:[.,](?P<digits>\d+))?[eE]\+?(?P<exponent>\d{1,2})$")
 # With a decimal comma, with the `@` of date(1) and systemd before it, or as .NET writes it in JSON.
-_MARKED = re.compile(r"^(?=[@'/]|\d+,)(?:[@']?|/Date\()(\d{9,})(?:[.,](\d+))?(?:\)/)?$")
+_MARKED = re.compile(r"^(?=[@'/]|\d+,)(?:[@']?|/Date\()(\d{9,}|\d{5}(?=,))(?:[.,](\d+))?(?:\)/)?$")
 _SECONDS_DIGITS = 9
 """Digits after the point of `1.469123456e9` needed to resolve seconds. Spreadsheets write five, which loses hours."""
 

@@ -42,8 +42,8 @@ _WITHOUT_NUMBERS = re.compile(
 )
 # The header of W3C's extended log format, which IIS and the firewall of Windows write, and of flow-tools.
 _W3C_HEADER = re.compile(rb"^#+:?\s*(?:Fields:\s*)?")
-# The lines between header and rows that psql and MySQL draw, and the number of rows at the end.
-_RULER = re.compile(rb"\s*(?:[-+|=:]{3,}[-+|=:\s]*|\(\d+ rows?\)|\d+ rows? in set.*)")
+# The lines between header and rows that psql, MySQL and Markdown draw, and the number of rows at the end.
+_RULER = re.compile(rb"\s*(?:(?=[^-=]*[-=]{3})[-+|=:\s]+|\(\d+ rows?\)|\d+ rows? in set.*)")
 # Values such as `="40000"`, which spreadsheets leave as they are; the whole may be quoted.
 _FORMULA = re.compile(rb"""(?<![^,;\t|\n])(?:="([^",;\t|\n]*)"|"=""([^",;\t|\n]*)\"\"")(?![^,;\t|\r\n])""")
 _DATE_AND_TIME = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d) +(\d\d:\d\d)")
@@ -181,31 +181,48 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
                     if first is None and not text.startswith(b"#"):
                         first = error
                     continue
-                return Header(tuple(names), delimiter, stop + 1, lead_in)
+                return _behind_ruler(Header(tuple(names), delimiter, stop + 1, lead_in), head)
         lead_in += bool(text)
         titles += bool(text) and not text.startswith(b"#")
         start = end + 1
     raise first or NotFlowRecords(name, "not delimited text with a line that names its columns")
 
 
-def first_row(head: bytes) -> Header:
-    """The first line that is not a comment as if it named the columns, but with the rows beginning at this line."""
-    lead_in, start, line = 0, 0, b""
-    while start < len(head):
+def _behind_ruler(header: Header, head: bytes) -> Header:
+    """The header with the rows beginning after the line that may be drawn below it."""
+    end = head.find(b"\n", header.end)
+    ruler = end >= 0 and _RULER.fullmatch(head, header.end, end)
+    return header._replace(end=end + 1, lead_in=header.lead_in + 1) if ruler else header
+
+
+def first_row(head: bytes, is_row: Callable[[Sequence[str]], bool]) -> Header:
+    """The first line whose values `is_row` accepts, as if it named the columns, but with the rows beginning there.
+
+    If there is none, this is the first line that is not a comment.
+    """
+    first: Header | None = None
+    lead_in, titles, start = 0, 0, 0
+    while start < len(head) and titles < _MOST_LEAD_IN:
         end = head.find(b"\n", start)
         end = len(head) if end < 0 else end
         line = head[start:end].strip()
         if line and not line.startswith(b"#"):
-            break
+            delimiter = _delimiters_of(line, None)[0]
+            row = Header(tuple(_split_header(line, delimiter)), delimiter, start, lead_in)
+            if is_row(row.names):
+                return row
+            first = first or row
+            titles += 1
         lead_in += bool(line)
         start = end + 1
-    delimiter = _delimiters_of(line, None)[0]
-    return Header(tuple(_split_header(line, delimiter)), delimiter, start, lead_in)
+    return first or Header((), BLANKS, len(head), lead_in)
 
 
 def with_row_names(header: Header, head: bytes) -> Header:
     """The header with an empty name added for a column of row numbers, which R and pandas leave without a name."""
     first = next((line for line in head[header.end :].split(b"\n") if line.strip()), b"")
+    if header.delimiter == BLANKS:
+        first = _DATE_AND_TIME.sub(rb"\1T\2", first)
     values = _split_header(first, header.delimiter)
     if len(values) == len(header.names) + 1 and values[0] in ("0", "1"):
         return header._replace(names=("", *header.names))

@@ -40,12 +40,21 @@ class Item(NamedTuple):
     reason: str | None = None
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Of several values with one name the last counts, but of several objects the first.
+
+    tshark writes the layers of a packet from the outermost on, and calls those of an inner packet the same.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        found |= {name: value for name, value in reversed(pairs) if isinstance(value, dict)}
+    return found
+
+
 # Numbers stay text, so that no number is too large and no digit is lost.
-_DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
-
-
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, object_pairs_hook=_object)
 # A tab or another control character within text costs no line.
-_LINE_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, strict=False)
+_LINE_DECODER = json.JSONDecoder(parse_float=str, parse_int=str, strict=False, object_pairs_hook=_object)
 # JSON has no escape `\x`: NGINX writes it, and `lines.py` for bytes that are not UTF-8.
 _BYTE_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\x")
 

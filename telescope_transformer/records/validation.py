@@ -55,6 +55,7 @@ _LARGEST = {row.name: row.largest for row in FIELDS if row.largest is not None a
 EARLIEST_PLAUSIBLE = 631_152_000_000_000
 """1990-01-01 in microseconds; there were no telescopes before that."""
 
+_TCP_FIELDS = ("tcp_flags", "tcp_seq")
 _RDP, _REMOTE_DESKTOP = 27, 3389
 """The Reliable Data Protocol, and the port of Remote Desktop (IANA)."""
 
@@ -76,7 +77,7 @@ def _fits(field: str, kind: pa.DataType) -> bool:
     if is_text(kind) or pa.types.is_null(kind):
         return True
     if field == "timestamp":
-        return bool(number or pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+        return bool(number or pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind))
     if field in ("src_ip", "dst_ip"):
         return bool(pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_fixed_size_binary(kind))
     if field in ("label", "tool", "date", "timezone"):
@@ -99,6 +100,8 @@ def unpacked(values: pa.Array) -> pa.Array:
         values = values.cast(pa.float32())
     if pa.types.is_string_view(values.type) or pa.types.is_binary_view(values.type):
         values = values.cast(pa.large_binary())
+    if pa.types.is_time(values.type):
+        values = values.cast(pa.string()).cast(pa.binary())
     # As text, decimals keep all their digits. Zeros after the point could pass for thousands.
     if pa.types.is_null(values.type) or pa.types.is_decimal(values.type):
         return pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "").cast(pa.binary())
@@ -233,6 +236,11 @@ class Validator:
             if field in raw:
                 words = field == "tcp_flags" and is_text(raw[field].type)
                 parsed[field] = parse_words(raw[field], flags_number) if words else parse_numbers(raw[field], largest)
+        # Many exporters write a value for each protocol, but captures have none. Records must not differ by that.
+        not_tcp = np.asarray(parsed["protocol"].values) != TCP
+        for field in filter(parsed.__contains__, _TCP_FIELDS):
+            status = parsed[field].status
+            parsed[field] = parsed[field]._replace(status=np.where(not_tcp, MISSING, status).astype(np.uint8))
         for field in ("label", "tool"):
             if field in raw:
                 parsed[field] = parse_labels(raw[field])
@@ -301,7 +309,11 @@ def _with_dates(raw: Mapping[str, pa.Array]) -> pa.Array:
     clocks = [clock_text(text) for text in texts]
     if not any(clocks):
         return times
-    days = raw["date"].cast(pa.string()).cast(pa.binary())
+    days = raw["date"]
+    if pa.types.is_timestamp(days.type):
+        # A data frame has no type for a date alone.
+        days = days.cast(pa.date32(), safe=False)
+    days = days.cast(pa.string()).cast(pa.binary())
     clock = pa.array([text and text.encode() for text in clocks], pa.binary()).take(pa.array(codes))
     joined = pc.binary_join_element_wise(days, clock, pa.scalar(b" ", pa.binary()))
     return pc.coalesce(joined, times.cast(pa.binary()))

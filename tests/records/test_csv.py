@@ -23,14 +23,14 @@ def write(path: Path, *rows: str, header: str = CSV_HEADER) -> Path:
 
 def test_values_of_every_field_are_stored_in_one_form(tmp_path: Path) -> None:
     header = "ts,src,dst,proto,sport,dport,ttl,flags,ip_id,seq,packets,bytes,label\n"
-    row = "2024-01-01T00:00:00.25+01:00,2001:DB8::0:1,3325256711,UDP,0x35,80.0,64,.A..S.,54321,7,1,40,acme"
+    row = "2024-01-01T00:00:00.25+01:00,2001:DB8::0:1,3325256711,TCP,0x35,80.0,64,.A..S.,54321,7,1,40,acme"
     records = read_records([write(tmp_path / "a.csv", row, header=header)])
     assert records.table.to_pylist() == [
         {
             "timestamp": 1_704_063_600_250_000,
             "src_ip": "2001:db8::1",
             "dst_ip": "198.51.100.7",
-            "protocol": 17,
+            "protocol": 6,
             "src_port": 53,
             "dst_port": 80,
             "ttl": 64,
@@ -245,6 +245,15 @@ def test_columns_without_names_have_numbers(tmp_path: Path, delimiter: str) -> N
     assert found.rejects["row"].to_pylist() == [2]
     with pytest.raises(InputError, match="no column '8' for the field dst_port; columns are 1, 2, 3, 4, 5, 6, 7"):
         read_records(tmp_path / "flows", columns=columns | {"dst_port": "8"}, format="csv")
+
+
+def test_columns_have_numbers_below_a_title_too(tmp_path: Path) -> None:
+    title = "Date first seen              Src IP Addr      Dst IP Addr Src Pt Dst Pt Proto\n"
+    (tmp_path / "flows").write_text(f"{title}2016-07-21 17:50:56.123,  192.0.2.1,  198.51.100.7, 40000,   23,TCP  \n")
+    columns = dict(zip(("timestamp", "src_ip", "dst_ip", "src_port", "dst_port", "protocol"), "123456", strict=True))
+    found = read_records(tmp_path / "flows", columns=columns, format="csv")
+    assert found.counts == (1, 1, 0, 1)
+    assert found.table["dst_port"].to_pylist() == [23]
 
 
 def test_values_that_are_numbers_of_columns_are_not_names(tmp_path: Path) -> None:

@@ -156,6 +156,30 @@ add(
     f"  {BLANKS}\n0 1469123456 192.0.2.1 198.51.100.7 tcp 40000 23\n",
     [TCP],
 )
+add(
+    "numbers of rows before dates with a blank, as R writes them",
+    f'{BLANKS}\n"1" 2016-07-21 17:50:56 "192.0.2.1" "198.51.100.7" "tcp" 40000 23\n',
+    [TCP],
+)
+BARS = f"| {COLUMNS} |".replace(",", " | ")
+add(
+    "a table of Markdown",
+    f"{BARS}\n| --- | --- | --- | --- | --- | --- |\n| 1469123456 | 192.0.2.1 | 198.51.100.7 | tcp | 40000 | 23 |\n",
+    [TCP],
+    rejected=0,
+)
+add(
+    "a line below the header, as sqlite3 draws it",
+    f"{BLANKS}\n---- ------ ------ -------- -------- --------\n1469123456 192.0.2.1 198.51.100.7 tcp 40000 23\n",
+    [TCP],
+    rejected=0,
+)
+add(
+    "times of Excel with a decimal comma",
+    f"{COLUMNS}\n42572!7437037037,192.0.2.1,198.51.100.7,tcp,40000,23\n".replace(",", ";").replace("!", ","),
+    [TCP],
+    told="days since 1899-12-30",
+)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)

@@ -314,6 +314,22 @@ VARIANTS.add(
     format="pmacct",
 )
 VARIANTS.add(
+    "pmacct has no ICMP type",
+    table(
+        PC,
+        "0,1,192.0.2.1,198.51.100.7,0,0,0,icmp,1469123456,1469123457,1,1,40\n"
+        "0,1,192.0.2.1,198.51.100.7,0,2048,0,icmp,1469123456,1469123457,1,1,40",
+    ),
+    [(*TCP[:2], 1, 65535, 0), PING],
+    format="pmacct",
+)
+VARIANTS.add(
+    "pmacct has no ICMP type in JSON",
+    '{"ip_src":"192.0.2.1","ip_dst":"198.51.100.7","port_src":0,"port_dst":0,"ip_proto":"icmp","timestamp_start":1469123456}\n',
+    [(*TCP[:2], 1, 65535, 0)],
+    format="pmacct-json",
+)
+VARIANTS.add(
     "pmacct stamp_inserted",
     table(
         "SRC_IP,DST_IP,SRC_PORT,DST_PORT,PROTOCOL,PACKETS,BYTES,STAMP_INSERTED,STAMP_UPDATED",

@@ -477,6 +477,13 @@ VARIANTS.add(
     json.dumps([{"_source": {"layers": {"frame": {"frame.time_epoch": str(SECOND)}, **LAYERS6}}}]),
     [PING6],
 )
+OUTER = '"ip": {"ip.src": "192.0.2.1", "ip.dst": "198.51.100.7", "ip.proto": "47"}'
+INNER = '"ip": {"ip.src": "10.0.0.1", "ip.dst": "10.0.0.2", "ip.proto": "50"}'
+VARIANTS.add(
+    "tshark, a packet in a tunnel, whose layers have the same names",
+    f'[\n{{"_source": {{"layers": {{"frame": {{"frame.time_epoch": "{SECOND}"}},\n{OUTER},\n{INNER}}}}}}}\n]\n',
+    [(*TCP[:2], 47, 0, 0)],
+)
 LAYERS = {
     "ip": {"ip_ip_src": "192.0.2.1", "ip_ip_dst": "198.51.100.7", "ip_ip_proto": "1"},
     "icmp": {"icmp_icmp_type": "8", "icmp_icmp_code": "0"},

@@ -462,7 +462,7 @@ def test_bytes_that_are_no_utf8_cost_only_their_row(tmp_path: Path) -> None:
         ("src_ip", pa.array([True])),
         ("dst_port", pa.array([5], pa.timestamp("us"))),
         ("dst_ip", pa.array([1.5])),
-        ("timestamp", pa.array([5], pa.time64("us"))),
+        ("timestamp", pa.array([5], pa.duration("us"))),
         ("protocol", pa.array([[6]])),
         ("src_port", pa.array([5], pa.duration("s"))),
     ],

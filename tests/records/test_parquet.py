@@ -1,6 +1,6 @@
 """Parquet files and data lakes: column types, hive partitions, folders and globs, damaged files."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,6 +40,34 @@ def flows(rows: int = 3, **columns: pa.Array) -> pa.Table:
 def test_times_of_every_type_become_microseconds(tmp_path: Path, times: pa.Array) -> None:
     pq.write_table(flows(1, timestamp=times), tmp_path / "a.parquet")
     assert read_records([tmp_path / "a.parquet"]).table.column("timestamp").to_pylist() == [MICROS]
+
+
+@pytest.mark.parametrize(
+    "days",
+    [pa.array([date(2023, 11, 14)]), pa.array([datetime(2023, 11, 14)], pa.timestamp("ns")), pa.array(["2023-11-14"])],
+    ids=lambda days: str(days.type),
+)
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_the_time_of_day_may_be_a_column_of_its_own(tmp_path: Path, days: pa.Array, unit: str) -> None:
+    kind = pa.time32(unit) if unit == "ms" else pa.time64(unit)
+    table = flows(1).drop_columns(["timestamp"]).append_column("date", days)
+    pq.write_table(table.append_column("time", pa.array([time(22, 13, 20)], kind)), tmp_path / "a.parquet")
+    assert read_records([tmp_path / "a.parquet"]).table.column("timestamp").to_pylist() == [MICROS]
+    pq.write_table(
+        table.drop_columns(["date"]).append_column("time", pa.array([time(1)], kind)), tmp_path / "a.parquet"
+    )
+    assert read_records([tmp_path / "a.parquet"]).rejects["reason"].to_pylist() == [
+        "not a time: a time of day without a date"
+    ]
+
+
+def test_only_records_of_tcp_have_flags_and_sequence_numbers(tmp_path: Path) -> None:
+    columns = {"protocol": pa.array([6, 17, 1]), "tcp_flags": pa.array([2, 0, 300]), "tcp_seq": pa.array([7, 0, 0])}
+    pq.write_table(flows(3, **columns), tmp_path / "a.parquet")
+    records = read_records([tmp_path / "a.parquet"])
+    assert records.table.column("tcp_flags").to_pylist() == [2, None, None]
+    assert records.table.column("tcp_seq").to_pylist() == [7, None, None]
+    assert "left out" not in records.summary()
 
 
 def test_addresses_as_integers_and_dictionaries_are_read(tmp_path: Path) -> None:

@@ -210,6 +210,15 @@ VARIANTS.add(
     [(*TCP[:2], 1, 65535, 0)],
 )
 VARIANTS.add(
+    "ra icmpv6, whose ports are type and code",
+    table(
+        A,
+        "1469123456.1, e,ipv6-icmp,2001:db8::1,1,   ->,2001:db8::7,4,1,60,URP",
+        "1469123456.1, e,ipv6-icmp,2001:db8::1,0x0401,   ->,2001:db8::7,0x1234,1,60,URP",
+    ),
+    [(*TCP6[:2], 58, 1, 4)] * 2,
+)
+VARIANTS.add(
     "ra man",
     table(
         A,
@@ -331,6 +340,15 @@ VARIANTS.add(
         ),
     ),
     [(*TCP[:2], 1, 3, 3)],
+)
+QUOTED = "1469123456.1\t192.0.2.1,10.0.0.1\t198.51.100.7,10.9.9.9\t{}\t53\t1234"
+VARIANTS.add(
+    "tshark, ports of packets inside ICMP and GRE",
+    table(
+        "frame.time_epoch\tip.src\tip.dst\tip.proto\tudp.srcport\tudp.dstport",
+        *(QUOTED.format(protocols) for protocols in ("1,17", "47,17", "17")),
+    ),
+    [(*TCP[:2], 1, 65535, 0), (*TCP[:2], 47, 0, 0), (*TCP[:2], 17, 53, 1234)],
 )
 VARIANTS.add(
     "tshark flags hex8",

@@ -21,7 +21,14 @@ import pyarrow.compute as pc
 from telescope_transformer.records.columnar import checked_batches
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.formats.text_tables import Raw, TextTable, flow_rows, read_table, sniffer
+from telescope_transformer.records.formats.text_tables import (
+    Raw,
+    TextTable,
+    flow_rows,
+    read_table,
+    sniffer,
+    without_ports,
+)
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.lines import as_utf8
 from telescope_transformer.records.nulls import is_null
@@ -59,9 +66,7 @@ def _are_flows(raw: Mapping[str, pa.Array]) -> np.ndarray:
 
 
 def _without_icmp_type(raw: Raw) -> Raw:
-    icmp = pc.is_in(raw["protocol"], value_set=_ICMP)
-    nothing = pa.scalar(None, pa.binary())
-    return raw | {name: pc.if_else(icmp, nothing, raw[name]) for name in ("src_port", "dst_port") if name in raw}
+    return without_ports(raw, pc.is_in(raw["protocol"], value_set=_ICMP))
 
 
 _WITH_HEADER = TextTable(

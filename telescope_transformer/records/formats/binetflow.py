@@ -2,6 +2,7 @@
 
 A record counts what the source sent: `SrcPkts` and `SrcBytes`. Flows of protocols that do not run over IP are skipped.
 Argus writes the first two bytes of an ICMP header as a hexadecimal source port, with the code in the upper byte.
+ICMPv6 has its type and code as decimal ports.
 Backscatter begins with an answer, so Argus may call its receiver the source. If `SrcPkts` is 0 and `Dir` points back,
 source and destination are therefore exchanged.
 """
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.records.formats.text_tables import Raw, TextTable, table_format
+from telescope_transformer.records.formats.text_tables import Raw, TextTable, table_format, without_ports
 from telescope_transformer.records.text import VALID, parse_integers, text_view
 
 _NOT_IP = pa.array([b"arp", b"rarp", b"llc", b"stp", b"lldp", b"loop", b"ether", b"man", b"cdp", b"aoe"], pa.binary())
@@ -44,10 +45,8 @@ def _from_sender(raw: Raw) -> Raw:
         if one in raw:
             exchanged[one] = pc.if_else(answered, raw.get(other, nothing), raw[one])
             exchanged[other] = pc.if_else(answered, raw[one], raw.get(other, nothing))
-    if "src_port" in raw:
-        # The ICMP type belongs to a packet that the source did not send.
-        icmp = pc.is_in(_protocol(raw), value_set=_ICMP)
-        exchanged["src_port"] = pc.if_else(pc.and_(answered, icmp), nothing, exchanged["src_port"])
+    # The ICMP type belongs to a packet that the source did not send.
+    exchanged = without_ports(exchanged, pc.and_(answered, pc.is_in(_protocol(raw), value_set=_ICMP)))
     return {
         name: column for name, column in exchanged.items() if name not in ("direction", "dst_packets", "dst_bytes")
     }
@@ -57,14 +56,13 @@ def _completed(raw: Raw) -> Raw:
     """Set the type and code of ICMP, whose destination port is an identifier, and UDP for protocols over UDP."""
     raw = _from_sender(raw)
     protocol = _protocol(raw)
-    icmp = pc.is_in(protocol, value_set=_ICMP)
+    joint = pc.or_(pc.equal(protocol, pa.scalar(b"icmp")), pc.starts_with(raw["src_port"], "0x")).fill_null(False)
+    joint = pc.and_(pc.is_in(protocol, value_set=_ICMP), joint)
     numbers, status = parse_integers(text_view(raw["src_port"]))
-    absent = ~(np.asarray(icmp) & (status == VALID))
-    blank, udp = pa.scalar(b"", pa.binary()), pc.is_in(protocol, value_set=_OVER_UDP)
-    return raw | {
+    absent = ~(np.asarray(joint) & (status == VALID))
+    udp = pc.is_in(protocol, value_set=_OVER_UDP)
+    return without_ports(raw, joint) | {
         "protocol": pc.if_else(udp, pa.scalar(b"udp"), protocol),
-        "src_port": pc.if_else(icmp, blank, raw["src_port"]),
-        "dst_port": pc.if_else(icmp, blank, raw["dst_port"]),
         "icmp_type": pa.array(numbers & 0xFF, pa.int64(), mask=absent),
         "icmp_code": pa.array(numbers >> 8, pa.int64(), mask=absent),
     }

@@ -55,9 +55,11 @@ def _header(
     head: bytes, resolve: Callable[[Sequence[str]], object], name: str, mapping: Mapping[str, str] | None
 ) -> Header:
     """The header; if there is none and the mapping gives numbers of columns, these are their names."""
-    row = first_row(head)
+    mapped = [column for column in (mapping or {}).values() if column]
+    is_numbered = bool(mapped) and all(column.isdecimal() for column in mapped)
+    # Titles may come before the rows of a table whose columns are numbered.
+    row = first_row(head, lambda values: not is_numbered or any(map(_is_address, values)))
     has_address = any(map(_is_address, row.names))
-    is_numbered = bool(mapping) and all(column.isdecimal() for column in (mapping or {}).values() if column)
     # A row of a wide table may hold all these numbers as values, so that it would pass for the header.
     if not (is_numbered and has_address):
         try:

@@ -17,10 +17,13 @@ def _first(record: Mapping[str, Any], *names: str) -> Any:
     return next((record[name] for name in names if record.get(name) not in (None, "")), None)
 
 
+def _is_icmp(fields: Mapping[str, Any]) -> bool:
+    return str(fields["protocol"]).lower() in (str(ICMP), str(ICMPV6), "icmp", "ipv6-icmp", "icmp6", "icmpv6")
+
+
 def _with_icmp(fields: dict[str, Any], type_and_code: Any) -> dict[str, Any]:
     """For ICMP flows, the fields with the number of type and code instead of the ports."""
-    icmp = str(fields["protocol"]).lower() in (str(ICMP), str(ICMPV6), "icmp", "ipv6-icmp", "icmp6", "icmpv6")
-    if icmp and type_and_code is not None:
+    if _is_icmp(fields) and type_and_code is not None:
         fields |= {"src_port": "0", "dst_port": type_and_code}
     return fields
 
@@ -123,7 +126,7 @@ def matches_pmacct(record: Mapping[str, Any]) -> bool:
 
 def pmacct_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields by pmacct's names. Without the primitive timestamp_start, the time is that of the time bin."""
-    return {
+    fields = {
         "timestamp": _first(record, "timestamp_start", "timestamp_min", "timestamp_arrival", "stamp_inserted"),
         "src_ip": record["ip_src"],
         "dst_ip": record["ip_dst"],
@@ -134,6 +137,9 @@ def pmacct_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
         "bytes": record.get("bytes"),
         "tcp_flags": record.get("tcp_flags"),
     }
+    # It has no ICMP type and writes 0 for both ports, which would mean an echo reply.
+    is_unknown = _is_icmp(fields) and str(fields["src_port"]) == str(fields["dst_port"]) == "0"
+    return fields | {"src_port": None, "dst_port": None} if is_unknown else fields
 
 
 PMACCT_DIALECT = Dialect("pmacct-json", matches_pmacct, pmacct_fields)

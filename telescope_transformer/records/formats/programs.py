@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.records.columnar import REPORTED_TWICE
-from telescope_transformer.records.formats.text_tables import Raw, TextTable, sniffer, table_format
+from telescope_transformer.records.formats.text_tables import Raw, TextTable, sniffer, table_format, without_ports
+from telescope_transformer.records.schema import PORT_PROTOCOLS
 
 # rwcut (https://tools.netsa.cert.org/silk/rwcut.html). ICMP type and code are in iType and iCode, or in dPort as one
 # number.
@@ -63,6 +64,15 @@ YAF = TextTable(
     complete=_yaf_completed,
 )
 
+_ICMP = pa.array([b"1", b"58", b"icmp", b"ICMP", b"ipv6-icmp"], pa.binary())
+
+
+def _pmacct_completed(raw: Raw) -> Raw:
+    """The type of ICMP is not known: pmacct has none and writes 0 for both ports, which would mean an echo reply."""
+    zero = pc.and_(pc.equal(raw["src_port"], b"0"), pc.equal(raw["dst_port"], b"0"))
+    return without_ports(raw, pc.and_(zero, pc.is_in(raw["protocol"], value_set=_ICMP)))
+
+
 # pmacct's print plugin (CONFIG-KEYS, print_output: csv). Without timestamp_start, the time is that of the time bin.
 PMACCT = TextTable(
     "pmacct",
@@ -78,6 +88,7 @@ PMACCT = TextTable(
         "tcp_flags": ["TCP_FLAGS"],
     },
     marks=("SRC_IP", "DST_IP", "PROTOCOL", "PACKETS"),
+    complete=_pmacct_completed,
 )
 
 _NO_ADDRESS = pa.array([b"0.0.0.0", b"::"], pa.binary())
@@ -91,7 +102,7 @@ def _nprobe_completed(raw: Raw) -> Raw:
             four = pc.if_else(pc.is_in(raw[field], value_set=_NO_ADDRESS), nothing, raw[field])
             raw = raw | {field: pc.coalesce(four, raw[f"{field}6"])}
     if "icmp" in raw:
-        icmp = pc.is_in(raw["protocol"], value_set=pa.array([b"1", b"58", b"icmp", b"ICMP"], pa.binary()))
+        icmp = pc.is_in(raw["protocol"], value_set=_ICMP)
         raw = raw | {
             "src_port": pc.if_else(icmp, pa.scalar(b"0"), raw["src_port"]),
             "dst_port": pc.if_else(icmp, raw["icmp"], raw["dst_port"]),
@@ -132,6 +143,17 @@ def _are_ip(raw: Mapping[str, pa.Array]) -> np.ndarray:
     return np.asarray(pc.greater(pc.binary_length(raw["src_ip"].fill_null(b"")), 0))
 
 
+_WITH_PORTS = pa.array([str(number).encode() for number in PORT_PROTOCOLS], pa.binary())
+
+
+def _tshark_completed(raw: Raw) -> Raw:
+    """The first value of each field. Ports beside ICMP or a tunnel are those of the packet inside."""
+    first = {field: column if field == "timestamp" else _first_value(column) for field, column in raw.items()}
+    protocol = first["protocol"]
+    told = pc.match_substring_regex(protocol.cast(pa.string()), r"^(?i:\d+|icmp|icmpv6)$")
+    return without_ports(first, pc.and_not(told, pc.is_in(protocol, value_set=_WITH_PORTS)))
+
+
 # tshark -T fields -E header=y -e frame.time_epoch -e ip.src ...
 # (https://www.wireshark.org/docs/man-pages/tshark.html).
 TSHARK = TextTable(
@@ -153,9 +175,7 @@ TSHARK = TextTable(
     },
     delimiters=b"\t,;|",
     keep=_are_ip,
-    complete=lambda raw: {
-        field: column if field == "timestamp" else _first_value(column) for field, column in raw.items()
-    },
+    complete=_tshark_completed,
 )
 
 # CICFlowMeter (github.com/ahlashkari/CICFlowMeter) and data sets made with it. Dates begin with the day.

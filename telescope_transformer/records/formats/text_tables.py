@@ -161,6 +161,12 @@ def flow_rows(
     return (table.complete(raw) if table.complete is not None else raw), rows
 
 
+def without_ports(raw: Raw, rows: pa.Array) -> Raw:
+    """The columns without the ports of those rows where `rows` is true."""
+    nothing = pa.scalar(None, pa.binary())
+    return raw | {name: pc.if_else(rows, nothing, raw[name]) for name in ("src_port", "dst_port") if name in raw}
+
+
 def table_format(table: TextTable, sniff: Callable[[bytes], bool] | None = None) -> Format:
     """The format of a table, recognised by its header line unless `sniff` says otherwise."""
 
