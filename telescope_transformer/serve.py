@@ -65,12 +65,18 @@ class Served:
             return self._version
 
     def _time(self) -> int | None:
-        path = self._folder / NEWEST
-        return path.stat().st_mtime_ns if path.is_file() else None
+        try:
+            return (self._folder / NEWEST).stat().st_mtime_ns
+        except OSError:
+            return None
 
     def _read(self) -> _Version:
         written = self._time()
-        folder = read_folder(self._folder)
+        try:
+            folder = read_folder(self._folder)
+        except OSError as error:
+            # Such as a folder that may no longer be read.
+            raise InputError(str(error)) from error
         page = render_report(folder.report_data(), live=True, others=self._others)
         return _Version(written, page.encode(), SourceSearch(folder))
 
@@ -85,7 +91,9 @@ class Analyses:
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = [found for folder in folders for found in analyses_below(folder)]
         if not self._folders or len(self._folders) > MOST_ANALYSES:
-            raise InputError(f"{len(self._folders)} analyses: 1 to {MOST_ANALYSES} can be served at once")
+            raise InputError(
+                f"{len(self._folders)} analyses: 1 to {MOST_ANALYSES} can be served at once; name the folders of some"
+            )
         self._served: dict[int, Served] = {}
         self._lock = Lock()
         self.get(0)
@@ -106,7 +114,7 @@ class Analyses:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET requests whose Host header names the loopback address."""
+    """Answers GET and HEAD requests whose Host header names the loopback address."""
 
     server: "ReportServer"
     timeout = PATIENCE
@@ -145,7 +153,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_HEAD = do_GET
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Do not log requests, because they contain addresses."""

@@ -7,7 +7,7 @@ from telescope_transformer.analysis.clustering_stage import (
     edge_weights,
     solution,
 )
-from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage, check_model, embed_stage, model_of
+from telescope_transformer.analysis.embedding_stage import Embedder, adapt_stage, embed_stage, model_of
 from telescope_transformer.analysis.result import Analysis
 from telescope_transformer.analysis.run import analyze, describe, threshold_sweep, windows_stage
 from telescope_transformer.analysis.settings import AnalysisSettings
@@ -22,7 +22,6 @@ __all__ = [
     "adapt_stage",
     "analyze",
     "calibration_for",
-    "check_model",
     "cluster",
     "cluster_stage",
     "describe",

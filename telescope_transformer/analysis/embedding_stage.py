@@ -47,11 +47,24 @@ class Embedder:
         self.model = model
         self._embed: Embed | None = None
 
-    def __call__(self, windows: pa.Table) -> np.ndarray:
+    def load(self) -> Embed:
+        """Read the checkpoint and what is beside it. Called before records are read, it finds a fault in time.
+
+        Raises:
+            CheckpointError: if a file is missing or damaged.
+            DatasetError: if the file that describes the adaptation is damaged.
+            HubError: if a Hub id cannot be downloaded.
+        """
         if self._embed is None:
-            loaded = embedding.load_network(self.model)
+            folder = checkpoint_folder(self.model)
+            loaded = embedding.load_network(folder)
+            Calibration.load(folder)
+            adaptation_facts(folder)
             self._embed = lambda table: embedding.embed_windows(*loaded, table, progress=False)
-        vectors = self._embed(windows)
+        return self._embed
+
+    def __call__(self, windows: pa.Table) -> np.ndarray:
+        vectors = self.load()(windows)
         # The freed tensors of the batches would otherwise stay until the peak of a later stage.
         release_memory()
         return vectors
@@ -60,20 +73,6 @@ class Embedder:
     def digest(self) -> str:
         """Digest of the files that the embeddings depend on."""
         return embedding.checkpoint_digest(self.model)
-
-
-def check_model(model: str | Path | None) -> None:
-    """Read a whole checkpoint and what is beside it, so that a fault is found before records are read.
-
-    Raises:
-        CheckpointError: if a file is missing or damaged.
-        DatasetError: if the file that describes the adaptation is damaged.
-        HubError: if a Hub id cannot be downloaded.
-    """
-    folder = checkpoint_folder(model)
-    embedding.load_network(folder)
-    Calibration.load(folder)
-    adaptation_facts(folder)
 
 
 def adapt_stage(work: Path, settings: AnalysisSettings, say: Say) -> str | None:

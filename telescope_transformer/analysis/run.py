@@ -17,7 +17,6 @@ from telescope_transformer.analysis.embedding_stage import (
     Embedder,
     adapt_stage,
     adaptation_facts,
-    check_model,
     embed_stage,
     open_embeddings,
 )
@@ -96,15 +95,16 @@ def analyze(
     for given, expected in ((settings, AnalysisSettings), (engine or EngineSettings(), EngineSettings)):
         if not isinstance(given, expected):
             raise TypeError(f"expected {expected.__name__}, not {given!r}")
-    if settings.model is not None:
-        check_model(settings.model)
+    given = Embedder(settings.model)
+    given.load()
     with _folder(work) as folder:
         preparation = PreparationSettings(
             settings.windows, engine or EngineSettings(), labels=Path(labels) if labels else None
         )
         windows_stage(folder, _as_scan(records), preparation, say)
         with working_in(folder):
-            embed = Embedder(adapt_stage(folder, settings, say))
+            model = adapt_stage(folder, settings, say)
+            embed = given if model == settings.model else Embedder(model)
             embed_stage(folder, embed, say, engine)
             cluster_stage(folder, settings, say, embed, engine)
             found = describe(folder, settings, embed=embed, say=say)

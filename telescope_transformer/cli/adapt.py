@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import KeepGoing, Reading, check_folder, check_model
+from telescope_transformer.cli.options import KeepGoing, Reading, check_folder
 from telescope_transformer.progress import say
 
 
@@ -38,10 +38,12 @@ def adapt(
 
     Example: telescope adapt flows.csv.gz --telescope 198.51.100.0/24 --output adapted
     """
-    check_model(base)
+    from telescope_transformer.hub import check_checkpoint
+
+    check_checkpoint(base)
     import shutil
 
-    from telescope_transformer import analysis
+    from telescope_transformer.analysis import Embedder
     from telescope_transformer.learning.adapt import AdaptSettings
     from telescope_transformer.learning.adapt import adapt as adapt_model
     from telescope_transformer.learning.arguments import arguments_of
@@ -52,8 +54,7 @@ def adapt(
     )
     # A recipe that cannot be read is found before the work.
     arguments_of(recipe, {})
-    if base is not None:
-        analysis.check_model(base)
+    Embedder(base).load()
     check_folder(output)
     flow = reading.reader(keep_going=keep_going)(inputs)
     # The folder is deleted at the end, so its name must not be one that a user's own folder could have.

@@ -23,7 +23,6 @@ from telescope_transformer.cli.options import (
     TimeLimit,
     check_adaptation,
     check_folder,
-    check_model,
     keeping_rejects,
     print_json,
 )
@@ -67,8 +66,10 @@ def analyze(
 
     Example: telescope analyze flows.csv.gz --columns timestamp=ts,src_ip=source,dst_ip=destination --output out
     """
+    from telescope_transformer.hub import check_checkpoint
+
     check_adaptation(context, model, adapt)
-    check_model(model)
+    check_checkpoint(model)
     from telescope_transformer.analysis import AnalysisSettings
     from telescope_transformer.analysis import analyze as analyze_records
     from telescope_transformer.labels import read_owners

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import check_model
 from telescope_transformer.errors import CheckpointError
 from telescope_transformer.progress import say
 
@@ -29,13 +28,15 @@ def calibrate(
 
     Example: telescope calibrate dataset --model checkpoint
     """
+    from telescope_transformer.hub import check_checkpoint
+
     place = output or model
     if place is None:
         raise typer.BadParameter(
             "the shipped checkpoint's calibration is not overwritten: give --output, a folder for calibration.json, "
             "or --model, a checkpoint of your own"
         )
-    check_model(model)
+    check_checkpoint(model)
     folder = Path(place)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no folder to write calibration.json to; give one with --output")

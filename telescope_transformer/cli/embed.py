@@ -10,7 +10,6 @@ from telescope_transformer.cli.options import (
     AdaptSteps,
     Computing,
     check_adaptation,
-    check_model,
 )
 from telescope_transformer.progress import say
 
@@ -43,10 +42,12 @@ def embed(
 
     Example: telescope embed dataset --model user/telescope-base --output embeddings.parquet
     """
+    from telescope_transformer.hub import check_checkpoint
+
     if output is None and (split or device is not None or bf16):
         raise typer.BadParameter("--split, --device and --bf16 need --output")
     check_adaptation(context, model, adapt, used=output is None)
-    check_model(model)
+    check_checkpoint(model)
     import time
 
     import torch

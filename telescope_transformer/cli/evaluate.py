@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from telescope_transformer.cli.options import Columns, Json, check_folder, check_model, print_json, refuse_unused
+from telescope_transformer.cli.options import Columns, Json, check_folder, print_json, refuse_unused
 from telescope_transformer.splits import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def evaluate(
     Example: telescope evaluate flows.parquet --model default@0=runs/split-0 --splits 0 --output evaluation
     """
     from telescope_transformer.evaluation.model_arguments import model_argument
+    from telescope_transformer.hub import check_checkpoint
 
     if across and truth is not None:
         raise typer.BadParameter("give --across or --truth, not both")
@@ -86,7 +87,7 @@ def evaluate(
     seeds = [int(part) for part in splits.split(",")]
     models = [model_argument(text) for text in model or ["shipped"]]
     for each in models:
-        check_model(each.place)
+        check_checkpoint(each.place)
     if across:
         found = _across(inputs, output, data=data, seeds=seeds, only=only or (), methods=methods or (), cpu=cpu)
         _show(*found, json=json)

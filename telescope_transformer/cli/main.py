@@ -119,23 +119,32 @@ def ending_in_order() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that temporary files are removed.
 
     Without this, they would be left behind, and a container, whose first process has no default actions, would not
-    even end.
+    even end. A library that a signal interrupts may raise an error of its own, such as DuckDB during a query. The
+    block then ends with the status of the signal all the same.
     """
+    received: list[int] = []
 
     def end(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
+        received.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    signals = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     # Python allows handlers in the main thread only, and `nohup` lets programs ignore SIGHUP.
     is_main = threading.current_thread() is threading.main_thread()
-    taken = [number for number in signals if is_main and signal.getsignal(number) is signal.SIG_DFL]
+    former = {number: signal.getsignal(number) for number in signals if is_main}
+    taken = [number for number in former if former[number] in (signal.SIG_DFL, signal.default_int_handler)]
     for number in taken:
         signal.signal(number, end)
     try:
         yield
+    except BaseException as error:
+        succeeded = isinstance(error, SystemExit) and not error.code
+        if received and not succeeded:
+            raise SystemExit(128 + received[0]) from None
+        raise
     finally:
         for number in taken:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, former[number])
 
 
 def open_standard_streams() -> None:
@@ -189,9 +198,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (TelescopeError, OSError) as error:
         sys.stderr.write(f"error: {printable(str(error))}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from telescope_transformer.cli.options import Model, check_model
+from telescope_transformer.cli.options import Model
 from telescope_transformer.progress import say
 
 
@@ -20,7 +20,9 @@ def onnx(
 
     Example: telescope onnx --output telescope.onnx
     """
-    check_model(model)
+    from telescope_transformer.hub import check_checkpoint
+
+    check_checkpoint(model)
     from telescope_transformer.onnx_export import export_onnx
 
     difference = export_onnx(model, output)

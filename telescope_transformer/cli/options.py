@@ -108,19 +108,6 @@ def check_folder(output: Path) -> None:
         raise InputError(f"{output}: cannot write to this folder: {error.strerror or error}") from error
 
 
-def check_model(model: str | None, revision: str | None = None) -> None:
-    """Check a checkpoint before a command imports torch, which takes seconds, and before it reads records.
-
-    Raises:
-        CheckpointError: if there is no such folder, it is not a checkpoint of this package, or it is damaged.
-        HubError: if a Hub id cannot be downloaded.
-    """
-    if model is not None:
-        from telescope_transformer.hub import check_checkpoint
-
-        check_checkpoint(model, revision=revision)
-
-
 def origin(context: typer.Context, name: str) -> str:
     """Where the value of a parameter is from: COMMANDLINE, ENVIRONMENT, DEFAULT_MAP (`telescope.toml`) or DEFAULT.
 

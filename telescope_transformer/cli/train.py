@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from telescope_transformer.cli.declared import with_options_of
-from telescope_transformer.cli.options import check_model
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.learning.arguments import TrainingArguments
 
@@ -55,7 +54,10 @@ def train(
 
     Example: telescope train --dataset dataset --config default --output run
     """
-    check_model(model, revision)
+    from telescope_transformer.hub import check_checkpoint
+
+    if model is not None:
+        check_checkpoint(model, revision=revision)
     from telescope_transformer.learning.arguments import arguments_of
     from telescope_transformer.learning.training import TrainingPaths, end_processes
     from telescope_transformer.learning.training import train as run

@@ -20,7 +20,6 @@ from telescope_transformer.cli.options import (
     TimeLimit,
     check_adaptation,
     check_folder,
-    check_model,
     days_of,
     print_json,
 )
@@ -49,8 +48,10 @@ def update(
 
     Example: telescope update monday.csv.gz tuesday.csv.gz --state state.duckdb --output out
     """
+    from telescope_transformer.hub import check_checkpoint
+
     check_adaptation(context, running.model, running.adapt)
-    check_model(running.model)
+    check_checkpoint(running.model)
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners
     from telescope_transformer.records.files import find_inputs

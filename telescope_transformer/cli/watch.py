@@ -16,7 +16,6 @@ from telescope_transformer.cli.options import (
     StateFile,
     check_adaptation,
     check_folder,
-    check_model,
     days_of,
 )
 from telescope_transformer.progress import say, say_error
@@ -51,9 +50,11 @@ def watch(
 
     Example: telescope watch captures/ --state state.duckdb --output out --on-new "notify --channel soc"
     """
+    from telescope_transformer.hub import check_checkpoint
+
     check_adaptation(context, running.model, running.adapt)
-    check_model(running.model)
-    from telescope_transformer import analysis
+    check_checkpoint(running.model)
+    from telescope_transformer.analysis import Embedder
     from telescope_transformer.errors import InputError
     from telescope_transformer.labels import read_owners
     from telescope_transformer.update import State, update
@@ -62,9 +63,8 @@ def watch(
     from telescope_transformer.update.watching import new_files
 
     running.check()
-    if running.model is not None:
-        # Otherwise a damaged one would be found when the first file has come.
-        analysis.check_model(running.model)
+    # Otherwise a damaged one would be found when the first file has come.
+    Embedder(running.model).load()
     if output is not None:
         check_folder(output)
     # A table that cannot be read is found now. It is read again with each file, since it may have been renewed.

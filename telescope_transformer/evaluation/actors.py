@@ -18,7 +18,7 @@ from scipy.sparse import csr_array, hstack
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
-from telescope_transformer.analysis import AnalysisSettings, analyze, check_model
+from telescope_transformer.analysis import AnalysisSettings, Embedder, analyze
 from telescope_transformer.embedding import checkpoint_digest
 from telescope_transformer.errors import InputError
 from telescope_transformer.evaluation.baselines.communities import DIMENSIONS, hdbscan, leiden, reduced
@@ -111,7 +111,7 @@ def evaluate_actors(
     """
     parsed = {size: parse_size(size) for size in sizes}
     for model in models:
-        check_model(model.place)
+        Embedder(model.place).load()
     cells = Cells(output, SCHEMA)
     depends = _depends(models, output, settings)
     names = list(depends)

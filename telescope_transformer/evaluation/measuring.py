@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from telescope_transformer.analysis import check_model
+from telescope_transformer.analysis import Embedder
 from telescope_transformer.errors import DatasetError
 from telescope_transformer.evaluation.baselines import METHODS, Method
 from telescope_transformer.evaluation.baselines.networks import trained
@@ -37,7 +37,7 @@ def evaluate(inputs: Sequence[str | Path], settings: EvaluationSettings) -> tupl
         TelescopeError: if inputs or models cannot be read, or are too small.
     """
     for model in settings.models:
-        check_model(model.place)
+        Embedder(model.place).load()
     splits = read_splits(inputs, settings)
     models = {model: Method(model.name, "model", _fitted(model.place)) for model in settings.models}
     results = Results()

@@ -28,7 +28,6 @@ from telescope_transformer.words import counted
 # Ids are derived from what they identify (UUID version 5; STIX 2.1, section 2.9), so a repeated export updates objects
 # instead of duplicating them. This namespace was drawn at random once and must never change.
 NAMESPACE = uuid.UUID("6f0b0b7e-1c55-5a52-9d8e-2f6f5d9a7c11")
-MAX_YEAR = 9999
 
 
 @dataclass(frozen=True)
@@ -185,19 +184,13 @@ def _confidence(sources: pa.Table, windows: pa.Table, *, calibrated: bool) -> pa
     if "placement" in sources.column_names:
         placement = sources["placement"].to_numpy().astype(np.float64)
         shares = np.where(np.isnan(placement), shares, placement)
-    return pa.array(np.round(100 * shares).astype(np.int32))
+    # A missing margin gives nan, which becomes null.
+    return pa.array(np.round(100 * np.clip(shares, 0, 1)), from_pandas=True).cast(pa.int32())
 
 
 def utc(microseconds: int) -> datetime:
-    """A time of the tables as a datetime.
-
-    Raises:
-        ExportError: if the time is after the year 9999, which the libraries cannot represent.
-    """
-    try:
-        return datetime.fromtimestamp(microseconds // 1_000_000, tz=UTC).replace(microsecond=microseconds % 1_000_000)
-    except (ValueError, OverflowError, OSError) as error:
-        raise ExportError(f"{microseconds} microseconds since 1970 is not a time up to the year {MAX_YEAR}") from error
+    """A time of the tables (`report.columns.TIME`) as a datetime."""
+    return datetime.fromtimestamp(microseconds // 1_000_000, tz=UTC).replace(microsecond=microseconds % 1_000_000)
 
 
 def stable_uuid(*parts: str) -> str:

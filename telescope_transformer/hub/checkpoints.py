@@ -48,7 +48,7 @@ def checkpoint_folder(
     return folder
 
 
-def check_checkpoint(name: str | Path, *, revision: str | None = None) -> None:
+def check_checkpoint(name: str | Path | None = None, *, revision: str | None = None) -> None:
     """Find faults of a checkpoint before records are read, and without importing torch, which takes seconds.
 
     Args:

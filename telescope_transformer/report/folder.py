@@ -13,30 +13,14 @@ import pyarrow.parquet as pq
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.addresses import EMPTY, MALFORMED, format_addresses, parse_addresses
+from telescope_transformer.records.rejects import REJECTS_SCHEMA
+from telescope_transformer.report import columns
+from telescope_transformer.report.columns import checked_columns
 from telescope_transformer.report.page_data import ReportData
 from telescope_transformer.report.summary_check import check_summary
 
 # Ten times the size of a summary of 100,000 windows. A larger file cannot be the summary of an analysis.
 LONGEST_SUMMARY = 1 << 30
-# Columns that every analysis writes, and their types.
-WINDOW_COLUMNS = {"window_id": "integer", "source": "text", "start": "integer", "end": "integer"}
-WINDOW_COLUMNS |= {"n_records": "integer", "cluster": "integer"}
-SOURCE_COLUMNS = {"source": "text", "n_records": "integer", "first_seen": "integer", "last_seen": "integer"}
-# Columns that only some analyses write, and that may hold nulls.
-OPTIONAL_COLUMNS = {"label": "text", "tool": "text", "service": "text", "services": "list of texts"}
-OPTIONAL_COLUMNS |= dict.fromkeys(("margin", "agreement", "placement", "n_windows"), "number")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
-
-
-_KINDS = {
-    "integer": pa.types.is_integer,
-    "number": lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind),
-    "text": _is_text,
-    "list of texts": lambda kind: pa.types.is_list(kind) and _is_text(kind.value_type),
-}
 
 
 class Folder(NamedTuple):
@@ -66,7 +50,7 @@ class Folder(NamedTuple):
             profiles=self.profiles,
             solution=self.summary["solution"],
             counts=self.summary["counts"],
-            rejects=_read_table(rejects) if rejects.is_file() else None,
+            rejects=_read_rejects(rejects) if rejects.is_file() else None,
             calibration=self.summary.get("calibration"),
             events=self.summary.get("events"),
             traffic=self.summary.get("traffic"),
@@ -91,14 +75,12 @@ def read_folder(path: str | os.PathLike[str], *, embeddings: bool = True) -> Fol
     summary = read_summary(root / "clusters.json")
     windows = _read_table(root / "windows.parquet", None if embeddings else {"embedding"})
     sources = _read_table(root / "sources.parquet")
-    _check_columns(root / "windows.parquet", windows, WINDOW_COLUMNS)
-    _check_columns(root / "sources.parquet", sources, SOURCE_COLUMNS)
+    windows = checked_columns(root / "windows.parquet", windows, columns.WINDOWS)
+    sources = checked_columns(root / "sources.parquet", sources, columns.SOURCES)
     if embeddings:
         _check_embeddings(root / "windows.parquet", windows)
-    if "cluster" not in sources.column_names or not pa.types.is_integer(sources["cluster"].type):
-        raise InputError(
-            f"{root / 'sources.parquet'}: not the output of an analysis: it needs a column cluster of integers"
-        )
+    if "cluster" not in sources.column_names:
+        raise InputError(f"{root / 'sources.parquet'}: not the output of an analysis: no column cluster")
     for name, table in (("sources.parquet", sources), ("windows.parquet", windows)):
         _check_addresses(root / name, table["source"])
     _check_set(root, summary, windows, sources)
@@ -128,6 +110,14 @@ def _read_table(path: Path, without: set[str] | None = None) -> pa.Table:
         names = [name for name in pq.read_schema(path).names if name not in (without or ())]
         return pq.read_table(path, columns=names)
     except (OSError, pa.ArrowException, ValueError) as error:
+        raise InputError(f"{path}: not the output of an analysis: {_first_line(error)}") from error
+
+
+def _read_rejects(path: Path) -> pa.Table:
+    table = _read_table(path)
+    try:
+        return table.select(REJECTS_SCHEMA.names).cast(REJECTS_SCHEMA)
+    except (KeyError, pa.ArrowException) as error:
         raise InputError(f"{path}: not the output of an analysis: {_first_line(error)}") from error
 
 
@@ -164,19 +154,6 @@ def _no_analysis(folder: Path) -> str:
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not a JSON number")
-
-
-def _check_columns(path: Path, table: pa.Table, columns: Mapping[str, str]) -> None:
-    for name, kind in columns.items():
-        if name not in table.column_names:
-            raise InputError(f"{path}: not the output of an analysis: no column {name}")
-        if not _KINDS[kind](table[name].type) or table[name].null_count:
-            raise InputError(
-                f"{path}: not the output of an analysis: column {name} must be of type {kind}, without gaps"
-            )
-    for name, kind in OPTIONAL_COLUMNS.items():
-        if name in table.column_names and not _KINDS[kind](table[name].type):
-            raise InputError(f"{path}: not the output of an analysis: column {name} must be of type {kind}")
 
 
 def _check_embeddings(path: Path, windows: pa.Table) -> None:

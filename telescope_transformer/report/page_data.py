@@ -240,7 +240,8 @@ def _window_columns(windows: pa.Table, places: np.ndarray, sources: pa.Table) ->
         "records": packed(np.minimum(windows["n_records"].to_numpy(), 65535), "uint16"),
     }
     if "margin" in windows.column_names:
-        columns["margin"] = packed(np.clip(windows["margin"].to_numpy() * 1000, -32768, 32767), "int16")
+        margins = np.clip(np.nan_to_num(windows["margin"].to_numpy()), -32.768, 32.767)
+        columns["margin"] = packed(margins * 1000, "int16")
     for name in ("label", "service"):
         if name in windows.column_names and windows[name].null_count < windows.num_rows:
             columns[name] = _categories(*codes_of(windows[name]))
@@ -261,7 +262,9 @@ def _categories(codes: np.ndarray, names: list[str]) -> dict[str, Any]:
 def _alone(windows: pa.Table) -> dict[str, Any]:
     """The number of windows that are alone in their cluster, how many of them are too short, and their services."""
     clusters = windows["cluster"].to_numpy()
-    alone = np.bincount(clusters)[clusters] == 1 if len(clusters) else np.zeros(0, dtype=bool)
+    # Numbers of clusters may be large, so nothing is as long as the largest.
+    _, cluster, size = np.unique(clusters, return_inverse=True, return_counts=True)
+    alone = size[cluster] == 1
     n_short = 0
     if "placement" in windows.column_names:
         n_short = int((windows["placement"].to_numpy()[alone] < SMALLEST_CONFIDENCE).sum())
@@ -276,11 +279,10 @@ def _grid(windows: pa.Table, places: np.ndarray, several: Sequence[Mapping[str, 
     """The number of windows in each square of the map, and the rank of the cluster that has most of them."""
     cell = np.minimum((places * GRID).astype(np.int64), GRID - 1)
     key = cell[:, 1] * GRID + cell[:, 0]
-    clusters = windows["cluster"].to_numpy().astype(np.int64)
-    ranks = np.full(int(clusters.max()) + 1, NO_CATEGORY, dtype=np.int64)
-    for rank, profile in enumerate(several[:NO_CATEGORY]):
-        ranks[profile["cluster"]] = rank
-    pairs, counts = np.unique(key << 16 | ranks[clusters], return_counts=True)
+    rank_of = {profile["cluster"]: rank for rank, profile in enumerate(several[:NO_CATEGORY])}
+    known, cluster = np.unique(windows["cluster"].to_numpy(), return_inverse=True)
+    ranks = np.array([rank_of.get(number, NO_CATEGORY) for number in known.tolist()])
+    pairs, counts = np.unique(key << 16 | ranks[cluster], return_counts=True)
     order = np.lexsort((pairs, -counts, pairs >> 16))
     cells, first = np.unique(pairs[order] >> 16, return_index=True)
     main = np.full(GRID * GRID, NO_CATEGORY, dtype=np.int64)

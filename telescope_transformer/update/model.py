@@ -39,11 +39,16 @@ class StateModel:
         state: an open state.
         settings: the model, and whether and how the shipped model is adapted.
         embedder: a function from windows to embeddings that replaces the model. Nothing is adapted then.
+
+    Raises:
+        CheckpointError, HubError: if the model of the settings is missing or damaged.
     """
 
     def __init__(self, state: State, settings: AnalysisSettings, embedder: Embed | None = None):
         self._state, self._settings, self._given = state, settings, embedder
         self._named = Embedder(settings.model)
+        if embedder is None and settings.model is not None:
+            self._named.load()
         # The loaded checkpoint and the adaptation that it belongs to: a failed step rolls back to an older one.
         self._own: tuple[str | None, Loaded] | None = None
 

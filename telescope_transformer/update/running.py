@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.analysis import AnalysisSettings, check_model
+from telescope_transformer.analysis import AnalysisSettings
 from telescope_transformer.correlation_clustering.solution import relative_gap
 from telescope_transformer.errors import InputError, NoRecordsError
 from telescope_transformer.fields import DAY
@@ -120,8 +120,6 @@ def update(
         StateError: if the state was begun with other settings, or with another checkpoint of the same name.
     """
     settings = settings or AnalysisSettings()
-    if embedder is None and settings.model is not None:
-        check_model(settings.model)
     embed = StateModel(state, settings, embedder)
     check_settings(state, settings, embed)
     work = _Work(state, settings, embed, keep_days, say)

@@ -77,6 +77,12 @@ def test_every_value_of_a_wrong_kind_is_shown_or_named(summary: dict[str, Any], 
         ("sources", "agreement", ["much"]),
         ("windows", "margin", ["much"]),
         ("windows", "label", [[1]]),
+        ("windows", "end", [2**60]),
+        ("windows", "start", [-1]),
+        ("windows", "cluster", [2**40]),
+        ("windows", "n_records", [2**62]),
+        ("sources", "last_seen", [None]),
+        ("sources", "cluster", [-1]),
     ],
 )
 def test_a_column_of_another_kind_is_named(
@@ -90,6 +96,51 @@ def test_a_column_of_another_kind_is_named(
     pq.write_table(content.append_column(column, pa.array(values * content.num_rows)), path)
     with pytest.raises(InputError, match=rf"{table}\.parquet: not the output of an analysis: column {column} must be"):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "kind"),
+    [
+        ("windows", "margin", pa.float16()),
+        ("windows", "margin", pa.null()),
+        ("windows", "placement", pa.null()),
+        ("windows", "n_records", pa.int8()),
+        ("windows", "cluster", pa.uint64()),
+        ("sources", "agreement", pa.float16()),
+        ("sources", "services", pa.list_(pa.large_string())),
+    ],
+)
+def test_a_column_in_another_type_of_its_kind_is_read(
+    summary: dict[str, Any], tmp_path: Path, table: str, column: str, kind: pa.DataType
+) -> None:
+    (tmp_path / "clusters.json").write_text(json.dumps(summary))
+    path = tmp_path / f"{table}.parquet"
+    content = pq.read_table(path)
+    if column in content.column_names and kind != pa.null():
+        values = content[column].cast(kind)
+        content = content.drop_columns([column]).append_column(column, values)
+    else:
+        content = content.select([name for name in content.column_names if name != column])
+        content = content.append_column(column, pa.nulls(content.num_rows, kind))
+    pq.write_table(content, path)
+    render_report(read_folder(tmp_path).report_data())
+    export_clusters(tmp_path, "csv", tmp_path / "x")
+
+
+def test_more_records_than_can_be_added_are_named(summary: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "clusters.json").write_text(json.dumps(summary))
+    windows = pq.read_table(tmp_path / "windows.parquet").drop_columns(["n_records"])
+    records = pa.array([2**53] * windows.num_rows)
+    pq.write_table(windows.append_column("n_records", records), tmp_path / "windows.parquet")
+    with pytest.raises(InputError, match=r"windows\.parquet: .*n_records has a sum above"):
+        read_folder(tmp_path)
+
+
+def test_rejects_of_another_kind_are_named(summary: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "clusters.json").write_text(json.dumps(summary))
+    pq.write_table(pa.table({"file": ["a"]}), tmp_path / "rejects.parquet")
+    with pytest.raises(InputError, match=r"rejects\.parquet: not the output of an analysis: .*row"):
+        read_folder(tmp_path).report_data()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from devtools import BROWSER, Page
 
+from telescope_transformer import serve
 from telescope_transformer.errors import InputError
 from telescope_transformer.records.addresses import IPV4, Addresses, format_addresses
 from telescope_transformer.report import ReportData
@@ -69,6 +70,26 @@ def test_new_tables_make_a_new_page_and_damaged_ones_keep_the_last(server: Repor
     os.utime(tmp_path / "sensors.json", ns=(1, 1))
     (tmp_path / "clusters.json").write_text("{")
     assert "groucho" in get(server, "")[1]
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), InputError("damaged")])
+def test_a_folder_that_cannot_be_read_any_more_keeps_the_last_page(
+    server: ReportServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise error
+
+    page = get(server, "")
+    monkeypatch.setattr(serve, "read_folder", refuse)
+    (tmp_path / "sensors.json").write_text("{}")
+    assert get(server, "") == page
+
+
+def test_head_has_the_headers_alone(server: ReportServer) -> None:
+    request = urllib.request.Request(server.address, method="HEAD")
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert int(answer.headers["Content-Length"]) == len(get(server, "")[1].encode())
+        assert answer.read() == b""
 
 
 def test_other_paths_and_other_names_are_refused(server: ReportServer) -> None:

@@ -11,7 +11,10 @@ import pytest
 from made_days import SETTINGS, port_shares, read, write_days
 from typer.testing import CliRunner
 
+from telescope_transformer import embedding
+from telescope_transformer.analysis import AnalysisSettings
 from telescope_transformer.cli.main import app
+from telescope_transformer.embedding import load_network
 from telescope_transformer.hub import SHIPPED_CHECKPOINT
 from telescope_transformer.update import State, update
 
@@ -115,3 +118,18 @@ def test_quiet_commands_still_tell_every_file_that_cannot_be_read(tmp_path: Path
         app, ["watch", str(tmp_path), "--state", state, "--once", "--interval", "0.1", "--quiet"]
     )
     assert f"error: {inputs[0]}" in watched.output
+
+
+def test_a_given_model_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check that finds a damaged one before records are read is also the load."""
+    loaded = []
+
+    def load(folder: Path) -> tuple:
+        loaded.append(folder)
+        return load_network(folder)
+
+    monkeypatch.setattr(embedding, "load_network", load)
+    with State(tmp_path / "state.duckdb") as state:
+        settings = AnalysisSettings(model=str(SHIPPED_CHECKPOINT), window=16, threshold=0.6)
+        assert update(state, write_days(tmp_path, 1), read, settings)
+    assert loaded == [SHIPPED_CHECKPOINT]
