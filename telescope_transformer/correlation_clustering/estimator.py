@@ -280,7 +280,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.solution_ = progress.solution()
         if linked:
             labels = linked.labels_of(self.solution_.labels)
-            self.solution_ = Solution(labels, graph.cost(labels), linked.bound(self.solution_.bound))
+            self.solution_ = Solution(labels, graph.cost(labels), linked.reduction.bound([self.solution_.bound]))
         self.labels_ = self.solution_.labels
         self.cost_ = self.solution_.cost
         self.lower_bound_ = self.solution_.bound

@@ -33,10 +33,6 @@ class LinkedGraph:
     reduction: Reduction
     apart: np.ndarray
 
-    def bound(self, bound: float) -> float:
-        """Lower bound of the cost in the original graph, from a lower bound in the contracted graph."""
-        return max(0.0, self.reduction.offset + bound - self.reduction.drift)
-
     def labels_of(self, labels: np.ndarray) -> np.ndarray:
         """Labels of the original nodes that satisfy every link.
 

@@ -1,5 +1,7 @@
 """A clustering with its proved bound, and the state that solvers share: the best result and the remaining time."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.compiled import plain_interrupts
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
 
 # A gap below this counts as closed. Costs are summed row by row, so their relative error is at most (n + 2) roundings
 # of 1.1e-16 each: 1e-12 for 10,000 nodes.
@@ -68,6 +71,12 @@ def relative_gap(cost: float, bound: float) -> float:
     if np.isnan(bound):
         return float("nan")
     return 0.0 if cost <= 0 else max(cost - bound, 0.0) / cost
+
+
+def sum_of_bounds(bounds: Iterable[float], *constants: float) -> float:
+    """Lower bound of the sum of costs and constants, from a lower bound of each cost (nan counts as 0)."""
+    proved = [max(0.0, float(np.nan_to_num(bound))) for bound in bounds]
+    return math.fsum([*constants, *proved]) * (1.0 - EPSILON)
 
 
 class Progress:

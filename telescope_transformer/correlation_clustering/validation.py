@@ -319,10 +319,8 @@ def _asymmetric(i: int, j: int, there: float, back: float) -> WeightsError:
 
 
 @compiled()
-def _first_asymmetric(
-    indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, tolerance: float
-) -> tuple[int, int, float]:
-    """Find the first pair whose two directions differ. Differences within the tolerance are removed.
+def _first_asymmetric(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> tuple[int, int, float]:
+    """Find the first pair whose two directions differ by more than `SYMMETRY_TOLERANCE`; remove other differences.
 
     Returns:
         Row and position of the stored entry (-1 if no pair differs), and the weight of the other direction (0 if
@@ -337,7 +335,7 @@ def _first_asymmetric(
             if data[p] == back:
                 continue
             larger = max(abs(data[p]), abs(back))
-            if larger == np.inf or abs(data[p] - back) > tolerance * larger:
+            if larger == np.inf or abs(data[p] - back) > SYMMETRY_TOLERANCE * larger:
                 return i, p, back
             data[p] = data[q] = data[p] if j < i else back
     return -1, -1, 0.0
@@ -368,7 +366,7 @@ def _check_sparse(weights: Any) -> tuple[SparseGraph, np.ndarray, np.ndarray]:
     bad = np.flatnonzero(np.isnan(data))
     if bad.size:
         raise _not_finite(owners[bad[0]], indices[bad[0]], data[bad[0]])
-    i, p, back = _first_asymmetric(indptr, indices, data, SYMMETRY_TOLERANCE)
+    i, p, back = _first_asymmetric(indptr, indices, data)
     if p >= 0:
         raise _asymmetric(i, indices[p], data[p], back)
     links = [np.column_stack([owners[data == sign], indices[data == sign]]) for sign in (np.inf, -np.inf)]

@@ -88,11 +88,12 @@ def test_one_separation_reaches_every_node_of_a_sparse_graph(monkeypatch: pytest
     assert 0 < SparseDual(graph, np.arange(graph.n)).separate(Deadline(0)) < pieces
 
 
-def test_separation_stops_when_its_room_is_full() -> None:
+def test_separation_stops_when_its_room_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_CAPACITY_SPARSE", 20)
     graph = ring(4)
     weights = sparse.block_diag([graph.rows()] * 30).tocsr()
     many = sparse_graph(sparse.csr_array(weights))
-    dual = SparseDual(many, np.arange(many.n), capacity=20)
+    dual = SparseDual(many, np.arange(many.n))
     assert dual.separate(Deadline(5)) == 5
     assert dual.rows.starts.tolist() == [0, 4, 8, 12, 16, 20]
 

@@ -33,6 +33,9 @@ _TINY = 1e-12
 # Maximum number of Newton steps in a line search. A search that stops early still gives a valid step, and the next
 # sweep continues from there.
 _NEWTON_STEPS = 8
+# Steps for triangles are 50 % longer than those of the line search (successive over-relaxation). This was the best
+# factor between 1 and 1.9.
+_RELAXATION = 1.5
 
 
 @compiled(inline="always")
@@ -87,9 +90,41 @@ def line_search(
 
 
 @compiled(inline="always")
-def part_of(inverse: np.ndarray | None, e: int) -> float:
+def _part_of(inverse: np.ndarray | None, e: int) -> float:
     """By how much a reduced weight changes in a step of length 1."""
     return 1.0 if inverse is None else np.float64(inverse[e])
+
+
+@compiled(inline="always")
+def triangle_step(
+    a: int,
+    b: int,
+    c: int,
+    violation: float,
+    reduced: np.ndarray,
+    cut: np.ndarray,
+    inverse: np.ndarray | None,
+    smoothing: float,
+) -> float:
+    """Change of the multiplier of x_a <= x_b + x_c after which the estimates satisfy it with equality."""
+    p, q, r = _part_of(inverse, a), _part_of(inverse, b), _part_of(inverse, c)
+    if violation > 0:
+        first = until_below(reduced[a], cut[a], smoothing)
+        second = until_above(reduced[b], cut[b], smoothing)
+        third = until_above(reduced[c], cut[c], smoothing)
+        return line_search(violation, first, second, third, p, q, r, smoothing)
+    first = until_above(reduced[a], cut[a], smoothing)
+    second = until_below(reduced[b], cut[b], smoothing)
+    third = until_below(reduced[c], cut[c], smoothing)
+    return -line_search(-violation, first, second, third, p, q, r, smoothing)
+
+
+@compiled(inline="always")
+def add_to_triangle(a: int, b: int, c: int, step: float, reduced: np.ndarray, inverse: np.ndarray | None) -> None:
+    """Change the reduced weights by a step of the multiplier of x_a <= x_b + x_c."""
+    reduced[a] += _part_of(inverse, a) * step
+    reduced[b] -= _part_of(inverse, b) * step
+    reduced[c] -= _part_of(inverse, c) * step
 
 
 @compiled()
@@ -100,7 +135,6 @@ def sweep_triangles(
     cut: np.ndarray,
     inverse: np.ndarray | None,
     smoothing: float,
-    relaxation: float,
 ) -> None:
     """One pass of coordinate steps over the triangle inequalities x_a <= x_b + x_c.
 
@@ -111,31 +145,17 @@ def sweep_triangles(
         cut: bool (m,).
         inverse: see `Dual`.
         smoothing: T.
-        relaxation: over-relaxation factor by which every step is multiplied.
     """
     for t in range(multipliers.size):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        p, q, r = part_of(inverse, a), part_of(inverse, b), part_of(inverse, c)
-        ra, rb, rc = reduced[a], reduced[b], reduced[c]
-        ca, cb, cc = cut[a], cut[b], cut[c]
-        violation = fraction(ra, ca, smoothing) - fraction(rb, cb, smoothing) - fraction(rc, cc, smoothing)
-        if violation > _TINY:
-            first = until_below(ra, ca, smoothing)
-            second = until_above(rb, cb, smoothing)
-            third = until_above(rc, cc, smoothing)
-            step = relaxation * line_search(violation, first, second, third, p, q, r, smoothing)
-        elif violation < -_TINY and multipliers[t] > 0:
-            first = until_above(ra, ca, smoothing)
-            second = until_below(rb, cb, smoothing)
-            third = until_below(rc, cc, smoothing)
-            step = relaxation * line_search(-violation, first, second, third, p, q, r, smoothing)
-            step = -min(step, multipliers[t])
-        else:
-            continue
-        multipliers[t] += step
-        reduced[a] += p * step
-        reduced[b] -= q * step
-        reduced[c] -= r * step
+        violation = fraction(reduced[a], cut[a], smoothing)
+        violation -= fraction(reduced[b], cut[b], smoothing)
+        violation -= fraction(reduced[c], cut[c], smoothing)
+        if violation > _TINY or (violation < -_TINY and multipliers[t] > 0):
+            step = _RELAXATION * triangle_step(a, b, c, violation, reduced, cut, inverse, smoothing)
+            step = max(step, -multipliers[t])
+            multipliers[t] += step
+            add_to_triangle(a, b, c, step, reduced, inverse)
 
 
 @compiled()

@@ -33,7 +33,7 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
 from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
 from telescope_transformer.correlation_clustering.options import check_limit, check_whole_number
 from telescope_transformer.correlation_clustering.search.local_search import fuse, gaec, improve
-from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress, Solution
+from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress, Solution, sum_of_bounds
 from telescope_transformer.correlation_clustering.validation import check_graph, check_labels
 from telescope_transformer.correlation_clustering.vectors import VectorGraph
 
@@ -58,8 +58,6 @@ _COLD, _IDLE = 1e-3, 0.01
 # adds inequalities _PASSES times and then lets the ascent cool. With shares of 0.5 and 0.9 and 4 s, football is proved
 # optimal in 0.7 s, the gap of 150 embeddings stays the same, and the gap of 60 Gaussian nodes is 7.5 % and 8.9 %.
 _STALLED, _CUT_COOLING, _PASSES = 0.9, 4.0, 3
-# One separation of a sparse graph may add twice as many triangles as the graph has entries, within these limits.
-_LEAST_CAPACITY, _MOST_CAPACITY = 1 << 16, 1 << 24
 # If cycles do not prove a sparse graph of up to this many nodes optimal, the proof is repeated with all its pairs. At
 # 300 nodes with 5 % of the pairs, that lowers the gap after 4 s from 38 to 33 %; at 800 nodes it takes all the time
 # and proves nothing more.
@@ -215,17 +213,14 @@ def _prove_complete(
 def _prove_groups(graph: DenseGraph, progress: Progress, rng: np.random.Generator) -> None:
     """Add up bounds of groups of nodes, without the pairs between groups. Nodes of one cluster are mostly together."""
     groups = np.array_split(np.arange(graph.n), -(-graph.n // _MATRIX_UP_TO))
-    bounds: list[float] = []
+    parts: list[Progress] = []
     try:
         for done, nodes in enumerate(groups):
             group, labels = graph.part(nodes), canonical_labels(progress.labels[nodes])
-            part = progress.on(group, labels, progress.seconds_left / (len(groups) - done))
-            try:
-                prove_dense(group, part, rng)
-            finally:
-                bounds.append(max(0.0, float(np.nan_to_num(part.lower_bound))))
+            parts.append(progress.on(group, labels, progress.seconds_left / (len(groups) - done)))
+            prove_dense(group, parts[-1], rng)
     finally:
-        progress.prove(math.fsum(bounds) * (1.0 - EPSILON))
+        progress.prove(sum_of_bounds(part.lower_bound for part in parts))
 
 
 def _prove_by_another(
@@ -260,10 +255,8 @@ def prove_sparse(graph: SparseGraph, progress: Progress, rng: np.random.Generato
 
 def _prove_by_cycles(graph: SparseGraph, progress: Progress, rng: np.random.Generator) -> None:
     """Prove with triangles of three edges and longer cycles, and round the estimates on the way."""
-    capacity = int(np.clip(2 * graph.indices.size, _LEAST_CAPACITY, _MOST_CAPACITY))
     started = now()
-    seed = int(rng.integers(2**31))
-    dual = SparseDual(graph, progress.labels, seed=seed, capacity=capacity)
+    dual = SparseDual(graph, progress.labels, seed=int(rng.integers(2**31)))
     deadline = _before_last_pass(progress, started)
     longest = 0.0
     for rounds in _SPARSE_ROUNDS:
@@ -326,7 +319,7 @@ def _round(dual: DenseDual | SparseDual, progress: Progress, rng: np.random.Gene
     if deadline.passed or progress.closed:
         return
     graph = progress.graph
-    start = improve(graph, gaec(dual.estimates()), rng, deadline)
+    start = improve(graph, gaec(dual.rounding_graph()), rng, deadline)
     better = progress.offer(start)
     if progress.offer(fuse(graph, progress.labels, start, rng, deadline)) or better:
         dual.guide(progress.labels)

@@ -18,9 +18,6 @@ from telescope_transformer.correlation_clustering.bounds.separation_cycles impor
 from telescope_transformer.correlation_clustering.bounds.separation_triangles import (
     CENTRES,
     edge_fractions,
-    edge_ids,
-    edge_positions,
-    edges_cut,
     fractions_dense,
     near_rows,
     pack_pairs,
@@ -30,6 +27,7 @@ from telescope_transformer.correlation_clustering.bounds.separation_triangles im
 )
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
+from telescope_transformer.correlation_clustering.graph_kernels import edge_entries
 from telescope_transformer.correlation_clustering.solution import PROVED, Deadline, Progress
 
 # Smoothing at the start, relative to the largest attractive weight. A warmer start and slower cooling give better
@@ -53,9 +51,6 @@ _LAST_IN_TIME = 1e-3
 _COOL, _LAST_SMOOTHING = 1e-3, PROVED
 # A round counts as progress if it closes this share of the remaining gap.
 _GAIN = 1e-3
-# Steps are 50 % longer than those of the line search (successive over-relaxation). This was the best factor between 1
-# and 1.9.
-_RELAXATION = 1.5
 # Sweeps between two separations, for complete and for sparse graphs. With 5, 8 and 15 sweeps, the gap of 2,500 windows
 # of scanners after 5 s is 0.8, 0.7 and 1.2 %, and that of 2,000 embeddings (kind b, threshold 0.27) after 2.6 s is
 # 0.17, 0.15 and 0.15 %. With 8 sweeps, bitcoin_alpha is not proved optimal.
@@ -73,9 +68,11 @@ _FIRST_WORK, _MOST_READ = 3_000, 1 << 26
 # Longer cycles are searched for once the new triangles are fewer than this share of the active ones. On a neighbour
 # graph of 1,200 embeddings, optimality is proved in 3.3 s, against 5.0 s if longer cycles are always searched for.
 _MANY_TRIANGLES = 0.1
-# Number of triangles that one separation may add, per node and in total. They take 20 bytes each, so at most 168 MB. A
-# separation that reaches this limit continues in the next round.
-_TRIANGLES_A_NODE, MOST_TRIANGLES = 1_024, 1 << 23
+# Number of triangles that one separation may add: per node of a complete graph, per entry of a sparse graph, at least,
+# and at most in either. They take 20 bytes each, so at most 336 MB. A separation that reaches this limit continues in
+# the next round.
+_TRIANGLES_A_NODE, _TRIANGLES_AN_ENTRY, _LEAST_CAPACITY = 1_024, 2, 1 << 16
+_MOST_CAPACITY, _MOST_CAPACITY_SPARSE = 1 << 23, 1 << 24
 # Number of cycles that one separation may add, as a share of its limit of triangles, and the average number of edges
 # per cycle for which memory is reserved. A separation that reaches these limits continues in the next round.
 _CYCLES_A_TRIANGLE, _CYCLE = 0.25, 4
@@ -136,23 +133,15 @@ class Dual:
         """Whether the clustering ``labels`` (n,) cuts each pair, bool (m,)."""
         raise NotImplementedError
 
-    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
+    def _separate(self, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
         """Find violated triangles, and write them and their multipliers; returns how many were found."""
         raise NotImplementedError
 
-    def separate(self, deadline: Deadline, tolerance: float = _TOLERANCE) -> int:
-        """Add violated triangle inequalities and drop those without a multiplier.
-
-        Args:
-            deadline: when to stop searching.
-            tolerance: least violation.
-
-        Returns:
-            How many inequalities were added.
-        """
+    def separate(self, deadline: Deadline) -> int:
+        """Add violated triangle inequalities and drop those without a multiplier; returns how many were added."""
         triangles = np.empty((self._capacity, 3), dtype=self.triangles.dtype)
         multipliers = np.empty(self._capacity)
-        found = self._separate(tolerance, triangles, multipliers, deadline)
+        found = self._separate(triangles, multipliers, deadline)
         keep = self.multipliers > 0
         triangles = np.concatenate([self.triangles[keep], triangles[:found]])
         multipliers = np.concatenate([self.multipliers[keep], multipliers[:found]])
@@ -173,9 +162,7 @@ class Dual:
         """
         rows = self.rows
         for _ in range(sweeps):
-            sweep_triangles(
-                self.triangles, self.multipliers, self.reduced, self.cut, self.inverse, self.smoothing, _RELAXATION
-            )
+            sweep_triangles(self.triangles, self.multipliers, self.reduced, self.cut, self.inverse, self.smoothing)
             sweep_rows(
                 rows.starts, rows.edges, rows.signs, rows.right, rows.multipliers,
                 self.reduced, self.cut, self.smoothing,
@@ -196,7 +183,7 @@ class Dual:
         rounds = max(seconds_left / max(round_seconds, _SHORTEST_ROUND), 1.0)
         return float(np.clip((last / self.smoothing) ** (1.0 / rounds), _FASTEST_COOLING, self.slowest))
 
-    def estimate(self) -> float:
+    def value(self) -> float:
         """Value of the dual at the running reduced weights; not safe against rounding."""
         return value_of(self.weights, self.reduced) - float(self.rows.right @ self.rows.multipliers)
 
@@ -225,18 +212,18 @@ class DenseDual(Dual):
     ) -> None:
         self.n = graph.n
         weights = pack_pairs(graph.matrix, graph.threshold)
-        capacity = min(_TRIANGLES_A_NODE * (graph.n + 64), MOST_TRIANGLES)
+        capacity = min(_TRIANGLES_A_NODE * (graph.n + 64), _MOST_CAPACITY)
         super().__init__(weights, graph.scale, labels, smoothing=smoothing * graph.scale, seed=seed, capacity=capacity)
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
         return pairs_cut(labels)
 
-    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
+    def _separate(self, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
         x, found = self.fractions(), 0
         groups = self._rng.permutation(np.arange(0, self.n, CENTRES))
         for firsts in np.array_split(groups, 1 + self.n // _CENTRES_A_CALL):
             found += separate_dense(
-                x, self.reduced, self.cut, self.inverse, self.smoothing, tolerance, firsts,
+                x, self.reduced, self.cut, self.inverse, self.smoothing, _TOLERANCE, firsts,
                 triangles[found:], multipliers[found:],
             )  # fmt: skip
             if deadline.passed:
@@ -247,7 +234,7 @@ class DenseDual(Dual):
         """Primal estimates of all pairs, float32 (n, n): 1 cut, 0 joined."""
         return fractions_dense(self.reduced, self.cut, self.smoothing, self.n)
 
-    def estimates(self) -> DenseGraph:
+    def rounding_graph(self) -> DenseGraph:
         """The graph in which a pair attracts as far as its estimate is below 1/2."""
         return DenseGraph(np.float32(0.5) - self.fractions())
 
@@ -259,73 +246,62 @@ class SparseDual(Dual):
         graph: the graph.
         labels: int64 (n,), a good clustering.
         seed: see `Dual`.
-        capacity: see `Dual`.
-        smoothing: initial smoothing, relative to the largest attractive weight.
     """
 
     sweeps, slowest = _SWEEPS_SPARSE, _COOLING_SPARSE
 
-    def __init__(
-        self,
-        graph: SparseGraph,
-        labels: np.ndarray,
-        *,
-        seed: int = 0,
-        capacity: int = MOST_TRIANGLES,
-        smoothing: float = FIRST_SMOOTHING_SPARSE,
-    ) -> None:
+    def __init__(self, graph: SparseGraph, labels: np.ndarray, *, seed: int = 0) -> None:
         self._graph = graph
         self._work = _FIRST_WORK
-        self._ids = edge_ids(graph.indptr, graph.indices)
-        weights = graph.data[edge_positions(graph.indptr, graph.indices)]
-        first = smoothing * _attraction(weights, graph.scale)
-        super().__init__(weights, graph.scale, labels, smoothing=first, seed=seed, capacity=capacity)
+        in_larger, in_smaller = edge_entries(graph.indptr, graph.indices)
+        ids = np.empty(graph.indices.size, dtype=np.int32)
+        ids[in_larger] = ids[in_smaller] = np.arange(in_larger.size, dtype=np.int32)
+        self._edges = (graph.indptr, graph.indices, ids)
+        weights = graph.data[in_larger]
+        smoothing = FIRST_SMOOTHING_SPARSE * _attraction(weights, graph.scale)
+        capacity = int(np.clip(_TRIANGLES_AN_ENTRY * ids.size, _LEAST_CAPACITY, _MOST_CAPACITY_SPARSE))
+        super().__init__(weights, graph.scale, labels, smoothing=smoothing, seed=seed, capacity=capacity)
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
-        return edges_cut(self._graph.indptr, self._graph.indices, labels)
+        in_larger, in_smaller = edge_entries(self._graph.indptr, self._graph.indices)
+        cut: np.ndarray = labels[self._graph.indices[in_larger]] != labels[self._graph.indices[in_smaller]]
+        return cut
 
-    def _separate(self, tolerance: float, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
-        rows, found = (self._graph.indptr, self._graph.indices, self._ids), 0
-        near = near_rows(*rows, self.reduced, self.cut, self.smoothing, 1.0 - tolerance)
-        calls = 1 + int(np.diff(near[0])[rows[1]].sum()) // _ENTRIES_A_CALL
+    def _separate(self, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
+        near, found = near_rows(*self._edges, self.reduced, self.cut, self.smoothing, 1.0 - _TOLERANCE), 0
+        calls = 1 + int(np.diff(near[0])[self._graph.indices].sum()) // _ENTRIES_A_CALL
         borders = np.linspace(0, self._graph.n, calls + 1, dtype=np.int64)
         for first, last in pairwise(borders):
             found += separate_sparse(
-                rows, near, self.reduced, self.cut, self.smoothing, tolerance,
+                self._edges, near, self.reduced, self.cut, self.smoothing, _TOLERANCE,
                 first, last, triangles[found:], multipliers[found:],
             )  # fmt: skip
             if deadline.passed:
                 break
         return found
 
-    def separate(self, deadline: Deadline, tolerance: float = _TOLERANCE) -> int:
-        """Add violated triangles, then longer cycles if there are few new triangles.
-
-        Args:
-            deadline: when to stop searching.
-            tolerance: least violation.
-
-        Returns:
-            How many inequalities were added.
-        """
-        triangles = super().separate(deadline, tolerance)
+    def separate(self, deadline: Deadline) -> int:
+        """Add violated triangles, then longer cycles if there are few new triangles; returns how many were added."""
+        triangles = super().separate(deadline)
         self.rows.drop_idle()
         if triangles > _MANY_TRIANGLES * self.multipliers.size:
             return triangles
-        capacity, found = int(_CYCLES_A_TRIANGLE * self._capacity), 0
-        graph = (self._graph.indptr, self._graph.indices, self._ids)
-        state = (self.reduced, self.cut, self.smoothing, tolerance)
+        return triangles + self._separate_cycles(deadline)
+
+    def _separate_cycles(self, deadline: Deadline) -> int:
+        """Add violated cycles; returns how many."""
+        capacity, found, read = int(_CYCLES_A_TRIANGLE * self._capacity), 0, 0
+        state = (self.reduced, self.cut, self.smoothing, _TOLERANCE)
         starts, edges = np.zeros(capacity + 1, dtype=np.int64), np.empty(LONGEST + _CYCLE * capacity, dtype=np.int64)
         multipliers, x = np.empty(capacity), edge_fractions(*state[:3]).astype(np.float32)
-        near = near_rows(*graph, *state[:3], 1.0 - tolerance)
+        near = near_rows(*self._edges, *state[:3], 1.0 - _TOLERANCE)
         stride = max(_ENTRIES_A_CALL // self._work, _LEAST_STRIDE)
-        read = 0
         for first in range(0, self._graph.n, stride):
             if deadline.passed:
                 break
             last = min(first + stride, self._graph.n)
             rows = (starts[found:], edges, multipliers[found:])
-            new, scanned = separate_cycles(graph, near, state, x, self._work, first, last, rows)
+            new, scanned = separate_cycles(self._edges, near, state, x, self._work, first, last, rows)
             found, read = found + new, read + scanned
             if found == capacity or starts[found] + LONGEST > edges.size:
                 break
@@ -334,14 +310,14 @@ class SparseDual(Dual):
         self.rows.append(starts[: found + 1], edges[: starts[found]], signs, np.zeros(found), multipliers[:found])
         if found < _FEW_CYCLES * self.rows.right.size and read < _MOST_READ:
             self._work = min(2 * self._work, self._graph.indices.size)
-        return triangles + found
+        return found
 
     def fractions(self) -> np.ndarray:
         """Primal estimates of the entries of the compressed rows, float64 (2 m,): 1 cut, 0 joined."""
-        fractions: np.ndarray = edge_fractions(self.reduced, self.cut, self.smoothing)[self._ids]
+        fractions: np.ndarray = edge_fractions(self.reduced, self.cut, self.smoothing)[self._edges[2]]
         return fractions
 
-    def estimates(self) -> SparseGraph:
+    def rounding_graph(self) -> SparseGraph:
         """The graph in which an edge attracts as far as its estimate is below 1/2."""
         return SparseGraph(self._graph.indptr, self._graph.indices, 0.5 - self.fractions())
 
@@ -377,7 +353,7 @@ def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | No
         rounds = None if rounds is None else rounds - 1
         dual.separate(deadline)
         dual.sweep(deadline, dual.sweeps)
-        value = dual.estimate()
+        value = dual.value()
         missing = progress.cost - value
         if progress.closes(value) or (progress.graph.whole and missing < 1.0):
             progress.prove(dual.bound())

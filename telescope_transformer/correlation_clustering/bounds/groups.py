@@ -18,6 +18,7 @@ from telescope_transformer.correlation_clustering.bounds.separation_triangles im
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
 from telescope_transformer.correlation_clustering.solution import Deadline
 
 # Nodes of a cluster are similar if their weights to _OTHERS nodes differ by at most the share _ALIKE of the largest
@@ -33,7 +34,6 @@ _FEW = 0.7
 # only adapt to the means, from which the nodes differ. For 4,000 windows, smoothing from 0.1 to 0.001 proves 95.7 % of
 # the cost in 3 s, and from 0.03 to 0.003 95.5 % in 2.5 s.
 _FIRST, _LAST = 0.03, 0.03
-_UNIT = float(np.finfo(np.float64).eps)
 
 
 class GroupDual(DenseDual):
@@ -70,7 +70,7 @@ def _changes(triangles: np.ndarray, multipliers: np.ndarray, change: np.ndarray)
             size[e] += multipliers[t]
             terms[e] += 1.0
     for e in range(change.size):
-        change[e] -= _UNIT * (terms[e] + 4.0) * size[e]
+        change[e] -= EPSILON * (terms[e] + 4.0) * size[e]
     return change
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import highspy
 
 # Violations below this are ignored; it is the feasibility tolerance of HiGHS.
-TOLERANCE = 1e-7
+_TOLERANCE = 1e-7
 # Limit on the rounds of cuts. Two or three are enough once the dual ascent has found the active inequalities.
 _ROUNDS = 100
 # With up to three cuts per pair and round, 300 nodes took 1.7 s; with one, 5.7 s.
@@ -70,33 +70,31 @@ class Relaxation:
 
 
 @compiled()
-def violated_triangles(x: np.ndarray, tolerance: float, per_pair: int) -> np.ndarray:
-    """The ``per_pair`` most violated inequalities x_ij <= x_ik + x_kj of each pair (i, j).
+def violated_triangles(x: np.ndarray) -> np.ndarray:
+    """The most violated inequalities x_ij <= x_ik + x_kj of each pair (i, j), up to `_CUTS_PER_PAIR`.
 
     Args:
         x: float64 (n, n), symmetric.
-        tolerance: least violation.
-        per_pair: maximum number of inequalities of one pair.
 
     Returns:
         int64 (m, 3), the pairs (i, j), (i, k) and (k, j) by `pair_index`.
     """
     n = x.shape[0]
-    rows = np.empty((n * (n - 1) // 2 * per_pair, 3), np.int64)
-    worst = np.empty(per_pair)
-    apex = np.empty(per_pair, np.int64)
+    rows = np.empty((n * (n - 1) // 2 * _CUTS_PER_PAIR, 3), np.int64)
+    worst = np.empty(_CUTS_PER_PAIR)
+    apex = np.empty(_CUTS_PER_PAIR, np.int64)
     found = 0
     for i in range(n):
         for j in range(i):
-            if x[i, j] <= tolerance:
+            if x[i, j] <= _TOLERANCE:
                 continue
-            worst[:] = tolerance
+            worst[:] = _TOLERANCE
             apex[:] = -1
             for k in range(n):
                 violation = x[i, j] - x[i, k] - x[k, j]
                 if violation > worst[0] and k not in (i, j):
                     place = 0
-                    while place + 1 < per_pair and worst[place + 1] < violation:
+                    while place + 1 < _CUTS_PER_PAIR and worst[place + 1] < violation:
                         worst[place], apex[place] = worst[place + 1], apex[place + 1]
                         place += 1
                     worst[place], apex[place] = violation, k
@@ -155,7 +153,7 @@ def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relax
         packed, multipliers = value
         progress.prove(proved_value(weights, rows, np.maximum(multipliers, 0.0) * dual.scale, Rows())[0])
         x = unpack(packed, n)
-        cuts = violated_triangles(x, TOLERANCE, _CUTS_PER_PAIR)
+        cuts = violated_triangles(x)
         if not cuts.size:
             return Relaxation(x, progress.lower_bound, True, rounds)
         if deadline.passed:

@@ -1,14 +1,12 @@
 """Solve a graph in independent pieces: its hard blocks, or the components that attractive pairs connect."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.reduction import reduce_graph
 from telescope_transformer.correlation_clustering.graph import canonical_labels
-from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
-from telescope_transformer.correlation_clustering.solution import Deadline, Progress
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress, sum_of_bounds
 
 # Added to the number of entries of each block when the time is divided. If one second is shared with a block of
 # 100,000 entries, the smallest block still gets about 20 ms.
@@ -53,7 +51,7 @@ def by_parts(progress: Progress, solve_part: SolvePart, rng: np.random.Generator
     finally:
         found = [part.labels for part in parts] + [labels[nodes] for nodes, _ in blocks[len(parts) :]]
         progress.offer(reduction.combined((*block, part) for block, part in zip(blocks, found, strict=True)))
-        progress.prove(_sum_of_bounds(parts, reduction.offset, -reduction.drift))
+        progress.prove(reduction.bound(part.lower_bound for part in parts))
 
 
 def _by_components(progress: Progress, solve_part: SolvePart, rng: np.random.Generator) -> None:
@@ -76,7 +74,7 @@ def _by_components(progress: Progress, solve_part: SolvePart, rng: np.random.Gen
         for nodes, part in zip(members, parts, strict=False):
             labels[nodes] = graph.n * component[nodes] + part.labels
         progress.offer(canonical_labels(labels))
-        progress.prove(_sum_of_bounds(parts))
+        progress.prove(sum_of_bounds(part.lower_bound for part in parts))
 
 
 def _in_turn(parts: list[Progress], solve_part: SolvePart, rng: np.random.Generator, deadline: Deadline) -> None:
@@ -97,9 +95,3 @@ def _in_turn(parts: list[Progress], solve_part: SolvePart, rng: np.random.Genera
 def _share(part: Progress) -> float:
     """Weight of a part when the time is divided."""
     return part.graph.entries + _LEAST_SHARE
-
-
-def _sum_of_bounds(parts: list[Progress], *constants: float) -> float:
-    """Lower bound of the cost of all parts together."""
-    bounds = [max(0.0, float(np.nan_to_num(part.lower_bound))) for part in parts]
-    return math.fsum([*constants, *bounds]) * (1.0 - EPSILON)

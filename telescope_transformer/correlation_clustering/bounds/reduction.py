@@ -37,6 +37,7 @@ from telescope_transformer.correlation_clustering.components import (
 )
 from telescope_transformer.correlation_clustering.graph import Graph, SparseGraph, canonical_labels
 from telescope_transformer.correlation_clustering.graph_kernels import EPSILON, contract_sparse
+from telescope_transformer.correlation_clustering.solution import sum_of_bounds
 
 CompressedRows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -59,7 +60,6 @@ def _drop_and_clamp(
     indices: np.ndarray,
     data: np.ndarray,
     component: np.ndarray,
-    clamp: float,
     kept_indices: np.ndarray,
     kept_data: np.ndarray,
 ) -> CompressedRows:
@@ -70,7 +70,6 @@ def _drop_and_clamp(
         indices: columns.
         data: weights.
         component: (n,), part of each node.
-        clamp: largest repulsion of an edge, in units of the total attraction of its less attracted end.
         kept_indices, kept_data: output, of the size of the graph; may be its own columns and weights.
 
     Returns:
@@ -88,7 +87,7 @@ def _drop_and_clamp(
             j = indices[p]
             if component[i] == component[j] and data[p] != 0.0:
                 kept_indices[used] = j
-                kept_data[used] = max(data[p], -clamp * min(attraction[i], attraction[j]))
+                kept_data[used] = max(data[p], -_CLAMP * min(attraction[i], attraction[j]))
                 used += 1
         kept_indptr[i + 1] = used
     return kept_indptr, kept_indices[:used], kept_data[:used]
@@ -220,6 +219,10 @@ class Reduction:
         found = [_block(owners, graph, order[starts[b] : starts[b + 1]]) for b in hard]
         return sorted(found, key=lambda part: part[1].indices.size)
 
+    def bound(self, bounds: Iterable[float]) -> float:
+        """Lower bound of the cost in the original graph, from those of separate parts of ``graph``."""
+        return max(0.0, sum_of_bounds(bounds, self.offset, -self.drift))
+
     def combined(self, solved: Iterable[tuple[np.ndarray, SparseGraph, np.ndarray]]) -> np.ndarray:
         """Combine clusterings of `hard_blocks` into one of the original graph.
 
@@ -279,7 +282,7 @@ def _clamped(graph: SparseGraph, in_place: bool) -> SparseGraph:
     """The graph without edges between components, and with huge repulsion limited."""
     rows = (graph.indptr, graph.indices, graph.data)
     kept = rows[1:] if in_place else (np.empty_like(graph.indices), np.empty_like(graph.data))
-    return SparseGraph(*_drop_and_clamp(*rows, attractive_components(*rows), _CLAMP, *kept))
+    return SparseGraph(*_drop_and_clamp(*rows, attractive_components(*rows), *kept))
 
 
 def reduce_graph(given: Graph, known_cost: float = np.inf) -> Reduction:

@@ -13,15 +13,8 @@ ignored.
 
 import numpy as np
 
-from telescope_transformer.correlation_clustering.bounds.ascent import (
-    fraction,
-    line_search,
-    part_of,
-    until_above,
-    until_below,
-)
+from telescope_transformer.correlation_clustering.bounds.ascent import add_to_triangle, fraction, triangle_step
 from telescope_transformer.correlation_clustering.compiled import compiled
-from telescope_transformer.correlation_clustering.graph_kernels import edge_entries
 
 # Number of columns that are scanned at once: 64 float32 fill four to eight vector registers.
 _BLOCK = 64
@@ -93,14 +86,8 @@ def ascend_triangle(
     violation -= fraction(reduced[b], cut[b], smoothing) + fraction(reduced[c], cut[c], smoothing)
     if violation <= tolerance:
         return 0.0
-    first = until_below(reduced[a], cut[a], smoothing)
-    second = until_above(reduced[b], cut[b], smoothing)
-    third = until_above(reduced[c], cut[c], smoothing)
-    p, q, r = part_of(inverse, a), part_of(inverse, b), part_of(inverse, c)
-    step = line_search(violation, first, second, third, p, q, r, smoothing)
-    reduced[a] += p * step
-    reduced[b] -= q * step
-    reduced[c] -= r * step
+    step = triangle_step(a, b, c, violation, reduced, cut, inverse, smoothing)
+    add_to_triangle(a, b, c, step, reduced, inverse)
     return step
 
 
@@ -211,26 +198,6 @@ def separate_dense(
     return found
 
 
-def edge_positions(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Position of each edge in the compressed rows, in the row of its larger end, int64 (m,)."""
-    return edge_entries(indptr, indices)[0]
-
-
-def edge_ids(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """For each entry of the compressed rows, the number of its edge, int32 (2 m,)."""
-    ids = np.empty(indices.size, dtype=np.int32)
-    for entries in edge_entries(indptr, indices):
-        ids[entries] = np.arange(entries.size, dtype=np.int32)
-    return ids
-
-
-def edges_cut(indptr: np.ndarray, indices: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Whether the clustering cuts each edge, bool (m,)."""
-    in_larger, in_smaller = edge_entries(indptr, indices)
-    cut: np.ndarray = labels[indices[in_larger]] != labels[indices[in_smaller]]
-    return cut
-
-
 @compiled()
 def edge_fractions(reduced: np.ndarray, cut: np.ndarray, smoothing: float) -> np.ndarray:
     """Primal estimates of the edges, float64 (m,)."""
@@ -290,7 +257,7 @@ def separate_sparse(
     j.
 
     Args:
-        rows: (indptr, indices, `edge_ids`) of the graph.
+        rows: (indptr, indices, ids) of the graph; ``ids`` int32 (2 m,) are the edges of the entries.
         near: `near_rows`.
         reduced: float64 (m,), updated.
         cut: bool (m,).

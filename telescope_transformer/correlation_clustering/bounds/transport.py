@@ -34,6 +34,7 @@ from telescope_transformer.correlation_clustering.bounds.factors import (
 from telescope_transformer.correlation_clustering.bounds.groups import changes_by_groups, similar_groups
 from telescope_transformer.correlation_clustering.compiled import compiled
 from telescope_transformer.correlation_clustering.graph import DenseGraph
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
 from telescope_transformer.correlation_clustering.solution import Deadline
 
 # The passes end when one of them closes less than this share of the gap, because the ascent then gains more.
@@ -57,35 +58,42 @@ _LEAST_ROOM = 1e-6
 _VANISHES = 2.0**-80
 # With a larger absolute exponent of the largest weight, weights could leave the range of float32.
 _LARGEST_EXPONENT = 30
-_UNIT = float(np.finfo(np.float64).eps)
 
 
 @compiled(inline="always")
-def _lowered(value: float, terms: float, unit: float) -> float:
-    """A value minus the largest rounding error of its float64 sum of size ``terms`` and of its conversion."""
-    return value - (unit * abs(value) + 4.0 * _UNIT * terms + _VANISHES)
+def _write(weights: np.ndarray, i: int, j: int, value: float, terms: float) -> None:
+    """Write a weight minus the largest rounding error of its float64 sum of size ``terms`` and of its conversion."""
+    weights[i, j] = value - (np.finfo(weights.dtype).eps * abs(value) + 4.0 * EPSILON * terms + _VANISHES)
 
 
 @compiled(inline="always")
-def _change(weights: np.ndarray, i: int, j: int, less: float, more: float, unit: float) -> None:
+def _change(weights: np.ndarray, i: int, j: int, less: float, more: float) -> None:
     """Lower the weight of a pair by ``less`` and raise it by ``more``, rounded down."""
     if less > 0 or more > 0:
         weight = np.float64(weights[i, j])
-        changed = _lowered(weight - less + more, abs(weight) + less + more, unit)
-        weights[i, j] = weights[j, i] = changed
+        _write(weights, i, j, weight - less + more, abs(weight) + less + more)
+        weights[j, i] = weights[i, j]
 
 
 @compiled()
-def _scaled_weights(matrix: np.ndarray, threshold: float, factor: float, unit: float, weights: np.ndarray) -> None:
-    """Write the weights times a power of two, rounded down; the diagonal is 0."""
-    n = matrix.shape[0]
+def _mirror(weights: np.ndarray) -> None:
+    """Copy the lower triangle of a matrix to the upper one."""
+    n = weights.shape[0]
     for first in range(0, n, TILE):
         for start in range(0, first + TILE, TILE):
             for i in range(first, min(first + TILE, n)):
-                weights[i, i] = 0.0
                 for j in range(start, min(start + TILE, i)):
-                    weight = (np.float64(matrix[i, j]) - threshold) * factor
-                    weights[i, j] = weights[j, i] = _lowered(weight, 0.0, unit)
+                    weights[j, i] = weights[i, j]
+
+
+@compiled()
+def _scaled_weights(matrix: np.ndarray, threshold: float, factor: float, weights: np.ndarray) -> None:
+    """Write the weights times a power of two, rounded down; the diagonal is 0."""
+    for i in range(matrix.shape[0]):
+        weights[i, i] = 0.0
+        for j in range(i):
+            _write(weights, i, j, (np.float64(matrix[i, j]) - threshold) * factor, 0.0)
+    _mirror(weights)
 
 
 @compiled()
@@ -116,7 +124,6 @@ def _move(
     sent: np.ndarray,
     received: np.ndarray,
     error: float,
-    unit: float,
 ) -> None:
     """Lower the weights of the pairs that send attraction, and raise those of the pairs that receive it.
 
@@ -129,14 +136,13 @@ def _move(
         sent: (m, c), sums of products that ``routes`` is multiplied by.
         received: (m, c), sums of products that ``demand`` is multiplied by.
         error: relative error of these sums.
-        unit: unit of rounding of the weights.
     """
     for first in range(0, rows.size, TILE):
         for q in range(nodes.size):
             for p in range(first, min(first + TILE, rows.size)):
                 less = np.float64(routes[p, q]) * sent[p, q] * (1.0 + error)
                 more = np.float64(demand[p, q]) * received[p, q] * (1.0 - error)
-                _change(weights, rows[p], nodes[q], less, more, unit)
+                _change(weights, rows[p], nodes[q], less, more)
 
 
 @compiled()
@@ -148,7 +154,6 @@ def _spend(
     repaired: np.ndarray,
     made_up: np.ndarray,
     error: float,
-    unit: float,
 ) -> None:
     """Lower the attraction inside a cluster by the amount that was used, and raise the weights of repulsive pairs.
 
@@ -160,13 +165,12 @@ def _spend(
         repaired: (c, c), factors of the multipliers of repulsive pairs, or zeros.
         made_up: (c, c), sums of products that ``repaired`` is multiplied by.
         error: relative error of these sums.
-        unit: unit of rounding of the weights.
     """
     for p in range(nodes.size):
         for q in range(p):
             less = np.float64(attraction[p, q]) * (np.float64(used[p, q]) + used[q, p]) * (1.0 + error)
             more = np.float64(repaired[p, q]) * made_up[p, q] * (1.0 - error)
-            _change(weights, nodes[p], nodes[q], less, more, unit)
+            _change(weights, nodes[p], nodes[q], less, more)
 
 
 @compiled()
@@ -216,23 +220,21 @@ def transported(graph: DenseGraph, labels: np.ndarray, deadline: Deadline) -> tu
     """
     exponent = math.frexp(graph.scale)[1]
     dtype = np.float64 if graph.n <= _DOUBLE_UP_TO or abs(exponent) > _LARGEST_EXPONENT else np.float32
-    unit = float(np.finfo(dtype).eps)
-    factor = 2.0**-exponent
     weights = np.empty((graph.n, graph.n), dtype=dtype)
-    _scaled_weights(graph.matrix, graph.threshold, factor, unit, weights)
-    chunks = _chunks(labels)
+    _scaled_weights(graph.matrix, graph.threshold, 2.0**-exponent, weights)
+    chunks, cost = _chunks(labels), graph.cost(labels)
     factors = triangle_factors(weights, labels, chunks, deadline)
     if factors is not None:
         for nodes in chunks:
-            _apply(weights, factors, rows_of(weights, labels, nodes), nodes, unit)
-    constant = _passes(graph, weights, labels, chunks, factor, unit, deadline)
+            _apply(weights, factors, rows_of(weights, labels, nodes), nodes)
+    constant = _passes(graph, weights, labels, chunks, cost, deadline)
     groups = similar_groups(graph.matrix, labels)
     changes = changes_by_groups(weights, groups, labels, Deadline(_SHARE_OF_GROUPS * deadline.seconds_left))
     if changes is not None:
-        _add_changes(weights, groups, changes, unit)
-        constant = _passes(graph, weights, labels, chunks, factor, unit, deadline)
-    # Dividing by a power of two does not round.
-    weights /= factor
+        _add_changes(weights, groups, changes)
+        constant = _passes(graph, weights, labels, chunks, cost, deadline)
+    # Multiplying by a power of two does not round.
+    weights *= 2.0**exponent
     return DenseGraph(weights), constant
 
 
@@ -241,35 +243,32 @@ def _passes(
     weights: np.ndarray,
     labels: np.ndarray,
     chunks: list[np.ndarray],
-    factor: float,
-    unit: float,
+    cost: float,
     deadline: Deadline,
 ) -> float:
-    """Pass over the clusters until a pass gains little; returns the constant."""
-    constant, cost = _constant(graph, weights, factor), graph.cost(labels)
+    """Pass over the clusters until a pass gains little; returns the constant. The clustering costs ``cost``."""
+    constant = _constant(graph, weights)
     for number in range(graph.n):
         for nodes in chunks if number % 2 else reversed(chunks):
             if deadline.passed:
                 break
-            _repair(weights, nodes, unit)
-            _transport(weights, rows_of(weights, labels, nodes), nodes, unit)
-        before, constant = constant, _constant(graph, weights, factor)
+            _repair(weights, nodes)
+            _transport(weights, rows_of(weights, labels, nodes), nodes)
+        before, constant = constant, _constant(graph, weights)
         if deadline.passed or constant - before < _GAIN * (cost - before):
             break
     return constant
 
 
 @compiled()
-def _add_changes(weights: np.ndarray, groups: np.ndarray, changes: np.ndarray, unit: float) -> None:
+def _add_changes(weights: np.ndarray, groups: np.ndarray, changes: np.ndarray) -> None:
     """Add to each weight the change of the groups of its two nodes, rounded down."""
-    n = groups.size
-    for first in range(0, n, TILE):
-        for start in range(0, first + TILE, TILE):
-            for i in range(first, min(first + TILE, n)):
-                for j in range(start, min(start + TILE, i)):
-                    weight, more = np.float64(weights[i, j]), changes[groups[i], groups[j]]
-                    if more != 0.0:
-                        weights[i, j] = weights[j, i] = _lowered(weight + more, abs(weight) + abs(more), unit)
+    for i in range(groups.size):
+        for j in range(i):
+            weight, more = np.float64(weights[i, j]), changes[groups[i], groups[j]]
+            if more != 0.0:
+                _write(weights, i, j, weight + more, abs(weight) + abs(more))
+    _mirror(weights)
 
 
 def _chunks(labels: np.ndarray) -> list[np.ndarray]:
@@ -280,9 +279,12 @@ def _chunks(labels: np.ndarray) -> list[np.ndarray]:
     return [part for nodes in clusters for part in np.array_split(nodes, -(-nodes.size // _CHUNK)) if part.size > 1]
 
 
-def _error(terms: int, unit: float) -> float:
-    """Relative error of a sum of ``terms`` products that are at least 0, in any order (Higham 2002, section 3.1)."""
-    return (terms + 8) * unit
+def _error(terms: int, weights: np.ndarray) -> float:
+    """Relative error of a sum of ``terms`` products that are at least 0, in any order (Higham 2002, section 3.1).
+
+    Products and sums have the precision of ``weights``.
+    """
+    return (terms + 8) * float(np.finfo(weights.dtype).eps)
 
 
 def _add_products(used: np.ndarray, routes: np.ndarray, demand: np.ndarray) -> None:
@@ -291,29 +293,29 @@ def _add_products(used: np.ndarray, routes: np.ndarray, demand: np.ndarray) -> N
         used += routes[first : first + _ROWS].T @ demand[first : first + _ROWS]
 
 
-def _apply(weights: np.ndarray, factors: np.ndarray, rows: np.ndarray, nodes: np.ndarray, unit: float) -> None:
+def _apply(weights: np.ndarray, factors: np.ndarray, rows: np.ndarray, nodes: np.ndarray) -> None:
     """Move attraction to repulsive pairs by the triangles that have two nodes in a cluster, or all three."""
     attraction, repulsion = (part.astype(weights.dtype) for part in inside_pairs(factors, nodes))
     routes, demand = (part.astype(weights.dtype) for part in outside_pairs(factors, rows, nodes))
     used = (repulsion @ attraction).astype(np.float64)
     _add_products(used, routes, demand)
-    error = _error(max(nodes.size, _ROWS), unit)
-    _move(weights, rows, nodes, routes, demand, demand @ attraction, routes @ attraction, error, unit)
-    _spend(weights, nodes, attraction, used, repulsion, attraction @ attraction, error, unit)
+    error = _error(max(nodes.size, _ROWS), weights)
+    _move(weights, rows, nodes, routes, demand, demand @ attraction, routes @ attraction, error)
+    _spend(weights, nodes, attraction, used, repulsion, attraction @ attraction, error)
 
 
-def _repair(weights: np.ndarray, nodes: np.ndarray, unit: float) -> None:
+def _repair(weights: np.ndarray, nodes: np.ndarray) -> None:
     """Compensate repulsion inside a cluster by the attraction of its other pairs."""
     attraction, routes = inside_pairs(weights, nodes)
     if not routes.any():
         return
     _quotient(routes, attraction @ attraction)
     attraction = _limited(attraction, routes @ attraction)
-    error = _error(nodes.size, unit)
-    _spend(weights, nodes, attraction, routes @ attraction, routes, attraction @ attraction, error, unit)
+    error = _error(nodes.size, weights)
+    _spend(weights, nodes, attraction, routes @ attraction, routes, attraction @ attraction, error)
 
 
-def _transport(weights: np.ndarray, rows: np.ndarray, nodes: np.ndarray, unit: float) -> None:
+def _transport(weights: np.ndarray, rows: np.ndarray, nodes: np.ndarray) -> None:
     """Move the attraction between outside nodes and a cluster to repulsive pairs of these nodes with the cluster."""
     attraction, _ = inside_pairs(weights, nodes)
     if not rows.size or not attraction.any():
@@ -323,12 +325,13 @@ def _transport(weights: np.ndarray, rows: np.ndarray, nodes: np.ndarray, unit: f
     used = np.zeros((nodes.size, nodes.size))
     _add_products(used, routes, demand)
     attraction = _limited(attraction, used)
-    error = _error(max(nodes.size, _ROWS), unit)
-    _move(weights, rows, nodes, routes, demand, demand @ attraction, routes @ attraction, error, unit)
-    _spend(weights, nodes, attraction, used, np.zeros_like(attraction), attraction, error, unit)
+    error = _error(max(nodes.size, _ROWS), weights)
+    _move(weights, rows, nodes, routes, demand, demand @ attraction, routes @ attraction, error)
+    _spend(weights, nodes, attraction, used, np.zeros_like(attraction), attraction, error)
 
 
-def _constant(graph: DenseGraph, weights: np.ndarray, factor: float) -> float:
+def _constant(graph: DenseGraph, weights: np.ndarray) -> float:
     """Least amount by which every clustering costs more than with the new weights; safe against rounding."""
+    factor = 2.0 ** -math.frexp(graph.scale)[1]
     sums, sizes = _paid_of_rows(graph.matrix, graph.threshold, weights, factor)
-    return math.fsum(sums) - _UNIT * (graph.n + 8) * math.fsum(sizes) - graph.n**2 * _VANISHES / factor
+    return math.fsum(sums) - EPSILON * (graph.n + 8) * math.fsum(sizes) - graph.n**2 * _VANISHES / factor

@@ -146,8 +146,18 @@ def _pack(
 
 
 @compiled()
-def _gaec_dense(matrix: np.ndarray, threshold: float) -> np.ndarray:
-    """Parent of each node in the forest of contractions, int64 (n,); overwrites ``matrix``."""
+def contract_greedily(matrix: np.ndarray, threshold: float) -> np.ndarray:
+    """Parent of each node in the forest of contractions.
+
+    Needs only O(n) memory beyond the matrix.
+
+    Args:
+        matrix: float32 or float64 (n, n), see `DenseGraph`; overwritten.
+        threshold: see `DenseGraph`.
+
+    Returns:
+        int64 (n,).
+    """
     n = matrix.shape[0]
     sizes = np.ones(n)
     key = np.empty(n, matrix.dtype)
@@ -188,20 +198,3 @@ def _gaec_dense(matrix: np.ndarray, threshold: float) -> np.ndarray:
         if living < _PACK_BELOW * alive:
             alive = _pack(matrix, sizes, stamp, alive, key, partner, stale, member)
     return parent
-
-
-def contract_greedily(matrix: np.ndarray, threshold: float) -> np.ndarray:
-    """Parent of each node in the forest of contractions.
-
-    Needs only O(n) memory beyond the matrix.
-
-    Args:
-        matrix: float32 or float64 (n, n), see `DenseGraph`; overwritten.
-        threshold: see `DenseGraph`.
-
-    Returns:
-        int64 (n,).
-    """
-    if len(matrix) < 2:
-        return np.arange(len(matrix))
-    return _gaec_dense(matrix, threshold)

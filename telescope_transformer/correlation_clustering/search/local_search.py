@@ -35,8 +35,6 @@ def gaec(graph: Graph) -> np.ndarray:
         Canonical labels int64 (n,).
     """
     check_graph(graph)
-    if graph.n < 2:
-        return np.zeros(graph.n, dtype=np.int64)
     return canonical_labels(roots(graph.greedy_parents()))
 
 

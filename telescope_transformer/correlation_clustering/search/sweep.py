@@ -14,7 +14,7 @@ from telescope_transformer.correlation_clustering.graph import DenseGraph, canon
 from telescope_transformer.correlation_clustering.options import check_limit, check_seed, check_threshold
 from telescope_transformer.correlation_clustering.search.greedy import contract_greedily
 from telescope_transformer.correlation_clustering.search.local_search import fuse, improve
-from telescope_transformer.correlation_clustering.solution import Deadline
+from telescope_transformer.correlation_clustering.solution import Deadline, Solution
 from telescope_transformer.correlation_clustering.validation import check_embeddings, check_single, check_weights
 from telescope_transformer.errors import SolverError, WeightsError
 
@@ -22,21 +22,15 @@ from telescope_transformer.errors import SolverError, WeightsError
 _RUNS = 2
 
 
-@dataclass(frozen=True)
-class SweepPoint:
-    """Clustering at one threshold.
+@dataclass(frozen=True, kw_only=True)
+class SweepPoint(Solution):
+    """Clustering at one threshold, without a bound.
 
     Attributes:
         threshold: the threshold.
-        labels: int64 (n,), canonical.
-        cost: disagreement.
-        n_clusters: number of clusters.
     """
 
     threshold: float
-    labels: np.ndarray
-    cost: float
-    n_clusters: int
 
 
 Points = dict[float, SweepPoint]
@@ -152,7 +146,7 @@ def _sweep(
 
 def _point(graph: DenseGraph, labels: np.ndarray) -> SweepPoint:
     """The clustering ``labels`` (n,) of a graph as a point of a sweep."""
-    return SweepPoint(graph.threshold, labels, graph.cost(labels), int(labels.max(initial=-1)) + 1)
+    return SweepPoint(labels, graph.cost(labels), threshold=graph.threshold)
 
 
 def _greedy_run(
