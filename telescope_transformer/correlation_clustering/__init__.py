@@ -2,8 +2,6 @@
 
 from telescope_transformer.correlation_clustering.bounds.certify import certify
 from telescope_transformer.correlation_clustering.bounds.lp import relax
-from telescope_transformer.correlation_clustering.bounds.reduction import reduce_graph
-from telescope_transformer.correlation_clustering.bounds.rounding import round_fractions
 from telescope_transformer.correlation_clustering.estimator import CorrelationClustering
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph
 from telescope_transformer.correlation_clustering.neighbours import neighbour_graph
@@ -23,10 +21,8 @@ __all__ = [
     "check_weights",
     "gaec",
     "neighbour_graph",
-    "reduce_graph",
     "refine",
     "relax",
-    "round_fractions",
     "sweep",
     "sweep_similarities",
 ]

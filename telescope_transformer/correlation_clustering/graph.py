@@ -47,13 +47,12 @@ class Graph(ABC):
 
     Attributes:
         scores_are_costs: whether `score` is the cost itself.
-        rounds_estimates: whether the proof rounds its estimates to clusterings, so that one restart before the proof
-            is enough.
+        proves_first: whether one restart before the proof is enough, because the proof soon finds better clusterings.
         reduce_up_to: maximum number of nodes at which the graph is reduced before it is solved.
     """
 
     scores_are_costs = True
-    rounds_estimates = False
+    proves_first = False
     reduce_up_to = 0
 
     @property
@@ -232,7 +231,7 @@ class SparseGraph(Graph):
     indices: np.ndarray
     data: np.ndarray
 
-    rounds_estimates = True
+    proves_first = True
     reduce_up_to = np.iinfo(np.int32).max
 
     @property

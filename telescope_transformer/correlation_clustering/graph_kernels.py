@@ -17,6 +17,14 @@ def dot(first: np.ndarray, second: np.ndarray) -> float:
     return total
 
 
+@compiled(inline="always")
+def two_sum(first: float, second: float) -> tuple[float, float]:
+    """The rounded sum of two numbers, and its rounding error, which is exact (Knuth, *TAOCP*, volume 2, 4.2.2)."""
+    total = first + second
+    part = total - first
+    return total, (first - (total - part)) + (second - part)
+
+
 # Each row has its own accumulator, so a sum of terms that are at least 0 has a relative error of at most (n + 2)
 # roundings.
 @compiled()
@@ -165,10 +173,8 @@ def contract_sparse(
                     sums[b] = attraction[b] = repulsion[b] = lost[b] = 0.0
                     small_indices[used] = b
                     used += 1
-                after = sums[b] + data[p]
-                part = after - sums[b]
-                lost[b] += abs((sums[b] - (after - part)) + (data[p] - part))
-                sums[b] = after
+                sums[b], error = two_sum(sums[b], data[p])
+                lost[b] += abs(error)
                 attraction[b] += max(data[p], 0.0)
                 repulsion[b] += max(-data[p], 0.0)
         small_indices[start:used].sort()

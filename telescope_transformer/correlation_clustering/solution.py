@@ -10,7 +10,6 @@ import numpy as np
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.compiled import plain_interrupts
 from telescope_transformer.correlation_clustering.graph import Graph, canonical_labels
-from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
 
 # A gap below this counts as closed. Costs are summed row by row, so their relative error is at most (n + 2) roundings
 # of 1.1e-16 each: 1e-12 for 10,000 nodes.
@@ -75,8 +74,10 @@ def relative_gap(cost: float, bound: float) -> float:
 
 def sum_of_bounds(bounds: Iterable[float], *constants: float) -> float:
     """Lower bound of the sum of costs and constants, from a lower bound of each cost (nan counts as 0)."""
-    proved = [max(0.0, float(np.nan_to_num(bound))) for bound in bounds]
-    return math.fsum([*constants, *proved]) * (1.0 - EPSILON)
+    terms = [*constants, *(max(0.0, float(np.nan_to_num(bound))) for bound in bounds)]
+    total = math.fsum(terms)
+    rounded_up = math.fsum([*terms, -total]) < 0
+    return math.nextafter(total, -math.inf) if rounded_up else total
 
 
 class Progress:
@@ -183,7 +184,7 @@ class Progress:
         """Seconds until the time limit, inf if there is none."""
         return self._limit - (now() - self._start)
 
-    def give(self, seconds: float) -> None:
+    def set_limit(self, seconds: float) -> None:
         """Set the time limit to this many seconds from now."""
         self._limit = now() - self._start + seconds
 

@@ -117,7 +117,7 @@ def _greedy(progress: Progress, rng: np.random.Generator) -> None:
 
 def _search(progress: Progress, rng: np.random.Generator) -> None:
     """Search before the proof, for a share of the time."""
-    if progress.graph.rounds_estimates:
+    if progress.graph.proves_first:
         evolve(progress, rng, progress.deadline(_SEARCH_SHARE), most=1)
     else:
         _search_until(progress, rng, progress.deadline(_SEARCH_SHARE))
@@ -146,7 +146,7 @@ def _search_until(progress: Progress, rng: np.random.Generator, deadline: Deadli
 def _restart(progress: Progress, rng: np.random.Generator) -> None:
     """Search after the proof, with annealing or restarts, whichever gained before."""
     deadline = progress.deadline()
-    if progress.graph.rounds_estimates and (progress.limited or can_anneal(progress.labels)):
+    if progress.graph.proves_first and (progress.limited or can_anneal(progress.labels)):
         # There was only one restart before the proof.
         _search_until(progress, rng, deadline)
     unproved = not progress.limited and progress.gap > _FAR and can_anneal(progress.labels)
@@ -172,7 +172,7 @@ def _check_relaxable(progress: Progress) -> None:
 
 def _certify(progress: Progress, rng: np.random.Generator) -> None:
     """Raise the lower bound, for a share of the time."""
-    if progress.graph.rounds_estimates and can_anneal(progress.labels):
+    if progress.graph.proves_first and can_anneal(progress.labels):
         share = _CERTIFY_SHARE_SPARSE
     else:
         share = _CERTIFY_SHARE_ANNEALING if progress.annealing_gains else _CERTIFY_SHARE

@@ -21,7 +21,7 @@ from telescope_transformer.correlation_clustering.links import link
 from telescope_transformer.correlation_clustering.search import local_search
 from telescope_transformer.correlation_clustering.search.greedy import first_largest
 from telescope_transformer.correlation_clustering.search.local_search import fuse, move_nodes
-from telescope_transformer.correlation_clustering.solution import Deadline, Progress, Solution
+from telescope_transformer.correlation_clustering.solution import Deadline, Progress, Solution, sum_of_bounds
 
 # The results of both forms for `of_signs(24)`: their rules for ties differ, and neither must change unnoticed.
 DENSE_TIES = [0, 0, 0, 0, 1, 0, 2, 0, 3, 3, 0, 2, 1, 0, 0, 4, 1, 0, 0, 3, 3, 1, 3, 0]
@@ -190,7 +190,7 @@ def test_rounding_of_must_links_lowers_the_bound() -> None:
     for attraction, bound in ((1e15, 1.0), (1e16, 0.0)):
         weights = graph_of_edges(3, [(0, 2, attraction), (1, 2, -1.0)])
         linked = link(DenseGraph(weights).as_sparse(), np.array([[0, 1]]), np.zeros((0, 2), dtype=np.int64))
-        assert linked.bound(0.0) == bound
+        assert linked.reduction.bound([0.0]) == bound
     weights[0, 1] = weights[1, 0] = -7.0
     apart = link(DenseGraph(weights).as_sparse(), np.zeros((0, 2), dtype=np.int64), np.array([[0, 2]]))
     assert apart.reduction.graph.rows().toarray()[0, 2] < -2.0 * 1e16
@@ -255,3 +255,13 @@ def test_a_part_has_the_weights_among_its_nodes() -> None:
     nodes = np.array([7, 3, 20, 11])
     for graph in (DenseGraph(vectors @ vectors.T, 0.4), check_weights(sparse.csr_array(weights))):
         np.testing.assert_allclose(graph.part(nodes).weights(), weights[np.ix_(nodes, nodes)])
+
+
+def test_a_sum_of_bounds_is_never_rounded_up() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        bounds = rng.random(3) * 10.0 ** rng.integers(-18, 3, 3)
+        constants = (float(rng.random()), -1e-17)
+        found = sum_of_bounds([*bounds, np.nan], *constants)
+        exact = sum(map(Fraction, [*bounds.tolist(), *constants]), Fraction(0))
+        assert Fraction(found) <= exact < Fraction(np.nextafter(found, np.inf))

@@ -1,7 +1,7 @@
 """Block-coordinate ascent on a smoothed Lagrangian dual: the compiled core of the lower bounds.
 
 Write x_e = 1 if pair e is cut and 0 if it is joined, and w_e for its weight. Every valid inequality a_t x <= b_t (a
-triangle: x_ij - x_ik - x_kj <= 0) has a multiplier y_t >= 0. With the reduced weights r = w + A'y,
+triangle: x_ij - x_ik - x_kj <= 0) has a multiplier y_t >= 0. With the reduced costs r = w + A'y,
 
     sum of w_e x_e  >=  D(y) = -b'y + sum over e of min(0, r_e)
 
@@ -17,7 +17,7 @@ smoothed term is a primal estimate of x:
 The interval is placed by the best known clustering. If that clustering is optimal for the relaxation, the smoothed
 optimum equals the true one at every T, because the ascent then solves for complementary slackness with it.
 
-Throughout this module, ``reduced`` (m,) are the reduced weights, ``cut`` (m,) says which pairs the guiding clustering
+Throughout this module, ``reduced`` (m,) are the reduced costs, ``cut`` (m,) says which pairs the guiding clustering
 cuts, and ``smoothing`` is T, in the unit of the weights.
 """
 
@@ -25,7 +25,7 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.rows import Rows
 from telescope_transformer.correlation_clustering.compiled import compiled
-from telescope_transformer.correlation_clustering.graph_kernels import EPSILON
+from telescope_transformer.correlation_clustering.graph_kernels import EPSILON, two_sum
 
 # Violations are sums of a few estimates between 0 and 1, so their rounding error is below 1e-15 per term. Anything
 # below this limit counts as no violation.
@@ -47,13 +47,13 @@ def fraction(reduced: float, cut: bool, smoothing: float) -> float:
 
 @compiled(inline="always")
 def until_below(reduced: float, cut: bool, smoothing: float) -> float:
-    """How far the reduced weight can rise before the estimate drops below 1."""
+    """How far the reduced cost can rise before the estimate drops below 1."""
     return max(0.0, (0.0 if cut else -2.0 * smoothing) - reduced)
 
 
 @compiled(inline="always")
 def until_above(reduced: float, cut: bool, smoothing: float) -> float:
-    """How far the reduced weight can fall before the estimate rises above 0."""
+    """How far the reduced cost can fall before the estimate rises above 0."""
     return max(0.0, reduced - (2.0 * smoothing if cut else 0.0))
 
 
@@ -65,10 +65,10 @@ def line_search(
 
     Args:
         violation: amount by which the estimates violate the inequality, > 0.
-        a: by how much the first reduced weight changes before its estimate does.
+        a: by how much the first reduced cost changes before its estimate does.
         b: the same for the second pair.
         c: the same for the third pair. The order of the three does not matter.
-        p: by how much the first reduced weight changes in a step of length 1.
+        p: by how much the first reduced cost changes in a step of length 1.
         q: the same for the second pair.
         r: the same for the third pair.
         smoothing: T.
@@ -91,7 +91,7 @@ def line_search(
 
 @compiled(inline="always")
 def _part_of(inverse: np.ndarray | None, e: int) -> float:
-    """By how much a reduced weight changes in a step of length 1."""
+    """By how much a reduced cost changes in a step of length 1."""
     return 1.0 if inverse is None else np.float64(inverse[e])
 
 
@@ -121,7 +121,7 @@ def triangle_step(
 
 @compiled(inline="always")
 def add_to_triangle(a: int, b: int, c: int, step: float, reduced: np.ndarray, inverse: np.ndarray | None) -> None:
-    """Change the reduced weights by a step of the multiplier of x_a <= x_b + x_c."""
+    """Change the reduced costs by a step of the multiplier of x_a <= x_b + x_c."""
     reduced[a] += _part_of(inverse, a) * step
     reduced[b] -= _part_of(inverse, b) * step
     reduced[c] -= _part_of(inverse, c) * step
@@ -286,25 +286,17 @@ def _multipliers_on_edges(
     return change, terms.max() if m else 0, size
 
 
-@compiled(inline="always")
-def _add(total: float, lost: float, value: float) -> tuple[float, float]:
-    """Add a value to a compensated sum (Neumaier 1974); ``lost`` accumulates the rounding errors."""
-    after = total + value
-    if abs(total) >= abs(value):
-        return after, lost + ((total - after) + value)
-    return after, lost + ((value - after) + total)
-
-
 @compiled()
 def _compensated_sum(values: np.ndarray) -> tuple[float, float]:
-    """Compensated sum of values, and the plain sum of their absolute values.
+    """Compensated sum of values (Neumaier 1974), and the plain sum of their absolute values.
 
     The relative error of the compensated sum is at most two roundings.
     """
     total, lost, size = 0.0, 0.0, 0.0
     for value in values:
         size += abs(value)
-        total, lost = _add(total, lost, value)
+        total, error = two_sum(total, value)
+        lost += error
     return total + lost, size
 
 
@@ -312,7 +304,7 @@ def _compensated_sum(values: np.ndarray) -> tuple[float, float]:
 def _paid_by_edges(weights: np.ndarray, change: np.ndarray) -> tuple[float, float]:
     """Compensated sum of the pairs' contributions to the bound, and the sum of their absolute values.
 
-    Overwrites ``change`` with the reduced weights, because a copy may not fit in memory.
+    Overwrites ``change`` with the reduced costs, because a copy may not fit in memory.
     """
     total, lost, size = 0.0, 0.0, 0.0
     for e in range(weights.size):
@@ -320,14 +312,15 @@ def _paid_by_edges(weights: np.ndarray, change: np.ndarray) -> tuple[float, floa
         value = min(-weights[e], change[e]) if weights[e] < 0 else min(reduced, 0.0)
         change[e] = reduced
         size += abs(value)
-        total, lost = _add(total, lost, value)
+        total, error = two_sum(total, value)
+        lost += error
     return total + lost, size
 
 
 def proved_value(
     weights: np.ndarray, triangles: np.ndarray, multipliers: np.ndarray, rows: Rows
 ) -> tuple[float, np.ndarray]:
-    """Lower bound that the multipliers prove, safe against rounding, and the reduced weights.
+    """Lower bound that the multipliers prove, safe against rounding, and the reduced costs.
 
     A pair contributes min(0, w + change) if it attracts and min(-w, change) if it repels. In this form, one huge
     weight does not absorb the other terms. The margin that is subtracted covers all rounding errors. The error of a
@@ -341,7 +334,7 @@ def proved_value(
         rows: other inequalities and their multipliers.
 
     Returns:
-        A number not above the dual's exact value at these multipliers, and the reduced weights float64 (m,).
+        A number not above the dual's exact value at these multipliers, and the reduced costs float64 (m,).
     """
     change, terms, size = _multipliers_on_edges(
         weights.size, triangles, multipliers, rows.starts, rows.edges, rows.signs, rows.multipliers
@@ -355,7 +348,7 @@ def proved_value(
 
 @compiled()
 def value_of(weights: np.ndarray, reduced: np.ndarray) -> float:
-    """Value of the dual without the right-hand sides, at running reduced weights; not safe against rounding."""
+    """Value of the dual without the right-hand sides, at running reduced costs; not safe against rounding."""
     total = 0.0
     for e in range(weights.size):
         total += min(reduced[e], 0.0) - min(weights[e], 0.0)

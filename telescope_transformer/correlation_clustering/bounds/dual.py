@@ -17,6 +17,7 @@ from telescope_transformer.correlation_clustering.bounds.rows import Rows
 from telescope_transformer.correlation_clustering.bounds.separation_cycles import LONGEST, separate_cycles
 from telescope_transformer.correlation_clustering.bounds.separation_triangles import (
     CENTRES,
+    State,
     edge_fractions,
     fractions_dense,
     near_rows,
@@ -87,7 +88,7 @@ _FEW_CYCLES = 0.05
 
 
 class Dual:
-    """State of an ascent: reduced weights of the pairs, active inequalities and their multipliers.
+    """State of an ascent: reduced costs of the pairs, active inequalities and their multipliers.
 
     Pairs without a variable are not attractive and count as cut. Subclasses say which pairs have a variable and how
     violated triangles among them are found.
@@ -95,7 +96,7 @@ class Dual:
     Attributes:
         sweeps: how many sweeps follow each separation.
         slowest: largest factor for the smoothing after a round.
-        inverse: float32 (m,), by how much the reduced weight of a pair changes per unit of a multiplier; None if by 1.
+        inverse: float32 (m,), by how much the reduced cost of a pair changes per unit of a multiplier; None if by 1.
 
     Args:
         weights: float64 (m,), weights of the pairs that have a variable.
@@ -128,6 +129,10 @@ class Dual:
     def guide(self, labels: np.ndarray) -> None:
         """Use ``labels`` (n,) as the guiding clustering. The multipliers keep their values and stay valid."""
         self.cut = self._pairs_cut(np.ascontiguousarray(labels, dtype=np.int64))
+
+    def _state(self) -> State:
+        """What separation needs, see :mod:`.separation_triangles`."""
+        return self.reduced, self.cut, self.smoothing, _TOLERANCE
 
     def _pairs_cut(self, labels: np.ndarray) -> np.ndarray:
         """Whether the clustering ``labels`` (n,) cuts each pair, bool (m,)."""
@@ -184,11 +189,11 @@ class Dual:
         return float(np.clip((last / self.smoothing) ** (1.0 / rounds), _FASTEST_COOLING, self.slowest))
 
     def value(self) -> float:
-        """Value of the dual at the running reduced weights; not safe against rounding."""
+        """Value of the dual at the running reduced costs; not safe against rounding."""
         return value_of(self.weights, self.reduced) - float(self.rows.right @ self.rows.multipliers)
 
     def bound(self) -> float:
-        """Proved lower bound of the cost. Recomputes the reduced weights to remove accumulated rounding errors."""
+        """Proved lower bound of the cost. Recomputes the reduced costs to remove accumulated rounding errors."""
         # The new weights take the memory of the old ones.
         del self.reduced
         value, self.reduced = proved_value(self.weights, self.triangles, self.multipliers, self.rows)
@@ -223,8 +228,7 @@ class DenseDual(Dual):
         groups = self._rng.permutation(np.arange(0, self.n, CENTRES))
         for firsts in np.array_split(groups, 1 + self.n // _CENTRES_A_CALL):
             found += separate_dense(
-                x, self.reduced, self.cut, self.inverse, self.smoothing, _TOLERANCE, firsts,
-                triangles[found:], multipliers[found:],
+                x, self._state(), self.inverse, firsts, triangles[found:], multipliers[found:],
             )  # fmt: skip
             if deadline.passed:
                 break
@@ -268,13 +272,12 @@ class SparseDual(Dual):
         return cut
 
     def _separate(self, triangles: np.ndarray, multipliers: np.ndarray, deadline: Deadline) -> int:
-        near, found = near_rows(*self._edges, self.reduced, self.cut, self.smoothing, 1.0 - _TOLERANCE), 0
+        near, found = near_rows(self._edges, self._state()), 0
         calls = 1 + int(np.diff(near[0])[self._graph.indices].sum()) // _ENTRIES_A_CALL
         borders = np.linspace(0, self._graph.n, calls + 1, dtype=np.int64)
         for first, last in pairwise(borders):
             found += separate_sparse(
-                self._edges, near, self.reduced, self.cut, self.smoothing, _TOLERANCE,
-                first, last, triangles[found:], multipliers[found:],
+                self._edges, near, self._state(), first, last, triangles[found:], multipliers[found:],
             )  # fmt: skip
             if deadline.passed:
                 break
@@ -291,10 +294,10 @@ class SparseDual(Dual):
     def _separate_cycles(self, deadline: Deadline) -> int:
         """Add violated cycles; returns how many."""
         capacity, found, read = int(_CYCLES_A_TRIANGLE * self._capacity), 0, 0
-        state = (self.reduced, self.cut, self.smoothing, _TOLERANCE)
+        state = self._state()
         starts, edges = np.zeros(capacity + 1, dtype=np.int64), np.empty(LONGEST + _CYCLE * capacity, dtype=np.int64)
         multipliers, x = np.empty(capacity), edge_fractions(*state[:3]).astype(np.float32)
-        near = near_rows(*self._edges, *state[:3], 1.0 - _TOLERANCE)
+        near = near_rows(self._edges, state)
         stride = max(_ENTRIES_A_CALL // self._work, _LEAST_STRIDE)
         for first in range(0, self._graph.n, stride):
             if deadline.passed:

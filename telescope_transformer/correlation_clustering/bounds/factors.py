@@ -51,7 +51,7 @@ def _scale(
                 for j in range(start, min(start + TILE, i)):
                     capacity = sign * weights[i, j]
                     if capacity > 0 and labels[i] != labels[j]:
-                        factor = _limited(capacity, room[i, j] + room[j, i], most or sign * factors[i, j])
+                        factor = _factor(capacity, room[i, j] + room[j, i], most or sign * factors[i, j])
                         factors[i, j] = factors[j, i] = sign * factor
 
 
@@ -65,12 +65,12 @@ def _scale_inside(
             i, j = nodes[p], nodes[q]
             capacity = sign * weights[i, j]
             if capacity > 0:
-                factor = _limited(capacity, room[p, q] + room[q, p], most or sign * factors[i, j])
+                factor = _factor(capacity, room[p, q] + room[q, p], most or sign * factors[i, j])
                 factors[i, j] = factors[j, i] = sign * factor
 
 
 @compiled(inline="always")
-def _limited(capacity: float, room: float, most: float) -> float:
+def _factor(capacity: float, room: float, most: float) -> float:
     """Factor with which a pair uses its whole capacity, but at most ``most``."""
     return capacity / room if capacity < most * room else most
 

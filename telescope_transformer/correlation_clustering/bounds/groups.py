@@ -5,7 +5,7 @@ differs little between the nodes of a group. For 4,000 windows in 1,826 groups, 
 each two groups are added up. The ascent closes most of the gap on this much smaller graph.
 
 The multiplier y of a triangle of groups is spread evenly over its triangles of nodes, so the pairs of two groups of
-sizes p and q change by y / (p q) each. In `GroupDual`, weights, reduced weights and smoothing are those of a pair of
+sizes p and q change by y / (p q) each. In `GroupDual`, weights, reduced costs and smoothing are those of a pair of
 nodes.
 """
 

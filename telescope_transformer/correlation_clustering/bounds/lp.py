@@ -60,13 +60,11 @@ class Relaxation:
         x: float64 (n, n), symmetric, 1 cut and 0 joined.
         lower_bound: a proved lower bound of the cost.
         complete: whether ``x`` satisfies every triangle inequality.
-        rounds: number of rounds of cuts.
     """
 
     x: np.ndarray
     lower_bound: float
     complete: bool
-    rounds: int
 
 
 @compiled()
@@ -142,7 +140,7 @@ def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relax
     """
     n, weights = dual.n, dual.weights
     if n < 2:
-        return Relaxation(np.zeros((n, n)), progress.lower_bound, True, 0)
+        return Relaxation(np.zeros((n, n)), progress.lower_bound, True)
     scaled = weights / dual.scale
     rows = dual.triangles.astype(np.int64)
     x = dual.fractions().astype(np.float64)
@@ -155,13 +153,13 @@ def relax_from(dual: DenseDual, progress: Progress, deadline: Deadline) -> Relax
         x = unpack(packed, n)
         cuts = violated_triangles(x)
         if not cuts.size:
-            return Relaxation(x, progress.lower_bound, True, rounds)
+            return Relaxation(x, progress.lower_bound, True)
         if deadline.passed:
             break
         # Every fourth round drops old inequalities without a multiplier, which keeps the problem small. A dropped
         # inequality is added again if it becomes violated.
         rows = np.unique(np.concatenate([rows[multipliers > 0] if rounds % 4 == 0 else rows, cuts]), axis=0)
-    return Relaxation(x, progress.lower_bound, False, rounds)
+    return Relaxation(x, progress.lower_bound, False)
 
 
 def unpack(packed: np.ndarray, n: int) -> np.ndarray:

@@ -82,7 +82,7 @@ def _in_turn(parts: list[Progress], solve_part: SolvePart, rng: np.random.Genera
     while parts:
         left = sum(_share(part) for part in parts)
         for part in parts:
-            part.give(deadline.seconds_left * _share(part) / left)
+            part.set_limit(deadline.seconds_left * _share(part) / left)
             left -= _share(part)
             if not part.closed:
                 solve_part(part, rng)

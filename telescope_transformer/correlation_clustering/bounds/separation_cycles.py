@@ -7,34 +7,30 @@ targets. The edges at their other ends close the cycles, so a tree of two levels
 Lange, Karrenbauer and Andres, ICML 2018, who pack such cycles). A violated inequality gets its multiplier immediately,
 so the same violation is not found again.
 
-In this module, ``graph`` is (indptr, indices, edge ids), ``near`` are the rows of the edges with an estimate below 1
-as :func:`.near_rows` returns them, ``state`` is (reduced, cut, smoothing, tolerance), as in
-:mod:`.separation_triangles`, and ``x`` float32 (m,) are the estimates, which are kept up to date.
+In this module, ``graph``, ``near`` and ``state`` are as in :mod:`.separation_triangles`. The estimates ``x``, float32
+(m,), are kept up to date.
 """
 
 import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.ascent import fraction, search_row
+from telescope_transformer.correlation_clustering.bounds.separation_triangles import GraphRows, NearRows, State
 from telescope_transformer.correlation_clustering.compiled import compiled
 
 # Maximum number of edges of a cycle, for which an array is allocated. The longest cycle in the tests is a ring of
 # 2,001 nodes.
 LONGEST = 4_096
 
-GraphRows = tuple[np.ndarray, np.ndarray, np.ndarray]
-NearRows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-State = tuple[np.ndarray, np.ndarray, float, float]
 CycleRows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @compiled()
-def _ascend_cycle(
-    cycle: np.ndarray, signs: np.ndarray, tolerance: float, reduced: np.ndarray, cut: np.ndarray, smoothing: float
-) -> float:
+def _ascend_cycle(cycle: np.ndarray, signs: np.ndarray, state: State) -> float:
     """Take the first step for the cycle inequality of the target ``cycle[0]`` and the path ``cycle[1:]``.
 
-    Updates ``reduced``. Returns the new multiplier, or 0 if the inequality is not violated beyond the tolerance.
+    Updates the reduced costs. Returns the new multiplier, or 0 if the inequality is not violated.
     """
+    reduced, cut, smoothing, tolerance = state
     violation = 0.0
     for p in range(cycle.size):
         violation += signs[p] * fraction(reduced[cycle[p]], cut[cycle[p]], smoothing)
@@ -170,7 +166,7 @@ def separate_cycles(
     Args:
         graph: see the module.
         near: see the module.
-        state: see the module; its reduced weights are updated.
+        state: see the module; its reduced costs are updated.
         x: see the module; updated.
         work: maximum number of entries to read for the tree of one node.
         first: first node to search from.
@@ -206,7 +202,7 @@ def separate_cycles(
                 if seen[k] != i or k == i or reach[k] + x[f] >= x[a] - tolerance:
                     continue
                 size = _trace(a, f, k, i, j, came_from, came_by, cycle)
-                step = _ascend_cycle(cycle[:size], signs[:size], tolerance, reduced, cut, smoothing)
+                step = _ascend_cycle(cycle[:size], signs[:size], state)
                 for e in cycle[:size]:
                     x[e] = fraction(reduced[e], cut[e], smoothing)
                 if step > 0:

@@ -7,14 +7,21 @@ A triangle inequality x_ij <= x_ik + x_kj can only be violated if the estimates 
 estimates are, and the search visits only these pairs. Each violated inequality gets its multiplier immediately. Later
 candidates are then only found if they are still violated, which keeps the active set small.
 
-``reduced``, ``cut`` and ``smoothing`` are as in :mod:`.ascent`. ``tolerance`` is the largest violation that is
-ignored.
+In this module and in :mod:`.separation_cycles`, ``state`` is (reduced, cut, smoothing, tolerance): the first three are
+as in :mod:`.ascent`, and violations up to the tolerance are ignored. ``graph`` is (indptr, indices, ids) of a sparse
+graph, in which ids int32 (2 m,) are the edges of the entries. ``near`` are the rows of the edges whose estimate is far
+enough below 1: row starts int64 (n + 1,), and for each entry the other end int32, the edge int32 and the estimate
+float32.
 """
 
 import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.ascent import add_to_triangle, fraction, triangle_step
 from telescope_transformer.correlation_clustering.compiled import compiled
+
+GraphRows = tuple[np.ndarray, np.ndarray, np.ndarray]
+NearRows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+State = tuple[np.ndarray, np.ndarray, float, float]
 
 # Number of columns that are scanned at once: 64 float32 fill four to eight vector registers.
 _BLOCK = 64
@@ -68,20 +75,12 @@ def fractions_dense(reduced: np.ndarray, cut: np.ndarray, smoothing: float, n: i
 
 
 @compiled()
-def ascend_triangle(
-    a: int,
-    b: int,
-    c: int,
-    reduced: np.ndarray,
-    cut: np.ndarray,
-    inverse: np.ndarray | None,
-    smoothing: float,
-    tolerance: float,
-) -> float:
+def _ascend_triangle(a: int, b: int, c: int, state: State, inverse: np.ndarray | None) -> float:
     """Take the first step for the triangle inequality x_a <= x_b + x_c.
 
-    Updates ``reduced``. Returns the new multiplier, or 0 if the inequality is not violated beyond the tolerance.
+    Updates the reduced costs. Returns the new multiplier, or 0 if the inequality is not violated.
     """
+    reduced, cut, smoothing, tolerance = state
     violation = fraction(reduced[a], cut[a], smoothing)
     violation -= fraction(reduced[b], cut[b], smoothing) + fraction(reduced[c], cut[c], smoothing)
     if violation <= tolerance:
@@ -131,11 +130,8 @@ def _near_blocks(row: np.ndarray, k: int, limit: float, blocks: np.ndarray, near
 @compiled()
 def separate_dense(
     x: np.ndarray,
-    reduced: np.ndarray,
-    cut: np.ndarray,
+    state: State,
     inverse: np.ndarray | None,
-    smoothing: float,
-    tolerance: float,
     firsts: np.ndarray,
     triangles: np.ndarray,
     multipliers: np.ndarray,
@@ -146,11 +142,8 @@ def separate_dense(
 
     Args:
         x: float32 (n, n), `fractions_dense`; kept up to date.
-        reduced: float64 (pairs,), updated.
-        cut: bool (pairs,).
+        state: see the module; its reduced costs are updated.
         inverse: see `Dual`.
-        smoothing: T.
-        tolerance: least violation.
         firsts: int64, where groups of `CENTRES` adjacent nodes begin: the nodes k of the inequalities x_ij <= x_ik +
             x_kj to look for.
         triangles: (room, 3), output.
@@ -159,6 +152,7 @@ def separate_dense(
     Returns:
         How many inequalities were written.
     """
+    reduced, cut, smoothing, tolerance = state
     n, limit = x.shape[0], 1.0 - tolerance
     blocks, nearest = np.empty((CENTRES, 1 + n // _BLOCK), np.int64), np.empty((CENTRES, 1 + n // _BLOCK), np.float32)
     heights = np.empty(CENTRES, np.int64)
@@ -187,7 +181,7 @@ def separate_dense(
                         if found == multipliers.size:
                             return found
                         a, b, c = pair_index(i, j), pair_index(i, k), pair_index(j, k)
-                        step = ascend_triangle(a, b, c, reduced, cut, inverse, smoothing, tolerance)
+                        step = _ascend_triangle(a, b, c, state, inverse)
                         if step > 0:
                             x[i, j] = x[j, i] = fraction(reduced[a], cut[a], smoothing)
                             x[i, k] = x[k, i] = fraction(reduced[b], cut[b], smoothing)
@@ -208,21 +202,11 @@ def edge_fractions(reduced: np.ndarray, cut: np.ndarray, smoothing: float) -> np
 
 
 @compiled()
-def near_rows(
-    indptr: np.ndarray,
-    indices: np.ndarray,
-    ids: np.ndarray,
-    reduced: np.ndarray,
-    cut: np.ndarray,
-    smoothing: float,
-    limit: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The edges whose estimate is below the limit, as separate compressed rows.
-
-    Returns:
-        Row starts int64 (n + 1,), and for each entry the other end int32, the edge int32 and the estimate float32.
-    """
-    x = edge_fractions(reduced, cut, smoothing)
+def near_rows(graph: GraphRows, state: State) -> NearRows:
+    """The edges whose estimate is below 1 by more than the tolerance, see ``near`` of the module."""
+    indptr, indices, ids = graph
+    reduced, cut, smoothing, tolerance = state
+    x, limit = edge_fractions(reduced, cut, smoothing), 1.0 - tolerance
     near_indptr = np.zeros(indptr.size, np.int64)
     for i in range(indptr.size - 1):
         near_indptr[i + 1] = near_indptr[i]
@@ -240,12 +224,9 @@ def near_rows(
 
 @compiled()
 def separate_sparse(
-    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
-    near: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    reduced: np.ndarray,
-    cut: np.ndarray,
-    smoothing: float,
-    tolerance: float,
+    graph: GraphRows,
+    near: NearRows,
+    state: State,
     first: int,
     last: int,
     triangles: np.ndarray,
@@ -257,12 +238,9 @@ def separate_sparse(
     j.
 
     Args:
-        rows: (indptr, indices, ids) of the graph; ``ids`` int32 (2 m,) are the edges of the entries.
-        near: `near_rows`.
-        reduced: float64 (m,), updated.
-        cut: bool (m,).
-        smoothing: T.
-        tolerance: least violation.
+        graph: see the module.
+        near: see the module; its estimates are updated.
+        state: see the module; its reduced costs are updated.
         first: first node i to visit.
         last: one past the last node i to visit.
         triangles: (room, 3), output.
@@ -271,8 +249,9 @@ def separate_sparse(
     Returns:
         How many triangles were written.
     """
-    indptr, indices, ids = rows
+    indptr, indices, ids = graph
     near_indptr, ends, edges, estimates = near
+    reduced, cut, smoothing, tolerance = state
     n = indptr.size - 1
     # Estimates and edges between i and its near neighbours. Other nodes get the value 2: no estimate exceeds a sum
     # that includes 2, so they never appear in a violated triangle.
@@ -297,7 +276,7 @@ def separate_sparse(
                 if found == multipliers.size:
                     return found
                 b, c = edge_to[k], edges[q]
-                step = ascend_triangle(a, b, c, reduced, cut, None, smoothing, tolerance)
+                step = _ascend_triangle(a, b, c, state, None)
                 x_to[k] = fraction(reduced[b], cut[b], smoothing)
                 estimates[q] = fraction(reduced[c], cut[c], smoothing)
                 beyond = fraction(reduced[a], cut[a], smoothing) - tolerance
