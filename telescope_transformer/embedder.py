@@ -309,7 +309,11 @@ def _vectors(values: npt.ArrayLike | torch.Tensor) -> Vectors:
     if isinstance(values, torch.Tensor):
         values = values.detach().float().cpu().numpy()
     try:
-        vectors = np.asarray(values, dtype=np.float32)
+        vectors = np.asarray(values)
+        if vectors.dtype == object:
+            # A column of vectors, as `encode_table` returns it.
+            vectors = np.array([np.asarray(vector, dtype=np.float32) for vector in vectors])
+        vectors = vectors.astype(np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"embeddings must be arrays of numbers: {error}") from error
     if vectors.ndim and not np.isfinite(vectors).all():

@@ -1,7 +1,7 @@
 """What a model embeds, from any form of flow records: windows of sources, or sequences that have no source."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,14 @@ def collected(records: Any) -> Any:
     Raises:
         FlowRecordError: if they have another form.
     """
-    if isinstance(records, Iterator) and not hasattr(records, "__arrow_c_stream__"):
+    if hasattr(records, "read"):
+        raise FlowRecordError(f"{NAME} are an open file: give its path")
+    # A generator, or a dataset that is streamed.
+    if (
+        isinstance(records, Iterable)
+        and not hasattr(records, "__len__")
+        and not hasattr(records, "__arrow_c_stream__")
+    ):
         records = list(records)
     if isinstance(records, FlowRecords) or paths_of(records) is not None:
         return records

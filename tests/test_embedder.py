@@ -1,6 +1,7 @@
 """`telescope_transformer.load()`: every form of flow records gives the same embeddings as `analyze`."""
 
 import datetime
+import io
 from pathlib import Path
 
 import datasets
@@ -86,6 +87,7 @@ def test_every_form_of_records_gives_the_same_embeddings(
         "paths": [str(tmp_path / "flows.parquet")],
         "generator": (record for record in records),
         "windows": model.windows(records),
+        "streamed dataset": datasets.Dataset.from_list(records).to_iterable_dataset(),
         "dataset of windows": datasets.Dataset(model.windows(records)),
         "stream": table.to_reader(),
         "tensors": {
@@ -248,6 +250,8 @@ def test_similarity_and_probability(model: Embedder, expected: np.ndarray) -> No
         ([RECORD], {"columns": "time"}, "a column mapping must be a dictionary"),
         ([RECORD], {"columns": ["time"]}, "a column mapping must be a dictionary"),
         ({"train": pa.table({"time": [0]})}, {}, "'train' is a table: give one table or a list"),
+        ({"train": pd.DataFrame({"time": [0]})}, {}, "'train' is a table: give one table or a list"),
+        (io.StringIO("time,src\n"), {}, "the records are an open file: give its path"),
         (pd.DataFrame([[1, 2], [3, 4]]), {}, "no column for timestamp, nor inter_arrival; columns are 0, 1"),
         ([RECORD], {"device": "meta"}, "device 'meta' holds no numbers"),
         ([RECORD], {"batch_size": 1.5}, "batch_size must be a whole number of at least 1, not 1.5"),
@@ -269,6 +273,12 @@ def test_tensors_of_a_model_are_compared(model: Embedder, expected: np.ndarray, 
     tensor = torch.tensor(expected, dtype=dtype, requires_grad=True)
     np.testing.assert_allclose(model.similarity(tensor, tensor[0]), expected @ expected[0], atol=1e-2)
     assert model.probability(tensor[0], tensor[1]).shape == ()
+
+
+def test_a_column_of_embeddings_is_compared(model: Embedder, records: list[dict], expected: np.ndarray) -> None:
+    table = model.encode_table(records)
+    for column in (table["embedding"], table.to_pandas()["embedding"]):
+        np.testing.assert_allclose(model.similarity(column, expected), expected @ expected.T, atol=1e-6)
 
 
 def test_a_model_that_gives_tuples_is_used_like_any_other(

@@ -251,7 +251,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         try:
             check_random_state(self.random_state)
         except ValueError as error:
-            raise SolverError(f"random_state must be None, a seed or a generator: {error}") from error
+            raise SolverError(f"random_state must be None, a seed or a RandomState of NumPy: {error}") from error
 
     def _solve(self, given: Any, checked: CheckedWeights, started: float) -> Self:
         """Solve a graph and set the fitted attributes.

@@ -258,7 +258,8 @@ def _numbers(values: Any) -> np.ndarray:
         raise WeightsError("masked entries have no weight; fill them, for example with 0")
     try:
         array = np.asarray(values)
-    except ValueError as error:
+    # PyTorch raises the last two for tensors that have gradients, are on a GPU or are of type bfloat16.
+    except (ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"weights and embeddings must be an array of real numbers: {error}") from error
     if array.dtype == object:
         try:

@@ -224,6 +224,9 @@ def microseconds(timestamp: "int | datetime | np.datetime64") -> int:
     if isinstance(timestamp, datetime):
         since = (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)) - _EPOCH
         return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    # `time.time()` is seconds with a fraction. Read as microseconds, it would give wrong inter-arrival times.
+    if isinstance(timestamp, (float, np.floating)) and not timestamp.is_integer():
+        raise ValueError(f"a timestamp must be whole microseconds or a datetime, not {timestamp!r}")
     try:
         return int(timestamp)
     except (TypeError, ValueError) as error:
@@ -365,8 +368,12 @@ def _table_microseconds(table: "pa.Table") -> "pa.ChunkedArray":
     if times.null_count:
         raise ValueError(f"record {times.to_pylist().index(None)} has no timestamp")
     if pa.types.is_timestamp(times.type):
-        times = times.cast(pa.timestamp("us", times.type.tz))
-    return times.cast(pa.int64())
+        # Nanoseconds are cut off, as they are from a `datetime`.
+        return times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64())
+    try:
+        return times.cast(pa.int64())
+    except pa.ArrowException as error:
+        raise ValueError(f"timestamps must be whole microseconds or times: {error}") from error
 
 
 def seconds_between(timestamps: np.ndarray, offsets: np.ndarray) -> np.ndarray:

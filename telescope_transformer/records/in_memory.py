@@ -117,7 +117,7 @@ def _from_frame(records: Any) -> pa.Table:
     try:
         return pa.table(records)
     except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
-        if not hasattr(records, "to_dict"):
+        if not hasattr(records, "columns"):
             raise
         return as_arrow(records.to_dict("list"))
 
@@ -131,7 +131,7 @@ def _check_names(names: Iterable[Any]) -> None:
 def _check_columns(columns: Mapping[str, Any]) -> None:
     """Refuse a dictionary of single values, which is one record, and a dictionary of tables, such as splits."""
     for name, values in columns.items():
-        if hasattr(values, "column_names"):
+        if hasattr(values, "column_names") or hasattr(values, "columns"):
             raise FlowRecordError(f"{NAME} are a dictionary in which {name!r} is a table: give one table or a list")
         if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
             raise FlowRecordError(

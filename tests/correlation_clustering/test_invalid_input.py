@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 from signed_instances import random_weights
 
@@ -48,6 +49,8 @@ def pair(weight: Any, back: Any = None) -> np.ndarray:
         (np.ma.masked_array(np.ones((2, 2)), mask=np.eye(2)), "masked"),
         ({}, "real numbers"),
         ([[0, 1], [1]], "real numbers"),
+        (torch.ones(2, 2, requires_grad=True), "real numbers"),
+        (torch.ones(2, 2, dtype=torch.bfloat16), "real numbers"),
     ],
 )
 def test_invalid_weights_are_refused(weights: Any, message: str) -> None:

@@ -225,6 +225,13 @@ def test_times_of_every_kind() -> None:
             tokenizer([{"timestamp": 5}, missing])
     with pytest.raises(ValueError, match="whole microseconds or a datetime, not '2026-01-01'"):
         tokenizer([{"timestamp": "2026-01-01"}])
+    # `time.time()` is seconds, not microseconds.
+    seconds = [{"timestamp": 1_767_225_600.25}, {"timestamp": 1_767_225_602.5}]
+    for wrong in (seconds, pa.Table.from_pylist(seconds)):
+        with pytest.raises(ValueError, match="must be whole microseconds"):
+            tokenizer(wrong)
+    nanoseconds = pa.table({"timestamp": pa.array([1_001, 2_000_001_999], pa.timestamp("ns"))})
+    assert tokenizer(nanoseconds)["inter_arrival"].tolist() == [0, 2]
 
 
 def test_a_generator_loses_no_sequence() -> None:
