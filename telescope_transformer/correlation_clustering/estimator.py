@@ -10,7 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from telescope_transformer.correlation_clustering.clock import now
 from telescope_transformer.correlation_clustering.compiled import plain_interrupts
-from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph, SparseGraph
+from telescope_transformer.correlation_clustering.graph import DenseGraph, Graph
 from telescope_transformer.correlation_clustering.links import link
 from telescope_transformer.correlation_clustering.neighbours import neighbour_graph
 from telescope_transformer.correlation_clustering.options import check_limit, check_threshold, check_whole_number
@@ -186,7 +186,7 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             check_samples(X)
             return self.fit_embeddings(X, self.threshold, must_link=must_link, cannot_link=cannot_link)
         with plain_interrupts():
-            checked = check_weights_and_links(X, must_link, cannot_link)
+            checked = check_weights_and_links(X).with_links(must_link, cannot_link)
         return self._solve(X, checked, started)
 
     def fit_embeddings(
@@ -211,9 +211,8 @@ class CorrelationClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             SolverError: see `fit`.
         """
         started = now()
-        graph = self.graph_of(embeddings, threshold)
-        links = check_weights_and_links(SparseGraph.empty(graph.n).rows(), must_link, cannot_link)
-        return self._solve(embeddings, CheckedWeights(graph, links.must_link, links.cannot_link), started)
+        checked = CheckedWeights(self.graph_of(embeddings, threshold)).with_links(must_link, cannot_link)
+        return self._solve(embeddings, checked, started)
 
     def fit_graph(self, graph: Graph) -> Self:
         """Cluster a graph that `graph_of` returned."""

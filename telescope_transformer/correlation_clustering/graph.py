@@ -278,11 +278,6 @@ class SparseGraph(Graph):
         full = self.entries >= _FULL * self.n**2 or self.n <= _ALWAYS_FULL
         return self.filled() if self.n <= _FILL_UP_TO and full else self
 
-    @classmethod
-    def empty(cls, n: int) -> "SparseGraph":
-        """A graph of n nodes without edges."""
-        return cls(np.zeros(n + 1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0))
-
     def rows(self) -> sparse.csr_array:
         """The weights as a SciPy array (n, n). It shares memory with the graph and must not be written to."""
         return sparse.csr_array((self.data, self.indices, self.indptr), shape=(self.n, self.n))

@@ -48,6 +48,17 @@ class CheckedWeights:
     must_link: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     cannot_link: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
 
+    def with_links(self, must_link: Any, cannot_link: Any) -> "CheckedWeights":
+        """The graph with more links, each (m, 2) integers or None.
+
+        Raises:
+            WeightsError: the links are not pairs of two different nodes.
+        """
+        must = _check_pairs("must_link", must_link, self.graph.n)
+        cannot = _check_pairs("cannot_link", cannot_link, self.graph.n)
+        together, apart = np.concatenate([self.must_link, must]), np.concatenate([self.cannot_link, cannot])
+        return CheckedWeights(self.graph, together, apart)
+
 
 def check_weights(weights: Any) -> DenseGraph | SparseGraph:
     """Turn weights into a signed graph. The diagonal is ignored.
@@ -66,26 +77,15 @@ def check_weights(weights: Any) -> DenseGraph | SparseGraph:
     return cast(DenseGraph | SparseGraph, checked.graph)
 
 
-def check_weights_and_links(weights: Any, must_link: Any = None, cannot_link: Any = None) -> CheckedWeights:
+def check_weights_and_links(weights: Any) -> CheckedWeights:
     """Turn weights into a signed graph and links. A weight of inf means must-link, and -inf means cannot-link.
 
-    Args:
-        weights: see `check_weights`.
-        must_link: (m, 2) integers, more pairs that must be together.
-        cannot_link: (m, 2) integers, more pairs that must be apart.
-
     Raises:
-        WeightsError: see `check_weights`; or a link does not consist of two different nodes.
+        WeightsError: see `check_weights`.
     """
-    graph: Graph
-    if sparse.issparse(weights):
-        graph, must, cannot = _check_sparse(weights)
-    else:
-        graph, must, cannot = _check_dense(weights)
-    check_scale(graph)
-    must = np.concatenate([must, _check_pairs("must_link", must_link, graph.n)])
-    cannot = np.concatenate([cannot, _check_pairs("cannot_link", cannot_link, graph.n)])
-    return CheckedWeights(graph, must, cannot)
+    checked = _check_sparse(weights) if sparse.issparse(weights) else _check_dense(weights)
+    check_scale(checked.graph)
+    return checked
 
 
 def check_scale(graph: Graph) -> None:
@@ -127,12 +127,11 @@ def _check_pairs(name: str, pairs: Any, n: int) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def _check_dense(weights: Any) -> tuple[DenseGraph, np.ndarray, np.ndarray]:
+def _check_dense(weights: Any) -> CheckedWeights:
     """Turn an array into a graph, must-links and cannot-links."""
     array = _numbers(weights)
-    none = np.zeros((0, 2), dtype=np.int64)
     if array.size == 0 and array.shape in ((0,), (0, 0)):
-        return DenseGraph(np.zeros((0, 0))), none, none
+        return CheckedWeights(DenseGraph(np.zeros((0, 0))))
     if array.ndim == 2 and array.shape[1] == 0:
         raise WeightsError(f"0 feature(s) (shape={array.shape}) while a minimum of 1 is required: weights are square")
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
@@ -152,11 +151,11 @@ def _check_dense(weights: Any) -> tuple[DenseGraph, np.ndarray, np.ndarray]:
         upper = np.triu_indices(array.shape[0], 1)
         array[upper] = array.T[upper]
     if finite:
-        return DenseGraph(array), none, none
+        return CheckedWeights(DenseGraph(array))
     lower = np.tril(array)
     must, cannot = np.argwhere(lower == np.inf), np.argwhere(lower == -np.inf)
     array[np.isinf(array)] = 0.0
-    return DenseGraph(array), must, cannot
+    return CheckedWeights(DenseGraph(array), must, cannot)
 
 
 def check_embeddings(embeddings: Any, threshold: float) -> np.ndarray:
@@ -342,7 +341,7 @@ def _first_asymmetric(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray)
     return -1, -1, 0.0
 
 
-def _check_sparse(weights: Any) -> tuple[SparseGraph, np.ndarray, np.ndarray]:
+def _check_sparse(weights: Any) -> CheckedWeights:
     """Turn a sparse matrix into a graph, must-links and cannot-links."""
     if weights.ndim != 2 or weights.shape[0] != weights.shape[1]:
         raise WeightsError(f"weights must be a square matrix (n, n), not of shape {weights.shape}")
@@ -370,9 +369,11 @@ def _check_sparse(weights: Any) -> tuple[SparseGraph, np.ndarray, np.ndarray]:
     i, p, back = _first_asymmetric(indptr, indices, data)
     if p >= 0:
         raise _asymmetric(i, indices[p], data[p], back)
-    links = [np.column_stack([owners[data == sign], indices[data == sign]]) for sign in (np.inf, -np.inf)]
+    must, cannot = (
+        np.column_stack([owners[at], indices[at]]).astype(np.int64) for at in (data == np.inf, data == -np.inf)
+    )
     data[np.isinf(data)] = 0.0
-    return SparseGraph(indptr, indices, data), links[0].astype(np.int64), links[1].astype(np.int64)
+    return CheckedWeights(SparseGraph(indptr, indices, data), must, cannot)
 
 
 def _check_structure(weights: Any) -> None:

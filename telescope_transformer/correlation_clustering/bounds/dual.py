@@ -44,12 +44,8 @@ FIRST_SMOOTHING, FIRST_SMOOTHING_SPARSE = 0.1, 0.006
 # a block of 4,546 nodes, the gap after 3 s is 3.6 and 3.7 %.
 _COOLING, _COOLING_SPARSE, _FASTEST_COOLING = 0.8, 0.9, 0.1
 # A run with a time limit cools down to this smoothing, relative to the initial one. From there on, another round gains
-# more than less smoothing.
+# more than less smoothing, and a run that no longer makes progress ends.
 _LAST_IN_TIME = 1e-3
-# An ascent that no longer makes progress ends once its smoothing is below the first number times the initial one.
-# Every ascent ends once its smoothing, relative to the scale, is below the second number, the gap that counts as
-# closed.
-_COOL, _LAST_SMOOTHING = 1e-3, PROVED
 # A round counts as progress if it closes this share of the remaining gap.
 _GAIN = 1e-3
 # Sweeps between two separations, for complete and for sparse graphs. With 5, 8 and 15 sweeps, the gap of 2,500 windows
@@ -315,14 +311,10 @@ class SparseDual(Dual):
             self._work = min(2 * self._work, self._graph.indices.size)
         return found
 
-    def fractions(self) -> np.ndarray:
-        """Primal estimates of the entries of the compressed rows, float64 (2 m,): 1 cut, 0 joined."""
-        fractions: np.ndarray = edge_fractions(self.reduced, self.cut, self.smoothing)[self._edges[2]]
-        return fractions
-
     def rounding_graph(self) -> SparseGraph:
         """The graph in which an edge attracts as far as its estimate is below 1/2."""
-        return SparseGraph(self._graph.indptr, self._graph.indices, 0.5 - self.fractions())
+        indptr, indices, ids = self._edges
+        return SparseGraph(indptr, indices, 0.5 - edge_fractions(self.reduced, self.cut, self.smoothing)[ids])
 
 
 def _attraction(weights: np.ndarray, scale: float) -> float:
@@ -363,7 +355,8 @@ def _ascend(dual: Dual, progress: Progress, deadline: Deadline, rounds: int | No
             if progress.closed:
                 return
         barren = 0 if value - last > _GAIN * missing else barren + 1
-        if (barren > _BARREN and dual.smoothing < _COOL * first) or dual.smoothing < _LAST_SMOOTHING * dual.scale:
+        # Smoothing below the gap that counts as closed gains nothing.
+        if (barren > _BARREN and dual.smoothing < _LAST_IN_TIME * first) or dual.smoothing < PROVED * dual.scale:
             return
         last = value
         dual.smoothing *= dual.cooling(deadline.seconds_left, now() - started)

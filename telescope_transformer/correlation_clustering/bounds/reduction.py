@@ -292,17 +292,17 @@ def reduce_graph(given: Graph, known_cost: float = np.inf) -> Reduction:
         given: the graph.
         known_cost: cost of any known clustering; the lower it is, the more can be contracted.
     """
-    graph = given.as_sparse()
+    found = Reduction(given.as_sparse(), np.arange(given.n))
     # With all pairs, copies would take most of the memory.
-    own = graph is not given
-    found = Reduction(SparseGraph.empty(0), np.arange(graph.n))
-    rounding = rounding_of(graph)
+    own = found.graph is not given
+    rounding = rounding_of(found.graph)
     most = known_cost * (1.0 + rounding)
     # The two rules take turns and never run on the same graph. If there are several optima, one rule may pick a pair
     # that is together only in some of them, which can contradict the other rule.
     rule, barren = 0, 0
-    while barren < 2 and graph.n:
-        graph, own = _clamped(graph, own), True
+    while barren < 2 and given.n:
+        graph = found.graph = _clamped(found.graph, own)
+        own = True
         parent = np.arange(graph.n)
         rows = (graph.indptr, graph.indices, graph.data)
         joined = _certain_joins(*rows, parent, most + found.drift) if rule else _leaf_joins(*rows, parent, graph.whole)
@@ -314,8 +314,8 @@ def reduce_graph(given: Graph, known_cost: float = np.inf) -> Reduction:
             found.drift += step.drift
             found.offset += step.offset
             found.pieces = step.pieces[found.pieces]
-            graph = step.graph
-    found.graph = _clamped(graph, own) if graph.n else graph
-    found._parent = np.arange(graph.n)
+            found.graph = graph = step.graph
+    found.graph = _clamped(found.graph, own)
+    found._parent = np.arange(found.graph.n)
     found.drift = found.drift * (1.0 + rounding) + found.offset * rounding
     return found
