@@ -225,7 +225,7 @@ def microseconds(timestamp: "int | datetime | np.datetime64") -> int:
         since = (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)) - _EPOCH
         return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     # `time.time()` is seconds with a fraction. Read as microseconds, it would give wrong inter-arrival times.
-    if isinstance(timestamp, (float, np.floating)) and not timestamp.is_integer():
+    if isinstance(timestamp, (float, np.floating)) and float(timestamp) % 1:
         raise ValueError(f"a timestamp must be whole microseconds or a datetime, not {timestamp!r}")
     try:
         return int(timestamp)

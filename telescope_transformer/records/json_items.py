@@ -204,10 +204,10 @@ def _table_rows(record: dict[str, Any]) -> list[Any] | None:
     """The rows of an object that is a whole table, by rows or by columns; None for any other object.
 
     pandas writes columns and rows by their numbers (`to_json`), or names and rows (`orient="split"`), as databases and
-    Elasticsearch answer queries; other programs write a list for each column.
+    Elasticsearch answer queries (Splunk calls the names `fields`); other programs write a list for each column.
     """
     columns = list(record.values())
-    names: Any = record.get("columns", record.get("meta"))
+    names: Any = next((record[name] for name in ("columns", "meta", "fields") if name in record), None)
     if names is None and not (columns and _has_rows(columns[0])):
         return None
     rows = next((record[name] for name in ("data", "rows", "values") if _listed(record.get(name))), None)

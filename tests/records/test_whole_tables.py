@@ -26,6 +26,7 @@ add("pandas split", {"columns": NAMES, "index": [0, 1], "data": ROWS})
 add("a list for each column", {name: [record[name] for record in RECORDS] for name in NAMES})
 add("ClickHouse", {"meta": [{"name": name, "type": "String"} for name in NAMES], "data": ROWS, "rows": 2})
 add("Elasticsearch's SQL", {"columns": [{"name": name, "type": "keyword"} for name in NAMES], "rows": ROWS})
+add("Splunk's rows", {"preview": False, "fields": NAMES, "rows": ROWS})
 
 FORMULAS = ",".join(f'="{value}"' for value in ROWS[0]) + "\n"
 QUOTED = ",".join(f'"=""{value}"""' for value in ROWS[0]) + "\n"
