@@ -44,14 +44,17 @@ def read_defaults(options: Mapping[str, Mapping[str, bool]], path: Path | None) 
         InputError: if the file is missing or wrong; the message names the file and the key or line.
     """
     place = configuration_file(path)
-    if not place.is_file():
-        if place != Path(FILE_NAME):
-            raise InputError(f"{place}: no such configuration file")
-        return {}
     try:
         # Editors on Windows may begin a file with a byte order mark, which TOML does not allow.
         content = tomllib.loads(place.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except FileNotFoundError as error:
+        # A link that leads nowhere is a mistake.
+        if path is None and not os.environ.get(VARIABLE) and not place.is_symlink():
+            return {}
+        raise InputError(f"{place}: no such configuration file") from error
+    except OSError as error:
+        raise InputError(f"{place}: cannot read the configuration file: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{place}: not valid TOML: {error}") from error
     tables = {name: value for name, value in content.items() if isinstance(value, dict)}
     for table in tables:

@@ -20,7 +20,7 @@ from typer.core import TyperCommand
 from telescope_transformer import __version__
 from telescope_transformer.cli.configuration import configuration_file, read_defaults, variables
 from telescope_transformer.cli.options import origin
-from telescope_transformer.cli.shared import options_of, with_shared_options
+from telescope_transformer.cli.shared import check_number, options_of, with_shared_options
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.extras import missing_extra
 from telescope_transformer.progress import printable
@@ -92,7 +92,10 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         try:
-            return super().parse_args(ctx, args)
+            left = super().parse_args(ctx, args)
+            for parameter in self.params:
+                check_number(parameter, ctx.params.get(parameter.name or ""))
+            return left
         except typer.BadParameter as error:
             name = getattr(error.param, "name", None) or ""
             source = origin(ctx, name)

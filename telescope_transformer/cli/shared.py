@@ -51,8 +51,6 @@ def with_shared_options(command: Command) -> Command:
     @wraps(command)
     def run(*args: Any, quiet: bool = False, log_level: LogLevel | None = None, **options: Any) -> None:
         set_quiet(quiet)
-        for name, value in options.items():
-            check_number(name, value)
         if log_level is not None:
             logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
             logging.getLogger("telescope_transformer").setLevel(log_level.upper())
@@ -88,20 +86,19 @@ def with_shared_options(command: Command) -> Command:
     return run
 
 
-def check_number(name: str, value: Any) -> None:
+def check_number(parameter: Any, value: Any) -> None:
     """Refuse numbers that no option can mean: nan, inf, huge ones, and seeds that random generators do not take.
 
     Raises:
-        typer.BadParameter: names the option and the value; the command ends with status 2.
+        typer.BadParameter: names the parameter and the value; the command ends with status 2.
     """
-    option = f"--{name.replace('_', '-')}"
-    for each in value if isinstance(value, list) else [value]:
+    for each in value if isinstance(value, (list, tuple)) else [value]:
         if isinstance(each, float) and not math.isfinite(each):
-            raise typer.BadParameter(f"{each} is not a finite number", param_hint=option)
+            raise typer.BadParameter(f"{each} is not a finite number", param=parameter)
         if isinstance(each, (int, float)) and abs(each) > LARGEST_NUMBER:
-            raise typer.BadParameter(f"{each} is not between -1e12 and 1e12", param_hint=option)
-    if name == "seed" and isinstance(value, int) and not 0 <= value <= LARGEST_SEED:
-        raise typer.BadParameter(f"{value} is not between 0 and {LARGEST_SEED}", param_hint=option)
+            raise typer.BadParameter(f"{each} is not between -1e12 and 1e12", param=parameter)
+    if parameter.name == "seed" and isinstance(value, int) and not 0 <= value <= LARGEST_SEED:
+        raise typer.BadParameter(f"{value} is not between 0 and {LARGEST_SEED}", param=parameter)
 
 
 def options_of(command: Command) -> dict[str, bool]:

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def test_the_command_line_wins_over_variables_and_these_over_the_file(here: Path
     ("content", "told"),
     [
         ("seed = \n", "telescope.toml: not valid TOML"),
+        ("seed = " + "[" * 100_000, "telescope.toml: not valid TOML"),
         ("colour = 1\n", "no command has an option 'colour'"),
         ("[simulat]\nseed = 1\n", r"\[simulat\] is not a command; commands are analyze"),
         ("[simulate]\nsede = 1\n", r"\[simulate\] has no option 'sede'; options are days"),
@@ -81,10 +83,23 @@ def test_a_wrong_value_comes_with_its_origin() -> None:
     Path("other.toml").write_text('[simulate]\nseed = "two"\n', encoding="utf-8")
     assert "(in other.toml)" in output(TELESCOPE_CONFIG="other.toml")
     assert "(in" not in output("--seed", "two")
+    Path("telescope.toml").unlink()
+    assert "'--days': inf is not a finite number (in the variable TELESCOPE_DAYS)" in output(TELESCOPE_DAYS="inf")
 
 
 def test_a_missing_configuration_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "nowhere.toml: no such configuration file" in ended(capsys, "--config", "nowhere.toml", *SIMULATE, "x")
+    assert "telescope.toml: no such configuration" in ended(capsys, "--config", "telescope.toml", *SIMULATE, "x")
+    Path("telescope.toml").symlink_to("nowhere.toml")
+    assert "telescope.toml: no such configuration file" in ended(capsys, *SIMULATE, "x")
+    Path("telescope.toml").unlink()
+    Path("telescope.toml").mkdir()
+    assert "telescope.toml: cannot read the configuration file: Is a directory" in ended(capsys, *SIMULATE, "x")
+
+
+def test_a_configuration_need_not_be_a_regular_file() -> None:
+    """As with `--config /dev/null`, or a pipe of the shell."""
+    simulated(["--config", os.devnull, *SIMULATE])
 
 
 def test_a_list_is_for_the_commands_that_take_several_values() -> None:
