@@ -252,7 +252,7 @@ def test_a_signal_removes_temporary_files(tmp_path: Path, name: str, status: int
     )
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     given = [sys.executable, "-c", program, name]
-    ended = subprocess.run(given, env=environment, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(given, env=environment, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (status, "")
     assert not list(tmp_path.iterdir())
 
@@ -269,7 +269,7 @@ def test_closed_standard_streams_and_an_old_terminal_are_no_fault(tmp_path: Path
     output = tmp_path / "\N{GREEK SMALL LETTER OMEGA}.parquet"
     given = [sys.executable, "-c", program, str(output)]
     environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
-    ended = subprocess.run(given, env=environment, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(given, env=environment, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "\\u03c9.parquet" in ended.stdout
     assert output.exists()

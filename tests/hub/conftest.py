@@ -94,7 +94,7 @@ def in_process_of_its_own(hub: HubServer, tmp_path: Path) -> Callable[..., dict[
         environment = {key: value for key, value in environment.items() if key != "HF_TOKEN" or token}
         source = code if package else WITHOUT_PACKAGE + code
         done = subprocess.run(
-            [sys.executable, "-c", source], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", source], env=environment, cwd=tmp_path, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1]) | {"stderr": done.stderr}

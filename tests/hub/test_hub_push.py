@@ -223,7 +223,7 @@ def test_the_command_line_pushes(hub: HubServer, prepared: Path, tmp_path: Path)
     started = "import typer; from telescope_transformer.cli.push import push; typer.run(push)"
     command = [sys.executable, "-c", started, str(prepared), "user/windows", "--dataset", "--private"]
     environment = os.environ | hub.environment(tmp_path / "home")
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{hub.endpoint}/datasets/user/windows/commit/")
     assert hub.store.repositories["dataset", "user/windows"].private

@@ -54,7 +54,6 @@ def test_the_command_for_two_processes_starts_two(dataset: Path, tmp_path: Path)
         | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

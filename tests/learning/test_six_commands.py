@@ -67,7 +67,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 def run(command: str, folder: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(
-        shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+        shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
