@@ -90,7 +90,7 @@ def _values(batch: pa.RecordBatch, leaf: Leaf) -> pa.Array:
     return values
 
 
-def _as_stored(field: str, values: pa.Array, stored: pa.Field) -> pa.Array:
+def as_stored(field: str, values: pa.Array, stored: pa.Field) -> pa.Array:
     """Gives times in our own files their unit, and turns binary columns of addresses into fixed-size binary."""
     own = stored.metadata and stored.metadata.get(b"unit") == _OWN_TIME.metadata[b"unit"]
     if own and stored.type == _OWN_TIME.type:
@@ -159,7 +159,7 @@ def _raw(
 ) -> dict[str, pa.Array]:
     """The columns of a batch by field, including those that come from partitions."""
     return partition_columns(file, resolved, found, batch.num_rows) | {
-        field: _as_stored(field, _values(batch, found[column]), found[column].field)
+        field: as_stored(field, _values(batch, found[column]), found[column].field)
         for field, column in resolved.items()
         if column in found
     }

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.errors import FlowRecordError
+from telescope_transformer.records.columnar import as_stored
 from telescope_transformer.records.columns import (
     ALIASES,
     MAPPABLE_FIELDS,
@@ -20,7 +21,6 @@ from telescope_transformer.records.columns import (
 from telescope_transformer.records.context import ReadContext
 from telescope_transformer.records.reading import Counts, FlowRecords
 from telescope_transformer.records.rejects import escaped
-from telescope_transformer.records.schema import FLOW_SCHEMA
 from telescope_transformer.records.validation import Validator
 
 NAME = "the records"
@@ -165,17 +165,14 @@ def _as_text(value: Any) -> str:
 
 
 def field_column(table: pa.Table, name: str, field: str) -> pa.Array:
-    """The column of a field in one chunk; our own integer times get their unit."""
+    """The column of a field in one chunk, read as in a file."""
     column = table[name].combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
         # Arrow cannot look up values in the categories of Polars.
         column = pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(pa.string()))
-    unit = FLOW_SCHEMA.field("timestamp").metadata[b"unit"]
-    if field == "timestamp" and (table.schema.field(name).metadata or {}).get(b"unit") == unit:
-        return column.cast(pa.timestamp("us"))
-    return column
+    return as_stored(field, column, table.schema.field(name))
 
 
 def check_spelling(names: Sequence[str], resolved: Mapping[str, str]) -> None:

@@ -1,5 +1,7 @@
 """Records in memory, in the forms that other libraries provide."""
 
+from ipaddress import ip_address
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -39,6 +41,12 @@ def test_missing_values_of_pandas_are_missing_in_dictionaries() -> None:
     found = read_table(frame.to_dict("records"))
     assert found.counts == read_table(frame).counts
     assert [(row["row"], row["reason"]) for row in found.rejects.to_pylist()] == [(2, "missing"), (3, "missing")]
+
+
+def test_packed_addresses_are_read_as_from_a_file() -> None:
+    packed = [ip_address(address).packed for address in ("192.0.2.1", "2001:db8::1")]
+    table = pa.table({"time": [0, 1], "src": pa.array(packed, pa.binary()), "proto": [6, 6], "dport": [23, 23]})
+    assert read_table(table).table["src_ip"].to_pylist() == ["192.0.2.1", "2001:db8::1"]
 
 
 def test_categories_of_polars_are_read() -> None:
