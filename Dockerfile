@@ -22,7 +22,7 @@ WORKDIR /tmp
 RUN mkdir -p "$NUMBA_CACHE_DIR" /data \
     && telescope simulate --output flows.parquet --sources 60 --quiet \
     && telescope analyze flows.parquet --output out --time-limit 1 --quiet \
-    && rm -r flows.parquet out && chown -R 65534:65534 "$NUMBA_CACHE_DIR" && chmod a+rwx /data
+    && rm -r /tmp/* && chown -R 65534:65534 "$NUMBA_CACHE_DIR" && chmod a+rwx /data
 WORKDIR /data
 USER 65534:65534
 ENTRYPOINT ["telescope"]
