@@ -157,15 +157,15 @@ class StateModel:
 
     def _kept_out(self) -> pa.Array | None:
         """The sources that the state's own model was not trained on; None if it was not trained."""
-        stored = json.loads(self._state.setting("adaptation") or "{}")
+        stored = self._state.stored("adaptation", dict, {})
         trained = bool(stored) and stored["facts"]["adapted"]
         return pa.array(stored["kept_out"], pa.string()) if trained else None
 
 
 def adaptation_of(state: State) -> dict[str, Any] | None:
     """The facts about the adaptation of the model, for the report; None if none was tried."""
-    stored = state.setting("adaptation")
-    return json.loads(stored)["facts"] if stored else None
+    found: dict[str, Any] | None = state.stored("adaptation", dict, {}).get("facts")
+    return found
 
 
 def _plain_name(name: str) -> str:

@@ -48,8 +48,8 @@ class NewsTeller:
             lines: lines of all new clusters, from `report.first_screen.news_lines`.
             state: stores which clusters have been reported.
         """
-        reported = set(json.loads(state.setting(REPORTED) or "[]"))
-        known = [*json.loads(state.setting(FAILED) or "[]"), *lines]
+        reported = set(state.stored(REPORTED, list, []))
+        known = [*state.stored(FAILED, list, []), *lines]
         fresh = list({line["cluster"]: line for line in known if line["cluster"] not in reported}.values())
         if not fresh:
             return

@@ -144,7 +144,7 @@ def review(state: State, settings: AnalysisSettings, embed: StateModel, day: int
     if stored is None:
         return
     number = state.n_clustered
-    checked = json.loads(state.setting("checked") or "null")
+    checked = state.stored("checked", dict, None)
     if checked is None:
         # These same windows have just fixed the settings.
         state.set("checked", json.dumps({"windows": number, "day": day}))

@@ -406,5 +406,5 @@ def _record_input(state: State, content: Content, step: Step, flow: FlowRecords,
     state.record_input([*what, step.windows, nodes, step.cost, step.lower_bound, step.seconds])
     if flow.rejects.num_rows:
         state.append("rejects", flow.rejects)
-    known = json.loads(state.setting("sensors") or "{}")
+    known = state.stored("sensors", dict, {})
     state.set("sensors", json.dumps(known | flow.sensors))

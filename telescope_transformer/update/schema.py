@@ -1,5 +1,6 @@
 """The tables of a running analysis, in one DuckDB file."""
 
+import duckdb
 import pyarrow as pa
 
 from telescope_transformer.fields import FIELDS
@@ -7,6 +8,7 @@ from telescope_transformer.fields import FIELDS
 VERSION = "5"
 # States of this version have no column `unblended`, and no window was blended.
 FORMER_VERSION = "4"
+ADDED_COLUMN = ("windows", "unblended", "FLOAT[]")
 
 _TYPES = {
     pa.int64(): "BIGINT",
@@ -51,3 +53,12 @@ TABLES = (
     "CREATE TABLE events (day VARCHAR, event VARCHAR, cluster BIGINT, others BIGINT[], windows BIGINT)",
     "CREATE TABLE rejects (file VARCHAR, row BIGINT, field VARCHAR, value VARCHAR, reason VARCHAR)",
 )
+
+
+def missing_columns(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:
+    """Table, name and type of the columns that a database lacks to be a state."""
+    columns = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+    with duckdb.connect() as empty:
+        for statement in TABLES:
+            empty.execute(statement)
+        return set(empty.execute(columns).fetchall()) - set(connection.execute(columns).fetchall())

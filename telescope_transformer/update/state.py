@@ -16,7 +16,15 @@ import pyarrow as pa
 
 from telescope_transformer.errors import StateError
 from telescope_transformer.update.resolving import ClusterSums
-from telescope_transformer.update.schema import CLOSED_COLUMNS, FORMER_VERSION, RECORD_COLUMNS, TABLES, VERSION
+from telescope_transformer.update.schema import (
+    ADDED_COLUMN,
+    CLOSED_COLUMNS,
+    FORMER_VERSION,
+    RECORD_COLUMNS,
+    TABLES,
+    VERSION,
+    missing_columns,
+)
 
 _FIELDS = ", ".join(f"r.{name}" for name in CLOSED_COLUMNS)
 _NAMES = ", ".join(("window_id", *CLOSED_COLUMNS))
@@ -55,14 +63,7 @@ class State:
             self._create()
         elif "meta" not in names:
             raise StateError(f"{self.path}: a DuckDB file, but not the state of a running analysis")
-        if self.setting("version") == FORMER_VERSION:
-            with self.transaction():
-                self.execute("ALTER TABLE windows ADD COLUMN unblended FLOAT[]")
-                self.set("version", VERSION)
-        if self.setting("version") != VERSION:
-            raise StateError(
-                f"{self.path}: a state of version {self.setting('version')}; this release reads version {VERSION}"
-            )
+        self._check_version()
 
     def __enter__(self) -> Self:
         return self
@@ -75,6 +76,26 @@ class State:
             for statement in TABLES:
                 self._connection.execute(statement)
             self.set("version", VERSION)
+
+    def _check_version(self) -> None:
+        """Bring a state of the former version to the present one, and refuse any other."""
+        version = self.setting("version")
+        if version not in (VERSION, FORMER_VERSION):
+            raise StateError(
+                f"{self.path}: a state of version {version}, and this release continues versions {FORMER_VERSION} and "
+                f"{VERSION}: continue it with the release that wrote it, or begin a new state"
+            )
+        missing = missing_columns(self._connection)
+        if version == FORMER_VERSION and missing == {ADDED_COLUMN}:
+            with self.transaction():
+                self.execute("ALTER TABLE windows ADD COLUMN unblended FLOAT[]")
+                self.set("version", VERSION)
+        elif missing:
+            table, column, kind = min(missing)
+            raise StateError(
+                f"{self.path}: no column {column} of type {kind} in table {table}, which every state has: begin a new "
+                "state"
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -133,6 +154,23 @@ class State:
     def setting(self, key: str) -> str | None:
         found = self.query("SELECT value FROM meta WHERE key = ?", [key])["value"]
         return found[0].as_py() if len(found) else None
+
+    def stored(self, key: str, kind: type | tuple[type, ...], default: Any) -> Any:
+        """A setting that is kept as JSON; the default if there is none.
+
+        Raises:
+            StateError: if it is of another kind, because somebody else may have made the state.
+        """
+        text = self.setting(key)
+        if not text:
+            return default
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, kind):
+            raise StateError(f"{self.path}: {key} is {text[:50]!r}, which no release writes")
+        return value
 
     def set(self, key: str, value: str) -> None:
         self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
@@ -214,10 +252,9 @@ class State:
 
     def settings(self) -> dict[str, Any] | None:
         """The settings that the first step fixed; None before the first step."""
-        text = self.setting("settings")
-        if not text:
+        stored: dict[str, Any] | None = self.stored("settings", dict, None)
+        if stored is None:
             return None
-        stored: dict[str, Any] = json.loads(text)
         # Earlier states did not place windows with few records, and had one number for both limits.
         if "core_records" not in stored:
             stored |= {"core_records": stored["min_records"], "min_records": 1}
@@ -264,7 +301,7 @@ class State:
     @property
     def next_cluster(self) -> int:
         """The smallest cluster id that was never used."""
-        return int(self.setting("next_cluster") or 0)
+        return int(self.stored("next_cluster", int, 0))
 
     def windows(self, min_records: int) -> pa.Table:
         """The windows that have a cluster or at least so many records, by source and start, with both embeddings."""
