@@ -64,7 +64,7 @@ def replacing(target: str | Path) -> Iterator[Path]:
         with TemporaryDirectory() as folder:
             partial = Path(folder, "content")
             yield partial
-            with partial.open("rb") as content, target.open("ab") as stream:
+            with written_in(target), partial.open("rb") as content, target.open("ab") as stream:
                 shutil.copyfileobj(content, stream)
         return
     target = Path(os.path.realpath(target))

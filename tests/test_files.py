@@ -85,3 +85,12 @@ def test_an_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot write to .*flows\.parquet: No space left"):
         fill_the_disk()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_an_error_of_a_full_device_names_it() -> None:
+    with (
+        pytest.raises(InputError, match="cannot write to /dev/full: No space left"),
+        replacing("/dev/full") as partial,
+    ):
+        partial.write_text("x")

@@ -95,8 +95,8 @@ def analyze(
     for given, expected in ((settings, AnalysisSettings), (engine or EngineSettings(), EngineSettings)):
         if not isinstance(given, expected):
             raise TypeError(f"expected {expected.__name__}, not {given!r}")
-    given = Embedder(settings.model)
-    given.load()
+    named = Embedder(settings.model)
+    named.load()
     with _folder(work) as folder:
         preparation = PreparationSettings(
             settings.windows, engine or EngineSettings(), labels=Path(labels) if labels else None
@@ -104,7 +104,7 @@ def analyze(
         windows_stage(folder, _as_scan(records), preparation, say)
         with working_in(folder):
             model = adapt_stage(folder, settings, say)
-            embed = given if model == settings.model else Embedder(model)
+            embed = named if model == settings.model else Embedder(model)
             embed_stage(folder, embed, say, engine)
             cluster_stage(folder, settings, say, embed, engine)
             found = describe(folder, settings, embed=embed, say=say)
