@@ -16,13 +16,13 @@ FROM python:3.12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/telescope /opt/telescope
 ENV PATH=/opt/telescope/bin:$PATH HF_HUB_OFFLINE=1 NUMBA_CACHE_DIR=/var/cache/telescope
-# Compile the kernels now, so that the first run starts at once. numba uses only a cache that it can write to, so the
-# cache belongs to the user of the container; other users compile once more, into a temporary folder.
+# Compile the kernels now, so that the first run starts at once. numba uses only a cache that it can write to: any user
+# can write to this one, because a container runs as the one user that `--user` names.
 WORKDIR /tmp
 RUN mkdir -p "$NUMBA_CACHE_DIR" /data \
     && telescope simulate --output flows.parquet --sources 60 --quiet \
     && telescope analyze flows.parquet --output out --time-limit 1 --quiet \
-    && rm -r /tmp/* && chown -R 65534:65534 "$NUMBA_CACHE_DIR" && chmod a+rwx /data
+    && rm -r /tmp/* && chmod -R a+rwX "$NUMBA_CACHE_DIR" /data
 WORKDIR /data
 USER 65534:65534
 ENTRYPOINT ["telescope"]
