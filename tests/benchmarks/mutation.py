@@ -30,6 +30,7 @@ RESULTS = Path(__file__).parent / "results" / "mutation.json"
 SECONDS = 600.0
 # Folder of compiled kernels in the copy.
 KERNELS = "kernels"
+SOLVER_TESTS = "tests/correlation_clustering"
 TARGETS = {
     "loss": ("model/contrastive_loss.py", ["tests/learning/test_objectives.py"]),
     "objective": ("learning/objectives/nt_xent.py", ["tests/learning/test_objectives.py"]),
@@ -38,8 +39,14 @@ TARGETS = {
     "arrays": ("arrays.py", ["tests/test_arrays.py"]),
     "similarity": ("similarity.py", ["tests/test_similarity.py"]),
     "calibration": ("calibration.py", ["tests/test_calibration.py"]),
-    "greedy": ("correlation_clustering/search/greedy.py", ["tests/correlation_clustering/test_greedy.py"]),
-    "dual": ("correlation_clustering/bounds/dual.py", ["tests/correlation_clustering/test_dual.py"]),
+    "greedy": (
+        "correlation_clustering/search/greedy.py",
+        [f"{SOLVER_TESTS}/test_greedy.py", f"{SOLVER_TESTS}/test_rules.py"],
+    ),
+    "dual": (
+        "correlation_clustering/bounds/dual.py",
+        [f"{SOLVER_TESTS}/test_dual.py", f"{SOLVER_TESTS}/test_rules.py"],
+    ),
 }
 OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,

@@ -5,10 +5,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from scipy import sparse
-from signed_instances import optimum, random_weights
+from signed_instances import graph_of_edges, optimum, random_weights
 
 from telescope_transformer.correlation_clustering.bounds import dual as module
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual, SparseDual, ascend
+from telescope_transformer.correlation_clustering.bounds.separation_partitions import (
+    partition_rows,
+    separate_partitions,
+)
 from telescope_transformer.correlation_clustering.bounds.verify import certificate_of, verify
 from telescope_transformer.correlation_clustering.graph import DenseGraph, SparseGraph, sparse_graph
 from telescope_transformer.correlation_clustering.search.local_search import gaec
@@ -58,6 +62,25 @@ def test_sparse_bounds_never_exceed_what_their_multipliers_prove() -> None:
         assert progress.lower_bound <= optimum(weights) * (1 + 1e-12)
         longer += np.count_nonzero(dual.rows.multipliers)
     assert longer > 5
+
+
+def test_the_running_value_is_the_bound_up_to_rounding() -> None:
+    graph = DenseGraph(random_weights(4, 12))
+    dual = DenseDual(graph, gaec(graph))
+    dual.separate(Deadline(5))
+    dual.rows.append(*partition_rows(*separate_partitions(dual.fractions(), 0.02, 20, Deadline())))
+    dual.sweep(Deadline(5), 15)
+    assert dual.rows.right @ dual.rows.multipliers > 0.1
+    assert dual.value() == pytest.approx(dual.bound())
+
+
+def test_smoothing_is_measured_by_the_largest_attraction() -> None:
+    for attraction, scale in ((0.5, 0.5), (-0.5, 1e6)):
+        edges = [(0, 1, attraction), (1, 2, -1e6)]
+        graph = sparse_graph(sparse.csr_array(graph_of_edges(3, edges)))
+        dual = SparseDual(graph, np.arange(3))
+        assert dual.scale == scale
+        assert dual.smoothing == pytest.approx(module.FIRST_SMOOTHING_SPARSE * scale)
 
 
 def many_triangles(pieces: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from telescope_transformer.correlation_clustering.bounds.separation_partitions import (
     partition_rows,
-    separate,
+    separate_partitions,
 )
 from telescope_transformer.correlation_clustering.bounds.separation_triangles import pairs_cut
 from telescope_transformer.correlation_clustering.solution import Deadline
@@ -47,7 +47,7 @@ def test_separated_inequalities_are_valid_and_violated() -> None:
     everything = [pairs_cut(np.array(labels)).astype(float) for labels in partitions(N)]
     for seed in range(30):
         x = semimetric(seed)
-        rows = partition_rows(*separate(x, TOLERANCE, 1000, Deadline()))
+        rows = partition_rows(*separate_partitions(x, TOLERANCE, 1000, Deadline()))
         found += rows[-1].size
         packed = np.array([x[i, j] for i in range(N) for j in range(i)], dtype=float)
         assert np.all(left_sides(rows, packed) > rows[-1] + TOLERANCE - 1e-5)
@@ -59,7 +59,7 @@ def test_separated_inequalities_are_valid_and_violated() -> None:
 def test_separation_stops_at_the_deadline_and_at_the_limit() -> None:
     x = np.random.default_rng(0).random((40, 40), dtype=np.float32)
     x = np.maximum(x, x.T)
-    assert len(separate(x, TOLERANCE, 1000, Deadline(0))[0]) == 0
-    everything = len(separate(x, TOLERANCE, 1000, Deadline())[0])
+    assert len(separate_partitions(x, TOLERANCE, 1000, Deadline(0))[0]) == 0
+    everything = len(separate_partitions(x, TOLERANCE, 1000, Deadline())[0])
     assert everything > 5
-    assert len(separate(x, TOLERANCE, 5, Deadline())[0]) == 5
+    assert len(separate_partitions(x, TOLERANCE, 5, Deadline())[0]) == 5

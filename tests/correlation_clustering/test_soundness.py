@@ -22,7 +22,7 @@ from telescope_transformer.correlation_clustering.bounds.certify import prove
 from telescope_transformer.correlation_clustering.bounds.dual import DenseDual
 from telescope_transformer.correlation_clustering.bounds.separation_partitions import (
     partition_rows,
-    separate,
+    separate_partitions,
 )
 from telescope_transformer.correlation_clustering.bounds.verify import (
     Inequality,
@@ -87,7 +87,7 @@ def test_the_proved_bound_never_exceeds_its_exact_value() -> None:
         labels = rng.integers(0, 3, n)
         dual = DenseDual(graph, labels, seed=seed)
         dual.separate(Deadline(5))
-        dual.rows.append(*partition_rows(*separate(dual.fractions(), 0.02, 20, Deadline())))
+        dual.rows.append(*partition_rows(*separate_partitions(dual.fractions(), 0.02, 20, Deadline())))
         dual.sweep(Deadline(5), 15)
         # Any multipliers prove a bound, not only good ones.
         dual.multipliers *= rng.random(dual.multipliers.size) * 1.7

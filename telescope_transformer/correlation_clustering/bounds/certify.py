@@ -24,7 +24,7 @@ from telescope_transformer.correlation_clustering.bounds.parts import by_parts
 from telescope_transformer.correlation_clustering.bounds.rounding import round_fractions
 from telescope_transformer.correlation_clustering.bounds.separation_partitions import (
     partition_rows,
-    separate,
+    separate_partitions,
 )
 from telescope_transformer.correlation_clustering.bounds.transport import count_paid, transported
 from telescope_transformer.correlation_clustering.clock import now
@@ -308,7 +308,7 @@ def _add_cuts(dual: DenseDual, deadline: Deadline) -> None:
         # The smoothing has changed, so the estimate has to settle before it is worth looking for violated cuts.
         dual.separate(deadline)
         dual.sweep(deadline, _SETTLING_SWEEPS)
-        found = separate(dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE, deadline)
+        found = separate_partitions(dual.fractions(), _CUT_TOLERANCE, _CUTS_AT_ONCE, deadline)
         dual.rows.append(*partition_rows(*found))
         dual.sweep(deadline, _SETTLING_SWEEPS)
         dual.rows.drop_idle()

@@ -27,7 +27,9 @@ _DECIDED = 1e-3
 _NODES_A_CALL = 10
 
 
-def separate(x: np.ndarray, tolerance: float, limit: int, deadline: Deadline) -> tuple[np.ndarray, np.ndarray]:
+def separate_partitions(
+    x: np.ndarray, tolerance: float, limit: int, deadline: Deadline
+) -> tuple[np.ndarray, np.ndarray]:
     """Find violated two-partition inequalities around all nodes, or until the deadline.
 
     Args:
@@ -37,13 +39,13 @@ def separate(x: np.ndarray, tolerance: float, limit: int, deadline: Deadline) ->
         deadline: when to stop.
 
     Returns:
-        Members and sizes, see `separate_some`.
+        Members and sizes, see `_separate_some`.
     """
-    found = [separate_some(x, 0, 0, tolerance, limit)]
+    found = [_separate_some(x, 0, 0, tolerance, limit)]
     for begin in range(0, x.shape[0], _NODES_A_CALL):
         if deadline.passed or limit == 0:
             break
-        found.append(separate_some(x, begin, min(begin + _NODES_A_CALL, x.shape[0]), tolerance, limit))
+        found.append(_separate_some(x, begin, min(begin + _NODES_A_CALL, x.shape[0]), tolerance, limit))
         limit -= len(found[-1][0])
     members, sizes = zip(*found, strict=True)
     return np.concatenate(members), np.concatenate(sizes)
@@ -87,7 +89,7 @@ def _grow_partition(
 
 
 @compiled()
-def separate_some(x: np.ndarray, begin: int, end: int, tolerance: float, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def _separate_some(x: np.ndarray, begin: int, end: int, tolerance: float, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Find violated two-partition inequalities with |T| >= 3.
 
     Args:
@@ -126,8 +128,8 @@ def partition_rows(members: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, 
     """Two-partition inequalities in terms of x, without duplicates.
 
     Args:
-        members: see `separate_some`.
-        sizes: see `separate_some`.
+        members: see `_separate_some`.
+        sizes: see `_separate_some`.
 
     Returns:
         Compressed rows: starts, pairs, signs and right-hand sides.

@@ -174,7 +174,7 @@ def _spend(
 
 
 @compiled()
-def _paid_of_rows(
+def _constant_of_rows(
     matrix: np.ndarray, threshold: float, weights: np.ndarray, factor: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each row, the sum over pairs of min(0, new weight) - min(0, weight), and the sum of all absolute values."""
@@ -333,5 +333,5 @@ def _transport(weights: np.ndarray, rows: np.ndarray, nodes: np.ndarray) -> None
 def _constant(graph: DenseGraph, weights: np.ndarray) -> float:
     """Least amount by which every clustering costs more than with the new weights; safe against rounding."""
     factor = 2.0 ** -math.frexp(graph.scale)[1]
-    sums, sizes = _paid_of_rows(graph.matrix, graph.threshold, weights, factor)
+    sums, sizes = _constant_of_rows(graph.matrix, graph.threshold, weights, factor)
     return math.fsum(sums) - EPSILON * (graph.n + 8) * math.fsum(sizes) - graph.n**2 * _VANISHES / factor
