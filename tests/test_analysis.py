@@ -278,6 +278,8 @@ def test_the_next_run_uses_existing_stages(flows, tmp_path, monkeypatch) -> None
     assert sum(line.startswith("using the") for line in said) == 4
     with pytest.raises(DatasetError, match="take another folder"):
         analyze(scan_records([flows]), AnalysisSettings(window=16), work=work)
+    with pytest.raises(DatasetError, match="records in memory cannot be compared"):
+        analyze(pq.read_table(flows), SETTINGS, work=work)
 
 
 def test_an_interrupted_embedding_continues(flows, tmp_path, monkeypatch) -> None:

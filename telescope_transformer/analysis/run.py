@@ -186,7 +186,12 @@ def _check_same(folder: Path, manifest: Manifest, scan: Scan, settings: Preparat
         ]
         raise DatasetError(f"{folder} was prepared with {', '.join(other)}: {way_out}")
     paths = scan.paths
-    if not paths or sorted(file_digest(path) for path in paths) != sorted(manifest.digests()):
+    if not paths:
+        raise DatasetError(
+            f"{folder} already holds windows, and records in memory cannot be compared with those of the windows: pass "
+            "the paths of the files, or take another folder"
+        )
+    if sorted(file_digest(path) for path in paths) != sorted(manifest.digests()):
         raise DatasetError(f"{folder} holds windows of other inputs: {way_out}")
 
 
