@@ -22,7 +22,7 @@ from telescope_transformer.splits import source_digest
 # actors (`--truth actor`). Below it, the reproducible clusters are whole kinds of traffic; above it, only near copies.
 GRID = np.round(np.arange(0.35, 0.86, 0.05), 2)
 # Used if there are too few sources to choose a threshold, and preferred among thresholds with equal agreement.
-# In the middle of the range: lower ones join unlike scanners of many ports, higher ones split organisations.
+# In the middle of the range: lower ones join unlike scanners, higher ones split organisations.
 DEFAULT_THRESHOLD = 0.55
 # A single cluster of everything is reproducible for any windows. Therefore a threshold at which a cluster has more
 # than this share of the sources is chosen only if there is such a cluster at every threshold.

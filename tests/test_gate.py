@@ -14,7 +14,7 @@ from telescope_transformer.hub import SHIPPED_CHECKPOINT
 from telescope_transformer.progress import say_nothing
 from telescope_transformer.simulation import simulate
 from training import gate, ship
-from training.gate import Comparison, on_actors, refuse_worse
+from training.gate import Gain, on_actors, refuse_worse
 
 FILE = "tiny/flows.parquet"
 PLAN = f"""
@@ -36,7 +36,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_weights_that_are_worse_on_a_telescope_are_refused(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "on_actors", lambda *_: Comparison("equal", 0.0))
+    monkeypatch.setattr(gate, "on_actors", lambda *_: Gain("equal", 0.0))
     model, tokenizer = load_model(None)
     spoilt = copy.deepcopy(model)
     with torch.no_grad():

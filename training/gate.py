@@ -35,7 +35,7 @@ UPPER_END = 0.975
 SEED = 0
 
 
-class Comparison(NamedTuple):
+class Gain(NamedTuple):
     """New weights against the present ones: the figures, and the upper end of the 95 % interval of the difference."""
 
     figures: str
@@ -63,7 +63,7 @@ def refuse_worse(present: Path, new: Path, data: Path, learned: Collection[str],
 
 def across_telescopes(
     present: Path, new: Path, data: Path, learned: Collection[str], work: Path, say: Say
-) -> Comparison:
+) -> Gain:
     """The comparison on unseen sources; a bootstrap over the sources of each telescope gives the interval."""
     models = [load_network(folder)[0] for folder in (present, new)]
     found = []
@@ -86,10 +86,10 @@ def across_telescopes(
     # The sources of one telescope are drawn independently of those of the others.
     width = np.linalg.norm([each.upper - each.gain for each in found]) / len(found)
     figures = f"mean AUROC of unseen sources {before:.3f} before, {before + gain:.3f} after"
-    return Comparison(figures, gain + float(width))
+    return Gain(figures, gain + float(width))
 
 
-def on_actors(present: Path, new: Path, work: Path) -> Comparison:
+def on_actors(present: Path, new: Path, work: Path) -> Gain:
     """The comparison with actors of simulated telescopes, without adaptation; seeds give the interval."""
     models = [ModelArgument(name, None, str(folder)) for name, folder in ((PRESENT, present), (NEW, new))]
     cells = evaluate_actors([SIZE], models, SEEDS, work / "actors", AdaptSettings(device_cpu=True), (PRESENT, NEW))
@@ -97,4 +97,4 @@ def on_actors(present: Path, new: Path, work: Path) -> Comparison:
     before, after = (np.array([found[name, seed] for seed in SEEDS]) for name in (PRESENT, NEW))
     width = stats.t.ppf(UPPER_END, len(SEEDS) - 1) * stats.sem(after - before)
     figures = f"mean ARI with simulated actors {before.mean():.3f} before, {after.mean():.3f} after"
-    return Comparison(figures, float((after - before).mean() + width))
+    return Gain(figures, float((after - before).mean() + width))
