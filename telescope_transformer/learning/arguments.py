@@ -54,9 +54,8 @@ class TrainingArguments:
     field_dropout: dict[str, float] = field(
         default_factory=dict, metadata=option("NAME=PROBABILITY of hiding a field in a window")
     )
-    time_jitter: float = field(
-        default=0.0,
-        metadata=option("standard deviation of the logarithm of a factor on all inter-arrival times of a window"),
+    jitter_steps: float = field(
+        default=0.0, metadata=option("share of steps in which each window is shown at a random rate")
     )
     mix: list[float] = field(
         default_factory=list, metadata=option("relative frequency of each dataset; uniform if not given")
@@ -91,13 +90,13 @@ class TrainingArguments:
         for name in ("steps", "batch_pairs", "min_records", "log_every", "save_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} must be at least 1, not {getattr(self, name)}")
-        amounts = ("chunk_pairs", "warmup_steps", "max_grad_norm", "workers", "alpha", "weight_decay", "time_jitter")
+        amounts = ("chunk_pairs", "warmup_steps", "max_grad_norm", "workers", "alpha", "weight_decay")
         for name in (*amounts, "seed"):
             if getattr(self, name) < 0:
                 raise TrainingError(f"{name} must not be negative, but is {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise TrainingError(f"learning_rate must be positive, not {self.learning_rate}")
-        shares = {"sibling_pairs": self.sibling_pairs, "cut_steps": self.cut_steps}
+        shares = {"sibling_pairs": self.sibling_pairs, "cut_steps": self.cut_steps, "jitter_steps": self.jitter_steps}
         for name, share in (shares | self.field_dropout).items():
             if not 0 <= share <= 1:
                 raise TrainingError(f"{name} must be between 0 and 1, not {share}")

@@ -13,6 +13,10 @@ from telescope_transformer.learning.sampling import PairSampler
 from telescope_transformer.learning.store import RecordStore
 from telescope_transformer.model import FlowTokenizer
 
+# Standard deviation of the logarithm of a random factor on inter-arrival times: most are between 1/3 and 3 (our
+# choice).
+RATE_DEVIATION = 1.0
+
 
 class PairBatches(Dataset[BatchEncoding]):
     """Pairs of windows of one dataset. Item `step` is this process's share of the pairs of that step.
@@ -28,8 +32,8 @@ class PairBatches(Dataset[BatchEncoding]):
         tokenizer: tokenizer of the model that is trained.
         rank, processes: the pairs of a step are divided evenly among the processes, without duplicates.
         field_dropout: for each field, the probability that a window is shown without it; `dst_ip` is all octets.
-        time_jitter: standard deviation of the logarithm of a random factor on all inter-arrival times of a window,
-            because hosts of one actor send at different rates.
+        jitter_steps: share of the steps in which the inter-arrival times of each window are scaled by a random factor.
+            Hosts of one actor send at different rates, so the model must not rely on rates alone.
     """
 
     def __init__(
@@ -41,11 +45,11 @@ class PairBatches(Dataset[BatchEncoding]):
         processes: int = 1,
         *,
         field_dropout: Mapping[str, float] | None = None,
-        time_jitter: float = 0.0,
+        jitter_steps: float = 0.0,
     ):
         self.store, self.sampler, self.tokenizer = store, sampler, tokenizer
         self.dropped = {name: rate for name, rate in (field_dropout or {}).items() if columns_of(name, tokenizer)}
-        self.time_jitter = time_jitter
+        self.jitter_steps = jitter_steps
         share = sampler.options.batch_pairs // processes
         self.own = slice(rank * share, (rank + 1) * share)
 
@@ -73,11 +77,11 @@ class PairBatches(Dataset[BatchEncoding]):
                 batch["input_ids"][torch.from_numpy(hidden), :, column] = self.tokenizer.unk_token_id
 
     def _change_rates(self, step: int, batch: BatchEncoding) -> None:
-        """Scale the inter-arrival times of each window by a random factor."""
-        if not self.time_jitter:
-            return
+        """In some steps, scale the inter-arrival times of each window by a random factor."""
         random = np.random.default_rng([self.sampler.options.seed, step, 3])
-        factors = np.exp(self.time_jitter * random.standard_normal((2, self.sampler.options.batch_pairs)))
+        factors = np.exp(RATE_DEVIATION * random.standard_normal((2, self.sampler.options.batch_pairs)))
+        if random.random() >= self.jitter_steps:
+            return
         batch["inter_arrival"] *= torch.from_numpy(factors[:, self.own].reshape(-1, 1).astype(np.float32))
 
 

@@ -252,7 +252,7 @@ def make_batches(
     """Batches of this process from all datasets."""
     names = {entry.name for entry in dataclasses.fields(PairOptions)} - {"seed"}
     options = {name: getattr(arguments, name) for name in names}
-    changes: dict[str, Any] = {"field_dropout": arguments.field_dropout, "time_jitter": arguments.time_jitter}
+    changes: dict[str, Any] = {"field_dropout": arguments.field_dropout, "jitter_steps": arguments.jitter_steps}
     rank, processes = accelerator.process_index, accelerator.num_processes
     parts = []
     for number, store in enumerate(stores):

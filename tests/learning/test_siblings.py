@@ -80,16 +80,23 @@ def test_hidden_fields_are_unknown_in_whole_windows(store: RecordStore) -> None:
     torch.testing.assert_close(hidden["input_ids"][..., 4:], plain["input_ids"][..., 4:])
 
 
-def test_time_jitter_changes_the_rate_of_whole_windows(store: RecordStore) -> None:
+def test_jitter_changes_the_rate_of_whole_windows(store: RecordStore) -> None:
     sampler = PairSampler(store.offsets, PairOptions(batch_pairs=16, max_records=16))
     plain = PairBatches(store, sampler, TOKENIZER)[3]["inter_arrival"]
-    jittered = PairBatches(store, sampler, TOKENIZER, time_jitter=0.5)[3]["inter_arrival"]
+    jittered = PairBatches(store, sampler, TOKENIZER, jitter_steps=1.0)[3]["inter_arrival"]
     factors = jittered.sum(dim=1) / plain.sum(dim=1)
     torch.testing.assert_close(jittered, plain * factors.unsqueeze(1))
-    assert 0.3 < factors.log().std() < 0.7
-    halves = [PairBatches(store, sampler, TOKENIZER, rank, 2, time_jitter=0.5)[3]["inter_arrival"] for rank in (0, 1)]
+    assert 0.6 < factors.log().std() < 1.4
+    halves = [PairBatches(store, sampler, TOKENIZER, rank, 2, jitter_steps=1.0)[3]["inter_arrival"] for rank in (0, 1)]
     first, second = (half.chunk(2) for half in halves)
     torch.testing.assert_close(torch.cat([first[0], second[0], first[1], second[1]]), jittered)
+
+
+def test_jitter_changes_a_share_of_the_steps(store: RecordStore) -> None:
+    sampler = PairSampler(store.offsets, PairOptions(batch_pairs=16, max_records=16))
+    plain, some = (PairBatches(store, sampler, TOKENIZER, jitter_steps=share) for share in (0.0, 0.25))
+    changed = [not torch.equal(plain[step]["inter_arrival"], some[step]["inter_arrival"]) for step in range(80)]
+    assert 10 <= sum(changed) <= 30
 
 
 def test_each_mixed_batch_is_of_one_dataset(store: RecordStore) -> None:
