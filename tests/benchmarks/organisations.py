@@ -39,7 +39,7 @@ from telescope_transformer.windows import MIN_RECORDS, cut
 RESULTS = Path(__file__).parent / "results" / "organisations.json"
 # The bound is not measured here.
 PROOF_SECONDS = 1.0
-THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
+THRESHOLDS = (0.45, 0.55, 0.65, 0.75)
 # Of the classifier with labels: the most services it sees, quantiles of the logarithm of the inter-arrival times, and
 # folds of the cross-validation, each with other networks.
 MOST_SERVICES = 100
