@@ -188,7 +188,7 @@ def _check_same(folder: Path, manifest: Manifest, scan: Scan, settings: Preparat
     paths = scan.paths
     if not paths:
         raise DatasetError(
-            f"{folder} already holds windows, and records in memory cannot be compared with those of the windows: pass "
+            f"{folder} already holds windows, and records in memory cannot be compared with theirs: pass "
             "the paths of the files, or take another folder"
         )
     if sorted(file_digest(path) for path in paths) != sorted(manifest.digests()):

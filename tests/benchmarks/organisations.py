@@ -98,7 +98,7 @@ def with_labels(records: pa.Table) -> dict[str, float]:
 
 
 def source_features(records: pa.Table, sources: np.ndarray, n_sources: int) -> np.ndarray:
-    """Shares of the services, distribution of the inter-arrival times and number of records of each source (n, features).
+    """Shares of services, distribution of inter-arrival times and number of records of each source (n, features).
 
     Args:
         records: flow records.
