@@ -61,9 +61,7 @@ def refuse_worse(present: Path, new: Path, data: Path, learned: Collection[str],
         raise TrainingError(f"the new weights are worse than those in {present}: {'; '.join(worse)}")
 
 
-def across_telescopes(
-    present: Path, new: Path, data: Path, learned: Collection[str], work: Path, say: Say
-) -> Gain:
+def across_telescopes(present: Path, new: Path, data: Path, learned: Collection[str], work: Path, say: Say) -> Gain:
     """The comparison on unseen sources; a bootstrap over the sources of each telescope gives the interval."""
     models = [load_network(folder)[0] for folder in (present, new)]
     found = []
