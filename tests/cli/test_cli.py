@@ -241,12 +241,15 @@ def test_a_signal_removes_temporary_files(tmp_path: Path, name: str, status: int
     The library that is interrupted raises an error of its own, as DuckDB does during a query.
     """
     program = (
-        "import os, signal, sys, tempfile\n"
+        "import os, signal, sys, tempfile, time\n"
         "from telescope_transformer.cli.main import ending_in_order\n"
+        "number = getattr(signal, sys.argv[1])\n"
+        # A test run in the background, or by nohup, ignores some signals, and so would this process.
+        "signal.signal(number, signal.SIG_DFL)\n"
         "with ending_in_order(), tempfile.TemporaryDirectory():\n"
         "    try:\n"
-        "        os.kill(os.getpid(), getattr(signal, sys.argv[1]))\n"
-        "        signal.pause()\n"
+        "        os.kill(os.getpid(), number)\n"
+        "        time.sleep(10)\n"
         "    except BaseException:\n"
         "        raise RuntimeError('Query interrupted') from None\n"
     )

@@ -131,6 +131,8 @@ def test_update_places_the_sources_that_analyze_places(
 
         def __init__(self, model: str | None) -> None: ...
 
+        def load(self) -> None: ...
+
         def __call__(self, windows: pa.Table) -> np.ndarray:
             return port_shares(windows)
 

@@ -69,6 +69,8 @@ _ICMP = pa.array([b"1", b"58", b"icmp", b"ICMP", b"ipv6-icmp"], pa.binary())
 
 def _pmacct_completed(raw: Raw) -> Raw:
     """The type of ICMP is not known: pmacct has none and writes 0 for both ports, which would mean an echo reply."""
+    if not {"src_port", "dst_port"} <= raw.keys():
+        return raw
     zero = pc.and_(pc.equal(raw["src_port"], b"0"), pc.equal(raw["dst_port"], b"0"))
     return without_ports(raw, pc.and_(zero, pc.is_in(raw["protocol"], value_set=_ICMP)))
 
@@ -150,7 +152,7 @@ def _tshark_completed(raw: Raw) -> Raw:
     """The first value of each field. Ports beside ICMP or a tunnel are those of the packet inside."""
     first = {field: column if field == "timestamp" else _first_value(column) for field, column in raw.items()}
     protocol = first["protocol"]
-    told = pc.match_substring_regex(protocol.cast(pa.string()), r"^(?i:\d+|icmp|icmpv6)$")
+    told = pc.match_substring_regex(protocol, r"^(?i:\d+|icmp|icmpv6)$")
     return without_ports(first, pc.and_not(told, pc.is_in(protocol, value_set=_WITH_PORTS)))
 
 
