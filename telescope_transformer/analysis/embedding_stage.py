@@ -47,14 +47,20 @@ class Embedder:
         self.model = model
         self._embed: Embed | None = None
 
-    def load(self) -> Embed:
-        """Read the checkpoint and what is beside it. Called before records are read, it finds a fault in time.
+    def check(self) -> None:
+        """Read a checkpoint that was named, and what is beside it, so that a fault is found before records are read.
+
+        The shipped one is read when it is first needed, which it is not if another is made from it.
 
         Raises:
             CheckpointError: if a file is missing or damaged.
             DatasetError: if the file that describes the adaptation is damaged.
             HubError: if a Hub id cannot be downloaded.
         """
+        if self.model is not None:
+            self._loaded()
+
+    def _loaded(self) -> Embed:
         if self._embed is None:
             folder = checkpoint_folder(self.model)
             loaded = embedding.load_network(folder)
@@ -64,7 +70,7 @@ class Embedder:
         return self._embed
 
     def __call__(self, windows: pa.Table) -> np.ndarray:
-        vectors = self.load()(windows)
+        vectors = self._loaded()(windows)
         # The freed tensors of the batches would otherwise stay until the peak of a later stage.
         release_memory()
         return vectors

@@ -96,7 +96,7 @@ def analyze(
         if not isinstance(given, expected):
             raise TypeError(f"expected {expected.__name__}, not {given!r}")
     named = Embedder(settings.model)
-    named.load()
+    named.check()
     with _folder(work) as folder:
         preparation = PreparationSettings(
             settings.windows, engine or EngineSettings(), labels=Path(labels) if labels else None

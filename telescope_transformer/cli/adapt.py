@@ -54,7 +54,7 @@ def adapt(
     )
     # A recipe that cannot be read is found before the work.
     arguments_of(recipe, {})
-    Embedder(base).load()
+    Embedder(base).check()
     check_folder(output)
     flow = reading.reader(keep_going=keep_going)(inputs)
     # The folder is deleted at the end, so its name must not be one that a user's own folder could have.

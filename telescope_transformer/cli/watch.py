@@ -64,7 +64,7 @@ def watch(
 
     running.check()
     # Otherwise a damaged one would be found when the first file has come.
-    Embedder(running.model).load()
+    Embedder(running.model).check()
     if output is not None:
         check_folder(output)
     # A table that cannot be read is found now. It is read again with each file, since it may have been renewed.

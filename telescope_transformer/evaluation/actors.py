@@ -111,7 +111,7 @@ def evaluate_actors(
     """
     parsed = {size: parse_size(size) for size in sizes}
     for model in models:
-        Embedder(model.place).load()
+        Embedder(model.place).check()
     cells = Cells(output, SCHEMA)
     depends = _depends(models, output, settings)
     names = list(depends)

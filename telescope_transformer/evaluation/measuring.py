@@ -37,7 +37,7 @@ def evaluate(inputs: Sequence[str | Path], settings: EvaluationSettings) -> tupl
         TelescopeError: if inputs or models cannot be read, or are too small.
     """
     for model in settings.models:
-        Embedder(model.place).load()
+        Embedder(model.place).check()
     splits = read_splits(inputs, settings)
     models = {model: Method(model.name, "model", _fitted(model.place)) for model in settings.models}
     results = Results()

@@ -47,8 +47,8 @@ class StateModel:
     def __init__(self, state: State, settings: AnalysisSettings, embedder: Embed | None = None):
         self._state, self._settings, self._given = state, settings, embedder
         self._named = Embedder(settings.model)
-        if embedder is None and settings.model is not None:
-            self._named.load()
+        if embedder is None:
+            self._named.check()
         # The loaded checkpoint and the adaptation that it belongs to: a failed step rolls back to an older one.
         self._own: tuple[str | None, Loaded] | None = None
 

@@ -184,7 +184,7 @@ def test_a_state_keeps_its_first_checkpoint(tmp_path: Path, monkeypatch: pytest.
         def __init__(self, model: str | None) -> None:
             self.digest = next(digests)
 
-        def load(self) -> None: ...
+        def check(self) -> None: ...
 
         def __call__(self, windows: pa.Table) -> np.ndarray:
             return port_shares(windows)
