@@ -29,39 +29,39 @@ NEWEST = "sensors.json"
 PATIENCE = 10
 MOST_AT_ONCE = 16
 MOST_CONNECTIONS = 64
-# The most analyses that one server holds in memory: two months of daily analyses.
+# The most analyses that one server offers and holds in memory: two months of daily analyses.
 MOST_ANALYSES = 60
+# An analysis to choose from: its address, its name, and whether it is the one that is shown.
+Choice = tuple[str, str, bool]
 
 
 class _Version(NamedTuple):
-    """The state of an analysis at the time when it was read."""
+    """The state of an analysis at the time when it was read, and the choices in its page."""
 
     written: int | None
+    choices: Sequence[Choice]
     page: bytes
     search: SourceSearch
 
 
 class Served:
-    """The analysis in a folder. It is read again when its tables have changed.
+    """The analysis in a folder. It is read again when its tables, or the analyses to choose from, have changed.
 
     Raises:
         InputError: if the folder is not the output of an analysis.
     """
 
-    def __init__(self, folder: Path, others: Sequence[tuple[str, str, bool]] = ()) -> None:
-        self._folder, self._others = folder, others
+    def __init__(self, folder: Path, choices: Sequence[Choice] = ()) -> None:
+        self._folder = folder
         self._lock = Lock()
-        self._version = self._read()
+        self._version = self._read(choices)
 
-    @property
-    def now(self) -> _Version:
+    def now(self, choices: Sequence[Choice] = ()) -> _Version:
         """The newest version, or the previous one while new tables are being written and cannot be read."""
         with self._lock:
-            if self._time() != self._version.written:
-                try:
-                    self._version = self._read()
-                except InputError:
-                    return self._version
+            if (self._time(), choices) != (self._version.written, self._version.choices):
+                with suppress(InputError):
+                    self._version = self._read(choices)
             return self._version
 
     def _time(self) -> int | None:
@@ -70,47 +70,71 @@ class Served:
         except OSError:
             return None
 
-    def _read(self) -> _Version:
+    def _read(self, choices: Sequence[Choice]) -> _Version:
         written = self._time()
         try:
             folder = read_folder(self._folder)
         except OSError as error:
             # Such as a folder that may no longer be read.
             raise InputError(str(error)) from error
-        page = render_report(folder.report_data(), live=True, others=self._others)
-        return _Version(written, page.encode(), SourceSearch(folder))
+        page = render_report(folder.report_data(), live=True, others=choices)
+        return _Version(written, choices, page.encode(), SourceSearch(folder))
 
 
 class Analyses:
-    """The served analyses by number. Each is read when it is first requested.
+    """The analyses in folders, or in their subfolders, which are listed anew at each request.
+
+    An analysis keeps its number, so an open page never asks another one. It is read when it is first requested. If
+    there are more than `MOST_ANALYSES`, only the first ones are offered, which are the newest days of a folder.
 
     Raises:
-        InputError: if there are no analyses or too many, or the first one is not the output of an analysis.
+        InputError: if there is no analysis, or the first one is not the output of an analysis.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = [found for folder in folders for found in analyses_below(folder)]
-        if not self._folders or len(self._folders) > MOST_ANALYSES:
-            raise InputError(
-                f"{len(self._folders)} analyses: 1 to {MOST_ANALYSES} can be served at once; name the folders of some"
-            )
-        self._served: dict[int, Served] = {}
+        self._folders = folders
+        self._listed: list[Path] = []
+        self._numbers: dict[Path, int] = {}
+        self._served: dict[Path, Served] = {}
         self._lock = Lock()
-        self.get(0)
+        if self.get(None) is None:
+            raise InputError("no folder of an analysis is given")
 
-    def get(self, number: int) -> Served | None:
-        """The analysis with this number; None if it does not exist."""
-        if not 0 <= number < len(self._folders):
-            return None
+    def get(self, number: int | None) -> _Version | None:
+        """The newest version of the analysis with this number; None is the first. Returns None if it does not exist.
+
+        Raises:
+            InputError: if its folder is not the output of an analysis.
+        """
         with self._lock:
-            if number not in self._served:
-                self._served[number] = Served(self._folders[number], self._choices(number))
-            return self._served[number]
+            self._list()
+            chosen = next((path for path in self._listed if number in (None, self._numbers[path])), None)
+            if chosen is None:
+                return None
+            choices = self._choices(chosen)
+            if chosen not in self._served:
+                self._served[chosen] = Served(chosen, choices)
+            served = self._served[chosen]
+        return served.now(choices)
 
-    def _choices(self, here: int) -> list[tuple[str, str, bool]]:
-        if len(self._folders) == 1:
+    def _list(self) -> None:
+        """List the analyses, and forget those that are gone; a folder that cannot be listed changes nothing."""
+        try:
+            found = dict.fromkeys(path for folder in self._folders for path in analyses_below(folder))
+        except OSError as error:
+            if not self._listed:
+                raise InputError(str(error)) from error
+            return
+        self._listed = list(found)[:MOST_ANALYSES]
+        for path in self._listed:
+            self._numbers.setdefault(path, len(self._numbers))
+        for path in self._served.keys() - set(self._listed):
+            del self._served[path]
+
+    def _choices(self, here: Path) -> list[Choice]:
+        if len(self._listed) == 1:
             return []
-        return [(f"/{i}/", str(folder), i == here) for i, folder in enumerate(self._folders)]
+        return [(f"/{self._numbers[path]}/", str(path), path == here) for path in self._listed]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -131,13 +155,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
         parts = [part for part in address.path.split("/") if part]
-        number = int(parts.pop(0)) if parts and parts[0].isascii() and parts[0].isdigit() and len(parts[0]) < 4 else 0
+        named = parts and parts[0].isascii() and parts[0].isdigit() and len(parts[0]) < 10
+        number = int(parts.pop(0)) if named else None
         try:
             with self.server.working(self.connection):
-                served = self.server.analyses.get(number)
-                answer = None if served is None else _answer(served.now, parts, parse_qs(address.query))
+                version = self.server.analyses.get(number)
+                answer = None if version is None else _answer(version, parts, parse_qs(address.query))
         except InputError as error:
-            self._send(json.dumps({"error": str(error)}).encode(), "application/json", HTTPStatus.BAD_REQUEST)
+            if parts:
+                self._send(json.dumps({"error": str(error)}).encode(), "application/json", HTTPStatus.BAD_REQUEST)
+            else:
+                self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, explain=str(error))
             return
         if answer is None:
             self.send_error(HTTPStatus.NOT_FOUND)

@@ -19,7 +19,7 @@ def serve(
     """Serve reports on the loopback address, with a search over all sources; Ctrl-C ends it.
 
     Reload the page to see what `telescope watch` has written in the meantime. With several analyses, for example of
-    several days, the page has a list to choose from.
+    several days, the page has a list of the newest 60 to choose from; new days appear in it.
 
     Example: telescope serve out
     """

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import threading
@@ -195,6 +196,42 @@ def test_one_of_several_analyses_is_chosen(server: ReportServer, tmp_path: Path)
         opened.shutdown()
 
 
+def selected(page: str) -> list[str]:
+    return re.findall(r'<option value="(/\d+/)" selected>([^<]*)</option>', page)
+
+
+def test_days_are_listed_at_each_request_and_keep_their_addresses(
+    server: ReportServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(day: str) -> str:
+        shutil.copytree(tmp_path, tmp_path / "days" / day, ignore=shutil.ignore_patterns("days"))
+        return str(tmp_path / "days" / day)
+
+    monkeypatch.setattr(serve, "MOST_ANALYSES", 3)
+    first, second = (add(day) for day in ("2024-03-04", "2024-03-05"))
+    server.analyses = Analyses([tmp_path / "days"])
+    assert selected(get(server, "")[1]) == [("/0/", second)]
+    third = add("2024-03-06")
+    assert selected(get(server, "")[1]) == [("/2/", third)]
+    for address, day in (("0/", second), ("1/", first), ("2/", third)):
+        status, page = get(server, address)
+        assert status == 200
+        assert selected(page) == [(f"/{address}", day)]
+        assert len(re.findall(r"<option value=./\d+/.", page)) == 3
+    # A fourth day takes the place of the oldest one; a deleted day makes room for it again.
+    fourth = add("2024-03-07")
+    assert (get(server, "1/")[0], selected(get(server, "")[1])) == (404, [("/3/", fourth)])
+    shutil.rmtree(third)
+    assert (get(server, "2/")[0], selected(get(server, "1/")[1])) == (404, [("/1/", first)])
+    # A new day that cannot be read is named, and hides no other.
+    (tmp_path / "days" / "2024-03-08").mkdir()
+    (tmp_path / "days" / "2024-03-08" / "clusters.json").write_text("<b>")
+    status, page = get(server, "")
+    assert status == 500
+    assert "2024-03-08/clusters.json: not the output of an analysis" in page
+    assert get(server, "3/")[0] == 200
+
+
 @pytest.mark.parametrize("text", ["[]", "[" * 100_000, '{"clusters": 7}', '{"clusters": [], "solution": []}'])
 def test_a_summary_of_another_kind_is_named(server: ReportServer, tmp_path: Path, text: str) -> None:
     (tmp_path / "clusters.json").write_text(text)
@@ -226,7 +263,7 @@ def write_million(folder: Path, data: ReportData) -> pa.Array:
 def test_a_million_sources_are_searched_in_a_browser(chromium: Page, report_data: ReportData, tmp_path: Path) -> None:
     addresses = write_million(tmp_path / "million", report_data)
     analyses = Analyses([tmp_path / "million"])
-    assert len(analyses.get(0).now.page) < 5_000_000
+    assert len(analyses.get(0).page) < 5_000_000
     with ReportServer(analyses, 0) as opened:
         threading.Thread(target=opened.serve_forever, daemon=True).start()
         page = chromium.open(opened.address)

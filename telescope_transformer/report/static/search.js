@@ -168,9 +168,11 @@ function searchPage(report, query) {
   return { total: found.length, rows: found.slice(0, SHOWN_SOURCES).map((i) => sourceRow(report, i)), clusters };
 }
 
-// What the server says of all tables.
+// What the server says of all tables of this analysis. The first address of the server is that of the newest one, which
+// may be another one by now.
 async function ask(what, values) {
-  const answer = await fetch(`api/${what}?${new URLSearchParams(values)}`);
+  const here = document.querySelector("#analysis option[selected]")?.value ?? "";
+  const answer = await fetch(`${here}api/${what}?${new URLSearchParams(values)}`);
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.error);
   return found;
