@@ -51,7 +51,7 @@ def replacing(target: str | Path) -> Iterator[Path]:
     /dev/stdout or a named pipe, the content is written to it when the block ends.
 
     Raises:
-        InputError: if `target` names a folder, or the disk is full.
+        InputError: if `target` names a folder, its folder does not exist or cannot be written, or the disk is full.
 
     Example:
         >>> with replacing("clusters.json") as partial:
@@ -67,9 +67,14 @@ def replacing(target: str | Path) -> Iterator[Path]:
             with written_in(target), partial.open("rb") as content, target.open("ab") as stream:
                 shutil.copyfileobj(content, stream)
         return
-    target = Path(os.path.realpath(target))
+    given, target = target, Path(os.path.realpath(target))
     # The process id keeps two writers of one target from sharing a temporary file.
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        # Libraries would name the temporary file in their errors.
+        partial.touch()
+    except OSError as error:
+        raise InputError(f"cannot write to {given}: {error.strerror}") from error
     try:
         with written_in(target):
             yield partial

@@ -22,6 +22,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
+def error_line(error: object) -> str:
+    """The line that stderr shows for an error. No name in it can begin a line that looks like another message."""
+    return f"error: {printable(' '.join(str(error).splitlines()))}\n"
+
+
 def say(message: str) -> None:
     """Print a message to stderr, unless the command is quiet. stdout is for results."""
     if not _quiet:
@@ -34,7 +39,8 @@ def say_nothing(message: str) -> None:
 
 def say_error(error: object) -> None:
     """Print an error that does not end the command to stderr, as `error: <message>`, even if the command is quiet."""
-    _print(f"error: {error}")
+    sys.stderr.write(error_line(error))
+    sys.stderr.flush()
 
 
 def _print(message: str) -> None:

@@ -51,6 +51,13 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.parametrize("name", ["missing/x", "file/x", "/proc/x"])
+def test_a_target_that_cannot_be_written_is_named_before_the_work(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=f"^cannot write to {tmp_path / name}: "), replacing(tmp_path / name):
+        pytest.fail("the work began")
+
+
 def test_nothing_is_locked_where_there_is_no_fcntl() -> None:
     """As on Windows."""
     program = "import sys; sys.modules['fcntl'] = None\nfrom telescope_transformer.files import lock\nlock(0)"

@@ -23,7 +23,7 @@ from telescope_transformer.cli.options import origin
 from telescope_transformer.cli.shared import check_number, options_of, with_shared_options
 from telescope_transformer.errors import TelescopeError
 from telescope_transformer.extras import missing_extra
-from telescope_transformer.progress import printable
+from telescope_transformer.progress import error_line, printable
 
 # New objects between two searches for garbage. With Python's default of 700, it searches 1,100 times while the
 # libraries of an analysis are imported, which takes 0.3 to 0.7 of 4.7 s and finds next to nothing. This number takes
@@ -196,10 +196,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         missing = missing_extra(error)
         if missing is None:
             raise
-        sys.stderr.write(f"error: {missing}\n")
+        sys.stderr.write(error_line(missing))
         sys.exit(1)
     except (TelescopeError, OSError) as error:
-        sys.stderr.write(f"error: {printable(str(error))}\n")
+        sys.stderr.write(error_line(error))
         sys.exit(1)
 
 

@@ -9,31 +9,36 @@ from telescope_transformer.export.options import ExportOptions
 
 # ipset allows names of at most 31 characters, which leaves this many digits for the cluster number.
 LARGEST_CLUSTER = 10**12
+# The most entries that ipset allows (32 bits). It takes no memory. A limit that depended on the cluster would change
+# when the cluster grows, and `create -exist` fails for a set with another limit.
+MOST_ENTRIES = 2**32 - 1
 
 
 def ipset_list(members: Members, options: ExportOptions | None = None) -> str:
     """Input for `ipset restore`: a set per cluster and address family, which is emptied first if it exists.
 
-    Sets without addresses are written too, so that loading the file removes the addresses that they held before.
+    Sets without addresses are written too, so that loading the file removes the addresses that they held before. All
+    sets can hold prefixes: with or without --aggregate, the file loads into the sets of an earlier one.
     """
     lines = []
-    kind = "hash:net" if options and options.aggregate else "hash:ip"
     for comment, name, family, addresses in _sets(members, options):
         option = "inet6" if family == "v6" else "inet"
         lines.append(f"# {comment}")
-        lines.append(f"create {name} {kind} family {option} maxelem {max(65536, len(addresses))} -exist")
+        lines.append(f"create {name} hash:net family {option} maxelem {MOST_ENTRIES} -exist")
         lines.append(f"flush {name}")
         lines += [f"add {name} {address}" for address in addresses]
     return "\n".join([*lines, ""])
 
 
 def nftables_list(members: Members, options: ExportOptions | None = None) -> str:
-    """Input for `nft -f`: a set per cluster and address family in the table `inet telescope`, each emptied first."""
+    """Input for `nft -f`: a set per cluster and address family in the table `inet telescope`, each emptied first.
+
+    All sets can hold prefixes, as those of `ipset_list`.
+    """
     lines = ["add table inet telescope"]
-    flags = " flags interval;" if options and options.aggregate else ""
     for comment, name, family, addresses in _sets(members, options):
         lines.append(f"# {comment}")
-        lines.append(f"add set inet telescope {name} {{ type ip{family}_addr;{flags} }}")
+        lines.append(f"add set inet telescope {name} {{ type ip{family}_addr; flags interval; }}")
         lines.append(f"flush set inet telescope {name}")
         if addresses:
             lines.append(f"add element inet telescope {name} {{ {', '.join(addresses)} }}")

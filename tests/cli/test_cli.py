@@ -66,6 +66,12 @@ def ended(monkeypatch, capsys, *arguments: str) -> str:
     return capsys.readouterr().err
 
 
+def test_a_name_with_a_line_end_cannot_forge_a_message(monkeypatch, capsys) -> None:
+    message = ended(monkeypatch, capsys, "compare", "missing\nopen out/report.html\r\x1b[2J", "out")
+    assert message.startswith("error: missing open out/report.html \\x1b[2J")
+    assert message.count("\n") == 1
+
+
 def test_file_system_errors_name_the_path(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "file").touch()
     message = ended(monkeypatch, capsys, "simulate", "--sources", "5", "--output", str(tmp_path / "file" / "flows"))

@@ -337,11 +337,11 @@ def test_a_full_disk_leaves_what_was_there(analysis: Path, tmp_path: Path, monke
 # The part of the grammar of `ipset restore` and `nft -f` that the exports use; the files may contain nothing else.
 SET = r"telescope_\d+_v[46]"
 IPSET_LINE = re.compile(
-    rf"# .*|create {SET} hash:ip family inet6? maxelem \d+ -exist|flush {SET}"
+    rf"# .*|create {SET} hash:net family inet6? maxelem \d+ -exist|flush {SET}"
     rf"|add (?P<name>{SET}) (?P<address>[0-9a-f.:]+)"
 )
 NFT_LINE = re.compile(
-    rf"# .*|add table inet telescope|add set inet telescope {SET} \{{ type ipv[46]_addr; \}}"
+    rf"# .*|add table inet telescope|add set inet telescope {SET} \{{ type ipv[46]_addr; flags interval; \}}"
     rf"|flush set inet telescope {SET}|add element inet telescope (?P<name>{SET}) \{{ (?P<items>[0-9a-f.:, ]+) \}}"
 )
 
@@ -365,7 +365,7 @@ def test_ipset_lines_are_of_its_grammar_and_addresses_of_their_family(analysis: 
     text = (tmp_path / "x").read_text()
     found = [IPSET_LINE.fullmatch(line) for line in text.splitlines()]
     assert all(found)
-    families = dict(re.findall(rf"create ({SET}) hash:ip family (\w+)", text))
+    families = dict(re.findall(rf"create ({SET}) hash:net family (\w+)", text))
     assert families == {"telescope_0_v4": "inet", "telescope_0_v6": "inet6"}
     added = [(line["name"], line["address"]) for line in found if line["name"]]
     assert [address for _, address in added] == sorted(SOURCES[:3])
@@ -376,7 +376,8 @@ def test_ipset_lines_are_of_its_grammar_and_addresses_of_their_family(analysis: 
 def test_ipset_itself_restores_the_file(analysis: Path, tmp_path: Path) -> None:
     needs("ipset", "list")
     export_clusters(analysis, "ipset", tmp_path / "x", [0, 1])
-    listed = apart("sh", "-c", f"ipset restore < {tmp_path / 'x'} && ipset restore < {tmp_path / 'x'} && ipset save")
+    export_clusters(analysis, "ipset", tmp_path / "y", [0, 1], ExportOptions(aggregate=True))
+    listed = apart("sh", "-c", f"cd {tmp_path}; for f in x y x; do ipset restore < $f || exit 1; done; ipset save")
     assert listed.returncode == 0, listed.stderr
     assert set(re.findall(r"^add \S+ (\S+)", listed.stdout, re.M)) == set(SOURCES)
 
@@ -392,6 +393,17 @@ def test_nftables_file_is_of_its_grammar_and_lists_all_addresses(analysis: Path,
     assert sorted(address for _, address in added) == sorted(SOURCES)
     for name, address in added:
         assert ipaddress.ip_address(address).version == int(versions[name])
+
+
+@pytest.mark.parametrize("format", ["ipset", "nftables"])
+def test_a_set_is_of_the_same_kind_whatever_it_holds(analysis: Path, tmp_path: Path, format: str) -> None:
+    """Otherwise the firewall would refuse the file as long as it has the set of an earlier one."""
+    created = []
+    for options in (ExportOptions(), ExportOptions(aggregate=True), ExportOptions(min_confidence=100)):
+        export_clusters(analysis, format, tmp_path / "x", [1], options)
+        created.append(re.findall(r"^(?:create|add set) .*", (tmp_path / "x").read_text(), re.M))
+    assert len(created[0]) == 2
+    assert created[0] == created[1] == created[2]
 
 
 @pytest.mark.parametrize("format", ["ipset", "nftables"])
