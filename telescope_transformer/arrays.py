@@ -1,10 +1,11 @@
-"""Small array operations that several stages share."""
+"""Small operations on arrays and tables that several stages share."""
 
 import errno
 import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import DTypeLike
 
 # The file system cannot reserve space.
@@ -52,6 +53,12 @@ def positions_in_equal_runs(values: np.ndarray) -> np.ndarray:
     """
     begins = np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
     return positions_in_runs(np.diff(np.append(begins, len(values))))
+
+
+def with_column(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The table with this column, in the place of the column of the same name, or at the end if there is none."""
+    place = table.schema.get_field_index(name)
+    return table.append_column(name, values) if place < 0 else table.set_column(place, name, values)
 
 
 def create_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap:

@@ -95,11 +95,15 @@ def _text_entries(path: Path, text: str, period: Period | None) -> Iterator[Entr
         entry = _COMMENT.sub("", line).strip()
         if not entry:
             continue
-        try:
-            prefixes = parse_prefixes(entry if _RANGE.fullmatch(entry) else entry.split()[0])
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}: line {number}: {entry[:100]!r} is not an address, CIDR or range") from error
-        yield from (Entry(prefix, label, period) for prefix in prefixes)
+        address = entry if _RANGE.fullmatch(entry) else entry.split()[0]
+        yield from (Entry(prefix, label, period) for prefix in _line_prefixes(path, number, entry, address))
+
+
+def _line_prefixes(path: Path, number: int, entry: str, address: str) -> list[Prefix]:
+    try:
+        return parse_prefixes(address)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: line {number}: {entry[:100]!r} is not an address, CIDR or range") from error
 
 
 def _misp_entries(path: Path, content: Any, period: Period | None, notes: list[str]) -> Iterator[Entry]:
@@ -124,14 +128,11 @@ def _ipset_entries(path: Path, text: str, period: Period | None, notes: list[str
         if "nomatch" in words[3:]:
             skipped += 1
             continue
-        try:
-            # An entry of a set with several dimensions separates them by commas: address,port.
-            prefixes = parse_prefixes(words[2].split(",")[0])
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}: line {number}: {words[2][:100]!r} is not an address, CIDR or range") from error
+        # An entry of a set with several dimensions separates them by commas: address,port.
+        prefixes = _line_prefixes(path, number, words[2], words[2].split(",")[0])
         yield from (Entry(prefix, words[1], period) for prefix in prefixes)
     if skipped:
-        notes.append(f"{path}: {skipped} `nomatch` entries were skipped")
+        notes.append(f"{path}: skipped {counted(skipped, '`nomatch` entry', '`nomatch` entries')}")
 
 
 def table_entries(path: Path, table: pa.Table) -> Iterator[Entry]:

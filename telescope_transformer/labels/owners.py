@@ -13,13 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.errors import InputError
 from telescope_transformer.extras import require
-from telescope_transformer.labels.prefixes import Intervals, search_intervals
-from telescope_transformer.records.addresses import IPV4, IPV6, parse_addresses
+from telescope_transformer.labels.prefixes import Intervals, codes_at, outer_first
+from telescope_transformer.records.addresses import IPV4, IPV6
 from telescope_transformer.words import one_line
 
 # The metadata of an MMDB file begins with this mark in its last 128 KiB ("MaxMind DB File Format Specification", 2.0).
@@ -37,10 +36,6 @@ class Owner(NamedTuple):
     asn: int | None = None
     name: str | None = None
     country: str | None = None
-
-    def __str__(self) -> str:
-        number = f"AS{self.asn}" if self.asn else None
-        return " ".join(part for part in (number, self.name) if part) or self.country or ""
 
 
 class _Table(Protocol):
@@ -156,26 +151,18 @@ def _country(value: Any) -> str | None:
 
 
 class _Ranges:
-    """Ranges of addresses with owners; the shortest range that contains an address gives its owner."""
+    """Ranges of addresses with owners; of the ranges that contain an address, the one that begins last counts."""
 
     def __init__(self, ranges: list[tuple[int, int, int, Owner]]) -> None:
         owners = {owner: code for code, owner in enumerate(dict.fromkeys(row[3] for row in ranges))}
         self._owners = [*owners, Owner()]
-        self._by_version = {
-            version: Intervals.nested(
-                sorted(
-                    ((first, last, owners[owner]) for kind, first, last, owner in ranges if kind == version),
-                    key=lambda row: (row[0], -row[1]),
-                )
-            )
-            for version in (4, 6)
-        }
+        self._intervals = {}
+        for version in (IPV4, IPV6):
+            coded = [(first, last, owners[owner]) for kind, first, last, owner in ranges if kind == version]
+            self._intervals[version] = Intervals.of(sorted(coded, key=outer_first))
 
     def find(self, addresses: Sequence[str]) -> list[Owner]:
-        parsed = parse_addresses(pa.array(addresses, pa.string()))
-        codes = np.full(len(addresses), -1, dtype=np.int32)
-        for kind, version in ((IPV4, 4), (IPV6, 6)):
-            search_intervals(parsed.high, parsed.low, self._by_version[version], parsed.kind == kind, codes)
+        codes = codes_at(pa.array(addresses, pa.string()), self._intervals)
         return [self._owners[code] for code in codes.tolist()]
 
 

@@ -6,7 +6,7 @@ address, however deep the prefixes nest.
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from telescope_transformer.arrays import with_column
 from telescope_transformer.fields import DAY
 from telescope_transformer.labels.malicious import is_malicious
 from telescope_transformer.labels.periods import REACH_DAYS, Period
@@ -80,9 +81,9 @@ def _label_of(labels: Collection[str]) -> str:
 
 
 class Intervals(NamedTuple):
-    """Disjoint intervals in ascending order: the halves of their first addresses (uint64), and label codes (int32).
+    """Disjoint intervals in ascending order: the halves of their first addresses (uint64), and codes (int32).
 
-    An interval ends where the next begins; the code -1 stands for no label.
+    An interval ends where the next begins; the code -1 stands for addresses that are in no range.
     """
 
     high: np.ndarray
@@ -90,10 +91,13 @@ class Intervals(NamedTuple):
     code: np.ndarray
 
     @classmethod
-    def nested(cls, entries: Iterable[tuple[int, int, int]]) -> "Intervals":
-        """Cut nested ranges (first address, last address, code), sorted with outer before inner, into intervals."""
+    def of(cls, ranges: Iterable[tuple[int, int, int]]) -> "Intervals":
+        """Cut ranges (first address, last address, code), sorted by `outer_first`, into intervals.
+
+        Where ranges overlap, the one that begins last counts. Of nested ranges, this is the innermost.
+        """
         starts, codes = [0], [-1]
-        open_entries: list[tuple[int, int]] = []
+        open_ranges: list[tuple[int, int]] = []
 
         def begin(start: int, code: int) -> None:
             if starts[-1] == start:
@@ -103,14 +107,16 @@ class Intervals(NamedTuple):
                 codes.append(code)
 
         def close_before(start: int) -> None:
-            while open_entries and open_entries[-1][0] < start:
-                last, _ = open_entries.pop()
-                begin(last + 1, open_entries[-1][1] if open_entries else -1)
+            while open_ranges and open_ranges[-1][0] < start:
+                last, _ = open_ranges.pop()
+                while open_ranges and open_ranges[-1][0] <= last:
+                    open_ranges.pop()
+                begin(last + 1, open_ranges[-1][1] if open_ranges else -1)
 
-        for first, last, code in entries:
+        for first, last, code in ranges:
             close_before(first)
             begin(first, code)
-            open_entries.append((last, code))
+            open_ranges.append((last, code))
         close_before(1 << 129)
         high = np.array([min(start >> 64, _HALF) for start in starts], dtype=np.uint64)
         low = np.array([start & _HALF for start in starts], dtype=np.uint64)
@@ -119,18 +125,23 @@ class Intervals(NamedTuple):
         return cls(high[inside], low[inside], np.array(codes, dtype=np.int32)[inside])
 
 
-def search_intervals(
-    high: np.ndarray, low: np.ndarray, intervals: Intervals, chosen: np.ndarray, out: np.ndarray
-) -> None:
-    """Write the code of the interval that contains each chosen address into `out`.
+def outer_first(bounds: tuple[int, ...]) -> tuple[int, int]:
+    """A sort key of ranges, given as first address, last address and anything else."""
+    return bounds[0], -bounds[1]
+
+
+def codes_at(addresses: pa.Array | pa.ChunkedArray, intervals: Mapping[int, Intervals]) -> np.ndarray:
+    """The code of the interval that contains each of n addresses, int32 (n,); -1 for malformed addresses.
 
     Args:
-        high, low: (n,) uint64, the halves of the addresses.
-        intervals: the intervals of the addresses' family.
-        chosen: (n,) bool, which addresses to look up.
-        out: (n,) int32, written only where chosen.
+        addresses: column of length n, as text or, for IPv4, integers.
+        intervals: by IP version.
     """
-    _search(high, low, *intervals, chosen, out)
+    parsed = parse_addresses(addresses)
+    codes = np.full(len(parsed.kind), -1, dtype=np.int32)
+    for version, of_version in intervals.items():
+        _search(parsed.high, parsed.low, *of_version, parsed.kind == version, codes)
+    return codes
 
 
 @njit(cache=True, nogil=True)
@@ -180,8 +191,7 @@ class PrefixLabels:
     # The claims of each code. An address may have claims for several periods; within a period, the longest prefix
     # comes first.
     _claims: list[tuple[Claim, ...]]
-    _four: Intervals
-    _six: Intervals
+    _intervals: dict[int, Intervals]
 
     @classmethod
     def from_entries(cls, entries: Iterable[Entry], notes: Sequence[str] = ()) -> "PrefixLabels":
@@ -196,10 +206,10 @@ class PrefixLabels:
         for (prefix, period), label in chosen.items():
             own[prefix].append(Claim(period, label))
         codes: dict[tuple[Claim, ...], int] = {}
-        four, six = (Intervals.nested(_coded(own, version, codes)) for version in (4, 6))
+        intervals = {version: Intervals.of(_coded(own, version, codes)) for version in (IPV4, IPV6)}
         periods = [period for _, period in labels_of if period is not None]
         span = Period(min(one.first for one in periods), max(one.last for one in periods)) if periods else None
-        return cls(names, sorted(ties), len(labels_of), list(notes), span, list(codes), four, six)
+        return cls(names, sorted(ties), len(labels_of), list(notes), span, list(codes), intervals)
 
     def summary(self) -> str:
         """What was read, in lines of text: prefixes, labels, dates, ties and skipped entries."""
@@ -226,7 +236,7 @@ class PrefixLabels:
         """
         place = {name: index for index, name in enumerate(self.names)}
         undated = [next((place[one.label] for one in claims if one.period is None), -1) for claims in self._claims]
-        codes = self._codes(addresses)
+        codes = codes_at(addresses, self._intervals).astype(np.int64)
         # Code -1 stands for an address without a prefix; as an index, it selects the last value.
         found = np.array([*undated, -1], dtype=np.int32)[codes]
         if days is not None and self.span is not None:
@@ -243,14 +253,6 @@ class PrefixLabels:
         indices = pa.array(found, mask=found < 0)
         return pa.DictionaryArray.from_arrays(indices, pa.array(self.names, pa.string())).dictionary_decode()
 
-    def _codes(self, addresses: pa.Array | pa.ChunkedArray) -> np.ndarray:
-        """The index into `_claims` for each of n addresses, int64 (n,); -1 for malformed or unlisted addresses."""
-        parsed = parse_addresses(addresses)
-        found = np.full(len(parsed.kind), -1, dtype=np.int32)
-        for kind, intervals in ((IPV4, self._four), (IPV6, self._six)):
-            search_intervals(parsed.high, parsed.low, intervals, parsed.kind == kind, found)
-        return found.astype(np.int64)
-
 
 def _coded(
     own: dict[Prefix, list[Claim]], version: int, codes: dict[tuple[Claim, ...], int]
@@ -263,7 +265,7 @@ def _coded(
         codes: code of each tuple of claims; new tuples are added.
     """
     enclosing: list[tuple[int, tuple[Claim, ...]]] = []
-    for prefix in sorted((one for one in own if one.version == version), key=lambda one: (one.first, -one.last)):
+    for prefix in sorted((one for one in own if one.version == version), key=lambda one: outer_first(one[1:])):
         while enclosing and enclosing[-1][0] < prefix.first:
             enclosing.pop()
         periods = {claim.period for claim in own[prefix]}
@@ -292,8 +294,9 @@ def label_records(table: pa.Table, labels: PrefixLabels, address: str = "src_ip"
     Labels of the input are kept where no prefix matches.
     """
     days = table["timestamp"].to_numpy() // DAY if "timestamp" in table.column_names else None
-    found = labels.label(table[address], days)
-    index = table.schema.get_field_index("label")
-    if index < 0:
-        return table.append_column(pa.field("label", pa.string()), found)
-    return table.set_column(index, pa.field("label", pa.string()), pc.coalesce(found, table.column(index)))
+    return annotated(table, "label", labels.label(table[address], days))
+
+
+def annotated(table: pa.Table, name: str, found: pa.Array) -> pa.Table:
+    """The table with a column of the values that were found, and those of the input where none was found."""
+    return with_column(table, name, pc.coalesce(found, table[name]) if name in table.column_names else found)

@@ -11,11 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telescope_transformer.labels.prefixes import annotated
 from telescope_transformer.records.addresses import parse_ipv4
 from telescope_transformer.records.schema import TCP
-
-TOOLS = ("mirai", "unicornscan", "masscan", "zmap", "nmap")
-"""In order of precedence: the mark that is least likely to occur by chance comes first."""
 
 # Bits of the TCP flags (RFC 9293, section 3.1).
 _SYN, _ACK = 0x02, 0x10
@@ -138,31 +136,24 @@ def is_nmap(headers: _Headers) -> np.ndarray:
     return marked
 
 
+# In order of precedence: the mark that is least likely to occur by chance comes first.
+MARKS = {"mirai": is_mirai, "unicornscan": is_unicornscan, "masscan": is_masscan, "zmap": is_zmap, "nmap": is_nmap}
+
+
 def tool_fingerprints(table: pa.Table) -> pa.Array:
-    """The tool that the headers of each of n records point to: one of TOOLS (string, null for none).
+    """The tool that the headers of each of n records point to: one of `MARKS` (string, null for none).
 
     The headers of a flow record are those of its first packet. If the table lacks a column that a mark needs (`ip_id`,
     `tcp_seq`), that mark is left out.
     """
     headers = _headers(table)
-    tests = {
-        "mirai": is_mirai,
-        "unicornscan": is_unicornscan,
-        "masscan": is_masscan,
-        "zmap": is_zmap,
-        "nmap": is_nmap,
-    }
     codes = np.full(table.num_rows, -1, dtype=np.int8)
-    for code, tool in reversed(list(enumerate(TOOLS))):
-        codes[tests[tool](headers)] = code
+    for code, is_marked in reversed(list(enumerate(MARKS.values()))):
+        codes[is_marked(headers)] = code
     indices = pa.array(codes, mask=codes < 0)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(TOOLS)).dictionary_decode()
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(MARKS))).dictionary_decode()
 
 
 def add_tools(table: pa.Table) -> pa.Table:
     """`table` with its column `tool` set; the tool that the input gives is kept where no mark is found."""
-    found = pa.chunked_array([tool_fingerprints(table)])
-    index = table.schema.get_field_index("tool")
-    if index < 0:
-        return table.append_column(pa.field("tool", pa.string()), found)
-    return table.set_column(index, pa.field("tool", pa.string()), pc.coalesce(found, table.column(index)))
+    return annotated(table, "tool", tool_fingerprints(table))

@@ -8,7 +8,7 @@ import pytest
 from telescope_transformer.labels import is_malicious, known_scanners, read_labels
 from telescope_transformer.labels.lists import parse_prefixes
 from telescope_transformer.labels.prefixes import Entry, PrefixLabels
-from telescope_transformer.labels.tools import TOOLS
+from telescope_transformer.labels.tools import MARKS
 
 MALICIOUS = [
     "rdp-botnet",
@@ -25,7 +25,7 @@ KNOWN = ["censys", "Apple (Applebot)", "malware-hunter.census.shodan.io", "Malwa
 def test_the_name_of_a_label_tells_its_kind() -> None:
     assert all(map(is_malicious, MALICIOUS))
     assert not any(map(is_malicious, KNOWN))
-    assert [tool for tool in TOOLS if is_malicious(tool)] == ["mirai"]
+    assert [tool for tool in MARKS if is_malicious(tool)] == ["mirai"]
     labels = pa.chunked_array([[*MALICIOUS, None], KNOWN])
     assert known_scanners(labels).to_pylist() == [False] * (len(MALICIOUS) + 1) + [True] * len(KNOWN)
 

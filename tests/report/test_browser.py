@@ -173,7 +173,7 @@ def test_a_cluster_chosen_while_zoomed_is_brought_into_view(page: Page) -> None:
       map.draw();
       Object.assign(map.view, { centreX: 5, centreY: 5, zoom: 50 });
       map.choose(1);
-      const [x0, y0, x1, y1] = map.seen();
+      const [x0, y0, x1, y1] = map.view.seen();
       const inside = ([x, y]) => x >= x0 && x <= x1 && y >= y0 && y <= y1;
       return report.members.get(1).filter((i) => inside(map.place(i))).length;
     })"""

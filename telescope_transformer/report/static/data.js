@@ -107,7 +107,8 @@ const share = (value) =>
     : value < 0.001
       ? "<\u00a00.1\u00a0%"
       : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}\u00a0%`;
-const day = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 10);
+// A day since 1970 as a date.
+const dateOf = (day) => new Date(86400000 * day).toISOString().slice(0, 10);
 const minute = (seconds) => new Date(1000 * seconds).toISOString().slice(0, 16).replace("T", " ");
 
 function duration(seconds) {

@@ -17,7 +17,7 @@ class ClusterDetail {
       { class: "detail-head" },
       element("h3", {}, symbolPicture(symbolOf(cluster.rank)), cluster.name),
       element("span", { class: "quiet" }, numbered(cluster.cluster)),
-      element("button", { type: "button", on: { click: () => this.onChoose(null) } }, "Close"),
+      button(() => this.onChoose(null), {}, "Close"),
     );
     const why = element("p", { class: "lead" }, cluster.sentence ?? "Its profile is in clusters.json.");
     const blocks = [
@@ -57,7 +57,7 @@ class ClusterDetail {
       ],
       ["cohesion", cluster.cohesion?.toFixed(3)],
       ["margin", cluster.margin?.toFixed(3)],
-      ["stability", (cluster.stability ?? null) === null ? undefined : share(cluster.stability)],
+      ["stability", cluster.stability === undefined ? undefined : share(cluster.stability)],
       ["since yesterday", this.yesterday(cluster)],
     ];
     return block(
@@ -82,7 +82,7 @@ class ClusterDetail {
         ? `${counted(days[0][1], "record")} of ${counted(days[0][2], "source")}`
         : "none";
     const last = `${counted(records, "record")} of ${counted(sources, "source")}`;
-    return `${day(86400 * date)}: ${last}; the day before: ${before}`;
+    return `${dateOf(date)}: ${last}; the day before: ${before}`;
   }
 
   counted(cluster) {
@@ -147,37 +147,20 @@ class ClusterDetail {
   searchable(key, value) {
     if (key === "prefix") return element("span", {}, value);
     const wanted = key === "service" ? value.split(" ")[0] : value;
-    const on = { click: () => this.onSearch(wanted) };
-    return element("button", { type: "button", class: "link", title: `Search for ${wanted}`, on }, value);
+    return button(() => this.onSearch(wanted), { class: "link", title: `Search for ${wanted}` }, value);
   }
 
   shape(cluster) {
     return [
       ...part("Hour (UTC) by weekday", cluster.rhythm, () => heatMap(cluster.rhythm)),
-      ...part("What explains the similarity", cluster.why, () =>
-        bars(
-          cluster.why,
-          (r) => r.field,
-          (r) => share(r.share),
-        ),
-      ),
+      ...part("What explains the similarity", cluster.why, () => bars(cluster.why)),
     ];
   }
 
   near(cluster) {
     return [
       ...part("Most typical windows", cluster.typical_windows, () =>
-        element(
-          "p",
-          {},
-          ...cluster.typical_windows.map((row, i) =>
-            element(
-              "button",
-              { type: "button", class: "link", on: { click: () => this.onWindow(row) } },
-              `window ${i + 1}`,
-            ),
-          ),
-        ),
+        element("p", {}, ...cluster.typical_windows.map((row, i) => link(`window ${i + 1}`, () => this.onWindow(row)))),
       ),
       ...part("Nearest clusters, and how this one differs", cluster.nearest, () =>
         element(
@@ -187,11 +170,7 @@ class ClusterDetail {
             element(
               "li",
               {},
-              element(
-                "button",
-                { type: "button", class: "link", on: { click: () => this.onChoose(row.cluster, true) } },
-                nameOf(this.report, row.cluster),
-              ),
+              clusterLink(this.report, row.cluster, this.onChoose),
               element("span", { class: "quiet" }, ` similarity ${row.similarity.toFixed(2)}: ${row.apart}`),
             ),
           ),
@@ -239,7 +218,16 @@ class ClusterDetail {
         told.textContent = error.message;
       }
     };
-    const button = (name, click) => element("button", { type: "button", on: { click } }, name);
+    const copy = async () => {
+      if (area.hidden) await show(false);
+      area.select();
+      document.execCommand("copy");
+      told.textContent = "copied";
+    };
+    const saveText = async () => {
+      if (area.hidden) await show(false);
+      save(`cluster-${cluster.cluster}.txt`, `${area.value}\n`);
+    };
     return element(
       "div",
       { class: "addresses" },
@@ -247,18 +235,10 @@ class ClusterDetail {
       element(
         "div",
         { class: "controls" },
-        button("Show all", () => show(false)),
-        button("Show /24 networks", () => show(true)),
-        button("Copy", async () => {
-          if (area.hidden) await show(false);
-          area.select();
-          document.execCommand("copy");
-          told.textContent = "copied";
-        }),
-        button("Save as text", async () => {
-          if (area.hidden) await show(false);
-          save(`cluster-${cluster.cluster}.txt`, `${area.value}\n`);
-        }),
+        button(() => show(false), {}, "Show all"),
+        button(() => show(true), {}, "Show /24 networks"),
+        button(copy, {}, "Copy"),
+        button(saveText, {}, "Save as text"),
         told,
       ),
       area,

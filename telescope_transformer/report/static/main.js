@@ -11,11 +11,7 @@ function drawLegend(map) {
   const items = names.slice(0, LEGEND).map((name, rank) => {
     const choose = map.colourBy === "cluster" ? () => map.onChoose(report.clusters[rank].cluster) : null;
     const inside = [symbolPicture(symbolOf(rank)), name];
-    return element(
-      "li",
-      {},
-      choose ? element("button", { type: "button", on: { click: choose } }, ...inside) : element("span", {}, ...inside),
-    );
+    return element("li", {}, choose ? button(choose, {}, ...inside) : element("span", {}, ...inside));
   });
   const total = map.colourBy === "cluster" ? report.n_clusters : names.length;
   if (total > LEGEND) items.push(element("li", {}, symbolPicture(OTHER), `and ${integer.format(total - LEGEND)} more`));
@@ -110,23 +106,12 @@ class Page {
 
   showChosen() {
     const cluster = this.report.byNumber.get(this.chosen);
-    document
-      .getElementById("map-chosen")
-      .replaceChildren(
-        ...(cluster
-          ? [
-              "Chosen: ",
-              element(
-                "button",
-                { type: "button", class: "link", on: { click: () => this.choose(cluster.cluster, true) } },
-                cluster.name,
-              ),
-              ` ${counted(cluster.n_sources, "source")}`,
-            ]
-          : this.chosen === null
-            ? []
-            : [`Cluster ${this.chosen} is a single window, or is not on this page.`]),
-      );
+    const choose = (number, show) => this.choose(number, show);
+    let told = [];
+    if (cluster)
+      told = ["Chosen: ", clusterLink(this.report, this.chosen, choose), ` ${counted(cluster.n_sources, "source")}`];
+    else if (this.chosen !== null) told = [`Cluster ${this.chosen} is a single window, or is not on this page.`];
+    document.getElementById("map-chosen").replaceChildren(...told);
   }
 
   showWindow(row) {

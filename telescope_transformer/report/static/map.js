@@ -35,20 +35,23 @@ class WindowMap {
     return [this.report.windows.x[i] / 65535, this.report.windows.y[i] / 65535];
   }
 
-  seen() {
-    const [x0, y1] = this.view.toMap(0, 0, this.width, this.height);
-    const [x1, y0] = this.view.toMap(this.width, this.height, this.width, this.height);
-    return [x0, y0, x1, y1];
+  // Where a window is drawn, in pixels.
+  spot(i) {
+    return this.view.toScreen(...this.place(i));
+  }
+
+  // More windows are darker.
+  shade(number, most) {
+    this.context.globalAlpha = 0.3 + (0.7 * Math.log1p(number)) / Math.log1p(most);
   }
 
   draw() {
     const ratio = window.devicePixelRatio || 1;
-    this.width = this.canvas.clientWidth;
-    this.height = this.canvas.clientHeight;
-    this.canvas.width = this.width * ratio;
-    this.canvas.height = this.height * ratio;
+    this.view.resize(this.canvas.clientWidth, this.canvas.clientHeight);
+    this.canvas.width = this.view.width * ratio;
+    this.canvas.height = this.view.height * ratio;
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const asPoints = this.index.count(...this.seen()) <= MAX_POINTS;
+    const asPoints = this.index.count(...this.view.seen()) <= MAX_POINTS;
     if (asPoints) this.drawPoints();
     else if (this.report.grid && !this.filter && this.chosen === null && this.colourBy === "cluster") this.drawGrid();
     else this.drawDensity();
@@ -75,7 +78,7 @@ class WindowMap {
   drawPoints() {
     const radius = Math.min(5.5, 2.6 + 0.35 * Math.log2(this.view.zoom + 1));
     const groups = new Map();
-    this.index.within(...this.seen(), (i) => {
+    this.index.within(...this.view.seen(), (i) => {
       const symbol = symbolOf(this.rankOf(i));
       const key = `${symbol.colour}|${symbol.shape}|${this.dimmed(i) ? 1 : 0}`;
       if (!groups.has(key)) groups.set(key, []);
@@ -84,8 +87,7 @@ class WindowMap {
     for (const [key, items] of [...groups].sort((a, b) => b[0].at(-1).localeCompare(a[0].at(-1)))) {
       const [colour, shape, dim] = key.split("|");
       this.context.beginPath();
-      for (const i of items)
-        tracePoint(this.context, shape, ...this.view.toScreen(...this.place(i), this.width, this.height), radius);
+      for (const i of items) tracePoint(this.context, shape, ...this.spot(i), radius);
       this.context.globalAlpha = dim === "1" ? 0.13 : 0.78;
       this.context.fillStyle = colour;
       this.context.fill();
@@ -95,10 +97,10 @@ class WindowMap {
 
   // Each square of the screen shows the category that most of its windows have; darker is more windows.
   drawDensity() {
-    const columns = Math.ceil(this.width / CELL);
+    const columns = Math.ceil(this.view.width / CELL);
     const cells = new Map();
-    this.index.within(...this.seen(), (i) => {
-      const [px, py] = this.view.toScreen(...this.place(i), this.width, this.height);
+    this.index.within(...this.view.seen(), (i) => {
+      const [px, py] = this.spot(i);
       const at = Math.floor(py / CELL) * columns + Math.floor(px / CELL);
       if (!cells.has(at)) cells.set(at, { total: 0, ranks: new Map() });
       const cell = cells.get(at);
@@ -111,7 +113,8 @@ class WindowMap {
     for (const cell of cells.values()) top = Math.max(top, cell.total);
     for (const [at, cell] of cells) {
       const rank = [...cell.ranks].reduce((best, entry) => (entry[1] > best[1] ? entry : best), [undefined, 0])[0];
-      this.context.globalAlpha = cell.total ? 0.3 + (0.7 * Math.log1p(cell.total)) / Math.log1p(top) : 0.16;
+      if (cell.total) this.shade(cell.total, top);
+      else this.context.globalAlpha = 0.16;
       this.context.fillStyle = symbolOf(rank).colour;
       this.context.fillRect((at % columns) * CELL, Math.floor(at / columns) * CELL, CELL - 0.5, CELL - 0.5);
     }
@@ -121,17 +124,12 @@ class WindowMap {
   // All windows, also those that the page holds only as a number in a square.
   drawGrid() {
     const { counts, ranks } = this.report.grid;
-    const side = Math.max(1.5, this.view.scale(this.width, this.height) / GRID);
+    const side = Math.max(1.5, this.view.scale / GRID);
     const top = counts.reduce((most, value) => Math.max(most, value), 1);
     for (let cell = 0; cell < counts.length; cell++) {
       if (!counts[cell]) continue;
-      const [x, y] = this.view.toScreen(
-        (cell % GRID) / GRID,
-        (Math.floor(cell / GRID) + 1) / GRID,
-        this.width,
-        this.height,
-      );
-      this.context.globalAlpha = 0.3 + (0.7 * Math.log1p(counts[cell])) / Math.log1p(top);
+      const [x, y] = this.view.toScreen((cell % GRID) / GRID, (Math.floor(cell / GRID) + 1) / GRID);
+      this.shade(counts[cell], top);
       this.context.fillStyle = symbolOf(ranks[cell] === NO_CATEGORY ? undefined : ranks[cell]).colour;
       this.context.fillRect(x, y, side, side);
     }
@@ -146,19 +144,19 @@ class WindowMap {
 
   ring(i, radius, width, colour) {
     this.context.beginPath();
-    this.context.arc(...this.view.toScreen(...this.place(i), this.width, this.height), radius, 0, 2 * Math.PI);
+    this.context.arc(...this.spot(i), radius, 0, 2 * Math.PI);
     this.context.lineWidth = width;
     this.context.strokeStyle = colour;
     this.context.stroke();
   }
 
   nearest(px, py, reach = 12) {
-    const [x0, y0] = this.view.toMap(px - reach, py + reach, this.width, this.height);
-    const [x1, y1] = this.view.toMap(px + reach, py - reach, this.width, this.height);
+    const [x0, y0] = this.view.toMap(px - reach, py + reach);
+    const [x1, y1] = this.view.toMap(px + reach, py - reach);
     let best = null;
     let distance = reach * reach;
     this.index.within(x0, y0, x1, y1, (i) => {
-      const [sx, sy] = this.view.toScreen(...this.place(i), this.width, this.height);
+      const [sx, sy] = this.spot(i);
       const d = (sx - px) ** 2 + (sy - py) ** 2;
       if (d < distance && !this.dimmed(i)) [best, distance] = [i, d];
     });
@@ -183,8 +181,8 @@ class WindowMap {
     this.canvas.style.cursor = i === null ? "crosshair" : "pointer";
     if (i === null) return;
     this.tip.textContent = this.describe(i);
-    this.tip.style.left = `${Math.min(px + 14, this.width - this.tip.offsetWidth - 4)}px`;
-    const above = py + 14 + this.tip.offsetHeight > this.height;
+    this.tip.style.left = `${Math.min(px + 14, this.view.width - this.tip.offsetWidth - 4)}px`;
+    const above = py + 14 + this.tip.offsetHeight > this.view.height;
     this.tip.style.top = `${above ? py - 14 - this.tip.offsetHeight : py + 14}px`;
   }
 
@@ -203,7 +201,7 @@ class WindowMap {
       if (!moved && Math.hypot(dx, dy) < 4) return undefined;
       moved = true;
       held = [e.offsetX, e.offsetY];
-      this.view.pan(dx, dy, this.width, this.height);
+      this.view.pan(dx, dy);
       return this.draw();
     });
     canvas.addEventListener("pointerup", (e) => {
@@ -231,8 +229,8 @@ class WindowMap {
     this.onChoose(i === null ? null : this.report.windows.cluster[i]);
   }
 
-  zoom(factor, px = this.width / 2, py = this.height / 2) {
-    this.view.zoomBy(factor, px, py, this.width, this.height);
+  zoom(factor, px = this.view.width / 2, py = this.view.height / 2) {
+    this.view.zoomBy(factor, px, py);
     this.draw();
   }
 
@@ -244,7 +242,7 @@ class WindowMap {
 
   key(event) {
     const moves = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
-    if (moves[event.key]) this.view.pan(...moves[event.key], this.width, this.height);
+    if (moves[event.key]) this.view.pan(...moves[event.key]);
     else if (event.key === "+" || event.key === "=") this.zoom(1.4);
     else if (event.key === "-") this.zoom(1 / 1.4);
     else if (event.key === "0") this.resetView();
@@ -273,8 +271,8 @@ class WindowMap {
 
   // A cluster that lies outside of what is seen is moved to.
   bringIntoView(members) {
-    if (!members.length || !this.width) return;
-    const [x0, y0, x1, y1] = this.seen();
+    if (!members.length || !this.view.width) return;
+    const [x0, y0, x1, y1] = this.view.seen();
     const places = members.map((i) => this.place(i));
     if (places.some(([x, y]) => x >= x0 && x <= x1 && y >= y0 && y <= y1)) return;
     const range = (axis) => [Math.min(...places.map((p) => p[axis])), Math.max(...places.map((p) => p[axis]))];

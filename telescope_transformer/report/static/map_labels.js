@@ -26,10 +26,10 @@ function drawLabels(map) {
 
 function densestPlaces(map) {
   const cells = new Map();
-  map.index.within(...map.seen(), (i) => {
+  map.index.within(...map.view.seen(), (i) => {
     const rank = map.rankOf(i);
     if (rank === undefined || (rank >= MOST_LABELS && map.chosen === null) || map.dimmed(i)) return;
-    const [x, y] = map.view.toScreen(...map.place(i), map.width, map.height);
+    const [x, y] = map.spot(i);
     const key = `${rank}|${Math.floor(x / LABEL_CELL)}|${Math.floor(y / LABEL_CELL)}`;
     const cell = cells.get(key) ?? { rank, n: 0, x: 0, y: 0 };
     cells.set(key, { rank, n: cell.n + 1, x: cell.x + x, y: cell.y + y });

@@ -3,6 +3,12 @@
 class MapView {
   constructor() {
     this.reset();
+    this.resize(0, 0);
+  }
+
+  // The size of the canvas in pixels.
+  resize(width, height) {
+    Object.assign(this, { width, height });
   }
 
   reset() {
@@ -10,32 +16,36 @@ class MapView {
   }
 
   // The unit square fills the smaller side of the canvas, with a margin.
-  scale(width, height) {
-    return 0.94 * Math.min(width, height) * this.zoom;
+  get scale() {
+    return 0.94 * Math.min(this.width, this.height) * this.zoom;
   }
 
-  toScreen(x, y, width, height) {
-    const s = this.scale(width, height);
-    return [width / 2 + (x - this.centreX) * s, height / 2 - (y - this.centreY) * s];
+  toScreen(x, y) {
+    return [this.width / 2 + (x - this.centreX) * this.scale, this.height / 2 - (y - this.centreY) * this.scale];
   }
 
-  toMap(px, py, width, height) {
-    const s = this.scale(width, height);
-    return [this.centreX + (px - width / 2) / s, this.centreY - (py - height / 2) / s];
+  toMap(px, py) {
+    return [this.centreX + (px - this.width / 2) / this.scale, this.centreY - (py - this.height / 2) / this.scale];
   }
 
-  zoomBy(factor, px, py, width, height) {
-    const [x, y] = this.toMap(px, py, width, height);
+  // The rectangle of the map that the canvas shows: [x0, y0, x1, y1].
+  seen() {
+    const [x0, y1] = this.toMap(0, 0);
+    const [x1, y0] = this.toMap(this.width, this.height);
+    return [x0, y0, x1, y1];
+  }
+
+  zoomBy(factor, px, py) {
+    const [x, y] = this.toMap(px, py);
     this.zoom = Math.min(400, Math.max(0.5, this.zoom * factor));
-    const [nx, ny] = this.toMap(px, py, width, height);
+    const [nx, ny] = this.toMap(px, py);
     this.centreX += x - nx;
     this.centreY += y - ny;
   }
 
-  pan(dx, dy, width, height) {
-    const s = this.scale(width, height);
-    this.centreX -= dx / s;
-    this.centreY += dy / s;
+  pan(dx, dy) {
+    this.centreX -= dx / this.scale;
+    this.centreY += dy / this.scale;
   }
 }
 
@@ -52,19 +62,21 @@ class PlaceIndex {
     for (let i = 0; i < n; i++) this.items[next[cellOf(i)]++] = i;
   }
 
-  // Calls visit(i) for all windows in squares that touch the rectangle, in units of the map.
-  within(x0, y0, x1, y1, visit) {
+  // The places in `items`, [from, to), of each row of squares that touches the rectangle, in units of the map.
+  *rows(x0, y0, x1, y1) {
     const clamp = (v) => Math.min(255, Math.max(0, Math.floor(v * 256)));
     for (let row = clamp(y0); row <= clamp(y1); row++)
-      for (let k = this.first[(row << 8) | clamp(x0)]; k < this.first[((row << 8) | clamp(x1)) + 1]; k++)
-        visit(this.items[k]);
+      yield [this.first[(row << 8) | clamp(x0)], this.first[((row << 8) | clamp(x1)) + 1]];
+  }
+
+  // Calls visit(i) for all windows in these squares.
+  within(x0, y0, x1, y1, visit) {
+    for (const [from, to] of this.rows(x0, y0, x1, y1)) for (let k = from; k < to; k++) visit(this.items[k]);
   }
 
   count(x0, y0, x1, y1) {
-    const clamp = (v) => Math.min(255, Math.max(0, Math.floor(v * 256)));
     let total = 0;
-    for (let row = clamp(y0); row <= clamp(y1); row++)
-      total += this.first[((row << 8) | clamp(x1)) + 1] - this.first[(row << 8) | clamp(x0)];
+    for (const [from, to] of this.rows(x0, y0, x1, y1)) total += to - from;
     return total;
   }
 }

@@ -143,20 +143,20 @@ function searchText(cluster) {
   return parts.join(" ").toLowerCase();
 }
 
-const sourceRow = (report, i) => {
+function sourceRow(report, i) {
   const { sources } = report;
   const category = (name) => sources.categories[name]?.names[sources.categories[name].codes[i]] ?? "";
   return {
     source: sources.name(i),
     cluster: sources.cluster[i] === NO_CLUSTER ? null : sources.cluster[i],
     records: sources.records[i],
-    first: day(86400 * (sources.first_day + sources.from[i])),
-    last: day(86400 * (sources.first_day + sources.to[i])),
+    first: dateOf(sources.first_day + sources.from[i]),
+    last: dateOf(sources.first_day + sources.to[i]),
     service: category("service"),
     other_services: sources.others?.number[i] ?? 0,
     label: category("label"),
   };
-};
+}
 
 // What the page itself finds: {total, rows, clusters: number -> sources}.
 function searchPage(report, query) {
@@ -307,17 +307,9 @@ class Search {
   }
 
   row(row) {
-    const known = row.cluster !== null && this.report.byNumber.has(row.cluster);
-    const cluster =
-      row.cluster === null
-        ? "none: too few records"
-        : known
-          ? element(
-              "button",
-              { type: "button", class: "link", on: { click: () => this.onChoose(row.cluster, true) } },
-              nameOf(this.report, row.cluster),
-            )
-          : "alone";
+    let cluster = "none: too few records";
+    if (row.cluster !== null)
+      cluster = this.report.byNumber.has(row.cluster) ? clusterLink(this.report, row.cluster, this.onChoose) : "alone";
     return element(
       "tr",
       {},

@@ -16,7 +16,16 @@ function build(node, attributes, children) {
   return node;
 }
 
-function sparkline(values, width = 132, height = 26, label = "Activity over time") {
+const button = (click, attributes, ...children) =>
+  element("button", { type: "button", ...attributes, on: { click } }, ...children);
+const link = (text, click) => button(click, { class: "link" }, text);
+
+// A cluster by its name, which opens it; one that the page does not hold is only named.
+const clusterLink = (report, number, onChoose) =>
+  report.byNumber.has(number) ? link(nameOf(report, number), () => onChoose(number, true)) : numbered(number);
+
+function sparkline(values) {
+  const [width, height] = [84, 26];
   const top = Math.max(1, ...values);
   const step = width / values.length;
   let path = `M0 ${height}`;
@@ -26,7 +35,14 @@ function sparkline(values, width = 132, height = 26, label = "Activity over time
   });
   return svg(
     "svg",
-    { class: "spark", viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label },
+    {
+      class: "spark",
+      viewBox: `0 0 ${width} ${height}`,
+      width,
+      height,
+      role: "img",
+      "aria-label": "Activity over time",
+    },
     svg("path", { d: `${path}L${width} ${height}Z` }),
   );
 }
@@ -59,18 +75,19 @@ function busiest(rhythm, days) {
   return `Records by hour and weekday; most on ${days[Math.floor(at / 24)]} at ${at % 24}:00 UTC`;
 }
 
-function bars(rows, name, number) {
+// Shares by field, as bars with their numbers.
+function bars(rows) {
   const list = element("div", { class: "bars" });
   for (const row of rows) {
     const width = Math.max(0.5, 100 * row.share);
     list.append(
-      element("span", {}, name(row)),
+      element("span", {}, row.field),
       svg(
         "svg",
         { class: "bar", viewBox: "0 0 100 9", preserveAspectRatio: "none", "aria-hidden": "true" },
         svg("rect", { x: 0, y: 0, width, height: 9 }),
       ),
-      element("span", {}, number(row)),
+      element("span", {}, share(row.share)),
     );
   }
   return list;

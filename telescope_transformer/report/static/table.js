@@ -19,7 +19,7 @@ const COLUMNS = [
     first: "descending",
   },
   { name: "Services", key: (c) => c.services[0]?.service ?? "", text: servicesText, wide: true },
-  { name: "Activity", key: (c) => c.active, cell: (c, report) => activityCell(c, report), first: "descending" },
+  { name: "Activity", key: (c) => c.active, cell: activityCell, first: "descending" },
   { name: "News", key: (c) => ["new", "growing", "gone", "steady"].indexOf(c.news), cell: newsCell },
   { name: "First seen", key: (c) => c.first_seen, text: (c) => c.first_seen.slice(0, 10), nowrap: true },
   {
@@ -45,31 +45,23 @@ const COLUMNS = [
   {
     name: "Stability",
     key: (c) => c.stability ?? -1,
-    text: (c) => ((c.stability ?? null) === null ? "" : share(c.stability)),
+    text: (c) => (c.stability === undefined ? "" : share(c.stability)),
     number: true,
     first: "descending",
-    optional: (c) => (c.stability ?? null) !== null,
+    optional: (c) => c.stability !== undefined,
   },
 ];
 
 function nameCell(cluster, report, table) {
   const open = cluster.cluster === table.chosen;
-  return element(
-    "button",
-    {
-      type: "button",
-      class: "link name",
-      tabindex: "-1",
-      "aria-expanded": String(open),
-      "data-open": cluster.cluster,
-      on: {
-        click: () => table.onChoose(open ? null : cluster.cluster, !open),
-        focus: (event) => table.focused(event.currentTarget),
-      },
-    },
+  const name = button(
+    () => table.onChoose(open ? null : cluster.cluster, !open),
+    { class: "link name", tabindex: "-1", "aria-expanded": String(open), "data-open": cluster.cluster },
     symbolPicture(symbolOf(cluster.rank)),
     cluster.name,
   );
+  name.addEventListener("focus", () => table.focused(name));
+  return name;
 }
 
 function newsCell(cluster) {
@@ -78,19 +70,19 @@ function newsCell(cluster) {
 
 function activityCell(cluster, report) {
   const days = daysOf(report, cluster);
-  return days && days.length > 2
-    ? sparkline(binned(days, 60), 84)
-    : cluster.activity
-      ? sparkline(cluster.activity, 84)
-      : "";
+  const values = days && days.length > 2 ? binned(days) : cluster.activity;
+  return values ? sparkline(values) : "";
 }
 
+// The most bars of a sparkline.
+const MOST_BINS = 60;
+
 // Equal parts of the days, summed.
-function binned(values, most) {
-  if (values.length <= most) return Array.from(values);
-  const bins = new Array(most).fill(0);
+function binned(values) {
+  if (values.length <= MOST_BINS) return Array.from(values);
+  const bins = new Array(MOST_BINS).fill(0);
   values.forEach((value, i) => {
-    bins[Math.floor((i * most) / values.length)] += value;
+    bins[Math.floor((i * MOST_BINS) / values.length)] += value;
   });
   return bins;
 }
@@ -141,8 +133,14 @@ class ClusterTable {
     const row = element("tr");
     for (const column of this.columns) {
       const sort = column === this.sorted.column ? this.sorted.direction : null;
-      const button = element("button", { type: "button", on: { click: () => this.sortBy(column) } }, column.name);
-      row.append(element("th", { scope: "col", class: column.number ? "number" : null, "aria-sort": sort }, button));
+      const head = { scope: "col", class: column.number ? "number" : null, "aria-sort": sort };
+      row.append(
+        element(
+          "th",
+          head,
+          button(() => this.sortBy(column), {}, column.name),
+        ),
+      );
     }
     document.querySelector("#cluster-table thead").replaceChildren(row);
   }
@@ -231,9 +229,9 @@ class ClusterTable {
       : [row];
   }
 
-  focused(button) {
+  focused(name) {
     for (const other of this.body.querySelectorAll("button.name[tabindex='0']")) other.setAttribute("tabindex", "-1");
-    button.setAttribute("tabindex", "0");
+    name.setAttribute("tabindex", "0");
   }
 
   key(event) {

@@ -42,17 +42,15 @@ function timeAxis(place, counts, days, label, marked = null) {
       y: (height - ((height - 12) * value) / top).toFixed(2),
       height: (((height - 12) * value) / top).toFixed(2),
     });
-  const dates =
-    days.step === 1
-      ? (i) => day(86400 * (days.first + i))
-      : (i) => `${day(86400 * (days.first + i * days.step))} and ${days.step - 1} more days`;
+  const begin = (i) => dateOf(days.first + i * days.step);
+  const more = days.step === 1 ? "" : ` and ${days.step - 1} more days`;
   counts.forEach((value, i) => {
     const own = marked ? `, ${integer.format(marked[i])} of the chosen cluster` : "";
     picture.append(
       svg(
         "g",
         {},
-        svg("title", {}, `${dates(i)}: ${counted(value, "record")}${own}`),
+        svg("title", {}, `${begin(i)}${more}: ${counted(value, "record")}${own}`),
         bar("all", value, i),
         marked ? bar("chosen", marked[i], i) : null,
       ),
@@ -66,33 +64,24 @@ function timeAxis(place, counts, days, label, marked = null) {
   const every = Math.max(1, Math.ceil(DATE_WIDTH / step));
   // The last date is left out if it would be cut off at the right edge.
   for (let i = 0; i < counts.length && (i === 0 || left + i * step <= width - 0.6 * DATE_WIDTH); i += every)
-    picture.append(
-      svg("text", { x: (left + i * step).toFixed(1), y: height + 14 }, day(86400 * (days.first + i * days.step))),
-    );
+    picture.append(svg("text", { x: (left + i * step).toFixed(1), y: height + 14 }, begin(i)));
   return picture;
 }
 
 // What happened to the grouping, not to the traffic: a cluster that dissolves may send on, in another.
 function eventSentence(report, event, onChoose) {
-  const link = (number) =>
-    report.byNumber.has(number)
-      ? element(
-          "button",
-          { type: "button", class: "link", on: { click: () => onChoose(number, true) } },
-          nameOf(report, number),
-        )
-      : numbered(number);
-  const others = (event.others ?? []).flatMap((number, i) => [i ? ", " : "", link(number)]);
+  const named = (number) => clusterLink(report, number, onChoose);
+  const others = (event.others ?? []).flatMap((number, i) => [i ? ", " : "", named(number)]);
   const sized = ` (${counted(event.windows, "window")})`;
   const words = {
     alone: [`${counted(event.windows, "window")} like no other`],
-    birth: [link(event.cluster), " appeared", sized],
-    merge: [link(event.cluster), " took in ", ...others, sized],
-    split: [link(event.cluster), " split off ", ...others, sized],
+    birth: [named(event.cluster), " appeared", sized],
+    merge: [named(event.cluster), " took in ", ...others, sized],
+    split: [named(event.cluster), " split off ", ...others, sized],
     death: others.length
-      ? [link(event.cluster), " was divided among ", ...others]
-      : [link(event.cluster), " dissolved"],
-  }[event.event] ?? [`${event.event}: `, link(event.cluster)];
+      ? [named(event.cluster), " was divided among ", ...others]
+      : [named(event.cluster), " dissolved"],
+  }[event.event] ?? [`${event.event}: `, named(event.cluster)];
   return element("li", {}, element("span", { class: "quiet" }, `${event.day} `), ...words, ".");
 }
 
