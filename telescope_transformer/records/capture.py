@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from telescope_transformer.records.context import ReadContext
-from telescope_transformer.records.files import DamagedInput, InputFile
+from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.flows import FlowTable, as_bytes, to_batch
 from telescope_transformer.records.packets import PACKET, REASONS
 from telescope_transformer.records.rejects import REJECTS_SCHEMA, rejects_table

@@ -1,33 +1,30 @@
-"""Shared code of the columnar formats: turns record batches of any schema into flow records."""
+"""Reads flow records from columnar files, such as Parquet, of any schema."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.errors import InputError
-from telescope_transformer.records.columns import resolve_columns
-from telescope_transformer.records.context import ReadContext
+from telescope_transformer.records.columns import DEEPEST, resolve_columns
+from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.partitions import NO_DESTINATION, partition_columns
+from telescope_transformer.records.known_tables import KnownTable
+from telescope_transformer.records.partitions import partition_columns
 from telescope_transformer.records.rejects import escaped
 from telescope_transformer.records.schema import FLOW_SCHEMA
 from telescope_transformer.records.validation import Chunk, Validator
+from telescope_transformer.words import counted
 
 ROWS_PER_BATCH = 1 << 18
-_DEEPEST = 6
 _MAPPED = bytes(10) + b"\xff\xff"
 """What precedes an IPv4 address in an IPv6 address (RFC 4291, section 2.5.5.2)."""
 
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeError, ValueError, OverflowError)
 """What pyarrow raises on a damaged file."""
-
-REPORTED_TWICE = "flows that their source reported are skipped, because the destination reports them too"
-"""The note on flow logs of Google Cloud, where both ends of a flow report it."""
 
 # Files of this package state the unit of times, so it need not be inferred from the size of the numbers.
 _OWN_TIME = FLOW_SCHEMA.field("timestamp")
@@ -45,7 +42,7 @@ def leaves(schema: pa.Schema) -> dict[str, Leaf]:
     found: dict[str, Leaf] = {}
 
     def descend(field: pa.Field, path: tuple[str, ...]) -> None:
-        if pa.types.is_struct(field.type) and len(path) < _DEEPEST:
+        if pa.types.is_struct(field.type) and len(path) < DEEPEST:
             for inner in field.type:
                 descend(inner, (*path, inner.name))
         else:
@@ -56,31 +53,79 @@ def leaves(schema: pa.Schema) -> dict[str, Leaf]:
     return found
 
 
-def resolve_schema(file: InputFile, schema: pa.Schema, context: ReadContext) -> dict[str, str]:
-    """The column, or partition, of each field; raises FlowRecordError if a required column is absent."""
-    try:
-        found = leaves(schema)
-    except UnicodeError as error:
-        raise InputError(f"{file.name}: column names are not UTF-8: {escaped(error)}") from error
+class Stored(NamedTuple):
+    """An opened file.
+
+    Attributes:
+        schema: its schema.
+        batches: gives its record batches; takes the names of the columns that are needed.
+        rows: number of rows by its own account; None if it has none.
+    """
+
+    schema: pa.Schema
+    batches: Callable[[list[str]], Iterator[pa.RecordBatch]]
+    rows: int | None
+
+
+def columnar_format(
+    title: str,
+    sniff: Callable[[bytes], bool],
+    open_file: Callable[[pa.NativeFile], Stored],
+    tables: Sequence[KnownTable],
+) -> Format:
+    """The format of a kind of columnar files; its name is the title in lower case.
+
+    Args:
+        title: for messages.
+        sniff: whether the first bytes belong to such a file.
+        open_file: opens a file; may raise READ_ERRORS.
+        tables: tables of programs that are recognised by their columns, unless the user maps the columns.
+    """
+
+    def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
+        with pa.OSFile(str(file.plain_path)) as source:
+            try:
+                stored = open_file(source)
+                found = leaves(stored.schema)
+            except READ_ERRORS as error:
+                raise DamagedInput(file.name, None, f"not a whole {title} file: {escaped(error)}") from error
+            names = list(found)
+            known = None if context.columns else next((table for table in tables if table.has(names)), None)
+            if known is None:
+                yield from _read_any(file, context, stored, found)
+            else:
+                yield from _read_known(known, file, context, stored, found)
+
+    return Format(title.lower(), sniff, read)
+
+
+def _read_any(file: InputFile, context: ReadContext, stored: Stored, found: Mapping[str, Leaf]) -> Iterator[Chunk]:
+    """Flow records of a file whose columns are found by their common names, or by the user's mapping."""
     # A name that occurs twice is listed twice, so that `resolve_columns` refuses it if a field needs it.
-    names = [*found, *(name for name, times in Counter(schema.names).items() if times > 1)]
+    names = [*found, *(name for name, times in Counter(stored.schema.names).items() if times > 1)]
     own = [name for name in file.partitions if name not in names]
     resolved = resolve_columns([*names, *own], context.columns, file.name)
-    if "dst_ip" not in resolved:
-        context.note(NO_DESTINATION, file.name)
-    return resolved
+    validator = Validator(file.name, context, resolved)
+    for batch, rows in _checked_batches(file, stored, found, resolved.values()):
+        raw = partition_columns(file, resolved, found, batch.num_rows) | {
+            field: as_stored(field, _values(batch, found[column]), found[column].field)
+            for field, column in resolved.items()
+            if column in found
+        }
+        yield validator.chunk(raw, rows)
 
 
-def stored_columns(resolved: dict[str, str], schema: pa.Schema) -> list[str]:
-    """The columns of the file to read."""
-    found = leaves(schema)
-    wanted = [*resolved.values(), *_reporter(found)]
-    return list(dict.fromkeys(found[column].path[0] for column in wanted if column in found))
-
-
-def _reporter(found: Mapping[str, Leaf]) -> list[str]:
-    """The column that says which end reported a flow, if this is a flow log of Google Cloud in BigQuery."""
-    return [name for name in found if name == "jsonPayload.reporter" and "jsonPayload.connection.src_ip" in found]
+def _read_known(
+    table: KnownTable, file: InputFile, context: ReadContext, stored: Stored, found: Mapping[str, Leaf]
+) -> Iterator[Chunk]:
+    """Flow records of a program's table, read as its text would be."""
+    names = list(found)
+    validator = table.validator(file, context, names)
+    columns = [column for columns in table.resolved(names).values() for column in columns]
+    for batch, numbers in _checked_batches(file, stored, found, columns):
+        texts = {name: _values(batch, found[name]).cast(pa.string()).cast(pa.binary()) for name in columns}
+        raw, rows = table.flow_rows(texts, names, numbers, file)
+        yield validator.chunk(raw, rows, skipped=len(numbers) - len(rows))
 
 
 def _values(batch: pa.RecordBatch, leaf: Leaf) -> pa.Array:
@@ -112,11 +157,14 @@ def _packed(values: pa.Array) -> pa.Array:
     return pa.array(wide, pa.binary(max(widths)))
 
 
-def checked_batches(file: InputFile, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
-    """Yields batches of at most ROWS_PER_BATCH rows, each with its row numbers (n,), which start at 1.
+def _checked_batches(
+    file: InputFile, stored: Stored, found: Mapping[str, Leaf], columns: Iterable[str]
+) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    """Batches of at most ROWS_PER_BATCH rows with the given columns, each with its row numbers (n,) from 1 on.
 
-    Raises DamagedInput, with the row, if the batches end in an error.
+    Raises DamagedInput, with the row, if the batches end in an error or do not have as many rows as the file says.
     """
+    batches = stored.batches(list(dict.fromkeys(found[name].path[0] for name in columns if name in found)))
     first = 1
     while True:
         try:
@@ -127,39 +175,10 @@ def checked_batches(file: InputFile, batches: Iterator[pa.RecordBatch]) -> Itera
         except READ_ERRORS as error:
             raise DamagedInput(file.name, None, f"cannot be read from row {first} on ({escaped(error)})") from error
         if batch is None:
-            return
+            break
         for start in range(0, batch.num_rows, ROWS_PER_BATCH):
             part = batch.slice(start, ROWS_PER_BATCH)
             yield part, np.arange(first, first + part.num_rows)
             first += part.num_rows
-
-
-def read_batches(
-    file: InputFile,
-    batches: Iterator[pa.RecordBatch],
-    schema: pa.Schema,
-    resolved: dict[str, str],
-    context: ReadContext,
-) -> Iterator[Chunk]:
-    """Turns record batches into flow records; raises DamagedInput, with the row, if the batches end in an error."""
-    validator, found = Validator(file.name, context, resolved), leaves(schema)
-    reporter = _reporter(found)
-    if reporter:
-        context.note(REPORTED_TWICE, file.name)
-    for batch, rows in checked_batches(file, batches):
-        skipped = 0
-        if reporter:
-            mask = pc.fill_null(pc.not_equal(_values(batch, found[reporter[0]]), "SRC"), True)
-            batch, rows, skipped = batch.filter(mask), rows[np.asarray(mask)], pc.sum(pc.invert(mask)).as_py() or 0
-        yield validator.chunk(_raw(file, batch, found, resolved), rows, skipped=skipped)
-
-
-def _raw(
-    file: InputFile, batch: pa.RecordBatch, found: Mapping[str, Leaf], resolved: Mapping[str, str]
-) -> dict[str, pa.Array]:
-    """The columns of a batch by field, including those that come from partitions."""
-    return partition_columns(file, resolved, found, batch.num_rows) | {
-        field: as_stored(field, _values(batch, found[column]), found[column].field)
-        for field, column in resolved.items()
-        if column in found
-    }
+    if stored.rows not in (None, first - 1):
+        raise DamagedInput(file.name, None, f"{counted(first - 1, 'row')} where the footer says {stored.rows:,}")

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 from telescope_transformer.errors import FlowRecordError
 from telescope_transformer.fields import FIELDS, FLOW_SCHEMA, REQUIRED_FIELDS
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.rejects import escaped
+
+Value = TypeVar("Value")
 
 EXTRA_FIELDS = ("icmp_type", "icmp_code", "date", "timezone")
 """Columns that complete a field: ICMP's type and code, the date of a time of day, and the zone of a local time."""
@@ -17,7 +20,7 @@ ONE_PROTOCOL = "if all records are of one protocol, put the file into a folder n
 NUMBERED = "--columns timestamp=1,src_ip=2,dst_ip=3,protocol=4,src_port=5,dst_port=6"
 """An example of a mapping for a table without a line that names its columns."""
 
-LONGEST_LISTING = 500
+_LONGEST_LISTING = 500
 _UNIT = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 # Zones of the clock, even beside places. ECS defines `event.timezone` as the zone of times without one.
 _CLOCK_ZONES = ("eventtimezone", "eventtimezonename", "observertimezone", "observertimezonename")
@@ -178,8 +181,8 @@ def is_clock_zone(path: str) -> bool:
     return plain_name(path) in _CLOCK_ZONES
 
 
-def column_by_alias(field: str, plain: Mapping[str, str]) -> str | None:
-    """The column of a field by its common names, given the columns by their plain names (see `plain_name`)."""
+def value_by_alias(field: str, plain: Mapping[str, Value]) -> Value | None:
+    """The value under the most preferred common name of a field, given values by plain names (see `plain_name`)."""
     return next((plain[alias] for alias in ALIASES[field] if alias in plain), None)
 
 
@@ -205,7 +208,7 @@ def resolve_columns(names: Sequence[str], mapping: Mapping[str, str] | None, fil
 
 def listed(names: Sequence[str]) -> str:
     """Names of columns for a message: escaped, and cut if they are many."""
-    return escaped(", ".join(names)[:LONGEST_LISTING])
+    return escaped(", ".join(names)[:_LONGEST_LISTING])
 
 
 def find_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: str) -> dict[str, str]:
@@ -228,7 +231,7 @@ def find_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: 
         elif mapping and field not in (*REQUIRED_FIELDS, "timezone"):
             continue
         else:
-            column = column_by_alias(field, plain) or _by_path(field, names)
+            column = value_by_alias(field, plain) or _by_path(field, names)
             if field == "timezone" and column and not is_clock_zone(column) and any(map(says_place, names)):
                 column = None
         if column:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from telescope_transformer.records.damage import DamagedInput
+from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 
 _MAGICS = {
     "gzip": b"\x1f\x8b",
@@ -54,6 +54,8 @@ _TAR_MAGIC_AT = 257
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 _MOST_SKIPPED = 1024
 
+# What zstd says of a window beyond 128 MiB, which its decoder refuses unless it is told otherwise.
+_TOO_MUCH_MEMORY = "requires too much memory"
 _BLOCK_BYTES = 1 << 20
 _SMALLER = 16
 """By how much smaller the pieces get in which a damaged file is read again: five times from 1 MiB to a byte."""
@@ -89,14 +91,16 @@ def archive_hint(head: bytes) -> str | None:
     return next((hint for magic, hint in _ARCHIVES.items() if head.startswith(magic)), None)
 
 
-def decompressed(path: Path, compression: str, size: int) -> Iterator[bytes]:
-    """The content of a file in blocks of at most about `size` bytes; raises DamagedInput at damage."""
-    if compression in ("zstd", "lz4"):
-        return _arrow_blocks(path, compression, size)
-    return _member_blocks(path, compression, size)
+def decompressed(path: Path, name: str, compression: str, size: int) -> Iterator[bytes]:
+    """The content of a file in blocks of at most about `size` bytes.
+
+    Raises DamagedInput at damage, and NotFlowRecords if the file needs too much memory; both give its `name`.
+    """
+    blocks = _arrow_blocks if compression in ("zstd", "lz4") else _member_blocks
+    return blocks(path, name, compression, size)
 
 
-def _arrow_blocks(path: Path, compression: str, size: int, done: int = 0) -> Iterator[bytes]:
+def _arrow_blocks(path: Path, name: str, compression: str, size: int, done: int = 0) -> Iterator[bytes]:
     """Decompresses zstd and lz4 files from the byte `done` of the content on.
 
     A read that meets damage gives nothing, so the bytes before it are read again in smaller pieces.
@@ -111,13 +115,14 @@ def _arrow_blocks(path: Path, compression: str, size: int, done: int = 0) -> Ite
                 produced += len(block)
                 yield block
     except (OSError, pa.ArrowException) as error:
-        if size > 1:
-            yield from _arrow_blocks(path, compression, max(size // _SMALLER, 1), max(done, produced))
-        else:
-            raise DamagedInput(path, produced, f"broken {compression} stream ({error})") from error
+        if _TOO_MUCH_MEMORY in str(error):
+            raise NotFlowRecords(name, "compressed with zstd --long=28 or more: decompress it first") from error
+        if size == 1:
+            raise DamagedInput(name, produced, f"broken {compression} stream ({error})") from error
+        yield from _arrow_blocks(path, name, compression, max(size // _SMALLER, 1), max(done, produced))
 
 
-def _member_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
+def _member_blocks(path: Path, name: str, compression: str, size: int) -> Iterator[bytes]:
     """Decompresses gzip, bzip2, xz and lzma files; these may have several members in a row, and zeros at the end."""
     make = _DECOMPRESSORS[compression]
     member, produced, pending = make(), 0, b""
@@ -127,11 +132,11 @@ def _member_blocks(path: Path, compression: str, size: int) -> Iterator[bytes]:
             if not pending and needs_input:
                 pending = raw.read(size)
             if not pending and needs_input:
-                raise DamagedInput(path, produced, f"the {compression} stream ends early")
+                raise DamagedInput(name, produced, f"the {compression} stream ends early")
             try:
                 block = member.decompress(pending, size)
             except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-                raise DamagedInput(path, produced, f"broken {compression} stream ({error})") from error
+                raise DamagedInput(name, produced, f"broken {compression} stream ({error})") from error
             pending = b""
             if block:
                 produced += len(block)

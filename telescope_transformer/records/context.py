@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.links import describe_ethertype
 from telescope_transformer.records.rejects import printable
 from telescope_transformer.records.sensors import SensorNames
 from telescope_transformer.words import counted
@@ -21,31 +22,11 @@ INACTIVITY_SECONDS = 60.0
 # Files and EtherTypes that a message names, so that it stays readable.
 _FILES_NAMED = 3
 _ETHERTYPES_NAMED = 8
-# Smaller numbers are lengths (IEEE 802.3, section 3.2.6).
-_FIRST_ETHERTYPE = 0x0600
-# The most common entries of the IEEE's registry.
-_ETHERTYPE_NAMES = {
-    0x0806: "ARP",
-    0x8035: "RARP",
-    0x809B: "AppleTalk",
-    0x80F3: "AppleTalk ARP",
-    0x8137: "IPX",
-    0x6002: "DEC MOP",
-    0x8809: "slow protocols",
-    0x8863: "PPPoE discovery",
-    0x8864: "PPPoE, not IP",
-    0x888E: "EAPOL",
-    0x88CC: "LLDP",
-    0x88E5: "MACsec",
-    0x88F7: "PTP",
-    0x8902: "CFM",
-    0x9000: "loopback",
-}
-
 
 NOTE, CONNECTION, EVENT = "_note", "_connection", "_event"
-"""Keys among the fields of a log line: a note for the user about such lines, what identifies the connection, and
-whether this line is about its beginning or its end. No field of a record is called so."""
+"""Keys among the raw fields of a log entry: a note for the user about such entries, what identifies the connection,
+and whether this entry is about its beginning or its end. No field of a record is called so."""
+
 _MOST_CONNECTIONS = 100_000
 """Connections that are remembered, in some 30 MB."""
 
@@ -82,17 +63,21 @@ class ReadContext:
         known = self._left_out.get(field, LeftOut(0, file, printable(value)))
         self._left_out[field] = known._replace(times=known.times + count)
 
-    def is_counted(self, fields: Mapping[str, Any]) -> bool:
-        """Whether a log line is about a connection whose other event, its beginning or end, is a record already.
+    def accepts(self, fields: Mapping[str, Any], file: str) -> bool:
+        """Whether the raw fields of a log entry are a record; passes on the note that they may hold.
 
-        Rotated logs may have the two in different files, in any order.
+        An entry about a connection whose other event, its beginning or end, is a record already is not. Rotated logs
+        may have the two in different files, in any order.
         """
-        if CONNECTION not in fields:
-            return False
-        known = self._connections.setdefault(fields[CONNECTION], fields[EVENT])
-        if len(self._connections) > _MOST_CONNECTIONS:
-            del self._connections[next(iter(self._connections))]
-        return bool(known != fields[EVENT])
+        if CONNECTION in fields:
+            known = self._connections.setdefault(fields[CONNECTION], fields[EVENT])
+            if len(self._connections) > _MOST_CONNECTIONS:
+                del self._connections[next(iter(self._connections))]
+            if known != fields[EVENT]:
+                return False
+        if NOTE in fields:
+            self.note(fields[NOTE], file)
+        return True
 
     def count_ethertypes(self, counts: np.ndarray) -> None:
         """Counts packets that are not IP by their EtherTypes (int64, 65536), and sets the counts to 0."""
@@ -133,16 +118,6 @@ class ReadContext:
             packets = counted(self._not_ip.total(), "packet that is not IP", "packets that are not IP")
             notes.append(f"skipped {packets}: {named}")
         return notes
-
-
-def describe_ethertype(ethertype: int) -> str:
-    """The name of an EtherType for messages."""
-    if not ethertype:
-        return "no EtherType"
-    if ethertype < _FIRST_ETHERTYPE:
-        return "IEEE 802.2 (spanning tree and others)"
-    name = _ETHERTYPE_NAMES.get(ethertype)
-    return f"EtherType 0x{ethertype:04x}" + (f" ({name})" if name else "")
 
 
 class Format(NamedTuple):

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
-_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
+from telescope_transformer.words import MONTHS
+
+MONTH_NUMBERS = {name[:3].lower(): number for number, name in enumerate(MONTHS, start=1)}
 # RFC 5322, section 4.3, and the abbreviations of the tz database that stand for only one zone.
 ZONES = {
     **{"Z": "+00:00", "UTC": "+00:00", "UT": "+00:00", "GMT": "+00:00", "WET": "+00:00", "WEST": "+01:00"},
@@ -134,12 +135,12 @@ def iso_text(text: str, day_first: bool | None) -> str | None:
         return (_joined(found, int(found["m"]), int(found["d"])) or "") + clock
     for form in (_DAY_NAME, _NAME_DAY, _YEAR_NAME, _UNIX):
         found = form.match(text)
-        if found and found["m"][:3].lower() in _MONTHS:
-            return _joined(found, _MONTHS[found["m"][:3].lower()], int(found["d"]))
+        if found and found["m"][:3].lower() in MONTH_NUMBERS:
+            return _joined(found, MONTH_NUMBERS[found["m"][:3].lower()], int(found["d"]))
     # Oracle writes 21-JUL-16.
     found = _SHORT_NAME.match(text)
-    if found and found["m"].lower() in _MONTHS:
-        return _joined(found, _MONTHS[found["m"].lower()], int(found["d"]), "20")
+    if found and found["m"].lower() in MONTH_NUMBERS:
+        return _joined(found, MONTH_NUMBERS[found["m"].lower()], int(found["d"]), "20")
     return _ordinal(text)
 
 

@@ -120,21 +120,30 @@ def _delimiters_of(line: bytes, given: int | None) -> list[int]:
     return [*sorted(present, key=lambda delimiter: -line.count(delimiter)), BLANKS]
 
 
-def has_delimiter(head: bytes) -> bool:
-    """Whether one of the first lines has a delimiter other than blanks."""
-    return any(delimiter in line for line in first_lines(head) for delimiter in _DELIMITERS)
+def _lead_in(head: bytes) -> Iterator[tuple[int, int, int]]:
+    """The lines that may be the header: all comments at the beginning, and the first lines after them.
+
+    For each line that is not blank, this gives where it begins and ends, and how many such lines come before it.
+    """
+    before, titles, start = 0, 0, 0
+    while start < len(head) and titles < _MOST_LEAD_IN:
+        end = head.find(b"\n", start)
+        end = len(head) if end < 0 else end
+        if text := head[start:end].strip():
+            yield start, end, before
+            before += 1
+            titles += not text.startswith(b"#")
+        start = end + 1
 
 
 def first_lines(head: bytes) -> list[bytes]:
-    """The lines that may be the header: all comments at the beginning, and the first lines after them."""
-    found: list[bytes] = []
-    seen = 0
-    for line in head.split(b"\n"):
-        seen += bool(line.strip()) and not line.lstrip().startswith(b"#")
-        found.append(line)
-        if seen >= _MOST_LEAD_IN:
-            break
-    return found
+    """The lines that may be the header."""
+    return [head[start:end] for start, end, _ in _lead_in(head)]
+
+
+def has_delimiter(head: bytes) -> bool:
+    """Whether one of the first lines has a delimiter other than blanks."""
+    return any(delimiter in line for line in first_lines(head) for delimiter in _DELIMITERS)
 
 
 def _header_ends(head: bytes, start: int, end: int) -> int:
@@ -162,29 +171,23 @@ def find_header(head: bytes, resolve: Callable[[Sequence[str]], object], name: s
     """
     given: int | None = None
     first: FlowRecordError | None = None
-    lead_in, titles, start = 0, 0, 0
-    while start < len(head) and titles < _MOST_LEAD_IN:
-        end = head.find(b"\n", start)
-        end = len(head) if end < 0 else end
-        line = head[start:end].strip(b" ")
-        text = line.strip()
-        if line.strip(b'"\r')[:4].lower() == b"sep=" and len(line.strip(b'"\r')) == 5:
-            given = line.strip(b'"\r')[4]
-        elif text:
-            stop = _header_ends(head, start, end)
-            line = _without_formulas(_W3C_HEADER.sub(b"", head[start:stop].strip(b" ")))
-            for delimiter in _delimiters_of(line, given):
-                names = _split_header(line, delimiter)
-                try:
-                    resolve(names)
-                except FlowRecordError as error:
-                    if first is None and not text.startswith(b"#"):
-                        first = error
-                    continue
-                return _behind_ruler(Header(tuple(names), delimiter, stop + 1, lead_in), head)
-        lead_in += bool(text)
-        titles += bool(text) and not text.startswith(b"#")
-        start = end + 1
+    for start, end, before in _lead_in(head):
+        text = head[start:end].strip()
+        separator = head[start:end].strip(b'" \r')
+        if separator[:4].lower() == b"sep=" and len(separator) == 5:
+            given = separator[4]
+            continue
+        stop = _header_ends(head, start, end)
+        line = _without_formulas(_W3C_HEADER.sub(b"", head[start:stop].strip(b" ")))
+        for delimiter in _delimiters_of(line, given):
+            names = _split_header(line, delimiter)
+            try:
+                resolve(names)
+            except FlowRecordError as error:
+                if first is None and not text.startswith(b"#"):
+                    first = error
+                continue
+            return _behind_ruler(Header(tuple(names), delimiter, stop + 1, before), head)
     raise first or NotFlowRecords(name, "not delimited text with a line that names its columns")
 
 
@@ -201,21 +204,16 @@ def first_row(head: bytes, is_row: Callable[[Sequence[str]], bool]) -> Header:
     If there is none, this is the first line that is not a comment.
     """
     first: Header | None = None
-    lead_in, titles, start = 0, 0, 0
-    while start < len(head) and titles < _MOST_LEAD_IN:
-        end = head.find(b"\n", start)
-        end = len(head) if end < 0 else end
+    for start, end, before in _lead_in(head):
         line = head[start:end].strip()
-        if line and not line.startswith(b"#"):
-            delimiter = _delimiters_of(line, None)[0]
-            row = Header(tuple(_split_header(line, delimiter)), delimiter, start, lead_in)
-            if is_row(row.names):
-                return row
-            first = first or row
-            titles += 1
-        lead_in += bool(line)
-        start = end + 1
-    return first or Header((), BLANKS, len(head), lead_in)
+        if line.startswith(b"#"):
+            continue
+        delimiter = _delimiters_of(line, None)[0]
+        row = Header(tuple(_split_header(line, delimiter)), delimiter, start, before)
+        if is_row(row.names):
+            return row
+        first = first or row
+    return first or Header((), BLANKS, len(head), 0)
 
 
 def with_row_names(header: Header, head: bytes) -> Header:

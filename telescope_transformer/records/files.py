@@ -20,8 +20,6 @@ from telescope_transformer.records.compression import archive_hint, compression_
 from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 from telescope_transformer.records.rejects import escaped
 
-__all__ = ["DamagedInput", "InputFile", "find_inputs", "is_unfinished"]
-
 HEAD_BYTES = 1 << 18
 """Bytes by which a format is recognised. The longest first lines seen are Suricata's statistics of many threads."""
 
@@ -58,7 +56,7 @@ class InputFile:
 
     @cached_property
     def compression(self) -> str | None:
-        """`gzip`, `zstd`, `bzip2`, `xz` or `lz4` by the file's first bytes, else None."""
+        """`gzip`, `zstd`, `bzip2`, `xz`, `lzma` or `lz4` by the file's first bytes, else None."""
         with self._open() as raw:
             return compression_of(raw)
 
@@ -99,7 +97,7 @@ class InputFile:
 
     def _stored_blocks(self, size: int | None) -> Iterator[bytes]:
         if self.compression is not None:
-            yield from decompressed(self.path, self.compression, size or BLOCK_BYTES)
+            yield from decompressed(self.path, self.name, self.compression, size or BLOCK_BYTES)
             return
         with self._open() as raw:
             yield from iter(lambda: raw.read(size or BLOCK_BYTES), b"")

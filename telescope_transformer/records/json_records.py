@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.records.columns import NEEDED_FIELDS, ONE_PROTOCOL
-from telescope_transformer.records.context import NOTE, Format, ReadContext
+from telescope_transformer.records.columns import NEEDED_FIELDS, ONE_PROTOCOL, listed
+from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_items import (
     Item,
@@ -29,15 +29,13 @@ from telescope_transformer.records.json_items import (
     unwrapped,
 )
 from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
-from telescope_transformer.records.parsing import encoded, record_columns
-from telescope_transformer.records.partitions import NO_DESTINATION, fields_of_partitions
-from telescope_transformer.records.rejects import escaped, rejects_table
+from telescope_transformer.records.partitions import fields_of_partitions
+from telescope_transformer.records.raw_records import RawRecords
+from telescope_transformer.records.rejects import rejects_table
 from telescope_transformer.records.validation import Chunk, Validator
 
 BLOCK_BYTES = 4 << 20
 _NO_TEXT = "a value holds half of a surrogate pair, which is not a character"
-_LONGEST_LISTING = 500
-"""Most characters of an object's names in a message."""
 
 ZONE, PLACE = "_zone", "_place"
 """Keys of a record's fields: a zone that may be that of a place, and whether the record says where something is."""
@@ -117,27 +115,6 @@ def json_formats(dialects: Sequence[Dialect], general: Callable[[Mapping[str, st
     return [Format(dialect.name, sniffer(dialect), reader) for dialect in known]
 
 
-class _Batch:
-    """Records of one dialect from one block."""
-
-    def __init__(self) -> None:
-        self.rows: list[int] = []
-        self.records: list[dict[str, bytes | None]] = []
-
-    def add(self, row: int, fields: Mapping[str, Any]) -> bool:
-        """Adds a record; returns False if one of its values is not valid text."""
-        try:
-            self.records.append(encoded(fields))
-        except UnicodeEncodeError:
-            return False
-        self.rows.append(row)
-        return True
-
-    def columns(self) -> dict[str, pa.Array]:
-        """The records as byte columns."""
-        return record_columns(self.records, dict.fromkeys(name for record in self.records for name in record))
-
-
 class _Reading:
     """The state of one pass over a file."""
 
@@ -154,7 +131,7 @@ class _Reading:
 
     def chunks(self, block: list[Item], fallback: bool) -> Iterator[Chunk]:
         """The chunks of a block. With `fallback` only the dialects' fallbacks are used, and no lines are rejected."""
-        batches: dict[str, _Batch] = {}
+        batches: dict[str, RawRecords] = {}
         bad: list[Item] = []
         skipped = 0
         for item in block:
@@ -175,12 +152,12 @@ class _Reading:
                         self.unknown = record
                     continue
                 for values in fields:
-                    if self.context.is_counted(values):
+                    if not self.context.accepts(values, self.file.name):
                         skipped += 1
                         continue
-                    if NOTE in values:
-                        self.context.note(values[NOTE], self.file.name)
-                    if not batches.setdefault(dialect.name, _Batch()).add(item.row, values):
+                    try:
+                        batches.setdefault(dialect.name, RawRecords()).add(item.row, values)
+                    except UnicodeEncodeError:
                         bad.append(item._replace(text=repr(values).encode()[:400], reason=_NO_TEXT))
         if not fallback and (bad or skipped):
             yield Chunk(Validator.empty(), self._rejects(bad), skipped)
@@ -202,10 +179,8 @@ class _Reading:
     def note_absent(self) -> None:
         """Notes programs that wrote objects but no flow records to the file, and names that are not known."""
         if self.unknown is not None and not self.used and self.file.given:
-            names = escaped(", ".join(map(str, self.unknown))[:_LONGEST_LISTING])
-            self.context.note(
-                f"no object has a time and a source under a common name; the first has {names}", self.file.name
-            )
+            told = "no object has a time and a source under a common name; the first has "
+            self.context.note(told + listed(list(self.unknown)), self.file.name)
         for dialect in self.dialects:
             if dialect.absent and dialect.name in self.met - self.used:
                 self.context.note(dialect.absent, self.file.name)
@@ -219,7 +194,7 @@ class _Reading:
             [item.reason or "" for item in bad],
         )
 
-    def _chunk(self, name: str, batch: _Batch) -> Chunk:
+    def _chunk(self, name: str, batch: RawRecords) -> Chunk:
         dialect = next(dialect for dialect in self.dialects if dialect.name == name)
         self.used.add(name)
         if dialect.note:
@@ -234,8 +209,6 @@ class _Reading:
         raw = {field: raw[field] for field in absent if field in NEEDED_FIELDS} | found
         if "protocol" in absent and "protocol" not in found:
             self.context.note(f"the records give no protocol: {ONE_PROTOCOL}", self.file.name)
-        if "dst_ip" not in raw:
-            self.context.note(NO_DESTINATION, self.file.name)
         return self.validators[name].chunk(raw, np.array(batch.rows, dtype=np.int64))
 
     def _with_zones(self, found: dict[str, pa.Array]) -> dict[str, pa.Array]:

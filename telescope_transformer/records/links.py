@@ -98,6 +98,38 @@ def describe_link(link_type: int) -> str:
     return f"{link_type} (LINKTYPE_{name})" if name else str(link_type)
 
 
+# Smaller numbers are lengths (IEEE 802.3, section 3.2.6).
+_FIRST_ETHERTYPE = 0x0600
+# The most common entries of the IEEE's registry.
+_ETHERTYPE_NAMES = {
+    0x0806: "ARP",
+    0x8035: "RARP",
+    0x809B: "AppleTalk",
+    0x80F3: "AppleTalk ARP",
+    0x8137: "IPX",
+    0x6002: "DEC MOP",
+    0x8809: "slow protocols",
+    0x8863: "PPPoE discovery",
+    0x8864: "PPPoE, not IP",
+    0x888E: "EAPOL",
+    0x88CC: "LLDP",
+    0x88E5: "MACsec",
+    0x88F7: "PTP",
+    0x8902: "CFM",
+    0x9000: "loopback",
+}
+
+
+def describe_ethertype(ethertype: int) -> str:
+    """The name of an EtherType for messages."""
+    if not ethertype:
+        return "no EtherType"
+    if ethertype < _FIRST_ETHERTYPE:
+        return "IEEE 802.2 (spanning tree and others)"
+    name = _ETHERTYPE_NAMES.get(ethertype)
+    return f"EtherType 0x{ethertype:04x}" + (f" ({name})" if name else "")
+
+
 # Our choices, so that a hostile packet ends soon. Networks use a few tags, and stacks of a dozen labels at most.
 _DEEPEST_TAGS = 16
 _DEEPEST_LABELS = 32

@@ -3,12 +3,12 @@
 import re
 from datetime import UTC, datetime
 
-from telescope_transformer.records.dates import UNCLEAR_ZONES, ZONES
+from telescope_transformer.records.dates import MONTH_NUMBERS, UNCLEAR_ZONES, ZONES
+from telescope_transformer.words import MONTHS
 
 GUESSED = "times without a zone are taken as UTC, and those without a year as the latest before the file's last change"
 """The note for the user if a year was guessed."""
 
-_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ZONE = "|".join((*ZONES, *UNCLEAR_ZONES))
 _STAMP = re.compile(
     # A length (RFC 6587), a priority, a version (RFC 5424). Cisco's star and dot mean that the clock is not set.
@@ -29,7 +29,7 @@ _GLOG = re.compile(r"^[IWEF](0[1-9]|1[0-2])(\d\d) (?=\d\d:\d\d:\d\d)")
 
 
 def _stamp(line: str) -> "re.Match[str] | None":
-    return _STAMP.match(_GLOG.sub(lambda found: f"{_MONTH_NAMES[int(found[1]) - 1]} {int(found[2])} ", line))
+    return _STAMP.match(_GLOG.sub(lambda found: f"{MONTHS[int(found[1]) - 1][:3]} {int(found[2])} ", line))
 
 
 def begins_with_time(line: str) -> bool:
@@ -52,9 +52,9 @@ class LogClock:
         if found["iso"] or found["epoch"]:
             # Sophos UTM writes a date with colons.
             return re.sub(r"^(\d{4}):(\d\d):(\d\d)-", r"\1-\2-\3T", found["iso"] or found["epoch"])
-        if found["month"] not in _MONTH_NAMES:
+        if found["month"].lower() not in MONTH_NUMBERS:
             return None
-        month, day = _MONTH_NAMES.index(found["month"]) + 1, int(found["day"])
+        month, day = MONTH_NUMBERS[found["month"].lower()], int(found["day"])
         year = int(found["first"] or found["year"] or found["last"] or self.year(month, day))
         zone = found["zone"] or ""
         return f"{year}-{month:02d}-{day:02d}T{found['clock']}{ZONES.get(zone, zone)}"

@@ -8,8 +8,10 @@ import numpy as np
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
-from telescope_transformer.records.parsing import encoded, record_columns
+from telescope_transformer.records.log_clock import GUESSED, LogClock
+from telescope_transformer.records.raw_records import RawRecords
 from telescope_transformer.records.rejects import rejects_table
+from telescope_transformer.records.schema import REQUIRED_FIELDS
 from telescope_transformer.records.validation import Chunk, Validator
 
 Fields = dict[str, Any]
@@ -19,58 +21,15 @@ LineParser = Callable[[str], Fields | None]
 PART_OF_RECORD: Fields = {"": None}
 """Stands for the fields of a line whose record ends in a later line."""
 
-TUPLE = ("timestamp", "src_ip", "dst_ip", "protocol", "src_port", "dst_port")
 _SNIFFED_LINES = 200
 _LONGEST_LINE = 1 << 14
 """Characters of a line that are parsed; syslog lines are shorter (RFC 5424, section 6.1, asks for 2,048 octets)."""
 
 
-def has_records(head: bytes, parse: LineParser) -> bool:
-    """Whether one of the first lines of a text is a record."""
-    if not is_text(head):
-        return False
-    lines = as_utf8(head).split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]
-    return any(parse(line[:_LONGEST_LINE].decode("utf-8", "replace")) is not None for line in lines)
-
-
-def read_lines(file: InputFile, context: ReadContext, parse: LineParser, optional: Sequence[str]) -> Iterator[Chunk]:
-    """Reads the flow records of a log; skips all other lines.
-
-    Args:
-        optional: names of the fields besides those of TUPLE that `parse` may give.
-    """
-    validator, row = Validator(file.name, context), 1
-    text = TextBlocks(file.blocks(), file.name)
-    for block in text:
-        rows, records, bad, skipped = [], [], [], 0
-        for number, line in enumerate(block.decode("utf-8", "replace").split("\n"), start=row):
-            fields = parse(line[:_LONGEST_LINE]) if line else None
-            if fields is None:
-                skipped += bool(line.strip())
-            elif fields is PART_OF_RECORD:
-                continue
-            elif not fields:
-                bad.append((number, line))
-            else:
-                rows.append(number)
-                records.append(encoded(fields))
-        row += block.count(b"\n")
-        malformed = rejects_table(
-            file.name,
-            [number for number, _ in bad],
-            ["row"] * len(bad),
-            [line for _, line in bad],
-            ["a message with a known number, but in an unknown form"] * len(bad),
-        )
-        columns = record_columns(records, (*TUPLE, *optional))
-        yield validator.chunk(columns, np.array(rows, dtype=np.int64), malformed, skipped)
-    text.raise_damage()
-
-
 def line_format(
     name: str,
-    parse: LineParser,
-    optional: Sequence[str],
+    parser: Callable[[LogClock], LineParser],
+    optional: Sequence[str] = (),
     *,
     marks: LineParser | None = None,
     note: str | None = None,
@@ -79,18 +38,56 @@ def line_format(
 
     Args:
         name: name of the format.
-        parse: gives the fields of a line.
-        optional: names of the fields besides those of TUPLE that `parse` may give.
-        marks: recognises a line of the log; None means that `parse` does.
+        parser: makes the function that parses the lines of one file, in order; may use the clock for their times.
+        optional: names of the optional fields that it may give.
+        marks: recognises a line of the log; None means that `parser` does.
         note: note for the user about every such file.
     """
 
     def sniff(head: bytes) -> bool:
-        return has_records(head, marks or parse)
+        if not is_text(head):
+            return False
+        lines = as_utf8(head).split(b"\n", _SNIFFED_LINES)[:_SNIFFED_LINES]
+        parse = marks or parser(LogClock(0))
+        return any(parse(line[:_LONGEST_LINE].decode("utf-8", "replace")) is not None for line in lines)
 
     def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
         if note:
             context.note(note, file.name)
-        yield from read_lines(file, context, parse, optional)
+        clock = LogClock(file.path.stat().st_mtime)
+        yield from _read_lines(file, context, parser(clock), (*REQUIRED_FIELDS, *optional))
+        if clock.guessed:
+            context.note(GUESSED, file.name)
 
     return Format(name, sniff, read)
+
+
+def _read_lines(file: InputFile, context: ReadContext, parse: LineParser, names: Sequence[str]) -> Iterator[Chunk]:
+    """Reads the flow records of a log; skips all other lines."""
+    validator, row = Validator(file.name, context), 1
+    text = TextBlocks(file.blocks(), file.name)
+    for block in text:
+        records, skipped = RawRecords(), 0
+        bad: list[tuple[int, str]] = []
+        for number, line in enumerate(block.decode("utf-8", "replace").split("\n"), start=row):
+            fields = parse(line[:_LONGEST_LINE]) if line else None
+            if fields is None:
+                skipped += bool(line.strip())
+            elif fields is PART_OF_RECORD:
+                continue
+            elif not fields:
+                bad.append((number, line))
+            elif context.accepts(fields, file.name):
+                records.add(number, fields)
+            else:
+                skipped += 1
+        row += block.count(b"\n")
+        malformed = rejects_table(
+            file.name,
+            [number for number, _ in bad],
+            ["row"] * len(bad),
+            [line for _, line in bad],
+            ["a message with a known number, but in an unknown form"] * len(bad),
+        )
+        yield validator.chunk(records.columns(names), np.array(records.rows, dtype=np.int64), malformed, skipped)
+    text.raise_damage()

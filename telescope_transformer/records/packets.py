@@ -14,6 +14,7 @@ from numba import njit
 from telescope_transformer.records.address_kernels import IPV4, IPV6
 from telescope_transformer.records.links import CUT, UNKNOWN, find_ip
 from telescope_transformer.records.memory import big16, big32, big64, byte_at, little32
+from telescope_transformer.records.time_kernels import LAST
 
 PACKET = np.dtype(
     [
@@ -55,8 +56,6 @@ REASONS = {
 
 # Our choice, so that a hostile packet ends soon: RFC 8200 has each extension header once, and one twice.
 _DEEPEST_EXTENSIONS = 16
-# The last microsecond of the year 9999, as for times in text (`time_kernels.LAST`).
-_LAST_MICROSECOND = 253_402_300_799_999_999
 
 
 @njit(cache=True, nogil=True)
@@ -175,7 +174,7 @@ def read_packet(start: int, stop: int, link_type: int, micros: int, packets: np.
         return CUT_LINK if at == CUT else NOT_IP
     if at >= stop:
         return CUT_IP
-    if micros < 0 or micros > _LAST_MICROSECOND:
+    if micros < 0 or micros > LAST:
         return BAD_TIME
     packet = packets[index]
     _clear(packet)

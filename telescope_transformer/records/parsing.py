@@ -1,10 +1,10 @@
 """Turns columns of any Arrow type into values of a field, each with a status; nothing here raises on a value."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 from ipaddress import IPv4Address, ip_address
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +35,7 @@ class Parsed(NamedTuple):
     status: np.ndarray
 
 
-def is_text(kind: pa.DataType) -> bool:
+def is_text_type(kind: pa.DataType) -> bool:
     """Whether values of an Arrow type are text or bytes."""
     return bool(
         pa.types.is_string(kind)
@@ -47,18 +47,34 @@ def is_text(kind: pa.DataType) -> bool:
 
 def distinct_texts(values: pa.Array) -> tuple[list[str], np.ndarray]:
     """The distinct texts of a column, stripped of blanks (a null is ""), and each row's index into them (n,)."""
+    if not is_text_type(values.type):
+        values = values.cast(pa.string())
     encoded = values.cast(pa.binary()).fill_null(b"").dictionary_encode()
     texts = [text.decode("utf-8", "replace").strip() for text in encoded.dictionary.to_pylist()]
     return texts, encoded.indices.to_numpy(zero_copy_only=False)
 
 
+class OddTexts(NamedTuple):
+    """The texts in some rows of a column: the numbers of these rows, and what `distinct_texts` gives for them."""
+
+    rows: np.ndarray
+    texts: list[str]
+    codes: np.ndarray
+
+
+def odd_texts(values: pa.Array, are_odd: np.ndarray) -> OddTexts:
+    """The texts of a column that a fast parser could not read (bool, n); none if the column is not text."""
+    rows = np.flatnonzero(are_odd)
+    if not len(rows) or not is_text_type(values.type):
+        return OddTexts(rows[:0], [], rows[:0])
+    return OddTexts(rows, *distinct_texts(values.take(pa.array(rows))))
+
+
 def mark_nulls(values: pa.Array, status: np.ndarray) -> None:
     """Turns INVALID into MISSING, in place, where the text means a missing value."""
-    odd = np.flatnonzero(status == INVALID)
-    if len(odd) and is_text(values.type):
-        texts, codes = distinct_texts(values.take(pa.array(odd)))
-        void = np.array([is_null(text) for text in texts], dtype=bool)
-        status[odd[void[codes]]] = MISSING
+    odd = odd_texts(values, status == INVALID)
+    void = np.array([is_null(text) for text in odd.texts], dtype=bool)
+    status[odd.rows[void[odd.codes]]] = MISSING
 
 
 def parse_numbers(values: pa.Array, largest: int) -> Parsed:
@@ -90,15 +106,12 @@ def _plain_number(text: str) -> str | None:
 
 def _read_other_numbers(values: pa.Array, numbers: np.ndarray, status: np.ndarray) -> None:
     """Reads the numbers that `_plain_number` knows, in place."""
-    odd = np.flatnonzero(status == INVALID)
-    if not len(odd):
-        return
-    texts, codes = distinct_texts(values.take(pa.array(odd)))
-    plain = [_plain_number(text) for text in texts]
+    odd = odd_texts(values, status == INVALID)
+    plain = [_plain_number(text) for text in odd.texts]
     if any(plain):
         found, how = parse_integers(text_view(pa.array(plain, pa.string())))
-        good = how[codes] == VALID
-        numbers[odd[good]], status[odd[good]] = found[codes[good]], VALID
+        good = how[odd.codes] == VALID
+        numbers[odd.rows[good]], status[odd.rows[good]] = found[odd.codes[good]], VALID
 
 
 def parse_words(values: pa.Array, parse: Callable[[str], int | None]) -> Parsed:
@@ -164,69 +177,41 @@ def _addresses(values: pa.Array) -> Addresses:
     if pa.types.is_fixed_size_binary(values.type):
         return _packed_addresses(values)
     addresses = parse_addresses(values)
-    odd = np.flatnonzero(addresses.kind == MALFORMED)
-    if len(odd) and is_text(values.type):
-        texts, codes = distinct_texts(values.take(pa.array(odd)))
-        plain = [_plain_address(text) for text in texts]
-        if any(plain):
-            found = parse_addresses(pa.array(plain, pa.string()))
-            good = np.isin(found.kind, (IPV4, IPV6))[codes]
-            for column, read in zip(addresses, found, strict=True):
-                column[odd[good]] = read[codes][good]
+    odd = odd_texts(values, addresses.kind == MALFORMED)
+    plain = [_plain_address(text) for text in odd.texts]
+    if any(plain):
+        found = parse_addresses(pa.array(plain, pa.string()))
+        good = np.isin(found.kind, (IPV4, IPV6))[odd.codes]
+        for column, read in zip(addresses, found, strict=True):
+            column[odd.rows[good]] = read[odd.codes][good]
     return addresses
 
 
-def _address_status(addresses: Addresses) -> np.ndarray:
+def _parsed_addresses(values: pa.Array, addresses: Addresses) -> Parsed:
     status = np.select([addresses.kind == EMPTY, addresses.kind == MALFORMED], [MISSING, INVALID], VALID)
-    return status.astype(np.uint8)
+    status = status.astype(np.uint8)
+    mark_nulls(values, status)
+    return Parsed(format_addresses(addresses), status)
 
 
 def parse_sources(values: pa.Array) -> Parsed:
     """Canonical text of addresses."""
-    addresses = _addresses(values)
-    status = _address_status(addresses)
-    mark_nulls(values, status)
-    return Parsed(format_addresses(addresses), status)
+    return _parsed_addresses(values, _addresses(values))
 
 
 def parse_destinations(values: pa.Array, sensors: SensorNames) -> Parsed:
     """Canonical text of addresses; a sensor name is replaced by its pseudo-address."""
     addresses = _addresses(values)
-    odd = np.flatnonzero(addresses.kind == MALFORMED)
-    if len(odd) and is_text(values.type):
-        texts, codes = distinct_texts(values.take(pa.array(odd)))
-        numbers = np.array([sensors.number(text) if is_sensor_name(text) else 0 for text in texts], dtype=np.uint64)
-        addresses.low[odd] = numbers[codes]
-        addresses.kind[odd] = np.where(numbers[codes] > 0, IPV4, MALFORMED)
-    status = _address_status(addresses)
-    mark_nulls(values, status)
-    return Parsed(format_addresses(addresses), status)
+    odd = odd_texts(values, addresses.kind == MALFORMED)
+    numbers = np.array([sensors.number(text) if is_sensor_name(text) else 0 for text in odd.texts], dtype=np.uint64)
+    addresses.low[odd.rows] = numbers[odd.codes]
+    addresses.kind[odd.rows] = np.where(numbers[odd.codes] > 0, IPV4, MALFORMED)
+    return _parsed_addresses(values, addresses)
 
 
 def parse_labels(values: pa.Array) -> Parsed:
     """Any plain value as text, with control characters escaped; text that means a missing value becomes null."""
-    if not is_text(values.type):
-        values = values.cast(pa.string())
     texts, codes = distinct_texts(values)
     labels = pa.array([None if is_null(text) else escaped(text) for text in texts], pa.string())
     labels = labels.take(pa.array(codes))
     return Parsed(labels, np.where(np.asarray(labels.is_valid()), VALID, MISSING).astype(np.uint8))
-
-
-def encoded(record: Mapping[str, Any]) -> dict[str, bytes | None]:
-    """The values of a record as UTF-8; raises UnicodeEncodeError for half a surrogate pair."""
-    found = {name: _plain_value(value) if isinstance(value, dict) else value for name, value in record.items()}
-    return {name: None if value is None else str(value).encode("utf-8") for name, value in found.items()}
-
-
-def _plain_value(value: dict[str, Any]) -> Any:
-    """The value of MongoDB's extended JSON, such as `{"$date": {"$numberLong": "1469123456000"}}`."""
-    plain: Any = value
-    while isinstance(plain, dict) and len(plain) == 1 and next(iter(plain)).startswith("$"):
-        plain = next(iter(plain.values()))
-    return plain
-
-
-def record_columns(records: Sequence[Mapping[str, bytes | None]], names: Iterable[str]) -> dict[str, pa.Array]:
-    """Turns records of bytes into columns; a name that a record lacks becomes null."""
-    return {name: pa.array([record.get(name) for record in records], pa.binary()) for name in names}

@@ -4,10 +4,8 @@ from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 
-from telescope_transformer.records.columns import ALIASES, plain_name
+from telescope_transformer.records.columns import ALIASES, plain_name, value_by_alias
 from telescope_transformer.records.files import InputFile
-
-NO_DESTINATION = "no destination column; every record has the destination 240.0.0.0"
 
 
 def partition_columns(
@@ -27,9 +25,7 @@ def fields_of_partitions(file: InputFile, known: Collection[str], rows: int) -> 
     A partition without a value gives missing values.
     """
     plain = {plain_name(key): value or "" for key, value in file.partitions.items()}
-    found = {
-        field: next((plain[alias] for alias in aliases if alias in plain), None) for field, aliases in ALIASES.items()
-    }
+    found = {field: value_by_alias(field, plain) for field in ALIASES}
     return {
         field: pa.repeat(pa.scalar(value, pa.string()), rows)
         for field, value in found.items()

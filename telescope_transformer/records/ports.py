@@ -14,13 +14,15 @@ If a type or code is still above 255 after that, the row is rejected. A type tha
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.records.nulls import is_null
-from telescope_transformer.records.parsing import Parsed, distinct_texts, is_text, parse_numbers
+from telescope_transformer.records.parsing import Parsed, distinct_texts, is_text_type, parse_numbers
+from telescope_transformer.records.protocols import is_icmp
 from telescope_transformer.records.schema import ICMP, ICMPV6, PORT_PROTOCOLS, UNKNOWN_ICMP_TYPE
 from telescope_transformer.records.text import INVALID, MISSING, VALID
 
@@ -56,7 +58,7 @@ def with_ports_of_addresses(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
     found = dict(raw)
     for end in ("src", "dst"):
         addresses, ports = raw.get(f"{end}_ip"), raw.get(f"{end}_port")
-        if addresses is None or not is_text(addresses.type):
+        if addresses is None or not is_text_type(addresses.type):
             continue
         if not pc.any(pc.match_substring(_text(addresses), ":")).as_py():
             continue
@@ -68,8 +70,25 @@ def with_ports_of_addresses(raw: dict[str, pa.Array]) -> dict[str, pa.Array]:
 
 def _without_nulls(ports: pa.Array) -> pa.Array:
     """Ports as text, with a null for each text that means a missing value."""
-    texts, codes = distinct_texts(ports if is_text(ports.type) else ports.cast(pa.string()))
+    texts, codes = distinct_texts(ports)
     return pa.array([None if is_null(text) else text.encode() for text in texts], pa.binary()).take(pa.array(codes))
+
+
+def are_icmp(protocols: pa.Array) -> pa.Array:
+    """Whether the protocol of each of n rows, a number or a name as text, is ICMP or ICMPv6 (bool, n)."""
+    texts, codes = distinct_texts(protocols)
+    return pa.array(np.array([is_icmp(text) for text in texts], dtype=bool)[codes])
+
+
+def without_ports(raw: Mapping[str, pa.Array], rows: pa.Array) -> dict[str, pa.Array]:
+    """The columns without the ports of those rows where `rows` is true: what stands there is not a port."""
+    nothing, rows = pa.scalar(None, pa.binary()), rows.fill_null(False)
+    return {**raw, **{name: pc.if_else(rows, nothing, raw[name]) for name in ("src_port", "dst_port") if name in raw}}
+
+
+def without_icmp_ports(fields: dict[str, Any]) -> dict[str, Any]:
+    """The raw fields of a record, without ports if it is ICMP: the program writes 0 or something else for them."""
+    return fields | {"src_port": None, "dst_port": None} if is_icmp(fields["protocol"]) else fields
 
 
 def _column(raw: Mapping[str, pa.Array], field: str, rows: int) -> Parsed:
@@ -129,7 +148,7 @@ def _split_dotted(
     """
     found = {}
     for field in ("src_port", "dst_port"):
-        if field not in raw or not is_text(raw[field].type):
+        if field not in raw or not is_text_type(raw[field].type):
             continue
         parts = pc.extract_regex(_text(raw[field]), r"^\s*(?P<kind>\d{1,3})[./](?P<code>\d{1,3})\s*$")
         kind = np.asarray(parse_numbers(pc.struct_field(parts, "kind"), _LARGEST_PORT).values)

@@ -1,6 +1,9 @@
 """Reads IP protocols and TCP flags by all names that exporters write."""
 
 import re
+from functools import lru_cache
+
+from telescope_transformer.records.schema import ICMP, ICMPV6, TCP, UDP
 
 # One line per number: the keyword of IANA's "Assigned Internet Protocol Numbers", then the names of nfdump, of
 # /etc/protocols and of Argus, Zeek and Suricata where they differ.
@@ -177,7 +180,7 @@ smtp smtps socks4 socks5 ssh submission telnet tls vnc websocket winrm x11
 """
 _SERVICES_OF_TCP = frozenset(_SERVICES.split())
 # Letters that Azure's traffic analytics writes.
-_LETTERS = {"t": 6, "u": 17}
+_LETTERS = {"t": TCP, "u": UDP}
 
 _LONGEST_NAME = 100
 """Characters of a protocol name; longer text is not a protocol."""
@@ -213,9 +216,19 @@ def protocol_number(text: str) -> int | None:
     return None
 
 
+@lru_cache(maxsize=1024)
+def _is_icmp(text: str) -> bool:
+    return protocol_number(text) in (ICMP, ICMPV6)
+
+
+def is_icmp(protocol: object) -> bool:
+    """Whether a protocol as `protocol_number` reads it is ICMP or ICMPv6."""
+    return _is_icmp(str(protocol).strip())
+
+
 def transport_of_service(text: str) -> int | None:
     """The number of the protocol that carries a service (`ssh`); None if it is ambiguous or not known."""
-    return 6 if text.lower() in _SERVICES_OF_TCP else None
+    return TCP if text.lower() in _SERVICES_OF_TCP else None
 
 
 def _hexadecimal(text: str) -> int | None:

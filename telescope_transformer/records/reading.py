@@ -2,7 +2,6 @@
 
 import logging
 import struct
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
@@ -17,10 +16,9 @@ from telescope_transformer.records.context import INACTIVITY_SECONDS, Format, Re
 from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
 from telescope_transformer.records.files import InputFile, find_inputs
 from telescope_transformer.records.registry import find_format
-from telescope_transformer.records.rejects import REJECTS_SCHEMA, RejectLog, escaped
+from telescope_transformer.records.rejects import RejectLog, escaped
 from telescope_transformer.records.schema import REQUIRED_FIELDS, flow_schema
 from telescope_transformer.records.telescope import Telescope
-from telescope_transformer.records.validation import Chunk
 from telescope_transformer.words import counted
 
 logger = logging.getLogger(__name__)
@@ -245,7 +243,7 @@ class RecordScan:
             raise DamagedInput(file.name, None, told) from error
 
     def _batches(self, file: InputFile, reader: Format) -> Iterator[pa.RecordBatch]:
-        counts = Counts()
+        counts, is_passed_over = Counts(), False
         try:
             for chunk in reader.read(file, self._context):
                 batch, outside = self._telescope.select(chunk.batch)
@@ -253,14 +251,13 @@ class RecordScan:
                 self._rejects.add(chunk.rejects)
                 if batch.num_rows:
                     yield batch
+        except NotFlowRecords:
+            is_passed_over = True
+            raise
         finally:
-            if any(counts) or not self._is_passed_over():
+            if any(counts) or not is_passed_over:
                 self.sources.append(Source(file.name, reader.name, counts, file.path))
             self.counts = self.counts.plus(counts.kept, counts.rejected, counts.skipped)
-
-    @staticmethod
-    def _is_passed_over() -> bool:
-        return isinstance(sys.exception(), NotFlowRecords)
 
     def summary(self) -> str:
         """The account in lines of text: counts, notes and damage."""
@@ -350,6 +347,3 @@ def read_records(
     empty = flow_schema(present or set(REQUIRED_FIELDS)).empty_table()
     table = pa.concat_tables([empty, *tables], promote_options="default")
     return FlowRecords(table, scan.rejects, scan.counts, scan.sensors, scan.sources, scan.damage, scan.notes)
-
-
-__all__ = ["REJECTS_SCHEMA", "Chunk", "Counts", "FlowRecords", "RecordScan", "Source", "read_records", "scan_records"]

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from telescope_transformer.records import time_kernels as kernels
 from telescope_transformer.records.dates import day_comes_first, iso_text, plain_numbers
+from telescope_transformer.records.parsing import OddTexts, odd_texts
 from telescope_transformer.records.text import INVALID, MISSING, VALID, text_view
 from telescope_transformer.records.time_kernels import LAST, MICROS_FROM, MILLIS_FROM, NANOS_FROM, NumberForm
 
@@ -121,15 +122,14 @@ class TimeReader:
             self._judge(wholes, fractions)
         numbers, status = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.uint8)
         kernels.parse_times(text.data, text.offsets, int(self.form or NumberForm.EPOCH), numbers, status)
-        odd = np.flatnonzero(status == INVALID)
-        if len(odd):
-            self._rewrite(values, odd, numbers, status)
+        odd = odd_texts(values, status == INVALID)
+        if odd.texts:
+            self._rewrite(odd, numbers, status)
         return numbers, status
 
-    def _rewrite(self, values: pa.Array, odd: np.ndarray, numbers: np.ndarray, status: np.ndarray) -> None:
-        """Reads the rows `odd` as dates of other forms, in place."""
-        encoded = values.take(pa.array(odd)).cast(pa.binary()).dictionary_encode()
-        texts = [text.decode("utf-8", "replace").strip() for text in encoded.dictionary.to_pylist()]
+    def _rewrite(self, odd: OddTexts, numbers: np.ndarray, status: np.ndarray) -> None:
+        """Reads dates of other forms, in place."""
+        texts = odd.texts
         if self.day_first is None:
             self.day_first = day_comes_first(texts)
         rewritten = text_view(pa.array([iso_text(text, self.day_first) for text in texts], pa.string()))
@@ -139,10 +139,9 @@ class TimeReader:
         if any(plain):
             others = [place for place, number in enumerate(plain) if number is not None]
             found[others], how[others] = self._from_text(pa.array([plain[place] for place in others], pa.string()))
-        codes = encoded.indices.to_numpy(zero_copy_only=False)
-        good = how[codes] == VALID
-        numbers[odd[good]] = found[codes[good]]
-        status[odd[good]] = VALID
+        good = how[odd.codes] == VALID
+        numbers[odd.rows[good]] = found[odd.codes[good]]
+        status[odd.rows[good]] = VALID
 
 
 def _plain_number(number: Any) -> str:

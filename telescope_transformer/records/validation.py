@@ -17,7 +17,7 @@ from telescope_transformer.records.dates import clock_text, is_time_of_day
 from telescope_transformer.records.parsing import (
     Parsed,
     distinct_texts,
-    is_text,
+    is_text_type,
     mark_nulls,
     parse_destinations,
     parse_labels,
@@ -74,7 +74,7 @@ class Chunk(NamedTuple):
 def _fits(field: str, kind: pa.DataType) -> bool:
     """Whether a column of an Arrow type can hold values of a field."""
     number = bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-    if is_text(kind) or pa.types.is_null(kind):
+    if is_text_type(kind) or pa.types.is_null(kind):
         return True
     if field == "timestamp":
         return bool(number or pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind))
@@ -221,6 +221,7 @@ class Validator:
         if "dst_ip" in raw:
             parsed["dst_ip"] = parse_destinations(raw["dst_ip"], self._context.sensors)
         else:
+            self._context.note("no destination column; every record has the destination 240.0.0.0", self._file)
             absent = parse_addresses(pa.repeat(pa.scalar(ABSENT_DESTINATION, pa.int64()), rows))
             parsed["dst_ip"] = Parsed(format_addresses(absent), np.full(rows, VALID, dtype=np.uint8))
         protocols = self._protocols(raw["protocol"])
@@ -228,13 +229,13 @@ class Validator:
         six = (parse_addresses(parsed["src_ip"].values).kind == IPV6) & (protocols.values == ICMP)
         parsed["protocol"] = Parsed(np.where(six, ICMPV6, protocols.values), protocols.status)
         parsed["src_port"], parsed["dst_port"] = parse_ports(raw, np.asarray(parsed["protocol"].values))
-        if is_text(raw["protocol"].type):
+        if is_text_type(raw["protocol"].type):
             # Honeypots write RDP for Remote Desktop; the Reliable Data Protocol has no such port.
             desktop = (parsed["protocol"].values == _RDP) & (np.asarray(parsed["dst_port"].values) == _REMOTE_DESKTOP)
             parsed["protocol"] = parsed["protocol"]._replace(values=np.where(desktop, TCP, parsed["protocol"].values))
         for field, largest in _LARGEST.items():
             if field in raw:
-                words = field == "tcp_flags" and is_text(raw[field].type)
+                words = field == "tcp_flags" and is_text_type(raw[field].type)
                 parsed[field] = parse_words(raw[field], flags_number) if words else parse_numbers(raw[field], largest)
         # Many exporters write a value for each protocol, but captures have none. Records must not differ by that.
         not_tcp = np.asarray(parsed["protocol"].values) != TCP
@@ -248,7 +249,7 @@ class Validator:
 
     def _protocols(self, values: pa.Array) -> Parsed:
         """The protocol numbers; the name of a service means the protocol that carries it."""
-        if not is_text(values.type):
+        if not is_text_type(values.type):
             return parse_numbers(values, 255)
         services: list[str] = []
 
@@ -303,7 +304,7 @@ class Validator:
 def _with_dates(raw: Mapping[str, pa.Array]) -> pa.Array:
     """The timestamps; a value that is only a time of day gets the date from the date column."""
     times = raw["timestamp"]
-    if "date" not in raw or not is_text(times.type):
+    if "date" not in raw or not is_text_type(times.type):
         return times
     texts, codes = distinct_texts(times)
     clocks = [clock_text(text) for text in texts]

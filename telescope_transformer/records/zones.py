@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from telescope_transformer.records.dates import ZONES
 from telescope_transformer.records.nulls import is_null
-from telescope_transformer.records.parsing import distinct_texts, is_text
+from telescope_transformer.records.parsing import distinct_texts, is_text_type
 from telescope_transformer.records.text import INVALID, VALID
 from telescope_transformer.records.time_kernels import LAST, NumberForm
 from telescope_transformer.records.times import TimeReader
@@ -69,7 +69,7 @@ def read_with_zones(times: pa.Array, zones: pa.Array, reader: TimeReader) -> Zon
     micros, status = reader.read(times)
     if zones.null_count == len(zones):
         return ZonedTimes(micros, status, times, used=False)
-    names, codes = distinct_texts(zones if is_text(zones.type) else zones.cast(pa.string()))
+    names, codes = distinct_texts(zones)
     known = np.array([not is_null(name) for name in names], dtype=bool)
     local = (status == VALID) & _are_local(times, reader.form) & known[codes]
     places = np.flatnonzero(local)
@@ -81,7 +81,7 @@ def read_with_zones(times: pa.Array, zones: pa.Array, reader: TimeReader) -> Zon
     micros[status == INVALID] = 0
     unclear = pa.array(local & (status == INVALID))
     if pc.any(unclear).as_py():
-        text = times if is_text(times.type) else times.cast(pa.string())
+        text = times if is_text_type(times.type) else times.cast(pa.string())
         behind = pa.array([name.encode() for name in names], pa.binary()).take(pa.array(codes))
         told = pc.binary_join_element_wise(text.cast(pa.binary()), behind, pa.scalar(b" ", pa.binary()))
         times = pc.if_else(unclear, told, text.cast(pa.binary()))
@@ -97,7 +97,7 @@ def _are_local(times: pa.Array, form: NumberForm | None) -> np.ndarray:
     if pa.types.is_floating(times.type):
         # As text, large floats would have an exponent.
         times = pc.round(times).cast(pa.int64(), safe=False) if form == NumberForm.COMPACT else times
-    text = (times if is_text(times.type) else times.cast(pa.string())).cast(pa.binary())
+    text = (times if is_text_type(times.type) else times.cast(pa.string())).cast(pa.binary())
     found = pc.and_not(
         pc.match_substring_regex(text, _ENDS_WITH_CLOCK), pc.match_substring_regex(text, _ENDS_WITH_OFFSET)
     )

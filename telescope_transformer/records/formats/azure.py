@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.ports import without_icmp_ports
 
 _GROUPS, _NETWORKS = "NetworkSecurityGroupFlowEvent", "FlowLogFlowEvent"
 # Positions of the values in a flow of both kinds of logs, as Azure documents them.
@@ -16,8 +17,6 @@ _PLACES = {"timestamp": 0, "src_ip": 1, "dst_ip": 2, "src_port": 3, "dst_port": 
 _DIRECTION = 6
 # Position of the state of a flow. Version 1 of the logs of security groups has no state.
 _STATE = {_GROUPS: 8, _NETWORKS: 7}
-_PROTOCOLS = {"T": "tcp", "U": "udp"}
-_ICMP = ("1", "58")
 _DEEPEST = 8
 
 
@@ -48,9 +47,7 @@ def fields(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         if values[_DIRECTION] == "O" or "".join(values[place : place + 1]) not in ("", "B", "D"):
             continue
         flow: dict[str, Any] = {field: values[position] for field, position in _PLACES.items()}
-        if flow["protocol"] in _ICMP:
-            flow |= {"src_port": None, "dst_port": None}
-        flows.append(flow | {"protocol": _PROTOCOLS.get(flow["protocol"], flow["protocol"])})
+        flows.append(without_icmp_ports(flow))
     return flows or None
 
 

@@ -7,26 +7,24 @@ Backscatter begins with an answer, so Argus may call its receiver the source. If
 source and destination are therefore exchanged.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telescope_transformer.records.formats.text_tables import Raw, TextTable, table_format, without_ports
+from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
+from telescope_transformer.records.ports import are_icmp, without_ports
 from telescope_transformer.records.text import VALID, parse_integers, text_view
 
 _NOT_IP = pa.array([b"arp", b"rarp", b"llc", b"stp", b"lldp", b"loop", b"ether", b"man", b"cdp", b"aoe"], pa.binary())
 # Argus recognises these protocols by their payload; all of them run over UDP.
 _OVER_UDP = pa.array([b"rtp", b"rtcp", b"udt"], pa.binary())
-_ICMP = pa.array([b"icmp", b"ipv6-icmp", b"icmp6"], pa.binary())
 
 
-def _protocol(raw: Mapping[str, pa.Array]) -> pa.Array:
+def _protocol(raw: Raw) -> pa.Array:
     return pc.ascii_lower(raw["protocol"].cast(pa.string())).cast(pa.binary())
 
 
-def _over_ip(raw: Mapping[str, pa.Array]) -> np.ndarray:
+def _over_ip(raw: Raw) -> np.ndarray:
     return np.asarray(pc.invert(pc.is_in(_protocol(raw), value_set=_NOT_IP)))
 
 
@@ -46,10 +44,7 @@ def _from_sender(raw: Raw) -> Raw:
             exchanged[one] = pc.if_else(answered, raw.get(other, nothing), raw[one])
             exchanged[other] = pc.if_else(answered, raw[one], raw.get(other, nothing))
     # The ICMP type belongs to a packet that the source did not send.
-    exchanged = without_ports(exchanged, pc.and_(answered, pc.is_in(_protocol(raw), value_set=_ICMP)))
-    return {
-        name: column for name, column in exchanged.items() if name not in ("direction", "dst_packets", "dst_bytes")
-    }
+    return without_ports(exchanged, pc.and_(answered, are_icmp(raw["protocol"])))
 
 
 def _completed(raw: Raw) -> Raw:
@@ -57,7 +52,7 @@ def _completed(raw: Raw) -> Raw:
     raw = _from_sender(raw)
     protocol = _protocol(raw)
     joint = pc.or_(pc.equal(protocol, pa.scalar(b"icmp")), pc.starts_with(raw["src_port"], "0x")).fill_null(False)
-    joint = pc.and_(pc.is_in(protocol, value_set=_ICMP), joint)
+    joint = pc.and_(are_icmp(raw["protocol"]), joint)
     numbers, status = parse_integers(text_view(raw["src_port"]))
     absent = ~(np.asarray(joint) & (status == VALID))
     udp = pc.is_in(protocol, value_set=_OVER_UDP)
@@ -68,7 +63,7 @@ def _completed(raw: Raw) -> Raw:
     }
 
 
-TABLE = TextTable(
+TABLE = KnownTable(
     "binetflow",
     {
         "timestamp": ["StartTime"],

@@ -58,6 +58,8 @@ def line_fields(line: str) -> Fields | None:
     return {**found.groupdict(), "protocol": TCP} if found else None
 
 
-TEXT_FORMAT = line_format(
-    "cowrie-text", line_fields, (), marks=lambda line: line_fields(line) or ({} if _OTHER_LINE.match(line) else None)
-)
+def _is_of_log(line: str) -> Fields | None:
+    return line_fields(line) or ({} if _OTHER_LINE.match(line) else None)
+
+
+TEXT_FORMAT = line_format("cowrie-text", lambda clock: line_fields, marks=_is_of_log)

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pyarrow as pa
 
 from telescope_transformer.errors import FlowRecordError
-from telescope_transformer.records.columns import LONGEST_LISTING, NUMBERED, resolve_columns
+from telescope_transformer.records.columns import NUMBERED, listed, resolve_columns
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.delimited import (
@@ -24,8 +24,7 @@ from telescope_transformer.records.delimited import (
 )
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
-from telescope_transformer.records.partitions import NO_DESTINATION, partition_columns
-from telescope_transformer.records.rejects import escaped
+from telescope_transformer.records.partitions import partition_columns
 from telescope_transformer.records.validation import Chunk, Validator
 
 
@@ -66,10 +65,8 @@ def _header(
             return with_row_names(find_header(head, resolve, name), head)
         except FlowRecordError:
             if has_address:
-                listed = escaped(", ".join(row.names)[:LONGEST_LISTING])
-                raise NotFlowRecords(
-                    name, f"the first line, {listed}, names no columns; give their numbers, as in {NUMBERED}"
-                ) from None
+                told = f"the first line, {listed(row.names)}, names no columns; give their numbers, as in {NUMBERED}"
+                raise NotFlowRecords(name, told) from None
             if not is_numbered:
                 raise
     header = row._replace(names=tuple(map(str, range(1, len(row.names) + 1))))
@@ -95,8 +92,6 @@ def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     validator, skipped = Validator(file.name, context, resolve(header.names)), header.lead_in
     for batch in text_rows(text, table, header.end):
         resolved = resolve(table.names)
-        if "dst_ip" not in resolved:
-            context.note(NO_DESTINATION, file.name)
         constant = partition_columns(file, resolved, table.names, len(batch.rows))
         raw: dict[str, pa.Array] = constant | {
             field: batch.columns[column] for field, column in resolved.items() if column in batch.columns

@@ -17,9 +17,9 @@ def _fields(line: str) -> Fields | None:
     values = line.split("\t")
     if len(values) not in (len(_NAMES) - 1, len(_NAMES)):
         return {}
-    fields = dict(zip(_NAMES, [*values, ""], strict=False))
-    del fields["author"]
-    return fields
+    return dict(zip(_NAMES, [*values, ""], strict=False))
 
 
-FORMAT = line_format("dshield", _fields, ("packets", "tcp_flags"), marks=lambda line: _fields(line) or None)
+FORMAT = line_format(
+    "dshield", lambda clock: _fields, ("packets", "tcp_flags"), marks=lambda line: _fields(line) or None
+)

@@ -7,11 +7,9 @@ journald (`journalctl -o json`) or of a log collector.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from telescope_transformer.records.context import NOTE, Format, ReadContext
-from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.formats.endlessh import endlessh_fields
 from telescope_transformer.records.formats.firewall_bsd import conntrack_fields, ipfw_fields, ipmon_fields
 from telescope_transformer.records.formats.firewall_cisco import asa_fields, ftd_fields, ios_fields
@@ -28,9 +26,8 @@ from telescope_transformer.records.formats.firewall_vendors import (
     watchguard_fields,
 )
 from telescope_transformer.records.json_records import Dialect
-from telescope_transformer.records.log_clock import GUESSED, LogClock, begins_with_time
-from telescope_transformer.records.log_lines import Fields, LineParser, has_records, read_lines
-from telescope_transformer.records.validation import Chunk
+from telescope_transformer.records.log_clock import LogClock, begins_with_time
+from telescope_transformer.records.log_lines import Fields, LineParser, line_format
 
 # TCP flags, which the kernel prints as separate words (net/netfilter/nf_log_syslog.c).
 _FLAG = re.compile(r" (CWR|ECE|URG|ACK|PSH|RST|SYN|FIN)(?= |$)")
@@ -141,37 +138,21 @@ def _fields(line: str) -> Fields | None:
     return next((fields for fields in (kind(line) for kind in _KINDS) if fields is not None), None)
 
 
+def _parser(clock: LogClock) -> LineParser:
+    def parse(line: str) -> Fields | None:
+        fields = _fields(line)
+        return {"timestamp": clock.read(line), **fields} if fields and "timestamp" not in fields else fields
+
+    return parse
+
+
 def _timed_fields(line: str) -> Fields | None:
     """The fields of a line that begins with a syslog time or contains a time in another place."""
     fields = _fields(line)
     return fields if fields is None or "timestamp" in fields or begins_with_time(line) else None
 
 
-def sniff(head: bytes) -> bool:
-    """Whether one of the first lines comes from a firewall."""
-    return has_records(head, _timed_fields)
-
-
-def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of the firewall lines of a log; other lines are skipped."""
-    clock = LogClock(file.path.stat().st_mtime)
-
-    def parse(line: str) -> Fields | None:
-        fields = _fields(line)
-        if not fields:
-            return fields
-        if context.is_counted(fields):
-            return None
-        if NOTE in fields:
-            context.note(fields[NOTE], file.name)
-        return fields if "timestamp" in fields else {"timestamp": clock.read(line), **fields}
-
-    yield from read_lines(file, context, parse, _OPTIONAL)
-    if clock.guessed:
-        context.note(GUESSED, file.name)
-
-
-FORMAT = Format("firewall-log", sniff, read)
+FORMAT = line_format("firewall-log", _parser, _OPTIONAL, marks=_timed_fields)
 
 
 # Names of the time in journald, Elasticsearch, other collectors and Splunk.

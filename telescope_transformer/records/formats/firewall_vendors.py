@@ -11,12 +11,14 @@ campus.barracuda.com (Available Log Files and Structure).
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from telescope_transformer.records.columns import ALIASES, plain_name
+from telescope_transformer.records.columns import plain_name, value_by_alias
 from telescope_transformer.records.log_lines import Fields
+from telescope_transformer.records.protocols import is_icmp
+from telescope_transformer.records.raw_records import first_values
 
-_ICMP = ("1", "58", "icmp", "icmpv6", "ipv6-icmp")
 # Pairs are separated by blanks, or by commas if FortiGate is configured with `set format csv`.
 _NAMED = re.compile(r'(?<![\w-])([\w-]+)=("[^"]*"|(?:[^\s",\]]|,(?![\w-]+=))*)')
 
@@ -43,20 +45,28 @@ def _address_and_port(text: str) -> tuple[str, str | None]:
     return (found["address"].strip("[]"), found["port"]) if found else (text, None)
 
 
-def _flow(
-    values: Mapping[str, str | None], icmp: Sequence[str | None] = (None, None), time: str | None = None
-) -> Fields:
-    """The fields of a line, with ICMP's type and code and the time of the line if it has its own.
+def _flow(values: Mapping[str, Any], time: str | None = None) -> Fields:
+    """The fields of a line, with the time of the line if it has its own.
 
     The ports of ICMP are identifiers in these logs and are left out. The validator takes a port that is written behind
     an address, as Zyxel does.
     """
+    kind = values.get("icmp_type") or None
     fields: Fields = {**values, "icmp_type": None, "icmp_code": None}
-    if str(values["protocol"]).lower() in _ICMP:
+    if is_icmp(values["protocol"]):
         addresses = {end: _address_and_port(str(values[end]))[0] for end in ("src_ip", "dst_ip") if values[end]}
-        fields |= {**addresses, "src_port": None, "dst_port": None, "icmp_type": icmp[0]}
-        fields["icmp_code"] = icmp[1] if icmp[0] else None
+        fields |= {**addresses, "src_port": None, "dst_port": None, "icmp_type": kind}
+        fields["icmp_code"] = values.get("icmp_code") if kind else None
     return {**fields, "timestamp": time} if time else fields
+
+
+_FORTIGATE = {
+    "src_ip": ["srcip"],
+    "dst_ip": ["dstip"],
+    "protocol": ["proto"],
+    "src_port": ["srcport"],
+    "dst_port": ["dstport"],
+}
 
 
 def fortigate_fields(line: str) -> Fields | None:
@@ -66,10 +76,9 @@ def fortigate_fields(line: str) -> Fields | None:
     values = named_values(line)
     if values.get("type") != "traffic":
         return None
-    names = {"src_ip": "srcip", "dst_ip": "dstip", "protocol": "proto", "src_port": "srcport", "dst_port": "dstport"}
     date, clock = values.get("date"), values.get("time")
     local = f"{date} {clock}{values.get('tz', '')}" if date and clock else None
-    fields = _flow({field: values.get(name) for field, name in names.items()}, time=values.get("eventtime") or local)
+    fields = _flow(first_values(values, _FORTIGATE), values.get("eventtime") or local)
     if values.get("sentbyte", "0") != "0":
         fields["bytes"] = values["sentbyte"]
     return fields
@@ -136,12 +145,12 @@ def named_fields(line: str) -> Fields | None:
     if values.get("log_type", "Firewall") != "Firewall":
         # Other modules of Sophos log the same connection again.
         return None
-    found = {field: next((plain[name] for name in ALIASES[field] if name in plain), None) for field in _GENERAL}
+    found = {field: value_by_alias(field, plain) for field in _GENERAL}
     if is_event:
         found |= {field: found[field] or plain.get(name) for field, name in _CEF_IPV6.items()}
     if not (found["src_ip"] and found["dst_ip"] and found["protocol"]):
         return None
-    return _flow(found, time=_event_time(line) if is_event else _own_time(values))
+    return _flow(found, _event_time(line) if is_event else _own_time(values))
 
 
 _CONNECTION_CLOSED = "537"
@@ -159,16 +168,27 @@ def sonicwall_fields(line: str) -> Fields | None:
     values = named_values(line)
     if values.get("m") == _CONNECTION_CLOSED:
         return None
+    code = values.get("icmpCode", values.get("code"))
     fields: Fields = {"protocol": values.get("proto", "").partition("/")[0]}
+    fields |= {"icmp_type": values.get("type"), "icmp_code": code}
     for name in ("src", "dst"):
         address, fields[f"{name}_port"] = _address_and_port(values.get(name, ""))
         fields[f"{name}_ip"] = values.get(f"{name}V6") or address
-    return _flow(fields, (values.get("type"), values.get("icmpCode", values.get("code"))), values.get("time"))
+    return _flow(fields, values.get("time"))
 
 
 # Log Exporter writes `name:"value"; ` in syslog and `name=value|` otherwise; `fw log` writes `name: value; `.
 _CHECK_POINT_MARK = re.compile(r"CheckPoint \d+ - |\bproduct(?:: |=|:\")VPN-1|\bs_port[:=]")
 _CHECK_POINT_VALUE = re.compile(r'(?<![\w ])([\w ]{1,40}?)(?:: ?|=)(?:"([^"]*)"|([^;|"]*))(?:[;|\]]|\s*$)')
+_CHECK_POINT = {
+    "src_ip": ["src"],
+    "dst_ip": ["dst"],
+    "protocol": ["proto"],
+    "src_port": ["s_port"],
+    "dst_port": ["service"],
+    "icmp_type": ["icmp_type"],
+    "icmp_code": ["icmp_code"],
+}
 _CHECK_POINT_TIME = re.compile(r"^(\d{1,2})([A-Z][a-z]{2})(\d{4}) +(\d{1,2}:\d\d:\d\d) ")
 
 
@@ -183,18 +203,25 @@ def check_point_fields(line: str) -> Fields | None:
         values = named_values(line)
     if "VPN-1" not in values.get("product", "VPN-1") or not ("src" in values and "dst" in values):
         return None
-    names = {"src_ip": "src", "dst_ip": "dst", "protocol": "proto", "src_port": "s_port", "dst_port": "service"}
     own = _CHECK_POINT_TIME.match(line)
     time = f"{own[1]} {own[2]} {own[3]} {own[4]}" if own else values.get("time")
-    icmp = values.get("icmp_type"), values.get("icmp_code")
-    return _flow({field: values.get(name) for field, name in names.items()}, icmp, time)
+    return _flow(first_values(values, _CHECK_POINT), time)
 
 
 _JUNIPER_TEXT = re.compile(
-    r"session (?:denied|created) (?P<src>\S+?)/(?P<sport>\d+)->(?P<dst>\S+?)/(?P<dport>\d+) (?:0x\S+ )?\S+ "
+    r"session (?:denied|created) (?P<src_ip>\S+?)/(?P<src_port>\d+)->(?P<dst_ip>\S+?)/(?P<dst_port>\d+) "
     # For a created session, the translated addresses and the names of their rules follow.
-    r"(?:\S+?/\d+->\S+?/\d+ (?:0x\S+ )?(?:\S+ ){2,4}?)?(?P<proto>\d{1,3})(?:\((?P<type>\d+)\))? "
+    r"(?:0x\S+ )?\S+ (?:\S+?/\d+->\S+?/\d+ (?:0x\S+ )?(?:\S+ ){2,4}?)?"
+    r"(?P<protocol>\d{1,3})(?:\((?P<icmp_type>\d+)\))? "
 )
+_JUNIPER = {
+    "src_ip": ["source-address"],
+    "dst_ip": ["destination-address"],
+    "protocol": ["protocol-id"],
+    "src_port": ["source-port"],
+    "dst_port": ["destination-port"],
+    "icmp_type": ["icmp-type"],
+}
 
 
 def juniper_fields(line: str) -> Fields | None:
@@ -206,11 +233,8 @@ def juniper_fields(line: str) -> Fields | None:
         found = _JUNIPER_TEXT.search(line)
         if found is None:
             return {}
-        names = {"src_ip": "src", "dst_ip": "dst", "protocol": "proto", "src_port": "sport", "dst_port": "dport"}
-        return _flow({field: found[name] for field, name in names.items()}, (found["type"], None))
-    names = {"src_ip": "source-address", "dst_ip": "destination-address", "protocol": "protocol-id"}
-    names |= {"src_port": "source-port", "dst_port": "destination-port"}
-    return _flow({field: values.get(name) for field, name in names.items()}, (values.get("icmp-type"), None))
+        return _flow(found.groupdict())
+    return _flow(first_values(values, _JUNIPER))
 
 
 _END = r"(?P<{0}>\[[0-9a-fA-F:.]+\]|[\d.]+|[0-9a-fA-F:.]+)(?::(?P<{1}>\d+))?"
@@ -263,7 +287,7 @@ def palo_alto_fields(line: str) -> Fields | None:
         return None
     # From PAN-OS 10 on there is a time of high resolution with a zone. The other times are local, without a zone.
     exact = next(filter(_EXACT_TIME.fullmatch, values[max(_PALO_ALTO.values()) :]), None)
-    return _flow({field: values[place] for field, place in _PALO_ALTO.items()}, time=exact)
+    return _flow({field: values[place] for field, place in _PALO_ALTO.items()}, exact)
 
 
 # The names of the two interfaces, which may hold blanks, come before the length; ICMP has type and code as ports.
@@ -283,6 +307,13 @@ def watchguard_fields(line: str) -> Fields | None:
 # Activity log of Barracuda: with names, or the same values in the same order without them.
 _BARRACUDA = re.compile(r"\bbox_Firewall_Activity: .*?\b(?P<action>[A-Za-z]+): (?P<values>\S+?\|.*)")
 _BARRACUDA_NAMES = ("type", "proto", "srcIF", "srcIP", "srcPort", "srcMAC", "dstIP", "dstPort")
+_BARRACUDA_COLUMNS = {
+    "src_ip": ["srcIP"],
+    "dst_ip": ["dstIP"],
+    "protocol": ["proto"],
+    "src_port": ["srcPort"],
+    "dst_port": ["dstPort"],
+}
 _BARRACUDA_ENDS = ("Remove", "LocalRemove", "Terminate", "LocalTerminate")
 
 
@@ -295,5 +326,4 @@ def barracuda_fields(line: str) -> Fields | None:
     named = parts[0].startswith("type=")
     pairs = (part.partition("=")[::2] for part in parts) if named else zip(_BARRACUDA_NAMES, parts, strict=False)
     values = _first_of_each(pairs)
-    names = {"src_ip": "srcIP", "dst_ip": "dstIP", "protocol": "proto", "src_port": "srcPort", "dst_port": "dstPort"}
-    return _flow({field: values.get(name) for field, name in names.items()})
+    return _flow(first_values(values, _BARRACUDA_COLUMNS))

@@ -7,16 +7,11 @@ Format: caida.org/tools/measurement/corsaro/docs/formats.html, and `corsaro_flow
 """
 
 import re
-from collections.abc import Iterator
 
-from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.log_lines import Fields, has_records, read_lines
-from telescope_transformer.records.validation import Chunk
+from telescope_transformer.records.log_lines import Fields, line_format
 
 _INTERVAL = re.compile(r"# CORSARO_INTERVAL_START \d+ (\d+)")
 _NAMES = ("src_ip", "dst_ip", "src_port", "dst_port", "protocol", "ttl", "tcp_flags")
-_OPTIONAL = ("ttl", "tcp_flags", "packets")
 
 
 class _Lines:
@@ -38,14 +33,9 @@ class _Lines:
         return fields | {"timestamp": self._begin, "packets": length_and_packets.partition(",")[2]}
 
 
-def sniff(head: bytes) -> bool:
-    """Whether one of the first lines is the comment that begins a minute."""
-    return has_records(head, lambda line: {} if _INTERVAL.match(line) else None)
-
-
-def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of a FlowTuple text."""
-    yield from read_lines(file, context, _Lines(), _OPTIONAL)
-
-
-FORMAT = Format("flowtuple-text", sniff, read)
+FORMAT = line_format(
+    "flowtuple-text",
+    lambda clock: _Lines(),
+    ("ttl", "tcp_flags", "packets"),
+    marks=lambda line: {} if _INTERVAL.match(line) else None,
+)

@@ -7,7 +7,7 @@ the ports are 0, which would mean an echo reply.
 from collections.abc import Mapping
 from typing import Any
 
-from telescope_transformer.records.formats.json_lines import by_alias
+from telescope_transformer.records.formats.any_json import by_alias
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.protocols import protocol_number
 from telescope_transformer.records.schema import ICMP, ICMPV6

@@ -21,12 +21,12 @@ def _fields(line: str) -> Fields | None:
     if found is None or found["kind"] == "E":
         return None
     fields: Fields = found.groupdict()
-    return fields | {"timestamp": f"{fields.pop('day')}T{fields.pop('clock')}", "kind": None}
+    return fields | {"timestamp": f"{found['day']}T{found['clock']}"}
 
 
 FORMAT = line_format(
     "honeyd",
-    _fields,
+    lambda clock: _fields,
     ("icmp_type", "icmp_code", "bytes", "tcp_flags"),
     note="Honeyd writes local time, which is taken as UTC",
 )

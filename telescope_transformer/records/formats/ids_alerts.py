@@ -7,15 +7,13 @@ Sources: src/alert-fastlog.c of Suricata; src/loggers/alert_fast.cc of Snort 3.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.files import InputFile
+from telescope_transformer.records.context import NOTE
 from telescope_transformer.records.json_records import Dialect
-from telescope_transformer.records.log_clock import GUESSED, LogClock
-from telescope_transformer.records.log_lines import Fields, has_records, read_lines
-from telescope_transformer.records.validation import Chunk
+from telescope_transformer.records.log_clock import LogClock
+from telescope_transformer.records.log_lines import Fields, line_format
 
 _ALERTS = "alerts cover only traffic that matches a rule; flow events of Suricata and captures cover all traffic"
 _NO_ZONE = "times of alerts have no zone and are taken as UTC"
@@ -46,6 +44,8 @@ class _Lines:
         year = int(digits) + (2000 if len(digits) == 2 else 0) if digits else self._clock.year(month, day)
         number = _NUMBER.match(found["protocol"])
         fields: Fields = {"timestamp": f"{year}-{month:02d}-{day:02d}T{found['clock']}"}
+        if digits:
+            fields[NOTE] = _NO_ZONE
         fields["protocol"] = number[1] if number else found["protocol"]
         # Only Suricata writes ports, or numbers in their place, for every protocol; its years have four digits.
         has_numbers = len(digits) == 4 or found["protocol"] in _WITH_PORTS
@@ -60,20 +60,7 @@ class _Lines:
         return fields
 
 
-def sniff(head: bytes) -> bool:
-    """Whether one of the first lines is an alert."""
-    return has_records(head, _Lines(LogClock(0)))
-
-
-def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of the packets that caused alerts."""
-    clock = LogClock(file.path.stat().st_mtime)
-    context.note(_ALERTS, file.name)
-    yield from read_lines(file, context, _Lines(clock), ())
-    context.note(GUESSED if clock.guessed else _NO_ZONE, file.name)
-
-
-FORMAT = Format("ids-alerts", sniff, read)
+FORMAT = line_format("ids-alerts", _Lines, note=_ALERTS)
 
 
 def _snort_fields(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ long one up to nfdump 1.7.2 and the short one since then. `tcp_flags` combines t
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +21,13 @@ from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.delimited import Layout, Table, text_rows
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.formats.text_tables import Raw, TextTable, table_format
+from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
 from telescope_transformer.records.lines import TextBlocks, as_utf8
 from telescope_transformer.records.log_lines import Fields, line_format
 from telescope_transformer.records.parsing import parse_numbers
+from telescope_transformer.records.ports import are_icmp
+from telescope_transformer.records.raw_records import first_values
 from telescope_transformer.records.validation import Chunk, Validator
 
 _NO_ZONE = "times of an nfdump export without a zone are taken as UTC"
@@ -32,21 +36,16 @@ _TRAILERS = (b"Summary", b"No matching flows")
 
 _CSV_HEADERS = (b"ts,te,td,sa,da,sp,dp,pr", b"firstSeen,duration,proto,srcAddr,srcPort")
 
-_ICMP = pa.array([b"ICMP", b"ICMP6", b"ICMPV6", b"IPV6-ICMP", b"1", b"58"], pa.binary())
-
 
 def _completed(raw: Raw) -> Raw:
     """Drop zero times, and source ports of ICMP. The ICMP destination port is `type.code` or one number."""
-    icmp = pc.is_in(pc.ascii_upper(raw["protocol"].cast(pa.string())).cast(pa.binary()), value_set=_ICMP)
     nothing = pa.scalar(None, pa.binary())
-    return raw | {
-        "timestamp": _without_zeros(raw["timestamp"]),
-        "src_port": pc.if_else(icmp, nothing, raw["src_port"]),
-    }
+    src_port = pc.if_else(are_icmp(raw["protocol"]), nothing, raw["src_port"])
+    return raw | {"timestamp": _without_zeros(raw["timestamp"]), "src_port": src_port}
 
 
 CSV_FORMAT = table_format(
-    TextTable(
+    KnownTable(
         "nfdump-csv",
         {
             "timestamp": ["ts", "firstSeen"],
@@ -62,7 +61,6 @@ CSV_FORMAT = table_format(
         note=_NO_ZONE,
         complete=_completed,
         trailers=_TRAILERS,
-        delimiters=b",",
     ),
     lambda head: as_utf8(head).lstrip().startswith(_CSV_HEADERS),
 )
@@ -130,7 +128,7 @@ def _line_fields(line: str) -> Fields | None:
     return found.groupdict() | ({"timestamp": None} if found["timestamp"].startswith(_NO_TIME) else {})
 
 
-LINE_FORMAT = line_format("nfdump-line", _line_fields, _LINE_OPTIONAL, note=_NO_ZONE)
+LINE_FORMAT = line_format("nfdump-line", lambda clock: _line_fields, _LINE_OPTIONAL, note=_NO_ZONE)
 
 # `-o nsel` and `-o nel`: events of firewalls and address translators. Ends and updates of a connection are left out;
 # nfdump 1.7 calls updates UNKNOW.
@@ -147,10 +145,39 @@ def _event_fields(line: str) -> Fields | None:
     found = _EVENT_LINE.match(line)
     if found is None or found["event"] in _NOT_NEW:
         return None
-    return {name: value for name, value in found.groupdict().items() if name != "event"}
+    return found.groupdict()
 
 
-EVENT_FORMAT = line_format("nfdump-events", _event_fields, (), note=_NO_ZONE)
+EVENT_FORMAT = line_format("nfdump-events", lambda clock: _event_fields, note=_NO_ZONE)
+
+_JSON_COLUMNS = {
+    "src_ip": ["src4_addr", "src6_addr"],
+    "dst_ip": ["dst4_addr", "dst6_addr"],
+    "protocol": ["proto"],
+    "src_port": ["src_port"],
+    "dst_port": ["dst_port"],
+    "packets": ["in_packets"],
+    "bytes": ["in_bytes"],
+    "tcp_flags": ["tcp_flags"],
+    "icmp_type": ["icmp_type"],
+    "icmp_code": ["icmp_code"],
+}
+
+
+def matches_json(record: Mapping[str, Any]) -> bool:
+    """Whether an object is a flow of `nfdump -o json`."""
+    return "src4_addr" in record or "src6_addr" in record
+
+
+def json_fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields of a flow. Events have their time in `t_event`; updates and ends are not new flows."""
+    is_event = record.get("type") == "EVENT"
+    if is_event and record.get("event") in _NOT_NEW:
+        return None
+    return first_values(record, _JSON_COLUMNS) | {"timestamp": record.get("t_event" if is_event else "first")}
+
+
+JSON_DIALECT = Dialect("nfdump-json", matches_json, json_fields, note=_NO_ZONE)
 
 # Raw times and unscaled numbers do not depend on the time zone or on rounding.
 _BINARY_FIELDS = {
@@ -210,7 +237,7 @@ def _new_connections(columns: Raw, rows: np.ndarray) -> tuple[Raw, np.ndarray]:
         is_event = pc.equal(_trimmed(columns["timestamp"]), pa.scalar(b"0.000"))
         columns["timestamp"] = pc.if_else(is_event, columns["event_time"], columns["timestamp"])
     columns["timestamp"] = _without_zeros(columns["timestamp"])
-    return {name: column for name, column in columns.items() if name not in _EVENT_FIELDS}, rows
+    return columns, rows
 
 
 def _trimmed(values: pa.Array) -> pa.Array:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from telescope_transformer.records.json_records import Dialect
-from telescope_transformer.records.schema import ICMP, ICMPV6
+from telescope_transformer.records.ports import without_icmp_ports
 
 _TYPE = "com.oraclecloud.vcn.flowlogs."
 
@@ -29,17 +29,17 @@ def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     data = _event(record)["data"]
     if data.get("status") in ("NODATA", "SKIPDATA"):
         return None
-    is_icmp = str(data.get("protocol")) in (str(ICMP), str(ICMPV6))
-    return {
+    fields = {
         "timestamp": data.get("startTime"),
         "src_ip": data.get("sourceAddress"),
         "dst_ip": data.get("destinationAddress"),
         "protocol": data.get("protocol"),
-        "src_port": None if is_icmp else data.get("sourcePort"),
-        "dst_port": None if is_icmp else data.get("destinationPort"),
+        "src_port": data.get("sourcePort"),
+        "dst_port": data.get("destinationPort"),
         "packets": data.get("packets"),
         "bytes": data.get("bytesOut"),
     }
+    return without_icmp_ports(fields)
 
 
 DIALECT = Dialect("oracle-vcn", matches, fields)

@@ -4,12 +4,9 @@ The lines are parsed as print-ip.c, print-tcp.c, print-udp.c and print-icmp.c of
 """
 
 import re
-from collections.abc import Iterator
 
-from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.log_lines import PART_OF_RECORD, Fields, has_records, read_lines
-from telescope_transformer.records.validation import Chunk
+from telescope_transformer.records.context import NOTE
+from telescope_transformer.records.log_lines import PART_OF_RECORD, Fields, line_format
 
 _LOCAL = "times that tcpdump prints without a zone are taken as UTC; run it with TZ=UTC or -tt"
 _UNDATED = "lines of tcpdump without a date cannot be used: print them with -tttt or -tt, or read the capture itself"
@@ -99,7 +96,9 @@ def _fields(time: str, header: str, ends: "re.Match[str]") -> Fields:
         sequence = _SEQUENCE.search(what) if "S" in letters else None
         fields["tcp_seq"] = sequence[1] if sequence else None
     kind = next(((kind, code) for pattern, kind, code in _ICMP_KINDS if pattern.match(what)), (None, None))
-    return fields | {"icmp_type": kind[0], "icmp_code": kind[1]}
+    fields |= {"icmp_type": kind[0], "icmp_code": kind[1]}
+    note = _LOCAL if "-" in time else _UNDATED if time[2] == ":" else None
+    return fields | ({NOTE: note} if note else {})
 
 
 class _Lines:
@@ -107,7 +106,6 @@ class _Lines:
 
     def __init__(self) -> None:
         self._first: re.Match[str] | None = None
-        self.has_local, self.has_undated = False, False
 
     def __call__(self, line: str) -> Fields | None:
         """The fields of the packet that a line completes; None for other lines."""
@@ -124,23 +122,7 @@ class _Lines:
         ends = _ENDS.match(line if packet.string != line else packet["rest"])
         if ends is None:
             return None
-        self.has_local |= "-" in packet["time"]
-        self.has_undated |= packet["time"][2] == ":"
         return _fields(packet["time"], packet["header"] or "", ends)
 
 
-def sniff(head: bytes) -> bool:
-    """Whether one of the first lines is a packet as tcpdump prints it."""
-    return has_records(head, _Lines())
-
-
-def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of the packets; packets without a date are rejected."""
-    lines = _Lines()
-    yield from read_lines(file, context, lines, _OPTIONAL)
-    for told, note in ((lines.has_local, _LOCAL), (lines.has_undated, _UNDATED)):
-        if told:
-            context.note(note, file.name)
-
-
-FORMAT = Format("tcpdump", sniff, read)
+FORMAT = line_format("tcpdump", lambda clock: _Lines(), _OPTIONAL)

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.errors import InputError
-from telescope_transformer.records.columns import column_by_alias, plain_name
+from telescope_transformer.records.columns import plain_name, value_by_alias
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
 from telescope_transformer.records.delimited import Layout, RawBatch, Table, delimiter_named
 from telescope_transformer.records.files import InputFile
-from telescope_transformer.records.formats.text_tables import TextTable, table_format
 from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.known_tables import KnownTable, table_format
 from telescope_transformer.records.lines import TextBlocks
 from telescope_transformer.records.parsing import parse_numbers
 from telescope_transformer.records.rejects import escaped
@@ -117,7 +117,7 @@ def _resolved(names: list[str]) -> dict[str, str]:
     """The column of each field: by Zeek's name, or by a common name (`id_orig_h`, `source.ip`) if it was renamed."""
     found = {field: column for field, column in _COLUMNS.items() if column in names}
     plain = {plain_name(name): name for name in reversed(names)}
-    renamed = {field: column_by_alias(field, plain) for field in _NEEDED if field not in found}
+    renamed = {field: value_by_alias(field, plain) for field in _NEEDED if field not in found}
     return found | {field: column for field, column in renamed.items() if column}
 
 
@@ -207,7 +207,7 @@ TEXT_FORMAT = Format("zeek", sniff_text, read_text)
 
 # Tables that other programs make of conn.log (zeek-cut -c writes one with tabs).
 CSV_FORMAT = table_format(
-    TextTable(
+    KnownTable(
         "zeek-csv",
         {field: [column] for field, column in _COLUMNS.items()}
         | {"protocol": [_PROTOCOL_NUMBER, _COLUMNS["protocol"]]},

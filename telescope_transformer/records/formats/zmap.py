@@ -9,8 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from telescope_transformer.records.formats.text_tables import Raw, TextTable, table_format
 from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
+from telescope_transformer.records.raw_records import first_values
 
 _NOTE = "results of a scan, not traffic seen by a telescope: sources are the hosts that answered"
 _PROTOCOLS = {
@@ -33,20 +34,16 @@ _COLUMNS = {
 }
 
 
-def _protocol(classification: str) -> str:
-    return _PROTOCOLS.get(classification.lower(), classification)
-
-
 def _completed(raw: Raw) -> Raw:
     """Derive the protocol from the classification. ICMP has no ports, so drop the classification from `dst_port`."""
     classes = [value.decode("utf-8", "replace") if value else "" for value in raw["protocol"].to_pylist()]
     ports = [None if value and not value.isdigit() else value for value in raw["dst_port"].to_pylist()]
-    protocols = [_protocol(name).encode() for name in classes]
+    protocols = [_PROTOCOLS.get(name.lower(), name).encode() for name in classes]
     return raw | {"protocol": pa.array(protocols, pa.binary()), "dst_port": pa.array(ports, pa.binary())}
 
 
 FORMAT = table_format(
-    TextTable("zmap", _COLUMNS, marks=("saddr", "classification"), note=_NOTE, complete=_completed),
+    KnownTable("zmap", _COLUMNS, marks=("saddr", "classification"), note=_NOTE, complete=_completed),
 )
 
 
@@ -55,13 +52,4 @@ def matches(record: Mapping[str, Any]) -> bool:
     return "saddr" in record and "classification" in record
 
 
-def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The fields of an answer."""
-    found = {
-        field: next((record[name] for name in names if record.get(name) is not None), None)
-        for field, names in _COLUMNS.items()
-    }
-    return found | {"protocol": _protocol(str(found["protocol"])), "dst_port": record.get("dport")}
-
-
-DIALECT = Dialect("zmap-json", matches, fields, note=_NOTE)
+DIALECT = Dialect("zmap-json", matches, lambda record: first_values(record, _COLUMNS), complete=_completed, note=_NOTE)

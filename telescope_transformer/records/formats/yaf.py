@@ -1,11 +1,45 @@
-"""Flows as yafscii writes them, one per line, with the end and the counters of the reverse flow.
+"""Flows as yafscii of CERT NetSA's yaf writes them: as a table (`--tabular --print-header`), or one per line.
 
-Format: yfPrintString in src/yafcore.c of CERT NetSA's yaf. `programs.py` reads the output of `--tabular` as a table.
+A line has the end and the counters of the reverse flow, too. In the table, ICMP is in dp, as in NetFlow.
+Formats: tools.netsa.cert.org/yaf/yafscii.html, and yfPrintString in src/yafcore.c of yaf.
 """
 
 import re
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
 from telescope_transformer.records.log_lines import Fields, line_format
+
+
+def _completed(raw: Raw) -> Raw:
+    """Prefix sequence numbers with 0x: yaf writes hexadecimal digits without a prefix."""
+    if "tcp_seq" in raw:
+        prefix, nothing = pa.scalar(b"0x", pa.binary()), pa.scalar(b"", pa.binary())
+        raw = raw | {"tcp_seq": pc.binary_join_element_wise(prefix, raw["tcp_seq"], nothing)}
+    return raw
+
+
+TABLE_FORMAT = table_format(
+    KnownTable(
+        "yaf",
+        {
+            "timestamp": ["start-time"],
+            "src_ip": ["sip"],
+            "dst_ip": ["dip"],
+            "protocol": ["proto"],
+            "src_port": ["sp"],
+            "dst_port": ["dp"],
+            "packets": ["pkt"],
+            "bytes": ["oct"],
+            "tcp_flags": ["iflags"],
+            "tcp_seq": ["isn"],
+        },
+        marks=("start-time", "sip", "dip"),
+        complete=_completed,
+    )
+)
 
 _FLOW = re.compile(
     r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (?:- \S+ \([\d.]+ sec\) )?"
@@ -38,4 +72,4 @@ def _fields(line: str) -> Fields | None:
     }
 
 
-FORMAT = line_format("yafscii", _fields, _OPTIONAL)
+LINE_FORMAT = line_format("yafscii", lambda clock: _fields, _OPTIONAL)

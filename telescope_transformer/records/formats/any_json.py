@@ -148,22 +148,6 @@ def _keep_better(best: dict[str, _Found], field: str, found: _Found) -> None:
         best[field] = found._replace(value=None)
 
 
-def _reporter(record: Mapping[str, Any]) -> Any:
-    """The end of the connection that reported a Google Cloud flow: `SRC` or `DEST`. None for other records."""
-    payload = record.get("jsonPayload", record)
-    return payload.get("reporter") if isinstance(payload, dict) and "connection" in payload else None
-
-
-GCP_DIALECT = Dialect(
-    "gcp-vpc",
-    lambda record: _reporter(record) in ("SRC", "DEST"),
-    lambda record: by_alias(record) if _reporter(record) == "DEST" else None,
-    fallback=by_alias,
-)
-"""Flow logs of Google Cloud (docs.cloud.google.com/vpc/docs/about-flow-logs-records). A flow between two machines of
-the cloud is reported by both. The reports of destinations are read; the others only if a file has nothing else."""
-
-
 def json_dialect(mapping: Mapping[str, str] | None) -> Dialect:
     """The dialect of any objects whose fields have common names or are mapped by the user."""
 

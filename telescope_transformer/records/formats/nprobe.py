@@ -1,0 +1,64 @@
+"""Flows of nProbe, with the names of NetFlow version 9: dump files (-P with --dump-format t, or -T) and JSON.
+
+Addresses of the IP version that is not used are 0.0.0.0 or ::. For ICMP, ICMP_TYPE is type * 256 + code, as in the
+destination port of NetFlow. Names: ntop.org/guides/nprobe.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
+from telescope_transformer.records.ports import are_icmp
+from telescope_transformer.records.raw_records import first_values
+
+# After each name its number (RFC 3954, section 8), which JSON has instead unless nProbe runs with --json-labels.
+_COLUMNS = {
+    "timestamp": [
+        *("FLOW_START_MICROSECONDS", "154", "FLOW_START_MILLISECONDS", "152"),
+        *("FLOW_START_SEC", "150", "FIRST_SWITCHED", "22"),
+    ],
+    "src_ip": ["IPV4_SRC_ADDR", "8"],
+    "src_ip6": ["IPV6_SRC_ADDR", "27"],
+    "dst_ip": ["IPV4_DST_ADDR", "12"],
+    "dst_ip6": ["IPV6_DST_ADDR", "28"],
+    "protocol": ["PROTOCOL", "4"],
+    "src_port": ["L4_SRC_PORT", "7"],
+    "dst_port": ["L4_DST_PORT", "11"],
+    "packets": ["IN_PKTS", "2"],
+    "bytes": ["IN_BYTES", "1"],
+    "tcp_flags": ["TCP_FLAGS", "6"],
+    "icmp": ["ICMP_TYPE", "32"],
+}
+_NO_ADDRESS = pa.array([b"0.0.0.0", b"::"], pa.binary())
+
+
+def _completed(raw: Raw) -> Raw:
+    """Take the addresses of the IP version in use, and for ICMP the number of type and code instead of the ports."""
+    nothing = pa.scalar(None, pa.binary())
+    for field in ("src_ip", "dst_ip"):
+        if f"{field}6" in raw:
+            four = pc.if_else(pc.is_in(raw[field], value_set=_NO_ADDRESS), nothing, raw[field])
+            raw = raw | {field: pc.coalesce(four, raw[f"{field}6"])}
+    if "icmp" in raw:
+        icmp = pc.and_(are_icmp(raw["protocol"]), pc.is_valid(raw["icmp"]))
+        raw = raw | {
+            "src_port": pc.if_else(icmp, pa.scalar(b"0"), raw["src_port"]),
+            "dst_port": pc.if_else(icmp, raw["icmp"], raw["dst_port"]),
+        }
+    return raw
+
+
+def matches(record: Mapping[str, Any]) -> bool:
+    """Whether an object is a flow of nProbe."""
+    named = "L4_DST_PORT" in record and "PROTOCOL" in record
+    return named or ({"4", "7", "11"} <= set(record) and ("8" in record or "27" in record))
+
+
+FORMAT = table_format(
+    KnownTable("nprobe", _COLUMNS, marks=("L4_SRC_PORT", "L4_DST_PORT", "PROTOCOL"), complete=_completed)
+)
+DIALECT = Dialect("nprobe-json", matches, lambda record: first_values(record, _COLUMNS), complete=_completed)
