@@ -79,8 +79,17 @@ ALIASES: dict[str, tuple[str, ...]] = {row.name: _names_of(row.name, row.aliases
         "timezonename",
     ),
 }
-# With one of these, a zone is where the source is, as databases of places give it, and not that of the clock.
+# Columns of databases of places, of Argus (also in the Bot-IoT data set) and of PAN-OS.
 _OF_PLACES = frozenset(("lat", "latitude", "lon", "lng", "longitude", "city", "cityname", "regionname", "geo"))
+_OF_ARGUS = frozenset(("pkseqid", "ltime", "lasttime"))
+_OF_PAN_OS = frozenset(("natsourceport", "repeatcount"))
+# Names that mean something else in a table with such columns: a zone where the source is, the number of a record, and
+# flags of a session.
+_MEANS_OTHERWISE = {
+    **dict.fromkeys(set(ALIASES["timezone"]) - set(_CLOCK_ZONES), _OF_PLACES),
+    "seq": _OF_ARGUS,
+    "flags": _OF_PAN_OS,
+}
 
 DEEPEST = 6
 """How many names of a dotted path may precede the name of a field."""
@@ -169,10 +178,15 @@ def _by_path(field: str, names: Sequence[str]) -> str | None:
     return found[0][2] if found and (len(found) == 1 or found[0][:2] < found[1][:2]) else None
 
 
+def _plain_parts(path: str) -> set[str]:
+    """The plain names of a dotted path and of its parts."""
+    return {plain_name(name) for name in (path, *path.split("."))}
+
+
 @lru_cache(maxsize=1 << 14)
 def says_place(path: str) -> bool:
     """Whether a column says where something is. Zones of its file are those of the clock only if `is_clock_zone`."""
-    return any(plain_name(name) in _OF_PLACES for name in (path, *path.split(".")))
+    return not _OF_PLACES.isdisjoint(_plain_parts(path))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -221,7 +235,9 @@ def find_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: 
     """
     resolved: dict[str, str] = {}
     # If two names mean the same field, the first counts. Logstash's `@timestamp` is the time when a record arrived.
-    preferred = sorted(names, key=lambda name: name.startswith("@"))
+    beside = set().union(*map(_plain_parts, names))
+    meant = [name for name in names if _MEANS_OTHERWISE.get(plain_name(name), frozenset()).isdisjoint(beside)]
+    preferred = sorted(meant, key=lambda name: name.startswith("@"))
     plain = {plain_name(name): name for name in reversed(preferred)}
     for field in MAPPABLE_FIELDS:
         if mapping and field in mapping:
@@ -231,9 +247,7 @@ def find_columns(names: Sequence[str], mapping: Mapping[str, str] | None, file: 
         elif mapping and field not in (*REQUIRED_FIELDS, "timezone"):
             continue
         else:
-            column = value_by_alias(field, plain) or _by_path(field, names)
-            if field == "timezone" and column and not is_clock_zone(column) and any(map(says_place, names)):
-                column = None
+            column = value_by_alias(field, plain) or _by_path(field, meant)
         if column:
             if names.count(column) > 1:
                 raise FlowRecordError(f"{file}: {names.count(column)} columns are called {escaped(column)!r}")

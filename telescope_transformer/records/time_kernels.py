@@ -27,11 +27,14 @@ class NumberForm(IntEnum):
     FILETIME = 3
     WEBKIT = 4
     TICKS = 5
+    JULIAN = 6
 
 
-# From 1601-01-01 and 0001-01-01 to 1970-01-01 in microseconds, and days from 1899-12-30.
+# From 1601-01-01 and 0001-01-01 to 1970-01-01 in microseconds; from 1899-12-30 in days, and from noon on 4714-11-24 BC
+# (Julian day 0) to 1970-01-01 in days and half a day.
 _SINCE_1601, _SINCE_1 = 11_644_473_600_000_000, 62_135_596_800_000_000
 _EXCEL_DAYS = 25_569
+_JULIAN_DAYS, _HALF_DAY = 2_440_587, DAY // 2
 
 
 @njit(cache=True, nogil=True)
@@ -110,10 +113,12 @@ def _number(whole: int, data: np.ndarray, start: int, stop: int, form: int) -> i
         part, start = _fraction(data, start + 1, stop, 12)
         if start != stop:
             return -1
-    if form == NumberForm.EXCEL:
+    if form == NumberForm.EXCEL or form == NumberForm.JULIAN:
         # A fraction of a day, rounded to milliseconds: Excel keeps 15 digits of the whole.
-        millis = (part // 1000 * 86_400 + 500_000) // 1_000_000
-        return (whole - _EXCEL_DAYS) * DAY + millis * 1000
+        micros = (part // 1000 * 86_400 + 500_000) // 1_000_000 * 1000
+        if form == NumberForm.EXCEL:
+            return (whole - _EXCEL_DAYS) * DAY + micros
+        return (whole - _JULIAN_DAYS) * DAY - _HALF_DAY + micros
     if form == NumberForm.FILETIME:
         return whole // 10 - _SINCE_1601
     if form == NumberForm.WEBKIT:

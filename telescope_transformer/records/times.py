@@ -25,6 +25,7 @@ FORM_MEANING = {
     NumberForm.FILETIME: "hundreds of nanoseconds since 1601 (Windows FILETIME)",
     NumberForm.WEBKIT: "microseconds since 1601 (Chrome)",
     NumberForm.TICKS: "hundreds of nanoseconds since the year 1 (.NET)",
+    NumberForm.JULIAN: "Julian dates (days)",
 }
 # The years 1990 to 2100 in each form. Read as epoch numbers of any unit, all of these lie before 1992 or after 2300,
 # when there was no telescope.
@@ -36,10 +37,12 @@ _COMPACT_RANGES = (
 )
 _RANGES = {
     NumberForm.EXCEL: (32_874, 73_051),
+    NumberForm.JULIAN: (2_447_892, 2_488_070),
     NumberForm.FILETIME: (122_756_256_000_000_000, 157_469_184_000_000_000),
     NumberForm.WEBKIT: (12_275_625_600_000_000, 15_746_918_400_000_000),
     NumberForm.TICKS: (627_667_488_000_000_000, 662_380_416_000_000_000),
 }
+_DAYS = (NumberForm.EXCEL, NumberForm.JULIAN)
 _SHARE = 0.9
 """Share of a column's numbers that must fit a form; the rest may be garbage."""
 
@@ -57,9 +60,9 @@ def _judged(wholes: np.ndarray, fractions: np.ndarray) -> NumberForm:
         return NumberForm.COMPACT
     for form, (low, high) in _RANGES.items():
         inside = (wholes >= low) & (wholes < high)
-        # Seconds since the start of a recording may lie in Excel's range, but then other values of the column do not.
+        # Seconds since the start of a recording may lie in a range of days, but then other values of the column do not.
         # Whole days have no time of day, so they are not timestamps.
-        if inside.sum() >= enough and (form != NumberForm.EXCEL or fractions[inside].any()):
+        if inside.sum() >= enough and (form not in _DAYS or fractions[inside].any()):
             return form
     return NumberForm.EPOCH
 

@@ -173,6 +173,7 @@ class Validator:
             rejects = join_rejects(rejects, malformed)
         self._note_optional(raw, parsed, keep)
         self._note_times(np.asarray(parsed["timestamp"].values)[keep])
+        self._note_aggregated(parsed, keep)
         schema = flow_schema(set(parsed))
         columns = [_to_column(field, parsed[field.name], keep) for field in schema]
         return Chunk(pa.RecordBatch.from_arrays(columns, schema=schema), rejects, skipped)
@@ -286,6 +287,13 @@ class Validator:
                 bad = np.flatnonzero((parsed[field].status == INVALID) & keep)
                 if len(bad):
                     self._context.left_out(field, len(bad), self._file, _shown(raw[field][int(bad[0])]))
+
+    def _note_aggregated(self, parsed: Mapping[str, Parsed], keep: np.ndarray) -> None:
+        """Notes records that were added up over fields: nfdump -A, for example, writes 0 for these fields."""
+        without = keep & (np.asarray(parsed["protocol"].values) == 0)
+        if without.any() and pc.any(pc.equal(parsed["dst_ip"].values.filter(pa.array(without)), "0.0.0.0")).as_py():
+            told = "some records have protocol 0 and destination 0.0.0.0, as in exports that are added up over both"
+            self._context.note(f"{told} (nfdump -A): read an export that keeps all fields", self._file)
 
     def _note_times(self, times: np.ndarray) -> None:
         form = self._times.form or NumberForm.EPOCH

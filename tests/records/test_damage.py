@@ -1,5 +1,6 @@
 """Damage within files: NULs after a crash, cut and padded compressed files, bytes and values that do not fit."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from telescope_transformer.errors import TelescopeError
+from telescope_transformer.errors import FlowRecordError, TelescopeError
 from telescope_transformer.records import read_records
+from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.in_memory import read_table
 
 HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port,label\n"
@@ -65,6 +67,20 @@ def test_tables_in_utf16_are_recognised(tmp_path: Path, kind: str) -> None:
     """As the shell of Windows writes the output of a program into a file."""
     records = read_records(written(tmp_path / "a", "".join(LOGS[kind]).encode("utf-16")))
     assert (records.counts.kept, records.sources[0].format) == (1, kind)
+
+
+def test_a_file_that_needs_a_larger_window_is_not_damaged(tmp_path: Path) -> None:
+    content = (HEADER + ROW).encode()
+    # RFC 8878, section 3.1.1: magic number, descriptor, a window of 2 GiB, and the content as one raw block.
+    frame = bytes.fromhex("28b52ffd00a8") + ((len(content) << 3) | 1).to_bytes(3, "little") + content
+    with pytest.raises(FlowRecordError, match="--long=28 or more: decompress it first"):
+        read_records(written(tmp_path / "a.zst", frame))
+
+
+def test_damage_is_told_of_the_input_and_not_of_its_copy(tmp_path: Path) -> None:
+    copy = written(tmp_path / "copy", gzip.compress((HEADER + ROW * 99).encode())[:-12])
+    (damage,) = read_records([InputFile(copy, name="/dev/stdin", from_pipe=True)]).damage
+    assert str(damage).startswith("/dev/stdin: damaged")
 
 
 @pytest.mark.parametrize("kind", ["zstd", "lz4"])

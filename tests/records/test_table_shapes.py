@@ -16,9 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from variants import SECOND, TCP, Tuple, Variant, Variants, json_lines
 
+from telescope_transformer.records import read_records
+
 VARIANTS = Variants()
 HEADER = "timestamp,src_ip,dst_ip,protocol,src_port,dst_port\n"
 ROW = "1469123456,192.0.2.1,198.51.100.7,6,40000,23\n"
+VARIANTS.add("aggregated", HEADER + "1469123456,192.0.2.1,0.0.0.0,0,0,23\n" + ROW, [("192.0.2.1", "0.0.0.0", 0, 0, 23), TCP], told="added up over both")  # fmt: skip
 VARIANTS.add("40 comments", ("# licence\n" * 40) + HEADER + ROW, [TCP])
 VARIANTS.add("40 comments with commas", ("# a, b, c\n" * 40) + HEADER + ROW, [TCP])
 VARIANTS.add("comments + title + blank", "# x\n\nMy export, of today\n\n" + HEADER + ROW, [TCP])
@@ -301,3 +304,12 @@ VARIANTS.add("n.a.", HEADER + ROW + ROW.replace("198.51.100.7", "n.a."), [TCP], 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 def test_tables_of_every_shape_give_the_expected_records(tmp_path: Path, variant: Variant) -> None:
     variant.check(tmp_path)
+
+
+@pytest.mark.parametrize(("field", "others"), [("seq", "pkSeqID,ltime"), ("Flags", "Repeat Count,NAT Source Port")])
+def test_names_that_mean_something_else_beside_others_are_not_read(tmp_path: Path, field: str, others: str) -> None:
+    """Argus numbers its records in `seq` (Bot-IoT), and PAN-OS writes the flags of a session."""
+    for names, expected in ((field, 1), (f"{field},{others}", 0)):
+        (tmp_path / "a").write_text(f"{HEADER.strip()},{names}\n{ROW.strip()},7{',1' * names.count(',')}\n")
+        table = read_records(tmp_path / "a").table
+        assert len({"tcp_seq", "tcp_flags"} & set(table.column_names)) == expected

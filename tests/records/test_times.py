@@ -58,6 +58,14 @@ NO_TIMES = """
 """
 
 
+def test_julian_dates_are_recognised_by_the_whole_column() -> None:
+    """2016-07-21T17:50:56 and a day later, and a time before noon, when a Julian day begins."""
+    expected = [1_469_123_456_000_000, 1_469_209_856_000_000, 1_469_059_200_000_000]
+    dates = ["2457591.2437037037", "2457592.2437037037", "2457590.5"]
+    for values in (pa.array(dates), pa.array([float(date) for date in dates])):
+        assert parse_times(values)[0].tolist() == expected
+
+
 @pytest.mark.parametrize("text", NO_TIMES.split())
 def test_text_that_is_no_time_is_refused(text: str) -> None:
     _, status = parse_times(pa.array([text]))
