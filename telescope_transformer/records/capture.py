@@ -1,6 +1,6 @@
 """Shared code of pcap and pcapng: reads a capture in windows, and turns packets into chunks of flow records."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from telescope_transformer.records.flows import FlowTable, as_bytes, to_batch
 from telescope_transformer.records.packets import PACKET, REASONS
 from telescope_transformer.records.rejects import REJECTS_SCHEMA, rejects_table
 from telescope_transformer.records.validation import Chunk
+from telescope_transformer.words import counted
 
 PACKETS_PER_WALK = 1 << 16
 WINDOW_BYTES = 16 << 20
@@ -131,3 +132,44 @@ class Collector:
         offsets = refused["at"] + base
         reasons = [REASONS[why] for why in refused["why"].tolist()]
         return rejects_table(self._file, offsets, ["packet"] * walk.refused, [None] * walk.refused, reasons)
+
+
+def read_capture(
+    file: InputFile,
+    context: ReadContext,
+    windows: Windows,
+    begin: tuple[Window, int],
+    walk: Callable[[Window, int, PacketBuffers], Walk],
+    unit: str,
+    corrupt: str,
+) -> Iterator[Chunk]:
+    """Flow records of a capture, or its packets; reads everything before damage, then raises DamagedInput.
+
+    Args:
+        file: the capture.
+        context: the user's options.
+        windows: gives the windows after the first.
+        begin: the first window, and where the packets begin in it.
+        walk: reads packets from an offset of a window on, until the output is full or the bytes end.
+        unit: what the capture consists of, for messages.
+        corrupt: what is wrong with a unit that is not plausible.
+    """
+    (window, at), buffers, collector = begin, PacketBuffers(), Collector(file, context)
+    while True:
+        done = walk(window, at, buffers)
+        yield from collector.chunks(done, buffers, window.base)
+        at = done.next
+        if done.status == FULL:
+            continue
+        if done.status == CORRUPT or window.final:
+            break
+        window, at = windows.after(window, at), 0
+    yield from collector.finish()
+    left = len(window.data) - at
+    if windows.damage is not None:
+        raise windows.damage
+    if done.status == CORRUPT:
+        raise DamagedInput(file.name, window.base + at, corrupt)
+    if left:
+        told = f"cut off within a {unit}, {counted(left, 'byte')} before the end"
+        raise DamagedInput(file.name, window.base + at, told)

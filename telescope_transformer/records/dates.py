@@ -40,6 +40,7 @@ _DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
 _DAY_NAME = re.compile(rf"^{_WEEKDAY}{_DAY}[\s/\-]*{_MONTH}[\s/\-,]*(?P<y>\d{{4}}){_END}")
 _NAME_DAY = re.compile(rf"^{_WEEKDAY}{_MONTH}\s+{_DAY},?\s+(?P<y>\d{{4}}){_END}")
 _YEAR_NAME = re.compile(rf"^(?P<y>\d{{4}})[\s\-]{_MONTH}[\s\-]{_DAY}{_END}")
+# Oracle writes 21-JUL-16.
 _SHORT_NAME = re.compile(rf"^(?P<d>\d{{1,2}})-(?P<m>[A-Za-z]{{3}})-(?P<y>\d{{2}})(?=\s|$){_END}")
 # Snort with -y. Other programs write the day or the month first, and no hyphen between date and time.
 _SNORT = re.compile(rf"^(?P<y>\d{{2}})/(?P<m>\d{{2}})/(?P<d>\d{{2}})(?=-\d){_END}")
@@ -54,6 +55,8 @@ _AROUND = re.compile(
 _UNIX = re.compile(
     rf"^(?:[A-Za-z]{{3}}\s+)?(?P<m>[A-Za-z]{{3}})\s+(?P<d>\d{{1,2}})\s+{_CLOCK}{_ZONE}\s+(?P<y>\d{{4}})(?: GMT| UTC)?$"
 )
+# The forms with a year, a month and a day that cannot be confused.
+_FORMS = (_SNORT, _YEAR_FIRST, _COMPACT, _DAY_NAME, _NAME_DAY, _YEAR_NAME, _UNIX, _SHORT_NAME)
 _TIME_OF_DAY = re.compile(rf"^\s*\d{{1,2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?{_ZONE}$")
 # Numbers have lost their leading zero.
 _COMPACT_CLOCK = re.compile(r"^(\d{1,2})(\d{2})(\d{2}(?:\.\d+)?)$")
@@ -121,27 +124,21 @@ def iso_text(text: str, day_first: bool | None) -> str | None:
     found = _SHORT_YEAR.match(text)
     # 16/07/21 may begin with the year, but not if the day is in the middle.
     if found and day_first is False:
-        return _joined(found, int(found["a"]), int(found["b"]), "20")
-    found = _SNORT.match(text)
-    if found and 1 <= int(found["m"]) <= 12:
-        return _joined(found, int(found["m"]), int(found["d"]), "20")
-    found = _YEAR_FIRST.match(text)
-    if found:
-        return _joined(found, int(found["m"]), int(found["d"]))
+        return _joined(found, int(found["a"]), int(found["b"]))
     found = _COMPACT.match(text)
-    if found:
+    if found and found["digits"]:
         digits = found["digits"]
-        clock = f"T{digits[:2]}:{digits[2:4]}:{digits[4:6]}.{digits[6:]}" if digits else ""
-        return (_joined(found, int(found["m"]), int(found["d"])) or "") + clock
-    for form in (_DAY_NAME, _NAME_DAY, _YEAR_NAME, _UNIX):
+        return f"{found['y']}-{found['m']}-{found['d']}T{digits[:2]}:{digits[2:4]}:{digits[4:6]}.{digits[6:]}"
+    for form in _FORMS:
         found = form.match(text)
-        if found and found["m"][:3].lower() in MONTH_NUMBERS:
-            return _joined(found, MONTH_NUMBERS[found["m"][:3].lower()], int(found["d"]))
-    # Oracle writes 21-JUL-16.
-    found = _SHORT_NAME.match(text)
-    if found and found["m"].lower() in MONTH_NUMBERS:
-        return _joined(found, MONTH_NUMBERS[found["m"].lower()], int(found["d"]), "20")
+        if found and (month := _month(found["m"])):
+            return _joined(found, month, int(found["d"]))
     return _ordinal(text)
+
+
+def _month(text: str) -> int | None:
+    """The number of a month, given by number or by name; None for other text."""
+    return int(text) if text.isdigit() else MONTH_NUMBERS.get(text[:3].lower())
 
 
 def _ordinal(text: str) -> str | None:
@@ -153,8 +150,8 @@ def _ordinal(text: str) -> str | None:
     return _joined(found, day.month, day.day)
 
 
-def _joined(found: "re.Match[str]", month: int, day: int, century: str = "") -> str | None:
-    days = f"{century}{found['y']}-{month:02d}-{day:02d}"
+def _joined(found: "re.Match[str]", month: int, day: int) -> str | None:
+    days = f"{'20' if len(found['y']) == 2 else ''}{found['y']}-{month:02d}-{day:02d}"
     if found["h"] is None:
         return days
     hour = int(found["h"])

@@ -13,12 +13,11 @@ import pyarrow.compute as pc
 from telescope_transformer.records.columns import NEEDED_FIELDS
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import NotFlowRecords
-from telescope_transformer.records.delimited import Header, Layout, Table, find_header, first_lines, text_rows
+from telescope_transformer.records.delimited import Layout, Table, find_header, first_lines, text_rows
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.lines import TextBlocks, as_utf8, is_text
 from telescope_transformer.records.nulls import NULL_TEXTS
 from telescope_transformer.records.partitions import fields_of_partitions
-from telescope_transformer.records.splitting import BLANKS
 from telescope_transformer.records.validation import Chunk, Validator
 
 Raw = dict[str, pa.Array]
@@ -33,18 +32,18 @@ class KnownTable:
         columns: for each field, the columns that may hold it, in order of preference. Each row takes the first that
             has a value. Names that are not fields of a record are columns for `keep` and `complete`.
         marks: columns that a table must have to be recognised as this program's.
-        names: the columns of a text without a header line, which blanks separate.
+        layout: the layout of a text without a header line.
         keep: says which rows are flow records; the others are skipped.
         complete: adds or changes columns.
         day_first: whether dates begin with the day.
         note: a message to the user about these tables.
-        trailers: see `delimited.Layout`.
+        trailers: of a text with a header line; see `delimited.Layout`.
     """
 
     name: str
     columns: Mapping[str, Sequence[str]]
     marks: Sequence[str] = ()
-    names: tuple[str, ...] | None = None
+    layout: Layout | None = None
     keep: Callable[[Raw], np.ndarray] | None = None
     complete: Callable[[Raw], Raw] | None = None
     day_first: bool | None = None
@@ -124,8 +123,10 @@ def sniffer(table: KnownTable) -> Callable[[bytes], bool]:
     return sniff
 
 
-def read_table(table: KnownTable, file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of a program's text table."""
+def read_table(
+    table: KnownTable, file: InputFile, context: ReadContext, blocks: Iterator[bytes] | None = None
+) -> Iterator[Chunk]:
+    """Flow records of a program's text table: of the content of the file, or of the `blocks` that stand for it."""
 
     def columns_of(names: Sequence[str]) -> list[str]:
         table.check(names, file.name)
@@ -134,13 +135,14 @@ def read_table(table: KnownTable, file: InputFile, context: ReadContext) -> Iter
     if context.columns:
         told = f"the column mapping is not used for a table of {table.name}; the format csv uses it"
         context.note(told, file.name)
-    header = Header(table.names or (), BLANKS, end=0, lead_in=0)
-    if table.names is None:
-        header = find_header(as_utf8(file.head), columns_of, file.name)
-    layout = Layout(header.names, header.delimiter, comment=ord("#"), trailers=table.trailers)
-    rows_of = Table(layout, columns_of(header.names), file.name, columns_of if table.names is None else None)
-    validator, lead_in = table.validator(file, context, header.names), header.lead_in
-    for batch in text_rows(TextBlocks(file.blocks(), file.name), rows_of, header.end):
+    layout, begin, lead_in = table.layout, 0, 0
+    if layout is None:
+        names, delimiter, begin, lead_in = find_header(as_utf8(file.head), columns_of, file.name)
+        layout = Layout(names, delimiter, comment=ord("#"), trailers=table.trailers)
+    rows_of = Table(layout, columns_of(layout.names), file.name, columns_of if table.layout is None else None)
+    validator = table.validator(file, context, layout.names)
+    text = TextBlocks(file.blocks() if blocks is None else blocks, file.name)
+    for batch in text_rows(text, rows_of, begin):
         raw, rows = table.flow_rows(batch.columns, rows_of.names, batch.rows, file)
         yield validator.chunk(raw, rows, batch.malformed, batch.skipped + len(batch.rows) - len(rows) + lead_in)
         lead_in = 0

@@ -11,90 +11,41 @@ from telescope_transformer.records.memory import big16, big32, byte_at, little16
 CUT, NOT_IP_HERE, UNKNOWN = -1, -2, -3
 """Returned instead of a position: the packet ends before its IP header, holds no IP, or has an unknown link type."""
 
-# Numbers and names of link types as in the list of tcpdump (tcpdump.org/linktypes.html).
+# Numbers of the link types that can be read, as in the list of tcpdump (tcpdump.org/linktypes.html).
 _NULL, _ETHERNET, _PPP, _ATM, _RAW_BSD, _RAW_OPENBSD, _PPP_HDLC, _PPP_ETHER = 0, 1, 9, 11, 12, 14, 50, 51
 _RAW, _C_HDLC, _WIFI, _LOOP, _ENC, _LINUX_SLL, _PFLOG, _PRISM = 101, 104, 105, 108, 109, 113, 117, 119
 _RADIOTAP, _AVS, _PPP_PPPD, _PPI, _ERF, _PPP_WITH_DIRECTION = 127, 163, 166, 192, 197, 204
 _IPV4_ONLY, _IPV6_ONLY, _NFLOG, _LINUX_SLL2 = 228, 229, 239, 276
 _FIREWIRE, _PKTAP_DARWIN, _NETANALYZER, _IPOIB, _PKTAP = 138, 149, 240, 242, 258
-
-LINK_NAMES = {
-    _NULL: "NULL",
-    _ETHERNET: "ETHERNET",
-    _PPP: "PPP",
-    _ATM: "ATM_RFC1483",
-    _RAW_BSD: "RAW",
-    _RAW_OPENBSD: "RAW",
-    _PPP_HDLC: "PPP_HDLC",
-    _PPP_ETHER: "PPP_ETHER",
-    _RAW: "RAW",
-    _C_HDLC: "C_HDLC",
-    _WIFI: "IEEE802_11",
-    _LOOP: "LOOP",
-    _ENC: "ENC",
-    _LINUX_SLL: "LINUX_SLL",
-    _PFLOG: "PFLOG",
-    _PRISM: "IEEE802_11_PRISM",
-    _RADIOTAP: "IEEE802_11_RADIOTAP",
-    _AVS: "IEEE802_11_AVS",
-    _PPP_PPPD: "PPP_PPPD",
-    _PPI: "PPI",
-    _ERF: "ERF",
-    _PPP_WITH_DIRECTION: "PPP_WITH_DIR",
-    _IPV4_ONLY: "IPV4",
-    _IPV6_ONLY: "IPV6",
-    _NFLOG: "NFLOG",
-    _LINUX_SLL2: "LINUX_SLL2",
-    _FIREWIRE: "APPLE_IP_OVER_IEEE1394",
-    # Darwin's tcpdump writes PKTAP under the number of USER2.
-    _PKTAP_DARWIN: "USER2",
-    _NETANALYZER: "NETANALYZER",
-    _IPOIB: "IPOIB",
-    _PKTAP: "PKTAP",
-}
-LINK_TYPES = frozenset(LINK_NAMES)
+LINK_TYPES = frozenset(
+    (
+        *(_NULL, _ETHERNET, _PPP, _ATM, _RAW_BSD, _RAW_OPENBSD, _PPP_HDLC, _PPP_ETHER),
+        *(_RAW, _C_HDLC, _WIFI, _LOOP, _ENC, _LINUX_SLL, _PFLOG, _PRISM),
+        *(_RADIOTAP, _AVS, _PPP_PPPD, _PPI, _ERF, _PPP_WITH_DIRECTION),
+        *(_IPV4_ONLY, _IPV6_ONLY, _NFLOG, _LINUX_SLL2),
+        *(_FIREWIRE, _PKTAP_DARWIN, _NETANALYZER, _IPOIB, _PKTAP),
+    )
+)
 """Link types that can be read."""
 
-_OTHER_NAMES = {
-    3: "AX25",
-    6: "IEEE802_5",
-    7: "ARCNET_BSD",
-    8: "SLIP",
-    10: "FDDI",
-    107: "FRELAY",
-    122: "IP_OVER_FC",
-    129: "ARCNET_LINUX",
-    99: "SYMANTEC_FIREWALL",
-    118: "CISCO_IOS",
-    130: "JUNIPER_MLPPP",
-    143: "DOCSIS",
-    147: "USER0",
-    148: "USER1",
-    178: "JUNIPER_ETHER",
-    187: "BLUETOOTH_HCI_H4",
-    189: "USB_LINUX",
-    195: "IEEE802_15_4_WITHFCS",
-    201: "BLUETOOTH_HCI_H4_WITH_PHDR",
-    220: "USB_LINUX_MMAPPED",
-    226: "IPNET",
-    227: "CAN_SOCKETCAN",
-    231: "DBUS",
-    241: "NETANALYZER_TRANSPARENT",
-    247: "INFINIBAND",
-    249: "USBPCAP",
-    251: "BLUETOOTH_LE_LL",
-    252: "WIRESHARK_UPPER_PDU",
-    253: "NETLINK",
-    266: "NORDIC_BLE",
-    274: "ETHERNET_MPACKET",
-    281: "DSA_TAG_BRCM",
-    283: "IEEE802_15_4_TAP",
-}
+# Numbers and names of that list, for messages. Darwin's tcpdump writes PKTAP under the number of USER2.
+_LISTED = """
+0 NULL 1 ETHERNET 3 AX25 6 IEEE802_5 7 ARCNET_BSD 8 SLIP 9 PPP 10 FDDI 11 ATM_RFC1483 12 RAW 14 RAW 50 PPP_HDLC
+51 PPP_ETHER 99 SYMANTEC_FIREWALL 101 RAW 104 C_HDLC 105 IEEE802_11 107 FRELAY 108 LOOP 109 ENC 113 LINUX_SLL
+117 PFLOG 118 CISCO_IOS 119 IEEE802_11_PRISM 122 IP_OVER_FC 127 IEEE802_11_RADIOTAP 129 ARCNET_LINUX 130 JUNIPER_MLPPP
+138 APPLE_IP_OVER_IEEE1394 143 DOCSIS 147 USER0 148 USER1 149 USER2 163 IEEE802_11_AVS 166 PPP_PPPD 178 JUNIPER_ETHER
+187 BLUETOOTH_HCI_H4 189 USB_LINUX 192 PPI 195 IEEE802_15_4_WITHFCS 197 ERF 201 BLUETOOTH_HCI_H4_WITH_PHDR
+204 PPP_WITH_DIR 220 USB_LINUX_MMAPPED 226 IPNET 227 CAN_SOCKETCAN 228 IPV4 229 IPV6 231 DBUS 239 NFLOG
+240 NETANALYZER 241 NETANALYZER_TRANSPARENT 242 IPOIB 247 INFINIBAND 249 USBPCAP 251 BLUETOOTH_LE_LL
+252 WIRESHARK_UPPER_PDU 253 NETLINK 258 PKTAP 266 NORDIC_BLE 274 ETHERNET_MPACKET 276 LINUX_SLL2 281 DSA_TAG_BRCM
+283 IEEE802_15_4_TAP
+"""
+_NAMES = dict(zip(map(int, _LISTED.split()[::2]), _LISTED.split()[1::2], strict=True))
 
 
 def describe_link(link_type: int) -> str:
     """The name of a link type for messages."""
-    name = LINK_NAMES.get(link_type) or _OTHER_NAMES.get(link_type)
+    name = _NAMES.get(link_type)
     return f"{link_type} (LINKTYPE_{name})" if name else str(link_type)
 
 

@@ -76,17 +76,25 @@ def _fraction(data: np.ndarray, start: int, stop: int, scale: int) -> tuple[int,
 
 
 @njit(cache=True, nogil=True)
+def _rest(data: np.ndarray, start: int, stop: int, scale: int) -> int:
+    """What follows a whole number, nothing or a point and a fraction, in units of 10**-scale; -1 for anything else."""
+    if start == stop:
+        return 0
+    if data[start] != 46:
+        return -1
+    part, end = _fraction(data, start + 1, stop, scale)
+    return part if end == stop else -1
+
+
+@njit(cache=True, nogil=True)
 def _compact(whole: int, data: np.ndarray, start: int, stop: int) -> int:
     """Microseconds of a date of 8, 12, 14 or (with milliseconds) 17 digits; a fraction may follow 14 digits."""
-    part = 0
     if whole >= 10**16:
         part = whole % 1000 * 1000
         whole //= 1000
-    elif start < stop:
-        if data[start] != 46:
-            return -1
-        part, start = _fraction(data, start + 1, stop, 6)
-        if start != stop:
+    else:
+        part = _rest(data, start, stop, 6)
+        if part < 0:
             return -1
     if whole < 10**8:
         whole *= 1_000_000
@@ -106,13 +114,9 @@ def _number(whole: int, data: np.ndarray, start: int, stop: int, form: int) -> i
         return _epoch(whole, data, start, stop)
     if form == NumberForm.COMPACT:
         return _compact(whole, data, start, stop)
-    part = 0
-    if start < stop:
-        if data[start] != 46:
-            return -1
-        part, start = _fraction(data, start + 1, stop, 12)
-        if start != stop:
-            return -1
+    part = _rest(data, start, stop, 12)
+    if part < 0:
+        return -1
     if form == NumberForm.EXCEL or form == NumberForm.JULIAN:
         # A fraction of a day, rounded to milliseconds: Excel keeps 15 digits of the whole.
         micros = (part // 1000 * 86_400 + 500_000) // 1_000_000 * 1000
@@ -137,13 +141,9 @@ def _epoch(whole: int, data: np.ndarray, start: int, stop: int) -> int:
         factor, scale, divisor = 1, 0, 1
     else:
         factor, scale, divisor = 1, 0, 1_000
-    part = 0
-    if start < stop:
-        if data[start] != 46:
-            return -1
-        part, start = _fraction(data, start + 1, stop, scale)
-        if start != stop:
-            return -1
+    part = _rest(data, start, stop, scale)
+    if part < 0:
+        return -1
     return whole * factor // divisor + part
 
 

@@ -60,8 +60,8 @@ def _judged(wholes: np.ndarray, fractions: np.ndarray) -> NumberForm:
         return NumberForm.COMPACT
     for form, (low, high) in _RANGES.items():
         inside = (wholes >= low) & (wholes < high)
-        # Seconds since the start of a recording may lie in a range of days, but then other values of the column do not.
-        # Whole days have no time of day, so they are not timestamps.
+        # Seconds since the start of a recording may lie in a range of days, but then other values of the column do
+        # not. Whole days have no time of day, so they are not timestamps.
         if inside.sum() >= enough and (form not in _DAYS or fractions[inside].any()):
             return form
     return NumberForm.EPOCH

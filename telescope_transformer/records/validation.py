@@ -291,7 +291,7 @@ class Validator:
     def _note_aggregated(self, parsed: Mapping[str, Parsed], keep: np.ndarray) -> None:
         """Notes records that were added up over fields: nfdump -A, for example, writes 0 for these fields."""
         without = keep & (np.asarray(parsed["protocol"].values) == 0)
-        if without.any() and pc.any(pc.equal(parsed["dst_ip"].values.filter(pa.array(without)), "0.0.0.0")).as_py():
+        if without.any() and "0.0.0.0" in pc.unique(pc.filter(parsed["dst_ip"].values, pa.array(without))).to_pylist():
             told = "some records have protocol 0 and destination 0.0.0.0, as in exports that are added up over both"
             self._context.note(f"{told} (nfdump -A): read an export that keeps all fields", self._file)
 

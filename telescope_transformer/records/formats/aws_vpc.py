@@ -19,12 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telescope_transformer.records.context import Format, ReadContext
+from telescope_transformer.records.delimited import Layout
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.known_tables import KnownTable, Raw, read_table, sniffer
 from telescope_transformer.records.lines import as_utf8
 from telescope_transformer.records.ports import are_icmp, without_ports
 from telescope_transformer.records.raw_records import first_values
+from telescope_transformer.records.splitting import BLANKS
 from telescope_transformer.records.validation import Chunk
 
 _COLUMNS = {
@@ -77,7 +79,7 @@ def _headless(head: bytes) -> KnownTable | None:
         return None
     before, after = (tuple(f"({end} {n})" for n in range(len(line[end].split()))) for end in ("before", "after"))
     names = (*before, *_DEFAULT_NAMES, *after)
-    return replace(TABLE, marks=(), names=names)
+    return replace(TABLE, marks=(), layout=Layout(names, BLANKS, comment=ord("#")))
 
 
 _STATUS = _COLUMNS["status"]

@@ -13,10 +13,20 @@ from typing import Any
 
 from telescope_transformer.records.json_records import Dialect
 from telescope_transformer.records.log_lines import Fields, line_format
+from telescope_transformer.records.raw_records import first_values
 from telescope_transformer.records.schema import TCP
 
 _PROGRAMS = ("cowrie.", "adbhoney.")
 _CONNECT = ("cowrie.session.connect", "adbhoney.session.connect")
+
+
+_COLUMNS = {
+    "timestamp": ["startTime", "timestamp", "@timestamp"],
+    "src_ip": ["src_ip", "peerIP"],
+    "dst_ip": ["dst_ip", "dest_ip", "hostIP", "sensor"],
+    "src_port": ["src_port", "peerPort"],
+    "dst_port": ["dst_port", "dest_port", "hostPort"],
+}
 
 
 def matches(record: Mapping[str, Any]) -> bool:
@@ -26,20 +36,9 @@ def matches(record: Mapping[str, Any]) -> bool:
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of a new session; None for other events."""
-    if "peerIP" in record:
-        names = {"src_ip": "peerIP", "dst_ip": "hostIP", "src_port": "peerPort", "dst_port": "hostPort"}
-        session = {field: record.get(name) for field, name in names.items()}
-        return session | {"timestamp": record.get("startTime", record.get("timestamp")), "protocol": TCP}
-    if record["eventid"] not in _CONNECT:
+    if "peerIP" not in record and record["eventid"] not in _CONNECT:
         return None
-    return {
-        "timestamp": record.get("timestamp", record.get("@timestamp")),
-        "src_ip": record.get("src_ip"),
-        "dst_ip": record.get("dst_ip", record.get("dest_ip")) or record.get("sensor"),
-        "protocol": TCP,
-        "src_port": record.get("src_port"),
-        "dst_port": record.get("dst_port", record.get("dest_port")),
-    }
+    return first_values(record, _COLUMNS) | {"protocol": TCP}
 
 
 DIALECT = Dialect("cowrie", matches, fields)

@@ -9,11 +9,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.raw_records import first_values
 
 _INCOMING = ("accept", "reject")
 # handle_established in sip/__init__.py and upnp/upnp.py; TftpServerHandler in tftp.py. The client of a SipCall already
 # has a SipSession.
 _REPORTED_AS_CONNECT = ("SipSession", "upnpd", "TftpServerHandler")
+
+
+# The names of log_json, T-Pot and hpfeeds.
+_COLUMNS = {
+    "timestamp": ["timestamp", "@timestamp"],
+    "src_ip": ["src_ip", "remote_host"],
+    "dst_ip": ["dst_ip", "dest_ip", "local_host", "sensor"],
+    "src_port": ["src_port", "remote_port"],
+    "dst_port": ["dst_port", "dest_port", "local_port"],
+}
 
 
 def matches(record: Mapping[str, Any]) -> bool:
@@ -24,26 +35,15 @@ def matches(record: Mapping[str, Any]) -> bool:
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of an incoming connection; None for other connections."""
+    # hpfeeds writes `connection_type` in place of `"connection": {"type": ...}`.
     connection = record.get("connection")
-    if isinstance(connection, dict):
-        kind, transport, protocol = (connection.get(name) for name in ("type", "transport", "protocol"))
-        names = ("src_ip", "src_port", "dst_ip", "dst_port")
-    else:
-        kind, transport, protocol = (record.get(f"connection_{name}") for name in ("type", "transport", "protocol"))
-        names = ("remote_host", "remote_port", "local_host", "local_port")
-    if kind not in _INCOMING and not (kind == "connect" and protocol in _REPORTED_AS_CONNECT):
+    if not isinstance(connection, dict):
+        connection = {name.removeprefix("connection_"): value for name, value in record.items()}
+    kind, transport = connection.get("type"), connection.get("transport")
+    if kind not in _INCOMING and not (kind == "connect" and connection.get("protocol") in _REPORTED_AS_CONNECT):
         return None
-    # On an IPv6 socket, Dionaea writes IPv4 addresses as ::ffff:192.0.2.1; they are read as IPv4.
-    src, src_port, dst, dst_port = (record.get(name) for name in names)
-    return {
-        "timestamp": record.get("timestamp", record.get("@timestamp")),
-        "src_ip": src,
-        "dst_ip": dst or record.get("dest_ip") or record.get("sensor"),
-        # TLS runs over TCP.
-        "protocol": "tcp" if transport == "tls" else transport,
-        "src_port": src_port,
-        "dst_port": record.get("dest_port") if dst_port is None else dst_port,
-    }
+    # TLS runs over TCP. On an IPv6 socket, Dionaea writes IPv4 addresses as ::ffff:192.0.2.1; they are read as IPv4.
+    return first_values(record, _COLUMNS) | {"protocol": "tcp" if transport == "tls" else transport}
 
 
 DIALECT = Dialect("dionaea", matches, fields)

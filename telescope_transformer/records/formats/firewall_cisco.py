@@ -8,36 +8,39 @@ import re
 
 from telescope_transformer.records.context import CONNECTION, EVENT
 from telescope_transformer.records.log_lines import Fields
+from telescope_transformer.records.raw_records import first_values
 
 _END = r"(?P<{0}>[0-9a-fA-F.:]+?)"
 _ASA_FORMS = [
-    re.compile(form.replace("SRC", _END.format("src")).replace("DST", _END.format("dst")))
+    re.compile(form.replace("SRC", _END.format("src_ip")).replace("DST", _END.format("dst_ip")))
     for form in (
         # 106023, 106010, 106011, 106014
-        r"Deny (?:inbound )?(?:\(No xlate\) )?(?:protocol )?(?P<proto>\S+) "
-        r"src \S+?:SRC(?:/(?P<sport>\d+))?(?:\(.*?\))? "
-        r"dst \S+?:DST(?:/(?P<dport>\d+))?(?:\(.*?\))?(?: \(type (?P<type>\d+), code (?P<code>\d+)\)|\s|$)",
+        r"Deny (?:inbound )?(?:\(No xlate\) )?(?:protocol )?(?P<protocol>\S+) "
+        r"src \S+?:SRC(?:/(?P<src_port>\d+))?(?:\(.*?\))? "
+        r"dst \S+?:DST(?:/(?P<dst_port>\d+))?(?:\(.*?\))?"
+        r"(?: \(type (?P<icmp_type>\d+), code (?P<icmp_code>\d+)\)|\s|$)",
         # 106001
-        r"Inbound (?P<proto>\w+) connection denied from SRC/(?P<sport>\d+) to DST/(?P<dport>\d+)"
-        r"(?: flags (?P<flags>[A-Z ]+?) on)?",
+        r"Inbound (?P<protocol>\w+) connection denied from SRC/(?P<src_port>\d+) to DST/(?P<dst_port>\d+)"
+        r"(?: flags (?P<tcp_flags>[A-Z ]+?) on)?",
         # 106006, 106007, 106015
-        r"Deny (?:inbound )?(?P<proto>\w+)(?: \(no connection\))? from SRC/(?P<sport>\d+) to DST/(?P<dport>\d+)"
-        r"(?: flags (?P<flags>[A-Z ]+?) on)?",
+        r"Deny (?:inbound )?(?P<protocol>\w+)(?: \(no connection\))? from SRC/(?P<src_port>\d+) "
+        r"to DST/(?P<dst_port>\d+)"
+        r"(?: flags (?P<tcp_flags>[A-Z ]+?) on)?",
         # 106100, 106102
-        r"access-list \S+ denied (?P<proto>\S+) (?:for user \S+ )?\S+/SRC\((?P<sport>\d+)\)(?:\(.*?\))? -> "
-        r"\S+/DST\((?P<dport>\d+)\)",
+        r"access-list \S+ denied (?P<protocol>\S+) (?:for user \S+ )?\S+/SRC\((?P<src_port>\d+)\)(?:\(.*?\))? -> "
+        r"\S+/DST\((?P<dst_port>\d+)\)",
         # 710003, 710005, 710006
-        r"(?P<proto>\b[\w-]{1,20}) (?:access denied by ACL|request discarded) from SRC(?:/(?P<sport>\d+))? to "
-        r"\S+?:DST(?:/(?P<dport>\d+)|\s|$)",
+        r"(?P<protocol>\b[\w-]{1,20}) (?:access denied by ACL|request discarded) from SRC(?:/(?P<src_port>\d+))? to "
+        r"\S+?:DST(?:/(?P<dst_port>\d+)|\s|$)",
         # 313001, 313008: the destination is the interface itself.
-        r"Denied (?:IPv6-)?ICMP(?:v6)? type=(?P<type>\d+), code=(?P<code>\d+) from SRC on interface "
-        r"(?P<name>\S+)",
+        r"Denied (?:IPv6-)?ICMP(?:v6)? type=(?P<icmp_type>\d+), code=(?P<icmp_code>\d+) from SRC on interface "
+        r"(?P<dst_ip>\S+)",
         # 302013, 302015: the translated address follows in brackets.
-        r"Built inbound (?P<proto>TCP|UDP) connection \d+ for \S+?:SRC/(?P<sport>\d+) ?\([^()]*\)(?:\([^()]*\))? "
-        r"to \S+?:DST/(?P<dport>\d+) ?\(",
+        r"Built inbound (?P<protocol>TCP|UDP) connection \d+ for \S+?:SRC/(?P<src_port>\d+) ?"
+        r"\([^()]*\)(?:\([^()]*\))? to \S+?:DST/(?P<dst_port>\d+) ?\(",
         # 302020: the foreign address, the translated and the local one, each with a number that is not a port.
-        r"Built inbound (?P<proto>ICMP) connection \d* ?for faddr SRC/\d+(?:\([^()]*\))? gaddr \S+ laddr DST/\d+"
-        r"(?:\([^()]*\))?(?: type (?P<type>\d+) code (?P<code>\d+))?",
+        r"Built inbound (?P<protocol>ICMP) connection \d* ?for faddr SRC/\d+(?:\([^()]*\))? gaddr \S+ laddr DST/\d+"
+        r"(?:\([^()]*\))?(?: type (?P<icmp_type>\d+) code (?P<icmp_code>\d+))?",
     )
 ]
 _ASA_BEGINS = re.compile(r"%?\b(?:ASA|FTD|PIX|FWSM)-(?:\w+-)?\d-(106\d{3}|71000[356]|31300[18]|30201[35]|302020):")
@@ -54,31 +57,23 @@ def asa_fields(line: str) -> Fields | None:
     for form in _ASA_FORMS:
         match = form.search(line, found.end())
         if match:
-            parts = match.groupdict()
-            icmp = parts.get("proto") in (None, "icmp") or str(parts["proto"]).startswith("icmp")
-            ports = {"src_port": parts.get("sport"), "dst_port": parts.get("dport")}
+            fields: Fields = match.groupdict()
+            protocol = fields.get("protocol") or "icmp"
             # An access list gives the ICMP type and code instead of the ports (message 106100).
-            return ports | {
-                "src_ip": parts["src"],
-                "dst_ip": parts.get("dst") or parts.get("name"),
-                "protocol": "icmp" if icmp else parts["proto"],
-                "icmp_type": parts.get("type"),
-                "icmp_code": parts.get("code"),
-                "tcp_flags": (parts.get("flags") or "").strip() or None,
-            }
+            return fields | {"protocol": "icmp" if protocol.startswith("icmp") else protocol}
     return {}
 
 
 _FTD_CONNECTION = re.compile(r"(?:FTD|NGIPS)-(?:\w+-)?\d-43000(?P<kind>[23]):")
 _FTD_VALUE = re.compile(r"(\w+): ([^,]*)")
 _FTD_NAMES = {
-    "src_ip": "SrcIP",
-    "dst_ip": "DstIP",
-    "protocol": "Protocol",
-    "src_port": "SrcPort",
-    "dst_port": "DstPort",
-    "icmp_type": "ICMPType",
-    "icmp_code": "ICMPCode",
+    "src_ip": ["SrcIP"],
+    "dst_ip": ["DstIP"],
+    "protocol": ["Protocol"],
+    "src_port": ["SrcPort"],
+    "dst_port": ["DstPort"],
+    "icmp_type": ["ICMPType"],
+    "icmp_code": ["ICMPCode"],
 }
 
 
@@ -88,7 +83,7 @@ def ftd_fields(line: str) -> Fields | None:
     if found is None:
         return None
     values = dict(_FTD_VALUE.findall(line, found.end()))
-    fields: Fields = {field: values.get(name) for field, name in _FTD_NAMES.items()}
+    fields: Fields = first_values(values, _FTD_NAMES)
     begin = values.get("FirstPacketSecond")
     connection = ",".join(map(str, (*fields.values(), begin, values.get("ConnectionID"))))
     return fields | ({"timestamp": begin} if begin else {}) | {CONNECTION: connection, EVENT: found["kind"]}

@@ -239,10 +239,10 @@ def juniper_fields(line: str) -> Fields | None:
 
 _END = r"(?P<{0}>\[[0-9a-fA-F:.]+\]|[\d.]+|[0-9a-fA-F:.]+)(?::(?P<{1}>\d+))?"
 _MIKROTIK = re.compile(
-    r"(?<!\S)\S+: in:(?P<inside>\(unknown \d+\)|\S+) out:.*?\bproto (?P<proto>[\w-]+)(?: \((?P<detail>[^)]*)\))?, "
-    + _END.format("src", "sport")
+    r"(?<!\S)\S+: in:(?P<inside>\(unknown \d+\)|\S+) out:.*?\bproto (?P<protocol>[\w-]+)(?: \((?P<detail>[^)]*)\))?, "
+    + _END.format("src_ip", "src_port")
     + "->"
-    + _END.format("dst", "dport")
+    + _END.format("dst_ip", "dst_port")
     + r"(?=[,\s]|$)"
 )
 _MIKROTIK_ICMP = re.compile(r"type (\d+), code (\d+)")
@@ -255,14 +255,13 @@ def mikrotik_fields(line: str) -> Fields | None:
     found = _MIKROTIK.search(line)
     if found is None or found["inside"].startswith("(unknown"):
         return None
-    fields: Fields = {"src_ip": found["src"], "dst_ip": found["dst"], "protocol": found["proto"]}
-    fields |= {"src_port": found["sport"], "dst_port": found["dport"]}
+    fields: Fields = found.groupdict()
     length = _LENGTH.search(line, found.end())
     fields["bytes"] = length[1] if length else None
     icmp = _MIKROTIK_ICMP.match(found["detail"] or "")
     if icmp:
         fields |= {"icmp_type": icmp[1], "icmp_code": icmp[2]}
-    elif found["proto"] == "TCP":
+    elif found["protocol"] == "TCP":
         fields["tcp_flags"] = found["detail"]
     # Log files of RouterOS have times such as jul/21/2016.
     own = _MIKROTIK_TIME.match(line)

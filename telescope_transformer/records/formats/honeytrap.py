@@ -4,6 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from telescope_transformer.records.json_records import Dialect
+from telescope_transformer.records.raw_records import first_values
+
+_COLUMNS = {
+    "timestamp": ["@timestamp", "timestamp"],
+    "src_ip": ["remote_ip", "src_ip"],
+    "dst_ip": ["local_ip", "dest_ip"],
+    "protocol": ["protocol"],
+    "src_port": ["remote_port", "src_port"],
+    "dst_port": ["local_port", "dest_port"],
+}
 
 
 def matches(record: Mapping[str, Any]) -> bool:
@@ -13,16 +23,8 @@ def matches(record: Mapping[str, Any]) -> bool:
 
 def fields(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The fields of the attacker's connection. The connection that honeytrap opens as a proxy is left out."""
-    connection = record["attack_connection"]
     # T-Pot moves addresses and ports out of the connection.
-    return {
-        "timestamp": record.get("@timestamp", record.get("timestamp")),
-        "src_ip": connection.get("remote_ip", record.get("src_ip")),
-        "dst_ip": connection.get("local_ip", record.get("dest_ip")),
-        "protocol": connection.get("protocol"),
-        "src_port": connection.get("remote_port", record.get("src_port")),
-        "dst_port": connection.get("local_port", record.get("dest_port")),
-    }
+    return first_values({**record, **record["attack_connection"]}, _COLUMNS)
 
 
 DIALECT = Dialect("honeytrap", matches, fields)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,16 @@ from telescope_transformer.records.addresses import IPV4, IPV6, Addresses, forma
 from telescope_transformer.records.children import output_of
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import DamagedInput
-from telescope_transformer.records.delimited import Layout, Table, text_rows
+from telescope_transformer.records.delimited import Layout
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.json_records import Dialect
-from telescope_transformer.records.known_tables import KnownTable, Raw, table_format
-from telescope_transformer.records.lines import TextBlocks, as_utf8
+from telescope_transformer.records.known_tables import KnownTable, Raw, read_table, table_format
+from telescope_transformer.records.lines import as_utf8
 from telescope_transformer.records.log_lines import Fields, line_format
 from telescope_transformer.records.parsing import parse_numbers
 from telescope_transformer.records.ports import are_icmp
 from telescope_transformer.records.raw_records import first_values
-from telescope_transformer.records.validation import Chunk, Validator
+from telescope_transformer.records.validation import Chunk
 
 _NO_ZONE = "times of an nfdump export without a zone are taken as UTC"
 _NO_TIME = "1970-01-01 00:00:00"
@@ -90,22 +91,32 @@ def _pipe_address(columns: Raw, end: str, family: np.ndarray) -> pa.Array:
     return format_addresses(Addresses(high, low, np.where(six, IPV6, IPV4).astype(np.uint8)))
 
 
+def _pipe_completed(raw: Raw) -> Raw:
+    family, times = np.asarray(parse_numbers(raw["family"], 255).values), raw["timestamp"]
+    if "millis" in raw:
+        millis = pc.utf8_lpad(raw["millis"].cast(pa.string()), 3, "0").cast(pa.binary())
+        times = pc.binary_join_element_wise(times, millis, pa.scalar(b".", pa.binary()))
+    addresses = {"src_ip": _pipe_address(raw, "sa", family), "dst_ip": _pipe_address(raw, "da", family)}
+    return raw | addresses | {"timestamp": _without_zeros(times)}
+
+
+_PIPE = KnownTable(
+    "nfdump-pipe",
+    {
+        **{name: [name] for name in ("timestamp", "millis", "protocol", "src_port", "dst_port", "tcp_flags")},
+        **{name: [name] for name in ("packets", "bytes", "family")},
+        **{f"{end}{index}": [f"{end}{index}"] for end in ("sa", "da") for index in range(4)},
+        **{"src_ip": ["sa3"], "dst_ip": ["da3"]},
+    },
+    complete=_pipe_completed,
+)
+
+
 def read_pipe(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     """Flow records of `nfdump -o pipe`."""
     old = as_utf8(file.head).split(b"\n", 1)[0].count(b"|") + 1 == len(_OLD_PIPE_NAMES)
     layout = Layout(_OLD_PIPE_NAMES if old else _PIPE_NAMES, ord("|"), quoted=False, trailers=_TRAILERS)
-    table, validator = Table(layout, layout.names, file.name), Validator(file.name, context)
-    fields = ("timestamp", "protocol", "src_port", "dst_port", "tcp_flags", "packets", "bytes")
-    for batch in text_rows(TextBlocks(file.blocks(), file.name), table):
-        columns = batch.columns
-        family = np.asarray(parse_numbers(columns["family"], 255).values)
-        raw = {name: columns[name] for name in fields}
-        if old:
-            millis = pc.utf8_lpad(columns["millis"].cast(pa.string()), 3, "0").cast(pa.binary())
-            raw["timestamp"] = pc.binary_join_element_wise(raw["timestamp"], millis, pa.scalar(b".", pa.binary()))
-        raw["timestamp"] = _without_zeros(raw["timestamp"])
-        raw |= {"src_ip": _pipe_address(columns, "sa", family), "dst_ip": _pipe_address(columns, "da", family)}
-        yield validator.chunk(raw, batch.rows, batch.malformed, batch.skipped)
+    yield from read_table(replace(_PIPE, layout=layout), file, context)
 
 
 PIPE_FORMAT = Format("nfdump-pipe", sniff_pipe, read_pipe)
@@ -215,10 +226,9 @@ def read_binary(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
     command = [program, "-r", os.path.abspath(file.plain_path), "-q", "-N", "-6"]
     command += ["-o", "fmt:" + ",".join(fields.values())]
     layout = Layout(tuple(fields), quoted=False, trailers=_TRAILERS)
-    table, validator = Table(layout, layout.names, file.name), Validator(file.name, context)
-    for batch in text_rows(TextBlocks(output_of(command, file), file.name), table):
-        columns, rows = _new_connections(batch.columns, batch.rows)
-        yield validator.chunk(columns, rows, batch.malformed, batch.skipped + len(batch.rows) - len(rows))
+    columns = {field: [field] for field in fields}
+    table = KnownTable("nfdump", columns, layout=layout, keep=_are_new, complete=_with_event_times)
+    yield from read_table(table, file, context, output_of(command, file))
 
 
 def _knows_events(program: str, file: InputFile) -> bool:
@@ -229,15 +239,19 @@ def _knows_events(program: str, file: InputFile) -> bool:
         return False
 
 
-def _new_connections(columns: Raw, rows: np.ndarray) -> tuple[Raw, np.ndarray]:
-    """Drop rows that end or update a connection, and take the times of events from their own column."""
-    if "event" in columns:
-        new = pc.invert(pc.is_in(_trimmed(columns["event"]), value_set=_NOT_NEW_EVENTS))
-        columns, rows = {name: column.filter(new) for name, column in columns.items()}, rows[np.asarray(new)]
-        is_event = pc.equal(_trimmed(columns["timestamp"]), pa.scalar(b"0.000"))
-        columns["timestamp"] = pc.if_else(is_event, columns["event_time"], columns["timestamp"])
-    columns["timestamp"] = _without_zeros(columns["timestamp"])
-    return columns, rows
+def _are_new(raw: Raw) -> np.ndarray:
+    """Rows that do not end or update a connection."""
+    if "event" not in raw:
+        return np.ones(len(raw["timestamp"]), dtype=bool)
+    return ~np.asarray(pc.is_in(_trimmed(raw["event"]), value_set=_NOT_NEW_EVENTS))
+
+
+def _with_event_times(raw: Raw) -> Raw:
+    """The times of events are in their own column."""
+    times = raw["timestamp"]
+    if "event" in raw:
+        times = pc.if_else(pc.equal(_trimmed(times), pa.scalar(b"0.000")), raw["event_time"], times)
+    return raw | {"timestamp": _without_zeros(times)}
 
 
 def _trimmed(values: pa.Array) -> pa.Array:

@@ -12,10 +12,11 @@ from telescope_transformer.records.capture import (
     FULL,
     LONGEST_PACKET,
     NEEDS_BYTES,
-    Collector,
     PacketBuffers,
     Walk,
+    Window,
     Windows,
+    read_capture,
 )
 from telescope_transformer.records.context import Format, ReadContext
 from telescope_transformer.records.damage import DamagedInput, NotFlowRecords
@@ -23,7 +24,6 @@ from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.links import LINK_TYPES, describe_link
 from telescope_transformer.records.packets import NOT_IP, RECORD, number32, read_packet
 from telescope_transformer.records.validation import Chunk
-from telescope_transformer.words import counted
 
 # Bytes before the first packet, as in the draft of the format (draft-ietf-opsawg-pcap).
 _FILE_HEADER = 24
@@ -111,34 +111,18 @@ def unsupported(link_types: Iterable[int]) -> str:
     return f"packets of link type {named} cannot be read; capture with `tcpdump -y EN10MB`, or on another interface"
 
 
-def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInput | None:
-    if status == CORRUPT:
-        return DamagedInput(file.name, offset, f"a packet claims more than {LONGEST_PACKET} bytes")
-    if left:
-        return DamagedInput(file.name, offset, f"cut off within a packet, {counted(left, 'byte')} before the end")
-    return None
-
-
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of a capture, or its packets; reads everything before damage, then raises DamagedInput."""
-    windows, buffers = Windows(file), PacketBuffers()
-    window = windows.first()
-    layout = _read_header(file, window.data)
-    collector, at = Collector(file, context), _FILE_HEADER
-    while True:
+    """Flow records of a capture, or its packets; see `read_capture`."""
+    windows = Windows(file)
+    first = windows.first()
+    layout = _read_header(file, first.data)
+
+    def walk(window: Window, at: int, buffers: PacketBuffers) -> Walk:
         address, size = window.data.ctypes.data, len(window.data)
-        walk = Walk(*walk_packets(address, size, at, layout, buffers.packets, buffers.refused, buffers.not_ip))
-        yield from collector.chunks(walk, buffers, window.base)
-        at = walk.next
-        if walk.status == FULL:
-            continue
-        if walk.status == CORRUPT or window.final:
-            break
-        window, at = windows.after(window, at), 0
-    yield from collector.finish()
-    damage = windows.damage or _damage(file, window.base + at, walk.status, len(window.data) - at)
-    if damage is not None:
-        raise damage
+        return Walk(*walk_packets(address, size, at, layout, buffers.packets, buffers.refused, buffers.not_ip))
+
+    corrupt = f"a packet claims more than {LONGEST_PACKET} bytes"
+    yield from read_capture(file, context, windows, (first, _FILE_HEADER), walk, "packet", corrupt)
 
 
 FORMAT = Format("pcap", sniff, read)

@@ -16,14 +16,13 @@ from telescope_transformer.records.capture import (
     FULL,
     LONGEST_PACKET,
     NEEDS_BYTES,
-    Collector,
     PacketBuffers,
     Walk,
     Window,
     Windows,
+    read_capture,
 )
 from telescope_transformer.records.context import Format, ReadContext
-from telescope_transformer.records.damage import DamagedInput
 from telescope_transformer.records.files import InputFile
 from telescope_transformer.records.formats.pcap import unsupported
 from telescope_transformer.records.links import LINK_TYPES
@@ -38,7 +37,6 @@ from telescope_transformer.records.packets import (
     read_packet,
 )
 from telescope_transformer.records.validation import Chunk
-from telescope_transformer.words import counted
 
 # Types of blocks (draft-ietf-opsawg-pcapng).
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
@@ -248,39 +246,27 @@ def _take_block(section: Section, window: Window, at: int) -> tuple[int, int]:
     return (at + length, FULL) if taken else (at, CORRUPT)
 
 
-def _damage(file: InputFile, offset: int, status: int, left: int) -> DamagedInput | None:
-    if status == CORRUPT:
-        return DamagedInput(file.name, offset, "a block's lengths or header are not plausible")
-    if left:
-        return DamagedInput(file.name, offset, f"cut off within a block, {counted(left, 'byte')} before the end")
-    return None
-
-
 def read(file: InputFile, context: ReadContext) -> Iterator[Chunk]:
-    """Flow records of a capture, or its packets; reads everything before damage, then raises DamagedInput."""
+    """Flow records of a capture, or its packets; see `read_capture`."""
     if not sniff(file.head):
         raise InputError(f"{file.name}: not a pcapng file")
-    windows, buffers, section = Windows(file), PacketBuffers(), Section()
-    window, at, collector = windows.first(), 0, Collector(file, context)
-    while True:
+    windows, section = Windows(file), Section()
+
+    def walk(window: Window, at: int, buffers: PacketBuffers) -> Walk:
         address, size = window.data.ctypes.data, len(window.data)
         arrays = section.interfaces, buffers.packets, buffers.refused, buffers.not_ip
-        walk = Walk(*_walk(address, size, at, section.big_endian, *arrays))
-        yield from collector.chunks(walk, buffers, window.base)
-        at, status = walk.next, walk.status
-        if status == AT_BLOCK:
-            at, status = _take_block(section, window, at)
-        if status == FULL:
-            continue
-        if status == CORRUPT or window.final:
-            break
-        window, at = windows.after(window, at), 0
-    yield from collector.finish()
-    if section.unsupported:
-        context.note(f"{unsupported(section.unsupported)}; these packets are skipped", file.name)
-    damage = windows.damage or _damage(file, window.base + at, status, len(window.data) - at)
-    if damage is not None:
-        raise damage
+        done = Walk(*_walk(address, size, at, section.big_endian, *arrays))
+        if done.status != AT_BLOCK:
+            return done
+        end, status = _take_block(section, window, done.next)
+        return done._replace(next=end, status=status)
+
+    corrupt = "a block's lengths or header are not plausible"
+    try:
+        yield from read_capture(file, context, windows, (windows.first(), 0), walk, "block", corrupt)
+    finally:
+        if section.unsupported:
+            context.note(f"{unsupported(section.unsupported)}; these packets are skipped", file.name)
 
 
 FORMAT = Format("pcapng", sniff, read)
